@@ -1,0 +1,27 @@
+namespace Fairlead.Authentication;
+
+/// <summary>Names of the scopes, one per family of endpoints.</summary>
+public static class Scopes
+{
+    /// <summary>Chat, completions, messages and token counting.</summary>
+    public const string Chat = "chat";
+
+    public const string Embeddings = "embeddings";
+
+    public const string Models = "models:read";
+
+    public const string UsageRead = "usage:read";
+
+    /// <summary>Organizations, projects, keys, deployments: reading.</summary>
+    public const string AdminRead = "admin:read";
+
+    public const string AdminWrite = "admin:write";
+
+    public const string AdminAll = "admin:*";
+
+    /// <summary>Every scope that may be granted.</summary>
+    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Models, UsageRead, AdminRead, AdminWrite, AdminAll, "*"];
+
+    /// <summary>What a key gets when none are named.</summary>
+    public static IReadOnlyList<string> Default { get; } = [Chat, Embeddings, Models, UsageRead];
+}

@@ -1,0 +1,121 @@
+using System.Collections.Frozen;
+
+namespace Fairlead.Catalogue;
+
+public enum ModelKind
+{
+    Chat,
+    Embedding,
+}
+
+/// <summary>Whose vocabulary counts the tokens.</summary>
+public enum TokenizerFamily
+{
+    /// <summary>Exact, by Microsoft.ML.Tokenizers.</summary>
+    O200k,
+
+    /// <summary>Exact, by Microsoft.ML.Tokenizers.</summary>
+    Cl100k,
+
+    /// <summary>Estimated from characters, corrected by the usage that providers report.</summary>
+    Estimated,
+}
+
+/// <summary>One model as clients know it. Immutable; replaced whole when the configuration changes.</summary>
+public sealed record CatalogueModel
+{
+    /// <summary>The name clients send and see.</summary>
+    public required string Id { get; init; }
+
+    public ModelKind Kind { get; init; }
+
+    public string DisplayName { get; init; } = "";
+
+    /// <summary>Who made it, such as <c>openai</c>; <c>owned_by</c> of the models list.</summary>
+    public required string OwnedBy { get; init; }
+
+    /// <summary>Date of its facts or of its making, shown as <c>created</c>.</summary>
+    public DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Tokens of input and output together; null when unknown, and then not checked.</summary>
+    public int? ContextWindow { get; init; }
+
+    /// <summary>Tokens of input alone, where the maker bounds it below the window.</summary>
+    public int? MaxInputTokens { get; init; }
+
+    /// <summary>Tokens of output; null when unknown.</summary>
+    public int? MaxOutputTokens { get; init; }
+
+    /// <summary>text, image, audio, pdf, video.</summary>
+    public FrozenSet<string> InputModalities { get; init; } = FrozenSet.ToFrozenSet(["text"]);
+
+    /// <summary>text, audio, embedding.</summary>
+    public FrozenSet<string> OutputModalities { get; init; } = FrozenSet.ToFrozenSet(["text"]);
+
+    public ModelCapabilities Capabilities { get; init; } = new();
+
+    public TokenizerFamily Tokenizer { get; init; } = TokenizerFamily.Estimated;
+
+    /// <summary>Family whose learned correction is shared, such as <c>claude-2026</c>.</summary>
+    public string TokenizerName { get; init; } = "estimated";
+
+    public ModelPrices Prices { get; init; } = ModelPrices.Free;
+
+    /// <summary>Own length of the vectors of an embedding model.</summary>
+    public int? EmbeddingDimensions { get; init; }
+
+    /// <summary>What the model is meant for, such as <c>code</c>; null for anything.</summary>
+    public string? Task { get; init; }
+
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
+    public ModelLifecycle Lifecycle { get; init; } = ModelLifecycle.Active;
+
+    /// <summary>Who can answer for it, in order of preference: priority first, then as listed. Never empty.</summary>
+    public IReadOnlyList<Deployment> Deployments { get; init; } = [];
+}
+
+/// <summary>What a model can do beyond text.</summary>
+public sealed record ModelCapabilities
+{
+    public bool Tools { get; init; } = true;
+
+    public bool JsonSchema { get; init; } = true;
+
+    public bool Reasoning { get; init; }
+
+    public bool Logprobs { get; init; } = true;
+
+    /// <summary>Continues an assistant turn at the end of the conversation.</summary>
+    public bool Prefill { get; init; } = true;
+
+    /// <summary>Takes temperature and top_p; reasoning models mostly do not.</summary>
+    public bool Sampling { get; init; } = true;
+
+    /// <summary>More than one choice per request.</summary>
+    public bool MultipleChoices { get; init; } = true;
+
+    /// <summary>Vectors of a chosen length.</summary>
+    public bool Dimensions { get; init; } = true;
+
+    /// <summary>Accepted words of reasoning effort; empty when any.</summary>
+    public IReadOnlyList<string> ReasoningEfforts { get; init; } = [];
+}
+
+public enum LifecycleState
+{
+    Active,
+    Deprecated,
+    Retired,
+}
+
+public sealed record ModelLifecycle(LifecycleState State)
+{
+    public static readonly ModelLifecycle Active = new(LifecycleState.Active);
+
+    public DateTimeOffset? DeprecatedAt { get; init; }
+
+    public DateTimeOffset? RetiresAt { get; init; }
+
+    public string? Replacement { get; init; }
+}

@@ -1,0 +1,249 @@
+namespace Fairlead.Configuration;
+
+// What was written, already checked and with defaults filled in. The reader of files, environment and code makes it;
+// the catalogue turns it into running models and providers. Names on the wire of the file are camelCase of these.
+
+/// <summary>The whole configuration at one moment. Immutable.</summary>
+public sealed record GatewayConfiguration
+{
+    /// <summary>Folder of everything kept on disk. Default <c>./data</c>.</summary>
+    public string DataDirectory { get; init; } = "./data";
+
+    public IReadOnlyDictionary<string, ProviderConfig> Providers { get; init; } = new Dictionary<string, ProviderConfig>();
+
+    public IReadOnlyDictionary<string, ModelConfig> Models { get; init; } = new Dictionary<string, ModelConfig>();
+
+    public RequestBounds Requests { get; init; } = new();
+
+    public StreamConfig Stream { get; init; } = new();
+
+    public RetryConfig Retry { get; init; } = new();
+
+    public AuditConfig Audit { get; init; } = new();
+
+    public TelemetryConfig Telemetry { get; init; } = new();
+
+    /// <summary>How long open calls may go on after SIGTERM. Default 30 s.</summary>
+    public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);
+}
+
+public sealed record ProviderConfig
+{
+    /// <summary>openai, azure, anthropic, gemini, simulated, or one that the embedding program registered.</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>Up to and including the version segment where the API has one (https://api.openai.com/v1).</summary>
+    public string? BaseUrl { get; init; }
+
+    public string? ApiKey { get; init; }
+
+    /// <summary>Several keys, used in turn.</summary>
+    public IReadOnlyList<string> ApiKeys { get; init; } = [];
+
+    /// <summary>Sent with every request to it.</summary>
+    public IReadOnlyDictionary<string, string> Headers { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Dated form of Azure's API; null for the v1 form.</summary>
+    public string? ApiVersion { get; init; }
+
+    /// <summary>Field that carries reasoning text in OpenAI-style answers: reasoning_content (default) or reasoning.</summary>
+    public string? ReasoningField { get; init; }
+
+    public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
+
+    /// <summary>Settings of the simulated kind.</summary>
+    public SimulationConfig Simulation { get; init; } = new();
+}
+
+/// <summary>Bounds of one attempt.</summary>
+public sealed record ProviderTimeouts
+{
+    public static readonly ProviderTimeouts Default = new();
+
+    /// <summary>TCP and TLS. Default 5 s.</summary>
+    public TimeSpan Connect { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>From sending the request to the first content of a stream. Default 120 s: reasoning models think before they speak.</summary>
+    public TimeSpan FirstToken { get; init; } = TimeSpan.FromSeconds(120);
+
+    /// <summary>Between two pieces of a stream. Default 60 s.</summary>
+    public TimeSpan StreamIdle { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>The whole attempt. Default 10 min, as the official SDKs wait.</summary>
+    public TimeSpan Total { get; init; } = TimeSpan.FromMinutes(10);
+}
+
+/// <summary>Behaviour of the simulated provider where the request does not say otherwise.</summary>
+public sealed record SimulationConfig
+{
+    public long Seed { get; init; } = 1;
+
+    /// <summary>Median time to the first token; null for each model's own.</summary>
+    public TimeSpan? FirstToken { get; init; }
+
+    /// <summary>Median tokens per second; null for each model's own.</summary>
+    public double? TokensPerSecond { get; init; }
+
+    /// <summary>Faults in the syntax of the Fairlead-Simulate header, applied to every call.</summary>
+    public string? Faults { get; init; }
+}
+
+public sealed record ModelConfig
+{
+    public string? Kind { get; init; }
+
+    public int? ContextWindow { get; init; }
+
+    public int? MaxInputTokens { get; init; }
+
+    public int? MaxOutputTokens { get; init; }
+
+    public ModalitiesConfig? Modalities { get; init; }
+
+    public CapabilitiesConfig? Capabilities { get; init; }
+
+    /// <summary>o200k, cl100k or the name of an estimated family.</summary>
+    public string? Tokenizer { get; init; }
+
+    public PricesConfig? Prices { get; init; }
+
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
+    public LifecycleConfig? Lifecycle { get; init; }
+
+    public string? Task { get; init; }
+
+    public IReadOnlyList<DeploymentConfig> Deployments { get; init; } = [];
+}
+
+public sealed record ModalitiesConfig(IReadOnlyList<string> Input, IReadOnlyList<string> Output);
+
+public sealed record CapabilitiesConfig
+{
+    public bool? Tools { get; init; }
+
+    public bool? JsonSchema { get; init; }
+
+    public bool? Reasoning { get; init; }
+
+    public bool? Logprobs { get; init; }
+
+    public bool? Prefill { get; init; }
+
+    public bool? Sampling { get; init; }
+
+    public bool? MultipleChoices { get; init; }
+}
+
+/// <summary>US dollars per million tokens.</summary>
+public sealed record PricesConfig
+{
+    public decimal Input { get; init; }
+
+    public decimal? CachedInput { get; init; }
+
+    public decimal? CacheWrite { get; init; }
+
+    public decimal Output { get; init; }
+
+    public IReadOnlyList<PriceTierConfig> Tiers { get; init; } = [];
+}
+
+public sealed record PriceTierConfig(int AboveInputTokens, decimal Input, decimal? CachedInput, decimal Output);
+
+public sealed record LifecycleConfig
+{
+    /// <summary>active, deprecated or retired.</summary>
+    public string State { get; init; } = "active";
+
+    public DateTimeOffset? DeprecatedAt { get; init; }
+
+    public DateTimeOffset? RetiresAt { get; init; }
+
+    public string? Replacement { get; init; }
+}
+
+public sealed record DeploymentConfig
+{
+    public required string Provider { get; init; }
+
+    /// <summary>The model's name at the provider; the configured model's own name when null.</summary>
+    public string? Model { get; init; }
+
+    public int Priority { get; init; } = 1;
+
+    public int Weight { get; init; } = 1;
+
+    public int? MaxConcurrency { get; init; }
+
+    public ProviderTimeouts? Timeouts { get; init; }
+}
+
+/// <summary>What a single request may be at most.</summary>
+public sealed record RequestBounds
+{
+    /// <summary>Default 32 MiB, as Anthropic's API.</summary>
+    public long MaxBodyBytes { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>Nesting of JSON. Default 64, as System.Text.Json.</summary>
+    public int MaxDepth { get; init; } = 64;
+
+    /// <summary>Default 10,000.</summary>
+    public int MaxMessages { get; init; } = 10_000;
+
+    /// <summary>Base64 bytes of all inline media of a request. Default 24 MiB.</summary>
+    public long MaxMediaBytes { get; init; } = 24 * 1024 * 1024;
+}
+
+public sealed record StreamConfig
+{
+    /// <summary>Pause of a stream after which a comment is sent. Default 15 s.</summary>
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Wait for first content after which 200 is committed all the same. Default 10 s.</summary>
+    public TimeSpan CommitAfter { get; init; } = TimeSpan.FromSeconds(10);
+}
+
+public sealed record RetryConfig
+{
+    /// <summary>Extra tries on one deployment before the next is tried. Default 2.</summary>
+    public int MaxRetries { get; init; } = 2;
+
+    /// <summary>Default 200 ms.</summary>
+    public TimeSpan BaseDelay { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Default 5 s; a provider that asks for more is left for the next one.</summary>
+    public TimeSpan MaxDelay { get; init; } = TimeSpan.FromSeconds(5);
+}
+
+public enum AuditDurability
+{
+    /// <summary>In the operating system's cache: survives the death of the process.</summary>
+    Spool,
+
+    /// <summary>On the disk: survives the death of the machine.</summary>
+    Fsync,
+}
+
+public sealed record AuditConfig
+{
+    public AuditDurability Durability { get; init; }
+
+    /// <summary>How long records are kept; null for ever. Default 90 days.</summary>
+    public TimeSpan? Retention { get; init; } = TimeSpan.FromDays(90);
+}
+
+public sealed record TelemetryConfig
+{
+    /// <summary>OTLP endpoint; null when nothing is exported. OTEL_EXPORTER_OTLP_ENDPOINT sets it too.</summary>
+    public string? OtlpEndpoint { get; init; }
+}
+
+/// <summary>The present configuration; swapped whole by a reload that passed every check. Thread-safe.</summary>
+public interface IConfigurationSource
+{
+    GatewayConfiguration Current { get; }
+
+    /// <summary>Raised after <see cref="Current"/> changed, on one thread at a time.</summary>
+    event Action<GatewayConfiguration>? Changed;
+}

@@ -1,0 +1,89 @@
+using System.Buffers;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects;
+
+/// <summary>
+/// A wire format clients speak: the only code that knows its field names. Singletons; thread-safe; state of one stream lives in its
+/// <see cref="DialectStreamWriter"/>.
+/// </summary>
+internal abstract class Dialect
+{
+    /// <summary>Such as <c>openai.chat</c>.</summary>
+    public abstract string Name { get; }
+
+    public abstract Operation Operation { get; }
+
+    public abstract ErrorShape ErrorShape { get; }
+
+    /// <summary>The scope a key needs.</summary>
+    public abstract string Scope { get; }
+
+    /// <summary>
+    /// One pass over <see cref="GatewayCall.Body"/>: checks the shape, fills <see cref="GatewayCall.Facts"/>. No DTOs, no copies of texts.
+    /// Null when all is well, else the first fault in the order of the body.
+    /// </summary>
+    public abstract GatewayError? Read(GatewayCall call, Configuration.RequestBounds bounds);
+
+    /// <summary>The request in the inner language. Only called after <see cref="Read"/> found no fault.</summary>
+    /// <exception cref="GatewayErrorException">Something in it has no meaning there.</exception>
+    public virtual ConversationRequest ToConversation(GatewayCall call) => throw new NotSupportedException($"{Name} is no conversation.");
+
+    public virtual EmbeddingsRequest ToEmbeddings(GatewayCall call) => throw new NotSupportedException($"{Name} makes no embeddings.");
+
+    /// <summary>
+    /// The body as it goes to a provider that speaks this dialect: the client's own bytes with the model's name and usage flags spliced
+    /// and the <c>fairlead</c> member cut out.
+    /// </summary>
+    public virtual void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) => throw new NotSupportedException();
+
+    /// <summary>Reads usage, finish reason and model out of a provider's whole native body. False when it is not a valid answer of this dialect.</summary>
+    public virtual bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => throw new NotSupportedException();
+
+    /// <summary>A reader of a provider's native stream in this dialect.</summary>
+    public virtual NativeStreamScanner CreateScanner(AnswerMeter meter) => throw new NotSupportedException();
+
+    /// <summary>
+    /// The whole answer as the client gets it. <see cref="GatewayCall.Ending"/> is set. With extensions off, nothing is added to the native shape.
+    /// </summary>
+    public abstract void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output);
+
+    public virtual DialectStreamWriter CreateStreamWriter(GatewayCall call) => throw new NotSupportedException($"{Name} does not stream.");
+}
+
+/// <summary>Finds in a native event what the stages care about, without materialising it. One per stream.</summary>
+internal abstract class NativeStreamScanner
+{
+    /// <summary>
+    /// Judges one event and feeds the meter. <paramref name="eventName"/> is empty where the dialect has none; <paramref name="data"/> is the joined data.
+    /// </summary>
+    /// <returns>The kind and traits under which it goes into the batch; null to leave it out (malformed: the meter counts it; unknown comments).</returns>
+    /// <param name="error">Set when the event is the provider's error event; the source then ends with it.</param>
+    public abstract (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error);
+}
+
+/// <summary>A provider's error as read from its body or event, before it is cleaned for clients.</summary>
+/// <param name="Type">The provider's type or code.</param>
+/// <param name="Message">The provider's text; must pass the allow-list before a client may see it.</param>
+internal sealed record UpstreamError(string? Type, string? Message);
+
+/// <summary>
+/// Turns batches into the bytes of a stream, numbering events as it goes. One per reader; not thread-safe. Everything handed to it in one
+/// call leaves in one flush.
+/// </summary>
+internal abstract class DialectStreamWriter
+{
+    /// <summary>
+    /// Writes the events of <paramref name="batch"/>. What must carry the call's end (finish, usage, last event) is held back for <see cref="WriteEnd"/>.
+    /// </summary>
+    public abstract void Write(EventBatch batch, IBufferWriter<byte> output);
+
+    /// <summary>
+    /// Ends the stream as <see cref="GatewayCall.Ending"/> says: the held events, the final metadata and the dialect's end mark; or, for an ending with an
+    /// error, the dialect's error event and no end mark, after which the edge aborts the connection where a clean end would look like success.
+    /// </summary>
+    public abstract void WriteEnd(IBufferWriter<byte> output);
+}

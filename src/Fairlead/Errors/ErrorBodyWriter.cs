@@ -1,0 +1,141 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Errors;
+
+/// <summary>The shape in which a family of clients expects its errors.</summary>
+public enum ErrorShape
+{
+    /// <summary><c>{"error":{message,type,param,code,…}}</c></summary>
+    OpenAi,
+
+    /// <summary><c>{"type":"error","error":{type,message},"request_id"}</c></summary>
+    Anthropic,
+
+    /// <summary>RFC 9457 problem details.</summary>
+    Problem,
+}
+
+/// <summary>The one place that turns an error into the status, headers and body of a dialect.</summary>
+public static class ErrorBodyWriter
+{
+    /// <summary>A longer wait stands in the body only: some clients sleep for whatever the header says.</summary>
+    public static readonly TimeSpan LongestAdvertisedWait = TimeSpan.FromSeconds(60);
+
+    public static int StatusOf(GatewayError error, ErrorShape shape) =>
+        shape == ErrorShape.Anthropic ? error.Definition.AnthropicStatus : error.Definition.Status;
+
+    public static string ContentTypeOf(ErrorShape shape) => shape == ErrorShape.Problem ? "application/problem+json" : "application/json";
+
+    /// <summary>Sets status and headers; the body is written by <see cref="WriteBody"/>.</summary>
+    public static void WriteHead(HttpResponse response, GatewayError error, ErrorShape shape)
+    {
+        response.StatusCode = StatusOf(error, shape);
+        response.ContentType = ContentTypeOf(shape);
+        var headers = response.Headers;
+        headers.CacheControl = "no-store";
+        if (response.StatusCode == StatusCodes.Status401Unauthorized) headers.WWWAuthenticate = "Bearer realm=\"fairlead\"";
+        if (error.Allow is { } allow) headers.Allow = allow;
+        if (error.Definition.Retryable)
+        {
+            if (error.RetryAfter is { } wait && wait <= LongestAdvertisedWait)
+            {
+                var ms = Math.Max(1, (long)Math.Ceiling(wait.TotalMilliseconds));
+                headers.RetryAfter = ((ms + 999) / 1000).ToString(CultureInfo.InvariantCulture);
+                headers["retry-after-ms"] = ms.ToString(CultureInfo.InvariantCulture);
+            }
+        }
+        else if (IsRetriedByClients(response.StatusCode))
+        {
+            headers["x-should-retry"] = "false";
+        }
+    }
+
+    /// <summary>Writes the JSON body of <paramref name="error"/> in <paramref name="shape"/>.</summary>
+    public static void WriteBody(IBufferWriter<byte> output, GatewayError error, ErrorShape shape, string requestId)
+    {
+        using var json = new Utf8JsonWriter(output, WriterOptions);
+        WriteBody(json, error, shape, requestId);
+    }
+
+    /// <summary>Writes the JSON body as one value into a document under way (an error event of a stream).</summary>
+    public static void WriteBody(Utf8JsonWriter json, GatewayError error, ErrorShape shape, string requestId)
+    {
+        var definition = error.Definition;
+        json.WriteStartObject();
+        switch (shape)
+        {
+            case ErrorShape.OpenAi:
+                json.WriteStartObject("error");
+                json.WriteString("message", error.Message);
+                json.WriteString("type", definition.OpenAiType);
+                json.WriteString("param", error.Parameter);
+                json.WriteString("code", error.OpenAiCode ?? definition.Name);
+                json.WriteString("request_id", requestId);
+                WriteAdvice(json, error);
+                json.WriteEndObject();
+                break;
+
+            case ErrorShape.Anthropic:
+                json.WriteString("type", "error");
+                json.WriteStartObject("error");
+                json.WriteString("type", definition.AnthropicType);
+                json.WriteString("message", error.Message);
+                json.WriteString("code", definition.Name);
+                json.WriteString("param", error.Parameter);
+                WriteAdvice(json, error);
+                json.WriteEndObject();
+                json.WriteString("request_id", requestId);
+                break;
+
+            case ErrorShape.Problem:
+                json.WriteString("type", definition.DocPath);
+                json.WriteString("title", definition.Title);
+                json.WriteNumber("status", definition.Status);
+                json.WriteString("detail", error.Message);
+                json.WriteString("code", definition.Name);
+                json.WriteString("request_id", requestId);
+                WriteAdvice(json, error);
+                json.WriteStartArray("errors");
+                foreach (var fault in error.Faults)
+                {
+                    json.WriteStartObject();
+                    json.WriteString("pointer", fault.Pointer);
+                    json.WriteString("detail", fault.Detail);
+                    json.WriteEndObject();
+                }
+                json.WriteEndArray();
+                break;
+        }
+        json.WriteEndObject();
+    }
+
+    internal static readonly JsonWriterOptions WriterOptions = new()
+    {
+        // The bodies are served as JSON, never inside HTML; escaping every non-ASCII letter would only make them unreadable.
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private static void WriteAdvice(Utf8JsonWriter json, GatewayError error)
+    {
+        var definition = error.Definition;
+        json.WriteBoolean("retryable", definition.Retryable);
+        if (error.RetryAfter is { } wait) json.WriteNumber("retry_after_ms", (long)Math.Ceiling(wait.TotalMilliseconds));
+        else json.WriteNull("retry_after_ms");
+        json.WriteString("remedy", error.Remedy ?? definition.Remedy);
+        json.WriteString("doc_url", definition.DocPath);
+        if (error.Details is { } details)
+        {
+            json.WritePropertyName("details");
+            details.WriteTo(json);
+        }
+        else
+        {
+            json.WriteNull("details");
+        }
+    }
+
+    private static bool IsRetriedByClients(int status) => status is 408 or 409 or 429 or >= 500;
+}

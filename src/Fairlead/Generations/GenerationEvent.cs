@@ -1,0 +1,89 @@
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Ledger;
+
+namespace Fairlead.Generations;
+
+/// <summary>One step of an answer in the inner language, in the order in which it was made.</summary>
+public abstract record GenerationEvent
+{
+    /// <summary>The alternative this belongs to, from 0.</summary>
+    public int Choice { get; init; }
+
+    /// <summary>Whether it carries something a reader would see; until such an event has left, a failed attempt may fail over.</summary>
+    public virtual bool IsContent => false;
+}
+
+/// <summary>The provider accepted and begins.</summary>
+public sealed record AnswerStarted : GenerationEvent
+{
+    public string? SystemFingerprint { get; init; }
+
+    public string? ServiceTier { get; init; }
+
+    /// <summary>Input tokens where the provider says them at once (Anthropic), for readers that show them at the start.</summary>
+    public Usage? Usage { get; init; }
+}
+
+public sealed record TextDelta(string Text) : GenerationEvent
+{
+    public IReadOnlyList<TokenLogprob>? Logprobs { get; init; }
+
+    public override bool IsContent => Text.Length > 0;
+}
+
+/// <summary>Readable thinking, its signature, or a sealed block.</summary>
+public sealed record ReasoningDelta(string Text) : GenerationEvent
+{
+    /// <summary>Comes once, after the text of the block.</summary>
+    public string? Signature { get; init; }
+
+    /// <summary>A whole sealed block.</summary>
+    public string? Redacted { get; init; }
+
+    public override bool IsContent => true;
+}
+
+public sealed record RefusalDelta(string Text) : GenerationEvent
+{
+    public override bool IsContent => Text.Length > 0;
+}
+
+/// <summary>A tool call begins.</summary>
+/// <param name="Index">Position among the calls of this choice, from 0.</param>
+public sealed record ToolCallStarted(int Index, string Id, string Name) : GenerationEvent
+{
+    public ToolKind Kind { get; init; }
+
+    public string? Signature { get; init; }
+
+    public override bool IsContent => true;
+}
+
+/// <summary>A fragment of the arguments of the call at <paramref name="Index"/>.</summary>
+public sealed record ToolCallDelta(int Index, string Arguments) : GenerationEvent
+{
+    public override bool IsContent => true;
+}
+
+/// <summary>Citations or other annotations of the text so far, as OpenAI's <c>annotations</c>.</summary>
+public sealed record AnnotationsAdded(JsonArray Annotations) : GenerationEvent;
+
+/// <summary>A piece of spoken output as OpenAI's <c>delta.audio</c>.</summary>
+public sealed record AudioDelta(JsonObject Audio) : GenerationEvent
+{
+    public override bool IsContent => true;
+}
+
+/// <summary>A choice ended.</summary>
+public sealed record ChoiceFinished(FinishReason Reason) : GenerationEvent
+{
+    public string? StopSequence { get; init; }
+}
+
+/// <summary>The provider's count so far; the last one stands.</summary>
+public sealed record UsageReported(Usage Usage) : GenerationEvent;
+
+/// <summary>The attempt broke. Always the last event of its source; nothing follows.</summary>
+public sealed record AttemptFailed(GatewayError Error) : GenerationEvent;

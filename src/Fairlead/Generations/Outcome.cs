@@ -1,0 +1,69 @@
+namespace Fairlead.Generations;
+
+/// <summary>How a generation ended. Every one ends with exactly one of these; there is no silent end.</summary>
+public enum Outcome
+{
+    /// <summary>The model finished by itself.</summary>
+    Complete,
+
+    /// <summary>The output limit cut it.</summary>
+    Length,
+
+    /// <summary>The model asks for tools.</summary>
+    ToolCalls,
+
+    /// <summary>A filter of the provider or a policy stopped it.</summary>
+    ContentFilter,
+
+    /// <summary>The provider's stream broke or stalled.</summary>
+    ProviderLost,
+
+    /// <summary>The caller's deadline passed.</summary>
+    Deadline,
+
+    /// <summary>The budget was used up.</summary>
+    Budget,
+
+    /// <summary>The caller left or cancelled.</summary>
+    Cancelled,
+
+    /// <summary>Refused before any attempt, or every attempt failed before content.</summary>
+    Failed,
+}
+
+/// <summary>State of the resource (DESIGN: queued, in_progress, then one of the four ends).</summary>
+public enum GenerationStatus
+{
+    Queued,
+    InProgress,
+    Completed,
+    Incomplete,
+    Failed,
+    Cancelled,
+}
+
+public static class OutcomeExtensions
+{
+    /// <summary>Name on the wire, snake_case.</summary>
+    public static string ToWire(this Outcome outcome) => outcome switch
+    {
+        Outcome.Complete => "complete",
+        Outcome.Length => "length",
+        Outcome.ToolCalls => "tool_calls",
+        Outcome.ContentFilter => "content_filter",
+        Outcome.ProviderLost => "provider_lost",
+        Outcome.Deadline => "deadline",
+        Outcome.Budget => "budget",
+        Outcome.Cancelled => "cancelled",
+        _ => "failed",
+    };
+
+    /// <summary>The final status that belongs to an outcome.</summary>
+    public static GenerationStatus ToStatus(this Outcome outcome) => outcome switch
+    {
+        Outcome.Complete or Outcome.ToolCalls => GenerationStatus.Completed,
+        Outcome.Length or Outcome.ContentFilter or Outcome.Budget => GenerationStatus.Incomplete,
+        Outcome.Cancelled => GenerationStatus.Cancelled,
+        _ => GenerationStatus.Failed,
+    };
+}

@@ -1,0 +1,55 @@
+namespace Fairlead.Ledger;
+
+/// <summary>Where a number comes from.</summary>
+public enum Basis
+{
+    /// <summary>The provider said it.</summary>
+    Measured,
+
+    /// <summary>Counted or guessed on this side.</summary>
+    Estimated,
+}
+
+/// <summary>Tokens of one attempt or one call.</summary>
+/// <param name="InputTokens">All input, cached reads and cache writes included.</param>
+/// <param name="OutputTokens">All output, reasoning included.</param>
+public readonly record struct Usage(long InputTokens, long OutputTokens)
+{
+    /// <summary>Part of the input that was read from the provider's cache.</summary>
+    public long CachedInputTokens { get; init; }
+
+    /// <summary>Part of the input that was written to the provider's cache.</summary>
+    public long CacheWriteTokens { get; init; }
+
+    /// <summary>Part of <see cref="CacheWriteTokens"/> written for an hour, at a higher price.</summary>
+    public long LongCacheWriteTokens { get; init; }
+
+    /// <summary>Part of the output that was reasoning.</summary>
+    public long ReasoningTokens { get; init; }
+
+    public Basis Basis { get; init; }
+
+    public long TotalTokens => InputTokens + OutputTokens;
+
+    /// <summary>Sum of two; estimated when either is.</summary>
+    public static Usage operator +(Usage left, Usage right) => new(left.InputTokens + right.InputTokens, left.OutputTokens + right.OutputTokens)
+    {
+        CachedInputTokens = left.CachedInputTokens + right.CachedInputTokens,
+        CacheWriteTokens = left.CacheWriteTokens + right.CacheWriteTokens,
+        LongCacheWriteTokens = left.LongCacheWriteTokens + right.LongCacheWriteTokens,
+        ReasoningTokens = left.ReasoningTokens + right.ReasoningTokens,
+        Basis = left.Basis == Basis.Estimated || right.Basis == Basis.Estimated ? Basis.Estimated : Basis.Measured,
+    };
+
+    public static Usage Add(Usage left, Usage right) => left + right;
+}
+
+/// <summary>Money of one attempt or one call.</summary>
+/// <param name="Usd">US dollars, exact.</param>
+/// <param name="Basis">Estimated when the usage it was computed from is.</param>
+public readonly record struct Cost(decimal Usd, Basis Basis);
+
+public static class BasisExtensions
+{
+    public static string ToWire(this Basis basis) => basis == Basis.Measured ? "measured" : "estimated";
+}

@@ -1,0 +1,85 @@
+using Fairlead.Conversation;
+using Fairlead.Generations;
+using Fairlead.Ledger;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// What is known of an answer under way: usage as reported, or the size from which it is estimated, and why it ended.
+/// One per attempt. Written by one reader at a time; numbers may be read from other threads for checkpoints.
+/// </summary>
+internal sealed class AnswerMeter
+{
+    private long _outputBytes;
+    private double _logprobSum;
+    private long _logprobCount;
+
+    /// <summary>The provider's last word on usage.</summary>
+    public Usage? Reported { get; private set; }
+
+    /// <summary>UTF-8 bytes of text, reasoning and tool arguments so far.</summary>
+    public long OutputBytes => Volatile.Read(ref _outputBytes);
+
+    /// <summary>The most telling reason so far: with several choices, one that was cut or filtered wins over a plain stop.</summary>
+    public FinishReason? FinishReason { get; private set; }
+
+    /// <summary>Choices that have ended.</summary>
+    public int FinishedChoices { get; private set; }
+
+    public bool HasContent { get; private set; }
+
+    /// <summary>The model's name as the provider reports it.</summary>
+    public string? UpstreamModel { get; set; }
+
+    /// <summary>Malformed events that were left out.</summary>
+    public int SkippedEvents { get; set; }
+
+    public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
+
+    public void ReportUsage(in Usage usage) => Reported = usage;
+
+    public void AddOutput(int utf8Bytes)
+    {
+        HasContent = true;
+        Volatile.Write(ref _outputBytes, _outputBytes + utf8Bytes);
+    }
+
+    public void AddLogprob(double logprob)
+    {
+        _logprobSum += logprob;
+        _logprobCount++;
+    }
+
+    public void Finish(FinishReason reason)
+    {
+        FinishedChoices++;
+        if (FinishReason is null || Rank(reason) > Rank(FinishReason.Value)) FinishReason = reason;
+    }
+
+    /// <summary>Takes in an event of the inner language.</summary>
+    public void Observe(GenerationEvent generationEvent)
+    {
+        switch (generationEvent)
+        {
+            case TextDelta text:
+                AddOutput(System.Text.Encoding.UTF8.GetByteCount(text.Text));
+                foreach (var logprob in text.Logprobs ?? []) AddLogprob(logprob.Logprob);
+                break;
+            case ReasoningDelta reasoning: AddOutput(System.Text.Encoding.UTF8.GetByteCount(reasoning.Text)); break;
+            case RefusalDelta refusal: AddOutput(System.Text.Encoding.UTF8.GetByteCount(refusal.Text)); break;
+            case ToolCallStarted started: AddOutput(started.Name.Length); break;
+            case ToolCallDelta delta: AddOutput(System.Text.Encoding.UTF8.GetByteCount(delta.Arguments)); break;
+            case AudioDelta: AddOutput(0); break;
+            case ChoiceFinished finished: Finish(finished.Reason); break;
+            case UsageReported usage: ReportUsage(usage.Usage); break;
+        }
+    }
+
+    private static int Rank(FinishReason reason) => reason switch
+    {
+        Conversation.FinishReason.ContentFilter => 4,
+        Conversation.FinishReason.Length => 3,
+        Conversation.FinishReason.ToolCalls => 2,
+        _ => 1,
+    };
+}

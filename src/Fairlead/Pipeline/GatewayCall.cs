@@ -1,0 +1,132 @@
+using System.Net;
+using Fairlead.Authentication;
+using Fairlead.Catalogue;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Ledger;
+using Fairlead.Limits;
+using Fairlead.Streaming;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// One call on its way through the gateway. Stages see this and never HTTP, so that a call without a waiting client walks the
+/// same path. Builders' models reach theirs through <see cref="GatewayCallExtensions"/>.
+/// </summary>
+/// <remarks>Belongs to one logical flow; only the members that say so are thread-safe.</remarks>
+public sealed class GatewayCall
+{
+    private List<CallWarning>? _warnings;
+    private ConversationRequest? _conversation;
+    private EmbeddingsRequest? _embeddings;
+
+    internal GatewayCall(string requestId, string generationId, Dialect dialect, Caller caller, TimeProvider time)
+    {
+        RequestId = requestId;
+        GenerationId = generationId;
+        Dialect = dialect;
+        Caller = caller;
+        Time = time;
+        Timings = new CallTimings(time);
+        StartedAt = time.GetUtcNow();
+    }
+
+    /// <summary><c>req_</c> + ULID, in every answer's <c>x-request-id</c>.</summary>
+    public string RequestId { get; }
+
+    /// <summary><c>gen_</c> + ULID.</summary>
+    public string GenerationId { get; }
+
+    /// <summary>Who asks.</summary>
+    public Caller Caller { get; }
+
+    /// <summary>How long each phase took; a builder's pipeline may record its own. Thread-safe.</summary>
+    public CallTimings Timings { get; }
+
+    /// <summary>Signals of quality; a builder's pipeline may set its own. Thread-safe.</summary>
+    public CallQuality Quality { get; } = new();
+
+    /// <summary>The name the client asked for.</summary>
+    public string ModelRequested => Facts.Model;
+
+    internal TimeProvider Time { get; }
+
+    internal DateTimeOffset StartedAt { get; }
+
+    internal Dialect Dialect { get; }
+
+    internal Operation Operation => Dialect.Operation;
+
+    /// <summary>The request's bytes; owned and returned to the pool by the edge when the call has ended.</summary>
+    internal PooledBuffer Body { get; set; } = null!;
+
+    internal RequestFacts Facts { get; set; } = new();
+
+    /// <summary>Address of the client, for the audit record.</summary>
+    internal IPAddress? Address { get; set; }
+
+    /// <summary>Path of the endpoint, such as <c>/v1/chat/completions</c>.</summary>
+    internal string Endpoint { get; set; } = "";
+
+    /// <summary>Standard headers of the call that a provider may be sent (anthropic-version, anthropic-beta).</summary>
+    internal string? AnthropicVersion { get; set; }
+
+    internal string? AnthropicBeta { get; set; }
+
+    /// <summary>The Fairlead-Simulate header; honoured by simulated deployments only.</summary>
+    internal string? Simulate { get; set; }
+
+    /// <summary>realtime, standard or bulk, as decided from the request and the key.</summary>
+    internal string Class { get; set; } = "standard";
+
+    /// <summary>When the caller no longer wants the answer, or null.</summary>
+    internal DateTimeOffset? Deadline { get; set; }
+
+    /// <summary>Set by the catalogue stage.</summary>
+    internal CatalogueModel Model { get; set; } = null!;
+
+    /// <summary>Tokens of the input before the call, once known; what usage falls back to.</summary>
+    internal TokenEstimate InputEstimate { get; set; }
+
+    /// <summary>Held before the first attempt; settled when the call ends.</summary>
+    internal TokenReservation? Reservation { get; set; }
+
+    internal List<Attempt> Attempts { get; } = new(1);
+
+    /// <summary>The attempt whose answer the client sees; null until one answers.</summary>
+    internal Attempt? Answering { get; set; }
+
+    internal CallEnding? Ending { get; set; }
+
+    internal IReadOnlyList<CallWarning> Warnings => _warnings ?? (IReadOnlyList<CallWarning>)[];
+
+    /// <summary>The request in the inner language; made on first use.</summary>
+    /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
+    internal ConversationRequest Conversation => _conversation ??= Dialect.ToConversation(this);
+
+    /// <summary>The embeddings request in the inner language; made on first use.</summary>
+    internal EmbeddingsRequest Embeddings => _embeddings ??= Dialect.ToEmbeddings(this);
+
+    internal void Warn(string code, string message)
+    {
+        _warnings ??= [];
+        foreach (var warning in _warnings)
+        {
+            if (warning.Code == code && warning.Message == message) return;
+        }
+        _warnings.Add(new CallWarning(code, message));
+    }
+}
+
+/// <summary>Tokens of the input, known or bounded before the provider counts.</summary>
+/// <param name="Tokens">Count, estimate or upper bound.</param>
+/// <param name="Basis">Measured only when counted with the model's own vocabulary.</param>
+internal readonly record struct TokenEstimate(long Tokens, Basis Basis);
+
+/// <summary>How a call ended; fixed once, before the last byte leaves.</summary>
+internal sealed record CallEnding(Outcome Outcome, Usage Usage, Cost Cost)
+{
+    public GatewayError? Error { get; init; }
+}

@@ -1,0 +1,46 @@
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Streaming;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>What the pipeline answers with. Refusals are values; only bugs throw.</summary>
+internal abstract class GatewayReply
+{
+    private GatewayReply()
+    {
+    }
+
+    public sealed class Refused(GatewayError error) : GatewayReply
+    {
+        public GatewayError Error { get; } = error;
+    }
+
+    /// <summary>A whole body in the caller's own dialect; goes through with little more than splicing. The edge disposes it.</summary>
+    public sealed class NativeBody(PooledBuffer body) : GatewayReply
+    {
+        public PooledBuffer Body { get; } = body;
+    }
+
+    /// <summary>A whole answer in the inner language.</summary>
+    public sealed class Complete(Answer answer) : GatewayReply
+    {
+        public Answer Answer { get; } = answer;
+    }
+
+    /// <summary>A stream whose first content is there (or whose attempt is over). The edge disposes it.</summary>
+    public sealed class Streaming(IEventSource events) : GatewayReply
+    {
+        public IEventSource Events { get; } = events;
+    }
+
+    public sealed class Embedded(EmbeddingsAnswer answer) : GatewayReply
+    {
+        public EmbeddingsAnswer Answer { get; } = answer;
+    }
+
+    public sealed class Counted(long inputTokens) : GatewayReply
+    {
+        public long InputTokens { get; } = inputTokens;
+    }
+}

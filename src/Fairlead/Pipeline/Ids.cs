@@ -1,0 +1,48 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>Makes ids: a prefix and a ULID (48 bits of milliseconds, 80 random bits, Crockford base 32), so that ids sort by time. Thread-safe.</summary>
+internal static class Ids
+{
+    private const string Alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+    [ThreadStatic]
+    private static byte[]? _entropy;
+
+    [ThreadStatic]
+    private static int _used;
+
+    /// <param name="prefix">Such as <c>gen_</c>.</param>
+    /// <param name="time">Gives the time part.</param>
+    public static string New(string prefix, TimeProvider time) =>
+        string.Create(prefix.Length + 26, (prefix, time.GetUtcNow().ToUnixTimeMilliseconds()), static (chars, state) =>
+        {
+            state.prefix.CopyTo(chars);
+            var ulid = chars[state.prefix.Length..];
+            var ms = state.Item2;
+            for (var i = 9; i >= 0; i--, ms >>= 5) ulid[i] = Alphabet[(int)(ms & 31)];
+            Span<byte> random = stackalloc byte[16];
+            Draw(random[..10]);
+            var high = BinaryPrimitives.ReadUInt64BigEndian(random);
+            var low = BinaryPrimitives.ReadUInt16BigEndian(random[8..]);
+            // 80 bits are sixteen letters of five: twelve and four bits from the first word, the rest from the second.
+            for (var i = 0; i < 12; i++) ulid[10 + i] = Alphabet[(int)(high >> (59 - (5 * i))) & 31];
+            var rest = ((uint)(high & 0xF) << 16) | low;
+            for (var i = 0; i < 4; i++) ulid[22 + i] = Alphabet[(int)(rest >> (15 - (5 * i))) & 31];
+        });
+
+    // The system's generator costs a call into the kernel; one call serves many ids.
+    private static void Draw(Span<byte> target)
+    {
+        _entropy ??= new byte[1024];
+        if (_used == 0 || _used + target.Length > _entropy.Length)
+        {
+            RandomNumberGenerator.Fill(_entropy);
+            _used = 0;
+        }
+        _entropy.AsSpan(_used, target.Length).CopyTo(target);
+        _used += target.Length;
+    }
+}

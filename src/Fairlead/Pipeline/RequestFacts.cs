@@ -1,0 +1,129 @@
+namespace Fairlead.Pipeline;
+
+/// <summary>Modalities and features that a request uses, found in the one pass over its bytes.</summary>
+[Flags]
+internal enum RequestFeatures
+{
+    None = 0,
+    Images = 1,
+    Audio = 2,
+    Files = 4,
+    Tools = 8,
+    JsonSchema = 16,
+    JsonObject = 32,
+    Logprobs = 64,
+    ReasoningEffort = 128,
+    Temperature = 256,
+    TopP = 512,
+
+    /// <summary>The conversation ends with an assistant turn to be continued.</summary>
+    Prefill = 1024,
+    Penalties = 2048,
+    Seed = 4096,
+    AudioOutput = 8192,
+    CustomTools = 16384,
+    PdfFiles = 32768,
+
+    /// <summary>Text beside media, so that an image-only message can be told.</summary>
+    UserText = 65536,
+}
+
+/// <summary>A range of the body.</summary>
+internal readonly record struct ByteRange(int Start, int Length)
+{
+    public bool IsEmpty => Length == 0;
+
+    public int End => Start + Length;
+}
+
+/// <summary>What one pass over the body found; everything later stages need without materialising the request.</summary>
+internal sealed class RequestFacts
+{
+    /// <summary>The model asked for, decoded.</summary>
+    public string Model { get; set; } = "";
+
+    /// <summary>The model's JSON string in the body, quotes included.</summary>
+    public ByteRange ModelRange { get; set; }
+
+    public bool Stream { get; set; }
+
+    /// <summary>Whether the client asked for the extra usage chunk (OpenAI).</summary>
+    public bool IncludeUsage { get; set; }
+
+    /// <summary>Value of <c>stream_options</c> in the body; empty when absent.</summary>
+    public ByteRange StreamOptionsRange { get; set; }
+
+    /// <summary>The whole <c>fairlead</c> member, name, value and one adjoining comma; never forwarded.</summary>
+    public ByteRange ExtensionMemberRange { get; set; }
+
+    /// <summary>Output cap as asked for, or null.</summary>
+    public int? MaxOutputTokens { get; set; }
+
+    /// <summary>Name of the field that <see cref="MaxOutputTokens"/> came from, for messages.</summary>
+    public string MaxOutputTokensField { get; set; } = "max_tokens";
+
+    public int ChoiceCount { get; set; } = 1;
+
+    public RequestFeatures Features { get; set; }
+
+    /// <summary>Path of the first part of a kind, for messages: by the feature's bit.</summary>
+    public Dictionary<RequestFeatures, string> Paths { get; } = [];
+
+    public double? Temperature { get; set; }
+
+    public double? TopP { get; set; }
+
+    public long? Seed { get; set; }
+
+    public string? ReasoningEffort { get; set; }
+
+    /// <summary>UTF-8 bytes of everything that becomes prompt text (JSON-escaped length is an acceptable upper bound).</summary>
+    public int TextBytes { get; set; }
+
+    public int MessageCount { get; set; }
+
+    /// <summary>Inline images, and those by address: each counts by the model's tile rule or a flat estimate.</summary>
+    public int ImageCount { get; set; }
+
+    /// <summary>Base64 bytes of audio and files.</summary>
+    public int MediaBytes { get; set; }
+
+    /// <summary>Already tokenised input (embeddings, completions).</summary>
+    public int InputTokenIds { get; set; }
+
+    public CallExtension Extension { get; set; } = CallExtension.None;
+
+    public bool Has(RequestFeatures feature) => (Features & feature) != 0;
+
+    /// <summary>Notes a feature and, the first time, where it stands.</summary>
+    public void Note(RequestFeatures feature, string? path = null)
+    {
+        if (path is not null && !Has(feature)) Paths.TryAdd(feature, path);
+        Features |= feature;
+    }
+}
+
+internal enum OnDisconnect
+{
+    /// <summary>Stop the provider at once and charge what was made.</summary>
+    Cancel,
+
+    /// <summary>Go on to the end.</summary>
+    Continue,
+}
+
+/// <summary>The caller's wishes in Fairlead's own words: the body's <c>fairlead</c> object and the Fairlead-… headers.</summary>
+internal sealed record CallExtension
+{
+    public static readonly CallExtension None = new();
+
+    /// <summary>realtime, standard or bulk; null when not said.</summary>
+    public string? Class { get; init; }
+
+    public TimeSpan? Deadline { get; init; }
+
+    public OnDisconnect OnDisconnect { get; init; }
+
+    /// <summary>What the request is for, such as <c>code</c>; overrides the catalogue's <c>task</c>.</summary>
+    public string? Task { get; init; }
+}

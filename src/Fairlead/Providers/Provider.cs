@@ -1,0 +1,106 @@
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers;
+
+/// <summary>
+/// An adapter to one company or server. Thread-safe; one for each configured provider, living as long as its configuration.
+/// It makes exactly one try per call of <see cref="SendAsync"/>: retry and failover are Routing's.
+/// </summary>
+internal abstract class Provider(string name, string kind)
+{
+    /// <summary>Name in the configuration.</summary>
+    public string Name { get; } = name;
+
+    public string Kind { get; } = kind;
+
+    /// <summary>Value of <c>gen_ai.provider.name</c>.</summary>
+    public virtual string TelemetryName => Kind;
+
+    /// <summary>Whether bytes of this dialect can go through as they are.</summary>
+    public abstract bool Speaks(Dialect dialect);
+
+    /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
+    public virtual GatewayError? Refuse(GatewayCall call) => null;
+
+    /// <summary>
+    /// One try. Everything a healthy provider does wrong comes back as <see cref="ProviderReply.Failed"/>; it throws only
+    /// <see cref="OperationCanceledException"/> of <paramref name="cancellationToken"/>, and for bugs.
+    /// The token stands for all reasons to stop (client, deadline, total timeout); connect, first-token and idle timeouts are the adapter's
+    /// and come back as <see cref="ErrorCode.ProviderTimeout"/>.
+    /// </summary>
+    public abstract ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken);
+}
+
+/// <summary>What to do about a failure, in the provider's own judgement (CONTRACTS 5.6).</summary>
+internal enum FailureClass
+{
+    /// <summary>The same deployment may succeed in a moment; then the next.</summary>
+    Retry,
+
+    /// <summary>Not here, but another deployment may (credentials, missing model, no room).</summary>
+    Failover,
+
+    /// <summary>The request is at fault; nobody should be asked again.</summary>
+    GiveBack,
+}
+
+/// <summary>What one try brought.</summary>
+internal abstract class ProviderReply
+{
+    private ProviderReply()
+    {
+    }
+
+    public sealed class Failed(GatewayError error, FailureClass failureClass, int? status = null) : ProviderReply
+    {
+        public GatewayError Error { get; } = error;
+
+        public FailureClass Class { get; } = failureClass;
+
+        /// <summary>The provider's HTTP status, if it answered.</summary>
+        public int? Status { get; } = status;
+    }
+
+    /// <summary>A whole body in the caller's dialect, already scanned into the attempt's meter.</summary>
+    public sealed class NativeBody(PooledBuffer body) : ProviderReply
+    {
+        public PooledBuffer Body { get; } = body;
+    }
+
+    /// <summary>Finish reason and usage are already in the attempt's meter.</summary>
+    public sealed class Complete(Answer answer) : ProviderReply
+    {
+        public Answer Answer { get; } = answer;
+    }
+
+    /// <summary>
+    /// An open stream, native or canonical. A native source feeds the attempt's meter itself; Routing feeds it from canonical events.
+    /// </summary>
+    public sealed class Streaming(IEventSource events) : ProviderReply
+    {
+        public IEventSource Events { get; } = events;
+    }
+
+    public sealed class Embedded(EmbeddingsAnswer answer) : ProviderReply
+    {
+        public EmbeddingsAnswer Answer { get; } = answer;
+    }
+
+    public sealed class Counted(long inputTokens) : ProviderReply
+    {
+        public long InputTokens { get; } = inputTokens;
+    }
+}
+
+/// <summary>Makes the provider of one kind from its configuration. Several are registered; the first that knows the kind makes it.</summary>
+internal interface IProviderFactory
+{
+    /// <summary>Kinds it makes, such as <c>openai</c>.</summary>
+    IReadOnlyList<string> Kinds { get; }
+
+    Provider Create(string name, Configuration.ProviderConfig config);
+}
