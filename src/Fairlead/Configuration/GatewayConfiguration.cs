@@ -113,6 +113,9 @@ public sealed record ModelConfig
 
     public string? Task { get; init; }
 
+    /// <summary>Own length of the vectors of an embedding model.</summary>
+    public int? EmbeddingDimensions { get; init; }
+
     public IReadOnlyList<DeploymentConfig> Deployments { get; init; } = [];
 }
 
@@ -133,6 +136,9 @@ public sealed record CapabilitiesConfig
     public bool? Sampling { get; init; }
 
     public bool? MultipleChoices { get; init; }
+
+    /// <summary>Vectors of a chosen length.</summary>
+    public bool? Dimensions { get; init; }
 }
 
 /// <summary>US dollars per million tokens.</summary>

@@ -1,0 +1,31 @@
+using Fairlead.Configuration;
+
+namespace Fairlead;
+
+/// <summary>What the gateway should know of an embedding model made from an <c>IEmbeddingGenerator</c>.</summary>
+public sealed class EmbeddingModelOptions
+{
+    /// <summary>Length of the vectors; null when unknown. Default null.</summary>
+    public int? Dimensions { get; set; }
+
+    /// <summary>Whether a request may choose the length (<c>EmbeddingGenerationOptions.Dimensions</c>). Default false.</summary>
+    public bool ChoosesDimensions { get; set; }
+
+    /// <summary>Tokens of one text; null when unknown, and then not checked. Default null.</summary>
+    public int? ContextWindow { get; set; }
+
+    /// <summary>o200k, cl100k or the name of an estimated family; null for a self-correcting estimate of its own. Default null.</summary>
+    public string? Tokenizer { get; set; }
+
+    /// <summary>US dollars per million tokens. Default free.</summary>
+    public PricesConfig? Prices { get; set; }
+
+    /// <summary>Other names clients may send. Default none.</summary>
+    public IList<string> Aliases { get; set; } = [];
+
+    /// <summary>Bounds of one attempt; only the total one matters here. Default 10 min.</summary>
+    public ProviderTimeouts Timeouts { get; set; } = ProviderTimeouts.Default;
+
+    /// <summary>Calls at the generator at once; null for no bound. Default null.</summary>
+    public int? MaxConcurrency { get; set; }
+}
