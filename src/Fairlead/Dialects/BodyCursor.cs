@@ -1,0 +1,257 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Unicode;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects;
+
+/// <summary>
+/// Walks once over a request's JSON: a <see cref="Utf8JsonReader"/> that bounds depth, refuses half surrogates (no decoder could read them
+/// later) and reads typed fields with their faults. JSON <c>null</c> counts as absent.
+/// </summary>
+/// <remarks>Throws <see cref="GatewayErrorException"/> for faults and <see cref="JsonException"/> for text that is no JSON; run it inside <see cref="Run"/>.</remarks>
+internal ref struct BodyCursor
+{
+    private readonly ReadOnlySpan<byte> _body;
+    private readonly int _maxDepth;
+    private Utf8JsonReader _reader;
+
+    public BodyCursor(ReadOnlySpan<byte> body, int maxDepth)
+    {
+        _body = body;
+        _maxDepth = maxDepth;
+        // The own check comes first and names the bound; the reader's stays as a net.
+        _reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = maxDepth + 8 });
+    }
+
+    public delegate void Pass(ref BodyCursor json, GatewayCall call, RequestBounds bounds);
+
+    /// <summary>Runs one pass over the body of <paramref name="call"/> and turns whatever it throws into an error.</summary>
+    public static GatewayError? Run(GatewayCall call, RequestBounds bounds, Pass pass)
+    {
+        var body = call.Body.WrittenSpan;
+        if (CheckText(body) is { } fault) return fault;
+        try
+        {
+            var json = new BodyCursor(body, bounds.MaxDepth);
+            pass(ref json, call, bounds);
+            return null;
+        }
+        catch (GatewayErrorException refused)
+        {
+            return refused.Error;
+        }
+        catch (JsonException malformed)
+        {
+            return Malformed((malformed.LineNumber ?? 0) + 1, (malformed.BytePositionInLine ?? 0) + 1, "Send one JSON object.");
+        }
+    }
+
+    public readonly JsonTokenType Token => _reader.TokenType;
+
+    /// <summary>The token's text between the quotes, escapes as they stand.</summary>
+    public readonly ReadOnlySpan<byte> Value => _reader.ValueSpan;
+
+    public readonly bool IsEscaped => _reader.ValueIsEscaped;
+
+    public readonly bool IsNull => _reader.TokenType == JsonTokenType.Null;
+
+    public readonly int Start => (int)_reader.TokenStartIndex;
+
+    /// <summary>First byte after the token.</summary>
+    public readonly int End => (int)_reader.BytesConsumed;
+
+    /// <summary>The whole token, quotes included.</summary>
+    public readonly ByteRange Range => new(Start, End - Start);
+
+    public readonly ReadOnlySpan<byte> Body => _body;
+
+    /// <summary>Goes to the next token. False at the end of the body.</summary>
+    public bool Next()
+    {
+        if (!_reader.Read()) return false;
+        switch (_reader.TokenType)
+        {
+            case JsonTokenType.StartObject or JsonTokenType.StartArray:
+                if (_reader.CurrentDepth >= _maxDepth) throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, $"The body is nested deeper than {_maxDepth} levels.") { OpenAiCode = "invalid_value" });
+                break;
+            case JsonTokenType.String or JsonTokenType.PropertyName:
+                if (_reader.ValueIsEscaped) CheckEscapes();
+                break;
+        }
+        return true;
+    }
+
+    /// <summary>Goes to the root object's start.</summary>
+    public void EnterRoot()
+    {
+        Next();
+        if (Token != JsonTokenType.StartObject) throw new GatewayErrorException(new GatewayError(ErrorCode.MalformedJson, $"The body must be one JSON object, but it is {Describe()}."));
+    }
+
+    /// <summary>Reads the end of the body; anything but white space there is a fault.</summary>
+    public void Leave() => Next();
+
+    /// <summary>Inside an object: goes to the next member's name. False at the object's end.</summary>
+    public bool NextMember()
+    {
+        Next();
+        return Token == JsonTokenType.PropertyName;
+    }
+
+    /// <summary>Inside an array: goes to the next item. False at the array's end.</summary>
+    public bool NextItem()
+    {
+        Next();
+        return Token != JsonTokenType.EndArray;
+    }
+
+    /// <summary>Passes over the present value with all that is inside it. Ends on its last token.</summary>
+    public void Skip()
+    {
+        if (Token is not (JsonTokenType.StartObject or JsonTokenType.StartArray)) return;
+        var depth = _reader.CurrentDepth;
+        do
+        {
+            Next();
+        }
+        while (_reader.CurrentDepth > depth);
+    }
+
+    /// <summary>Passes over the present value and returns where it stands.</summary>
+    public ByteRange SkipRange()
+    {
+        var start = Start;
+        Skip();
+        return new ByteRange(start, End - start);
+    }
+
+    /// <summary>Whether the present name or string equals <paramref name="text"/>, escapes resolved.</summary>
+    public readonly bool Is(ReadOnlySpan<byte> text) => _reader.ValueTextEquals(text);
+
+    /// <summary>The present name or string, escapes resolved; raw when it is longer than <paramref name="scratch"/>, so longer than any known name.</summary>
+    public readonly ReadOnlySpan<byte> Name(Span<byte> scratch)
+    {
+        if (!_reader.ValueIsEscaped || _reader.ValueSpan.Length > scratch.Length) return _reader.ValueSpan;
+        return scratch[.._reader.CopyString(scratch)];
+    }
+
+    public readonly string GetString() => _reader.GetString()!;
+
+    /// <summary>What the present token is, in the words of a message.</summary>
+    public readonly string Describe() => Token switch
+    {
+        JsonTokenType.StartObject => "an object",
+        JsonTokenType.StartArray => "an array",
+        JsonTokenType.String => "a string",
+        JsonTokenType.Number => _reader.TryGetInt64(out _) ? "an integer" : "a number",
+        JsonTokenType.True or JsonTokenType.False => "a boolean",
+        JsonTokenType.Null => "null",
+        _ => "nothing",
+    };
+
+    /// <summary>Refuses anything but an object. False for null.</summary>
+    public readonly bool Object(FieldPath path) => Expect(JsonTokenType.StartObject, path, "an object");
+
+    /// <summary>Refuses anything but an array. False for null.</summary>
+    public readonly bool Array(FieldPath path) => Expect(JsonTokenType.StartArray, path, "an array");
+
+    /// <summary>Refuses anything but a string. False for null.</summary>
+    public readonly bool Text(FieldPath path) => Expect(JsonTokenType.String, path, "a string");
+
+    /// <summary>A string that must be there and not be empty.</summary>
+    public readonly void RequiredText(FieldPath path)
+    {
+        if (!Text(path)) throw RequestFaults.Type(path, "a string", "null");
+        if (Value.IsEmpty) throw RequestFaults.EmptyString(path);
+    }
+
+    /// <summary>A string of at most <paramref name="maximum"/> characters. False for null.</summary>
+    public readonly bool Text(FieldPath path, int maximum)
+    {
+        if (!Text(path)) return false;
+        // Bytes bound the characters from above; only a text near the bound is decoded.
+        if (Value.Length > maximum && GetString().Length > maximum) throw RequestFaults.TooLong(path, maximum);
+        return true;
+    }
+
+    public readonly bool? Boolean(FieldPath path) => Token switch
+    {
+        JsonTokenType.True => true,
+        JsonTokenType.False => false,
+        JsonTokenType.Null => null,
+        _ => throw RequestFaults.Type(path, "a boolean", Describe()),
+    };
+
+    public readonly long? Integer(FieldPath path, long minimum, long maximum)
+    {
+        if (IsNull) return null;
+        if (Token != JsonTokenType.Number) throw RequestFaults.Type(path, "an integer", Describe());
+        if (!_reader.TryGetInt64(out var value))
+        {
+            // Too many digits for 64 bits is out of range, not of another type.
+            if (Value.IndexOfAny((byte)'.', (byte)'e', (byte)'E') >= 0) throw RequestFaults.Type(path, "an integer", Describe());
+            throw Value[0] == (byte)'-' ? RequestFaults.Below(path, minimum) : RequestFaults.Above(path, maximum);
+        }
+        if (value < minimum) throw RequestFaults.Below(path, minimum);
+        if (value > maximum) throw RequestFaults.Above(path, maximum);
+        return value;
+    }
+
+    public readonly double? Number(FieldPath path, double minimum, double maximum)
+    {
+        if (IsNull) return null;
+        if (Token != JsonTokenType.Number) throw RequestFaults.Type(path, "a number", Describe());
+        if (!_reader.TryGetDouble(out var value)) throw RequestFaults.Type(path, "a number", "a number that is too large");
+        if (value < minimum) throw RequestFaults.Below(path, minimum);
+        if (value > maximum) throw RequestFaults.Above(path, maximum);
+        return value;
+    }
+
+    /// <summary>One of a closed list of words. Null for null.</summary>
+    public readonly string? Word(FieldPath path, ReadOnlySpan<string> words)
+    {
+        if (!Text(path)) return null;
+        foreach (var word in words)
+        {
+            if (_reader.ValueTextEquals(word)) return word;
+        }
+        throw RequestFaults.OneOf(path, words.ToArray());
+    }
+
+    private readonly bool Expect(JsonTokenType type, FieldPath path, string name)
+    {
+        if (Token == type) return true;
+        if (IsNull) return false;
+        throw RequestFaults.Type(path, name, Describe());
+    }
+
+    private readonly void CheckEscapes()
+    {
+        var at = JsonEscapes.FindLoneSurrogate(_reader.ValueSpan);
+        if (at >= 0) throw new GatewayErrorException(MalformedAt(_body, Start + 1 + at, "A \\u escape there is half of a surrogate pair."));
+    }
+
+    private static GatewayError? CheckText(ReadOnlySpan<byte> body)
+    {
+        if (body.IsEmpty) return new GatewayError(ErrorCode.MalformedJson, "The body is empty. Send one JSON object.");
+        if (body.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) return Malformed(1, 1, "The body begins with a byte order mark; send plain UTF-8 without one.");
+        if (Utf8.IsValid(body)) return null;
+        var at = 0;
+        Span<char> letters = stackalloc char[512];
+        while (Utf8.ToUtf16(body[at..], letters, out var read, out _, replaceInvalidSequences: false) == OperationStatus.DestinationTooSmall) at += read;
+        Utf8.ToUtf16(body[at..], letters, out var last, out _, replaceInvalidSequences: false);
+        return MalformedAt(body, at + last, "The bytes there are not valid UTF-8.");
+    }
+
+    private static GatewayError MalformedAt(ReadOnlySpan<byte> body, int offset, string reason)
+    {
+        var before = body[..Math.Min(offset, body.Length)];
+        return Malformed(before.Count((byte)'\n') + 1, before.Length - (before.LastIndexOf((byte)'\n') + 1) + 1, reason);
+    }
+
+    private static GatewayError Malformed(long line, long position, string reason) =>
+        new(ErrorCode.MalformedJson, $"The body is not valid JSON: reading stopped at line {line}, position {position}. {reason}");
+}

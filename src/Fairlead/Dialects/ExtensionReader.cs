@@ -1,0 +1,79 @@
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects;
+
+/// <summary>Reads the request's <c>fairlead</c> object, the same in every foreign dialect. It never reaches a provider.</summary>
+internal static class ExtensionReader
+{
+    /// <summary>Longest deadline that can be asked for: a day.</summary>
+    public const long MaxDeadlineMs = 86_400_000;
+
+    private const int MaxTaskLength = 64;
+
+    private static readonly string[] Classes = ["realtime", "standard", "bulk"];
+
+    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task"];
+
+    // Promised names that this version does not honour: refused, since a budget that is not kept would be worse than none.
+    private static readonly string[] Later = ["budget_usd", "batch_tokens", "batch_delay_ms", "structured", "route", "cache", "webhook"];
+
+    /// <summary>Reads the value at which <paramref name="json"/> stands; null counts as an empty object.</summary>
+    /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
+    public static CallExtension Read(ref BodyCursor json)
+    {
+        if (!json.Object("fairlead")) return CallExtension.None;
+        var extension = new CallExtension();
+        var seen = 0;
+        while (json.NextMember())
+        {
+            var field = -1;
+            for (var i = 0; i < Known.Length && field < 0; i++)
+            {
+                if (json.Is(Bytes(i))) field = i;
+            }
+            if (field < 0) throw Unknown(json.GetString());
+            var path = new FieldPath("fairlead", Middle: Known[field]);
+            if ((seen & (1 << field)) != 0) throw RequestFaults.Duplicate(path);
+            seen |= 1 << field;
+            json.Next();
+            switch (field)
+            {
+                case 0:
+                    extension = extension with { Class = json.Word(path, Classes) };
+                    break;
+                case 1:
+                    if (json.Integer(path, 1, MaxDeadlineMs) is { } ms) extension = extension with { Deadline = TimeSpan.FromMilliseconds(ms) };
+                    break;
+                case 2:
+                    var word = json.Word(path, ["cancel", "continue"]);
+                    extension = extension with { OnDisconnect = word == "continue" ? OnDisconnect.Continue : OnDisconnect.Cancel };
+                    break;
+                case 3:
+                    if (!json.Text(path, MaxTaskLength)) break;
+                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path);
+                    extension = extension with { Task = json.GetString() };
+                    break;
+            }
+        }
+        return extension;
+    }
+
+    private static ReadOnlySpan<byte> Bytes(int field) => field switch
+    {
+        0 => "class"u8,
+        1 => "deadline_ms"u8,
+        2 => "on_disconnect"u8,
+        _ => "task"u8,
+    };
+
+    private static GatewayErrorException Unknown(string name)
+    {
+        if (Later.Contains(name, StringComparer.Ordinal))
+        {
+            return new GatewayErrorException(GatewayError.Unsupported($"fairlead.{name}", $"The field 'fairlead.{name}' is not available in this version. Leave it out."));
+        }
+        var shown = name.Length > 64 ? name[..64] : name;
+        return RequestFaults.Invalid($"fairlead.{shown}", $"The field 'fairlead.{shown}' is unknown; accepted are {string.Join(", ", Known.Select(k => $"'{k}'"))}.", "unknown_parameter");
+    }
+}
