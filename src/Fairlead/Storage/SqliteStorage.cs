@@ -1,0 +1,109 @@
+using System.Data.Common;
+using Fairlead.Configuration;
+using Microsoft.Data.Sqlite;
+
+namespace Fairlead.Storage;
+
+/// <summary>The embedded database: <c>fairlead.db</c> in the data directory, readable by its owner only.</summary>
+internal sealed class SqliteStorage : IStorage, IDisposable
+{
+    /// <summary>How long a writer waits for another one: longer than any transaction of ours, shorter than a client's patience.</summary>
+    private const int BusyTimeoutSeconds = 5;
+
+    private readonly SchemaMigrator _migrator;
+    private readonly SemaphoreSlim _gate = new(1, 1);
+    private readonly string _directory;
+    private volatile bool _ready;
+
+    public SqliteStorage(IConfigurationSource configuration, SchemaMigrator migrator)
+    {
+        _migrator = migrator;
+        // Taken once: the database of a running server does not move when the configuration is reloaded.
+        _directory = Path.GetFullPath(configuration.Current.DataDirectory);
+        ConnectionString = new SqliteConnectionStringBuilder
+        {
+            DataSource = Path.Combine(_directory, "fairlead.db"),
+            Mode = SqliteOpenMode.ReadWrite,
+            ForeignKeys = true,
+            DefaultTimeout = BusyTimeoutSeconds,
+            Pooling = true,
+        }.ConnectionString;
+    }
+
+    public StorageProvider Provider => StorageProvider.Sqlite;
+
+    public string ConnectionString { get; }
+
+    public async Task EnsureReadyAsync(CancellationToken cancellationToken)
+    {
+        if (_ready) return;
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            if (_ready) return;
+            CreatePrivateFile();
+            await using var connection = await OpenCoreAsync(cancellationToken);
+            await using (var mode = connection.CreateCommand())
+            {
+                // Readers and the one writer do not wait for each other. The mode stays with the file.
+                mode.CommandText = "PRAGMA journal_mode = WAL";
+                await mode.ExecuteNonQueryAsync(cancellationToken);
+            }
+            await _migrator.MigrateAsync(connection, Provider, cancellationToken);
+            _ready = true;
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    public async ValueTask<DbConnection> OpenAsync(CancellationToken cancellationToken)
+    {
+        if (!_ready) await EnsureReadyAsync(cancellationToken);
+        return await OpenCoreAsync(cancellationToken);
+    }
+
+    public void Dispose()
+    {
+        // Pooled connections hold the file open; a program that embeds several hosts wants it back.
+        using (var connection = new SqliteConnection(ConnectionString)) SqliteConnection.ClearPool(connection);
+        _gate.Dispose();
+    }
+
+    private async ValueTask<SqliteConnection> OpenCoreAsync(CancellationToken cancellationToken)
+    {
+        var connection = new SqliteConnection(ConnectionString);
+        try
+        {
+            await connection.OpenAsync(cancellationToken);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    // Hashes of keys and records of calls are nobody else's business. SQLite gives its side files the mode of the database.
+    private void CreatePrivateFile()
+    {
+        var path = Path.Combine(_directory, "fairlead.db");
+        if (OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(_directory);
+            using var file = File.Open(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
+            return;
+        }
+        Directory.CreateDirectory(_directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (File.Exists(path)) return;
+        using var created = File.Open(path, new FileStreamOptions
+        {
+            Mode = FileMode.OpenOrCreate,
+            Access = FileAccess.ReadWrite,
+            Share = FileShare.ReadWrite,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+        });
+    }
+}

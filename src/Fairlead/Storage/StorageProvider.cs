@@ -1,0 +1,8 @@
+namespace Fairlead.Storage;
+
+/// <summary>The kinds of databases Fairlead keeps its records in.</summary>
+internal enum StorageProvider
+{
+    /// <summary>One file in the data directory, for one machine.</summary>
+    Sqlite,
+}

@@ -1,0 +1,20 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace Fairlead.Storage;
+
+internal static class StorageServiceCollectionExtensions
+{
+    /// <summary>The database: connections, schema and the EF Core context for what is edited.</summary>
+    internal static IServiceCollection AddStorage(this IServiceCollection services)
+    {
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<ISchemaStep, AccessSchema>();
+        services.AddSingleton<SchemaMigrator>();
+        services.AddSingleton<SqliteStorage>();
+        services.AddSingleton<IStorage>(provider => provider.GetRequiredService<SqliteStorage>());
+        services.AddSingleton<IDbContextFactory<FairleadDbContext>, FairleadDbContextFactory>();
+        return services;
+    }
+}
