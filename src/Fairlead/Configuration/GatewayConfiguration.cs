@@ -32,6 +32,9 @@ public sealed record ProviderConfig
     /// <summary>openai, azure, anthropic, gemini, simulated, or one that the embedding program registered.</summary>
     public required string Kind { get; init; }
 
+    /// <summary>False switches the provider and the models only it can answer off. Default true.</summary>
+    public bool Enabled { get; init; } = true;
+
     /// <summary>Up to and including the version segment where the API has one (https://api.openai.com/v1).</summary>
     public string? BaseUrl { get; init; }
 

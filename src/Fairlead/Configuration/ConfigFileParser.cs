@@ -1,0 +1,146 @@
+using System.Text.Json;
+using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
+
+namespace Fairlead.Configuration;
+
+/// <summary>Turns the text of a configuration file into nodes. Faults of syntax are collected, never thrown.</summary>
+internal static class ConfigFileParser
+{
+    private const int MaxDepth = 32;
+
+    /// <summary>Parses YAML, or JSON when the name ends in <c>.json</c>. Null when nothing usable came out; the faults then say why.</summary>
+    public static ConfigMap? Parse(string name, string text, List<ConfigurationFault> faults)
+    {
+        var root = name.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ParseJson(name, text, faults) : ParseYaml(name, text, faults);
+        switch (root)
+        {
+            case ConfigMap map: return map;
+            case null: return null;
+            case ConfigScalar { Value: null }: return new ConfigMap(root.Origin);
+            default:
+                faults.Add(new("(file)", null, "The file does not hold keys and values.", "Begin it with 'fairlead:' and put the settings below, indented.") { Source = name, Line = root.Origin.Line });
+                return null;
+        }
+    }
+
+    private static ConfigNode? ParseYaml(string name, string text, List<ConfigurationFault> faults)
+    {
+        try
+        {
+            var parser = new Parser(new StringReader(text));
+            parser.Consume<StreamStart>();
+            if (parser.Accept<StreamEnd>(out _)) return new ConfigScalar(null, new(name));
+            parser.Consume<DocumentStart>();
+            var node = ReadYaml(parser, name, "", 0, faults);
+            parser.Consume<DocumentEnd>();
+            if (parser.Accept<DocumentStart>(out var second))
+            {
+                faults.Add(new("(file)", null, "The file holds more than one document.", "Keep one document; remove the line '---'.") { Source = name, Line = (int)second.Start.Line });
+            }
+            return node;
+        }
+        catch (YamlException fault)
+        {
+            faults.Add(new("(file)", null, "The file is not valid YAML: " + Sentence(fault.Message), "Check indentation, quotes and brackets at this line.") { Source = name, Line = (int)fault.Start.Line });
+            return null;
+        }
+        // The parser lets these out for some malformed texts.
+        catch (Exception fault) when (fault is InvalidOperationException or ArgumentException or IndexOutOfRangeException or FormatException)
+        {
+            faults.Add(new("(file)", null, "The file is not valid YAML.", "Check indentation, quotes and brackets.") { Source = name });
+            return null;
+        }
+    }
+
+    private static ConfigNode ReadYaml(Parser parser, string name, string path, int depth, List<ConfigurationFault> faults)
+    {
+        if (depth > MaxDepth) throw new YamlException(parser.Current!.Start, parser.Current.End, $"nested deeper than {MaxDepth} levels");
+        switch (parser.Current)
+        {
+            case Scalar scalar:
+                parser.MoveNext();
+                NoAnchor(scalar, name, path, faults);
+                var empty = scalar.Style == ScalarStyle.Plain && scalar.Value is ("" or "~" or "null");
+                return new ConfigScalar(empty ? null : scalar.Value, At(scalar));
+
+            case SequenceStart start:
+                parser.MoveNext();
+                NoAnchor(start, name, path, faults);
+                var items = new List<ConfigNode>();
+                while (!parser.TryConsume<SequenceEnd>(out _)) items.Add(ReadYaml(parser, name, $"{path}[{items.Count}]", depth + 1, faults));
+                return new ConfigList(items, At(start));
+
+            case MappingStart start:
+                parser.MoveNext();
+                NoAnchor(start, name, path, faults);
+                var map = new ConfigMap(At(start));
+                while (!parser.TryConsume<MappingEnd>(out _))
+                {
+                    if (!parser.TryConsume<Scalar>(out var key)) throw new YamlException(parser.Current!.Start, parser.Current.End, "a key is a list or a map");
+                    var keyPath = path.Length == 0 ? key.Value : $"{path}.{key.Value}";
+                    var value = ReadYaml(parser, name, keyPath, depth + 1, faults);
+                    if (!map.TryAdd(key.Value, value)) faults.Add(Twice(keyPath) with { Source = name, Line = (int)key.Start.Line });
+                }
+                return map;
+
+            case AnchorAlias alias:
+                parser.MoveNext();
+                faults.Add(new(path, "*" + alias.Value, "Aliases are not supported.", "Write the value out here.") { Source = name, Line = (int)alias.Start.Line });
+                return new ConfigScalar(null, At(alias)) { Unusable = true };
+
+            default: throw new YamlException(parser.Current!.Start, parser.Current.End, "a value is missing");
+        }
+
+        ConfigOrigin At(ParsingEvent parsed) => new(name, (int)parsed.Start.Line);
+    }
+
+    private static void NoAnchor(NodeEvent node, string name, string path, List<ConfigurationFault> faults)
+    {
+        if (node.Anchor.IsEmpty) return;
+        faults.Add(new(path, "&" + node.Anchor.Value, "Anchors are not supported.", "Remove the anchor and write the value out where it is needed.") { Source = name, Line = (int)node.Start.Line });
+    }
+
+    private static ConfigNode? ParseJson(string name, string text, List<ConfigurationFault> faults)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(text, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, MaxDepth = MaxDepth });
+            return ReadJson(document.RootElement, new(name), "", faults);
+        }
+        catch (JsonException fault)
+        {
+            faults.Add(new("(file)", null, "The file is not valid JSON.", "Check commas, quotes and brackets at this line.") { Source = name, Line = (int?)fault.LineNumber + 1 });
+            return null;
+        }
+    }
+
+    private static ConfigNode ReadJson(JsonElement element, ConfigOrigin origin, string path, List<ConfigurationFault> faults)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.Object:
+                var map = new ConfigMap(origin);
+                foreach (var member in element.EnumerateObject())
+                {
+                    var memberPath = path.Length == 0 ? member.Name : $"{path}.{member.Name}";
+                    if (!map.TryAdd(member.Name, ReadJson(member.Value, origin, memberPath, faults))) faults.Add(Twice(memberPath) with { Source = origin.Source });
+                }
+                return map;
+            case JsonValueKind.Array: return new ConfigList([.. element.EnumerateArray().Select((item, i) => ReadJson(item, origin, $"{path}[{i}]", faults))], origin);
+            case JsonValueKind.Null: return new ConfigScalar(null, origin);
+            case JsonValueKind.String: return new ConfigScalar(element.GetString(), origin);
+            default: return new ConfigScalar(element.GetRawText(), origin);
+        }
+    }
+
+    private static ConfigurationFault Twice(string key) => new(key, null, "The key stands here twice.", "Keep one of the two.");
+
+    // The parser quotes no values of ours in its messages; only its position in brackets is cut, which the fault states itself.
+    private static string Sentence(string message)
+    {
+        var text = message.TrimEnd('.');
+        var bracket = text.StartsWith('(') ? text.IndexOf("): ", StringComparison.Ordinal) : -1;
+        return (bracket >= 0 ? text[(bracket + 3)..] : text) + ".";
+    }
+}

@@ -1,0 +1,105 @@
+using System.Text.Json.Nodes;
+
+namespace Fairlead.Configuration;
+
+/// <summary>One key of a section, for reading, for the schema and for the documentation.</summary>
+internal abstract class ConfigKey(string name, ConfigType type, string summary)
+{
+    public string Name { get; } = name;
+
+    public ConfigType Type { get; } = type;
+
+    /// <summary>One sentence for people.</summary>
+    public string Summary { get; } = summary;
+
+    public bool Required { get; init; }
+
+    /// <summary>The default as one would write it; null when there is none.</summary>
+    public abstract string? Default { get; }
+}
+
+/// <inheritdoc/>
+internal sealed class ConfigKey<T>(string name, ConfigType type, Func<T, object?> get, Func<T, object, T> set, string summary, Func<T>? seed = null)
+    : ConfigKey(name, type, summary)
+{
+    // Read from the same record that runs, so that the documented default is the true one.
+    public override string? Default => seed is null || Required ? null : Type.Format(get(seed()));
+
+    public T Apply(T target, object value) => set(target, value);
+
+    public ConfigKey<T> WithSeed(Func<T> from) => new(Name, Type, get, set, Summary, from) { Required = Required };
+}
+
+/// <summary>A section: a closed set of keys.</summary>
+internal abstract class ConfigObjectType : ConfigType
+{
+    public abstract IReadOnlyList<ConfigKey> Keys { get; }
+
+    public override JsonObject Schema()
+    {
+        var properties = new JsonObject();
+        foreach (var key in Keys)
+        {
+            var schema = key.Type.Schema();
+            schema["description"] = key.Default is { } value ? $"{key.Summary} Default {value}." : key.Summary;
+            properties[key.Name] = schema;
+        }
+        var result = new JsonObject { ["type"] = new JsonArray("object", "null"), ["properties"] = properties, ["additionalProperties"] = false };
+        var required = Keys.Where(k => k.Required).Select(k => (JsonNode)k.Name).ToArray();
+        if (required.Length > 0) result["required"] = new JsonArray(required);
+        return result;
+    }
+
+    public override string Describe() => "section";
+}
+
+/// <inheritdoc/>
+/// <param name="seed">Makes the value with all defaults.</param>
+/// <param name="later">Keys that later versions will know; a plain fault says so instead of guessing at a slip.</param>
+/// <param name="keys">The known ones.</param>
+internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params ConfigKey<T>[] keys) : ConfigObjectType
+    where T : notnull
+{
+    private readonly ConfigKey<T>[] _keys = [.. keys.Select(k => k.WithSeed(seed))];
+
+    public override IReadOnlyList<ConfigKey> Keys => _keys;
+
+    public override object? Read(ConfigNode node, string path, ConfigReadContext context)
+    {
+        context.Note(path, node.Origin);
+        var result = seed();
+        var complete = true;
+        var map = node as ConfigMap ?? (node is ConfigScalar { Value: null } ? new ConfigMap(node.Origin) : null);
+        if (map is null)
+        {
+            context.Fault(node, path, null, "Keys are expected here, not a single value or a list.", "Write one key a line, indented: " + string.Join(", ", _keys.Take(6).Select(k => k.Name)) + (_keys.Length > 6 ? ", …" : "") + ".");
+            return null;
+        }
+        foreach (var (name, value) in map.Entries)
+        {
+            var entry = path.Length == 0 ? name : $"{path}.{name}";
+            if (Array.Find(_keys, k => k.Name == name) is { } key)
+            {
+                if (key.Type.Read(value, entry, context) is { } read) result = key.Apply(result, read);
+                else complete = false;
+                continue;
+            }
+            complete = false;
+            if (later.Contains(name, StringComparer.Ordinal))
+            {
+                context.Fault(value, entry, null, "This setting is not available in this version of Fairlead.", "Remove it; nothing it asks for would be done.");
+                continue;
+            }
+            // The value is not shown: behind a misspelt name may stand a secret.
+            var meant = Suggestion.For(name, _keys.Select(k => k.Name));
+            context.Fault(value, entry, null, "The key is not known.", meant is not null ? $"Did you mean '{meant}'?" : $"Keys known here: {string.Join(", ", _keys.Where(k => k.Name[0] != '$').Select(k => k.Name))}.");
+        }
+        foreach (var key in _keys)
+        {
+            if (!key.Required || map.Find(key.Name) is not null) continue;
+            complete = false;
+            context.Fault(map, path.Length == 0 ? key.Name : $"{path}.{key.Name}", null, "The key is required.", $"Add '{key.Name}': {key.Summary}");
+        }
+        return complete || path.Length == 0 ? result : null;
+    }
+}

@@ -1,0 +1,164 @@
+using System.Text.Json.Nodes;
+
+namespace Fairlead.Configuration;
+
+/// <summary>What stands behind a key: how it is read, how it is described to editors and people.</summary>
+internal abstract class ConfigType
+{
+    /// <summary>The value, or null when it is wrong; the faults are then in <paramref name="context"/>.</summary>
+    public abstract object? Read(ConfigNode node, string path, ConfigReadContext context);
+
+    /// <summary>JSON Schema (2020-12) of it.</summary>
+    public abstract JsonObject Schema();
+
+    /// <summary>For the table of keys: "duration", "one of a, b".</summary>
+    public abstract string Describe();
+
+    /// <summary>A value as one would write it; null when there is nothing to show.</summary>
+    public virtual string? Format(object? value) => null;
+
+    /// <summary>Type of what a list or a map holds; null for everything else.</summary>
+    public virtual ConfigType? Item => null;
+
+    /// <summary>Whether values of it must not be shown.</summary>
+    public virtual bool IsSecret => false;
+}
+
+/// <summary>What reading gathers beside the values.</summary>
+internal sealed class ConfigReadContext(List<ConfigurationFault> faults, IReadOnlyCollection<string> extraProviderKinds)
+{
+    private readonly Dictionary<string, ConfigOrigin> _origins = new(StringComparer.Ordinal);
+
+    /// <summary>Kinds that the embedding program registered.</summary>
+    public IReadOnlyCollection<string> ExtraProviderKinds { get; } = extraProviderKinds;
+
+    public void Note(string path, ConfigOrigin origin) => _origins[path] = origin;
+
+    public void Fault(ConfigNode node, string path, string? value, string problem, string remedy) =>
+        faults.Add(new(path, value, problem, remedy) { Source = node.Origin.Source, Line = node.Origin.Line });
+
+    /// <summary>Adds the place to a fault found by a check of the finished configuration.</summary>
+    public ConfigurationFault Locate(ConfigurationFault fault)
+    {
+        if (fault.Source is not null) return fault;
+        for (var path = fault.Key; path.Length > 0; path = path[..Math.Max(0, path.LastIndexOfAny(['.', '[']))])
+        {
+            if (_origins.TryGetValue(path, out var origin)) return fault with { Source = origin.Source, Line = origin.Line };
+        }
+        return fault;
+    }
+}
+
+/// <summary>One value written as text.</summary>
+internal abstract class ConfigScalarType : ConfigType
+{
+    /// <summary>What would be right, as the end of "Write …".</summary>
+    protected abstract string Expected(ConfigReadContext context);
+
+    /// <summary>The value; null with a <paramref name="problem"/> when it is wrong.</summary>
+    protected abstract object? Parse(string text, ConfigReadContext context, out string problem);
+
+    public override object? Read(ConfigNode node, string path, ConfigReadContext context)
+    {
+        context.Note(path, node.Origin);
+        if (node is not ConfigScalar scalar)
+        {
+            context.Fault(node, path, null, "A single value is expected here, not a list or keys.", $"Write {Expected(context)}.");
+            return null;
+        }
+        if (scalar.Unusable) return null;
+        if (scalar.Value is null)
+        {
+            context.Fault(node, path, null, "The key has no value.", $"Write {Expected(context)}, or remove the key.");
+            return null;
+        }
+        var value = Parse(scalar.Value, context, out var problem);
+        if (value is null) context.Fault(node, path, IsSecret ? "(hidden)" : scalar.Written ?? Shorten(scalar.Value), problem, $"Write {Expected(context)}.");
+        return value;
+    }
+
+    private static string Shorten(string text) => text.Length <= 80 ? text : text[..77] + "…";
+}
+
+/// <summary>A list whose items are all of one type.</summary>
+internal abstract class ConfigListType : ConfigType;
+
+/// <inheritdoc/>
+internal sealed class ConfigListType<T>(ConfigType item) : ConfigListType
+{
+    public override ConfigType Item => item;
+
+    public override bool IsSecret => item.IsSecret;
+
+    public override object? Read(ConfigNode node, string path, ConfigReadContext context)
+    {
+        context.Note(path, node.Origin);
+        if (node is not ConfigList list)
+        {
+            context.Fault(node, path, null, "A list is expected here.", "Write [first, second], or one item a line, each begun with '- '.");
+            return null;
+        }
+        var items = new List<T>(list.Items.Count);
+        for (var i = 0; i < list.Items.Count; i++)
+        {
+            if (item.Read(list.Items[i], $"{path}[{i}]", context) is T value) items.Add(value);
+        }
+        return items.Count == list.Items.Count ? items : null;
+    }
+
+    public override JsonObject Schema() => new() { ["type"] = "array", ["items"] = item.Schema() };
+
+    public override string Describe() => "list of: " + item.Describe();
+
+    public override string? Format(object? value) =>
+        value is IReadOnlyList<T> { Count: > 0 } list ? "[" + string.Join(", ", list.Select(i => item.Format(i))) + "]" : "[]";
+}
+
+/// <summary>Entries under names that the operator chooses.</summary>
+internal abstract class ConfigMapType(string what) : ConfigType
+{
+    /// <summary>Placeholder of the name in paths: <c>providers.&lt;provider&gt;</c>.</summary>
+    public string What { get; } = what;
+}
+
+/// <inheritdoc/>
+internal sealed class ConfigMapType<T>(ConfigType item, string what) : ConfigMapType(what)
+{
+    public override ConfigType Item => item;
+
+    public override bool IsSecret => item.IsSecret;
+
+    public override object? Read(ConfigNode node, string path, ConfigReadContext context)
+    {
+        context.Note(path, node.Origin);
+        if (node is ConfigScalar { Value: null }) return new Dictionary<string, T>();
+        if (node is not ConfigMap map)
+        {
+            context.Fault(node, path, null, $"Entries by name of {What} are expected here.", $"Write '<{What}>:' and its settings below, indented.");
+            return null;
+        }
+        var items = new Dictionary<string, T>(StringComparer.Ordinal);
+        foreach (var (name, value) in map.Entries)
+        {
+            var entry = $"{path}.{name}";
+            if (name.Length is 0 or > 128 || name.Any(c => c <= ' ' || c == '\x7f'))
+            {
+                context.Fault(value, entry, null, $"The name of a {What} has 1 to 128 characters and no spaces.", "Choose another name.");
+            }
+            else if (item.Read(value, entry, context) is T read)
+            {
+                items[name] = read;
+            }
+        }
+        return items;
+    }
+
+    public override JsonObject Schema() => new()
+    {
+        ["type"] = new JsonArray("object", "null"),
+        ["additionalProperties"] = item.Schema(),
+        ["propertyNames"] = new JsonObject { ["minLength"] = 1, ["maxLength"] = 128 },
+    };
+
+    public override string Describe() => $"by name of {What}: " + item.Describe();
+}

@@ -1,0 +1,196 @@
+using System.Globalization;
+using System.Text;
+
+namespace Fairlead.Configuration;
+
+/// <summary>What came of reading: a configuration, or all faults.</summary>
+/// <param name="Configuration">Null when there are faults.</param>
+/// <param name="Faults">In the order of the file.</param>
+/// <param name="Path">The file read; null when there was none.</param>
+public sealed record ConfigurationResult(GatewayConfiguration? Configuration, IReadOnlyList<ConfigurationFault> Faults, string? Path);
+
+/// <summary>Reads all sources into one checked configuration. Holds no state; thread-safe.</summary>
+public static class ConfigurationReader
+{
+    /// <summary>A configuration is read by people; a larger file is another file.</summary>
+    internal const int MaxFileBytes = 4 * 1024 * 1024;
+
+    /// <summary>Reads the file and all other sources.</summary>
+    public static ConfigurationResult Read(ConfigurationInput input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        var faults = new List<ConfigurationFault>();
+        var path = input.Locate(faults);
+        byte[]? content = null;
+        if (path is not null && !TryReadFile(path, out content, out var fault)) faults.Add(fault!);
+        return Read(input, path, content, faults);
+    }
+
+    /// <summary>The same, with the file's content at hand.</summary>
+    internal static ConfigurationResult Read(ConfigurationInput input, string? path, byte[]? content, List<ConfigurationFault>? found = null)
+    {
+        var faults = found ?? [];
+        var name = path is null ? "" : System.IO.Path.GetFileName(path);
+        var root = content is null ? null : ConfigFileParser.Parse(name, DecodeText(content), faults);
+        root = root is null ? new ConfigMap(default) : (ConfigMap)EnvironmentReferences.Replace(root, "", input.Environment, faults);
+
+        Overlay(root, input);
+        Underlay(root, input.Environment);
+
+        var context = new ConfigReadContext(faults, input.ExtraProviderKinds);
+        var configuration = (GatewayConfiguration?)ConfigKeys.Root.Read(root, "", context);
+        // Not a required key of the table: a provider that a variable switched on has its kind already.
+        foreach (var (provider, config) in configuration?.Providers ?? new Dictionary<string, ProviderConfig>())
+        {
+            if (config.Kind.Length == 0) faults.Add(context.Locate(new($"fairlead.providers.{provider}.kind", null, "The key is required.", "Add 'kind', such as openai for every server with an OpenAI-compatible interface.")));
+        }
+        if (faults.Count == 0 && configuration is not null)
+        {
+            configuration = Finish(configuration);
+            foreach (var check in input.Checks) faults.AddRange(check(configuration).Select(context.Locate));
+        }
+        return new(faults.Count == 0 ? configuration : null, [.. faults.OrderBy(f => f.Line ?? int.MaxValue)], path);
+    }
+
+    internal static bool TryReadFile(string path, out byte[]? content, out ConfigurationFault? fault)
+    {
+        content = null;
+        fault = null;
+        var shown = System.IO.Path.GetFileName(path);
+        try
+        {
+            if (new FileInfo(path) is { Exists: true, Length: > MaxFileBytes })
+            {
+                fault = new("(file)", path, "The configuration file is larger than 4 MiB.", "Check that it is the right file.") { Source = shown };
+                return false;
+            }
+            content = File.ReadAllBytes(path);
+            return true;
+        }
+        catch (Exception failure) when (failure is FileNotFoundException or DirectoryNotFoundException)
+        {
+            fault = new("(file)", path, "The configuration file does not exist.", "Check FAIRLEAD_CONFIG or the path given.") { Source = shown };
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            fault = new("(file)", path, "The configuration file cannot be read.", "Check that it is a file and that this user may read it.") { Source = shown };
+        }
+        return false;
+    }
+
+    private static string DecodeText(byte[] content)
+    {
+        using var reader = new StreamReader(new MemoryStream(content), Encoding.UTF8, detectEncodingFromByteOrderMarks: true);
+        return reader.ReadToEnd();
+    }
+
+    private static void Overlay(ConfigMap root, ConfigurationInput input)
+    {
+        if (input.Settings is { } settings)
+        {
+            foreach (var section in settings.GetSection("Fairlead").GetChildren().SelectMany(Leaves))
+            {
+                Put(root, ConfigKeys.Root, section.Path.Split(':'), section.Value!, new("settings of the program"));
+            }
+        }
+        // In a fixed order, so that list items come by their index and the outcome does not depend on the system.
+        foreach (var (name, value) in input.Environment.OrderBy(e => e.Key, StringComparer.Ordinal))
+        {
+            if (value.Length > 0 && name.StartsWith("Fairlead__", StringComparison.OrdinalIgnoreCase)) Put(root, ConfigKeys.Root, name.Split("__"), value, new(name));
+        }
+        if (input.Environment.TryGetValue("FAIRLEAD_DATA", out var data) && data.Length > 0) Put(root, ConfigKeys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
+
+        static IEnumerable<Microsoft.Extensions.Configuration.IConfigurationSection> Leaves(Microsoft.Extensions.Configuration.IConfigurationSection section) =>
+            section.Value is not null ? [section] : section.GetChildren().SelectMany(Leaves);
+    }
+
+    // Names of the environment come in any case; the table gives them their own. A value of the wrong shape stays, and is reported as such.
+    private static ConfigNode Put(ConfigNode? node, ConfigType? type, ReadOnlySpan<string> segments, string value, ConfigOrigin origin)
+    {
+        if (segments.IsEmpty) return new ConfigScalar(value, origin);
+        if (type is ConfigListType && int.TryParse(segments[0], NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < 1000)
+        {
+            var items = node is ConfigList list ? list.Items.ToList() : [];
+            while (items.Count <= index) items.Add(new ConfigScalar(null, origin));
+            items[index] = Put(items[index], type.Item, segments[1..], value, origin);
+            return new ConfigList(items, origin);
+        }
+        if (node is not (null or ConfigMap or ConfigScalar { Value: null })) return node;
+        var map = node as ConfigMap ?? new ConfigMap(origin);
+        var segment = segments[0];
+        var key = (type as ConfigObjectType)?.Keys.FirstOrDefault(k => string.Equals(k.Name, segment, StringComparison.OrdinalIgnoreCase));
+        var name = key?.Name ?? segment;
+        map.Set(name, Put(map.Find(name, StringComparison.OrdinalIgnoreCase), key?.Type ?? type?.Item, segments[1..], value, origin));
+        return map;
+    }
+
+    // What the makers' variables switch on lies under the file. A provider that the file points elsewhere stands alone:
+    // a key must not follow to an address its owner did not mean.
+    private static void Underlay(ConfigMap root, IReadOnlyDictionary<string, string> environment)
+    {
+        var fairlead = Section(root, "fairlead");
+        if (fairlead is null) return;
+        if (Section(fairlead, "providers") is { } providers)
+        {
+            foreach (var (name, provider) in ProviderVariables.Read(environment))
+            {
+                var known = providers.Find(name);
+                if (known is null or ConfigScalar { Value: null })
+                {
+                    providers.Set(name, provider);
+                }
+                else if (known is ConfigMap written && Agrees(written, provider, "kind") && Agrees(written, provider, "baseUrl"))
+                {
+                    foreach (var (key, value) in provider.Entries)
+                    {
+                        if (key == "apiKey" && written.Find("apiKeys") is not null) continue;
+                        written.TryAdd(key, value);
+                    }
+                }
+            }
+        }
+        if (environment.TryGetValue("OTEL_EXPORTER_OTLP_ENDPOINT", out var endpoint) && endpoint.Length > 0)
+        {
+            Section(fairlead, "telemetry")?.TryAdd("otlpEndpoint", new ConfigScalar(endpoint, new("OTEL_EXPORTER_OTLP_ENDPOINT")));
+        }
+
+        static bool Agrees(ConfigMap written, ConfigMap known, string key) =>
+            written.Find(key) is null
+            || (written.Find(key) is ConfigScalar { Value: { } ours } && known.Find(key) is ConfigScalar { Value: { } theirs } && string.Equals(ours.TrimEnd('/'), theirs, StringComparison.Ordinal));
+
+        static ConfigMap? Section(ConfigMap parent, string name)
+        {
+            var node = parent.Find(name);
+            if (node is ConfigMap map) return map;
+            if (node is not (null or ConfigScalar { Value: null })) return null;
+            var made = new ConfigMap(node?.Origin ?? default);
+            parent.Set(name, made);
+            return made;
+        }
+    }
+
+    private static GatewayConfiguration Finish(GatewayConfiguration configuration)
+    {
+        var providers = configuration.Providers.Where(p => p.Value.Enabled).ToDictionary(StringComparer.Ordinal);
+        var models = configuration.Models.ToDictionary(m => m.Key, m => m.Value with { Deployments = [.. m.Value.Deployments.Select(Resolve)] }, StringComparer.Ordinal);
+        return configuration with { Providers = providers, Models = models };
+
+        DeploymentConfig Resolve(DeploymentConfig deployment)
+        {
+            if (deployment.Timeouts is not { } own) return deployment;
+            var inherited = providers.GetValueOrDefault(deployment.Provider)?.Timeouts ?? ProviderTimeouts.Default;
+            return deployment with
+            {
+                Timeouts = new()
+                {
+                    Connect = Or(own.Connect, inherited.Connect),
+                    FirstToken = Or(own.FirstToken, inherited.FirstToken),
+                    StreamIdle = Or(own.StreamIdle, inherited.StreamIdle),
+                    Total = Or(own.Total, inherited.Total),
+                },
+            };
+        }
+
+        static TimeSpan Or(TimeSpan own, TimeSpan inherited) => own == TimeSpan.Zero ? inherited : own;
+    }
+}

@@ -1,0 +1,25 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Fairlead.Configuration;
+
+/// <summary>JSON Schema of the configuration file, for editors; made from the reader's own table.</summary>
+internal static class ConfigurationSchema
+{
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    public static JsonObject Build()
+    {
+        var schema = ConfigKeys.Root.Schema();
+        schema.Insert(0, "$schema", "https://json-schema.org/draft/2020-12/schema");
+        schema.Insert(1, "title", "Fairlead configuration");
+        schema["type"] = "object";
+        return schema;
+    }
+
+    public static string Text() => Build().ToJsonString(Indented) + "\n";
+}

@@ -1,0 +1,111 @@
+using Fairlead.Configuration;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Configuration;
+
+public sealed class FileConfigurationSourceTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-configuration").FullName;
+    private readonly FakeTimeProvider _time = new();
+    private readonly Lines _log = new();
+    private readonly List<GatewayConfiguration> _seen = [];
+
+    private string File => Path.Combine(_folder, "fairlead.yaml");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private FileConfigurationSource Open(string yaml)
+    {
+        System.IO.File.WriteAllText(File, yaml);
+        var source = new FileConfigurationSource(new ConfigurationInput { WorkingDirectory = _folder }, _time, _log);
+        source.Changed += _seen.Add;
+        return source;
+    }
+
+    private void Tick(int times = 2)
+    {
+        for (var i = 0; i < times; i++) _time.Advance(FileConfigurationSource.PollInterval);
+    }
+
+    [Fact]
+    public void Reload_GoodFile_IsSwappedInAndSaid()
+    {
+        using var source = Open("fairlead: { drainTimeout: 1s }");
+        System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 2s }");
+        Tick();
+        Assert.Equal(TimeSpan.FromSeconds(2), source.Current.DrainTimeout);
+        Assert.Same(source.Current, Assert.Single(_seen));
+    }
+
+    [Fact]
+    public void Reload_BadFile_IsRefusedWithEveryFaultAndTheRunningOneStays()
+    {
+        using var source = Open("fairlead: { drainTimeout: 1s }");
+        var before = source.Current;
+        System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: soon, retry: { maxRetries: 99 } }");
+        Tick(5);
+        Assert.Same(before, source.Current);
+        Assert.Empty(_seen);
+        var line = Assert.Single(_log.All, l => l.Contains("refused", StringComparison.Ordinal));
+        Assert.Contains("fairlead.drainTimeout", line, StringComparison.Ordinal);
+        Assert.Contains("fairlead.retry.maxRetries", line, StringComparison.Ordinal);
+
+        System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 3s }");
+        Tick();
+        Assert.Equal(TimeSpan.FromSeconds(3), source.Current.DrainTimeout);
+    }
+
+    [Fact]
+    public void Reload_FileStillBeingWritten_IsWaitedFor()
+    {
+        using var source = Open("fairlead: { drainTimeout: 1s }");
+        System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 2");
+        Tick(1);
+        System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 2s }");
+        Tick();
+        Assert.Equal(TimeSpan.FromSeconds(2), source.Current.DrainTimeout);
+        Assert.DoesNotContain(_log.All, l => l.Contains("refused", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Reload_FileTakenAway_RunningOneStaysAndItIsSaidOnce()
+    {
+        using var source = Open("fairlead: { drainTimeout: 1s }");
+        System.IO.File.Delete(File);
+        Tick(5);
+        Assert.Equal(TimeSpan.FromSeconds(1), source.Current.DrainTimeout);
+        Assert.Single(_log.All);
+    }
+
+    [Fact]
+    public void Reload_ReaderThatThrows_DoesNotKeepOthersFromIt()
+    {
+        using var source = Open("fairlead: { drainTimeout: 1s }");
+        source.Changed += _ => throw new InvalidOperationException("broken reader");
+        var last = 0;
+        source.Changed += _ => last++;
+        System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 2s }");
+        Tick();
+        Assert.Equal(1, last);
+    }
+
+    [Fact]
+    public void Start_BadFile_ThrowsWithEveryFault()
+    {
+        var failure = Assert.Throws<ConfigurationException>(() => Open("fairlead: { drainTimeout: soon, unknown: 1 }"));
+        Assert.Equal(2, failure.Faults.Count);
+    }
+
+    private sealed class Lines : ILogger<FileConfigurationSource>
+    {
+        public List<string> All { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => All.Add(formatter(state, exception));
+    }
+}
