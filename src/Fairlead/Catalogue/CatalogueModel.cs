@@ -92,6 +92,9 @@ public sealed record ModelCapabilities
     /// <summary>Takes temperature and top_p; reasoning models mostly do not.</summary>
     public bool Sampling { get; init; } = true;
 
+    /// <summary>With <see cref="Sampling"/> false: takes temperature and top_p all the same when the reasoning effort is <c>none</c>.</summary>
+    public bool SamplingWithoutReasoning { get; init; }
+
     /// <summary>More than one choice per request.</summary>
     public bool MultipleChoices { get; init; } = true;
 

@@ -103,4 +103,7 @@ internal interface IProviderFactory
     IReadOnlyList<string> Kinds { get; }
 
     Provider Create(string name, Configuration.ProviderConfig config);
+
+    /// <summary>What would make <see cref="Create"/> fail or the provider useless, with keys relative to the provider's own (<c>baseUrl</c>).</summary>
+    IEnumerable<Catalogue.CatalogueFault> Check(Configuration.ProviderConfig config) => [];
 }

@@ -1,0 +1,33 @@
+using System.Collections.Frozen;
+using Fairlead.Providers;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>What is on offer at one moment. Immutable.</summary>
+internal sealed class CatalogueSnapshot : ICatalogueSnapshot
+{
+    private readonly FrozenDictionary<string, CatalogueModel> _byName;
+
+    /// <param name="models">Ids are unique.</param>
+    /// <param name="providers">Every running provider, whether a model uses it or not.</param>
+    public CatalogueSnapshot(IEnumerable<CatalogueModel> models, ProviderPool providers)
+    {
+        var ordered = models.OrderBy(m => m.Id, StringComparer.Ordinal).ToArray();
+        Models = ordered;
+        Providers = providers;
+        var names = new Dictionary<string, CatalogueModel>(ordered.Length * 2, StringComparer.Ordinal);
+        // Names win over aliases, so that an alias can never hide a model that stands in the list.
+        foreach (var model in ordered) names.Add(model.Id, model);
+        foreach (var model in ordered)
+        {
+            foreach (var alias in model.Aliases) names.TryAdd(alias, model);
+        }
+        _byName = names.ToFrozenDictionary(StringComparer.Ordinal);
+    }
+
+    public IReadOnlyList<CatalogueModel> Models { get; }
+
+    public ProviderPool Providers { get; }
+
+    public CatalogueModel? Find(string name) => _byName.GetValueOrDefault(name);
+}
