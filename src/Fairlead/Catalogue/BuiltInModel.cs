@@ -1,80 +1,80 @@
-using System.Collections.Frozen;
 using System.Text.Json.Serialization;
 
 namespace Fairlead.Catalogue;
 
 /// <summary>One row of <c>models.json</c>, as it is written there.</summary>
+/// <remarks>Plain setters: generated serializers set every init-only member, and so lose the defaults of absent ones.</remarks>
 internal sealed record BuiltInRow
 {
-    public required string Id { get; init; }
+    public required string Id { get; set; }
 
-    public required string Company { get; init; }
+    public required string Company { get; set; }
 
-    public string Kind { get; init; } = "chat";
+    public string Kind { get; set; } = "chat";
 
-    public int? Window { get; init; }
+    public int? Window { get; set; }
 
-    public int? MaxInput { get; init; }
+    public int? MaxInput { get; set; }
 
-    public int? MaxOutput { get; init; }
+    public int? MaxOutput { get; set; }
 
-    public IReadOnlyList<string> Input { get; init; } = [];
+    public IReadOnlyList<string> Input { get; set; } = [];
 
-    public IReadOnlyList<string>? Output { get; init; }
+    public IReadOnlyList<string>? Output { get; set; }
 
-    public string Tokenizer { get; init; } = "estimated";
+    public string Tokenizer { get; set; } = "estimated";
 
-    public BuiltInPrices Prices { get; init; } = new();
+    public BuiltInPrices Prices { get; set; } = new();
 
-    public BuiltInCapabilities Capabilities { get; init; } = new();
+    public BuiltInCapabilities Capabilities { get; set; } = new();
 
-    public int? Dimensions { get; init; }
+    public int? Dimensions { get; set; }
 
-    public bool DimensionsChoosable { get; init; }
+    public bool DimensionsChoosable { get; set; }
 
-    public string? Task { get; init; }
+    public string? Task { get; set; }
 
-    public IReadOnlyList<string> Aliases { get; init; } = [];
+    public IReadOnlyList<string> Aliases { get; set; } = [];
 
-    public DateOnly AsOf { get; init; }
+    public DateOnly AsOf { get; set; }
 }
 
 internal sealed record BuiltInPrices
 {
-    public decimal Input { get; init; }
+    public decimal Input { get; set; }
 
-    public decimal? CachedInput { get; init; }
+    public decimal? CachedInput { get; set; }
 
-    public decimal? CacheWrite { get; init; }
+    public decimal? CacheWrite { get; set; }
 
-    public decimal? LongCacheWrite { get; init; }
+    public decimal? LongCacheWrite { get; set; }
 
-    public decimal Output { get; init; }
+    public decimal Output { get; set; }
 
-    public IReadOnlyList<BuiltInTier> Tiers { get; init; } = [];
+    public IReadOnlyList<BuiltInTier> Tiers { get; set; } = [];
 }
 
 internal sealed record BuiltInTier(int Above, decimal Input, decimal? CachedInput, decimal Output);
 
 internal sealed record BuiltInCapabilities
 {
-    public bool Tools { get; init; }
+    public bool Tools { get; set; }
 
-    public bool JsonSchema { get; init; }
+    public bool JsonSchema { get; set; }
 
-    public bool Reasoning { get; init; }
+    public bool Reasoning { get; set; }
 
-    public bool Logprobs { get; init; }
+    public bool Logprobs { get; set; }
 
-    public bool Prefill { get; init; }
+    public bool Prefill { get; set; }
 
-    public bool Sampling { get; init; }
+    public bool Sampling { get; set; }
 
-    public bool SamplingWithoutReasoning { get; init; }
+    public bool SamplingWithoutReasoning { get; set; }
 
-    public bool Choices { get; init; }
+    public bool Choices { get; set; }
 
-    public IReadOnlyList<string> Efforts { get; init; } = [];
+    public IReadOnlyList<string> Efforts { get; set; } = [];
 }
 
 internal sealed record BuiltInFile(DateOnly AsOf, IReadOnlyList<BuiltInRow> Models);

@@ -1,0 +1,276 @@
+using Fairlead.Configuration;
+using Fairlead.Providers;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>
+/// Makes a catalogue of the configuration, the built-in facts and the models that the embedding program registered; or says what stands in
+/// the way. Thread-safe.
+/// </summary>
+/// <remarks>
+/// 1. Every configured provider becomes an adapter. 2. Registered models come first. 3. Then those listed under <c>models:</c>, each with its
+/// own deployments or, for a built-in model, with every provider of its company. 4. Last, unlisted, the other built-in models of the companies
+/// whose providers are configured.
+/// </remarks>
+internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, IEnumerable<IModelSource> sources)
+{
+    private readonly ProviderKinds _kinds = new(factories);
+    private readonly IReadOnlyList<RegisteredModel> _registered = [.. sources.Select(s => s.Model)];
+
+    /// <summary>Every fault of <paramref name="config"/>, in its order; empty when a catalogue can be made of it. Makes no provider.</summary>
+    public IReadOnlyList<CatalogueFault> Check(GatewayConfiguration config)
+    {
+        var faults = new List<CatalogueFault>();
+        Compose(config, null, faults);
+        return faults;
+    }
+
+    /// <summary>The catalogue of <paramref name="config"/>, which <see cref="Check"/> found good.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="previous">Providers that live on where their configuration did not change.</param>
+    /// <exception cref="CatalogueException">There are faults.</exception>
+    public CatalogueSnapshot Build(GatewayConfiguration config, ProviderPool? previous = null)
+    {
+        var faults = new List<CatalogueFault>();
+        Compose(config, null, faults);
+        if (faults.Count > 0) throw new CatalogueException(faults);
+        var pool = (previous ?? ProviderPool.Empty).Renew(config.Providers, _kinds);
+        return new CatalogueSnapshot(Compose(config, pool, faults), pool);
+    }
+
+    private List<CatalogueModel> Compose(GatewayConfiguration config, ProviderPool? pool, List<CatalogueFault> faults)
+    {
+        var scope = new Scope(config, pool, faults);
+        CheckProviders(scope);
+        foreach (var registered in _registered) AddRegistered(scope, registered);
+        foreach (var (name, model) in config.Models) AddListed(scope, name, model);
+        AddOffered(scope);
+        CheckAliases(scope);
+        return [.. scope.Models.Values];
+    }
+
+    private void CheckProviders(Scope scope)
+    {
+        foreach (var (name, provider) in scope.Config.Providers)
+        {
+            var key = $"providers.{name}";
+            if (_kinds.Find(provider.Kind) is not { } factory)
+            {
+                scope.Fault($"{key}.kind", provider.Kind, $"Use one of {string.Join(", ", _kinds.Names)}.");
+                continue;
+            }
+            foreach (var fault in factory.Check(provider)) scope.Faults.Add(fault with { Key = $"{key}.{fault.Key}" });
+        }
+    }
+
+    private static void AddRegistered(Scope scope, RegisteredModel registered)
+    {
+        var (name, config, provider) = registered;
+        var key = $"models.{name}";
+        if (scope.Models.ContainsKey(name))
+        {
+            scope.Fault(key, null, "The program registers two models of this name; rename one.");
+            return;
+        }
+        if (scope.Config.Models.ContainsKey(name)) scope.Fault(key, null, "The program registers a model of this name; rename or remove the one in the configuration.");
+        if (scope.Config.Providers.ContainsKey(provider.Name)) scope.Fault($"providers.{provider.Name}", null, "The program registers a model of this name, which is a provider's name too; rename the one in the configuration.");
+        scope.Faults.AddRange(ModelConfigRules.Check(key, name, config));
+
+        // The program need not state facts: what is unknown is not checked and costs nothing.
+        var kind = config.Kind == "embedding" ? ModelKind.Embedding : ModelKind.Chat;
+        var model = ModelFacts.Override(ModelFacts.Unknown(kind, config.Capabilities is not null), config) with
+        {
+            Id = name,
+            DisplayName = name,
+            OwnedBy = provider.Kind,
+            Aliases = config.Aliases,
+        };
+        var stated = config.Deployments.Count > 0 ? config.Deployments[0] : new DeploymentConfig { Provider = provider.Name };
+        var deployment = ToDeployment(stated, stated.Model ?? name, model.Prices, provider, stated.Timeouts ?? ProviderTimeouts.Default);
+        scope.Models[name] = model with { Deployments = [deployment] };
+        scope.Registered[provider.Name] = (scope.Models[name], provider);
+    }
+
+    private static void AddListed(Scope scope, string name, ModelConfig config)
+    {
+        var key = $"models.{name}";
+        scope.Faults.AddRange(ModelConfigRules.Check(key, name, config));
+        var before = scope.Faults.Count;
+        var candidates = config.Deployments.Count > 0 ? Stated(scope, key, name, config) : Implied(scope, key, name);
+        if (candidates.Count == 0) return;
+
+        var known = candidates.Select(c => c.Facts).OfType<CatalogueModel>().ToArray();
+        if (known.Length > 0 && known.Any(f => f.Kind != known[0].Kind))
+        {
+            scope.Fault($"{key}.deployments", null, "Chat and embedding models stand side by side; give each kind a model of its own.");
+        }
+        else if (known.Length > 0 && known[0].Kind == ModelKind.Embedding && known.Any(f => f.Id != known[0].Id))
+        {
+            scope.Fault($"{key}.deployments", null, $"Vectors of {string.Join(" and ", known.Select(f => f.Id).Distinct())} cannot be compared with each other; list deployments of one embedding model only.");
+        }
+        if (config.Kind is "chat" or "embedding" && known.Length > 0 && (config.Kind == "embedding") != (known[0].Kind == ModelKind.Embedding))
+        {
+            scope.Fault($"{key}.kind", config.Kind, $"{known[0].Id} is of the other kind; leave the key out.");
+        }
+        if (known.Length < candidates.Count) CheckStated(scope, key, config, candidates.First(c => c.Facts is null));
+        if (scope.Faults.Count > before) return;
+
+        var kind = known.Length > 0 ? known[0].Kind : config.Kind == "embedding" ? ModelKind.Embedding : ModelKind.Chat;
+        // A deployment outside the catalogue is taken to be what the configuration says the model is.
+        var ground = known.Length > 0
+            ? ModelFacts.MostRestrictive(known)
+            : ModelFacts.Unknown(kind, statesCapabilities: true) with { OwnedBy = candidates[0].Config.Provider };
+        var model = ModelFacts.Override(ground, config);
+        scope.Models[name] = model with
+        {
+            Id = name,
+            DisplayName = name,
+            Aliases = config.Aliases,
+            Deployments = [.. candidates
+                .Select(c => ToDeployment(c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts ?? c.Timeouts))
+                .OrderBy(d => d.Priority)],
+        };
+    }
+
+    private static List<Candidate> Stated(Scope scope, string key, string name, ModelConfig config)
+    {
+        var candidates = new List<Candidate>();
+        var seen = new HashSet<(string, string)>();
+        for (var i = 0; i < config.Deployments.Count; i++)
+        {
+            var stated = config.Deployments[i];
+            var at = $"{key}.deployments[{i}]";
+            var upstream = stated.Model ?? name;
+            if (scope.Registered.TryGetValue(stated.Provider, out var registered))
+            {
+                // A registered model's deployment calls itself what the program said, whatever the line says.
+                upstream = stated.Model ?? registered.Model.Deployments[0].UpstreamModel;
+                candidates.Add(new Candidate(stated, upstream, registered.Model, registered.Provider, registered.Model.Deployments[0].Timeouts));
+            }
+            else if (scope.Config.Providers.TryGetValue(stated.Provider, out var provider))
+            {
+                var simulated = provider.Kind == "simulated";
+                var facts = BuiltInModels.Find(upstream);
+                if (simulated && facts?.OwnedBy != "simulated")
+                {
+                    scope.Fault(stated.Model is null ? at : $"{at}.model", upstream, $"The simulated provider has the models {string.Join(", ", BuiltInModels.All.Where(m => m.OwnedBy == "simulated").Select(m => m.Id))}; set model to one of them.");
+                    continue;
+                }
+                // The provider may have its own name for a model that stands in the catalogue under ours.
+                if (!simulated && facts?.OwnedBy == "simulated") facts = null;
+                candidates.Add(new Candidate(stated, upstream, facts ?? (simulated ? null : BuiltInModels.Find(name)), scope.ProviderOf(stated.Provider), provider.Timeouts));
+            }
+            else
+            {
+                scope.Fault($"{at}.provider", stated.Provider, $"No provider has this name; there are {(scope.Config.Providers.Count == 0 ? "none" : string.Join(", ", scope.Config.Providers.Keys.Order(StringComparer.Ordinal)))}. Correct the name or add it under providers.");
+                continue;
+            }
+            if (!seen.Add((stated.Provider, upstream))) scope.Fault(at, $"{stated.Provider}/{upstream}", "The same deployment is listed twice; keep one and set its weight.");
+        }
+        return candidates;
+    }
+
+    private static List<Candidate> Implied(Scope scope, string key, string name)
+    {
+        if (BuiltInModels.Find(name) is not { } facts)
+        {
+            scope.Fault($"{key}.deployments", null, "List at least one deployment: { provider, model }; only a model of the built-in catalogue needs none.");
+            return [];
+        }
+        var candidates = Offering(scope, facts);
+        if (candidates.Count == 0) scope.Fault($"{key}.deployments", null, $"No configured provider is known to offer {facts.Id} of {facts.OwnedBy}; add one under providers, or list a deployment.");
+        return candidates;
+    }
+
+    private static void AddOffered(Scope scope)
+    {
+        var taken = scope.Config.Models.Values.SelectMany(m => m.Aliases).Concat(scope.Models.Values.SelectMany(m => m.Aliases)).ToHashSet(StringComparer.Ordinal);
+        foreach (var facts in BuiltInModels.All)
+        {
+            // A listed model of this name replaces it, and an alias of this name leads elsewhere on purpose.
+            if (scope.Models.ContainsKey(facts.Id) || scope.Config.Models.ContainsKey(facts.Id) || taken.Contains(facts.Id)) continue;
+            var candidates = Offering(scope, facts);
+            if (candidates.Count == 0) continue;
+            scope.Models[facts.Id] = facts with
+            {
+                Aliases = [.. facts.Aliases.Where(a => !scope.Config.Models.ContainsKey(a) && !scope.Models.ContainsKey(a) && !taken.Contains(a))],
+                Deployments = [.. candidates.Select(c => ToDeployment(c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts))],
+            };
+        }
+    }
+
+    private static List<Candidate> Offering(Scope scope, CatalogueModel facts)
+    {
+        var candidates = new List<Candidate>();
+        foreach (var (name, provider) in scope.Config.Providers)
+        {
+            if (Companies.Of(name, provider) != facts.OwnedBy) continue;
+            candidates.Add(new Candidate(new DeploymentConfig { Provider = name }, facts.Id, facts, scope.ProviderOf(name), provider.Timeouts));
+        }
+        return candidates;
+    }
+
+    private static void CheckStated(Scope scope, string key, ModelConfig config, Candidate unknown)
+    {
+        var why = $"{unknown.Config.Provider}/{unknown.Upstream} is not in the built-in catalogue";
+        if (config.ContextWindow is null) scope.Fault($"{key}.contextWindow", null, $"{why}: state its context window in tokens.");
+        if (config.Prices is null) scope.Fault($"{key}.prices", null, $"{why}: state its prices in US dollars per million tokens, {{ input: 0, output: 0 }} when it costs nothing.");
+        if (config.Capabilities is null && config.Kind != "embedding") scope.Fault($"{key}.capabilities", null, $"{why}: state what it can do, {{ tools, jsonSchema, reasoning, logprobs, prefill }}, {{ tools: false }} when nothing of it.");
+    }
+
+    private static void CheckAliases(Scope scope)
+    {
+        var owner = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (name, aliases) in scope.Registered.Values.Select(r => (r.Model.Id, r.Model.Aliases)).Concat(scope.Config.Models.Select(m => (m.Key, m.Value.Aliases))))
+        {
+            for (var i = 0; i < aliases.Count; i++)
+            {
+                var alias = aliases[i];
+                if (scope.Config.Models.ContainsKey(alias) || scope.Registered.Values.Any(r => r.Model.Id == alias))
+                {
+                    scope.Fault($"models.{name}.aliases[{i}]", alias, alias == name ? "A model needs no alias of its own name; remove it." : "A model has this name already; choose another alias or rename the model.");
+                }
+                else if (!owner.TryAdd(alias, name))
+                {
+                    scope.Fault($"models.{name}.aliases[{i}]", alias, owner[alias] == name ? "The alias is listed twice; remove one." : $"The model {owner[alias]} has this alias already; an alias leads to one model.");
+                }
+            }
+        }
+    }
+
+    private static Deployment ToDeployment(DeploymentConfig config, string upstream, ModelPrices prices, Provider? provider, ProviderTimeouts timeouts) => new()
+    {
+        Name = $"{config.Provider}/{upstream}",
+        ProviderName = config.Provider,
+        UpstreamModel = upstream,
+        Priority = config.Priority,
+        Weight = config.Weight,
+        MaxConcurrency = config.MaxConcurrency,
+        Timeouts = timeouts,
+        Prices = prices,
+        Provider = provider!,
+    };
+
+    /// <param name="Config">As listed, or implied.</param>
+    /// <param name="Upstream">The model's name at the provider.</param>
+    /// <param name="Facts">Of the catalogue; null when it is outside of it.</param>
+    /// <param name="Provider">Null while only checking.</param>
+    /// <param name="Timeouts">The provider's.</param>
+    private sealed record Candidate(DeploymentConfig Config, string Upstream, CatalogueModel? Facts, Provider? Provider, ProviderTimeouts Timeouts);
+
+    private sealed class Scope(GatewayConfiguration config, ProviderPool? pool, List<CatalogueFault> faults)
+    {
+        public GatewayConfiguration Config { get; } = config;
+
+        public List<CatalogueFault> Faults { get; } = faults;
+
+        public Dictionary<string, CatalogueModel> Models { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>Models of the embedding program by the name of their provider.</summary>
+        public Dictionary<string, (CatalogueModel Model, Provider Provider)> Registered { get; } = new(StringComparer.Ordinal);
+
+        public void Fault(string key, string? value, string remedy) => Faults.Add(new CatalogueFault(key, value, remedy));
+
+        public Provider? ProviderOf(string name) => pool is not null && pool.TryGet(name, out var provider) ? provider : null;
+    }
+}

@@ -1,0 +1,71 @@
+using Fairlead.Configuration;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>What every stated value of a model must keep, whatever else is known of the model.</summary>
+internal static class ModelConfigRules
+{
+    private static readonly string[] Modalities = ["text", "image", "audio", "video", "pdf", "embedding"];
+
+    public static IEnumerable<CatalogueFault> Check(string key, string name, ModelConfig config)
+    {
+        if (!IsName(name)) yield return new(key, name, "A model's name is 1 to 200 characters without spaces or control characters.");
+        if (config.Kind is not (null or "chat" or "embedding")) yield return new($"{key}.kind", config.Kind, "Use chat or embedding.");
+        foreach (var fault in Positive($"{key}.contextWindow", config.ContextWindow)) yield return fault;
+        foreach (var fault in Positive($"{key}.maxInputTokens", config.MaxInputTokens)) yield return fault;
+        foreach (var fault in Positive($"{key}.maxOutputTokens", config.MaxOutputTokens)) yield return fault;
+        foreach (var (alias, i) in config.Aliases.Select((a, i) => (a, i)))
+        {
+            if (!IsName(alias)) yield return new($"{key}.aliases[{i}]", alias, "An alias is 1 to 200 characters without spaces or control characters.");
+        }
+        if (config.Tokenizer is "") yield return new($"{key}.tokenizer", "", "Use o200k, cl100k or the name of a family, such as llama3.");
+        foreach (var (side, words) in new[] { ("input", config.Modalities?.Input), ("output", config.Modalities?.Output) })
+        {
+            for (var i = 0; i < (words?.Count ?? 0); i++)
+            {
+                if (!Modalities.Contains(words![i])) yield return new($"{key}.modalities.{side}[{i}]", words[i], $"Use one of {string.Join(", ", Modalities)}.");
+            }
+        }
+        if (config.Prices is { } prices)
+        {
+            foreach (var fault in Check($"{key}.prices", prices)) yield return fault;
+        }
+        if (config.Lifecycle is { } lifecycle)
+        {
+            if (lifecycle.State is not ("active" or "deprecated" or "retired")) yield return new($"{key}.lifecycle.state", lifecycle.State, "Use active, deprecated or retired.");
+            if (lifecycle.RetiresAt < lifecycle.DeprecatedAt) yield return new($"{key}.lifecycle.retiresAt", $"{lifecycle.RetiresAt:O}", "A model retires after it was deprecated; correct one of the two dates.");
+        }
+        for (var i = 0; i < config.Deployments.Count; i++)
+        {
+            var deployment = config.Deployments[i];
+            var at = $"{key}.deployments[{i}]";
+            if (deployment.Model is "") yield return new($"{at}.model", "", "Name the model as the provider does, or leave the key out.");
+            if (deployment.Priority < 1) yield return new($"{at}.priority", $"{deployment.Priority}", "Priorities begin at 1, which is tried first.");
+            if (deployment.Weight < 1) yield return new($"{at}.weight", $"{deployment.Weight}", "A weight is at least 1; take a deployment out of the list to stop using it.");
+            foreach (var fault in Positive($"{at}.maxConcurrency", deployment.MaxConcurrency)) yield return fault;
+        }
+    }
+
+    private static IEnumerable<CatalogueFault> Check(string key, PricesConfig prices)
+    {
+        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput), ("cacheWrite", prices.CacheWrite), ("output", prices.Output) })
+        {
+            if (value < 0) yield return new($"{key}.{name}", $"{value}", "A price is in US dollars per million tokens and not negative.");
+        }
+        var steps = new HashSet<int>();
+        for (var i = 0; i < prices.Tiers.Count; i++)
+        {
+            var tier = prices.Tiers[i];
+            if (tier.AboveInputTokens < 1) yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}", "A step begins above at least one token of input.");
+            else if (!steps.Add(tier.AboveInputTokens)) yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}", "Two steps begin at the same size; keep one.");
+            if (tier.Input < 0 || tier.CachedInput < 0 || tier.Output < 0) yield return new($"{key}.tiers[{i}]", null, "A price is not negative.");
+        }
+    }
+
+    private static IEnumerable<CatalogueFault> Positive(string key, int? value)
+    {
+        if (value < 1) yield return new(key, $"{value}", "State a number of at least 1, or leave the key out.");
+    }
+
+    private static bool IsName(string name) => name.Length is > 0 and <= 200 && !name.Any(c => char.IsWhiteSpace(c) || char.IsControl(c));
+}

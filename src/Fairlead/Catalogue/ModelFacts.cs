@@ -1,0 +1,120 @@
+using System.Collections.Frozen;
+using Fairlead.Configuration;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>Puts together what is known of a model: the facts of whatever may answer for it, and what the configuration says over them.</summary>
+internal static class ModelFacts
+{
+    /// <summary>
+    /// What holds whichever of them answers: the smallest windows, the capabilities all have, the prices of the dearest.
+    /// </summary>
+    /// <param name="all">At least one.</param>
+    public static CatalogueModel MostRestrictive(IReadOnlyList<CatalogueModel> all)
+    {
+        var merged = all[0];
+        for (var i = 1; i < all.Count; i++) merged = Merge(merged, all[i]);
+        return merged;
+    }
+
+    /// <summary>What is stated wins over <paramref name="facts"/>; what is not stated stays.</summary>
+    public static CatalogueModel Override(CatalogueModel facts, ModelConfig config) => facts with
+    {
+        ContextWindow = config.ContextWindow ?? facts.ContextWindow,
+        MaxInputTokens = config.MaxInputTokens ?? facts.MaxInputTokens,
+        MaxOutputTokens = config.MaxOutputTokens ?? facts.MaxOutputTokens,
+        InputModalities = config.Modalities?.Input is { Count: > 0 } input ? input.ToFrozenSet(StringComparer.Ordinal) : facts.InputModalities,
+        OutputModalities = config.Modalities?.Output is { Count: > 0 } output ? output.ToFrozenSet(StringComparer.Ordinal) : facts.OutputModalities,
+        Capabilities = config.Capabilities is { } stated ? Override(facts.Capabilities, stated) : facts.Capabilities,
+        Tokenizer = config.Tokenizer is { } tokenizer ? TokenizerNames.FamilyOf(tokenizer) : facts.Tokenizer,
+        TokenizerName = config.Tokenizer ?? facts.TokenizerName,
+        Prices = config.Prices is { } prices ? ToPrices(prices) : facts.Prices,
+        Lifecycle = config.Lifecycle is { } lifecycle ? ToLifecycle(lifecycle) : facts.Lifecycle,
+        Task = config.Task ?? facts.Task,
+    };
+
+    /// <summary>The ground a model outside the catalogue stands on before its own statements are laid over it.</summary>
+    /// <param name="kind">Chat or embedding.</param>
+    /// <param name="statesCapabilities">Whether the special ones count as absent unless stated; else nothing is known, and nothing is refused.</param>
+    public static CatalogueModel Unknown(ModelKind kind, bool statesCapabilities) => new()
+    {
+        Id = "",
+        OwnedBy = "",
+        Kind = kind,
+        CreatedAt = new DateTimeOffset(BuiltInModels.AsOf.ToDateTime(TimeOnly.MinValue), TimeSpan.Zero),
+        OutputModalities = FrozenSet.ToFrozenSet([kind == ModelKind.Embedding ? "embedding" : "text"], StringComparer.Ordinal),
+        Capabilities = statesCapabilities
+            ? new ModelCapabilities { Tools = false, JsonSchema = false, Logprobs = false, Prefill = false }
+            : new ModelCapabilities(),
+    };
+
+    public static ModelPrices ToPrices(PricesConfig config) => new(config.Input, config.Output)
+    {
+        CachedInput = config.CachedInput,
+        CacheWrite = config.CacheWrite,
+        Tiers = [.. config.Tiers.OrderBy(t => t.AboveInputTokens).Select(t => new PriceTier(t.AboveInputTokens, t.Input, t.Output) { CachedInput = t.CachedInput })],
+    };
+
+    private static ModelLifecycle ToLifecycle(LifecycleConfig config) => new(config.State switch
+    {
+        "deprecated" => LifecycleState.Deprecated,
+        "retired" => LifecycleState.Retired,
+        _ => LifecycleState.Active,
+    })
+    {
+        DeprecatedAt = config.DeprecatedAt,
+        RetiresAt = config.RetiresAt,
+        Replacement = config.Replacement,
+    };
+
+    private static ModelCapabilities Override(ModelCapabilities facts, CapabilitiesConfig stated) => facts with
+    {
+        Tools = stated.Tools ?? facts.Tools,
+        JsonSchema = stated.JsonSchema ?? facts.JsonSchema,
+        Reasoning = stated.Reasoning ?? facts.Reasoning,
+        Logprobs = stated.Logprobs ?? facts.Logprobs,
+        Prefill = stated.Prefill ?? facts.Prefill,
+        Sampling = stated.Sampling ?? facts.Sampling,
+        MultipleChoices = stated.MultipleChoices ?? facts.MultipleChoices,
+    };
+
+    private static CatalogueModel Merge(CatalogueModel a, CatalogueModel b)
+    {
+        var sameVocabulary = a.TokenizerName == b.TokenizerName;
+        return a with
+        {
+            OwnedBy = a.OwnedBy == b.OwnedBy ? a.OwnedBy : "fairlead",
+            CreatedAt = a.CreatedAt < b.CreatedAt ? a.CreatedAt : b.CreatedAt,
+            ContextWindow = Smaller(a.ContextWindow, b.ContextWindow),
+            MaxInputTokens = Smaller(a.MaxInputTokens, b.MaxInputTokens),
+            MaxOutputTokens = Smaller(a.MaxOutputTokens, b.MaxOutputTokens),
+            InputModalities = a.InputModalities.Intersect(b.InputModalities).ToFrozenSet(StringComparer.Ordinal),
+            OutputModalities = a.OutputModalities.Intersect(b.OutputModalities).ToFrozenSet(StringComparer.Ordinal),
+            Capabilities = Both(a.Capabilities, b.Capabilities),
+            // Nobody knows beforehand who will answer, so no count is exact.
+            Tokenizer = sameVocabulary ? a.Tokenizer : TokenizerFamily.Estimated,
+            TokenizerName = sameVocabulary ? a.TokenizerName : "mixed",
+            Prices = a.Prices.Input + a.Prices.Output >= b.Prices.Input + b.Prices.Output ? a.Prices : b.Prices,
+            EmbeddingDimensions = a.EmbeddingDimensions == b.EmbeddingDimensions ? a.EmbeddingDimensions : null,
+            Task = a.Task == b.Task ? a.Task : null,
+        };
+    }
+
+    private static ModelCapabilities Both(ModelCapabilities a, ModelCapabilities b) => new()
+    {
+        Tools = a.Tools && b.Tools,
+        JsonSchema = a.JsonSchema && b.JsonSchema,
+        Reasoning = a.Reasoning && b.Reasoning,
+        Logprobs = a.Logprobs && b.Logprobs,
+        Prefill = a.Prefill && b.Prefill,
+        Sampling = a.Sampling && b.Sampling,
+        SamplingWithoutReasoning = (a.Sampling || a.SamplingWithoutReasoning) && (b.Sampling || b.SamplingWithoutReasoning),
+        MultipleChoices = a.MultipleChoices && b.MultipleChoices,
+        Dimensions = a.Dimensions && b.Dimensions,
+        ReasoningEfforts = a.ReasoningEfforts.Count == 0 ? b.ReasoningEfforts
+            : b.ReasoningEfforts.Count == 0 ? a.ReasoningEfforts
+            : [.. a.ReasoningEfforts.Intersect(b.ReasoningEfforts)],
+    };
+
+    private static int? Smaller(int? a, int? b) => a is null ? b : b is null ? a : Math.Min(a.Value, b.Value);
+}

@@ -1,0 +1,49 @@
+using Fairlead.Configuration;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>
+/// The present catalogue, made anew and swapped whole whenever the configuration changes. Calls under way keep the snapshot they began with.
+/// Thread-safe; readers take no lock.
+/// </summary>
+internal sealed class ReloadingCatalogue : ICatalogue, IDisposable
+{
+    private readonly CatalogueBuilder _builder;
+    private readonly IConfigurationSource _source;
+    private readonly ILogger<ReloadingCatalogue> _log;
+    private readonly Lock _gate = new();
+    private volatile CatalogueSnapshot _current;
+
+    /// <exception cref="CatalogueException">The first configuration has faults.</exception>
+    public ReloadingCatalogue(CatalogueBuilder builder, IConfigurationSource source, ILogger<ReloadingCatalogue> log)
+    {
+        _builder = builder;
+        _source = source;
+        _log = log;
+        source.Changed += Reload;
+        // Under the lock, so that a change that comes in between is applied after this and not before.
+        lock (_gate) _current = builder.Build(source.Current);
+    }
+
+    public ICatalogueSnapshot Current => _current;
+
+    public void Dispose() => _source.Changed -= Reload;
+
+    private void Reload(GatewayConfiguration config)
+    {
+        lock (_gate)
+        {
+            try
+            {
+                _current = _builder.Build(config, _current?.Providers);
+                CatalogueLog.Reloaded(_log, _current.Models.Count);
+            }
+            catch (CatalogueException exception)
+            {
+                // The reader of the configuration checks before it swaps, so this is a second line of defence: what ran goes on.
+                CatalogueLog.Refused(_log, exception.Message);
+            }
+        }
+    }
+}

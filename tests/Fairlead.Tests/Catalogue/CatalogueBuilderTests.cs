@@ -1,0 +1,249 @@
+using Fairlead.Catalogue;
+using Fairlead.Configuration;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Fairlead.Tests.Catalogue;
+
+public sealed class CatalogueBuilderTests
+{
+    private static readonly ProviderConfig OpenAi = new() { Kind = "openai", ApiKey = "secret" };
+    private static readonly ProviderConfig Anthropic = new() { Kind = "anthropic", ApiKey = "secret" };
+    private static readonly ProviderConfig Simulated = new() { Kind = "simulated" };
+
+    private readonly FakeProviderFactory _factory = new();
+
+    [Fact]
+    public void Build_OnlyAKeyOfOpenAi_OffersItsModelsUnlisted()
+    {
+        var catalogue = Build(new GatewayConfiguration { Providers = Providers(("openai", OpenAi)) });
+        var model = catalogue.Find("gpt-4o-mini")!;
+        Assert.Equal(128_000, model.ContextWindow);
+        Assert.Equal(0.15m, model.Prices.Input);
+        Assert.Equal("openai/gpt-4o-mini", Assert.Single(model.Deployments).Name);
+        Assert.Equal("openai", model.Deployments[0].Provider.Name);
+        Assert.NotNull(catalogue.Find("text-embedding-3-small"));
+        Assert.Null(catalogue.Find("claude-opus-5-5"));
+        Assert.Null(catalogue.Find("sim-fast"));
+        Assert.Equal(catalogue.Models.OrderBy(m => m.Id, StringComparer.Ordinal), catalogue.Models);
+    }
+
+    [Theory]
+    [InlineData("local", "openai", "http://10.0.0.5:8000/v1", null)]
+    [InlineData("openai", "openai", "http://10.0.0.5:8000/v1", "gpt-4o")]
+    [InlineData("x", "openai", "https://api.mistral.ai/v1", "mistral-embed")]
+    [InlineData("x", "openai", "https://api.deepseek.com", "deepseek-v4-flash")]
+    [InlineData("openai", "openai", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "qwen3-max")]
+    [InlineData("x", "openai", "https://notapi.openai.com.example/v1", null)]
+    [InlineData("x", "gemini", null, "gemini-2.5-flash")]
+    [InlineData("x", "azure", "https://me.openai.azure.com", null)]
+    [InlineData("x", "simulated", null, "sim-embed")]
+    public void Build_Provider_OffersTheModelsOfItsCompany(string name, string kind, string? baseUrl, string? offered)
+    {
+        var catalogue = Build(new GatewayConfiguration { Providers = Providers((name, new ProviderConfig { Kind = kind, BaseUrl = baseUrl })) });
+        if (offered is null) Assert.Empty(catalogue.Models);
+        else Assert.Equal(name, Assert.Single(catalogue.Find(offered)!.Deployments).ProviderName);
+    }
+
+    [Fact]
+    public void Build_AliasOverTwoCompanies_TakesWhatHoldsForBothAndPricesOfEach()
+    {
+        var catalogue = Build(new GatewayConfiguration
+        {
+            Providers = Providers(("openai", OpenAi), ("claude", Anthropic)),
+            Models = Models(("fast", new ModelConfig
+            {
+                Deployments =
+                [
+                    new DeploymentConfig { Provider = "claude", Model = "claude-haiku-4-5", Priority = 2 },
+                    new DeploymentConfig { Provider = "openai", Model = "gpt-6-luna", Weight = 3 },
+                ],
+                Aliases = ["quick"],
+            })),
+        });
+        var fast = catalogue.Find("quick")!;
+        Assert.Equal("fast", fast.Id);
+        Assert.Equal(["openai/gpt-6-luna", "claude/claude-haiku-4-5"], fast.Deployments.Select(d => d.Name));
+        Assert.Equal(200_000, fast.ContextWindow);
+        Assert.Equal(64_000, fast.MaxOutputTokens);
+        Assert.Equal(["image", "text"], fast.InputModalities.Order());
+        Assert.False(fast.Capabilities.Prefill);
+        Assert.False(fast.Capabilities.Sampling);
+        Assert.True(fast.Capabilities.SamplingWithoutReasoning);
+        Assert.Equal(0.10m, fast.Deployments[0].Prices.Input);
+        Assert.Equal(1.0m, fast.Deployments[1].Prices.Input);
+        Assert.Equal(1.0m, fast.Prices.Input);
+        Assert.Equal(TokenizerFamily.Estimated, fast.Tokenizer);
+        Assert.NotNull(catalogue.Find("gpt-6-luna"));
+    }
+
+    [Fact]
+    public void Build_BuiltInNameListed_KeepsFactsUnderStatedOnes()
+    {
+        var catalogue = Build(new GatewayConfiguration
+        {
+            Providers = Providers(("openai", OpenAi), ("second", OpenAi)),
+            Models = Models(("gpt-4o", new ModelConfig { MaxOutputTokens = 1000, Prices = new PricesConfig { Input = 9, Output = 10 }, Capabilities = new CapabilitiesConfig { Tools = false } })),
+        });
+        var model = catalogue.Find("gpt-4o")!;
+        Assert.Equal(128_000, model.ContextWindow);
+        Assert.Equal(1000, model.MaxOutputTokens);
+        Assert.False(model.Capabilities.Tools);
+        Assert.True(model.Capabilities.JsonSchema);
+        Assert.Equal(9, model.Deployments[0].Prices.Input);
+        // "second" has an address of nobody's but no base URL, so it is OpenAI too.
+        Assert.Equal(["openai/gpt-4o", "second/gpt-4o"], model.Deployments.Select(d => d.Name));
+    }
+
+    [Fact]
+    public void Build_OwnModel_StatesItsFacts()
+    {
+        var catalogue = Build(new GatewayConfiguration
+        {
+            Providers = Providers(("vllm", new ProviderConfig { Kind = "openai", BaseUrl = "http://10.0.0.5:8000/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(1) } })),
+            Models = Models(("mine", new ModelConfig
+            {
+                ContextWindow = 32_768,
+                Prices = new PricesConfig { Input = 0.1m, Output = 0.2m, Tiers = [new(20_000, 1, null, 2), new(10_000, 0.5m, null, 1)] },
+                Capabilities = new CapabilitiesConfig { Tools = true },
+                Tokenizer = "llama3",
+                Modalities = new ModalitiesConfig(["text", "image"], ["text"]),
+                Deployments = [new DeploymentConfig { Provider = "vllm", Model = "org/mine" }],
+            })),
+        });
+        var model = catalogue.Find("mine")!;
+        Assert.Equal("vllm", model.OwnedBy);
+        Assert.True(model.Capabilities.Tools);
+        Assert.False(model.Capabilities.JsonSchema);
+        Assert.True(model.Capabilities.Sampling);
+        Assert.Equal([10_000, 20_000], model.Prices.Tiers.Select(t => t.AboveInputTokens));
+        Assert.Equal("llama3", model.TokenizerName);
+        Assert.Equal(TimeSpan.FromSeconds(1), model.Deployments[0].Timeouts.Connect);
+    }
+
+    [Fact]
+    public void Build_AzureDeploymentUnderACatalogueName_TakesTheNamesFacts()
+    {
+        var catalogue = Build(new GatewayConfiguration
+        {
+            Providers = Providers(("azure", new ProviderConfig { Kind = "azure", BaseUrl = "https://me.openai.azure.com" })),
+            Models = Models(("gpt-4o", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "azure", Model = "team-4o" }] })),
+        });
+        Assert.Equal(2.5m, catalogue.Find("gpt-4o")!.Deployments[0].Prices.Input);
+        Assert.Equal("team-4o", catalogue.Find("gpt-4o")!.Deployments[0].UpstreamModel);
+    }
+
+    [Fact]
+    public void Build_RegisteredModel_StandsBesideOthersAndServesTheirDeployments()
+    {
+        var source = new FakeModelSource(new RegisteredModel("rag", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] }, new FakeProvider("rag", "chat_client")));
+        var builder = new CatalogueBuilder([_factory], [source]);
+        var config = new GatewayConfiguration { Models = Models(("assistant", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] })) };
+        Assert.Empty(builder.Check(config));
+        var catalogue = builder.Build(config);
+        Assert.Null(catalogue.Find("rag")!.ContextWindow);
+        Assert.Same(source.Model.Provider, catalogue.Find("assistant")!.Deployments[0].Provider);
+        Assert.Equal("rag", catalogue.Find("assistant")!.Deployments[0].UpstreamModel);
+
+        var clash = builder.Check(new GatewayConfiguration { Models = Models(("rag", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] })) });
+        Assert.Contains(clash, f => f.Key == "models.rag");
+    }
+
+    [Fact]
+    public void Build_AliasOfABuiltInName_LeadsToTheListedModel()
+    {
+        var catalogue = Build(new GatewayConfiguration
+        {
+            Providers = Providers(("openai", OpenAi)),
+            Models = Models(("gpt-6-luna", new ModelConfig { Aliases = ["gpt-4o-mini"] })),
+        });
+        Assert.Equal("gpt-6-luna", catalogue.Find("gpt-4o-mini")!.Id);
+        Assert.DoesNotContain(catalogue.Models, m => m.Id == "gpt-4o-mini");
+    }
+
+    public static TheoryData<string, GatewayConfiguration> Faulty => new()
+    {
+        { "providers.x.kind", new() { Providers = Providers(("x", new() { Kind = "magic" })) } },
+        { "providers.x.baseUrl", new() { Providers = Providers(("x", new() { Kind = "azure" })) } },
+        { "models.m.deployments", With("m", new()) },
+        { "models.gpt-4o.deployments", new() { Providers = Providers(("claude", Anthropic)), Models = Models(("gpt-4o", new())) } },
+        { "models.m.deployments[1].provider", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "opeani", Model = "gpt-4o" }] }) },
+        { "models.m.contextWindow", With("m", new() { Deployments = [new() { Provider = "openai", Model = "unheard-of" }], Prices = new(), Capabilities = new() }) },
+        { "models.m.prices", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "openai", Model = "unheard-of" }], ContextWindow = 1, Capabilities = new() }) },
+        { "models.m.capabilities", With("m", new() { Deployments = [new() { Provider = "openai", Model = "unheard-of" }], ContextWindow = 1, Prices = new() }) },
+        { "models.m.deployments", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "openai", Model = "text-embedding-3-small" }] }) },
+        { "models.m.deployments", With("m", new() { Deployments = [new() { Provider = "openai", Model = "text-embedding-3-large" }, new() { Provider = "openai", Model = "text-embedding-3-small" }] }) },
+        { "models.m.kind", With("m", new() { Kind = "embedding", Deployments = [new() { Provider = "openai", Model = "gpt-4o" }] }) },
+        { "models.m.kind", With("m", new() { Kind = "image", Deployments = [new() { Provider = "openai", Model = "gpt-4o" }] }) },
+        { "models.m.deployments[0].model", With("m", new() { Deployments = [new() { Provider = "sim", Model = "gpt-4o" }] }) },
+        { "models.m.deployments[1]", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "openai", Model = "gpt-4o" }] }) },
+        { "models.m.deployments[0].weight", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o", Weight = 0 }] }) },
+        { "models.m.deployments[0].priority", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o", Priority = 0 }] }) },
+        { "models.m.deployments[0].maxConcurrency", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o", MaxConcurrency = 0 }] }) },
+        { "models.m.prices.input", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = new() { Input = -1 } }) },
+        { "models.m.prices.tiers[1].aboveInputTokens", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = new() { Tiers = [new(5, 1, null, 1), new(5, 2, null, 2)] } }) },
+        { "models.m.modalities.input[0]", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Modalities = new(["smell"], []) }) },
+        { "models.m.lifecycle.state", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Lifecycle = new() { State = "old" } }) },
+        { "models.m.contextWindow", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], ContextWindow = 0 }) },
+        { "models.m.aliases[1]", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Aliases = ["a", "a"] }) },
+        { "models.m.aliases[0]", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Aliases = ["m"] }) },
+        { "models.a b", With("a b", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }] }) },
+    };
+
+    [Theory]
+    [MemberData(nameof(Faulty))]
+    public void Check_Fault_NamesKeyAndRemedy(string key, GatewayConfiguration config)
+    {
+        var builder = new CatalogueBuilder([_factory], []);
+        var faults = builder.Check(config);
+        Assert.Contains(faults, f => f.Key == key && f.Remedy.Length > 3);
+        Assert.Equal(0, _factory.Made);
+        Assert.Contains(key, Assert.Throws<CatalogueException>(() => builder.Build(config)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Check_TwoModelsOneAlias_IsOneFault()
+    {
+        var deployments = new[] { new DeploymentConfig { Provider = "openai", Model = "gpt-4o" } };
+        var config = new GatewayConfiguration
+        {
+            Providers = Providers(("openai", OpenAi)),
+            Models = Models(("a", new() { Deployments = deployments, Aliases = ["x"] }), ("b", new() { Deployments = deployments, Aliases = ["x"] })),
+        };
+        var fault = Assert.Single(new CatalogueBuilder([_factory], []).Check(config));
+        Assert.Equal(("models.b.aliases[0]", "x"), (fault.Key, fault.Value));
+    }
+
+    [Fact]
+    public void Reload_ProviderUnchanged_LivesOnAndOldSnapshotStays()
+    {
+        var source = new FakeConfigurationSource(new() { Providers = Providers(("openai", OpenAi with { ApiKeys = ["a"] }), ("claude", Anthropic)) });
+        using var catalogue = new ReloadingCatalogue(new CatalogueBuilder([_factory], []), source, NullLogger<ReloadingCatalogue>.Instance);
+        var before = catalogue.Current;
+        Assert.Equal(2, _factory.Made);
+
+        // Equal in content, other in lists, as every reload makes them.
+        source.Change(new() { Providers = Providers(("openai", OpenAi with { ApiKeys = ["a"], Headers = new Dictionary<string, string>() }), ("claude", Anthropic with { ApiKey = "new" })) });
+        Assert.NotSame(before, catalogue.Current);
+        Assert.Equal(3, _factory.Made);
+        Assert.Same(before.Find("gpt-4o")!.Deployments[0].Provider, catalogue.Current.Find("gpt-4o")!.Deployments[0].Provider);
+        Assert.NotSame(before.Find("claude-opus-5")!.Deployments[0].Provider, catalogue.Current.Find("claude-opus-5")!.Deployments[0].Provider);
+
+        var running = catalogue.Current;
+        source.Change(new() { Models = Models(("broken", new())) });
+        Assert.Same(running, catalogue.Current);
+    }
+
+    private CatalogueSnapshot Build(GatewayConfiguration config)
+    {
+        var builder = new CatalogueBuilder([_factory], []);
+        Assert.Empty(builder.Check(config));
+        return builder.Build(config);
+    }
+
+    private static GatewayConfiguration With(string name, ModelConfig model) =>
+        new() { Providers = Providers(("openai", OpenAi), ("sim", Simulated)), Models = Models((name, model)) };
+
+    private static Dictionary<string, ProviderConfig> Providers(params (string, ProviderConfig)[] items) => items.ToDictionary(i => i.Item1, i => i.Item2);
+
+    private static Dictionary<string, ModelConfig> Models(params (string, ModelConfig)[] items) => items.ToDictionary(i => i.Item1, i => i.Item2);
+}
