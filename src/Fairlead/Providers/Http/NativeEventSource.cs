@@ -1,0 +1,37 @@
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers.Http;
+
+/// <summary>A stream in the caller's own dialect: events go on as they came, scanned for what the stages need. Feeds the attempt's meter itself.</summary>
+/// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
+internal sealed class NativeEventSource(UpstreamExchange exchange, Dialect dialect, int expectedChoices) : UpstreamEventSource(exchange)
+{
+    private readonly NativeStreamScanner _scanner = dialect.CreateScanner(exchange.Attempt.Meter);
+
+    protected override bool IsFinished => Exchange.Attempt.Meter.FinishedChoices >= expectedChoices;
+
+    protected override void OnEvent(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
+    {
+        if (data.IsEmpty) return;
+        var scanned = _scanner.Scan(name, data, out var error);
+        if (error is not null)
+        {
+            var failure = UpstreamErrors.FromEvent(error);
+            UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, UpstreamText.CleanCode(error.Type));
+            Fail(batch, failure);
+            return;
+        }
+        if (scanned is not { } known) return;
+        var isEnd = (known.Traits & NativeEventTraits.End) != 0;
+        if (isEnd && !IsFinished)
+        {
+            // An end mark without a finish is a cut answer in the clothes of a whole one.
+            Fail(batch, UpstreamClient.BrokenError);
+            return;
+        }
+        if ((known.Traits & NativeEventTraits.Ping) == 0) batch.AddNative(data, known.Kind, known.Traits);
+        if (isEnd) End();
+    }
+}

@@ -1,0 +1,232 @@
+using System.Diagnostics;
+using System.Net;
+using Fairlead.Configuration;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Providers.Http;
+
+/// <summary>How an answer is read.</summary>
+internal enum UpstreamMode
+{
+    /// <summary>To its end, within the attempt's total time.</summary>
+    Whole,
+
+    /// <summary>As it comes, with bounds for the first content and for pauses.</summary>
+    Stream,
+}
+
+/// <summary>
+/// One provider's HTTP: a pool of connections of its own, requests as plain as they can be, failures as values. Thread-safe.
+/// </summary>
+internal sealed class UpstreamClient : IDisposable
+{
+    /// <summary>An answer may be this large; a provider that sends more is broken.</summary>
+    public const int MaxAnswerBytes = 64 * 1024 * 1024;
+
+    /// <summary>So much of an error body is looked at.</summary>
+    internal const int MaxErrorBytes = 64 * 1024;
+
+    private static readonly System.Net.Http.Headers.MediaTypeHeaderValue Json = new("application/json");
+
+    private readonly HttpMessageInvoker _invoker;
+    private readonly KeyValuePair<string, string>[] _headers;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+
+    public UpstreamClient(ProviderConfig config, TimeProvider time, ILogger logger)
+    {
+        _time = time;
+        _logger = logger;
+        _headers = [.. config.Headers];
+        _invoker = new HttpMessageInvoker(new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            AutomaticDecompression = DecompressionMethods.None,
+            ConnectTimeout = config.Timeouts.Connect,
+            // Names are resolved again after this time; open answers are not cut by it.
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+            // Below the minute after which common load balancers silently forget a connection.
+            PooledConnectionIdleTimeout = TimeSpan.FromSeconds(55),
+            EnableMultipleHttp2Connections = true,
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(30),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
+            // An answer nobody wants any more is cut, not read to its end: the provider stops generating, and billing.
+            MaxResponseDrainSize = 0,
+            ResponseDrainTimeout = TimeSpan.Zero,
+            // Trace context is written here, so no activity is made per call where nobody listens.
+            ActivityHeadersPropagator = null,
+        });
+    }
+
+    internal TimeProvider Time => _time;
+
+    internal ILogger Logger => _logger;
+
+    /// <summary>
+    /// A POST of <paramref name="body"/> as JSON, with the provider's configured headers, the call's id and trace context. Credentials are the adapter's to add.
+    /// Nothing of the client's own headers is in it. The body must stay as it is until <see cref="SendAsync"/> has returned.
+    /// </summary>
+    public HttpRequestMessage CreatePost(Uri uri, ReadOnlyMemory<byte> body, GatewayCall call, UpstreamMode mode)
+    {
+        var content = new ReadOnlyMemoryContent(body);
+        content.Headers.ContentType = Json;
+        var request = new HttpRequestMessage(HttpMethod.Post, uri)
+        {
+            Content = content,
+            // By ALPN; plain http stays with 1.1.
+            Version = HttpVersion.Version20,
+            VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
+        };
+        var headers = request.Headers;
+        headers.TryAddWithoutValidation("Accept", mode == UpstreamMode.Stream ? "text/event-stream" : "application/json");
+        headers.TryAddWithoutValidation("User-Agent", "fairlead");
+        headers.TryAddWithoutValidation("X-Client-Request-Id", call.RequestId);
+        AddTrace(headers);
+        foreach (var header in _headers) headers.TryAddWithoutValidation(header.Key, header.Value);
+        return request;
+    }
+
+    /// <summary>
+    /// Sends it once. The exchange either has a failure or an answer with a good status. Disposes the request.
+    /// </summary>
+    /// <param name="sameDialect">Whether the body is the client's own, so that field names in the provider's errors mean something to it.</param>
+    /// <exception cref="OperationCanceledException">Of <paramref name="cancellationToken"/> only.</exception>
+    public async ValueTask<UpstreamExchange> SendAsync(
+        HttpRequestMessage request, Attempt attempt, UpstreamMode mode, bool sameDialect, CancellationToken cancellationToken)
+    {
+        var watch = new AttemptWatch(attempt.Deployment.Timeouts, _time, cancellationToken);
+        HttpResponseMessage? response = null;
+        var handedOver = false;
+        try
+        {
+            watch.Arm(mode == UpstreamMode.Stream ? WaitingFor.FirstToken : WaitingFor.Total);
+            attempt.Sent = true;
+            response = await _invoker.SendAsync(request, watch.Token);
+            attempt.UpstreamStatus = (int)response.StatusCode;
+            if (response.StatusCode is HttpStatusCode.OK or HttpStatusCode.Created or HttpStatusCode.Accepted)
+            {
+                var exchange = new UpstreamExchange(this, response, watch, attempt);
+                if (mode == UpstreamMode.Whole || exchange.IsEventStream)
+                {
+                    handedOver = true;
+                    return exchange;
+                }
+                // Asked for a stream, got a document: some servers report errors so, with a good status.
+                using var document = await ReadErrorAsync(response, watch);
+                return new UpstreamExchange(NotAStream(document, attempt));
+            }
+            using var body = await ReadErrorAsync(response, watch);
+            return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt, sameDialect, _time, _logger));
+        }
+        catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
+        {
+            watch.ThrowIfStoppedByCaller();
+            return new UpstreamExchange(ToFailure(e, watch, attempt));
+        }
+        finally
+        {
+            if (!handedOver)
+            {
+                response?.Dispose();
+                watch.Dispose();
+            }
+            request.Dispose();
+        }
+    }
+
+    /// <summary>The failure that an exception of the transport stands for.</summary>
+    internal ProviderReply.Failed ToFailure(Exception exception, AttemptWatch watch, Attempt attempt)
+    {
+        var deployment = attempt.Deployment;
+        if (watch.TimedOut)
+        {
+            UpstreamLog.TimedOut(_logger, deployment.ProviderName, deployment.Name, watch.Waiting);
+            // Who was waited for in vain is not waited for again; another deployment may answer.
+            return new ProviderReply.Failed(TimeoutError(watch.Waiting), FailureClass.Failover, attempt.UpstreamStatus);
+        }
+        if (exception is OperationCanceledException)
+        {
+            attempt.Sent = false;
+            UpstreamLog.Unreachable(_logger, deployment.ProviderName, deployment.Name, "connect timeout");
+            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderTimeout, "The model's provider could not be connected to in time."), FailureClass.Failover);
+        }
+        var kind = (exception as HttpRequestException)?.HttpRequestError ?? (exception as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown;
+        switch (kind)
+        {
+            case HttpRequestError.NameResolutionError or HttpRequestError.ConnectionError or HttpRequestError.ProxyTunnelError:
+                attempt.Sent = false;
+                UpstreamLog.Unreachable(_logger, deployment.ProviderName, deployment.Name, kind.ToString());
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider cannot be reached."), FailureClass.Retry);
+            case HttpRequestError.SecureConnectionError:
+                attempt.Sent = false;
+                UpstreamLog.OperatorMustAct(_logger, deployment.ProviderName, deployment.Name, 0, kind.ToString(), "no trusted TLS connection");
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider cannot be reached safely."), FailureClass.Failover);
+            default:
+                UpstreamLog.BrokeOff(_logger, deployment.ProviderName, deployment.Name, kind.ToString());
+                return new ProviderReply.Failed(BrokenError, FailureClass.Retry, attempt.UpstreamStatus);
+        }
+    }
+
+    internal static readonly GatewayError BrokenError = new(ErrorCode.ProviderError, "The connection to the model's provider broke before the answer was complete.");
+
+    internal static GatewayError TimeoutError(WaitingFor waiting) => new(ErrorCode.ProviderTimeout, waiting switch
+    {
+        WaitingFor.FirstToken => "The model's provider did not begin its answer in time.",
+        WaitingFor.StreamIdle => "The model's provider stopped in the middle of its answer.",
+        _ => "The model's provider did not finish its answer in time.",
+    });
+
+    public void Dispose() => _invoker.Dispose();
+
+    private ProviderReply.Failed NotAStream(PooledBuffer document, Attempt attempt)
+    {
+        var parsed = UpstreamErrorBody.Parse(document.WrittenMemory);
+        var error = parsed.Message is null && parsed.Code is null
+            ? new GatewayError(ErrorCode.ProviderError, "The model's provider did not answer with a stream.")
+            : UpstreamErrors.FromEvent(new UpstreamError(parsed.Type ?? parsed.Code, parsed.Message));
+        UpstreamLog.Answered(_logger, attempt.Deployment.ProviderName, attempt.Deployment.Name, attempt.UpstreamStatus ?? 0, "no event stream");
+        return new ProviderReply.Failed(error, error.Code is ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded ? FailureClass.GiveBack : FailureClass.Retry, attempt.UpstreamStatus);
+    }
+
+    // As much of it as fits the bound; the rest is cut with the connection.
+    private static async ValueTask<PooledBuffer> ReadErrorAsync(HttpResponseMessage response, AttemptWatch watch)
+    {
+        var buffer = new PooledBuffer();
+        try
+        {
+            var stream = await response.Content.ReadAsStreamAsync(watch.Token);
+            while (buffer.Length < MaxErrorBytes)
+            {
+                var read = await stream.ReadAsync(buffer.GetMemory(1024), watch.Token);
+                if (read == 0) break;
+                buffer.Advance(read);
+            }
+            return buffer;
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            // The status says enough.
+            return buffer;
+        }
+        catch
+        {
+            buffer.Dispose();
+            throw;
+        }
+    }
+
+    private static void AddTrace(System.Net.Http.Headers.HttpRequestHeaders headers)
+    {
+        if (Activity.Current is not { IdFormat: ActivityIdFormat.W3C } activity) return;
+        // Each call upstream has a parent id of its own: the span made for it, where one was.
+        var parent = activity.Kind == ActivityKind.Client ? activity.SpanId : ActivitySpanId.CreateRandom();
+        headers.TryAddWithoutValidation("traceparent", $"00-{activity.TraceId.ToHexString()}-{parent.ToHexString()}-{(activity.Recorded ? "01" : "00")}");
+        if (activity.TraceStateString is { Length: > 0 } state) headers.TryAddWithoutValidation("tracestate", state);
+    }
+}

@@ -1,0 +1,99 @@
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Providers.Http;
+
+/// <summary>
+/// One request and its answer under way: a failure, or an open answer with a good status. Disposing it before the end cuts the connection at once.
+/// </summary>
+internal sealed class UpstreamExchange : IDisposable
+{
+    private readonly UpstreamClient? _client;
+    private readonly HttpResponseMessage? _response;
+    private readonly AttemptWatch? _watch;
+    private readonly Attempt? _attempt;
+
+    public UpstreamExchange(ProviderReply.Failed failure) => Failure = failure;
+
+    public UpstreamExchange(UpstreamClient client, HttpResponseMessage response, AttemptWatch watch, Attempt attempt)
+    {
+        _client = client;
+        _response = response;
+        _watch = watch;
+        _attempt = attempt;
+    }
+
+    /// <summary>Not null when there is no answer to read.</summary>
+    public ProviderReply.Failed? Failure { get; }
+
+    public HttpResponseMessage Response => _response!;
+
+    public Attempt Attempt => _attempt!;
+
+    internal AttemptWatch Watch => _watch!;
+
+    internal UpstreamClient Client => _client!;
+
+    /// <summary>Whether the body may be read as events; a server that does not say is believed.</summary>
+    public bool IsEventStream => _response!.Content.Headers.ContentType?.MediaType is not { } type
+        || !(type.EndsWith("json", StringComparison.OrdinalIgnoreCase) || type.EndsWith("html", StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>Reads the whole body, at most <see cref="UpstreamClient.MaxAnswerBytes"/>. The caller owns the buffer.</summary>
+    /// <exception cref="OperationCanceledException">The caller's token fired.</exception>
+    public async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadWholeAsync(int maxBytes = UpstreamClient.MaxAnswerBytes)
+    {
+        var watch = Watch;
+        var length = Response.Content.Headers.ContentLength;
+        if (length > maxBytes) return (null, TooLarge());
+        // One byte more than announced, so that the read that finds the end needs no larger array.
+        var buffer = new PooledBuffer(length is { } known ? (int)known + 1 : 8192);
+        try
+        {
+            var stream = await Response.Content.ReadAsStreamAsync(watch.Token);
+            while (true)
+            {
+                var read = await stream.ReadAsync(buffer.GetMemory(1), watch.Token);
+                if (read == 0) break;
+                buffer.Advance(read);
+                if (buffer.Length > maxBytes)
+                {
+                    buffer.Dispose();
+                    return (null, TooLarge());
+                }
+            }
+            return (buffer, null);
+        }
+        catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
+        {
+            buffer.Dispose();
+            watch.ThrowIfStoppedByCaller();
+            return (null, Client.ToFailure(e, watch, Attempt));
+        }
+        catch
+        {
+            buffer.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        _response?.Dispose();
+        _watch?.Dispose();
+    }
+
+    /// <summary>The failure of an answer that is no valid answer of the dialect: an operator's log line, and nothing of it for the client.</summary>
+    public ProviderReply.Failed Malformed()
+    {
+        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "malformed answer");
+        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model's provider sent an answer that cannot be read."), FailureClass.Retry, Attempt.UpstreamStatus);
+    }
+
+    private ProviderReply.Failed TooLarge()
+    {
+        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "answer too large");
+        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model's provider sent an answer that is too large."), FailureClass.Failover, Attempt.UpstreamStatus);
+    }
+}

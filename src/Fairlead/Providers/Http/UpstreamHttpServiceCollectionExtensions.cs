@@ -1,0 +1,15 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace Fairlead.Providers.Http;
+
+internal static class UpstreamHttpServiceCollectionExtensions
+{
+    /// <summary>What every provider spoken to over HTTP needs.</summary>
+    internal static IServiceCollection AddUpstreamHttp(this IServiceCollection services)
+    {
+        services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton<UpstreamClientFactory>();
+        return services;
+    }
+}
