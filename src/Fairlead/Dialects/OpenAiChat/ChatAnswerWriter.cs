@@ -1,0 +1,121 @@
+using System.Buffers;
+using Fairlead.Conversation;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>A whole chat completion out of the inner language (CONTRACTS 1.3).</summary>
+internal static class ChatAnswerWriter
+{
+    /// <summary>Whether the caller still speaks of functions instead of tools, and so expects <c>function_call</c> back.</summary>
+    public static bool UsesFunctions(RequestFacts facts) => facts.Paths.TryGetValue(RequestFeatures.Tools, out var path) && path == "functions";
+
+    public static string Word(FinishReason reason, bool legacyFunctions) =>
+        legacyFunctions && reason == FinishReason.ToolCalls ? "function_call" : FairleadObjectWriter.Word(reason);
+
+    public static void Write(GatewayCall call, Answer answer, IBufferWriter<byte> output)
+    {
+        var legacy = UsesFunctions(call.Facts);
+        var json = new JsonAppender(output);
+        json.Raw("{\"id\":"u8);
+        json.String("chatcmpl-" + call.GenerationId[(call.GenerationId.IndexOf('_', StringComparison.Ordinal) + 1)..]);
+        json.Raw(",\"object\":\"chat.completion\",\"created\":"u8);
+        json.Number(call.StartedAt.ToUnixTimeSeconds());
+        json.Raw(",\"model\":"u8);
+        json.String(call.Model.Id);
+        json.Raw(",\"choices\":["u8);
+        for (var i = 0; i < answer.Choices.Count; i++)
+        {
+            if (i > 0) json.Raw(","u8);
+            Choice(ref json, answer.Choices[i], legacy);
+        }
+        json.Raw("],\"usage\":"u8);
+        OpenAiJson.AppendUsage(ref json, call.Ending!.Usage);
+        if (answer.ServiceTier is not null)
+        {
+            json.Raw(",\"service_tier\":"u8);
+            json.String(answer.ServiceTier);
+        }
+        if (answer.SystemFingerprint is not null)
+        {
+            json.Raw(",\"system_fingerprint\":"u8);
+            json.String(answer.SystemFingerprint);
+        }
+        if (call.Caller.Extensions)
+        {
+            json.Raw(",\"fairlead\":"u8);
+            FairleadObjectWriter.AppendFinal(ref json, call);
+        }
+        json.Raw("}"u8);
+        json.Flush();
+    }
+
+    private static void Choice(ref JsonAppender json, AnswerChoice choice, bool legacy)
+    {
+        json.Raw("{\"index\":"u8);
+        json.Number((long)choice.Index);
+        json.Raw(",\"message\":{\"role\":\"assistant\",\"content\":"u8);
+        json.String(Join(choice.Parts, static part => (part as TextPart)?.Text));
+        json.Raw(",\"refusal\":"u8);
+        json.String(Join(choice.Parts, static part => (part as RefusalPart)?.Text));
+        if (Join(choice.Parts, static part => part is ReasoningPart { Text.Length: > 0 } reasoning ? reasoning.Text : null) is { } reasoning)
+        {
+            json.Raw(",\"reasoning_content\":"u8);
+            json.String(reasoning);
+        }
+        ToolCalls(ref json, choice.Parts, legacy);
+        if (choice.Annotations is { Count: > 0 })
+        {
+            json.Raw(",\"annotations\":"u8);
+            json.Node(choice.Annotations);
+        }
+        if (choice.Audio is not null)
+        {
+            json.Raw(",\"audio\":"u8);
+            json.Node(choice.Audio);
+        }
+        json.Raw("},\"logprobs\":"u8);
+        OpenAiJson.AppendLogprobs(ref json, choice.Logprobs);
+        json.Raw(",\"finish_reason\":"u8);
+        json.String(Word(choice.FinishReason ?? FinishReason.Stop, legacy));
+        json.Raw("}"u8);
+    }
+
+    private static void ToolCalls(ref JsonAppender json, IReadOnlyList<Part> parts, bool legacy)
+    {
+        var count = 0;
+        foreach (var part in parts)
+        {
+            if (part is not ToolCallPart call) continue;
+            if (legacy)
+            {
+                json.Raw(",\"function_call\":{\"name\":"u8);
+                json.String(call.Name);
+                json.Raw(",\"arguments\":"u8);
+                json.String(call.Arguments);
+                json.Raw("}"u8);
+                return;
+            }
+            json.Raw(count++ == 0 ? ",\"tool_calls\":[{\"id\":"u8 : ",{\"id\":"u8);
+            json.String(call.Id);
+            var custom = call.Kind == ToolKind.Custom;
+            json.Raw(custom ? ",\"type\":\"custom\",\"custom\":{\"name\":"u8 : ",\"type\":\"function\",\"function\":{\"name\":"u8);
+            json.String(call.Name);
+            json.Raw(custom ? ",\"input\":"u8 : ",\"arguments\":"u8);
+            json.String(call.Arguments);
+            json.Raw("}}"u8);
+        }
+        if (count > 0) json.Raw("]"u8);
+    }
+
+    /// <summary>The texts of one kind of part put together; null when there is none.</summary>
+    internal static string? Join(IReadOnlyList<Part> parts, Func<Part, string?> textOf)
+    {
+        string? text = null;
+        foreach (var part in parts)
+        {
+            if (textOf(part) is { } more) text = text is null ? more : text + more;
+        }
+        return text;
+    }
+}

@@ -1,0 +1,299 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>Turns a checked chat request into the inner language, whole: what has no form there is kept under its own name.</summary>
+internal static class ChatConversationReader
+{
+    // Read into fields of their own, or about the transport; everything else goes to Extra.
+    private static readonly HashSet<string> Taken = new(StringComparer.Ordinal)
+    {
+        "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "n", "stop", "seed",
+        "logprobs", "top_logprobs", "logit_bias", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "response_format",
+        "reasoning_effort", "verbosity", "metadata", "user", "safety_identifier", "functions", "function_call", "audio", "modalities", "fairlead",
+    };
+
+    /// <exception cref="GatewayErrorException">A member name stands twice in one object, so that it is unclear what is meant.</exception>
+    public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
+    {
+        JsonDocument document;
+        try
+        {
+            document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = maxDepth });
+        }
+        catch (JsonException)
+        {
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once.") { OpenAiCode = "invalid_value" });
+        }
+        using (document) return Request(document.RootElement, call.Facts);
+    }
+
+    internal static Sampling Sampling(JsonElement root, RequestFacts facts) => new()
+    {
+        Temperature = facts.Temperature,
+        TopP = facts.TopP,
+        FrequencyPenalty = Number(root, "frequency_penalty"),
+        PresencePenalty = Number(root, "presence_penalty"),
+        Seed = facts.Seed,
+        Stop = Stop(root),
+        Logprobs = root.TryGetProperty("logprobs", out var logprobs) && logprobs.ValueKind == JsonValueKind.True,
+        TopLogprobs = (int?)Number(root, "top_logprobs"),
+        LogitBias = Has(root, "logit_bias", out var bias) ? bias.EnumerateObject().ToDictionary(b => b.Name, b => b.Value.GetDouble(), StringComparer.Ordinal) : null,
+    };
+
+    /// <summary>All members that are not null and not in <paramref name="taken"/>, as they were sent; null when there are none.</summary>
+    internal static JsonObject? Extra(JsonElement root, HashSet<string> taken)
+    {
+        JsonObject? extra = null;
+        foreach (var member in root.EnumerateObject())
+        {
+            if (member.Value.ValueKind == JsonValueKind.Null || taken.Contains(member.Name)) continue;
+            (extra ??= [])[member.Name] = Node(member.Value);
+        }
+        return extra;
+    }
+
+    internal static bool Has(JsonElement element, string name, out JsonElement value) =>
+        element.TryGetProperty(name, out value) && value.ValueKind is not (JsonValueKind.Null or JsonValueKind.Undefined);
+
+    internal static string? Text(JsonElement element, string name) => Has(element, name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    private static ConversationRequest Request(JsonElement root, RequestFacts facts)
+    {
+        var tools = new List<Tool>();
+        if (Has(root, "tools", out var list))
+        {
+            foreach (var tool in list.EnumerateArray()) tools.Add(ReadTool(tool));
+        }
+        if (Has(root, "functions", out var functions))
+        {
+            foreach (var function in functions.EnumerateArray()) tools.Add(Function(function));
+        }
+        AudioOutput? audio = null;
+        var extra = Extra(root, Taken);
+        var modalities = Has(root, "modalities", out var wanted) ? wanted.EnumerateArray().Select(m => m.GetString()).ToList() : [];
+        if (modalities.Contains("audio") && Has(root, "audio", out var settings))
+        {
+            if (Text(settings, "voice") is { } voice) audio = new AudioOutput(voice, Text(settings, "format")!);
+            else (extra ??= [])["audio"] = Node(settings);
+        }
+        return new ConversationRequest
+        {
+            Messages = Messages(root.GetProperty("messages")),
+            Tools = tools,
+            ToolChoice = Choice(root),
+            ParallelToolCalls = Has(root, "parallel_tool_calls", out var parallel) ? parallel.GetBoolean() : null,
+            OutputFormat = Format(root),
+            Sampling = Sampling(root, facts),
+            MaxOutputTokens = facts.MaxOutputTokens,
+            ChoiceCount = facts.ChoiceCount,
+            Reasoning = facts.ReasoningEffort is { } effort ? new Reasoning { Effort = effort } : null,
+            EndUser = Text(root, "safety_identifier") ?? Text(root, "user"),
+            Verbosity = Text(root, "verbosity"),
+            Audio = audio,
+            Metadata = Has(root, "metadata", out var metadata) ? metadata.EnumerateObject().ToDictionary(m => m.Name, m => m.Value.GetString()!, StringComparer.Ordinal) : null,
+            Extra = extra,
+        };
+    }
+
+    private static List<Message> Messages(JsonElement list)
+    {
+        var messages = new List<Message>(list.GetArrayLength());
+        var names = new Dictionary<string, string>(StringComparer.Ordinal);
+        string? legacyCall = null;
+        var index = 0;
+        foreach (var message in list.EnumerateArray())
+        {
+            var role = Text(message, "role");
+            switch (role)
+            {
+                case "assistant":
+                    messages.Add(Assistant(message, index, names, ref legacyCall));
+                    break;
+                case "tool":
+                    var id = Text(message, "tool_call_id")!;
+                    Result(messages, new ToolResultPart(id, Parts(message)) { Name = names.GetValueOrDefault(id) });
+                    break;
+                case "function":
+                    // Results of legacy functions carry no id: they answer the call just before, or one we make up.
+                    var name = Text(message, "name")!;
+                    Result(messages, new ToolResultPart(legacyCall ?? $"call_function_{index}", Parts(message)) { Name = name });
+                    break;
+                default:
+                    var speaker = role switch { "system" => Role.System, "developer" => Role.Developer, _ => Role.User };
+                    messages.Add(new Message(speaker, Parts(message)) { Name = Text(message, "name") });
+                    break;
+            }
+            index++;
+        }
+        return messages;
+    }
+
+    // Results of parallel calls are messages of their own here and one turn inside.
+    private static void Result(List<Message> messages, ToolResultPart result)
+    {
+        if (messages.Count > 0 && messages[^1] is { Role: Role.Tool } last) messages[^1] = last with { Parts = [.. last.Parts, result] };
+        else messages.Add(new Message(Role.Tool, [result]));
+    }
+
+    private static Message Assistant(JsonElement message, int index, Dictionary<string, string> names, ref string? legacyCall)
+    {
+        var parts = new List<Part>();
+        if (Text(message, "reasoning_content") is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
+        parts.AddRange(Parts(message));
+        if (Text(message, "refusal") is { Length: > 0 } refusal) parts.Add(new RefusalPart(refusal));
+        if (Has(message, "tool_calls", out var calls))
+        {
+            foreach (var call in calls.EnumerateArray())
+            {
+                var id = Text(call, "id")!;
+                var custom = Text(call, "type") == "custom";
+                var body = call.GetProperty(custom ? "custom" : "function");
+                var name = Text(body, "name")!;
+                names[id] = name;
+                parts.Add(new ToolCallPart(id, name, Text(body, custom ? "input" : "arguments") ?? "") { Kind = custom ? ToolKind.Custom : ToolKind.Function });
+            }
+        }
+        if (Has(message, "function_call", out var legacy))
+        {
+            legacyCall = $"call_function_{index}";
+            parts.Add(new ToolCallPart(legacyCall, Text(legacy, "name")!, Text(legacy, "arguments") ?? ""));
+        }
+        if (Has(message, "audio", out _))
+        {
+            throw new GatewayErrorException(GatewayError.Unsupported($"messages[{index}].audio", "Earlier spoken answers can only be referred to at the provider that made them. Send their transcript as content instead."));
+        }
+        return new Message(Role.Assistant, parts) { Name = Text(message, "name") };
+    }
+
+    private static List<Part> Parts(JsonElement message)
+    {
+        if (!Has(message, "content", out var content)) return [];
+        if (content.ValueKind == JsonValueKind.String) return [new TextPart(content.GetString()!)];
+        var parts = new List<Part>(content.GetArrayLength());
+        foreach (var part in content.EnumerateArray())
+        {
+            Part made = Text(part, "type") switch
+            {
+                "text" => new TextPart(Text(part, "text")!),
+                "image_url" => Image(part.GetProperty("image_url")),
+                "input_audio" => new AudioPart(Text(part.GetProperty("input_audio"), "format")!, Text(part.GetProperty("input_audio"), "data")!),
+                "file" => File(part.GetProperty("file")),
+                _ => new RefusalPart(Text(part, "refusal")!),
+            };
+            if (Has(part, "prompt_cache_breakpoint", out var hint) && hint.ValueKind == JsonValueKind.Object) made = made with { CacheHint = (JsonObject)Node(hint) };
+            parts.Add(made);
+        }
+        return parts;
+    }
+
+    private static ImagePart Image(JsonElement image)
+    {
+        var url = Text(image, "url")!;
+        var detail = Text(image, "detail");
+        return SplitDataUrl(url) is { } data ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail } : new ImagePart(url, null, null) { Detail = detail };
+    }
+
+    private static FilePart File(JsonElement file)
+    {
+        var made = new FilePart { FileName = Text(file, "filename"), FileId = Text(file, "file_id") };
+        if (Text(file, "file_data") is not { } content) return made;
+        if (SplitDataUrl(content) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
+        // Bare base64, as some clients send it: the name tells the type.
+        return made with { Data = content, MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
+    }
+
+    private static (string MediaType, string Data)? SplitDataUrl(string url)
+    {
+        if (!url.StartsWith("data:", StringComparison.OrdinalIgnoreCase)) return null;
+        var comma = url.IndexOf(',', StringComparison.Ordinal);
+        if (comma < 0) return null;
+        var type = url[5..comma];
+        var semicolon = type.IndexOf(';', StringComparison.Ordinal);
+        return (semicolon < 0 ? type : type[..semicolon], url[(comma + 1)..]);
+    }
+
+    private static Tool ReadTool(JsonElement tool)
+    {
+        if (Text(tool, "type") != "custom") return Function(tool.GetProperty("function"));
+        var custom = tool.GetProperty("custom");
+        return new Tool(Text(custom, "name")!)
+        {
+            Kind = ToolKind.Custom,
+            Description = Text(custom, "description"),
+            Format = Has(custom, "format", out var format) ? (JsonObject)Node(format) : null,
+        };
+    }
+
+    private static Tool Function(JsonElement function) => new(Text(function, "name")!)
+    {
+        Description = Text(function, "description"),
+        Parameters = Has(function, "parameters", out var parameters) ? (JsonObject)Node(parameters) : null,
+        Strict = Has(function, "strict", out var strict) ? strict.GetBoolean() : null,
+    };
+
+    private static ToolChoice Choice(JsonElement root)
+    {
+        if (Has(root, "tool_choice", out var choice))
+        {
+            if (choice.ValueKind == JsonValueKind.String) return Mode(choice.GetString()!);
+            switch (Text(choice, "type"))
+            {
+                case "function": return new ToolChoice(ToolChoiceMode.Named, Text(choice.GetProperty("function"), "name"));
+                case "custom": return new ToolChoice(ToolChoiceMode.Named, Text(choice.GetProperty("custom"), "name"));
+            }
+            var allowed = choice.GetProperty("allowed_tools");
+            var names = new List<string>();
+            foreach (var tool in allowed.GetProperty("tools").EnumerateArray())
+            {
+                var name = Has(tool, "function", out var function) && function.ValueKind == JsonValueKind.Object ? Text(function, "name")
+                    : Has(tool, "custom", out var custom) && custom.ValueKind == JsonValueKind.Object ? Text(custom, "name") : Text(tool, "name");
+                names.Add(name ?? throw new GatewayErrorException(GatewayError.Invalid($"tool_choice.allowed_tools.tools[{names.Count}]", "Every allowed tool must name a function or custom tool.")));
+            }
+            return Mode(Text(allowed, "mode")!) with { Allowed = names };
+        }
+        if (!Has(root, "function_call", out var legacy)) return ToolChoice.Unset;
+        return legacy.ValueKind == JsonValueKind.String ? Mode(legacy.GetString()!) : new ToolChoice(ToolChoiceMode.Named, Text(legacy, "name"));
+    }
+
+    private static ToolChoice Mode(string word) => new(word switch
+    {
+        "none" => ToolChoiceMode.None,
+        "required" => ToolChoiceMode.Required,
+        _ => ToolChoiceMode.Auto,
+    });
+
+    private static OutputFormat Format(JsonElement root)
+    {
+        if (!Has(root, "response_format", out var format)) return OutputFormat.Text;
+        switch (Text(format, "type"))
+        {
+            case "json_object": return new OutputFormat(OutputKind.Json);
+            case "json_schema":
+                var schema = format.GetProperty("json_schema");
+                return new OutputFormat(OutputKind.JsonSchema)
+                {
+                    Name = Text(schema, "name"),
+                    Description = Text(schema, "description"),
+                    Schema = Has(schema, "schema", out var value) ? (JsonObject)Node(value) : null,
+                    Strict = Has(schema, "strict", out var strict) ? strict.GetBoolean() : null,
+                };
+            default: return OutputFormat.Text;
+        }
+    }
+
+    private static List<string> Stop(JsonElement root)
+    {
+        if (!Has(root, "stop", out var stop)) return [];
+        return stop.ValueKind == JsonValueKind.String ? [stop.GetString()!] : [.. stop.EnumerateArray().Select(s => s.GetString()!)];
+    }
+
+    private static double? Number(JsonElement root, string name) => Has(root, name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+
+    // A copy of its own: the document's memory goes back to the pool.
+    private static JsonNode Node(JsonElement element) => JsonNode.Parse(element.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
+}

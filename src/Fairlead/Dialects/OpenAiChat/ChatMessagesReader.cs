@@ -1,0 +1,584 @@
+using System.Text.Json;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>
+/// Checks the messages: shape of each, what its role allows, and that calls and results of tools belong together. Members of a message may
+/// stand in any order, so what depends on the role is judged at the message's end.
+/// </summary>
+internal ref struct ChatMessagesReader
+{
+    /// <summary>Bounds the search for the call that a result answers.</summary>
+    private const int MaxToolCalls = 512;
+
+    private static readonly string[] Roles = ["developer", "system", "user", "assistant", "tool", "function"];
+    private static readonly string[] PartTypes = ["text", "image_url", "input_audio", "file", "refusal"];
+    private static readonly string[] Details = ["auto", "low", "high", "original"];
+    private static readonly string[] AudioFormats = ["wav", "mp3"];
+    private static readonly string[] CallTypes = ["function", "custom"];
+
+    private readonly RequestFacts _facts;
+    private readonly RequestBounds _bounds;
+    private List<PendingCall>? _pending;
+    private int _unanswered;
+    private int _callsAt;
+    private int _nextAnswer;
+    private long _mediaBytes;
+    private bool _userText;
+    private bool _prefill;
+
+    private ChatMessagesReader(RequestFacts facts, RequestBounds bounds)
+    {
+        _facts = facts;
+        _bounds = bounds;
+    }
+
+    /// <summary>One call of the last assistant turn: where its id stands, and whether a result has come.</summary>
+    private record struct PendingCall(ByteRange Id, bool Answered);
+
+    /// <summary>Kinds of parts seen in one message.</summary>
+    [Flags]
+    private enum Parts
+    {
+        None = 0,
+        Text = 1,
+        Image = 2,
+        Audio = 4,
+        File = 8,
+        Refusal = 16,
+    }
+
+    private enum Content
+    {
+        Absent,
+        Null,
+        Text,
+        Parts,
+    }
+
+    /// <summary>What was found in one message.</summary>
+    private ref struct Turn
+    {
+        public string? Role;
+        public Content Content;
+        public Parts Parts;
+        public bool HasText;
+        public bool HasRefusal;
+        public bool HasAudio;
+        public bool HasName;
+        public bool HasFunctionCall;
+        public bool HasToolCalls;
+        public ByteRange CallId;
+        public int Seen;
+    }
+
+    public static void Read(ref BodyCursor json, RequestFacts facts, RequestBounds bounds)
+    {
+        if (!json.Array("messages")) throw RequestFaults.Type("messages", "an array of objects", "null");
+        var reader = new ChatMessagesReader(facts, bounds);
+        var index = 0;
+        while (json.NextItem())
+        {
+            if (index >= bounds.MaxMessages) throw RequestFaults.TooMany("messages", bounds.MaxMessages);
+            reader.Message(ref json, index);
+            index++;
+        }
+        if (index == 0) throw RequestFaults.EmptyArray("messages");
+        if (reader._unanswered > 0) throw reader.Unanswered(json, index - 1);
+        facts.MessageCount = index;
+        if (reader._userText) facts.Note(RequestFeatures.UserText);
+        if (reader._prefill) facts.Note(RequestFeatures.Prefill, $"messages[{index - 1}]");
+    }
+
+    private void Message(ref BodyCursor json, int index)
+    {
+        var path = new FieldPath("messages", index);
+        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        var turn = new Turn();
+        var firstNewCall = _pending?.Count ?? 0;
+        while (json.NextMember())
+        {
+            switch (json.Value.Length)
+            {
+                case 4 when json.Is("role"u8):
+                    Once(ref turn, 1, path, "role");
+                    json.Next();
+                    turn.Role = json.Word(path with { Middle = "role" }, Roles);
+                    break;
+                case 7 when json.Is("content"u8):
+                    Once(ref turn, 2, path, "content");
+                    json.Next();
+                    Body(ref json, index, ref turn);
+                    break;
+                case 10 when json.Is("tool_calls"u8):
+                    Once(ref turn, 4, path, "tool_calls");
+                    json.Next();
+                    ToolCalls(ref json, index, ref turn);
+                    break;
+                case 12 when json.Is("tool_call_id"u8):
+                    Once(ref turn, 8, path, "tool_call_id");
+                    json.Next();
+                    if (json.Text(path with { Middle = "tool_call_id" })) turn.CallId = json.Range;
+                    break;
+                case 4 when json.Is("name"u8):
+                    json.Next();
+                    turn.HasName = json.Text(path with { Middle = "name" });
+                    if (turn.HasName) _facts.TextBytes += json.Value.Length;
+                    break;
+                case 7 when json.Is("refusal"u8):
+                    json.Next();
+                    turn.HasRefusal = json.Text(path with { Middle = "refusal" });
+                    if (turn.HasRefusal) _facts.TextBytes += json.Value.Length;
+                    break;
+                case 5 when json.Is("audio"u8):
+                    json.Next();
+                    turn.HasAudio = json.Object(path with { Middle = "audio" });
+                    json.Skip();
+                    break;
+                case 13 when json.Is("function_call"u8):
+                    json.Next();
+                    turn.HasFunctionCall = json.Object(path with { Middle = "function_call" });
+                    if (turn.HasFunctionCall) Call(ref json, index, -1, "function_call", "arguments");
+                    break;
+                case 17 when json.Is("reasoning_content"u8):
+                    json.Next();
+                    if (json.Text(path with { Middle = "reasoning_content" })) _facts.TextBytes += json.Value.Length;
+                    break;
+                default:
+                    json.Next();
+                    json.Skip();
+                    break;
+            }
+        }
+        Judge(json, index, ref turn, firstNewCall);
+    }
+
+    private void Judge(in BodyCursor json, int index, ref Turn turn, int firstNewCall)
+    {
+        var path = new FieldPath("messages", index);
+        if (turn.Role is null) throw RequestFaults.Missing(path with { Middle = "role" });
+        if (turn.Role != "tool" && _unanswered > 0) throw Unanswered(json, index);
+        if (turn.HasToolCalls && turn.Role != "assistant") throw RequestFaults.Value(path with { Middle = "tool_calls" }, "only messages with role 'assistant' may have it.");
+
+        var allowed = turn.Role switch
+        {
+            "user" => Parts.Text | Parts.Image | Parts.Audio | Parts.File,
+            "assistant" => Parts.Text | Parts.Refusal,
+            "function" => Parts.None,
+            _ => Parts.Text,
+        };
+        if ((turn.Parts & ~allowed) != 0)
+        {
+            throw RequestFaults.Value(path with { Middle = "content" }, $"a message with role '{turn.Role}' may not hold parts of type '{TypeOf(turn.Parts & ~allowed)}'.");
+        }
+        var mayBeEmpty = turn.Role == "assistant" && (turn.HasToolCalls || turn.HasFunctionCall || turn.HasRefusal || turn.HasAudio);
+        switch (turn.Content)
+        {
+            case Content.Absent when !mayBeEmpty && turn.Role != "function":
+                throw RequestFaults.Missing(path with { Middle = "content" });
+            case Content.Null when !mayBeEmpty && turn.Role != "function":
+                throw RequestFaults.Type(path with { Middle = "content" }, turn.Role == "assistant" ? "a string, an array of parts, or null beside 'tool_calls'" : "a string or an array of parts", "null");
+            case Content.Parts when turn.Role == "function":
+                throw RequestFaults.Type(path with { Middle = "content" }, "a string or null", "an array");
+        }
+        switch (turn.Role)
+        {
+            case "tool":
+                Answer(json, index, turn.CallId);
+                break;
+            case "function" when !turn.HasName:
+                throw RequestFaults.Missing(path with { Middle = "name" });
+            case "user":
+                _userText = turn.HasText;
+                break;
+            case "assistant" when turn.HasToolCalls:
+                // Only the calls of this turn count; those before are all answered.
+                _pending!.RemoveRange(0, firstNewCall);
+                _unanswered = _pending.Count;
+                _callsAt = index;
+                _nextAnswer = 0;
+                break;
+        }
+        if (turn.Role != "tool" && !turn.HasToolCalls) _pending?.Clear();
+        _prefill = turn.Role == "assistant" && !turn.HasToolCalls && !turn.HasFunctionCall && (turn.Content is Content.Text or Content.Parts);
+    }
+
+    private void Body(ref BodyCursor json, int index, ref Turn turn)
+    {
+        switch (json.Token)
+        {
+            case JsonTokenType.String:
+                turn.Content = Content.Text;
+                turn.HasText = !json.Value.IsEmpty;
+                _facts.TextBytes += json.Value.Length;
+                break;
+            case JsonTokenType.Null:
+                turn.Content = Content.Null;
+                break;
+            case JsonTokenType.StartArray:
+                turn.Content = Content.Parts;
+                var part = 0;
+                while (json.NextItem()) Part(ref json, index, part++, ref turn);
+                if (part == 0) throw RequestFaults.EmptyArray(new FieldPath("messages", index, "content"));
+                break;
+            default:
+                throw RequestFaults.Type(new FieldPath("messages", index, "content"), "a string or an array of parts", json.Describe());
+        }
+    }
+
+    private void Part(ref BodyCursor json, int message, int index, ref Turn turn)
+    {
+        var path = new FieldPath("messages", message, "content", index);
+        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        string? type = null;
+        var found = Parts.None;
+        var textBytes = 0;
+        var (media, isPdf) = (0L, false);
+        while (json.NextMember())
+        {
+            if (json.Is("type"u8))
+            {
+                json.Next();
+                if (type is not null) throw RequestFaults.Duplicate(path with { Tail = "type" });
+                type = json.Word(path with { Tail = "type" }, PartTypes);
+            }
+            else if (json.Is("text"u8))
+            {
+                json.Next();
+                if (!json.Text(path with { Tail = "text" })) continue;
+                found |= Parts.Text;
+                textBytes += json.Value.Length;
+            }
+            else if (json.Is("image_url"u8))
+            {
+                json.Next();
+                if (!json.Object(path with { Tail = "image_url" })) continue;
+                media += Image(ref json, path);
+                found |= Parts.Image;
+            }
+            else if (json.Is("input_audio"u8))
+            {
+                json.Next();
+                if (!json.Object(path with { Tail = "input_audio" })) continue;
+                media += Audio(ref json, path);
+                found |= Parts.Audio;
+            }
+            else if (json.Is("file"u8))
+            {
+                json.Next();
+                if (!json.Object(path with { Tail = "file" })) continue;
+                media += File(ref json, path, out isPdf);
+                found |= Parts.File;
+            }
+            else if (json.Is("refusal"u8))
+            {
+                json.Next();
+                if (!json.Text(path with { Tail = "refusal" })) continue;
+                found |= Parts.Refusal;
+                textBytes += json.Value.Length;
+            }
+            else
+            {
+                json.Next();
+                json.Skip();
+            }
+        }
+        var kind = type switch
+        {
+            null => throw RequestFaults.Missing(path with { Tail = "type" }),
+            "text" => Parts.Text,
+            "image_url" => Parts.Image,
+            "input_audio" => Parts.Audio,
+            "file" => Parts.File,
+            _ => Parts.Refusal,
+        };
+        if ((found & kind) == 0) throw RequestFaults.Missing(path with { Tail = type });
+        if ((_mediaBytes += media) > _bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+        turn.Parts |= kind;
+        _facts.TextBytes += textBytes;
+        switch (kind)
+        {
+            case Parts.Text:
+                turn.HasText |= textBytes > 0;
+                break;
+            case Parts.Image:
+                _facts.ImageCount++;
+                Note(RequestFeatures.Images, path);
+                break;
+            case Parts.Audio:
+                _facts.MediaBytes += (int)media;
+                Note(RequestFeatures.Audio, path);
+                break;
+            case Parts.File:
+                _facts.MediaBytes += (int)media;
+                Note(RequestFeatures.Files, path);
+                if (isPdf) Note(RequestFeatures.PdfFiles, path);
+                break;
+        }
+    }
+
+    // The path becomes text once a request, not once a part.
+    private readonly void Note(RequestFeatures feature, FieldPath path)
+    {
+        if (!_facts.Has(feature)) _facts.Note(feature, path.ToString());
+    }
+
+    private static long Image(ref BodyCursor json, FieldPath part)
+    {
+        var media = -1L;
+        Span<byte> prefix = stackalloc byte[64];
+        while (json.NextMember())
+        {
+            if (json.Is("url"u8))
+            {
+                var path = part with { Tail = "image_url.url" };
+                json.Next();
+                json.RequiredText(path);
+                var start = json.IsEscaped ? JsonEscapes.DecodePrefix(json.Value, prefix) : json.Value[..Math.Min(prefix.Length, json.Value.Length)];
+                if (StartsWith(start, "data:"u8))
+                {
+                    if (start.IndexOf(";base64,"u8) < 6) throw RequestFaults.Value(path, "a data URL must have the form data:<media type>;base64,<data>.");
+                    media = json.Value.Length;
+                }
+                else if (StartsWith(start, "https://"u8) || StartsWith(start, "http://"u8))
+                {
+                    media = 0;
+                }
+                else
+                {
+                    throw RequestFaults.Value(path, "expected an https address or a data URL.");
+                }
+            }
+            else if (json.Is("detail"u8))
+            {
+                json.Next();
+                json.Word(part with { Tail = "image_url.detail" }, Details);
+            }
+            else
+            {
+                json.Next();
+                json.Skip();
+            }
+        }
+        return media >= 0 ? media : throw RequestFaults.Missing(part with { Tail = "image_url.url" });
+    }
+
+    private static long Audio(ref BodyCursor json, FieldPath part)
+    {
+        var (data, format) = (-1L, false);
+        while (json.NextMember())
+        {
+            if (json.Is("data"u8))
+            {
+                json.Next();
+                json.RequiredText(part with { Tail = "input_audio.data" });
+                data = json.Value.Length;
+            }
+            else if (json.Is("format"u8))
+            {
+                json.Next();
+                format = json.Word(part with { Tail = "input_audio.format" }, AudioFormats) is not null;
+            }
+            else
+            {
+                json.Next();
+                json.Skip();
+            }
+        }
+        if (data < 0) throw RequestFaults.Missing(part with { Tail = "input_audio.data" });
+        if (!format) throw RequestFaults.Missing(part with { Tail = "input_audio.format" });
+        return data;
+    }
+
+    private static long File(ref BodyCursor json, FieldPath part, out bool isPdf)
+    {
+        var (data, id) = (-1L, false);
+        isPdf = false;
+        Span<byte> prefix = stackalloc byte[64];
+        while (json.NextMember())
+        {
+            if (json.Is("file_data"u8))
+            {
+                json.Next();
+                if (!json.Text(part with { Tail = "file.file_data" })) continue;
+                if (json.Value.IsEmpty) throw RequestFaults.EmptyString(part with { Tail = "file.file_data" });
+                data = json.Value.Length;
+                var start = json.IsEscaped ? JsonEscapes.DecodePrefix(json.Value, prefix) : json.Value[..Math.Min(prefix.Length, json.Value.Length)];
+                isPdf |= StartsWith(start, "data:application/pdf"u8);
+            }
+            else if (json.Is("file_id"u8))
+            {
+                json.Next();
+                id |= json.Text(part with { Tail = "file.file_id" });
+            }
+            else if (json.Is("filename"u8))
+            {
+                json.Next();
+                if (json.Text(part with { Tail = "file.filename" })) isPdf |= json.Value.EndsWith(".pdf"u8) || json.Value.EndsWith(".PDF"u8);
+            }
+            else
+            {
+                json.Next();
+                json.Skip();
+            }
+        }
+        if (data < 0 && !id) throw RequestFaults.Invalid(part with { Tail = "file" }, $"Invalid value for '{part with { Tail = "file" }}': 'file_id' or 'file_data' is required.", "missing_required_parameter");
+        return Math.Max(0, data);
+    }
+
+    private void ToolCalls(ref BodyCursor json, int message, ref Turn turn)
+    {
+        if (!json.Array(new FieldPath("messages", message, "tool_calls"))) return;
+        _pending ??= [];
+        var index = 0;
+        while (json.NextItem())
+        {
+            if (index >= MaxToolCalls) throw RequestFaults.TooMany(new FieldPath("messages", message, "tool_calls"), MaxToolCalls);
+            ToolCall(ref json, message, index++);
+        }
+        if (index == 0) throw RequestFaults.EmptyArray(new FieldPath("messages", message, "tool_calls"));
+        turn.HasToolCalls = true;
+    }
+
+    private readonly void ToolCall(ref BodyCursor json, int message, int index)
+    {
+        var path = new FieldPath("messages", message, "tool_calls", index);
+        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        string? type = null;
+        ByteRange id = default;
+        var (function, custom) = (false, false);
+        while (json.NextMember())
+        {
+            if (json.Is("id"u8))
+            {
+                json.Next();
+                if (!id.IsEmpty) throw RequestFaults.Duplicate(path with { Tail = "id" });
+                json.RequiredText(path with { Tail = "id" });
+                id = json.Range;
+            }
+            else if (json.Is("type"u8))
+            {
+                json.Next();
+                type = json.Word(path with { Tail = "type" }, CallTypes);
+            }
+            else if (json.Is("function"u8))
+            {
+                json.Next();
+                if (!json.Object(path with { Tail = "function" })) continue;
+                Call(ref json, message, index, "function", "arguments");
+                function = true;
+            }
+            else if (json.Is("custom"u8))
+            {
+                json.Next();
+                if (!json.Object(path with { Tail = "custom" })) continue;
+                Call(ref json, message, index, "custom", "input");
+                custom = true;
+            }
+            else
+            {
+                json.Next();
+                json.Skip();
+            }
+        }
+        if (id.IsEmpty) throw RequestFaults.Missing(path with { Tail = "id" });
+        if (type is null) throw RequestFaults.Missing(path with { Tail = "type" });
+        if (type == "function" ? !function : !custom) throw RequestFaults.Missing(path with { Tail = type });
+        _pending!.Add(new PendingCall(id, false));
+    }
+
+    private readonly void Call(ref BodyCursor json, int message, int index, string member, string argumentsName)
+    {
+        var (name, arguments) = (false, false);
+        while (json.NextMember())
+        {
+            var isName = json.Is("name"u8);
+            var isArguments = !isName && json.Is(argumentsName == "input" ? "input"u8 : "arguments"u8);
+            json.Next();
+            if (isName)
+            {
+                json.RequiredText(At(message, index, member, "name"));
+                _facts.TextBytes += json.Value.Length;
+                name = true;
+            }
+            else if (isArguments)
+            {
+                arguments = json.Text(At(message, index, member, argumentsName));
+                if (arguments) _facts.TextBytes += json.Value.Length;
+            }
+            else
+            {
+                json.Skip();
+            }
+        }
+        if (!name) throw RequestFaults.Missing(At(message, index, member, "name"));
+        if (!arguments) throw RequestFaults.Missing(At(message, index, member, argumentsName));
+    }
+
+    private static FieldPath At(int message, int index, string member, string field) => index < 0
+        ? new FieldPath("messages", message, $"{member}.{field}")
+        : new FieldPath("messages", message, "tool_calls", index, $"{member}.{field}");
+
+    private void Answer(in BodyCursor json, int index, ByteRange id)
+    {
+        if (id.IsEmpty) throw RequestFaults.Missing(new FieldPath("messages", index, "tool_call_id"));
+        if (_pending is not { Count: > 0 } calls)
+        {
+            throw RequestFaults.Invalid(new FieldPath("messages", index, "role"), "A message with role 'tool' must follow an assistant message with 'tool_calls'.", "invalid_value");
+        }
+        // Results usually come in the order of the calls, so the search begins where the last one ended.
+        for (var i = 0; i < calls.Count; i++)
+        {
+            var at = (_nextAnswer + i) % calls.Count;
+            if (!Same(json.Body, calls[at].Id, id)) continue;
+            if (!calls[at].Answered) _unanswered--;
+            calls[at] = calls[at] with { Answered = true };
+            _nextAnswer = at + 1;
+            return;
+        }
+        throw RequestFaults.Value(new FieldPath("messages", index, "tool_call_id"), "it is not the id of a call in the 'tool_calls' of the assistant message before.");
+    }
+
+    private readonly GatewayErrorException Unanswered(in BodyCursor json, int index)
+    {
+        var ids = new List<string>();
+        foreach (var call in _pending!)
+        {
+            if (!call.Answered && ids.Count < 8) ids.Add(Decode(json.Body.Slice(call.Id.Start, call.Id.Length)));
+        }
+        return RequestFaults.Invalid(
+            new FieldPath("messages", index),
+            $"Every call in 'messages[{_callsAt}].tool_calls' must be answered by a message with role 'tool' before the next turn; missing are results for {string.Join(", ", ids.Select(id => $"'{id}'"))}.",
+            "invalid_value");
+    }
+
+    private static bool Same(ReadOnlySpan<byte> body, ByteRange a, ByteRange b)
+    {
+        var left = body.Slice(a.Start, a.Length);
+        var right = body.Slice(b.Start, b.Length);
+        if (left.SequenceEqual(right)) return true;
+        return (left.Contains((byte)'\\') || right.Contains((byte)'\\')) && Decode(left) == Decode(right);
+    }
+
+    private static string Decode(ReadOnlySpan<byte> literal)
+    {
+        var reader = new Utf8JsonReader(literal);
+        reader.Read();
+        return reader.GetString()!;
+    }
+
+    private static bool StartsWith(ReadOnlySpan<byte> text, ReadOnlySpan<byte> prefix) =>
+        text.Length >= prefix.Length && System.Text.Ascii.EqualsIgnoreCase(text[..prefix.Length], prefix);
+
+    private static string TypeOf(Parts parts) =>
+        (parts & Parts.Image) != 0 ? "image_url" : (parts & Parts.Audio) != 0 ? "input_audio" : (parts & Parts.File) != 0 ? "file" : (parts & Parts.Refusal) != 0 ? "refusal" : "text";
+
+    private static void Once(ref Turn turn, int bit, FieldPath path, string name)
+    {
+        if ((turn.Seen & bit) != 0) throw RequestFaults.Duplicate(path with { Middle = name });
+        turn.Seen |= bit;
+    }
+}

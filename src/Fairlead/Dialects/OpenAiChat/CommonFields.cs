@@ -1,0 +1,149 @@
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>Fields that chat and text completions share.</summary>
+internal static class CommonFields
+{
+    private const int MaxModelLength = 256;
+    private const int MaxStops = 4;
+    private const int MaxChoices = 128;
+
+    /// <summary>Reads the value of <paramref name="field"/> at which <paramref name="json"/> stands. False when the field is not one of these.</summary>
+    public static bool Read(ref BodyCursor json, OpenAiField field, RequestFacts facts)
+    {
+        switch (field)
+        {
+            case OpenAiField.Model:
+                if (!json.Text("model", MaxModelLength)) throw RequestFaults.Missing("model");
+                if (json.Value.IsEmpty) throw RequestFaults.EmptyString("model");
+                facts.Model = json.GetString();
+                facts.ModelRange = json.Range;
+                return true;
+            case OpenAiField.MaxTokens:
+                Cap(ref json, facts, "max_tokens");
+                return true;
+            case OpenAiField.Temperature:
+                if ((facts.Temperature = json.Number("temperature", 0, 2)) is not null) facts.Note(RequestFeatures.Temperature, "temperature");
+                return true;
+            case OpenAiField.TopP:
+                if ((facts.TopP = json.Number("top_p", 0, 1)) is not null) facts.Note(RequestFeatures.TopP, "top_p");
+                return true;
+            case OpenAiField.FrequencyPenalty:
+                if (json.Number("frequency_penalty", -2, 2) is not null) facts.Note(RequestFeatures.Penalties, "frequency_penalty");
+                return true;
+            case OpenAiField.PresencePenalty:
+                if (json.Number("presence_penalty", -2, 2) is not null) facts.Note(RequestFeatures.Penalties, "presence_penalty");
+                return true;
+            case OpenAiField.N:
+                facts.ChoiceCount = (int)(json.Integer("n", 1, MaxChoices) ?? 1);
+                return true;
+            case OpenAiField.Stop:
+                Stop(ref json);
+                return true;
+            case OpenAiField.Seed:
+                if ((facts.Seed = json.Integer("seed", long.MinValue, long.MaxValue)) is not null) facts.Note(RequestFeatures.Seed, "seed");
+                return true;
+            case OpenAiField.LogitBias:
+                LogitBias(ref json);
+                return true;
+            case OpenAiField.Stream:
+                facts.Stream = json.Boolean("stream") ?? false;
+                return true;
+            case OpenAiField.StreamOptions:
+                StreamOptions(ref json, facts);
+                return true;
+            case OpenAiField.User:
+                json.Text("user");
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    public static void Cap(ref BodyCursor json, RequestFacts facts, string field)
+    {
+        if (json.Integer(field, 1, int.MaxValue) is not { } cap) return;
+        if (facts.MaxOutputTokens is not null)
+        {
+            throw RequestFaults.Invalid(field, "'max_tokens' and 'max_completion_tokens' cannot both be set; send 'max_completion_tokens' only.", "invalid_value");
+        }
+        facts.MaxOutputTokens = (int)cap;
+        facts.MaxOutputTokensField = field;
+    }
+
+    /// <summary>What can only be judged when the whole body has been read.</summary>
+    public static void Finish(in BodyCursor json, RequestFacts facts)
+    {
+        if (facts.Model.Length == 0) throw RequestFaults.Missing("model");
+        var options = facts.StreamOptionsRange;
+        if (!facts.Stream && !options.IsEmpty && json.Body[options.Start] == (byte)'{')
+        {
+            throw RequestFaults.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
+        }
+    }
+
+    private static void Stop(ref BodyCursor json)
+    {
+        switch (json.Token)
+        {
+            case System.Text.Json.JsonTokenType.Null or System.Text.Json.JsonTokenType.String:
+                return;
+            case System.Text.Json.JsonTokenType.StartArray:
+                var count = 0;
+                while (json.NextItem())
+                {
+                    if (json.Token != System.Text.Json.JsonTokenType.String) throw RequestFaults.Type(new FieldPath("stop", count), "a string", json.Describe());
+                    if (++count > MaxStops) throw RequestFaults.TooMany("stop", MaxStops);
+                }
+                return;
+            default:
+                throw RequestFaults.Type("stop", "a string or an array of up to 4 strings", json.Describe());
+        }
+    }
+
+    private static void LogitBias(ref BodyCursor json)
+    {
+        if (!json.Object("logit_bias")) return;
+        while (json.NextMember())
+        {
+            var name = json.Value;
+            var plain = !name.IsEmpty && name.Length <= 10 && name.IndexOfAnyExceptInRange((byte)'0', (byte)'9') < 0;
+            if (!plain) throw RequestFaults.Value("logit_bias", "every key must be a token id.");
+            json.Next();
+            if (json.IsNull) throw RequestFaults.Type("logit_bias", "numbers from -100 to 100", "null");
+            json.Number("logit_bias", -100, 100);
+        }
+    }
+
+    private static void StreamOptions(ref BodyCursor json, RequestFacts facts)
+    {
+        var start = json.Start;
+        if (json.Object("stream_options"))
+        {
+            var seen = false;
+            while (json.NextMember())
+            {
+                if (json.Is("include_usage"u8))
+                {
+                    if (seen) throw RequestFaults.Duplicate("stream_options.include_usage");
+                    seen = true;
+                    json.Next();
+                    facts.IncludeUsage = json.Boolean("stream_options.include_usage") ?? false;
+                }
+                else if (json.Is("include_obfuscation"u8))
+                {
+                    json.Next();
+                    json.Boolean("stream_options.include_obfuscation");
+                }
+                else
+                {
+                    json.Next();
+                    json.Skip();
+                }
+            }
+        }
+        facts.StreamOptionsRange = new ByteRange(start, json.End - start);
+    }
+}

@@ -1,0 +1,32 @@
+using System.Buffers;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>A provider's whole body as the client gets it: the model's name as the catalogue has it, the <c>fairlead</c> object added, the rest untouched.</summary>
+internal static class NativeBodyWriter
+{
+    public static void Write(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
+    {
+        body = body.Trim(" \t\r\n"u8);
+        var model = NativeChunk.FindModel(body);
+        var position = 0;
+        if (!model.IsEmpty)
+        {
+            output.Write(body[..model.Start]);
+            output.Write(BodySplicer.Quote(call.Model.Id));
+            position = model.End;
+        }
+        if (!call.Caller.Extensions)
+        {
+            output.Write(body[position..]);
+            return;
+        }
+        output.Write(body[position..^1]);
+        var json = new JsonAppender(output);
+        json.Raw(body[1..^1].Trim(" \t\r\n"u8).IsEmpty ? "\"fairlead\":"u8 : ",\"fairlead\":"u8);
+        FairleadObjectWriter.AppendFinal(ref json, call);
+        json.Raw("}"u8);
+        json.Flush();
+    }
+}

@@ -1,0 +1,407 @@
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>
+/// Reads out of OpenAI's answers, whole or in chunks, what the stages need: usage, why it ended, how much there is. Text completions have the
+/// same frame. Nothing is reported to the meter before the whole text has proved to be JSON.
+/// </summary>
+internal static class OpenAiAnswerScanner
+{
+    /// <summary>What one body or chunk held.</summary>
+    internal struct Found
+    {
+        public bool IsError;
+        public string? ErrorType;
+        public string? ErrorMessage;
+        public bool HasChoices;
+        public int Choices;
+        public bool HasContent;
+        public int OutputBytes;
+        public bool HasUsage;
+        public Usage Usage;
+        public string? Model;
+        public int Stops;
+        public int Lengths;
+        public int ToolCalls;
+        public int Filters;
+        public List<double>? Logprobs;
+
+        public readonly bool Finishes => Stops + Lengths + ToolCalls + Filters > 0;
+
+        public readonly NativeEventTraits Traits =>
+            (HasContent ? NativeEventTraits.Content : 0)
+            | (Finishes ? NativeEventTraits.Finish : 0)
+            | (HasUsage ? NativeEventTraits.Usage : 0)
+            | (HasUsage && Choices == 0 ? NativeEventTraits.OnlyUsage : 0);
+
+        public readonly void Report(AnswerMeter meter)
+        {
+            if (Model is not null) meter.UpstreamModel ??= Model;
+            if (HasContent) meter.AddOutput(OutputBytes);
+            if (HasUsage) meter.ReportUsage(Usage);
+            for (var i = 0; i < Stops; i++) meter.Finish(FinishReason.Stop);
+            for (var i = 0; i < Lengths; i++) meter.Finish(FinishReason.Length);
+            for (var i = 0; i < ToolCalls; i++) meter.Finish(FinishReason.ToolCalls);
+            for (var i = 0; i < Filters; i++) meter.Finish(FinishReason.ContentFilter);
+            if (Logprobs is null) return;
+            foreach (var logprob in Logprobs) meter.AddLogprob(logprob);
+        }
+    }
+
+    /// <summary>False when the text is not one JSON object.</summary>
+    /// <param name="json">The body or the data of one event.</param>
+    /// <param name="wantModel">Whether the model's name is still to be learned.</param>
+    /// <param name="found">What was in it.</param>
+    public static bool TryScan(ReadOnlySpan<byte> json, bool wantModel, out Found found)
+    {
+        found = default;
+        try
+        {
+            var reader = new Utf8JsonReader(json);
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
+            Root(ref reader, wantModel, ref found);
+            // Anything behind the object makes it no JSON.
+            return !reader.Read();
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+        catch (InvalidOperationException)
+        {
+            // A name or message with half a surrogate pair or broken UTF-8.
+            return false;
+        }
+    }
+
+    private static void Root(ref Utf8JsonReader reader, bool wantModel, ref Found found)
+    {
+        string? topMessage = null;
+        var isErrorObject = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            switch (reader.ValueSpan.Length)
+            {
+                case 7 when reader.ValueTextEquals("choices"u8):
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.StartArray) Choices(ref reader, ref found);
+                    else reader.Skip();
+                    break;
+                case 5 when reader.ValueTextEquals("usage"u8):
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.StartObject) ReadUsage(ref reader, ref found);
+                    else reader.Skip();
+                    break;
+                case 5 when wantModel && reader.ValueTextEquals("model"u8):
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.String) found.Model = reader.GetString();
+                    else reader.Skip();
+                    break;
+                case 5 when reader.ValueTextEquals("error"u8):
+                    reader.Read();
+                    Error(ref reader, ref found);
+                    break;
+                case 6 when reader.ValueTextEquals("object"u8):
+                    reader.Read();
+                    // Older vLLM: {"object":"error","message":…}.
+                    isErrorObject = reader.TokenType == JsonTokenType.String && reader.ValueTextEquals("error"u8);
+                    reader.Skip();
+                    break;
+                case 7 when reader.ValueTextEquals("message"u8):
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.String) topMessage = reader.GetString();
+                    else reader.Skip();
+                    break;
+                default:
+                    reader.Read();
+                    reader.Skip();
+                    break;
+            }
+        }
+        if (isErrorObject && !found.IsError)
+        {
+            found.IsError = true;
+            found.ErrorMessage = topMessage;
+        }
+    }
+
+    private static void Choices(ref Utf8JsonReader reader, ref Found found)
+    {
+        found.HasChoices = true;
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            found.Choices++;
+            if (reader.TokenType != JsonTokenType.StartObject)
+            {
+                reader.Skip();
+                continue;
+            }
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                if (reader.ValueTextEquals("delta"u8) || reader.ValueTextEquals("message"u8))
+                {
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.StartObject) Delta(ref reader, ref found);
+                    else reader.Skip();
+                }
+                else if (reader.ValueTextEquals("finish_reason"u8))
+                {
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.String) Finish(ref reader, ref found);
+                    else reader.Skip();
+                }
+                else if (reader.ValueTextEquals("text"u8))
+                {
+                    reader.Read();
+                    Text(ref reader, ref found);
+                }
+                else if (reader.ValueTextEquals("logprobs"u8))
+                {
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.StartObject) Logprobs(ref reader, ref found);
+                    else reader.Skip();
+                }
+                else
+                {
+                    reader.Read();
+                    reader.Skip();
+                }
+            }
+        }
+    }
+
+    private static void Delta(ref Utf8JsonReader reader, ref Found found)
+    {
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (reader.ValueTextEquals("content"u8)
+                || reader.ValueTextEquals("reasoning_content"u8)
+                || reader.ValueTextEquals("reasoning"u8)
+                || reader.ValueTextEquals("refusal"u8))
+            {
+                reader.Read();
+                if (reader.TokenType == JsonTokenType.String) Text(ref reader, ref found);
+                else if (reader.TokenType == JsonTokenType.StartArray) Parts(ref reader, ref found);
+                else reader.Skip();
+            }
+            else if (reader.ValueTextEquals("tool_calls"u8))
+            {
+                reader.Read();
+                if (reader.TokenType != JsonTokenType.StartArray)
+                {
+                    reader.Skip();
+                    continue;
+                }
+                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+                {
+                    if (reader.TokenType == JsonTokenType.StartObject) ToolCall(ref reader, ref found);
+                    else reader.Skip();
+                }
+            }
+            else if (reader.ValueTextEquals("function_call"u8))
+            {
+                reader.Read();
+                if (reader.TokenType == JsonTokenType.StartObject) Call(ref reader, ref found);
+                else reader.Skip();
+            }
+            else if (reader.ValueTextEquals("audio"u8))
+            {
+                reader.Read();
+                found.HasContent |= reader.TokenType == JsonTokenType.StartObject;
+                reader.Skip();
+            }
+            else
+            {
+                reader.Read();
+                reader.Skip();
+            }
+        }
+    }
+
+    private static void Text(ref Utf8JsonReader reader, ref Found found)
+    {
+        if (reader.TokenType != JsonTokenType.String)
+        {
+            reader.Skip();
+            return;
+        }
+        if (reader.ValueSpan.IsEmpty) return;
+        found.HasContent = true;
+        found.OutputBytes += reader.ValueIsEscaped ? JsonEscapes.DecodedLength(reader.ValueSpan) : reader.ValueSpan.Length;
+    }
+
+    // Mistral's reasoning models answer with a list of parts.
+    private static void Parts(ref Utf8JsonReader reader, ref Found found)
+    {
+        var depth = reader.CurrentDepth;
+        while (reader.Read() && reader.CurrentDepth > depth)
+        {
+            if (reader.TokenType != JsonTokenType.PropertyName || !reader.ValueTextEquals("text"u8)) continue;
+            reader.Read();
+            Text(ref reader, ref found);
+        }
+    }
+
+    private static void ToolCall(ref Utf8JsonReader reader, ref Found found)
+    {
+        found.HasContent = true;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var call = reader.ValueTextEquals("function"u8) || reader.ValueTextEquals("custom"u8);
+            reader.Read();
+            if (call && reader.TokenType == JsonTokenType.StartObject) Call(ref reader, ref found);
+            else reader.Skip();
+        }
+    }
+
+    private static void Call(ref Utf8JsonReader reader, ref Found found)
+    {
+        found.HasContent = true;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var counts = reader.ValueTextEquals("arguments"u8) || reader.ValueTextEquals("name"u8) || reader.ValueTextEquals("input"u8);
+            reader.Read();
+            if (counts) Text(ref reader, ref found);
+            else reader.Skip();
+        }
+    }
+
+    private static void Finish(ref Utf8JsonReader reader, ref Found found)
+    {
+        if (reader.ValueTextEquals("length"u8)) found.Lengths++;
+        else if (reader.ValueTextEquals("tool_calls"u8) || reader.ValueTextEquals("function_call"u8)) found.ToolCalls++;
+        else if (reader.ValueTextEquals("content_filter"u8)) found.Filters++;
+        else found.Stops++;
+    }
+
+    private static void Logprobs(ref Utf8JsonReader reader, ref Found found)
+    {
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var entries = reader.ValueTextEquals("content"u8) || reader.ValueTextEquals("refusal"u8);
+            var numbers = reader.ValueTextEquals("token_logprobs"u8);
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.StartArray || !(entries || numbers))
+            {
+                reader.Skip();
+                continue;
+            }
+            while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+            {
+                if (numbers)
+                {
+                    Logprob(ref reader, ref found);
+                    continue;
+                }
+                if (reader.TokenType != JsonTokenType.StartObject)
+                {
+                    reader.Skip();
+                    continue;
+                }
+                while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+                {
+                    var value = reader.ValueTextEquals("logprob"u8);
+                    reader.Read();
+                    if (value) Logprob(ref reader, ref found);
+                    else reader.Skip();
+                }
+            }
+        }
+    }
+
+    private static void Logprob(ref Utf8JsonReader reader, ref Found found)
+    {
+        if (reader.TokenType == JsonTokenType.Number && reader.TryGetDouble(out var logprob) && double.IsFinite(logprob)) (found.Logprobs ??= []).Add(logprob);
+        else reader.Skip();
+    }
+
+    private static void ReadUsage(ref Utf8JsonReader reader, ref Found found)
+    {
+        long input = 0, output = 0, cached = 0, written = 0, reasoning = 0;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (reader.ValueTextEquals("prompt_tokens"u8)) input = Count(ref reader);
+            else if (reader.ValueTextEquals("completion_tokens"u8)) output = Count(ref reader);
+            else if (reader.ValueTextEquals("prompt_cache_hit_tokens"u8)) cached = Math.Max(cached, Count(ref reader));
+            else if (reader.ValueTextEquals("prompt_tokens_details"u8) || reader.ValueTextEquals("completion_tokens_details"u8))
+            {
+                reader.Read();
+                if (reader.TokenType != JsonTokenType.StartObject)
+                {
+                    reader.Skip();
+                    continue;
+                }
+                while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+                {
+                    if (reader.ValueTextEquals("cached_tokens"u8)) cached = Math.Max(cached, Count(ref reader));
+                    else if (reader.ValueTextEquals("cache_write_tokens"u8)) written = Count(ref reader);
+                    else if (reader.ValueTextEquals("reasoning_tokens"u8)) reasoning = Count(ref reader);
+                    else
+                    {
+                        reader.Read();
+                        reader.Skip();
+                    }
+                }
+            }
+            else
+            {
+                reader.Read();
+                reader.Skip();
+            }
+        }
+        cached = Math.Min(cached, input);
+        found.HasUsage = true;
+        found.Usage = new Usage(input, output)
+        {
+            CachedInputTokens = cached,
+            CacheWriteTokens = Math.Min(written, input - cached),
+            ReasoningTokens = Math.Min(reasoning, output),
+        };
+    }
+
+    private static long Count(ref Utf8JsonReader reader)
+    {
+        reader.Read();
+        if (reader.TokenType == JsonTokenType.Number)
+        {
+            if (reader.TryGetInt64(out var count)) return Math.Max(0, count);
+            // Some servers write 12.0.
+            return reader.TryGetDouble(out var number) && number is >= 0 and < 1e15 ? (long)number : 0;
+        }
+        reader.Skip();
+        return 0;
+    }
+
+    private static void Error(ref Utf8JsonReader reader, ref Found found)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            found.IsError = true;
+            found.ErrorMessage = reader.GetString();
+            return;
+        }
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return;
+        }
+        found.IsError = true;
+        string? type = null, code = null;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var (isMessage, isType, isCode) = (reader.ValueTextEquals("message"u8), reader.ValueTextEquals("type"u8), reader.ValueTextEquals("code"u8));
+            reader.Read();
+            if (reader.TokenType == JsonTokenType.String && isMessage) found.ErrorMessage = reader.GetString();
+            else if (reader.TokenType == JsonTokenType.String && isType) type = reader.GetString();
+            else if (reader.TokenType == JsonTokenType.String && isCode) code = reader.GetString();
+            else if (reader.TokenType == JsonTokenType.Number && isCode) code = System.Text.Encoding.ASCII.GetString(reader.ValueSpan);
+            else reader.Skip();
+        }
+        found.ErrorType = code ?? type;
+    }
+}

@@ -1,0 +1,331 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>
+/// Writes a stream of OpenAI's chunks. Chunks of a provider of the same dialect go through with the model's name and our additions spliced in;
+/// events of the inner language become chunks of our own. Chunks that end a choice, and those with nothing but usage, wait for
+/// <see cref="WriteEnd"/>: only then is it known whether the stream ends well, and the last of them carries the final <c>fairlead</c> object.
+/// </summary>
+internal abstract class OpenAiStreamWriter : DialectStreamWriter
+{
+    // A prefix that changes with every chunk (a member before the model's name that varies) is not worth remembering.
+    private const int MaxPrefixes = 4;
+
+    private readonly bool _extensions;
+    private readonly byte[] _model;
+    private readonly List<byte[]> _heldFinishes = [];
+    private readonly List<(int Choice, FinishReason Reason)> _finishes = [];
+    private readonly List<int> _started = [];
+    private byte[]? _heldUsage;
+    private byte[]? _head;
+    private byte[]? _upstreamPrefix;
+    private byte[] _ownPrefix = [];
+    private int _prefixes;
+    private string _id;
+    private long _created;
+    private string? _fingerprint;
+    private string? _tier;
+    private long _sequence;
+    private bool _nativeSeen;
+
+    protected OpenAiStreamWriter(GatewayCall call, string idPrefix)
+    {
+        Call = call;
+        _extensions = call.Caller.Extensions;
+        _model = BodySplicer.Quote(call.Model.Id);
+        _id = idPrefix + call.GenerationId[(call.GenerationId.IndexOf('_', StringComparison.Ordinal) + 1)..];
+        _created = call.StartedAt.ToUnixTimeSeconds();
+    }
+
+    /// <summary>What stands in the <c>fairlead</c> member of an event.</summary>
+    private enum Extra
+    {
+        None,
+        Final,
+    }
+
+    protected GatewayCall Call { get; }
+
+    /// <summary>Value of <c>object</c> in every chunk.</summary>
+    protected abstract ReadOnlySpan<byte> ObjectName { get; }
+
+    public override void Write(EventBatch batch, IBufferWriter<byte> output)
+    {
+        foreach (var item in batch.Items)
+        {
+            if (item.Event is { } generationEvent) Canonical(generationEvent, output);
+            else Native(batch.DataOf(item), item.Traits, output);
+        }
+    }
+
+    public override void WriteEnd(IBufferWriter<byte> output)
+    {
+        if (ErrorOf(Call.Ending) is { } error)
+        {
+            WriteError(error, output);
+            return;
+        }
+        if (_heldFinishes.Count == 0) CompleteFinishes(output);
+        var usage = Call.Facts.IncludeUsage;
+        for (var i = 0; i < _heldFinishes.Count; i++)
+        {
+            var last = !usage && _finishes.Count == 0 && i == _heldFinishes.Count - 1;
+            Splice(usage ? WithoutUsage(_heldFinishes[i]) : _heldFinishes[i], last ? Extra.Final : Extra.None, output);
+        }
+        for (var i = 0; i < _finishes.Count; i++)
+        {
+            var json = Begin(output);
+            AppendFinish(ref json, _finishes[i].Choice, _finishes[i].Reason);
+            End(ref json, !usage && i == _finishes.Count - 1 ? Extra.Final : Extra.None);
+        }
+        if (usage && _heldUsage is not null)
+        {
+            Splice(_heldUsage, Extra.Final, output);
+        }
+        else if (usage)
+        {
+            var json = Begin(output);
+            json.Raw("],\"usage\":"u8);
+            OpenAiJson.AppendUsage(ref json, Call.Ending!.Usage);
+            Tail(ref json, Extra.Final);
+        }
+        output.Write("data: [DONE]\n\n"u8);
+    }
+
+    /// <summary>Writes the chunks of one event by <see cref="Begin"/> and <see cref="End(ref JsonAppender)"/>; starts of choices are announced with <see cref="Starts"/>.</summary>
+    protected abstract void WriteEvent(GenerationEvent generationEvent, IBufferWriter<byte> output);
+
+    /// <summary>Called once for every choice, before its first event.</summary>
+    protected virtual void WriteChoiceStart(int choice, IBufferWriter<byte> output)
+    {
+    }
+
+    /// <summary>Appends the choice object with which a choice ends.</summary>
+    protected abstract void AppendFinish(ref JsonAppender json, int choice, FinishReason reason);
+
+    /// <summary>Begins a chunk of our own; what follows are its choices.</summary>
+    protected JsonAppender Begin(IBufferWriter<byte> output)
+    {
+        var json = new JsonAppender(output);
+        Lead(ref json);
+        json.Raw(_head ??= MakeHead());
+        return json;
+    }
+
+    protected void End(ref JsonAppender json) => End(ref json, Extra.None);
+
+    private void End(ref JsonAppender json, Extra extra)
+    {
+        json.Raw("]"u8);
+        if (Call.Facts.IncludeUsage) json.Raw(",\"usage\":null"u8);
+        Tail(ref json, extra);
+    }
+
+    private static GatewayError? ErrorOf(CallEnding? ending) => ending switch
+    {
+        null => new GatewayError(ErrorCode.InternalError, "The stream ended without an outcome."),
+        { Error: { } error } => error,
+        { Outcome: Outcome.Deadline } => new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed while the answer was under way."),
+        { Outcome: Outcome.ProviderLost or Outcome.Failed } => new GatewayError(ErrorCode.ProviderError, "The provider's stream broke before the answer was complete."),
+        { Outcome: Outcome.Cancelled } => new GatewayError(ErrorCode.Conflict, "The call was cancelled before the answer was complete."),
+        _ => null,
+    };
+
+    private void Canonical(GenerationEvent generationEvent, IBufferWriter<byte> output)
+    {
+        switch (generationEvent)
+        {
+            case AnswerStarted started:
+                _fingerprint ??= started.SystemFingerprint;
+                _tier ??= started.ServiceTier;
+                break;
+            case UsageReported or AttemptFailed:
+                break;
+            case ChoiceFinished finished:
+                Starts(finished.Choice, output);
+                _finishes.Add((finished.Choice, finished.Reason));
+                break;
+            default:
+                Starts(generationEvent.Choice, output);
+                WriteEvent(generationEvent, output);
+                break;
+        }
+    }
+
+    private void Starts(int choice, IBufferWriter<byte> output)
+    {
+        if (_started.Contains(choice)) return;
+        _started.Add(choice);
+        WriteChoiceStart(choice, output);
+    }
+
+    // A provider that ended a stream without saying why: clients need a reason for every choice, and the outcome knows it.
+    private void CompleteFinishes(IBufferWriter<byte> output)
+    {
+        if (!_nativeSeen && _started.Count == 0)
+        {
+            for (var choice = 0; choice < Call.Facts.ChoiceCount; choice++) Starts(choice, output);
+        }
+        var reason = Call.Ending!.Outcome switch
+        {
+            Outcome.Length or Outcome.Budget => FinishReason.Length,
+            Outcome.ToolCalls => FinishReason.ToolCalls,
+            Outcome.ContentFilter => FinishReason.ContentFilter,
+            _ => FinishReason.Stop,
+        };
+        for (var choice = 0; choice < Call.Facts.ChoiceCount; choice++)
+        {
+            if (!_nativeSeen && !_started.Contains(choice)) continue;
+            if (!_finishes.Exists(f => f.Choice == choice)) _finishes.Add((choice, reason));
+        }
+    }
+
+    private void Native(ReadOnlySpan<byte> data, NativeEventTraits traits, IBufferWriter<byte> output)
+    {
+        if ((traits & (NativeEventTraits.End | NativeEventTraits.Ping)) != 0) return;
+        data = data.Trim(" \t\r\n"u8);
+        if (data.IsEmpty) return;
+        if (!_nativeSeen) Learn(data);
+        if ((traits & NativeEventTraits.OnlyUsage) != 0) _heldUsage = data.ToArray();
+        else if ((traits & NativeEventTraits.Finish) != 0) _heldFinishes.Add(data.ToArray());
+        else Splice(data, Extra.None, output);
+    }
+
+    private void Learn(ReadOnlySpan<byte> data)
+    {
+        _nativeSeen = true;
+        _id = NativeChunk.Text(data, "id"u8) ?? _id;
+        _created = NativeChunk.Number(data, "created"u8) ?? _created;
+        _fingerprint = NativeChunk.Text(data, "system_fingerprint"u8);
+        _tier = NativeChunk.Text(data, "service_tier"u8);
+    }
+
+    // Copies one JSON object with the model's name changed and our members before its closing brace.
+    private void Splice(ReadOnlySpan<byte> data, Extra extra, IBufferWriter<byte> output)
+    {
+        if (data.IndexOfAny((byte)'\n', (byte)'\r') >= 0) data = OnOneLine(data);
+        var json = new JsonAppender(output);
+        Lead(ref json);
+        if (_upstreamPrefix is not null && data.StartsWith(_upstreamPrefix))
+        {
+            json.Raw(_ownPrefix);
+            json.Raw(data[_upstreamPrefix.Length..^1]);
+        }
+        else
+        {
+            var model = NativeChunk.FindModel(data);
+            if (model.IsEmpty)
+            {
+                json.Raw(data[..^1]);
+            }
+            else
+            {
+                if (_prefixes++ < MaxPrefixes)
+                {
+                    _upstreamPrefix = data[..model.End].ToArray();
+                    _ownPrefix = [.. data[..model.Start], .. _model];
+                }
+                json.Raw(data[..model.Start]);
+                json.Raw(_model);
+                json.Raw(data[model.End..^1]);
+            }
+        }
+        Tail(ref json, extra, isEmptyObject: data.Length <= 2 || data[1..^1].Trim(" \t"u8).IsEmpty);
+    }
+
+    private void WriteError(GatewayError error, IBufferWriter<byte> output)
+    {
+        var body = new ArrayBufferWriter<byte>(512);
+        ErrorBodyWriter.WriteBody(body, error, ErrorShape.OpenAi, Call.RequestId);
+        var json = new JsonAppender(output);
+        Lead(ref json);
+        json.Raw(body.WrittenSpan[..^1]);
+        Tail(ref json, Extra.Final);
+    }
+
+    private void Lead(ref JsonAppender json)
+    {
+        if (_extensions)
+        {
+            json.Raw("id: "u8);
+            json.Number(_sequence);
+            json.Raw("\ndata: "u8);
+        }
+        else
+        {
+            json.Raw("data: "u8);
+        }
+    }
+
+    private void Tail(ref JsonAppender json, Extra extra, bool isEmptyObject = false)
+    {
+        if (_extensions)
+        {
+            json.Raw(isEmptyObject ? "\"sequence_number\":"u8 : ",\"sequence_number\":"u8);
+            json.Number(_sequence);
+            if (extra == Extra.Final)
+            {
+                json.Raw(",\"fairlead\":"u8);
+                FairleadObjectWriter.AppendFinal(ref json, Call);
+            }
+            else if (_sequence == 0)
+            {
+                json.Raw(",\"fairlead\":"u8);
+                FairleadObjectWriter.AppendStart(ref json, Call);
+            }
+        }
+        _sequence++;
+        json.Raw("}\n\n"u8);
+        json.Flush();
+    }
+
+    private byte[] MakeHead()
+    {
+        var buffer = new ArrayBufferWriter<byte>(256);
+        var json = new JsonAppender(buffer);
+        json.Raw("{\"id\":"u8);
+        json.String(_id);
+        json.Raw(",\"object\":\""u8);
+        json.Raw(ObjectName);
+        json.Raw("\",\"created\":"u8);
+        json.Number(_created);
+        json.Raw(",\"model\":"u8);
+        json.Raw(_model);
+        if (_tier is not null)
+        {
+            json.Raw(",\"service_tier\":"u8);
+            json.String(_tier);
+        }
+        if (_fingerprint is not null)
+        {
+            json.Raw(",\"system_fingerprint\":"u8);
+            json.String(_fingerprint);
+        }
+        json.Raw(",\"choices\":["u8);
+        json.Flush();
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    // Inside JSON a raw line break is white space between tokens; as a space it keeps the event on one data line.
+    private static byte[] OnOneLine(ReadOnlySpan<byte> data)
+    {
+        var copy = data.ToArray();
+        copy.AsSpan().Replace((byte)'\n', (byte)' ');
+        copy.AsSpan().Replace((byte)'\r', (byte)' ');
+        return copy;
+    }
+
+    // Some clients add up usage over chunks: where the extra chunk carries it, no other may.
+    private static byte[] WithoutUsage(byte[] data)
+    {
+        var usage = NativeChunk.Find(data, "usage"u8, JsonTokenType.StartObject);
+        return usage.IsEmpty ? data : [.. data.AsSpan(0, usage.Start), .. "null"u8, .. data.AsSpan(usage.End)];
+    }
+}

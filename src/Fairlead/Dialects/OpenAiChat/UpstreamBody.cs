@@ -1,0 +1,53 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>The client's bytes as a provider of the same dialect gets them (both OpenAI generation endpoints).</summary>
+internal static class UpstreamBody
+{
+    private static readonly byte[] Options = """{"include_usage":true}"""u8.ToArray();
+    private static readonly byte[] OptionsMember = ""","stream_options":{"include_usage":true}"""u8.ToArray();
+    private static readonly byte[] IncludeUsage = "\"include_usage\":true"u8.ToArray();
+    private static readonly byte[] IncludeUsageAndMore = "\"include_usage\":true,"u8.ToArray();
+    private static readonly byte[] True = "true"u8.ToArray();
+
+    /// <summary>
+    /// Changes the model's name, cuts the <c>fairlead</c> member, asks for usage at the end of a stream; every other byte stays.
+    /// </summary>
+    public static void Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
+    {
+        var body = call.Body.WrittenSpan;
+        var facts = call.Facts;
+        Span<BodyEdit> edits = [default, default, default];
+        var count = 0;
+
+        ReadOnlyMemory<byte> model = BodySplicer.Quote(upstreamModel);
+        var addOptions = facts.Stream && facts.StreamOptionsRange.IsEmpty;
+        if (addOptions) model = (byte[])[.. model.Span, .. OptionsMember];
+        edits[count++] = new BodyEdit(facts.ModelRange, model);
+        if (!facts.ExtensionMemberRange.IsEmpty) edits[count++] = new BodyEdit(facts.ExtensionMemberRange, default);
+        if (facts.Stream && !addOptions && !facts.IncludeUsage) edits[count++] = AskForUsage(body, facts.StreamOptionsRange);
+
+        BodySplicer.Write(body, edits[..count], output);
+    }
+
+    private static BodyEdit AskForUsage(ReadOnlySpan<byte> body, ByteRange range)
+    {
+        var value = body.Slice(range.Start, range.Length);
+        if (value[0] != (byte)'{') return new BodyEdit(range, Options);
+        var reader = new Utf8JsonReader(value, new JsonReaderOptions { MaxDepth = 1024 });
+        reader.Read();
+        var members = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            members = true;
+            var wanted = reader.ValueTextEquals("include_usage"u8);
+            reader.Read();
+            if (wanted) return new BodyEdit(new ByteRange(range.Start + (int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex)), True);
+            reader.Skip();
+        }
+        return new BodyEdit(new ByteRange(range.Start + 1, 0), members ? IncludeUsageAndMore : IncludeUsage);
+    }
+}
