@@ -1,0 +1,242 @@
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Providers.Gemini;
+
+/// <summary>
+/// Reads <c>GenerateContentResponse</c> into events: the whole body of a sync call, or each event of a stream (which have the same form). Keeps what
+/// must be known from one event to the next. One per attempt; not thread-safe.
+/// </summary>
+internal sealed class GeminiAnswerReader
+{
+    /// <summary>The API gives at most eight; more would be a broken answer.</summary>
+    private const int MaxCandidates = 128;
+
+    private readonly AnswerMeter _meter;
+    private readonly Action<string, string> _warn;
+    private readonly Func<string> _newCallId;
+    private readonly CandidateState?[] _candidates;
+    private bool _started;
+    private int _finished;
+
+    /// <param name="choiceCount">Choices asked for.</param>
+    /// <param name="meter">Gets the model's name; usage and the like come as events.</param>
+    /// <param name="warn">Code and sentence for the caller.</param>
+    /// <param name="newCallId">Makes ids for calls that come without.</param>
+    public GeminiAnswerReader(int choiceCount, AnswerMeter meter, Action<string, string> warn, Func<string> newCallId)
+    {
+        _meter = meter;
+        _warn = warn;
+        _newCallId = newCallId;
+        _candidates = new CandidateState?[Math.Clamp(choiceCount, 1, MaxCandidates)];
+    }
+
+    /// <summary>Whether every choice has ended, so that nothing is missing when the bytes end here.</summary>
+    public bool IsComplete => _finished == _candidates.Length;
+
+    /// <summary>Whether any choice has ended; the API may give fewer candidates than were asked for.</summary>
+    public bool AnyFinished => _finished > 0;
+
+    /// <summary>Whether a choice that began has not ended.</summary>
+    public bool HasOpenChoice => Array.Exists(_candidates, c => c is { Finished: false });
+
+    /// <summary>Reads one response. False when it is none.</summary>
+    /// <param name="data">One JSON object.</param>
+    /// <param name="events">Where the events are put, in order.</param>
+    /// <param name="failure">Set when the answer cannot be used although it is well-formed.</param>
+    public bool TryRead(ReadOnlySpan<byte> data, ICollection<GenerationEvent> events, out GatewayError? failure)
+    {
+        failure = null;
+        try
+        {
+            var reader = new Utf8JsonReader(data);
+            using var document = JsonDocument.ParseValue(ref reader);
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object || root.TryGetProperty("error", out _)) return false;
+            failure = Read(root, events);
+            return true;
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+        {
+            // Wrong kinds of values, or strings that are no text: not an answer of this API.
+            return false;
+        }
+    }
+
+    private GatewayError? Read(JsonElement root, ICollection<GenerationEvent> events)
+    {
+        if (root.TryGetProperty("modelVersion", out var version)) _meter.UpstreamModel = version.GetString();
+        if (!_started)
+        {
+            _started = true;
+            events.Add(new AnswerStarted());
+        }
+        GatewayError? failure = null;
+        var any = false;
+        if (root.TryGetProperty("candidates", out var candidates))
+        {
+            foreach (var candidate in candidates.EnumerateArray())
+            {
+                any = true;
+                failure ??= ReadCandidate(candidate, events);
+            }
+        }
+        if (!any && root.TryGetProperty("promptFeedback", out var feedback) && feedback.TryGetProperty("blockReason", out _))
+        {
+            for (var i = 0; i < _candidates.Length; i++) Finish(i, FinishReason.ContentFilter, events);
+        }
+        ReadUsage(root, events);
+        return failure;
+    }
+
+    private GatewayError? ReadCandidate(JsonElement candidate, ICollection<GenerationEvent> events)
+    {
+        var index = candidate.TryGetProperty("index", out var number) ? number.GetInt32() : 0;
+        if ((uint)index >= (uint)_candidates.Length) return null;
+        var state = _candidates[index] ??= new CandidateState();
+        if (state.Finished) return null;
+
+        var logprobs = ReadLogprobs(candidate);
+        if (candidate.TryGetProperty("content", out var content) && content.TryGetProperty("parts", out var parts))
+        {
+            foreach (var part in parts.EnumerateArray()) ReadPart(part, index, state, ref logprobs, events);
+        }
+        // Log probabilities of an event whose text was empty still belong to the answer.
+        if (logprobs is not null) events.Add(new TextDelta("") { Choice = index, Logprobs = logprobs });
+        return candidate.TryGetProperty("finishReason", out var reason) && reason.GetString() is { Length: > 0 } word
+            ? ReadFinish(word, index, state, events)
+            : null;
+    }
+
+    private void ReadPart(JsonElement part, int index, CandidateState state, ref List<TokenLogprob>? logprobs, ICollection<GenerationEvent> events)
+    {
+        if (part.TryGetProperty("text", out var text))
+        {
+            var value = text.GetString() ?? "";
+            if (value.Length == 0) return;
+            state.HasContent = true;
+            if (part.TryGetProperty("thought", out var thought) && thought.ValueKind == JsonValueKind.True)
+            {
+                events.Add(new ReasoningDelta(value) { Choice = index });
+            }
+            else
+            {
+                events.Add(new TextDelta(value) { Choice = index, Logprobs = logprobs });
+                logprobs = null;
+            }
+        }
+        else if (part.TryGetProperty("functionCall", out var call))
+        {
+            state.HasContent = true;
+            var position = state.Calls++;
+            var id = call.TryGetProperty("id", out var given) && given.GetString() is { Length: > 0 } known ? known : _newCallId();
+            var name = call.GetProperty("name").GetString() ?? throw new FormatException("A call without a name.");
+            events.Add(new ToolCallStarted(position, id, name)
+            {
+                Choice = index,
+                Signature = part.TryGetProperty("thoughtSignature", out var signature) ? signature.GetString() : null,
+            });
+            events.Add(new ToolCallDelta(position, call.TryGetProperty("args", out var args) && args.ValueKind == JsonValueKind.Object ? Compact(args) : "{}") { Choice = index });
+        }
+        else if (!part.TryGetProperty("thoughtSignature", out _))
+        {
+            _warn("output_omitted", "The model made a kind of output that this API cannot carry; it was left out.");
+        }
+    }
+
+    // As one line, whatever the spacing on the wire.
+    private static string Compact(JsonElement element)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>(256);
+        using (var json = new Utf8JsonWriter(buffer, ErrorBodyWriter.WriterOptions)) element.WriteTo(json);
+        return System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+
+    private GatewayError? ReadFinish(string word, int index, CandidateState state, ICollection<GenerationEvent> events)
+    {
+        switch (word)
+        {
+            case "FINISH_REASON_UNSPECIFIED":
+                return null;
+            case "STOP":
+                Finish(index, state.Calls > 0 ? FinishReason.ToolCalls : FinishReason.Stop, events);
+                return null;
+            case "MAX_TOKENS":
+                Finish(index, FinishReason.Length, events);
+                return null;
+            case "SAFETY" or "RECITATION" or "BLOCKLIST" or "PROHIBITED_CONTENT" or "SPII" or "IMAGE_SAFETY" or "LANGUAGE" or "IMAGE_PROHIBITED_CONTENT" or "IMAGE_RECITATION":
+                Finish(index, FinishReason.ContentFilter, events);
+                return null;
+        }
+        // A broken function call or a word not yet known. With nothing to show for it, it is a failure, not an empty answer.
+        if (!state.HasContent) return new GatewayError(ErrorCode.ProviderError, "The model's provider ended the answer before it began.");
+        _warn("unusual_finish", "The provider ended the answer for a reason of its own; it may be incomplete.");
+        Finish(index, state.Calls > 0 ? FinishReason.ToolCalls : FinishReason.Stop, events);
+        return null;
+    }
+
+    private void Finish(int index, FinishReason reason, ICollection<GenerationEvent> events)
+    {
+        var state = _candidates[index] ??= new CandidateState();
+        if (state.Finished) return;
+        state.Finished = true;
+        _finished++;
+        events.Add(new ChoiceFinished(reason) { Choice = index });
+    }
+
+    private void ReadUsage(JsonElement root, ICollection<GenerationEvent> events)
+    {
+        if (!root.TryGetProperty("usageMetadata", out var usage)) return;
+        var input = Count(usage, "promptTokenCount") + Count(usage, "toolUsePromptTokenCount");
+        var thoughts = Count(usage, "thoughtsTokenCount");
+        var output = Count(usage, "candidatesTokenCount") + thoughts;
+        // The first events of a stream may count the input only; taken as final, a stream that is cut then would cost no output.
+        if (output == 0 && _finished == 0) return;
+        events.Add(new UsageReported(new Usage(input, output)
+        {
+            CachedInputTokens = Math.Min(input, Count(usage, "cachedContentTokenCount")),
+            ReasoningTokens = thoughts,
+            Basis = Basis.Measured,
+        }));
+    }
+
+    private static long Count(JsonElement usage, string name) =>
+        usage.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var count) && count > 0 ? count : 0;
+
+    private static List<TokenLogprob>? ReadLogprobs(JsonElement candidate)
+    {
+        if (!candidate.TryGetProperty("logprobsResult", out var result) || !result.TryGetProperty("chosenCandidates", out var chosen)) return null;
+        var top = result.TryGetProperty("topCandidates", out var list) && list.ValueKind == JsonValueKind.Array ? list : default;
+        var tokens = new List<TokenLogprob>(chosen.GetArrayLength());
+        foreach (var token in chosen.EnumerateArray())
+        {
+            List<TokenLogprob> alternatives = [];
+            if (top.ValueKind == JsonValueKind.Array && tokens.Count < top.GetArrayLength() && top[tokens.Count].TryGetProperty("candidates", out var others))
+            {
+                foreach (var other in others.EnumerateArray()) alternatives.Add(ReadToken(other, []));
+            }
+            tokens.Add(ReadToken(token, alternatives));
+        }
+        return tokens.Count == 0 ? null : tokens;
+    }
+
+    private static TokenLogprob ReadToken(JsonElement element, IReadOnlyList<TokenLogprob> top)
+    {
+        var token = element.TryGetProperty("token", out var text) ? text.GetString() ?? "" : "";
+        var logprob = element.TryGetProperty("logProbability", out var value) ? value.GetDouble() : 0;
+        return new TokenLogprob(token, logprob, top) { Bytes = System.Text.Encoding.UTF8.GetBytes(token) };
+    }
+
+    private sealed class CandidateState
+    {
+        public int Calls { get; set; }
+
+        public bool HasContent { get; set; }
+
+        public bool Finished { get; set; }
+    }
+}
