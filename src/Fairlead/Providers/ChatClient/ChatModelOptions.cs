@@ -52,4 +52,28 @@ public sealed class ChatModelOptions
 
     /// <summary>Calls at the client at once; null for no bound. Default null.</summary>
     public int? MaxConcurrency { get; set; }
+
+    internal ModelConfig ToConfig(string name) => new()
+    {
+        Kind = "chat",
+        ContextWindow = ContextWindow,
+        MaxOutputTokens = MaxOutputTokens,
+        Modalities = new ModalitiesConfig([.. InputModalities], ["text"]),
+        Capabilities = new CapabilitiesConfig
+        {
+            Tools = Tools,
+            JsonSchema = JsonSchema,
+            Reasoning = Reasoning,
+            Sampling = Sampling,
+            Prefill = Prefill,
+            // IChatClient knows neither.
+            Logprobs = false,
+            MultipleChoices = false,
+        },
+        Tokenizer = Tokenizer,
+        Prices = Prices,
+        Aliases = [.. Aliases],
+        Task = Task,
+        Deployments = [new DeploymentConfig { Provider = name, Model = name, MaxConcurrency = MaxConcurrency, Timeouts = Timeouts }],
+    };
 }

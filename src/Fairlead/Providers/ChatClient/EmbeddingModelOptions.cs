@@ -28,4 +28,17 @@ public sealed class EmbeddingModelOptions
 
     /// <summary>Calls at the generator at once; null for no bound. Default null.</summary>
     public int? MaxConcurrency { get; set; }
+
+    internal ModelConfig ToConfig(string name) => new()
+    {
+        Kind = "embedding",
+        ContextWindow = ContextWindow,
+        EmbeddingDimensions = Dimensions,
+        Modalities = new ModalitiesConfig(["text"], ["embedding"]),
+        Capabilities = new CapabilitiesConfig { Tools = false, JsonSchema = false, Logprobs = false, Dimensions = ChoosesDimensions },
+        Tokenizer = Tokenizer,
+        Prices = Prices,
+        Aliases = [.. Aliases],
+        Deployments = [new DeploymentConfig { Provider = name, Model = name, MaxConcurrency = MaxConcurrency, Timeouts = Timeouts }],
+    };
 }

@@ -35,9 +35,6 @@ internal sealed class GeminiAnswerReader
         _candidates = new CandidateState?[Math.Clamp(choiceCount, 1, MaxCandidates)];
     }
 
-    /// <summary>Whether every choice has ended, so that nothing is missing when the bytes end here.</summary>
-    public bool IsComplete => _finished == _candidates.Length;
-
     /// <summary>Whether any choice has ended; the API may give fewer candidates than were asked for.</summary>
     public bool AnyFinished => _finished > 0;
 

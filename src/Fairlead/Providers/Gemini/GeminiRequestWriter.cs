@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 
@@ -44,13 +43,25 @@ internal sealed class GeminiRequestWriter
     public static void Write(ConversationRequest request, in GeminiModel model, Action<string, string> warn, IBufferWriter<byte> output)
     {
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
-        new GeminiRequestWriter(request, model, warn).Write(json);
+        new GeminiRequestWriter(request, model, warn).Write(json, null);
     }
 
-    private void Write(Utf8JsonWriter json)
+    /// <summary>The same as the body of <c>countTokens</c>.</summary>
+    /// <exception cref="GatewayErrorException">The request cannot be said in this API.</exception>
+    public static void WriteCount(ConversationRequest request, in GeminiModel model, Action<string, string> warn, IBufferWriter<byte> output)
+    {
+        using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
+        json.WriteStartObject();
+        json.WritePropertyName("generateContentRequest");
+        new GeminiRequestWriter(request, model, warn).Write(json, $"models/{model.Id}");
+        json.WriteEndObject();
+    }
+
+    private void Write(Utf8JsonWriter json, string? model)
     {
         RefuseWhatHasNoCounterpart();
         json.WriteStartObject();
+        if (model is not null) json.WriteString("model", model);
         WriteConversation(json);
         WriteTools(json);
         WriteGenerationConfig(json);
@@ -405,8 +416,8 @@ internal sealed class GeminiRequestWriter
         if (!text.AsSpan().TrimStart().StartsWith('{')) return false;
         try
         {
-            using var document = JsonDocument.Parse(text);
-            document.RootElement.WriteTo(json);
+            // Checked, then written as it came: strings with half a surrogate pair pass, which a copy by value would stumble over.
+            using (JsonDocument.Parse(text)) json.WriteRawValue(text, skipInputValidation: true);
             return true;
         }
         catch (JsonException)

@@ -1,0 +1,154 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+using Microsoft.Extensions.AI;
+
+namespace Fairlead.Providers.ChatClient;
+
+/// <summary>
+/// Reads what an <see cref="IChatClient"/> says into events. Calls of tools are held to the end: those that the client answered itself (a pipeline with
+/// tools of its own) are none of the caller's. One per attempt; not thread-safe.
+/// </summary>
+internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter)
+{
+    private static readonly GatewayError Failure = new(ErrorCode.ProviderError, "The model failed to answer.");
+
+    private readonly List<FunctionCallContent> _calls = [];
+    private readonly UsageDetails _usage = new();
+    private ChatFinishReason? _finishReason;
+    private bool _hasUsage;
+    private int _textLength;
+
+    public AnswerMeter Meter => meter;
+
+    /// <summary>Takes the contents of one message or update.</summary>
+    /// <returns>Null, or why the answer failed. The client's own words are not in it.</returns>
+    public GatewayError? Read(IList<AIContent> contents, ICollection<GenerationEvent> events)
+    {
+        foreach (var content in contents)
+        {
+            switch (content)
+            {
+                case TextContent text:
+                    ReadText(text, events);
+                    break;
+                case TextReasoningContent reasoning when reasoning.Text.Length > 0 || reasoning.ProtectedData is { Length: > 0 }:
+                    events.Add(new ReasoningDelta(reasoning.Text) { Signature = reasoning.ProtectedData });
+                    break;
+                case FunctionCallContent { InformationalOnly: false } function:
+                    _calls.Add(function);
+                    break;
+                case FunctionResultContent result:
+                    _calls.RemoveAll(c => c.CallId == result.CallId);
+                    break;
+                case UsageContent usage:
+                    Count(usage.Details, events);
+                    break;
+                case ErrorContent { ErrorCode: "Refusal" } refusal:
+                    if (refusal.Message is { Length: > 0 } words) events.Add(new RefusalDelta(words));
+                    break;
+                case ErrorContent:
+                    return Failure;
+                case DataContent or UriContent or HostedFileContent:
+                    call.Warn("output_omitted", "The model made a kind of output that this API cannot carry; it was left out.");
+                    break;
+            }
+        }
+        return null;
+    }
+
+    public void NoteFinish(ChatFinishReason? reason, string? modelId)
+    {
+        if (reason is not null) _finishReason = reason;
+        if (modelId is not null) meter.UpstreamModel = modelId;
+    }
+
+    /// <summary>The client's count; several add up.</summary>
+    public void Count(UsageDetails details, ICollection<GenerationEvent> events)
+    {
+        _hasUsage = true;
+        _usage.Add(details);
+        if (ToUsage(_usage) is { } usage) events.Add(new UsageReported(usage));
+    }
+
+    public bool HasUsage => _hasUsage;
+
+    /// <summary>The client has said all: held calls and the finish.</summary>
+    public GatewayError? End(ICollection<GenerationEvent> events)
+    {
+        for (var i = 0; i < _calls.Count; i++)
+        {
+            var function = _calls[i];
+            string arguments;
+            try
+            {
+                arguments = function.Arguments is { } given
+                    ? JsonSerializer.Serialize(given, AIJsonUtilities.DefaultOptions.GetTypeInfo(typeof(IDictionary<string, object?>)))
+                    : "{}";
+            }
+            catch (Exception e) when (e is NotSupportedException or JsonException or InvalidOperationException)
+            {
+                return Failure;
+            }
+            events.Add(new ToolCallStarted(i, string.IsNullOrEmpty(function.CallId) ? Ids.New("call_", call.Time) : function.CallId, function.Name));
+            events.Add(new ToolCallDelta(i, arguments));
+        }
+        var reason = _finishReason == ChatFinishReason.Length ? FinishReason.Length
+            : _finishReason == ChatFinishReason.ContentFilter ? FinishReason.ContentFilter
+            : _calls.Count > 0 ? FinishReason.ToolCalls
+            : FinishReason.Stop;
+        events.Add(new ChoiceFinished(reason));
+        return null;
+    }
+
+    private void ReadText(TextContent text, ICollection<GenerationEvent> events)
+    {
+        if (text.Text.Length > 0) events.Add(new TextDelta(text.Text));
+        if (text.Annotations is { Count: > 0 } annotations && ReadAnnotations(annotations, text.Text.Length) is { Count: > 0 } citations)
+        {
+            events.Add(new AnnotationsAdded(citations));
+        }
+        _textLength += text.Text.Length;
+    }
+
+    private JsonArray ReadAnnotations(IList<AIAnnotation> annotations, int length)
+    {
+        var result = new JsonArray();
+        foreach (var citation in annotations.OfType<CitationAnnotation>())
+        {
+            if (citation.Url is null) continue;
+            var span = citation.AnnotatedRegions?.OfType<TextSpanAnnotatedRegion>().FirstOrDefault();
+            result.Add(new JsonObject
+            {
+                ["type"] = "url_citation",
+                ["url_citation"] = new JsonObject
+                {
+                    // Regions count within their own piece of text; readers see the whole.
+                    ["start_index"] = _textLength + (span?.StartIndex ?? 0),
+                    ["end_index"] = _textLength + (span?.EndIndex ?? length),
+                    ["url"] = citation.Url.OriginalString,
+                    ["title"] = citation.Title ?? "",
+                },
+            });
+        }
+        return result;
+    }
+
+    // Half a count is none: the rest would have to be guessed, and then all of it is better estimated.
+    private static Usage? ToUsage(UsageDetails details)
+    {
+        var input = details.InputTokenCount ?? details.TotalTokenCount - details.OutputTokenCount;
+        var output = details.OutputTokenCount ?? details.TotalTokenCount - details.InputTokenCount;
+        if (input is not >= 0 || output is not >= 0) return null;
+        return new Usage(input.Value, output.Value)
+        {
+            CachedInputTokens = Math.Clamp(details.CachedInputTokenCount ?? 0, 0, input.Value),
+            ReasoningTokens = Math.Clamp(details.ReasoningTokenCount ?? 0, 0, output.Value),
+            Basis = Basis.Measured,
+        };
+    }
+}

@@ -1,0 +1,190 @@
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Providers.Http;
+using Fairlead.Streaming;
+using Microsoft.Extensions.AI;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Providers.ChatClient;
+
+/// <summary>
+/// The updates of an <see cref="IChatClient"/> as events: each read takes all updates that are there without waiting, so that a fast client costs few
+/// flushes. Disposing it cancels the client's token at once; a client that does not heed it is left behind. One reader.
+/// </summary>
+internal sealed class ChatClientEventSource : IEventSource
+{
+    /// <summary>Updates taken in one read at most, so that an endless synchronous client cannot grow a batch without bound.</summary>
+    private const int MaxUpdatesPerRead = 64;
+
+    private readonly Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> _open;
+    private readonly ChatClientAnswerReader _reader;
+    private readonly AttemptWatch _watch;
+    private readonly string _model;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stop;
+    private readonly EventBatch _first = new();
+    private readonly List<GenerationEvent> _events = [];
+    private IAsyncEnumerator<ChatResponseUpdate>? _updates;
+    private Task<bool>? _moving;
+    private bool _hasFirst;
+    private bool _contentSeen;
+    private bool _ended;
+    private bool _disposed;
+
+    /// <param name="open">Starts the client; called once, with the token that stops it.</param>
+    /// <param name="reader">Reads the updates.</param>
+    /// <param name="watch">Owned from here on.</param>
+    /// <param name="model">Name of the model, for logs.</param>
+    /// <param name="logger">For the operator.</param>
+    public ChatClientEventSource(
+        Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> open, ChatClientAnswerReader reader, AttemptWatch watch, string model, ILogger logger)
+    {
+        _open = open;
+        _reader = reader;
+        _watch = watch;
+        _model = model;
+        _logger = logger;
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(watch.Token);
+    }
+
+    /// <summary>Waits for the first update. Null when the stream is open, else why there is none.</summary>
+    /// <exception cref="OperationCanceledException">The caller's token fired.</exception>
+    public async ValueTask<ProviderReply.Failed?> StartAsync(CancellationToken cancellationToken)
+    {
+        _first.Add(new AnswerStarted());
+        _watch.Arm(WaitingFor.FirstToken);
+        var failed = await FillAsync(_first, cancellationToken);
+        _hasFirst = true;
+        if (failed is not null)
+        {
+            // Nobody will read what came before the failure, but it was made.
+            foreach (var item in _first.Items) _reader.Meter.Observe(item.Event!);
+        }
+        return failed;
+    }
+
+    public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+    {
+        batch.Clear();
+        if (_hasFirst)
+        {
+            _hasFirst = false;
+            batch.SwapWith(_first);
+            return true;
+        }
+        while (!_ended)
+        {
+            if (await FillAsync(batch, cancellationToken) is { } failed) batch.Add(new AttemptFailed(failed.Error));
+            if (batch.Items.Count > 0) return true;
+        }
+        return false;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        // Its callbacks are the client's code: they run elsewhere, and what they throw is theirs.
+        _ = _stop.CancelAsync();
+        _first.Dispose();
+        if (_moving is { IsCompleted: false })
+        {
+            // An enumerator may not be disposed while it moves; nobody waits for a client that takes its time to stop.
+            _ = LeaveBehindAsync();
+            return;
+        }
+        await ReleaseAsync();
+    }
+
+    // Takes what is there, waiting for the first update only. Not null when the attempt broke.
+    private async ValueTask<ProviderReply.Failed?> FillAsync(EventBatch batch, CancellationToken cancellationToken)
+    {
+        try
+        {
+            _updates ??= _open(_stop.Token).GetAsyncEnumerator(_stop.Token);
+            for (var taken = 0; taken < MaxUpdatesPerRead; taken++)
+            {
+                _moving ??= _updates.MoveNextAsync().AsTask();
+                if (!_moving.IsCompleted)
+                {
+                    if (taken > 0) return null;
+                    if (_contentSeen) _watch.Arm(WaitingFor.StreamIdle);
+                    using (_watch.Link(cancellationToken)) await _moving.WaitAsync(_watch.Token);
+                }
+                var moved = await _moving;
+                _moving = null;
+                if (_contentSeen) _watch.Disarm();
+                if (Take(moved, batch) is { } error)
+                {
+                    _ended = true;
+                    ChatClientFailures.Unusable(_logger, _model, "an error among its contents, or arguments that are no JSON");
+                    return new ProviderReply.Failed(error, FailureClass.Failover);
+                }
+                if (_ended) return null;
+            }
+            return null;
+        }
+        catch (Exception e)
+        {
+            _ended = true;
+            _watch.ThrowIfStoppedByCaller();
+            cancellationToken.ThrowIfCancellationRequested();
+            return ChatClientFailures.From(e, _watch, _model, _logger);
+        }
+    }
+
+    private GatewayError? Take(bool moved, EventBatch batch)
+    {
+        _events.Clear();
+        GatewayError? error;
+        if (moved)
+        {
+            var update = _updates!.Current;
+            _reader.NoteFinish(update.FinishReason, update.ModelId);
+            error = _reader.Read(update.Contents, _events);
+        }
+        else
+        {
+            _ended = true;
+            error = _reader.End(_events);
+        }
+        foreach (var generationEvent in _events)
+        {
+            batch.Add(generationEvent);
+            if (_contentSeen || !generationEvent.IsContent) continue;
+            _contentSeen = true;
+            _watch.Disarm();
+        }
+        return error;
+    }
+
+    private async Task LeaveBehindAsync()
+    {
+        try
+        {
+            await _moving!;
+        }
+        catch (Exception)
+        {
+            // The attempt is over; what its client still has to say is nobody's.
+        }
+        await ReleaseAsync();
+    }
+
+    private async ValueTask ReleaseAsync()
+    {
+        try
+        {
+            if (_updates is { } updates) await updates.DisposeAsync();
+        }
+        catch (Exception)
+        {
+            // As above.
+        }
+        finally
+        {
+            _stop.Dispose();
+            _watch.Dispose();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using Fairlead.Errors;
+using Fairlead.Providers.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Providers.ChatClient;
+
+/// <summary>Turns what a builder's code throws into failures, without a word of it for the caller.</summary>
+internal static partial class ChatClientFailures
+{
+    /// <summary>
+    /// A <see cref="GatewayErrorException"/> is the builder's own refusal and goes through as it is; everything else becomes an error of the provider.
+    /// </summary>
+    public static ProviderReply.Failed From(Exception exception, AttemptWatch watch, string model, ILogger logger)
+    {
+        if (watch.TimedOut)
+        {
+            TimedOut(logger, model, watch.Waiting);
+            return new ProviderReply.Failed(UpstreamClient.TimeoutError(watch.Waiting), FailureClass.Failover);
+        }
+        switch (exception)
+        {
+            case GatewayErrorException refusal:
+                return new ProviderReply.Failed(
+                    refusal.Error, refusal.Error.Definition.Group is ErrorGroup.Request or ErrorGroup.Access ? FailureClass.GiveBack : FailureClass.Failover);
+            case OperationCanceledException or TimeoutException:
+                Threw(logger, model, exception.GetType().Name);
+                return new ProviderReply.Failed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
+            case HttpRequestException or IOException:
+                Threw(logger, model, exception.GetType().Name);
+                Detail(logger, model, exception);
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to answer."), FailureClass.Retry);
+            default:
+                Threw(logger, model, exception.GetType().Name);
+                Detail(logger, model, exception);
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to answer."), FailureClass.Failover);
+        }
+    }
+
+    [LoggerMessage(9101, LogLevel.Error, "The client of model {Model} threw {Exception}; callers see provider_error. The exception itself is logged at Debug, since its text may hold content")]
+    private static partial void Threw(ILogger logger, string model, string exception);
+
+    [LoggerMessage(9102, LogLevel.Debug, "The client of model {Model} threw")]
+    private static partial void Detail(ILogger logger, string model, Exception exception);
+
+    [LoggerMessage(9103, LogLevel.Warning, "The client of model {Model} kept a call waiting too long for {Phase}")]
+    private static partial void TimedOut(ILogger logger, string model, WaitingFor phase);
+
+    [LoggerMessage(9104, LogLevel.Error, "The client of model {Model} gave an answer that cannot be used: {Reason}")]
+    public static partial void Unusable(ILogger logger, string model, string reason);
+}

@@ -1,0 +1,103 @@
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
+using Microsoft.Extensions.AI;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Providers.ChatClient;
+
+/// <summary>Any <see cref="IChatClient"/> of the embedding program as the provider of one model.</summary>
+internal sealed class ChatClientProvider(string name, IChatClient client, TimeProvider time, ILogger logger) : Provider(name, KindName)
+{
+    public const string KindName = "embedded";
+
+    public override string TelemetryName { get; } = (client.GetService(typeof(ChatClientMetadata)) as ChatClientMetadata)?.ProviderName ?? KindName;
+
+    public override bool Speaks(Dialect dialect) => false;
+
+    public override GatewayError? Refuse(GatewayCall call) =>
+        call.Operation == Operation.Chat ? null : GatewayError.Unsupported("model", "This model answers conversations; it does nothing else.");
+
+    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    {
+        if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
+        List<ChatMessage> messages;
+        ChatOptions options;
+        try
+        {
+            (messages, options) = ChatClientRequest.Create(call.Conversation, call);
+        }
+        catch (GatewayErrorException e)
+        {
+            // What this client cannot be told, another deployment of the model may understand.
+            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter ? FailureClass.Failover : FailureClass.GiveBack);
+        }
+        // The client knows its own model; only a deployment of the configuration may name another.
+        if (attempt.Deployment.UpstreamModel != Name) options.ModelId = attempt.Deployment.UpstreamModel;
+
+        attempt.Sent = true;
+        return call.Facts.Stream
+            ? await StreamAsync(call, attempt, messages, options, cancellationToken)
+            : await CompleteAsync(call, attempt, messages, options, cancellationToken);
+    }
+
+    private async ValueTask<ProviderReply> StreamAsync(
+        GatewayCall call, Attempt attempt, List<ChatMessage> messages, ChatOptions options, CancellationToken cancellationToken)
+    {
+        var source = new ChatClientEventSource(
+            token => client.GetStreamingResponseAsync(messages, options, token),
+            new ChatClientAnswerReader(call, attempt.Meter),
+            new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken),
+            Name, logger);
+        var started = false;
+        try
+        {
+            // What fails at once fails as a reply, so that Routing knows whether to try again.
+            if (await source.StartAsync(cancellationToken) is { } failed) return failed;
+            started = true;
+            return new ProviderReply.Streaming(source);
+        }
+        finally
+        {
+            if (!started) await source.DisposeAsync();
+        }
+    }
+
+    private async ValueTask<ProviderReply> CompleteAsync(
+        GatewayCall call, Attempt attempt, List<ChatMessage> messages, ChatOptions options, CancellationToken cancellationToken)
+    {
+        using var watch = new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken);
+        watch.Arm(WaitingFor.Total);
+        ChatResponse response;
+        try
+        {
+            // Awaited with the token, so that a client that does not heed its own cannot hold the call.
+            response = await client.GetResponseAsync(messages, options, watch.Token).WaitAsync(watch.Token);
+        }
+        catch (Exception e)
+        {
+            watch.ThrowIfStoppedByCaller();
+            return ChatClientFailures.From(e, watch, Name, logger);
+        }
+
+        var reader = new ChatClientAnswerReader(call, attempt.Meter);
+        var events = new List<GenerationEvent>();
+        GatewayError? failure = null;
+        foreach (var message in response.Messages) failure ??= reader.Read(message.Contents, events);
+        if (response.Usage is { } usage && !reader.HasUsage) reader.Count(usage, events);
+        reader.NoteFinish(response.FinishReason, response.ModelId);
+        failure ??= reader.End(events);
+
+        var builder = new AnswerBuilder();
+        foreach (var generationEvent in events)
+        {
+            attempt.Meter.Observe(generationEvent);
+            builder.Add(generationEvent);
+        }
+        if (failure is null) return new ProviderReply.Complete(builder.Build());
+        ChatClientFailures.Unusable(logger, Name, "an error among its contents, or arguments that are no JSON");
+        return new ProviderReply.Failed(failure, FailureClass.Failover);
+    }
+}

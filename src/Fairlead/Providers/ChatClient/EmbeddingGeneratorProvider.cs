@@ -1,0 +1,87 @@
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
+using Microsoft.Extensions.AI;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Providers.ChatClient;
+
+/// <summary>Any embedding generator of the embedding program as the provider of one model.</summary>
+internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerator<string, Embedding<float>> generator, TimeProvider time, ILogger logger)
+    : Provider(name, ChatClientProvider.KindName)
+{
+    public override string TelemetryName { get; } =
+        (generator.GetService(typeof(EmbeddingGeneratorMetadata)) as EmbeddingGeneratorMetadata)?.ProviderName ?? ChatClientProvider.KindName;
+
+    public override bool Speaks(Dialect dialect) => false;
+
+    public override GatewayError? Refuse(GatewayCall call) =>
+        call.Operation == Operation.Embeddings ? null : GatewayError.Unsupported("model", "This model makes embeddings; it does nothing else.");
+
+    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    {
+        if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
+        var request = call.Embeddings;
+        var texts = new List<string>(request.Inputs.Count);
+        foreach (var input in request.Inputs)
+        {
+            if (input.Text is not { } text)
+            {
+                return new ProviderReply.Failed(GatewayError.Unsupported("input", "This model embeds text; token ids are of another vocabulary."), FailureClass.Failover);
+            }
+            texts.Add(text);
+        }
+        var options = new EmbeddingGenerationOptions
+        {
+            Dimensions = request.Dimensions,
+            ModelId = attempt.Deployment.UpstreamModel != Name ? attempt.Deployment.UpstreamModel : null,
+            AdditionalProperties = new AdditionalPropertiesDictionary { [GatewayCallExtensions.PropertyName] = call },
+        };
+        if (request.EndUser is { } user) options.AdditionalProperties["fairlead.end_user"] = user;
+
+        attempt.Sent = true;
+        using var watch = new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken);
+        watch.Arm(WaitingFor.Total);
+        GeneratedEmbeddings<Embedding<float>> embeddings;
+        try
+        {
+            // Awaited with the token, so that a generator that does not heed its own cannot hold the call.
+            embeddings = await generator.GenerateAsync(texts, options, watch.Token).WaitAsync(watch.Token);
+        }
+        catch (Exception e)
+        {
+            watch.ThrowIfStoppedByCaller();
+            return ChatClientFailures.From(e, watch, Name, logger);
+        }
+
+        if (FaultOf(embeddings, request) is { } fault)
+        {
+            ChatClientFailures.Unusable(logger, Name, fault);
+            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to answer."), FailureClass.Failover);
+        }
+        if ((embeddings.Usage?.InputTokenCount ?? embeddings.Usage?.TotalTokenCount) is >= 0 and var tokens)
+        {
+            attempt.Meter.ReportUsage(new Usage(tokens, 0) { Basis = Basis.Measured });
+        }
+        return new ProviderReply.Embedded(new EmbeddingsAnswer([.. embeddings.Select(e => e.Vector)]));
+    }
+
+    private static string? FaultOf(GeneratedEmbeddings<Embedding<float>> embeddings, EmbeddingsRequest request)
+    {
+        if (embeddings.Count != request.Inputs.Count) return "another number of vectors than texts";
+        foreach (var embedding in embeddings)
+        {
+            if (embedding.Vector.IsEmpty) return "an empty vector";
+            if (request.Dimensions is { } dimensions && embedding.Vector.Length != dimensions) return "vectors of another length than asked for";
+            // JSON has no words for what is not a number.
+            foreach (var value in embedding.Vector.Span)
+            {
+                if (!float.IsFinite(value)) return "a vector with values that are no numbers";
+            }
+        }
+        return null;
+    }
+}

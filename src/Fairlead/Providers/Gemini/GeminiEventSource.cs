@@ -1,0 +1,29 @@
+using Fairlead.Dialects;
+using Fairlead.Generations;
+using Fairlead.Providers.Http;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers.Gemini;
+
+/// <summary>The events of <c>streamGenerateContent?alt=sse</c>: unnamed, without an end mark; the finish of every choice is the end.</summary>
+internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiAnswerReader reader, int choiceCount) : TranslatedEventSource(exchange, choiceCount)
+{
+    private readonly List<GenerationEvent> _events = [];
+
+    // Fewer candidates than were asked for may come; those that began must end.
+    protected override bool IsFinished => reader.AnyFinished && !reader.HasOpenChoice;
+
+    protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
+    {
+        _events.Clear();
+        if (!reader.TryRead(data, _events, out var failure))
+        {
+            var error = UpstreamErrorBody.Parse(data.ToArray());
+            if (error.Type is not null || error.Message is not null) FailWith(batch, new UpstreamError(error.Type ?? error.Code, error.Message));
+            else Exchange.Attempt.Meter.SkippedEvents++;
+            return;
+        }
+        foreach (var generationEvent in _events) batch.Add(generationEvent);
+        if (failure is not null) Fail(batch, failure);
+    }
+}

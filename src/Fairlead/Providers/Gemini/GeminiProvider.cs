@@ -1,0 +1,136 @@
+using System.Text.Json;
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers.Gemini;
+
+/// <summary>Google's Gemini API in its native form (v1beta). No client speaks it here, so every call is translated.</summary>
+internal sealed class GeminiProvider : Provider
+{
+    public const string KindName = "gemini";
+
+    public const string DefaultBaseUrl = "https://generativelanguage.googleapis.com";
+
+    private const string ApiVersion = "/v1beta";
+
+    private readonly UpstreamClient _client;
+    private readonly ApiKeyRing _keys;
+    private readonly string _baseUrl;
+
+    public GeminiProvider(string name, ProviderConfig config, UpstreamClient client)
+        : base(name, KindName)
+    {
+        _client = client;
+        _keys = new ApiKeyRing(config);
+        var baseUrl = (config.BaseUrl ?? DefaultBaseUrl).TrimEnd('/');
+        _baseUrl = baseUrl.EndsWith(ApiVersion, StringComparison.Ordinal) ? baseUrl[..^ApiVersion.Length] : baseUrl;
+        // A wrong address is a fault of the configuration and shall show when it is read, not with the first call.
+        _ = UpstreamClientFactory.Address(_baseUrl, ApiVersion);
+    }
+
+    /// <summary>By the GenAI conventions of OpenTelemetry.</summary>
+    public override string TelemetryName => "gcp.gemini";
+
+    public override bool Speaks(Dialect dialect) => false;
+
+    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    {
+        var model = GeminiModel.Parse(attempt.Deployment.UpstreamModel);
+        using var body = new PooledBuffer();
+        try
+        {
+            switch (call.Operation)
+            {
+                case Operation.Embeddings: GeminiEmbeddings.Write(call.Embeddings, model, call.Warn, body); break;
+                case Operation.CountTokens: GeminiRequestWriter.WriteCount(call.Conversation, model, call.Warn, body); break;
+                default: GeminiRequestWriter.Write(call.Conversation, model, call.Warn, body); break;
+            }
+        }
+        catch (GatewayErrorException e)
+        {
+            // What this provider cannot do, another deployment of the model may.
+            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter ? FailureClass.Failover : FailureClass.GiveBack);
+        }
+        catch (InvalidOperationException)
+        {
+            // JSON strings with half a surrogate pair are valid JSON, but no text.
+            return new ProviderReply.Failed(new GatewayError(ErrorCode.InvalidParameter, "A string of the request is not valid Unicode text."), FailureClass.GiveBack);
+        }
+
+        var stream = call.Operation == Operation.Chat && call.Facts.Stream;
+        var method = call.Operation switch
+        {
+            Operation.Embeddings => ":batchEmbedContents",
+            Operation.CountTokens => ":countTokens",
+            _ => stream ? ":streamGenerateContent?alt=sse" : ":generateContent",
+        };
+        var mode = stream ? UpstreamMode.Stream : UpstreamMode.Whole;
+        var request = _client.CreatePost(AddressOf(model, method), body.WrittenMemory, call, mode);
+        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation("x-goog-api-key", key);
+
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: false, cancellationToken);
+        if (exchange.Failure is { } failure) return failure;
+        if (stream) return new ProviderReply.Streaming(new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount));
+        using (exchange)
+        {
+            var (answer, broken) = await exchange.ReadWholeAsync();
+            if (answer is null) return broken!;
+            using (answer)
+            {
+                return call.Operation switch
+                {
+                    Operation.Embeddings => (ProviderReply?)ReadEmbeddings(call, answer) ?? exchange.Malformed(),
+                    Operation.CountTokens => (ProviderReply?)ReadCount(answer) ?? exchange.Malformed(),
+                    _ => ReadAnswer(CreateReader(call, attempt), attempt, answer) ?? exchange.Malformed(),
+                };
+            }
+        }
+    }
+
+    private Uri AddressOf(in GeminiModel model, string method)
+    {
+        // Tuned models have a path of their own (tunedModels/x); all others live under models/.
+        var path = string.Join('/', model.Id.Split('/').Select(Uri.EscapeDataString));
+        return UpstreamClientFactory.Address(_baseUrl, $"{ApiVersion}/{(model.Id.Contains('/') ? "" : "models/")}{path}{method}");
+    }
+
+    private static GeminiAnswerReader CreateReader(GatewayCall call, Attempt attempt) =>
+        new(call.Conversation.ChoiceCount, attempt.Meter, call.Warn, () => Ids.New("call_", call.Time));
+
+    private static ProviderReply? ReadAnswer(GeminiAnswerReader reader, Attempt attempt, PooledBuffer body)
+    {
+        var events = new List<GenerationEvent>();
+        if (!reader.TryRead(body.WrittenSpan, events, out var failure)) return null;
+        var builder = new AnswerBuilder();
+        foreach (var generationEvent in events)
+        {
+            attempt.Meter.Observe(generationEvent);
+            builder.Add(generationEvent);
+        }
+        if (failure is not null) return new ProviderReply.Failed(failure, FailureClass.Retry, attempt.UpstreamStatus);
+        // A body without the end of what it began is no whole answer.
+        return reader.AnyFinished && !reader.HasOpenChoice ? new ProviderReply.Complete(builder.Build()) : null;
+    }
+
+    private static ProviderReply.Embedded? ReadEmbeddings(GatewayCall call, PooledBuffer body) =>
+        GeminiEmbeddings.Read(body.WrittenMemory, call.Embeddings) is { } answer ? new ProviderReply.Embedded(answer) : null;
+
+    private static ProviderReply.Counted? ReadCount(PooledBuffer body)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(body.WrittenMemory);
+            return new ProviderReply.Counted(document.RootElement.GetProperty("totalTokens").GetInt64());
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
+        {
+            return null;
+        }
+    }
+}

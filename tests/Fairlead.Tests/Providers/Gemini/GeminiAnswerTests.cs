@@ -1,0 +1,84 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
+using Fairlead.Providers.Gemini;
+
+namespace Fairlead.Tests.Providers.Gemini;
+
+public sealed class GeminiAnswerTests
+{
+    public static TheoryData<string> Names =>
+    [
+        "text", "thoughts", "function-calls", "max-tokens", "safety", "prompt-blocked", "two-candidates", "logprobs", "unusual-finish", "broken-function-call", "picture",
+    ];
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Answer_Mapped_EqualsGoldenFile(string name)
+    {
+        var result = Read(name == "two-candidates" ? 2 : 1, [GoldenFile.Read($"{name}.answer.json")]);
+        GoldenFile.Matches($"{name}.answer.expected.json", result.ToJsonString());
+    }
+
+    [Theory]
+    [InlineData("stream-text")]
+    [InlineData("stream-function-calls")]
+    [InlineData("stream-blocked-midway")]
+    public void Stream_Mapped_EqualsGoldenFile(string name)
+    {
+        // One JSON array holds the events in order, as the API itself sends them without alt=sse.
+        var events = JsonNode.Parse(GoldenFile.Read($"{name}.answer.json"))!.AsArray().Select(e => e!.ToJsonString()).ToArray();
+        GoldenFile.Matches($"{name}.answer.expected.json", Read(1, events).ToJsonString());
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("not json")]
+    [InlineData("[]")]
+    [InlineData("""{"error":{"code":503}}""")]
+    [InlineData("""{"candidates":5}""")]
+    [InlineData("""{"candidates":[{"index":"x"}]}""")]
+    [InlineData("""{"candidates":[{"content":{"parts":[{"functionCall":{}}]}}]}""")]
+    [InlineData("""{"candidates":[{"content":{"parts":[{"text":"\ud800"}]}}]}""")]
+    public void Answer_NotOfThisApi_IsNotRead(string body)
+    {
+        var reader = new GeminiAnswerReader(1, new AnswerMeter(), (_, _) => { }, () => "call_x");
+        Assert.False(reader.TryRead(Encoding.UTF8.GetBytes(body), new List<GenerationEvent>(), out _));
+        Assert.False(reader.AnyFinished);
+    }
+
+    [Fact]
+    public void Usage_FirstEventsCountInputOnly_IsNotTakenAsFinal()
+    {
+        var result = Read(1, ["""{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}],"usageMetadata":{"promptTokenCount":9,"totalTokenCount":9}}"""]);
+        Assert.DoesNotContain("usage", result["events"]!.ToJsonString(), StringComparison.Ordinal);
+    }
+
+    private static JsonObject Read(int choices, IEnumerable<string> bodies)
+    {
+        var meter = new AnswerMeter();
+        var warnings = new JsonArray();
+        var ids = 0;
+        var reader = new GeminiAnswerReader(choices, meter, (code, _) => warnings.Add(code), () => $"call_{++ids}");
+        var events = new List<GenerationEvent>();
+        string? failed = null;
+        foreach (var body in bodies)
+        {
+            Assert.True(reader.TryRead(Encoding.UTF8.GetBytes(body), events, out var failure));
+            failed ??= failure?.Definition.Name;
+        }
+        var builder = new AnswerBuilder();
+        foreach (var e in events) builder.Add(e);
+        return new JsonObject
+        {
+            ["model"] = meter.UpstreamModel,
+            ["events"] = EventText.Of(events),
+            ["answer"] = JsonNode.Parse(EventText.Of(builder.Build())),
+            ["finished"] = reader.AnyFinished && !reader.HasOpenChoice,
+            ["failure"] = failed,
+            ["warnings"] = warnings,
+        };
+    }
+}
