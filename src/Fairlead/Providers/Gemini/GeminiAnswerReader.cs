@@ -57,7 +57,7 @@ internal sealed class GeminiAnswerReader
             failure = Read(root, events);
             return true;
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
         {
             // Wrong kinds of values, or strings that are no text: not an answer of this API.
             return false;
@@ -86,7 +86,7 @@ internal sealed class GeminiAnswerReader
         {
             for (var i = 0; i < _candidates.Length; i++) Finish(i, FinishReason.ContentFilter, events);
         }
-        ReadUsage(root, events);
+        ReadUsage(root, isLast: _finished > 0 || failure is not null, events);
         return failure;
     }
 
@@ -185,14 +185,14 @@ internal sealed class GeminiAnswerReader
         events.Add(new ChoiceFinished(reason) { Choice = index });
     }
 
-    private void ReadUsage(JsonElement root, ICollection<GenerationEvent> events)
+    private static void ReadUsage(JsonElement root, bool isLast, ICollection<GenerationEvent> events)
     {
         if (!root.TryGetProperty("usageMetadata", out var usage)) return;
         var input = Count(usage, "promptTokenCount") + Count(usage, "toolUsePromptTokenCount");
         var thoughts = Count(usage, "thoughtsTokenCount");
         var output = Count(usage, "candidatesTokenCount") + thoughts;
         // The first events of a stream may count the input only; taken as final, a stream that is cut then would cost no output.
-        if (output == 0 && _finished == 0) return;
+        if (output == 0 && !isLast) return;
         events.Add(new UsageReported(new Usage(input, output)
         {
             CachedInputTokens = Math.Min(input, Count(usage, "cachedContentTokenCount")),
