@@ -1,0 +1,19 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.Authentication;
+
+internal static class AuthenticationServiceCollectionExtensions
+{
+    /// <summary>Callers from keys: the snapshot, its refreshing, the admin key of the environment, the first start. Needs the storage.</summary>
+    internal static IServiceCollection AddCallers(this IServiceCollection services)
+    {
+        services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
+        services.AddSingleton<CallerSnapshotReader>();
+        services.AddSingleton<CallerSnapshots>();
+        services.AddSingleton<ICallerSource, ApiKeyCallerSource>();
+        services.AddSingleton<FirstStart>();
+        services.AddHostedService<CallerSnapshotRefresher>();
+        return services;
+    }
+}
