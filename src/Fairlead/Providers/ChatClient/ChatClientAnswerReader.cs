@@ -86,9 +86,7 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
             string arguments;
             try
             {
-                arguments = function.Arguments is { } given
-                    ? JsonSerializer.Serialize(given, AIJsonUtilities.DefaultOptions.GetTypeInfo(typeof(IDictionary<string, object?>)))
-                    : "{}";
+                arguments = function.Arguments is { } given ? ToJson(given) : "{}";
             }
             catch (Exception e) when (e is NotSupportedException or JsonException or InvalidOperationException)
             {
@@ -103,6 +101,17 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
             : FinishReason.Stop;
         events.Add(new ChoiceFinished(reason));
         return null;
+    }
+
+    // By the library's own contracts, which know what its adapters put in; on one line, which its options are not.
+    private static string ToJson(IDictionary<string, object?> arguments)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>(256);
+        using (var json = new Utf8JsonWriter(buffer, ErrorBodyWriter.WriterOptions))
+        {
+            JsonSerializer.Serialize(json, arguments, AIJsonUtilities.DefaultOptions.GetTypeInfo(typeof(IDictionary<string, object?>)));
+        }
+        return System.Text.Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
     private void ReadText(TextContent text, ICollection<GenerationEvent> events)

@@ -64,12 +64,19 @@ public sealed class GeminiProviderTests
     [Fact]
     public async Task Stream_ConnectionReset_IsReportedAsBroken()
     {
-        await using var gemini = await FakeGemini.StreamAsync(Hello[..1], context =>
+        // The reset may overtake what was sent before it, so it waits until that was read.
+        var read = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var gemini = await FakeGemini.StreamAsync(Hello[..1], async context =>
         {
+            await read.Task;
             context.Abort();
-            return Task.CompletedTask;
         });
-        var events = await StreamAsync(gemini);
+        var reply = await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream: true), InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash"), Token);
+        var source = Assert.IsType<ProviderReply.Streaming>(reply).Events;
+        using var batch = new EventBatch();
+        Assert.True(await source.ReadAsync(batch, Token));
+        read.SetResult();
+        var events = await InnerCall.ReadAllAsync(source, Token);
         Assert.IsType<AttemptFailed>(events[^1]);
     }
 
