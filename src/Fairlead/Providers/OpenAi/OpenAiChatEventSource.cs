@@ -1,0 +1,192 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Generations;
+using Fairlead.Providers.Http;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers.OpenAi;
+
+/// <summary>An OpenAI chat stream as events of the inner language.</summary>
+internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expectedChoices) : TranslatedEventSource(exchange, expectedChoices)
+{
+    private readonly Dictionary<(int Choice, int Index), Call> _calls = [];
+    private readonly HashSet<int> _finished = [];
+    private bool _started;
+
+    protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
+    {
+        if (data.SequenceEqual("[DONE]"u8))
+        {
+            EndOrFail(batch);
+            return;
+        }
+        var before = batch.Items.Count;
+        try
+        {
+            var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
+            using var document = JsonDocument.ParseValue(ref reader);
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object) throw new JsonException();
+            if (root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String)
+            {
+                var isObject = error.ValueKind == JsonValueKind.Object;
+                FailWith(batch, new UpstreamError(
+                    isObject ? OpenAiWire.Text(error, "code") ?? OpenAiWire.Text(error, "type") : null,
+                    isObject ? OpenAiWire.Text(error, "message") : error.GetString()));
+                return;
+            }
+            Chunk(root, batch);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            // The whole event or nothing of it: half an event would be a changed answer.
+            batch.Items.RemoveRange(before, batch.Items.Count - before);
+            Exchange.Attempt.Meter.SkippedEvents++;
+        }
+    }
+
+    private void Chunk(JsonElement root, EventBatch batch)
+    {
+        if (!_started)
+        {
+            _started = true;
+            Exchange.Attempt.Meter.UpstreamModel = OpenAiWire.Text(root, "model");
+            batch.Add(new AnswerStarted { SystemFingerprint = OpenAiWire.Text(root, "system_fingerprint"), ServiceTier = OpenAiWire.Text(root, "service_tier") });
+        }
+        if (OpenAiWire.Has(root, "choices", JsonValueKind.Array, out var choices))
+        {
+            foreach (var choice in choices.EnumerateArray())
+            {
+                if (choice.ValueKind == JsonValueKind.Object) Choice(choice, batch);
+            }
+        }
+        if (OpenAiWire.ReadUsage(root) is { } usage) batch.Add(new UsageReported(usage));
+    }
+
+    private void Choice(JsonElement choice, EventBatch batch)
+    {
+        var index = (int)Math.Min(OpenAiWire.Count(choice, "index"), 127);
+        var logprobs = OpenAiWire.Logprobs(choice);
+        if (OpenAiWire.Has(choice, "delta", JsonValueKind.Object, out var delta))
+        {
+            if (OpenAiWire.Reasoning(delta) is { Length: > 0 } reasoning) batch.Add(new ReasoningDelta(reasoning) { Choice = index });
+            if (OpenAiWire.Text(delta, "content") is { } text && (text.Length > 0 || logprobs is not null))
+            {
+                batch.Add(new TextDelta(text) { Choice = index, Logprobs = logprobs });
+            }
+            else if (OpenAiWire.Has(delta, "content", JsonValueKind.Array, out var pieces))
+            {
+                Pieces(pieces, index, batch);
+            }
+            if (OpenAiWire.Text(delta, "refusal") is { Length: > 0 } refusal) batch.Add(new RefusalDelta(refusal) { Choice = index });
+            if (OpenAiWire.Has(delta, "tool_calls", JsonValueKind.Array, out var calls))
+            {
+                var position = 0;
+                foreach (var call in calls.EnumerateArray())
+                {
+                    if (call.ValueKind == JsonValueKind.Object) ToolCall(call, index, position, batch);
+                    position++;
+                }
+            }
+            if (OpenAiWire.Has(delta, "function_call", JsonValueKind.Object, out var legacy)) Advance(index, 0, $"call_function_{index}", legacy, ToolKind.Function, batch);
+            if (OpenAiWire.Has(delta, "annotations", JsonValueKind.Array, out var annotations) && annotations.GetArrayLength() > 0)
+            {
+                batch.Add(new AnnotationsAdded((JsonArray)OpenAiWire.Copy(annotations)) { Choice = index });
+            }
+            if (OpenAiWire.Has(delta, "audio", JsonValueKind.Object, out var audio)) batch.Add(new AudioDelta((JsonObject)OpenAiWire.Copy(audio)) { Choice = index });
+        }
+        if (OpenAiWire.Text(choice, "finish_reason") is { } reason && _finished.Add(index))
+        {
+            var called = false;
+            foreach (var (key, call) in _calls)
+            {
+                if (key.Choice != index) continue;
+                called = true;
+                if (!call.Started) Start(call, index, batch);
+            }
+            batch.Add(new ChoiceFinished(OpenAiWire.Finish(reason, called)) { Choice = index, StopSequence = OpenAiWire.Text(choice, "stop_reason") });
+        }
+    }
+
+    private static void Pieces(JsonElement pieces, int choice, EventBatch batch)
+    {
+        foreach (var piece in pieces.EnumerateArray())
+        {
+            if (piece.ValueKind != JsonValueKind.Object) continue;
+            if (OpenAiWire.Has(piece, "thinking", JsonValueKind.Array, out var thoughts))
+            {
+                foreach (var thought in thoughts.EnumerateArray())
+                {
+                    if (thought.ValueKind == JsonValueKind.Object && OpenAiWire.Text(thought, "text") is { Length: > 0 } thinking) batch.Add(new ReasoningDelta(thinking) { Choice = choice });
+                }
+            }
+            else if (OpenAiWire.Text(piece, "text") is { Length: > 0 } text)
+            {
+                batch.Add(new TextDelta(text) { Choice = choice });
+            }
+        }
+    }
+
+    private void ToolCall(JsonElement call, int choice, int position, EventBatch batch)
+    {
+        var id = OpenAiWire.Text(call, "id") is { Length: > 0 } given ? given : null;
+        var index = call.TryGetProperty("index", out var at) && at.ValueKind == JsonValueKind.Number && at.TryGetInt32(out var number) && number >= 0
+            ? number
+            // Servers that leave the index out send whole calls: a new id is a new call.
+            : id is null || _calls.Any(c => c.Key.Choice == choice && c.Value.Id == id) ? Math.Max(position, _calls.Count(c => c.Key.Choice == choice) - 1) : _calls.Count(c => c.Key.Choice == choice);
+        var custom = OpenAiWire.Has(call, "custom", JsonValueKind.Object, out var body);
+        if (!custom && !OpenAiWire.Has(call, "function", JsonValueKind.Object, out body)) return;
+        Advance(choice, index, id, body, custom ? ToolKind.Custom : ToolKind.Function, batch);
+    }
+
+    private void Advance(int choice, int index, string? id, JsonElement body, ToolKind kind, EventBatch batch)
+    {
+        if (!_calls.TryGetValue((choice, index), out var call))
+        {
+            call = new Call(_calls.Count(c => c.Key.Choice == choice)) { Kind = kind };
+            _calls.Add((choice, index), call);
+        }
+        call.Id ??= id;
+        var arguments = OpenAiWire.Text(body, kind == ToolKind.Custom ? "input" : "arguments")
+            ?? (OpenAiWire.Has(body, "arguments", JsonValueKind.Object, out var value) ? value.GetRawText() : null);
+        if (!call.Started)
+        {
+            call.Name ??= OpenAiWire.Text(body, "name");
+            // A call begins when its name is known; what came before waits.
+            if (call.Name is null)
+            {
+                call.Pending.Append(arguments);
+                return;
+            }
+            Start(call, choice, batch);
+        }
+        if (arguments is { Length: > 0 }) batch.Add(new ToolCallDelta(call.Position, arguments) { Choice = choice });
+    }
+
+    private static void Start(Call call, int choice, EventBatch batch)
+    {
+        call.Started = true;
+        batch.Add(new ToolCallStarted(call.Position, call.Id ?? $"call_{choice}_{call.Position}", call.Name ?? "") { Choice = choice, Kind = call.Kind });
+        if (call.Pending.Length == 0) return;
+        batch.Add(new ToolCallDelta(call.Position, call.Pending.ToString()) { Choice = choice });
+        call.Pending.Clear();
+    }
+
+    private sealed class Call(int position)
+    {
+        public int Position { get; } = position;
+
+        public string? Id { get; set; }
+
+        public string? Name { get; set; }
+
+        public ToolKind Kind { get; init; }
+
+        public bool Started { get; set; }
+
+        public StringBuilder Pending { get; } = new();
+    }
+}

@@ -1,0 +1,245 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Catalogue;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+
+namespace Fairlead.Providers.OpenAi;
+
+/// <summary>
+/// Writes a conversation as an OpenAI chat request. What the interface has no form for is refused when the answer would be another one without it,
+/// and told as a warning when not; nothing is left out in silence. One per request.
+/// </summary>
+/// <param name="warn">Gets code and message of each warning.</param>
+/// <param name="sameFamily">Whether the caller's dialect is one of OpenAI's, so that fields without a canonical form keep their meaning.</param>
+internal sealed class OpenAiChatRequestWriter(ConversationRequest request, CatalogueModel? model, OpenAiEndpoint endpoint, Action<string, string> warn, bool sameFamily)
+{
+    /// <summary>OpenAI's own models take no more.</summary>
+    private const int MaxStops = 4;
+
+    // Text completions: these ask for another text than a chat gives.
+    private static readonly HashSet<string> CompletionsOnly = new(StringComparer.Ordinal) { "echo", "best_of", "suffix" };
+
+    private static readonly JsonWriterOptions Options = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 1100 };
+
+    public void Write(string upstreamModel, bool stream, IBufferWriter<byte> output)
+    {
+        using var json = new Utf8JsonWriter(output, Options);
+        json.WriteStartObject();
+        json.WriteString("model", upstreamModel);
+        json.WriteStartArray("messages");
+        new OpenAiMessagesWriter(json, endpoint, warn).Write(request.Messages);
+        json.WriteEndArray();
+        if (request.MaxOutputTokens is { } cap) json.WriteNumber(endpoint.IsOpenAi ? "max_completion_tokens" : "max_tokens", cap);
+        if (request.ChoiceCount != 1) json.WriteNumber("n", request.ChoiceCount);
+        WriteSampling(json, request.Sampling);
+        WriteTools(json);
+        WriteFormat(json, request.OutputFormat);
+        WriteReasoning(json);
+        if (request.Verbosity is { } verbosity) json.WriteString("verbosity", verbosity);
+        if (request.EndUser is { } user) json.WriteString(endpoint.IsOpenAi ? "safety_identifier" : "user", user);
+        if (request.Audio is { } audio)
+        {
+            json.WriteStartArray("modalities");
+            json.WriteStringValue("text");
+            json.WriteStringValue("audio");
+            json.WriteEndArray();
+            json.WriteStartObject("audio");
+            json.WriteString("voice", audio.Voice);
+            json.WriteString("format", audio.Format);
+            json.WriteEndObject();
+        }
+        if (request.Metadata is { Count: > 0 }) Ignore("metadata", "it would only label an answer stored at the provider");
+        WriteExtra(json);
+        if (stream)
+        {
+            json.WriteBoolean("stream", true);
+            json.WriteStartObject("stream_options");
+            json.WriteBoolean("include_usage", true);
+            json.WriteEndObject();
+        }
+        json.WriteEndObject();
+    }
+
+    private void WriteSampling(Utf8JsonWriter json, Sampling sampling)
+    {
+        if (sampling.Temperature is { } temperature) json.WriteNumber("temperature", temperature);
+        if (sampling.TopP is { } topP) json.WriteNumber("top_p", topP);
+        if (sampling.TopK is { } topK)
+        {
+            if (endpoint.TakesTopK) json.WriteNumber("top_k", topK);
+            else Ignore("top_k", "the model's provider has no such setting");
+        }
+        if (sampling.FrequencyPenalty is { } frequency) json.WriteNumber("frequency_penalty", frequency);
+        if (sampling.PresencePenalty is { } presence) json.WriteNumber("presence_penalty", presence);
+        if (sampling.Seed is { } seed) json.WriteNumber("seed", seed);
+        if (sampling.Stop.Count > 0)
+        {
+            if (endpoint.IsOpenAi && sampling.Stop.Count > MaxStops) throw Unsupported(sameFamily ? "stop" : "stop_sequences", $"The model's provider takes at most {MaxStops} stop sequences.");
+            json.WriteStartArray("stop");
+            foreach (var stop in sampling.Stop) json.WriteStringValue(stop);
+            json.WriteEndArray();
+        }
+        if (sampling.Logprobs)
+        {
+            json.WriteBoolean("logprobs", true);
+            if (sampling.TopLogprobs is { } top) json.WriteNumber("top_logprobs", top);
+        }
+        if (sampling.LogitBias is { Count: > 0 } biases)
+        {
+            json.WriteStartObject("logit_bias");
+            foreach (var (token, bias) in biases) json.WriteNumber(token, bias);
+            json.WriteEndObject();
+        }
+    }
+
+    private void WriteTools(Utf8JsonWriter json)
+    {
+        var choice = request.ToolChoice;
+        // Only OpenAI itself knows allowed_tools; elsewhere the others are simply not offered.
+        var tools = choice.Allowed is { } allowed && !endpoint.IsOpenAi ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
+        if (tools.Count == 0) return;
+        json.WriteStartArray("tools");
+        foreach (var tool in tools) WriteTool(json, tool);
+        json.WriteEndArray();
+        WriteChoice(json, choice);
+        if (request.ParallelToolCalls is { } parallel) json.WriteBoolean("parallel_tool_calls", parallel);
+    }
+
+    private void WriteTool(Utf8JsonWriter json, Tool tool)
+    {
+        if (tool.CacheHint is not null) Ignore("cache_control", "the model's provider caches by itself");
+        var custom = tool.Kind == ToolKind.Custom;
+        if (custom && !endpoint.IsOpenAi) throw Unsupported("tools", "The model's provider has no custom tools.");
+        json.WriteStartObject();
+        json.WriteString("type", custom ? "custom" : "function");
+        json.WriteStartObject(custom ? "custom" : "function");
+        json.WriteString("name", tool.Name);
+        if (tool.Description is { } description) json.WriteString("description", description);
+        if (!custom && tool.Parameters is { } parameters)
+        {
+            json.WritePropertyName("parameters");
+            parameters.WriteTo(json);
+        }
+        if (!custom && tool.Strict is { } strict) json.WriteBoolean("strict", strict);
+        if (custom && tool.Format is { } format)
+        {
+            json.WritePropertyName("format");
+            format.WriteTo(json);
+        }
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private void WriteChoice(Utf8JsonWriter json, ToolChoice choice)
+    {
+        if (choice.Allowed is not null && endpoint.IsOpenAi && choice.Mode is ToolChoiceMode.Auto or ToolChoiceMode.Required)
+        {
+            json.WriteStartObject("tool_choice");
+            json.WriteString("type", "allowed_tools");
+            json.WriteStartObject("allowed_tools");
+            json.WriteString("mode", choice.Mode == ToolChoiceMode.Required ? "required" : "auto");
+            json.WriteStartArray("tools");
+            foreach (var name in choice.Allowed) WriteNamed(json, name);
+            json.WriteEndArray();
+            json.WriteEndObject();
+            json.WriteEndObject();
+            return;
+        }
+        switch (choice.Mode)
+        {
+            case ToolChoiceMode.None: json.WriteString("tool_choice", "none"); break;
+            case ToolChoiceMode.Auto: json.WriteString("tool_choice", "auto"); break;
+            case ToolChoiceMode.Required: json.WriteString("tool_choice", "required"); break;
+            case ToolChoiceMode.Named:
+                json.WritePropertyName("tool_choice");
+                WriteNamed(json, choice.Name!);
+                break;
+        }
+    }
+
+    private void WriteNamed(Utf8JsonWriter json, string name)
+    {
+        var kind = request.Tools.FirstOrDefault(t => t.Name == name)?.Kind == ToolKind.Custom ? "custom" : "function";
+        json.WriteStartObject();
+        json.WriteString("type", kind);
+        json.WriteStartObject(kind);
+        json.WriteString("name", name);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WriteFormat(Utf8JsonWriter json, OutputFormat format)
+    {
+        if (format.Kind == OutputKind.Text) return;
+        json.WriteStartObject("response_format");
+        json.WriteString("type", format.Kind == OutputKind.Json ? "json_object" : "json_schema");
+        if (format.Kind == OutputKind.JsonSchema)
+        {
+            json.WriteStartObject("json_schema");
+            json.WriteString("name", format.Name ?? "output");
+            if (format.Description is { } description) json.WriteString("description", description);
+            if (format.Schema is { } schema)
+            {
+                json.WritePropertyName("schema");
+                schema.WriteTo(json);
+            }
+            if (format.Strict is { } strict) json.WriteBoolean("strict", strict);
+            json.WriteEndObject();
+        }
+        json.WriteEndObject();
+    }
+
+    private void WriteReasoning(Utf8JsonWriter json)
+    {
+        if (request.Reasoning is not { } reasoning) return;
+        var wanted = reasoning.Effort
+            ?? (reasoning.Mode == "disabled" ? "none" : reasoning.BudgetTokens is { } budget ? budget < 4096 ? "low" : budget < 16384 ? "medium" : "high" : null);
+        if (wanted is null) return;
+        var name = reasoning.Effort is not null ? "reasoning_effort" : "thinking";
+        if (model is { Capabilities.Reasoning: false })
+        {
+            if (wanted != "none") Ignore(name, "the model does not reason");
+            return;
+        }
+        var known = model?.Capabilities.ReasoningEfforts ?? [];
+        if (known.Count > 0 && !known.Contains(wanted))
+        {
+            var nearest = Nearest(wanted, known);
+            warn("parameter_adjusted", $"The reasoning effort '{wanted}' is not known to the model; '{nearest}' was asked for.");
+            wanted = nearest;
+        }
+        else if (reasoning.Effort is null && reasoning.BudgetTokens is not null)
+        {
+            warn("parameter_adjusted", $"The model's provider takes no budget of thinking tokens; the reasoning effort '{wanted}' was asked for.");
+        }
+        json.WriteString("reasoning_effort", wanted);
+    }
+
+    private static string Nearest(string wanted, IReadOnlyList<string> known)
+    {
+        string[] scale = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+        var at = Array.IndexOf(scale, wanted);
+        return known.MinBy(word => Math.Abs(Array.IndexOf(scale, word) - at))!;
+    }
+
+    private void WriteExtra(Utf8JsonWriter json)
+    {
+        foreach (var (name, value) in request.Extra ?? [])
+        {
+            if (sameFamily && CompletionsOnly.Contains(name)) throw Unsupported(name, $"The field '{name}' has no meaning for a chat model.");
+            if (!sameFamily)
+            {
+                Ignore(name, "the model's provider has no such setting");
+                continue;
+            }
+            json.WritePropertyName(name);
+            if (value is null) json.WriteNullValue();
+            else value.WriteTo(json);
+        }
+    }
+
+    private void Ignore(string name, string reason) => warn("parameter_ignored", $"The field '{name}' was not sent: {reason}.");
+
+    internal static GatewayErrorException Unsupported(string parameter, string message) => new(GatewayError.Unsupported(parameter, message));
+}

@@ -1,0 +1,84 @@
+using Fairlead.Configuration;
+using Fairlead.Providers.Http;
+
+namespace Fairlead.Providers.OpenAi;
+
+/// <summary>
+/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which the servers differ.
+/// Immutable.
+/// </summary>
+internal sealed class OpenAiEndpoint
+{
+    private readonly string _baseUrl;
+    private readonly string? _datedVersion;
+    private readonly Dictionary<string, Uri> _fixed = new(StringComparer.Ordinal);
+
+    public OpenAiEndpoint(ProviderConfig config)
+    {
+        Kind = config.Kind;
+        var baseUrl = (config.BaseUrl ?? DefaultBaseUrl(config.Kind))?.TrimEnd('/')
+            ?? throw new ArgumentException($"A provider of kind '{config.Kind}' needs a baseUrl.", nameof(config));
+        var host = UpstreamClientFactory.Address(baseUrl, "").Host;
+        IsAzure = config.Kind == "azure" || HostIs(host, "openai.azure.com") || HostIs(host, "services.ai.azure.com") || HostIs(host, "cognitiveservices.azure.com");
+        IsOpenAi = IsAzure || HostIs(host, "api.openai.com");
+        HasCompletions = !IsOpenAi && !HostIs(host, "api.mistral.ai") && !HostIs(host, "api.deepseek.com") && !HostIs(host, "api.groq.com");
+        TelemetryName = IsAzure ? "azure.ai.openai"
+            : HostIs(host, "api.openai.com") ? "openai"
+            : HostIs(host, "api.mistral.ai") || config.Kind == "mistral" ? "mistral_ai"
+            : HostIs(host, "api.deepseek.com") || config.Kind == "deepseek" ? "deepseek"
+            : HostIs(host, "api.groq.com") ? "groq"
+            : HostIs(host, "api.x.ai") ? "x_ai"
+            : config.Kind;
+
+        _datedVersion = IsAzure ? config.ApiVersion : null;
+        if (IsAzure)
+        {
+            var resource = Without(Without(baseUrl, "/v1"), "/openai");
+            baseUrl = _datedVersion is null ? resource + "/openai/v1" : resource + "/openai/deployments";
+        }
+        else if (config.Kind == "ollama" && new Uri(baseUrl).AbsolutePath == "/")
+        {
+            baseUrl += "/v1";
+        }
+        _baseUrl = baseUrl;
+        foreach (var path in (ReadOnlySpan<string>)["/chat/completions", "/completions", "/embeddings"]) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
+    }
+
+    public string Kind { get; }
+
+    public bool IsAzure { get; }
+
+    /// <summary>OpenAI's own models, there or at Azure: newest field names, chat only.</summary>
+    public bool IsOpenAi { get; }
+
+    /// <summary>Whether it still has text completions.</summary>
+    public bool HasCompletions { get; }
+
+    public string TelemetryName { get; }
+
+    public string KeyHeader => IsAzure ? "api-key" : "Authorization";
+
+    public string KeyPrefix => IsAzure ? "" : "Bearer ";
+
+    /// <summary>Whether <c>top_k</c> is known there.</summary>
+    public bool TakesTopK => Kind is "vllm" or "ollama";
+
+    public Uri AddressOf(string path, string upstreamModel) => _datedVersion is null
+        ? _fixed[path]
+        : UpstreamClientFactory.Address(_baseUrl, $"/{Uri.EscapeDataString(upstreamModel)}{path}?api-version={Uri.EscapeDataString(_datedVersion)}");
+
+    private static string? DefaultBaseUrl(string kind) => kind switch
+    {
+        "openai" => "https://api.openai.com/v1",
+        "mistral" => "https://api.mistral.ai/v1",
+        "deepseek" => "https://api.deepseek.com/v1",
+        "ollama" => "http://127.0.0.1:11434/v1",
+        "vllm" => "http://127.0.0.1:8000/v1",
+        _ => null,
+    };
+
+    private static bool HostIs(string host, string name) =>
+        host.Equals(name, StringComparison.OrdinalIgnoreCase) || host.EndsWith("." + name, StringComparison.OrdinalIgnoreCase);
+
+    private static string Without(string url, string end) => url.EndsWith(end, StringComparison.OrdinalIgnoreCase) ? url[..^end.Length] : url;
+}

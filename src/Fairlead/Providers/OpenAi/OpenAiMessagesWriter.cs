@@ -1,0 +1,208 @@
+using System.Text;
+using System.Text.Json;
+using Fairlead.Conversation;
+
+namespace Fairlead.Providers.OpenAi;
+
+/// <summary>Writes the turns of a conversation as OpenAI chat messages. One per request.</summary>
+internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint endpoint, Action<string, string> warn)
+{
+    public void Write(IReadOnlyList<Message> messages)
+    {
+        foreach (var message in messages)
+        {
+            switch (message.Role)
+            {
+                case Role.Assistant: WriteAssistant(message); break;
+                case Role.Tool: WriteResults(message); break;
+                case Role.User: WriteTurn("user", message); break;
+                // Other servers only know the older name.
+                case Role.Developer when endpoint.IsOpenAi: WriteTurn("developer", message); break;
+                default: WriteTurn("system", message); break;
+            }
+        }
+    }
+
+    private void WriteTurn(string role, Message message)
+    {
+        json.WriteStartObject();
+        json.WriteString("role", role);
+        if (message.Name is { } name) json.WriteString("name", name);
+        json.WritePropertyName("content");
+        WriteContent(message.Parts);
+        json.WriteEndObject();
+    }
+
+    private void WriteContent(IReadOnlyList<Part> parts)
+    {
+        if (parts is [TextPart { Text: var only } single])
+        {
+            NoteHint(single);
+            json.WriteStringValue(only);
+            return;
+        }
+        json.WriteStartArray();
+        foreach (var part in parts) WritePart(part);
+        json.WriteEndArray();
+    }
+
+    private void WritePart(Part part)
+    {
+        NoteHint(part);
+        switch (part)
+        {
+            case TextPart text: WriteText(text.Text); break;
+            case ImagePart image:
+                json.WriteStartObject();
+                json.WriteString("type", "image_url");
+                json.WriteStartObject("image_url");
+                json.WriteString("url", image.Url ?? $"data:{image.MediaType};base64,{image.Data}");
+                if (image.Detail is { } detail) json.WriteString("detail", detail);
+                json.WriteEndObject();
+                json.WriteEndObject();
+                break;
+            case AudioPart audio:
+                json.WriteStartObject();
+                json.WriteString("type", "input_audio");
+                json.WriteStartObject("input_audio");
+                json.WriteString("data", audio.Data);
+                json.WriteString("format", audio.Format);
+                json.WriteEndObject();
+                json.WriteEndObject();
+                break;
+            case FilePart file: WriteFile(file); break;
+            case RefusalPart refusal: WriteText(refusal.Text); break;
+            default: throw OpenAiChatRequestWriter.Unsupported("messages", "A message holds a part that the model's provider cannot be sent there.");
+        }
+    }
+
+    private void WriteText(string text)
+    {
+        json.WriteStartObject();
+        json.WriteString("type", "text");
+        json.WriteString("text", text);
+        json.WriteEndObject();
+    }
+
+    private void WriteFile(FilePart file)
+    {
+        if (file.Citations == true) warn("parameter_ignored", "Citations of documents were not asked for: the model's provider has none.");
+        if (file.Text is { } text)
+        {
+            var whole = new StringBuilder();
+            if (file.Title is { } title) whole.Append(title).Append("\n\n");
+            if (file.Context is { } context) whole.Append(context).Append("\n\n");
+            WriteText(whole.Append(text).ToString());
+            return;
+        }
+        if (file.Data is not { } data)
+        {
+            throw OpenAiChatRequestWriter.Unsupported("messages", file.Url is not null
+                ? "The model's provider takes documents only inline, not by address. Send the document's bytes as base64."
+                : "A file stored at one provider cannot be read by another. Send the file's bytes as base64.");
+        }
+        // What goes with the document is told in words, since the interface has no place for it.
+        if (file.Context is { } about) WriteText(about);
+        json.WriteStartObject();
+        json.WriteString("type", "file");
+        json.WriteStartObject("file");
+        json.WriteString("filename", file.FileName ?? file.Title ?? "document.pdf");
+        json.WriteString("file_data", $"data:{file.MediaType ?? "application/pdf"};base64,{data}");
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private void WriteAssistant(Message message)
+    {
+        var text = new StringBuilder();
+        var refusal = new StringBuilder();
+        var calls = 0;
+        foreach (var part in message.Parts)
+        {
+            NoteHint(part);
+            switch (part)
+            {
+                case TextPart t: text.Append(t.Text); break;
+                case RefusalPart r: refusal.Append(r.Text); break;
+                case ToolCallPart: calls++; break;
+                case ReasoningPart: warn("parameter_ignored", "Thinking of earlier turns was not sent: the model's provider takes none back."); break;
+                default: throw OpenAiChatRequestWriter.Unsupported("messages", "An assistant message holds a part that the model's provider cannot be sent.");
+            }
+        }
+        // A turn of nothing but thinking leaves nothing to send.
+        if (text.Length == 0 && refusal.Length == 0 && calls == 0) return;
+        json.WriteStartObject();
+        json.WriteString("role", "assistant");
+        if (message.Name is { } name) json.WriteString("name", name);
+        if (text.Length > 0) json.WriteString("content", text.ToString());
+        else json.WriteNull("content");
+        if (refusal.Length > 0) json.WriteString("refusal", refusal.ToString());
+        if (calls > 0)
+        {
+            json.WriteStartArray("tool_calls");
+            foreach (var part in message.Parts)
+            {
+                if (part is ToolCallPart call) WriteCall(call);
+            }
+            json.WriteEndArray();
+        }
+        json.WriteEndObject();
+    }
+
+    private void WriteCall(ToolCallPart call)
+    {
+        var custom = call.Kind == ToolKind.Custom;
+        json.WriteStartObject();
+        json.WriteString("id", call.Id);
+        json.WriteString("type", custom ? "custom" : "function");
+        json.WriteStartObject(custom ? "custom" : "function");
+        json.WriteString("name", call.Name);
+        json.WriteString(custom ? "input" : "arguments", call.Arguments);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    // One message a result. Pictures have no place in them, so they follow in the user's name, saying whose they are.
+    private void WriteResults(Message message)
+    {
+        List<(string CallId, Part Part)>? others = null;
+        foreach (var part in message.Parts)
+        {
+            if (part is not ToolResultPart result) continue;
+            NoteHint(result);
+            var text = new StringBuilder();
+            // There is no field that says that a tool failed; the model must still be told.
+            if (result.IsError) text.Append("Error: ");
+            foreach (var piece in result.Content)
+            {
+                switch (piece)
+                {
+                    case TextPart t: text.Append(t.Text); break;
+                    case FilePart { Text: { } document }: text.Append(document); break;
+                    default: (others ??= []).Add((result.CallId, piece)); break;
+                }
+            }
+            json.WriteStartObject();
+            json.WriteString("role", "tool");
+            json.WriteString("tool_call_id", result.CallId);
+            json.WriteString("content", text.ToString());
+            json.WriteEndObject();
+        }
+        if (others is null) return;
+        json.WriteStartObject();
+        json.WriteString("role", "user");
+        json.WriteStartArray("content");
+        foreach (var (callId, part) in others)
+        {
+            WriteText($"Result of the tool call {callId}:");
+            WritePart(part);
+        }
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private void NoteHint(Part part)
+    {
+        if (part.CacheHint is not null) warn("parameter_ignored", "Cache hints were not sent: the model's provider caches by itself.");
+    }
+}

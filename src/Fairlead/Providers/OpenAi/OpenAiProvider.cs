@@ -1,0 +1,102 @@
+using System.Net;
+using Fairlead.Configuration;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers.OpenAi;
+
+/// <summary>Every server that speaks OpenAI's chat, completions and embeddings interface. Thread-safe.</summary>
+internal sealed class OpenAiProvider : Provider
+{
+    private readonly OpenAiEndpoint _endpoint;
+    private readonly UpstreamClient _client;
+    private readonly ApiKeyRing _keys;
+
+    public OpenAiProvider(string name, ProviderConfig config, UpstreamClientFactory clients)
+        : base(name, config.Kind)
+    {
+        _endpoint = new OpenAiEndpoint(config);
+        _client = clients.Create(name, config);
+        _keys = new ApiKeyRing(config, _endpoint.KeyPrefix);
+    }
+
+    public override string TelemetryName => _endpoint.TelemetryName;
+
+    public override bool Speaks(Dialect dialect) => dialect.Name switch
+    {
+        "openai.chat" or "openai.embeddings" => true,
+        "openai.completions" => _endpoint.HasCompletions,
+        _ => false,
+    };
+
+    public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.CountTokens
+        ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no interface to count tokens.")
+        : null;
+
+    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    {
+        if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
+        var native = Speaks(call.Dialect);
+        var mode = call.Facts.Stream && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
+        var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+        if (exchange.Failure is { } failure) return failure;
+        if (mode == UpstreamMode.Stream)
+        {
+            return new ProviderReply.Streaming(native
+                ? new NativeEventSource(exchange, call.Dialect, call.Facts.ChoiceCount)
+                : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount));
+        }
+        using (exchange)
+        {
+            var (body, broken) = await exchange.ReadWholeAsync();
+            if (body is null) return broken!;
+            if (native) return ReadNative(call, attempt, exchange, body);
+            using (body)
+            {
+                return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter) is { } answer
+                    ? new ProviderReply.Complete(answer)
+                    : Unreadable(exchange, body);
+            }
+        }
+    }
+
+    private async ValueTask<UpstreamExchange> SendBodyAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
+    {
+        var model = attempt.Deployment.UpstreamModel;
+        using var body = new PooledBuffer(call.Body.Length + 512);
+        try
+        {
+            if (native) call.Dialect.WriteUpstreamBody(call, model, body);
+            else new OpenAiChatRequestWriter(call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect)).Write(model, mode == UpstreamMode.Stream, body);
+        }
+        catch (GatewayErrorException refused)
+        {
+            // Another deployment may have a form for what this one cannot be told.
+            return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
+        }
+        var path = call.Operation == Operation.Embeddings ? "/embeddings" : native && call.Dialect.Name == "openai.completions" ? "/completions" : "/chat/completions";
+        var request = _client.CreatePost(_endpoint.AddressOf(path, model), body.WrittenMemory, call, mode);
+        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
+        return await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
+    }
+
+    private static ProviderReply ReadNative(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body)
+    {
+        if (call.Dialect.ScanAnswer(body.WrittenSpan, attempt.Meter)) return new ProviderReply.NativeBody(body);
+        using (body) return Unreadable(exchange, body);
+    }
+
+    // Some servers put errors into an answer with status 200.
+    private static ProviderReply.Failed Unreadable(UpstreamExchange exchange, PooledBuffer body)
+    {
+        var parsed = UpstreamErrorBody.Parse(body.WrittenMemory);
+        if (parsed.Message is null && parsed.Code is null) return exchange.Malformed();
+        var status = int.TryParse(parsed.Code, out var code) && code is >= 400 and < 600 ? code : 500;
+        return UpstreamErrors.FromResponse((HttpStatusCode)status, exchange.Response.Headers, body.WrittenMemory, exchange.Attempt, sameDialect: false, exchange.Client.Time, exchange.Client.Logger);
+    }
+
+    private static bool Family(Dialect dialect) => dialect.Name.StartsWith("openai.", StringComparison.Ordinal);
+}

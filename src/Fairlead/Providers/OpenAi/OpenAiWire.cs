@@ -1,0 +1,100 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Ledger;
+
+namespace Fairlead.Providers.OpenAi;
+
+/// <summary>Pieces of OpenAI's answers that whole bodies and chunks share, read into the inner language. Tolerant: a field of an unexpected type counts as absent.</summary>
+internal static class OpenAiWire
+{
+    public static string? Text(JsonElement element, string name) =>
+        element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    public static bool Has(JsonElement element, string name, JsonValueKind kind, out JsonElement value) =>
+        element.TryGetProperty(name, out value) && value.ValueKind == kind;
+
+    public static long Count(JsonElement element, string name)
+    {
+        if (!Has(element, name, JsonValueKind.Number, out var value)) return 0;
+        if (value.TryGetInt64(out var count)) return Math.Max(0, count);
+        // Some servers write 12.0.
+        return value.TryGetDouble(out var number) && number is >= 0 and < 1e15 ? (long)number : 0;
+    }
+
+    /// <summary>Reasoning text under either of the names in use.</summary>
+    public static string? Reasoning(JsonElement message) => Text(message, "reasoning_content") ?? Text(message, "reasoning");
+
+    public static FinishReason Finish(string reason, bool calledTools) => reason switch
+    {
+        "length" => FinishReason.Length,
+        "tool_calls" or "function_call" => FinishReason.ToolCalls,
+        "content_filter" => FinishReason.ContentFilter,
+        // Some servers say "stop" after tool calls; what the client must do is answer them.
+        _ => calledTools ? FinishReason.ToolCalls : FinishReason.Stop,
+    };
+
+    public static Usage? ReadUsage(JsonElement root)
+    {
+        if (!Has(root, "usage", JsonValueKind.Object, out var usage)) return null;
+        var input = Count(usage, "prompt_tokens");
+        var output = Count(usage, "completion_tokens");
+        var cached = Count(usage, "prompt_cache_hit_tokens");
+        long written = 0, reasoning = 0;
+        if (Has(usage, "prompt_tokens_details", JsonValueKind.Object, out var prompt))
+        {
+            cached = Math.Max(cached, Count(prompt, "cached_tokens"));
+            written = Count(prompt, "cache_write_tokens");
+        }
+        if (Has(usage, "completion_tokens_details", JsonValueKind.Object, out var completion)) reasoning = Count(completion, "reasoning_tokens");
+        cached = Math.Min(cached, input);
+        return new Usage(input, output)
+        {
+            CachedInputTokens = cached,
+            CacheWriteTokens = Math.Min(written, input - cached),
+            ReasoningTokens = Math.Min(reasoning, output),
+        };
+    }
+
+    /// <summary>Entries for text and for refusals, in this order; null when there are none.</summary>
+    public static List<TokenLogprob>? Logprobs(JsonElement choice)
+    {
+        if (!Has(choice, "logprobs", JsonValueKind.Object, out var logprobs)) return null;
+        List<TokenLogprob>? result = null;
+        foreach (var name in (ReadOnlySpan<string>)["content", "refusal"])
+        {
+            if (!Has(logprobs, name, JsonValueKind.Array, out var entries)) continue;
+            foreach (var entry in entries.EnumerateArray())
+            {
+                if (Logprob(entry) is { } read) (result ??= []).Add(read);
+            }
+        }
+        return result;
+    }
+
+    public static JsonNode Copy(JsonElement element) => JsonNode.Parse(element.GetRawText())!;
+
+    private static TokenLogprob? Logprob(JsonElement entry)
+    {
+        if (entry.ValueKind != JsonValueKind.Object || Text(entry, "token") is not { } token || !Has(entry, "logprob", JsonValueKind.Number, out var logprob)) return null;
+        var top = new List<TokenLogprob>();
+        if (Has(entry, "top_logprobs", JsonValueKind.Array, out var alternatives))
+        {
+            foreach (var alternative in alternatives.EnumerateArray())
+            {
+                if (Logprob(alternative) is { } read) top.Add(read);
+            }
+        }
+        byte[]? bytes = null;
+        if (Has(entry, "bytes", JsonValueKind.Array, out var list))
+        {
+            bytes = new byte[list.GetArrayLength()];
+            var i = 0;
+            foreach (var value in list.EnumerateArray())
+            {
+                if (value.ValueKind != JsonValueKind.Number || !value.TryGetByte(out bytes[i++])) return new TokenLogprob(token, logprob.GetDouble(), top);
+            }
+        }
+        return new TokenLogprob(token, logprob.GetDouble(), top) { Bytes = bytes };
+    }
+}
