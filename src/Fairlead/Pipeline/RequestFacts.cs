@@ -91,6 +91,12 @@ internal sealed class RequestFacts
     /// <summary>Already tokenised input (embeddings, completions).</summary>
     public int InputTokenIds { get; set; }
 
+    /// <summary>Whether vectors were asked for as base64 of little-endian float32 rather than as lists of numbers.</summary>
+    public bool Base64Vectors { get; set; }
+
+    /// <summary>Length of vectors asked for, or null.</summary>
+    public int? Dimensions { get; set; }
+
     public CallExtension Extension { get; set; } = CallExtension.None;
 
     public bool Has(RequestFeatures feature) => (Features & feature) != 0;

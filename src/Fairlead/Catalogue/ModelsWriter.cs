@@ -1,0 +1,196 @@
+using System.Text.Json;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>Models on the wire, in the three shapes.</summary>
+internal static class ModelsWriter
+{
+    public static async Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> write)
+    {
+        var id = RequestIds.Of(context);
+        context.Response.ContentType = "application/json";
+        context.Response.Headers.CacheControl = "no-store";
+        // The two shapes of one address differ by this header.
+        context.Response.Headers.Vary = "anthropic-version";
+        if (context.Request.Headers.ContainsKey("anthropic-version")) context.Response.Headers["request-id"] = id;
+        using (var json = new Utf8JsonWriter(context.Response.BodyWriter, ErrorBodyWriter.WriterOptions)) write(json);
+        await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+    }
+
+    public static void OpenAiList(Utf8JsonWriter json, IReadOnlyList<CatalogueModel> models)
+    {
+        json.WriteStartObject();
+        json.WriteString("object", "list");
+        json.WriteStartArray("data");
+        foreach (var model in models) OpenAi(json, model);
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    public static void OpenAi(Utf8JsonWriter json, CatalogueModel model)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", model.Id);
+        json.WriteString("object", "model");
+        json.WriteNumber("created", model.CreatedAt.ToUnixTimeSeconds());
+        json.WriteString("owned_by", model.OwnedBy);
+        if (model.Lifecycle.RetiresAt is { } retires) json.WriteString("shutdown_date", retires.UtcDateTime.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
+        json.WriteEndObject();
+    }
+
+    public static void AnthropicList(Utf8JsonWriter json, IReadOnlyList<CatalogueModel> models, bool hasMore)
+    {
+        json.WriteStartObject();
+        json.WriteStartArray("data");
+        foreach (var model in models) Anthropic(json, model);
+        json.WriteEndArray();
+        json.WriteBoolean("has_more", hasMore);
+        json.WriteString("first_id", models.Count > 0 ? models[0].Id : null);
+        json.WriteString("last_id", models.Count > 0 ? models[^1].Id : null);
+        json.WriteEndObject();
+    }
+
+    public static void Anthropic(Utf8JsonWriter json, CatalogueModel model)
+    {
+        json.WriteStartObject();
+        json.WriteString("type", "model");
+        json.WriteString("id", model.Id);
+        json.WriteString("display_name", DisplayName(model));
+        json.WriteString("created_at", Time(model.CreatedAt));
+        WriteOptional(json, "max_input_tokens", model.MaxInputTokens ?? model.ContextWindow);
+        WriteOptional(json, "max_tokens", model.MaxOutputTokens);
+        json.WriteStartObject("capabilities");
+        Supported(json, "image_input", model.InputModalities.Contains("image"));
+        Supported(json, "pdf_input", model.InputModalities.Contains("pdf"));
+        Supported(json, "structured_outputs", model.Capabilities.JsonSchema);
+        Supported(json, "thinking", model.Capabilities.Reasoning);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    public static void FullList(Utf8JsonWriter json, IReadOnlyList<CatalogueModel> models, bool hasMore)
+    {
+        json.WriteStartObject();
+        json.WriteStartArray("data");
+        foreach (var model in models) Full(json, model);
+        json.WriteEndArray();
+        json.WriteString("next_cursor", hasMore ? models[^1].Id : null);
+        json.WriteEndObject();
+    }
+
+    public static void Full(Utf8JsonWriter json, CatalogueModel model)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", model.Id);
+        json.WriteString("object", "model");
+        json.WriteString("kind", model.Kind == ModelKind.Embedding ? "embedding" : "chat");
+        json.WriteString("display_name", DisplayName(model));
+        json.WriteString("owned_by", model.OwnedBy);
+        json.WriteString("created_at", Time(model.CreatedAt));
+        WriteOptional(json, "context_window", model.ContextWindow);
+        WriteOptional(json, "max_input_tokens", model.MaxInputTokens);
+        WriteOptional(json, "max_output_tokens", model.MaxOutputTokens);
+        WriteOptional(json, "embedding_dimensions", model.EmbeddingDimensions);
+        json.WriteStartObject("modalities");
+        Words(json, "input", model.InputModalities.Order(StringComparer.Ordinal));
+        Words(json, "output", model.OutputModalities.Order(StringComparer.Ordinal));
+        json.WriteEndObject();
+        Capabilities(json, model.Capabilities);
+        json.WriteString("tokenizer", model.TokenizerName);
+        json.WriteString("task", model.Task);
+        Words(json, "aliases", model.Aliases);
+        Prices(json, model.Prices);
+        json.WriteStartObject("lifecycle");
+        json.WriteString("state", model.Lifecycle.State switch { LifecycleState.Active => "active", LifecycleState.Deprecated => "deprecated", _ => "retired" });
+        json.WriteString("deprecated_at", Time(model.Lifecycle.DeprecatedAt));
+        json.WriteString("retires_at", Time(model.Lifecycle.RetiresAt));
+        json.WriteString("replacement", model.Lifecycle.Replacement);
+        json.WriteEndObject();
+        json.WriteStartArray("deployments");
+        foreach (var deployment in model.Deployments)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", deployment.Name);
+            json.WriteString("provider", deployment.ProviderName);
+            json.WriteNumber("priority", deployment.Priority);
+            json.WriteNumber("weight", deployment.Weight);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static void Capabilities(Utf8JsonWriter json, ModelCapabilities capabilities)
+    {
+        json.WriteStartObject("capabilities");
+        json.WriteBoolean("tools", capabilities.Tools);
+        json.WriteBoolean("json_schema", capabilities.JsonSchema);
+        json.WriteBoolean("reasoning", capabilities.Reasoning);
+        Words(json, "reasoning_efforts", capabilities.ReasoningEfforts);
+        json.WriteBoolean("logprobs", capabilities.Logprobs);
+        json.WriteBoolean("prefill", capabilities.Prefill);
+        json.WriteBoolean("sampling", capabilities.Sampling);
+        json.WriteBoolean("multiple_choices", capabilities.MultipleChoices);
+        json.WriteBoolean("dimensions", capabilities.Dimensions);
+        json.WriteEndObject();
+    }
+
+    private static void Prices(Utf8JsonWriter json, ModelPrices prices)
+    {
+        json.WriteStartObject("prices");
+        json.WriteString("unit", "usd_per_million_tokens");
+        json.WriteNumber("input", prices.Input);
+        WriteOptional(json, "cached_input", prices.CachedInput);
+        WriteOptional(json, "cache_write", prices.CacheWrite);
+        WriteOptional(json, "long_cache_write", prices.LongCacheWrite);
+        json.WriteNumber("output", prices.Output);
+        json.WriteStartArray("tiers");
+        foreach (var tier in prices.Tiers)
+        {
+            json.WriteStartObject();
+            json.WriteNumber("above_input_tokens", tier.AboveInputTokens);
+            json.WriteNumber("input", tier.Input);
+            WriteOptional(json, "cached_input", tier.CachedInput);
+            json.WriteNumber("output", tier.Output);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteString("as_of", prices.AsOf?.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
+        json.WriteEndObject();
+    }
+
+    private static string DisplayName(CatalogueModel model) => model.DisplayName.Length > 0 ? model.DisplayName : model.Id;
+
+    private static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
+
+    private static string? Time(DateTimeOffset? at) => at is { } time ? Time(time) : null;
+
+    private static void Supported(Utf8JsonWriter json, string name, bool supported)
+    {
+        json.WriteStartObject(name);
+        json.WriteBoolean("supported", supported);
+        json.WriteEndObject();
+    }
+
+    private static void Words(Utf8JsonWriter json, string name, IEnumerable<string> words)
+    {
+        json.WriteStartArray(name);
+        foreach (var word in words) json.WriteStringValue(word);
+        json.WriteEndArray();
+    }
+
+    private static void WriteOptional(Utf8JsonWriter json, string name, int? value)
+    {
+        if (value is { } number) json.WriteNumber(name, number);
+        else json.WriteNull(name);
+    }
+
+    private static void WriteOptional(Utf8JsonWriter json, string name, decimal? value)
+    {
+        if (value is { } number) json.WriteNumber(name, number);
+        else json.WriteNull(name);
+    }
+}

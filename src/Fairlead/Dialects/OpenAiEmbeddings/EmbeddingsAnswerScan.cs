@@ -1,0 +1,125 @@
+using System.Text.Json;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiEmbeddings;
+
+/// <summary>What stands where in a provider's embeddings answer.</summary>
+internal ref struct EmbeddingsAnswerScan
+{
+    public bool HasData;
+    public bool IsValid;
+    public ByteRange Model;
+    public string? ModelName;
+    public Usage? Usage;
+
+    /// <summary>Vectors that are not in the form asked for, with the form they must get.</summary>
+    public List<BodyEdit>? Conversions;
+
+    /// <param name="body">The whole answer.</param>
+    /// <param name="base64">The form wanted, or null when vectors need not be looked at.</param>
+    public static EmbeddingsAnswerScan Of(ReadOnlySpan<byte> body, bool? base64)
+    {
+        var scan = new EmbeddingsAnswerScan { IsValid = true };
+        try
+        {
+            var reader = new Utf8JsonReader(body);
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return default;
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                if (reader.ValueTextEquals("data"u8))
+                {
+                    reader.Read();
+                    if (reader.TokenType != JsonTokenType.StartArray) return default;
+                    scan.HasData = true;
+                    while (reader.Read() && reader.TokenType != JsonTokenType.EndArray) Item(ref reader, base64, ref scan);
+                }
+                else if (reader.ValueTextEquals("model"u8))
+                {
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.String)
+                    {
+                        scan.Model = RangeOf(reader);
+                        scan.ModelName = reader.GetString();
+                    }
+                    else
+                    {
+                        reader.Skip();
+                    }
+                }
+                else if (reader.ValueTextEquals("usage"u8))
+                {
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.StartObject) scan.Usage = ReadUsage(ref reader);
+                    else reader.Skip();
+                }
+                else
+                {
+                    reader.Read();
+                    reader.Skip();
+                }
+            }
+            while (reader.Read())
+            {
+            }
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            return default;
+        }
+        scan.IsValid &= scan.HasData;
+        return scan;
+    }
+
+    private static void Item(ref Utf8JsonReader reader, bool? base64, ref EmbeddingsAnswerScan scan)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            scan.IsValid = false;
+            reader.Skip();
+            return;
+        }
+        var found = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isVector = reader.ValueTextEquals("embedding"u8);
+            reader.Read();
+            if (!isVector)
+            {
+                reader.Skip();
+                continue;
+            }
+            found = reader.TokenType is JsonTokenType.String or JsonTokenType.StartArray;
+            if (!found || base64 is not { } wanted || reader.TokenType == JsonTokenType.String == wanted)
+            {
+                reader.Skip();
+                continue;
+            }
+            var start = (int)reader.TokenStartIndex;
+            if (EmbeddingVectors.Read(ref reader) is not { } vector)
+            {
+                scan.IsValid = false;
+                continue;
+            }
+            (scan.Conversions ??= []).Add(new BodyEdit(
+                new ByteRange(start, (int)reader.BytesConsumed - start),
+                wanted ? EmbeddingVectors.ToBase64(vector) : EmbeddingVectors.ToList(vector)));
+        }
+        scan.IsValid &= found;
+    }
+
+    private static Usage ReadUsage(ref Utf8JsonReader reader)
+    {
+        long input = 0;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var prompt = reader.ValueTextEquals("prompt_tokens"u8);
+            reader.Read();
+            if (prompt && reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out var count)) input = Math.Max(0, count);
+            else reader.Skip();
+        }
+        return new Usage(input, 0);
+    }
+
+    private static ByteRange RangeOf(in Utf8JsonReader reader) => new((int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex));
+}

@@ -1,0 +1,13 @@
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.Dialects.OpenAiEmbeddings;
+
+internal static class OpenAiEmbeddingsServiceCollectionExtensions
+{
+    internal static IServiceCollection AddOpenAiEmbeddings(this IServiceCollection services)
+    {
+        services.AddSingleton<OpenAiEmbeddingsDialect>();
+        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<OpenAiEmbeddingsDialect>());
+        return services;
+    }
+}
