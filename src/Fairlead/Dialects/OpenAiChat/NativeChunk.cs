@@ -16,7 +16,8 @@ internal static class NativeChunk
         reader.Read();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var wanted = reader.ValueTextEquals(name);
+            // Nobody escapes these names, and an escape may be one that cannot be decoded.
+            var wanted = !reader.ValueIsEscaped && reader.ValueSpan.SequenceEqual(name);
             reader.Read();
             var start = (int)reader.TokenStartIndex;
             var found = wanted && reader.TokenType == type;
