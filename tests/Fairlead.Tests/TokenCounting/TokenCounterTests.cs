@@ -1,0 +1,198 @@
+using CsCheck;
+using Fairlead.Catalogue;
+using Fairlead.Conversation;
+using Fairlead.Generations;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace Fairlead.Tests.TokenCounting;
+
+public sealed class TokenCounterTests
+{
+    private static readonly CatalogueModel Gpt = BuiltInModels.Find("gpt-4o-mini")!;
+    private static readonly CatalogueModel Embedding = BuiltInModels.Find("text-embedding-3-small")!;
+    private static readonly CatalogueModel Claude = BuiltInModels.Find("claude-opus-5-5")!;
+
+    private readonly TokenCounter _counter = new();
+
+    // Counts of the public vocabularies, as their makers' own tools give them.
+    [Theory]
+    [InlineData("", 0)]
+    [InlineData("Hello", 1)]
+    [InlineData("Hello, world!", 4)]
+    [InlineData("antidisestablishmentarianism", 6)]
+    public void CountText_O200k_IsExact(string text, int tokens) =>
+        Assert.Equal(new TokenEstimate(tokens, Basis.Measured), _counter.CountText(text, Gpt));
+
+    [Fact]
+    public void CountConversation_OneShortMessage_AddsTheFraming() =>
+        Assert.Equal(new TokenEstimate(1 + 4 + 3, Basis.Measured), _counter.CountConversation(Of("Hello"), Gpt));
+
+    [Fact]
+    public void CountConversation_ToolsAndPictures_AreEstimated()
+    {
+        var plain = _counter.CountConversation(Of("Hello"), Gpt);
+        var tools = _counter.CountConversation(Of("Hello") with { Tools = [new Tool("weather") { Description = "Says the weather.", Parameters = new JsonObject { ["type"] = "object" } }] }, Gpt);
+        Assert.Equal(Basis.Estimated, tools.Basis);
+        Assert.True(tools.Tokens > plain.Tokens + 8);
+        var picture = _counter.CountConversation(new ConversationRequest { Messages = [new Message(Role.User, [new ImagePart("https://example.com/a.png", null, null) { Detail = "low" }])] }, Gpt);
+        Assert.Equal(4 + 3 + 85, picture.Tokens);
+    }
+
+    [Fact]
+    public void CountEmbeddings_TextsAndTokens_AreAddedWithoutFraming() =>
+        Assert.Equal(new TokenEstimate(1 + 3, Basis.Measured), _counter.CountEmbeddings(new EmbeddingsRequest([new("Hello", null), new(null, [1, 2, 3])]), Embedding));
+
+    [Fact]
+    public void Count_AnyText_IsNeverAboveItsBytesAndNeverNegative() =>
+        Gen.OneOf(Gen.String, Gen.String[Gen.Char.AlphaNumeric, 0, 600], Gen.String[Gen.Char[" \t\n."], 0, 600]).Sample(text =>
+        {
+            var bytes = Encoding.UTF8.GetByteCount(text);
+            foreach (var model in new[] { Gpt, Embedding })
+            {
+                var count = _counter.CountText(text, model);
+                // A lone surrogate has three bytes once it is replaced, as on any wire.
+                Assert.InRange(count.Tokens, 0, bytes);
+            }
+            Assert.True(_counter.CountText(text, Claude).Tokens >= 0);
+        }, iter: 2000);
+
+    [Fact]
+    public void Split_AnyText_GivesTheTextAgain() =>
+        Gen.OneOf(Gen.String, Gen.String[Gen.Char["a é😀中\u0301\n."], 0, 700]).Sample(text =>
+        {
+            var tokens = Vocabulary.O200k.Split(text);
+            Assert.Equal(text, string.Concat(tokens));
+            foreach (var token in tokens) Assert.False(token.Length > 0 && char.IsLowSurrogate(token[0]) && text.Length == 2);
+        }, iter: 1000);
+
+    [Fact]
+    public void Split_PlainText_HasAsManyTokensAsCounted()
+    {
+        const string text = "The harbour master writes every arrival into a long book, with its flag and its hour.";
+        Assert.Equal(Vocabulary.O200k.Count(text, out _), Vocabulary.O200k.Split(text).Count);
+        Assert.Equal(5, Vocabulary.O200k.Split(text, 5).Count);
+    }
+
+    public static TheoryData<string> Hostile => new("a", "é", "中", "😀", "\u0301", " ", "\u00a0", "\n", "=", "a\u0301", "!\u0301", "\u200d", "\ud800", "aB", "1", "\t ");
+
+    /// <summary>Merging costs the square of the longest unbroken run, so what bounds the runs bounds the work.</summary>
+    [Theory]
+    [MemberData(nameof(Hostile))]
+    public void UnbrokenRuns_HostileMegabyte_IsCutIntoBoundedPieces(string unit)
+    {
+        var text = Repeat(unit, 1_000_000);
+        var runs = new UnbrokenRuns(text);
+        var total = 0;
+        var pieces = 0;
+        while (runs.TryNext(out var piece))
+        {
+            total += piece.Length;
+            pieces++;
+            if (unit != "1") Assert.InRange(piece.Length, 1, UnbrokenRuns.MaxRun + 1);
+        }
+        Assert.Equal(text.Length, total);
+        Assert.Equal(unit != "1", runs.WasCut);
+        Assert.True(pieces <= (text.Length / (UnbrokenRuns.MaxRun - 1)) + 1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Hostile))]
+    public void CountText_HostileMegabyte_EndsSoon(string unit)
+    {
+        Vocabulary.O200k.Load();
+        var text = Repeat(unit, 1_000_000);
+        var started = TimeProvider.System.GetTimestamp();
+        var count = _counter.CountText(text, Gpt);
+        // Uncut, each of these takes minutes; the bound is far above what a slow machine under load needs.
+        Assert.True(TimeProvider.System.GetElapsedTime(started) < TimeSpan.FromSeconds(20));
+        Assert.InRange(count.Tokens, 1, Encoding.UTF8.GetByteCount(text));
+    }
+
+    [Fact]
+    public void CountText_BeyondTheCap_IsSampledCloseToTheTruth()
+    {
+        var text = Repeat("The harbour master writes every arrival into a long book, with its flag and its hour. ", TokenCounter.MaxExactChars * 3);
+        var count = _counter.CountText(text, Gpt);
+        Assert.Equal(Basis.Estimated, count.Basis);
+        var truth = (long)Vocabulary.O200k.Count(text, out _);
+        Assert.InRange(count.Tokens, truth * 97 / 100, truth * 103 / 100);
+    }
+
+    [Fact]
+    public void CountText_Prose_IsGuessedNearATokenEachFourCharacters()
+    {
+        var text = Repeat("The harbour master writes every arrival into a long book, with its flag and its hour. ", 4000);
+        var gemini = _counter.CountText(text, BuiltInModels.Find("gemini-2.5-pro")!);
+        Assert.Equal(Basis.Estimated, gemini.Basis);
+        Assert.InRange(gemini.Tokens, 900, 1200);
+        Assert.True(_counter.CountText(text, Claude).Tokens > gemini.Tokens * 13 / 10);
+        Assert.InRange(_counter.CountText("港湾の責任者は記録します", BuiltInModels.Find("gemini-2.5-pro")!).Tokens, 10, 14);
+    }
+
+    [Fact]
+    public void Observe_ReportsThatDiffer_CorrectTheNextEstimateAndSpreadToTheFamily()
+    {
+        var text = Repeat("Some text to be counted. ", 4000);
+        var before = _counter.CountText(text, Claude).Tokens;
+        var truth = before * 7 / 10;
+        for (var i = 0; i < 60; i++) _counter.Observe(Claude, _counter.CountText(text, Claude).Tokens, truth);
+        Assert.InRange(_counter.CountText(text, Claude).Tokens, truth * 98 / 100, truth * 102 / 100);
+        Assert.True(_counter.CountText(text, BuiltInModels.Find("claude-sonnet-5-5")!).Tokens < before);
+
+        // One absurd report moves it a little only; exact families learn nothing.
+        _counter.Observe(Claude, truth, truth * 1000);
+        Assert.InRange(_counter.CountText(text, Claude).Tokens, truth * 95 / 100, truth * 108 / 100);
+        _counter.Observe(Gpt, 100, 1000);
+        Assert.Equal(1, _counter.CountText("Hello", Gpt).Tokens);
+    }
+
+    [Fact]
+    public async Task Observe_FromManyThreads_StaysFiniteAndBounded()
+    {
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(n => Task.Run(() =>
+        {
+            for (var i = 0; i < 5000; i++) _counter.Observe(Claude with { Id = $"m{n}-{i}" }, 100 + n, 50 + i);
+        }, TestContext.Current.CancellationToken)));
+        Assert.InRange(_counter.CountText("Some text to be counted.", Claude).Tokens, 1, 100);
+    }
+
+    [Fact]
+    public void EstimateOutput_CutAnswer_FollowsLearnedBytesPerToken()
+    {
+        var cut = new AnswerMeter();
+        Assert.Equal(0, _counter.EstimateOutput(cut, Gpt));
+        cut.Observe(new TextDelta(Repeat("word ", 4000)));
+        Assert.Equal(1000, _counter.EstimateOutput(cut, Gpt));
+        for (var i = 0; i < 50; i++)
+        {
+            var done = new AnswerMeter();
+            done.Observe(new TextDelta(Repeat("word ", 4000)));
+            done.ReportUsage(new Usage(1, 800));
+            _counter.ObserveOutput(done, Gpt);
+        }
+        Assert.InRange(_counter.EstimateOutput(cut, Gpt), 795, 810);
+    }
+
+    [Fact]
+    public void MediaTokens_PngHeader_CountsTiles()
+    {
+        byte[] png = [0x89, (byte)'P', (byte)'N', (byte)'G', 13, 10, 26, 10, 0, 0, 0, 13, (byte)'I', (byte)'H', (byte)'D', (byte)'R', 0, 0, 4, 0, 0, 0, 4, 0];
+        var image = new ImagePart(null, "image/png", Convert.ToBase64String(png));
+        Assert.Equal((1024, 1024), MediaTokens.SizeOf(image.Data!));
+        Assert.Equal(85 + (170 * 4), MediaTokens.OfImage(image, "o200k"));
+        Assert.Equal(1398, MediaTokens.OfImage(image, "claude-2026"));
+        Assert.Null(MediaTokens.SizeOf("not base64 at all!"));
+        Assert.Null(MediaTokens.SizeOf(""));
+    }
+
+    private static ConversationRequest Of(string text) => new() { Messages = [Message.Of(Role.User, text)] };
+
+    private static string Repeat(string unit, int chars) => string.Create(chars, unit, static (span, unit) =>
+    {
+        for (var i = 0; i < span.Length; i++) span[i] = unit[i % unit.Length];
+    });
+}
