@@ -1,0 +1,38 @@
+using Fairlead.Conversation;
+
+namespace Fairlead.Providers.Simulated;
+
+/// <summary>Everything a simulated answer will say, decided before its first token leaves.</summary>
+internal sealed record AnswerPlan(IReadOnlyList<ChoicePlan> Choices)
+{
+    public int OutputTokens => Choices.Sum(c => c.Steps.Count);
+
+    public int ReasoningTokens => Choices.Sum(c => c.Steps.Count(s => s.Kind == StepKind.Reasoning));
+}
+
+/// <summary>One alternative: a step is one token.</summary>
+internal sealed record ChoicePlan(IReadOnlyList<Step> Steps, FinishReason Finish, string? StopSequence, IReadOnlyList<PlannedCall> Calls)
+{
+    /// <summary>The seal that ends the thinking, or null without thinking.</summary>
+    public string? Signature { get; init; }
+}
+
+internal sealed record PlannedCall(string Id, string Name, ToolKind Kind);
+
+internal enum StepKind
+{
+    Reasoning,
+    Text,
+
+    /// <summary>A token of a tool's name: counted, shown with the call's start.</summary>
+    ToolName,
+
+    /// <summary>A token of a tool's arguments.</summary>
+    Arguments,
+}
+
+/// <param name="Kind">What the token is part of.</param>
+/// <param name="Text">Its text; empty where it holds only part of a character.</param>
+/// <param name="Call">Position of the tool call.</param>
+/// <param name="Logprob">Of a text token, when asked for.</param>
+internal readonly record struct Step(StepKind Kind, string Text, int Call = 0, TokenLogprob? Logprob = null);

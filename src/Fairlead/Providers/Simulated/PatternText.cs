@@ -1,0 +1,160 @@
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace Fairlead.Providers.Simulated;
+
+/// <summary>
+/// Makes a text that a simple regular expression matches: literals, classes, groups, alternatives, quantifiers. What it cannot make is null.
+/// </summary>
+internal static class PatternText
+{
+    private const int MaxLength = 2000;
+
+    public static string? TryMake(string pattern, SimulatedRandom random)
+    {
+        if (pattern.Length > 1000) return null;
+        try
+        {
+            // Refuses what has no linear matching, before any time is spent on it.
+            var regex = new Regex(pattern, RegexOptions.NonBacktracking);
+            var reader = new Reader(pattern, random);
+            var made = reader.Alternatives(0);
+            return made is not null && reader.AtEnd && regex.IsMatch(made) ? made : null;
+        }
+        catch (Exception e) when (e is ArgumentException or NotSupportedException)
+        {
+            return null;
+        }
+    }
+
+    private sealed class Reader(string pattern, SimulatedRandom random)
+    {
+        private int _at;
+        private int _made;
+
+        public bool AtEnd => _at == pattern.Length;
+
+        public string? Alternatives(int depth)
+        {
+            if (depth > 20) return null;
+            var branches = new List<string>();
+            do
+            {
+                if (Sequence(depth) is not { } branch) return null;
+                branches.Add(branch);
+            }
+            while (Take('|'));
+            return random.Pick(branches);
+        }
+
+        private string? Sequence(int depth)
+        {
+            var text = new StringBuilder();
+            while (!AtEnd && pattern[_at] is not ('|' or ')'))
+            {
+                var start = _at;
+                if (Atom(depth) is not { } atom) return null;
+                var end = _at;
+                var (least, most) = Quantifier();
+                if (least < 0) return null;
+                text.Append(atom);
+                var times = least == most ? least : least + random.Below(Math.Min(most, least + 3) - least + 1);
+                if (times == 0) text.Length -= atom.Length;
+                var behind = _at;
+                for (var i = 1; i < times; i++)
+                {
+                    // Read again, so that each round draws anew.
+                    _at = start;
+                    if (Atom(depth) is not { } next) return null;
+                    text.Append(next);
+                    if ((_made += next.Length + 1) > MaxLength) return null;
+                }
+                _at = Math.Max(behind, end);
+            }
+            return text.ToString();
+        }
+
+        private string? Atom(int depth)
+        {
+            var c = pattern[_at++];
+            switch (c)
+            {
+                case '^' or '$': return "";
+                case '.': return "x";
+                case '(':
+                    if (Take('?') && !Take(':')) return null;
+                    var inner = Alternatives(depth + 1);
+                    return inner is not null && Take(')') ? inner : null;
+                case '[': return Class();
+                case '\\': return AtEnd ? null : Escape(pattern[_at++]) is { } set ? random.Pick(set.ToCharArray()).ToString() : "";
+                default: return c.ToString();
+            }
+        }
+
+        private string? Class()
+        {
+            if (Take('^')) return null;
+            var set = new StringBuilder();
+            while (!AtEnd && pattern[_at] != ']')
+            {
+                var c = pattern[_at++];
+                if (c == '\\')
+                {
+                    if (AtEnd) return null;
+                    set.Append(Escape(pattern[_at++]));
+                }
+                else if (_at + 1 < pattern.Length && pattern[_at] == '-' && pattern[_at + 1] is not (']' or '\\'))
+                {
+                    var last = pattern[_at + 1];
+                    _at += 2;
+                    for (var i = c; i <= last && i < c + 128; i++) set.Append(i);
+                }
+                else
+                {
+                    set.Append(c);
+                }
+            }
+            return Take(']') && set.Length > 0 ? set[random.Below(set.Length)].ToString() : null;
+        }
+
+        private static string? Escape(char c) => c switch
+        {
+            'd' => "0123456789",
+            'w' => "abcdefghijklmnopqrstuvwxyz",
+            's' => " ",
+            'n' => "\n",
+            't' => "\t",
+            'b' or 'A' or 'z' or 'Z' => null,
+            _ => c.ToString(),
+        };
+
+        private (int Least, int Most) Quantifier()
+        {
+            if (AtEnd) return (1, 1);
+            var (least, most) = pattern[_at] switch { '?' => (0, 1), '*' => (0, 3), '+' => (1, 4), _ => (1, 1) };
+            if (pattern[_at] is '?' or '*' or '+')
+            {
+                _at++;
+            }
+            else if (pattern[_at] == '{')
+            {
+                var close = pattern.IndexOf('}', _at);
+                if (close < 0) return (-1, -1);
+                var bounds = pattern[(_at + 1)..close].Split(',');
+                if (!int.TryParse(bounds[0], out least)) return (-1, -1);
+                most = bounds.Length == 1 ? least : int.TryParse(bounds[1], out var upper) ? upper : least + 3;
+                if (least > MaxLength || most < least) return (-1, -1);
+                _at = close + 1;
+            }
+            Take('?');
+            return (least, most);
+        }
+
+        private bool Take(char c)
+        {
+            if (AtEnd || pattern[_at] != c) return false;
+            _at++;
+            return true;
+        }
+    }
+}

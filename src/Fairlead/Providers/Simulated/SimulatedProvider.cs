@@ -1,0 +1,203 @@
+using System.Text;
+using Fairlead.Catalogue;
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
+using Fairlead.TokenCounting;
+
+namespace Fairlead.Providers.Simulated;
+
+/// <summary>
+/// Answers without any model: deterministic from seed and request, with true o200k counts, in the time and with the faults that the configuration or the
+/// call asks for. Behaves towards the pipeline as an adapter to a real service does. Thread-safe.
+/// </summary>
+internal sealed class SimulatedProvider : Provider
+{
+    private const int MaxDimensions = 4096;
+    private const int DefaultMaxTokens = 32_768;
+
+    private readonly SimulationConfig _config;
+    private readonly SimulationDirectives _faults;
+    private readonly TokenCounter _counter;
+    private int _activeStreams;
+    private int _aborted;
+
+    public SimulatedProvider(string name, ProviderConfig config, TokenCounter counter)
+        : base(name, "simulated")
+    {
+        _config = config.Simulation;
+        _counter = counter;
+        if (!SimulationDirectives.TryParse(_config.Faults, out var faults, out var fault)) throw new ArgumentException(fault, nameof(config));
+        _faults = faults;
+    }
+
+    /// <summary>Answers under way at this moment, streamed or not.</summary>
+    public int ActiveStreams => Volatile.Read(ref _activeStreams);
+
+    /// <summary>Answers that the other side gave up before their end, since the start.</summary>
+    public int Aborted => Volatile.Read(ref _aborted);
+
+    public override bool Speaks(Dialect dialect) => false;
+
+    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    {
+        var startedAt = call.Time.GetTimestamp();
+        // Validation has refused a header that cannot be read; whatever comes here otherwise has none.
+        var asked = SimulationDirectives.TryParse(call.Simulate, out var header, out _) ? header : SimulationDirectives.None;
+        var directives = asked.Over(_faults).ForAttempt(attempt.Number);
+        attempt.Meter.UpstreamModel = attempt.Deployment.UpstreamModel;
+
+        if (call.Operation == Operation.CountTokens) return new ProviderReply.Counted(_counter.CountInput(call).Tokens);
+        if (directives.Hang || directives.Reset || directives.Status is not null)
+        {
+            return await FailAsync(call, attempt, directives, startedAt, cancellationToken);
+        }
+        if (call.Operation == Operation.Embeddings) return await EmbedAsync(call, attempt, directives, startedAt, cancellationToken);
+        return await AnswerAsync(call, attempt, directives, startedAt, cancellationToken);
+    }
+
+    internal void StreamOpened() => Interlocked.Increment(ref _activeStreams);
+
+    internal void StreamClosed(bool aborted)
+    {
+        Interlocked.Decrement(ref _activeStreams);
+        if (aborted) Interlocked.Increment(ref _aborted);
+    }
+
+    private async ValueTask<ProviderReply> AnswerAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt, CancellationToken cancellationToken)
+    {
+        if (SimulatedModel.Find(attempt.Deployment.UpstreamModel) is not { } model) return NoSuchModel();
+        var conversation = call.Conversation;
+        var seed = SimulatedRandom.SeedOf(conversation, model.Name, _config.Seed);
+        var most = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
+        var plan = AnswerPlanner.Plan(conversation, model, seed, most);
+        var facts = BuiltInModels.Find(model.Name) ?? call.Model;
+        var input = _counter.CountConversation(conversation, facts, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds).Tokens;
+        var usage = new Usage(input, plan.OutputTokens) { ReasoningTokens = plan.ReasoningTokens };
+        // Latency is drawn apart from the text, so that asking for another pace never changes an answer.
+        var pace = new Pace(model, _config, directives, new SimulatedRandom(seed).Fork(1));
+        if (call.Facts.Stream)
+        {
+            return new ProviderReply.Streaming(new SimulatedEventSource(this, call, attempt, plan, pace, directives, usage, startedAt, cancellationToken));
+        }
+        return await WholeAsync(call, attempt, plan, pace, directives, usage, startedAt, cancellationToken);
+    }
+
+    private async ValueTask<ProviderReply> WholeAsync(
+        GatewayCall call, Attempt attempt, AnswerPlan plan, Pace pace, SimulationDirectives directives, Usage usage, long startedAt, CancellationToken cancellationToken)
+    {
+        var total = attempt.Deployment.Timeouts.Total;
+        var cutAt = directives.CutAfter is { } cut && cut < usage.OutputTokens ? cut : (int?)null;
+        var stalls = directives.StallAfter is { } stall && stall < usage.OutputTokens && !(cutAt <= stall);
+        for (var i = 1; i < (cutAt ?? (int)usage.OutputTokens); i++) pace.Advance();
+        var due = stalls || pace.Next > total ? total : pace.Next;
+        await WaitAsync(call, startedAt, due, cancellationToken);
+        if (due == total) return new ProviderReply.Failed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Retry);
+        if (cutAt is not null) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);
+
+        var answer = ToAnswer(plan);
+        foreach (var choice in answer.Choices)
+        {
+            foreach (var part in choice.Parts) attempt.Meter.AddOutput(BytesOf(part));
+            foreach (var logprob in choice.Logprobs ?? []) attempt.Meter.AddLogprob(logprob.Logprob);
+            attempt.Meter.Finish(choice.FinishReason!.Value);
+        }
+        attempt.Meter.ReportUsage(usage);
+        return new ProviderReply.Complete(answer);
+    }
+
+    private async ValueTask<ProviderReply> EmbedAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt, CancellationToken cancellationToken)
+    {
+        if (attempt.Deployment.UpstreamModel != "sim-embed") return NoSuchModel();
+        var request = call.Embeddings;
+        var facts = BuiltInModels.Find("sim-embed")!;
+        var dimensions = request.Dimensions ?? facts.EmbeddingDimensions!.Value;
+        if (dimensions is < 1 or > MaxDimensions)
+        {
+            var error = GatewayError.Invalid("dimensions", $"The model makes vectors of 1 to {MaxDimensions} dimensions.");
+            return new ProviderReply.Failed(error, FailureClass.GiveBack, 400);
+        }
+        if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
+        var vectors = new ReadOnlyMemory<float>[request.Inputs.Count];
+        for (var i = 0; i < vectors.Length; i++) vectors[i] = SimulatedEmbeddings.Make(request.Inputs[i], dimensions, SimulatedRandom.Mix((ulong)_config.Seed));
+        attempt.Meter.ReportUsage(new Usage(_counter.CountEmbeddings(request, facts).Tokens, 0));
+        return new ProviderReply.Embedded(new EmbeddingsAnswer(vectors));
+    }
+
+    private async ValueTask<ProviderReply> FailAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt, CancellationToken cancellationToken)
+    {
+        if (directives.Hang)
+        {
+            var timeouts = attempt.Deployment.Timeouts;
+            var first = call.Facts.Stream && timeouts.FirstToken < timeouts.Total;
+            await WaitAsync(call, startedAt, first ? timeouts.FirstToken : timeouts.Total, cancellationToken);
+            return new ProviderReply.Failed(UpstreamClient.TimeoutError(first ? WaitingFor.FirstToken : WaitingFor.Total), FailureClass.Retry);
+        }
+        if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
+        if (directives.Status is not { } status) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);
+
+        // The same judgement that a real provider's answer of this status gets.
+        var fault = UpstreamErrors.Classify(status, UpstreamErrorBody.Empty);
+        var error = UpstreamErrors.ToError(fault, null, null);
+        if (fault is UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken) error = error with { RetryAfter = directives.RetryAfter };
+        return new ProviderReply.Failed(error, UpstreamErrors.ClassOf(fault), status);
+    }
+
+    private async ValueTask WaitAsync(GatewayCall call, long startedAt, TimeSpan due, CancellationToken cancellationToken)
+    {
+        StreamOpened();
+        var aborted = true;
+        try
+        {
+            await SimulatedWait.UntilAsync(call.Time, startedAt, due, cancellationToken);
+            aborted = false;
+        }
+        finally
+        {
+            StreamClosed(aborted);
+        }
+    }
+
+    private static ProviderReply.Failed NoSuchModel() =>
+        new(UpstreamErrors.ToError(UpstreamFault.Operator, null, null), UpstreamErrors.ClassOf(UpstreamFault.Operator), 404);
+
+    private static Answer ToAnswer(AnswerPlan plan) => new([.. plan.Choices.Select(ToChoice)]) { SystemFingerprint = "fp_simulated" };
+
+    private static AnswerChoice ToChoice(ChoicePlan plan, int index)
+    {
+        var parts = new List<Part>();
+        var thinking = Join(plan, StepKind.Reasoning, 0);
+        if (thinking.Length > 0) parts.Add(new ReasoningPart(thinking, plan.Signature));
+        var text = Join(plan, StepKind.Text, 0);
+        if (text.Length > 0) parts.Add(new TextPart(text));
+        for (var i = 0; i < plan.Calls.Count; i++)
+        {
+            parts.Add(new ToolCallPart(plan.Calls[i].Id, plan.Calls[i].Name, Join(plan, StepKind.Arguments, i)) { Kind = plan.Calls[i].Kind });
+        }
+        var logprobs = plan.Steps.Where(s => s.Logprob is not null).Select(s => s.Logprob!).ToArray();
+        return new AnswerChoice(index, parts, plan.Finish) { StopSequence = plan.StopSequence, Logprobs = logprobs.Length > 0 ? logprobs : null };
+    }
+
+    private static string Join(ChoicePlan plan, StepKind kind, int call)
+    {
+        var text = new StringBuilder();
+        foreach (var step in plan.Steps)
+        {
+            if (step.Kind == kind && step.Call == call) text.Append(step.Text);
+        }
+        return text.ToString();
+    }
+
+    private static int BytesOf(Part part) => part switch
+    {
+        TextPart text => Encoding.UTF8.GetByteCount(text.Text),
+        ReasoningPart reasoning => Encoding.UTF8.GetByteCount(reasoning.Text),
+        ToolCallPart call => call.Name.Length + Encoding.UTF8.GetByteCount(call.Arguments),
+        _ => 0,
+    };
+}
