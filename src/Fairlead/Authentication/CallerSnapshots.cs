@@ -1,3 +1,4 @@
+using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Authentication;
@@ -46,7 +47,7 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
             // Not the request's token: a client that hangs up must not delay a revocation.
             await ReloadAsync(CancellationToken.None);
         }
-        catch (Exception fault) when (fault is System.Data.Common.DbException or IOException)
+        catch (Exception fault) when (StorageFaults.IsStoreFault(fault))
         {
             AuthenticationLog.RefreshFailed(logger, fault);
         }

@@ -8,7 +8,7 @@ internal interface IStorage
     StorageProvider Provider { get; }
 
     /// <summary>Creates the database where it is missing and applies the schema steps it lacks. Repeatable; done by the first of the other members otherwise.</summary>
-    /// <exception cref="SchemaException">The database was made by a newer version, or two steps share a number.</exception>
+    /// <exception cref="StorageException">The database cannot be opened or made; as <see cref="SchemaException"/>, a newer version made it.</exception>
     Task EnsureReadyAsync(CancellationToken cancellationToken);
 
     /// <summary>

@@ -52,6 +52,10 @@ internal sealed class SqliteStorage : IStorage, IDisposable
             await _migrator.MigrateAsync(connection, Provider, cancellationToken);
             _ready = true;
         }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or NotSupportedException or SqliteException)
+        {
+            throw new StorageException($"The database in '{_directory}' cannot be used: {fault.Message.TrimEnd('.')}. See that the folder exists or may be made, is writable and has room, or name another by FAIRLEAD_DATA or dataDirectory.", fault);
+        }
         finally
         {
             _gate.Release();

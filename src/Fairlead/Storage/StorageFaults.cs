@@ -14,5 +14,5 @@ internal static class StorageFaults
         fault is SqliteException { SqliteErrorCode: SqliteConstraint } || (fault is DbUpdateException { InnerException: { } inner } && IsContradiction(inner));
 
     /// <summary>The store itself failed or is away.</summary>
-    public static bool IsStoreFault(Exception fault) => fault is DbException or DbUpdateException;
+    public static bool IsStoreFault(Exception fault) => fault is DbException or DbUpdateException or StorageException;
 }

@@ -58,6 +58,20 @@ public sealed class FirstStartTests : IDisposable
     }
 
     [Fact]
+    public async Task Run_FailingHalfWay_LeavesNothing()
+    {
+        await using (var connection = await _access.Storage.OpenAsync(Cancellation))
+        {
+            await using var command = connection.CreateCommand();
+            command.CommandText = "CREATE TRIGGER fault BEFORE INSERT ON first_start BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+            await command.ExecuteNonQueryAsync(Cancellation);
+        }
+        await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => Start(null).RunAsync(Cancellation));
+        await using var context = await _access.Contexts.CreateDbContextAsync(Cancellation);
+        Assert.Equal(0, await context.Organizations.CountAsync(Cancellation) + await context.Projects.CountAsync(Cancellation) + await context.ApiKeys.CountAsync(Cancellation) + await context.ApiKeySecrets.CountAsync(Cancellation));
+    }
+
+    [Fact]
     public async Task Run_StoreWithKeys_ShowsNothing()
     {
         await _access.AddKeyAsync();

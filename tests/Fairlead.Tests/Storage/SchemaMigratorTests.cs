@@ -37,7 +37,7 @@ public sealed class SchemaMigratorTests : IDisposable
     {
         await _temporary.Open().EnsureReadyAsync(Cancellation);
         var broken = _temporary.Open(new Step(1000, "CREATE TABLE noted (id INTEGER);"), new Step(1001, "CREATE TABLE noted (id INTEGER);"));
-        await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => broken.EnsureReadyAsync(Cancellation));
+        await Assert.ThrowsAsync<StorageException>(() => broken.EnsureReadyAsync(Cancellation));
 
         var mended = _temporary.Open(new Step(1000, "CREATE TABLE noted (id INTEGER);"));
         await mended.EnsureReadyAsync(Cancellation);
@@ -78,6 +78,30 @@ public sealed class SchemaMigratorTests : IDisposable
 
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_temporary.DataDirectory));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(_temporary.DataDirectory, "fairlead.db")));
+    }
+
+    [Fact]
+    public async Task EnsureReady_PlaceThatCannotBeUsed_NamesItAndTheRemedy()
+    {
+        await File.WriteAllTextAsync(_temporary.DataDirectory, "a file where the folder should be", Cancellation);
+        try
+        {
+            var fault = await Assert.ThrowsAsync<StorageException>(() => _temporary.Open().EnsureReadyAsync(Cancellation));
+            Assert.Contains(_temporary.DataDirectory, fault.Message, StringComparison.Ordinal);
+            Assert.Contains("FAIRLEAD_DATA", fault.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(_temporary.DataDirectory);
+        }
+    }
+
+    [Fact]
+    public async Task EnsureReady_FileThatIsNoDatabase_SaysSo()
+    {
+        Directory.CreateDirectory(_temporary.DataDirectory);
+        await File.WriteAllTextAsync(Path.Combine(_temporary.DataDirectory, "fairlead.db"), new string('x', 5000), Cancellation);
+        await Assert.ThrowsAsync<StorageException>(() => _temporary.Open().EnsureReadyAsync(Cancellation));
     }
 
     [Fact]
