@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Authentication;
 
 /// <summary>
-/// The present snapshot, swapped whole. It never goes back to an older revision, and a reload that fails leaves it in place:
-/// who was known stays known while the store is away. Thread-safe.
+/// The present snapshot, swapped whole. Reads follow one another, so that a later one never brings back an earlier state; one that
+/// fails leaves the snapshot in place: who was known stays known while the store is away. Thread-safe.
 /// </summary>
 internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<CallerSnapshots> logger) : IDisposable
 {
@@ -22,7 +22,6 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
         try
         {
             var read = await reader.ReadAsync(cancellationToken);
-            if (_current is { } known && known.Revision > read.Revision) return;
             _current = read;
             AuthenticationLog.SnapshotLoaded(logger, read.Count, read.Revision);
         }
