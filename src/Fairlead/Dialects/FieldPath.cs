@@ -11,7 +11,10 @@ namespace Fairlead.Dialects;
 /// <param name="Middle">Name under it, perhaps with dots, or null.</param>
 /// <param name="Inner">Index of that, or -1.</param>
 /// <param name="Tail">Name under that, perhaps with dots, or null.</param>
-internal readonly record struct FieldPath(string Head, int Index = -1, string? Middle = null, int Inner = -1, string? Tail = null)
+/// <param name="Innermost">Index of that, or -1.</param>
+/// <param name="Leaf">Name under that, perhaps with dots, or null.</param>
+internal readonly record struct FieldPath(
+    string Head, int Index = -1, string? Middle = null, int Inner = -1, string? Tail = null, int Innermost = -1, string? Leaf = null)
 {
     public static implicit operator FieldPath(string field) => new(field);
 
@@ -23,6 +26,8 @@ internal readonly record struct FieldPath(string Head, int Index = -1, string? M
         if (Middle is not null) text.Append('.').Append(Middle);
         if (Inner >= 0) text.Append(CultureInfo.InvariantCulture, $"[{Inner}]");
         if (Tail is not null) text.Append('.').Append(Tail);
+        if (Innermost >= 0) text.Append(CultureInfo.InvariantCulture, $"[{Innermost}]");
+        if (Leaf is not null) text.Append('.').Append(Leaf);
         return text.ToString();
     }
 }

@@ -56,6 +56,12 @@ internal sealed class RequestFacts
     /// <summary>The whole <c>fairlead</c> member, name, value and one adjoining comma; never forwarded.</summary>
     public ByteRange ExtensionMemberRange { get; set; }
 
+    /// <summary>
+    /// Further places that are cut when the body goes to a provider of the same dialect (thinking that another company's model made,
+    /// which Anthropic would refuse); in order, each with its comma. Null when there are none.
+    /// </summary>
+    public List<ByteRange>? ForeignRanges { get; set; }
+
     /// <summary>Output cap as asked for, or null.</summary>
     public int? MaxOutputTokens { get; set; }
 

@@ -1,0 +1,98 @@
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.AnthropicMessages;
+
+/// <summary>Reads what matters out of a provider's whole native answer, without materialising it.</summary>
+internal static class MessagesAnswerScanner
+{
+    /// <summary>False when the body is no message of this dialect.</summary>
+    public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter)
+    {
+        try
+        {
+            var json = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
+            if (!json.Read() || json.TokenType != JsonTokenType.StartObject) return false;
+            var usage = new MessagesUsage();
+            var (isMessage, hasContent, hasUsage) = (false, false, false);
+            FinishReason? finish = null;
+            string? model = null;
+            var output = 0;
+            while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+            {
+                var field = json.ValueTextEquals("content"u8) ? 1 : json.ValueTextEquals("usage"u8) ? 2 : json.ValueTextEquals("stop_reason"u8) ? 3
+                    : json.ValueTextEquals("model"u8) ? 4 : json.ValueTextEquals("type"u8) ? 5 : 0;
+                json.Read();
+                switch (field)
+                {
+                    case 1 when json.TokenType == JsonTokenType.StartArray:
+                        hasContent = true;
+                        output = Content(ref json);
+                        break;
+                    case 2:
+                        hasUsage = json.TokenType == JsonTokenType.StartObject;
+                        usage.Read(ref json);
+                        break;
+                    case 3 when json.TokenType == JsonTokenType.String:
+                        finish = StopReasons.Read(json);
+                        break;
+                    case 4 when json.TokenType == JsonTokenType.String && json.ValueSpan.Length <= 256:
+                        model = json.GetString();
+                        break;
+                    case 5 when json.TokenType == JsonTokenType.String:
+                        isMessage = json.ValueTextEquals("message"u8);
+                        break;
+                    default:
+                        json.Skip();
+                        break;
+                }
+            }
+            json.Read();
+            if (!isMessage || !hasContent) return false;
+            if (model is not null) meter.UpstreamModel = model;
+            if (output > 0) meter.AddOutput(output);
+            if (hasUsage) meter.ReportUsage(usage.ToUsage());
+            if (finish is { } reason) meter.Finish(reason);
+            return true;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Where the model's name stands in an answer, and whether the object has other members; empty when there is none.</summary>
+    public static ByteRange FindModel(ReadOnlySpan<byte> body)
+    {
+        var json = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
+        json.Read();
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var isModel = json.ValueTextEquals("model"u8);
+            json.Read();
+            if (isModel && json.TokenType == JsonTokenType.String) return new ByteRange((int)json.TokenStartIndex, (int)(json.BytesConsumed - json.TokenStartIndex));
+            json.Skip();
+        }
+        return default;
+    }
+
+    // Bytes of everything the model wrote: from them output is estimated where usage is missing.
+    private static int Content(ref Utf8JsonReader json)
+    {
+        var bytes = 0;
+        var depth = json.CurrentDepth;
+        while (json.Read() && json.CurrentDepth > depth)
+        {
+            if (json.TokenType != JsonTokenType.PropertyName || json.CurrentDepth != depth + 2) continue;
+            var isText = json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
+            var isInput = !isText && json.ValueTextEquals("input"u8);
+            json.Read();
+            var start = json.TokenStartIndex;
+            if (isText && json.TokenType == JsonTokenType.String) bytes += json.ValueIsEscaped ? JsonEscapes.DecodedLength(json.ValueSpan) : json.ValueSpan.Length;
+            json.Skip();
+            if (isInput) bytes += (int)(json.BytesConsumed - start);
+        }
+        return bytes;
+    }
+}

@@ -1,0 +1,38 @@
+using Fairlead.Configuration;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.AnthropicMessages;
+
+/// <summary>What one pass over a request carries along beside the facts that leave it.</summary>
+internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, bool october2026)
+{
+    private const int MaxCacheBreakpoints = 4;
+    private int _cacheBreakpoints;
+    private long _mediaBytes;
+
+    public RequestFacts Facts { get; } = facts;
+
+    public RequestBounds Bounds { get; } = bounds;
+
+    /// <summary>Whether the call speaks version 2026-10-21.</summary>
+    public bool IsOctober2026 { get; } = october2026;
+
+    public ToolTurns Tools { get; } = new();
+
+    public void CountCacheBreakpoint(FieldPath path)
+    {
+        if (++_cacheBreakpoints > MaxCacheBreakpoints) throw RequestFaults.Value(path, $"a request may hold at most {MaxCacheBreakpoints} blocks with cache_control.");
+    }
+
+    public void CountMedia(FieldPath path, int base64Bytes)
+    {
+        _mediaBytes += base64Bytes;
+        if (_mediaBytes > Bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of a request may have at most {Bounds.MaxMediaBytes} bytes of base64; refer to large files by URL.");
+    }
+
+    /// <summary>Notes a feature; its path is spelled out the first time only.</summary>
+    public void Note(RequestFeatures feature, FieldPath path)
+    {
+        if (!Facts.Has(feature)) Facts.Note(feature, path.ToString());
+    }
+}

@@ -1,0 +1,200 @@
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.AnthropicMessages;
+
+/// <summary>Finds usage, stop reason, model and content in a provider's native events (CONTRACTS 4.4).</summary>
+internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamScanner
+{
+    private const int LongestErrorText = 2048;
+    private MessagesUsage _usage;
+
+    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
+    {
+        error = null;
+        try
+        {
+            var json = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 256 });
+            if (json.Read() && json.TokenType == JsonTokenType.StartObject) return ScanObject(ref json, eventName, out error);
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            // Counted below: one broken event does not break the stream.
+        }
+        meter.SkippedEvents++;
+        return null;
+    }
+
+    private (int, NativeEventTraits)? ScanObject(ref Utf8JsonReader json, ReadOnlySpan<byte> eventName, out UpstreamError? error)
+    {
+        var seen = new Seen();
+        var kind = MessagesEventKind.Of(eventName);
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            if (json.ValueTextEquals("type"u8))
+            {
+                json.Read();
+                // The name on the event line is a courtesy; some relays leave it out.
+                if (json.TokenType == JsonTokenType.String) kind = MessagesEventKind.Of(json.ValueSpan);
+            }
+            else if (json.ValueTextEquals("delta"u8) || json.ValueTextEquals("content_block"u8))
+            {
+                json.Read();
+                ReadPiece(ref json, ref seen);
+            }
+            else if (json.ValueTextEquals("message"u8))
+            {
+                json.Read();
+                ReadMessage(ref json, ref seen);
+            }
+            else if (json.ValueTextEquals("usage"u8))
+            {
+                json.Read();
+                seen.HasUsage |= json.TokenType == JsonTokenType.StartObject;
+                _usage.Read(ref json);
+            }
+            else if (json.ValueTextEquals("error"u8))
+            {
+                json.Read();
+                ReadError(ref json, ref seen);
+            }
+            else
+            {
+                json.Read();
+                json.Skip();
+            }
+        }
+        // A second document in one event is malformed.
+        if (json.Read()) throw new JsonException();
+        error = kind == MessagesEventKind.Error ? new UpstreamError(seen.ErrorType, seen.ErrorMessage) : null;
+        return (kind, TraitsOf(kind, seen));
+    }
+
+    private NativeEventTraits TraitsOf(int kind, in Seen seen)
+    {
+        var traits = NativeEventTraits.None;
+        switch (kind)
+        {
+            case MessagesEventKind.Ping: return NativeEventTraits.Ping;
+            case MessagesEventKind.MessageStop: return NativeEventTraits.End;
+            case MessagesEventKind.BlockStart or MessagesEventKind.BlockDelta:
+                if (seen.OutputBytes > 0 || seen.IsContent)
+                {
+                    meter.AddOutput(seen.OutputBytes);
+                    traits |= NativeEventTraits.Content;
+                }
+                break;
+            case MessagesEventKind.MessageDelta when seen.StopReason is { } reason:
+                meter.Finish(reason);
+                traits |= NativeEventTraits.Finish;
+                break;
+            case MessagesEventKind.MessageStart:
+                if (seen.Model is not null) meter.UpstreamModel = seen.Model;
+                break;
+        }
+        if (seen.HasUsage && kind is MessagesEventKind.MessageStart or MessagesEventKind.MessageDelta)
+        {
+            meter.ReportUsage(_usage.ToUsage());
+            traits |= NativeEventTraits.Usage;
+        }
+        return traits;
+    }
+
+    // A delta, or a block that begins.
+    private static void ReadPiece(ref Utf8JsonReader json, ref Seen seen)
+    {
+        if (json.TokenType != JsonTokenType.StartObject)
+        {
+            json.Skip();
+            return;
+        }
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var isOutput = json.ValueTextEquals("text"u8) || json.ValueTextEquals("partial_json"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
+            var isData = !isOutput && json.ValueTextEquals("data"u8);
+            var isType = !isOutput && !isData && json.ValueTextEquals("type"u8);
+            var isStop = !isOutput && !isData && !isType && json.ValueTextEquals("stop_reason"u8);
+            json.Read();
+            if (json.TokenType != JsonTokenType.String)
+            {
+                json.Skip();
+            }
+            else if (isOutput)
+            {
+                seen.OutputBytes += json.ValueIsEscaped ? JsonEscapes.DecodedLength(json.ValueSpan) : json.ValueSpan.Length;
+            }
+            else if (isData)
+            {
+                // Sealed thinking: its length says nothing about tokens.
+                seen.IsContent = true;
+            }
+            else if (isType)
+            {
+                seen.IsContent |= json.ValueTextEquals("tool_use"u8) || json.ValueTextEquals("server_tool_use"u8);
+            }
+            else if (isStop)
+            {
+                seen.StopReason = StopReasons.Read(json);
+            }
+        }
+    }
+
+    private void ReadMessage(ref Utf8JsonReader json, ref Seen seen)
+    {
+        if (json.TokenType != JsonTokenType.StartObject)
+        {
+            json.Skip();
+            return;
+        }
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var isModel = json.ValueTextEquals("model"u8);
+            var isUsage = !isModel && json.ValueTextEquals("usage"u8);
+            json.Read();
+            if (isModel && json.TokenType == JsonTokenType.String && json.ValueSpan.Length <= 256)
+            {
+                seen.Model = json.GetString();
+            }
+            else if (isUsage)
+            {
+                seen.HasUsage |= json.TokenType == JsonTokenType.StartObject;
+                _usage.Read(ref json);
+            }
+            else
+            {
+                json.Skip();
+            }
+        }
+    }
+
+    private static void ReadError(ref Utf8JsonReader json, ref Seen seen)
+    {
+        if (json.TokenType != JsonTokenType.StartObject)
+        {
+            json.Skip();
+            return;
+        }
+        while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+        {
+            var isType = json.ValueTextEquals("type"u8);
+            var isMessage = !isType && json.ValueTextEquals("message"u8);
+            json.Read();
+            if (json.TokenType != JsonTokenType.String || json.ValueSpan.Length > LongestErrorText) json.Skip();
+            else if (isType) seen.ErrorType = json.GetString();
+            else if (isMessage) seen.ErrorMessage = json.GetString();
+        }
+    }
+
+    private ref struct Seen
+    {
+        public int OutputBytes;
+        public bool IsContent;
+        public bool HasUsage;
+        public FinishReason? StopReason;
+        public string? Model;
+        public string? ErrorType;
+        public string? ErrorMessage;
+    }
+}

@@ -1,0 +1,188 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.AnthropicMessages;
+
+/// <summary>
+/// Writes a stream of named events (CONTRACTS 4.4), native ones with little more than their number spliced in, others translated.
+/// <c>message_delta</c> waits for the call's end, so that it tells the final usage; <c>message_stop</c> is the last event and carries the final metadata.
+/// </summary>
+internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWriter
+{
+    private readonly MessagesEventFrame _frame = new(call);
+    private MessagesTranslation? _translation;
+    private byte[]? _heldDelta;
+    private byte[]? _heldStop;
+    private bool _started;
+
+    public override void Write(EventBatch batch, IBufferWriter<byte> output)
+    {
+        var json = new JsonAppender(output);
+        foreach (var item in batch.Items)
+        {
+            if (item.Event is { } generationEvent) (_translation ??= new MessagesTranslation(call, _frame)).Write(ref json, generationEvent);
+            else WriteNative(ref json, item.Kind, batch.DataOf(item));
+        }
+        json.Flush();
+    }
+
+    public override void WriteEnd(IBufferWriter<byte> output)
+    {
+        var json = new JsonAppender(output);
+        if (ErrorOfEnding() is { } error) WriteError(ref json, error);
+        else WriteFinish(ref json);
+        json.Flush();
+    }
+
+    private void WriteNative(ref JsonAppender json, int kind, scoped ReadOnlySpan<byte> data)
+    {
+        switch (kind)
+        {
+            case MessagesEventKind.Ping or MessagesEventKind.Error:
+                // The edge keeps the stream alive, and an error ends it through WriteEnd.
+                break;
+            case MessagesEventKind.MessageStart:
+                // A second one (a relay that retried in silence) would restart the client's message.
+                if (_started) break;
+                _started = true;
+                _frame.Begin(ref json, kind);
+                AppendStart(ref json, data);
+                _frame.End(ref json, MessagesEventAddition.Start);
+                break;
+            case MessagesEventKind.MessageDelta:
+                if (_heldDelta is not null) WriteWhole(ref json, kind, _heldDelta);
+                _heldDelta = data.ToArray();
+                break;
+            case MessagesEventKind.MessageStop:
+                _heldStop = data.ToArray();
+                break;
+            case MessagesEventKind.Unknown:
+                WriteUnknown(ref json, data);
+                break;
+            default:
+                WriteWhole(ref json, kind, data);
+                break;
+        }
+    }
+
+    private void WriteWhole(ref JsonAppender json, int kind, scoped ReadOnlySpan<byte> data, MessagesEventAddition addition = MessagesEventAddition.None)
+    {
+        _frame.Begin(ref json, kind);
+        MessagesEventFrame.AppendOpen(ref json, data);
+        _frame.End(ref json, addition);
+    }
+
+    // The data's own type is the name; without one that fits on a line nobody could listen to it.
+    private void WriteUnknown(ref JsonAppender json, scoped ReadOnlySpan<byte> data)
+    {
+        var reader = new Utf8JsonReader(data);
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isType = reader.ValueTextEquals("type"u8);
+            reader.Read();
+            if (!isType)
+            {
+                reader.Skip();
+                continue;
+            }
+            if (reader.TokenType != JsonTokenType.String || reader.ValueIsEscaped || reader.ValueSpan.IsEmpty || reader.ValueSpan.Length > 128) return;
+            _frame.Begin(ref json, reader.ValueSpan);
+            MessagesEventFrame.AppendOpen(ref json, data);
+            _frame.End(ref json);
+            return;
+        }
+    }
+
+    private void AppendStart(ref JsonAppender json, scoped ReadOnlySpan<byte> data)
+    {
+        var model = FindModel(data);
+        if (model.IsEmpty)
+        {
+            MessagesEventFrame.AppendOpen(ref json, data);
+            return;
+        }
+        AppendLine(ref json, data[..model.Start]);
+        json.String(call.Model.Id);
+        MessagesEventFrame.AppendOpen(ref json, data[model.End..]);
+    }
+
+    private static void AppendLine(ref JsonAppender json, scoped ReadOnlySpan<byte> data)
+    {
+        foreach (var range in data.SplitAny("\r\n"u8))
+        {
+            json.Raw(data[range]);
+        }
+    }
+
+    private static ByteRange FindModel(ReadOnlySpan<byte> data)
+    {
+        var reader = new Utf8JsonReader(data);
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isMessage = reader.ValueTextEquals("message"u8);
+            reader.Read();
+            if (!isMessage || reader.TokenType != JsonTokenType.StartObject)
+            {
+                reader.Skip();
+                continue;
+            }
+            var start = (int)reader.TokenStartIndex;
+            var inner = MessagesAnswerScanner.FindModel(data[start..]);
+            return inner.IsEmpty ? default : new ByteRange(start + inner.Start, inner.Length);
+        }
+        return default;
+    }
+
+    private void WriteFinish(ref JsonAppender json)
+    {
+        // A translated stream is also what an answer without any event ends as.
+        if (_translation is null && !_started) _translation = new MessagesTranslation(call, _frame);
+        _translation?.CloseBlocks(ref json);
+        if (_heldDelta is not null) WriteWhole(ref json, MessagesEventKind.MessageDelta, _heldDelta);
+        else WriteDelta(ref json);
+        if (_heldStop is not null)
+        {
+            WriteWhole(ref json, MessagesEventKind.MessageStop, _heldStop, MessagesEventAddition.Final);
+            return;
+        }
+        _frame.Begin(ref json, MessagesEventKind.MessageStop);
+        json.Raw("{\"type\":\"message_stop\""u8);
+        _frame.End(ref json, MessagesEventAddition.Final);
+    }
+
+    private void WriteDelta(ref JsonAppender json)
+    {
+        _frame.Begin(ref json, MessagesEventKind.MessageDelta);
+        json.Raw("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"u8);
+        var reason = _translation?.FinishReason ?? call.Answering?.Meter.FinishReason;
+        json.String(MessagesReplyWriter.StopReason(call, reason, _translation?.StopSequence, _translation?.HasCalls == true, _translation?.HasRefusal == true));
+        json.Raw(",\"stop_sequence\":"u8);
+        json.String(_translation?.StopSequence);
+        json.Raw(",\"stop_details\":null,\"container\":null},\"usage\":"u8);
+        MessagesUsageWriter.AppendDelta(ref json, call.Ending?.Usage ?? default);
+        _frame.End(ref json);
+    }
+
+    private void WriteError(ref JsonAppender json, GatewayError error)
+    {
+        var body = new ArrayBufferWriter<byte>(512);
+        ErrorBodyWriter.WriteBody(body, error, ErrorShape.Anthropic, call.RequestId);
+        WriteWhole(ref json, MessagesEventKind.Error, body.WrittenSpan, MessagesEventAddition.Final);
+    }
+
+    // No ending is silent: one that is no answer and brought no error of its own gets the error that fits.
+    private GatewayError? ErrorOfEnding() => call.Ending switch
+    {
+        { Error: { } error } => error,
+        { Outcome: Outcome.ProviderLost } => new GatewayError(ErrorCode.ProviderError, "The model's provider broke off the stream."),
+        { Outcome: Outcome.Deadline } => new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed."),
+        { Outcome: Outcome.Failed or Outcome.Cancelled } or null => new GatewayError(ErrorCode.InternalError, "The stream was broken off."),
+        _ => null,
+    };
+}

@@ -1,0 +1,59 @@
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.AnthropicMessages;
+
+/// <summary>Turns <c>messages</c> into turns of the inner language: neighbours of one role become one, tool results get a turn of their own before the user's words.</summary>
+internal static class MessagesTurnTranslator
+{
+    public static void Read(GatewayCall call, JsonElement messages, List<Message> turns)
+    {
+        var names = new Dictionary<string, string>(StringComparer.Ordinal);
+        var index = 0;
+        foreach (var message in messages.EnumerateArray())
+        {
+            ReadMessage(call, message, index++, names, turns);
+        }
+    }
+
+    private static void ReadMessage(GatewayCall call, JsonElement message, int index, Dictionary<string, string> names, List<Message> turns)
+    {
+        var role = message.GetProperty("role").GetString() switch
+        {
+            "assistant" => Role.Assistant,
+            "system" => Role.System,
+            _ => Role.User,
+        };
+        var content = message.GetProperty("content");
+        if (content.ValueKind == JsonValueKind.String)
+        {
+            var text = content.GetString()!;
+            if (text.Length > 0) Append(turns, role, [new TextPart(text)]);
+            return;
+        }
+        var results = new List<Part>();
+        var parts = new List<Part>();
+        var block = 0;
+        foreach (var element in content.EnumerateArray())
+        {
+            var part = MessagesPartReader.Read(call, element, $"messages[{index}].content[{block++}]", names);
+            if (part is ToolResultPart) results.Add(part);
+            else parts.Add(part);
+        }
+        if (results.Count > 0) Append(turns, Role.Tool, results);
+        if (parts.Count > 0) Append(turns, role, parts);
+    }
+
+    private static void Append(List<Message> turns, Role role, List<Part> parts)
+    {
+        if (turns.Count > 0 && turns[^1].Role == role && role != Role.System)
+        {
+            turns[^1] = turns[^1] with { Parts = [.. turns[^1].Parts, .. parts] };
+        }
+        else
+        {
+            turns.Add(new Message(role, parts));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+using System.Text.Json;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.AnthropicMessages;
+
+/// <summary>Reads <c>messages</c>: each message, and the rules between them.</summary>
+internal static class TurnReader
+{
+    private static readonly string[] Roles = ["user", "assistant", "system"];
+
+    public static void Read(ref BodyCursor json, MessagesPass pass)
+    {
+        if (!json.Array("messages")) throw RequestFaults.Missing("messages");
+        var summary = new TurnSummary();
+        var count = 0;
+        string? last = null;
+        while (json.NextItem())
+        {
+            if (count >= pass.Bounds.MaxMessages) throw RequestFaults.TooMany("messages", pass.Bounds.MaxMessages);
+            last = ReadMessage(ref json, pass, summary, count);
+            count++;
+        }
+        if (count == 0) throw RequestFaults.EmptyArray("messages");
+        pass.Facts.MessageCount = count;
+        pass.Tools.End(json.Body);
+        if (last == "assistant") pass.Note(RequestFeatures.Prefill, new FieldPath("messages", count - 1));
+    }
+
+    private static string ReadMessage(ref BodyCursor json, MessagesPass pass, TurnSummary summary, int index)
+    {
+        var path = new FieldPath("messages", index);
+        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        summary.Clear();
+        string? role = null;
+        var content = JsonTokenType.None;
+        var empty = false;
+        while (json.NextMember())
+        {
+            var isRole = json.Is("role"u8);
+            var isContent = !isRole && json.Is("content"u8);
+            json.Next();
+            if (isRole)
+            {
+                if (role is not null) throw RequestFaults.Duplicate(path with { Middle = "role" });
+                role = json.Word(path with { Middle = "role" }, Roles) ?? throw RequestFaults.Missing(path with { Middle = "role" });
+            }
+            else if (isContent)
+            {
+                if (content != JsonTokenType.None) throw RequestFaults.Duplicate(path with { Middle = "content" });
+                content = json.Token;
+                empty = ReadContent(ref json, pass, summary, index);
+            }
+            else
+            {
+                json.Skip();
+            }
+        }
+        if (role is null) throw RequestFaults.Missing(path with { Middle = "role" });
+        if (content == JsonTokenType.None) throw RequestFaults.Missing(path with { Middle = "content" });
+        if (index == 0 && role != "user") throw RequestFaults.Value(path with { Middle = "role" }, "the first message must be the user's.");
+        if (empty && role != "assistant") throw RequestFaults.Value(path with { Middle = "content" }, "it must not be empty.");
+        JudgeRole(json.Body, pass, summary, index, role);
+        return role;
+    }
+
+    // Whether the content is empty.
+    private static bool ReadContent(ref BodyCursor json, MessagesPass pass, TurnSummary summary, int message)
+    {
+        var path = new FieldPath("messages", message, "content");
+        switch (json.Token)
+        {
+            case JsonTokenType.String:
+                pass.Facts.TextBytes += json.Value.Length;
+                summary.HasText = !json.Value.IsEmpty;
+                summary.FirstOther = 0;
+                return json.Value.IsEmpty;
+
+            case JsonTokenType.StartArray:
+                for (var i = 0; json.NextItem(); i++)
+                {
+                    var block = BlockReader.Read(ref json, pass, new BlockPlace(message, i));
+                    Note(json.Body, summary, block, i);
+                    summary.Blocks++;
+                }
+                return summary.Blocks == 0;
+
+            case JsonTokenType.Null:
+                throw RequestFaults.Missing(path);
+
+            default:
+                throw RequestFaults.Type(path, "a string or an array of blocks", json.Describe());
+        }
+    }
+
+    private static void Note(ReadOnlySpan<byte> body, TurnSummary summary, in ContentBlock block, int index)
+    {
+        if (block.Kind == BlockKind.ToolResult) summary.Results.Add((index, block.ToolUseId.Inner));
+        else if (summary.FirstOther < 0) summary.FirstOther = index;
+        switch (block.Kind)
+        {
+            case BlockKind.ToolUse:
+                summary.Uses.Add((index, block.Id.Inner));
+                break;
+            case BlockKind.Text:
+                summary.HasText = true;
+                if (block.Cited && summary.FirstCited < 0) summary.FirstCited = index;
+                break;
+            case BlockKind.Document when summary.FirstDocument < 0:
+                summary.FirstDocument = index;
+                break;
+            case BlockKind.Thinking or BlockKind.RedactedThinking:
+                if (summary.FirstThinking < 0) summary.FirstThinking = index;
+                if (block.Kind == BlockKind.Thinking && block.Signature.Inner.IsEmpty)
+                {
+                    // While all blocks so far are foreign, each takes the comma behind it with it; later ones the comma before.
+                    summary.ForeignThinking.Add(BodySplicer.MemberWithComma(body, block.Range.Start, block.Range.End, isFirst: summary.ForeignThinking.Count == index));
+                }
+                break;
+        }
+    }
+
+    private static void JudgeRole(ReadOnlySpan<byte> body, MessagesPass pass, TurnSummary summary, int index, string role)
+    {
+        FieldPath At(int block, string? name = "type") => new("messages", index, "content", block, name);
+
+        if (role != "assistant")
+        {
+            if (summary.Uses.Count > 0) throw RequestFaults.Value(At(summary.Uses[0].Block), "tool_use blocks stand in assistant turns only.");
+            if (summary.FirstThinking >= 0) throw RequestFaults.Value(At(summary.FirstThinking), "thinking blocks stand in assistant turns only.");
+        }
+        switch (role)
+        {
+            case "user":
+                pass.Tools.UserBegins();
+                foreach (var (block, id) in summary.Results)
+                {
+                    if (summary.FirstOther >= 0 && summary.FirstOther < block) pass.Tools.OtherInUserTurn();
+                    pass.Tools.Answered(body, At(block, "tool_use_id"), id);
+                }
+                if (summary.FirstOther >= 0) pass.Tools.OtherInUserTurn();
+                if (summary.HasText) pass.Facts.Note(RequestFeatures.UserText);
+                if (pass.IsOctober2026 && summary.FirstCited >= 0)
+                {
+                    throw RequestFaults.Value(At(summary.FirstCited, "citations"), $"version {AnthropicVersions.October2026} takes no citations on a user's text.");
+                }
+                break;
+
+            case "assistant":
+                pass.Tools.AssistantBegins(body);
+                if (summary.Results.Count > 0) throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks stand in user turns only.");
+                foreach (var (_, id) in summary.Uses) pass.Tools.Asked(index, id);
+                if (pass.IsOctober2026 && summary.FirstDocument >= 0)
+                {
+                    throw RequestFaults.Value(At(summary.FirstDocument), $"version {AnthropicVersions.October2026} takes no documents in assistant turns.");
+                }
+                // An assistant turn of nothing else cannot be left empty, so it goes as it is and the provider judges it.
+                if (summary.ForeignThinking.Count > 0 && summary.ForeignThinking.Count < summary.Blocks)
+                {
+                    (pass.Facts.ForeignRanges ??= []).AddRange(summary.ForeignThinking);
+                }
+                break;
+
+            default:
+                if (summary.Results.Count > 0) throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks stand in user turns only.");
+                break;
+        }
+    }
+}
