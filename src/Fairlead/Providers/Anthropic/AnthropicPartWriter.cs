@@ -1,0 +1,186 @@
+using System.Buffers.Text;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+
+namespace Fairlead.Providers.Anthropic;
+
+/// <summary>Writes one part of a turn as a content block.</summary>
+internal static class AnthropicPartWriter
+{
+    /// <param name="json">Stands inside <c>content</c>.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="part">The part.</param>
+    /// <param name="trimEnd">Whether white space at the end of a text must go.</param>
+    public static void Write(Utf8JsonWriter json, AnthropicRequest request, Part part, bool trimEnd = false)
+    {
+        json.WriteStartObject();
+        switch (part)
+        {
+            case TextPart text: WriteText(json, text.Text, trimEnd); break;
+            case RefusalPart refusal: WriteText(json, refusal.Text, trimEnd); break;
+            case ImagePart image: WriteImage(json, image); break;
+            case FilePart file: WriteFile(json, file); break;
+            case ToolCallPart call: WriteCall(json, call); break;
+            case ToolResultPart result: WriteResult(json, request, result); break;
+            case AudioPart: throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput, "The provider of this model does not take audio.") { Parameter = "messages" });
+            default: throw AnthropicTranslator.Unsupported("messages", $"does not take a part of the kind {part.GetType().Name}");
+        }
+        AnthropicTurnWriter.WriteCacheControl(json, request, part.CacheHint);
+        json.WriteEndObject();
+    }
+
+    /// <summary>An id as the API takes it (letters, digits, <c>_</c>, <c>-</c>). Others are made fit, the same way for a call and its result.</summary>
+    internal static string FitId(string id)
+    {
+        var fits = id.Length is > 0 and <= 256;
+        foreach (var c in id) fits &= char.IsAsciiLetterOrDigit(c) || c is '_' or '-';
+        if (fits) return id;
+        var hash = SHA256.HashData(Encoding.UTF8.GetBytes(id));
+        return string.Concat("call_", Convert.ToHexStringLower(hash.AsSpan(0, 12)));
+    }
+
+    private static void WriteText(Utf8JsonWriter json, string text, bool trimEnd)
+    {
+        json.WriteString("type", "text");
+        json.WriteString("text", trimEnd ? text.TrimEnd() : text);
+    }
+
+    private static void WriteImage(Utf8JsonWriter json, ImagePart image)
+    {
+        json.WriteString("type", "image");
+        json.WriteStartObject("source");
+        if (image.Data is { } data)
+        {
+            var type = image.MediaType?.ToLowerInvariant() switch { "image/jpg" => "image/jpeg", var other => other };
+            if (type is not ("image/jpeg" or "image/png" or "image/gif" or "image/webp"))
+            {
+                throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput, "The provider of this model takes images as JPEG, PNG, GIF or WebP.") { Parameter = "messages" });
+            }
+            json.WriteString("type", "base64");
+            json.WriteString("media_type", type);
+            json.WriteString("data", data);
+        }
+        else
+        {
+            json.WriteString("type", "url");
+            json.WriteString("url", image.Url);
+        }
+        json.WriteEndObject();
+    }
+
+    private static void WriteFile(Utf8JsonWriter json, FilePart file)
+    {
+        json.WriteString("type", "document");
+        json.WriteStartObject("source");
+        if (file.Text is { } text)
+        {
+            json.WriteString("type", "text");
+            json.WriteString("media_type", "text/plain");
+            json.WriteString("data", text);
+        }
+        else if (file.Data is { } data)
+        {
+            if (file.MediaType?.StartsWith("text/", StringComparison.OrdinalIgnoreCase) == true)
+            {
+                json.WriteString("type", "text");
+                json.WriteString("media_type", "text/plain");
+                json.WriteString("data", Decode(data));
+            }
+            else if (string.Equals(file.MediaType, "application/pdf", StringComparison.OrdinalIgnoreCase))
+            {
+                json.WriteString("type", "base64");
+                json.WriteString("media_type", "application/pdf");
+                json.WriteString("data", data);
+            }
+            else
+            {
+                throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput, "The provider of this model takes files as PDF or plain text; name the type in the data URL or by the file's ending.") { Parameter = "messages" });
+            }
+        }
+        else if (file.Url is { } url)
+        {
+            json.WriteString("type", "url");
+            json.WriteString("url", url);
+        }
+        else
+        {
+            throw AnthropicTranslator.Unsupported("messages", "does not know files stored elsewhere; send the file's data instead of its id");
+        }
+        json.WriteEndObject();
+        if ((file.Title ?? file.FileName) is { Length: > 0 } title) json.WriteString("title", title);
+        if (file.Context is { Length: > 0 } context) json.WriteString("context", context);
+        if (file.Citations is { } citations)
+        {
+            json.WriteStartObject("citations");
+            json.WriteBoolean("enabled", citations);
+            json.WriteEndObject();
+        }
+    }
+
+    private static string Decode(string base64)
+    {
+        if (Base64.IsValid(base64))
+        {
+            var bytes = Convert.FromBase64String(base64);
+            if (System.Text.Unicode.Utf8.IsValid(bytes)) return Encoding.UTF8.GetString(bytes);
+        }
+        throw new GatewayErrorException(GatewayError.Invalid("messages", "The data of a text file must be base64 of UTF-8 text."));
+    }
+
+    private static void WriteCall(Utf8JsonWriter json, ToolCallPart call)
+    {
+        json.WriteString("type", "tool_use");
+        json.WriteString("id", FitId(call.Id));
+        json.WriteString("name", call.Name);
+        json.WritePropertyName("input");
+        if (call.Kind == ToolKind.Custom)
+        {
+            json.WriteStartObject();
+            json.WriteString("input", call.Arguments);
+            json.WriteEndObject();
+            return;
+        }
+        if (string.IsNullOrWhiteSpace(call.Arguments))
+        {
+            json.WriteStartObject();
+            json.WriteEndObject();
+            return;
+        }
+        try
+        {
+            using var document = JsonDocument.Parse(call.Arguments);
+            if (document.RootElement.ValueKind == JsonValueKind.Object)
+            {
+                document.RootElement.WriteTo(json);
+                return;
+            }
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            // Told below.
+        }
+        var id = call.Id.Length > 64 ? call.Id[..64] : call.Id;
+        throw new GatewayErrorException(GatewayError.Invalid("messages", string.Create(CultureInfo.InvariantCulture, $"The arguments of the tool call '{id}' are not a JSON object.")));
+    }
+
+    private static void WriteResult(Utf8JsonWriter json, AnthropicRequest request, ToolResultPart result)
+    {
+        json.WriteString("type", "tool_result");
+        json.WriteString("tool_use_id", FitId(result.CallId));
+        if (result.Content.Any(part => part is not TextPart { Text.Length: 0 }))
+        {
+            json.WriteStartArray("content");
+            foreach (var part in result.Content)
+            {
+                if (part is TextPart { Text.Length: 0 }) continue;
+                Write(json, request, part);
+            }
+            json.WriteEndArray();
+        }
+        if (result.IsError) json.WriteBoolean("is_error", true);
+    }
+}

@@ -1,0 +1,26 @@
+using Fairlead.Catalogue;
+using Fairlead.Conversation;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Providers.Anthropic;
+
+/// <summary>What the parts of a request's translation share.</summary>
+/// <param name="Call">Gets warnings.</param>
+/// <param name="Conversation">The request.</param>
+/// <param name="UpstreamModel">The model's name at the provider.</param>
+internal sealed record AnthropicRequest(GatewayCall Call, ConversationRequest Conversation, string UpstreamModel)
+{
+    public CatalogueModel Model => Call.Model;
+
+    public ClaudeGeneration Generation { get; } = ClaudeGeneration.Of(UpstreamModel);
+
+    /// <summary>Output where neither the caller nor the catalogue says: enough for an answer, allowed by every model.</summary>
+    private const int DefaultMaxTokens = 4096;
+
+    public int MaxTokens => Conversation.MaxOutputTokens ?? Model.MaxOutputTokens ?? DefaultMaxTokens;
+
+    /// <summary>Whether the caller forces a call, which the API does not allow together with thinking.</summary>
+    public bool ForcesTool => Conversation.ToolChoice.Mode is ToolChoiceMode.Required or ToolChoiceMode.Named;
+
+    public void Ignored(string field, string why) => Call.Warn("parameter_ignored", $"'{field}' was left out: {why}");
+}

@@ -1,0 +1,122 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Providers.Anthropic;
+
+/// <summary>
+/// Writes a conversation as a Messages request (CONTRACTS 4.7). What the API cannot do and would change the answer is refused; what it cannot do and
+/// does not change it is left out with a warning.
+/// </summary>
+internal static class AnthropicTranslator
+{
+    private const string JsonInstruction = "Answer with one valid JSON object and nothing else: no explanation before or after it, no code fence.";
+
+    // Fields of OpenAI's that change what the answer is; the others only where, when or how cheaply it is made.
+    private static readonly HashSet<string> Meaningful = new(StringComparer.Ordinal) { "web_search_options", "audio", "moderation", "logit_bias" };
+
+    private static readonly JsonWriterOptions WriterOptions = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+
+    /// <summary>Writes the body and returns the version it needs.</summary>
+    /// <exception cref="GatewayErrorException">Something in the request cannot be carried over.</exception>
+    public static string Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
+    {
+        var request = new AnthropicRequest(call, call.Conversation, upstreamModel);
+        RefuseWhatIsMissing(request);
+        using var json = new Utf8JsonWriter(output, WriterOptions);
+        json.WriteStartObject();
+        json.WriteString("model", upstreamModel);
+        json.WriteNumber("max_tokens", request.MaxTokens);
+        AnthropicTurnWriter.Write(json, request, request.Conversation.OutputFormat is { Kind: OutputKind.Json } ? JsonInstruction : null);
+        AnthropicToolWriter.Write(json, request);
+        var thinks = AnthropicThinkingWriter.Write(json, request);
+        var sampled = WriteSampling(json, request, thinks);
+        WriteStops(json, request);
+        if (request.Conversation.EndUser is { Length: > 0 } user)
+        {
+            if (user.Length <= 256)
+            {
+                json.WriteStartObject("metadata");
+                json.WriteString("user_id", user);
+                json.WriteEndObject();
+            }
+            else
+            {
+                request.Ignored("user", "the model's provider takes at most 256 characters.");
+            }
+        }
+        if (call.Facts.Stream && call.Operation == Operation.Chat) json.WriteBoolean("stream", true);
+        json.WriteEndObject();
+        return sampled ? AnthropicVersions.Original : AnthropicVersions.October2026;
+    }
+
+    private static void RefuseWhatIsMissing(AnthropicRequest request)
+    {
+        var conversation = request.Conversation;
+        var sampling = conversation.Sampling;
+        if (conversation.ChoiceCount > 1) throw Unsupported("n", "gives one answer per request; n must be 1");
+        if (sampling.Logprobs || sampling.TopLogprobs > 0) throw Unsupported("logprobs", "does not report log probabilities");
+        if (sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "does not take a bias of tokens");
+        if (sampling.Seed is not null) throw Unsupported("seed", "does not take a seed");
+        if (sampling.FrequencyPenalty is not (null or 0)) throw Unsupported("frequency_penalty", "does not take penalties");
+        if (sampling.PresencePenalty is not (null or 0)) throw Unsupported("presence_penalty", "does not take penalties");
+        if (conversation.Audio is not null) throw Unsupported("modalities", "does not speak");
+        if (conversation.Verbosity is not (null or "medium")) request.Ignored("verbosity", "the model's provider has no such setting.");
+        if (conversation.Metadata is { Count: > 0 }) request.Ignored("metadata", "the model's provider stores no labels.");
+        foreach (var (name, value) in conversation.Extra ?? [])
+        {
+            if (Meaningful.Contains(name)) throw Unsupported(name, "has no such setting");
+            // A flag that is off asks for nothing.
+            if (value is System.Text.Json.Nodes.JsonValue flag && flag.TryGetValue<bool>(out var on) && !on) continue;
+            request.Ignored(name.Length > 64 ? name[..64] : name, "the model's provider has no such setting.");
+        }
+    }
+
+    // Whether sampling parameters went in, which decides the version.
+    private static bool WriteSampling(Utf8JsonWriter json, AnthropicRequest request, bool thinks)
+    {
+        var sampling = request.Conversation.Sampling;
+        var (temperature, topP, topK) = (sampling.Temperature, sampling.TopP, sampling.TopK);
+        if (request.Generation.RefusesSampling || !request.Model.Capabilities.Sampling || thinks)
+        {
+            var why = thinks ? "it cannot be set while the model thinks." : "this model does not take it.";
+            if (temperature is not (null or 1)) request.Ignored("temperature", why);
+            if (topP is not (null or 1)) request.Ignored("top_p", why);
+            if (topK is not null) request.Ignored("top_k", why);
+            return false;
+        }
+        if (temperature is not null && topP is not null && request.Generation.TakesOneOfTemperatureAndTopP)
+        {
+            if (topP != 1) request.Ignored("top_p", "this model takes temperature or top_p, not both.");
+            topP = null;
+        }
+        if (temperature > 1)
+        {
+            request.Call.Warn("parameter_clamped", "'temperature' was lowered to 1, the highest value of this model's provider.");
+            temperature = 1;
+        }
+        if (temperature is { } t) json.WriteNumber("temperature", t);
+        if (topP is { } p) json.WriteNumber("top_p", p);
+        if (topK is { } k) json.WriteNumber("top_k", k);
+        return temperature is not null || topP is not null || topK is not null;
+    }
+
+    private static void WriteStops(Utf8JsonWriter json, AnthropicRequest request)
+    {
+        var stops = request.Conversation.Sampling.Stop;
+        if (stops.Count == 0) return;
+        json.WriteStartArray("stop_sequences");
+        foreach (var stop in stops)
+        {
+            if (string.IsNullOrWhiteSpace(stop)) throw Unsupported("stop", "does not take stop sequences that are empty or white space only");
+            json.WriteStringValue(stop);
+        }
+        json.WriteEndArray();
+    }
+
+    internal static GatewayErrorException Unsupported(string field, string what) =>
+        new(GatewayError.Unsupported(field, $"The provider of this model {what}."));
+}
