@@ -49,11 +49,12 @@ internal static class MessagesAnswerScanner
                 }
             }
             json.Read();
-            if (!isMessage || !hasContent) return false;
+            // A message always says why it ended; one that does not was cut.
+            if (!isMessage || !hasContent || finish is not { } reason) return false;
             if (model is not null) meter.UpstreamModel = model;
             if (output > 0) meter.AddOutput(output);
             if (hasUsage) meter.ReportUsage(usage.ToUsage());
-            if (finish is { } reason) meter.Finish(reason);
+            meter.Finish(reason);
             return true;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)

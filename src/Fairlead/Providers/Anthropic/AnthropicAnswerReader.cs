@@ -1,0 +1,58 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Providers.Anthropic;
+
+/// <summary>Turns a whole message into an answer of the inner language.</summary>
+internal static class AnthropicAnswerReader
+{
+    /// <summary>The answer, or null when the body is no whole message. Feeds the meter.</summary>
+    public static Answer? Read(ReadOnlyMemory<byte> body, AnswerMeter meter)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 256 });
+            var root = document.RootElement;
+            if (Text(root, "stop_reason") is not { } reason || !MessagesAnswerScanner.Scan(body.Span, meter)) return null;
+            var parts = new List<Part>();
+            JsonArray? annotations = null;
+            var letters = 0;
+            foreach (var block in root.GetProperty("content").EnumerateArray())
+            {
+                switch (Text(block, "type"))
+                {
+                    case "text" when Text(block, "text") is { Length: > 0 } text:
+                        parts.Add(new TextPart(text));
+                        letters += text.Length;
+                        if (!block.TryGetProperty("citations", out var citations) || citations.ValueKind != JsonValueKind.Array) break;
+                        foreach (var citation in citations.EnumerateArray())
+                        {
+                            if (AnthropicAnnotations.Of(citation, letters) is { } annotation) (annotations ??= []).Add((JsonNode)annotation);
+                        }
+                        break;
+                    case "thinking":
+                        parts.Add(new ReasoningPart(Text(block, "thinking") ?? "", Text(block, "signature")));
+                        break;
+                    case "redacted_thinking":
+                        parts.Add(new ReasoningPart("", null) { Redacted = Text(block, "data") ?? "" });
+                        break;
+                    case "tool_use":
+                        parts.Add(new ToolCallPart(Text(block, "id") ?? "", Text(block, "name") ?? "", block.GetProperty("input").GetRawText()));
+                        break;
+                }
+            }
+            var choice = new AnswerChoice(0, parts, StopReasons.Read(reason)) { StopSequence = Text(root, "stop_sequence"), Annotations = annotations };
+            return new Answer([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage) ? Text(usage, "service_tier") : null };
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    private static string? Text(JsonElement element, string name) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+}

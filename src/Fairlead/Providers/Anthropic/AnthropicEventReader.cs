@@ -1,0 +1,154 @@
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Providers.Anthropic;
+
+/// <summary>
+/// Turns events of a Messages stream into those of the inner language. One per stream. Block indexes become call indexes: the API counts
+/// all blocks, the inner language only calls.
+/// </summary>
+internal sealed class AnthropicEventReader(AnswerMeter meter)
+{
+    private readonly Dictionary<int, OpenCall> _calls = [];
+    private MessagesUsage _usage;
+    private int _callCount;
+    private int _letters;
+
+    /// <summary>Whether <c>message_stop</c> was read.</summary>
+    public bool IsStopped { get; private set; }
+
+    /// <summary>Adds what one event means. False when it is malformed.</summary>
+    /// <param name="name">Name on the event line; may be empty.</param>
+    /// <param name="data">Its data.</param>
+    /// <param name="events">Gets the events.</param>
+    /// <param name="error">Set when it is the provider's error event.</param>
+    public bool TryRead(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, List<GenerationEvent> events, out UpstreamError? error)
+    {
+        error = null;
+        try
+        {
+            var reader = new Utf8JsonReader(data);
+            using var document = JsonDocument.ParseValue(ref reader);
+            if (reader.Read()) return false;
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object) return false;
+            var kind = root.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String
+                ? MessagesEventKind.Of(System.Text.Encoding.UTF8.GetBytes(type.GetString()!))
+                : MessagesEventKind.Of(name);
+            Read(kind, root, events, out error);
+            return true;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
+        {
+            return false;
+        }
+    }
+
+    private void Read(int kind, JsonElement root, List<GenerationEvent> events, out UpstreamError? error)
+    {
+        error = null;
+        switch (kind)
+        {
+            case MessagesEventKind.MessageStart: Start(root.GetProperty("message"), events); break;
+            case MessagesEventKind.BlockStart: BlockStart(root.GetProperty("index").GetInt32(), root.GetProperty("content_block"), events); break;
+            case MessagesEventKind.BlockDelta: BlockDelta(root.GetProperty("index").GetInt32(), root.GetProperty("delta"), events); break;
+            case MessagesEventKind.BlockStop: BlockStop(root.GetProperty("index").GetInt32(), events); break;
+            case MessagesEventKind.MessageDelta: Delta(root, events); break;
+            case MessagesEventKind.MessageStop: IsStopped = true; break;
+            case MessagesEventKind.Error:
+                var inner = root.TryGetProperty("error", out var value) && value.ValueKind == JsonValueKind.Object ? value : default;
+                error = new UpstreamError(Text(inner, "type"), Text(inner, "message"));
+                break;
+        }
+    }
+
+    private void Start(JsonElement message, List<GenerationEvent> events)
+    {
+        if (Text(message, "model") is { Length: <= 256 } model) meter.UpstreamModel = model;
+        var usage = ReadUsage(message, out var tier) ? _usage.ToUsage() : (Ledger.Usage?)null;
+        events.Add(new AnswerStarted { Usage = usage, ServiceTier = tier });
+        // Reported at once, so that a stream that is cut is charged for the input that the provider counted.
+        if (usage is { } known) events.Add(new UsageReported(known));
+    }
+
+    private void BlockStart(int index, JsonElement block, List<GenerationEvent> events)
+    {
+        switch (Text(block, "type"))
+        {
+            case "text" when Text(block, "text") is { Length: > 0 } text: AddText(text, events); break;
+            case "thinking" when Text(block, "thinking") is { Length: > 0 } thinking: events.Add(new ReasoningDelta(thinking)); break;
+            case "redacted_thinking": events.Add(new ReasoningDelta("") { Redacted = Text(block, "data") ?? "" }); break;
+            case "tool_use":
+                var call = new OpenCall(_callCount++);
+                _calls[index] = call;
+                events.Add(new ToolCallStarted(call.Index, Text(block, "id") ?? "", Text(block, "name") ?? ""));
+                if (block.TryGetProperty("input", out var input) && input.ValueKind == JsonValueKind.Object && input.EnumerateObject().MoveNext())
+                {
+                    call.HasArguments = true;
+                    events.Add(new ToolCallDelta(call.Index, input.GetRawText()));
+                }
+                break;
+        }
+    }
+
+    private void BlockDelta(int index, JsonElement delta, List<GenerationEvent> events)
+    {
+        switch (Text(delta, "type"))
+        {
+            case "text_delta" when Text(delta, "text") is { Length: > 0 } text: AddText(text, events); break;
+            case "thinking_delta" when Text(delta, "thinking") is { Length: > 0 } thinking: events.Add(new ReasoningDelta(thinking)); break;
+            case "signature_delta": events.Add(new ReasoningDelta("") { Signature = Text(delta, "signature") }); break;
+            case "input_json_delta" when Text(delta, "partial_json") is { Length: > 0 } fragment && _calls.TryGetValue(index, out var call):
+                call.HasArguments = true;
+                events.Add(new ToolCallDelta(call.Index, fragment));
+                break;
+            case "citations_delta" when delta.TryGetProperty("citation", out var citation) && AnthropicAnnotations.Of(citation, _letters) is { } annotation:
+                events.Add(new AnnotationsAdded([annotation]));
+                break;
+        }
+    }
+
+    private void BlockStop(int index, List<GenerationEvent> events)
+    {
+        // A call without arguments is {} here and would be no JSON at all elsewhere.
+        if (_calls.Remove(index, out var call) && !call.HasArguments) events.Add(new ToolCallDelta(call.Index, "{}"));
+    }
+
+    private void Delta(JsonElement root, List<GenerationEvent> events)
+    {
+        if (ReadUsage(root, out _)) events.Add(new UsageReported(_usage.ToUsage()));
+        var delta = root.GetProperty("delta");
+        if (Text(delta, "stop_reason") is { } reason) events.Add(new ChoiceFinished(StopReasons.Read(reason)) { StopSequence = Text(delta, "stop_sequence") });
+    }
+
+    private void AddText(string text, List<GenerationEvent> events)
+    {
+        _letters += text.Length;
+        events.Add(new TextDelta(text));
+    }
+
+    private bool ReadUsage(JsonElement owner, out string? serviceTier)
+    {
+        serviceTier = null;
+        if (!owner.TryGetProperty("usage", out var usage) || usage.ValueKind != JsonValueKind.Object) return false;
+        var json = new Utf8JsonReader(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(usage));
+        json.Read();
+        _usage.Read(ref json);
+        serviceTier = Text(usage, "service_tier");
+        return true;
+    }
+
+    private static string? Text(JsonElement element, string name) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    private sealed class OpenCall(int index)
+    {
+        public int Index { get; } = index;
+
+        public bool HasArguments { get; set; }
+    }
+}

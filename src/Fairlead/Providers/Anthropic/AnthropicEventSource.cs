@@ -1,0 +1,21 @@
+using Fairlead.Generations;
+using Fairlead.Providers.Http;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers.Anthropic;
+
+/// <summary>A Messages stream for a caller of another dialect.</summary>
+internal sealed class AnthropicEventSource(UpstreamExchange exchange) : TranslatedEventSource(exchange, expectedChoices: 1)
+{
+    private readonly AnthropicEventReader _reader = new(exchange.Attempt.Meter);
+    private readonly List<GenerationEvent> _events = [];
+
+    protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
+    {
+        _events.Clear();
+        if (!_reader.TryRead(name, data, _events, out var error)) Exchange.Attempt.Meter.SkippedEvents++;
+        foreach (var generationEvent in _events) batch.Add(generationEvent);
+        if (error is not null) FailWith(batch, error);
+        else if (_reader.IsStopped) EndOrFail(batch);
+    }
+}

@@ -1,0 +1,108 @@
+using Fairlead.Configuration;
+using Fairlead.Dialects;
+using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers.Anthropic;
+
+/// <summary>Anthropic's API, or a server that speaks it: calls of its own dialect go through as they came, others are translated.</summary>
+internal sealed class AnthropicProvider : Provider
+{
+    public const string KindName = "anthropic";
+
+    public const string DefaultBaseUrl = "https://api.anthropic.com";
+
+    private const string ApiPath = "/v1";
+
+    private readonly UpstreamClient _client;
+    private readonly ApiKeyRing _keys;
+    private readonly Uri _messages;
+    private readonly Uri _counting;
+
+    /// <exception cref="ArgumentException">The base URL is no absolute http or https address.</exception>
+    public AnthropicProvider(string name, ProviderConfig config, UpstreamClient client)
+        : base(name, KindName)
+    {
+        _client = client;
+        _keys = new ApiKeyRing(config);
+        // Clients differ in whether the base URL has the version in it; both forms are taken.
+        var baseUrl = (config.BaseUrl ?? DefaultBaseUrl).TrimEnd('/');
+        if (baseUrl.EndsWith(ApiPath, StringComparison.Ordinal)) baseUrl = baseUrl[..^ApiPath.Length];
+        _messages = UpstreamClientFactory.Address(baseUrl, $"{ApiPath}/messages");
+        _counting = UpstreamClientFactory.Address(baseUrl, $"{ApiPath}/messages/count_tokens");
+    }
+
+    public override bool Speaks(Dialect dialect) => dialect is MessagesDialect or CountTokensDialect;
+
+    public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.Embeddings
+        ? GatewayError.Unsupported("model", "The provider of this model makes no embeddings.")
+        : null;
+
+    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    {
+        var isNative = Speaks(call.Dialect);
+        var isCount = call.Operation == Operation.CountTokens;
+        var mode = call.Facts.Stream && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
+        using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096);
+        string version;
+        try
+        {
+            version = WriteBody(call, attempt, isNative, body);
+        }
+        catch (GatewayErrorException refusal)
+        {
+            // Nothing was sent; what this provider cannot do, another deployment of the model may.
+            return new ProviderReply.Failed(refusal.Error, FailureClass.Failover);
+        }
+
+        var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
+        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation("x-api-key", key);
+        request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
+        if (isNative && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
+
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: isNative, cancellationToken);
+        if (exchange.Failure is { } failure) return failure;
+        if (mode == UpstreamMode.Stream)
+        {
+            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, call.Dialect, expectedChoices: 1) : new AnthropicEventSource(exchange));
+        }
+        using (exchange) return await ReadAsync(call, exchange, isNative);
+    }
+
+    // Returns the version that the body needs.
+    private static string WriteBody(GatewayCall call, Attempt attempt, bool isNative, PooledBuffer body)
+    {
+        if (!isNative) return AnthropicTranslator.Write(call, attempt.Deployment.UpstreamModel, body);
+        call.Dialect.WriteUpstreamBody(call, attempt.Deployment.UpstreamModel, body);
+        return AnthropicVersions.Of(call.AnthropicVersion);
+    }
+
+    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, bool isNative)
+    {
+        var (body, failure) = await exchange.ReadWholeAsync();
+        if (body is null) return failure!;
+        var kept = false;
+        try
+        {
+            var meter = exchange.Attempt.Meter;
+            if (call.Operation == Operation.CountTokens)
+            {
+                return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Malformed();
+            }
+            if (!isNative)
+            {
+                return AnthropicAnswerReader.Read(body.WrittenMemory, meter) is { } answer ? new ProviderReply.Complete(answer) : exchange.Malformed();
+            }
+            if (!call.Dialect.ScanAnswer(body.WrittenSpan, meter)) return exchange.Malformed();
+            kept = true;
+            return new ProviderReply.NativeBody(body);
+        }
+        finally
+        {
+            if (!kept) body.Dispose();
+        }
+    }
+}
