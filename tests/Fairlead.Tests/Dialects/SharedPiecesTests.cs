@@ -1,9 +1,9 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using CsCheck;
+using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
@@ -116,26 +116,40 @@ public sealed class SharedPiecesTests
             Encoding.UTF8.GetString(final.WrittenSpan));
     }
 
+    // Time is measured in the benchmarks (about 2 µs on the day this was written); what does not depend on the machine is pinned here.
     [Fact]
-    public void FairleadObject_Final_CostsMicroseconds()
+    public void FairleadObject_Final_AllocatesNextToNothing()
     {
         var dialect = new OpenAiChatDialect();
         var call = DialectCalls.Answered(dialect, """{"model":"fast","messages":[{"role":"user","content":"x"}],"temperature":0.5}""");
         call.End();
-        var output = new ArrayBufferWriter<byte>(4096);
-        var best = double.MaxValue;
-        for (var round = 0; round < 30; round++)
+        var output = new ArrayBufferWriter<byte>(8192);
+        Assert.InRange(AllocatedBy(() =>
         {
-            var started = Stopwatch.GetTimestamp();
-            for (var i = 0; i < 2_000; i++)
-            {
-                output.ResetWrittenCount();
-                FairleadObjectWriter.WriteFinal(call, output);
-            }
-            best = Math.Min(best, Stopwatch.GetElapsedTime(started).TotalMicroseconds / 2_000);
-        }
-        TestContext.Current.SendDiagnosticMessage($"final fairlead object: {best:F2} µs");
-        // Goal 2 µs optimised; unoptimised builds and busy machines get room, a return to general writers would not fit.
-        Assert.InRange(best, 0, 20);
+            output.ResetWrittenCount();
+            FairleadObjectWriter.WriteFinal(call, output);
+        }), 0, 128);
+    }
+
+    [Fact]
+    public void ChatRequest_Read_AllocatesNoTexts()
+    {
+        var dialect = new OpenAiChatDialect();
+        var text = new string('x', 20_000);
+        var call = DialectCalls.Of(dialect, $$"""{"model":"fast","messages":[{"role":"system","content":"{{text}}"},{"role":"user","content":"{{text}}"}],"temperature":0.5}""");
+        var bounds = new RequestBounds();
+        Assert.InRange(AllocatedBy(() =>
+        {
+            call.Facts = new RequestFacts();
+            Assert.Null(dialect.Read(call, bounds));
+        }), 0, 1024);
+    }
+
+    private static long AllocatedBy(Action action)
+    {
+        for (var i = 0; i < 10; i++) action();
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 100; i++) action();
+        return (GC.GetAllocatedBytesForCurrentThread() - before) / 100;
     }
 }

@@ -27,7 +27,7 @@ internal static class ChatAnswerWriter
         for (var i = 0; i < answer.Choices.Count; i++)
         {
             if (i > 0) json.Raw(","u8);
-            Choice(ref json, answer.Choices[i], legacy);
+            Choice(ref json, answer.Choices[i], OpenAiJson.ReasonOf(call.Ending), legacy);
         }
         json.Raw("],\"usage\":"u8);
         OpenAiJson.AppendUsage(ref json, call.Ending!.Usage);
@@ -50,7 +50,7 @@ internal static class ChatAnswerWriter
         json.Flush();
     }
 
-    private static void Choice(ref JsonAppender json, AnswerChoice choice, bool legacy)
+    private static void Choice(ref JsonAppender json, AnswerChoice choice, FinishReason otherwise, bool legacy)
     {
         json.Raw("{\"index\":"u8);
         json.Number((long)choice.Index);
@@ -77,7 +77,7 @@ internal static class ChatAnswerWriter
         json.Raw("},\"logprobs\":"u8);
         OpenAiJson.AppendLogprobs(ref json, choice.Logprobs);
         json.Raw(",\"finish_reason\":"u8);
-        json.String(Word(choice.FinishReason ?? FinishReason.Stop, legacy));
+        json.String(Word(choice.FinishReason ?? otherwise, legacy));
         json.Raw("}"u8);
     }
 

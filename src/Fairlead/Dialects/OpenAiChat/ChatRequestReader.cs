@@ -56,7 +56,7 @@ internal static class ChatRequestReader
                         if ((logprobs = json.Boolean("logprobs")) == true) facts.Note(RequestFeatures.Logprobs, "logprobs");
                         break;
                     case OpenAiField.TopLogprobs:
-                        topLogprobs = json.Integer("top_logprobs", 0, 20) is not null;
+                        topLogprobs = json.Integer("top_logprobs", 0, 20) > 0;
                         break;
                     case OpenAiField.Tools:
                         toolState.Tools(ref json, facts);

@@ -273,6 +273,8 @@ internal static class OpenAiAnswerScanner
 
     private static void Finish(ref Utf8JsonReader reader, ref Found found)
     {
+        // Some servers write an empty or the word null where there is no reason yet.
+        if (reader.ValueSpan.IsEmpty || reader.ValueTextEquals("null"u8)) return;
         if (reader.ValueTextEquals("length"u8)) found.Lengths++;
         else if (reader.ValueTextEquals("tool_calls"u8) || reader.ValueTextEquals("function_call"u8)) found.ToolCalls++;
         else if (reader.ValueTextEquals("content_filter"u8)) found.Filters++;

@@ -1,5 +1,7 @@
 using Fairlead.Conversation;
+using Fairlead.Generations;
 using Fairlead.Ledger;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
@@ -47,6 +49,15 @@ internal static class OpenAiJson
         }
         json.Raw("],\"refusal\":null}"u8);
     }
+
+    /// <summary>Why a choice ended whose provider did not say: an answer that was cut must not look like one that stopped by itself.</summary>
+    public static FinishReason ReasonOf(CallEnding? ending) => ending?.Outcome switch
+    {
+        Outcome.ToolCalls => FinishReason.ToolCalls,
+        Outcome.ContentFilter => FinishReason.ContentFilter,
+        Outcome.Complete => FinishReason.Stop,
+        _ => FinishReason.Length,
+    };
 
     // Left open, so that the alternatives can follow.
     private static void Token(ref JsonAppender json, TokenLogprob token)

@@ -24,6 +24,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     private readonly List<(int Choice, FinishReason Reason)> _finishes = [];
     private readonly List<int> _started = [];
     private byte[]? _heldUsage;
+    private bool _heldContent;
     private byte[]? _head;
     private byte[]? _upstreamPrefix;
     private byte[] _ownPrefix = [];
@@ -173,13 +174,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         {
             for (var choice = 0; choice < Call.Facts.ChoiceCount; choice++) Starts(choice, output);
         }
-        var reason = Call.Ending!.Outcome switch
-        {
-            Outcome.Length or Outcome.Budget => FinishReason.Length,
-            Outcome.ToolCalls => FinishReason.ToolCalls,
-            Outcome.ContentFilter => FinishReason.ContentFilter,
-            _ => FinishReason.Stop,
-        };
+        var reason = OpenAiJson.ReasonOf(Call.Ending);
         for (var choice = 0; choice < Call.Facts.ChoiceCount; choice++)
         {
             if (!_nativeSeen && !_started.Contains(choice)) continue;
@@ -193,9 +188,27 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         data = data.Trim(" \t\r\n"u8);
         if (data.IsEmpty) return;
         if (!_nativeSeen) Learn(data);
-        if ((traits & NativeEventTraits.OnlyUsage) != 0) _heldUsage = data.ToArray();
-        else if ((traits & NativeEventTraits.Finish) != 0) _heldFinishes.Add(data.ToArray());
-        else Splice(data, Extra.None, output);
+        if ((traits & NativeEventTraits.OnlyUsage) != 0)
+        {
+            _heldUsage = data.ToArray();
+            return;
+        }
+        if ((traits & NativeEventTraits.Content) != 0 && _heldContent) ReleaseFinishes(output);
+        if ((traits & NativeEventTraits.Finish) == 0)
+        {
+            Splice(data, Extra.None, output);
+            return;
+        }
+        _heldFinishes.Add(data.ToArray());
+        _heldContent |= (traits & NativeEventTraits.Content) != 0;
+    }
+
+    // Text goes on after a chunk that held text and a reason (servers that write a reason into every chunk): order comes before all.
+    private void ReleaseFinishes(IBufferWriter<byte> output)
+    {
+        foreach (var held in _heldFinishes) Splice(held, Extra.None, output);
+        _heldFinishes.Clear();
+        _heldContent = false;
     }
 
     private void Learn(ReadOnlySpan<byte> data)

@@ -66,7 +66,7 @@ internal sealed class OpenAiCompletionsDialect : Dialect
             if (i > 0) json.Raw(","u8);
             var choice = answer.Choices[i];
             var text = ChatAnswerWriter.Join(choice.Parts, static part => part switch { TextPart t => t.Text, RefusalPart r => r.Text, _ => null }) ?? "";
-            CompletionsStreamWriter.Choice(ref json, choice.Index, text, choice.FinishReason ?? FinishReason.Stop);
+            CompletionsStreamWriter.Choice(ref json, choice.Index, text, choice.FinishReason ?? OpenAiJson.ReasonOf(call.Ending));
         }
         json.Raw("],\"usage\":"u8);
         OpenAiJson.AppendUsage(ref json, call.Ending!.Usage);

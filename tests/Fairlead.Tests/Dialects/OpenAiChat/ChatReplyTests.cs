@@ -54,6 +54,18 @@ public sealed class ChatReplyTests
         Assert.Equal(["role", "content", "refusal"], reply["choices"]![0]!["message"]!.AsObject().Select(m => m.Key));
     }
 
+    [Theory]
+    [InlineData(Outcome.Complete, "stop")]
+    [InlineData(Outcome.Budget, "length")]
+    [InlineData(Outcome.ContentFilter, "content_filter")]
+    public void WriteReply_ProviderGaveNoReason_OutcomeDoes(Outcome outcome, string reason)
+    {
+        var call = DialectCalls.Answered(Dialect, """{"model":"fast","messages":[{"role":"user","content":"hi"}]}""");
+        call.End(outcome);
+        var reply = JsonNode.Parse(DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new Answer([new AnswerChoice(0, [new TextPart("cut")], null)]))))!;
+        Assert.Equal(reason, (string?)reply["choices"]![0]!["finish_reason"]);
+    }
+
     [Fact]
     public void WriteReply_LegacyFunctions_AnswersInKind()
     {

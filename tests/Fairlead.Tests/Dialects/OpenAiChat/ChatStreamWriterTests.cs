@@ -211,6 +211,19 @@ public sealed class ChatStreamWriterTests
         Assert.Equal(2, events.Count);
     }
 
+    [Theory]
+    [InlineData("\"\"", 0)]
+    [InlineData("\"null\"", 0)]
+    [InlineData("\"stop\"", 3)]
+    public void Native_ReasonInEveryChunk_KeepsTheOrderOfTheText(string reason, int finished)
+    {
+        string Chunk(string text) => "{" + Head + ",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" + text + "\"},\"finish_reason\":" + reason + "}]}";
+        var (stream, call) = Native([Chunk("a"), Chunk("b"), Chunk("c"), "[DONE]"]);
+        Assert.Equal("abc", string.Concat(DialectCalls.Events(stream).Select(e => (string?)e["choices"]![0]!["delta"]!["content"])));
+        Assert.Equal(finished, call.Answering!.Meter.FinishedChoices);
+        Assert.Equal("stop", (string?)DialectCalls.Events(stream)[^1]["choices"]![0]!["finish_reason"]);
+    }
+
     [Fact]
     public void Scanner_MalformedEvents_AreSkippedAndCounted()
     {
