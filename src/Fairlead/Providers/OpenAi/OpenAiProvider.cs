@@ -66,7 +66,7 @@ internal sealed class OpenAiProvider : Provider
     private async ValueTask<UpstreamExchange> SendBodyAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
-        using var body = new PooledBuffer(call.Body.Length + 512);
+        using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096);
         try
         {
             if (native) call.Dialect.WriteUpstreamBody(call, model, body);
