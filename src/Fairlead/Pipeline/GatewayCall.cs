@@ -87,7 +87,10 @@ public sealed class GatewayCall
     /// <summary>Set by the catalogue stage.</summary>
     internal CatalogueModel Model { get; set; } = null!;
 
-    /// <summary>Tokens of the input before the call, once known; what usage falls back to.</summary>
+    /// <summary>More input tokens than this the request cannot have; cheap, from its bytes. What is held before the call.</summary>
+    internal long InputBound { get; set; }
+
+    /// <summary>Best guess of the input's tokens so far, or their count; what usage falls back to.</summary>
     internal TokenEstimate InputEstimate { get; set; }
 
     /// <summary>Held before the first attempt; settled when the call ends.</summary>
@@ -97,6 +100,9 @@ public sealed class GatewayCall
 
     /// <summary>The attempt whose answer the client sees; null until one answers.</summary>
     internal Attempt? Answering { get; set; }
+
+    /// <summary>The token of the call and why it fired.</summary>
+    internal CallCancellation Cancellation { get; set; } = null!;
 
     internal CallEnding? Ending { get; set; }
 
@@ -121,7 +127,7 @@ public sealed class GatewayCall
 }
 
 /// <summary>Tokens of the input, known or bounded before the provider counts.</summary>
-/// <param name="Tokens">Count, estimate or upper bound.</param>
+/// <param name="Tokens">Count or estimate.</param>
 /// <param name="Basis">Measured only when counted with the model's own vocabulary.</param>
 internal readonly record struct TokenEstimate(long Tokens, Basis Basis);
 

@@ -102,6 +102,16 @@ internal sealed class EventBatch : IDisposable
         (_buffer, other._buffer) = (other._buffer, _buffer);
     }
 
+    /// <summary>Takes a copy of everything in <paramref name="other"/> behind what is here.</summary>
+    public void Append(EventBatch other)
+    {
+        foreach (var item in other._items)
+        {
+            if (item.Event is { } generationEvent) Add(generationEvent);
+            else AddNative(other.DataOf(item), item.Kind, item.Traits);
+        }
+    }
+
     /// <summary>Empties it and gives the buffer back to the pool, so that a waiting stream holds no memory.</summary>
     public void Clear()
     {

@@ -1,0 +1,145 @@
+using System.Diagnostics.CodeAnalysis;
+using Fairlead.Streaming;
+
+namespace Fairlead.Generations;
+
+/// <summary>
+/// The ordered events of one generation: one writer, any number of readers, each from its own place. Kept only for generations that
+/// someone may read again or that go on without their client; all others are read straight from their source and keep nothing.
+/// Bounded: a log that would outgrow its bound ends its readers that lag, never the writer. Thread-safe.
+/// </summary>
+internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes)
+{
+    /// <summary>Enough for the largest answers of today's models (128,000 tokens), with room for their framing.</summary>
+    public const long DefaultMaxBytes = 8 * 1024 * 1024;
+
+    private readonly Lock _gate = new();
+    private readonly List<Entry> _entries = [];
+    private int _firstKept;
+    private long _bytes;
+    private bool _completed;
+    private TaskCompletionSource _changed = NewSignal();
+
+    /// <summary>Events written so far.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate) return _firstKept + _entries.Count;
+        }
+    }
+
+    public bool IsCompleted
+    {
+        get
+        {
+            lock (_gate) return _completed;
+        }
+    }
+
+    /// <summary>Appends all items of a batch at once. Only the one writer calls it.</summary>
+    public void Append(EventBatch batch)
+    {
+        if (batch.Items.Count == 0) return;
+        TaskCompletionSource changed;
+        lock (_gate)
+        {
+            if (_completed) throw new InvalidOperationException("A completed log takes no more events.");
+            foreach (var item in batch.Items)
+            {
+                var entry = item.Event is { } e ? new Entry(e, null, 0, default) : new Entry(null, batch.DataOf(item).ToArray(), item.Kind, item.Traits);
+                _entries.Add(entry);
+                _bytes += entry.Size;
+            }
+            while (_bytes > maxBytes && _entries.Count > 1)
+            {
+                _bytes -= _entries[0].Size;
+                _entries.RemoveAt(0);
+                _firstKept++;
+            }
+            changed = Renew();
+        }
+        changed.TrySetResult();
+    }
+
+    /// <summary>No more events come. Idempotent.</summary>
+    public void Complete()
+    {
+        TaskCompletionSource changed;
+        lock (_gate)
+        {
+            if (_completed) return;
+            _completed = true;
+            changed = Renew();
+        }
+        changed.TrySetResult();
+    }
+
+    /// <summary>A new reader that begins with event number <paramref name="from"/> (0 is the first).</summary>
+    public IEventSource Read(int from = 0) => new Reader(this, from);
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private TaskCompletionSource Renew()
+    {
+        var old = _changed;
+        _changed = NewSignal();
+        return old;
+    }
+
+    private bool TryCopy(EventBatch batch, ref int position, [NotNullWhen(false)] out Task? changed)
+    {
+        lock (_gate)
+        {
+            if (position < _firstKept) throw new EventsNoLongerKeptException(position, _firstKept);
+            var index = position - _firstKept;
+            if (index < _entries.Count)
+            {
+                for (; index < _entries.Count; index++, position++)
+                {
+                    var entry = _entries[index];
+                    if (entry.Event is { } e) batch.Add(e);
+                    else batch.AddNative(entry.Native, entry.Kind, entry.Traits);
+                }
+                changed = null;
+                return true;
+            }
+            changed = _completed ? Task.CompletedTask : _changed.Task;
+            return false;
+        }
+    }
+
+    private readonly record struct Entry(GenerationEvent? Event, byte[]? Native, int Kind, NativeEventTraits Traits)
+    {
+        public long Size => 64 + (Native?.Length ?? Event switch
+        {
+            TextDelta text => text.Text.Length * 2,
+            ReasoningDelta reasoning => reasoning.Text.Length * 2,
+            ToolCallDelta call => call.Arguments.Length * 2,
+            _ => 64,
+        });
+    }
+
+    private sealed class Reader(EventLog log, int position) : IEventSource
+    {
+        private int _position = position;
+
+        public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+        {
+            batch.Clear();
+            while (true)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (log.TryCopy(batch, ref _position, out var changed)) return true;
+                if (log.IsCompleted && _position >= log.Count) return false;
+                await changed.WaitAsync(cancellationToken);
+            }
+        }
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+}
+
+/// <summary>A reader asked for events that the bounded log has let go.</summary>
+internal sealed class EventsNoLongerKeptException(int asked, int firstKept)
+    : Exception($"Event {asked} is no longer kept; the first kept is {firstKept}.");

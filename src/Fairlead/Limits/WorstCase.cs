@@ -1,0 +1,36 @@
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Limits;
+
+/// <summary>The most a call can use and cost: what is held before the provider counts.</summary>
+internal static class WorstCase
+{
+    /// <summary>Output assumed where neither the caller nor the catalogue bounds it.</summary>
+    public const int UnboundedOutputTokens = 8192;
+
+    public static (long Input, long Output, decimal Usd) Of(GatewayCall call)
+    {
+        var model = call.Model;
+        var input = call.InputBound;
+        long output = 0;
+        if (call.Operation == Operation.Chat)
+        {
+            output = call.Facts.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
+            output *= Math.Max(1, call.Facts.ChoiceCount);
+        }
+
+        decimal dearest = 0;
+        var worst = new Usage(input, output);
+        foreach (var deployment in model.Deployments)
+        {
+            dearest = Math.Max(dearest, deployment.Prices.CostOf(worst).Usd);
+            // Everything may turn out to be written to a cache at its premium.
+            if (deployment.Prices.LongCacheWrite is not null || deployment.Prices.CacheWrite is not null)
+            {
+                dearest = Math.Max(dearest, deployment.Prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);
+            }
+        }
+        return (input, output, dearest);
+    }
+}

@@ -1,0 +1,96 @@
+using Fairlead.Auditing;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Ledger;
+using Fairlead.Limits;
+using Fairlead.TokenCounting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// What happens at the end of every call, in this order and on every way out: usage is fixed, what was held is settled, the audit record and
+/// ledger entries go on the spool. Only then may the last byte leave. Safe to call again; the first ending stands.
+/// </summary>
+internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter counter, ILogger<CallEnder> logger)
+{
+    /// <param name="call">The call; its <see cref="GatewayCall.Ending"/> is set on return.</param>
+    /// <param name="outcome">How it ended.</param>
+    /// <param name="error">Why, when it failed.</param>
+    /// <param name="status">The HTTP status that the client got or will get.</param>
+    public ValueTask EndAsync(GatewayCall call, Outcome outcome, GatewayError? error, int status)
+    {
+        if (call.Ending is not null) return ValueTask.CompletedTask;
+
+        var usage = default(Usage);
+        var basis = Basis.Measured;
+        decimal usd = 0;
+        foreach (var attempt in call.Attempts)
+        {
+            FinishAttempt(call, attempt, outcome, error);
+            usd += attempt.Cost.Usd;
+            if (attempt.Cost.Usd > 0 && attempt.Cost.Basis == Basis.Estimated) basis = Basis.Estimated;
+        }
+        if (call.Answering is { } answering)
+        {
+            usage = answering.Usage;
+            if (usage.Basis == Basis.Estimated) basis = Basis.Estimated;
+            // Time to write the answer out is not the model's; what is left after the first token is.
+            if (call.Timings.Milliseconds(Phase.FirstToken) == 0) call.Timings.Set(Phase.FirstToken, answering.StartedAt);
+            call.Timings.Set(Phase.Generate, answering.StartedAt);
+        }
+        call.Timings.Set(Phase.Total, call.Timings.StartedAt);
+
+        var cost = new Cost(usd, basis);
+        call.Ending = new CallEnding(outcome, usage, cost) { Error = error };
+        if (call.Reservation is { } reservation) ledger.Settle(reservation, usage, cost);
+        return RecordAsync(call, status);
+    }
+
+    private async ValueTask RecordAsync(GatewayCall call, int status)
+    {
+        try
+        {
+            await spool.CallEndedAsync(call, status);
+        }
+        catch (IOException exception)
+        {
+            // The answer exists and is paid for; withholding it would not bring the record back.
+            CallLog.RecordLost(logger, call.RequestId, exception);
+        }
+    }
+
+    private void FinishAttempt(GatewayCall call, Attempt attempt, Outcome outcome, GatewayError? error)
+    {
+        if (attempt.Outcome is null)
+        {
+            attempt.Outcome = outcome.ToWire();
+            attempt.Error = error;
+            attempt.Duration = call.Time.GetElapsedTime(attempt.StartedAt);
+        }
+        attempt.Usage = UsageOf(call, attempt);
+        attempt.Cost = attempt.Deployment.Prices.CostOf(attempt.Usage);
+    }
+
+    /// <summary>
+    /// The provider's count when it gave one. Otherwise what can be known: nothing for an attempt that the provider refused or that never
+    /// reached it; input, and the output seen, for one that was cut, timed out or left by the client.
+    /// </summary>
+    private Usage UsageOf(GatewayCall call, Attempt attempt)
+    {
+        var meter = attempt.Meter;
+        if (meter.Reported is { } reported)
+        {
+            return meter.FinishReason is null ? AtLeast(reported, counter.EstimateOutput(meter, call.Model)) : reported;
+        }
+        if (!attempt.Sent || call.Operation == Operation.CountTokens) return default;
+        var refused = attempt.UpstreamStatus is >= 400 || (attempt.Error is { Code: ErrorCode.ProviderUnavailable or ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded } && !meter.HasContent);
+        if (refused) return default;
+        if (call.InputEstimate.Basis == Basis.Estimated) call.InputEstimate = counter.CountInput(call);
+        return new Usage(call.InputEstimate.Tokens, counter.EstimateOutput(meter, call.Model)) { Basis = Basis.Estimated };
+    }
+
+    // A cut stream may have reported usage at its start only (Anthropic does): the output seen since then counts too.
+    private static Usage AtLeast(in Usage reported, long outputTokens) =>
+        outputTokens <= reported.OutputTokens ? reported : reported with { OutputTokens = outputTokens, Basis = Basis.Estimated };
+}

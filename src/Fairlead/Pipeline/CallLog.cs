@@ -1,0 +1,18 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Pipeline;
+
+internal static partial class CallLog
+{
+    [LoggerMessage(1001, LogLevel.Error, "Call {RequestId}: its audit record could not be written; check free space and permissions of the data directory")]
+    public static partial void RecordLost(ILogger logger, string requestId, Exception exception);
+
+    [LoggerMessage(1002, LogLevel.Error, "Call {RequestId} failed inside the gateway")]
+    public static partial void Unexpected(ILogger logger, string requestId, Exception exception);
+
+    [LoggerMessage(1003, LogLevel.Debug, "Call {RequestId}: {Endpoint} for {Model} ended {Outcome} with status {Status} after {Milliseconds} ms")]
+    public static partial void Ended(ILogger logger, string requestId, string endpoint, string model, string outcome, int status, double milliseconds);
+
+    [LoggerMessage(1004, LogLevel.Debug, "Call {RequestId}: the sweep could not reach its stream")]
+    public static partial void SweepFailed(ILogger logger, string requestId, Exception exception);
+}

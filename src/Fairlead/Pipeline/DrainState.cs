@@ -1,0 +1,30 @@
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// Whether this process still takes calls. After SIGTERM new calls are refused while open ones go on until the drain limit. Thread-safe.
+/// </summary>
+internal sealed class DrainState : IDisposable
+{
+    private readonly CancellationTokenSource _limit = new();
+    private volatile bool _draining;
+    private int _active;
+
+    /// <summary>True from SIGTERM on.</summary>
+    public bool IsDraining => _draining;
+
+    /// <summary>Calls under way.</summary>
+    public int Active => Volatile.Read(ref _active);
+
+    /// <summary>Fires when open calls must end.</summary>
+    public CancellationToken LimitReached => _limit.Token;
+
+    public void Begin() => _draining = true;
+
+    public void ReachLimit() => _limit.Cancel();
+
+    public void Enter() => Interlocked.Increment(ref _active);
+
+    public void Leave() => Interlocked.Decrement(ref _active);
+
+    public void Dispose() => _limit.Dispose();
+}

@@ -1,0 +1,73 @@
+using Fairlead.Errors;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// Around Fairlead's own paths: every answer has a request id, and what no endpoint caught becomes an error of the list. Other paths of an
+/// embedding app are left alone.
+/// </summary>
+internal sealed class ErrorEdgeMiddleware(ILogger<ErrorEdgeMiddleware> logger) : IMiddleware, IStartupFilter
+{
+    public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+    {
+        app.Use((HttpContext context, RequestDelegate rest) => InvokeAsync(context, rest));
+        next(app);
+    };
+
+    public Task InvokeAsync(HttpContext context, RequestDelegate next)
+    {
+        if (!IsOurs(context.Request.Path)) return next(context);
+        RequestIds.Of(context);
+        return GuardAsync(context, next);
+    }
+
+    internal static bool IsOurs(PathString path) =>
+        path.Value is { } value && (value.StartsWith("/v1/", StringComparison.Ordinal) || value.StartsWith("/v2/", StringComparison.Ordinal) || value.StartsWith("/admin/", StringComparison.Ordinal));
+
+    /// <summary>The shape in which a path's clients expect errors.</summary>
+    internal static ErrorShape ShapeOf(HttpRequest request)
+    {
+        var path = request.Path.Value ?? "";
+        if (path.StartsWith("/v1/messages", StringComparison.Ordinal)) return ErrorShape.Anthropic;
+        if (path.StartsWith("/v1/models", StringComparison.Ordinal) && request.Headers.ContainsKey("anthropic-version")) return ErrorShape.Anthropic;
+        return path.StartsWith("/v1", StringComparison.Ordinal) ? ErrorShape.OpenAi : ErrorShape.Problem;
+    }
+
+    private async Task GuardAsync(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The client left; there is nobody to answer.
+        }
+        catch (Exception exception)
+        {
+            var requestId = RequestIds.Of(context);
+            if (exception is BadHttpRequestException bad)
+            {
+                if (context.Response.HasStarted) throw;
+                var error = bad.StatusCode == StatusCodes.Status413PayloadTooLarge
+                    ? new GatewayError(ErrorCode.PayloadTooLarge, "The body is too large.")
+                    : new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete.");
+                await ErrorResponses.WriteAsync(context, error, ShapeOf(context.Request));
+                return;
+            }
+            CallLog.Unexpected(logger, requestId, exception);
+            if (context.Response.HasStarted)
+            {
+                context.Abort();
+                return;
+            }
+            context.Response.Clear();
+            context.Response.Headers["x-request-id"] = requestId;
+            await ErrorResponses.WriteAsync(context, new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it."), ShapeOf(context.Request));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+using Fairlead.Authentication;
+using Fairlead.Configuration;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Streaming;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// The edge of every generating endpoint: who calls (by headers alone), what they send (once, bounded), through the pipeline, and out by
+/// the delivery that was asked for. The only place that turns a bug into an answer, and the only one that ends a call whose client left.
+/// </summary>
+internal sealed class GatewayEndpoint(
+    ICallerSource callers,
+    IConfigurationSource configuration,
+    GatewayPipeline pipeline,
+    StreamDelivery streams,
+    CallEnder ender,
+    DrainState drain,
+    TimeProvider time,
+    ILogger<GatewayEndpoint> logger)
+{
+    /// <summary>Serves one request in <paramref name="dialect"/>.</summary>
+    public async Task HandleAsync(HttpContext context, Dialect dialect)
+    {
+        var requestId = RequestIds.Of(context);
+        if (drain.IsDraining)
+        {
+            context.Response.Headers.Connection = "close";
+            await ErrorResponses.WriteAsync(context, new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and takes no new calls.") { RetryAfter = TimeSpan.FromSeconds(1) }, dialect.ErrorShape);
+            return;
+        }
+
+        // Nobody unknown gets a body read.
+        var arrived = time.GetTimestamp();
+        var authentication = callers.Authenticate(context, dialect.Scope);
+        if (authentication.Caller is not { } caller)
+        {
+            await ErrorResponses.WriteAsync(context, authentication.Error!, dialect.ErrorShape);
+            return;
+        }
+
+        drain.Enter();
+        var call = new GatewayCall(requestId, Ids.New("gen_", time), dialect, caller, time) { Address = context.Connection.RemoteIpAddress, Endpoint = context.Request.Path.Value ?? "" };
+        call.Timings.Add(Phase.Auth, arrived);
+        using var body = new PooledBuffer(BodyCapacity(context.Request.ContentLength));
+        call.Body = body;
+        try
+        {
+            await ServeAsync(context, call);
+        }
+        catch (OperationCanceledException)
+        {
+            await EndCancelledAsync(context, call);
+        }
+        catch (Exception exception) when (exception is BadHttpRequestException or IOException && call.Attempts.Count == 0 && !context.Response.HasStarted)
+        {
+            // The transport broke off while the body was read.
+            await RefuseAsync(context, call, new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete."));
+        }
+        catch (Exception exception)
+        {
+            CallLog.Unexpected(logger, call.RequestId, exception);
+            await FailAsync(context, call);
+        }
+        finally
+        {
+            // Every way out has ended the call; should one be missing, nothing stays held.
+            await ender.EndAsync(call, Outcome.Failed, null, context.Response.StatusCode);
+            call.Cancellation?.Dispose();
+            drain.Leave();
+            CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending!.Outcome.ToWire(), context.Response.StatusCode, call.Timings.Elapsed.TotalMilliseconds);
+        }
+    }
+
+    private async Task ServeAsync(HttpContext context, GatewayCall call)
+    {
+        var bounds = configuration.Current.Requests;
+        var fault = RequestReader.CheckHeaders(context.Request, bounds)
+            ?? await RequestReader.ReadAsync(context, call.Body, bounds)
+            ?? ReadRequest(context, call, bounds);
+        if (fault is not null)
+        {
+            await RefuseAsync(context, call, fault);
+            return;
+        }
+
+        var goesOn = call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
+        call.Cancellation = new CallCancellation(goesOn ? CancellationToken.None : context.RequestAborted, drain.LimitReached, call.Deadline, time);
+        if (call.Facts.Stream)
+        {
+            if (await streams.DeliverAsync(context, call) is { } refusal) await RefuseAsync(context, call, refusal);
+            return;
+        }
+
+        var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
+        if (reply is GatewayReply.Refused refused) await RefuseAsync(context, call, refused.Error);
+        else await AnswerAsync(context, call, reply);
+    }
+
+    private static GatewayError? ReadRequest(HttpContext context, GatewayCall call, RequestBounds bounds)
+    {
+        var headers = context.Request.Headers;
+        if (call.Dialect.ErrorShape == ErrorShape.Anthropic)
+        {
+            if (headers.TryGetValue("anthropic-version", out var version)) call.AnthropicVersion = version.ToString();
+            if (headers.TryGetValue("anthropic-beta", out var beta)) call.AnthropicBeta = beta.ToString();
+        }
+        if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
+
+        var since = call.Timings.Now();
+        var fault = call.Dialect.Read(call, bounds) ?? RequestReader.ReadExtensionHeaders(context.Request, call);
+        call.Timings.Add(Phase.Validate, since);
+        if (call.Caller.SecretRetiresAt is { } retires)
+        {
+            call.Warn("key_rotated", $"This secret of the key was replaced and stops working at {retires:yyyy-MM-dd'T'HH:mm:ss'Z'}.");
+        }
+        return fault;
+    }
+
+    private async Task AnswerAsync(HttpContext context, GatewayCall call, GatewayReply reply)
+    {
+        using var native = (reply as GatewayReply.NativeBody)?.Body;
+        var outcome = call.Answering?.Meter.FinishReason is { } reason ? CallOutcome.Of(reason) : Outcome.Complete;
+        await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
+
+        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
+        call.Dialect.WriteReply(call, reply, output);
+        var response = context.Response;
+        response.StatusCode = StatusCodes.Status200OK;
+        response.ContentType = "application/json";
+        response.ContentLength = output.Length;
+        ReplyHeaders.Write(response, call);
+        await response.BodyWriter.WriteAsync(output.WrittenMemory, context.RequestAborted);
+    }
+
+    private async Task RefuseAsync(HttpContext context, GatewayCall call, GatewayError error)
+    {
+        await ender.EndAsync(call, Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
+        ReplyHeaders.Write(context.Response, call);
+        await ErrorResponses.WriteAsync(context, error, call.Dialect.ErrorShape);
+    }
+
+    private async Task EndCancelledAsync(HttpContext context, GatewayCall call)
+    {
+        var reason = call.Cancellation?.Reason ?? CancellationReason.ClientLeft;
+        var (outcome, error) = CallOutcome.Of(reason);
+        if (reason is CancellationReason.None or CancellationReason.ClientLeft || context.Response.HasStarted)
+        {
+            // 499 stands in the record only: nobody is there to read a status.
+            await ender.EndAsync(call, outcome, null, 499);
+            if (context.Response.HasStarted) context.Abort();
+            return;
+        }
+        await ender.EndAsync(call, outcome, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
+        ReplyHeaders.Write(context.Response, call);
+        await ErrorResponses.WriteAsync(context, error, call.Dialect.ErrorShape);
+    }
+
+    private async Task FailAsync(HttpContext context, GatewayCall call)
+    {
+        var error = new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
+        await ender.EndAsync(call, Outcome.Failed, error, StatusCodes.Status500InternalServerError);
+        if (context.Response.HasStarted)
+        {
+            // The client must not take what it has for the whole.
+            context.Abort();
+            return;
+        }
+        context.Response.Clear();
+        context.Response.Headers["x-request-id"] = call.RequestId;
+        await ErrorResponses.WriteAsync(context, error, call.Dialect.ErrorShape);
+    }
+
+    // Most chat bodies fit; a claimed length is believed only so far, since the bytes may never come.
+    private static int BodyCapacity(long? contentLength) => (int)Math.Clamp(contentLength ?? 4096, 256, 256 * 1024);
+}

@@ -1,0 +1,70 @@
+using System.IO.Pipelines;
+using Fairlead.Streaming;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// The client's side of one stream: what is written, in whole events, by the delivery; and the keep-alive comments of the sweep, never in
+/// the middle of one.
+/// </summary>
+internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IDisposable
+{
+    private static readonly byte[] KeepAlive = ": keep-alive\n\n"u8.ToArray();
+
+    private readonly SemaphoreSlim _gate = new(1, 1);
+    private long _lastWrite = call.Timings.Now();
+    private long _checkpointed;
+
+    public GatewayCall Call => call;
+
+    /// <summary>Set once a write found the client gone.</summary>
+    public bool ClientGone { get; private set; }
+
+    /// <summary>Lets <paramref name="write"/> put whole events into the output and flushes them together.</summary>
+    public async ValueTask WriteAsync<TState>(Action<TState, PipeWriter> write, TState state, CancellationToken cancellationToken)
+    {
+        if (ClientGone) return;
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            write(state, output);
+            if (output.UnflushedBytes == 0) return;
+            _lastWrite = call.Timings.Now();
+            var result = await output.FlushAsync(cancellationToken);
+            if (result.IsCompleted) ClientGone = true;
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <summary>Sends a comment when nothing was written for <paramref name="pause"/>; skips when a write is under way.</summary>
+    public async ValueTask KeepAliveAsync(TimeSpan pause, CancellationToken cancellationToken)
+    {
+        if (ClientGone || call.Time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < pause) return;
+        if (!await _gate.WaitAsync(TimeSpan.Zero, cancellationToken)) return;
+        try
+        {
+            _lastWrite = call.Timings.Now();
+            var result = await output.WriteAsync(KeepAlive, cancellationToken);
+            if (result.IsCompleted) ClientGone = true;
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <summary>Whether output has been made since the last time this was asked, so that a checkpoint is worth writing.</summary>
+    public bool TakeProgress()
+    {
+        if (call.Answering is not { } attempt || call.Ending is not null) return false;
+        var made = attempt.Meter.OutputBytes;
+        if (made == _checkpointed) return false;
+        _checkpointed = made;
+        return true;
+    }
+
+    public void Dispose() => _gate.Dispose();
+}

@@ -1,0 +1,150 @@
+using Fairlead.Configuration;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Streaming;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>
+/// Delivers a generation as server-sent events. 200 is committed with the first content, or after a wait with a comment; until then a failure is
+/// a proper status. After it the stream always ends with the dialect's end, or with its error event.
+/// </summary>
+internal sealed class StreamDelivery(
+    GatewayPipeline pipeline,
+    CallEnder ender,
+    StreamSweep sweep,
+    IConfigurationSource configuration,
+    TimeProvider time)
+{
+    /// <summary>Time for the last bytes to reach the client before the connection is cut: an abort may overtake them.</summary>
+    private static readonly TimeSpan AbortGrace = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Returns the refusal when the call failed before anything was sent, so that the edge answers it; null when all is delivered.</summary>
+    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call)
+    {
+        var options = configuration.Current.Stream;
+        using var stream = new OpenStream(context.Response.BodyWriter, call);
+        var running = pipeline.InvokeAsync(call, call.Cancellation.Token);
+        GatewayReply reply;
+        try
+        {
+            reply = running.IsCompleted ? await running : await CommitLateAsync(context, call, stream, running.AsTask(), options);
+        }
+        catch (OperationCanceledException) when (context.Response.HasStarted && IsOurs(call.Cancellation.Reason))
+        {
+            var (reason, why) = CallOutcome.Of(call.Cancellation.Reason);
+            await EndAsync(context, call, stream, call.Dialect.CreateStreamWriter(call), reason, why);
+            return null;
+        }
+
+        if (reply is GatewayReply.Refused refused)
+        {
+            if (!context.Response.HasStarted) return refused.Error;
+            await EndAsync(context, call, stream, call.Dialect.CreateStreamWriter(call), Outcome.Failed, refused.Error);
+            return null;
+        }
+        if (reply is not GatewayReply.Streaming streaming) throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
+
+        await RelayAsync(context, call, stream, streaming.Events);
+        return null;
+    }
+
+    private async Task<GatewayReply> CommitLateAsync(HttpContext context, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
+    {
+        try
+        {
+            return await task.WaitAsync(options.CommitAfter, time);
+        }
+        catch (TimeoutException) when (!task.IsCompleted)
+        {
+            await StartAsync(context, call);
+            await stream.KeepAliveAsync(TimeSpan.Zero, call.Cancellation.Token);
+            sweep.Add(stream);
+            try
+            {
+                return await task;
+            }
+            finally
+            {
+                sweep.Remove(stream);
+            }
+        }
+    }
+
+    private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, IEventSource events)
+    {
+        var goesOn = call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
+        await using var owned = events;
+        await using var logged = goesOn ? LoggedEvents.Start(events, call.Cancellation.Token) : null;
+        var source = logged?.Log.Read() ?? events;
+        var token = call.Cancellation.Token;
+        var writer = call.Dialect.CreateStreamWriter(call);
+        using var batch = new EventBatch();
+
+        if (!context.Response.HasStarted) await StartAsync(context, call);
+        sweep.Add(stream);
+        (Outcome Outcome, GatewayError? Error) ending;
+        try
+        {
+            while (await source.ReadAsync(batch, token))
+            {
+                await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), token);
+                batch.Clear();
+                if (!stream.ClientGone) continue;
+                if (logged is null) throw new OperationCanceledException();
+                await logged.Completion;
+                break;
+            }
+            if (logged is not null) await logged.Completion;
+            ending = Judge(call);
+        }
+        catch (OperationCanceledException) when (IsOurs(call.Cancellation.Reason))
+        {
+            ending = CallOutcome.Of(call.Cancellation.Reason);
+        }
+        finally
+        {
+            sweep.Remove(stream);
+        }
+        await EndAsync(context, call, stream, writer, ending.Outcome, ending.Error);
+    }
+
+    /// <summary>Whether the client is still there to be told.</summary>
+    private static bool IsOurs(CancellationReason reason) => reason is CancellationReason.Deadline or CancellationReason.AttemptTimeout or CancellationReason.Shutdown;
+
+    /// <summary>How a stream that came to its end ended: a cut one is never passed off as complete.</summary>
+    private static (Outcome, GatewayError?) Judge(GatewayCall call)
+    {
+        var attempt = call.Answering!;
+        if (attempt.Error is { } error) return (Outcome.ProviderLost, error);
+        return attempt.Meter.FinishReason is { } reason
+            ? (CallOutcome.Of(reason), null)
+            : (Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete."));
+    }
+
+    private async Task EndAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Outcome outcome, GatewayError? error)
+    {
+        // Settled and on the spool first: the last event may only leave when nothing can be lost any more.
+        await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
+        await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
+        if (error is null || call.Dialect.ErrorShape != ErrorShape.OpenAi) return;
+
+        // Clients of this dialect take a clean end for success, so an unclean answer gets an unclean end.
+        await Task.Delay(AbortGrace, time, CancellationToken.None);
+        context.Abort();
+    }
+
+    private static Task StartAsync(HttpContext context, GatewayCall call)
+    {
+        var response = context.Response;
+        response.StatusCode = StatusCodes.Status200OK;
+        response.ContentType = "text/event-stream; charset=utf-8";
+        ReplyHeaders.Write(response, call);
+        response.Headers.CacheControl = "no-cache, no-store";
+        // Tells nginx and those that learnt from it not to collect the stream.
+        response.Headers["X-Accel-Buffering"] = "no";
+        return response.StartAsync(call.Cancellation.Token);
+    }
+}

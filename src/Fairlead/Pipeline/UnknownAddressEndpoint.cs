@@ -1,0 +1,48 @@
+using Fairlead.Errors;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Routing.Template;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>Answers addresses and methods that nothing else does: 404, or 405 with the methods that the address takes.</summary>
+internal static class UnknownAddressEndpoint
+{
+    public static void Map(IEndpointRouteBuilder endpoints)
+    {
+        foreach (var root in (string[])["/v1", "/v2", "/admin"])
+        {
+            endpoints.Map($"{root}/{{**rest}}", AnswerAsync).WithDisplayName($"Fairlead: unknown address under {root}");
+        }
+    }
+
+    private static Task AnswerAsync(HttpContext context)
+    {
+        var shape = ErrorEdgeMiddleware.ShapeOf(context.Request);
+        var methods = MethodsOf(context);
+        var error = methods.Count > 0
+            ? new GatewayError(ErrorCode.MethodNotAllowed, $"{context.Request.Path} takes {string.Join(", ", methods)}, not {context.Request.Method}.") { Allow = string.Join(", ", methods) }
+            : new GatewayError(ErrorCode.NotFound, $"There is nothing at {context.Request.Method} {Shorten(context.Request.Path)}.");
+        return ErrorResponses.WriteAsync(context, error, shape);
+    }
+
+    private static List<string> MethodsOf(HttpContext context)
+    {
+        var methods = new SortedSet<string>(StringComparer.Ordinal);
+        foreach (var endpoint in context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
+        {
+            if (endpoint.RoutePattern.RawText is not { } pattern || endpoint.Metadata.GetMetadata<HttpMethodMetadata>() is not { } metadata) continue;
+            var matcher = new TemplateMatcher(TemplateParser.Parse(pattern.TrimStart('/')), []);
+            if (matcher.TryMatch(context.Request.Path, [])) methods.UnionWith(metadata.HttpMethods);
+        }
+        return [.. methods];
+    }
+
+    private static string Shorten(PathString path)
+    {
+        var value = path.Value ?? "";
+        return value.Length <= 200 ? value : string.Concat(value.AsSpan(0, 200), "…");
+    }
+}

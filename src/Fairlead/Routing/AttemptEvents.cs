@@ -1,0 +1,108 @@
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Routing;
+
+/// <summary>How an attempt's stream began.</summary>
+internal enum StreamStart
+{
+    /// <summary>Something a reader would see is there: this attempt answers.</summary>
+    Content,
+
+    /// <summary>The stream ended without content, with a reason: also an answer.</summary>
+    EndedEmpty,
+
+    /// <summary>It broke before content; another attempt may be made.</summary>
+    Broken,
+}
+
+/// <summary>
+/// The events of one attempt, metered as they pass, with what came before the first content held until it is known whether this
+/// attempt answers.
+/// </summary>
+internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source) : IEventSource
+{
+    private readonly EventBatch _held = new();
+    private bool _hasHeld;
+    private bool _ended;
+
+    /// <summary>The error that the stream ended with, or null.</summary>
+    public GatewayError? Error
+    {
+        get => attempt.Error;
+        private set => attempt.Error = value;
+    }
+
+    /// <summary>Reads until the first content, the end or a failure.</summary>
+    public async ValueTask<StreamStart> WaitForContentAsync(CancellationToken cancellationToken)
+    {
+        using var batch = new EventBatch();
+        while (true)
+        {
+            if (!await source.ReadAsync(batch, cancellationToken))
+            {
+                _ended = true;
+                if (attempt.Meter.FinishReason is not null) return StreamStart.EndedEmpty;
+                Error ??= new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream without an answer.");
+                return StreamStart.Broken;
+            }
+            Meter(batch);
+            var content = batch.HasContent;
+            if (_hasHeld) _held.Append(batch);
+            else _held.SwapWith(batch);
+            _hasHeld = true;
+            if (content)
+            {
+                call.Timings.Set(Phase.FirstToken, attempt.StartedAt);
+                return StreamStart.Content;
+            }
+            if (Error is not null) return StreamStart.Broken;
+        }
+    }
+
+    public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+    {
+        if (_hasHeld)
+        {
+            _hasHeld = false;
+            batch.Clear();
+            batch.SwapWith(_held);
+            return true;
+        }
+        if (_ended) return false;
+        if (!await source.ReadAsync(batch, cancellationToken))
+        {
+            _ended = true;
+            return false;
+        }
+        Meter(batch);
+        return true;
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        _held.Dispose();
+        return source.DisposeAsync();
+    }
+
+    private void Meter(EventBatch batch)
+    {
+        foreach (var item in batch.Items)
+        {
+            switch (item.Event)
+            {
+                case null: break;
+                case AttemptFailed failed: Error = failed.Error; break;
+                case { } generationEvent: attempt.Meter.Observe(generationEvent); break;
+            }
+        }
+        // Readers see what the model made; that it broke is the call's ending, told in its own way.
+        if (Error is not null)
+        {
+            _ended = true;
+            batch.Items.RemoveAll(static item => item.Event is AttemptFailed);
+        }
+    }
+}

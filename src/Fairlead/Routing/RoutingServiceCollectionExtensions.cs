@@ -1,0 +1,15 @@
+using Fairlead.Pipeline;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace Fairlead.Routing;
+
+internal static class RoutingServiceCollectionExtensions
+{
+    internal static IServiceCollection AddDeploymentRouting(this IServiceCollection services)
+    {
+        services.TryAddSingleton(new RoutingChance());
+        services.AddSingleton<IGatewayStage, RoutingStage>();
+        return services;
+    }
+}

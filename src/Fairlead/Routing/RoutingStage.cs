@@ -1,0 +1,162 @@
+using Fairlead.Auditing;
+using Fairlead.Catalogue;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Routing;
+
+/// <summary>
+/// Finds a deployment that answers: down the list, with retries at each while that can help, until content is there. From then on the
+/// call belongs to that attempt. Every attempt stands on the spool before it is sent.
+/// </summary>
+internal sealed class RoutingStage(
+    ISpool spool,
+    IConfigurationSource configuration,
+    RoutingChance chance,
+    ILogger<RoutingStage> logger) : IGatewayStage
+{
+    public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
+    {
+        var retry = configuration.Current.Retry;
+        GatewayError? last = null;
+        TimeSpan? shortestWait = null;
+
+        foreach (var deployment in DeploymentOrder.Of(call.Model.Deployments, chance.Next))
+        {
+            if (deployment.Provider.Refuse(call) is { } refusal)
+            {
+                last ??= refusal;
+                continue;
+            }
+
+            for (var retries = 0; ; retries++)
+            {
+                var attempt = new Attempt(Ids.New("att_", call.Time), call.Attempts.Count + 1, deployment) { StartedAt = call.Timings.Now() };
+                call.Attempts.Add(attempt);
+                var result = await TryAsync(call, attempt, cancellationToken);
+                if (result.Reply is { } reply) return reply;
+
+                var failure = result.Failure!;
+                last = failure.Error;
+                RoutingLog.AttemptFailed(logger, call.RequestId, attempt.Number, deployment.Name, failure.Error.Definition.Name, failure.Status);
+                if (failure.Class == FailureClass.GiveBack) return new GatewayReply.Refused(failure.Error);
+                if (failure.Error.RetryAfter is { } wait && (shortestWait is null || wait < shortestWait)) shortestWait = wait;
+                if (failure.Class != FailureClass.Retry || retries >= retry.MaxRetries) break;
+                if (RetryDelay.Of(retries + 1, failure.Error.RetryAfter, retry, chance.Next()) is not { } delay) break;
+                if (call.Deadline is { } deadline && call.Time.GetUtcNow() + delay >= deadline) break;
+                await Task.Delay(delay, call.Time, cancellationToken);
+            }
+        }
+
+        last ??= GatewayError.ModelNotFound(call.Model.Id);
+        return new GatewayReply.Refused(shortestWait is { } advised && last.Definition.Retryable ? last with { RetryAfter = advised } : last);
+    }
+
+    private async ValueTask<(GatewayReply? Reply, ProviderReply.Failed? Failure)> TryAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await spool.AttemptStartedAsync(call, attempt);
+        }
+        catch (IOException exception)
+        {
+            // Nothing is sent that could not be charged after a crash.
+            RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
+            End(attempt, call, "failed", new GatewayError(ErrorCode.StoreUnavailable, "The gateway cannot record calls at the moment.") { RetryAfter = TimeSpan.FromSeconds(5) });
+            return (null, new ProviderReply.Failed(attempt.Error!, FailureClass.GiveBack));
+        }
+
+        call.Cancellation.Arm(attempt.Deployment.Timeouts.Total);
+        attempt.Sent = true;
+        ProviderReply reply;
+        try
+        {
+            reply = await attempt.Deployment.Provider.SendAsync(call, attempt, cancellationToken);
+        }
+        catch (GatewayErrorException refused)
+        {
+            // The request has no meaning at this provider; another deployment may speak the caller's own dialect.
+            attempt.Sent = false;
+            End(attempt, call, "refused", refused.Error);
+            return (null, new ProviderReply.Failed(refused.Error, FailureClass.Failover));
+        }
+        catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)
+        {
+            return Fail(call, attempt, Timeout(), FailureClass.Failover, null);
+        }
+
+        switch (reply)
+        {
+            case ProviderReply.Failed failed:
+                return Fail(call, attempt, failed.Error, failed.Class, failed.Status);
+
+            case ProviderReply.Streaming streaming:
+                return await BeginStreamAsync(call, attempt, streaming, cancellationToken);
+
+            case ProviderReply.NativeBody native:
+                call.Answering = attempt;
+                return (new GatewayReply.NativeBody(native.Body), null);
+
+            case ProviderReply.Complete complete:
+                call.Answering = attempt;
+                return (new GatewayReply.Complete(complete.Answer), null);
+
+            case ProviderReply.Embedded embedded:
+                call.Answering = attempt;
+                return (new GatewayReply.Embedded(embedded.Answer), null);
+
+            case ProviderReply.Counted counted:
+                call.Answering = attempt;
+                return (new GatewayReply.Counted(counted.InputTokens), null);
+
+            default:
+                throw new InvalidOperationException($"Unknown reply {reply.GetType().Name}.");
+        }
+    }
+
+    private static async ValueTask<(GatewayReply?, ProviderReply.Failed?)> BeginStreamAsync(
+        GatewayCall call, Attempt attempt, ProviderReply.Streaming streaming, CancellationToken cancellationToken)
+    {
+        var events = new AttemptEvents(call, attempt, streaming.Events);
+        var kept = false;
+        try
+        {
+            if (await events.WaitForContentAsync(cancellationToken) == StreamStart.Broken)
+            {
+                return Fail(call, attempt, events.Error!, FailureClass.Retry, attempt.UpstreamStatus);
+            }
+            call.Answering = attempt;
+            kept = true;
+            return (new GatewayReply.Streaming(events), null);
+        }
+        catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)
+        {
+            return Fail(call, attempt, Timeout(), FailureClass.Failover, attempt.UpstreamStatus);
+        }
+        finally
+        {
+            if (!kept) await events.DisposeAsync();
+        }
+    }
+
+    private static (GatewayReply?, ProviderReply.Failed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass, int? status)
+    {
+        attempt.UpstreamStatus = status ?? attempt.UpstreamStatus;
+        End(attempt, call, "failed", error);
+        // The token that timed the attempt out has fired for good: there is no time left for another.
+        var final = call.Cancellation.Reason == CancellationReason.AttemptTimeout ? FailureClass.GiveBack : failureClass;
+        return (null, new ProviderReply.Failed(error, final, status));
+    }
+
+    private static void End(Attempt attempt, GatewayCall call, string outcome, GatewayError error)
+    {
+        attempt.Outcome = outcome;
+        attempt.Error = error;
+        attempt.Duration = call.Time.GetElapsedTime(attempt.StartedAt);
+    }
+
+    private static GatewayError Timeout() => new(ErrorCode.ProviderTimeout, "The model's provider did not finish in time.");
+}

@@ -1,0 +1,39 @@
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Simulated;
+using Fairlead.TokenCounting;
+
+namespace Fairlead.Validation;
+
+/// <summary>
+/// Refuses what cannot succeed: wishes beyond the model's capabilities, contradictions, and more tokens than its window holds. Shapes were
+/// checked while the body was read.
+/// </summary>
+internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
+{
+    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
+    {
+        var since = call.Timings.Now();
+        var fault = Check(call);
+        call.Timings.Add(Phase.Validate, since);
+        return fault is null ? next(call, cancellationToken) : new(new GatewayReply.Refused(fault));
+    }
+
+    private GatewayError? Check(GatewayCall call)
+    {
+        if (call.Simulate is { Length: > 0 } simulate && !SimulationDirectives.TryParse(simulate, out _, out var problem))
+        {
+            return GatewayError.Invalid("Fairlead-Simulate", problem!);
+        }
+        if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
+
+        call.InputBound = counter.Bound(call);
+        if (WindowRule.FitsFor(call.InputBound, call.Facts, call.Model))
+        {
+            call.InputEstimate = counter.QuickEstimate(call);
+            return null;
+        }
+        call.InputEstimate = counter.CountInput(call);
+        return WindowRule.Check(call.InputEstimate, call.Facts, call.Model);
+    }
+}
