@@ -77,7 +77,7 @@ internal sealed class InMemoryTokenLedger : ITokenLedger
             }
         }
 
-        public (long, decimal, long, decimal, int) Read()
+        public (long HeldTokens, decimal HeldUsd, long UsedTokens, decimal UsedUsd, int Open) Read()
         {
             lock (_gate) return (_heldTokens, _heldUsd, _usedTokens, _usedUsd, _open);
         }

@@ -31,11 +31,11 @@ internal sealed class CallCancellation : IDisposable
     private readonly CancellationTokenRegistration _shutdown;
     private int _reason;
 
-    /// <param name="clientLeft">The transport's token, or none when the call goes on without its client.</param>
-    /// <param name="shutdown">Fires at the drain limit.</param>
     /// <param name="deadline">When the caller no longer wants the answer.</param>
     /// <param name="time">Clock of deadline and attempt.</param>
-    public CallCancellation(CancellationToken clientLeft, CancellationToken shutdown, DateTimeOffset? deadline, TimeProvider time)
+    /// <param name="clientLeft">The transport's token, or none when the call goes on without its client.</param>
+    /// <param name="shutdown">Fires at the drain limit.</param>
+    public CallCancellation(DateTimeOffset? deadline, TimeProvider time, CancellationToken clientLeft, CancellationToken shutdown)
     {
         _time = time;
         _deadline = deadline;

@@ -89,7 +89,7 @@ internal sealed class GatewayEndpoint(
         }
 
         var goesOn = call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
-        call.Cancellation = new CallCancellation(goesOn ? CancellationToken.None : context.RequestAborted, drain.LimitReached, call.Deadline, time);
+        call.Cancellation = new CallCancellation(call.Deadline, time, goesOn ? CancellationToken.None : context.RequestAborted, drain.LimitReached);
         if (call.Facts.Stream)
         {
             if (await streams.DeliverAsync(context, call) is { } refusal) await RefuseAsync(context, call, refusal);

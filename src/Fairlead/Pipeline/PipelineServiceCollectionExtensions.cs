@@ -1,0 +1,24 @@
+using Fairlead.Catalogue;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+
+namespace Fairlead.Pipeline;
+
+internal static class PipelineServiceCollectionExtensions
+{
+    internal static IServiceCollection AddPipeline(this IServiceCollection services)
+    {
+        services.AddSingleton<IGatewayStage, CatalogueStage>();
+        services.TryAddSingleton<GatewayPipeline>();
+        services.TryAddSingleton<CallEnder>();
+        services.TryAddSingleton<DrainState>();
+        services.TryAddSingleton<StreamSweep>();
+        services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<StreamSweep>());
+        services.TryAddSingleton<StreamDelivery>();
+        services.TryAddSingleton<GatewayEndpoint>();
+        services.AddSingleton<IStartupFilter, ErrorEdgeMiddleware>();
+        return services;
+    }
+}

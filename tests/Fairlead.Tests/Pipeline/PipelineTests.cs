@@ -1,0 +1,102 @@
+using Fairlead.Catalogue;
+using Fairlead.Limits;
+using Fairlead.Pipeline;
+using Fairlead.Routing;
+using Fairlead.Validation;
+
+namespace Fairlead.Tests.Pipeline;
+
+public sealed class PipelineTests
+{
+    [Fact]
+    public void Order_IsTheOneInTheDesign()
+    {
+        Assert.Equal([typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(RoutingStage)], GatewayPipeline.Order);
+    }
+
+    [Fact]
+    public void Constructor_StageMissing_SaysWhich()
+    {
+        var exception = Assert.Throws<InvalidOperationException>(() => new GatewayPipeline([]));
+        Assert.Contains("Stage", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Ids_AreUniqueSortableAndOfOneForm()
+    {
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
+        var seen = new HashSet<string>();
+        string? previous = null;
+        for (var i = 0; i < 5000; i++)
+        {
+            var id = Ids.New("gen_", time);
+            Assert.Matches("^gen_[0-9A-HJKMNP-TV-Z]{26}$", id);
+            Assert.True(seen.Add(id));
+            if (previous is not null) Assert.True(string.CompareOrdinal(previous[..14], id[..14]) <= 0);
+            previous = id;
+            time.Advance(TimeSpan.FromMilliseconds(1));
+        }
+    }
+
+    [Fact]
+    public void Ids_UseAllBitsOfChance()
+    {
+        // Each of the sixteen random letters must take many values; a slip in the shifting would freeze some.
+        var letters = Enumerable.Range(0, 16).Select(_ => new HashSet<char>()).ToArray();
+        for (var i = 0; i < 2000; i++)
+        {
+            var id = Ids.New("", TimeProvider.System);
+            for (var k = 0; k < 16; k++) letters[k].Add(id[10 + k]);
+        }
+        Assert.All(letters, set => Assert.Equal(32, set.Count));
+    }
+
+    [Fact]
+    public async Task Cancellation_DeadlineBeforeAttemptEnds_SaysDeadline()
+    {
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
+        using var client = new CancellationTokenSource();
+        using var cancellation = new CallCancellation(time.GetUtcNow() + TimeSpan.FromSeconds(2), time, client.Token, default);
+        cancellation.Arm(TimeSpan.FromSeconds(10));
+        time.Advance(TimeSpan.FromSeconds(1.9));
+        Assert.False(cancellation.Token.IsCancellationRequested);
+        time.Advance(TimeSpan.FromSeconds(0.2));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Task.Delay(Timeout.InfiniteTimeSpan, time, cancellation.Token));
+        Assert.Equal(CancellationReason.Deadline, cancellation.Reason);
+    }
+
+    [Fact]
+    public void Cancellation_AttemptTakesTooLong_SaysAttemptTimeout()
+    {
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
+        using var cancellation = new CallCancellation(null, time, default, default);
+        cancellation.Arm(TimeSpan.FromSeconds(10));
+        time.Advance(TimeSpan.FromSeconds(10));
+        Assert.Equal(CancellationReason.AttemptTimeout, cancellation.Reason);
+    }
+
+    [Fact]
+    public void Cancellation_ClientLeavesFirst_StaysTheReason()
+    {
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
+        using var client = new CancellationTokenSource();
+        using var shutdown = new CancellationTokenSource();
+        using var cancellation = new CallCancellation(time.GetUtcNow() + TimeSpan.FromSeconds(1), time, client.Token, shutdown.Token);
+        client.Cancel();
+        shutdown.Cancel();
+        time.Advance(TimeSpan.FromSeconds(5));
+        Assert.Equal(CancellationReason.ClientLeft, cancellation.Reason);
+    }
+
+    [Fact]
+    public void Timings_OwnPhases_AddUpAndRefuseFairleadsNames()
+    {
+        var timings = new CallTimings(TimeProvider.System);
+        timings.Record("retrieval", TimeSpan.FromMilliseconds(3));
+        timings.Record("retrieval", TimeSpan.FromMilliseconds(4));
+        Assert.Equal(new KeyValuePair<string, TimeSpan>("retrieval", TimeSpan.FromMilliseconds(7)), Assert.Single(timings.Own));
+        Assert.Throws<ArgumentException>(() => timings.Record("total", TimeSpan.Zero));
+        Assert.Throws<ArgumentException>(() => timings.Record("a b", TimeSpan.Zero));
+        Assert.Throws<ArgumentOutOfRangeException>(() => timings.Record("x", TimeSpan.FromSeconds(-1)));
+    }
+}
