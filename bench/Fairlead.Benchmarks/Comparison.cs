@@ -1,0 +1,165 @@
+using System.Globalization;
+using System.Text;
+
+namespace Fairlead.Benchmarks;
+
+/// <summary>
+/// Fairlead, bare YARP and a direct call, in turn within one run, so that a noisy machine is noisy for all. The steady measure is processor
+/// time of the gateway per call; wall-clock figures are printed beside it.
+/// </summary>
+internal static class Comparison
+{
+    private const string Key = "bench-administration-key-0001";
+
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var options = Parse(arguments);
+        var server = Path.GetFullPath(options.GetValueOrDefault("server", ""));
+        if (!File.Exists(server)) throw new FileNotFoundException($"--server must name the published Fairlead.Server.dll; there is nothing at '{server}'.");
+        var seconds = TimeSpan.FromSeconds(double.Parse(options.GetValueOrDefault("seconds", "8"), CultureInfo.InvariantCulture));
+        var rounds = int.Parse(options.GetValueOrDefault("rounds", "3"), CultureInfo.InvariantCulture);
+        var streams = int.Parse(options.GetValueOrDefault("streams", "1000"), CultureInfo.InvariantCulture);
+        var self = Environment.ProcessPath!;
+
+        var data = Directory.CreateTempSubdirectory("fairlead-bench-");
+        try
+        {
+            using var upstream = await ChildProcess.StartAsync(self, ["upstream", Url(out var upstreamUrl)], upstreamUrl, "/");
+            using var yarp = await ChildProcess.StartAsync(self, ["yarp", Url(out var yarpUrl), upstreamUrl], yarpUrl, "/");
+            var config = Path.Combine(data.FullName, "fairlead.yaml");
+            await File.WriteAllTextAsync(config, $$"""
+                fairlead:
+                  providers:
+                    bench: { kind: openai, baseUrl: {{upstreamUrl}}/v1, apiKey: none }
+                  models:
+                    m-sync: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, deployments: [{ provider: bench }] }
+                    m-100ms-50: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, deployments: [{ provider: bench }] }
+                    m-20ms-100: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, deployments: [{ provider: bench }] }
+                """);
+            var environment = new Dictionary<string, string>
+            {
+                ["FAIRLEAD_CONFIG"] = config,
+                ["FAIRLEAD_DATA"] = Path.Combine(data.FullName, "data"),
+                ["FAIRLEAD_ADMIN_KEY"] = Key,
+                ["Logging__LogLevel__Default"] = "Warning",
+            };
+            var fairleadPort = Url(out var fairleadUrl);
+            using var fairlead = await ChildProcess.StartAsync("dotnet", [server, "--urls", fairleadPort], fairleadUrl, "/livez", environment);
+            var key = await MakeKeyAsync(fairleadUrl);
+
+            var report = new StringBuilder();
+            report.AppendLine(CultureInfo.InvariantCulture, $"Machine: {Environment.ProcessorCount} cores, .NET {Environment.Version}; load, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in turn; medians.");
+            report.AppendLine();
+            report.AppendLine(CultureInfo.InvariantCulture, $"Start to the first answer of `/livez` (first start: schema, keys): {fairlead.StartMilliseconds:0} ms.");
+            report.AppendLine();
+
+            await CallsAsync(report, "Non-stream chat, 2 KB, same dialect, 64 connections", Body("m-sync", false, 2_000), 64, rounds, seconds, key, upstream, yarp, fairlead);
+            await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16, rounds, seconds / 2, key, upstream, yarp, fairlead);
+            await StreamsAsync(report, streams, key, upstream, yarp, fairlead);
+            Console.WriteLine(report);
+            if (options.TryGetValue("out", out var file)) await File.WriteAllTextAsync(file, report.ToString());
+            return 0;
+        }
+        finally
+        {
+            data.Delete(recursive: true);
+        }
+    }
+
+    private static async Task CallsAsync(StringBuilder report, string title, string body, int connections, int rounds, TimeSpan seconds, string key, ChildProcess upstream, ChildProcess yarp, ChildProcess fairlead)
+    {
+        var path = "/v1/chat/completions";
+        var targets = new (string Name, ChildProcess Process, string? Key)[] { ("direct", upstream, null), ("YARP", yarp, null), ("Fairlead", fairlead, key) };
+        foreach (var (_, process, targetKey) in targets) await Load.CallsAsync(process.Url + path, targetKey, body, connections, TimeSpan.FromSeconds(4));
+
+        var measured = targets.ToDictionary(target => target.Name, _ => new List<(double Cpu, double Rate, double P50, double P99, long Errors)>());
+        for (var round = 0; round < rounds; round++)
+        {
+            foreach (var (name, process, targetKey) in targets)
+            {
+                var before = process.ProcessorTime();
+                var result = await Load.CallsAsync(process.Url + path, targetKey, body, connections, seconds);
+                var cpu = (process.ProcessorTime() - before).TotalMicroseconds / Math.Max(1, result.Calls);
+                measured[name].Add((cpu, result.PerSecond, result.Microseconds.GetValueAtPercentile(50), result.Microseconds.GetValueAtPercentile(99), result.Errors));
+            }
+        }
+
+        report.AppendLine(CultureInfo.InvariantCulture, $"### {title}");
+        report.AppendLine();
+        report.AppendLine("| | CPU µs a call | calls/s | p50 µs | p99 µs | errors |");
+        report.AppendLine("|---|---|---|---|---|---|");
+        foreach (var (name, values) in measured)
+        {
+            report.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {Median(values, v => v.Cpu):0.0} | {Median(values, v => v.Rate):0} | {Median(values, v => v.P50):0} | {Median(values, v => v.P99):0} | {values.Sum(v => v.Errors)} |");
+        }
+        report.AppendLine();
+        report.AppendLine(CultureInfo.InvariantCulture, $"Fairlead / YARP: CPU {Ratio(measured, v => v.Cpu):0.00} ×, throughput {Ratio(measured, v => v.Rate):0.00} ×.");
+        report.AppendLine();
+    }
+
+    private static async Task StreamsAsync(StringBuilder report, int count, string key, ChildProcess upstream, ChildProcess yarp, ChildProcess fairlead)
+    {
+        report.AppendLine(CultureInfo.InvariantCulture, $"### {count} streams at once, 50 tokens, one every 100 ms");
+        report.AppendLine();
+        report.AppendLine("| | complete | errors | first content p50 ms | p99 ms | CPU ms per 1,000 tokens | memory a stream KB |");
+        report.AppendLine("|---|---|---|---|---|---|---|");
+        var first = new Dictionary<string, double>();
+        foreach (var (name, process, targetKey) in new (string, ChildProcess, string?)[] { ("direct", upstream, null), ("YARP", yarp, null), ("Fairlead", fairlead, key) })
+        {
+            var body = Body("m-100ms-50", true, 500);
+            await Load.StreamsAsync(process.Url + "/v1/chat/completions", targetKey, body, 50);
+            var before = process.ResidentBytes();
+            long during = 0;
+            var cpu = process.ProcessorTime();
+            var result = await Load.StreamsAsync(process.Url + "/v1/chat/completions", targetKey, body, count, () => { during = process.ResidentBytes(); return Task.CompletedTask; });
+            var used = (process.ProcessorTime() - cpu).TotalMilliseconds / (count * 50 / 1000.0);
+            first[name] = result.Microseconds.GetValueAtPercentile(50) / 1000.0;
+            report.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {result.Calls} | {result.Errors} | {first[name]:0.00} | {result.Microseconds.GetValueAtPercentile(99) / 1000.0:0.00} | {used:0.0} | {Math.Max(0, during - before) / 1024.0 / count:0.0} |");
+        }
+        report.AppendLine();
+        report.AppendLine(CultureInfo.InvariantCulture, $"Added first content p50 over the direct call: Fairlead {first["Fairlead"] - first["direct"]:0.00} ms, YARP {first["YARP"] - first["direct"]:0.00} ms.");
+        report.AppendLine();
+    }
+
+    private static async Task<string> MakeKeyAsync(string url)
+    {
+        using var client = new HttpClient { BaseAddress = new Uri(url) };
+        client.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        var organization = await PostAsync(client, "/admin/v1/organizations", """{"name":"bench"}""");
+        var project = await PostAsync(client, "/admin/v1/projects", $$"""{"name":"bench","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var made = await PostAsync(client, "/admin/v1/keys", $$"""{"name":"bench","project_id":"{{project.GetProperty("id").GetString()}}","scopes":["chat"]}""");
+        return made.GetProperty("secret").GetString()!;
+    }
+
+    private static async Task<System.Text.Json.JsonElement> PostAsync(HttpClient client, string path, string body)
+    {
+        using var response = await client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"));
+        var text = await response.Content.ReadAsStringAsync();
+        if (!response.IsSuccessStatusCode) throw new InvalidOperationException($"{path}: {(int)response.StatusCode} {text}");
+        return System.Text.Json.JsonDocument.Parse(text).RootElement;
+    }
+
+    private static string Body(string model, bool stream, int size)
+    {
+        var text = new StringBuilder(size);
+        while (text.Length < size) text.Append("The quick brown fox jumps over the lazy dog while the gateway looks on. ");
+        return $$"""{"model":"{{model}}","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"system","content":"You are brief."},{"role":"user","content":"{{text}}"}],"max_tokens":256}""";
+    }
+
+    private static string Url(out string url) => url = $"http://127.0.0.1:{ChildProcess.FreePort()}";
+
+    private static double Median<T>(List<T> values, Func<T, double> of)
+    {
+        var sorted = values.Select(of).Order().ToArray();
+        return sorted[sorted.Length / 2];
+    }
+
+    private static double Ratio<T>(Dictionary<string, List<T>> measured, Func<T, double> of) => Median(measured["Fairlead"], of) / Median(measured["YARP"], of);
+
+    private static Dictionary<string, string> Parse(string[] arguments)
+    {
+        var options = new Dictionary<string, string>();
+        for (var i = 0; i + 1 < arguments.Length; i += 2) options[arguments[i].TrimStart('-')] = arguments[i + 1];
+        return options;
+    }
+}

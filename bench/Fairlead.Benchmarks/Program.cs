@@ -1,0 +1,22 @@
+using Fairlead.Benchmarks;
+
+// One program, several roles, so that every process of a run is this program's child and nothing else must be installed.
+return args switch
+{
+    ["upstream", var url] => await Upstream.RunAsync(url),
+    ["yarp", var url, var target] => await BareProxy.RunAsync(url, target),
+    ["run", .. var rest] => await Comparison.RunAsync(rest),
+    _ => Usage(),
+};
+
+static int Usage()
+{
+    Console.Error.WriteLine("""
+        Measures Fairlead beside bare YARP and a direct call, on loopback, in one run.
+
+          run --server <path of the published Fairlead.Server.dll> [--seconds 10] [--rounds 3] [--streams 1000] [--out RESULTS.md]
+
+        Roles that `run` starts by itself: upstream <url>, yarp <url> <target>.
+        """);
+    return 2;
+}
