@@ -1,0 +1,47 @@
+using System.Diagnostics;
+using Fairlead.FunctionalTests.Common;
+
+namespace Fairlead.FunctionalTests.Clients;
+
+/// <summary>
+/// The official npm clients against a running gateway. Each file under <c>node/</c> is run by Node's own test runner, on the Node.js that the npm package <c>node</c> brings.
+/// </summary>
+public sealed class NodeClientTests(GatewayFixture fixture) : IClassFixture<GatewayFixture>
+{
+    public static TheoryData<string> Files => new(Directory.GetFiles(Folder, "*.test.mjs").Select(file => Path.GetFileName(file)));
+
+    [Theory]
+    [MemberData(nameof(Files))]
+    public async Task Client_AgainstTheGateway_Works(string file)
+    {
+        var node = Path.Combine(Folder, "node_modules", ".bin", "node");
+        Assert.True(File.Exists(node), "The npm clients are not installed: run ./test.sh, or `npm ci` in tests/Fairlead.FunctionalTests/Clients/node.");
+        var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
+        var start = new ProcessStartInfo(node, ["--test", "--test-timeout=60000", "--test-reporter=spec", file])
+        {
+            WorkingDirectory = Folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["FAIRLEAD_URL"] = fixture.Gateway.Url;
+        start.Environment["FAIRLEAD_KEY"] = fixture.Gateway.Key;
+        start.Environment["FAIRLEAD_NARROW_KEY"] = narrow;
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(process.ExitCode == 0, $"{file}:\n{await output}\n{await errors}");
+        Assert.Contains("pass ", await output, StringComparison.Ordinal);
+    }
+
+    // The scripts stay where they are in the source tree, beside their node_modules.
+    private static string Folder
+    {
+        get
+        {
+            var directory = new DirectoryInfo(AppContext.BaseDirectory);
+            while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Fairlead.slnx"))) directory = directory.Parent;
+            return Path.Combine(directory!.FullName, "tests", "Fairlead.FunctionalTests", "Clients", "node");
+        }
+    }
+}

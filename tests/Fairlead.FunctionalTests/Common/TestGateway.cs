@@ -1,0 +1,120 @@
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.FunctionalTests.Common;
+
+/// <summary>
+/// A gateway as an embedding app would run it: real Kestrel on loopback, a real SQLite file in a folder of its own, the simulated models. Tests speak to it over HTTP only.
+/// </summary>
+public sealed class TestGateway : IAsyncDisposable
+{
+    public const string AdminKey = "test-administration-key-0001";
+
+    private readonly WebApplication _app;
+    private readonly DirectoryInfo _folder;
+
+    private TestGateway(WebApplication app, DirectoryInfo folder, string url)
+    {
+        _app = app;
+        _folder = folder;
+        Url = url;
+        Admin = MakeClient(AdminKey);
+    }
+
+    public string Url { get; }
+
+    /// <summary>Speaks with the admin key.</summary>
+    public HttpClient Admin { get; }
+
+    /// <summary>A key with the usual scopes.</summary>
+    public string Key { get; private set; } = "";
+
+    public HttpClient Client { get; private set; } = null!;
+
+    public string ProjectId { get; private set; } = "";
+
+    public IServiceProvider Services => _app.Services;
+
+    public string DataDirectory => Path.Combine(_folder.FullName, "data");
+
+    /// <param name="yaml">Body of fairlead.yaml, or null for none.</param>
+    /// <param name="configure">Last word on the builder.</param>
+    public static async Task<TestGateway> StartAsync(string? yaml = null, Action<WebApplicationBuilder, FairleadBuilder>? configure = null)
+    {
+        var folder = Directory.CreateTempSubdirectory("fairlead-test-");
+        var file = Path.Combine(folder.FullName, "fairlead.yaml");
+        await File.WriteAllTextAsync(file, yaml ?? "fairlead: {}\n");
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = folder.FullName });
+        builder.Logging.ClearProviders();
+        builder.Configuration["FAIRLEAD_CONFIG"] = file;
+        builder.Configuration["FAIRLEAD_DATA"] = Path.Combine(folder.FullName, "data");
+        builder.Configuration["FAIRLEAD_ADMIN_KEY"] = AdminKey;
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var fairlead = builder.AddFairlead();
+        configure?.Invoke(builder, fairlead);
+        var app = builder.Build();
+        app.MapFairlead();
+        await app.StartAsync();
+        var url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+        var gateway = new TestGateway(app, folder, url);
+        await gateway.MakeUsualKeyAsync();
+        return gateway;
+    }
+
+    public HttpClient MakeClient(string? key)
+    {
+        var client = new HttpClient { BaseAddress = new Uri(Url), Timeout = TimeSpan.FromSeconds(60) };
+        if (key is not null) client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
+        return client;
+    }
+
+    /// <summary>Makes a key in the usual project and gives its secret and id.</summary>
+    public async Task<(string Secret, string Id)> MakeKeyAsync(string fields)
+    {
+        var made = await PostAsync(Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{ProjectId}}",{{fields}}}""");
+        return (made.GetProperty("secret").GetString()!, made.GetProperty("id").GetString()!);
+    }
+
+    public static async Task<JsonElement> PostAsync(HttpClient client, string path, string body)
+    {
+        using var response = await client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"));
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(response.IsSuccessStatusCode, $"{path}: {(int)response.StatusCode} {text}");
+        return JsonDocument.Parse(text).RootElement;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Admin.Dispose();
+        Client?.Dispose();
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+        _folder.Delete(recursive: true);
+    }
+
+    private async Task MakeUsualKeyAsync()
+    {
+        var organization = await PostAsync(Admin, "/admin/v1/organizations", """{"name":"Test"}""");
+        var project = await PostAsync(Admin, "/admin/v1/projects", $$"""{"name":"Test","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        ProjectId = project.GetProperty("id").GetString()!;
+        (Key, _) = await MakeKeyAsync("\"scopes\":[\"chat\",\"embeddings\",\"models:read\",\"usage:read\"]");
+        Client = MakeClient(Key);
+    }
+}
+
+/// <summary>One gateway for all tests of a class.</summary>
+public sealed class GatewayFixture : IAsyncLifetime
+{
+    public TestGateway Gateway { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync() => Gateway = await TestGateway.StartAsync();
+
+    public ValueTask DisposeAsync() => Gateway.DisposeAsync();
+}
