@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using Fairlead.Configuration;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -53,11 +54,14 @@ public sealed class TestGateway : IAsyncDisposable
         await File.WriteAllTextAsync(file, yaml ?? "fairlead: {}\n");
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = folder.FullName });
         builder.Logging.ClearProviders();
-        builder.Configuration["FAIRLEAD_CONFIG"] = file;
-        builder.Configuration["FAIRLEAD_DATA"] = Path.Combine(folder.FullName, "data");
         builder.Configuration["FAIRLEAD_ADMIN_KEY"] = AdminKey;
         builder.WebHost.UseUrls("http://127.0.0.1:0");
-        var fairlead = builder.AddFairlead();
+        var fairlead = builder.AddFairlead(new ConfigurationInput
+        {
+            Path = file,
+            WorkingDirectory = folder.FullName,
+            Environment = new Dictionary<string, string> { ["FAIRLEAD_DATA"] = Path.Combine(folder.FullName, "data") },
+        });
         configure?.Invoke(builder, fairlead);
         var app = builder.Build();
         app.MapFairlead();
