@@ -25,6 +25,9 @@ internal enum UpstreamFault
     /// <summary>The operator's quota or credit is used up; waiting does not help soon.</summary>
     Quota,
 
+    /// <summary>The provider's own rate limit.</summary>
+    RateLimited,
+
     /// <summary>No room now.</summary>
     Busy,
 
@@ -54,12 +57,12 @@ internal static class UpstreamErrors
         {
             UpstreamLog.OperatorMustAct(logger, deployment.ProviderName, deployment.Name, (int)status, reason, UpstreamText.Clean(parsed.Message) ?? "(its text is withheld)");
         }
-        else if (fault is UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken)
+        else if (fault is UpstreamFault.RateLimited or UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken)
         {
             UpstreamLog.Answered(logger, deployment.ProviderName, deployment.Name, (int)status, reason);
         }
         var error = ToError(fault, parsed.Message, sameDialect ? parsed.Parameter : null);
-        if (fault is UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken)
+        if (fault is UpstreamFault.RateLimited or UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken)
         {
             error = error with { RetryAfter = RetryAfterReader.Read(headers, time) ?? parsed.RetryDelay };
         }
@@ -91,6 +94,11 @@ internal static class UpstreamErrors
             Remedy = "Change the content of the request, or choose another model.",
         },
         UpstreamFault.Operator => new GatewayError(ErrorCode.ProviderError, "The model's provider does not serve this deployment at the moment; the operator has been notified."),
+        // 429 stays 429, so that clients slow down as they would in front of the provider; the details name whose limit it is.
+        UpstreamFault.RateLimited => new GatewayError(ErrorCode.RateLimitExceeded, "The rate limit of the model's provider was reached. It is the provider's limit, not one of your key.")
+        {
+            Details = new System.Text.Json.Nodes.JsonObject { ["limit"] = "provider" },
+        },
         UpstreamFault.Quota or UpstreamFault.Busy => new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider has no room for this request now. This is the provider's limit, not one of your key."),
         UpstreamFault.Timeout => new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not answer in time."),
         _ => new GatewayError(ErrorCode.ProviderError, "The model's provider failed while it worked on the request."),
@@ -105,9 +113,9 @@ internal static class UpstreamErrors
 
     public static UpstreamFault Classify(int status, UpstreamErrorBody body) => status switch
     {
-        400 or 413 or 422 => Recognise(body) is { } known and not UpstreamFault.Busy and not UpstreamFault.Broken and not UpstreamFault.Timeout ? known : UpstreamFault.Rejected,
+        400 or 413 or 422 => Recognise(body) is { } known and not UpstreamFault.Busy and not UpstreamFault.RateLimited and not UpstreamFault.Broken and not UpstreamFault.Timeout ? known : UpstreamFault.Rejected,
         401 or 402 or 403 or 404 or 405 or 410 or 501 or (>= 300 and < 400) => UpstreamFault.Operator,
-        429 => Recognise(body) == UpstreamFault.Quota ? UpstreamFault.Quota : UpstreamFault.Busy,
+        429 => Recognise(body) == UpstreamFault.Quota ? UpstreamFault.Quota : UpstreamFault.RateLimited,
         408 or 504 or 524 => UpstreamFault.Timeout,
         409 or 424 or 425 or 502 or 503 or 529 => UpstreamFault.Busy,
         >= 500 => UpstreamFault.Broken,
@@ -147,8 +155,8 @@ internal static class UpstreamErrors
 
     private static UpstreamFault ByType(string? type) => type switch
     {
-        "overloaded_error" or "rate_limit_error" or "rate_limit_exceeded" or "server_overloaded" or "overloaded" or "RESOURCE_EXHAUSTED" or "UNAVAILABLE"
-            or "tokens" or "requests" or "429" or "503" or "529" => UpstreamFault.Busy,
+        "rate_limit_error" or "rate_limit_exceeded" or "RESOURCE_EXHAUSTED" or "tokens" or "requests" or "429" => UpstreamFault.RateLimited,
+        "overloaded_error" or "server_overloaded" or "overloaded" or "UNAVAILABLE" or "503" or "529" => UpstreamFault.Busy,
         "timeout_error" or "timeout" or "DEADLINE_EXCEEDED" or "408" or "504" => UpstreamFault.Timeout,
         "invalid_request_error" or "INVALID_ARGUMENT" or "BadRequestError" or "400" => UpstreamFault.Rejected,
         _ => UpstreamFault.Broken,

@@ -33,7 +33,7 @@ public class UpstreamErrorsTests
     [InlineData(404, "<html>", ErrorCode.ProviderError, "Failover")]
     [InlineData(408, "", ErrorCode.ProviderTimeout, "Retry")]
     [InlineData(409, "", ErrorCode.ProviderUnavailable, "Retry")]
-    [InlineData(429, "", ErrorCode.ProviderUnavailable, "Retry")]
+    [InlineData(429, "", ErrorCode.RateLimitExceeded, "Retry")]
     [InlineData(429, """{"error":{"message":"You exceeded your current quota, please check your plan","type":"insufficient_quota","code":"insufficient_quota"}}""", ErrorCode.ProviderUnavailable, "Failover")]
     [InlineData(500, "{", ErrorCode.ProviderError, "Retry")]
     [InlineData(502, "<html>", ErrorCode.ProviderUnavailable, "Retry")]
