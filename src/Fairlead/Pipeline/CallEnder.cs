@@ -1,4 +1,5 @@
 using Fairlead.Auditing;
+using Fairlead.Catalogue;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Ledger;
@@ -14,6 +15,10 @@ namespace Fairlead.Pipeline;
 /// </summary>
 internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter counter, ILogger<CallEnder> logger)
 {
+    private const int CalibrateEvery = 16;
+
+    private int _calls;
+
     /// <param name="call">The call; its <see cref="GatewayCall.Ending"/> is set on return.</param>
     /// <param name="outcome">How it ended.</param>
     /// <param name="error">Why, when it failed.</param>
@@ -35,11 +40,16 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         {
             usage = answering.Usage;
             if (usage.Basis == Basis.Estimated) basis = Basis.Estimated;
+            if (answering.Meter.SkippedEvents is > 0 and var skipped)
+            {
+                call.Warn("malformed_events_skipped", $"{skipped} malformed event(s) of the model's provider were left out; the rest of the answer stands.");
+            }
             // Time to write the answer out is not the model's; what is left after the first token is.
             if (call.Timings.Milliseconds(Phase.FirstToken) == 0) call.Timings.Set(Phase.FirstToken, answering.StartedAt);
             call.Timings.Set(Phase.Generate, answering.StartedAt);
         }
         call.Timings.Set(Phase.Total, call.Timings.StartedAt);
+        Calibrate(call);
 
         var cost = new Cost(usd, basis);
         call.Ending = new CallEnding(outcome, usage, cost) { Error = error };
@@ -93,4 +103,16 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
     // A cut stream may have reported usage at its start only (Anthropic does): the output seen since then counts too.
     private static Usage AtLeast(in Usage reported, long outputTokens) =>
         outputTokens <= reported.OutputTokens ? reported : reported with { OutputTokens = outputTokens, Basis = Basis.Estimated };
+
+    /// <summary>
+    /// Models without a public vocabulary are estimated, and the estimate learns from what their providers report. Counting costs more than most
+    /// calls, so only every so many is used.
+    /// </summary>
+    private void Calibrate(GatewayCall call)
+    {
+        if (call.Answering is not { Usage: { Basis: Basis.Measured, InputTokens: > 0 } usage } answering || call.Model.Tokenizer != TokenizerFamily.Estimated) return;
+        if (Interlocked.Increment(ref _calls) % CalibrateEvery != 0) return;
+        counter.Observe(call.Model, counter.CountInput(call).Tokens, usage.InputTokens);
+        counter.ObserveOutput(answering.Meter, call.Model);
+    }
 }
