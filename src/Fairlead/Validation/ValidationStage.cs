@@ -1,6 +1,7 @@
 using Fairlead.Errors;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Simulated;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Validation;
@@ -21,6 +22,10 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
 
     private GatewayError? Check(GatewayCall call)
     {
+        if (call.Simulate is { Length: > 0 } simulate && !SimulationDirectives.TryParse(simulate, out _, out var problem))
+        {
+            return GatewayError.Invalid("Fairlead-Simulate", problem!);
+        }
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
 
         call.InputBound = TokenCounter.Bound(call);

@@ -1,0 +1,71 @@
+using Fairlead.Admin;
+using Fairlead.Authentication;
+using Fairlead.Catalogue;
+using Fairlead.Configuration;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.OpenAiCompletions;
+using Fairlead.Dialects.OpenAiEmbeddings;
+using Fairlead.Limits;
+using Fairlead.Pipeline;
+using Fairlead.Providers.ChatClient;
+using Fairlead.Providers.Gemini;
+using Fairlead.Providers.Http;
+using Fairlead.Providers.OpenAi;
+using Fairlead.Providers.Simulated;
+using Fairlead.Routing;
+using Fairlead.Storage;
+using Fairlead.TokenCounting;
+using Fairlead.Validation;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+
+namespace Fairlead;
+
+/// <summary>Puts Fairlead into an ASP.NET Core app.</summary>
+public static class FairleadApplicationBuilderExtensions
+{
+    /// <summary>
+    /// Adds the gateway: everything behind <see cref="MapFairlead"/>. Configuration comes from <c>fairlead.yaml</c>, the environment, and what the returned
+    /// builder is told.
+    /// </summary>
+    /// <param name="builder">The app's builder.</param>
+    /// <param name="input">Where the configuration comes from; null for the process's working directory and environment, with the app's own section <c>Fairlead</c> over it.</param>
+    /// <returns>A builder for the models that the app itself brings.</returns>
+    public static FairleadBuilder AddFairlead(this IHostApplicationBuilder builder, ConfigurationInput? input = null)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        var services = builder.Services;
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddRouting();
+
+        // In the order of a call's way.
+        services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });
+        services.AddStorage();
+        services.AddCallers();
+        services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings();
+        services.AddCatalogue();
+        services.AddTokenCounting();
+        services.AddRequestValidation();
+        services.AddLimits();
+        services.AddDeploymentRouting();
+        services.AddUpstreamHttp();
+        services.AddOpenAiProvider().AddGeminiProvider().AddChatClientProviders().AddSimulatedProvider();
+        services.AddPipeline();
+        services.AddAdmin();
+        return new FairleadBuilder(services);
+    }
+
+    /// <summary>Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>.</summary>
+    public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints)
+    {
+        ArgumentNullException.ThrowIfNull(endpoints);
+        endpoints.MapDialects();
+        endpoints.MapModels();
+        endpoints.MapAdmin();
+        UnknownAddressEndpoint.Map(endpoints);
+        return endpoints;
+    }
+}

@@ -1,0 +1,30 @@
+using Fairlead.Dialects;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.OpenAiCompletions;
+using Fairlead.Dialects.OpenAiEmbeddings;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>The addresses of the generating endpoints.</summary>
+internal static class DialectEndpoints
+{
+    public static void MapDialects(this IEndpointRouteBuilder endpoints)
+    {
+        Map<OpenAiChatDialect>(endpoints, "/v1/chat/completions");
+        Map<OpenAiCompletionsDialect>(endpoints, "/v1/completions");
+        Map<OpenAiEmbeddingsDialect>(endpoints, "/v1/embeddings");
+    }
+
+    private static void Map<TDialect>(IEndpointRouteBuilder endpoints, string path)
+        where TDialect : Dialect
+    {
+        var dialect = endpoints.ServiceProvider.GetRequiredService<TDialect>();
+        var endpoint = endpoints.ServiceProvider.GetRequiredService<GatewayEndpoint>();
+        RequestDelegate serve = context => endpoint.HandleAsync(context, dialect);
+        endpoints.MapPost(path, serve).WithDisplayName($"{dialect.Name} at {path}");
+    }
+}
