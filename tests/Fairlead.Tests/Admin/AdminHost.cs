@@ -1,3 +1,4 @@
+using Fairlead.Errors;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -47,7 +48,7 @@ internal sealed class AdminHost : IAsyncDisposable
         app.MapGet("/whoami", (RequestDelegate)(async context =>
         {
             var (caller, error) = context.RequestServices.GetRequiredService<ICallerSource>().Authenticate(context, Scopes.Chat);
-            if (error is not null) await Errors.ErrorResponses.WriteAsync(context, error, Errors.ErrorShape.OpenAi);
+            if (error is not null) await ErrorResponses.WriteAsync(context, error, ErrorShape.OpenAi);
             else await context.Response.WriteAsync(caller!.KeyId + (caller.SecretRetiresAt is null ? "" : " retiring"), context.RequestAborted);
         }));
         await app.StartAsync(Cancellation);
