@@ -23,6 +23,7 @@ internal static class OpenAiChatAnswerReader
                 if (choice.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(choice, "message", JsonValueKind.Object, out var message)) return null;
                 choices.Add(Choice(choice, message, choices.Count));
             }
+            if (choices.Exists(choice => choice.FinishReason is null)) return null;
             foreach (var choice in choices) Observe(choice, meter);
             if (OpenAiWire.ReadUsage(root) is { } usage) meter.ReportUsage(usage);
             meter.UpstreamModel = OpenAiWire.Text(root, "model");

@@ -107,7 +107,8 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
                 called = true;
                 if (!call.Started) Start(call, index, batch);
             }
-            batch.Add(new ChoiceFinished(OpenAiWire.Finish(reason, called)) { Choice = index, StopSequence = OpenAiWire.Text(choice, "stop_reason") });
+            // Without a finish the end of the stream becomes a failure, as it must.
+            if (OpenAiWire.Finish(reason, called) is { } finish) batch.Add(new ChoiceFinished(finish) { Choice = index, StopSequence = OpenAiWire.Text(choice, "stop_reason") });
         }
     }
 

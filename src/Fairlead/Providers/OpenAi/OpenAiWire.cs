@@ -25,9 +25,11 @@ internal static class OpenAiWire
     /// <summary>Reasoning text under either of the names in use.</summary>
     public static string? Reasoning(JsonElement message) => Text(message, "reasoning_content") ?? Text(message, "reasoning");
 
-    public static FinishReason Finish(string reason, bool calledTools) => reason switch
+    /// <summary>Null for the words by which servers say that they broke off (DeepSeek, OpenRouter, Mistral): that is no finish.</summary>
+    public static FinishReason? Finish(string reason, bool calledTools) => reason switch
     {
-        "length" => FinishReason.Length,
+        "insufficient_system_resource" or "error" or "network_error" => null,
+        "length" or "model_length" => FinishReason.Length,
         "tool_calls" or "function_call" => FinishReason.ToolCalls,
         "content_filter" => FinishReason.ContentFilter,
         // Some servers say "stop" after tool calls; what the client must do is answer them.

@@ -166,6 +166,7 @@ public class OpenAiTranslationTests
     [InlineData("""{"choices":[]}""")]
     [InlineData("""{"choices":[{"index":0}]}""")]
     [InlineData("""{"choices":[{"message":{"content":"\ud800"}}]}""")]
+    [InlineData("""{"choices":[{"message":{"content":"cut"},"finish_reason":"insufficient_system_resource"}]}""")]
     public void Read_NoAnswer_IsNull(string body) => Assert.Null(OpenAiChatAnswerReader.Read(Encoding.UTF8.GetBytes(body), new AnswerMeter()));
 
     public static TheoryData<string, string[], string[]> Streams => new()
@@ -198,6 +199,14 @@ public class OpenAiTranslationTests
                 """{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":4,"completion_tokens":3,"completion_tokens_details":{"reasoning_tokens":2}}}""",
             ],
             ["0 started", "0 reasoning \"a\" []", "0 reasoning \"b\" []", "0 refusal No.", "0 finished Stop", "0 usage in=4 cached=0 out=3 reasoning=2 measured"]
+        },
+        {
+            "broken off by the server",
+            [
+                """{"choices":[{"index":0,"delta":{"content":"a"}}]}""",
+                """{"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}""",
+            ],
+            ["0 started", "0 text \"a\"", "0 failed provider_error: The connection to the model's provider broke before the answer was complete."]
         },
         {
             "malformed between, filter at the end",
