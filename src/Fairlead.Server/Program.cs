@@ -1,3 +1,3 @@
-var builder = WebApplication.CreateSlimBuilder(args);
-var app = builder.Build();
-app.Run();
+using Fairlead.Server.Commands;
+
+return await FairleadCommand.RunAsync(args);

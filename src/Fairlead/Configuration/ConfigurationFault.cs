@@ -4,7 +4,7 @@ namespace Fairlead.Configuration;
 /// <param name="Key">Path of the key, such as <c>fairlead.providers.openai.apiKey</c>.</param>
 /// <param name="Value">The value as written; null when there is none or it may be a secret.</param>
 /// <param name="Problem">What is wrong, one sentence.</param>
-/// <param name="Remedy">What to do about it, one sentence.</param>
+/// <param name="Remedy">What to do about it, one sentence; empty where the problem says it.</param>
 public sealed record ConfigurationFault(string Key, string? Value, string Problem, string Remedy)
 {
     /// <summary>File or environment variable the value came from; null when it came from nowhere (a key that is missing).</summary>
@@ -18,7 +18,7 @@ public sealed record ConfigurationFault(string Key, string? Value, string Proble
     {
         var place = Source is null ? "" : Line is { } line ? $" ({Source}, line {line})" : $" ({Source})";
         var value = Value is null ? "" : $" = {Value}";
-        return $"{Key}{value}{place}: {Problem} {Remedy}";
+        return $"{Key}{value}{place}: {Problem} {Remedy}".TrimEnd();
     }
 }
 

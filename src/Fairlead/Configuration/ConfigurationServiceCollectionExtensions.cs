@@ -1,3 +1,4 @@
+using Fairlead.Catalogue;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -13,9 +14,15 @@ internal static class ConfigurationServiceCollectionExtensions
     {
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<IConfigurationSource>(provider => new FileConfigurationSource(
-            input ?? ConfigurationInput.FromProcess(),
+            WithCatalogue(input ?? ConfigurationInput.FromProcess(), provider.GetService<CatalogueBuilder>()),
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<FileConfigurationSource>>()));
         return services;
     }
+
+    /// <summary>The same input, checked against what a catalogue can be made of.</summary>
+    internal static ConfigurationInput WithCatalogue(this ConfigurationInput input, CatalogueBuilder? catalogue) => catalogue is null ? input : input with
+    {
+        Checks = [.. input.Checks, configuration => catalogue.Check(configuration).Select(f => new ConfigurationFault("fairlead." + f.Key, f.Value, f.Remedy, ""))],
+    };
 }

@@ -38,4 +38,9 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
 
     /// <summary>Final, set when the attempt ends.</summary>
     public Cost Cost { get; set; }
+
+    /// <summary>Telemetry's own: the client span, when somebody listens, and whether the attempt was measured.</summary>
+    public System.Diagnostics.Activity? Span { get; set; }
+
+    public bool Measured { get; set; }
 }

@@ -106,6 +106,11 @@ public sealed class GatewayCall
 
     internal CallEnding? Ending { get; set; }
 
+    /// <summary>Telemetry's own: how the call is counted, and the span it arrived in, when somebody listens.</summary>
+    internal Telemetry.CallTrace Trace { get; set; }
+
+    internal System.Diagnostics.Activity? ServerSpan { get; set; }
+
     internal IReadOnlyList<CallWarning> Warnings => _warnings ?? (IReadOnlyList<CallWarning>)[];
 
     /// <summary>The request in the inner language; made on first use.</summary>

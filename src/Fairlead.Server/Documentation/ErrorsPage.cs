@@ -1,0 +1,130 @@
+using System.Text;
+using Fairlead.Errors;
+
+namespace Fairlead.Server.Documentation;
+
+/// <summary>Writes <c>docs/errors.md</c> out of the closed list of errors; <c>fairlead docs errors</c> does it, and a test compares.</summary>
+internal static class ErrorsPage
+{
+    public static string Write()
+    {
+        var page = new StringBuilder();
+        page.Append("""
+            # Errors
+
+            Every refusal and failure has one code of the list below. The list is closed: a code you do not find here does not exist.
+            This page is generated from the program (`fairlead docs errors`).
+
+            ## How an error looks
+
+            Each interface answers in its own shape, so that official SDKs raise the exceptions they have for it. The status is the same
+            everywhere, except that the Anthropic interface has two of its own (529, and 500 where others say 502).
+
+            On `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/models`:
+
+            ```json
+            {
+              "error": {
+                "message": "The model `gpt-9` does not exist or this key has no access to it.",
+                "type": "invalid_request_error",
+                "param": "model",
+                "code": "model_not_found",
+                "request_id": "req_01KB0000000000000000000000",
+                "retryable": false,
+                "retry_after_ms": null,
+                "remedy": "GET /v1/models lists the models this key may use.",
+                "doc_url": "/docs/errors#model_not_found",
+                "details": null
+              }
+            }
+            ```
+
+            On `/v1/messages`:
+
+            ```json
+            {
+              "type": "error",
+              "error": {
+                "type": "not_found_error",
+                "message": "The model `gpt-9` does not exist or this key has no access to it.",
+                "code": "model_not_found",
+                "param": "model",
+                "retryable": false,
+                "retry_after_ms": null,
+                "remedy": "GET /v1/models lists the models this key may use.",
+                "doc_url": "/docs/errors#model_not_found",
+                "details": null
+              },
+              "request_id": "req_01KB0000000000000000000000"
+            }
+            ```
+
+            On `/v2` and `/admin`, problem details (RFC 9457), `application/problem+json`:
+
+            ```json
+            {
+              "type": "/docs/errors#not_found",
+              "title": "There is nothing at this address",
+              "status": 404,
+              "detail": "There is no project proj_01KB0000000000000000000000.",
+              "code": "not_found",
+              "request_id": "req_01KB0000000000000000000000",
+              "retryable": false,
+              "retry_after_ms": null,
+              "remedy": "Check the path and the id; ids of other projects are not visible to this key.",
+              "doc_url": "/docs/errors#not_found",
+              "details": null,
+              "errors": []
+            }
+            ```
+
+            `doc_url` is a path on the server that answered; it leads to the code's entry on this page.
+
+            ## When to retry
+
+            * `retryable: true` says that the same request may succeed later. `retry_after_ms` says when, where the server knows.
+            * `Retry-After` (seconds) and `retry-after-ms` say the same to SDKs, which obey them by themselves. A wait of more than
+              60 seconds stands in the body only, because some clients would sleep for it.
+            * `x-should-retry: false` is sent where clients would retry by status although it cannot help.
+            * An error after a stream has begun comes as the stream's last event; see [Streaming](streaming.md#when-a-stream-fails).
+            * Report problems with the `x-request-id` of the answer: the operator finds the call by it.
+
+
+            """.ReplaceLineEndings("\n"));
+
+        foreach (var group in Enum.GetValues<ErrorGroup>())
+        {
+            page.Append("## ").Append(TitleOf(group)).Append("\n\n").Append(AboutOf(group)).Append("\n\n");
+            foreach (var error in ErrorCatalogue.All.Where(e => e.Group == group)) Write(page, error);
+        }
+        return page.ToString().TrimEnd('\n') + "\n";
+    }
+
+    private static void Write(StringBuilder page, ErrorDefinition error)
+    {
+        page.Append("### ").Append(error.Name).Append("\n\n");
+        page.Append("**").Append(error.Title).Append(".** ").Append(error.Remedy).Append("\n\n");
+        page.Append("| Status | Type (OpenAI) | Type (Anthropic) | Retry |\n|---|---|---|---|\n");
+        page.Append("| ").Append(error.Status);
+        if (error.AnthropicStatus != error.Status) page.Append("; Anthropic: ").Append(error.AnthropicStatus);
+        page.Append(" | `").Append(error.OpenAiType).Append("` | `").Append(error.AnthropicType).Append("` | ").Append(error.Retryable ? "yes" : "no").Append(" |\n\n");
+    }
+
+    private static string TitleOf(ErrorGroup group) => group switch
+    {
+        ErrorGroup.Request => "The request",
+        ErrorGroup.Access => "Access",
+        ErrorGroup.Limits => "Limits",
+        ErrorGroup.Provider => "The provider",
+        _ => "The server",
+    };
+
+    private static string AboutOf(ErrorGroup group) => group switch
+    {
+        ErrorGroup.Request => "The request itself is wrong; the same bytes will be refused again.",
+        ErrorGroup.Access => "The key is missing, wrong, or not allowed to do this.",
+        ErrorGroup.Limits => "A limit or a deadline said no; later it may say yes.",
+        ErrorGroup.Provider => "The model's provider failed or refused. What a provider says reaches you only where it is known to be harmless.",
+        _ => "Fairlead itself failed or is going away.",
+    };
+}

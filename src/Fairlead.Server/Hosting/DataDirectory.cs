@@ -1,0 +1,22 @@
+namespace Fairlead.Server.Hosting;
+
+internal static class DataDirectory
+{
+    /// <summary>Makes the folder where it is missing and proves that it can be written.</summary>
+    /// <exception cref="StartException">It cannot.</exception>
+    public static void Prepare(string path)
+    {
+        var full = Path.GetFullPath(path);
+        try
+        {
+            Directory.CreateDirectory(full);
+            var probe = Path.Combine(full, $".probe-{Environment.ProcessId}");
+            File.WriteAllBytes(probe, []);
+            File.Delete(probe);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        {
+            throw new StartException($"The data directory {full} cannot be written. Give this user the right to write there, or choose another folder with FAIRLEAD_DATA or fairlead.dataDirectory.");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using Fairlead.Authentication;
+using Fairlead.Configuration;
+using Fairlead.Server.Documentation;
+using Fairlead.Storage;
+using Fairlead.Telemetry;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+
+namespace Fairlead.Server.Hosting;
+
+/// <summary>The ready program: library, documentation, telemetry's export and a start that explains itself.</summary>
+internal static class GatewayServer
+{
+    public const string DefaultAddress = "http://127.0.0.1:8080";
+
+    public static async Task<int> RunAsync(string[] hostArgs, string? urls, string? config, CancellationToken cancellationToken)
+    {
+        var logging = LogSettings.FromEnvironment(Environment.GetEnvironmentVariable);
+        if (logging.Fault is { } fault)
+        {
+            await Console.Error.WriteLineAsync(fault);
+            return 1;
+        }
+        // Keys must not end up between the lines of a machine-read log.
+        var output = logging.Json ? Console.Error : Console.Out;
+        string? addresses = null;
+        var started = false;
+        try
+        {
+            var builder = CreateBuilder(hostArgs, urls, logging, () => started);
+            addresses = builder.WebHost.GetSetting(WebHostDefaults.ServerUrlsKey);
+            var input = ConfigurationInput.FromProcess() with { Path = config };
+            builder.Services.AddGatewayConfiguration(input);
+            builder.AddFairlead();
+            await using var app = builder.Build();
+            Map(app);
+
+            DataDirectory.Prepare(app.Services.GetRequiredService<IConfigurationSource>().Current.DataDirectory);
+            await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
+            var firstStart = app.Services.GetRequiredService<FirstStart>();
+            var keys = await firstStart.RunAsync(cancellationToken);
+            await app.StartAsync(cancellationToken);
+            started = true;
+
+            await output.WriteAsync(FirstOutput.For(ProductVersion.Text, AddressOf(app), keys));
+            await output.FlushAsync(cancellationToken);
+            if (keys is not null) await firstStart.ConfirmAsync(cancellationToken);
+            await app.WaitForShutdownAsync(CancellationToken.None);
+            return 0;
+        }
+        // A test host takes over when the application is built, and says so by this.
+        catch (Exception failure) when (!started && failure is not HostAbortedException)
+        {
+            StartFailure.Write(Console.Error, failure, addresses);
+            if (logging.Level <= LogLevel.Debug) await Console.Error.WriteLineAsync(failure.ToString());
+            return 1;
+        }
+    }
+
+    /// <summary>All services, nothing started: for commands that only look.</summary>
+    public static WebApplication CreateForInspection()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.AddFairlead();
+        return builder.Build();
+    }
+
+    private static WebApplicationBuilder CreateBuilder(string[] hostArgs, string? urls, LogSettings logging, Func<bool> started)
+    {
+        var builder = WebApplication.CreateSlimBuilder(hostArgs);
+        logging.Apply(builder.Logging, started);
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(options =>
+        {
+            options.AddServerHeader = false;
+            // Bodies are bounded by the configuration, which may change while this cannot; the gateway reads none beyond its bound.
+            options.Limits.MaxRequestBodySize = null;
+            options.Limits.MaxRequestHeadersTotalSize = 32 * 1024;
+            options.Limits.MaxRequestHeaderCount = 100;
+            options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+        });
+        if (urls is not null) builder.WebHost.UseUrls(urls);
+        else if (builder.Configuration[WebHostDefaults.ServerUrlsKey] is null && builder.Configuration["http_ports"] is null && builder.Configuration["https_ports"] is null) builder.WebHost.UseUrls(DefaultAddress);
+        builder.Services.AddDocumentation();
+        builder.AddTelemetryExport();
+        return builder;
+    }
+
+    private static void Map(WebApplication app)
+    {
+        app.MapFairlead();
+        app.MapDocumentation();
+        app.MapMetrics();
+    }
+
+    private static string AddressOf(WebApplication app) =>
+        app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault() is { } address ? FirstOutput.Reachable(address) : DefaultAddress;
+}

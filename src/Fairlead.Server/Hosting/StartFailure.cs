@@ -1,0 +1,63 @@
+using System.Net.Sockets;
+using Fairlead.Configuration;
+using Fairlead.Storage;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Data.Sqlite;
+
+namespace Fairlead.Server.Hosting;
+
+/// <summary>Says what to do about a start that failed: plain words, no stack trace.</summary>
+internal static class StartFailure
+{
+    public static void Write(TextWriter error, Exception failure, string? addresses)
+    {
+        if (Find<ConfigurationException>(failure) is { } configuration)
+        {
+            WriteFaults(error, configuration.Faults, null);
+            return;
+        }
+        error.WriteLine("Fairlead could not start.");
+        error.WriteLine(Explain(failure, addresses));
+    }
+
+    public static void WriteFaults(TextWriter error, IReadOnlyList<ConfigurationFault> faults, string? path)
+    {
+        error.WriteLine($"The configuration{(path is null ? "" : $" {path}")} has {(faults.Count == 1 ? "a fault" : $"{faults.Count} faults")}:");
+        foreach (var fault in faults)
+        {
+            error.WriteLine();
+            error.WriteLine($"  {fault.Key}{(fault.Value is null ? "" : $" = {fault.Value}")}");
+            if (fault.Source is not null) error.WriteLine($"    at      {fault.Source}{(fault.Line is null ? "" : $", line {fault.Line}")}");
+            error.WriteLine($"    wrong   {fault.Problem}");
+            if (fault.Remedy.Length > 0) error.WriteLine($"    mend    {fault.Remedy}");
+        }
+        error.WriteLine();
+        error.WriteLine("'fairlead config check' reads it again without starting.");
+    }
+
+    private static string Explain(Exception failure, string? addresses)
+    {
+        var where = addresses is null ? "the address" : addresses;
+        if (Find<AddressInUseException>(failure) is not null) return $"Something else listens on {where} already. Stop it, or choose another address: --urls http://127.0.0.1:8081";
+        if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AccessDenied }) return $"This user may not listen on {where}. Choose a port of 1024 or more: --urls http://127.0.0.1:8080";
+        if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AddressNotAvailable }) return $"This machine does not have the address {where}. Use http://127.0.0.1:8080, or http://0.0.0.0:8080 for all of them.";
+        if (Find<StartException>(failure) is { } known) return known.Message;
+        if (Find<SchemaException>(failure) is { } schema) return schema.Message;
+        if (Find<SqliteException>(failure) is { } sqlite) return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). Check free space and permissions, and that no other program holds it.";
+        if (failure is FormatException or UriFormatException) return $"An address to listen on is not valid: {failure.Message}";
+        return $"{failure.Message}\nFAIRLEAD_LOG_LEVEL=Debug shows where it happened.";
+    }
+
+    private static T? Find<T>(Exception? failure)
+        where T : Exception
+    {
+        for (var current = failure; current is not null; current = current.InnerException)
+        {
+            if (current is T found) return found;
+        }
+        return null;
+    }
+}
+
+/// <summary>A start that cannot go on, with a message that says what to do.</summary>
+internal sealed class StartException(string message) : Exception(message);

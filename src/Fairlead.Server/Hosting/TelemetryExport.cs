@@ -1,0 +1,38 @@
+using Fairlead.Configuration;
+using Fairlead.Telemetry;
+using OpenTelemetry.Exporter;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
+
+namespace Fairlead.Server.Hosting;
+
+/// <summary>Where traces and metrics go: <c>/metrics</c> always, OTLP where an endpoint is configured. Traces cost nothing without one.</summary>
+internal static class TelemetryExport
+{
+    private static readonly string[] Meters = [GatewayTelemetry.Name, "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime"];
+
+    public static void AddTelemetryExport(this WebApplicationBuilder builder)
+    {
+        // Read as the source will read it; faults are its affair, so here they mean nothing to export to.
+        var endpoint = builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 } variable ? variable : null;
+        endpoint = ConfigurationReader.Read(ConfigurationInput.FromProcess()).Configuration?.Telemetry.OtlpEndpoint ?? endpoint;
+        var telemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(resource => resource.AddService("fairlead", serviceVersion: ProductVersion.Text))
+            .WithMetrics(metrics =>
+            {
+                metrics.AddMeter(Meters).AddPrometheusExporter();
+                if (endpoint is not null) metrics.AddOtlpExporter(options => Direct(options, endpoint, "v1/metrics"));
+            });
+        if (endpoint is null) return;
+        telemetry.WithTracing(tracing => tracing
+            .AddSource(GatewayTelemetry.Name, "Microsoft.AspNetCore", "System.Net.Http")
+            .AddOtlpExporter(options => Direct(options, endpoint, "v1/traces")));
+    }
+
+    public static void MapMetrics(this IEndpointRouteBuilder endpoints) => endpoints.MapPrometheusScrapingEndpoint("/metrics");
+
+    // An endpoint set in code is taken as it is, without the signal's path that HTTP wants.
+    private static void Direct(OtlpExporterOptions options, string endpoint, string path) =>
+        options.Endpoint = new Uri(options.Protocol == OtlpExportProtocol.HttpProtobuf ? $"{endpoint.TrimEnd('/')}/{path}" : endpoint);
+}

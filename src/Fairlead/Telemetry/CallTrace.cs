@@ -1,0 +1,10 @@
+namespace Fairlead.Telemetry;
+
+/// <summary>How a call under way is counted in the gauges.</summary>
+internal enum CallTrace
+{
+    /// <summary>Not, or no longer.</summary>
+    None,
+    Call,
+    Stream,
+}

@@ -1,0 +1,61 @@
+using Fairlead.Configuration;
+using Fairlead.Pipeline;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Telemetry;
+
+/// <summary>
+/// What happens between SIGTERM and the end. 1. Readiness fails and new calls are refused with <c>shutting_down</c>, over listeners that
+/// still answer. 2. Open calls go on, at most for the drain limit. 3. What is still open is ended by its own error event. 4. Only then
+/// the web server stops.
+/// </summary>
+internal sealed class DrainService(DrainState drain, IConfigurationSource configuration, TimeProvider time, ILogger<DrainService> logger) : IHostedLifecycleService
+{
+    /// <summary>What ended calls have to write their last event and their record.</summary>
+    internal static readonly TimeSpan Farewell = TimeSpan.FromSeconds(5);
+
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(50);
+
+    // Before any StopAsync, so that the listeners still stand.
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        drain.Begin();
+        var limit = configuration.Current.DrainTimeout;
+        if (drain.Active > 0) logger.Draining(drain.Active, limit.TotalSeconds);
+        if (await EmptyWithinAsync(limit, cancellationToken)) return;
+        logger.DrainLimitReached(drain.Active);
+        drain.ReachLimit();
+        await EmptyWithinAsync(Farewell, cancellationToken);
+    }
+
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    private async Task<bool> EmptyWithinAsync(TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var since = time.GetTimestamp();
+        while (drain.Active > 0)
+        {
+            var left = limit - time.GetElapsedTime(since);
+            if (left <= TimeSpan.Zero) return false;
+            try
+            {
+                await Task.Delay(left < Look ? left : Look, time, cancellationToken);
+            }
+            catch (OperationCanceledException)
+            {
+                // The host's own patience is at its end.
+                return false;
+            }
+        }
+        return true;
+    }
+}

@@ -1,0 +1,45 @@
+using System.Text;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.Telemetry;
+
+/// <summary>
+/// Probes as Kubernetes asks for them, for everybody and never cached: <c>/livez</c> says that the process answers and looks at nothing
+/// else, <c>/readyz</c> whether traffic should come. <c>?verbose</c> lists the checks.
+/// </summary>
+internal static class HealthEndpoints
+{
+    internal static void MapHealth(this IEndpointRouteBuilder endpoints)
+    {
+        endpoints.MapMethods("/livez", ["GET", "HEAD"], (RequestDelegate)(context => WriteAsync(context, StatusCodes.Status200OK, "ok\n"))).WithDisplayName("Fairlead: liveness");
+        endpoints.MapMethods("/readyz", ["GET", "HEAD"], (RequestDelegate)ReadyAsync).WithDisplayName("Fairlead: readiness");
+    }
+
+    private static async Task ReadyAsync(HttpContext context)
+    {
+        var ready = true;
+        var report = new StringBuilder();
+        foreach (var check in context.RequestServices.GetServices<IReadinessCheck>())
+        {
+            var fault = await check.CheckAsync(context.RequestAborted);
+            ready &= fault is null;
+            report.Append(fault is null ? "[+] " : "[-] ").Append(check.Name).Append(": ").Append(fault ?? "ok").Append('\n');
+        }
+        var verdict = ready ? "ok\n" : "not ready\n";
+        var text = context.Request.Query.ContainsKey("verbose") ? report.Append(verdict).ToString() : verdict;
+        await WriteAsync(context, ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, text);
+    }
+
+    private static async Task WriteAsync(HttpContext context, int status, string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        context.Response.StatusCode = status;
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        context.Response.ContentLength = bytes.Length;
+        context.Response.Headers.CacheControl = "no-store";
+        if (!HttpMethods.IsHead(context.Request.Method)) await context.Response.Body.WriteAsync(bytes, context.RequestAborted);
+    }
+}

@@ -1,0 +1,62 @@
+using System.Data.Common;
+using Fairlead.Storage;
+
+namespace Fairlead.Telemetry;
+
+/// <summary>The database answers. Asked at most once a second, however many probes come, since anybody may probe.</summary>
+internal sealed class StoreReadinessCheck(IStorage storage, TimeProvider time) : IReadinessCheck, IDisposable
+{
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+
+    private readonly SemaphoreSlim _one = new(1, 1);
+    private volatile Answer? _last;
+
+    public string Name => "store";
+
+    public async ValueTask<string?> CheckAsync(CancellationToken cancellationToken)
+    {
+        if (Known() is { } known) return known.Fault;
+        await _one.WaitAsync(cancellationToken);
+        try
+        {
+            if (Known() is { } meanwhile) return meanwhile.Fault;
+            var fault = await AskAsync(cancellationToken);
+            _last = new Answer(fault, time.GetTimestamp());
+            return fault;
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    public void Dispose() => _one.Dispose();
+
+    private Answer? Known() => _last is { } last && time.GetElapsedTime(last.At) < Fresh ? last : null;
+
+    private async Task<string?> AskAsync(CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(Limit, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
+        try
+        {
+            await using var connection = await storage.OpenAsync(both.Token);
+            await using var command = connection.CreateCommand();
+            command.CommandText = "SELECT 1";
+            await command.ExecuteScalarAsync(both.Token);
+            return null;
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
+        {
+            return "no answer in time";
+        }
+        // What exactly is wrong may name paths and hosts; it stands in the log of whoever needs the store.
+        catch (Exception failure) when (failure is DbException or IOException or SchemaException or UnauthorizedAccessException or InvalidOperationException)
+        {
+            return "unavailable";
+        }
+    }
+
+    private sealed record Answer(string? Fault, long At);
+}

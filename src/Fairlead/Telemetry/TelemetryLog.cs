@@ -1,0 +1,12 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Telemetry;
+
+internal static partial class TelemetryLog
+{
+    [LoggerMessage(9101, LogLevel.Information, "Shutting down: no new calls, {Active} under way have {Seconds} s to finish")]
+    public static partial void Draining(this ILogger logger, int active, double seconds);
+
+    [LoggerMessage(9102, LogLevel.Warning, "The drain limit is reached: {Active} calls are ended")]
+    public static partial void DrainLimitReached(this ILogger logger, int active);
+}
