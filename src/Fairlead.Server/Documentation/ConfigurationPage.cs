@@ -31,7 +31,7 @@ internal static class ConfigurationPage
                 var (description, inner, suffix) = Describe(key.Type);
                 if (inner is not null) pending.Enqueue(((section.Path.Length == 0 ? key.Name : $"{section.Path}.{key.Name}") + suffix, inner));
                 text.Append("| `").Append(key.Name).Append("` | ").Append(description).Append(" | ")
-                    .Append(key.Required ? "required" : key.Default is { } value ? $"`{value}`" : "").Append(" | ").Append(key.Summary).Append(" |\n");
+                    .Append(key.Required ? "required" : key.Default is { Length: > 0 } value ? $"`{value}`" : "").Append(" | ").Append(key.Summary).Append(" |\n");
             }
             text.Append('\n');
         }

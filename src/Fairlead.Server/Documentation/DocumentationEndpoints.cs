@@ -8,7 +8,7 @@ internal static class DocumentationEndpoints
     // Nothing is loaded from elsewhere; the reference styles its elements inline.
     private const string Policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-    private static readonly IReadOnlyDictionary<string, string> Types = new Dictionary<string, string>(StringComparer.Ordinal)
+    private static readonly Dictionary<string, string> Types = new Dictionary<string, string>(StringComparer.Ordinal)
     {
         ["docs.css"] = "text/css; charset=utf-8",
         ["docs.js"] = "text/javascript; charset=utf-8",

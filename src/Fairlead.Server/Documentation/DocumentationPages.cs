@@ -82,7 +82,7 @@ internal sealed class DocumentationPages
         return (name == "README" ? "/docs" : $"/docs/{name}") + fragment;
     }
 
-    private string Layout(string title, string current, string body, IReadOnlyList<(string Id, string Text)> sections)
+    private string Layout(string title, string current, string body, (string Id, string Text)[] sections)
     {
         var navigation = new StringBuilder();
         var named = Order.SelectMany(g => g.Pages).ToHashSet(StringComparer.Ordinal);
@@ -102,7 +102,7 @@ internal sealed class DocumentationPages
         navigation.Append("</ul>");
 
         var contents = new StringBuilder();
-        if (sections.Count > 2)
+        if (sections.Length > 2)
         {
             contents.Append("<nav class=\"contents\" aria-label=\"On this page\"><h2>On this page</h2><ul>");
             foreach (var (id, text) in sections) contents.Append("<li><a href=\"#").Append(WebUtility.HtmlEncode(id)).Append("\">").Append(WebUtility.HtmlEncode(text)).Append("</a></li>");

@@ -5,6 +5,7 @@ using Fairlead.Storage;
 using Fairlead.Telemetry;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
 
 namespace Fairlead.Server.Hosting;
 
@@ -27,9 +28,9 @@ internal static class GatewayServer
         var started = false;
         try
         {
-            var builder = CreateBuilder(hostArgs, urls, logging, () => started);
-            addresses = builder.WebHost.GetSetting(WebHostDefaults.ServerUrlsKey);
             var input = ConfigurationInput.FromProcess() with { Path = config };
+            var builder = CreateBuilder(hostArgs, urls, input, logging, () => started);
+            addresses = builder.WebHost.GetSetting(WebHostDefaults.ServerUrlsKey);
             builder.Services.AddGatewayConfiguration(input);
             builder.AddFairlead();
             await using var app = builder.Build();
@@ -58,15 +59,16 @@ internal static class GatewayServer
     }
 
     /// <summary>All services, nothing started: for commands that only look.</summary>
-    public static WebApplication CreateForInspection()
+    public static WebApplication CreateForInspection(ConfigurationInput? input = null)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
+        builder.Services.AddGatewayConfiguration(input);
         builder.AddFairlead();
         return builder.Build();
     }
 
-    private static WebApplicationBuilder CreateBuilder(string[] hostArgs, string? urls, LogSettings logging, Func<bool> started)
+    private static WebApplicationBuilder CreateBuilder(string[] hostArgs, string? urls, ConfigurationInput input, LogSettings logging, Func<bool> started)
     {
         var builder = WebApplication.CreateSlimBuilder(hostArgs);
         logging.Apply(builder.Logging, started);
@@ -83,7 +85,7 @@ internal static class GatewayServer
         if (urls is not null) builder.WebHost.UseUrls(urls);
         else if (builder.Configuration[WebHostDefaults.ServerUrlsKey] is null && builder.Configuration["http_ports"] is null && builder.Configuration["https_ports"] is null) builder.WebHost.UseUrls(DefaultAddress);
         builder.Services.AddDocumentation();
-        builder.AddTelemetryExport();
+        builder.AddTelemetryExport(input);
         return builder;
     }
 

@@ -12,11 +12,10 @@ internal static class TelemetryExport
 {
     private static readonly string[] Meters = [GatewayTelemetry.Name, "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime"];
 
-    public static void AddTelemetryExport(this WebApplicationBuilder builder)
+    public static void AddTelemetryExport(this WebApplicationBuilder builder, ConfigurationInput input)
     {
-        // Read as the source will read it; faults are its affair, so here they mean nothing to export to.
-        var endpoint = builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"] is { Length: > 0 } variable ? variable : null;
-        endpoint = ConfigurationReader.Read(ConfigurationInput.FromProcess()).Configuration?.Telemetry.OtlpEndpoint ?? endpoint;
+        // Faults of the configuration are told by its source; here they mean that there is nowhere to export to.
+        var endpoint = ConfigurationReader.Read(input).Configuration?.Telemetry.OtlpEndpoint;
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(resource => resource.AddService("fairlead", serviceVersion: ProductVersion.Text))
             .WithMetrics(metrics =>

@@ -41,7 +41,7 @@ internal abstract class ConfigObjectType : ConfigType
         foreach (var key in Keys)
         {
             var schema = key.Type.Schema();
-            schema["description"] = key.Default is { } value ? $"{key.Summary} Default {value}." : key.Summary;
+            schema["description"] = key.Default is { Length: > 0 } value ? $"{key.Summary} Default {value}." : key.Summary;
             properties[key.Name] = schema;
         }
         var result = new JsonObject { ["type"] = new JsonArray("object", "null"), ["properties"] = properties, ["additionalProperties"] = false };

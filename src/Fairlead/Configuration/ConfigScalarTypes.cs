@@ -189,6 +189,7 @@ internal sealed class ConfigSize(long min, long max) : ConfigScalarType
 
     private static string Text(long bytes)
     {
+        if (bytes == 0) return "0";
         var (unit, size) = Units.Where(u => u.Unit is "B" or "KiB" or "MiB" or "GiB").Last(u => bytes % u.Bytes == 0);
         return (bytes / size).ToString(CultureInfo.InvariantCulture) + unit;
     }

@@ -1,0 +1,131 @@
+using System.CommandLine;
+using Fairlead.Authentication;
+using Fairlead.Configuration;
+using Fairlead.Pipeline;
+using Fairlead.Server.Hosting;
+using Fairlead.Storage;
+using Microsoft.EntityFrameworkCore;
+using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
+
+namespace Fairlead.Server.Commands;
+
+/// <summary><c>fairlead keys create | list | revoke</c>, on the store of this machine; a running server follows within 2 s.</summary>
+internal static class KeysCommand
+{
+    public static Command Build()
+    {
+        var name = new Argument<string>("name") { Description = "What the key is for, such as 'ci' or 'chat-app'." };
+        var scopes = new Option<string[]>("--scope") { Description = $"What it may do; repeat for several. Of {string.Join(", ", Scopes.All)}.", HelpName = "scope", DefaultValueFactory = _ => [.. Scopes.Default] };
+        var models = new Option<string[]>("--model") { Description = "A model it may use; repeat for several. All when left out.", HelpName = "model" };
+        var project = new Option<string?>("--project") { Description = "Id of its project. The first one when left out.", HelpName = "id" };
+        var create = new Command("create", "Make a key and print it, this once.") { name, scopes, models, project };
+        create.SetAction((parsed, cancellationToken) => RunAsync(parsed, (services, output, error) =>
+            CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(models), parsed.GetValue(project), cancellationToken), cancellationToken));
+
+        var list = new Command("list", "List the keys; their secrets are not kept.");
+        list.SetAction((parsed, cancellationToken) => RunAsync(parsed, (services, output, _) => ListAsync(services, output, cancellationToken), cancellationToken));
+
+        var id = new Argument<string>("id") { Description = "Id of the key (key_…), as 'keys list' shows it." };
+        var revoke = new Command("revoke", "End a key for good.") { id };
+        revoke.SetAction((parsed, cancellationToken) => RunAsync(parsed, (services, output, error) => RevokeAsync(services, output, error, parsed.GetValue(id)!, cancellationToken), cancellationToken));
+
+        return new Command("keys", "Make, list and revoke keys in the store of this machine.") { create, list, revoke };
+    }
+
+    private static async Task<int> RunAsync(ParseResult parsed, Func<IServiceProvider, TextWriter, TextWriter, Task<int>> work, CancellationToken cancellationToken)
+    {
+        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        try
+        {
+            await using var app = GatewayServer.CreateForInspection();
+            DataDirectory.Prepare(app.Services.GetRequiredService<IConfigurationSource>().Current.DataDirectory);
+            await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
+            return await work(app.Services, output, error);
+        }
+        catch (Exception failure) when (failure is ConfigurationException or StartException or SchemaException or Microsoft.Data.Sqlite.SqliteException or DbUpdateException)
+        {
+            StartFailure.Write(error, failure, null);
+            return 1;
+        }
+    }
+
+    private static async Task<int> CreateAsync(IServiceProvider services, TextWriter output, TextWriter error, string name, string[] scopes, string[]? models, string? project, CancellationToken cancellationToken)
+    {
+        if (string.IsNullOrWhiteSpace(name) || name.Length > 128)
+        {
+            await error.WriteLineAsync("A name has 1 to 128 characters.");
+            return 1;
+        }
+        if (scopes.FirstOrDefault(s => !Scopes.All.Contains(s)) is { } unknown)
+        {
+            await error.WriteLineAsync($"'{unknown}' is not a scope. There are {string.Join(", ", Scopes.All)}.");
+            return 1;
+        }
+        await using var store = await services.GetRequiredService<IDbContextFactory<FairleadDbContext>>().CreateDbContextAsync(cancellationToken);
+        var owner = project is null
+            ? await store.Projects.OrderBy(p => p.Id).FirstOrDefaultAsync(cancellationToken)
+            : await store.Projects.FindAsync([project], cancellationToken);
+        if (owner is null)
+        {
+            await error.WriteLineAsync(project is null ? "There is no project yet. Start the server once ('fairlead serve'); its first start makes one." : $"There is no project {project}.");
+            return 1;
+        }
+        var time = services.GetRequiredService<TimeProvider>();
+        var now = time.GetUtcNow();
+        var secret = ApiKeyText.New();
+        var key = new ApiKeyRow
+        {
+            Id = Ids.New("key_", time),
+            ProjectId = owner.Id,
+            Name = name,
+            Scopes = scopes,
+            Models = models is { Length: > 0 } ? models : null,
+            Classes = [.. CallClasses.All],
+            DefaultClass = CallClasses.Default,
+            Addresses = [],
+            ApiVersion = ApiVersions.Current,
+            Extensions = true,
+            CreatedAt = now,
+            UpdatedAt = now,
+        };
+        key.Secrets.Add(new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = key.Id, Hash = secret.Hash, CreatedAt = now });
+        store.ApiKeys.Add(key);
+        await store.SaveChangesAsync(cancellationToken);
+        await output.WriteLineAsync($"{key.Id}  {name}");
+        await output.WriteLineAsync(secret.Text);
+        await error.WriteLineAsync("Keep it: it is shown this once.");
+        return 0;
+    }
+
+    private static async Task<int> ListAsync(IServiceProvider services, TextWriter output, CancellationToken cancellationToken)
+    {
+        await using var store = await services.GetRequiredService<IDbContextFactory<FairleadDbContext>>().CreateDbContextAsync(cancellationToken);
+        var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+        var keys = await store.ApiKeys.AsNoTracking().OrderBy(k => k.Id).ToListAsync(cancellationToken);
+        await output.WriteLineAsync($"{"ID",-30}  {"NAME",-20}  {"STATE",-8}  {"CREATED",-10}  SCOPES");
+        foreach (var key in keys)
+        {
+            var state = key.RevokedAt is not null ? "revoked" : key.ExpiresAt <= now ? "expired" : "active";
+            await output.WriteLineAsync($"{key.Id,-30}  {key.Name,-20}  {state,-8}  {key.CreatedAt:yyyy-MM-dd}  {string.Join(' ', key.Scopes)}");
+        }
+        return 0;
+    }
+
+    private static async Task<int> RevokeAsync(IServiceProvider services, TextWriter output, TextWriter error, string id, CancellationToken cancellationToken)
+    {
+        await using var store = await services.GetRequiredService<IDbContextFactory<FairleadDbContext>>().CreateDbContextAsync(cancellationToken);
+        if (await store.ApiKeys.FindAsync([id], cancellationToken) is not { } key)
+        {
+            await error.WriteLineAsync($"There is no key {id}. 'fairlead keys list' shows all.");
+            return 1;
+        }
+        var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+        if (key.RevokedAt is null)
+        {
+            key.RevokedAt = key.UpdatedAt = now;
+            await store.SaveChangesAsync(cancellationToken);
+        }
+        await output.WriteLineAsync($"{id} is revoked; a running server refuses it within 2 s.");
+        return 0;
+    }
+}
