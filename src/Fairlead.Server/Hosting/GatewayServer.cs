@@ -31,8 +31,7 @@ internal static class GatewayServer
             var input = ConfigurationInput.FromProcess() with { Path = config };
             var builder = CreateBuilder(hostArgs, urls, input, logging, () => started);
             addresses = builder.WebHost.GetSetting(WebHostDefaults.ServerUrlsKey);
-            builder.Services.AddGatewayConfiguration(input);
-            builder.AddFairlead();
+            builder.AddGateway(input);
             await using var app = builder.Build();
             Map(app);
 
@@ -63,8 +62,7 @@ internal static class GatewayServer
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.AddGatewayConfiguration(input);
-        builder.AddFairlead();
+        builder.AddGateway(input ?? ConfigurationInput.FromProcess());
         return builder.Build();
     }
 
@@ -91,7 +89,7 @@ internal static class GatewayServer
 
     private static void Map(WebApplication app)
     {
-        app.MapFairlead();
+        app.MapGateway();
         app.MapDocumentation();
         app.MapMetrics();
     }
