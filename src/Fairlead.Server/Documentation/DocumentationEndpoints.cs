@@ -15,6 +15,16 @@ internal static class DocumentationEndpoints
         ["mark.svg"] = "image/svg+xml",
     };
 
+    // The reference runs its own script and styles, and calls this server only.
+    private const string ReferencePolicy = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+    /// <summary>Keeps the reference from loading or calling anything outside of this server.</summary>
+    internal static void UseDocumentationPolicy(this IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate next) =>
+    {
+        if (context.Request.Path.StartsWithSegments("/reference", StringComparison.Ordinal)) context.Response.Headers.ContentSecurityPolicy = ReferencePolicy;
+        return next(context);
+    });
+
     internal static IServiceCollection AddDocumentation(this IServiceCollection services)
     {
         services.AddSingleton<DocumentationPages>();
@@ -44,6 +54,12 @@ internal static class DocumentationEndpoints
             options.DefaultFonts = false;
             options.Telemetry = false;
             options.DotNetFlag = false;
+            // Whatever would speak to somebody else's service stays out.
+            options.ShowDeveloperTools = DeveloperToolsVisibility.Never;
+            options.Agent = new ScalarAgentOptions { Disabled = true };
+            options.HideClientButton = true;
+            options.HideModels = true;
+            options.Favicon = "/docs/assets/mark.svg";
         });
 
         void Get(string pattern, RequestDelegate handler) => endpoints.MapMethods(pattern, ["GET", "HEAD"], handler);

@@ -89,6 +89,7 @@ internal static class GatewayServer
 
     private static void Map(WebApplication app)
     {
+        app.UseDocumentationPolicy();
         app.MapGateway();
         app.MapDocumentation();
         app.MapMetrics();

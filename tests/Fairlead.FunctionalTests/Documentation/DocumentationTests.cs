@@ -1,0 +1,152 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Server.Documentation;
+
+namespace Fairlead.FunctionalTests.Documentation;
+
+public sealed partial class DocumentationTests(ServerFixture fixture)
+{
+    public static TheoryData<string> Codes => [.. ErrorCatalogue.All.Select(e => e.Name)];
+
+    private ServerProcess Server => fixture.Server;
+
+    [Fact]
+    public void ErrorsPage_InTheRepository_IsTheGeneratedOne() => Assert.Equal(ErrorsPage.Write(), Embedded("docs/errors.md"));
+
+    [Fact]
+    public void ConfigurationPage_InTheRepository_HasTheGeneratedTables()
+    {
+        var page = Embedded("docs/configuration.md");
+        Assert.Equal(ConfigurationPage.Refresh(page), page);
+    }
+
+    [Fact]
+    public void ConfigurationPage_NamesEveryMakersVariable()
+    {
+        var page = Embedded("docs/configuration.md");
+        Assert.All(ProviderVariables.Documented, v => Assert.Contains(v.Variable.Split(' ')[0], page, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Codes))]
+    public async Task DocUrl_OfEveryError_Resolves(string code)
+    {
+        var path = ErrorCatalogue.Find(code)!.DocPath;
+        var html = await Server.TextAsync(path.Split('#')[0]);
+        Assert.Contains($"id=\"{path.Split('#')[1]}\"", html, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Links_OfEveryPage_Resolve()
+    {
+        var pages = new DocumentationPages();
+        var broken = new List<string>();
+        foreach (var name in pages.Names)
+        {
+            foreach (var link in pages.Find(name)!.Links)
+            {
+                if (link.StartsWith("http://", StringComparison.Ordinal) || link.StartsWith("https://", StringComparison.Ordinal) || link.StartsWith("mailto:", StringComparison.Ordinal)) continue;
+                var (path, fragment) = link.Split('#') is [var p, var f] ? (p, f) : (link, "");
+                var target = path.Length == 0 ? name : path == "/docs" ? "README" : path.StartsWith("/docs/", StringComparison.Ordinal) ? path[6..] : null;
+                if (target is null)
+                {
+                    using var response = await Server.GetAsync(path);
+                    if (response.StatusCode is not (HttpStatusCode.OK or HttpStatusCode.Found or HttpStatusCode.MovedPermanently)) broken.Add($"{name}: {link}");
+                    continue;
+                }
+                var page = pages.Find(target);
+                if (page is null || (fragment.Length > 0 && !page.Ids.Contains(fragment))) broken.Add($"{name}: {link}");
+            }
+        }
+        Assert.Empty(broken);
+    }
+
+    [Fact]
+    public async Task Pages_LoadNothingFromElsewhere()
+    {
+        foreach (var path in (string[])["/docs", "/docs/start", "/docs/errors", "/reference/"])
+        {
+            using var response = await Server.GetAsync(path);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            Assert.Contains("'self'", Assert.Single(response.Headers.GetValues("Content-Security-Policy")), StringComparison.Ordinal);
+            var html = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+            Assert.DoesNotMatch("""(src|href)="(https?:)?//[^"]*\.(js|css|woff2?|svg|png)""", html);
+            foreach (Match asset in Assets().Matches(html))
+            {
+                var address = new Uri(new Uri(Server.Address + path), asset.Groups[1].Value);
+                using var loaded = await Server.Client.GetAsync(address, TestContext.Current.CancellationToken);
+                Assert.Equal(HttpStatusCode.OK, loaded.StatusCode);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Page_Unknown_IsA404InTheSameDress()
+    {
+        using var response = await Server.GetAsync("/docs/no-such-page%3Cscript%3E");
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        var html = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+        Assert.Contains("There is no such page", html, StringComparison.Ordinal);
+        Assert.DoesNotContain("page<script>", html, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Root_LeadsToTheDocs()
+    {
+        using var response = await Server.GetAsync("/");
+        Assert.Equal("/docs", response.Headers.Location!.OriginalString);
+    }
+
+    [Fact]
+    public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(), await Server.TextAsync("/schemas/fairlead.schema.json"));
+
+    [Fact]
+    public async Task OpenApi_Served_HasValidReferencesAndExamplesInFourLanguages()
+    {
+        var document = JsonNode.Parse(await Server.TextAsync("/openapi/v1.json"))!;
+        Assert.Equal("3.1.0", document["openapi"]!.GetValue<string>());
+        var ids = new HashSet<string>();
+        foreach (var (path, methods) in document["paths"]!.AsObject())
+        {
+            foreach (var (method, operation) in methods!.AsObject())
+            {
+                Assert.True(ids.Add(operation!["operationId"]!.GetValue<string>()), $"{method} {path}: operationId twice");
+                Assert.NotNull(operation["responses"]);
+                foreach (Match name in Regex.Matches(path, @"\{(\w+)\}"))
+                {
+                    Assert.Contains(operation["parameters"]!.AsArray(), p => p!.ToJsonString().Contains(name.Groups[1].Value, StringComparison.OrdinalIgnoreCase));
+                }
+            }
+        }
+        foreach (var reference in References(document))
+        {
+            JsonNode? target = document;
+            foreach (var part in reference[2..].Split('/')) target = target?[part];
+            Assert.True(target is not null, reference);
+        }
+        foreach (var path in (string[])["/v1/chat/completions", "/v1/embeddings"])
+        {
+            var languages = document["paths"]![path]!["post"]!["x-codeSamples"]!.AsArray().Select(s => s!["lang"]!.GetValue<string>()).ToHashSet();
+            Assert.Superset(new HashSet<string> { "Shell", "CSharp", "TypeScript", "Python" }, languages);
+        }
+    }
+
+    private static IEnumerable<string> References(JsonNode? node) => node switch
+    {
+        JsonObject map => map.SelectMany(m => m.Key == "$ref" ? [m.Value!.GetValue<string>()] : References(m.Value)),
+        JsonArray list => list.SelectMany(References),
+        _ => [],
+    };
+
+    private static string Embedded(string name)
+    {
+        using var reader = new StreamReader(typeof(DocumentationPages).Assembly.GetManifestResourceStream(name)!);
+        return reader.ReadToEnd();
+    }
+
+    [GeneratedRegex("""<(?:script|link|img)[^>]*(?:src|href)="([^"]+)""")]
+    private static partial Regex Assets();
+}

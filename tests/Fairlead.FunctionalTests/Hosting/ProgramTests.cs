@@ -1,0 +1,133 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Fairlead.FunctionalTests.Hosting;
+
+public sealed class ProgramTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-program").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task Start_FirstTime_PrintsKeysOnceAndACallToMake()
+    {
+        string first;
+        await using (var server = await ServerProcess.ServeAsync(_folder))
+        {
+            Assert.Equal("ok\n", await server.TextAsync("/readyz"));
+            Assert.Equal(0, await server.TerminateAsync());
+            first = server.Output;
+        }
+        Assert.Contains("Admin key    fl_", first, StringComparison.Ordinal);
+        Assert.Contains("Client key   fl_", first, StringComparison.Ordinal);
+        Assert.Contains("/v1/chat/completions", first, StringComparison.Ordinal);
+        Assert.Contains("/docs", first, StringComparison.Ordinal);
+
+        await using var again = await ServerProcess.ServeAsync(_folder);
+        Assert.Equal(0, await again.TerminateAsync());
+        Assert.DoesNotContain("fl_", again.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_PortInUse_SaysSoWithoutAStackTrace()
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        await using var server = ServerProcess.Start(_folder, ["--urls", $"http://{other.LocalEndpoint}"]);
+        Assert.Equal(1, await server.ExitAsync());
+        Assert.Contains("listens on http://127.0.0.1", server.Error, StringComparison.Ordinal);
+        Assert.Contains("--urls", server.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", server.Error + server.Output, StringComparison.Ordinal);
+        // Nobody saw the keys, so the next start shows some.
+        await using var next = await ServerProcess.ServeAsync(_folder);
+        Assert.Contains("Client key   fl_", await PrintedAsync(next), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_BadConfiguration_ListsEveryFault()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), "fairlead: { drainTimeout: soon, retry: { maxRetry: 3 } }", TestContext.Current.CancellationToken);
+        await using var server = ServerProcess.Start(_folder, []);
+        Assert.Equal(1, await server.ExitAsync());
+        Assert.Contains("fairlead.drainTimeout = soon", server.Error, StringComparison.Ordinal);
+        Assert.Contains("Did you mean 'maxRetries'?", server.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", server.Error + server.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_DataDirectoryIsAFile_SaysWhatToDo()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_folder, "data"), "", TestContext.Current.CancellationToken);
+        await using var server = ServerProcess.Start(_folder, []);
+        Assert.Equal(1, await server.ExitAsync());
+        Assert.Contains("FAIRLEAD_DATA", server.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", server.Error + server.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("fairlead: { drainTimeout: 5s }", 0)]
+    [InlineData("fairlead: { drainTimeout: 5 }", 1)]
+    public async Task ConfigCheck_ByFile_HasTheExitCode(string yaml, int code)
+    {
+        var path = Path.Combine(_folder, "other.yaml");
+        await File.WriteAllTextAsync(path, yaml, TestContext.Current.CancellationToken);
+        await using var check = ServerProcess.Start(_folder, ["config", "check", path]);
+        Assert.Equal(code, await check.ExitAsync());
+        Assert.Contains(code == 0 ? "is fine" : "fairlead.drainTimeout", check.Output + check.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(_folder, "data")));
+    }
+
+    [Theory]
+    [InlineData(2, "servee")]
+    [InlineData(2, "config", "chekc")]
+    [InlineData(0, "--version")]
+    [InlineData(0, "--help")]
+    public async Task CommandLine_ByArguments_HasTheExitCode(int code, params string[] arguments)
+    {
+        await using var command = ServerProcess.Start(_folder, arguments);
+        Assert.Equal(code, await command.ExitAsync());
+    }
+
+    [Fact]
+    public async Task Keys_CreatedListedAndRevoked_OnTheLocalStore()
+    {
+        await using (var server = await ServerProcess.ServeAsync(_folder)) Assert.Equal(0, await server.TerminateAsync());
+        await using var create = ServerProcess.Start(_folder, ["keys", "create", "ci", "--scope", "chat"]);
+        Assert.Equal(0, await create.ExitAsync());
+        var id = create.Output.Split(' ')[0];
+        Assert.StartsWith("key_", id, StringComparison.Ordinal);
+        Assert.Contains("\nfl_", create.Output, StringComparison.Ordinal);
+
+        await using var revoke = ServerProcess.Start(_folder, ["keys", "revoke", id]);
+        Assert.Equal(0, await revoke.ExitAsync());
+        await using var list = ServerProcess.Start(_folder, ["keys", "list"]);
+        Assert.Equal(0, await list.ExitAsync());
+        Assert.Contains("revoked", Assert.Single(list.Output.Split('\n'), l => l.StartsWith(id, StringComparison.Ordinal)), StringComparison.Ordinal);
+
+        await using var unknown = ServerProcess.Start(_folder, ["keys", "revoke", "key_nobody"]);
+        Assert.Equal(1, await unknown.ExitAsync());
+    }
+
+    [Fact]
+    public async Task Probes_WhileServing_AnswerEverybodyUncached()
+    {
+        await using var server = await ServerProcess.ServeAsync(_folder);
+        foreach (var path in (string[])["/livez", "/readyz", "/readyz?verbose"])
+        {
+            using var response = await server.GetAsync(path);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            Assert.True(response.Headers.CacheControl!.NoStore);
+            Assert.False(response.Headers.Contains("Server"));
+        }
+        Assert.Contains("[+] store: ok", await server.TextAsync("/readyz?verbose"), StringComparison.Ordinal);
+        Assert.Contains("fairlead_calls_active", await server.TextAsync("/metrics"), StringComparison.Ordinal);
+    }
+
+    private static async Task<string> PrintedAsync(ServerProcess server)
+    {
+        // The line that tells of listening comes before the keys; ending flushes all.
+        await server.TerminateAsync();
+        return server.Output;
+    }
+}

@@ -1,0 +1,114 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace Fairlead.FunctionalTests;
+
+/// <summary>The real program as its own process, on a free port and in a folder of its own.</summary>
+internal sealed partial class ServerProcess : IAsyncDisposable
+{
+    private readonly StringBuilder _output = new();
+    private readonly StringBuilder _error = new();
+    private readonly TaskCompletionSource _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private ServerProcess(Process process, string folder)
+    {
+        Process = process;
+        Folder = folder;
+    }
+
+    public Process Process { get; }
+
+    public string Folder { get; }
+
+    public string Output
+    {
+        get
+        {
+            lock (_output) return _output.ToString();
+        }
+    }
+
+    public string Error
+    {
+        get
+        {
+            lock (_error) return _error.ToString();
+        }
+    }
+
+    public string Address { get; private set; } = "";
+
+    public HttpClient Client { get; } = new(new SocketsHttpHandler { AllowAutoRedirect = false });
+
+    /// <summary>Starts the program with <paramref name="arguments"/>; does not wait.</summary>
+    public static ServerProcess Start(string folder, IEnumerable<string> arguments, params (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "Fairlead.Server.dll"));
+        foreach (var argument in arguments) start.ArgumentList.Add(argument);
+        foreach (var name in start.Environment.Keys.Where(k => k.StartsWith("FAIRLEAD", StringComparison.OrdinalIgnoreCase) || k.EndsWith("_API_KEY", StringComparison.Ordinal) || k.StartsWith("OTEL_", StringComparison.Ordinal)).ToArray()) start.Environment.Remove(name);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
+        var server = new ServerProcess(new Process { StartInfo = start }, folder);
+        server.Process.OutputDataReceived += (_, line) => server.Take(server._output, line.Data);
+        server.Process.ErrorDataReceived += (_, line) => server.Take(server._error, line.Data);
+        server.Process.Start();
+        server.Process.BeginOutputReadLine();
+        server.Process.BeginErrorReadLine();
+        return server;
+    }
+
+    /// <summary>Starts serving on a free port and waits until it listens.</summary>
+    public static async Task<ServerProcess> ServeAsync(string folder, params (string Name, string Value)[] environment)
+    {
+        var server = Start(folder, ["--urls", "http://127.0.0.1:0"], environment);
+        var ended = server.Process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        if (await Task.WhenAny(server._listening.Task, ended) == ended) Assert.Fail("The server ended: " + server.Output + server.Error);
+        return server;
+    }
+
+    public async Task<int> ExitAsync()
+    {
+        await Process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return Process.ExitCode;
+    }
+
+    public async Task<int> TerminateAsync()
+    {
+        using (var kill = Process.Start("kill", ["-TERM", Process.Id.ToString(null, null)])) await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return await ExitAsync();
+    }
+
+    public Task<HttpResponseMessage> GetAsync(string path) => Client.GetAsync(new Uri(Address + path), TestContext.Current.CancellationToken);
+
+    public async Task<string> TextAsync(string path)
+    {
+        using var response = await GetAsync(path);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        return await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        if (!Process.HasExited)
+        {
+            Process.Kill(entireProcessTree: true);
+            await Process.WaitForExitAsync(CancellationToken.None);
+        }
+        Process.Dispose();
+    }
+
+    private void Take(StringBuilder target, string? line)
+    {
+        if (line is null) return;
+        lock (target) target.Append(line).Append('\n');
+        if (Listens().Match(line) is not { Success: true } match) return;
+        Address = match.Groups[1].Value;
+        _listening.TrySetResult();
+    }
+
+    [GeneratedRegex(@"^Fairlead \S+ listens on (http://\S+)")]
+    private static partial Regex Listens();
+}
