@@ -14,6 +14,7 @@ using Fairlead.Providers.OpenAi;
 using Fairlead.Providers.Simulated;
 using Fairlead.Routing;
 using Fairlead.Storage;
+using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Fairlead.Validation;
 using Microsoft.AspNetCore.Builder;
@@ -55,6 +56,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddOpenAiProvider().AddGeminiProvider().AddChatClientProviders().AddSimulatedProvider();
         services.AddPipeline();
         services.AddAdmin();
+        services.AddTelemetry().AddHealth();
         return new FairleadBuilder(services);
     }
 
@@ -65,6 +67,7 @@ public static class FairleadApplicationBuilderExtensions
         endpoints.MapDialects();
         endpoints.MapModels();
         endpoints.MapAdmin();
+        endpoints.MapHealth();
         UnknownAddressEndpoint.Map(endpoints);
         return endpoints;
     }

@@ -31,7 +31,7 @@ internal static class GatewayServer
             var input = ConfigurationInput.FromProcess() with { Path = config };
             var builder = CreateBuilder(hostArgs, urls, input, logging, () => started);
             addresses = builder.WebHost.GetSetting(WebHostDefaults.ServerUrlsKey);
-            builder.AddGateway(input);
+            builder.AddFairlead(input);
             await using var app = builder.Build();
             Map(app);
 
@@ -62,7 +62,7 @@ internal static class GatewayServer
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.AddGateway(input ?? ConfigurationInput.FromProcess());
+        builder.AddFairlead(input ?? ConfigurationInput.FromProcess());
         return builder.Build();
     }
 
@@ -90,7 +90,7 @@ internal static class GatewayServer
     private static void Map(WebApplication app)
     {
         app.UseDocumentationPolicy();
-        app.MapGateway();
+        app.MapFairlead();
         app.MapDocumentation();
         app.MapMetrics();
     }
