@@ -15,10 +15,12 @@ internal sealed class SchemaInstance
     private const int MaxNodes = 20_000;
     private const int FrugalNodes = 500;
     private const int MaxItems = 1000;
+    private const int MaxCharacters = 200_000;
 
     private readonly JsonObject _root;
     private readonly SimulatedRandom _random;
     private int _nodes;
+    private int _characters;
 
     private SchemaInstance(JsonObject root, SimulatedRandom random)
     {
@@ -81,7 +83,7 @@ internal sealed class SchemaInstance
         var most = (int)Math.Clamp(Bound(schema, "maxItems") ?? least + 2, least, MaxItems);
         var wanted = Frugal(depth) ? least : Math.Min(most, Math.Max(least, 1 + _random.Below(2)));
         if (schema["items"] is JsonValue || (schema["items"] is null && least == 0)) return made;
-        while (made.Count < wanted) made.Add(Value(schema["items"], depth + 1));
+        while (made.Count < wanted && _nodes < MaxNodes) made.Add(Value(schema["items"], depth + 1));
         return made;
     }
 
@@ -105,7 +107,13 @@ internal sealed class SchemaInstance
         if (text is not null) return text;
         text = SentenceMaker.Word(_random);
         var least = (int)Math.Clamp(Bound(schema, "minLength") ?? 0, 0, 10_000);
-        while (text.Length < least) text += " " + SentenceMaker.Word(_random);
+        if (text.Length < least && _characters < MaxCharacters)
+        {
+            // Filled up with one word, so that length costs no more than its copying.
+            var filling = " " + SentenceMaker.Word(_random);
+            text = string.Concat(text, string.Concat(Enumerable.Repeat(filling, (least - text.Length + filling.Length - 1) / filling.Length)));
+        }
+        _characters += text.Length;
         if (Bound(schema, "maxLength") is { } most && text.Length > most) text = text[..(int)Math.Max(0, most)];
         return text;
     }
