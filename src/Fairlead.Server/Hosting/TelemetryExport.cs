@@ -29,7 +29,12 @@ internal static class TelemetryExport
             .AddOtlpExporter(options => Direct(options, endpoint, "v1/traces")));
     }
 
-    public static void MapMetrics(this IEndpointRouteBuilder endpoints) => endpoints.MapPrometheusScrapingEndpoint("/metrics");
+    public static void MapMetrics(this IEndpointRouteBuilder endpoints)
+    {
+        // The gauges are there from the start, not from the first call.
+        endpoints.ServiceProvider.GetRequiredService<GatewayTelemetry>();
+        endpoints.MapPrometheusScrapingEndpoint("/metrics");
+    }
 
     // An endpoint set in code is taken as it is, without the signal's path that HTTP wants.
     private static void Direct(OtlpExporterOptions options, string endpoint, string path) =>

@@ -38,7 +38,7 @@ public sealed class ProgramTests : IDisposable
         Assert.Equal(1, await server.ExitAsync());
         Assert.Contains("listens on http://127.0.0.1", server.Error, StringComparison.Ordinal);
         Assert.Contains("--urls", server.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("   at ", server.Error + server.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("\n   at ", server.Error + server.Output, StringComparison.Ordinal);
         // Nobody saw the keys, so the next start shows some.
         await using var next = await ServerProcess.ServeAsync(_folder);
         Assert.Contains("Client key   fl_", await PrintedAsync(next), StringComparison.Ordinal);
@@ -52,7 +52,7 @@ public sealed class ProgramTests : IDisposable
         Assert.Equal(1, await server.ExitAsync());
         Assert.Contains("fairlead.drainTimeout = soon", server.Error, StringComparison.Ordinal);
         Assert.Contains("Did you mean 'maxRetries'?", server.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("   at ", server.Error + server.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("\n   at ", server.Error + server.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class ProgramTests : IDisposable
         await using var server = ServerProcess.Start(_folder, []);
         Assert.Equal(1, await server.ExitAsync());
         Assert.Contains("FAIRLEAD_DATA", server.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("   at ", server.Error + server.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("\n   at ", server.Error + server.Output, StringComparison.Ordinal);
     }
 
     [Theory]
