@@ -1,7 +1,3 @@
-using Fairlead.FunctionalTests;
-
-[assembly: AssemblyFixture(typeof(ServerFixture))]
-
 namespace Fairlead.FunctionalTests;
 
 /// <summary>One server for the tests that only look.</summary>

@@ -7,7 +7,7 @@ using Fairlead.Server.Documentation;
 
 namespace Fairlead.FunctionalTests.Documentation;
 
-public sealed partial class DocumentationTests(ServerFixture fixture)
+public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFixture<ServerFixture>
 {
     public static TheoryData<string> Codes => [.. ErrorCatalogue.All.Select(e => e.Name)];
 
