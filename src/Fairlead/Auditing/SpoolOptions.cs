@@ -1,0 +1,21 @@
+using Fairlead.Configuration;
+
+namespace Fairlead.Auditing;
+
+/// <summary>How a spool is kept; fixed for the life of the process.</summary>
+/// <param name="Root">Folder that holds one folder for each node.</param>
+internal sealed record SpoolOptions(string Root)
+{
+    /// <summary>Bytes of a segment. Default 16 MiB: some ten thousand calls.</summary>
+    public int SegmentBytes { get; init; } = 16 * 1024 * 1024;
+
+    public AuditDurability Durability { get; init; }
+
+    /// <summary>Bytes of records of finished calls that may wait in memory while the disk is full. Default 64 MiB.</summary>
+    public long MaxWaitingBytes { get; init; } = 64 * 1024 * 1024;
+
+    public static SpoolOptions From(GatewayConfiguration configuration) => new(Path.Combine(Path.GetFullPath(configuration.DataDirectory), "spool"))
+    {
+        Durability = configuration.Audit.Durability,
+    };
+}
