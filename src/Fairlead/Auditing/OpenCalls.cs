@@ -1,0 +1,234 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Fairlead.Auditing;
+
+/// <summary>
+/// The calls of a spool that have started and not ended, found by reading its records in order. What is still open when the spool of a
+/// killed process has been read to its end is lost: its record is made here, from the last attempt's last checkpoint. Memory follows
+/// the number of calls open at once. Not thread-safe.
+/// </summary>
+internal sealed class OpenCalls
+{
+    // Checkpoints whose start comes later (a copied one): as many as calls that may run at once.
+    private const int MostEarly = 65_536;
+
+    private readonly Dictionary<string, OpenCall> _calls = [];
+    private readonly Dictionary<string, byte[]> _early = [];
+
+    /// <summary>Takes in one record. One that cannot be understood is left out and told by false.</summary>
+    public bool Observe(SpoolRecordType type, ReadOnlySpan<byte> payload, long segment)
+    {
+        try
+        {
+            switch (type)
+            {
+                case SpoolRecordType.AttemptStarted:
+                case SpoolRecordType.AttemptCarried:
+                    if (IdOf(payload) is not { } started) return false;
+                    _calls[started] = new OpenCall(payload.ToArray(), segment)
+                    {
+                        // The copy of a start may come after checkpoints that were made since.
+                        Progress = _early.Remove(started, out var early) ? early : _calls.TryGetValue(started, out var known) ? known.Progress : null,
+                    };
+                    return true;
+                case SpoolRecordType.AttemptProgressed:
+                    if (IdOf(payload) is not { } progressed) return false;
+                    if (_calls.TryGetValue(progressed, out var call)) call.Progress = Later(call.Progress, payload);
+                    else if (_early.Count < MostEarly || _early.ContainsKey(progressed)) _early[progressed] = Later(_early.GetValueOrDefault(progressed), payload);
+                    return true;
+                case SpoolRecordType.CallEnded:
+                    if (IdOf(payload) is not { } ended) return false;
+                    _calls.Remove(ended);
+                    _early.Remove(ended);
+                    return true;
+                default:
+                    return false;
+            }
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    public int Count => _calls.Count;
+
+    /// <summary>Copies of what is known of the calls that started in <paramref name="segment"/> or before, to be appended anew so that the segment may go.</summary>
+    public List<(string GenerationId, byte[] Start, byte[]? Progress)> StartedUpTo(long segment)
+    {
+        var found = new List<(string, byte[], byte[]?)>();
+        foreach (var (id, call) in _calls)
+        {
+            if (call.Segment <= segment) found.Add((id, call.Start, call.Progress));
+        }
+        return found;
+    }
+
+    /// <summary>Notes that the copy of a call's start stands in <paramref name="segment"/>.</summary>
+    public void Moved(string generationId, long segment)
+    {
+        if (_calls.TryGetValue(generationId, out var call)) call.Segment = segment;
+    }
+
+    /// <summary>
+    /// The audit records of all that is open, as if each had ended now. The outcome is <c>failed</c> with <c>internal_error</c> and no
+    /// status: neither the caller nor the provider broke the call, and nobody knows how much of the answer left.
+    /// </summary>
+    public List<byte[]> Lost()
+    {
+        var records = new List<byte[]>(_calls.Count);
+        foreach (var call in _calls.Values)
+        {
+            if (Record(call) is { } record) records.Add(record);
+        }
+        return records;
+    }
+
+    public void Clear()
+    {
+        _calls.Clear();
+        _early.Clear();
+    }
+
+    private static byte[]? Record(OpenCall call)
+    {
+        if (Parse(call.Start) is not JsonObject start || start["running"] is not JsonObject running) return null;
+        var charge = running;
+        if (call.Progress is { } last && Parse(last) is JsonObject progress && (string?)progress["id"] == (string?)running["id"]) charge = progress;
+
+        var buffer = RecordBuffer.Rent();
+        var json = buffer.Json;
+        json.WriteStartObject();
+        foreach (var (name, value) in start)
+        {
+            if (name is "attempts" or "running") continue;
+            Write(json, name, value);
+        }
+        json.WriteNull("prompt");
+        json.WriteNull("policy");
+
+        long input = 0, cached = 0, written = 0, output = 0, reasoning = 0;
+        decimal cost = 0;
+        json.WriteStartArray("attempts");
+        foreach (var attempt in start["attempts"] as JsonArray ?? [])
+        {
+            if (attempt is not JsonObject) continue;
+            Add(attempt);
+            attempt.WriteTo(json);
+        }
+        Add(charge);
+        json.WriteStartObject();
+        foreach (var name in (ReadOnlySpan<string>)["id", "number", "deployment", "provider", "model"]) Write(json, name, running[name]);
+        json.WriteString("outcome", "lost");
+        json.WriteString("error_code", "internal_error");
+        json.WriteNull("upstream_status");
+        json.WriteBoolean("sent", true);
+        json.WriteNull("duration_ms");
+        Write(json, "usage", WithBasis(charge["usage"] as JsonObject));
+        Write(json, "cost_usd", charge["cost_usd"]);
+        json.WriteEndObject();
+        json.WriteEndArray();
+
+        json.WriteStartObject("usage");
+        json.WriteNumber("input_tokens", input);
+        json.WriteNumber("cached_input_tokens", cached);
+        json.WriteNumber("cache_write_tokens", written);
+        json.WriteNumber("output_tokens", output);
+        json.WriteNumber("reasoning_tokens", reasoning);
+        json.WriteString("basis", "estimated");
+        json.WriteEndObject();
+        json.WriteNumber("cost_usd", cost);
+        json.WriteString("outcome", "failed");
+        json.WriteString("error_code", "internal_error");
+        json.WriteNull("status");
+        json.WriteStartObject("timing_ms");
+        json.WriteEndObject();
+        json.WriteNull("content");
+        json.WriteEndObject();
+        return buffer.Finish().ToArray();
+
+        void Add(JsonNode attempt)
+        {
+            var usage = attempt["usage"];
+            input += Number(usage, "input_tokens");
+            cached += Number(usage, "cached_input_tokens");
+            written += Number(usage, "cache_write_tokens");
+            output += Number(usage, "output_tokens");
+            reasoning += Number(usage, "reasoning_tokens");
+            if (attempt["cost_usd"] is JsonValue usd && usd.TryGetValue(out decimal amount)) cost += amount;
+        }
+    }
+
+    private static JsonObject? WithBasis(JsonObject? usage)
+    {
+        if (usage is null) return null;
+        usage["basis"] = "estimated";
+        return usage;
+    }
+
+    private static void Write(Utf8JsonWriter json, string name, JsonNode? value)
+    {
+        json.WritePropertyName(name);
+        if (value is null) json.WriteNullValue();
+        else value.WriteTo(json);
+    }
+
+    private static JsonNode? Parse(byte[] payload)
+    {
+        try
+        {
+            return JsonNode.Parse(payload);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static byte[] Later(byte[]? known, ReadOnlySpan<byte> payload)
+    {
+        if (known is null) return payload.ToArray();
+        // Checkpoints only grow; a copied one may come after one that is further on.
+        return SameAttempt(known, payload) && Made(known) > Made(payload) ? known : payload.ToArray();
+    }
+
+    private static bool SameAttempt(ReadOnlySpan<byte> left, ReadOnlySpan<byte> right) => string.Equals(Text(left, "id"u8), Text(right, "id"u8), StringComparison.Ordinal);
+
+    private static long Made(ReadOnlySpan<byte> payload)
+    {
+        var reader = new Utf8JsonReader(payload);
+        while (reader.Read())
+        {
+            if (reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("output_tokens"u8) && reader.Read() && reader.TryGetInt64(out var tokens)) return tokens;
+        }
+        return 0;
+    }
+
+    private static long Number(JsonNode? node, string name) => node?[name] is JsonValue value && value.TryGetValue(out long number) ? number : 0;
+
+    private static string? IdOf(ReadOnlySpan<byte> payload) => Text(payload, "generation_id"u8);
+
+    private static string? Text(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> name)
+    {
+        var reader = new Utf8JsonReader(payload);
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return null;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var wanted = reader.ValueTextEquals(name);
+            if (!reader.Read()) return null;
+            if (wanted) return reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
+            reader.Skip();
+        }
+        return null;
+    }
+
+    private sealed class OpenCall(byte[] start, long segment)
+    {
+        public byte[] Start { get; } = start;
+
+        public long Segment { get; set; } = segment;
+
+        public byte[]? Progress { get; set; }
+    }
+}

@@ -1,0 +1,155 @@
+using System.Data.Common;
+using System.Text;
+using Fairlead.Auditing;
+using Fairlead.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Fairlead.Ledger;
+
+/// <summary>
+/// Puts calls into the database: records, entries, hourly sums and the position in the spool, all in one transaction. A record or an
+/// entry that is there already is left alone and not summed again, so writing the same calls twice changes nothing.
+/// </summary>
+internal static class SqliteLedgerWriter
+{
+    private const int MillisecondsPerHour = 3_600_000;
+
+    private const string InsertRecord = """
+        INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+        """;
+
+    private const string InsertEntry = """
+        INSERT INTO ledger_entries (attempt_id, generation_id, number, at, organization_id, project_id, key_id, model, provider, deployment, upstream_model, outcome,
+            input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, basis, cost_pico_usd)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (attempt_id) DO NOTHING
+        """;
+
+    private const string AddToHour = """
+        INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (project_id, key_id, hour, model, outcome) DO UPDATE SET
+            requests = requests + excluded.requests,
+            input_tokens = input_tokens + excluded.input_tokens,
+            cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
+            cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
+            output_tokens = output_tokens + excluded.output_tokens,
+            reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+            cost_pico_usd = cost_pico_usd + excluded.cost_pico_usd
+        """;
+
+    // Never backwards: a process that reads the start of a spool again must not undo what it knows.
+    private const string SetPosition = """
+        INSERT INTO spool_positions (node, segment, at_byte) VALUES (?, ?, ?)
+        ON CONFLICT (node) DO UPDATE SET segment = excluded.segment, at_byte = excluded.at_byte
+        WHERE (excluded.segment, excluded.at_byte) > (segment, at_byte)
+        """;
+
+    public static async Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken)
+    {
+        await using var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
+        // Takes the write lock at once; everything after it is memory and the log of the database.
+        await using var transaction = connection.BeginTransaction();
+        Write(connection, node, calls, position);
+        await transaction.CommitAsync(cancellationToken);
+    }
+
+    public static async Task<SpoolPosition> ReadPositionAsync(IStorage storage, string node, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT segment, at_byte FROM spool_positions WHERE node = @node";
+        command.AddParameter("@node", node);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? new SpoolPosition(reader.GetInt64(0), reader.GetInt32(1)) : default;
+    }
+
+    /// <summary>Forgets a node that is no more.</summary>
+    public static async Task ForgetNodeAsync(IStorage storage, string node, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "DELETE FROM spool_positions WHERE node = @node";
+        command.AddParameter("@node", node);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private static void Write(SqliteConnection connection, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position)
+    {
+        var hours = new Dictionary<HourKey, HourSums>();
+        using (var records = new SqliteStatement(connection, InsertRecord))
+        using (var entries = new SqliteStatement(connection, InsertEntry))
+        {
+            foreach (var call in calls)
+            {
+                var isNew = records.Bind(call.Id).Bind(node).Bind(call.Sequence).Bind(call.At).Bind(call.OrganizationId).Bind(call.ProjectId).Bind(call.KeyId)
+                    .Bind(call.RequestId).Bind(call.Model).Bind(call.Outcome).Bind(call.Record).Run() > 0;
+                HourSums? sums = null;
+                if (isNew && call.Counts) (sums = SumsOf(hours, call)).Requests++;
+                foreach (var attempt in call.Attempts)
+                {
+                    var charged = entries.Bind(attempt.Id).Bind(call.GenerationId).Bind(attempt.Number).Bind(call.At).Bind(call.OrganizationId).Bind(call.ProjectId).Bind(call.KeyId)
+                        .Bind(call.Model).Bind(attempt.Provider).Bind(attempt.Deployment).Bind(attempt.UpstreamModel).Bind(attempt.Outcome)
+                        .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens).Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
+                        .Bind(attempt.Basis).Bind(attempt.CostPicoUsd).Run() > 0;
+                    if (charged) (sums ??= SumsOf(hours, call)).Add(attempt);
+                }
+            }
+        }
+        WriteHours(connection, hours);
+        using var place = new SqliteStatement(connection, SetPosition);
+        place.Bind(node).Bind(position.Segment).Bind(position.Offset).Run();
+    }
+
+    private static HourSums SumsOf(Dictionary<HourKey, HourSums> hours, ShippedCall call)
+    {
+        var hour = Math.DivRem(call.At, MillisecondsPerHour, out var rest) - (rest < 0 ? 1 : 0);
+        var key = new HourKey(Encoding.UTF8.GetString(call.ProjectId.Span), Encoding.UTF8.GetString(call.KeyId.Span), hour,
+            call.Model is { } model ? Encoding.UTF8.GetString(model.Span) : "", Encoding.UTF8.GetString(call.Outcome.Span));
+        if (hours.TryGetValue(key, out var sums)) return sums;
+        return hours[key] = new HourSums(call.OrganizationId.ToArray());
+    }
+
+    private static void WriteHours(SqliteConnection connection, Dictionary<HourKey, HourSums> hours)
+    {
+        if (hours.Count == 0) return;
+        using var statement = new SqliteStatement(connection, AddToHour);
+        foreach (var (key, sums) in hours)
+        {
+            statement.Bind(key.ProjectId).Bind(key.KeyId).Bind(key.Hour * MillisecondsPerHour).Bind(key.Model).Bind(key.Outcome).Bind((ReadOnlyMemory<byte>)sums.OrganizationId)
+                .Bind(sums.Requests).Bind(sums.InputTokens).Bind(sums.CachedInputTokens).Bind(sums.CacheWriteTokens).Bind(sums.OutputTokens)
+                .Bind(sums.ReasoningTokens).Bind(sums.CostPicoUsd).Run();
+        }
+    }
+
+    private readonly record struct HourKey(string ProjectId, string KeyId, long Hour, string Model, string Outcome);
+
+    private sealed class HourSums(byte[] organizationId)
+    {
+        public byte[] OrganizationId { get; } = organizationId;
+
+        public long Requests { get; set; }
+
+        public long InputTokens { get; private set; }
+
+        public long CachedInputTokens { get; private set; }
+
+        public long CacheWriteTokens { get; private set; }
+
+        public long OutputTokens { get; private set; }
+
+        public long ReasoningTokens { get; private set; }
+
+        public long CostPicoUsd { get; private set; }
+
+        public void Add(ShippedAttempt attempt)
+        {
+            InputTokens += attempt.InputTokens;
+            CachedInputTokens += attempt.CachedInputTokens;
+            CacheWriteTokens += attempt.CacheWriteTokens;
+            OutputTokens += attempt.OutputTokens;
+            ReasoningTokens += attempt.ReasoningTokens;
+            CostPicoUsd += attempt.CostPicoUsd;
+        }
+    }
+}
