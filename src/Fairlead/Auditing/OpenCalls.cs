@@ -16,6 +16,12 @@ internal sealed class OpenCalls
     private readonly Dictionary<string, OpenCall> _calls = [];
     private readonly Dictionary<string, byte[]> _early = [];
 
+    // Calls that ended here and began in a segment that is gone: a copy of their start may still come, made before the end was read.
+    private readonly HashSet<string> _endedWithoutStart = [];
+
+    /// <summary>Whether the spool is this process's own, where each call's start is read before any copy of it.</summary>
+    public bool IsLive { get; set; }
+
     /// <summary>Takes in one record. One that cannot be understood is left out and told by false.</summary>
     public bool Observe(SpoolRecordType type, ReadOnlySpan<byte> payload, long segment)
     {
@@ -26,6 +32,8 @@ internal sealed class OpenCalls
                 case SpoolRecordType.AttemptStarted:
                 case SpoolRecordType.AttemptCarried:
                     if (IdOf(payload) is not { } started) return false;
+                    // A copy of what has ended meanwhile must not open it again.
+                    if (type == SpoolRecordType.AttemptCarried && (IsLive ? !_calls.ContainsKey(started) : _endedWithoutStart.Contains(started))) return true;
                     _calls[started] = new OpenCall(payload.ToArray(), segment)
                     {
                         // The copy of a start may come after checkpoints that were made since.
@@ -35,11 +43,11 @@ internal sealed class OpenCalls
                 case SpoolRecordType.AttemptProgressed:
                     if (IdOf(payload) is not { } progressed) return false;
                     if (_calls.TryGetValue(progressed, out var call)) call.Progress = Later(call.Progress, payload);
-                    else if (_early.Count < MostEarly || _early.ContainsKey(progressed)) _early[progressed] = Later(_early.GetValueOrDefault(progressed), payload);
+                    else if (!IsLive && (_early.Count < MostEarly || _early.ContainsKey(progressed))) _early[progressed] = Later(_early.GetValueOrDefault(progressed), payload);
                     return true;
                 case SpoolRecordType.CallEnded:
                     if (IdOf(payload) is not { } ended) return false;
-                    _calls.Remove(ended);
+                    if (!_calls.Remove(ended) && !IsLive && _endedWithoutStart.Count < MostEarly) _endedWithoutStart.Add(ended);
                     _early.Remove(ended);
                     return true;
                 default:
@@ -88,6 +96,7 @@ internal sealed class OpenCalls
     public void Clear()
     {
         _calls.Clear();
+        _endedWithoutStart.Clear();
         _early.Clear();
     }
 

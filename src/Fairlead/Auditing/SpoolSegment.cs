@@ -100,13 +100,13 @@ internal sealed class SpoolSegment : IDisposable
         try
         {
             if (Number > 0) RandomAccess.SetLength(_file, _length);
+            else File.Delete(Path);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Unused room that cannot be given back does no harm; readers stop at the zeros.
+            // Unused room that cannot be given back does no harm: readers stop at the zeros, and the next spare replaces a spare.
         }
         _file.Dispose();
-        if (Number == 0) File.Delete(Path);
     }
 
     private static void Fill(SafeFileHandle file, int capacity)

@@ -207,6 +207,7 @@ internal sealed class LedgerShipper : BackgroundService
         }
         foreach (var segment in source.EarlierSegments) source.Discard(segment);
         source.Open.Clear();
+        source.Open.IsLive = true;
         source.EarlierDone = true;
         if (source.IsLive) return;
         _sources.Remove(source);
