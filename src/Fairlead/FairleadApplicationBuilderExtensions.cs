@@ -1,12 +1,16 @@
 using Fairlead.Admin;
+using Fairlead.Auditing;
 using Fairlead.Authentication;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
+using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Anthropic;
 using Fairlead.Providers.ChatClient;
 using Fairlead.Providers.Gemini;
 using Fairlead.Providers.Http;
@@ -46,26 +50,29 @@ public static class FairleadApplicationBuilderExtensions
         services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });
         services.AddStorage();
         services.AddCallers();
-        services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings();
+        services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings().AddAnthropicMessages();
         services.AddCatalogue();
         services.AddTokenCounting();
         services.AddRequestValidation();
         services.AddLimits();
         services.AddDeploymentRouting();
         services.AddUpstreamHttp();
-        services.AddOpenAiProvider().AddGeminiProvider().AddChatClientProviders().AddSimulatedProvider();
+        services.AddOpenAiProvider().AddAnthropicProvider().AddGeminiProvider().AddChatClientProviders().AddSimulatedProvider();
         services.AddPipeline();
+        services.AddAuditing();
+        services.AddLedger();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
         return new FairleadBuilder(services);
     }
 
-    /// <summary>Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>.</summary>
+    /// <summary>Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>.</summary>
     public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
         endpoints.MapDialects();
         endpoints.MapModels();
+        endpoints.MapLedger();
         endpoints.MapAdmin();
         endpoints.MapHealth();
         UnknownAddressEndpoint.Map(endpoints);

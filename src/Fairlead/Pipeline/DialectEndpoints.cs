@@ -1,4 +1,5 @@
 using Fairlead.Dialects;
+using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
@@ -17,6 +18,8 @@ internal static class DialectEndpoints
         Map<OpenAiChatDialect>(endpoints, "/v1/chat/completions");
         Map<OpenAiCompletionsDialect>(endpoints, "/v1/completions");
         Map<OpenAiEmbeddingsDialect>(endpoints, "/v1/embeddings");
+        Map<MessagesDialect>(endpoints, "/v1/messages");
+        Map<CountTokensDialect>(endpoints, "/v1/messages/count_tokens");
     }
 
     private static void Map<TDialect>(IEndpointRouteBuilder endpoints, string path)
