@@ -4,6 +4,7 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Streaming;
+using Fairlead.Telemetry;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -20,6 +21,7 @@ internal sealed class GatewayEndpoint(
     StreamDelivery streams,
     CallEnder ender,
     DrainState drain,
+    GatewayTelemetry telemetry,
     TimeProvider time,
     ILogger<GatewayEndpoint> logger)
 {
@@ -70,6 +72,7 @@ internal sealed class GatewayEndpoint(
         {
             // Every way out has ended the call; should one be missing, nothing stays held.
             await ender.EndAsync(call, Outcome.Failed, null, context.Response.StatusCode);
+            telemetry.CallEnded(call, context.Response.StatusCode);
             call.Cancellation?.Dispose();
             drain.Leave();
             CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending!.Outcome.ToWire(), context.Response.StatusCode, call.Timings.Elapsed.TotalMilliseconds);
@@ -82,6 +85,7 @@ internal sealed class GatewayEndpoint(
         var fault = RequestReader.CheckHeaders(context.Request, bounds)
             ?? await RequestReader.ReadAsync(context, call.Body, bounds)
             ?? ReadRequest(context, call, bounds);
+        telemetry.CallStarted(call);
         if (fault is not null)
         {
             await RefuseAsync(context, call, fault);

@@ -4,6 +4,8 @@ using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
+using Fairlead.Telemetry;
+using Fairlead.TokenCounting;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Routing;
@@ -16,10 +18,18 @@ internal sealed class RoutingStage(
     ISpool spool,
     IConfigurationSource configuration,
     RoutingChance chance,
+    TokenCounter counter,
+    GatewayTelemetry telemetry,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
+        // Counting needs no provider; one that counts in the caller's own dialect knows best.
+        if (call.Operation == Operation.CountTokens && !call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect)))
+        {
+            return new GatewayReply.Counted(counter.CountInput(call).Tokens);
+        }
+
         var retry = configuration.Current.Retry;
         GatewayError? last = null;
         TimeSpan? shortestWait = null;
@@ -69,6 +79,7 @@ internal sealed class RoutingStage(
             return (null, new ProviderReply.Failed(attempt.Error!, FailureClass.GiveBack));
         }
 
+        telemetry.AttemptStarted(call, attempt);
         call.Cancellation.Arm(attempt.Deployment.Timeouts.Total);
         attempt.Sent = true;
         ProviderReply reply;

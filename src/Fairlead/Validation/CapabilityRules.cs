@@ -11,7 +11,13 @@ internal static class CapabilityRules
     {
         if (operation == Operation.Embeddings)
         {
-            return model.Kind == ModelKind.Embedding ? null : GatewayError.Invalid("model", $"The model `{model.Id}` does not make embeddings.") with
+            if (model.Kind == ModelKind.Embedding)
+            {
+                return facts.Dimensions is null || model.Capabilities.Dimensions || facts.Dimensions == model.EmbeddingDimensions
+                    ? null
+                    : GatewayError.Unsupported("dimensions", $"The vectors of `{model.Id}` have a fixed length{(model.EmbeddingDimensions is { } length ? $" of {length}" : "")}.");
+            }
+            return GatewayError.Invalid("model", $"The model `{model.Id}` does not make embeddings.") with
             {
                 Remedy = "Choose an embedding model from GET /v1/models, or send this model a conversation.",
             };
@@ -48,7 +54,8 @@ internal static class CapabilityRules
         if (facts.Has(RequestFeatures.Tools) && !can.Tools) return Unsupported(facts, RequestFeatures.Tools, "tools", $"The model `{model.Id}` cannot call tools.");
         if (facts.Has(RequestFeatures.JsonSchema) && !can.JsonSchema) return Unsupported(facts, RequestFeatures.JsonSchema, "response_format", $"The model `{model.Id}` cannot be held to a JSON Schema.");
         if (facts.Has(RequestFeatures.Logprobs) && !can.Logprobs) return Unsupported(facts, RequestFeatures.Logprobs, "logprobs", $"The model `{model.Id}` does not report log probabilities.");
-        if (facts.Has(RequestFeatures.Prefill) && !can.Prefill) return Unsupported(facts, RequestFeatures.Prefill, "messages", $"The model `{model.Id}` does not continue an assistant message; the last message must be the user's or a tool's.");
+        // Others take an assistant turn at the end as history and answer after it; Anthropic's newer models refuse it.
+        if (facts.Has(RequestFeatures.Prefill) && !can.Prefill && model.OwnedBy == "anthropic") return Unsupported(facts, RequestFeatures.Prefill, "messages", $"The model `{model.Id}` does not continue an assistant message; the last message must be the user's or a tool's.");
         if (facts.ChoiceCount > 1 && !can.MultipleChoices) return GatewayError.Unsupported("n", $"The model `{model.Id}` gives one answer per request; n must be 1.");
 
         if (facts.Has(RequestFeatures.ReasoningEffort))
@@ -61,12 +68,12 @@ internal static class CapabilityRules
             }
         }
 
-        var thinks = can.Reasoning && facts.ReasoningEffort is not "none";
-        if (!can.Sampling && thinks)
+        if (!can.Sampling && !(facts.ReasoningEffort is "none" && can.SamplingWithoutReasoning))
         {
             // The default value is what the model does anyway; clients send it without meaning anything by it.
-            if (facts.Temperature is { } temperature && temperature != 1) return GatewayError.Unsupported("temperature", $"The reasoning model `{model.Id}` does not take a temperature.");
-            if (facts.TopP is { } topP && topP != 1) return GatewayError.Unsupported("top_p", $"The reasoning model `{model.Id}` does not take top_p.");
+            var unless = can.SamplingWithoutReasoning ? " unless reasoning_effort is none" : "";
+            if (facts.Temperature is { } temperature && temperature != 1) return GatewayError.Unsupported("temperature", $"The model `{model.Id}` does not take a temperature{unless}.");
+            if (facts.TopP is { } topP && topP != 1) return GatewayError.Unsupported("top_p", $"The model `{model.Id}` does not take top_p{unless}.");
         }
 
         if (facts.MaxOutputTokens is { } cap && model.MaxOutputTokens is { } most && cap > most)

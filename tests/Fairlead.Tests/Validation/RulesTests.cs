@@ -12,7 +12,7 @@ public sealed class RulesTests
     private static readonly CatalogueModel TextModel = new()
     {
         Id = "plain",
-        OwnedBy = "test",
+        OwnedBy = "anthropic",
         ContextWindow = 1000,
         MaxOutputTokens = 100,
         Capabilities = new ModelCapabilities { Tools = false, JsonSchema = false, Logprobs = false, Prefill = false, MultipleChoices = false },
@@ -23,7 +23,7 @@ public sealed class RulesTests
         Id = "thinker",
         OwnedBy = "test",
         InputModalities = FrozenSet.ToFrozenSet(["text", "image", "audio", "pdf"]),
-        Capabilities = new ModelCapabilities { Reasoning = true, Sampling = false, ReasoningEfforts = ["low", "high"] },
+        Capabilities = new ModelCapabilities { Reasoning = true, Sampling = false, SamplingWithoutReasoning = true, ReasoningEfforts = ["low", "high"] },
         Task = "code",
     };
 
@@ -70,6 +70,8 @@ public sealed class RulesTests
         Assert.Equal("temperature", CapabilityRules.Check(Operation.Chat, facts, Thinker)?.Parameter);
         Assert.Null(CapabilityRules.Check(Operation.Chat, new RequestFacts { Temperature = 1 }, Thinker));
         Assert.Null(CapabilityRules.Check(Operation.Chat, new RequestFacts { Temperature = 0.2, ReasoningEffort = "none" }, Thinker));
+        var never = Thinker with { Capabilities = Thinker.Capabilities with { SamplingWithoutReasoning = false } };
+        Assert.Equal("temperature", CapabilityRules.Check(Operation.Chat, new RequestFacts { Temperature = 0.2, ReasoningEffort = "none" }, never)?.Parameter);
     }
 
     [Fact]
