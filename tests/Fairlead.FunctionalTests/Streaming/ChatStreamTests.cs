@@ -74,13 +74,17 @@ public sealed class ChatStreamTests : IAsyncLifetime
     [Fact]
     public async Task Stream_CutByTheUpstream_EndsWithAnErrorEventAndAnAbort()
     {
+        var arrived = new TaskCompletionSource();
         _upstream.Answer = async context =>
         {
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"part"}"""));
+            // An abort overtakes bytes under way, so it waits for them to have arrived.
+            await arrived.Task.WaitAsync(context.RequestAborted);
             Cut(context);
         };
         using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        arrived.SetResult();
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.True(stream.Broken, stream.Raw);
         Assert.Equal("provider_error", stream.Events[^1].Json.GetProperty("error").GetProperty("code").GetString());
