@@ -32,9 +32,9 @@ internal static class Comparison
                   providers:
                     bench: { kind: openai, baseUrl: {{upstreamUrl}}/v1, apiKey: none }
                   models:
-                    m-sync: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, deployments: [{ provider: bench }] }
-                    m-100ms-50: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, deployments: [{ provider: bench }] }
-                    m-20ms-100: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, deployments: [{ provider: bench }] }
+                    m-sync: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
+                    m-100ms-50: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
+                    m-20ms-100: { contextWindow: 128000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                 """);
             var environment = new Dictionary<string, string>
             {

@@ -71,11 +71,11 @@ internal sealed class RoutingStage(
         {
             await spool.AttemptStartedAsync(call, attempt);
         }
-        catch (IOException exception)
+        catch (SpoolUnavailableException exception)
         {
             // Nothing is sent that could not be charged after a crash.
             RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
-            End(attempt, call, "failed", new GatewayError(ErrorCode.StoreUnavailable, "The gateway cannot record calls at the moment.") { RetryAfter = TimeSpan.FromSeconds(5) });
+            End(attempt, call, "failed", exception.Error);
             return (null, new ProviderReply.Failed(attempt.Error!, FailureClass.GiveBack));
         }
 
