@@ -6,14 +6,15 @@ namespace Fairlead.Pipeline;
 /// <summary>The id of an HTTP request: made once, in every answer's <c>x-request-id</c> (and Anthropic's <c>request-id</c>).</summary>
 internal static class RequestIds
 {
-    private static readonly object Key = new();
+    private const string Header = "x-request-id";
 
+    /// <summary>The id, which the answer's header holds from the first question on.</summary>
     public static string Of(HttpContext context)
     {
-        if (context.Items.TryGetValue(Key, out var known)) return (string)known!;
+        var headers = context.Response.Headers;
+        if (headers.TryGetValue(Header, out var known) && known.Count == 1) return known[0]!;
         var id = Ids.New("req_", context.RequestServices.GetService<TimeProvider>() ?? TimeProvider.System);
-        context.Items[Key] = id;
-        context.Response.Headers["x-request-id"] = id;
+        headers[Header] = id;
         return id;
     }
 }
