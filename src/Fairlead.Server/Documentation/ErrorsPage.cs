@@ -33,7 +33,7 @@ internal static class ErrorsPage
                 "retryable": false,
                 "retry_after_ms": null,
                 "remedy": "GET /v1/models lists the models this key may use.",
-                "doc_url": "/docs/errors#model_not_found",
+                "doc_url": "http://127.0.0.1:8080/docs/errors#model_not_found",
                 "details": null
               }
             }
@@ -52,7 +52,7 @@ internal static class ErrorsPage
                 "retryable": false,
                 "retry_after_ms": null,
                 "remedy": "GET /v1/models lists the models this key may use.",
-                "doc_url": "/docs/errors#model_not_found",
+                "doc_url": "http://127.0.0.1:8080/docs/errors#model_not_found",
                 "details": null
               },
               "request_id": "req_01KB0000000000000000000000"
@@ -63,7 +63,7 @@ internal static class ErrorsPage
 
             ```json
             {
-              "type": "/docs/errors#not_found",
+              "type": "http://127.0.0.1:8080/docs/errors#not_found",
               "title": "There is nothing at this address",
               "status": 404,
               "detail": "There is no project proj_01KB0000000000000000000000.",
@@ -72,13 +72,14 @@ internal static class ErrorsPage
               "retryable": false,
               "retry_after_ms": null,
               "remedy": "Check the path and the id; ids of other projects are not visible to this key.",
-              "doc_url": "/docs/errors#not_found",
+              "doc_url": "http://127.0.0.1:8080/docs/errors#not_found",
               "details": null,
               "errors": []
             }
             ```
 
-            `doc_url` is a path on the server that answered; it leads to the code's entry on this page.
+            `doc_url` leads to the code's entry on this page of the server that answered. Behind a proxy, set `publicUrl` in the
+            [configuration](configuration.md#top-level), so that it names the address your clients know.
 
             ## When to retry
 

@@ -33,9 +33,9 @@ internal static class GatewayServer
             addresses = builder.WebHost.GetSetting(WebHostDefaults.ServerUrlsKey);
             builder.AddFairlead(input);
             await using var app = builder.Build();
-            Map(app);
-
+            // First of all, since mapping makes what writes there.
             DataDirectory.Prepare(app.Services.GetRequiredService<IConfigurationSource>().Current.DataDirectory);
+            Map(app);
             await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
             var firstStart = app.Services.GetRequiredService<FirstStart>();
             var keys = await firstStart.RunAsync(cancellationToken);

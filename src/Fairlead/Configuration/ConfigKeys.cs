@@ -119,6 +119,7 @@ internal static class ConfigKeys
     public static readonly ConfigObjectType<GatewayConfiguration> Fairlead = new(() => new GatewayConfiguration(),
         ["storage", "redis", "limits", "webhooks", "jobs", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
         new("dataDirectory", Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v }, "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too."),
+        new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v }, "Address by which clients reach this server, for links in answers (`doc_url`); what each request names when left out. State it behind a proxy."),
         new("drainTimeout", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromHours(1)), c => c.DrainTimeout, (c, v) => c with { DrainTimeout = (TimeSpan)v }, "How long open calls may go on after SIGTERM."),
         new("providers", new ConfigMapType<ProviderConfig>(Provider, "provider"), c => c.Providers, (c, v) => c with { Providers = (IReadOnlyDictionary<string, ProviderConfig>)v }, "Companies and servers that have models."),
         new("models", new ConfigMapType<ModelConfig>(Model, "model"), c => c.Models, (c, v) => c with { Models = (IReadOnlyDictionary<string, ModelConfig>)v }, "Names that clients send. A model of the catalogue needs only its name."),

@@ -9,6 +9,9 @@ public sealed record GatewayConfiguration
     /// <summary>Folder of everything kept on disk. Default <c>./data</c>.</summary>
     public string DataDirectory { get; init; } = "./data";
 
+    /// <summary>Address by which clients reach this server, without a trailing slash; null for what each request names.</summary>
+    public string? PublicUrl { get; init; }
+
     public IReadOnlyDictionary<string, ProviderConfig> Providers { get; init; } = new Dictionary<string, ProviderConfig>();
 
     public IReadOnlyDictionary<string, ModelConfig> Models { get; init; } = new Dictionary<string, ModelConfig>();

@@ -53,15 +53,15 @@ public static class ErrorBodyWriter
         }
     }
 
-    /// <summary>Writes the JSON body of <paramref name="error"/> in <paramref name="shape"/>.</summary>
-    public static void WriteBody(IBufferWriter<byte> output, GatewayError error, ErrorShape shape, string requestId)
+    /// <summary>Writes the JSON body of <paramref name="error"/> in <paramref name="shape"/>, with links on <paramref name="site"/>.</summary>
+    public static void WriteBody(IBufferWriter<byte> output, GatewayError error, ErrorShape shape, string requestId, PublicAddress site = default)
     {
         using var json = new Utf8JsonWriter(output, WriterOptions);
-        WriteBody(json, error, shape, requestId);
+        WriteBody(json, error, shape, requestId, site);
     }
 
     /// <summary>Writes the JSON body as one value into a document under way (an error event of a stream).</summary>
-    public static void WriteBody(Utf8JsonWriter json, GatewayError error, ErrorShape shape, string requestId)
+    public static void WriteBody(Utf8JsonWriter json, GatewayError error, ErrorShape shape, string requestId, PublicAddress site = default)
     {
         var definition = error.Definition;
         json.WriteStartObject();
@@ -74,7 +74,7 @@ public static class ErrorBodyWriter
                 json.WriteString("param", error.Parameter);
                 json.WriteString("code", error.OpenAiCode ?? definition.Name);
                 json.WriteString("request_id", requestId);
-                WriteAdvice(json, error);
+                WriteAdvice(json, error, site);
                 json.WriteEndObject();
                 break;
 
@@ -85,19 +85,19 @@ public static class ErrorBodyWriter
                 json.WriteString("message", error.Message);
                 json.WriteString("code", definition.Name);
                 json.WriteString("param", error.Parameter);
-                WriteAdvice(json, error);
+                WriteAdvice(json, error, site);
                 json.WriteEndObject();
                 json.WriteString("request_id", requestId);
                 break;
 
             case ErrorShape.Problem:
-                json.WriteString("type", definition.DocPath);
+                json.WriteString("type", site.Link(definition.DocPath));
                 json.WriteString("title", definition.Title);
                 json.WriteNumber("status", definition.Status);
                 json.WriteString("detail", error.Message);
                 json.WriteString("code", definition.Name);
                 json.WriteString("request_id", requestId);
-                WriteAdvice(json, error);
+                WriteAdvice(json, error, site);
                 json.WriteStartArray("errors");
                 foreach (var fault in error.Faults)
                 {
@@ -118,14 +118,14 @@ public static class ErrorBodyWriter
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    private static void WriteAdvice(Utf8JsonWriter json, GatewayError error)
+    private static void WriteAdvice(Utf8JsonWriter json, GatewayError error, PublicAddress site)
     {
         var definition = error.Definition;
         json.WriteBoolean("retryable", definition.Retryable);
         if (error.RetryAfter is { } wait) json.WriteNumber("retry_after_ms", (long)Math.Ceiling(wait.TotalMilliseconds));
         else json.WriteNull("retry_after_ms");
         json.WriteString("remedy", error.Remedy ?? definition.Remedy);
-        json.WriteString("doc_url", definition.DocPath);
+        json.WriteString("doc_url", site.Link(definition.DocPath));
         if (error.Details is { } details)
         {
             json.WritePropertyName("details");

@@ -42,6 +42,6 @@ public sealed record ErrorDefinition(
     string Title,
     string Remedy)
 {
-    /// <summary>Path of the explanation in the served documentation; it resolves on the server that answered.</summary>
+    /// <summary>Path of the explanation in the served documentation, on the server that answered; <see cref="PublicAddress"/> makes an address of it.</summary>
     public string DocPath => $"/docs/errors#{Name}";
 }

@@ -12,7 +12,7 @@ internal static class ErrorResponses
         var requestId = RequestIds.Of(context);
         ErrorBodyWriter.WriteHead(context.Response, error, shape);
         if (shape == ErrorShape.Anthropic) context.Response.Headers["request-id"] = requestId;
-        ErrorBodyWriter.WriteBody(context.Response.BodyWriter, error, shape, requestId);
+        ErrorBodyWriter.WriteBody(context.Response.BodyWriter, error, shape, requestId, PublicAddress.Of(context));
         await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
     }
 }

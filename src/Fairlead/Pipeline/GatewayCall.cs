@@ -70,6 +70,9 @@ public sealed class GatewayCall
     /// <summary>Path of the endpoint, such as <c>/v1/chat/completions</c>.</summary>
     internal string Endpoint { get; set; } = "";
 
+    /// <summary>Where links in the answer lead.</summary>
+    internal PublicAddress Site { get; set; }
+
     /// <summary>Standard headers of the call that a provider may be sent (anthropic-version, anthropic-beta).</summary>
     internal string? AnthropicVersion { get; set; }
 

@@ -46,7 +46,12 @@ internal sealed class GatewayEndpoint(
         }
 
         drain.Enter();
-        var call = new GatewayCall(requestId, Ids.New("gen_", time), dialect, caller, time) { Address = context.Connection.RemoteIpAddress, Endpoint = context.Request.Path.Value ?? "" };
+        var call = new GatewayCall(requestId, Ids.New("gen_", time), dialect, caller, time)
+        {
+            Address = context.Connection.RemoteIpAddress,
+            Endpoint = context.Request.Path.Value ?? "",
+            Site = PublicAddress.Of(context.Request, configuration.Current.PublicUrl),
+        };
         call.Timings.Add(Phase.Auth, arrived);
         using var body = new PooledBuffer(BodyCapacity(context.Request.ContentLength));
         call.Body = body;

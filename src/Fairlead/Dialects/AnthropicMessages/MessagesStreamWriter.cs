@@ -172,7 +172,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
     private void WriteError(ref JsonAppender json, GatewayError error)
     {
         var body = new ArrayBufferWriter<byte>(512);
-        ErrorBodyWriter.WriteBody(body, error, ErrorShape.Anthropic, call.RequestId);
+        ErrorBodyWriter.WriteBody(body, error, ErrorShape.Anthropic, call.RequestId, call.Site);
         WriteWhole(ref json, MessagesEventKind.Error, body.WrittenSpan, MessagesEventAddition.Final);
     }
 

@@ -256,7 +256,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     private void WriteError(GatewayError error, IBufferWriter<byte> output)
     {
         var body = new ArrayBufferWriter<byte>(512);
-        ErrorBodyWriter.WriteBody(body, error, ErrorShape.OpenAi, Call.RequestId);
+        ErrorBodyWriter.WriteBody(body, error, ErrorShape.OpenAi, Call.RequestId, Call.Site);
         var json = new JsonAppender(output);
         Lead(ref json);
         json.Raw(body.WrittenSpan[..^1]);

@@ -1,0 +1,179 @@
+using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.Server.Documentation;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.FunctionalTests.Documentation;
+
+/// <summary>The OpenAPI document against the gateway it describes.</summary>
+public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture<GatewayFixture>
+{
+    private static readonly JsonObject Document = OpenApiDocument.Build();
+
+    // Every operation that answers with JSON, with a call that makes it do so. {organization}, {project} and {key} are made for each.
+    private static readonly (string Operation, string Path, string? Body)[] Calls =
+    [
+        ("post /v1/chat/completions", "/v1/chat/completions", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}"""),
+        ("post /v1/chat/completions", "/v1/chat/completions", """{"model":"sim-tools","messages":[{"role":"user","content":"Hello"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]}"""),
+        ("post /v1/completions", "/v1/completions", """{"model":"sim-echo","prompt":"Once upon a time"}"""),
+        ("post /v1/embeddings", "/v1/embeddings", """{"model":"sim-embed","input":["a","b"]}"""),
+        ("get /v1/models", "/v1/models", null),
+        ("get /v1/models/{id}", "/v1/models/sim-fast", null),
+        ("get /v2/models", "/v2/models", null),
+        ("get /v2/models/{id}", "/v2/models/sim-fast", null),
+        ("post /v1/messages", "/v1/messages", """{"model":"sim-fast","max_tokens":50,"messages":[{"role":"user","content":"Hello"}]}"""),
+        ("post /v1/messages/count_tokens", "/v1/messages/count_tokens", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}"""),
+        ("get /v2/usage", "/v2/usage?group_by=day,model", null),
+        ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,key,project,organization,outcome", null),
+        ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
+        ("get /admin/v1/organizations", "/admin/v1/organizations", null),
+        ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A"}"""),
+        ("get /admin/v1/organizations/{id}", "/admin/v1/organizations/{organization}", null),
+        ("patch /admin/v1/organizations/{id}", "/admin/v1/organizations/{organization}", """{"name":"B"}"""),
+        ("get /admin/v1/projects", "/admin/v1/projects?organization_id={organization}", null),
+        ("post /admin/v1/projects", "/admin/v1/projects", """{"name":"A","organization_id":"{organization}"}"""),
+        ("get /admin/v1/projects/{id}", "/admin/v1/projects/{project}", null),
+        ("patch /admin/v1/projects/{id}", "/admin/v1/projects/{project}", """{"name":"B"}"""),
+        ("get /admin/v1/keys", "/admin/v1/keys?project_id={project}", null),
+        ("post /admin/v1/keys", "/admin/v1/keys", """{"name":"A","project_id":"{project}","models":["sim-fast","nobody-has-this"]}"""),
+        ("get /admin/v1/keys/{id}", "/admin/v1/keys/{key}", null),
+        ("patch /admin/v1/keys/{id}", "/admin/v1/keys/{key}", """{"models":null}"""),
+        ("post /admin/v1/keys/{id}/rotate", "/admin/v1/keys/{key}/rotate", "{}"),
+        ("post /admin/v1/keys/{id}/revoke", "/admin/v1/keys/{key}/revoke", "{}"),
+    ];
+
+    public static TheoryData<int> Indices => [.. Enumerable.Range(0, Calls.Length)];
+
+    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/v2/usage"];
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public void Document_AndEndpoints_AreTheSame()
+    {
+        var mapped = fixture.Gateway.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
+            .SelectMany(e => e.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods.Where(m => m != "HEAD").Select(m => $"{m.ToLowerInvariant()} {Parameter().Replace(e.RoutePattern.RawText!, "{id}")}") ?? [])
+            .Append("get /metrics") // The program's own.
+            .Order(StringComparer.Ordinal);
+        Assert.Equal(mapped, Operations().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Calls_OfThisTest_CoverEveryOperationWithAJsonAnswer()
+    {
+        var withJson = Operations().Where(o => Success(o).Response["content"]?["application/json"] is not null);
+        Assert.Equal(withJson.Order(StringComparer.Ordinal), Calls.Select(c => c.Operation).Distinct().Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Indices))]
+    public async Task Answer_Live_IsWhatTheDocumentSays(int index)
+    {
+        var (operation, path, body) = Calls[index];
+        // So that sums and records have something to show.
+        await TestGateway.PostAsync(fixture.Gateway.Client, "/v1/chat/completions", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}""");
+        var names = await MakeObjectsAsync();
+        using var request = new HttpRequestMessage(new HttpMethod(operation.Split(' ')[0].ToUpperInvariant()), Fill(path, names));
+        if (body is not null) request.Content = new StringContent(Fill(body, names), Encoding.UTF8, "application/json");
+        using var response = await (path.StartsWith("/admin", StringComparison.Ordinal) ? fixture.Gateway.Admin : fixture.Gateway.Client).SendAsync(request, Token);
+        var text = await response.Content.ReadAsStringAsync(Token);
+
+        var (status, documented) = Success(operation);
+        Assert.True((int)response.StatusCode == status, $"{(int)response.StatusCode}: {text}");
+        var faults = SchemaCheck.Faults(Document, documented["content"]!["application/json"]!["schema"]!, JsonNode.Parse(text));
+        Assert.True(faults.Count == 0, string.Join("\n", faults) + "\n" + text);
+        Assert.StartsWith("req_", Assert.Single(response.Headers.GetValues("x-request-id")), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("delete /admin/v1/keys/{id}", "key")]
+    [InlineData("delete /admin/v1/projects/{id}", "project")]
+    [InlineData("delete /admin/v1/organizations/{id}", "organization")]
+    public async Task Delete_Live_AnswersAsTheDocumentSays(string operation, string kind)
+    {
+        var names = await MakeObjectsAsync();
+        foreach (var inside in (string[])["key", "project", "organization"])
+        {
+            using var response = await fixture.Gateway.Admin.DeleteAsync(new Uri($"/admin/v1/{inside}s/{names[inside]}", UriKind.Relative), Token);
+            Assert.Equal(Success(operation).Status, (int)response.StatusCode);
+            if (inside == kind) break;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lists))]
+    public async Task Parameters_OfLists_AreTheDocumented(string path)
+    {
+        // The refusal of an unknown parameter names those there are.
+        using var response = await (path.StartsWith("/admin", StringComparison.Ordinal) ? fixture.Gateway.Admin : fixture.Gateway.Client).GetAsync(new Uri(path + "?nonsense=1", UriKind.Relative), Token);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        var detail = JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))!["detail"]!.GetValue<string>();
+        var known = Regex.Match(detail, "(?:there are|it takes) ([a-z_, ]+)\\.").Groups[1].Value.Split(", ");
+        var documented = Document["paths"]![path]!["get"]!["parameters"]!.AsArray().Select(p => SchemaCheck.Resolve(Document, p!)).Where(p => p["in"]!.GetValue<string>() == "query").Select(p => p["name"]!.GetValue<string>());
+        Assert.Equal(known.Order(StringComparer.Ordinal), documented.Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("OpenAiError", "/v1/chat/completions", """{"model":"no-such-model","messages":[{"role":"user","content":"Hello"}]}""")]
+    [InlineData("AnthropicError", "/v1/messages", """{"model":"no-such-model","max_tokens":5,"messages":[{"role":"user","content":"Hello"}]}""")]
+    [InlineData("Problem", "/admin/v1/keys", """{"name":7}""")]
+    public async Task Error_Live_IsWhatTheDocumentSaysAndItsLinkIsWhole(string schema, string path, string body)
+    {
+        using var content = new StringContent(body, Encoding.UTF8, "application/json");
+        using var response = await (path.StartsWith("/admin", StringComparison.Ordinal) ? fixture.Gateway.Admin : fixture.Gateway.Client).PostAsync(new Uri(path, UriKind.Relative), content, Token);
+        var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))!;
+        Assert.Empty(SchemaCheck.Faults(Document, Document["components"]!["schemas"]![schema]!, answer));
+        var link = (answer["error"] ?? answer)["doc_url"]!.GetValue<string>();
+        Assert.StartsWith(fixture.Gateway.Url + "/docs/errors#", link, StringComparison.Ordinal);
+        if (schema == "Problem") Assert.Equal(link, answer["type"]!.GetValue<string>());
+    }
+
+    [Fact]
+    public void Examples_OfTheDocument_FitTheirSchemas()
+    {
+        var faults = new List<string>();
+        Walk(Document, "");
+        Assert.Empty(faults);
+
+        void Walk(JsonNode? node, string at)
+        {
+            if (node is JsonArray list) foreach (var item in list) Walk(item, at);
+            if (node is not JsonObject map) return;
+            if (map["schema"] is { } schema)
+            {
+                if (map["example"] is { } example) Check(schema, example, at);
+                foreach (var (name, value) in map["examples"] as JsonObject ?? []) Check(schema, value!["value"]!, $"{at}/{name}");
+            }
+            foreach (var (name, inner) in map) Walk(inner, $"{at}/{name}");
+        }
+
+        void Check(JsonNode schema, JsonNode value, string at) => faults.AddRange(SchemaCheck.Faults(Document, schema, value).Select(f => $"{at}: {f}"));
+    }
+
+    private static IEnumerable<string> Operations() => Document["paths"]!.AsObject().SelectMany(p => p.Value!.AsObject().Select(o => $"{o.Key} {p.Key}"));
+
+    private static (int Status, JsonNode Response) Success(string operation)
+    {
+        var (status, response) = Document["paths"]![operation.Split(' ')[1]]![operation.Split(' ')[0]]!["responses"]!.AsObject().First(r => r.Key[0] == '2');
+        return (int.Parse(status, null), SchemaCheck.Resolve(Document, response!));
+    }
+
+    private static string Fill(string text, Dictionary<string, string> names) => names.Aggregate(text, (t, n) => t.Replace($"{{{n.Key}}}", n.Value, StringComparison.Ordinal));
+
+    private async Task<Dictionary<string, string>> MakeObjectsAsync()
+    {
+        var organization = await IdAsync("organizations", """{"name":"X"}""");
+        var project = await IdAsync("projects", $$"""{"name":"X","organization_id":"{{organization}}"}""");
+        return new() { ["organization"] = organization, ["project"] = project, ["key"] = await IdAsync("keys", $$"""{"name":"X","project_id":"{{project}}"}""") };
+
+        async Task<string> IdAsync(string kind, string body) => (await TestGateway.PostAsync(fixture.Gateway.Admin, "/admin/v1/" + kind, body)).GetProperty("id").GetString()!;
+    }
+
+    [GeneratedRegex(@"\{[^}]*\}")]
+    private static partial Regex Parameter();
+}
