@@ -11,7 +11,7 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// <summary>
 /// Writes a stream of OpenAI's chunks. Chunks of a provider of the same dialect go through with the model's name and our additions spliced in;
 /// events of the inner language become chunks of our own. Chunks that end a choice, and those with nothing but usage, wait for
-/// <see cref="WriteEnd"/>: only then is it known whether the stream ends well, and the last of them carries the final <c>fairlead</c> object.
+/// <see cref="WriteEnd"/>: only then is it known whether the stream ends well, and the last of them carries the usage and the final <c>fairlead</c> object.
 /// </summary>
 internal abstract class OpenAiStreamWriter : DialectStreamWriter
 {
@@ -78,7 +78,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         for (var i = 0; i < _heldFinishes.Count; i++)
         {
             var last = !usage && _finishes.Count == 0 && i == _heldFinishes.Count - 1;
-            Splice(usage ? WithoutUsage(_heldFinishes[i]) : _heldFinishes[i], last ? Extra.Final : Extra.None, output);
+            Splice(usage ? WithoutUsage(_heldFinishes[i]) : last && _extensions ? WithUsage(_heldFinishes[i]) : _heldFinishes[i], last ? Extra.Final : Extra.None, output);
         }
         for (var i = 0; i < _finishes.Count; i++)
         {
@@ -125,7 +125,15 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     private void End(ref JsonAppender json, Extra extra)
     {
         json.Raw("]"u8);
-        if (Call.Facts.IncludeUsage) json.Raw(",\"usage\":null"u8);
+        if (Call.Facts.IncludeUsage)
+        {
+            json.Raw(",\"usage\":null"u8);
+        }
+        else if (extra == Extra.Final && _extensions)
+        {
+            json.Raw(",\"usage\":"u8);
+            OpenAiJson.AppendUsage(ref json, Call.Ending!.Usage);
+        }
         Tail(ref json, extra);
     }
 
@@ -333,6 +341,23 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         copy.AsSpan().Replace((byte)'\n', (byte)' ');
         copy.AsSpan().Replace((byte)'\r', (byte)' ');
         return copy;
+    }
+
+    // Who did not ask for the extra chunk finds the usage where most servers put it: in the chunk that ends the answer. Its own stays, if it has one.
+    private byte[] WithUsage(byte[] data)
+    {
+        if (!NativeChunk.Find(data, "usage"u8, JsonTokenType.StartObject).IsEmpty) return data;
+        var buffer = new ArrayBufferWriter<byte>(data.Length + 256);
+        var json = new JsonAppender(buffer);
+        var none = NativeChunk.Find(data, "usage"u8, JsonTokenType.Null);
+        json.Raw(none.IsEmpty ? data.AsSpan(0, data.Length - 1) : data.AsSpan(0, none.Start));
+        if (none.IsEmpty) json.Raw(",\"usage\":"u8);
+        var reported = _heldUsage is null ? default : NativeChunk.Find(_heldUsage, "usage"u8, JsonTokenType.StartObject);
+        if (reported.IsEmpty) OpenAiJson.AppendUsage(ref json, Call.Ending!.Usage);
+        else json.Raw(_heldUsage.AsSpan(reported.Start, reported.Length));
+        json.Raw(none.IsEmpty ? "}"u8 : data.AsSpan(none.End));
+        json.Flush();
+        return buffer.WrittenSpan.ToArray();
     }
 
     // Some clients add up usage over chunks: where the extra chunk carries it, no other may.

@@ -62,7 +62,7 @@ internal static class UpstreamErrors
             UpstreamLog.Answered(logger, deployment.ProviderName, deployment.Name, (int)status, reason);
         }
         var error = ToError(fault, parsed.Message, sameDialect ? parsed.Parameter : null);
-        if (fault is UpstreamFault.RateLimited or UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken)
+        if (MaySayWhen(fault))
         {
             error = error with { RetryAfter = RetryAfterReader.Read(headers, time) ?? parsed.RetryDelay };
         }
@@ -103,6 +103,9 @@ internal static class UpstreamErrors
         UpstreamFault.Timeout => new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not answer in time."),
         _ => new GatewayError(ErrorCode.ProviderError, "The model's provider failed while it worked on the request."),
     };
+
+    /// <summary>Whether the provider's word on when to come back means anything for the same request.</summary>
+    public static bool MaySayWhen(UpstreamFault fault) => fault is UpstreamFault.RateLimited or UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken;
 
     public static FailureClass ClassOf(UpstreamFault fault) => fault switch
     {

@@ -144,7 +144,7 @@ internal sealed class SimulatedProvider : Provider
         // The same judgement that a real provider's answer of this status gets.
         var fault = UpstreamErrors.Classify(status, UpstreamErrorBody.Empty);
         var error = UpstreamErrors.ToError(fault, null, null);
-        if (fault is UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken) error = error with { RetryAfter = directives.RetryAfter };
+        if (UpstreamErrors.MaySayWhen(fault)) error = error with { RetryAfter = directives.RetryAfter };
         return new ProviderReply.Failed(error, UpstreamErrors.ClassOf(fault), status);
     }
 

@@ -128,6 +128,8 @@ public sealed class ChatStreamWriterTests
             Assert.Equal(i is 0 or 3, events[i].ContainsKey("fairlead"));
             var expected = JsonNode.Parse(NativeEvents[i])!;
             expected["model"] = "fast";
+            // The usage that the client has not asked a chunk for stands in the last one.
+            if (i == 3) expected["usage"] = JsonNode.Parse(NativeEvents[4])!["usage"]!.DeepClone();
             events[i].Remove("sequence_number");
             events[i].Remove("fairlead");
             Assert.True(JsonNode.DeepEquals(expected, events[i]), events[i].ToJsonString());

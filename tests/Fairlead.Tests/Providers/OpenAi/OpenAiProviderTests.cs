@@ -274,11 +274,11 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_Busy_SaysWhenToRetry()
+    public async Task SendAsync_RateLimited_SaysWhenToRetry()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(429, """{"error":{"message":"slow down"}}""", headers: ("Retry-After", "3"));
         var failed = Assert.IsType<ProviderReply.Failed>((await SendAsync(upstream.Provider(), AskStream)).Reply);
-        Assert.Equal(ErrorCode.ProviderUnavailable, failed.Error.Code);
+        Assert.Equal(ErrorCode.RateLimitExceeded, failed.Error.Code);
         Assert.Equal(TimeSpan.FromSeconds(3), failed.Error.RetryAfter);
         Assert.Equal(429, failed.Status);
     }

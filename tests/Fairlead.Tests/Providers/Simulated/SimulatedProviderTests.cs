@@ -188,7 +188,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Theory]
-    [InlineData("status=429; retry_after=2", ErrorCode.ProviderUnavailable, FailureClassName.Retry, 429)]
+    [InlineData("status=429; retry_after=2", ErrorCode.RateLimitExceeded, FailureClassName.Retry, 429)]
     [InlineData("status=500", ErrorCode.ProviderError, FailureClassName.Retry, 500)]
     [InlineData("status=401", ErrorCode.ProviderError, FailureClassName.Failover, 401)]
     [InlineData("status=400", ErrorCode.ProviderRejected, FailureClassName.GiveBack, 400)]
