@@ -33,6 +33,9 @@ public sealed class FakeUpstream : IAsyncDisposable
     /// <summary>Headers received, in order.</summary>
     public ConcurrentQueue<Dictionary<string, string>> Headers { get; } = new();
 
+    /// <summary>Paths asked at, in order.</summary>
+    public ConcurrentQueue<string> Paths { get; } = new();
+
     /// <summary>What answers the next calls; the last one stays.</summary>
     public Func<HttpContext, Task> Answer { get; set; } = context => Json(context, Completion("hello"));
 
@@ -47,7 +50,8 @@ public sealed class FakeUpstream : IAsyncDisposable
         {
             using var body = new MemoryStream();
             await context.Request.Body.CopyToAsync(body, context.RequestAborted);
-            upstream!.Headers.Enqueue(context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString()));
+            upstream!.Paths.Enqueue(context.Request.Path);
+            upstream.Headers.Enqueue(context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString()));
             upstream.Received.Enqueue(JsonDocument.Parse(body.ToArray()).RootElement);
             await upstream.Answer(context);
         });
