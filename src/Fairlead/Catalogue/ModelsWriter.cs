@@ -62,11 +62,48 @@ internal static class ModelsWriter
         json.WriteString("created_at", Time(model.CreatedAt));
         WriteOptional(json, "max_input_tokens", model.MaxInputTokens ?? model.ContextWindow);
         WriteOptional(json, "max_tokens", model.MaxOutputTokens);
+        json.WriteString("lifecycle", NameOf(model.Lifecycle.State));
+        json.WriteNull("line");
+        json.WriteString("deprecated_at", Time(model.Lifecycle.DeprecatedAt));
+        json.WriteString("retires_at", Time(model.Lifecycle.RetiresAt));
+        AnthropicCapabilities(json, model);
+        json.WriteEndObject();
+    }
+
+    // Anthropic's typed clients take every one of these keys for present; what only Anthropic's own servers do is stated as not supported.
+    private static void AnthropicCapabilities(Utf8JsonWriter json, CatalogueModel model)
+    {
+        var capabilities = model.Capabilities;
         json.WriteStartObject("capabilities");
+        Supported(json, "batch", false);
+        Supported(json, "citations", false);
+        Supported(json, "code_execution", false);
+        json.WriteStartObject("context_management");
+        json.WriteBoolean("supported", false);
+        json.WriteNull("clear_thinking_20251015");
+        json.WriteNull("clear_tool_uses_20250919");
+        json.WriteNull("compact_20260112");
+        json.WriteEndObject();
+        json.WriteStartObject("effort");
+        json.WriteBoolean("supported", capabilities.ReasoningEfforts.Count > 0);
+        foreach (var effort in (ReadOnlySpan<string>)["low", "medium", "high", "xhigh", "max"]) Supported(json, effort, capabilities.ReasoningEfforts.Contains(effort));
+        json.WriteEndObject();
         Supported(json, "image_input", model.InputModalities.Contains("image"));
         Supported(json, "pdf_input", model.InputModalities.Contains("pdf"));
-        Supported(json, "structured_outputs", model.Capabilities.JsonSchema);
-        Supported(json, "thinking", model.Capabilities.Reasoning);
+        json.WriteStartObject("server_tools");
+        json.WriteBoolean("supported", false);
+        Supported(json, "code_execution", false);
+        Supported(json, "web_search", false);
+        json.WriteEndObject();
+        Supported(json, "structured_outputs", capabilities.JsonSchema);
+        json.WriteStartObject("thinking");
+        json.WriteBoolean("supported", capabilities.Reasoning);
+        json.WriteStartObject("types");
+        Supported(json, "adaptive", capabilities.Reasoning);
+        Supported(json, "between_tools", false);
+        Supported(json, "disabled", true);
+        Supported(json, "enabled", capabilities.Reasoning);
+        json.WriteEndObject();
         json.WriteEndObject();
         json.WriteEndObject();
     }
@@ -104,7 +141,7 @@ internal static class ModelsWriter
         Words(json, "aliases", model.Aliases);
         Prices(json, model.Prices);
         json.WriteStartObject("lifecycle");
-        json.WriteString("state", model.Lifecycle.State switch { LifecycleState.Active => "active", LifecycleState.Deprecated => "deprecated", _ => "retired" });
+        json.WriteString("state", NameOf(model.Lifecycle.State));
         json.WriteString("deprecated_at", Time(model.Lifecycle.DeprecatedAt));
         json.WriteString("retires_at", Time(model.Lifecycle.RetiresAt));
         json.WriteString("replacement", model.Lifecycle.Replacement);
@@ -161,6 +198,8 @@ internal static class ModelsWriter
         json.WriteString("as_of", prices.AsOf?.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
         json.WriteEndObject();
     }
+
+    private static string NameOf(LifecycleState state) => state switch { LifecycleState.Active => "active", LifecycleState.Deprecated => "deprecated", _ => "retired" };
 
     private static string DisplayName(CatalogueModel model) => model.DisplayName.Length > 0 ? model.DisplayName : model.Id;
 

@@ -126,7 +126,7 @@ internal static class MessagesReplyWriter
                 json.String(tool.Name);
                 json.Raw(",\"input\":"u8);
                 AppendInput(ref json, call, tool);
-                json.Raw("}"u8);
+                json.Raw(",\"caller\":{\"type\":\"direct\"}}"u8);
                 break;
         }
     }

@@ -181,7 +181,7 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
         json.String(next.Id);
         json.Raw(",\"name\":"u8);
         json.String(next.Name);
-        json.Raw(",\"input\":{}}"u8);
+        json.Raw(",\"input\":{},\"caller\":{\"type\":\"direct\"}}"u8);
         frame.End(ref json);
         _callIndex = next.Index;
         _progress = default;
