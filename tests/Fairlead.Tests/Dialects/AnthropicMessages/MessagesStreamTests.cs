@@ -164,7 +164,7 @@ public sealed class MessagesStreamTests
         var start = events[0]["message"]!;
         Assert.Equal(("msg_01KAR1X2Y3Z4A5B6C7D8E9F0GH", "fast", 9), ((string?)start["id"], (string?)start["model"], (int)start["usage"]!["input_tokens"]!));
         Assert.Equal("""{"type":"thinking","thinking":"","signature":""}""", events[1]["content_block"]!.ToJsonString());
-        Assert.Equal("""{"type":"tool_use","id":"call_a","name":"f","input":{}}""", events[8]["content_block"]!.ToJsonString());
+        Assert.Equal("""{"type":"tool_use","id":"call_a","name":"f","input":{},"caller":{"type":"direct"}}""", events[8]["content_block"]!.ToJsonString());
         Assert.Equal([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 4], events[1..^2].Select(e => (int)e["index"]!));
         Assert.Equal("tool_use", (string?)events[^2]["delta"]!["stop_reason"]);
         Assert.Equal((7, 4, 7), ((int)events[^2]["usage"]!["input_tokens"]!, (int)events[^2]["usage"]!["cache_read_input_tokens"]!, (int)events[^2]["usage"]!["output_tokens"]!));
@@ -242,8 +242,8 @@ public sealed class MessagesStreamTests
         var reply = DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(answer));
         var expected = """
             {"id":"msg_01KAR1X2Y3Z4A5B6C7D8E9F0GH","type":"message","role":"assistant","model":"fast",
-            "content":[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"Hi"},{"type":"tool_use","id":"c1","name":"f","input":{"a":1}},
-            {"type":"tool_use","id":"c2","name":"g","input":{}},{"type":"tool_use","id":"c3","name":"h","input":{"invalid_arguments":"[oops"}}],
+            "content":[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"Hi"},{"type":"tool_use","id":"c1","name":"f","input":{"a":1},"caller":{"type":"direct"}},
+            {"type":"tool_use","id":"c2","name":"g","input":{},"caller":{"type":"direct"}},{"type":"tool_use","id":"c3","name":"h","input":{"invalid_arguments":"[oops"},"caller":{"type":"direct"}}],
             "stop_reason":"tool_use","stop_sequence":null,"stop_details":null,"container":null,
             "usage":{"input_tokens":7,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},
             "output_tokens":7,"output_tokens_details":{"thinking_tokens":2},"server_tool_use":null,"service_tier":null,"speed":null,"inference_geo":null}}
