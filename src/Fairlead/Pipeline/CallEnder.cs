@@ -27,6 +27,24 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
     {
         if (call.Ending is not null) return ValueTask.CompletedTask;
 
+        CallEnding ending;
+        try
+        {
+            ending = Conclude(call, outcome, error);
+        }
+        catch (Exception exception)
+        {
+            // A fault in counting must keep no money held and no call off the record.
+            CallLog.EndingFailed(logger, call.RequestId, exception);
+            ending = new CallEnding(outcome, call.Answering?.Usage ?? default, new Cost(call.Attempts.Sum(attempt => attempt.Cost.Usd), Basis.Estimated)) { Error = error };
+        }
+        call.Ending = ending;
+        if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Usage, ending.Cost);
+        return RecordAsync(call, status);
+    }
+
+    private CallEnding Conclude(GatewayCall call, Outcome outcome, GatewayError? error)
+    {
         var usage = default(Usage);
         var basis = Basis.Measured;
         decimal usd = 0;
@@ -48,13 +66,15 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             if (call.Timings.Milliseconds(Phase.FirstToken) == 0) call.Timings.Set(Phase.FirstToken, answering.StartedAt);
             call.Timings.Set(Phase.Generate, answering.StartedAt);
         }
+        else
+        {
+            // Nobody answered, but what attempts used was used.
+            foreach (var attempt in call.Attempts) usage += attempt.Usage;
+        }
         call.Timings.Set(Phase.Total, call.Timings.StartedAt);
         Calibrate(call);
 
-        var cost = new Cost(usd, basis);
-        call.Ending = new CallEnding(outcome, usage, cost) { Error = error };
-        if (call.Reservation is { } reservation) ledger.Settle(reservation, usage, cost);
-        return RecordAsync(call, status);
+        return new CallEnding(outcome, usage, new Cost(usd, basis)) { Error = error };
     }
 
     private async ValueTask RecordAsync(GatewayCall call, int status)
@@ -63,9 +83,9 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         {
             await spool.CallEndedAsync(call, status);
         }
-        catch (IOException exception)
+        catch (Exception exception)
         {
-            // The answer exists and is paid for; withholding it would not bring the record back.
+            // Whatever the spool throws: the answer exists and is paid for; withholding it would not bring the record back.
             CallLog.RecordLost(logger, call.RequestId, exception);
         }
     }
@@ -96,7 +116,7 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         if (!attempt.Sent || call.Operation == Operation.CountTokens) return default;
         var refused = attempt.UpstreamStatus is >= 400 || (attempt.Error is { Code: ErrorCode.ProviderUnavailable or ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded } && !meter.HasContent);
         if (refused) return default;
-        if (call.InputEstimate.Basis == Basis.Estimated) call.InputEstimate = counter.CountInput(call);
+        if (call.InputEstimate.Basis == Basis.Estimated) call.InputEstimate = counter.CountOrGuess(call);
         return new Usage(call.InputEstimate.Tokens, counter.EstimateOutput(meter, call.Model)) { Basis = Basis.Estimated };
     }
 
@@ -112,7 +132,8 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
     {
         if (call.Answering is not { Usage: { Basis: Basis.Measured, InputTokens: > 0 } usage } answering || call.Model.Tokenizer != TokenizerFamily.Estimated) return;
         if (Interlocked.Increment(ref _calls) % CalibrateEvery != 0) return;
-        counter.Observe(call.Model, counter.CountInput(call).Tokens, usage.InputTokens);
+        // A request that only its own dialect can express cannot be counted, and teaches nothing.
+        if (counter.TryCountInput(call, out var counted)) counter.Observe(call.Model, counted.Tokens, usage.InputTokens);
         counter.ObserveOutput(answering.Meter, call.Model);
     }
 }

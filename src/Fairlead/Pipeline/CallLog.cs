@@ -13,6 +13,9 @@ internal static partial class CallLog
     [LoggerMessage(1003, LogLevel.Debug, "Call {RequestId}: {Endpoint} for {Model} ended {Outcome} with status {Status} after {Milliseconds} ms")]
     public static partial void Ended(ILogger logger, string requestId, string endpoint, string model, string outcome, int status, double milliseconds);
 
+    [LoggerMessage(1005, LogLevel.Error, "Call {RequestId}: its usage could not be computed; it is recorded with what was known")]
+    public static partial void EndingFailed(ILogger logger, string requestId, Exception exception);
+
     [LoggerMessage(1004, LogLevel.Debug, "Call {RequestId}: the sweep could not reach its stream")]
     public static partial void SweepFailed(ILogger logger, string requestId, Exception exception);
 }

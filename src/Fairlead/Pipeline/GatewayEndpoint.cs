@@ -59,9 +59,13 @@ internal sealed class GatewayEndpoint(
         {
             await ServeAsync(context, call);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (!IsStray(context, call))
         {
             await EndCancelledAsync(context, call);
+        }
+        catch (GatewayErrorException refused) when (!context.Response.HasStarted)
+        {
+            await RefuseAsync(context, call, refused.Error);
         }
         catch (Exception exception) when (exception is BadHttpRequestException or IOException && call.Attempts.Count == 0 && !context.Response.HasStarted)
         {
@@ -75,14 +79,24 @@ internal sealed class GatewayEndpoint(
         }
         finally
         {
-            // Every way out has ended the call; should one be missing, nothing stays held.
-            await ender.EndAsync(call, Outcome.Failed, null, context.Response.StatusCode);
-            telemetry.CallEnded(call, context.Response.StatusCode);
-            call.Cancellation?.Dispose();
-            drain.Leave();
-            CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending!.Outcome.ToWire(), context.Response.StatusCode, call.Timings.Elapsed.TotalMilliseconds);
+            try
+            {
+                // Every way out has ended the call; should one be missing, nothing stays held.
+                await ender.EndAsync(call, Outcome.Failed, null, context.Response.StatusCode);
+                telemetry.CallEnded(call, context.Response.StatusCode);
+                CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending!.Outcome.ToWire(), context.Response.StatusCode, call.Timings.Elapsed.TotalMilliseconds);
+            }
+            finally
+            {
+                call.Cancellation?.Dispose();
+                drain.Leave();
+            }
         }
     }
+
+    /// <summary>Cancelled by nobody: the client waits and no time is over. To end it quietly would leave an empty answer that looks like success.</summary>
+    private static bool IsStray(HttpContext context, GatewayCall call) =>
+        call.Cancellation is { Reason: CancellationReason.None } && !context.RequestAborted.IsCancellationRequested && !context.Response.HasStarted;
 
     private async Task ServeAsync(HttpContext context, GatewayCall call)
     {

@@ -54,6 +54,28 @@ internal sealed class TokenCounter
             ? CountEmbeddings(call.Embeddings, call.Model)
             : CountConversation(call.Conversation, call.Model, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds);
 
+    /// <summary>False when the request has a meaning in its own dialect only, so that its texts cannot be told apart.</summary>
+    public bool TryCountInput(GatewayCall call, out TokenEstimate counted)
+    {
+        try
+        {
+            counted = CountInput(call);
+            return true;
+        }
+        catch (Errors.GatewayErrorException)
+        {
+            counted = default;
+            return false;
+        }
+    }
+
+    /// <summary>The count, or where there is none a guess from the sizes that the first pass over the body found. Never throws for what a client sent.</summary>
+    public TokenEstimate CountOrGuess(GatewayCall call) => TryCountInput(call, out var counted) ? counted : Guess(call.Facts);
+
+    /// <summary>Input tokens by rule of thumb, without looking at any text.</summary>
+    public static TokenEstimate Guess(RequestFacts facts) =>
+        new((facts.TextBytes / 4) + (4L * facts.MessageCount) + (765L * facts.ImageCount) + (facts.MediaBytes / 64) + facts.InputTokenIds + 3, Basis.Estimated);
+
     /// <summary>Tokens of a conversation for a model.</summary>
     /// <param name="conversation">The request.</param>
     /// <param name="model">Whose vocabulary counts.</param>

@@ -31,14 +31,11 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         call.InputBound = TokenCounter.Bound(call);
         if (WindowRule.FitsFor(call.InputBound, call.Facts, call.Model))
         {
-            call.InputEstimate = Guess(call.Facts);
+            // Good enough for a checkpoint of a killed process; who must charge an estimate counts first.
+            call.InputEstimate = TokenCounter.Guess(call.Facts);
             return null;
         }
-        call.InputEstimate = counter.CountInput(call);
+        call.InputEstimate = counter.CountOrGuess(call);
         return WindowRule.Check(call.InputEstimate, call.Facts, call.Model);
     }
-
-    // Good enough for a checkpoint of a killed process; who must charge an estimate counts first.
-    private static TokenEstimate Guess(RequestFacts facts) =>
-        new((facts.TextBytes / 4) + (4L * facts.MessageCount) + (765L * facts.ImageCount) + (facts.MediaBytes / 64) + facts.InputTokenIds + 3, Basis.Estimated);
 }
