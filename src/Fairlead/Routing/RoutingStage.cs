@@ -22,12 +22,25 @@ internal sealed class RoutingStage(
     GatewayTelemetry telemetry,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
+    /// <summary>
+    /// An adapter ends its own attempt at the total time, which leaves room for another deployment. The call's token, which once fired ends
+    /// everything, comes this much later, for an adapter that did not.
+    /// </summary>
+    private static readonly TimeSpan Backstop = TimeSpan.FromSeconds(5);
+
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
         // Counting needs no provider; one that counts in the caller's own dialect knows best.
         if (call.Operation == Operation.CountTokens && !call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect)))
         {
-            return new GatewayReply.Counted(counter.CountInput(call).Tokens);
+            try
+            {
+                return new GatewayReply.Counted(counter.CountInput(call).Tokens);
+            }
+            catch (GatewayErrorException refused)
+            {
+                return new GatewayReply.Refused(refused.Error);
+            }
         }
 
         var retry = configuration.Current.Retry;
@@ -76,12 +89,11 @@ internal sealed class RoutingStage(
             // Nothing is sent that could not be charged after a crash.
             RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
             End(attempt, call, "failed", exception.Error);
-            return (null, new ProviderReply.Failed(attempt.Error!, FailureClass.GiveBack));
+            return (null, new ProviderReply.Failed(exception.Error, FailureClass.GiveBack));
         }
 
         telemetry.AttemptStarted(call, attempt);
-        call.Cancellation.Arm(attempt.Deployment.Timeouts.Total);
-        attempt.Sent = true;
+        call.Cancellation.Arm(attempt.Deployment.Timeouts.Total + Backstop);
         ProviderReply reply;
         try
         {
@@ -92,11 +104,12 @@ internal sealed class RoutingStage(
             // The request has no meaning at this provider; another deployment may speak the caller's own dialect.
             attempt.Sent = false;
             End(attempt, call, "refused", refused.Error);
+            call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
             return (null, new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
         catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)
         {
-            return Fail(call, attempt, Timeout(), FailureClass.Failover, null);
+            return Fail(call, attempt, TimeoutError(), FailureClass.Failover, null);
         }
 
         switch (reply)
@@ -137,7 +150,7 @@ internal sealed class RoutingStage(
         {
             if (await events.WaitForContentAsync(cancellationToken) == StreamStart.Broken)
             {
-                return Fail(call, attempt, events.Error!, FailureClass.Retry, attempt.UpstreamStatus);
+                return Fail(call, attempt, events.Error!, ClassOf(events.Error!), attempt.UpstreamStatus);
             }
             call.Answering = attempt;
             kept = true;
@@ -145,7 +158,7 @@ internal sealed class RoutingStage(
         }
         catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)
         {
-            return Fail(call, attempt, Timeout(), FailureClass.Failover, attempt.UpstreamStatus);
+            return Fail(call, attempt, TimeoutError(), FailureClass.Failover, attempt.UpstreamStatus);
         }
         finally
         {
@@ -158,9 +171,20 @@ internal sealed class RoutingStage(
         attempt.UpstreamStatus = status ?? attempt.UpstreamStatus;
         End(attempt, call, "failed", error);
         // The token that timed the attempt out has fired for good: there is no time left for another.
+        // Any other failed attempt leaves its clock behind, lest it fire while the next one is awaited.
+        call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
         var final = call.Cancellation.Reason == CancellationReason.AttemptTimeout ? FailureClass.GiveBack : failureClass;
         return (null, new ProviderReply.Failed(error, final, status));
     }
+
+    /// <summary>What a stream that broke before content allows: its status was good, so its error alone tells.</summary>
+    private static FailureClass ClassOf(GatewayError error) => error.Code switch
+    {
+        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded => FailureClass.GiveBack,
+        // Who was waited for in vain is not waited for again.
+        ErrorCode.ProviderTimeout => FailureClass.Failover,
+        _ => FailureClass.Retry,
+    };
 
     private static void End(Attempt attempt, GatewayCall call, string outcome, GatewayError error)
     {
@@ -169,5 +193,5 @@ internal sealed class RoutingStage(
         attempt.Duration = call.Time.GetElapsedTime(attempt.StartedAt);
     }
 
-    private static GatewayError Timeout() => new(ErrorCode.ProviderTimeout, "The model's provider did not finish in time.");
+    private static GatewayError TimeoutError() => new(ErrorCode.ProviderTimeout, "The model's provider did not finish in time.");
 }

@@ -53,6 +53,7 @@ internal sealed class SimulatedProvider : Provider
         attempt.Meter.UpstreamModel = attempt.Deployment.UpstreamModel;
 
         if (call.Operation == Operation.CountTokens) return new ProviderReply.Counted(_counter.CountInput(call).Tokens);
+        attempt.Sent = true;
         if (directives.Hang || directives.Reset || directives.Status is not null)
         {
             return await FailAsync(call, attempt, directives, startedAt, cancellationToken);
@@ -97,7 +98,7 @@ internal sealed class SimulatedProvider : Provider
         for (var i = 1; i < (cutAt ?? (int)usage.OutputTokens); i++) pace.Advance();
         var due = stalls || pace.Next > total ? total : pace.Next;
         await WaitAsync(call, startedAt, due, cancellationToken);
-        if (due == total) return new ProviderReply.Failed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Retry);
+        if (due == total) return new ProviderReply.Failed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
         if (cutAt is not null) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);
 
         var answer = ToAnswer(plan);
@@ -136,7 +137,7 @@ internal sealed class SimulatedProvider : Provider
             var timeouts = attempt.Deployment.Timeouts;
             var first = call.Facts.Stream && timeouts.FirstToken < timeouts.Total;
             await WaitAsync(call, startedAt, first ? timeouts.FirstToken : timeouts.Total, cancellationToken);
-            return new ProviderReply.Failed(UpstreamClient.TimeoutError(first ? WaitingFor.FirstToken : WaitingFor.Total), FailureClass.Retry);
+            return new ProviderReply.Failed(UpstreamClient.TimeoutError(first ? WaitingFor.FirstToken : WaitingFor.Total), FailureClass.Failover);
         }
         if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
         if (directives.Status is not { } status) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);
