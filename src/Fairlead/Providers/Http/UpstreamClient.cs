@@ -74,7 +74,7 @@ internal sealed class UpstreamClient : IDisposable
     /// </summary>
     public HttpRequestMessage CreatePost(Uri uri, ReadOnlyMemory<byte> body, GatewayCall call, UpstreamMode mode)
     {
-        var content = new ReadOnlyMemoryContent(body);
+        var content = new RentedContent(body);
         content.Headers.ContentType = Json;
         var request = new HttpRequestMessage(HttpMethod.Post, uri)
         {
@@ -109,6 +109,7 @@ internal sealed class UpstreamClient : IDisposable
             attempt.Sent = true;
             response = await _invoker.SendAsync(request, watch.Token);
             attempt.UpstreamStatus = (int)response.StatusCode;
+            if (response.IsSuccessStatusCode && request.Content is RentedContent sending) await sending.ReleaseAsync().WaitAsync(watch.Token);
             if (response.StatusCode is HttpStatusCode.OK or HttpStatusCode.Created or HttpStatusCode.Accepted)
             {
                 var exchange = new UpstreamExchange(this, response, watch, attempt);
@@ -136,6 +137,8 @@ internal sealed class UpstreamClient : IDisposable
                 response?.Dispose();
                 watch.Dispose();
             }
+            // Cut off together with the answer, the sending is over in a moment.
+            if (request.Content is RentedContent content) await content.ReleaseAsync();
             request.Dispose();
         }
     }
