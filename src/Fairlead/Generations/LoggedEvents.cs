@@ -9,8 +9,13 @@ namespace Fairlead.Generations;
 internal sealed class LoggedEvents : IAsyncDisposable
 {
     private readonly IEventSource _source;
+    private readonly CancellationTokenSource _stop;
 
-    private LoggedEvents(IEventSource source) => _source = source;
+    private LoggedEvents(IEventSource source, CancellationToken cancellationToken)
+    {
+        _source = source;
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+    }
 
     public EventLog Log { get; } = new();
 
@@ -20,13 +25,23 @@ internal sealed class LoggedEvents : IAsyncDisposable
     /// <summary>Starts pumping. <paramref name="cancellationToken"/> stops the generation itself, not a reader.</summary>
     public static LoggedEvents Start(IEventSource source, CancellationToken cancellationToken)
     {
-        var logged = new LoggedEvents(source);
-        logged.Completion = Task.Run(() => logged.PumpAsync(cancellationToken), CancellationToken.None);
+        var logged = new LoggedEvents(source, cancellationToken);
+        logged.Completion = Task.Run(() => logged.PumpAsync(logged._stop.Token), CancellationToken.None);
         return logged;
+    }
+
+    /// <summary>Stops the pump if it still runs, and waits until it has let go of the source and of what the source feeds.</summary>
+    public async ValueTask StopAsync()
+    {
+        if (!Completion.IsCompleted) await _stop.CancelAsync();
+        await Completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     public async ValueTask DisposeAsync()
     {
+        // A source may not be disposed while it is read: its buffer would go back to the pool under a read that writes into it.
+        await StopAsync();
+        _stop.Dispose();
         await _source.DisposeAsync();
     }
 
