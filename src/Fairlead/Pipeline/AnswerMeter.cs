@@ -11,11 +11,13 @@ namespace Fairlead.Pipeline;
 internal sealed class AnswerMeter
 {
     private long _outputBytes;
+    private object? _reported;
     private double _logprobSum;
     private long _logprobCount;
 
     /// <summary>The provider's last word on usage.</summary>
-    public Usage? Reported { get; private set; }
+    /// <remarks>Kept boxed, so that a checkpoint on another thread never reads half of one report and half of the next.</remarks>
+    public Usage? Reported => Volatile.Read(ref _reported) as Usage?;
 
     /// <summary>UTF-8 bytes of text, reasoning and tool arguments so far.</summary>
     public long OutputBytes => Volatile.Read(ref _outputBytes);
@@ -36,7 +38,7 @@ internal sealed class AnswerMeter
 
     public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
 
-    public void ReportUsage(in Usage usage) => Reported = usage;
+    public void ReportUsage(in Usage usage) => Volatile.Write(ref _reported, usage);
 
     public void AddOutput(int utf8Bytes)
     {

@@ -71,6 +71,9 @@ internal sealed class CallCancellation : IDisposable
         _source.CancelAfter(total);
     }
 
+    /// <summary>Stops whoever still works for a call whose delivery has broken off.</summary>
+    public void Stop() => Cancel(CancellationReason.ClientLeft);
+
     public void Dispose()
     {
         _client.Dispose();

@@ -18,7 +18,7 @@ namespace Fairlead.Pipeline;
 /// <remarks>Belongs to one logical flow; only the members that say so are thread-safe.</remarks>
 public sealed class GatewayCall
 {
-    private List<CallWarning>? _warnings;
+    private CallWarning[] _warnings = [];
     private ConversationRequest? _conversation;
     private EmbeddingsRequest? _embeddings;
 
@@ -114,7 +114,8 @@ public sealed class GatewayCall
 
     internal System.Diagnostics.Activity? ServerSpan { get; set; }
 
-    internal IReadOnlyList<CallWarning> Warnings => _warnings ?? (IReadOnlyList<CallWarning>)[];
+    /// <summary>A list that no longer changes: headers that are committed late are written while an attempt may still warn.</summary>
+    internal IReadOnlyList<CallWarning> Warnings => Volatile.Read(ref _warnings);
 
     /// <summary>The request in the inner language; made on first use.</summary>
     /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
@@ -125,12 +126,11 @@ public sealed class GatewayCall
 
     internal void Warn(string code, string message)
     {
-        _warnings ??= [];
         foreach (var warning in _warnings)
         {
             if (warning.Code == code && warning.Message == message) return;
         }
-        _warnings.Add(new CallWarning(code, message));
+        Volatile.Write(ref _warnings, [.. _warnings, new CallWarning(code, message)]);
     }
 }
 

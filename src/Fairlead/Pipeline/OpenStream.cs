@@ -7,18 +7,22 @@ namespace Fairlead.Pipeline;
 /// The client's side of one stream: what is written, in whole events, by the delivery; and the keep-alive comments of the sweep, never in
 /// the middle of one.
 /// </summary>
-internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IDisposable
+internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDisposable
 {
     private static readonly byte[] KeepAlive = ": keep-alive\n\n"u8.ToArray();
 
     private readonly SemaphoreSlim _gate = new(1, 1);
     private long _lastWrite = call.Timings.Now();
     private long _checkpointed;
+    private bool _closed;
 
     public GatewayCall Call => call;
 
     /// <summary>Set once a write found the client gone.</summary>
     public bool ClientGone { get; private set; }
+
+    /// <summary>Set while a write has put only a part of its events into the output: what follows could not be told from it.</summary>
+    public bool Torn { get; private set; }
 
     /// <summary>Lets <paramref name="write"/> put whole events into the output and flushes them together.</summary>
     public async ValueTask WriteAsync<TState>(Action<TState, PipeWriter> write, TState state, CancellationToken cancellationToken)
@@ -27,7 +31,9 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IDisposa
         await _gate.WaitAsync(cancellationToken);
         try
         {
+            Torn = true;
             write(state, output);
+            Torn = false;
             if (output.UnflushedBytes == 0) return;
             _lastWrite = call.Timings.Now();
             var result = await output.FlushAsync(cancellationToken);
@@ -46,6 +52,7 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IDisposa
         if (!await _gate.WaitAsync(TimeSpan.Zero, cancellationToken)) return;
         try
         {
+            if (_closed || Torn) return;
             _lastWrite = call.Timings.Now();
             var result = await output.WriteAsync(KeepAlive, cancellationToken);
             if (result.IsCompleted) ClientGone = true;
@@ -66,5 +73,14 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IDisposa
         return true;
     }
 
-    public void Dispose() => _gate.Dispose();
+    /// <summary>
+    /// Returns when no keep-alive is under way any more; none comes after. The output belongs to the connection, whose next answer it will
+    /// carry, so nothing may reach it once this one is over.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _gate.WaitAsync();
+        _closed = true;
+        _gate.Release();
+    }
 }

@@ -4,6 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Pipeline;
 
@@ -16,7 +17,8 @@ internal sealed class StreamDelivery(
     CallEnder ender,
     StreamSweep sweep,
     IConfigurationSource configuration,
-    TimeProvider time)
+    TimeProvider time,
+    ILogger<StreamDelivery> logger)
 {
     /// <summary>Time for the last bytes to reach the client before the connection is cut: an abort may overtake them.</summary>
     private static readonly TimeSpan AbortGrace = TimeSpan.FromMilliseconds(100);
@@ -25,7 +27,7 @@ internal sealed class StreamDelivery(
     public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call)
     {
         var options = configuration.Current.Stream;
-        using var stream = new OpenStream(context.Response.BodyWriter, call);
+        await using var stream = new OpenStream(context.Response.BodyWriter, call);
         var running = pipeline.InvokeAsync(call, call.Cancellation.Token);
         GatewayReply reply;
         try
@@ -36,6 +38,11 @@ internal sealed class StreamDelivery(
         {
             var (reason, why) = CallOutcome.Of(call.Cancellation.Reason);
             await EndAsync(context, call, stream, call.Dialect.CreateStreamWriter(call), reason, why);
+            return null;
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException && context.Response.HasStarted)
+        {
+            await EndUnexpectedAsync(context, call, stream, call.Dialect.CreateStreamWriter(call), exception);
             return null;
         }
 
@@ -57,20 +64,36 @@ internal sealed class StreamDelivery(
         {
             return await task.WaitAsync(options.CommitAfter, time);
         }
-        catch (TimeoutException) when (!task.IsCompleted)
+        catch (TimeoutException)
+        {
+            // Its answer may have come in the same moment, and must not be lost.
+            if (task.IsCompleted) return await task;
+        }
+        try
         {
             await StartAsync(context, call);
-            await stream.KeepAliveAsync(TimeSpan.Zero, call.Cancellation.Token);
             sweep.Add(stream);
-            try
-            {
-                return await task;
-            }
-            finally
-            {
-                sweep.Remove(stream);
-            }
+            await stream.KeepAliveAsync(TimeSpan.Zero, call.Cancellation.Token);
+            return await task;
         }
+        catch when (!task.IsCompleted)
+        {
+            // The call may not end, nor its buffers go back, while a stage still walks with it.
+            call.Cancellation.Stop();
+            await LetGoAsync(task);
+            throw;
+        }
+        finally
+        {
+            sweep.Remove(stream);
+        }
+    }
+
+    private static async Task LetGoAsync(Task<GatewayReply> task)
+    {
+        await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!task.IsCompletedSuccessfully) return;
+        if (await task is GatewayReply.Streaming streaming) await streaming.Events.DisposeAsync();
     }
 
     private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, IEventSource events)
@@ -104,11 +127,28 @@ internal sealed class StreamDelivery(
         {
             ending = CallOutcome.Of(call.Cancellation.Reason);
         }
+        catch (Exception exception) when (exception is not OperationCanceledException && !stream.Torn)
+        {
+            sweep.Remove(stream);
+            if (logged is not null) await logged.StopAsync();
+            await EndUnexpectedAsync(context, call, stream, writer, exception);
+            return;
+        }
         finally
         {
             sweep.Remove(stream);
         }
+        // What the meter holds is charged from here on, so nobody may write to it any more.
+        if (logged is not null) await logged.StopAsync();
         await EndAsync(context, call, stream, writer, ending.Outcome, ending.Error);
+    }
+
+    /// <summary>A bug behind a stream that began: the client is told, as for every other end.</summary>
+    private async Task EndUnexpectedAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Exception exception)
+    {
+        CallLog.Unexpected(logger, call.RequestId, exception);
+        var error = new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
+        await EndAsync(context, call, stream, writer, Outcome.Failed, error);
     }
 
     /// <summary>Whether the client is still there to be told.</summary>

@@ -28,7 +28,7 @@ internal sealed class StreamSweep(ISpool spool, IConfigurationSource configurati
         using var timer = new PeriodicTimer(Period, time);
         try
         {
-            while (await timer.WaitForNextTickAsync(stoppingToken)) await SweepAsync(stoppingToken);
+            while (await timer.WaitForNextTickAsync(stoppingToken)) Sweep(stoppingToken);
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -36,7 +36,7 @@ internal sealed class StreamSweep(ISpool spool, IConfigurationSource configurati
         }
     }
 
-    internal async ValueTask SweepAsync(CancellationToken cancellationToken)
+    internal void Sweep(CancellationToken cancellationToken)
     {
         var pause = configuration.Current.Stream.KeepAlive;
         foreach (var (stream, _) in _open)
@@ -44,13 +44,30 @@ internal sealed class StreamSweep(ISpool spool, IConfigurationSource configurati
             try
             {
                 if (stream.TakeProgress()) spool.AttemptProgressed(stream.Call, stream.Call.Answering!);
-                await stream.KeepAliveAsync(pause, cancellationToken);
+                // Not awaited: a client that does not read holds up its own stream only.
+                _ = KeepAliveAsync(stream, pause, cancellationToken);
             }
-            catch (Exception exception) when (exception is not OperationCanceledException)
+            catch (Exception exception)
             {
                 // One stream that just ended must not stop the sweep for the others.
                 CallLog.SweepFailed(logger, stream.Call.RequestId, exception);
             }
+        }
+    }
+
+    private async Task KeepAliveAsync(OpenStream stream, TimeSpan pause, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await stream.KeepAliveAsync(pause, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            CallLog.SweepFailed(logger, stream.Call.RequestId, exception);
+        }
+        catch (OperationCanceledException)
+        {
+            // The host stops.
         }
     }
 }

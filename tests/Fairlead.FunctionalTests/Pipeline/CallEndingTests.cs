@@ -1,0 +1,327 @@
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Fairlead.Auditing;
+using Fairlead.Dialects;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.Generations;
+using Fairlead.Limits;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
+using Fairlead.Streaming;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using static Fairlead.FunctionalTests.Common.FakeUpstream;
+
+namespace Fairlead.FunctionalTests.Pipeline;
+
+/// <summary>However a call goes wrong inside or behind the gateway: it is settled, recorded once, charged right, and its client is told.</summary>
+public sealed class CallEndingTests : IAsyncLifetime
+{
+    private const string Retries = """
+          retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 3s }
+        """;
+
+    private FakeUpstream _upstream = null!;
+    private TestGateway? _gateway;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    private TestGateway Gateway => _gateway!;
+
+    public async ValueTask InitializeAsync() => _upstream = await FakeUpstream.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_gateway is not null) await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task RequestThatOnlyItsDialectCanExpress_ClientLeaves_IsSettledRecordedAndCharged(bool stream)
+    {
+        await StartAsync(_upstream.Yaml());
+        var reached = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            if (stream)
+            {
+                await BeginAsync(context);
+                await SendAsync(context, Chunk("""{"role":"assistant","content":"one two three"}"""));
+            }
+            reached.TrySetResult();
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        };
+        using (var leave = CancellationTokenSource.CreateLinkedTokenSource(Cancel))
+        {
+            var call = PostAsync($$$"""{"model":"m","stream":{{{(stream ? "true" : "false")}}},"messages":[{"role":"user","content":"hi"}],"vendor_field":{"a":1,"a":2}}""", leave.Token);
+            await reached.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+            if (stream) (await call).Dispose();
+            await leave.CancelAsync();
+            if (!stream) await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        }
+        await NothingOpenAsync();
+        var record = Assert.Single(await AuditAsync());
+        Assert.Equal("cancelled", record.GetProperty("outcome").GetString());
+        Assert.True(record.GetProperty("cost_usd").GetDecimal() > 0);
+        Assert.True(record.GetProperty("usage").GetProperty("input_tokens").GetInt64() > 0);
+    }
+
+    [Fact]
+    public async Task TotalTimeOfAnAttemptPasses_NextDeploymentAnswers()
+    {
+        await StartAsync(TwoDeployments("total: 1s"));
+        _upstream.Answer = context => ModelOf() == "first" ? HangAsync(context) : Json(context, Completion("from the second"));
+        using var response = await PostAsync("""{"model":"two","messages":[{"role":"user","content":"hi"}]}""");
+        var body = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.StatusCode == HttpStatusCode.OK, body);
+        Assert.Contains("from the second", body, StringComparison.Ordinal);
+        var attempts = JsonDocument.Parse(body).RootElement.GetProperty("fairlead").GetProperty("attempts");
+        Assert.Equal("provider_timeout", attempts[0].GetProperty("error_code").GetString());
+    }
+
+    [Fact]
+    public async Task FirstTokenDoesNotCome_SameDeploymentIsNotAwaitedAgain()
+    {
+        await StartAsync(TwoDeployments("firstToken: 300ms"));
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            if (ModelOf() == "first") await HangAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"here"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        using var response = await PostAsync("""{"model":"two","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        var stream = await SeenStream.ReadAsync(response, Cancel);
+        Assert.Equal("[DONE]", stream.Events[^1].Data);
+        Assert.Equal(["first", "second"], _upstream.Received.Select(body => body.GetProperty("model").GetString()!));
+    }
+
+    [Fact]
+    public async Task WaitForTheNextAttempt_IsNotCutByTheClockOfTheLast()
+    {
+        // The wait that the provider asks for is longer than an attempt may take, by the jitter that is added to it and more.
+        await StartAsync(_upstream.Yaml(Retries).Replace("model: upstream-m }", "model: upstream-m, timeouts: { total: 500ms } }", StringComparison.Ordinal));
+        _upstream.Answer = context =>
+        {
+            if (_upstream.Received.Count > 1) return Json(context, Completion("at last"));
+            context.Response.Headers.RetryAfter = "1";
+            return Json(context, "{}", 503);
+        };
+        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task StreamThatRefusesTheRequestByEvent_IsGivenBackAtOnceAndCostsNothing()
+    {
+        await StartAsync(_upstream.Yaml(Retries));
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, """{"error":{"message":"bad request","type":"invalid_request_error"}}""");
+        };
+        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Single(_upstream.Received);
+        await NothingOpenAsync();
+        Assert.Equal(0, Assert.Single(await AuditAsync()).GetProperty("cost_usd").GetDecimal());
+    }
+
+    [Fact]
+    public async Task SpoolHasNoRoom_IsRefusedAsStoreUnavailableAndNothingIsSent()
+    {
+        await StartAsync(_upstream.Yaml(), new SpoolWith { Starting = () => throw new SpoolUnavailableException("full") });
+        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        Assert.Contains("store_unavailable", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        Assert.Empty(_upstream.Received);
+        await NothingOpenAsync();
+    }
+
+    [Fact]
+    public async Task RecordCannotBeWritten_AnswerStillLeavesAndNothingStaysOpen()
+    {
+        await StartAsync(_upstream.Yaml(), new SpoolWith { Ending = () => throw new InvalidOperationException("a bug of the spool") });
+        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        await NothingOpenAsync();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task CancelledByNobody_IsAnErrorAndNeverAnEmptyAnswer(bool stream)
+    {
+        await StartAsync(_upstream.Yaml(), new SpoolWith { Starting = () => throw new OperationCanceledException() });
+        using var response = await PostAsync($$$"""{"model":"m","stream":{{{(stream ? "true" : "false")}}},"messages":[{"role":"user","content":"hi"}]}""");
+        Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
+        Assert.Contains("internal_error", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        await NothingOpenAsync();
+    }
+
+    [Theory]
+    [InlineData("/v1/chat/completions", "", false)]
+    [InlineData("/v1/chat/completions", ",\"fairlead\":{\"on_disconnect\":\"continue\"}", false)]
+    [InlineData("/v1/chat/completions", "", true)]
+    [InlineData("/v1/messages", ",\"max_tokens\":10", false)]
+    public async Task ProviderThrowsBehindAStreamThatBegan_ClientIsToldByEvent(string path, string more, bool lateCommit)
+    {
+        var provider = new ThrowingProvider(lateCommit);
+        await StartAsync("""
+            fairlead:
+              providers: { odd: { kind: simulated } }
+              models: { odd: { contextWindow: 8000, maxOutputTokens: 100, prices: { input: 1, output: 10 }, capabilities: { tools: false }, deployments: [{ provider: odd, model: sim-fast }] } }
+              stream: { commitAfter: 100ms }
+            """, provider: provider);
+        using var response = await PostAsync($$$"""{"model":"odd","stream":true,"messages":[{"role":"user","content":"hi"}]{{{more}}}}""", path: path);
+        if (lateCommit) provider.Release.SetResult();
+        var stream = await SeenStream.ReadAsync(response, Cancel);
+        Assert.Contains("error", stream.Events[^1].Data, StringComparison.Ordinal);
+        Assert.DoesNotContain("[DONE]", stream.Raw, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret of the inside", stream.Raw, StringComparison.Ordinal);
+        await NothingOpenAsync();
+        var record = Assert.Single(await AuditAsync());
+        Assert.Equal(("failed", "internal_error"), (record.GetProperty("outcome").GetString(), record.GetProperty("error_code").GetString()));
+    }
+
+    [Fact]
+    public async Task AttemptThatCouldNotBeExpressed_IsNotCharged()
+    {
+        // The provider speaks another dialect, in which a member that stands twice has no meaning.
+        await StartAsync($$"""
+            fairlead:
+              providers: { up: { kind: anthropic, baseUrl: "{{_upstream.Url}}", apiKey: sk-x } }
+              models: { m: { contextWindow: 8000, maxOutputTokens: 100, prices: { input: 1, output: 10 }, capabilities: { tools: false }, deployments: [{ provider: up, model: m }] } }
+            """);
+        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}],"metadata":{"a":"1","a":"2"}}""");
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Empty(_upstream.Received);
+        await NothingOpenAsync();
+        var record = Assert.Single(await AuditAsync());
+        Assert.Equal(0, record.GetProperty("cost_usd").GetDecimal());
+        Assert.False(record.GetProperty("attempts")[0].GetProperty("sent").GetBoolean());
+    }
+
+    private static async Task HangAsync(Microsoft.AspNetCore.Http.HttpContext context) =>
+        await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+
+    private string? ModelOf() => _upstream.Received.Last().GetProperty("model").GetString();
+
+    private string TwoDeployments(string timeouts) => $$"""
+        fairlead:
+          providers:
+            up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: sk-x }
+          models:
+            two:
+              contextWindow: 8000
+              maxOutputTokens: 100
+              prices: { input: 1, output: 10 }
+              capabilities: { tools: false }
+              deployments:
+                - { provider: up, model: first, priority: 1, timeouts: { {{timeouts}} } }
+                - { provider: up, model: second, priority: 2 }
+          retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 5ms }
+        """;
+
+    private async Task StartAsync(string yaml, SpoolWith? spool = null, IProviderFactory? provider = null) => _gateway = await TestGateway.StartAsync(yaml, (builder, _) =>
+    {
+        if (spool is not null)
+        {
+            builder.Services.RemoveAll<ISpool>();
+            builder.Services.AddSingleton<ISpool>(services =>
+            {
+                spool.Inner = services.GetRequiredService<Spool>();
+                return spool;
+            });
+        }
+        if (provider is null) return;
+        builder.Services.RemoveAll<IProviderFactory>();
+        builder.Services.AddSingleton(provider);
+    });
+
+    private async Task<HttpResponseMessage> PostAsync(string body, CancellationToken? cancellationToken = null, string path = "/v1/chat/completions")
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        return await Gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken ?? Cancel);
+    }
+
+    private async Task NothingOpenAsync()
+    {
+        var ledger = Gateway.Services.GetRequiredService<InMemoryTokenLedger>();
+        var drain = Gateway.Services.GetRequiredService<DrainState>();
+        for (var i = 0; ledger.Totals().Open > 0 || drain.Active > 0; i++)
+        {
+            Assert.True(i < 400, $"{ledger.Totals().Open} reservations are held, {drain.Active} calls are open.");
+            await Task.Delay(TimeSpan.FromMilliseconds(25), TimeProvider.System, Cancel);
+        }
+        Assert.Equal((0, 0m), (ledger.Totals().HeldTokens, ledger.Totals().HeldUsd));
+    }
+
+    private async Task<List<JsonElement>> AuditAsync()
+    {
+        using var response = await Gateway.Admin.GetAsync(new Uri("/admin/v1/audit", UriKind.Relative), Cancel);
+        return [.. JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("data").EnumerateArray()];
+    }
+
+    /// <summary>The real spool with faults in front.</summary>
+    private sealed class SpoolWith : ISpool
+    {
+        public Spool Inner { get; set; } = null!;
+
+        public Action Starting { get; init; } = static () => { };
+
+        public Action Ending { get; init; } = static () => { };
+
+        public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt)
+        {
+            Starting();
+            return Inner.AttemptStartedAsync(call, attempt);
+        }
+
+        public void AttemptProgressed(GatewayCall call, Attempt attempt) => Inner.AttemptProgressed(call, attempt);
+
+        public ValueTask CallEndedAsync(GatewayCall call, int status)
+        {
+            Ending();
+            return Inner.CallEndedAsync(call, status);
+        }
+    }
+
+    /// <summary>A provider in the place of all others, with a bug: it throws behind its first text, or before it once it may.</summary>
+    private sealed class ThrowingProvider(bool beforeContent) : Provider("odd", "simulated"), IProviderFactory
+    {
+        public TaskCompletionSource Release { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public IReadOnlyList<string> Kinds => ["openai", "azure", "anthropic", "gemini", "simulated"];
+
+        public Provider Create(string name, Configuration.ProviderConfig config) => this;
+
+        public override bool Speaks(Dialect dialect) => false;
+
+        public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+        {
+            attempt.Sent = true;
+            if (!beforeContent) return new ProviderReply.Streaming(new Source());
+            await Release.Task.WaitAsync(cancellationToken);
+            throw new InvalidOperationException("secret of the inside");
+        }
+
+        private sealed class Source : IEventSource
+        {
+            private bool _read;
+
+            public ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+            {
+                batch.Clear();
+                if (_read) throw new InvalidOperationException("secret of the inside");
+                _read = true;
+                batch.Add(new TextDelta("begun"));
+                return new(true);
+            }
+
+            public ValueTask DisposeAsync() => default;
+        }
+    }
+}
