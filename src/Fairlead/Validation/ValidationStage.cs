@@ -36,6 +36,7 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
             return null;
         }
         call.InputEstimate = counter.CountOrGuess(call);
-        return WindowRule.Check(call.InputEstimate, call.Facts, call.Model);
+        // Each of several prompts has the window for itself; their sum says nothing.
+        return call.Facts.PromptCount > 1 ? null : WindowRule.Check(call.InputEstimate, call.Facts, call.Model);
     }
 }
