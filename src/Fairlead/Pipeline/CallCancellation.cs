@@ -30,6 +30,7 @@ internal sealed class CallCancellation : IDisposable
     private readonly CancellationTokenRegistration _client;
     private readonly CancellationTokenRegistration _shutdown;
     private int _reason;
+    private CancellationReason _timerFor = CancellationReason.AttemptTimeout;
 
     /// <param name="deadline">When the caller no longer wants the answer.</param>
     /// <param name="time">Clock of deadline and attempt.</param>
@@ -55,18 +56,25 @@ internal sealed class CallCancellation : IDisposable
             var known = (CancellationReason)Volatile.Read(ref _reason);
             if (known != CancellationReason.None) return known;
             if (!_source.IsCancellationRequested) return CancellationReason.None;
-            return _deadline is { } deadline && _time.GetUtcNow() >= deadline ? CancellationReason.Deadline : CancellationReason.AttemptTimeout;
+            // Not by the clock: a timer may fire a little before the clock shows the deadline.
+            return _timerFor;
         }
     }
 
     /// <summary>Starts the clock of an attempt: the token fires after <paramref name="total"/> or at the deadline.</summary>
     public void Arm(TimeSpan total)
     {
+        if (_source.IsCancellationRequested) return;
+        _timerFor = CancellationReason.AttemptTimeout;
         if (_deadline is { } deadline)
         {
             var left = deadline - _time.GetUtcNow();
             if (left < TimeSpan.Zero) left = TimeSpan.Zero;
-            if (total == Timeout.InfiniteTimeSpan || left < total) total = left;
+            if (total == Timeout.InfiniteTimeSpan || left <= total)
+            {
+                total = left;
+                _timerFor = CancellationReason.Deadline;
+            }
         }
         _source.CancelAfter(total);
     }

@@ -169,6 +169,8 @@ internal sealed class RoutingStage(
     private static (GatewayReply?, ProviderReply.Failed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass, int? status)
     {
         attempt.UpstreamStatus = status ?? attempt.UpstreamStatus;
+        // Providers' own words for it are not passed on; the caller's dialect knows where the input stands.
+        if (error.Code == ErrorCode.ContextLengthExceeded) error = error with { Parameter = call.Dialect.InputField };
         End(attempt, call, "failed", error);
         // The token that timed the attempt out has fired for good: there is no time left for another.
         // Any other failed attempt leaves its clock behind, lest it fire while the next one is awaited.
