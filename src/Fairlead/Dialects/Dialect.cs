@@ -19,6 +19,9 @@ internal abstract class Dialect
 
     public abstract ErrorShape ErrorShape { get; }
 
+    /// <summary>The field that holds the input, named where the whole of it is at fault.</summary>
+    public virtual string InputField => "messages";
+
     /// <summary>The scope a key needs.</summary>
     public abstract string Scope { get; }
 

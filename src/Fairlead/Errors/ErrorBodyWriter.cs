@@ -106,6 +106,13 @@ public static class ErrorBodyWriter
                     json.WriteString("detail", fault.Detail);
                     json.WriteEndObject();
                 }
+                if (error.Faults.Count == 0 && error.Parameter is { } parameter)
+                {
+                    json.WriteStartObject();
+                    json.WriteString("pointer", $"/{parameter}");
+                    json.WriteString("detail", error.Message);
+                    json.WriteEndObject();
+                }
                 json.WriteEndArray();
                 break;
         }

@@ -34,7 +34,6 @@ public static class ErrorCatalogue
         Access(ErrorCode.AddressNotAllowed, "address_not_allowed", 403, "The API key may not be used from this address", "Call from an address the key allows, or ask an administrator to add this one."),
 
         new(ErrorCode.RateLimitExceeded, "rate_limit_exceeded", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true, "A rate limit was reached", "Wait for the time in Retry-After, then repeat the request."),
-        new(ErrorCode.Overloaded, "overloaded", ErrorGroup.Limits, 503, 529, "server_error", "overloaded_error", true, "There is no room for this request now", "Wait for the time in Retry-After, then repeat the request."),
         new(ErrorCode.DeadlineExceeded, "deadline_exceeded", ErrorGroup.Limits, 504, 504, "server_error", "timeout_error", true, "The deadline of the request passed", "Allow more time in fairlead.deadline_ms, or ask for less output."),
 
         Provider(ErrorCode.ProviderError, "provider_error", 502, 500, "api_error", true, "The model's provider failed", "Repeat the request; if it keeps failing, choose another model."),

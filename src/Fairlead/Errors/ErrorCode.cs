@@ -30,7 +30,6 @@ public enum ErrorCode
     AddressNotAllowed,
 
     RateLimitExceeded,
-    Overloaded,
     DeadlineExceeded,
 
     ProviderError,

@@ -37,6 +37,7 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         }
         call.InputEstimate = counter.CountOrGuess(call);
         // Each of several prompts has the window for itself; their sum says nothing.
-        return call.Facts.PromptCount > 1 ? null : WindowRule.Check(call.InputEstimate, call.Facts, call.Model);
+        if (call.Facts.PromptCount > 1) return null;
+        return WindowRule.Check(call.InputEstimate, call.Facts, call.Model) is { } excess ? excess with { Parameter = call.Dialect.InputField } : null;
     }
 }

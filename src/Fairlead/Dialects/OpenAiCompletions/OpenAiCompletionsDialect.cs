@@ -17,6 +17,8 @@ internal sealed class OpenAiCompletionsDialect : Dialect
 
     public override ErrorShape ErrorShape => ErrorShape.OpenAi;
 
+    public override string InputField => "prompt";
+
     public override string Scope => Scopes.Chat;
 
     public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => CompletionsRequestReader.Read(call, bounds);

@@ -19,6 +19,8 @@ internal sealed class OpenAiEmbeddingsDialect : Dialect
 
     public override ErrorShape ErrorShape => ErrorShape.OpenAi;
 
+    public override string InputField => "input";
+
     public override string Scope => Scopes.Embeddings;
 
     public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => EmbeddingsRequestReader.Read(call, bounds);

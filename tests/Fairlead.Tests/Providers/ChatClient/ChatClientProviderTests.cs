@@ -273,7 +273,7 @@ public sealed class ChatClientProviderTests
         { new TimeoutException("secret"), "provider_timeout", "Failover" },
         { new OperationCanceledException("secret"), "provider_timeout", "Failover" },
         { new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "Ask about ships.") { Parameter = "messages" }), "invalid_parameter", "GiveBack" },
-        { new GatewayErrorException(new GatewayError(ErrorCode.Overloaded, "The index is being rebuilt.")), "overloaded", "Failover" },
+        { new GatewayErrorException(new GatewayError(ErrorCode.StoreUnavailable, "The index is being rebuilt.")), "store_unavailable", "Failover" },
     };
 
     [Theory]
