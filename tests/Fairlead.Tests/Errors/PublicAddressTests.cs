@@ -35,9 +35,9 @@ public sealed class PublicAddressTests
     public void Body_InEveryShape_LinksToTheAddress(ErrorShape shape)
     {
         using var output = new PooledBuffer();
-        ErrorBodyWriter.WriteBody(output, new GatewayError(ErrorCode.Overloaded, "x"), shape, "req_1", new PublicAddress("https://ai.example.com", null, null, null));
+        ErrorBodyWriter.WriteBody(output, new GatewayError(ErrorCode.ShuttingDown, "x"), shape, "req_1", new PublicAddress("https://ai.example.com", null, null, null));
         var body = JsonDocument.Parse(output.WrittenMemory.ToArray()).RootElement;
         var holder = shape == ErrorShape.Problem ? body : body.GetProperty("error");
-        Assert.Equal("https://ai.example.com/docs/errors#overloaded", holder.GetProperty("doc_url").GetString());
+        Assert.Equal("https://ai.example.com/docs/errors#shutting_down", holder.GetProperty("doc_url").GetString());
     }
 }
