@@ -39,6 +39,7 @@ internal static class Companies
         "simulated" => "simulated",
         "anthropic" => "anthropic",
         "gemini" => "google",
+        "mistral" or "deepseek" => config.BaseUrl is null ? config.Kind : OfHost(config.BaseUrl),
         "openai" => config.BaseUrl is null ? "openai" : OfHost(config.BaseUrl) ?? Names.GetValueOrDefault(name),
         _ => null,
     };

@@ -28,7 +28,7 @@ internal static class ConfigKeys
         new("faults", Text, s => s.Faults, (s, v) => s with { Faults = (string)v }, "Faults of every call, in the syntax of the Fairlead-Simulate header."));
 
     private static readonly ConfigObjectType<ProviderConfig> Provider = new(() => new ProviderConfig { Kind = "" }, ["breaker", "concurrency"],
-        new("kind", new ConfigChoice("openai", "azure", "anthropic", "gemini", "simulated") { Extensible = true }, p => p.Kind, (p, v) => p with { Kind = (string)v }, "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Known already where an environment variable switched the provider on."),
+        new("kind", new ConfigChoice("openai", "azure", "vllm", "ollama", "mistral", "deepseek", "openai-compatible", "anthropic", "gemini", "simulated") { Extensible = true }, p => p.Kind, (p, v) => p with { Kind = (string)v }, "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Known already where an environment variable switched the provider on."),
         new("enabled", Switch, p => p.Enabled, (p, v) => p with { Enabled = (bool)v }, "false switches it off, also when an environment variable switched it on."),
         new("baseUrl", new ConfigUrl(), p => p.BaseUrl, (p, v) => p with { BaseUrl = (string)v }, "Address up to and including the version segment; the maker's own when left out."),
         new("apiKey", Secret, p => p.ApiKey, (p, v) => p with { ApiKey = (string)v }, "Credential; best written as ${NAME}."),

@@ -17,7 +17,7 @@ internal static class WorstCase
         if (call.Operation == Operation.Chat)
         {
             output = call.Facts.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
-            output *= Math.Max(1, call.Facts.ChoiceCount);
+            output *= Math.Max(1, call.Facts.ExpectedChoices);
         }
 
         decimal dearest = 0;

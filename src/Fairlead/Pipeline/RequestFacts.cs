@@ -70,6 +70,15 @@ internal sealed class RequestFacts
 
     public int ChoiceCount { get; set; } = 1;
 
+    /// <summary>Prompts that are answered each for itself (text completions take several); 1 or more.</summary>
+    public int PromptCount { get; set; } = 1;
+
+    /// <summary>Choices that a whole answer has.</summary>
+    public int ExpectedChoices => ChoiceCount * PromptCount;
+
+    /// <summary>Set where the deployment's server refuses <c>stream_options</c>: the field is then left out, and usage is estimated.</summary>
+    public bool OmitsStreamOptions { get; set; }
+
     public RequestFeatures Features { get; set; }
 
     /// <summary>Path of the first part of a kind, for messages: by the feature's bit.</summary>

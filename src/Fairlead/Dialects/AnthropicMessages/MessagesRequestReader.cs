@@ -18,6 +18,8 @@ internal static class MessagesRequestReader
     public static GatewayError? Read(GatewayCall call, RequestBounds bounds, bool countOnly)
     {
         if (AnthropicVersions.Check(call.AnthropicVersion) is { } fault) return fault;
+        // It goes on to the provider as a header, and headers are ASCII there.
+        if (call.AnthropicBeta is { } beta && beta.AsSpan().ContainsAnyExceptInRange(' ', '~')) return GatewayError.Invalid("anthropic-beta", "The header 'anthropic-beta' holds characters that are not ASCII.");
         return countOnly ? BodyCursor.Run(call, bounds, ReadCount) : BodyCursor.Run(call, bounds, ReadMessages);
     }
 

@@ -31,6 +31,7 @@ internal static class TurnReader
         var path = new FieldPath("messages", index);
         if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
         summary.Clear();
+        var start = json.Start;
         string? role = null;
         var content = JsonTokenType.None;
         var empty = false;
@@ -60,6 +61,12 @@ internal static class TurnReader
         if (index == 0 && role != "user") throw RequestFaults.Value(path with { Middle = "role" }, "the first message must be the user's.");
         if (empty && role != "assistant") throw RequestFaults.Value(path with { Middle = "content" }, "it must not be empty.");
         JudgeRole(json.Body, pass, summary, index, role);
+        if (role == "assistant" && summary.ForeignThinking.Count > 0)
+        {
+            // A turn of nothing else goes whole: left empty it would be refused, and so would its seal. It is never the first.
+            if (summary.ForeignThinking.Count < summary.Blocks) (pass.Facts.ForeignRanges ??= []).AddRange(summary.ForeignThinking);
+            else (pass.Facts.ForeignRanges ??= []).Add(BodySplicer.MemberWithComma(json.Body, start, json.End, isFirst: false));
+        }
         return role;
     }
 
@@ -152,11 +159,6 @@ internal static class TurnReader
                 if (pass.IsOctober2026 && summary.FirstDocument >= 0)
                 {
                     throw RequestFaults.Value(At(summary.FirstDocument), $"version {AnthropicVersions.October2026} takes no documents in assistant turns.");
-                }
-                // An assistant turn of nothing else cannot be left empty, so it goes as it is and the provider judges it.
-                if (summary.ForeignThinking.Count > 0 && summary.ForeignThinking.Count < summary.Blocks)
-                {
-                    (pass.Facts.ForeignRanges ??= []).AddRange(summary.ForeignThinking);
                 }
                 break;
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using Fairlead.Pipeline;
 
@@ -52,5 +53,78 @@ internal static class NativeChunk
         var reader = new Utf8JsonReader(json.Slice(range.Start, range.Length));
         reader.Read();
         return reader.TryGetInt64(out var number) ? number : null;
+    }
+
+    /// <summary>
+    /// A chunk that holds content and a finish reason as two: the content without the reason, and the reason without the content. Fields of neither kind
+    /// stand in both.
+    /// </summary>
+    public static (byte[] Content, byte[] Finish) Split(ReadOnlySpan<byte> json)
+    {
+        var content = new List<BodyEdit>();
+        var finish = new List<BodyEdit>();
+        var reader = new Utf8JsonReader(json);
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var isUsage = reader.ValueTextEquals("usage"u8);
+            var isChoices = reader.ValueTextEquals("choices"u8);
+            reader.Read();
+            if (isChoices && reader.TokenType == JsonTokenType.StartArray) SplitChoices(ref reader, content, finish);
+            else if (isUsage && reader.TokenType == JsonTokenType.StartObject) content.Add(new BodyEdit(SkipOver(ref reader), Null));
+            else reader.Skip();
+        }
+        return (Edited(json, content), Edited(json, finish));
+    }
+
+    /// <summary>Index of the first choice in a chunk; 0 where it has none.</summary>
+    public static long ChoiceOf(ReadOnlySpan<byte> json)
+    {
+        var choices = Find(json, "choices"u8, JsonTokenType.StartArray);
+        if (choices.IsEmpty) return 0;
+        var reader = new Utf8JsonReader(json.Slice(choices.Start, choices.Length));
+        reader.Read();
+        return reader.Read() && reader.TokenType == JsonTokenType.StartObject
+            ? Number(json.Slice(choices.Start + (int)reader.TokenStartIndex), "index"u8) ?? 0
+            : 0;
+    }
+
+    private static readonly byte[] Null = "null"u8.ToArray();
+    private static readonly byte[] EmptyObject = "{}"u8.ToArray();
+    private static readonly byte[] EmptyText = "\"\""u8.ToArray();
+
+    private static void SplitChoices(ref Utf8JsonReader reader, List<BodyEdit> content, List<BodyEdit> finish)
+    {
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            if (reader.TokenType != JsonTokenType.StartObject)
+            {
+                reader.Skip();
+                continue;
+            }
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var isReason = reader.ValueTextEquals("finish_reason"u8);
+                var replacement = reader.ValueTextEquals("delta"u8) ? EmptyObject : reader.ValueTextEquals("text"u8) ? EmptyText : reader.ValueTextEquals("logprobs"u8) ? Null : null;
+                reader.Read();
+                var range = SkipOver(ref reader);
+                if (isReason) content.Add(new BodyEdit(range, Null));
+                else if (replacement is not null) finish.Add(new BodyEdit(range, replacement));
+            }
+        }
+    }
+
+    private static ByteRange SkipOver(ref Utf8JsonReader reader)
+    {
+        var start = (int)reader.TokenStartIndex;
+        reader.Skip();
+        return new ByteRange(start, (int)reader.BytesConsumed - start);
+    }
+
+    private static byte[] Edited(ReadOnlySpan<byte> json, List<BodyEdit> edits)
+    {
+        var output = new ArrayBufferWriter<byte>(json.Length + 16);
+        BodySplicer.Write(json, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(edits), output);
+        return output.WrittenSpan.ToArray();
     }
 }

@@ -278,6 +278,13 @@ internal static class OpenAiAnswerScanner
         if (reader.ValueTextEquals("length"u8)) found.Lengths++;
         else if (reader.ValueTextEquals("tool_calls"u8) || reader.ValueTextEquals("function_call"u8)) found.ToolCalls++;
         else if (reader.ValueTextEquals("content_filter"u8)) found.Filters++;
+        else if (reader.ValueTextEquals("insufficient_system_resource"u8) || reader.ValueTextEquals("error"u8) || reader.ValueTextEquals("network_error"u8))
+        {
+            // The provider gave up in the middle: a failure in the clothes of a finish.
+            found.IsError = true;
+            found.ErrorType = reader.GetString();
+        }
+        else if (reader.ValueTextEquals("model_length"u8)) found.Lengths++;
         else found.Stops++;
     }
 

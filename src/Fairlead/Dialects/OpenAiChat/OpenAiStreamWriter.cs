@@ -24,7 +24,6 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     private readonly List<(int Choice, FinishReason Reason)> _finishes = [];
     private readonly List<int> _started = [];
     private byte[]? _heldUsage;
-    private bool _heldContent;
     private byte[]? _head;
     private byte[]? _upstreamPrefix;
     private byte[] _ownPrefix = [];
@@ -180,10 +179,10 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     {
         if (!_nativeSeen && _started.Count == 0)
         {
-            for (var choice = 0; choice < Call.Facts.ChoiceCount; choice++) Starts(choice, output);
+            for (var choice = 0; choice < Call.Facts.ExpectedChoices; choice++) Starts(choice, output);
         }
         var reason = OpenAiJson.ReasonOf(Call.Ending);
-        for (var choice = 0; choice < Call.Facts.ChoiceCount; choice++)
+        for (var choice = 0; choice < Call.Facts.ExpectedChoices; choice++)
         {
             if (!_nativeSeen && !_started.Contains(choice)) continue;
             if (!_finishes.Exists(f => f.Choice == choice)) _finishes.Add((choice, reason));
@@ -195,28 +194,30 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         if ((traits & (NativeEventTraits.End | NativeEventTraits.Ping)) != 0) return;
         data = data.Trim(" \t\r\n"u8);
         if (data.IsEmpty) return;
+        data = OwnMembers.Without(data);
         if (!_nativeSeen) Learn(data);
         if ((traits & NativeEventTraits.OnlyUsage) != 0)
         {
             _heldUsage = data.ToArray();
             return;
         }
-        if ((traits & NativeEventTraits.Content) != 0 && _heldContent) ReleaseFinishes(output);
         if ((traits & NativeEventTraits.Finish) == 0)
         {
             Splice(data, Extra.None, output);
             return;
         }
-        _heldFinishes.Add(data.ToArray());
-        _heldContent |= (traits & NativeEventTraits.Content) != 0;
-    }
-
-    // Text goes on after a chunk that held text and a reason (servers that write a reason into every chunk): order comes before all.
-    private void ReleaseFinishes(IBufferWriter<byte> output)
-    {
-        foreach (var held in _heldFinishes) Splice(held, Extra.None, output);
-        _heldFinishes.Clear();
-        _heldContent = false;
+        if ((traits & NativeEventTraits.Content) == 0)
+        {
+            _heldFinishes.Add(data.ToArray());
+            return;
+        }
+        // Content leaves at once, its reason waits: what was made must not be lost when the stream breaks before its end.
+        var (content, finish) = NativeChunk.Split(data);
+        Splice(content, Extra.None, output);
+        // Servers that write a reason into every chunk of a choice mean the last one.
+        var choice = NativeChunk.ChoiceOf(finish);
+        _heldFinishes.RemoveAll(held => NativeChunk.ChoiceOf(held) == choice);
+        _heldFinishes.Add(finish);
     }
 
     private void Learn(ReadOnlySpan<byte> data)

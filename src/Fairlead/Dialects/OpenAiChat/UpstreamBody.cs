@@ -11,6 +11,7 @@ internal static class UpstreamBody
     private static readonly byte[] OptionsMember = ""","stream_options":{"include_usage":true}"""u8.ToArray();
     private static readonly byte[] IncludeUsage = "\"include_usage\":true"u8.ToArray();
     private static readonly byte[] IncludeUsageAndMore = "\"include_usage\":true,"u8.ToArray();
+    private static readonly byte[] Null = "null"u8.ToArray();
     private static readonly byte[] True = "true"u8.ToArray();
 
     /// <summary>
@@ -24,11 +25,15 @@ internal static class UpstreamBody
         var count = 0;
 
         ReadOnlyMemory<byte> model = BodySplicer.Quote(upstreamModel);
-        var addOptions = facts.Stream && facts.StreamOptionsRange.IsEmpty;
+        var addOptions = facts.Stream && !facts.OmitsStreamOptions && facts.StreamOptionsRange.IsEmpty;
         if (addOptions) model = (byte[])[.. model.Span, .. OptionsMember];
         edits[count++] = new BodyEdit(facts.ModelRange, model);
         if (!facts.ExtensionMemberRange.IsEmpty) edits[count++] = new BodyEdit(facts.ExtensionMemberRange, default);
-        if (facts.Stream && !addOptions && !facts.IncludeUsage) edits[count++] = AskForUsage(body, facts.StreamOptionsRange);
+        if (facts.OmitsStreamOptions)
+        {
+            if (!facts.StreamOptionsRange.IsEmpty) edits[count++] = new BodyEdit(facts.StreamOptionsRange, Null);
+        }
+        else if (facts.Stream && !addOptions && !facts.IncludeUsage) edits[count++] = AskForUsage(body, facts.StreamOptionsRange);
 
         BodySplicer.Write(body, edits[..count], output);
     }

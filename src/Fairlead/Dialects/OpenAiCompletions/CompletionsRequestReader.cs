@@ -119,6 +119,6 @@ internal static class CompletionsRequestReader
             if (!tokens && count > bounds.MaxMessages) throw RequestFaults.TooMany("prompt", bounds.MaxMessages);
         }
         if (count == 0) throw RequestFaults.EmptyArray("prompt");
-        facts.MessageCount = tokens ? 1 : count;
+        facts.MessageCount = facts.PromptCount = tokens ? 1 : count;
     }
 }

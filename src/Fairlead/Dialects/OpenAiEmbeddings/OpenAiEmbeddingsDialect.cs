@@ -55,7 +55,7 @@ internal sealed class OpenAiEmbeddingsDialect : Dialect
 
     private static void WriteNative(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
-        body = body.Trim(" \t\r\n"u8);
+        body = OwnMembers.Without(body.Trim(" \t\r\n"u8));
         var scan = EmbeddingsAnswerScan.Of(body, call.Facts.Base64Vectors);
         var edits = scan.Conversions ?? [];
         if (!scan.Model.IsEmpty) edits.Add(new BodyEdit(scan.Model, BodySplicer.Quote(call.Model.Id)));

@@ -122,7 +122,10 @@ internal sealed class UpstreamClient : IDisposable
                 return new UpstreamExchange(NotAStream(document, attempt));
             }
             using var body = await ReadErrorAsync(response, watch);
-            return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt, sameDialect, _time, _logger));
+            return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt, sameDialect, _time, _logger))
+            {
+                RefusedStreamOptions = attempt.UpstreamStatus is 400 or 422 && body.WrittenSpan.IndexOf("stream_options"u8) >= 0,
+            };
         }
         catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
         {

@@ -17,6 +17,9 @@ internal sealed class UpstreamExchange : IDisposable
 
     public UpstreamExchange(ProviderReply.Failed failure) => Failure = failure;
 
+    /// <summary>Whether the refusal names <c>stream_options</c>, a field that older servers do not know.</summary>
+    public bool RefusedStreamOptions { get; init; }
+
     public UpstreamExchange(UpstreamClient client, HttpResponseMessage response, AttemptWatch watch, Attempt attempt)
     {
         _client = client;

@@ -22,7 +22,7 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
 
     private static readonly JsonWriterOptions Options = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 1100 };
 
-    public void Write(string upstreamModel, bool stream, IBufferWriter<byte> output)
+    public void Write(string upstreamModel, bool stream, IBufferWriter<byte> output, bool askForUsage = true)
     {
         using var json = new Utf8JsonWriter(output, Options);
         json.WriteStartObject();
@@ -54,9 +54,12 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
         if (stream)
         {
             json.WriteBoolean("stream", true);
-            json.WriteStartObject("stream_options");
-            json.WriteBoolean("include_usage", true);
-            json.WriteEndObject();
+            if (askForUsage)
+            {
+                json.WriteStartObject("stream_options");
+                json.WriteBoolean("include_usage", true);
+                json.WriteEndObject();
+            }
         }
         json.WriteEndObject();
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using Fairlead.Configuration;
 using Fairlead.Dialects;
@@ -14,6 +15,9 @@ internal sealed class OpenAiProvider : Provider
     private readonly OpenAiEndpoint _endpoint;
     private readonly UpstreamClient _client;
     private readonly ApiKeyRing _keys;
+
+    // Upstream models whose server refused the field; learned anew after a restart or reload.
+    private readonly ConcurrentDictionary<string, bool> _withoutStreamOptions = new(StringComparer.Ordinal);
 
     public OpenAiProvider(string name, ProviderConfig config, UpstreamClientFactory clients)
         : base(name, config.Kind)
@@ -41,12 +45,20 @@ internal sealed class OpenAiProvider : Provider
         if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
         var native = Speaks(call.Dialect);
         var mode = call.Facts.Stream && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
+        call.Facts.OmitsStreamOptions = mode == UpstreamMode.Stream && _withoutStreamOptions.ContainsKey(attempt.Deployment.UpstreamModel);
         var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+        if (exchange.RefusedStreamOptions && mode == UpstreamMode.Stream && !call.Facts.OmitsStreamOptions)
+        {
+            // Asked for by us, so not a fault of the request: once more without, and usage is estimated.
+            call.Facts.OmitsStreamOptions = true;
+            exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+            if (exchange.Failure is null) _withoutStreamOptions.TryAdd(attempt.Deployment.UpstreamModel, true);
+        }
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
             return new ProviderReply.Streaming(native
-                ? new NativeEventSource(exchange, call.Dialect, call.Facts.ChoiceCount)
+                ? new NativeEventSource(exchange, call.Dialect, call.Facts.ExpectedChoices)
                 : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount));
         }
         using (exchange)
@@ -70,7 +82,7 @@ internal sealed class OpenAiProvider : Provider
         try
         {
             if (native) call.Dialect.WriteUpstreamBody(call, model, body);
-            else new OpenAiChatRequestWriter(call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect)).Write(model, mode == UpstreamMode.Stream, body);
+            else new OpenAiChatRequestWriter(call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect)).Write(model, mode == UpstreamMode.Stream, body, askForUsage: !call.Facts.OmitsStreamOptions);
         }
         catch (GatewayErrorException refused)
         {

@@ -286,8 +286,9 @@ public sealed class MessagesRequestReaderTests
     [InlineData("T,F", "T")]
     [InlineData("F,F,T,F", "T")]
     [InlineData("S,F,T", "S,T")]
-    [InlineData("F", "F")]
-    public void Upstream_ForeignThinking_IsCutUnlessNothingWouldBeLeft(string blocks, string left)
+    [InlineData("F,F", "")]
+    [InlineData("F", "")]
+    public void Upstream_ForeignThinking_IsCutAndATurnOfNothingElseWithIt(string blocks, string left)
     {
         static string Build(string blocks)
         {
@@ -297,7 +298,8 @@ public sealed class MessagesRequestReaderTests
                 "S" => """{"type":"thinking","thinking":"own","signature":"c2ln"}""",
                 _ => """{"type":"text","text":"said"}""",
             }));
-            return Messages($$"""{{Ask}}{"role":"assistant","content":[ {{content}} ]},{"role":"user","content":"go"}""");
+            var turn = blocks.Length == 0 ? "" : $$"""{"role":"assistant","content":[ {{content}} ]},""";
+            return Messages($$"""{{Ask}}{{turn}}{"role":"user","content":"go"}""");
         }
         var call = DialectCalls.Of(Dialect, Build(blocks));
         Assert.Null(Dialect.Read(call, new RequestBounds()));
