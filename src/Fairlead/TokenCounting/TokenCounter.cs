@@ -48,11 +48,28 @@ internal sealed class TokenCounter
     }
 
     /// <summary>Tokens of the whole input: messages, tools, schema, media and framing.</summary>
-    /// <exception cref="Errors.GatewayErrorException">The request cannot be expressed in the inner language.</exception>
-    public TokenEstimate CountInput(GatewayCall call) =>
-        call.Operation == Operation.Embeddings
-            ? CountEmbeddings(call.Embeddings, call.Model)
-            : CountConversation(call.Conversation, call.Model, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds);
+    /// <exception cref="Errors.GatewayErrorException">The tokens are all that was asked for, and the request cannot be expressed in the inner language.</exception>
+    public TokenEstimate CountInput(GatewayCall call)
+    {
+        if (call.Operation == Operation.Embeddings) return CountEmbeddings(call.Embeddings, call.Model);
+        try
+        {
+            return CountConversation(call.Conversation, call.Model, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds);
+        }
+        catch (Errors.GatewayErrorException) when (call.Operation == Operation.Chat)
+        {
+            // It went, or may go, through as it came (several prompts, a suffix): an ending must be settled all the same.
+            return GuessInput(call);
+        }
+    }
+
+    private TokenEstimate GuessInput(GatewayCall call)
+    {
+        var facts = call.Facts;
+        var text = Guess(facts.TextBytes, call.Model) * _input.FactorFor(call.Model.Id, call.Model.TokenizerName);
+        var framing = (long)PerMessage * Math.Max(1, facts.MessageCount);
+        return new TokenEstimate((long)Math.Ceiling(text) + facts.InputTokenIds + framing + ((long)facts.ImageCount * MediaTokens.MostPerImage), Basis.Estimated);
+    }
 
     /// <summary>Tokens of a conversation for a model.</summary>
     /// <param name="conversation">The request.</param>

@@ -35,7 +35,8 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
             return null;
         }
         call.InputEstimate = counter.CountInput(call);
-        return WindowRule.Check(call.InputEstimate, call.Facts, call.Model);
+        // Each of several prompts has the window for itself; their sum says nothing.
+        return call.Facts.PromptCount > 1 ? null : WindowRule.Check(call.InputEstimate, call.Facts, call.Model);
     }
 
     // Good enough for a checkpoint of a killed process; who must charge an estimate counts first.
