@@ -10,7 +10,8 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 {
     private readonly StringBuilder _output = new();
     private readonly StringBuilder _error = new();
-    private readonly TaskCompletionSource _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<(Func<string, bool> Wanted, TaskCompletionSource<string> Seen)> _waiting = [];
+    private readonly List<string> _lines = [];
 
     private ServerProcess(Process process, string folder)
     {
@@ -42,11 +43,15 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 
     public HttpClient Client { get; } = new(new SocketsHttpHandler { AllowAutoRedirect = false });
 
+    /// <summary>The program in its own output folder, beside which no test's library lies.</summary>
+    private static string ProgramPath { get; } = Path.GetFullPath(Path.Combine(
+        AppContext.BaseDirectory, "..", "..", "Fairlead.Server", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "Fairlead.Server.dll"));
+
     /// <summary>Starts the program with <paramref name="arguments"/>; does not wait.</summary>
     public static ServerProcess Start(string folder, IEnumerable<string> arguments, params (string Name, string Value)[] environment)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "Fairlead.Server.dll"));
+        start.ArgumentList.Add(ProgramPath);
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         foreach (var name in start.Environment.Keys.Where(k => k.StartsWith("FAIRLEAD", StringComparison.OrdinalIgnoreCase) || k.EndsWith("_API_KEY", StringComparison.Ordinal) || k.StartsWith("OTEL_", StringComparison.Ordinal)).ToArray()) start.Environment.Remove(name);
         foreach (var (name, value) in environment) start.Environment[name] = value;
@@ -63,9 +68,39 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     public static async Task<ServerProcess> ServeAsync(string folder, params (string Name, string Value)[] environment)
     {
         var server = Start(folder, ["--urls", "http://127.0.0.1:0"], environment);
-        var ended = server.Process.WaitForExitAsync(TestContext.Current.CancellationToken);
-        if (await Task.WhenAny(server._listening.Task, ended) == ended) Assert.Fail("The server ended: " + server.Output + server.Error);
+        server.Address = Listens().Match(await server.LineAsync(line => Listens().IsMatch(line))).Groups[1].Value;
         return server;
+    }
+
+    /// <summary>The first line of output or error that <paramref name="wanted"/> takes, now or when it comes.</summary>
+    public async Task<string> LineAsync(Func<string, bool> wanted)
+    {
+        var seen = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lines)
+        {
+            if (_lines.Find(line => wanted(line)) is { } known) return known;
+            _waiting.Add((wanted, seen));
+        }
+        var ended = Process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        if (await Task.WhenAny(seen.Task, ended) == ended && !seen.Task.IsCompleted) Assert.Fail("The server ended: " + Output + Error);
+        return await seen.Task;
+    }
+
+    /// <summary>The key that a first start prints.</summary>
+    public async Task<string> ClientKeyAsync() => (await LineAsync(line => line.StartsWith("  Client key", StringComparison.Ordinal))).Split(' ')[^1];
+
+    /// <summary>Ends it as a power cut for the process would: SIGKILL, no handler runs.</summary>
+    public async Task KillAsync()
+    {
+        Process.Kill();
+        await Process.WaitForExitAsync(TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Asks it to stop and does not wait.</summary>
+    public async Task SignalAsync(string signal)
+    {
+        using var kill = Process.Start("kill", ["-" + signal, Process.Id.ToString(null, null)]);
+        await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
     }
 
     public async Task<int> ExitAsync()
@@ -76,7 +111,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
 
     public async Task<int> TerminateAsync()
     {
-        using (var kill = Process.Start("kill", ["-TERM", Process.Id.ToString(null, null)])) await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await SignalAsync("TERM");
         return await ExitAsync();
     }
 
@@ -104,9 +139,16 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     {
         if (line is null) return;
         lock (target) target.Append(line).Append('\n');
-        if (Listens().Match(line) is not { Success: true } match) return;
-        Address = match.Groups[1].Value;
-        _listening.TrySetResult();
+        lock (_lines)
+        {
+            _lines.Add(line);
+            for (var i = _waiting.Count - 1; i >= 0; i--)
+            {
+                if (!_waiting[i].Wanted(line)) continue;
+                _waiting[i].Seen.TrySetResult(line);
+                _waiting.RemoveAt(i);
+            }
+        }
     }
 
     [GeneratedRegex(@"^Fairlead \S+ listens on (http://\S+)")]

@@ -16,11 +16,14 @@ internal static class Checkpoint
         var made = (meter.OutputBytes + BytesPerToken - 1) / BytesPerToken;
         if (meter.Reported is not { } reported)
         {
-            var input = call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : ((long)call.Facts.TextBytes + BytesPerToken - 1) / BytesPerToken + call.Facts.InputTokenIds;
+            var input = call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : InputBySize(call);
             return new Usage(input, made) { Basis = Basis.Estimated };
         }
         // Some providers say at the start what the input was, with an output of one or so; the answer went on since.
         if (meter.FinishReason is not null) return reported;
         return reported with { OutputTokens = Math.Max(reported.OutputTokens, made), Basis = Basis.Estimated };
     }
+
+    /// <summary>Tokens of the input by its bytes alone.</summary>
+    public static long InputBySize(GatewayCall call) => ((long)call.Facts.TextBytes + BytesPerToken - 1) / BytesPerToken + call.Facts.InputTokenIds;
 }

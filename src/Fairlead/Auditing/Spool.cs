@@ -54,7 +54,7 @@ internal sealed class Spool : ISpool, IDisposable
             FirstSegment = Math.Max(old.Length == 0 ? 1 : old[^1] + 1, time.GetUtcNow().ToUnixTimeMilliseconds());
             _sequence = old.Length == 0 ? 0 : LastSequence(old);
             _active = SpoolSegment.Create(Folder.SparePath, options.SegmentBytes);
-            _active.TakeIntoUse(Folder.PathOf(FirstSegment), FirstSegment);
+            _active.TakeIntoUse(Folder.PathOf(FirstSegment), FirstSegment, _sequence);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -210,8 +210,9 @@ internal sealed class Spool : ISpool, IDisposable
     {
         for (var i = segments.Length - 1; i >= 0; i--)
         {
-            long last = 0;
-            foreach (var record in SpoolFile.Read(Folder.PathOf(segments[i]))) last = Math.Max(last, record.Sequence);
+            var path = Folder.PathOf(segments[i]);
+            var last = SpoolFile.SequenceBefore(path);
+            foreach (var record in SpoolFile.Read(path)) last = Math.Max(last, record.Sequence);
             if (last > 0) return last;
         }
         return 0;
@@ -248,7 +249,7 @@ internal sealed class Spool : ISpool, IDisposable
         var number = _active.Number + 1;
         try
         {
-            next.TakeIntoUse(Folder.PathOf(number), number);
+            next.TakeIntoUse(Folder.PathOf(number), number, _sequence);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -39,6 +39,15 @@ internal static class SpoolFile
         }
     }
 
+    /// <summary>The sequence number that a segment's header states; 0 where there is none.</summary>
+    public static long SequenceBefore(string path)
+    {
+        if (!File.Exists(path)) return 0;
+        using var file = Open(path);
+        Span<byte> header = stackalloc byte[SpoolFormat.FileHeaderBytes];
+        return SpoolFormat.SequenceBefore(header[..Fill(file, 0, header)]);
+    }
+
     public static Microsoft.Win32.SafeHandles.SafeFileHandle Open(string path) =>
         File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
 

@@ -32,7 +32,7 @@ internal readonly ref struct SpoolRecord
 }
 
 /// <summary>
-/// The bytes of a segment: a file header (8 bytes of name, 8 bytes reserved), then records, each at a multiple of eight: three
+/// The bytes of a segment: a file header (8 bytes of name, 8 bytes with the sequence number before it), then records, each at a multiple of eight: three
 /// letters and the type, the payload's length, the sequence number, the checksum over payload and those sixteen bytes, four zero
 /// bytes, the payload (JSON). All numbers little-endian. Unused room is zero, and no JSON text holds a zero byte, so nothing inside a
 /// payload can look like the start of a record.
@@ -52,7 +52,16 @@ internal static class SpoolFormat
 
     public static int SizeOf(int payloadBytes) => (RecordHeaderBytes + payloadBytes + 7) & ~7;
 
-    public static void WriteFileHeader(Span<byte> target) => FileName.CopyTo(target);
+    /// <param name="target">At least <see cref="FileHeaderBytes"/>.</param>
+    /// <param name="sequence">Sequence number of the node's last ended call before this segment.</param>
+    public static void WriteFileHeader(Span<byte> target, long sequence)
+    {
+        FileName.CopyTo(target);
+        BinaryPrimitives.WriteInt64LittleEndian(target[8..], sequence);
+    }
+
+    /// <summary>The sequence number that was reached before this segment; 0 when the header is not one.</summary>
+    public static long SequenceBefore(ReadOnlySpan<byte> file) => HasFileHeader(file) ? BinaryPrimitives.ReadInt64LittleEndian(file[8..]) : 0;
 
     public static bool HasFileHeader(ReadOnlySpan<byte> file) => file.Length >= FileHeaderBytes && file.StartsWith(FileName);
 

@@ -56,11 +56,14 @@ internal sealed class SpoolSegment : IDisposable
     }
 
     /// <summary>Gives it its number, and the file its name.</summary>
-    public void TakeIntoUse(string path, long number)
+    /// <param name="path">The file's name from now on.</param>
+    /// <param name="number">Its own.</param>
+    /// <param name="sequence">Sequence number reached so far, kept in the header so that it outlives the segments before.</param>
+    public void TakeIntoUse(string path, long number, long sequence)
     {
         Span<byte> header = stackalloc byte[SpoolFormat.FileHeaderBytes];
         header.Clear();
-        SpoolFormat.WriteFileHeader(header);
+        SpoolFormat.WriteFileHeader(header, sequence);
         _view.SafeMemoryMappedViewHandle.WriteSpan<byte>(0, header);
         File.Move(Path, path);
         Path = path;

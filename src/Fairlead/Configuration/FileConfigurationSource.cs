@@ -91,7 +91,6 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
         if (configuration.DataDirectory != _current.DataDirectory) _logger.ConfigurationNeedsRestart("fairlead.dataDirectory");
         if (configuration.Telemetry != _current.Telemetry) _logger.ConfigurationNeedsRestart("fairlead.telemetry");
         _current = configuration;
-        _logger.ConfigurationReloaded(configuration.Providers.Count, configuration.Models.Count);
         foreach (var reader in Changed?.GetInvocationList() ?? [])
         {
             try
@@ -105,5 +104,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
                 _logger.ConfigurationReaderFailed(failure);
             }
         }
+        // Last, so that who reads it may count on it.
+        _logger.ConfigurationReloaded(configuration.Providers.Count, configuration.Models.Count);
     }
 }

@@ -39,6 +39,9 @@ internal sealed class LedgerShipper : BackgroundService
     private TaskCompletionSource _wake = NewSource();
     private SpoolPosition _shipped;
 
+    // What recovery appended counts as there before anybody asked: an operator who looks after a crash sees the lost calls.
+    private SpoolPosition _recovered;
+
     public LedgerShipper(Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger)
     {
         _spool = spool;
@@ -202,6 +205,7 @@ internal sealed class LedgerShipper : BackgroundService
         foreach (var record in lost) _spool.Append(SpoolRecordType.CallEnded, record);
         if (lost.Count > 0)
         {
+            _recovered = _spool.End;
             await _spool.FlushAsync();
             _logger.CallsRecovered(source.Folder.Node, lost.Count);
         }
@@ -225,7 +229,7 @@ internal sealed class LedgerShipper : BackgroundService
     {
         lock (_gate)
         {
-            _shipped = _own.EarlierDone ? _own.Position : default;
+            _shipped = _own.EarlierDone && _own.Position >= _recovered ? _own.Position : default;
             for (var i = _waiting.Count - 1; i >= 0; i--)
             {
                 if (_waiting[i].Target > _shipped) continue;

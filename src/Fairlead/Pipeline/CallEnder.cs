@@ -13,7 +13,7 @@ namespace Fairlead.Pipeline;
 /// What happens at the end of every call, in this order and on every way out: usage is fixed, what was held is settled, the audit record and
 /// ledger entries go on the spool. Only then may the last byte leave. Safe to call again; the first ending stands.
 /// </summary>
-internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter counter, ILogger<CallEnder> logger)
+internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter counter, AttemptCharge charge, ILogger<CallEnder> logger)
 {
     private const int CalibrateEvery = 16;
 
@@ -98,31 +98,8 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             attempt.Error = error;
             attempt.Duration = call.Time.GetElapsedTime(attempt.StartedAt);
         }
-        attempt.Usage = UsageOf(call, attempt);
-        attempt.Cost = attempt.Deployment.Prices.CostOf(attempt.Usage);
+        charge.Fix(call, attempt);
     }
-
-    /// <summary>
-    /// The provider's count when it gave one. Otherwise what can be known: nothing for an attempt that the provider refused or that never
-    /// reached it; input, and the output seen, for one that was cut, timed out or left by the client.
-    /// </summary>
-    private Usage UsageOf(GatewayCall call, Attempt attempt)
-    {
-        var meter = attempt.Meter;
-        if (meter.Reported is { } reported)
-        {
-            return meter.FinishReason is null ? AtLeast(reported, counter.EstimateOutput(meter, call.Model)) : reported;
-        }
-        if (!attempt.Sent || call.Operation == Operation.CountTokens) return default;
-        var refused = attempt.UpstreamStatus is >= 400 || (attempt.Error is { Code: ErrorCode.ProviderUnavailable or ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded } && !meter.HasContent);
-        if (refused) return default;
-        if (call.InputEstimate.Basis == Basis.Estimated) call.InputEstimate = counter.CountOrGuess(call);
-        return new Usage(call.InputEstimate.Tokens, counter.EstimateOutput(meter, call.Model)) { Basis = Basis.Estimated };
-    }
-
-    // A cut stream may have reported usage at its start only (Anthropic does): the output seen since then counts too.
-    private static Usage AtLeast(in Usage reported, long outputTokens) =>
-        outputTokens <= reported.OutputTokens ? reported : reported with { OutputTokens = outputTokens, Basis = Basis.Estimated };
 
     /// <summary>
     /// Models without a public vocabulary are estimated, and the estimate learns from what their providers report. Counting costs more than most

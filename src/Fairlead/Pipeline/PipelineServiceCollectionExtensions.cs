@@ -12,6 +12,7 @@ internal static class PipelineServiceCollectionExtensions
     {
         services.AddSingleton<IGatewayStage, CatalogueStage>();
         services.TryAddSingleton<GatewayPipeline>();
+        services.TryAddSingleton<AttemptCharge>();
         services.TryAddSingleton<CallEnder>();
         services.TryAddSingleton<DrainState>();
         services.TryAddSingleton<StreamSweep>();

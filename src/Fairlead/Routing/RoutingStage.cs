@@ -19,6 +19,7 @@ internal sealed class RoutingStage(
     IConfigurationSource configuration,
     RoutingChance chance,
     TokenCounter counter,
+    AttemptCharge charge,
     GatewayTelemetry telemetry,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
@@ -141,7 +142,7 @@ internal sealed class RoutingStage(
         }
     }
 
-    private static async ValueTask<(GatewayReply?, ProviderReply.Failed?)> BeginStreamAsync(
+    private async ValueTask<(GatewayReply?, ProviderReply.Failed?)> BeginStreamAsync(
         GatewayCall call, Attempt attempt, ProviderReply.Streaming streaming, CancellationToken cancellationToken)
     {
         var events = new AttemptEvents(call, attempt, streaming.Events);
@@ -166,12 +167,14 @@ internal sealed class RoutingStage(
         }
     }
 
-    private static (GatewayReply?, ProviderReply.Failed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass, int? status)
+    private (GatewayReply?, ProviderReply.Failed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass, int? status)
     {
         attempt.UpstreamStatus = status ?? attempt.UpstreamStatus;
         // Providers' own words for it are not passed on; the caller's dialect knows where the input stands.
         if (error.Code == ErrorCode.ContextLengthExceeded) error = error with { Parameter = call.Dialect.InputField };
         End(attempt, call, "failed", error);
+        // Now, since the record of the next attempt's start carries it: a kill during that one must not forget this one.
+        charge.Fix(call, attempt);
         // The token that timed the attempt out has fired for good: there is no time left for another.
         // Any other failed attempt leaves its clock behind, lest it fire while the next one is awaited.
         call.Cancellation.Arm(Timeout.InfiniteTimeSpan);

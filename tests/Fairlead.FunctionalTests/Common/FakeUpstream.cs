@@ -17,6 +17,9 @@ public sealed class FakeUpstream : IAsyncDisposable
 {
     public const string Usage = """{"prompt_tokens":11,"completion_tokens":3,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":4}}""";
 
+    /// <summary>Where an answer finds the body that it answers, among the context's items.</summary>
+    public const string RequestItem = "request";
+
     private readonly WebApplication _app;
 
     private FakeUpstream(WebApplication app, string url)
@@ -52,7 +55,9 @@ public sealed class FakeUpstream : IAsyncDisposable
             await context.Request.Body.CopyToAsync(body, context.RequestAborted);
             upstream!.Paths.Enqueue(context.Request.Path);
             upstream.Headers.Enqueue(context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString()));
-            upstream.Received.Enqueue(JsonDocument.Parse(body.ToArray()).RootElement);
+            var request = JsonDocument.Parse(body.ToArray()).RootElement;
+            upstream.Received.Enqueue(request);
+            context.Items[RequestItem] = request;
             await upstream.Answer(context);
         });
         await app.StartAsync();

@@ -55,8 +55,9 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         var body = JsonDocument.Parse(text).RootElement;
         var error = ErrorBody.Read(body, door.Shape);
         Assert.True((door.Shape == ErrorShape.OpenAi ? provocation.Finer ?? definition.Name : definition.Name) == error.Code, seen);
-        Assert.Equal(door.Shape switch { ErrorShape.OpenAi => definition.OpenAiType, ErrorShape.Anthropic => definition.AnthropicType, _ => definition.DocPath }, error.Type);
-        Assert.Equal(definition.DocPath, error.DocUrl);
+        var link = provocation.Gateway.Url + definition.DocPath;
+        Assert.Equal(door.Shape switch { ErrorShape.OpenAi => definition.OpenAiType, ErrorShape.Anthropic => definition.AnthropicType, _ => link }, error.Type);
+        Assert.Equal(link, error.DocUrl);
         Assert.Equal(definition.Retryable, error.Retryable);
         Assert.False(string.IsNullOrWhiteSpace(error.Message), seen);
         Assert.False(string.IsNullOrWhiteSpace(error.Remedy), seen);

@@ -1,0 +1,109 @@
+using System.Net;
+using Fairlead.FunctionalTests.Common;
+using static Fairlead.FunctionalTests.Common.FakeUpstream;
+
+namespace Fairlead.FunctionalTests.Processes;
+
+/// <summary>SIGTERM to the real program while a stream is open.</summary>
+public sealed class DrainTests : IAsyncLifetime
+{
+    private const string Body = """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""";
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-drain").FullName;
+    private readonly TaskCompletionSource _goOn = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private FakeUpstream _upstream = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        _upstream.Answer = async context =>
+        {
+            context.RequestAborted.Register(() => _left.TrySetResult());
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"first "}"""));
+            await _goOn.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, context.RequestAborted);
+            await SendAsync(context, Chunk("""{"content":"last"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _upstream.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Terminate_StreamOpen_RefusesNewCallsAndLetsItEnd()
+    {
+        await using var server = await ServeAsync("30s");
+        var key = await server.ClientKeyAsync();
+        using var open = await ProcessCalls.PostAsync(server, key, Body);
+        Assert.Equal(HttpStatusCode.OK, open.StatusCode);
+
+        await server.SignalAsync("TERM");
+        await ProbeUntilAsync(server, HttpStatusCode.ServiceUnavailable);
+        using (var alive = await server.GetAsync("/livez")) Assert.Equal(HttpStatusCode.OK, alive.StatusCode);
+        // Anthropic's clients know an overload by 529.
+        foreach (var (path, status) in new[] { ("/v1/chat/completions", 503), ("/v1/messages", 529) })
+        {
+            using var refused = await ProcessCalls.PostAsync(server, key, """{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}""", path);
+            Assert.Equal(status, (int)refused.StatusCode);
+            Assert.Contains("\"shutting_down\"", await refused.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+            Assert.NotNull(refused.Headers.RetryAfter);
+        }
+        Assert.False(server.Process.HasExited);
+
+        _goOn.SetResult();
+        var stream = await SeenStream.ReadAsync(open, Cancel);
+        Assert.False(stream.Broken);
+        Assert.Equal("[DONE]", stream.Events[^1].Data);
+        Assert.Equal("complete", stream.Events[^2].Json.GetProperty("fairlead").GetProperty("outcome").GetString());
+        Assert.Equal(0, await server.ExitAsync());
+
+        await using var next = await ServeAsync("30s");
+        var record = Assert.Single(await AuditSight.RecordsAsync(next));
+        Assert.Equal("complete", record.GetProperty("outcome").GetString());
+    }
+
+    [Fact]
+    public async Task Terminate_DrainLimitPasses_EndsTheStreamWithAnErrorEvent()
+    {
+        await using var server = await ServeAsync("300ms");
+        using var open = await ProcessCalls.PostAsync(server, await server.ClientKeyAsync(), Body);
+        Assert.Equal(HttpStatusCode.OK, open.StatusCode);
+
+        await server.SignalAsync("TERM");
+        var stream = await SeenStream.ReadAsync(open, Cancel);
+        Assert.True(stream.Broken, stream.Raw);
+        Assert.Equal("shutting_down", stream.Events[^1].Json.GetProperty("error").GetProperty("code").GetString());
+        Assert.DoesNotContain("[DONE]", stream.Raw, StringComparison.Ordinal);
+        Assert.Equal(0, await server.ExitAsync());
+        await _left.Task.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Cancel);
+
+        await using var next = await ServeAsync("30s");
+        var record = Assert.Single(await AuditSight.RecordsAsync(next));
+        Assert.NotEqual("complete", record.GetProperty("outcome").GetString());
+        Assert.Equal("shutting_down", record.GetProperty("error_code").GetString());
+        Assert.True(AuditSight.Tokens(record, "output_tokens") > 0, record.GetRawText());
+    }
+
+    private async Task<ServerProcess> ServeAsync(string limit)
+    {
+        await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml() + $"\n  drainTimeout: {limit}\n", Cancel);
+        return await ServerProcess.ServeAsync(_folder, ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey));
+    }
+
+    private static async Task ProbeUntilAsync(ServerProcess server, HttpStatusCode status)
+    {
+        var since = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            using var ready = await server.GetAsync("/readyz");
+            if (ready.StatusCode == status) return;
+            Assert.True(TimeProvider.System.GetElapsedTime(since) < TimeSpan.FromSeconds(2), "/readyz still answers " + ready.StatusCode);
+        }
+    }
+}
