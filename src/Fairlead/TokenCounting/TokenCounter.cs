@@ -48,21 +48,13 @@ internal sealed class TokenCounter
     }
 
     /// <summary>Tokens of the whole input: messages, tools, schema, media and framing.</summary>
-    /// <exception cref="Errors.GatewayErrorException">The tokens are all that was asked for, and the request cannot be expressed in the inner language.</exception>
-    public TokenEstimate CountInput(GatewayCall call)
-    {
-        if (call.Operation == Operation.Embeddings) return CountEmbeddings(call.Embeddings, call.Model);
-        try
-        {
-            return CountConversation(call.Conversation, call.Model, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds);
-        }
-        catch (Errors.GatewayErrorException) when (call.Operation == Operation.Chat)
-        {
-            // It went, or may go, through as it came (several prompts, a suffix): an ending must be settled all the same.
-            return GuessInput(call);
-        }
-    }
+    /// <exception cref="Errors.GatewayErrorException">The request cannot be expressed in the inner language.</exception>
+    public TokenEstimate CountInput(GatewayCall call) =>
+        call.Operation == Operation.Embeddings
+            ? CountEmbeddings(call.Embeddings, call.Model)
+            : CountConversation(call.Conversation, call.Model, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds);
 
+    // It went, or may go, through as it came (several prompts, a suffix): an ending must be settled all the same.
     private TokenEstimate GuessInput(GatewayCall call)
     {
         var facts = call.Facts;
@@ -87,7 +79,7 @@ internal sealed class TokenCounter
     }
 
     /// <summary>The count, or where there is none a guess from the sizes that the first pass over the body found. Never throws for what a client sent.</summary>
-    public TokenEstimate CountOrGuess(GatewayCall call) => TryCountInput(call, out var counted) ? counted : Guess(call.Facts);
+    public TokenEstimate CountOrGuess(GatewayCall call) => TryCountInput(call, out var counted) ? counted : GuessInput(call);
 
     /// <summary>Input tokens by rule of thumb, without looking at any text.</summary>
     public static TokenEstimate Guess(RequestFacts facts) =>
