@@ -132,10 +132,10 @@ public sealed class LedgerShipperTests : IDisposable
         Assert.True(spool.Folder.Segments().Length > 3);
 
         away.Mend();
-        var caughtUp = shipper.CatchUpAsync(TimeSpan.FromDays(1), TestContext.Current.CancellationToken);
+        var caughtUp = shipper.CatchUpAsync(TimeSpan.FromDays(40), TestContext.Current.CancellationToken);
         while (!caughtUp.IsCompleted)
         {
-            time.Advance(TimeSpan.FromSeconds(1));
+            time.Advance(TimeSpan.FromMilliseconds(250));
             await Task.Yield();
         }
         await caughtUp;
