@@ -42,7 +42,7 @@ internal static class KeysCommand
             await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
             return await work(app.Services, output, error);
         }
-        catch (Exception failure) when (failure is ConfigurationException or StartException or SchemaException or Microsoft.Data.Sqlite.SqliteException or DbUpdateException)
+        catch (Exception failure) when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException or DbUpdateException)
         {
             StartFailure.Write(error, failure, null);
             return 1;

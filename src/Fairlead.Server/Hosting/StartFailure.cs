@@ -42,7 +42,7 @@ internal static class StartFailure
         if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AccessDenied }) return $"This user may not listen on {where}. Choose a port of 1024 or more: --urls http://127.0.0.1:8080";
         if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AddressNotAvailable }) return $"This machine does not have the address {where}. Use http://127.0.0.1:8080, or http://0.0.0.0:8080 for all of them.";
         if (Find<StartException>(failure) is { } known) return known.Message;
-        if (Find<SchemaException>(failure) is { } schema) return schema.Message;
+        if (Find<StorageException>(failure) is { } schema) return schema.Message;
         if (Find<SqliteException>(failure) is { } sqlite) return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). Check free space and permissions, and that no other program holds it.";
         if (failure is FormatException or UriFormatException) return $"An address to listen on is not valid: {failure.Message}";
         return $"{failure.Message}\nFAIRLEAD_LOG_LEVEL=Debug shows where it happened.";

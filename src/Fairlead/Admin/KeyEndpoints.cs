@@ -52,7 +52,7 @@ internal sealed class KeyEndpoints(IDbContextFactory<FairleadDbContext> contexts
         if (!fields.HasValue("project_id")) fields.Missing("project_id");
 
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         if (project is not null && !await context.Projects.AnyAsync(row => row.Id == project, request.Cancellation))
             fields.Invalid("project_id", "There is no project with this id.");
         fields.ThrowIfFaulty();
@@ -80,7 +80,7 @@ internal sealed class KeyEndpoints(IDbContextFactory<FairleadDbContext> contexts
         using var body = await AdminBody.ReadAsync(request);
         var now = time.GetUtcNow();
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await FindToChangeAsync(context, request);
         var fields = new BodyFields(body.RootElement, KeyFields.OfChange, KeyFields.RefusedOfChange);
         var wanted = KeyFields.ReadChange(fields, row, now);
@@ -107,7 +107,7 @@ internal sealed class KeyEndpoints(IDbContextFactory<FairleadDbContext> contexts
     public async Task DeleteAsync(AdminRequest request)
     {
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await FindToChangeAsync(context, request);
         context.ApiKeys.Remove(row);
         await context.SaveChangesAsync(request.Cancellation);
@@ -127,7 +127,7 @@ internal sealed class KeyEndpoints(IDbContextFactory<FairleadDbContext> contexts
 
         var now = time.GetUtcNow();
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await FindToChangeAsync(context, request);
         if (row.RevokedAt is not null) throw AdminAnswer.Conflict("The key has been revoked; revocation is for ever.", "Make a new key in its place.");
         if (row.ExpiresAt <= now) throw AdminAnswer.Conflict("The key has expired; a new secret would not work either.", "Set expires_at to a time to come, then rotate.");
@@ -158,7 +158,7 @@ internal sealed class KeyEndpoints(IDbContextFactory<FairleadDbContext> contexts
 
         var now = time.GetUtcNow();
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await FindToChangeAsync(context, request);
         var isFirst = row.RevokedAt is null;
         if (isFirst)

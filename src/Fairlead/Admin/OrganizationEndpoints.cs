@@ -63,7 +63,7 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
         fields.ThrowIfFaulty();
 
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await context.Organizations.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("organization");
         var changes = name is not null && name != row.Name;
         if (changes)
@@ -86,7 +86,7 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
     public async Task DeleteAsync(AdminRequest request)
     {
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await context.Organizations.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("organization");
         var projects = await context.Projects.CountAsync(project => project.OrganizationId == row.Id, request.Cancellation);
         if (projects > 0)

@@ -51,7 +51,7 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
         if (!fields.HasValue("organization_id")) fields.Missing("organization_id");
 
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         if (organization is not null && !await context.Organizations.AnyAsync(row => row.Id == organization, request.Cancellation))
             fields.Invalid("organization_id", "There is no organization with this id.");
         fields.ThrowIfFaulty();
@@ -75,7 +75,7 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
         fields.ThrowIfFaulty();
 
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await context.Projects.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("project");
         var changes = name is not null && name != row.Name;
         if (changes)
@@ -98,7 +98,7 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
     public async Task DeleteAsync(AdminRequest request)
     {
         await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.Database.BeginTransactionAsync(request.Cancellation);
+        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
         var row = await context.Projects.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("project");
         var keys = await context.ApiKeys.CountAsync(key => key.ProjectId == row.Id, request.Cancellation);
         if (keys > 0)

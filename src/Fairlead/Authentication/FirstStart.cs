@@ -32,7 +32,8 @@ internal sealed class FirstStart(IStorage storage, AdminKey adminKey, CallerSnap
             // The usual start learns here, without the write lock, that there is nothing to do.
             if (!await IsNeededAsync(connection, null, cancellationToken)) return null;
 
-            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+            await storage.Sql.LockAsync(transaction, StorageLock.Access, cancellationToken);
             if (!await IsNeededAsync(connection, transaction, cancellationToken)) return null;
             var now = time.GetUtcNow().ToUnixTimeMilliseconds();
             var (client, admin) = await UnannouncedAsync(connection, transaction, cancellationToken);
@@ -63,7 +64,7 @@ internal sealed class FirstStart(IStorage storage, AdminKey adminKey, CallerSnap
     }
 
     private static async Task<bool> IsNeededAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken) =>
-        await ScalarAsync(connection, transaction, "SELECT NOT EXISTS (SELECT 1 FROM api_keys) OR EXISTS (SELECT 1 FROM first_start WHERE announced = 0)", cancellationToken) is 1L;
+        await ScalarAsync(connection, transaction, "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM api_keys) OR EXISTS (SELECT 1 FROM first_start WHERE announced = 0)", cancellationToken) is not null;
 
     private static async Task<(string? Client, string? Admin)> UnannouncedAsync(DbConnection connection, DbTransaction transaction, CancellationToken cancellationToken) => (
         (string?)await ScalarAsync(connection, transaction, "SELECT id FROM api_keys WHERE revoked_at IS NULL AND id = (SELECT client_key_id FROM first_start WHERE announced = 0)", cancellationToken),

@@ -115,10 +115,15 @@ internal static class ConfigKeys
     private static readonly ConfigObjectType<TelemetryConfig> Telemetry = new(() => new TelemetryConfig(), None,
         new ConfigKey<TelemetryConfig>("otlpEndpoint", new ConfigUrl(), t => t.OtlpEndpoint, (t, v) => t with { OtlpEndpoint = (string)v }, "Where traces and metrics are sent by OTLP; nowhere when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too."));
 
+    private static readonly ConfigObjectType<StorageConfig> Storage = new(() => new StorageConfig(), None,
+        new("provider", new ConfigChoice(StorageConfig.Sqlite, StorageConfig.Postgres), s => s.Provider, (s, v) => s with { Provider = (string)v }, "`postgres` when there is a connection string, else `sqlite`: one file in `dataDirectory`."),
+        new("connectionString", new ConfigPostgres(), s => s.ConnectionString, (s, v) => s with { ConnectionString = (string)v }, "PostgreSQL 13 or later, as `postgres://user:password@host/database` or in keywords (`Host=…;Database=…;Username=…`); best written as ${NAME}."));
+
     /// <summary>Everything below <c>fairlead:</c>.</summary>
     public static readonly ConfigObjectType<GatewayConfiguration> Fairlead = new(() => new GatewayConfiguration(),
-        ["storage", "redis", "limits", "webhooks", "jobs", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
+        ["redis", "limits", "webhooks", "jobs", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
         new("dataDirectory", Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v }, "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too."),
+        new("storage", Storage, c => c.Storage, (c, v) => c with { Storage = (StorageConfig)v }, "The database of keys, audit and usage."),
         new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v }, "Address by which clients reach this server, for links in answers (`doc_url`); what each request names when left out. State it behind a proxy."),
         new("drainTimeout", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromHours(1)), c => c.DrainTimeout, (c, v) => c with { DrainTimeout = (TimeSpan)v }, "How long open calls may go on after SIGTERM."),
         new("providers", new ConfigMapType<ProviderConfig>(Provider, "provider"), c => c.Providers, (c, v) => c with { Providers = (IReadOnlyDictionary<string, ProviderConfig>)v }, "Companies and servers that have models."),

@@ -44,6 +44,15 @@ public static class ConfigurationReader
         {
             if (config.Kind.Length == 0) faults.Add(context.Locate(new($"fairlead.providers.{provider}.kind", null, "The key is required.", "Add 'kind', such as openai for every server with an OpenAI-compatible interface.")));
         }
+        switch (configuration?.Storage)
+        {
+            case { Provider: StorageConfig.Postgres, ConnectionString: null } when faults.Count == 0:
+                faults.Add(context.Locate(new("fairlead.storage.connectionString", null, "The key is required for PostgreSQL.", "Add 'connectionString', such as postgres://user:password@host/database.")));
+                break;
+            case { Provider: StorageConfig.Sqlite, ConnectionString: not null }:
+                faults.Add(context.Locate(new("fairlead.storage.connectionString", "(hidden)", "SQLite has no connection string.", "Remove it, or the provider; SQLite's file lies in dataDirectory.")));
+                break;
+        }
         if (faults.Count == 0 && configuration is not null)
         {
             configuration = Finish(configuration);
@@ -173,7 +182,8 @@ public static class ConfigurationReader
     {
         var providers = configuration.Providers.Where(p => p.Value.Enabled).ToDictionary(StringComparer.Ordinal);
         var models = configuration.Models.ToDictionary(m => m.Key, m => m.Value with { Deployments = [.. m.Value.Deployments.Select(Resolve)] }, StringComparer.Ordinal);
-        return configuration with { Providers = providers, Models = models };
+        var storage = configuration.Storage with { Provider = configuration.Storage.Provider ?? (configuration.Storage.ConnectionString is null ? StorageConfig.Sqlite : StorageConfig.Postgres) };
+        return configuration with { Providers = providers, Models = models, Storage = storage };
 
         DeploymentConfig Resolve(DeploymentConfig deployment)
         {

@@ -12,6 +12,8 @@ public sealed record GatewayConfiguration
     /// <summary>Address by which clients reach this server, without a trailing slash; null for what each request names.</summary>
     public string? PublicUrl { get; init; }
 
+    public StorageConfig Storage { get; init; } = new();
+
     public IReadOnlyDictionary<string, ProviderConfig> Providers { get; init; } = new Dictionary<string, ProviderConfig>();
 
     public IReadOnlyDictionary<string, ModelConfig> Models { get; init; } = new Dictionary<string, ModelConfig>();
@@ -28,6 +30,23 @@ public sealed record GatewayConfiguration
 
     /// <summary>How long open calls may go on after SIGTERM. Default 30 s.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);
+}
+
+/// <summary>Where records are kept.</summary>
+public sealed record StorageConfig
+{
+    public const string Sqlite = "sqlite";
+
+    public const string Postgres = "postgres";
+
+    /// <summary><see cref="Sqlite"/> or <see cref="Postgres"/>; null follows from whether there is a connection string.</summary>
+    public string? Provider { get; init; }
+
+    /// <summary>Of PostgreSQL. Holds a password.</summary>
+    public string? ConnectionString { get; init; }
+
+    /// <summary>Without the password.</summary>
+    public override string ToString() => $"{nameof(StorageConfig)} {{ Provider = {Provider} }}";
 }
 
 public sealed record ProviderConfig

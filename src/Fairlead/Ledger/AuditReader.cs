@@ -23,7 +23,7 @@ internal sealed class AuditReader(IStorage storage)
     public async Task<AuditPage> ReadAsync(AuditQuery query, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var search = new Search(query);
+        var search = new Search(query, storage.Sql);
         var records = new List<StoredRecord>();
         AuditCursor? last = null;
         var more = false;
@@ -56,11 +56,15 @@ internal sealed class AuditReader(IStorage storage)
         private readonly StringBuilder _narrow = new();
         private readonly StringBuilder _rest = new();
         private readonly string _index;
+        private readonly string _record;
 
-        public Search(AuditQuery query)
+        public Search(AuditQuery query, SqlFlavour sql)
         {
             _query = query;
-            (_index, var driver) = Choose(query);
+            (var index, var driver) = Choose(query);
+            // SQLite's planner is told; PostgreSQL's has statistics, and no such words.
+            _index = sql.Provider == StorageProvider.Sqlite && index.Length > 0 ? "INDEXED BY " + index : "";
+            _record = sql.Provider == StorageProvider.Sqlite ? "CAST(record AS BLOB)" : "convert_to(record, 'UTF8')";
             if (query.From is { } from) Where("at >= @from", "@from", from.ToUnixTimeMilliseconds() + (from.Ticks % TimeSpan.TicksPerMillisecond == 0 ? 0 : 1));
             if (query.To is { } to) Where("at < @to", "@to", to.ToUnixTimeMilliseconds() + (to.Ticks % TimeSpan.TicksPerMillisecond == 0 ? 0 : 1));
             if (query.After is { } after)
@@ -83,10 +87,10 @@ internal sealed class AuditReader(IStorage storage)
 
         public DbCommand Page(DbConnection connection)
         {
-            const string Columns = "at, number, node, sequence, CAST(record AS BLOB) AS record";
+            var columns = $"at, number, node, sequence, {_record} AS record";
             return Command(connection, IsBounded
-                ? $"SELECT {Columns} FROM (SELECT * FROM audit_records {_index} WHERE 1 = 1{_narrow} ORDER BY at DESC, number DESC LIMIT {MostScanned}) WHERE 1 = 1{_rest} ORDER BY at DESC, number DESC LIMIT {_query.Limit + 1}"
-                : $"SELECT {Columns} FROM audit_records {_index} WHERE 1 = 1{_narrow} ORDER BY at DESC, number DESC LIMIT {_query.Limit + 1}");
+                ? $"SELECT {columns} FROM (SELECT * FROM audit_records {_index} WHERE 1 = 1{_narrow} ORDER BY at DESC, number DESC LIMIT {MostScanned}) AS looked_at WHERE 1 = 1{_rest} ORDER BY at DESC, number DESC LIMIT {_query.Limit + 1}"
+                : $"SELECT {columns} FROM audit_records {_index} WHERE 1 = 1{_narrow} ORDER BY at DESC, number DESC LIMIT {_query.Limit + 1}");
         }
 
         /// <summary>The last row that the page looked at, if there are more behind it.</summary>
@@ -109,13 +113,13 @@ internal sealed class AuditReader(IStorage storage)
         private static (string Index, string? Driver) Choose(AuditQuery query) => query switch
         {
             { GenerationId: not null } => ("", "id"),
-            { RequestId: not null } => ("INDEXED BY audit_records_by_request", "request_id"),
-            { KeyId: not null } => ("INDEXED BY audit_records_by_key", "key_id"),
-            { Outcome: not null and not "complete" and not "tool_calls", ProjectId: null } => ("INDEXED BY audit_records_by_outcome", "outcome"),
-            { ProjectId: not null } => ("INDEXED BY audit_records_by_project", "project_id"),
-            { Model: not null } => ("INDEXED BY audit_records_by_model", "model"),
-            { OrganizationId: not null } => ("INDEXED BY audit_records_by_organization", "organization_id"),
-            _ => ("INDEXED BY audit_records_by_at", null),
+            { RequestId: not null } => ("audit_records_by_request", "request_id"),
+            { KeyId: not null } => ("audit_records_by_key", "key_id"),
+            { Outcome: not null and not "complete" and not "tool_calls", ProjectId: null } => ("audit_records_by_outcome", "outcome"),
+            { ProjectId: not null } => ("audit_records_by_project", "project_id"),
+            { Model: not null } => ("audit_records_by_model", "model"),
+            { OrganizationId: not null } => ("audit_records_by_organization", "organization_id"),
+            _ => ("audit_records_by_at", null),
         };
 
         private void Where(string condition, string name, object value)

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Fairlead.Authentication;
 using Fairlead.Errors;
+using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Data.Sqlite;
 
 namespace Fairlead.Ledger;
 
@@ -81,7 +81,7 @@ internal sealed class LedgerEndpoints(ICallerSource callers, LedgerShipper shipp
         {
             return;
         }
-        catch (Exception e) when (e is SqliteException or IOException)
+        catch (Exception e) when (StorageFaults.IsStoreFault(e) || e is IOException)
         {
             await ErrorResponses.WriteAsync(context, Away, ErrorShape.Problem);
             return;

@@ -157,7 +157,7 @@ internal sealed class LedgerShipper : BackgroundService
         if (calls.Count > 0)
         {
             var after = source.Position with { Offset = source.Position.Offset + at };
-            await SqliteLedgerWriter.WriteAsync(_storage, source.Folder.Node, calls, after, cancellationToken);
+            await LedgerWriter.WriteAsync(_storage, source.Folder.Node, calls, after, cancellationToken);
         }
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;

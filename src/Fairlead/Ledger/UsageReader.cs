@@ -48,10 +48,12 @@ internal sealed class UsageReader(IStorage storage)
         foreach (var group in groups) sql.Append(group.Sql).Append(", ");
         // Money in two parts, since a 64-bit sum of picodollars ends at nine million dollars.
         sql.Append("""
-            SUM(requests), SUM(input_tokens), SUM(cached_input_tokens), SUM(cache_write_tokens), SUM(output_tokens), SUM(reasoning_tokens),
-            SUM(cost_pico_usd / 1000000000), SUM(cost_pico_usd % 1000000000), COUNT(*) FROM usage_hours
+            CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens) AS BIGINT), CAST(SUM(cached_input_tokens) AS BIGINT), CAST(SUM(cache_write_tokens) AS BIGINT),
+            CAST(SUM(output_tokens) AS BIGINT), CAST(SUM(reasoning_tokens) AS BIGINT), CAST(SUM(cost_pico_usd / 1000000000) AS BIGINT), CAST(SUM(cost_pico_usd % 1000000000) AS BIGINT),
+            COUNT(*) FROM usage_hours
             """);
-        sql.Append(query.ProjectId is not null ? " INDEXED BY usage_hours_by_project" : " INDEXED BY usage_hours_by_hour").Append(" WHERE hour >= @from AND hour < @to");
+        if (storage.Provider == StorageProvider.Sqlite) sql.Append(query.ProjectId is not null ? " INDEXED BY usage_hours_by_project" : " INDEXED BY usage_hours_by_hour");
+        sql.Append(" WHERE hour >= @from AND hour < @to");
         command.AddParameter("@from", query.From.ToUnixTimeMilliseconds());
         command.AddParameter("@to", query.To.ToUnixTimeMilliseconds());
         Filter("organization_id", query.OrganizationId);

@@ -1,12 +1,13 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.ChangeTracking;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
+using Microsoft.EntityFrameworkCore.Storage;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 
 namespace Fairlead.Storage;
 
 /// <summary>What is edited: organizations, projects, keys. The tables are made by the schema steps; a test holds the two together.</summary>
-internal sealed class FairleadDbContext(DbContextOptions<FairleadDbContext> options) : DbContext(options)
+internal sealed class FairleadDbContext(DbContextOptions<FairleadDbContext> options, SqlFlavour sql) : DbContext(options)
 {
     private static readonly ValueConverter<DateTimeOffset, long> Milliseconds =
         new(time => time.ToUnixTimeMilliseconds(), value => DateTimeOffset.FromUnixTimeMilliseconds(value));
@@ -25,6 +26,22 @@ internal sealed class FairleadDbContext(DbContextOptions<FairleadDbContext> opti
     public DbSet<ApiKeyRow> ApiKeys => Set<ApiKeyRow>();
 
     public DbSet<ApiKeySecretRow> ApiKeySecrets => Set<ApiKeySecretRow>();
+
+    /// <summary>Begins a transaction that is the only one of all nodes to change what this context edits. It ends with the result, rolled back unless committed.</summary>
+    public async Task<IDbContextTransaction> BeginChangeAsync(CancellationToken cancellationToken)
+    {
+        var transaction = await Database.BeginTransactionAsync(cancellationToken);
+        try
+        {
+            await sql.LockAsync(transaction.GetDbTransaction(), StorageLock.Access, cancellationToken);
+            return transaction;
+        }
+        catch
+        {
+            await transaction.DisposeAsync();
+            throw;
+        }
+    }
 
     protected override void OnModelCreating(ModelBuilder modelBuilder)
     {
@@ -58,7 +75,7 @@ internal sealed class FairleadDbContext(DbContextOptions<FairleadDbContext> opti
         key.Property(row => row.Addresses).HasColumnName("addresses").HasConversion(JsonArray, SameItems);
         Time(key.Property(row => row.ExpiresAt), "expires_at");
         key.Property(row => row.ApiVersion).HasColumnName("api_version");
-        key.Property(row => row.Extensions).HasColumnName("extensions");
+        key.Property(row => row.Extensions).HasColumnName("extensions").HasConversion<long>();
         Time(key.Property(row => row.RevokedAt), "revoked_at");
         Time(key.Property(row => row.CreatedAt), "created_at");
         Time(key.Property(row => row.UpdatedAt), "updated_at");

@@ -14,5 +14,5 @@ internal interface ISchemaStep
     string Name { get; }
 
     /// <summary>One or more statements, run in one transaction with the note that they ran. They must not begin or end transactions.</summary>
-    string Sql(StorageProvider provider);
+    string Sql(SqlFlavour sql);
 }

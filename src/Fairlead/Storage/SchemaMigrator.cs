@@ -10,6 +10,11 @@ namespace Fairlead.Storage;
 /// </summary>
 internal sealed class SchemaMigrator
 {
+    private const string Table = "schema_version";
+
+    /// <summary>For a lock that another node holds, and for steps that rewrite large tables.</summary>
+    private const int TimeoutSeconds = 600;
+
     private readonly ISchemaStep[] _steps;
     private readonly TimeProvider _time;
 
@@ -27,17 +32,18 @@ internal sealed class SchemaMigrator
 
     /// <returns>How many steps were applied.</returns>
     /// <exception cref="SchemaException">The database has steps this program does not know.</exception>
-    public async Task<int> MigrateAsync(DbConnection connection, StorageProvider provider, CancellationToken cancellationToken)
+    public async Task<int> MigrateAsync(DbConnection connection, SqlFlavour sql, CancellationToken cancellationToken)
     {
         // A look without the lock: the usual start finds everything applied and must not wait for a writer.
-        if (await TableExistsAsync(connection, cancellationToken) && Missing(await AppliedAsync(connection, null, cancellationToken)).Count == 0) return 0;
+        if (await sql.TableExistsAsync(connection, Table, cancellationToken) && Missing(await AppliedAsync(connection, null, cancellationToken)).Count == 0) return 0;
 
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await using var transaction = await sql.BeginWriteAsync(connection, cancellationToken);
+        await sql.LockAsync(transaction, StorageLock.Schema, cancellationToken);
         await ExecuteAsync(connection, transaction, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL)", cancellationToken);
         var missing = Missing(await AppliedAsync(connection, transaction, cancellationToken));
         foreach (var step in missing)
         {
-            await ExecuteAsync(connection, transaction, step.Sql(provider), cancellationToken);
+            await ExecuteAsync(connection, transaction, step.Sql(sql), cancellationToken);
             await using var note = connection.CreateCommand();
             note.Transaction = transaction;
             note.CommandText = "INSERT INTO schema_version (version, name, applied_at) VALUES (@version, @name, @applied_at)";
@@ -58,13 +64,6 @@ internal sealed class SchemaMigrator
         return [.. _steps.Where(step => !applied.Contains(step.Version))];
     }
 
-    private static async Task<bool> TableExistsAsync(DbConnection connection, CancellationToken cancellationToken)
-    {
-        await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'";
-        return Convert.ToInt64(await command.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture) > 0;
-    }
-
     private static async Task<HashSet<int>> AppliedAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
     {
         await using var command = connection.CreateCommand();
@@ -82,6 +81,7 @@ internal sealed class SchemaMigrator
         command.Transaction = transaction;
 #pragma warning disable CA2100 // The statements are constants of this program.
         command.CommandText = sql;
+        command.CommandTimeout = TimeoutSeconds;
 #pragma warning restore CA2100
         await command.ExecuteNonQueryAsync(cancellationToken);
     }

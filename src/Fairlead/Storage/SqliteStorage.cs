@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Fairlead.Configuration;
 using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
 
 namespace Fairlead.Storage;
 
@@ -30,7 +31,9 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         }.ConnectionString;
     }
 
-    public StorageProvider Provider => StorageProvider.Sqlite;
+    public SqlFlavour Sql => SqlFlavour.Sqlite;
+
+    public IDatabaseNotifier Notifier { get; } = new LocalNotifier();
 
     public string ConnectionString { get; }
 
@@ -49,7 +52,7 @@ internal sealed class SqliteStorage : IStorage, IDisposable
                 mode.CommandText = "PRAGMA journal_mode = WAL";
                 await mode.ExecuteNonQueryAsync(cancellationToken);
             }
-            await _migrator.MigrateAsync(connection, Provider, cancellationToken);
+            await _migrator.MigrateAsync(connection, Sql, cancellationToken);
             _ready = true;
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or NotSupportedException or SqliteException)
@@ -67,6 +70,8 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         if (!_ready) await EnsureReadyAsync(cancellationToken);
         return await OpenCoreAsync(cancellationToken);
     }
+
+    public void Configure(DbContextOptionsBuilder options) => options.UseSqlite(ConnectionString);
 
     public void Dispose()
     {

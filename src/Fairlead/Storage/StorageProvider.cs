@@ -5,4 +5,7 @@ internal enum StorageProvider
 {
     /// <summary>One file in the data directory, for one machine.</summary>
     Sqlite,
+
+    /// <summary>A server that several nodes share.</summary>
+    Postgres,
 }

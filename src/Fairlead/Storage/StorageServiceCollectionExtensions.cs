@@ -1,3 +1,4 @@
+using Fairlead.Configuration;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -13,7 +14,10 @@ internal static class StorageServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, AccessSchema>();
         services.AddSingleton<SchemaMigrator>();
         services.AddSingleton<SqliteStorage>();
-        services.AddSingleton<IStorage>(provider => provider.GetRequiredService<SqliteStorage>());
+        services.AddSingleton<PostgresStorage>();
+        services.AddSingleton<IStorage>(provider => provider.GetRequiredService<IConfigurationSource>().Current.Storage.Provider == StorageConfig.Postgres
+            ? provider.GetRequiredService<PostgresStorage>()
+            : provider.GetRequiredService<SqliteStorage>());
         services.AddSingleton<IDbContextFactory<FairleadDbContext>, FairleadDbContextFactory>();
         return services;
     }

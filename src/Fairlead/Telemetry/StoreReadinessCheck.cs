@@ -1,4 +1,3 @@
-using System.Data.Common;
 using Fairlead.Storage;
 
 namespace Fairlead.Telemetry;
@@ -52,7 +51,7 @@ internal sealed class StoreReadinessCheck(IStorage storage, TimeProvider time) :
             return "no answer in time";
         }
         // What exactly is wrong may name paths and hosts; it stands in the log of whoever needs the store.
-        catch (Exception failure) when (failure is DbException or IOException or SchemaException or UnauthorizedAccessException or InvalidOperationException)
+        catch (Exception failure) when (StorageFaults.IsStoreFault(failure) || failure is IOException or UnauthorizedAccessException or InvalidOperationException)
         {
             return "unavailable";
         }

@@ -227,7 +227,11 @@ public sealed class LedgerShipperTests : IDisposable
         private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private int _left = after;
 
-        public StorageProvider Provider => inner.Provider;
+        public SqlFlavour Sql => inner.Sql;
+
+        public IDatabaseNotifier Notifier => inner.Notifier;
+
+        public void Configure(Microsoft.EntityFrameworkCore.DbContextOptionsBuilder options) => inner.Configure(options);
 
         public Task Failed => _failed.Task;
 

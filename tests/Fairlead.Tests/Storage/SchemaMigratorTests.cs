@@ -131,6 +131,6 @@ public sealed class SchemaMigratorTests : IDisposable
 
         public string Name => name;
 
-        public string Sql(StorageProvider provider) => sql;
+        public string Sql(SqlFlavour flavour) => sql;
     }
 }

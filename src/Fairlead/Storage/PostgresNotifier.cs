@@ -1,0 +1,168 @@
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Fairlead.Storage;
+
+/// <summary>
+/// Notices by NOTIFY, all on one channel of the database. One connection of its own listens from the first subscription on and comes
+/// back by itself; notices leave in batches, each subject once, after the transaction that they speak of: a NOTIFY inside it would
+/// make all commits of the database wait for one another. Thread-safe.
+/// </summary>
+internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
+{
+    private const string PostgresChannel = "fairlead";
+
+    /// <summary>Notices kept while the database is away; beyond it they are dropped, as a hint may be.</summary>
+    private const int MostWaiting = 10_000;
+
+    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
+
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+
+    private readonly NpgsqlDataSource _source;
+    private readonly string _listenString;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly LocalNotifier _local = new();
+    private readonly string _origin = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(6));
+    private readonly CancellationTokenSource _end = new();
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _arrived = new(0);
+    private HashSet<string> _waiting = new(StringComparer.Ordinal);
+    private Task? _listening;
+    private Task? _sending;
+
+    public PostgresNotifier(NpgsqlDataSource source, string connectionString, TimeProvider time, ILogger logger)
+    {
+        _source = source;
+        _time = time;
+        _logger = logger;
+        // Idle for hours, so it must notice by itself that the other side is gone.
+        _listenString = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, KeepAlive = 15, Multiplexing = false }.ConnectionString;
+    }
+
+    public void Announce(string channel, string subject)
+    {
+        _local.Tell(channel, subject);
+        lock (_gate)
+        {
+            if (_end.IsCancellationRequested || _waiting.Count >= MostWaiting || !_waiting.Add($"{_origin} {channel} {subject}")) return;
+            if (_waiting.Count == 1) _arrived.Release();
+            _sending ??= Task.Run(SendAsync);
+        }
+    }
+
+    public IDisposable Subscribe(string channel, Action<string?> heard)
+    {
+        var subscription = _local.Subscribe(channel, heard);
+        lock (_gate)
+        {
+            if (!_end.IsCancellationRequested) _listening ??= Task.Run(ListenAsync);
+        }
+        return subscription;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Task[] running;
+        lock (_gate)
+        {
+            if (_end.IsCancellationRequested) return;
+            _end.Cancel();
+            running = [_listening ?? Task.CompletedTask, _sending ?? Task.CompletedTask];
+        }
+        await Task.WhenAll(running);
+        _end.Dispose();
+        _arrived.Dispose();
+    }
+
+    private async Task ListenAsync()
+    {
+        var pause = TimeSpan.Zero;
+        while (!_end.IsCancellationRequested)
+        {
+            try
+            {
+                await using var connection = new NpgsqlConnection(_listenString);
+                connection.Notification += (_, notice) => Hear(notice.Payload);
+                await connection.OpenAsync(_end.Token);
+                await using (var listen = connection.CreateCommand())
+                {
+                    listen.CommandText = "LISTEN " + PostgresChannel;
+                    await listen.ExecuteNonQueryAsync(_end.Token);
+                }
+                if (pause > TimeSpan.Zero) _logger.ListeningAgain();
+                pause = TimeSpan.Zero;
+                // What was announced before the server listened for us was not heard.
+                _local.TellAll();
+                while (true) await connection.WaitAsync(_end.Token);
+            }
+            catch (Exception) when (_end.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception fault)
+            {
+                if (pause == TimeSpan.Zero) _logger.ListeningLost(StorageFaults.Describe(fault));
+                pause = Longer(pause);
+            }
+            await PauseAsync(pause);
+        }
+    }
+
+    private async Task SendAsync()
+    {
+        var pause = TimeSpan.Zero;
+        while (!_end.IsCancellationRequested)
+        {
+            HashSet<string> batch;
+            try
+            {
+                await _arrived.WaitAsync(_end.Token);
+                lock (_gate) (batch, _waiting) = (_waiting, new HashSet<string>(StringComparer.Ordinal));
+                await using var command = _source.CreateCommand("SELECT count(pg_notify(@channel, payload)) FROM unnest(@payloads) AS payload");
+                command.Parameters.Add(new NpgsqlParameter("channel", PostgresChannel));
+                command.Parameters.Add(new NpgsqlParameter("payloads", NpgsqlDbType.Array | NpgsqlDbType.Text) { Value = batch.ToArray() });
+                await command.ExecuteNonQueryAsync(_end.Token);
+                pause = TimeSpan.Zero;
+                continue;
+            }
+            catch (Exception) when (_end.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception fault)
+            {
+                // The batch is gone: whoever waits for it looks by itself before long.
+                if (pause == TimeSpan.Zero) _logger.NoticesNotSent(StorageFaults.Describe(fault));
+                pause = Longer(pause);
+            }
+            await PauseAsync(pause);
+        }
+    }
+
+    private void Hear(string payload)
+    {
+        // origin, channel, subject
+        var first = payload.IndexOf(' ', StringComparison.Ordinal);
+        var second = first < 0 ? -1 : payload.IndexOf(' ', first + 1);
+        if (second < 0 || payload.AsSpan(0, first).SequenceEqual(_origin)) return;
+        _local.Tell(payload[(first + 1)..second], payload[(second + 1)..]);
+    }
+
+    private static TimeSpan Longer(TimeSpan pause) => pause == TimeSpan.Zero ? ShortestPause : TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
+
+    private async Task PauseAsync(TimeSpan pause)
+    {
+        try
+        {
+            await Task.Delay(pause, _time, _end.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // The end, which the loop sees.
+        }
+    }
+}

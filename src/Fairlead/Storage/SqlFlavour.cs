@@ -1,0 +1,134 @@
+using System.Data.Common;
+
+namespace Fairlead.Storage;
+
+/// <summary>
+/// Where the two databases differ in SQL. Everything else is written once, in what both understand: parameters <c>@name</c>, integers as
+/// <c>BIGINT</c> (times in milliseconds since 1970, booleans 0 and 1, money in picodollars), <c>ON CONFLICT (…) DO NOTHING</c> or
+/// <c>DO UPDATE SET x = table.x + excluded.x</c> (with the table's name, which PostgreSQL demands), <c>RETURNING</c>, <c>LIMIT</c>, row
+/// values, partial indexes, <c>CASE WHEN … THEN 1 ELSE 0 END</c> for a truth that is read, <c>CAST(SUM(x) AS BIGINT)</c> for a sum.
+/// Immutable and thread-safe.
+/// </summary>
+internal abstract class SqlFlavour
+{
+    public static readonly SqlFlavour Sqlite = new SqliteFlavour();
+
+    public static readonly SqlFlavour Postgres = new PostgresFlavour();
+
+    public abstract StorageProvider Provider { get; }
+
+    /// <summary>
+    /// Type of a text that sorts by its bytes. PostgreSQL refuses U+0000 in it: text that callers chose goes through
+    /// <see cref="Storable"/>, or as UTF-8 into a column of type <see cref="Bytes"/>.
+    /// </summary>
+    public abstract string Text { get; }
+
+    /// <summary>Type of a column that holds bytes.</summary>
+    public abstract string Bytes { get; }
+
+    /// <summary>Type and constraint of a primary key that numbers the rows as they come; not named in the insert.</summary>
+    public abstract string RowNumber { get; }
+
+    /// <summary>Ends the definition of a table that is only found by its primary key.</summary>
+    public abstract string Keyed { get; }
+
+    /// <summary>Ends a SELECT of rows that this transaction will change. Nothing where a write transaction is alone anyway.</summary>
+    public abstract string ForUpdate { get; }
+
+    /// <summary>The same, passing over rows that another transaction holds.</summary>
+    public abstract string ForUpdateSkipLocked { get; }
+
+    /// <summary>
+    /// Begins a transaction that will write. In SQLite it has the write lock from here on, so that it never fails halfway for having
+    /// read first; in PostgreSQL it is READ COMMITTED, and what it must not lose it locks by <see cref="ForUpdate"/> or
+    /// <see cref="LockAsync"/>.
+    /// </summary>
+    public abstract ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken);
+
+    /// <summary>Waits until no other transaction has the lock; it goes with the transaction. Nothing to do where a write transaction is alone anyway.</summary>
+    public abstract ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken);
+
+    /// <summary>Whether the table exists where unqualified names are looked up.</summary>
+    public abstract Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken);
+
+    /// <summary>The text as a column of type <see cref="Text"/> can hold it: the same nearly always.</summary>
+    public abstract string Storable(string text);
+
+    private sealed class SqliteFlavour : SqlFlavour
+    {
+        public override StorageProvider Provider => StorageProvider.Sqlite;
+
+        public override string Text => "TEXT";
+
+        public override string Bytes => "BLOB";
+
+        public override string RowNumber => "INTEGER NOT NULL PRIMARY KEY";
+
+        public override string Keyed => " WITHOUT ROWID";
+
+        public override string ForUpdate => "";
+
+        public override string ForUpdateSkipLocked => "";
+
+        // The provider begins with BEGIN IMMEDIATE unless a deferred transaction is asked for.
+        public override ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken) => connection.BeginTransactionAsync(cancellationToken);
+
+        public override ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken) => default;
+
+        public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken)
+        {
+            await using var command = connection.CreateCommand();
+            command.CommandText = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = @table";
+            command.AddParameter("@table", table);
+            return await command.ExecuteScalarAsync(cancellationToken) is not null;
+        }
+
+        public override string Storable(string text) => text;
+    }
+
+    private sealed class PostgresFlavour : SqlFlavour
+    {
+        /// <summary>First half of the keys of our advisory locks ("fair" in ASCII), so that other programs in the database do not meet them.</summary>
+        private const int LockSpace = 0x66616972;
+
+        public override StorageProvider Provider => StorageProvider.Postgres;
+
+        // Not the database's own order: it may weigh case and punctuation, and changes with the system's libraries.
+        public override string Text => "TEXT COLLATE \"C\"";
+
+        public override string Bytes => "BYTEA";
+
+        public override string RowNumber => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
+
+        public override string Keyed => "";
+
+        public override string ForUpdate => " FOR UPDATE";
+
+        public override string ForUpdateSkipLocked => " FOR UPDATE SKIP LOCKED";
+
+        public override ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken) =>
+            connection.BeginTransactionAsync(System.Data.IsolationLevel.ReadCommitted, cancellationToken);
+
+        public override async ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken)
+        {
+            await using var command = transaction.Connection!.CreateCommand();
+            command.Transaction = transaction;
+            command.CommandText = "SELECT pg_advisory_xact_lock(@space, @name)";
+            command.AddParameter("@space", LockSpace);
+            command.AddParameter("@name", (int)name);
+            // Another node may be at work on the schema for minutes; who waits is ended by its token.
+            if (name == StorageLock.Schema) command.CommandTimeout = 600;
+            await command.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken)
+        {
+            await using var command = connection.CreateCommand();
+            command.CommandText = "SELECT to_regclass(@table) IS NOT NULL";
+            command.AddParameter("@table", table);
+            return await command.ExecuteScalarAsync(cancellationToken) is true;
+        }
+
+        public override string Storable(string text) => text.Contains('\0', StringComparison.Ordinal) ? text.Replace('\0', '\ufffd') : text;
+    }
+}

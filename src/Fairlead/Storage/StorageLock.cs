@@ -1,0 +1,14 @@
+namespace Fairlead.Storage;
+
+/// <summary>
+/// Work that only one transaction of all nodes does at a time. The numbers are keys of PostgreSQL's advisory locks; they are never used
+/// for anything else, also when a member is no longer needed.
+/// </summary>
+internal enum StorageLock
+{
+    /// <summary>Bringing the schema up to date.</summary>
+    Schema = 1,
+
+    /// <summary>Changing organizations, projects and keys: rare, and simplest to reason about one after another.</summary>
+    Access = 2,
+}
