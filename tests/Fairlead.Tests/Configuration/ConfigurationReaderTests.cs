@@ -128,7 +128,6 @@ public sealed class ConfigurationReaderTests
 
     [Theory]
     [InlineData("fairlead: { redis: { connectionString: x } }", "fairlead.redis")]
-    [InlineData("fairlead: { storage: { provider: postgres } }", "fairlead.storage")]
     [InlineData("fairlead: { limits: {} }", "fairlead.limits")]
     [InlineData("fairlead: { webhooks: {} }", "fairlead.webhooks")]
     [InlineData("fairlead: { stream: { midStreamRescue: any } }", "fairlead.stream.midStreamRescue")]
