@@ -68,6 +68,7 @@ internal static class MessagesReplyWriter
         json.String(choice.StopSequence);
         json.Raw(",\"stop_details\":null,\"container\":null,\"usage\":"u8);
         MessagesUsageWriter.Append(ref json, call.Ending?.Usage ?? default);
+        if (choice.Audio is not null) WarnOfAudio(call);
         if (choice.Annotations is { Count: > 0 }) call.Warn("annotations_omitted", "The answer's annotations have no form in this dialect and were left out.");
         if (call.Caller.Extensions)
         {
@@ -77,6 +78,8 @@ internal static class MessagesReplyWriter
         json.Raw("}"u8);
         json.Flush();
     }
+
+    public static void WarnOfAudio(GatewayCall call) => call.Warn("output_omitted", "The model spoke, which has no form in this dialect; the audio was left out.");
 
     /// <summary>
     /// The reason as this dialect says it. Calls without a reason of their own (OpenAI says <c>stop</c> after a forced tool) are <c>tool_use</c> here,

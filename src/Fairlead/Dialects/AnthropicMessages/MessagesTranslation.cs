@@ -60,6 +60,7 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
                 FinishReason = finished.Reason;
                 StopSequence = finished.StopSequence;
                 break;
+            case AudioDelta: MessagesReplyWriter.WarnOfAudio(call); break;
             case AnnotationsAdded: call.Warn("annotations_omitted", "The answer's annotations have no form in this dialect and were left out."); break;
         }
     }

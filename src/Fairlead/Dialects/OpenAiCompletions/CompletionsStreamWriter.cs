@@ -13,7 +13,14 @@ internal sealed class CompletionsStreamWriter(GatewayCall call) : OpenAiStreamWr
 
     protected override void WriteEvent(GenerationEvent generationEvent, IBufferWriter<byte> output)
     {
-        // Thinking has no place in this format; a refusal is what the model says.
+        switch (generationEvent)
+        {
+            case ReasoningDelta: CompletionsOmissions.Reasoning(Call); break;
+            case ToolCallStarted: CompletionsOmissions.ToolCalls(Call); break;
+            case AnnotationsAdded: CompletionsOmissions.Annotations(Call); break;
+            case AudioDelta: CompletionsOmissions.Audio(Call); break;
+        }
+        // A refusal is what the model says.
         var text = generationEvent switch
         {
             TextDelta delta => delta.Text,

@@ -48,6 +48,17 @@ internal sealed class OpenAiCompletionsDialect : Dialect
 
     public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new CompletionsStreamWriter(call);
 
+    private static void Omit(GatewayCall call, AnswerChoice choice)
+    {
+        foreach (var part in choice.Parts)
+        {
+            if (part is ReasoningPart) CompletionsOmissions.Reasoning(call);
+            if (part is ToolCallPart) CompletionsOmissions.ToolCalls(call);
+        }
+        if (choice.Annotations is { Count: > 0 }) CompletionsOmissions.Annotations(call);
+        if (choice.Audio is not null) CompletionsOmissions.Audio(call);
+    }
+
     private static void WriteComplete(GatewayCall call, Answer answer, IBufferWriter<byte> output)
     {
         var json = new JsonAppender(output);
@@ -67,6 +78,7 @@ internal sealed class OpenAiCompletionsDialect : Dialect
         {
             if (i > 0) json.Raw(","u8);
             var choice = answer.Choices[i];
+            Omit(call, choice);
             var text = ChatAnswerWriter.Join(choice.Parts, static part => part switch { TextPart t => t.Text, RefusalPart r => r.Text, _ => null }) ?? "";
             CompletionsStreamWriter.Choice(ref json, choice.Index, text, choice.FinishReason ?? OpenAiJson.ReasonOf(call.Ending));
         }

@@ -10,7 +10,7 @@ namespace Fairlead.Providers.Anthropic;
 internal static class AnthropicAnswerReader
 {
     /// <summary>The answer, or null when the body is no whole message. Feeds the meter.</summary>
-    public static Answer? Read(ReadOnlyMemory<byte> body, AnswerMeter meter)
+    public static Answer? Read(ReadOnlyMemory<byte> body, GatewayCall call, AnswerMeter meter)
     {
         try
         {
@@ -31,6 +31,7 @@ internal static class AnthropicAnswerReader
                         foreach (var citation in citations.EnumerateArray())
                         {
                             if (AnthropicAnnotations.Of(citation, letters) is { } annotation) (annotations ??= []).Add((JsonNode)annotation);
+                            else AnthropicOmissions.Citation(call);
                         }
                         break;
                     case "thinking":
@@ -42,10 +43,13 @@ internal static class AnthropicAnswerReader
                     case "tool_use":
                         parts.Add(new ToolCallPart(Text(block, "id") ?? "", Text(block, "name") ?? "", block.GetProperty("input").GetRawText()));
                         break;
+                    case not "text":
+                        AnthropicOmissions.Block(call);
+                        break;
                 }
             }
             var choice = new AnswerChoice(0, parts, StopReasons.Read(reason)) { StopSequence = Text(root, "stop_sequence"), Annotations = annotations };
-            return new Answer([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage) ? Text(usage, "service_tier") : null };
+            return new Answer([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage) ? AnthropicServiceTiers.Read(Text(usage, "service_tier")) : null };
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)
         {

@@ -11,7 +11,7 @@ namespace Fairlead.Providers.Anthropic;
 /// Turns events of a Messages stream into those of the inner language. One per stream. Block indexes become call indexes: the API counts
 /// all blocks, the inner language only calls.
 /// </summary>
-internal sealed class AnthropicEventReader(AnswerMeter meter)
+internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
 {
     private readonly Dictionary<int, OpenCall> _calls = [];
     private MessagesUsage _usage;
@@ -83,15 +83,16 @@ internal sealed class AnthropicEventReader(AnswerMeter meter)
             case "thinking" when Text(block, "thinking") is { Length: > 0 } thinking: events.Add(new ReasoningDelta(thinking)); break;
             case "redacted_thinking": events.Add(new ReasoningDelta("") { Redacted = Text(block, "data") ?? "" }); break;
             case "tool_use":
-                var call = new OpenCall(_callCount++);
-                _calls[index] = call;
-                events.Add(new ToolCallStarted(call.Index, Text(block, "id") ?? "", Text(block, "name") ?? ""));
+                var opened = new OpenCall(_callCount++);
+                _calls[index] = opened;
+                events.Add(new ToolCallStarted(opened.Index, Text(block, "id") ?? "", Text(block, "name") ?? ""));
                 if (block.TryGetProperty("input", out var input) && input.ValueKind == JsonValueKind.Object && input.EnumerateObject().MoveNext())
                 {
-                    call.HasArguments = true;
-                    events.Add(new ToolCallDelta(call.Index, input.GetRawText()));
+                    opened.HasArguments = true;
+                    events.Add(new ToolCallDelta(opened.Index, input.GetRawText()));
                 }
                 break;
+            case not ("text" or "thinking"): AnthropicOmissions.Block(call); break;
         }
     }
 
@@ -102,12 +103,13 @@ internal sealed class AnthropicEventReader(AnswerMeter meter)
             case "text_delta" when Text(delta, "text") is { Length: > 0 } text: AddText(text, events); break;
             case "thinking_delta" when Text(delta, "thinking") is { Length: > 0 } thinking: events.Add(new ReasoningDelta(thinking)); break;
             case "signature_delta": events.Add(new ReasoningDelta("") { Signature = Text(delta, "signature") }); break;
-            case "input_json_delta" when Text(delta, "partial_json") is { Length: > 0 } fragment && _calls.TryGetValue(index, out var call):
-                call.HasArguments = true;
-                events.Add(new ToolCallDelta(call.Index, fragment));
+            case "input_json_delta" when Text(delta, "partial_json") is { Length: > 0 } fragment && _calls.TryGetValue(index, out var going):
+                going.HasArguments = true;
+                events.Add(new ToolCallDelta(going.Index, fragment));
                 break;
-            case "citations_delta" when delta.TryGetProperty("citation", out var citation) && AnthropicAnnotations.Of(citation, _letters) is { } annotation:
-                events.Add(new AnnotationsAdded([annotation]));
+            case "citations_delta" when delta.TryGetProperty("citation", out var citation):
+                if (AnthropicAnnotations.Of(citation, _letters) is { } annotation) events.Add(new AnnotationsAdded([annotation]));
+                else AnthropicOmissions.Citation(call);
                 break;
         }
     }
@@ -115,7 +117,7 @@ internal sealed class AnthropicEventReader(AnswerMeter meter)
     private void BlockStop(int index, List<GenerationEvent> events)
     {
         // A call without arguments is {} here and would be no JSON at all elsewhere.
-        if (_calls.Remove(index, out var call) && !call.HasArguments) events.Add(new ToolCallDelta(call.Index, "{}"));
+        if (_calls.Remove(index, out var ended) && !ended.HasArguments) events.Add(new ToolCallDelta(ended.Index, "{}"));
     }
 
     private void Delta(JsonElement root, List<GenerationEvent> events)
@@ -138,7 +140,7 @@ internal sealed class AnthropicEventReader(AnswerMeter meter)
         var json = new Utf8JsonReader(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(usage));
         json.Read();
         _usage.Read(ref json);
-        serviceTier = Text(usage, "service_tier");
+        serviceTier = AnthropicServiceTiers.Read(Text(usage, "service_tier"));
         return true;
     }
 

@@ -1,13 +1,14 @@
 using Fairlead.Generations;
+using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Anthropic;
 
 /// <summary>A Messages stream for a caller of another dialect.</summary>
-internal sealed class AnthropicEventSource(UpstreamExchange exchange) : TranslatedEventSource(exchange, expectedChoices: 1)
+internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange exchange) : TranslatedEventSource(exchange, expectedChoices: 1)
 {
-    private readonly AnthropicEventReader _reader = new(exchange.Attempt.Meter);
+    private readonly AnthropicEventReader _reader = new(call, exchange.Attempt.Meter);
     private readonly List<GenerationEvent> _events = [];
 
     protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)

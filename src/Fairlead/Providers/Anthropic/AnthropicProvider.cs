@@ -67,7 +67,7 @@ internal sealed class AnthropicProvider : Provider
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
-            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, call.Dialect, expectedChoices: 1) : new AnthropicEventSource(exchange));
+            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, call.Dialect, expectedChoices: 1) : new AnthropicEventSource(call, exchange));
         }
         using (exchange) return await ReadAsync(call, exchange, isNative);
     }
@@ -94,7 +94,7 @@ internal sealed class AnthropicProvider : Provider
             }
             if (!isNative)
             {
-                return AnthropicAnswerReader.Read(body.WrittenMemory, meter) is { } answer ? new ProviderReply.Complete(answer) : exchange.Malformed();
+                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(answer) : exchange.Malformed();
             }
             if (!call.Dialect.ScanAnswer(body.WrittenSpan, meter)) return exchange.Malformed();
             kept = true;

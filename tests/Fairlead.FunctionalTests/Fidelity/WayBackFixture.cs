@@ -1,0 +1,76 @@
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Fairlead.FunctionalTests.Common;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.FunctionalTests.Fidelity;
+
+/// <summary>A gateway whose models <c>openai</c>, <c>anthropic</c>, <c>gemini</c> and <c>chatclient</c> answer with the files of a row.</summary>
+public sealed class WayBackFixture : IAsyncLifetime
+{
+    private readonly ScriptedChatClient _chatClient = new();
+    private FakeUpstream _upstream = null!;
+
+    public static string Folder { get; } = Find();
+
+    public TestGateway Gateway { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        const string Model = "contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1, output: 10 }, capabilities: { tools: true, jsonSchema: true, logprobs: true, multipleChoices: true, reasoning: true }";
+        Gateway = await TestGateway.StartAsync(
+            $$"""
+            fairlead:
+              providers:
+                oa: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k }
+                an: { kind: anthropic, baseUrl: {{_upstream.Url}}, apiKey: k }
+                ge: { kind: gemini, baseUrl: {{_upstream.Url}}, apiKey: k }
+              models:
+                openai: { {{Model}}, deployments: [{ provider: oa, model: gpt-up }] }
+                anthropic: { {{Model}}, deployments: [{ provider: an, model: claude-up }] }
+                gemini: { {{Model}}, deployments: [{ provider: ge, model: gemini-2.5-flash }] }
+            """,
+            (_, fairlead) => fairlead.AddChatModel("chatclient", _ => _chatClient, options =>
+            {
+                options.Tools = true;
+                options.JsonSchema = true;
+            }));
+    }
+
+    /// <summary>From now on the models answer with the files of <paramref name="row"/>.</summary>
+    public void Serve(string row, string upstream)
+    {
+        _chatClient.Row = row;
+        var file = Path.Combine(Folder, row, upstream);
+        _upstream.Answer = context =>
+        {
+            var streams = upstream == "gemini"
+                ? context.Request.Path.Value!.EndsWith(":streamGenerateContent", StringComparison.Ordinal)
+                : ((JsonElement)context.Items[FakeUpstream.RequestItem]!).TryGetProperty("stream", out var stream) && stream.ValueKind == JsonValueKind.True;
+            return streams ? StreamAsync(context, file + ".events.txt", named: upstream == "anthropic") : FakeUpstream.Json(context, File.ReadAllText(file + ".answer.json"));
+        };
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    private static async Task StreamAsync(HttpContext context, string file, bool named)
+    {
+        await FakeUpstream.BeginAsync(context);
+        foreach (var data in await File.ReadAllLinesAsync(file, context.RequestAborted))
+        {
+            if (named)
+            {
+                using var json = JsonDocument.Parse(data);
+                await context.Response.WriteAsync($"event: {json.RootElement.GetProperty("type").GetString()}\n", context.RequestAborted);
+            }
+            await FakeUpstream.SendAsync(context, data);
+        }
+    }
+
+    private static string Find([CallerFilePath] string source = "") => Path.Combine(Path.GetDirectoryName(source)!, "Golden", "WayBack");
+}
