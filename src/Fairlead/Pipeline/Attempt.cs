@@ -22,6 +22,9 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
 
     public TimeSpan Duration { get; set; }
 
+    /// <summary>Ticks of the call's clock until a new connection stood; 0 when it went over one that was open.</summary>
+    public long ConnectTicks { get; set; }
+
     /// <summary>complete, failed, cancelled …: the wire's word, null while it runs.</summary>
     public string? Outcome { get; set; }
 

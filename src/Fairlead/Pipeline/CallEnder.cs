@@ -64,6 +64,7 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             }
             // Time to write the answer out is not the model's; what is left after the first token is.
             if (call.Timings.Milliseconds(Phase.FirstToken) == 0) call.Timings.Set(Phase.FirstToken, answering.StartedAt);
+            call.Timings.SetTicks(Phase.Connect, answering.ConnectTicks);
             call.Timings.Set(Phase.Generate, answering.StartedAt);
         }
         else

@@ -65,6 +65,9 @@ public sealed class CallTimings
     /// <summary>Sets a phase to the time since <paramref name="since"/> (a timestamp).</summary>
     internal void Set(Phase phase, long since) => _ticks[phase] = Math.Max(1, _time.GetTimestamp() - since);
 
+    /// <summary>Sets a phase to <paramref name="ticks"/> of the call's clock.</summary>
+    internal void SetTicks(Phase phase, long ticks) => _ticks[phase] = ticks;
+
     internal TimeSpan Elapsed => _time.GetElapsedTime(_startedAt);
 
     /// <summary>Milliseconds of a phase; 0 when the call did not pass it.</summary>

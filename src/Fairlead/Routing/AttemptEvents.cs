@@ -56,6 +56,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             if (content)
             {
                 call.Timings.Set(Phase.FirstToken, attempt.StartedAt);
+                call.Timings.SetTicks(Phase.Connect, attempt.ConnectTicks);
                 return StreamStart.Content;
             }
             if (Error is not null) return StreamStart.Broken;

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json;
 
 namespace Fairlead.FunctionalTests.Hosting;
 
@@ -27,6 +29,29 @@ public sealed class ProgramTests : IDisposable
         await using var again = await ServerProcess.ServeAsync(_folder);
         Assert.Equal(0, await again.TerminateAsync());
         Assert.DoesNotContain("fl_", again.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_FirstTime_PrintsACurlLineThatAnswers()
+    {
+        await using var server = await ServerProcess.ServeAsync(_folder);
+        // Line by line as a reader would copy it, from "curl" to the closing quote.
+        await server.LineAsync(line => line.StartsWith("Documentation:", StringComparison.Ordinal));
+        var lines = server.Output.Split('\n');
+        var from = Array.FindIndex(lines, line => line.TrimStart().StartsWith("curl ", StringComparison.Ordinal));
+        var to = Array.FindIndex(lines, from, line => !line.EndsWith('\\'));
+        var start = new ProcessStartInfo("bash") { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add("-c");
+        start.ArgumentList.Add(string.Join('\n', lines[from..(to + 1)]));
+        using var bash = Process.Start(start)!;
+        var error = bash.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var answer = await bash.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await bash.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(bash.ExitCode == 0, await error);
+        using var json = JsonDocument.Parse(answer);
+        var message = json.RootElement.GetProperty("choices")[0].GetProperty("message");
+        Assert.Equal("assistant", message.GetProperty("role").GetString());
+        Assert.NotEmpty(message.GetProperty("content").GetString()!);
     }
 
     [Fact]

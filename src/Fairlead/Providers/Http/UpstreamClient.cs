@@ -61,6 +61,12 @@ internal sealed class UpstreamClient : IDisposable
             ResponseDrainTimeout = TimeSpan.Zero,
             // Trace context is written here, so no activity is made per call where nobody listens.
             ActivityHeadersPropagator = null,
+            // Called once a connection, when TCP and TLS stand: the one place that knows how long they took.
+            PlaintextStreamFilter = (context, _) =>
+            {
+                if (context.InitialRequestMessage is UpstreamRequest request) request.ConnectedAt = time.GetTimestamp();
+                return ValueTask.FromResult(context.PlaintextStream);
+            },
         });
     }
 
@@ -76,7 +82,7 @@ internal sealed class UpstreamClient : IDisposable
     {
         var content = new RentedContent(body);
         content.Headers.ContentType = Json;
-        var request = new HttpRequestMessage(HttpMethod.Post, uri)
+        var request = new UpstreamRequest(uri)
         {
             Content = content,
             // By ALPN; plain http stays with 1.1.
@@ -107,7 +113,9 @@ internal sealed class UpstreamClient : IDisposable
         {
             watch.Arm(mode == UpstreamMode.Stream ? WaitingFor.FirstToken : WaitingFor.Total);
             attempt.Sent = true;
+            var since = _time.GetTimestamp();
             response = await _invoker.SendAsync(request, watch.Token);
+            if (request is UpstreamRequest { ConnectedAt: not 0 and var connected }) attempt.ConnectTicks = Math.Max(1, connected - since);
             attempt.UpstreamStatus = (int)response.StatusCode;
             if (response.IsSuccessStatusCode && request.Content is RentedContent sending) await sending.ReleaseAsync().WaitAsync(watch.Token);
             if (response.StatusCode is HttpStatusCode.OK or HttpStatusCode.Created or HttpStatusCode.Accepted)
