@@ -35,13 +35,13 @@ internal sealed class AdminHost : IAsyncDisposable
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<AdminHost> StartAsync(string dataDirectory)
+    public static async Task<AdminHost> StartAsync(FixedConfiguration configuration)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Configuration.AddInMemoryCollection([new(Fairlead.Authentication.AdminKey.Variable, AdminKey)]);
-        builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(new FixedConfiguration(dataDirectory));
+        builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(configuration);
         builder.Services.AddStorage().AddCallers().AddAdmin();
         var app = builder.Build();
         app.MapAdmin();

@@ -1,11 +1,21 @@
 using System.Net;
 using System.Text;
 using CsCheck;
+using Fairlead.Storage;
 
 namespace Fairlead.Tests.Admin;
 
-public sealed class AdminRobustnessTests : AdminTests
+public sealed class SqliteAdminRobustnessTests() : AdminRobustnessTests(StorageProvider.Sqlite);
+
+public sealed class PostgresAdminRobustnessTests() : AdminRobustnessTests(StorageProvider.Postgres);
+
+public abstract class AdminRobustnessTests : AdminTests
 {
+    private protected AdminRobustnessTests(StorageProvider provider)
+        : base(provider)
+    {
+    }
+
     private static readonly Gen<string> Scalar = Gen.OneOf(
         Gen.Const("null"), Gen.Const("true"), Gen.Const("-1"), Gen.Const("1e400"), Gen.Const("123456789012345678901234567890"), Gen.Const("{}"), Gen.Const("[]"), Gen.Const("[[]]"),
         Gen.Const("\"\""), Gen.Const("\"\\ud800\""), Gen.Const("\"\\u0000\""), Gen.Const("\"chat\""), Gen.Const("[\"chat\",null,7]"), Gen.Const("[\"bulk\"]"), Gen.Const("\"none\""), Gen.Const("[\"::/0\",\"0.0.0.0/0\",\"/\"]"),
@@ -59,7 +69,7 @@ public sealed class AdminRobustnessTests : AdminTests
     [Fact]
     public async Task ManyWritersOfTwoProcesses_AllSucceed()
     {
-        await using var other = await AdminHost.StartAsync(DataDirectory);
+        await using var other = await StartHostAsync();
         var project = await Host.AddProjectAsync();
         var answers = await Task.WhenAll(Enumerable.Range(0, 40).Select(i => (i % 2 == 0 ? Host : other).PostAsync("/admin/v1/keys", $$"""{"name":"k{{i}}","project_id":"{{project}}"}""")));
         Assert.All(answers, answer => answer.Expect(HttpStatusCode.Created));

@@ -2,11 +2,21 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using Fairlead.Authentication;
+using Fairlead.Storage;
 
 namespace Fairlead.Tests.Admin;
 
-public sealed class KeyEndpointsTests : AdminTests
+public sealed class SqliteKeyEndpointsTests() : KeyEndpointsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresKeyEndpointsTests() : KeyEndpointsTests(StorageProvider.Postgres);
+
+public abstract class KeyEndpointsTests : AdminTests
 {
+    private protected KeyEndpointsTests(StorageProvider provider)
+        : base(provider)
+    {
+    }
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -45,12 +55,9 @@ public sealed class KeyEndpointsTests : AdminTests
             Assert.DoesNotContain(Convert.ToBase64String(hash), answer.Text, StringComparison.Ordinal);
             Assert.DoesNotContain(Convert.ToHexString(hash), answer.Text, StringComparison.OrdinalIgnoreCase);
         }
-        foreach (var file in Directory.GetFiles(DataDirectory))
-        {
-            using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-            using var reader = new StreamReader(stream, System.Text.Encoding.Latin1);
-            Assert.DoesNotContain(secret[20..], await reader.ReadToEndAsync(Cancellation), StringComparison.Ordinal);
-        }
+        var stored = await EverythingStoredAsync();
+        Assert.Contains(id, stored, StringComparison.Ordinal);
+        Assert.DoesNotContain(secret[20..], stored, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -252,7 +259,7 @@ public sealed class KeyEndpointsTests : AdminTests
     public async Task Revoke_ByAnotherProcess_IsSeenWithinTwoSeconds()
     {
         var project = await Host.AddProjectAsync();
-        await using var other = await AdminHost.StartAsync(DataDirectory);
+        await using var other = await StartHostAsync();
         var delays = new List<TimeSpan>();
         do
         {

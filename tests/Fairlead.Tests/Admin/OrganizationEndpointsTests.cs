@@ -1,10 +1,20 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using Fairlead.Storage;
 
 namespace Fairlead.Tests.Admin;
 
-public sealed class OrganizationEndpointsTests : AdminTests
+public sealed class SqliteOrganizationEndpointsTests() : OrganizationEndpointsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresOrganizationEndpointsTests() : OrganizationEndpointsTests(StorageProvider.Postgres);
+
+public abstract class OrganizationEndpointsTests : AdminTests
 {
+    private protected OrganizationEndpointsTests(StorageProvider provider)
+        : base(provider)
+    {
+    }
+
     [Fact]
     public async Task Organization_LivesItsLife()
     {

@@ -1,9 +1,19 @@
 using System.Net;
+using Fairlead.Storage;
 
 namespace Fairlead.Tests.Admin;
 
-public sealed class ProjectEndpointsTests : AdminTests
+public sealed class SqliteProjectEndpointsTests() : ProjectEndpointsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresProjectEndpointsTests() : ProjectEndpointsTests(StorageProvider.Postgres);
+
+public abstract class ProjectEndpointsTests : AdminTests
 {
+    private protected ProjectEndpointsTests(StorageProvider provider)
+        : base(provider)
+    {
+    }
+
     [Fact]
     public async Task Project_LivesItsLife()
     {

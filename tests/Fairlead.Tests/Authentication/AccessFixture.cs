@@ -13,10 +13,11 @@ internal sealed class AccessFixture : IDisposable
 {
     public const string AdminSecret = "correct-horse-battery";
 
-    private readonly TemporaryStorage _temporary = new();
+    private readonly TemporaryStorage _temporary;
 
-    public AccessFixture(string? adminKey = AdminSecret)
+    public AccessFixture(StorageProvider provider, string? adminKey = AdminSecret)
     {
+        _temporary = new TemporaryStorage(provider);
         Storage = _temporary.Open();
         Contexts = new FairleadDbContextFactory(Storage);
         Snapshots = SnapshotsOf(Storage);
@@ -25,7 +26,7 @@ internal sealed class AccessFixture : IDisposable
 
     public FakeTimeProvider Time { get; } = new(DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_000));
 
-    public SqliteStorage Storage { get; }
+    public IStorage Storage { get; }
 
     public FairleadDbContextFactory Contexts { get; }
 
@@ -34,9 +35,9 @@ internal sealed class AccessFixture : IDisposable
     public ApiKeyCallerSource Callers { get; }
 
     /// <summary>What another process on the same file would have.</summary>
-    public SqliteStorage OpenAgain() => _temporary.Open();
+    public IStorage OpenAgain() => _temporary.Open();
 
-    public static CallerSnapshots SnapshotsOf(SqliteStorage storage) =>
+    public static CallerSnapshots SnapshotsOf(IStorage storage) =>
         new(new CallerSnapshotReader(storage, NullLogger<CallerSnapshotReader>.Instance), NullLogger<CallerSnapshots>.Instance);
 
     /// <summary>Stores a key and loads it; returns its text.</summary>

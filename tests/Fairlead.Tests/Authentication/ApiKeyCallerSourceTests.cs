@@ -2,12 +2,13 @@ using System.Diagnostics;
 using Fairlead.Authentication;
 using Fairlead.Errors;
 using Microsoft.AspNetCore.Http;
+using Fairlead.Storage;
 
 namespace Fairlead.Tests.Authentication;
 
 public sealed class ApiKeyCallerSourceTests : IDisposable
 {
-    private readonly AccessFixture _access = new();
+    private readonly AccessFixture _access = new(StorageProvider.Sqlite);
 
     [Fact]
     public async Task Authenticate_KnownKey_GivesEverythingOfTheCaller()
@@ -166,7 +167,7 @@ public sealed class ApiKeyCallerSourceTests : IDisposable
         Assert.Equal(ErrorCode.InsufficientScope, _access.Authenticate(AccessFixture.AdminSecret, Scopes.Chat).Error?.Code);
         Assert.Equal(ErrorCode.StoreUnavailable, _access.Authenticate(ApiKeyText.New().Text).Error?.Code);
 
-        using var without = new AccessFixture(adminKey: null);
+        using var without = new AccessFixture(StorageProvider.Sqlite, adminKey: null);
         await without.AddKeyAsync();
         Assert.Equal(ErrorCode.InvalidApiKey, without.Authenticate(AccessFixture.AdminSecret).Error?.Code);
     }

@@ -6,9 +6,15 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Authentication;
 
-public sealed class CallerSnapshotsTests : IDisposable
+public sealed class SqliteCallerSnapshotsTests() : CallerSnapshotsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresCallerSnapshotsTests() : CallerSnapshotsTests(StorageProvider.Postgres);
+
+public abstract class CallerSnapshotsTests : IDisposable
 {
-    private readonly AccessFixture _access = new();
+    private readonly AccessFixture _access;
+
+    private protected CallerSnapshotsTests(StorageProvider provider) => _access = new AccessFixture(provider);
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -91,7 +97,11 @@ public sealed class CallerSnapshotsTests : IDisposable
         Assert.All(await Task.WhenAll(readers), Assert.Empty);
     }
 
-    public void Dispose() => _access.Dispose();
+    public void Dispose()
+    {
+        _access.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     private async Task ExecuteAsync(string sql)
     {

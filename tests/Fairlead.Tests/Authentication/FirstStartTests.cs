@@ -5,9 +5,20 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fairlead.Tests.Authentication;
 
-public sealed class FirstStartTests : IDisposable
+public sealed class SqliteFirstStartTests() : FirstStartTests(StorageProvider.Sqlite);
+
+public sealed class PostgresFirstStartTests() : FirstStartTests(StorageProvider.Postgres);
+
+public abstract class FirstStartTests : IDisposable
 {
-    private readonly AccessFixture _access = new(adminKey: null);
+    private readonly AccessFixture _access;
+    private readonly StorageProvider _provider;
+
+    private protected FirstStartTests(StorageProvider provider)
+    {
+        _provider = provider;
+        _access = new AccessFixture(provider, adminKey: null);
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -63,7 +74,9 @@ public sealed class FirstStartTests : IDisposable
         await using (var connection = await _access.Storage.OpenAsync(Cancellation))
         {
             await using var command = connection.CreateCommand();
-            command.CommandText = "CREATE TRIGGER fault BEFORE INSERT ON first_start BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+            command.CommandText = _provider == StorageProvider.Sqlite
+                ? "CREATE TRIGGER fault BEFORE INSERT ON first_start BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+                : "ALTER TABLE first_start ADD CONSTRAINT fault CHECK (announced > 0)";
             await command.ExecuteNonQueryAsync(Cancellation);
         }
         await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => Start(null).RunAsync(Cancellation));
@@ -90,8 +103,12 @@ public sealed class FirstStartTests : IDisposable
         Assert.Equal(2, await context.ApiKeys.CountAsync(Cancellation));
     }
 
-    public void Dispose() => _access.Dispose();
+    public void Dispose()
+    {
+        _access.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
-    private FirstStart Start(string? adminKey, SqliteStorage? storage = null) =>
+    private FirstStart Start(string? adminKey, IStorage? storage = null) =>
         new(storage ?? _access.Storage, new AdminKey(adminKey), storage is null ? _access.Snapshots : AccessFixture.SnapshotsOf(storage), _access.Time, NullLogger<FirstStart>.Instance);
 }

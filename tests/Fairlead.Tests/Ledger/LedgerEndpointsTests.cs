@@ -8,26 +8,36 @@ using Fairlead.Tests.Auditing;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
+using Fairlead.Storage;
 
 namespace Fairlead.Tests.Ledger;
 
-public sealed class LedgerEndpointsTests : IDisposable
+public sealed class SqliteLedgerEndpointsTests() : LedgerEndpointsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresLedgerEndpointsTests() : LedgerEndpointsTests(StorageProvider.Postgres);
+
+public abstract class LedgerEndpointsTests : IDisposable
 {
-    private readonly LedgerFixture _fixture = new();
+    private readonly LedgerFixture _fixture;
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 11, 23, 12, 30, 0, TimeSpan.Zero));
     private readonly Spool _spool;
     private readonly LedgerShipper _shipper;
     private readonly KnownCaller _callers = new();
     private readonly LedgerEndpoints _endpoints;
 
-    public LedgerEndpointsTests()
+    private protected LedgerEndpointsTests(StorageProvider provider)
     {
+        _fixture = new LedgerFixture(provider);
         _spool = _fixture.Spools.Open(segmentBytes: 1024 * 1024);
         _shipper = _fixture.Ship(_spool);
         _endpoints = new LedgerEndpoints(_callers, _shipper, new AuditReader(_fixture.Storage), new UsageReader(_fixture.Storage), _time);
     }
 
-    public void Dispose() => _fixture.Dispose();
+    public void Dispose()
+    {
+        _fixture.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     [Fact]
     public async Task Audit_Pages_GiveEveryRecordOnceNewestFirst()

@@ -12,13 +12,17 @@ internal sealed class LedgerFixture : IDisposable
 {
     private readonly List<LedgerShipper> _shippers = [];
 
-    public LedgerFixture() => Storage = Database.Open(new LedgerSchema());
+    public LedgerFixture(StorageProvider provider)
+    {
+        Database = new TemporaryStorage(provider);
+        Storage = Database.Open(new LedgerSchema());
+    }
 
     public TemporarySpool Spools { get; } = new();
 
-    public TemporaryStorage Database { get; } = new();
+    public TemporaryStorage Database { get; }
 
-    public SqliteStorage Storage { get; }
+    public IStorage Storage { get; }
 
     public LedgerShipper Ship(Spool spool, IStorage? storage = null)
     {

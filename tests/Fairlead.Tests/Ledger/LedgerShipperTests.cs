@@ -11,11 +11,21 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Ledger;
 
-public sealed class LedgerShipperTests : IDisposable
-{
-    private readonly LedgerFixture _fixture = new();
+public sealed class SqliteLedgerShipperTests() : LedgerShipperTests(StorageProvider.Sqlite);
 
-    public void Dispose() => _fixture.Dispose();
+public sealed class PostgresLedgerShipperTests() : LedgerShipperTests(StorageProvider.Postgres);
+
+public abstract class LedgerShipperTests : IDisposable
+{
+    private readonly LedgerFixture _fixture;
+
+    private protected LedgerShipperTests(StorageProvider provider) => _fixture = new LedgerFixture(provider);
+
+    public void Dispose()
+    {
+        _fixture.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     [Fact]
     public async Task Ship_FinishedCalls_AreRecordedChargedAndSummed()

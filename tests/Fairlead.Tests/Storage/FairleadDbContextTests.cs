@@ -3,9 +3,15 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Fairlead.Tests.Storage;
 
-public sealed class FairleadDbContextTests : IDisposable
+public sealed class SqliteFairleadDbContextTests() : FairleadDbContextTests(StorageProvider.Sqlite);
+
+public sealed class PostgresFairleadDbContextTests() : FairleadDbContextTests(StorageProvider.Postgres);
+
+public abstract class FairleadDbContextTests : IDisposable
 {
-    private readonly TemporaryStorage _temporary = new();
+    private readonly TemporaryStorage _temporary;
+
+    private protected FairleadDbContextTests(StorageProvider provider) => _temporary = new TemporaryStorage(provider);
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -71,9 +77,13 @@ public sealed class FairleadDbContextTests : IDisposable
         Assert.True(await RevisionAsync(storage) > seen);
     }
 
-    public void Dispose() => _temporary.Dispose();
+    public void Dispose()
+    {
+        _temporary.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
-    private static async Task<long> RevisionAsync(SqliteStorage storage)
+    private static async Task<long> RevisionAsync(IStorage storage)
     {
         await using var connection = await storage.OpenAsync(Cancellation);
         await using var command = connection.CreateCommand();

@@ -1,33 +1,52 @@
 using Fairlead.Configuration;
 using Fairlead.Storage;
+using Fairlead.Tests.Common;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fairlead.Tests.Storage;
 
-/// <summary>A database file of its own, gone with the test.</summary>
+/// <summary>A database of its own, gone with the test.</summary>
 internal sealed class TemporaryStorage : IDisposable
 {
-    private readonly List<SqliteStorage> _opened = [];
+    private readonly List<IStorage> _opened = [];
+
+    public TemporaryStorage(StorageProvider provider = StorageProvider.Sqlite)
+    {
+        if (provider == StorageProvider.Postgres) ConnectionString = TestPostgres.CreateDatabase();
+        Configuration = new FixedConfiguration(DataDirectory, ConnectionString);
+    }
 
     public string DataDirectory { get; } = Path.Combine(Path.GetTempPath(), "fairlead-" + Path.GetRandomFileName());
 
-    /// <summary>What one more process on the same file would have.</summary>
-    public SqliteStorage Open(params ISchemaStep[] further)
+    /// <summary>Of PostgreSQL; null for SQLite.</summary>
+    public string? ConnectionString { get; }
+
+    public FixedConfiguration Configuration { get; }
+
+    /// <summary>What one more process on the same database would have.</summary>
+    public IStorage Open(params ISchemaStep[] further)
     {
-        var storage = new SqliteStorage(new FixedConfiguration(DataDirectory), new SchemaMigrator([new AccessSchema(), .. further], TimeProvider.System));
+        var migrator = new SchemaMigrator([new AccessSchema(), .. further], TimeProvider.System);
+        IStorage storage = ConnectionString is null ? new SqliteStorage(Configuration, migrator) : new PostgresStorage(Configuration, migrator, TimeProvider.System, NullLogger<PostgresStorage>.Instance);
         _opened.Add(storage);
         return storage;
     }
 
     public void Dispose()
     {
-        foreach (var storage in _opened) storage.Dispose();
+        foreach (var storage in _opened) ((IDisposable)storage).Dispose();
+        if (ConnectionString is not null) TestPostgres.DropDatabase(ConnectionString);
         if (Directory.Exists(DataDirectory)) Directory.Delete(DataDirectory, recursive: true);
     }
 }
 
-internal sealed class FixedConfiguration(string dataDirectory) : IConfigurationSource
+internal sealed class FixedConfiguration(string dataDirectory, string? postgres = null) : IConfigurationSource
 {
-    public GatewayConfiguration Current { get; } = new() { DataDirectory = dataDirectory };
+    public GatewayConfiguration Current { get; } = new()
+    {
+        DataDirectory = dataDirectory,
+        Storage = new StorageConfig { Provider = postgres is null ? StorageConfig.Sqlite : StorageConfig.Postgres, ConnectionString = postgres },
+    };
 
     public event Action<GatewayConfiguration>? Changed
     {

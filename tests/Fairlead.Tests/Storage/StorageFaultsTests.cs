@@ -1,0 +1,98 @@
+using Fairlead.Storage;
+using Microsoft.EntityFrameworkCore;
+
+namespace Fairlead.Tests.Storage;
+
+public sealed class SqliteStorageFaultsTests() : StorageFaultsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresStorageFaultsTests() : StorageFaultsTests(StorageProvider.Postgres);
+
+public abstract class StorageFaultsTests : IDisposable
+{
+    private readonly TemporaryStorage _temporary;
+
+    private protected StorageFaultsTests(StorageProvider provider) => _temporary = new TemporaryStorage(provider);
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task IdTaken_IsAUniqueViolation()
+    {
+        var fault = await FaultOfAsync("INSERT INTO organizations VALUES ('o', 'n', 1, 1); INSERT INTO organizations VALUES ('o', 'n', 1, 1)");
+        Assert.True(StorageFaults.IsUniqueViolation(fault));
+        Assert.True(StorageFaults.IsContradiction(fault));
+        Assert.True(StorageFaults.IsStoreFault(fault));
+        Assert.False(StorageFaults.IsUnavailable(fault) || StorageFaults.IsCollision(fault));
+    }
+
+    [Fact]
+    public async Task ParentGone_IsAContradictionButNoUniqueViolation()
+    {
+        var fault = await FaultOfAsync("INSERT INTO projects VALUES ('p', 'nobody', 'n', 1, 1)");
+        Assert.True(StorageFaults.IsContradiction(fault));
+        Assert.False(StorageFaults.IsUniqueViolation(fault));
+    }
+
+    [Fact]
+    public async Task TableGone_IsAStoreFaultOnly()
+    {
+        var fault = await FaultOfAsync("SELECT * FROM nothing_of_that_name");
+        Assert.True(StorageFaults.IsStoreFault(fault));
+        Assert.False(StorageFaults.IsContradiction(fault) || StorageFaults.IsUnavailable(fault) || StorageFaults.IsCollision(fault));
+        Assert.DoesNotContain("nothing_of", StorageFaults.Describe(fault), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ThroughTheContext_IsTheSame()
+    {
+        await using var context = await new FairleadDbContextFactory(_temporary.Open()).CreateDbContextAsync(Cancellation);
+        context.Projects.Add(new ProjectRow { Id = "p", OrganizationId = "nobody", Name = "n", CreatedAt = default, UpdatedAt = default });
+        var fault = await Assert.ThrowsAsync<DbUpdateException>(() => context.SaveChangesAsync(Cancellation));
+        Assert.True(StorageFaults.IsContradiction(fault));
+    }
+
+    [Fact]
+    public async Task Lock_HeldByAnotherTransaction_IsWaitedFor()
+    {
+        var storage = _temporary.Open();
+        await using var first = await storage.OpenAsync(Cancellation);
+        await using var held = await storage.Sql.BeginWriteAsync(first, Cancellation);
+        await storage.Sql.LockAsync(held, StorageLock.Access, Cancellation);
+        var other = Task.Run(async () =>
+        {
+            await using var second = await storage.OpenAsync(Cancellation);
+            await using var transaction = await storage.Sql.BeginWriteAsync(second, Cancellation);
+            await storage.Sql.LockAsync(transaction, StorageLock.Access, Cancellation);
+            await using var read = second.CreateCommand();
+            read.Transaction = transaction;
+            read.CommandText = "SELECT COUNT(*) FROM organizations";
+            return Convert.ToInt64(await read.ExecuteScalarAsync(Cancellation), null);
+        }, Cancellation);
+
+        await using (var insert = first.CreateCommand())
+        {
+            insert.Transaction = held;
+            insert.CommandText = "INSERT INTO organizations VALUES ('o', 'n', 1, 1)";
+            await insert.ExecuteNonQueryAsync(Cancellation);
+        }
+        await held.CommitAsync(Cancellation);
+        // It had the lock only after the row was there.
+        Assert.Equal(1, await other);
+    }
+
+    public void Dispose()
+    {
+        _temporary.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private async Task<Exception> FaultOfAsync(string sql)
+    {
+        await using var connection = await _temporary.Open().OpenAsync(Cancellation);
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // Constants of the tests.
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        return await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => command.ExecuteNonQueryAsync(Cancellation));
+    }
+}
