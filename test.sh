@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test: installs what they need (Debian's chromium, the npm clients), builds, and prints "N passed, N failed" last.
+# Runs every test: installs what they need (Debian's chromium and postgresql, the npm clients), starts a private PostgreSQL, builds, and prints "N passed, N failed" last.
 #   ./test.sh          everything that a change must pass, under 20 minutes
 #   ./test.sh --full   the long rounds too (more kills, more generated input)
 set -uo pipefail
@@ -17,13 +17,65 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
 say() { printf '\n== %s\n' "$*"; }
 
+postgres_programs() { # the folder of the newest ones; they are not on the path
+  local found
+  found=$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)
+  [ -n "$found" ] && dirname "$found"
+}
+
 install_debian() { # command, package
-  command -v "$1" >/dev/null 2>&1 && return 0
+  { command -v "$1" || { [ "$2" = postgresql ] && postgres_programs; }; } >/dev/null 2>&1 && return 0
   say "Installing $2"
   if [ "$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
   else sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null; fi
 }
 install_debian chromium chromium || { echo "test.sh: chromium could not be installed" >&2; exit 1; }
+
+install_debian initdb postgresql || { echo "test.sh: postgresql could not be installed" >&2; exit 1; }
+
+# A PostgreSQL for this run alone: in a temporary folder, on a free port of the loopback address, gone at the end. It refuses to run as root.
+postgres_bin=$(postgres_programs) || { echo "test.sh: the programs of postgresql were not found" >&2; exit 1; }
+postgres_home=$(mktemp -d) postgres_pid=
+as_postgres=() # an array and no function, so that what runs in the background is PostgreSQL itself
+[ "$(id -u)" = 0 ] && as_postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+stop_postgres() {
+  # Fast shutdown: connections are cut, files written. The folder is nobody's business any more.
+  [ -n "$postgres_pid" ] && kill -INT "$postgres_pid" 2>/dev/null && wait "$postgres_pid" 2>/dev/null
+  rm -rf "$postgres_home"
+}
+trap stop_postgres EXIT
+trap 'exit 130' INT TERM
+start_postgres() {
+  local password=fairlead-tests port attempt
+  printf '%s' "$password" >"$postgres_home/password"
+  if [ "$(id -u)" = 0 ]; then chown -R postgres: "$postgres_home" || return 1; fi
+  (cd "$postgres_home" && "${as_postgres[@]}" "$postgres_bin/initdb" -D "$postgres_home/data" -U fairlead --pwfile "$postgres_home/password" --auth=scram-sha-256 -E UTF8 --locale=C --no-sync >/dev/null) || return 1
+  for attempt in 1 2 3 4 5; do
+    port=$((20000 + RANDOM % 12000))
+    # Nothing of it has to outlive the machine: it need not wait for the disk.
+    cd "$postgres_home" || return 1
+    "${as_postgres[@]}" "$postgres_bin/postgres" -D "$postgres_home/data" -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
+      -c fsync=off -c full_page_writes=off -c max_connections=300 >"$postgres_home/log" 2>&1 &
+    postgres_pid=$!
+    cd "$OLDPWD" || return 1
+    for _ in $(seq 120); do
+      kill -0 "$postgres_pid" 2>/dev/null || break
+      if grep -q 'ready to accept connections' "$postgres_home/log"; then
+        export FAIRLEAD_TEST_POSTGRES="Host=127.0.0.1;Port=$port;Username=fairlead;Password=$password;Database=postgres"
+        return 0
+      fi
+      sleep 0.5
+    done
+    # Most likely another program has the port.
+    kill -INT "$postgres_pid" 2>/dev/null
+    wait "$postgres_pid" 2>/dev/null
+    postgres_pid=
+  done
+  cat "$postgres_home/log" >&2
+  return 1
+}
+say "Starting a private PostgreSQL"
+start_postgres || { echo "test.sh: PostgreSQL could not be started" >&2; exit 1; }
 
 clients=tests/Fairlead.FunctionalTests/Clients/node
 if [ -f "$clients/package.json" ]; then
