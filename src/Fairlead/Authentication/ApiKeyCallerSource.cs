@@ -38,21 +38,21 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
         }
 
         var caller = secret.Caller;
-        if (secret.RevokedAt is not null) return Revoked;
+        if (secret.RevokedAt is not null) return Revoked with { Refused = caller };
         if (caller.ExpiresAt is not null || caller.SecretRetiresAt is not null)
         {
             var now = time.GetUtcNow();
-            if (caller.ExpiresAt <= now) return Expired;
-            if (caller.SecretRetiresAt <= now) return Retired;
+            if (caller.ExpiresAt <= now) return Expired with { Refused = caller };
+            if (caller.SecretRetiresAt <= now) return Retired with { Refused = caller };
         }
-        if (caller.Addresses.Count > 0 && !IsAllowed(caller.Addresses, context.Connection.RemoteIpAddress)) return WrongAddress;
+        if (caller.Addresses.Count > 0 && !IsAllowed(caller.Addresses, context.Connection.RemoteIpAddress)) return WrongAddress with { Refused = caller };
         return Permit(caller, scope);
     }
 
     private static AuthenticationResult Permit(Caller caller, string? scope) =>
         scope is null || caller.HasScope(scope)
             ? new AuthenticationResult(caller, null)
-            : Refusal(ErrorCode.InsufficientScope, $"The API key lacks the scope '{scope}'.");
+            : Refusal(ErrorCode.InsufficientScope, $"The API key lacks the scope '{scope}'.") with { Refused = caller };
 
     private static bool IsAllowed(IReadOnlyList<IPNetwork> networks, IPAddress? address)
     {

@@ -4,7 +4,11 @@ using Microsoft.AspNetCore.Http;
 namespace Fairlead.Authentication;
 
 /// <summary>Who is calling, or why nobody we know is.</summary>
-internal readonly record struct AuthenticationResult(Caller? Caller, GatewayError? Error);
+internal readonly record struct AuthenticationResult(Caller? Caller, GatewayError? Error)
+{
+    /// <summary>Whose key was refused, where the secret presented is one of ours: for the audit record.</summary>
+    public Caller? Refused { get; init; }
+}
 
 /// <summary>
 /// Resolves a caller from headers alone, from memory: no database, no body. Thread-safe; called once per request before anything is read.

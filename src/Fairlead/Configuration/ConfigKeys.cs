@@ -33,7 +33,7 @@ internal static class ConfigKeys
         new("baseUrl", new ConfigUrl(), p => p.BaseUrl, (p, v) => p with { BaseUrl = (string)v }, "Address up to and including the version segment; the maker's own when left out."),
         new("apiKey", Secret, p => p.ApiKey, (p, v) => p with { ApiKey = (string)v }, "Credential; best written as ${NAME}."),
         new("apiKeys", new ConfigListType<string>(Secret), p => p.ApiKeys, (p, v) => p with { ApiKeys = (IReadOnlyList<string>)v }, "Several credentials, used in turn."),
-        new("headers", new ConfigMapType<string>(Secret, "header"), p => p.Headers, (p, v) => p with { Headers = (IReadOnlyDictionary<string, string>)v }, "Sent with every request to it."),
+        new("headers", new ConfigMapType<string>(Secret, "header", HeaderRules.Fault), p => p.Headers, (p, v) => p with { Headers = (IReadOnlyDictionary<string, string>)v }, "Sent with every request to it."),
         new("apiVersion", Text, p => p.ApiVersion, (p, v) => p with { ApiVersion = (string)v }, "Azure only: asks for the dated form of its interface instead of v1."),
         new("reasoningField", new ConfigChoice("reasoning_content", "reasoning"), p => p.ReasoningField, (p, v) => p with { ReasoningField = (string)v }, "OpenAI-compatible servers: the field that carries reasoning."),
         new("timeouts", Timeouts, p => p.Timeouts, (p, v) => p with { Timeouts = (ProviderTimeouts)v }, "Bounds of one attempt."),

@@ -122,7 +122,7 @@ internal abstract class ConfigMapType(string what) : ConfigType
 }
 
 /// <inheritdoc/>
-internal sealed class ConfigMapType<T>(ConfigType item, string what) : ConfigMapType(what)
+internal sealed class ConfigMapType<T>(ConfigType item, string what, Func<string, T, string?>? faultOf = null) : ConfigMapType(what)
 {
     public override ConfigType Item => item;
 
@@ -147,7 +147,8 @@ internal sealed class ConfigMapType<T>(ConfigType item, string what) : ConfigMap
             }
             else if (item.Read(value, entry, context) is T read)
             {
-                items[name] = read;
+                if (faultOf?.Invoke(name, read) is { } fault) context.Fault(value, entry, null, fault, $"Correct the {What}, or leave it out.");
+                else items[name] = read;
             }
         }
         return items;

@@ -17,7 +17,7 @@ internal static class WorstCase
         if (call.Operation == Operation.Chat)
         {
             output = call.Facts.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
-            output *= Math.Max(1, call.Facts.ExpectedChoices);
+            output *= Math.Max(1, call.Facts.ChargedChoices);
         }
 
         decimal dearest = 0;

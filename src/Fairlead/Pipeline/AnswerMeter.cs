@@ -14,6 +14,8 @@ internal sealed class AnswerMeter
     private object? _reported;
     private double _logprobSum;
     private long _logprobCount;
+    private bool _firstFinished;
+    private HashSet<int>? _finished;
 
     /// <summary>The provider's last word on usage.</summary>
     /// <remarks>Kept boxed, so that a checkpoint on another thread never reads half of one report and half of the next.</remarks>
@@ -26,7 +28,7 @@ internal sealed class AnswerMeter
     public FinishReason? FinishReason { get; private set; }
 
     /// <summary>Choices that have ended.</summary>
-    public int FinishedChoices { get; private set; }
+    public int FinishedChoices => (_firstFinished ? 1 : 0) + (_finished?.Count ?? 0);
 
     public bool HasContent { get; private set; }
 
@@ -52,9 +54,11 @@ internal sealed class AnswerMeter
         _logprobCount++;
     }
 
-    public void Finish(FinishReason reason)
+    /// <summary>Notes that a choice has ended; some providers say it more than once.</summary>
+    public void Finish(FinishReason reason, int choice)
     {
-        FinishedChoices++;
+        if (choice == 0) _firstFinished = true;
+        else (_finished ??= []).Add(choice);
         if (FinishReason is null || Rank(reason) > Rank(FinishReason.Value)) FinishReason = reason;
     }
 
@@ -72,7 +76,7 @@ internal sealed class AnswerMeter
             case ToolCallStarted started: AddOutput(started.Name.Length); break;
             case ToolCallDelta delta: AddOutput(System.Text.Encoding.UTF8.GetByteCount(delta.Arguments)); break;
             case AudioDelta: AddOutput(0); break;
-            case ChoiceFinished finished: Finish(finished.Reason); break;
+            case ChoiceFinished finished: Finish(finished.Reason, finished.Choice); break;
             case UsageReported usage: ReportUsage(usage.Usage); break;
         }
     }

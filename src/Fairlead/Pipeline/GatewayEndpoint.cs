@@ -41,17 +41,18 @@ internal sealed class GatewayEndpoint(
         var authentication = callers.Authenticate(context, dialect.Scope);
         if (authentication.Caller is not { } caller)
         {
+            // Who owns the key learns of its misuse. Of keys that nobody has, there is nothing to record, and nobody can fill the audit with them.
+            if (authentication.Refused is { } owner)
+            {
+                var error = authentication.Error!;
+                await ender.EndAsync(MakeCall(context, dialect, owner, requestId), Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, dialect.ErrorShape));
+            }
             await ErrorResponses.WriteAsync(context, authentication.Error!, dialect.ErrorShape);
             return;
         }
 
         drain.Enter();
-        var call = new GatewayCall(requestId, Ids.New("gen_", time), dialect, caller, time)
-        {
-            Address = context.Connection.RemoteIpAddress,
-            Endpoint = context.Request.Path.Value ?? "",
-            Site = PublicAddress.Of(context.Request, configuration.Current.PublicUrl),
-        };
+        var call = MakeCall(context, dialect, caller, requestId);
         call.Timings.Add(Phase.Auth, arrived);
         using var body = new PooledBuffer(BodyCapacity(context.Request.ContentLength));
         call.Body = body;
@@ -93,6 +94,13 @@ internal sealed class GatewayEndpoint(
             }
         }
     }
+
+    private GatewayCall MakeCall(HttpContext context, Dialect dialect, Caller caller, string requestId) => new(requestId, Ids.New("gen_", time), dialect, caller, time)
+    {
+        Address = context.Connection.RemoteIpAddress,
+        Endpoint = context.Request.Path.Value ?? "",
+        Site = PublicAddress.Of(context.Request, configuration.Current.PublicUrl),
+    };
 
     /// <summary>Cancelled by nobody: the client waits and no time is over. To end it quietly would leave an empty answer that looks like success.</summary>
     private static bool IsStray(HttpContext context, GatewayCall call) =>

@@ -73,6 +73,12 @@ internal sealed class RequestFacts
     /// <summary>Prompts that are answered each for itself (text completions take several); 1 or more.</summary>
     public int PromptCount { get; set; } = 1;
 
+    /// <summary>Completions made on the provider's side for each prompt, of which the best are given back; all are charged.</summary>
+    public int BestOf { get; set; } = 1;
+
+    /// <summary>Choices that a whole answer may be charged for.</summary>
+    public int ChargedChoices => Math.Max(ChoiceCount, BestOf) * PromptCount;
+
     /// <summary>Choices that a whole answer has.</summary>
     public int ExpectedChoices => ChoiceCount * PromptCount;
 

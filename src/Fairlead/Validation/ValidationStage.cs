@@ -29,7 +29,8 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
 
         call.InputBound = TokenCounter.Bound(call);
-        if (WindowRule.FitsFor(call.InputBound, call.Facts, call.Model))
+        // A count is asked for to learn how far beyond the window a request is.
+        if (call.Operation == Operation.CountTokens || WindowRule.FitsFor(call.InputBound, call.Facts, call.Model))
         {
             // Good enough for a checkpoint of a killed process; who must charge an estimate counts first.
             call.InputEstimate = TokenCounter.Guess(call.Facts);

@@ -54,7 +54,7 @@ internal static class MessagesAnswerScanner
             if (model is not null) meter.UpstreamModel = model;
             if (output > 0) meter.AddOutput(output);
             if (hasUsage) meter.ReportUsage(usage.ToUsage());
-            meter.Finish(reason);
+            meter.Finish(reason, 0);
             return true;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)

@@ -87,7 +87,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
                 }
                 break;
             case MessagesEventKind.MessageDelta when seen.StopReason is { } reason:
-                meter.Finish(reason);
+                meter.Finish(reason, 0);
                 traits |= NativeEventTraits.Finish;
                 break;
             case MessagesEventKind.MessageStart:

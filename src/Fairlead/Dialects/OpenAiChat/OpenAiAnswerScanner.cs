@@ -25,13 +25,11 @@ internal static class OpenAiAnswerScanner
         public bool HasUsage;
         public Usage Usage;
         public string? Model;
-        public int Stops;
-        public int Lengths;
-        public int ToolCalls;
-        public int Filters;
+        public (int Choice, FinishReason Reason)? Finished;
+        public List<(int Choice, FinishReason Reason)>? MoreFinished;
         public List<double>? Logprobs;
 
-        public readonly bool Finishes => Stops + Lengths + ToolCalls + Filters > 0;
+        public readonly bool Finishes => Finished is not null;
 
         public readonly NativeEventTraits Traits =>
             (HasContent ? NativeEventTraits.Content : 0)
@@ -44,10 +42,8 @@ internal static class OpenAiAnswerScanner
             if (Model is not null) meter.UpstreamModel ??= Model;
             if (HasContent) meter.AddOutput(OutputBytes);
             if (HasUsage) meter.ReportUsage(Usage);
-            for (var i = 0; i < Stops; i++) meter.Finish(FinishReason.Stop);
-            for (var i = 0; i < Lengths; i++) meter.Finish(FinishReason.Length);
-            for (var i = 0; i < ToolCalls; i++) meter.Finish(FinishReason.ToolCalls);
-            for (var i = 0; i < Filters; i++) meter.Finish(FinishReason.ContentFilter);
+            if (Finished is { } first) meter.Finish(first.Reason, first.Choice);
+            foreach (var (choice, reason) in MoreFinished ?? []) meter.Finish(reason, choice);
             if (Logprobs is null) return;
             foreach (var logprob in Logprobs) meter.AddLogprob(logprob);
         }
@@ -135,7 +131,9 @@ internal static class OpenAiAnswerScanner
         found.HasChoices = true;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            found.Choices++;
+            // By its place where the server leaves the index out.
+            var index = found.Choices++;
+            FinishReason? finish = null;
             if (reader.TokenType != JsonTokenType.StartObject)
             {
                 reader.Skip();
@@ -152,8 +150,12 @@ internal static class OpenAiAnswerScanner
                 else if (reader.ValueTextEquals("finish_reason"u8))
                 {
                     reader.Read();
-                    if (reader.TokenType == JsonTokenType.String) Finish(ref reader, ref found);
+                    if (reader.TokenType == JsonTokenType.String) finish = Finish(ref reader, ref found);
                     else reader.Skip();
+                }
+                else if (reader.ValueTextEquals("index"u8))
+                {
+                    index = (int)Math.Min(Count(ref reader), int.MaxValue);
                 }
                 else if (reader.ValueTextEquals("text"u8))
                 {
@@ -172,6 +174,9 @@ internal static class OpenAiAnswerScanner
                     reader.Skip();
                 }
             }
+            if (finish is not { } reason) continue;
+            if (found.Finished is null) found.Finished = (index, reason);
+            else (found.MoreFinished ??= []).Add((index, reason));
         }
     }
 
@@ -271,21 +276,21 @@ internal static class OpenAiAnswerScanner
         }
     }
 
-    private static void Finish(ref Utf8JsonReader reader, ref Found found)
+    private static FinishReason? Finish(ref Utf8JsonReader reader, ref Found found)
     {
         // Some servers write an empty or the word null where there is no reason yet.
-        if (reader.ValueSpan.IsEmpty || reader.ValueTextEquals("null"u8)) return;
-        if (reader.ValueTextEquals("length"u8)) found.Lengths++;
-        else if (reader.ValueTextEquals("tool_calls"u8) || reader.ValueTextEquals("function_call"u8)) found.ToolCalls++;
-        else if (reader.ValueTextEquals("content_filter"u8)) found.Filters++;
-        else if (reader.ValueTextEquals("insufficient_system_resource"u8) || reader.ValueTextEquals("error"u8) || reader.ValueTextEquals("network_error"u8))
+        if (reader.ValueSpan.IsEmpty || reader.ValueTextEquals("null"u8)) return null;
+        if (reader.ValueTextEquals("length"u8) || reader.ValueTextEquals("model_length"u8)) return FinishReason.Length;
+        if (reader.ValueTextEquals("tool_calls"u8) || reader.ValueTextEquals("function_call"u8)) return FinishReason.ToolCalls;
+        if (reader.ValueTextEquals("content_filter"u8)) return FinishReason.ContentFilter;
+        if (reader.ValueTextEquals("insufficient_system_resource"u8) || reader.ValueTextEquals("error"u8) || reader.ValueTextEquals("network_error"u8))
         {
             // The provider gave up in the middle: a failure in the clothes of a finish.
             found.IsError = true;
             found.ErrorType = reader.GetString();
+            return null;
         }
-        else if (reader.ValueTextEquals("model_length"u8)) found.Lengths++;
-        else found.Stops++;
+        return FinishReason.Stop;
     }
 
     private static void Logprobs(ref Utf8JsonReader reader, ref Found found)

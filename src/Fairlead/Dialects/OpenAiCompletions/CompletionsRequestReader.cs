@@ -69,6 +69,7 @@ internal static class CompletionsRequestReader
         CommonFields.Finish(json, facts);
         if ((seen & (1UL << (int)OpenAiField.Prompt)) == 0) throw RequestFaults.Missing("prompt");
         if (bestOf < facts.ChoiceCount) throw RequestFaults.Value("best_of", "it must not be smaller than 'n'.");
+        facts.BestOf = (int)(bestOf ?? 1);
         if (bestOf > 1 && facts.Stream) throw RequestFaults.Value("best_of", "more than one cannot be streamed.");
     }
 

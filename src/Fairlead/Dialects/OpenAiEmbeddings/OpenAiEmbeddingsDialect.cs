@@ -41,7 +41,7 @@ internal sealed class OpenAiEmbeddingsDialect : Dialect
         meter.UpstreamModel = scan.ModelName;
         if (scan.Usage is { } usage) meter.ReportUsage(usage);
         meter.AddOutput(0);
-        meter.Finish(FinishReason.Stop);
+        meter.Finish(FinishReason.Stop, 0);
         return true;
     }
 

@@ -21,7 +21,7 @@ internal sealed class ChatClientEventSource : IEventSource
     private readonly AttemptWatch _watch;
     private readonly string _model;
     private readonly ILogger _logger;
-    private readonly CancellationTokenSource _stop;
+    private readonly BuilderToken _stop;
     private readonly EventBatch _first = new();
     private readonly List<GenerationEvent> _events = [];
     private IAsyncEnumerator<ChatResponseUpdate>? _updates;
@@ -44,7 +44,7 @@ internal sealed class ChatClientEventSource : IEventSource
         _watch = watch;
         _model = model;
         _logger = logger;
-        _stop = CancellationTokenSource.CreateLinkedTokenSource(watch.Token);
+        _stop = new BuilderToken(watch.Token);
     }
 
     /// <summary>Waits for the first update. Null when the stream is open, else why there is none.</summary>
@@ -84,8 +84,7 @@ internal sealed class ChatClientEventSource : IEventSource
     {
         if (_disposed) return;
         _disposed = true;
-        // Its callbacks are the client's code: they run elsewhere, and what they throw is theirs.
-        _ = _stop.CancelAsync();
+        _stop.Stop();
         _first.Dispose();
         if (_moving is { IsCompleted: false })
         {

@@ -69,15 +69,18 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         GatewayCall call, Attempt attempt, List<ChatMessage> messages, ChatOptions options, CancellationToken cancellationToken)
     {
         using var watch = new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken);
+        using var given = new BuilderToken(watch.Token);
         watch.Arm(WaitingFor.Total);
         ChatResponse response;
         try
         {
             // Awaited with the token, so that a client that does not heed its own cannot hold the call.
-            response = await client.GetResponseAsync(messages, options, watch.Token).WaitAsync(watch.Token);
+            response = await client.GetResponseAsync(messages, options, given.Token).WaitAsync(watch.Token);
         }
         catch (Exception e)
         {
+            // The wait may hear of the stop before the token that was given does.
+            given.Stop();
             watch.ThrowIfStoppedByCaller();
             return ChatClientFailures.From(e, watch, Name, logger);
         }

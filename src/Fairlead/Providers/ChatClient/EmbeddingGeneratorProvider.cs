@@ -44,15 +44,18 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
 
         attempt.Sent = true;
         using var watch = new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken);
+        using var given = new BuilderToken(watch.Token);
         watch.Arm(WaitingFor.Total);
         GeneratedEmbeddings<Embedding<float>> embeddings;
         try
         {
             // Awaited with the token, so that a generator that does not heed its own cannot hold the call.
-            embeddings = await generator.GenerateAsync(texts, options, watch.Token).WaitAsync(watch.Token);
+            embeddings = await generator.GenerateAsync(texts, options, given.Token).WaitAsync(watch.Token);
         }
         catch (Exception e)
         {
+            // The wait may hear of the stop before the token that was given does.
+            given.Stop();
             watch.ThrowIfStoppedByCaller();
             return ChatClientFailures.From(e, watch, Name, logger);
         }

@@ -81,8 +81,8 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             {
                 watch.ThrowIfStoppedByCaller();
                 cancellationToken.ThrowIfCancellationRequested();
-                // A connection reset behind the last finish has cut nothing.
-                if (IsFinished && !watch.TimedOut)
+                // A reset behind the last finish has cut nothing, nor has a provider that leaves the connection open there.
+                if (IsFinished)
                 {
                     _endOfBytes = true;
                     continue;

@@ -130,6 +130,6 @@ internal static class OpenAiChatAnswerReader
         }
         if (choice.Audio is not null) meter.AddOutput(0);
         foreach (var logprob in choice.Logprobs ?? []) meter.AddLogprob(logprob.Logprob);
-        if (choice.FinishReason is { } reason) meter.Finish(reason);
+        if (choice.FinishReason is { } reason) meter.Finish(reason, meter.FinishedChoices);
     }
 }

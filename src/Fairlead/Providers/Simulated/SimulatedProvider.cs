@@ -106,7 +106,7 @@ internal sealed class SimulatedProvider : Provider
         {
             foreach (var part in choice.Parts) attempt.Meter.AddOutput(BytesOf(part));
             foreach (var logprob in choice.Logprobs ?? []) attempt.Meter.AddLogprob(logprob.Logprob);
-            attempt.Meter.Finish(choice.FinishReason!.Value);
+            attempt.Meter.Finish(choice.FinishReason!.Value, attempt.Meter.FinishedChoices);
         }
         attempt.Meter.ReportUsage(usage);
         return new ProviderReply.Complete(answer);

@@ -1,0 +1,171 @@
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Fairlead.FunctionalTests.Common;
+using Microsoft.Extensions.AI;
+using static Fairlead.FunctionalTests.Common.FakeUpstream;
+
+namespace Fairlead.FunctionalTests.Pipeline;
+
+/// <summary>Ends of calls that are easily written down wrong.</summary>
+public sealed class BooksTests : IAsyncLifetime
+{
+    private FakeUpstream _upstream = null!;
+    private TestGateway? _gateway;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync() => _upstream = await FakeUpstream.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_gateway is not null) await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData("m", false)]
+    [InlineData("m", true)]
+    public async Task UpstreamStaysOpenAfterTheFinish_IsANormalEnd(string model, bool messages)
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("model: upstream-m }", "model: upstream-m, timeouts: { streamIdle: 300ms } }", StringComparison.Ordinal));
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"all of it"}"""), Chunk("{}", "stop"));
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        };
+        using var response = await PostAsync(_gateway.Client, messages ? "/v1/messages" : "/v1/chat/completions", $$"""{"model":"{{model}}","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        var stream = await SeenStream.ReadAsync(response, Cancel);
+        Assert.False(stream.Broken);
+        Assert.DoesNotContain("\"error\"", stream.Raw, StringComparison.Ordinal);
+        var record = Assert.Single(await AuditAsync());
+        Assert.Equal("complete", record.GetProperty("outcome").GetString());
+        Assert.True(record.GetProperty("cost_usd").GetDecimal() > 0);
+        Assert.Equal("estimated", record.GetProperty("usage").GetProperty("basis").GetString());
+    }
+
+    [Fact]
+    public async Task UpstreamRepeatsTheFinishOfOneChoice_TheOtherIsStillMissing()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"first"}"""), Chunk("{}", "stop"), Chunk("{}", "stop"), "[DONE]");
+        };
+        using var response = await PostAsync(_gateway.Client, "/v1/chat/completions", """{"model":"m","n":2,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        var stream = await SeenStream.ReadAsync(response, Cancel);
+        Assert.DoesNotContain("[DONE]", stream.Raw, StringComparison.Ordinal);
+        Assert.Equal("provider_lost", Assert.Single(await AuditAsync()).GetProperty("outcome").GetString());
+    }
+
+    [Fact]
+    public async Task CountTokens_BeyondTheWindow_Counts()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        var text = string.Concat(Enumerable.Repeat("many words ", 9000));
+        using var response = await PostAsync(_gateway.Client, "/v1/messages/count_tokens", $$"""{"model":"m","messages":[{"role":"user","content":"{{text}}"}]}""");
+        var body = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.StatusCode == HttpStatusCode.OK, body);
+        Assert.True(JsonDocument.Parse(body).RootElement.GetProperty("input_tokens").GetInt64() > 8000);
+    }
+
+    [Fact]
+    public async Task KnownKeyRefused_LeavesARecord_UnknownOneDoesNot()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        const string Body = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
+        var (scopeless, scopelessId) = await _gateway.MakeKeyAsync("\"scopes\":[\"embeddings\"]");
+        var (revoked, revokedId) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
+        await TestGateway.PostAsync(_gateway.Admin, $"/admin/v1/keys/{revokedId}/revoke", "{}");
+        foreach (var (key, status) in new[] { (scopeless, 403), (revoked, 401), (revoked[..^10] + "aaaaaaaaaa", 401), ("nonsense", 401) })
+        {
+            using var client = _gateway.MakeClient(key);
+            using var response = await PostAsync(client, "/v1/chat/completions", Body);
+            Assert.Equal(status, (int)response.StatusCode);
+        }
+        Assert.Empty(_upstream.Received);
+        var records = await AuditAsync();
+        Assert.Equal(
+            [(scopelessId, "insufficient_scope", 403), (revokedId, "key_revoked", 401)],
+            records.OrderBy(record => record.GetProperty("sequence").GetInt64()).Select(record => (record.GetProperty("key_id").GetString()!, record.GetProperty("error_code").GetString()!, record.GetProperty("status").GetInt32())));
+        Assert.All(records, record => Assert.Equal("failed", record.GetProperty("outcome").GetString()));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task BuildersClientThrowsWhenCancelled_CallIsSettledAndTheTokenMayBeKept(bool stream)
+    {
+        var odd = new ThrowsWhenCancelled();
+        _gateway = await TestGateway.StartAsync(null, (_, fairlead) => fairlead.AddChatModel("odd", _ => odd));
+        using (var leave = CancellationTokenSource.CreateLinkedTokenSource(Cancel))
+        {
+            var call = PostAsync(_gateway.Client, "/v1/chat/completions", $$"""{"model":"odd","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"user","content":"hi"}]}""", leave.Token);
+            await odd.Waiting.Task.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancel);
+            await leave.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        }
+        await odd.Cancelled.Task.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancel);
+        // The token belongs to that call for ever: using it later hurts nobody.
+        Assert.True(odd.Token.IsCancellationRequested);
+        using var late = odd.Token.Register(static () => { });
+        var since = TimeProvider.System.GetTimestamp();
+        List<JsonElement> records;
+        while ((records = await AuditAsync()).Count == 0) Assert.True(TimeProvider.System.GetElapsedTime(since) < TimeSpan.FromSeconds(60));
+        Assert.Equal("cancelled", Assert.Single(records).GetProperty("outcome").GetString());
+    }
+
+    private static async Task<HttpResponseMessage> PostAsync(HttpClient client, string path, string body, CancellationToken? cancellationToken = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        return await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken ?? Cancel);
+    }
+
+    private async Task<List<JsonElement>> AuditAsync()
+    {
+        using var response = await _gateway!.Admin.GetAsync(new Uri("/admin/v1/audit", UriKind.Relative), Cancel);
+        return [.. JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("data").EnumerateArray()];
+    }
+
+    private sealed class ThrowsWhenCancelled : IChatClient
+    {
+        public TaskCompletionSource Waiting { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource Cancelled { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public CancellationToken Token { get; private set; }
+
+        public async Task<ChatResponse> GetResponseAsync(IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
+        {
+            await WaitAsync(cancellationToken);
+            return new ChatResponse();
+        }
+
+        public async IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(
+            IEnumerable<ChatMessage> messages, ChatOptions? options = null, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken = default)
+        {
+            await WaitAsync(cancellationToken);
+            yield break;
+        }
+
+        public object? GetService(Type serviceType, object? serviceKey = null) => null;
+
+        public void Dispose()
+        {
+        }
+
+        private Task WaitAsync(CancellationToken cancellationToken)
+        {
+            Token = cancellationToken;
+            cancellationToken.Register(() =>
+            {
+                Cancelled.TrySetResult();
+                throw new InvalidOperationException("a bug of the builder's");
+            });
+            Waiting.TrySetResult();
+            return Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
+        }
+    }
+}

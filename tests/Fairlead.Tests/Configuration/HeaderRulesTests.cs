@@ -1,0 +1,14 @@
+using Fairlead.Configuration;
+
+namespace Fairlead.Tests.Configuration;
+
+public sealed class HeaderRulesTests
+{
+    [Theory]
+    [InlineData("X-Team", "blue", true)]
+    [InlineData("X(Team)", "blue", false)]
+    [InlineData("Content-Type", "text/plain", false)]
+    [InlineData("X-Team", "blue\r\nX-Other: red", false)]
+    [InlineData("X-Team", "bläu", false)]
+    public void Fault_OfAHeader_IsFoundBeforeItIsSent(string name, string value, bool good) => Assert.Equal(good, HeaderRules.Fault(name, value) is null);
+}
