@@ -210,7 +210,7 @@ public sealed class SpoolTests : IDisposable
         attempt.Meter.AddOutput(41);
         Assert.Equal(new Usage(123, 11) { CachedInputTokens = 50, Basis = Basis.Estimated }, Checkpoint.UsageOf(call, attempt));
         attempt.Meter.ReportUsage(new Usage(123, 9));
-        attempt.Meter.Finish(Fairlead.Conversation.FinishReason.Stop);
+        attempt.Meter.Finish(Fairlead.Conversation.FinishReason.Stop, 0);
         Assert.Equal(new Usage(123, 9), Checkpoint.UsageOf(call, attempt));
     }
 

@@ -98,7 +98,7 @@ public sealed class SharedPiecesTests
         call.Warn("parameter_ignored", "A \"quoted\" reason.");
         call.Quality.Set("groundedness", 0.75);
         call.Timings.Record("retrieval", TimeSpan.FromMilliseconds(3));
-        call.Answering!.Meter.Finish(Fairlead.Conversation.FinishReason.Stop);
+        call.Answering!.Meter.Finish(Fairlead.Conversation.FinishReason.Stop, 0);
         call.Answering.Meter.AddLogprob(-0.5);
         call.End();
         var start = new ArrayBufferWriter<byte>();
