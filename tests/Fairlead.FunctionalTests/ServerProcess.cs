@@ -68,9 +68,12 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     public static async Task<ServerProcess> ServeAsync(string folder, params (string Name, string Value)[] environment)
     {
         var server = Start(folder, ["--urls", "http://127.0.0.1:0"], environment);
-        server.Address = Listens().Match(await server.LineAsync(line => Listens().IsMatch(line))).Groups[1].Value;
+        await server.ListeningAsync();
         return server;
     }
+
+    /// <summary>Waits until it listens.</summary>
+    public async Task ListeningAsync() => Address = Listens().Match(await LineAsync(line => Listens().IsMatch(line))).Groups[1].Value;
 
     /// <summary>The first line of output or error that <paramref name="wanted"/> takes, now or when it comes.</summary>
     public async Task<string> LineAsync(Func<string, bool> wanted)

@@ -36,7 +36,7 @@ internal static class GatewayServer
             // First of all, since mapping makes what writes there.
             DataDirectory.Prepare(app.Services.GetRequiredService<IConfigurationSource>().Current.DataDirectory);
             Map(app);
-            await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
+            await StoreStart.WaitAsync(app.Services.GetRequiredService<IStorage>(), app.Services.GetRequiredService<TimeProvider>(), Console.Error, cancellationToken);
             var firstStart = app.Services.GetRequiredService<FirstStart>();
             var keys = await firstStart.RunAsync(cancellationToken);
             await app.StartAsync(cancellationToken);

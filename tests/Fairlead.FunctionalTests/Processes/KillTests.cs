@@ -1,22 +1,33 @@
+using System.Data.Common;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Storage;
+using Fairlead.Tests.Common;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
+using Npgsql;
 
 namespace Fairlead.FunctionalTests.Processes;
+
+public sealed class SqliteKillTests() : KillTests(StorageProvider.Sqlite);
+
+public sealed class PostgresKillTests() : KillTests(StorageProvider.Postgres);
 
 /// <summary>
 /// The program killed without warning: what a client saw finished is in the audit with its usage, what reached an upstream is charged,
 /// and nothing is there twice, however often it happens.
 /// </summary>
-public sealed class KillTests : IAsyncLifetime
+public abstract class KillTests : IAsyncLifetime
 {
     private const int Clients = 12;
 
     private static readonly int Rounds = Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1" ? 20 : 2;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-kill").FullName;
+    private readonly string? _postgres;
     private FakeUpstream _upstream = null!;
+
+    private protected KillTests(StorageProvider provider) => _postgres = provider == StorageProvider.Postgres ? TestPostgres.CreateDatabase() : null;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -30,6 +41,8 @@ public sealed class KillTests : IAsyncLifetime
     {
         await _upstream.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
+        if (_postgres is not null) TestPostgres.DropDatabase(_postgres);
+        GC.SuppressFinalize(this);
     }
 
     [Fact]
@@ -118,12 +131,12 @@ public sealed class KillTests : IAsyncLifetime
     {
         await ConfigureAsync("fairlead: {}");
         // Killed at the earliest sign of life, and so at some place of the first start.
-        await using (var first = ServerProcess.Start(_folder, ["--urls", "http://127.0.0.1:0"]))
+        await using (var first = ServerProcess.Start(_folder, ["--urls", "http://127.0.0.1:0"], Store()))
         {
             await first.LineAsync(line => line.Length > 0);
             await first.KillAsync();
         }
-        await using var server = await ServerProcess.ServeAsync(_folder);
+        await using var server = await ServerProcess.ServeAsync(_folder, Store());
         var key = await server.ClientKeyAsync();
         using var answer = await ProcessCalls.PostAsync(server, key, """{"model":"sim-fast","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}""");
         Assert.True(answer.IsSuccessStatusCode);
@@ -180,10 +193,12 @@ public sealed class KillTests : IAsyncLifetime
         Assert.Equal(output, totals.GetProperty("output_tokens").GetInt64());
         Assert.Equal(cost, totals.GetProperty("cost_usd").GetDecimal());
 
-        await using var connection = new SqliteConnection($"Data Source={Path.Combine(_folder, "data", "fairlead.db")};Mode=ReadOnly;Pooling=False");
+        await using DbConnection connection = _postgres is null
+            ? new SqliteConnection($"Data Source={Path.Combine(_folder, "data", "fairlead.db")};Mode=ReadOnly;Pooling=False")
+            : new NpgsqlConnection(_postgres + ";Pooling=false");
         await connection.OpenAsync(Cancel);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT count(*), count(DISTINCT attempt_id), sum(input_tokens), sum(output_tokens), sum(cost_pico_usd) FROM ledger_entries";
+        command.CommandText = "SELECT count(*), count(DISTINCT attempt_id), CAST(sum(input_tokens) AS BIGINT), CAST(sum(output_tokens) AS BIGINT), CAST(sum(cost_pico_usd) AS BIGINT) FROM ledger_entries";
         await using var reader = await command.ExecuteReaderAsync(Cancel);
         Assert.True(await reader.ReadAsync(Cancel));
         Assert.Equal((attempts.Length, attempts.Length, input, output), (reader.GetInt64(0), reader.GetInt64(1), reader.GetInt64(2), reader.GetInt64(3)));
@@ -192,7 +207,9 @@ public sealed class KillTests : IAsyncLifetime
 
     private Task ConfigureAsync(string yaml) => File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), yaml, Cancel);
 
-    private Task<ServerProcess> ServeAsync() => ServerProcess.ServeAsync(_folder, ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey));
+    private Task<ServerProcess> ServeAsync() => ServerProcess.ServeAsync(_folder, [("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey), .. Store()]);
+
+    private (string, string)[] Store() => _postgres is null ? [] : [("Fairlead__Storage__ConnectionString", _postgres)];
 
     /// <summary>Fires when the server's process is gone.</summary>
     private static CancellationToken StopWith(ServerProcess server)

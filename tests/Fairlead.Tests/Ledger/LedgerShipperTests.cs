@@ -60,6 +60,46 @@ public abstract class LedgerShipperTests : IDisposable
         Assert.Equal(2000, await _fixture.CountAsync("SELECT SUM(input_tokens) FROM usage_hours"));
     }
 
+    /// <summary>PostgreSQL's texts cannot hold the character; a record that can never be written would hold up all behind it.</summary>
+    [Fact]
+    public async Task Ship_TextWithANulCharacter_IsWritten()
+    {
+        var spool = _fixture.Spools.Open();
+        var call = RecordedCalls.New(model: "a\0b");
+        await spool.AttemptStartedAsync(call, call.Try());
+        await spool.CallEndedAsync(call.End(), 200);
+        await RunAsync(spool);
+        await LedgerFixture.ShipAllAsync(_fixture.Ship(spool));
+
+        Assert.Equal(2, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_records"));
+        Assert.Equal(2, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours"));
+    }
+
+    [Fact]
+    public async Task Ship_SeveralNodesAtOnce_SumExactly()
+    {
+        var nodes = Enumerable.Range(0, 4).Select(_ => _fixture.Spools.Open()).Select(spool => (Spool: spool, Shipper: _fixture.Ship(spool))).ToArray();
+        await Task.WhenAll(nodes.Select((node, number) => Task.Run(async () =>
+        {
+            for (var round = 0; round < 10; round++)
+            {
+                // The same few hours in another order on every node.
+                for (var i = 0; i < 12; i++)
+                {
+                    var call = RecordedCalls.New(model: $"model {(number % 2 == 0 ? i : 12 - i) % 12}");
+                    await node.Spool.AttemptStartedAsync(call, call.Try());
+                    await node.Spool.CallEndedAsync(call.End(), 200);
+                }
+                await LedgerFixture.ShipAllAsync(node.Shipper);
+            }
+        }, TestContext.Current.CancellationToken)));
+
+        Assert.Equal(480, await _fixture.CountAsync("SELECT COUNT(*) FROM ledger_entries"));
+        Assert.Equal(480, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours"));
+        Assert.Equal(48_000, await _fixture.CountAsync("SELECT SUM(input_tokens) FROM usage_hours"));
+        Assert.Equal(4, await _fixture.CountAsync("SELECT COUNT(DISTINCT node) FROM audit_records"));
+    }
+
     [Fact]
     public async Task Ship_SegmentsFull_AreDeletedAndRunningCallsMoveOn()
     {
