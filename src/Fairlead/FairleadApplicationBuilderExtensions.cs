@@ -7,6 +7,7 @@ using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
+using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
@@ -50,7 +51,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });
         services.AddStorage();
         services.AddCallers();
-        services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings().AddAnthropicMessages();
+        services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings().AddOpenAiResponses().AddAnthropicMessages();
         services.AddCatalogue();
         services.AddTokenCounting();
         services.AddRequestValidation();

@@ -54,6 +54,12 @@ internal abstract class Dialect
     /// </summary>
     public abstract void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output);
 
+    /// <summary>
+    /// Whether a stream begins when the call is accepted, since the dialect has events for what comes before content, and for failures; else it begins with
+    /// the first content, and a failure before that is a proper status.
+    /// </summary>
+    public virtual bool CommitsAtAcceptance => false;
+
     public virtual DialectStreamWriter CreateStreamWriter(GatewayCall call) => throw new NotSupportedException($"{Name} does not stream.");
 }
 
@@ -79,6 +85,11 @@ internal sealed record UpstreamError(string? Type, string? Message);
 /// </summary>
 internal abstract class DialectStreamWriter
 {
+    /// <summary>What a stream of a dialect that <see cref="Dialect.CommitsAtAcceptance"/> begins with, before anything else is there.</summary>
+    public virtual void WriteStart(IBufferWriter<byte> output)
+    {
+    }
+
     /// <summary>
     /// Writes the events of <paramref name="batch"/>. What must carry the call's end (finish, usage, last event) is held back for <see cref="WriteEnd"/>.
     /// </summary>

@@ -34,7 +34,18 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     public int? UpstreamStatus { get; set; }
 
     /// <summary>Whether bytes may have reached the provider, so that it may charge.</summary>
-    public bool Sent { get; set; }
+    public bool Sent
+    {
+        get;
+        set
+        {
+            field = value;
+            if (value) Sending?.Invoke();
+        }
+    }
+
+    /// <summary>Told when the attempt is on its way, for a delivery that begins then.</summary>
+    public Action? Sending { get; init; }
 
     /// <summary>Final, set when the attempt ends.</summary>
     public Usage Usage { get; set; }

@@ -3,6 +3,7 @@ using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
+using Fairlead.Dialects.OpenAiResponses;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -18,6 +19,8 @@ internal static class DialectEndpoints
         Map<OpenAiChatDialect>(endpoints, "/v1/chat/completions");
         Map<OpenAiCompletionsDialect>(endpoints, "/v1/completions");
         Map<OpenAiEmbeddingsDialect>(endpoints, "/v1/embeddings");
+        Map<ResponsesDialect>(endpoints, "/v1/responses");
+        Map<InputTokensDialect>(endpoints, "/v1/responses/input_tokens");
         Map<MessagesDialect>(endpoints, "/v1/messages");
         Map<CountTokensDialect>(endpoints, "/v1/messages/count_tokens");
     }

@@ -18,6 +18,7 @@ namespace Fairlead.Pipeline;
 /// <remarks>Belongs to one logical flow; only the members that say so are thread-safe.</remarks>
 public sealed class GatewayCall
 {
+    private readonly TaskCompletionSource _accepted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private CallWarning[] _warnings = [];
     private ConversationRequest? _conversation;
     private EmbeddingsRequest? _embeddings;
@@ -108,6 +109,11 @@ public sealed class GatewayCall
     internal CallCancellation Cancellation { get; set; } = null!;
 
     internal CallEnding? Ending { get; set; }
+
+    /// <summary>Completes when the first attempt is on its way: from then on only a provider can fail the call.</summary>
+    internal Task Accepted => _accepted.Task;
+
+    internal void Accept() => _accepted.TrySetResult();
 
     /// <summary>Telemetry's own: how the call is counted, and the span it arrived in, when somebody listens.</summary>
     internal Telemetry.CallTrace Trace { get; set; }

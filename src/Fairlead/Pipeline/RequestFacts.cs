@@ -120,6 +120,9 @@ internal sealed class RequestFacts
 
     public CallExtension Extension { get; set; } = CallExtension.None;
 
+    /// <summary>What the Responses dialect found beside; null in every other.</summary>
+    public Dialects.OpenAiResponses.ResponsesFacts? Responses { get; set; }
+
     public bool Has(RequestFeatures feature) => (Features & feature) != 0;
 
     /// <summary>Notes a feature and, the first time, where it stands.</summary>

@@ -10,7 +10,7 @@ namespace Fairlead.Pipeline;
 
 /// <summary>
 /// Delivers a generation as server-sent events. 200 is committed with the first content, or after a wait with a comment; until then a failure is
-/// a proper status. After it the stream always ends with the dialect's end, or with its error event.
+/// a proper status. A dialect with events for what comes before content commits when the call is accepted. After it the stream always ends with the dialect's end, or with its error event.
 /// </summary>
 internal sealed class StreamDelivery(
     GatewayPipeline pipeline,
@@ -30,31 +30,39 @@ internal sealed class StreamDelivery(
         await using var stream = new OpenStream(context.Response.BodyWriter, call);
         var running = pipeline.InvokeAsync(call, call.Cancellation.Token);
         GatewayReply reply;
+        DialectStreamWriter? writer = null;
         try
         {
-            reply = running.IsCompleted ? await running : await CommitLateAsync(context, call, stream, running.AsTask(), options);
+            if (call.Dialect.CommitsAtAcceptance)
+            {
+                var task = running.AsTask();
+                await Task.WhenAny(task, call.Accepted);
+                if (call.Accepted.IsCompleted) writer = call.Dialect.CreateStreamWriter(call);
+                reply = writer is null ? await task : await CommitAtAcceptanceAsync(context, call, stream, writer, task);
+            }
+            else reply = running.IsCompleted ? await running : await CommitLateAsync(context, call, stream, running.AsTask(), options);
         }
         catch (OperationCanceledException) when (context.Response.HasStarted && IsOurs(call.Cancellation.Reason))
         {
             var (reason, why) = CallOutcome.Of(call.Cancellation.Reason);
-            await EndAsync(context, call, stream, call.Dialect.CreateStreamWriter(call), reason, why);
+            await EndAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), reason, why);
             return null;
         }
         catch (Exception exception) when (exception is not OperationCanceledException && context.Response.HasStarted)
         {
-            await EndUnexpectedAsync(context, call, stream, call.Dialect.CreateStreamWriter(call), exception);
+            await EndUnexpectedAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), exception);
             return null;
         }
 
         if (reply is GatewayReply.Refused refused)
         {
             if (!context.Response.HasStarted) return refused.Error;
-            await EndAsync(context, call, stream, call.Dialect.CreateStreamWriter(call), Outcome.Failed, refused.Error);
+            await EndAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), Outcome.Failed, refused.Error);
             return null;
         }
         if (reply is not GatewayReply.Streaming streaming) throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
 
-        await RelayAsync(context, call, stream, streaming.Events);
+        await RelayAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), streaming.Events);
         return null;
     }
 
@@ -89,6 +97,27 @@ internal sealed class StreamDelivery(
         }
     }
 
+    private async Task<GatewayReply> CommitAtAcceptanceAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Task<GatewayReply> task)
+    {
+        try
+        {
+            await StartAsync(context, call);
+            sweep.Add(stream);
+            await stream.WriteAsync(static (state, output) => state.WriteStart(output), writer, call.Cancellation.Token);
+            return await task;
+        }
+        catch when (!task.IsCompleted)
+        {
+            call.Cancellation.Stop();
+            await LetGoAsync(task);
+            throw;
+        }
+        finally
+        {
+            sweep.Remove(stream);
+        }
+    }
+
     private static async Task LetGoAsync(Task<GatewayReply> task)
     {
         await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -96,14 +125,13 @@ internal sealed class StreamDelivery(
         if (await task is GatewayReply.Streaming streaming) await streaming.Events.DisposeAsync();
     }
 
-    private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, IEventSource events)
+    private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
     {
         var goesOn = call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
         await using var owned = events;
         await using var logged = goesOn ? LoggedEvents.Start(events, call.Cancellation.Token) : null;
         var source = logged?.Log.Read() ?? events;
         var token = call.Cancellation.Token;
-        var writer = call.Dialect.CreateStreamWriter(call);
         using var batch = new EventBatch();
 
         if (!context.Response.HasStarted) await StartAsync(context, call);
@@ -169,9 +197,9 @@ internal sealed class StreamDelivery(
         // Settled and on the spool first: the last event may only leave when nothing can be lost any more.
         await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
         await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
-        if (error is null || call.Dialect.ErrorShape != ErrorShape.OpenAi) return;
+        if (error is null || call.Dialect.ErrorShape != ErrorShape.OpenAi || call.Dialect.CommitsAtAcceptance) return;
 
-        // Clients of this dialect take a clean end for success, so an unclean answer gets an unclean end.
+        // Clients of these dialects take a clean end for success, so an unclean answer gets an unclean end.
         await Task.Delay(AbortGrace, time, CancellationToken.None);
         context.Abort();
     }

@@ -44,6 +44,8 @@ internal sealed class RoutingStage(
             }
         }
 
+        if (call.Dialect.CommitsAtAcceptance && RefuseUntranslatable(call) is { } untranslatable) return new GatewayReply.Refused(untranslatable);
+
         var retry = configuration.Current.Retry;
         GatewayError? last = null;
         TimeSpan? shortestWait = null;
@@ -58,7 +60,7 @@ internal sealed class RoutingStage(
 
             for (var retries = 0; ; retries++)
             {
-                var attempt = new Attempt(Ids.New("att_", call.Time), call.Attempts.Count + 1, deployment) { StartedAt = call.Timings.Now() };
+                var attempt = new Attempt(Ids.New("att_", call.Time), call.Attempts.Count + 1, deployment) { StartedAt = call.Timings.Now(), Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
                 call.Attempts.Add(attempt);
                 var result = await TryAsync(call, attempt, cancellationToken);
                 if (result.Reply is { } reply) return reply;
@@ -77,6 +79,21 @@ internal sealed class RoutingStage(
 
         last ??= GatewayError.ModelNotFound(call.Model.Id);
         return new GatewayReply.Refused(shortestWait is { } advised && last.Definition.Retryable ? last with { RetryAfter = advised } : last);
+    }
+
+    /// <summary>What has no form in the inner language is refused before the call counts as accepted, when nobody speaks the caller's own.</summary>
+    private static GatewayError? RefuseUntranslatable(GatewayCall call)
+    {
+        if (call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect))) return null;
+        try
+        {
+            _ = call.Conversation;
+            return null;
+        }
+        catch (GatewayErrorException refused)
+        {
+            return refused.Error;
+        }
     }
 
     private async ValueTask<(GatewayReply? Reply, ProviderReply.Failed? Failure)> TryAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)

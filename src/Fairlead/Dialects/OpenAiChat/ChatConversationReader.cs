@@ -207,7 +207,7 @@ internal static class ChatConversationReader
         return made with { Data = content, MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
     }
 
-    private static (string MediaType, string Data)? SplitDataUrl(string url)
+    internal static (string MediaType, string Data)? SplitDataUrl(string url)
     {
         if (!url.StartsWith("data:", StringComparison.OrdinalIgnoreCase)) return null;
         var comma = url.IndexOf(',', StringComparison.Ordinal);

@@ -41,7 +41,7 @@ internal sealed class OpenAiEndpoint
             baseUrl += "/v1";
         }
         _baseUrl = baseUrl;
-        foreach (var path in (ReadOnlySpan<string>)["/chat/completions", "/completions", "/embeddings"]) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
+        foreach (var path in (ReadOnlySpan<string>)["/chat/completions", "/completions", "/embeddings", "/responses"]) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
     }
 
     public string Kind { get; }
@@ -53,6 +53,9 @@ internal sealed class OpenAiEndpoint
 
     /// <summary>Whether it still has text completions.</summary>
     public bool HasCompletions { get; }
+
+    /// <summary>Whether it speaks Responses: OpenAI itself and what is configured as such, and Azure's undated interface.</summary>
+    public bool HasResponses => Kind is "openai" or "azure" && _datedVersion is null;
 
     public string TelemetryName { get; }
 

@@ -33,6 +33,7 @@ internal sealed class OpenAiProvider : Provider
     {
         "openai.chat" or "openai.embeddings" => true,
         "openai.completions" => _endpoint.HasCompletions,
+        "openai.responses" => _endpoint.HasResponses,
         _ => false,
     };
 
@@ -45,7 +46,7 @@ internal sealed class OpenAiProvider : Provider
         if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
         var native = Speaks(call.Dialect);
         var mode = call.Facts.Stream && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
-        call.Facts.OmitsStreamOptions = mode == UpstreamMode.Stream && _withoutStreamOptions.ContainsKey(attempt.Deployment.UpstreamModel);
+        call.Facts.OmitsStreamOptions = mode == UpstreamMode.Stream && call.Dialect.Name != "openai.responses" && _withoutStreamOptions.ContainsKey(attempt.Deployment.UpstreamModel);
         var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
         if (exchange.RefusedStreamOptions && mode == UpstreamMode.Stream && !call.Facts.OmitsStreamOptions)
         {
@@ -89,7 +90,7 @@ internal sealed class OpenAiProvider : Provider
             // Another deployment may have a form for what this one cannot be told.
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
-        var path = call.Operation == Operation.Embeddings ? "/embeddings" : native && call.Dialect.Name == "openai.completions" ? "/completions" : "/chat/completions";
+        var path = call.Operation == Operation.Embeddings ? "/embeddings" : native && call.Dialect.Name == "openai.completions" ? "/completions" : native && call.Dialect.Name == "openai.responses" ? "/responses" : "/chat/completions";
         var request = _client.CreatePost(_endpoint.AddressOf(path, model), body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
         return await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);

@@ -1,0 +1,15 @@
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+internal static class OpenAiResponsesServiceCollectionExtensions
+{
+    internal static IServiceCollection AddOpenAiResponses(this IServiceCollection services)
+    {
+        services.AddSingleton<ResponsesDialect>();
+        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<ResponsesDialect>());
+        services.AddSingleton<InputTokensDialect>();
+        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<InputTokensDialect>());
+        return services;
+    }
+}

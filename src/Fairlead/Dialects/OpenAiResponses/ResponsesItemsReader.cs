@@ -1,0 +1,408 @@
+using System.Text.Json;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>Checks <c>input</c>: a text, or items of every kind of CONTRACTS 2.2. Items of kinds that are not known here are left to providers that speak the dialect.</summary>
+internal ref struct ResponsesItemsReader
+{
+    private static readonly string[] Roles = ["user", "system", "developer", "assistant"];
+
+    private readonly RequestFacts _facts;
+    private readonly RequestBounds _bounds;
+    private long _mediaBytes;
+
+    private ResponsesItemsReader(RequestFacts facts, RequestBounds bounds)
+    {
+        _facts = facts;
+        _bounds = bounds;
+    }
+
+    public static void Read(ref BodyCursor json, RequestFacts facts, RequestBounds bounds)
+    {
+        switch (json.Token)
+        {
+            case JsonTokenType.String:
+                facts.TextBytes += json.Value.Length;
+                if (!json.Value.IsEmpty) facts.Note(RequestFeatures.UserText);
+                return;
+            case JsonTokenType.StartArray:
+                var reader = new ResponsesItemsReader(facts, bounds);
+                var count = 0;
+                while (json.NextItem())
+                {
+                    if (count >= bounds.MaxMessages) throw RequestFaults.TooMany("input", bounds.MaxMessages);
+                    reader.Item(ref json, new FieldPath("input", count++));
+                }
+                facts.MessageCount = Math.Max(1, count);
+                return;
+            default:
+                throw RequestFaults.Type("input", "a string or an array of items", json.Describe());
+        }
+    }
+
+    private void Item(ref BodyCursor json, FieldPath path)
+    {
+        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        // Members may stand in any order, and what each must be depends on these two.
+        var (type, role, hasId) = Look(json, path);
+        if (hasId) _facts.Responses!.InputHasOwnMarks = true;
+        type ??= role is not null ? "message" : hasId ? "item_reference" : throw RequestFaults.Missing(path with { Middle = "type" });
+        switch (type)
+        {
+            case "message": Message(ref json, path, role); break;
+            case "function_call": Call(ref json, path, "arguments"); break;
+            case "custom_tool_call": Call(ref json, path, "input"); break;
+            case "function_call_output" or "custom_tool_call_output": Output(ref json, path); break;
+            case "reasoning": Reasoning(ref json, path); break;
+            case "item_reference":
+                if (!hasId) throw RequestFaults.Missing(path with { Middle = "id" });
+                json.Skip();
+                break;
+            default:
+                _facts.TextBytes += json.SkipRange().Length;
+                break;
+        }
+    }
+
+    private static (string? Type, string? Role, bool HasId) Look(BodyCursor json, FieldPath path)
+    {
+        string? type = null, role = null;
+        var (hasId, seen) = (false, 0);
+        while (json.NextMember())
+        {
+            var field = json.Is("type"u8) ? 1 : json.Is("role"u8) ? 2 : json.Is("id"u8) ? 4 : json.Is("content"u8) ? 8 : 0;
+            if (field != 0 && (seen & field) != 0) throw RequestFaults.Duplicate(path with { Middle = json.GetString() });
+            seen |= field;
+            json.Next();
+            switch (field)
+            {
+                case 1:
+                    if (json.Text(path with { Middle = "type" }, 64)) type = json.GetString();
+                    break;
+                case 2: role = json.Word(path with { Middle = "role" }, Roles); break;
+                case 4: hasId = json.Text(path with { Middle = "id" }, 256); break;
+                default: json.Skip(); break;
+            }
+        }
+        return (type, role, hasId);
+    }
+
+    private void Message(ref BodyCursor json, FieldPath path, string? role)
+    {
+        if (role is null) throw RequestFaults.Missing(path with { Middle = "role" });
+        var (content, words) = (false, false);
+        while (json.NextMember())
+        {
+            var isContent = json.Is("content"u8);
+            json.Next();
+            if (!isContent)
+            {
+                json.Skip();
+                continue;
+            }
+            content = true;
+            switch (json.Token)
+            {
+                case JsonTokenType.String:
+                    _facts.TextBytes += json.Value.Length;
+                    words = !json.Value.IsEmpty;
+                    break;
+                case JsonTokenType.StartArray:
+                    var index = 0;
+                    while (json.NextItem()) words |= Part(ref json, path with { Middle = "content", Inner = index++ }, role == "assistant");
+                    break;
+                default:
+                    throw RequestFaults.Type(path with { Middle = "content" }, "a string or an array of parts", json.Describe());
+            }
+        }
+        if (!content) throw RequestFaults.Missing(path with { Middle = "content" });
+        if (words && role == "user") _facts.Note(RequestFeatures.UserText);
+    }
+
+    // True when the part has words.
+    private bool Part(ref BodyCursor json, FieldPath path, bool assistant)
+    {
+        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        var look = json;
+        string? type = null;
+        while (look.NextMember())
+        {
+            var isType = look.Is("type"u8);
+            look.Next();
+            if (isType) type = look.Word(path with { Tail = "type" }, assistant ? ["output_text", "refusal"] : ["input_text", "input_image", "input_file", "input_audio"]);
+            else look.Skip();
+        }
+        switch (type)
+        {
+            case null: throw RequestFaults.Missing(path with { Tail = "type" });
+            case "input_image": return Image(ref json, path);
+            case "input_file": return File(ref json, path);
+            case "input_audio": return Audio(ref json, path);
+            default: return Words(ref json, path, type == "refusal" ? "refusal" : "text");
+        }
+    }
+
+    private readonly bool Words(ref BodyCursor json, FieldPath path, string member)
+    {
+        var (found, words) = (false, false);
+        while (json.NextMember())
+        {
+            var wanted = json.Is(member == "refusal" ? "refusal"u8 : "text"u8);
+            json.Next();
+            if (!wanted)
+            {
+                json.Skip();
+                continue;
+            }
+            found = json.Text(path with { Tail = member });
+            words |= !json.Value.IsEmpty;
+            _facts.TextBytes += json.Value.Length;
+        }
+        if (!found) throw RequestFaults.Missing(path with { Tail = member });
+        return words;
+    }
+
+    private bool Image(ref BodyCursor json, FieldPath path)
+    {
+        var found = false;
+        Span<byte> prefix = stackalloc byte[64];
+        while (json.NextMember())
+        {
+            var field = json.Is("image_url"u8) ? 1 : json.Is("file_id"u8) ? 2 : json.Is("detail"u8) ? 3 : 0;
+            json.Next();
+            switch (field)
+            {
+                case 1:
+                    var at = path with { Tail = "image_url" };
+                    if (!json.Text(at)) break;
+                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString(at);
+                    found = true;
+                    var start = Beginning(json, prefix);
+                    if (StartsWith(start, "data:"u8))
+                    {
+                        if (start.IndexOf(";base64,"u8) < 6) throw RequestFaults.Value(at, "a data URL must have the form data:<media type>;base64,<data>.");
+                        Media(json.Value.Length, path);
+                    }
+                    else if (!StartsWith(start, "https://"u8) && !StartsWith(start, "http://"u8))
+                    {
+                        throw RequestFaults.Value(at, "expected an https address or a data URL.");
+                    }
+                    break;
+                case 2: NoFiles(json, path); break;
+                case 3: json.Word(path with { Tail = "detail" }, ["auto", "low", "high", "original"]); break;
+                default: json.Skip(); break;
+            }
+        }
+        if (!found) throw RequestFaults.Missing(path with { Tail = "image_url" });
+        _facts.ImageCount++;
+        Note(RequestFeatures.Images, path);
+        return false;
+    }
+
+    private bool File(ref BodyCursor json, FieldPath path)
+    {
+        var (data, address, isPdf) = (-1, false, false);
+        Span<byte> prefix = stackalloc byte[64];
+        while (json.NextMember())
+        {
+            var field = json.Is("file_data"u8) ? 1 : json.Is("file_id"u8) ? 2 : json.Is("file_url"u8) ? 3 : json.Is("filename"u8) ? 4 : 0;
+            json.Next();
+            switch (field)
+            {
+                case 1:
+                    if (!json.Text(path with { Tail = "file_data" })) break;
+                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path with { Tail = "file_data" });
+                    data = json.Value.Length;
+                    isPdf |= StartsWith(Beginning(json, prefix), "data:application/pdf"u8);
+                    break;
+                case 2: NoFiles(json, path); break;
+                case 3:
+                    if (!json.Text(path with { Tail = "file_url" })) break;
+                    if (!StartsWith(json.Value, "https://"u8) && !StartsWith(json.Value, "http://"u8)) throw RequestFaults.Value(path with { Tail = "file_url" }, "expected an https address.");
+                    address = true;
+                    break;
+                case 4:
+                    if (json.Text(path with { Tail = "filename" })) isPdf |= json.Value.EndsWith(".pdf"u8) || json.Value.EndsWith(".PDF"u8);
+                    break;
+                default: json.Skip(); break;
+            }
+        }
+        if (data < 0 && !address) throw RequestFaults.Invalid(path, $"Invalid value for '{path}': 'file_data' or 'file_url' is required.", "missing_required_parameter");
+        Media(Math.Max(0, data), path);
+        _facts.MediaBytes += Math.Max(0, data);
+        Note(RequestFeatures.Files, path);
+        if (isPdf) Note(RequestFeatures.PdfFiles, path);
+        return false;
+    }
+
+    private bool Audio(ref BodyCursor json, FieldPath path)
+    {
+        var (data, format) = (-1, false);
+        while (json.NextMember())
+        {
+            var isAudio = json.Is("input_audio"u8);
+            json.Next();
+            if (!isAudio || !json.Object(path with { Tail = "input_audio" }))
+            {
+                json.Skip();
+                continue;
+            }
+            while (json.NextMember())
+            {
+                var field = json.Is("data"u8) ? 1 : json.Is("format"u8) ? 2 : 0;
+                json.Next();
+                switch (field)
+                {
+                    case 1:
+                        json.RequiredText(path with { Tail = "input_audio.data" });
+                        data = json.Value.Length;
+                        break;
+                    case 2: format = json.Word(path with { Tail = "input_audio.format" }, ["wav", "mp3"]) is not null; break;
+                    default: json.Skip(); break;
+                }
+            }
+        }
+        if (data < 0) throw RequestFaults.Missing(path with { Tail = "input_audio.data" });
+        if (!format) throw RequestFaults.Missing(path with { Tail = "input_audio.format" });
+        Media(data, path);
+        _facts.MediaBytes += data;
+        Note(RequestFeatures.Audio, path);
+        return false;
+    }
+
+    private readonly void Call(ref BodyCursor json, FieldPath path, string argumentsName)
+    {
+        var (id, name, arguments) = (false, false, false);
+        while (json.NextMember())
+        {
+            var field = json.Is("call_id"u8) ? 1 : json.Is("name"u8) ? 2 : json.Is(argumentsName == "input" ? "input"u8 : "arguments"u8) ? 3 : 0;
+            json.Next();
+            switch (field)
+            {
+                case 1:
+                    json.RequiredText(path with { Middle = "call_id" });
+                    id = true;
+                    break;
+                case 2:
+                    json.RequiredText(path with { Middle = "name" });
+                    _facts.TextBytes += json.Value.Length;
+                    name = true;
+                    break;
+                case 3:
+                    arguments = json.Text(path with { Middle = argumentsName });
+                    _facts.TextBytes += json.Value.Length;
+                    break;
+                default: json.Skip(); break;
+            }
+        }
+        if (!id) throw RequestFaults.Missing(path with { Middle = "call_id" });
+        if (!name) throw RequestFaults.Missing(path with { Middle = "name" });
+        if (!arguments) throw RequestFaults.Missing(path with { Middle = argumentsName });
+    }
+
+    private void Output(ref BodyCursor json, FieldPath path)
+    {
+        var (id, output) = (false, false);
+        while (json.NextMember())
+        {
+            var field = json.Is("call_id"u8) ? 1 : json.Is("output"u8) ? 2 : 0;
+            json.Next();
+            if (field == 1)
+            {
+                json.RequiredText(path with { Middle = "call_id" });
+                id = true;
+            }
+            else if (field == 2 && json.Token == JsonTokenType.StartArray)
+            {
+                var index = 0;
+                while (json.NextItem()) Part(ref json, path with { Middle = "output", Inner = index++ }, assistant: false);
+                output = true;
+            }
+            else if (field == 2)
+            {
+                output = json.Text(path with { Middle = "output" });
+                _facts.TextBytes += json.Value.Length;
+            }
+            else
+            {
+                json.Skip();
+            }
+        }
+        if (!id) throw RequestFaults.Missing(path with { Middle = "call_id" });
+        if (!output) throw RequestFaults.Missing(path with { Middle = "output" });
+    }
+
+    private readonly void Reasoning(ref BodyCursor json, FieldPath path)
+    {
+        while (json.NextMember())
+        {
+            var field = json.Is("encrypted_content"u8) ? 1 : json.Is("summary"u8) ? 2 : json.Is("content"u8) ? 3 : 0;
+            json.Next();
+            switch (field)
+            {
+                case 1:
+                    if (!json.Text(path with { Middle = "encrypted_content" })) break;
+                    _facts.Responses!.InputHasOwnMarks = true;
+                    _facts.TextBytes += json.Value.Length;
+                    break;
+                case 2 or 3:
+                    Thoughts(ref json, path, field == 2 ? "summary" : "content");
+                    break;
+                default:
+                    json.Skip();
+                    break;
+            }
+        }
+    }
+
+    private readonly void Thoughts(ref BodyCursor json, FieldPath path, string member)
+    {
+        if (!json.Array(path with { Middle = member })) return;
+        for (var i = 0; json.NextItem(); i++)
+        {
+            var at = path with { Middle = member, Inner = i };
+            if (!json.Object(at)) throw RequestFaults.Type(at, "an object", "null");
+            var text = false;
+            while (json.NextMember())
+            {
+                var isText = json.Is("text"u8);
+                json.Next();
+                if (!isText)
+                {
+                    json.Skip();
+                    continue;
+                }
+                text = json.Text(at with { Tail = "text" });
+                _facts.TextBytes += json.Value.Length;
+            }
+            if (!text) throw RequestFaults.Missing(at with { Tail = "text" });
+        }
+    }
+
+    private static void NoFiles(in BodyCursor json, FieldPath path)
+    {
+        if (json.IsNull) return;
+        var at = path with { Tail = "file_id" };
+        json.Text(at);
+        throw new GatewayErrorException(GatewayError.Unsupported(at.ToString(), "Files are not kept here in this version. Send the bytes as a data URL, or an address."));
+    }
+
+    private void Media(int bytes, FieldPath path)
+    {
+        if ((_mediaBytes += bytes) > _bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+    }
+
+    private readonly void Note(RequestFeatures feature, FieldPath path)
+    {
+        if (!_facts.Has(feature)) _facts.Note(feature, path.ToString());
+    }
+
+    private static ReadOnlySpan<byte> Beginning(in BodyCursor json, Span<byte> scratch) =>
+        json.IsEscaped ? JsonEscapes.DecodePrefix(json.Value, scratch) : json.Value[..Math.Min(scratch.Length, json.Value.Length)];
+
+    private static bool StartsWith(ReadOnlySpan<byte> text, ReadOnlySpan<byte> prefix) =>
+        text.Length >= prefix.Length && System.Text.Ascii.EqualsIgnoreCase(text[..prefix.Length], prefix);
+}

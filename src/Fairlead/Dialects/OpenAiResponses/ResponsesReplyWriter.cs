@@ -1,0 +1,33 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>A whole response as the client gets it.</summary>
+internal static class ResponsesReplyWriter
+{
+    public static void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    {
+        var writer = new ResponseObjectWriter(call);
+        var status = ResponseObjectWriter.StatusOf(call.Ending);
+        var seals = call.Facts.Responses!.IncludesSealedReasoning;
+        switch (reply)
+        {
+            case GatewayReply.NativeBody native:
+                if (JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject response) throw new InvalidOperationException("A scanned answer is an object.");
+                new NativeResponse(call, writer).Whole(response, status, seals);
+                using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) response.WriteTo(json);
+                break;
+            case GatewayReply.Complete complete:
+                var appender = new JsonAppender(output);
+                writer.Append(ref appender, status, ResponsesAnswer.Items(call, complete.Answer, cut: status != "completed"), seals);
+                appender.Flush();
+                break;
+            default:
+                throw new InvalidOperationException($"A response cannot be answered with {reply.GetType().Name}.");
+        }
+    }
+}

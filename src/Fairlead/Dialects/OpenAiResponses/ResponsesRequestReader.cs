@@ -1,0 +1,271 @@
+using System.Text.Json;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>Checks a Responses request and fills its facts, in one pass over the bytes (CONTRACTS 2.2). Members of a later date pass unread.</summary>
+internal static class ResponsesRequestReader
+{
+    private const int LongestName = 32;
+    private const int LongestModel = 256;
+    private const int MaxMetadata = 16;
+    private const int LeastOutput = 16;
+
+    // Their order is that of the bits that tell whether a member was seen.
+    private static readonly string[] Names =
+    [
+        "model", "input", "instructions", "previous_response_id", "conversation", "store", "background", "stream", "stream_options", "max_output_tokens",
+        "max_tool_calls", "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "tools", "tool_choice", "text", "reasoning", "include", "truncation",
+        "metadata", "service_tier", "prompt", "prompt_cache_key", "safety_identifier", "user", "presence_penalty", "frequency_penalty", "fairlead",
+        "prompt_cache_retention",
+    ];
+
+    private static readonly string[] Efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+    private static readonly string[] Summaries = ["auto", "concise", "detailed"];
+    private static readonly string[] Tiers = ["auto", "default", "flex", "scale", "priority", "fast"];
+    private static readonly string[] Truncations = ["auto", "disabled"];
+    private static readonly string[] Includes =
+    [
+        "reasoning.encrypted_content", "message.output_text.logprobs", "message.input_image.image_url", "file_search_call.results", "web_search_call.results",
+        "web_search_call.action.sources", "code_interpreter_call.outputs", "computer_call_output.output.image_url",
+    ];
+
+    public static GatewayError? Read(GatewayCall call, RequestBounds bounds) => BodyCursor.Run(call, bounds, ReadAnswered);
+
+    /// <summary>A request that is only counted: the same body, and nothing of it that speaks of delivery matters.</summary>
+    public static GatewayError? ReadCounted(GatewayCall call, RequestBounds bounds) => BodyCursor.Run(call, bounds, ReadCount);
+
+    private static void ReadAnswered(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
+    {
+        var seen = ReadRoot(ref json, call, bounds);
+        if ((seen & Bit("input")) == 0 && call.Facts.Responses!.PreviousResponseId is null) throw RequestFaults.Missing("input");
+    }
+
+    private static void ReadCount(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
+    {
+        ReadRoot(ref json, call, bounds);
+        call.Facts.Stream = false;
+    }
+
+    private static ulong Bit(string name) => 1UL << Array.IndexOf(Names, name);
+
+    private static ulong ReadRoot(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
+    {
+        var facts = call.Facts;
+        var found = facts.Responses = new ResponsesFacts();
+        facts.MaxOutputTokensField = "max_output_tokens";
+        facts.MessageCount = 1;
+        var tools = new ResponsesToolsReader(call.Body.WrittenMemory);
+        var seen = 0UL;
+        var first = true;
+        Span<byte> scratch = stackalloc byte[LongestName];
+        json.EnterRoot();
+        while (json.NextMember())
+        {
+            var nameStart = json.Start;
+            var field = Find(json.Name(scratch));
+            if (field >= 0)
+            {
+                if ((seen & (1UL << field)) != 0) throw RequestFaults.Duplicate(Names[field]);
+                seen |= 1UL << field;
+            }
+            json.Next();
+            if (field < 0)
+            {
+                json.Skip();
+                first = false;
+                continue;
+            }
+            switch (Names[field])
+            {
+                case "model":
+                    if (!json.Text("model", LongestModel)) throw RequestFaults.Missing("model");
+                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString("model");
+                    facts.Model = json.GetString();
+                    facts.ModelRange = json.Range;
+                    break;
+                case "input":
+                    var at = json.Start;
+                    ResponsesItemsReader.Read(ref json, facts, bounds);
+                    found.Input = new ByteRange(at, json.End - at);
+                    break;
+                case "instructions":
+                    if (json.Text("instructions")) facts.TextBytes += json.Value.Length;
+                    break;
+                case "previous_response_id":
+                    if (!json.Text("previous_response_id", 256)) break;
+                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString("previous_response_id");
+                    found.PreviousResponseId = json.GetString();
+                    found.Previous = json.Range;
+                    break;
+                case "conversation":
+                    if (!json.IsNull) throw Unsupported("conversation", "Conversations are not kept here. Send 'previous_response_id', or the items themselves as 'input'.");
+                    break;
+                case "prompt":
+                    if (!json.IsNull) throw Unsupported("prompt", "There are no stored prompts here. Send the text as 'instructions' or 'input'.");
+                    break;
+                case "background":
+                    if (json.Boolean("background") == true) throw Unsupported("background", "Work in the background is not available in this version. Leave 'background' out, and stream an answer that takes long.");
+                    break;
+                case "store":
+                    found.Stores = json.Boolean("store") ?? true;
+                    found.Store = json.Range;
+                    break;
+                case "stream":
+                    facts.Stream = json.Boolean("stream") ?? false;
+                    break;
+                case "stream_options":
+                    StreamOptions(ref json, facts);
+                    break;
+                case "max_output_tokens":
+                    facts.MaxOutputTokens = (int?)json.Integer("max_output_tokens", LeastOutput, int.MaxValue);
+                    break;
+                case "max_tool_calls":
+                    json.Integer("max_tool_calls", 1, int.MaxValue);
+                    break;
+                case "temperature":
+                    if ((facts.Temperature = json.Number("temperature", 0, 2)) is not null) facts.Note(RequestFeatures.Temperature, "temperature");
+                    break;
+                case "top_p":
+                    if ((facts.TopP = json.Number("top_p", 0, 1)) is not null) facts.Note(RequestFeatures.TopP, "top_p");
+                    break;
+                case "presence_penalty" or "frequency_penalty":
+                    // Zero is what is done anyway, and what clients of Open Responses send back from an answer.
+                    if (json.Number(Names[field], -2, 2) is not (null or 0)) facts.Note(RequestFeatures.Penalties, Names[field]);
+                    break;
+                case "top_logprobs":
+                    found.TopLogprobs = (int?)json.Integer("top_logprobs", 0, 20);
+                    if (found.TopLogprobs > 0) facts.Note(RequestFeatures.Logprobs, "top_logprobs");
+                    break;
+                case "parallel_tool_calls":
+                    json.Boolean("parallel_tool_calls");
+                    break;
+                case "tools":
+                    tools.Tools(ref json, facts);
+                    break;
+                case "tool_choice":
+                    tools.Choice(ref json);
+                    break;
+                case "text":
+                    tools.Text(ref json, facts);
+                    break;
+                case "reasoning":
+                    Reasoning(ref json, facts);
+                    break;
+                case "include":
+                    Include(ref json, facts, found);
+                    break;
+                case "truncation":
+                    json.Word("truncation", Truncations);
+                    break;
+                case "metadata":
+                    Metadata(ref json);
+                    break;
+                case "service_tier":
+                    json.Word("service_tier", Tiers);
+                    break;
+                case "prompt_cache_key" or "user":
+                    json.Text(Names[field]);
+                    break;
+                case "prompt_cache_retention":
+                    json.Word("prompt_cache_retention", ["in_memory", "in-memory", "24h"]);
+                    break;
+                case "safety_identifier":
+                    json.Text("safety_identifier", 64);
+                    break;
+                case "fairlead":
+                    facts.Extension = ExtensionReader.Read(ref json);
+                    facts.ExtensionMemberRange = BodySplicer.MemberWithComma(json.Body, nameStart, json.End, first);
+                    break;
+            }
+            first = false;
+        }
+        json.Leave();
+        if (facts.Model.Length == 0) throw RequestFaults.Missing("model");
+        if (!facts.Stream && !facts.StreamOptionsRange.IsEmpty && json.Body[facts.StreamOptionsRange.Start] == (byte)'{')
+        {
+            throw RequestFaults.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
+        }
+        tools.Finish();
+        return seen;
+    }
+
+    private static int Find(ReadOnlySpan<byte> name)
+    {
+        for (var i = 0; i < Names.Length; i++)
+        {
+            if (Names[i].Length == name.Length && System.Text.Ascii.Equals(name, Names[i])) return i;
+        }
+        return -1;
+    }
+
+    private static void StreamOptions(ref BodyCursor json, RequestFacts facts)
+    {
+        var start = json.Start;
+        if (json.Object("stream_options"))
+        {
+            while (json.NextMember())
+            {
+                var isObfuscation = json.Is("include_obfuscation"u8);
+                json.Next();
+                if (isObfuscation) json.Boolean("stream_options.include_obfuscation");
+                else json.Skip();
+            }
+        }
+        facts.StreamOptionsRange = new ByteRange(start, json.End - start);
+    }
+
+    private static void Reasoning(ref BodyCursor json, RequestFacts facts)
+    {
+        if (!json.Object("reasoning")) return;
+        while (json.NextMember())
+        {
+            var field = json.Is("effort"u8) ? 1 : json.Is("summary"u8) ? 2 : json.Is("generate_summary"u8) ? 3 : 0;
+            json.Next();
+            switch (field)
+            {
+                case 1:
+                    if ((facts.ReasoningEffort = json.Word("reasoning.effort", Efforts)) is not null) facts.Note(RequestFeatures.ReasoningEffort, "reasoning.effort");
+                    break;
+                case 2: json.Word("reasoning.summary", Summaries); break;
+                case 3: json.Word("reasoning.generate_summary", Summaries); break;
+                default: json.Skip(); break;
+            }
+        }
+    }
+
+    private static void Include(ref BodyCursor json, RequestFacts facts, ResponsesFacts found)
+    {
+        var start = json.Start;
+        if (!json.Array("include")) return;
+        var index = 0;
+        while (json.NextItem())
+        {
+            var path = new FieldPath("include", index++);
+            var word = json.Word(path, Includes) ?? throw RequestFaults.Type(path, "a string", "null");
+            if (word == "reasoning.encrypted_content") found.IncludesSealedReasoning = true;
+            if (word != "message.output_text.logprobs") continue;
+            found.IncludesLogprobs = true;
+            facts.Note(RequestFeatures.Logprobs, path.ToString());
+        }
+        found.Include = new ByteRange(start, json.End - start);
+    }
+
+    private static void Metadata(ref BodyCursor json)
+    {
+        if (!json.Object("metadata")) return;
+        var count = 0;
+        while (json.NextMember())
+        {
+            if (++count > MaxMetadata) throw RequestFaults.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.", "object_above_max_properties");
+            if (json.Value.Length > 64 && json.GetString().Length > 64) throw RequestFaults.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.", "string_above_max_length");
+            json.Next();
+            if (json.IsNull) throw RequestFaults.Type("metadata", "strings as values", "null");
+            json.Text("metadata", 512);
+        }
+    }
+
+    private static GatewayErrorException Unsupported(string field, string message) => new(GatewayError.Unsupported(field, message));
+}

@@ -1,0 +1,100 @@
+using System.Text.Json;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Pipeline;
+using Fairlead.Providers.OpenAi;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>What the stream writer does with a provider's event.</summary>
+internal static class ResponsesEventKind
+{
+    /// <summary>Passed on with its item's id changed.</summary>
+    public const int Other = 0;
+
+    /// <summary>Told by ourselves: created, queued, in_progress.</summary>
+    public const int Lifecycle = 1;
+
+    /// <summary>Carries a whole item.</summary>
+    public const int Item = 2;
+
+    /// <summary>Carries the finished response.</summary>
+    public const int Terminal = 3;
+}
+
+/// <summary>Judges the events of a provider's stream of Responses.</summary>
+internal sealed class ResponsesStreamScanner(AnswerMeter meter) : NativeStreamScanner
+{
+    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
+    {
+        error = null;
+        data = data.Trim(" \t\r\n"u8);
+        if (data.SequenceEqual("[DONE]"u8)) return (ResponsesEventKind.Other, NativeEventTraits.End);
+        try
+        {
+            return Judge(data, out error);
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            if (eventName.SequenceEqual("error"u8)) error = new UpstreamError(null, null);
+            else meter.SkippedEvents++;
+            return null;
+        }
+    }
+
+    private (int Kind, NativeEventTraits Traits)? Judge(ReadOnlySpan<byte> data, out UpstreamError? error)
+    {
+        error = null;
+        var check = new Utf8JsonReader(data);
+        if (!check.Read() || check.TokenType != JsonTokenType.StartObject) throw new JsonException();
+        check.Skip();
+        switch (NativeChunk.Text(data, "type"u8))
+        {
+            case null:
+                if (NativeChunk.Find(data, "error"u8, JsonTokenType.StartObject).IsEmpty) throw new JsonException();
+                error = ErrorIn(data, "error");
+                return null;
+            case "error":
+                error = ErrorIn(data, "error");
+                return null;
+            case "response.failed":
+                error = ErrorIn(data, "response");
+                return null;
+            case "response.created" or "response.queued" or "response.in_progress":
+                return (ResponsesEventKind.Lifecycle, NativeEventTraits.None);
+            case "response.output_item.added":
+                return (ResponsesEventKind.Item, NativeEventTraits.None);
+            case "response.output_item.done":
+                // An item without deltas (a call of a tool that the provider runs) is content too.
+                return (ResponsesEventKind.Item, NativeEventTraits.Content);
+            case "response.completed" or "response.incomplete":
+                return Finished(data);
+            case var type when type.EndsWith(".delta", StringComparison.Ordinal):
+                var delta = NativeChunk.Find(data, "delta"u8, JsonTokenType.String);
+                meter.AddOutput(Math.Max(0, delta.Length - 2));
+                return (ResponsesEventKind.Other, NativeEventTraits.Content);
+            default:
+                return (ResponsesEventKind.Other, NativeEventTraits.None);
+        }
+    }
+
+    private (int Kind, NativeEventTraits Traits) Finished(ReadOnlySpan<byte> data)
+    {
+        var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
+        using var document = JsonDocument.ParseValue(ref reader);
+        if (!OpenAiWire.Has(document.RootElement, "response", JsonValueKind.Object, out var response) || !ResponsesAnswerScanner.Scan(response, meter, countOutput: !meter.HasContent)) throw new JsonException();
+        return (ResponsesEventKind.Terminal, NativeEventTraits.Finish | NativeEventTraits.Usage | NativeEventTraits.End);
+    }
+
+    // Either nested or flat: both are in use.
+    private static UpstreamError ErrorIn(ReadOnlySpan<byte> data, string member)
+    {
+        var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
+        using var document = JsonDocument.ParseValue(ref reader);
+        var at = document.RootElement;
+        if (OpenAiWire.Has(at, member, JsonValueKind.Object, out var inner)) at = inner;
+        if (member == "response" && OpenAiWire.Has(at, "error", JsonValueKind.Object, out inner)) at = inner;
+        var code = OpenAiWire.Text(at, "code") ?? (member == "error" ? OpenAiWire.Text(at, "type") : null);
+        return new UpstreamError(code == "error" ? null : code, OpenAiWire.Text(at, "message"));
+    }
+}

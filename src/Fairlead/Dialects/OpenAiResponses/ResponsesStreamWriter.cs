@@ -1,0 +1,211 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>
+/// Writes a stream of Responses events (CONTRACTS 2.4): it begins when the call is accepted, before any provider has answered, and every
+/// ending is told by its event, failures too. A provider's own events go through with their ids changed and their numbers made ours.
+/// </summary>
+internal sealed class ResponsesStreamWriter : DialectStreamWriter
+{
+    private static readonly SearchValues<char> NameLetters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789_.:-");
+    private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
+
+    private readonly GatewayCall _call;
+    private readonly ResponsesEventFrame _frame = new();
+    private readonly ResponseObjectWriter _writer;
+    private readonly ResponsesTranslation _translation;
+    private readonly NativeResponse _native;
+    private readonly List<JsonObject> _nativeItems = [];
+    private readonly Dictionary<string, JsonObject> _openNative = new(StringComparer.Ordinal);
+    private JsonObject? _terminal;
+    private bool _begun;
+
+    public ResponsesStreamWriter(GatewayCall call)
+    {
+        _call = call;
+        _writer = new ResponseObjectWriter(call);
+        _translation = new ResponsesTranslation(call, _frame);
+        _native = new NativeResponse(call, _writer);
+    }
+
+    public override void WriteStart(IBufferWriter<byte> output)
+    {
+        if (_begun) return;
+        _begun = true;
+        var json = new JsonAppender(output);
+        Lifecycle(ref json, "response.created"u8);
+        Lifecycle(ref json, "response.in_progress"u8);
+        json.Flush();
+    }
+
+    public override void Write(EventBatch batch, IBufferWriter<byte> output)
+    {
+        WriteStart(output);
+        var json = new JsonAppender(output);
+        foreach (var item in batch.Items)
+        {
+            if (item.Event is { } generationEvent) _translation.Write(ref json, generationEvent);
+            else Native(ref json, batch.DataOf(item), item.Kind);
+        }
+        json.Flush();
+    }
+
+    public override void WriteEnd(IBufferWriter<byte> output)
+    {
+        WriteStart(output);
+        var error = ResponseObjectWriter.ErrorOf(_call.Ending);
+        var status = error is null ? ResponseObjectWriter.StatusOf(_call.Ending) : "failed";
+        var json = new JsonAppender(output);
+        _translation.CloseAll(ref json, cut: status != "completed");
+        CloseNative(ref json);
+        if (error is not null) Error(ref json, error);
+        Terminal(ref json, status);
+        json.Raw("data: [DONE]\n\n"u8);
+        json.Flush();
+    }
+
+    private void Lifecycle(ref JsonAppender json, ReadOnlySpan<byte> type)
+    {
+        _frame.Begin(ref json, type);
+        json.Raw(",\"response\":"u8);
+        _writer.Append(ref json, "in_progress", [], withSeals: false, extra: type.SequenceEqual("response.created"u8));
+        ResponsesEventFrame.End(ref json);
+    }
+
+    private void Terminal(ref JsonAppender json, string status)
+    {
+        var seals = _call.Facts.Responses!.IncludesSealedReasoning;
+        if (_terminal is not null && status != "failed")
+        {
+            _native.Whole(_terminal, status, seals);
+            _frame.Whole(ref json, $"response.{status}", Bytes(new JsonObject { ["type"] = $"response.{status}", ["response"] = _terminal }));
+            return;
+        }
+        _frame.Begin(ref json, status switch { "completed" => "response.completed"u8, "incomplete" => "response.incomplete"u8, _ => "response.failed"u8 });
+        json.Raw(",\"response\":"u8);
+        if (_nativeItems.Count == 0)
+        {
+            _writer.Append(ref json, status, _translation.Items, seals);
+        }
+        else
+        {
+            // A provider's answer that broke: what was whole is shown.
+            var own = new ArrayBufferWriter<byte>(2048);
+            var inner = new JsonAppender(own);
+            _writer.Append(ref inner, status, [], withSeals: false);
+            inner.Flush();
+            var response = (JsonObject)JsonNode.Parse(own.WrittenSpan, documentOptions: Parsing)!;
+            response["output"] = new JsonArray([.. _nativeItems.Select(static item => item.DeepClone())]);
+            json.Raw(Bytes(response));
+        }
+        ResponsesEventFrame.End(ref json);
+    }
+
+    // Both forms in use at once: flat as described, nested as first-party servers and Open Responses have it.
+    private void Error(ref JsonAppender json, GatewayError error)
+    {
+        var body = new ArrayBufferWriter<byte>(512);
+        ErrorBodyWriter.WriteBody(body, error, ErrorShape.OpenAi, _call.RequestId, _call.Site);
+        _frame.Begin(ref json, "error"u8);
+        json.Raw(",\"code\":"u8);
+        json.String(error.OpenAiCode ?? error.Definition.Name);
+        json.Raw(",\"message\":"u8);
+        json.String(error.Message);
+        json.Raw(",\"param\":"u8);
+        json.String(error.Parameter);
+        json.Raw(","u8);
+        json.Raw(body.WrittenSpan[1..^1]);
+        ResponsesEventFrame.End(ref json);
+    }
+
+    private void Native(ref JsonAppender json, scoped ReadOnlySpan<byte> data, int kind)
+    {
+        if (kind == ResponsesEventKind.Lifecycle || data.SequenceEqual("[DONE]"u8)) return;
+        try
+        {
+            data = OwnMembers.Without(data.Trim(" \t\r\n"u8));
+            var type = NativeChunk.Text(data, "type"u8);
+            // It becomes the event's name, so it may hold nothing that could end a line.
+            if (type is null || type.AsSpan().ContainsAnyExcept(NameLetters)) throw new JsonException();
+            switch (kind)
+            {
+                case ResponsesEventKind.Terminal:
+                    _terminal = Member(data, "response").Inner;
+                    break;
+                case ResponsesEventKind.Item:
+                    WholeItem(ref json, type, data);
+                    break;
+                default:
+                    Delta(ref json, type, data);
+                    break;
+            }
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
+        {
+            // Not to be read after all, such as a member that stands twice: left out, and told at the end.
+            if (_call.Answering is { } answering) answering.Meter.SkippedEvents++;
+        }
+    }
+
+    private void WholeItem(ref JsonAppender json, string type, scoped ReadOnlySpan<byte> data)
+    {
+        var (root, item) = Member(data, "item");
+        _native.Item(item, _call.Facts.Responses!.IncludesSealedReasoning);
+        var bytes = Bytes(root);
+        var id = item["id"]!.GetValue<string>();
+        _openNative.Remove(id);
+        if (type == "response.output_item.done") _nativeItems.Add((JsonObject)item.DeepClone());
+        else _openNative[id] = root;
+        _frame.Whole(ref json, type, bytes);
+    }
+
+    // A provider that broke off has left items open; clients wait for their end.
+    private void CloseNative(ref JsonAppender json)
+    {
+        foreach (var root in _openNative.Values)
+        {
+            root["type"] = "response.output_item.done";
+            root["item"]!["status"] = "incomplete";
+            _frame.Whole(ref json, "response.output_item.done", Bytes(root));
+        }
+        _openNative.Clear();
+    }
+
+    private static (JsonObject Root, JsonObject Inner) Member(ReadOnlySpan<byte> data, string name) =>
+        JsonNode.Parse(data, documentOptions: Parsing) is JsonObject root && root[name] is JsonObject inner ? (root, inner) : throw new JsonException();
+
+    private void Delta(ref JsonAppender json, string type, scoped ReadOnlySpan<byte> data)
+    {
+        var id = NativeChunk.Find(data, "item_id"u8, JsonTokenType.String);
+        var copy = new ArrayBufferWriter<byte>(data.Length + 64);
+        if (id.IsEmpty)
+        {
+            copy.Write(data);
+        }
+        else
+        {
+            copy.Write(data[..id.Start]);
+            copy.Write(BodySplicer.Quote(_native.IdOf(NativeChunk.Text(data, "item_id"u8) ?? "")));
+            copy.Write(data[id.End..]);
+        }
+        var line = copy.WrittenSpan.ToArray();
+        // Inside JSON a raw line break is white space between tokens; as a space it keeps the event on one data line.
+        line.AsSpan().Replace((byte)'\n', (byte)' ');
+        line.AsSpan().Replace((byte)'\r', (byte)' ');
+        _frame.Whole(ref json, type, line);
+    }
+
+    private static byte[] Bytes(JsonObject node)
+    {
+        var output = new ArrayBufferWriter<byte>(1024);
+        using (var writer = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) node.WriteTo(writer);
+        return output.WrittenSpan.ToArray();
+    }
+}

@@ -1,0 +1,170 @@
+using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>
+/// Puts items together to turns: what the model made between two inputs is one turn of the inner language, and so are the results that answer it.
+/// One per request.
+/// </summary>
+internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
+{
+    private readonly Dictionary<string, string> _calls = new(StringComparer.Ordinal);
+    private readonly List<string> _unanswered = [];
+    private readonly List<Part> _turn = [];
+    private readonly List<Part> _results = [];
+
+    public void Text(string text)
+    {
+        Flush();
+        messages.Add(Message.Of(Role.User, text));
+    }
+
+    /// <param name="item">A checked item, or one that was kept.</param>
+    /// <param name="path">Where it stands in the request; null for one that was kept.</param>
+    public void Add(JsonElement item, string? path)
+    {
+        var type = ChatConversationReader.Text(item, "type") ?? (ChatConversationReader.Text(item, "role") is null ? "item_reference" : "message");
+        switch (type)
+        {
+            case "message": AddMessage(item, path); break;
+            case "function_call" or "custom_tool_call":
+                var id = ChatConversationReader.Text(item, "call_id")!;
+                var name = ChatConversationReader.Text(item, "name")!;
+                var custom = type == "custom_tool_call";
+                _calls[id] = name;
+                _unanswered.Add(id);
+                Made(new ToolCallPart(id, name, ChatConversationReader.Text(item, custom ? "input" : "arguments") ?? "") { Kind = custom ? ToolKind.Custom : ToolKind.Function });
+                break;
+            case "function_call_output" or "custom_tool_call_output": AddResult(item, path); break;
+            case "reasoning": AddReasoning(item); break;
+            case "item_reference":
+                throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{ChatConversationReader.Text(item, "id")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+            default:
+                throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id", $"Items of type '{type}' have a meaning only at providers that speak the Responses API; the provider of this model does not."));
+        }
+    }
+
+    /// <summary>Ends the last turn, and judges whether every call has its result.</summary>
+    public void Finish()
+    {
+        Flush();
+        if (_unanswered.Count == 0) return;
+        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call '{_unanswered[0]}'. Every call must be answered by an item with its call_id.") with { OpenAiCode = "invalid_value" });
+    }
+
+    private void AddMessage(JsonElement item, string? path)
+    {
+        var role = ChatConversationReader.Text(item, "role");
+        var parts = Parts(item.GetProperty("content"), path);
+        if (role == "assistant")
+        {
+            // Two messages in a row stay two.
+            if (_turn.Exists(part => part is TextPart or RefusalPart)) Flush();
+            foreach (var part in parts) Made(part);
+            return;
+        }
+        Flush();
+        messages.Add(new Message(role switch { "system" => Role.System, "developer" => Role.Developer, _ => Role.User }, parts));
+    }
+
+    private void AddResult(JsonElement item, string? path)
+    {
+        var id = ChatConversationReader.Text(item, "call_id")!;
+        if (!_calls.TryGetValue(id, out var name))
+        {
+            throw new GatewayErrorException(GatewayError.Invalid($"{path ?? "input"}.call_id", $"No tool call found for the output with call_id '{id}'. Send the call before it, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+        }
+        _unanswered.Remove(id);
+        var output = item.GetProperty("output");
+        EndTurn();
+        _results.Add(new ToolResultPart(id, Parts(output, path)) { Name = name });
+    }
+
+    private void AddReasoning(JsonElement item)
+    {
+        var text = string.Concat(Texts(item, "summary").Concat(Texts(item, "content")));
+        var sealedReasoning = SealedReasoning.Parse(ChatConversationReader.Text(item, "encrypted_content"));
+        switch (sealedReasoning)
+        {
+            case { Kind: SealedReasoning.Redacted } redacted: Made(new ReasoningPart("", null) { Redacted = redacted.Seal }); break;
+            case { Kind: SealedReasoning.Signature } signed: Made(new ReasoningPart(text, signed.Seal)); break;
+            default:
+                if (text.Length > 0) Made(new ReasoningPart(text, null));
+                else if (sealedReasoning is not null) call.Warn("reasoning_omitted", "Reasoning that another provider sealed was not sent to this one.");
+                break;
+        }
+    }
+
+    private static IEnumerable<string> Texts(JsonElement item, string member)
+    {
+        if (!ChatConversationReader.Has(item, member, out var list)) yield break;
+        foreach (var part in list.EnumerateArray())
+        {
+            if (ChatConversationReader.Text(part, "text") is { } text) yield return text;
+        }
+    }
+
+    private static List<Part> Parts(JsonElement content, string? path)
+    {
+        if (content.ValueKind == JsonValueKind.String) return [new TextPart(content.GetString()!)];
+        var parts = new List<Part>(content.GetArrayLength());
+        foreach (var part in content.EnumerateArray())
+        {
+            parts.Add(ChatConversationReader.Text(part, "type") switch
+            {
+                "input_text" or "output_text" or "text" => new TextPart(ChatConversationReader.Text(part, "text")!),
+                "refusal" => new RefusalPart(ChatConversationReader.Text(part, "refusal")!),
+                "input_image" => Image(part),
+                "input_audio" => new AudioPart(ChatConversationReader.Text(part.GetProperty("input_audio"), "format")!, ChatConversationReader.Text(part.GetProperty("input_audio"), "data")!),
+                "input_file" => File(part),
+                var type => throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id", $"Parts of type '{type}' cannot be sent to the provider of this model.")),
+            });
+        }
+        return parts;
+    }
+
+    private static ImagePart Image(JsonElement part)
+    {
+        var url = ChatConversationReader.Text(part, "image_url")!;
+        var detail = ChatConversationReader.Text(part, "detail");
+        return ChatConversationReader.SplitDataUrl(url) is { } data ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail } : new ImagePart(url, null, null) { Detail = detail };
+    }
+
+    private static FilePart File(JsonElement part)
+    {
+        var made = new FilePart { FileName = ChatConversationReader.Text(part, "filename"), Url = ChatConversationReader.Text(part, "file_url") };
+        if (ChatConversationReader.Text(part, "file_data") is not { } content) return made;
+        if (ChatConversationReader.SplitDataUrl(content) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
+        return made with { Data = content, MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
+    }
+
+    private void Made(Part part)
+    {
+        EndResults();
+        _turn.Add(part);
+    }
+
+    private void Flush()
+    {
+        EndTurn();
+        EndResults();
+    }
+
+    private void EndTurn()
+    {
+        if (_turn.Count == 0) return;
+        messages.Add(new Message(Role.Assistant, [.. _turn]));
+        _turn.Clear();
+    }
+
+    private void EndResults()
+    {
+        if (_results.Count == 0) return;
+        messages.Add(new Message(Role.Tool, [.. _results]));
+        _results.Clear();
+    }
+}

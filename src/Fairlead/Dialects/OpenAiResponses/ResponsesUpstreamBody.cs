@@ -1,0 +1,110 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>
+/// The client's bytes as a provider of the same dialect gets them: nothing is kept there (<c>store: false</c>), so the whole of the conversation goes along
+/// and sealed reasoning is asked for; ids that only we know do not leave. Every other byte stays.
+/// </summary>
+internal static class ResponsesUpstreamBody
+{
+    private static readonly byte[] Null = "null"u8.ToArray();
+    private static readonly byte[] False = "false"u8.ToArray();
+    private static readonly byte[] NoStore = ",\"store\":false"u8.ToArray();
+
+    public static void Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
+    {
+        var facts = call.Facts;
+        var found = facts.Responses!;
+        var model = new ArrayBufferWriter<byte>(64);
+        model.Write(BodySplicer.Quote(upstreamModel));
+        var edits = new List<BodyEdit>(6);
+        if (found.Store.IsEmpty) model.Write(NoStore);
+        else edits.Add(new BodyEdit(found.Store, False));
+        if (!found.Previous.IsEmpty) edits.Add(new BodyEdit(found.Previous, Null));
+        // Without it the reasoning of a model could not be sent back: the provider has forgotten it.
+        if (!found.IncludesSealedReasoning && call.Model.Capabilities.Reasoning) AddInclude(call, found, model, edits);
+        if (found.History is { Count: > 0 } || found.InputHasOwnMarks)
+        {
+            var input = Input(call, found);
+            if (found.Input.IsEmpty)
+            {
+                model.Write(",\"input\":"u8);
+                model.Write(input);
+            }
+            else
+            {
+                edits.Add(new BodyEdit(found.Input, input));
+            }
+        }
+        edits.Add(new BodyEdit(facts.ModelRange, model.WrittenMemory));
+        if (!facts.ExtensionMemberRange.IsEmpty) edits.Add(new BodyEdit(facts.ExtensionMemberRange, default));
+        BodySplicer.Write(call.Body.WrittenSpan, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(edits), output);
+    }
+
+    private static void AddInclude(GatewayCall call, ResponsesFacts found, ArrayBufferWriter<byte> model, List<BodyEdit> edits)
+    {
+        if (found.Include.IsEmpty)
+        {
+            model.Write(",\"include\":[\"reasoning.encrypted_content\"]"u8);
+            return;
+        }
+        var list = call.Body.WrittenSpan.Slice(found.Include.Start + 1, found.Include.Length - 2).Trim(" \t\r\n"u8);
+        edits.Add(new BodyEdit(new ByteRange(found.Include.Start + 1, 0), list.IsEmpty ? "\"reasoning.encrypted_content\""u8.ToArray() : "\"reasoning.encrypted_content\","u8.ToArray()));
+    }
+
+    private static byte[] Input(GatewayCall call, ResponsesFacts found)
+    {
+        var output = new ArrayBufferWriter<byte>(found.Input.Length + 1024);
+        try
+        {
+            using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
+            json.WriteStartArray();
+            foreach (var item in found.History ?? []) Item(json, JsonObject.Create(item)!, null);
+            if (!found.Input.IsEmpty)
+            {
+                var input = JsonNode.Parse(call.Body.WrittenSpan.Slice(found.Input.Start, found.Input.Length), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 });
+                if (input is JsonArray items)
+                {
+                    var index = 0;
+                    foreach (var item in items) Item(json, (JsonObject)item!, $"input[{index++}]");
+                }
+                else
+                {
+                    new JsonObject { ["role"] = "user", ["content"] = input!.DeepClone() }.WriteTo(json);
+                }
+            }
+            json.WriteEndArray();
+        }
+        catch (ArgumentException)
+        {
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" });
+        }
+        return output.WrittenSpan.ToArray();
+    }
+
+    private static void Item(Utf8JsonWriter json, JsonObject item, string? path)
+    {
+        var type = Text(item, "type") ?? (item.ContainsKey("role") ? "message" : "item_reference");
+        if (type == "item_reference") throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{Text(item, "id")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+        if (type == "reasoning")
+        {
+            // Only its own provider can read it; without its seal the provider would look for what it has not kept.
+            if (SealedReasoning.Parse(Text(item, "encrypted_content")) is not { Kind: SealedReasoning.Native } known) return;
+            item["id"] = known.Id;
+            item["encrypted_content"] = known.Seal;
+            item.Remove("status");
+        }
+        else
+        {
+            item.Remove("id");
+        }
+        item.WriteTo(json);
+    }
+
+    private static string? Text(JsonObject item, string name) => item[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
+}
