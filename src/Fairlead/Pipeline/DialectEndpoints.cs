@@ -21,6 +21,7 @@ internal static class DialectEndpoints
         Map<OpenAiEmbeddingsDialect>(endpoints, "/v1/embeddings");
         Map<ResponsesDialect>(endpoints, "/v1/responses");
         Map<InputTokensDialect>(endpoints, "/v1/responses/input_tokens");
+        Map<CompactDialect>(endpoints, "/v1/responses/compact");
         Map<MessagesDialect>(endpoints, "/v1/messages");
         Map<CountTokensDialect>(endpoints, "/v1/messages/count_tokens");
     }

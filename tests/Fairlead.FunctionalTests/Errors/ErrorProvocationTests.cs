@@ -24,6 +24,12 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         }
     }
 
+    private static readonly ErrorCode[] AfterAcceptance =
+    [
+        ErrorCode.RateLimitExceeded, ErrorCode.ProviderError, ErrorCode.ProviderUnavailable, ErrorCode.ProviderTimeout, ErrorCode.ProviderRejected,
+        ErrorCode.DeadlineExceeded, ErrorCode.InternalError,
+    ];
+
     [Fact]
     public void Catalogue_EveryCodeAtEveryDoor_IsProvokedOrItsAbsenceExplained()
     {
@@ -47,6 +53,11 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         using var response = await client.SendAsync(request, Cancel);
         var text = await response.Content.ReadAsStringAsync(Cancel);
         var seen = $"{(int)response.StatusCode} {text}";
+        if (stream && door.BeginsAtOnce && AfterAcceptance.Contains(code))
+        {
+            CheckEvents(response, text, code, door);
+            return;
+        }
         Assert.True(response.Content.Headers.ContentType?.MediaType == ErrorBodyWriter.ContentTypeOf(door.Shape), seen);
 
         var definition = ErrorCatalogue.Get(code);
@@ -70,6 +81,24 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         else Assert.True(error.Parameters.Count == 0, seen);
 
         CheckHeaders(response, door, definition, error, provocation, seen);
+        foreach (var secret in Secrets.All) Assert.DoesNotContain(secret, $"{text} {response.Headers}", StringComparison.OrdinalIgnoreCase);
+    }
+
+    // Told by events: the stream had begun, with a good status, when the provider failed.
+    private static void CheckEvents(HttpResponseMessage response, string text, ErrorCode code, Door door)
+    {
+        Assert.True(response.StatusCode == System.Net.HttpStatusCode.OK, text);
+        Assert.Equal("text/event-stream", response.Content.Headers.ContentType?.MediaType);
+        var events = text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal("data: [DONE]", events[^1]);
+        Assert.StartsWith("event: response.failed\n", events[^2], StringComparison.Ordinal);
+        Assert.StartsWith("event: error\ndata: ", events[^3], StringComparison.Ordinal);
+        var definition = ErrorCatalogue.Get(code);
+        var error = ErrorBody.Read(JsonDocument.Parse(events[^3][(events[^3].IndexOf('\n', StringComparison.Ordinal) + 7)..]).RootElement, door.Shape);
+        Assert.Equal(definition.Name, error.Code);
+        Assert.Equal(definition.OpenAiType, error.Type);
+        Assert.Equal(definition.Retryable, error.Retryable);
+        Assert.Equal(Assert.Single(response.Headers.GetValues("x-request-id")), error.RequestId);
         foreach (var secret in Secrets.All) Assert.DoesNotContain(secret, $"{text} {response.Headers}", StringComparison.OrdinalIgnoreCase);
     }
 

@@ -60,16 +60,17 @@ internal static class Provocations
             case ErrorCode.ContextLengthExceeded:
                 return new(gateway, Post(door, door.Body(door.IsEmbeddings ? "tiny-embed" : "tiny", stream: stream).Replace("\"hi\"", $"\"{Long}\"", StringComparison.Ordinal)), known)
                 {
-                    Parameter = door == Door.Completions ? "prompt" : door.IsEmbeddings ? "input" : "messages",
+                    Parameter = door == Door.Completions ? "prompt" : door.IsEmbeddings || door == Door.Responses ? "input" : "messages",
                     AlsoStreamed = true,
                 };
             case ErrorCode.IncompatibleInput:
                 var picture = door == Door.Chat
                     ? """[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]"""
+                    : door == Door.Responses ? """[{"type":"input_image","image_url":"https://example.com/a.png"}]"""
                     : """[{"type":"image","source":{"type":"url","url":"https://example.com/a.png"}}]""";
                 return new(gateway, Post(door, door.Body("tiny", stream: stream).Replace("\"hi\"", picture, StringComparison.Ordinal)), known)
                 {
-                    Parameter = "messages[0].content[0]",
+                    Parameter = door == Door.Responses ? "input[0].content[0]" : "messages[0].content[0]",
                     AlsoStreamed = true,
                 };
             case ErrorCode.ModelNotFound when door.Generates:
@@ -81,7 +82,7 @@ internal static class Provocations
             case ErrorCode.NotFound when door == Door.Admin:
                 return new(gateway, Get(door, $"{door.Path}/org_none"), known);
             case ErrorCode.NotFound:
-                return new(gateway, Post(door, door.Body(simple), $"{door.Path}/nothing"), known);
+                return new(gateway, Post(door, door.Body(simple), $"{door.Path}/nothing/at/all"), known);
             case ErrorCode.MethodNotAllowed when door.Generates:
                 return new(gateway, Get(door, door.Path), known) { Allow = "POST" };
             case ErrorCode.MethodNotAllowed:

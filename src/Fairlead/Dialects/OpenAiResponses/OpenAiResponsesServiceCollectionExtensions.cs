@@ -10,6 +10,8 @@ internal static class OpenAiResponsesServiceCollectionExtensions
         services.AddSingleton<Dialect>(provider => provider.GetRequiredService<ResponsesDialect>());
         services.AddSingleton<InputTokensDialect>();
         services.AddSingleton<Dialect>(provider => provider.GetRequiredService<InputTokensDialect>());
+        services.AddSingleton<CompactDialect>();
+        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<CompactDialect>());
         return services;
     }
 }

@@ -84,8 +84,9 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         var seals = _call.Facts.Responses!.IncludesSealedReasoning;
         if (_terminal is not null && status != "failed")
         {
-            _native.Whole(_terminal, status, seals);
-            _frame.Whole(ref json, $"response.{status}", Bytes(new JsonObject { ["type"] = $"response.{status}", ["response"] = _terminal }));
+            _terminal["type"] = $"response.{status}";
+            _native.Whole((JsonObject)_terminal["response"]!, status, seals);
+            _frame.Whole(ref json, $"response.{status}", Bytes(_terminal));
             return;
         }
         _frame.Begin(ref json, status switch { "completed" => "response.completed"u8, "incomplete" => "response.incomplete"u8, _ => "response.failed"u8 });
@@ -137,7 +138,7 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
             switch (kind)
             {
                 case ResponsesEventKind.Terminal:
-                    _terminal = Member(data, "response").Inner;
+                    _terminal = Member(data, "response").Root;
                     break;
                 case ResponsesEventKind.Item:
                     WholeItem(ref json, type, data);

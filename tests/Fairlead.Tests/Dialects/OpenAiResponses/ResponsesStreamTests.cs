@@ -1,0 +1,224 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json.Nodes;
+using CsCheck;
+using Fairlead.Conversation;
+using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Tests.Dialects.OpenAiResponses;
+
+public sealed class ResponsesStreamTests
+{
+    private const string Plain = """{"model":"fast","input":"hi","stream":true}""";
+
+    private static readonly ResponsesDialect Dialect = new();
+    private static readonly string[] Fragments = ["{", "}", "\"a\":1", "\\"];
+    private static readonly Outcome[] Endings = [Outcome.Complete, Outcome.Length, Outcome.ProviderLost];
+
+    private static readonly GenerationEvent[] Thoughtful =
+    [
+        new AnswerStarted(),
+        new ReasoningDelta("Let me "), new ReasoningDelta("think."), new ReasoningDelta("") { Signature = "sig" },
+        new ReasoningDelta("") { Redacted = "secret" },
+        new TextDelta("It "), new TextDelta("is \"so\"\n"),
+        new AnnotationsAdded(new JsonArray(new JsonObject { ["type"] = "url_citation", ["url_citation"] = new JsonObject { ["url"] = "https://a.example", ["title"] = "A", ["start_index"] = 0, ["end_index"] = 2 } })),
+        new ToolCallStarted(0, "call_1", "f"), new ToolCallDelta(0, "{\"a\":"), new ToolCallStarted(1, "call_2", "g") { Kind = ToolKind.Custom }, new ToolCallDelta(0, "1}"), new ToolCallDelta(1, "free"),
+        new ChoiceFinished(FinishReason.ToolCalls),
+    ];
+
+    [Fact]
+    public void Stream_OfText_IsAsTheDialectOrdersIt() =>
+        GoldenFile.Matches("stream-text.txt", Write(Plain, [new TextDelta("Hel"), new TextDelta("lo") { Logprobs = [new TokenLogprob("lo", -0.5, [new TokenLogprob("lo", -0.5, [])])] }, new ChoiceFinished(FinishReason.Stop)]));
+
+    [Fact]
+    public void Stream_OfReasoningAndTools_IsAsTheDialectOrdersIt() =>
+        GoldenFile.Matches("stream-tools.txt", Write("""{"model":"fast","input":"hi","stream":true,"include":["reasoning.encrypted_content"],"tools":[{"type":"function","name":"f","parameters":null},{"type":"custom","name":"g"}]}""", Thoughtful, Outcome.ToolCalls));
+
+    [Fact]
+    public void Stream_Cut_TellsTheLastItemIncomplete() =>
+        GoldenFile.Matches("stream-length.txt", Write(Plain, [new TextDelta("Hel"), new ChoiceFinished(FinishReason.Length)], Outcome.Length));
+
+    [Fact]
+    public void Stream_OfARefusal_HasItsOwnPart() =>
+        GoldenFile.Matches("stream-refusal.txt", Write(Plain, [new TextDelta("Well, "), new RefusalDelta("no."), new ChoiceFinished(FinishReason.Stop)]));
+
+    [Fact]
+    public void Stream_ThatFails_EndsWithErrorAndFailed() =>
+        GoldenFile.Matches("stream-error.txt", Write(Plain, [new TextDelta("Hel")], Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "It broke.")));
+
+    [Fact]
+    public void Stream_WithExtensions_HasMetadataInItsFirstAndLastEvent()
+    {
+        var call = DialectCalls.Answered(Dialect, Plain);
+        var events = DialectCalls.Events(DialectCalls.Stream(Dialect, call, [new TextDelta("x")], () => call.End()));
+        Assert.Equal(DialectCalls.GenerationId, events[0]["response"]!["fairlead"]!["generation_id"]!.GetValue<string>());
+        Assert.Null(events[1]["response"]!["fairlead"]);
+        Assert.Equal("complete", events[^1]["response"]!["fairlead"]!["outcome"]!.GetValue<string>());
+    }
+
+    // What always holds: numbers from 0 without gaps, every item and part announced before its first delta and closed once, text the same to the letter,
+    // and the same bytes however the events were cut into batches.
+    [Fact]
+    public void Stream_OfAnyEvents_IsWellFormedAndIndependentOfBatches()
+    {
+        var call = Gen.Int[0, 3];
+        var generated = Gen.OneOf<GenerationEvent>(
+            Gen.String.Select(text => (GenerationEvent)new TextDelta(Clean(text))),
+            Gen.String.Select(text => (GenerationEvent)new RefusalDelta(Clean(text))),
+            Gen.String.Select(text => (GenerationEvent)new ReasoningDelta(Clean(text))),
+            Gen.Const<GenerationEvent>(new ReasoningDelta("") { Signature = "s" }),
+            Gen.Const<GenerationEvent>(new ReasoningDelta("") { Redacted = "r" }),
+            call.Select(index => (GenerationEvent)new ToolCallStarted(index, $"call_{index}", "f") { Kind = index == 3 ? ToolKind.Custom : ToolKind.Function }),
+            Gen.Select(call, Gen.Int[0, 3]).Select(pair => (GenerationEvent)new ToolCallDelta(pair.Item1, Fragments[pair.Item2])));
+        Gen.Select(generated.Array[0, 30], Gen.Bool.Array[30], Gen.Int[0, 2].Select(i => Endings[i])).Sample((events, cuts, outcome) =>
+        {
+            events = [.. events.Where((e, i) => e is not ToolCallStarted s || !events.Take(i).Any(b => b is ToolCallStarted t && t.Index == s.Index))];
+            var whole = Write(Plain, events, outcome);
+            Assert.Equal(whole, Batched(events, cuts, outcome));
+            WellFormed(whole, outcome, string.Concat(events.OfType<TextDelta>().Select(text => text.Text)));
+        });
+    }
+
+    [Fact]
+    public void NativeStream_OfAProvider_HasOurIdsAndNumbers()
+    {
+        var call = DialectCalls.Answered(Dialect, """{"model":"fast","input":"hi","stream":true,"include":["reasoning.encrypted_content"]}""", extensions: false);
+        var stream = DialectCalls.NativeStream(Dialect, call, Native.Select(line => new[] { line }), () => call.End());
+        GoldenFile.Matches("native-stream.txt", stream);
+        Assert.DoesNotContain("upstream", stream, StringComparison.Ordinal);
+        Assert.Equal(9, call.Answering!.Meter.Reported!.Value.InputTokens);
+        Assert.Equal(FinishReason.Stop, call.Answering.Meter.FinishReason);
+        WellFormed(stream, Outcome.Complete, "Hello");
+    }
+
+    [Fact]
+    public void NativeStream_BrokenOff_ClosesItsItems()
+    {
+        var call = DialectCalls.Answered(Dialect, Plain, extensions: false);
+        var stream = DialectCalls.NativeStream(Dialect, call, [Native[..6]], () => call.End(Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "It broke.")));
+        var events = DialectCalls.Events(stream);
+        Assert.Equal(["response.output_item.done", "error", "response.failed"], events.TakeLast(3).Select(Type));
+        Assert.Equal("incomplete", events[^3]["item"]!["status"]!.GetValue<string>());
+        Assert.Equal(Enumerable.Range(0, events.Count), events.Select(e => e["sequence_number"]!.GetValue<int>()));
+    }
+
+    [Theory]
+    [InlineData("""{"type":"error","code":"rate_limit_exceeded","message":"slow","param":null}""", "rate_limit_exceeded", "slow")]
+    [InlineData("""{"type":"error","error":{"type":"server_error","message":"broke"}}""", "server_error", "broke")]
+    [InlineData("""{"type":"response.failed","response":{"error":{"code":"server_error","message":"broke"}}}""", "server_error", "broke")]
+    public void Scanner_ErrorInAnyForm_IsRead(string data, string type, string message)
+    {
+        Assert.Null(new ResponsesStreamScanner(new AnswerMeter()).Scan(default, Encoding.UTF8.GetBytes(data), out var error));
+        Assert.Equal((type, message), (error!.Type, error.Message));
+    }
+
+    [Theory]
+    [InlineData("garbage")]
+    [InlineData("[]")]
+    [InlineData("{}")]
+    [InlineData("""{"type":"response.completed"}""")]
+    public void Scanner_Malformed_IsLeftOutAndCounted(string data)
+    {
+        var meter = new AnswerMeter();
+        Assert.Null(new ResponsesStreamScanner(meter).Scan(default, Encoding.UTF8.GetBytes(data), out var error));
+        Assert.Null(error);
+        Assert.Equal(1, meter.SkippedEvents);
+    }
+
+    [Fact]
+    public void NativeEvent_WithATypeThatBreaksTheLine_IsLeftOut()
+    {
+        var call = DialectCalls.Answered(Dialect, Plain, extensions: false);
+        var stream = DialectCalls.NativeStream(Dialect, call, [["""{"type":"x\ndata: evil","delta":"y"}"""]], () => call.End());
+        Assert.DoesNotContain("evil", stream, StringComparison.Ordinal);
+        Assert.Equal(1, call.Answering!.Meter.SkippedEvents);
+    }
+
+    private static readonly string[] Native =
+    [
+        """{"type":"response.created","sequence_number":0,"response":{"id":"resp_upstream","object":"response","status":"in_progress","output":[]}}""",
+        """{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"rs_upstream","type":"reasoning","summary":[]}}""",
+        """{"type":"response.output_item.done","sequence_number":2,"output_index":0,"item":{"id":"rs_upstream","type":"reasoning","summary":[],"encrypted_content":"gAAA"}}""",
+        """{"type":"response.output_item.added","sequence_number":3,"output_index":1,"item":{"id":"msg_upstream","type":"message","status":"in_progress","role":"assistant","content":[]}}""",
+        """{"type":"response.content_part.added","sequence_number":4,"item_id":"msg_upstream","output_index":1,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}""",
+        """{"type":"response.output_text.delta","sequence_number":5,"item_id":"msg_upstream","output_index":1,"content_index":0,"delta":"Hello","logprobs":[],"obfuscation":"xYz"}""",
+        """{"type":"response.output_text.done","sequence_number":6,"item_id":"msg_upstream","output_index":1,"content_index":0,"text":"Hello","logprobs":[]}""",
+        """{"type":"response.content_part.done","sequence_number":7,"item_id":"msg_upstream","output_index":1,"content_index":0,"part":{"type":"output_text","text":"Hello","annotations":[]}}""",
+        """{"type":"response.output_item.done","sequence_number":8,"output_index":1,"item":{"id":"msg_upstream","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hello","annotations":[]}]}}""",
+        """{"type":"response.completed","sequence_number":9,"response":{"id":"resp_upstream","object":"response","created_at":1,"status":"completed","model":"gpt-x-2026","store":false,"new_member":{"a":1},"output":[{"id":"rs_upstream","type":"reasoning","summary":[],"encrypted_content":"gAAA"},{"id":"msg_upstream","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hello","annotations":[]}]}],"usage":{"input_tokens":9,"output_tokens":4,"total_tokens":13,"output_tokens_details":{"reasoning_tokens":2}}}}""",
+    ];
+
+    private static string Type(JsonObject e) => e["type"]!.GetValue<string>();
+
+    // Half surrogates never come out of a provider's reader.
+    private static string Clean(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+
+    private static string Write(string body, IEnumerable<GenerationEvent> events, Outcome outcome = Outcome.Complete, GatewayError? error = null)
+    {
+        var call = DialectCalls.Answered(Dialect, body, extensions: false);
+        return DialectCalls.Stream(Dialect, call, events, () => call.End(outcome, error));
+    }
+
+    private static string Batched(GenerationEvent[] events, bool[] cuts, Outcome outcome)
+    {
+        var call = DialectCalls.Answered(Dialect, Plain, extensions: false);
+        var output = new ArrayBufferWriter<byte>();
+        var writer = Dialect.CreateStreamWriter(call);
+        writer.WriteStart(output);
+        using var batch = new EventBatch();
+        for (var i = 0; i < events.Length; i++)
+        {
+            batch.Add(events[i]);
+            if (!cuts[i]) continue;
+            writer.Write(batch, output);
+            batch.Clear();
+        }
+        writer.Write(batch, output);
+        call.End(outcome);
+        writer.WriteEnd(output);
+        return Encoding.UTF8.GetString(output.WrittenSpan);
+    }
+
+    private static void WellFormed(string stream, Outcome outcome, string text)
+    {
+        Assert.EndsWith("data: [DONE]\n\n", stream, StringComparison.Ordinal);
+        var events = DialectCalls.Events(stream);
+        Assert.Equal(Enumerable.Range(0, events.Count), events.Select(e => e["sequence_number"]!.GetValue<int>()));
+        Assert.Equal(["response.created", "response.in_progress"], events.Take(2).Select(Type));
+        var open = new Dictionary<int, string>();
+        var parts = new HashSet<(int, int)>();
+        var said = new StringBuilder();
+        foreach (var e in events)
+        {
+            var index = e["output_index"]?.GetValue<int>() ?? -1;
+            switch (Type(e))
+            {
+                case "response.output_item.added": Assert.True(open.TryAdd(index, e["item"]!["id"]!.GetValue<string>())); break;
+                case "response.output_item.done":
+                    Assert.True(open.Remove(index));
+                    Assert.DoesNotContain(parts, part => part.Item1 == index);
+                    break;
+                case "response.content_part.added" or "response.reasoning_summary_part.added": Assert.True(parts.Add((index, Inner(e)))); break;
+                case "response.content_part.done" or "response.reasoning_summary_part.done": Assert.True(parts.Remove((index, Inner(e)))); break;
+                case var type when e["item_id"] is { } id:
+                    Assert.Equal(open[index], id.GetValue<string>());
+                    if (e.ContainsKey("content_index") || e.ContainsKey("summary_index")) Assert.Contains((index, Inner(e)), parts);
+                    if (type == "response.output_text.delta") said.Append(e["delta"]!.GetValue<string>());
+                    break;
+            }
+        }
+        Assert.Empty(open);
+        Assert.Empty(parts);
+        Assert.Equal(text, said.ToString());
+        Assert.Equal(outcome switch { Outcome.Complete => "response.completed", Outcome.Length => "response.incomplete", _ => "response.failed" }, Type(events[^1]));
+        var done = events.Where(e => Type(e) == "response.output_item.done").OrderBy(e => e["output_index"]!.GetValue<int>()).Select(e => e["item"]!.ToJsonString());
+        Assert.Equal(done, events[^1]["response"]!["output"]!.AsArray().Select(item => item!.ToJsonString()));
+        if (outcome == Outcome.ProviderLost) Assert.Equal("error", Type(events[^2]));
+
+        static int Inner(JsonObject e) => (e["content_index"] ?? e["summary_index"])!.GetValue<int>();
+    }
+}
