@@ -27,7 +27,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
     private static readonly ErrorCode[] AfterAcceptance =
     [
         ErrorCode.RateLimitExceeded, ErrorCode.ProviderError, ErrorCode.ProviderUnavailable, ErrorCode.ProviderTimeout, ErrorCode.ProviderRejected,
-        ErrorCode.DeadlineExceeded, ErrorCode.InternalError,
+        ErrorCode.DeadlineExceeded,
     ];
 
     [Fact]

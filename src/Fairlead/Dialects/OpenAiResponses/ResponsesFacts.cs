@@ -19,8 +19,8 @@ internal sealed class ResponsesFacts
     /// <summary>Value of <c>previous_response_id</c>, of which no provider hears.</summary>
     public ByteRange Previous { get; set; }
 
-    /// <summary>Whether the finished response is kept; true unless the caller says otherwise.</summary>
-    public bool Stores { get; set; } = true;
+    /// <summary>Whether the finished response is kept. Not in this version, which the response says.</summary>
+    public bool Stores { get; set; }
 
     public string? PreviousResponseId { get; set; }
 

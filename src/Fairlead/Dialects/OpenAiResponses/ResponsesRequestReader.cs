@@ -97,9 +97,7 @@ internal static class ResponsesRequestReader
                 case "previous_response_id":
                     if (!json.Text("previous_response_id", 256)) break;
                     if (json.Value.IsEmpty) throw RequestFaults.EmptyString("previous_response_id");
-                    found.PreviousResponseId = json.GetString();
-                    found.Previous = json.Range;
-                    break;
+                    throw RequestFaults.Invalid("previous_response_id", $"Previous response with id '{json.GetString()}' not found. Responses are not kept in this version; send the items before as 'input'.", "previous_response_not_found");
                 case "conversation":
                     if (!json.IsNull) throw Unsupported("conversation", "Conversations are not kept here. Send 'previous_response_id', or the items themselves as 'input'.");
                     break;
@@ -110,7 +108,7 @@ internal static class ResponsesRequestReader
                     if (json.Boolean("background") == true) throw Unsupported("background", "Work in the background is not available in this version. Leave 'background' out, and stream an answer that takes long.");
                     break;
                 case "store":
-                    found.Stores = json.Boolean("store") ?? true;
+                    json.Boolean("store");
                     found.Store = json.Range;
                     break;
                 case "stream":

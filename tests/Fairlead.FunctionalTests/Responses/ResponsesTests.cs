@@ -1,0 +1,177 @@
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Fairlead.FunctionalTests.Common;
+using static Fairlead.FunctionalTests.Common.FakeUpstream;
+
+namespace Fairlead.FunctionalTests.Responses;
+
+/// <summary>Responses over HTTP: by translation, as it came, and with everything that can go wrong on the way.</summary>
+public sealed class ResponsesTests : IAsyncLifetime
+{
+    private FakeUpstream _upstream = null!;
+    private TestGateway _gateway = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("""
+              retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 5ms }
+            """.Replace("\n    ", "\n  ", StringComparison.Ordinal)));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Create_OverAModelThatSpeaksOtherwise_IsTranslated()
+    {
+        var response = await CreateAsync("""{"model":"sim-echo","input":[{"role":"user","content":[{"type":"input_text","text":"a bowline"}]}]}""");
+        Assert.Equal("completed", response.GetProperty("status").GetString());
+        Assert.StartsWith("resp_", response.GetProperty("id").GetString(), StringComparison.Ordinal);
+        Assert.Equal("a bowline", response.GetProperty("output")[0].GetProperty("content")[0].GetProperty("text").GetString());
+        Assert.True(response.GetProperty("usage").GetProperty("input_tokens").GetInt64() > 0);
+        Assert.Equal("complete", response.GetProperty("fairlead").GetProperty("outcome").GetString());
+    }
+
+    [Fact]
+    public async Task Stream_OverAModelThatSpeaksOtherwise_HasEveryEventInOrder()
+    {
+        var stream = await StreamAsync("""{"model":"sim-echo","stream":true,"input":"a bowline and a hitch"}""");
+        Assert.False(stream.Broken);
+        Assert.Equal("[DONE]", stream.Events[^1].Data);
+        var events = stream.Events.SkipLast(1).ToList();
+        Assert.All(events, e => Assert.Null(e.Id));
+        Assert.All(events, e => Assert.Equal(e.Name, e.Json.GetProperty("type").GetString()));
+        Assert.Equal(Enumerable.Range(0, events.Count), events.Select(e => e.Json.GetProperty("sequence_number").GetInt32()));
+        Assert.Equal(
+            ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added", "response.output_text.delta", "response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed"],
+            events.Select(e => e.Name!).Where((name, i) => i == 0 || name != events[i - 1].Name));
+        Assert.Equal("a bowline and a hitch", string.Concat(events.Where(e => e.Name == "response.output_text.delta").Select(e => e.Json.GetProperty("delta").GetString())));
+    }
+
+    [Fact]
+    public async Task Create_OverAProviderOfTheDialect_GoesAsItCameButForIds()
+    {
+        _upstream.Answer = context => Json(context, """{"id":"resp_up","object":"response","created_at":1,"status":"completed","model":"upstream-m-0001","vendor":{"x":1},"output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":11,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14}}""");
+        var response = await CreateAsync("""{"model":"m","input":"hi","custom_field":[1,2],"tools":[{"type":"web_search"}]}""");
+        Assert.True(_upstream.Paths.TryPeek(out var path));
+        Assert.EndsWith("/responses", path, StringComparison.Ordinal);
+        Assert.True(_upstream.Received.TryPeek(out var sent));
+        Assert.Equal("upstream-m", sent.GetProperty("model").GetString());
+        Assert.False(sent.GetProperty("store").GetBoolean());
+        Assert.Equal(2, sent.GetProperty("custom_field").GetArrayLength());
+        Assert.Equal("web_search", sent.GetProperty("tools")[0].GetProperty("type").GetString());
+        var text = response.GetRawText();
+        Assert.DoesNotContain("_up\"", text, StringComparison.Ordinal);
+        Assert.Equal("m", response.GetProperty("model").GetString());
+        Assert.Equal(1, response.GetProperty("vendor").GetProperty("x").GetInt32());
+        // (7 × 1 + 4 × 0.5 + 3 × 10) / 1,000,000
+        Assert.Equal(0.000039m, response.GetProperty("fairlead").GetProperty("cost").GetProperty("usd").GetDecimal());
+    }
+
+    [Fact]
+    public async Task Stream_OfAProviderOfTheDialect_ThatBreaks_IsToldByEvents()
+    {
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(
+                context,
+                """{"type":"response.created","sequence_number":0,"response":{"id":"resp_up","object":"response","status":"in_progress","output":[]}}""",
+                """{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"msg_up","type":"message","status":"in_progress","role":"assistant","content":[]}}""",
+                """{"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hel","logprobs":[]}""");
+        };
+        var stream = await StreamAsync("""{"model":"m","stream":true,"input":"hi"}""");
+        Assert.False(stream.Broken);
+        Assert.Equal(
+            ["response.created", "response.in_progress", "response.output_item.added", "response.output_text.delta", "response.output_item.done", "error", "response.failed"],
+            stream.Events.SkipLast(1).Select(e => e.Name));
+        var failed = stream.Events[^2].Json.GetProperty("response");
+        Assert.Equal("failed", failed.GetProperty("status").GetString());
+        Assert.Equal("provider_lost", failed.GetProperty("fairlead").GetProperty("outcome").GetString());
+        Assert.DoesNotContain("_up\"", stream.Raw, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Stream_ThatFailsBeforeContent_FailsOverFirst()
+    {
+        var tries = 0;
+        _upstream.Answer = async context =>
+        {
+            if (Interlocked.Increment(ref tries) == 1)
+            {
+                await Json(context, """{"error":{"message":"busy","type":"server_error","code":null,"param":null}}""", 503);
+                return;
+            }
+            await BeginAsync(context);
+            await SendAsync(
+                context,
+                """{"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hello","logprobs":[]}""",
+                """{"type":"response.completed","sequence_number":3,"response":{"id":"resp_up","object":"response","status":"completed","model":"x","output":[],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""");
+        };
+        var stream = await StreamAsync("""{"model":"m","stream":true,"input":"hi"}""");
+        Assert.Equal(2, tries);
+        Assert.Equal("response.completed", stream.Events[^2].Name);
+        Assert.Equal(2, stream.Events[^2].Json.GetProperty("response").GetProperty("fairlead").GetProperty("attempts").GetArrayLength());
+    }
+
+    [Theory]
+    [InlineData("""{"model":"sim-fast","input":"x","tools":[{"type":"web_search"}]}""", "tools[0]", "unsupported_parameter")]
+    [InlineData("""{"model":"sim-fast","input":"x","stream":true,"tools":[{"type":"web_search"}]}""", "tools[0]", "unsupported_parameter")]
+    [InlineData("""{"model":"sim-fast","input":"x","background":true}""", "background", "unsupported_parameter")]
+    [InlineData("""{"model":"sim-fast","input":"x","stream":true,"max_output_tokens":1}""", "max_output_tokens", "integer_below_min_value")]
+    public async Task Create_WhatCannotBe_IsRefusedByItsStatus(string body, string parameter, string code)
+    {
+        using var response = await PostAsync("/v1/responses", body);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        var error = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("error");
+        Assert.Equal(parameter, error.GetProperty("param").GetString());
+        Assert.Equal(code, error.GetProperty("code").GetString());
+    }
+
+    [Fact]
+    public async Task Compact_AtAnyModel_IsRefused()
+    {
+        using var response = await PostAsync("/v1/responses/compact", """{"model":"sim-fast","input":"x"}""");
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains("unsupported_parameter", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        using var without = await PostAsync("/v1/responses/compact", """{"input":"x"}""");
+        Assert.Equal(HttpStatusCode.BadRequest, without.StatusCode);
+    }
+
+    [Fact]
+    public async Task InputTokens_OfARequest_AreWhatTheCallThenUses()
+    {
+        const string Body = """{"model":"sim-echo","input":[{"role":"user","content":"How many are these?"}],"instructions":"Count."}""";
+        using var response = await PostAsync("/v1/responses/input_tokens", Body);
+        var count = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("input_tokens").GetInt64();
+        Assert.Equal(count, (await CreateAsync(Body)).GetProperty("usage").GetProperty("input_tokens").GetInt64());
+    }
+
+    private async Task<JsonElement> CreateAsync(string body)
+    {
+        using var response = await PostAsync("/v1/responses", body);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.IsSuccessStatusCode, text);
+        return JsonDocument.Parse(text).RootElement;
+    }
+
+    private async Task<SeenStream> StreamAsync(string body)
+    {
+        using var response = await PostAsync("/v1/responses", body);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        return await SeenStream.ReadAsync(response, Cancel);
+    }
+
+    private async Task<HttpResponseMessage> PostAsync(string path, string body)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        return await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+    }
+}
