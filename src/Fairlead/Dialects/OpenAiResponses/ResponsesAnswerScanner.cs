@@ -52,7 +52,7 @@ internal static class ResponsesAnswerScanner
         if (bytes > 0) meter.AddOutput(bytes);
         if (ReadUsage(response) is { } usage) meter.ReportUsage(usage);
         if (OpenAiWire.Text(response, "model") is { Length: <= 256 } model) meter.UpstreamModel = model;
-        meter.Finish(reason);
+        meter.Finish(reason, 0);
         return true;
     }
 
