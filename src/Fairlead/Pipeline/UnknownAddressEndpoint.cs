@@ -23,8 +23,8 @@ internal static class UnknownAddressEndpoint
         var shape = ErrorEdgeMiddleware.ShapeOf(context.Request);
         var methods = MethodsOf(context);
         var error = methods.Count > 0
-            ? new GatewayError(ErrorCode.MethodNotAllowed, $"{context.Request.Path} takes {string.Join(", ", methods)}, not {context.Request.Method}.") { Allow = string.Join(", ", methods) }
-            : new GatewayError(ErrorCode.NotFound, $"There is nothing at {context.Request.Method} {Shorten(context.Request.Path)}.");
+            ? new GatewayError(ErrorCode.MethodNotAllowed, $"{Shorten(context.Request.Path)} takes {string.Join(", ", methods)}, not {Shorten(context.Request.Method)}.") { Allow = string.Join(", ", methods) }
+            : new GatewayError(ErrorCode.NotFound, $"There is nothing at {Shorten(context.Request.Method)} {Shorten(context.Request.Path)}.");
         return ErrorResponses.WriteAsync(context, error, shape);
     }
 
@@ -40,9 +40,6 @@ internal static class UnknownAddressEndpoint
         return [.. methods];
     }
 
-    private static string Shorten(PathString path)
-    {
-        var value = path.Value ?? "";
-        return value.Length <= 200 ? value : string.Concat(value.AsSpan(0, 200), "…");
-    }
+    // Both are the client's own and may be as long as the server lets a request line be.
+    private static string Shorten(string? text) => text is { Length: > 200 } ? string.Concat(text.AsSpan(0, 200), "…") : text ?? "";
 }

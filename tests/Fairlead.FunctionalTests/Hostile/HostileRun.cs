@@ -1,0 +1,76 @@
+using System.Collections.Concurrent;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Errors;
+using Fairlead.FunctionalTests.Common;
+
+namespace Fairlead.FunctionalTests.Hostile;
+
+/// <summary>Sends spoiled bodies, many at once, and judges every answer.</summary>
+internal sealed class HostileRun(HostileGateway world)
+{
+    /// <summary>Rounds of faults drawn at random; ten in the long run.</summary>
+    public static readonly bool IsFull = Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1";
+
+    private const int AtOnce = 16;
+
+    /// <summary>Longest that one answer may take, machine and company included; what is meant to end does so in milliseconds.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    public ConcurrentQueue<string> Faults { get; } = new();
+
+    public ConcurrentDictionary<int, int> Statuses { get; } = new();
+
+    public Task SendAsync(HostileDoor door, IEnumerable<Mutation> mutations, CancellationToken cancellationToken) =>
+        Parallel.ForEachAsync(mutations, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken }, async (mutation, cancel) =>
+        {
+            if (Faults.Count >= 20) return;
+            if (await FaultAsync(door, mutation, cancel) is { } fault) Faults.Enqueue($"{door}, {mutation}: {fault}");
+        });
+
+    public void Verify(string how) => Assert.True(Faults.IsEmpty, $"{how}\n{string.Join("\n", Faults.Take(20).Select(fault => fault.Length > 700 ? fault[..700] : fault))}");
+
+    private async Task<string?> FaultAsync(HostileDoor door, Mutation mutation, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(Patience);
+        try
+        {
+            using var content = new ByteArrayContent(mutation.Body);
+            content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+            using var request = new HttpRequestMessage(HttpMethod.Post, door.Address(world)) { Content = content };
+            if (door.Shape == ErrorShape.Anthropic) request.Headers.Add("anthropic-version", "2023-06-01");
+            var client = door.IsAdmin ? world.Gateway.Admin : world.Gateway.Client;
+            using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
+            Statuses.AddOrUpdate((int)response.StatusCode, 1, (_, count) => count + 1);
+            if (!response.IsSuccessStatusCode) return Judgement.OfRefusal(world, response, await response.Content.ReadAsStringAsync(limit.Token), door.Shape, door.Errors);
+            var stream = await SeenStream.ReadAsync(response, limit.Token);
+            if (stream.Broken) return "The answer broke off.";
+            if (!mutation.IsJson) return $"{(int)response.StatusCode} for what is no JSON.";
+            var body = JsonNode.Parse(mutation.Body, documentOptions: new() { MaxDepth = 10_000, AllowDuplicateProperties = true });
+            return Held(door, body) is { Count: > 0 } faults ? $"{(int)response.StatusCode} though {string.Join(", ", faults)}" : null;
+        }
+        catch (Exception exception) when (exception is HttpRequestException or IOException)
+        {
+            return $"No answer: {exception.Message} {exception.InnerException?.Message}";
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return $"No answer within {Patience}.";
+        }
+    }
+
+    private static IReadOnlyList<string> Held(HostileDoor door, JsonNode? body)
+    {
+        try
+        {
+            return door.Requests.Faults(body);
+        }
+        catch (ArgumentException)
+        {
+            // A name stands twice somewhere; the schema cannot judge which one counts.
+            return [];
+        }
+    }
+}

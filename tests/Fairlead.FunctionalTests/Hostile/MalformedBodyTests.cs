@@ -1,0 +1,48 @@
+using System.Globalization;
+
+namespace Fairlead.FunctionalTests.Hostile;
+
+/// <summary>
+/// Bodies spoiled in every way, by the hundreds at each door: an answer of success only where the body is valid, else a documented refusal;
+/// never a failure, a hang, a cut connection or a leak, and nothing is held afterwards.
+/// </summary>
+public sealed class MalformedBodyTests(HostileGateway world) : IClassFixture<HostileGateway>
+{
+    /// <summary>Bodies with one fault each, drawn from all there are; the long run sends all.</summary>
+    private const int Singles = 350;
+
+    private const int Combinations = 60;
+
+    public static TheoryData<string> Doors => [.. HostileDoor.All.Select(door => door.Name)];
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [MemberData(nameof(Doors))]
+    public async Task Body_Spoiled_IsRefusedAsDocumented(string name)
+    {
+        var door = HostileDoor.All.Single(door => door.Name == name);
+        var valid = door.ValidBody(world);
+        // Whoever spoils a body that was refused anyway proves nothing.
+        await Common.TestGateway.PostAsync(door.IsAdmin ? world.Gateway.Admin : world.Gateway.Client, door.Address(world), valid.ToJsonString());
+        Assert.Empty(door.Requests.Faults(valid));
+
+        var singles = Mutations.OfFields(valid).ToArray();
+        var seeds = HostileRun.IsFull ? Enumerable.Range(1, 10) : [1];
+        foreach (var seed in seeds)
+        {
+            var random = new Random(seed);
+            if (seed == 1 && !HostileRun.IsFull) random.Shuffle(singles);
+            var run = new HostileRun(world);
+            if (seed == 1)
+            {
+                await run.SendAsync(door, Mutations.OfText(valid), Cancel);
+                await run.SendAsync(door, HostileRun.IsFull ? singles : singles.Take(Singles), Cancel);
+            }
+            await run.SendAsync(door, Enumerable.Range(0, Combinations).Select(_ => Mutations.Several(valid, random)).ToArray(), Cancel);
+            run.Verify(string.Create(CultureInfo.InvariantCulture, $"Seed {seed}; statuses {string.Join(", ", run.Statuses)}"));
+            Assert.True(run.Statuses.GetValueOrDefault(400) > 0);
+        }
+        await world.HoldsNothingAsync(Cancel);
+    }
+}
