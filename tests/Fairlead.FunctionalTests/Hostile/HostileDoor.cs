@@ -64,12 +64,18 @@ public sealed record HostileDoor(string Name, string Path, ErrorShape Shape, str
         new("rotation", "/admin/v1/keys/{key}/rotate", ErrorShape.Problem, "rotation.request.json", """{"overlap_seconds":0}"""),
     ];
 
+    /// <summary>Whether no body at all is a valid request: a rotation without an overlap of its own.</summary>
+    public bool MayBeEmpty => Schema == "rotation.request.json";
+
     public bool IsAdmin => Shape == ErrorShape.Problem;
 
     public Schema Requests => SchemaSet.Own.Get(Schema);
 
     /// <summary>The schema of its errors.</summary>
-    public Schema Errors => SchemaSet.Own.Get(Shape switch { ErrorShape.OpenAi => "error.openai.json", ErrorShape.Anthropic => "error.anthropic.json", _ => "error.problem.json" });
+    public Schema Errors => ErrorsOf(Shape);
+
+    /// <summary>The schema of the errors in <paramref name="shape"/>.</summary>
+    public static Schema ErrorsOf(ErrorShape shape) => SchemaSet.Own.Get(shape switch { ErrorShape.OpenAi => "error.openai.json", ErrorShape.Anthropic => "error.anthropic.json", _ => "error.problem.json" });
 
     public JsonObject ValidBody(HostileGateway world) => JsonNode.Parse(Body
         .Replace("{organization}", world.OrganizationId, StringComparison.Ordinal)

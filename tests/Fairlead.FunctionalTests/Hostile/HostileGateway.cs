@@ -125,7 +125,7 @@ public sealed class HostileGateway : IAsyncLifetime
         else
         {
             await FakeUpstream.BeginAsync(context);
-            if (path.Contains("/chat/", StringComparison.Ordinal)) await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("\"role\":\"assistant\",\"content\":\"hello\""), FakeUpstream.Chunk("", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+            if (path.Contains("/chat/", StringComparison.Ordinal)) await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"role":"assistant","content":"hello"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
             else await FakeUpstream.SendAsync(context, """{"id":"cmpl-1","object":"text_completion","created":1700000000,"model":"up-1","choices":[{"index":0,"text":"hello","logprobs":null,"finish_reason":"stop"}],"usage":null}""", "[DONE]");
         }
     }

@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -44,6 +46,7 @@ internal sealed class HostileRun(HostileGateway world)
             var client = door.IsAdmin ? world.Gateway.Admin : world.Gateway.Client;
             using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
             Statuses.AddOrUpdate((int)response.StatusCode, 1, (_, count) => count + 1);
+            if (response.StatusCode == HttpStatusCode.GatewayTimeout && SetsDeadline(mutation)) return Judgement.OfDeadline(await response.Content.ReadAsStringAsync(limit.Token), door.Errors);
             if (!response.IsSuccessStatusCode) return Judgement.OfRefusal(world, response, await response.Content.ReadAsStringAsync(limit.Token), door.Shape, door.Errors);
             var stream = await SeenStream.ReadAsync(response, limit.Token);
             if (stream.Broken) return "The answer broke off.";
@@ -60,6 +63,11 @@ internal sealed class HostileRun(HostileGateway world)
             return $"No answer within {Patience}.";
         }
     }
+
+    // A deadline of a millisecond is valid, and passes.
+    private static bool SetsDeadline(Mutation mutation) =>
+        mutation.IsJson && JsonNode.Parse(mutation.Body, documentOptions: new() { MaxDepth = 10_000, AllowDuplicateProperties = true })!["fairlead"]?["deadline_ms"] is JsonValue deadline
+        && deadline.GetValueKind() == JsonValueKind.Number && double.Parse(deadline.ToJsonString(), CultureInfo.InvariantCulture) < 60_000;
 
     private static IReadOnlyList<string> Held(HostileDoor door, JsonNode? body)
     {

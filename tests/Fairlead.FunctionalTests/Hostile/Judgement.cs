@@ -20,6 +20,10 @@ internal static class Judgement
 
     private static readonly string[] AlwaysSecret = [TestGateway.AdminKey, HostileGateway.UpstreamSecret, "Exception", "   at ", "System.", "Microsoft.", "Fairlead.", ".cs:", "SQLite", "stackalloc", "127.0.0.1:0", "/tmp/"];
 
+    /// <summary>What is wrong with the refusal of a call whose own deadline passed, or null.</summary>
+    public static string? OfDeadline(string text, Schema errors) =>
+        text.Contains("\"deadline_exceeded\"", StringComparison.Ordinal) && errors.Faults(JsonNode.Parse(text)).Count == 0 ? null : $"504 {text}";
+
     /// <summary>What is wrong with a refusal, or null.</summary>
     public static string? OfRefusal(HostileGateway world, HttpResponseMessage response, string text, ErrorShape shape, Schema errors)
     {

@@ -84,7 +84,7 @@ public static class Mutations
         foreach (var (name, bytes) in ((string, byte[])[])[("a lone byte", [0xFF]), ("half a letter", [0xC3]), ("an overlong slash", [0xC0, 0xAF]), ("a surrogate in UTF-8", [0xED, 0xA0, 0x80]), ("beyond Unicode", [0xF4, 0x90, 0x80, 0x80]),
             ("a lone high surrogate", "\\ud800"u8.ToArray()), ("a lone low surrogate", "\\udc00"u8.ToArray()), ("a bad escape", "\\x"u8.ToArray()), ("a short escape", "\\u12g"u8.ToArray()), ("a control character", [1])])
         {
-            foreach (var at in (int[])[quotes[0], quotes[1], quotes[2], quotes[quotes.Count / 2], quotes[^2]]) yield return new($"{name} at {at + 1}", [.. text[..(at + 1)], .. bytes, .. text[(at + 1)..]], false);
+            foreach (var at in new[] { 0, 1, 2, quotes.Count / 2, quotes.Count - 2 }.Where(i => i >= 0 && i < quotes.Count).Select(i => quotes[i]).Distinct()) yield return new($"{name} at {at + 1}", [.. text[..(at + 1)], .. bytes, .. text[(at + 1)..]], false);
         }
         foreach (var number in (string[])["01", "+1", ".5", "1.", "1e", "0x10", "NaN", "Infinity", "-Infinity", "1_000", "--1", "1,5", "undefined", "True"])
             yield return new($"the number {number}", [.. text[..^1], .. Encoding.ASCII.GetBytes($",\"zz\":{number}}}")], false);
