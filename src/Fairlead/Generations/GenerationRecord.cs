@@ -1,0 +1,92 @@
+namespace Fairlead.Generations;
+
+/// <summary>A generation that outlives its request, as the database keeps it. Immutable.</summary>
+internal sealed record GenerationRecord
+{
+    public required string Id { get; init; }
+
+    public required string OrganizationId { get; init; }
+
+    /// <summary>Only keys of this project see it.</summary>
+    public required string ProjectId { get; init; }
+
+    /// <summary>The key it is charged to.</summary>
+    public required string KeyId { get; init; }
+
+    /// <summary>Id of the request that began it.</summary>
+    public required string RequestId { get; init; }
+
+    /// <summary>Name of the dialect that it was asked in, in which its result is given.</summary>
+    public required string Dialect { get; init; }
+
+    /// <summary>Path of the endpoint that took it.</summary>
+    public required string Endpoint { get; init; }
+
+    /// <summary>The model asked for.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>realtime, standard or bulk.</summary>
+    public required string Class { get; init; }
+
+    /// <summary>The request's body as it came.</summary>
+    public required byte[] Request { get; init; }
+
+    /// <summary>What its headers said.</summary>
+    public RequestContext Context { get; init; } = RequestContext.Empty;
+
+    public GenerationStatus Status { get; init; }
+
+    public Outcome? Outcome { get; init; }
+
+    public DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Not begun before: now, or after the pause behind a failed run.</summary>
+    public DateTimeOffset AvailableAt { get; init; }
+
+    public DateTimeOffset? StartedAt { get; init; }
+
+    public DateTimeOffset? EndedAt { get; init; }
+
+    /// <summary>When it is forgotten; set when it ends.</summary>
+    public DateTimeOffset? ExpiresAt { get; init; }
+
+    public DateTimeOffset? Deadline { get; init; }
+
+    /// <summary>Runs begun so far. Together with the owner of the lease it fences off a run that was given up for dead.</summary>
+    public int Runs { get; init; }
+
+    /// <summary>Runs that ended because their process stopped; they do not count against the bound of runs.</summary>
+    public int Returns { get; init; }
+
+    public bool CancelRequested { get; init; }
+
+    /// <summary>HTTP status and body of the finished answer, in the dialect that was asked in.</summary>
+    public int ResultStatus { get; init; }
+
+    public byte[]? Result { get; init; }
+
+    /// <summary>The members of the generation object that are known when it ends, as one JSON object.</summary>
+    public byte[]? Details { get; init; }
+
+    /// <summary>Text made so far, UTF-8; only while it runs.</summary>
+    public byte[]? Progress { get; init; }
+
+    public bool IsFinal => Status is not (GenerationStatus.Queued or GenerationStatus.InProgress);
+}
+
+/// <summary>Headers of a request that change its answer, kept with it.</summary>
+internal sealed record RequestContext(string? AnthropicVersion, string? AnthropicBeta, string? Simulate)
+{
+    public static readonly RequestContext Empty = new(null, null, null);
+}
+
+/// <summary>How a run ended, for the database.</summary>
+internal sealed record GenerationEnd(GenerationStatus Status, Outcome Outcome, int ResultStatus, byte[] Result, byte[] Details, DateTimeOffset EndedAt, DateTimeOffset ExpiresAt);
+
+/// <summary>Which generations a list shows.</summary>
+/// <param name="ProjectId">Those of this project only.</param>
+/// <param name="Status">Only this status, or null.</param>
+/// <param name="Model">Only this model as asked for, or null.</param>
+/// <param name="Before">Only ids before this one, or null: lists go back in time.</param>
+/// <param name="Limit">At most so many.</param>
+internal sealed record GenerationFilter(string ProjectId, GenerationStatus? Status, string? Model, string? Before, int Limit);

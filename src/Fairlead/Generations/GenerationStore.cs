@@ -1,0 +1,319 @@
+using System.Data.Common;
+using System.Globalization;
+using System.Text.Json;
+using Fairlead.Storage;
+
+namespace Fairlead.Generations;
+
+/// <summary>Generations in the database, either of the two. See <see cref="IGenerationStore"/>.</summary>
+internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGenerationStore
+{
+    private const string Head = """
+        id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
+        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns
+        """;
+
+    private const string Bodies = ", request, context, result, details, progress";
+
+    private static readonly string[] Classes = ["realtime", "standard", "bulk"];
+
+    public async Task AddAsync(GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = """
+            INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at,
+                started_at, deadline_at, runs, cancel_requested, lease_owner, lease_until, result_status, request, context)
+            VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created, @available,
+                @started, @deadline, @runs, 0, @owner, @until, 0, @request, @context)
+            """;
+        command.AddParameter("@id", record.Id);
+        command.AddParameter("@organization", record.OrganizationId);
+        command.AddParameter("@project", record.ProjectId);
+        command.AddParameter("@key", record.KeyId);
+        command.AddParameter("@request_id", record.RequestId);
+        command.AddParameter("@dialect", record.Dialect);
+        command.AddParameter("@endpoint", record.Endpoint);
+        command.AddParameter("@model", storage.Sql.Storable(record.Model));
+        command.AddParameter("@class", Math.Max(0, Array.IndexOf(Classes, record.Class)));
+        command.AddParameter("@status", record.Status.ToWire());
+        command.AddParameter("@created", Ms(record.CreatedAt));
+        command.AddParameter("@available", Ms(record.AvailableAt));
+        AddNullable(command, "@started", record.StartedAt);
+        AddNullable(command, "@deadline", record.Deadline);
+        command.AddParameter("@runs", (long)record.Runs);
+        command.Parameters.Add(TextOrNull(command, "@owner", leaseOwner));
+        AddNullable(command, "@until", leaseOwner is null ? null : leaseUntil);
+        command.AddParameter("@request", record.Request);
+        command.AddParameter("@context", JsonSerializer.SerializeToUtf8Bytes(record.Context, GenerationJsonContext.Default.RequestContext));
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    public async Task<GenerationRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = $"SELECT {Head}{Bodies} FROM generations WHERE id = @id AND project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
+        command.AddParameter("@id", storage.Sql.Storable(id));
+        command.AddParameter("@project", projectId);
+        command.AddParameter("@now", Ms(time.GetUtcNow()));
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? Read(reader, bodies: true) : null;
+    }
+
+    public async Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        var where = "project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
+        command.AddParameter("@project", filter.ProjectId);
+        command.AddParameter("@now", Ms(time.GetUtcNow()));
+        if (filter.Status is { } status)
+        {
+            where += " AND status = @status";
+            command.AddParameter("@status", status.ToWire());
+        }
+        if (filter.Model is { } model)
+        {
+            where += " AND model = @model";
+            command.AddParameter("@model", storage.Sql.Storable(model));
+        }
+        if (filter.Before is { } before)
+        {
+            where += " AND id < @before";
+            command.AddParameter("@before", storage.Sql.Storable(before));
+        }
+#pragma warning disable CA2100 // Values are parameters; the conditions are constants of this program.
+        command.CommandText = string.Create(CultureInfo.InvariantCulture, $"SELECT {Head} FROM generations WHERE {where} ORDER BY id DESC LIMIT {filter.Limit}");
+#pragma warning restore CA2100
+        return await ReadAllAsync(command, bodies: false, cancellationToken);
+    }
+
+    public async Task<IReadOnlyList<GenerationRecord>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        // Those whose process is gone first: their callers have waited longest.
+        var taken = new List<GenerationRecord>();
+        taken.AddRange(await TakeAsync("status = 'in_progress' AND lease_until < @now ORDER BY lease_until", most));
+        if (taken.Count < most) taken.AddRange(await TakeAsync("status = 'queued' AND available_at <= @now ORDER BY class_rank, created_at, id", most - taken.Count));
+        await transaction.CommitAsync(cancellationToken);
+        return taken;
+
+        async Task<IReadOnlyList<GenerationRecord>> TakeAsync(string condition, int count)
+        {
+            await using var command = connection.CreateCommand();
+            command.Transaction = transaction;
+#pragma warning disable CA2100 // Conditions are constants of this program.
+            command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
+                UPDATE generations SET status = 'in_progress', runs = runs + 1, started_at = COALESCE(started_at, @now), lease_owner = @owner, lease_until = @until, progress = NULL
+                WHERE id IN (SELECT id FROM generations WHERE {condition} LIMIT {count}{storage.Sql.ForUpdateSkipLocked})
+                RETURNING {Head}{Bodies}
+                """);
+#pragma warning restore CA2100
+            command.AddParameter("@now", Ms(now));
+            command.AddParameter("@owner", owner);
+            command.AddParameter("@until", Ms(until));
+            var rows = await ReadAllAsync(command, bodies: true, cancellationToken);
+            return [.. rows.OrderBy(row => Array.IndexOf(Classes, row.Class)).ThenBy(row => row.CreatedAt)];
+        }
+    }
+
+    public async Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, DateTimeOffset until, CancellationToken cancellationToken)
+    {
+        var held = new Dictionary<string, bool>(StringComparer.Ordinal);
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = """
+            UPDATE generations SET lease_until = @until, progress = COALESCE(@progress, progress)
+            WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'
+            RETURNING cancel_requested
+            """;
+        command.AddParameter("@until", Ms(until));
+        command.AddParameter("@owner", owner);
+        command.AddParameter("@id", "");
+        command.AddParameter("@run", 0L);
+        var progress = command.CreateParameter();
+        progress.ParameterName = "@progress";
+        progress.DbType = System.Data.DbType.Binary;
+        command.Parameters.Add(progress);
+        foreach (var run in runs)
+        {
+            command.Parameters["@id"].Value = run.Id;
+            command.Parameters["@run"].Value = (long)run.Run;
+            progress.Value = (object?)run.Text ?? DBNull.Value;
+            if (await command.ExecuteScalarAsync(cancellationToken) is { } asked) held[run.Id] = Convert.ToInt64(asked, CultureInfo.InvariantCulture) != 0;
+        }
+        await transaction.CommitAsync(cancellationToken);
+        return held;
+    }
+
+    public async Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = $"{SetEnd} WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'";
+        AddEnd(command, id, end);
+        command.AddParameter("@owner", owner);
+        command.AddParameter("@run", (long)run);
+        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+    }
+
+    public async Task<bool> ReturnAsync(string id, string owner, int run, DateTimeOffset availableAt, bool countRun, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = """
+            UPDATE generations SET status = 'queued', available_at = @available, lease_owner = NULL, lease_until = NULL, progress = NULL, returns = returns + @returned
+            WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'
+            """;
+        command.AddParameter("@available", Ms(availableAt));
+        command.AddParameter("@returned", countRun ? 0L : 1L);
+        command.AddParameter("@id", id);
+        command.AddParameter("@owner", owner);
+        command.AddParameter("@run", (long)run);
+        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+    }
+
+    public async Task<GenerationStatus?> CancelAsync(string projectId, string id, GenerationEnd end, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await using var find = connection.CreateCommand();
+        find.Transaction = transaction;
+        find.CommandText = $"SELECT status FROM generations WHERE id = @id AND project_id = @project AND (expires_at IS NULL OR expires_at > @now){storage.Sql.ForUpdate}";
+        find.AddParameter("@id", storage.Sql.Storable(id));
+        find.AddParameter("@project", projectId);
+        find.AddParameter("@now", Ms(time.GetUtcNow()));
+        if (await find.ExecuteScalarAsync(cancellationToken) is not string found) return null;
+        var status = GenerationStatusNames.Parse(found);
+        if (status is GenerationStatus.Queued or GenerationStatus.InProgress)
+        {
+            await using var change = connection.CreateCommand();
+            change.Transaction = transaction;
+            if (status == GenerationStatus.Queued)
+            {
+                change.CommandText = $"{SetEnd} WHERE id = @id";
+                AddEnd(change, id, end);
+            }
+            else
+            {
+                change.CommandText = "UPDATE generations SET cancel_requested = 1 WHERE id = @id";
+                change.AddParameter("@id", id);
+            }
+            await change.ExecuteNonQueryAsync(cancellationToken);
+        }
+        await transaction.CommitAsync(cancellationToken);
+        return status;
+    }
+
+    public async Task ReleaseAllAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "UPDATE generations SET lease_until = 0 WHERE status = 'in_progress'";
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    public async Task<int> PositionAsync(GenerationRecord record, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT COUNT(*) FROM generations WHERE status = 'queued' AND (class_rank, created_at, id) < (@class, @created, @id)";
+        command.AddParameter("@class", (long)Math.Max(0, Array.IndexOf(Classes, record.Class)));
+        command.AddParameter("@created", Ms(record.CreatedAt));
+        command.AddParameter("@id", record.Id);
+        return Convert.ToInt32(await command.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture);
+    }
+
+    public async Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE expires_at < @now LIMIT 1000)";
+        command.AddParameter("@now", Ms(now));
+        return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private const string SetEnd = """
+        UPDATE generations SET status = @status, outcome = @outcome, ended_at = @ended, expires_at = @expires, result_status = @result_status,
+            result = @result, details = @details, progress = NULL, lease_owner = NULL, lease_until = NULL
+        """;
+
+    private static void AddEnd(DbCommand command, string id, GenerationEnd end)
+    {
+        command.AddParameter("@id", id);
+        command.AddParameter("@status", end.Status.ToWire());
+        command.AddParameter("@outcome", end.Outcome.ToWire());
+        command.AddParameter("@ended", Ms(end.EndedAt));
+        command.AddParameter("@expires", Ms(end.ExpiresAt));
+        command.AddParameter("@result_status", (long)end.ResultStatus);
+        command.AddParameter("@result", end.Result);
+        command.AddParameter("@details", end.Details);
+    }
+
+    private static async Task<List<GenerationRecord>> ReadAllAsync(DbCommand command, bool bodies, CancellationToken cancellationToken)
+    {
+        var rows = new List<GenerationRecord>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken)) rows.Add(Read(reader, bodies));
+        return rows;
+    }
+
+    private static GenerationRecord Read(DbDataReader row, bool bodies) => new()
+    {
+        Id = row.GetString(0),
+        OrganizationId = row.GetString(1),
+        ProjectId = row.GetString(2),
+        KeyId = row.GetString(3),
+        RequestId = row.GetString(4),
+        Dialect = row.GetString(5),
+        Endpoint = row.GetString(6),
+        Model = row.GetString(7),
+        Class = Classes[row.GetInt64(8)],
+        Status = GenerationStatusNames.Parse(row.GetString(9)),
+        Outcome = row.IsDBNull(10) ? null : GenerationStatusNames.ParseOutcome(row.GetString(10)),
+        CreatedAt = Time(row, 11)!.Value,
+        AvailableAt = Time(row, 12)!.Value,
+        StartedAt = Time(row, 13),
+        EndedAt = Time(row, 14),
+        ExpiresAt = Time(row, 15),
+        Deadline = Time(row, 16),
+        Runs = (int)row.GetInt64(17),
+        CancelRequested = row.GetInt64(18) != 0,
+        ResultStatus = (int)row.GetInt64(19),
+        Returns = (int)row.GetInt64(20),
+        Request = bodies ? row.GetFieldValue<byte[]>(21) : [],
+        Context = bodies ? JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(22), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty : RequestContext.Empty,
+        Result = bodies ? BytesOrNull(row, 23) : null,
+        Details = bodies ? BytesOrNull(row, 24) : null,
+        Progress = bodies ? BytesOrNull(row, 25) : null,
+    };
+
+    private static byte[]? BytesOrNull(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);
+
+    private static DateTimeOffset? Time(DbDataReader row, int column) => row.IsDBNull(column) ? null : DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(column));
+
+    private static long Ms(DateTimeOffset at) => at.ToUnixTimeMilliseconds();
+
+    // A null without a type is one that PostgreSQL cannot place.
+    private static void AddNullable(DbCommand command, string name, DateTimeOffset? at)
+    {
+        var parameter = command.CreateParameter();
+        parameter.ParameterName = name;
+        parameter.DbType = System.Data.DbType.Int64;
+        parameter.Value = at is { } known ? Ms(known) : DBNull.Value;
+        command.Parameters.Add(parameter);
+    }
+
+    private static DbParameter TextOrNull(DbCommand command, string name, string? value)
+    {
+        var parameter = command.CreateParameter();
+        parameter.ParameterName = name;
+        parameter.DbType = System.Data.DbType.String;
+        parameter.Value = (object?)value ?? DBNull.Value;
+        return parameter;
+    }
+}

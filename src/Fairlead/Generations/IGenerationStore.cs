@@ -1,0 +1,50 @@
+namespace Fairlead.Generations;
+
+/// <summary>
+/// Where generations are kept that outlive their request. What a member returned from is committed. A run is named by the owner of its
+/// lease and its number: whatever a run writes is ignored once another one has taken over. Thread-safe.
+/// </summary>
+/// <remarks>All members throw what <see cref="Storage.StorageFaults"/> tells apart when the database is away.</remarks>
+internal interface IGenerationStore
+{
+    /// <summary>Keeps a new one: queued, or already running under <paramref name="leaseOwner"/> until <paramref name="leaseUntil"/>.</summary>
+    Task AddAsync(GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken);
+
+    /// <summary>Null when there is none of this id in the project, or it has expired.</summary>
+    Task<GenerationRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken);
+
+    /// <summary>Newest first, without bodies.</summary>
+    Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Takes up to <paramref name="most"/> that wait, or whose run was given up for dead, by class and age, and begins a run of each. No two callers get the same one.
+    /// </summary>
+    Task<IReadOnlyList<GenerationRecord>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, CancellationToken cancellationToken);
+
+    /// <summary>Extends the leases of <paramref name="runs"/> and notes how far they have come. Returns the ids of those still held and, with it, whether someone asked to cancel.</summary>
+    Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, DateTimeOffset until, CancellationToken cancellationToken);
+
+    /// <summary>Ends a run. False when it no longer holds the generation; then nothing was written.</summary>
+    Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, CancellationToken cancellationToken);
+
+    /// <summary>Puts a generation back into the queue: after a pause, or because the process stops (<paramref name="countRun"/> false: the run does not count).</summary>
+    Task<bool> ReturnAsync(string id, string owner, int run, DateTimeOffset availableAt, bool countRun, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Ends it as <paramref name="end"/> says when it waits; asks its run to stop when it runs; nothing when it has ended. Returns the state found before, or null
+    /// when there is none of this id in the project.
+    /// </summary>
+    Task<GenerationStatus?> CancelAsync(string projectId, string id, GenerationEnd end, CancellationToken cancellationToken);
+
+    /// <summary>Lets the runs of processes that are gone be taken over at once. Only right when no other process can be at work on this database.</summary>
+    Task ReleaseAllAsync(CancellationToken cancellationToken);
+
+    /// <summary>How many wait before this one.</summary>
+    Task<int> PositionAsync(GenerationRecord record, CancellationToken cancellationToken);
+
+    /// <summary>Forgets what expired before <paramref name="now"/>; returns how many.</summary>
+    Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken);
+}
+
+/// <summary>One run and the text it has made since it began, or null when nothing is new.</summary>
+internal sealed record RunProgress(string Id, int Run, byte[]? Text);
