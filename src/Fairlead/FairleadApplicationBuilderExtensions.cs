@@ -8,6 +8,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Jobs;
 using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
@@ -62,6 +63,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddPipeline();
         services.AddAuditing();
         services.AddLedger();
+        services.AddJobs();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
         return new FairleadBuilder(services);
@@ -73,6 +75,7 @@ public static class FairleadApplicationBuilderExtensions
         ArgumentNullException.ThrowIfNull(endpoints);
         endpoints.MapDialects();
         endpoints.MapModels();
+        endpoints.MapGenerations();
         endpoints.MapLedger();
         endpoints.MapAdmin();
         endpoints.MapHealth();

@@ -85,10 +85,14 @@ internal static class AuditRecordWriter
     public static string RecordIdOf(string generationId) =>
         string.Concat("aud_", generationId.StartsWith("gen_", StringComparison.Ordinal) ? generationId.AsSpan(4) : generationId);
 
+    /// <summary>The same for a further run of the generation.</summary>
+    public static string RecordIdOf(string generationId, int run) =>
+        run <= 1 ? RecordIdOf(generationId) : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{RecordIdOf(generationId)}_{run}");
+
     private static void WriteIdentity(Utf8JsonWriter json, GatewayCall call)
     {
         var caller = call.Caller;
-        json.WriteString("id"u8, RecordIdOf(call.GenerationId));
+        json.WriteString("id"u8, RecordIdOf(call.GenerationId, call.Run));
         json.WriteString("at"u8, call.StartedAt.UtcDateTime);
         json.WriteString("request_id"u8, call.RequestId);
         json.WriteString("generation_id"u8, call.GenerationId);

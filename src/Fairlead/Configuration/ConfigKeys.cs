@@ -99,6 +99,13 @@ internal static class ConfigKeys
         new("maxMessages", new ConfigInteger(1, 1_000_000), r => (long)r.MaxMessages, (r, v) => r with { MaxMessages = (int)(long)v }, "Messages of a conversation."),
         new("maxMediaBytes", new ConfigSize(0, 1L << 30), r => r.MaxMediaBytes, (r, v) => r with { MaxMediaBytes = (long)v }, "Base64 bytes of all inline media of a request."));
 
+    private static readonly ConfigObjectType<JobsConfig> Jobs = new(() => new JobsConfig(), None,
+        new("workers", new ConfigInteger(0, 10_000), j => j.Workers, (j, v) => j with { Workers = (int)(long)v }, "Generations without a waiting client that run at once on this node; 0 leaves them to other nodes."),
+        new("maxRuns", new ConfigInteger(1, 100), j => j.MaxRuns, (j, v) => j with { MaxRuns = (int)(long)v }, "Runs of one generation, counting those that failed for a passing reason or whose process died."),
+        new("lease", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), j => j.Lease, (j, v) => j with { Lease = (TimeSpan)v }, "Time without a sign of life after which a run counts as dead and another node takes over."),
+        new("resultTtl", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)), j => j.ResultTtl, (j, v) => j with { ResultTtl = (TimeSpan)v }, "How long a result is kept."),
+        new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."));
+
     private static readonly ConfigObjectType<StreamConfig> Stream = new(() => new StreamConfig(), ["batchTokens", "batchDelay", "resumeWindow", "midStreamRescue"],
         new("keepAlive", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), s => s.KeepAlive, (s, v) => s with { KeepAlive = (TimeSpan)v }, "Pause of a stream after which a comment is sent, so that proxies keep it open."),
         new("commitAfter", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), s => s.CommitAfter, (s, v) => s with { CommitAfter = (TimeSpan)v }, "Wait for the first content after which status 200 is sent all the same; until then a failed attempt becomes a proper status."));
@@ -121,7 +128,7 @@ internal static class ConfigKeys
 
     /// <summary>Everything below <c>fairlead:</c>.</summary>
     public static readonly ConfigObjectType<GatewayConfiguration> Fairlead = new(() => new GatewayConfiguration(),
-        ["redis", "limits", "webhooks", "jobs", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
+        ["redis", "limits", "webhooks", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
         new("dataDirectory", Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v }, "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too."),
         new("storage", Storage, c => c.Storage, (c, v) => c with { Storage = (StorageConfig)v }, "The database of keys, audit and usage."),
         new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v }, "Address by which clients reach this server, for links in answers (`doc_url`); what each request names when left out. State it behind a proxy."),
@@ -129,6 +136,7 @@ internal static class ConfigKeys
         new("providers", new ConfigMapType<ProviderConfig>(Provider, "provider"), c => c.Providers, (c, v) => c with { Providers = (IReadOnlyDictionary<string, ProviderConfig>)v }, "Companies and servers that have models."),
         new("models", new ConfigMapType<ModelConfig>(Model, "model"), c => c.Models, (c, v) => c with { Models = (IReadOnlyDictionary<string, ModelConfig>)v }, "Names that clients send. A model of the catalogue needs only its name."),
         new("requests", Requests, c => c.Requests, (c, v) => c with { Requests = (RequestBounds)v }, "What a single request may be at most."),
+        new("jobs", Jobs, c => c.Jobs, (c, v) => c with { Jobs = (JobsConfig)v }, "Generations that outlive their request."),
         new("stream", Stream, c => c.Stream, (c, v) => c with { Stream = (StreamConfig)v }, "Streams."),
         new("retry", Retry, c => c.Retry, (c, v) => c with { Retry = (RetryConfig)v }, "Repeating what failed."),
         new("audit", Audit, c => c.Audit, (c, v) => c with { Audit = (AuditConfig)v }, "The record of every call."),

@@ -20,6 +20,9 @@ public sealed record GatewayConfiguration
 
     public RequestBounds Requests { get; init; } = new();
 
+    /// <summary>Generations that outlive their request.</summary>
+    public JobsConfig Jobs { get; init; } = new();
+
     public StreamConfig Stream { get; init; } = new();
 
     public RetryConfig Retry { get; init; } = new();
@@ -233,6 +236,25 @@ public sealed record StreamConfig
 
     /// <summary>Wait for first content after which 200 is committed all the same. Default 10 s.</summary>
     public TimeSpan CommitAfter { get; init; } = TimeSpan.FromSeconds(10);
+}
+
+/// <summary>Generations that outlive their request.</summary>
+public sealed record JobsConfig
+{
+    /// <summary>Runs at once on this node. Default 8.</summary>
+    public int Workers { get; init; } = 8;
+
+    /// <summary>Runs of one generation, counting those that failed for a passing reason or whose process died. Default 3.</summary>
+    public int MaxRuns { get; init; } = 3;
+
+    /// <summary>Time without a sign of life after which a run counts as dead. Default 30 s.</summary>
+    public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a result is kept. Default 24 h.</summary>
+    public TimeSpan ResultTtl { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>First pause before a failed generation is run again; doubles with every run. Default 1 s.</summary>
+    public TimeSpan Backoff { get; init; } = TimeSpan.FromSeconds(1);
 }
 
 public sealed record RetryConfig

@@ -22,6 +22,11 @@ internal abstract class Dialect
     /// <summary>The field that holds the input, named where the whole of it is at fault.</summary>
     public virtual string InputField => "messages";
 
+    /// <summary>
+    /// Whether requests of it are conversations, which keep their whole meaning in the inner language unless a warning says otherwise.
+    /// </summary>
+    public virtual bool IsConversation => false;
+
     /// <summary>The scope a key needs.</summary>
     public abstract string Scope { get; }
 

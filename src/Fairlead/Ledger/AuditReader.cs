@@ -72,7 +72,14 @@ internal sealed class AuditReader(IStorage storage)
                 Where("(at, number) < (@after_at, @after_number)", "@after_at", after.At);
                 _parameters.Add(("@after_number", after.Number));
             }
-            Filter("id", query.GenerationId is { } generation ? AuditRecordWriter.RecordIdOf(generation) : null, driver);
+            if (query.GenerationId is { } generation)
+            {
+                // Every run of a generation has a record of its own: the id, then the number of the run.
+                var id = AuditRecordWriter.RecordIdOf(generation);
+                Where("(id = @id OR (id > @id_runs AND id < @id_end))", "@id", id);
+                _parameters.Add(("@id_runs", id + "_"));
+                _parameters.Add(("@id_end", id + "`"));
+            }
             Filter("request_id", query.RequestId, driver);
             Filter("key_id", query.KeyId, driver);
             Filter("project_id", query.ProjectId, driver);

@@ -7,7 +7,8 @@ internal sealed class LimitsStage(ITokenLedger ledger) : IGatewayStage
 {
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
-        if (call.Operation == Operation.CountTokens) return await next(call, cancellationToken);
+        // An accepted job has held its worst case since then.
+        if (call.Operation == Operation.CountTokens || call.Reservation is not null) return await next(call, cancellationToken);
 
         var since = call.Timings.Now();
         var result = await ledger.ReserveAsync(call, cancellationToken);

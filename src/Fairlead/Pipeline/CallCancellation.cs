@@ -16,6 +16,12 @@ internal enum CancellationReason
 
     /// <summary>The drain limit passed after SIGTERM.</summary>
     Shutdown,
+
+    /// <summary>Someone cancelled the generation by its id.</summary>
+    Requested,
+
+    /// <summary>Another process has taken the generation over.</summary>
+    LeaseLost,
 }
 
 /// <summary>
@@ -81,6 +87,9 @@ internal sealed class CallCancellation : IDisposable
 
     /// <summary>Stops whoever still works for a call whose delivery has broken off.</summary>
     public void Stop() => Cancel(CancellationReason.ClientLeft);
+
+    /// <summary>Stops the call from outside. Thread-safe; the first reason stands.</summary>
+    public void Stop(CancellationReason reason) => Cancel(reason);
 
     public void Dispose()
     {

@@ -25,7 +25,7 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
     /// <param name="status">The HTTP status that the client got or will get.</param>
     public ValueTask EndAsync(GatewayCall call, Outcome outcome, GatewayError? error, int status)
     {
-        if (call.Ending is not null) return ValueTask.CompletedTask;
+        if (call.Ending is not null || call.HandedOver) return ValueTask.CompletedTask;
 
         CallEnding ending;
         try

@@ -21,6 +21,7 @@ internal static class CallOutcome
         CancellationReason.Deadline => (Outcome.Deadline, new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed before the answer was complete.")),
         CancellationReason.AttemptTimeout => (Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not finish in time.")),
         CancellationReason.Shutdown => (Outcome.Cancelled, new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down.") { RetryAfter = TimeSpan.FromSeconds(1) }),
+        CancellationReason.Requested => (Outcome.Cancelled, new GatewayError(ErrorCode.Conflict, "The generation was cancelled before it was complete.")),
         _ => (Outcome.Cancelled, new GatewayError(ErrorCode.InternalError, "The client left.")),
     };
 }

@@ -30,6 +30,7 @@ internal static class DialectEndpoints
         where TDialect : Dialect
     {
         var dialect = endpoints.ServiceProvider.GetRequiredService<TDialect>();
+        endpoints.ServiceProvider.GetRequiredService<DialectRegistry>().Add(dialect);
         var endpoint = endpoints.ServiceProvider.GetRequiredService<GatewayEndpoint>();
         RequestDelegate serve = context => endpoint.HandleAsync(context, dialect);
         endpoints.MapPost(path, serve).WithDisplayName($"{dialect.Name} at {path}");

@@ -88,6 +88,15 @@ public sealed class GatewayCall
     /// <summary>When the caller no longer wants the answer, or null.</summary>
     internal DateTimeOffset? Deadline { get; set; }
 
+    /// <summary>The request goes to every provider through the inner language, also to one that speaks its dialect: its answer is read by others than the client.</summary>
+    internal bool InInnerLanguage { get; set; }
+
+    /// <summary>Number of the run of a generation that is begun anew after a failure or a crash, from 1; each has an audit record of its own.</summary>
+    internal int Run { get; init; } = 1;
+
+    /// <summary>Set when another call goes on with the generation, and ends it.</summary>
+    internal bool HandedOver { get; set; }
+
     /// <summary>Set by the catalogue stage.</summary>
     internal CatalogueModel Model { get; set; } = null!;
 

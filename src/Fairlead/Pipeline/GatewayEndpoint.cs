@@ -3,6 +3,7 @@ using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Jobs;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
 using Microsoft.AspNetCore.Http;
@@ -19,6 +20,7 @@ internal sealed class GatewayEndpoint(
     IConfigurationSource configuration,
     GatewayPipeline pipeline,
     StreamDelivery streams,
+    JobAcceptance jobs,
     CallEnder ender,
     DrainState drain,
     GatewayTelemetry telemetry,
@@ -83,9 +85,12 @@ internal sealed class GatewayEndpoint(
             try
             {
                 // Every way out has ended the call; should one be missing, nothing stays held.
-                await ender.EndAsync(call, Outcome.Failed, null, context.Response.StatusCode);
-                telemetry.CallEnded(call, context.Response.StatusCode);
-                CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending!.Outcome.ToWire(), context.Response.StatusCode, call.Timings.Elapsed.TotalMilliseconds);
+                if (!call.HandedOver)
+                {
+                    await ender.EndAsync(call, Outcome.Failed, null, context.Response.StatusCode);
+                    telemetry.CallEnded(call, context.Response.StatusCode);
+                    CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending!.Outcome.ToWire(), context.Response.StatusCode, call.Timings.Elapsed.TotalMilliseconds);
+                }
             }
             finally
             {
@@ -112,6 +117,12 @@ internal sealed class GatewayEndpoint(
         var fault = RequestReader.CheckHeaders(context.Request, bounds)
             ?? await RequestReader.ReadAsync(context, call.Body, bounds)
             ?? ReadRequest(context, call, bounds);
+        if (fault is null && !call.Facts.Stream && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
+            && Preference.Of(prefer) is { RespondAsync: true } preference)
+        {
+            fault = await jobs.ServeAsync(context, call, preference);
+            if (fault is null) return;
+        }
         telemetry.CallStarted(call);
         if (fault is not null)
         {

@@ -21,21 +21,30 @@ internal sealed class GatewayPipeline
     ];
 
     private readonly GatewayStep _first;
+    private readonly GatewayStep _admission;
 
     public GatewayPipeline(IEnumerable<IGatewayStage> stages)
     {
         var byType = stages.ToDictionary(stage => stage.GetType());
         GatewayStep step = static (_, _) => throw new InvalidOperationException("The last stage must answer the call.");
+        GatewayStep admission = static (_, _) => new ValueTask<GatewayReply>(GatewayReply.Admitted.Instance);
         foreach (var type in Order.Reverse())
         {
             var stage = byType.Remove(type, out var known) ? known : throw new InvalidOperationException($"The stage {type.Name} is not registered.");
             var next = step;
             step = (call, cancellationToken) => stage.InvokeAsync(call, next, cancellationToken);
+            if (type == typeof(RoutingStage)) continue;
+            var then = admission;
+            admission = (call, cancellationToken) => stage.InvokeAsync(call, then, cancellationToken);
         }
         if (byType.Count > 0) throw new InvalidOperationException($"The stage {byType.Keys.First().Name} has no place in the order.");
         _first = step;
+        _admission = admission;
     }
 
     /// <summary>Walks the call through all stages.</summary>
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, CancellationToken cancellationToken) => _first(call, cancellationToken);
+
+    /// <summary>Walks the call through all stages before the one that sends it: <see cref="GatewayReply.Admitted"/>, or the refusal.</summary>
+    public ValueTask<GatewayReply> AdmitAsync(GatewayCall call, CancellationToken cancellationToken) => _admission(call, cancellationToken);
 }

@@ -16,6 +16,12 @@ internal abstract class GatewayReply
         public GatewayError Error { get; } = error;
     }
 
+    /// <summary>Nothing stands against the call and what it may cost is held; it may be sent later.</summary>
+    public sealed class Admitted : GatewayReply
+    {
+        public static readonly Admitted Instance = new();
+    }
+
     /// <summary>A whole body in the caller's own dialect; goes through with little more than splicing. The edge disposes it.</summary>
     public sealed class NativeBody(PooledBuffer body) : GatewayReply
     {

@@ -23,6 +23,9 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Whether bytes of this dialect can go through as they are.</summary>
     public abstract bool Speaks(Dialect dialect);
 
+    /// <summary>Whether the call's own bytes go through.</summary>
+    internal bool SpeaksWith(GatewayCall call) => !call.InInnerLanguage && Speaks(call.Dialect);
+
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 

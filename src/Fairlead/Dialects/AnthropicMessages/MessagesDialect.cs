@@ -14,6 +14,8 @@ internal sealed class MessagesDialect : Dialect
 
     public override Operation Operation => Operation.Chat;
 
+    public override bool IsConversation => true;
+
     public override ErrorShape ErrorShape => ErrorShape.Anthropic;
 
     public override string Scope => Scopes.Chat;

@@ -14,6 +14,8 @@ internal sealed class OpenAiChatDialect : Dialect
 
     public override Operation Operation => Operation.Chat;
 
+    public override bool IsConversation => true;
+
     public override ErrorShape ErrorShape => ErrorShape.OpenAi;
 
     public override string Scope => Scopes.Chat;

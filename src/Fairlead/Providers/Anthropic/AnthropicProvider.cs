@@ -43,7 +43,7 @@ internal sealed class AnthropicProvider : Provider
 
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
-        var isNative = Speaks(call.Dialect);
+        var isNative = SpeaksWith(call);
         var isCount = call.Operation == Operation.CountTokens;
         var mode = call.Facts.Stream && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
         using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096);

@@ -44,7 +44,7 @@ internal sealed class OpenAiProvider : Provider
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
-        var native = Speaks(call.Dialect);
+        var native = SpeaksWith(call);
         var mode = call.Facts.Stream && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
         call.Facts.OmitsStreamOptions = mode == UpstreamMode.Stream && call.Dialect.Name != "openai.responses" && _withoutStreamOptions.ContainsKey(attempt.Deployment.UpstreamModel);
         var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);

@@ -1,0 +1,40 @@
+using Fairlead.Generations;
+using Fairlead.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Jobs;
+
+/// <summary>Forgets results whose time is over, once a minute.</summary>
+internal sealed class GenerationExpiry(IGenerationStore store, TimeProvider time, ILogger<GenerationExpiry> logger) : BackgroundService
+{
+    private static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Period, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken)) await SweepAsync(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The host stops.
+        }
+    }
+
+    private async Task SweepAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (await store.ExpireAsync(time.GetUtcNow(), cancellationToken) > 0)
+            {
+                // In pieces, so that nobody waits long for the write lock.
+            }
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        {
+            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Jobs;
+
+/// <summary>
+/// Takes a call whose client rather polls than waits. With a wait it begins at once, in this process, and is answered like any other when it
+/// ends in time; otherwise the same generation goes on and is kept in the database from that moment. Without one it is queued.
+/// </summary>
+internal sealed class JobAcceptance(
+    GatewayPipeline pipeline,
+    IStorage storage,
+    IGenerationStore store,
+    JobCalls calls,
+    JobWorker worker,
+    RunningGenerations running,
+    GenerationRunner runner,
+    HeldReservations held,
+    GenerationWriter writer,
+    TimeProvider time,
+    ILogger<JobAcceptance> logger)
+{
+    /// <summary>Serves the request; returns the refusal when it was not accepted. Afterwards <see cref="GatewayCall.HandedOver"/> says who ends the call.</summary>
+    public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference)
+    {
+        if (await pipeline.AdmitAsync(call, context.RequestAborted) is GatewayReply.Refused refused) return refused.Error;
+
+        context.Response.Headers["Preference-Applied"] = "respond-async";
+        context.Response.Headers.Vary = "Prefer";
+        return preference.Wait is > 0 and var seconds
+            ? await ServeWithinAsync(context, call, TimeSpan.FromSeconds(seconds))
+            : await QueueAsync(context, call);
+    }
+
+    private async Task<GatewayError?> QueueAsync(HttpContext context, GatewayCall call)
+    {
+        var record = JobCalls.RecordOf(call);
+        held.Keep(record.Id, call.Reservation);
+        try
+        {
+            // Not the client's token: a client that leaves now may have a job or not, but never half of one.
+            await store.AddAsync(record, null, default, CancellationToken.None);
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        {
+            // The call itself settles.
+            held.Take(record.Id);
+            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            return new GatewayError(ErrorCode.StoreUnavailable, "The job cannot be kept now, so it was not accepted.") { RetryAfter = TimeSpan.FromSeconds(5) };
+        }
+        call.Reservation = null;
+        call.HandedOver = true;
+        worker.Wake();
+        storage.Notifier.Announce(JobNotices.Queued, record.Id);
+        await WriteAcceptedAsync(context, call, record);
+        return null;
+    }
+
+    private async Task<GatewayError?> ServeWithinAsync(HttpContext context, GatewayCall call, TimeSpan wait)
+    {
+        var record = JobCalls.RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = time.GetUtcNow() };
+        var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
+        if (made is not { } run) return error;
+        run.Call.Address = call.Address;
+        run.Call.Site = call.Site;
+        run.Call.Reservation = call.Reservation;
+        call.Reservation = null;
+        call.HandedOver = true;
+        run.Start(runner.RunAsync);
+
+        var kept = false;
+        try
+        {
+            kept = !await EndsWithinAsync(context, run, wait) && await TryKeepAsync(run, record);
+            if (kept)
+            {
+                await WriteAcceptedAsync(context, call, record);
+                return null;
+            }
+            // In time; or it could not be kept, and is waited for like any other call.
+            RunResult result;
+            using (context.RequestAborted.UnsafeRegister(static state => ((GenerationRun)state!).Stop(CancellationReason.ClientLeft), run))
+            {
+                result = await run.Completion;
+            }
+            if (!context.RequestAborted.IsCancellationRequested) await WriteResultAsync(context, run, result);
+            return null;
+        }
+        finally
+        {
+            if (!kept)
+            {
+                await run.Completion;
+                run.Dispose();
+            }
+        }
+    }
+
+    private async Task<bool> EndsWithinAsync(HttpContext context, GenerationRun run, TimeSpan wait)
+    {
+        var goesOn = run.Call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
+        try
+        {
+            await run.Completion.WaitAsync(wait, time, context.RequestAborted);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return run.Completion.IsCompleted;
+        }
+        catch (OperationCanceledException)
+        {
+            // The client left before it was told of a job, so there is none, unless it asked for the generation to go on.
+            if (!goesOn) run.Stop(CancellationReason.ClientLeft);
+            return !goesOn;
+        }
+    }
+
+    private async Task<bool> TryKeepAsync(GenerationRun run, GenerationRecord record)
+    {
+        try
+        {
+            await store.AddAsync(record, worker.Owner, worker.LeaseEnd, CancellationToken.None);
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        {
+            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            return false;
+        }
+        running.Add(run, record.Runs);
+        _ = worker.FinishAsync(run, record);
+        return true;
+    }
+
+    private async Task WriteAcceptedAsync(HttpContext context, GatewayCall call, GenerationRecord record)
+    {
+        var response = context.Response;
+        response.StatusCode = StatusCodes.Status202Accepted;
+        response.ContentType = "application/json";
+        response.Headers.Location = $"/v2/generations/{record.Id}";
+        response.Headers.RetryAfter = "1";
+        response.Headers.CacheControl = "no-store";
+        response.Headers["Fairlead-Generation"] = record.Id;
+        response.Headers["Api-Version"] = call.Caller.ApiVersion;
+        await writer.WriteAsync(response.BodyWriter, record, context.RequestAborted);
+        await response.BodyWriter.FlushAsync(context.RequestAborted);
+    }
+
+    private static async Task WriteResultAsync(HttpContext context, GenerationRun run, RunResult result)
+    {
+        var response = context.Response;
+        if (result.Error is { } error) ErrorBodyWriter.WriteHead(response, error, run.Call.Dialect.ErrorShape);
+        else
+        {
+            response.StatusCode = result.Status;
+            response.ContentType = "application/json";
+        }
+        ReplyHeaders.Write(response, run.Call);
+        response.ContentLength = result.Body.Length;
+        await response.BodyWriter.WriteAsync(result.Body, context.RequestAborted);
+    }
+}

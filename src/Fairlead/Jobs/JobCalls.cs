@@ -1,0 +1,75 @@
+using System.Text.Json;
+using Fairlead.Authentication;
+using Fairlead.Configuration;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Jobs;
+
+/// <summary>Makes the kept form of a call, and the call of what is kept. Thread-safe.</summary>
+internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, IConfigurationSource configuration, DrainState drain, TimeProvider time)
+{
+    public static GenerationRecord RecordOf(GatewayCall call) => new()
+    {
+        Id = call.GenerationId,
+        OrganizationId = call.Caller.OrganizationId,
+        ProjectId = call.Caller.ProjectId,
+        KeyId = call.Caller.KeyId,
+        RequestId = call.RequestId,
+        Dialect = call.Dialect.Name,
+        Endpoint = call.Endpoint,
+        Model = call.Facts.Model,
+        Class = call.Class,
+        Request = call.Body.WrittenSpan.ToArray(),
+        Context = new RequestContext(call.AnthropicVersion, call.AnthropicBeta, call.Simulate),
+        Status = GenerationStatus.Queued,
+        CreatedAt = call.StartedAt,
+        AvailableAt = call.StartedAt,
+        Deadline = call.Deadline,
+    };
+
+    /// <summary>A run of <paramref name="record"/> that has not begun yet, or why there cannot be one.</summary>
+    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record)
+    {
+        if (dialects.Find(record.Dialect) is not { } dialect) return (null, new GatewayError(ErrorCode.InternalError, $"This version of the server does not know the dialect {record.Dialect}."));
+        if (FindCaller(record.KeyId) is not { } caller) return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it began."));
+        return RunOf(record, dialect, caller);
+    }
+
+    /// <summary>The same for a caller who is at hand.</summary>
+    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, Dialect dialect, Caller caller)
+    {
+        var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
+        {
+            Run = Math.Max(1, record.Runs),
+            Endpoint = record.Endpoint,
+            AnthropicVersion = record.Context.AnthropicVersion,
+            AnthropicBeta = record.Context.AnthropicBeta,
+            Simulate = record.Context.Simulate,
+            Site = new PublicAddress(configuration.Current.PublicUrl, null, null, null),
+            Body = new PooledBuffer(Math.Max(256, record.Request.Length)),
+        };
+        call.Body.Write(record.Request);
+        if (dialect.Read(call, configuration.Current.Requests) is { } fault)
+        {
+            call.Body.Dispose();
+            return (null, fault);
+        }
+        call.Class = record.Class;
+        call.Deadline = record.Deadline;
+        return (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached)), null);
+    }
+
+    /// <summary>The shape of errors in a dialect by its name.</summary>
+    public ErrorShape ShapeOf(string dialect) => dialects.Find(dialect)?.ErrorShape ?? ErrorShape.Problem;
+
+    // A key that expired after the job was accepted still stands for it; one that was revoked does not.
+    private Caller? FindCaller(string keyId)
+    {
+        if (adminKey.Caller.KeyId == keyId) return adminKey.Caller;
+        return snapshots.Current?.FindKey(keyId) is { RevokedAt: null } secret ? secret.Caller : null;
+    }
+}

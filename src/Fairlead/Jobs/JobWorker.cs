@@ -1,0 +1,269 @@
+using Fairlead.Authentication;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Jobs;
+
+/// <summary>
+/// Takes jobs from the queue while this node has room for them, runs them, and keeps their leases alive. Several nodes may do so on one
+/// database.
+/// </summary>
+internal sealed class JobWorker(
+    IStorage storage,
+    IGenerationStore store,
+    CallerSnapshots snapshots,
+    RunningGenerations running,
+    GenerationRunner runner,
+    JobCalls calls,
+    HeldReservations held,
+    DrainState drain,
+    IConfigurationSource configuration,
+    TimeProvider time,
+    ILogger<JobWorker> logger) : BackgroundService
+{
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan StorePause = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _gate = new();
+    private TaskCompletionSource _wake = NewSignal();
+    private DateTimeOffset _renewed;
+    private double _averageSeconds;
+
+    /// <summary>Name of this process in leases: another one for every start.</summary>
+    public string Owner { get; } = Ids.New("node_", time);
+
+    /// <summary>Mean time of the last runs; null before the first.</summary>
+    public TimeSpan? AverageRun => _averageSeconds > 0 ? TimeSpan.FromSeconds(_averageSeconds) : null;
+
+    public DateTimeOffset LeaseEnd => time.GetUtcNow() + configuration.Current.Jobs.Lease;
+
+    /// <summary>There is, or may be, something to do.</summary>
+    public void Wake()
+    {
+        lock (_gate) _wake.TrySetResult();
+    }
+
+    /// <summary>Lets a run that is held by this node in the database end there; returns when it has.</summary>
+    public async Task FinishAsync(GenerationRun run, GenerationRecord record)
+    {
+        try
+        {
+            var result = await run.Completion;
+            Note(run);
+            await KeepEndAsync(run, record, result);
+        }
+        catch (Exception exception)
+        {
+            JobsLog.RunLost(logger, run.Id, exception);
+        }
+        finally
+        {
+            running.Remove(run);
+            run.Dispose();
+            storage.Notifier.Announce(JobNotices.Changed, record.Id);
+            Wake();
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var queued = storage.Notifier.Subscribe(JobNotices.Queued, _ => Wake());
+        using var cancels = storage.Notifier.Subscribe(JobNotices.Cancel, id =>
+        {
+            if (id is not null) running.Find(id)?.Stop(CancellationReason.Requested);
+        });
+        // Nobody else can be at work on this file, so whatever stands as running belongs to a process that is gone.
+        var released = storage.Provider != StorageProvider.Sqlite;
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                if (!released)
+                {
+                    await store.ReleaseAllAsync(stoppingToken);
+                    released = true;
+                }
+                await RenewAsync(stoppingToken);
+                if (!drain.IsDraining && snapshots.Current is not null) await FillAsync(stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception exception)
+            {
+                // Nothing is lost: leases and rows stand, and the next look is a second away.
+                JobsLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+            }
+            await WaitAsync(stoppingToken);
+        }
+    }
+
+    private async Task FillAsync(CancellationToken cancellationToken)
+    {
+        var room = configuration.Current.Jobs.Workers - running.Count;
+        if (room <= 0) return;
+        var taken = await store.LeaseAsync(Owner, time.GetUtcNow(), LeaseEnd, room, cancellationToken);
+        foreach (var record in taken) Begin(record);
+        if (taken.Count == room) Wake();
+    }
+
+    private void Begin(GenerationRecord record)
+    {
+        var reservation = held.Take(record.Id);
+        var jobs = configuration.Current.Jobs;
+        GatewayError? error = null;
+        GenerationRun? run = null;
+        var outcome = Outcome.Failed;
+        if (record.CancelRequested) (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
+        else if (record.Runs - record.Returns > jobs.MaxRuns) error = new GatewayError(ErrorCode.InternalError, $"The generation was begun {jobs.MaxRuns} times, and none of its runs came to an end.");
+        else (run, error) = calls.RunOf(record);
+
+        if (run is null)
+        {
+            if (reservation is not null) held.Keep(record.Id, reservation);
+            _ = RefuseAsync(record, outcome, error!);
+            return;
+        }
+        run.Call.Reservation = reservation;
+        run.Start(runner.RunAsync);
+        running.Add(run, record.Runs);
+        storage.Notifier.Announce(JobNotices.Changed, record.Id);
+        _ = FinishAsync(run, record);
+    }
+
+    private async Task RefuseAsync(GenerationRecord record, Outcome outcome, GatewayError error)
+    {
+        try
+        {
+            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, NeverRun(record, outcome, error), CancellationToken.None));
+        }
+        catch (Exception exception)
+        {
+            JobsLog.RunLost(logger, record.Id, exception);
+        }
+        finally
+        {
+            storage.Notifier.Announce(JobNotices.Changed, record.Id);
+        }
+    }
+
+    /// <summary>The end of a generation that did not run.</summary>
+    public GenerationEnd NeverRun(GenerationRecord record, Outcome outcome, GatewayError error)
+    {
+        var site = new PublicAddress(configuration.Current.PublicUrl, null, null, null);
+        var shape = calls.ShapeOf(record.Dialect);
+        using var body = new Streaming.PooledBuffer();
+        ErrorBodyWriter.WriteBody(body, error, shape, record.RequestId, site);
+        var now = time.GetUtcNow();
+        return new GenerationEnd(outcome.ToStatus(), outcome, ErrorBodyWriter.StatusOf(error, shape), body.WrittenSpan.ToArray(),
+            GenerationDetails.Of(record.RequestId, site, error), now, now + configuration.Current.Jobs.ResultTtl);
+    }
+
+    private async Task KeepEndAsync(GenerationRun run, GenerationRecord record, RunResult result)
+    {
+        var jobs = configuration.Current.Jobs;
+        var now = time.GetUtcNow();
+        if (result.Stopped == CancellationReason.LeaseLost) return;
+        if (result.Stopped == CancellationReason.Shutdown)
+        {
+            await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now, countRun: false, CancellationToken.None));
+            storage.Notifier.Announce(JobNotices.Queued, record.Id);
+            return;
+        }
+        if (result.Error is { } error && IsPassing(error) && record.Runs - record.Returns < jobs.MaxRuns)
+        {
+            var pause = Pause(jobs, record.Runs - record.Returns, error.RetryAfter);
+            if (record.Deadline is null || now + pause < record.Deadline)
+            {
+                JobsLog.RunAgain(logger, record.Id, record.Runs, error.Definition.Name, pause.TotalSeconds);
+                await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now + pause, countRun: true, CancellationToken.None));
+                return;
+            }
+        }
+        var end = new GenerationEnd(result.Outcome.ToStatus(), result.Outcome, result.Status, result.Body, result.Details, now, now + jobs.ResultTtl);
+        if (!await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, end, CancellationToken.None))) JobsLog.TakenOver(logger, run.Id, record.Runs);
+    }
+
+    /// <summary>The result exists and is paid for: it waits for the database as long as the process lives.</summary>
+    private async Task<bool> KeepAsync(Func<Task<bool>> write)
+    {
+        while (true)
+        {
+            try
+            {
+                return await write();
+            }
+            catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && !drain.LimitReached.IsCancellationRequested)
+            {
+                JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            }
+            await Task.Delay(StorePause, time, CancellationToken.None);
+        }
+    }
+
+    private async Task RenewAsync(CancellationToken cancellationToken)
+    {
+        var runs = running.All();
+        if (runs.Count == 0) return;
+        var now = time.GetUtcNow();
+        var due = now - _renewed >= configuration.Current.Jobs.Lease / 3;
+        var progress = runs.Select(run => new RunProgress(run.Run.Id, run.Number, run.Run.TakeText())).Where(run => due || run.Text is not null).ToArray();
+        if (progress.Length == 0) return;
+        var held = await store.RenewAsync(Owner, progress, LeaseEnd, cancellationToken);
+        if (due) _renewed = now;
+        foreach (var known in progress)
+        {
+            if (!held.TryGetValue(known.Id, out var cancelled))
+            {
+                // A run that has just ended is not held any more either; to stop that one does nothing.
+                running.Find(known.Id)?.Stop(CancellationReason.LeaseLost);
+            }
+            else if (cancelled)
+            {
+                running.Find(known.Id)?.Stop(CancellationReason.Requested);
+            }
+        }
+    }
+
+    private async Task WaitAsync(CancellationToken stoppingToken)
+    {
+        Task signal;
+        lock (_gate) signal = _wake.Task;
+        try
+        {
+            await signal.WaitAsync(Look, time, stoppingToken);
+        }
+        catch (TimeoutException)
+        {
+            return;
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+        lock (_gate) _wake = NewSignal();
+    }
+
+    private void Note(GenerationRun run)
+    {
+        var seconds = run.Call.Timings.Elapsed.TotalSeconds;
+        _averageSeconds = _averageSeconds <= 0 ? seconds : (_averageSeconds * 0.9) + (seconds * 0.1);
+    }
+
+    private static bool IsPassing(GatewayError error) => error.Definition.Retryable && error.Code is not ErrorCode.Conflict;
+
+    private static TimeSpan Pause(JobsConfig jobs, int run, TimeSpan? advised)
+    {
+        var pause = jobs.Backoff * Math.Pow(2, Math.Clamp(run - 1, 0, 16));
+        if (pause > TimeSpan.FromMinutes(10)) pause = TimeSpan.FromMinutes(10);
+        return advised is { } wait && wait > pause ? wait : pause;
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}

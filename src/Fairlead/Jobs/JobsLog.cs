@@ -1,0 +1,18 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Jobs;
+
+internal static partial class JobsLog
+{
+    [LoggerMessage(11001, LogLevel.Warning, "The queue of jobs cannot be used now: {Fault}")]
+    public static partial void StoreAway(ILogger logger, string fault);
+
+    [LoggerMessage(11002, LogLevel.Error, "The result of generation {GenerationId} could not be kept")]
+    public static partial void RunLost(ILogger logger, string generationId, Exception exception);
+
+    [LoggerMessage(11003, LogLevel.Information, "Run {Run} of generation {GenerationId} failed with {Error}; it is run again in {Seconds:0.#} s")]
+    public static partial void RunAgain(ILogger logger, string generationId, int run, string error, double seconds);
+
+    [LoggerMessage(11004, LogLevel.Warning, "Run {Run} of generation {GenerationId} ended after another node had taken over; its result is dropped")]
+    public static partial void TakenOver(ILogger logger, string generationId, int run);
+}
