@@ -119,8 +119,8 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         var trial = new GatewayCall(call.RequestId, call.GenerationId, call.Dialect, call.Caller, call.Time) { Body = call.Body, Facts = call.Facts, AnthropicVersion = call.AnthropicVersion, AnthropicBeta = call.AnthropicBeta };
         try
         {
-            _ = trial.Conversation;
-            return trial.Warnings.Count == 0;
+            // Fields that only its own server knows may bring answers that only it can give.
+            return trial.Conversation.Extra is null or { Count: 0 } && trial.Warnings.Count == 0;
         }
         catch (GatewayErrorException)
         {

@@ -31,6 +31,10 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("get /v2/models/{id}", "/v2/models/sim-fast", null),
         ("post /v1/messages", "/v1/messages", """{"model":"sim-fast","max_tokens":50,"messages":[{"role":"user","content":"Hello"}]}"""),
         ("post /v1/messages/count_tokens", "/v1/messages/count_tokens", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}"""),
+        ("get /v2/generations", "/v2/generations", null),
+        ("get /v2/generations/{id}", "/v2/generations/{generation}?wait=60", null),
+        ("get /v2/generations/{id}/result", "/v2/generations/{generation}/result?wait=60", null),
+        ("post /v2/generations/{id}/cancel", "/v2/generations/{generation}/cancel", "{}"),
         ("get /v2/usage", "/v2/usage?group_by=day,model", null),
         ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,key,project,organization,outcome", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
@@ -172,7 +176,15 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
     {
         var organization = await IdAsync("organizations", """{"name":"X"}""");
         var project = await IdAsync("projects", $$"""{"name":"X","organization_id":"{{organization}}"}""");
-        return new() { ["organization"] = organization, ["project"] = project, ["key"] = await IdAsync("keys", $$"""{"name":"X","project_id":"{{project}}"}""") };
+        return new() { ["generation"] = await JobAsync(), ["organization"] = organization, ["project"] = project, ["key"] = await IdAsync("keys", $$"""{"name":"X","project_id":"{{project}}"}""") };
+
+        async Task<string> JobAsync()
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("""{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}""", Encoding.UTF8, "application/json") };
+            request.Headers.Add("Prefer", "respond-async");
+            using var accepted = await fixture.Gateway.Client.SendAsync(request, Token);
+            return JsonNode.Parse(await accepted.Content.ReadAsStringAsync(Token))!["id"]!.GetValue<string>();
+        }
 
         async Task<string> IdAsync(string kind, string body) => (await TestGateway.PostAsync(fixture.Gateway.Admin, "/admin/v1/" + kind, body)).GetProperty("id").GetString()!;
     }
