@@ -115,7 +115,7 @@ internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGe
             command.AddParameter("@owner", owner);
             command.AddParameter("@until", Ms(until));
             var rows = await ReadAllAsync(command, bodies: true, cancellationToken);
-            return [.. rows.OrderBy(row => Array.IndexOf(Classes, row.Class)).ThenBy(row => row.CreatedAt)];
+            return [.. rows.OrderBy(row => Array.IndexOf(Classes, row.Class)).ThenBy(row => row.CreatedAt).ThenBy(row => row.Id, StringComparer.Ordinal)];
         }
     }
 
