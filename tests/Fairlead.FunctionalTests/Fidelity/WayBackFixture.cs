@@ -18,7 +18,7 @@ public sealed class WayBackFixture : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        const string Model = "contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1, output: 10 }, capabilities: { tools: true, jsonSchema: true, logprobs: true, multipleChoices: true, reasoning: true }";
+        const string Model = "contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1, output: 10 }, modalities: { input: [text, image, pdf] }, capabilities: { tools: true, jsonSchema: true, logprobs: true, multipleChoices: true, reasoning: true }";
         Gateway = await TestGateway.StartAsync(
             $$"""
             fairlead:
@@ -37,6 +37,9 @@ public sealed class WayBackFixture : IAsyncLifetime
                 options.JsonSchema = true;
             }));
     }
+
+    /// <summary>The body of the last request that reached an upstream.</summary>
+    public JsonElement Asked => _upstream.Received.Last();
 
     /// <summary>From now on the models answer with the files of <paramref name="row"/>.</summary>
     public void Serve(string row, string upstream)

@@ -101,6 +101,7 @@ internal static class MessagesReplyWriter
 
     private static void AppendPart(ref JsonAppender json, GatewayCall call, Part part, ref int blocks)
     {
+        if (part is ReasoningPart { Signature.Length: > 0 } or ToolCallPart { Signature.Length: > 0 }) SealWarning.Add(call);
         switch (part)
         {
             case TextPart { Text.Length: > 0 } text:

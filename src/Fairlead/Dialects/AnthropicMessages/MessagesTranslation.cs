@@ -112,6 +112,7 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
 
     private void Reasoning(ref JsonAppender json, ReasoningDelta reasoning)
     {
+        if (reasoning.Signature is { Length: > 0 }) SealWarning.Add(call);
         if (reasoning.Redacted is { } redacted)
         {
             CloseBlocks(ref json);
@@ -141,6 +142,7 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
     private void CallStarted(ref JsonAppender json, ToolCallStarted started)
     {
         HasCalls = true;
+        if (started.Signature is { Length: > 0 }) SealWarning.Add(call);
         var next = new WaitingCall(started.Index, started.Id, started.Name);
         if (_open == OpenBlock.Tool && !_progress.IsWhole)
         {

@@ -16,6 +16,13 @@ internal static class ChatAnswerWriter
     public static void Write(GatewayCall call, Answer answer, IBufferWriter<byte> output)
     {
         var legacy = UsesFunctions(call.Facts);
+        foreach (var choice in answer.Choices)
+        {
+            foreach (var part in choice.Parts)
+            {
+                if (part is ReasoningPart { Signature.Length: > 0 } or ReasoningPart { Redacted: not null } or ToolCallPart { Signature.Length: > 0 }) SealWarning.Add(call);
+            }
+        }
         var json = new JsonAppender(output);
         json.Raw("{\"id\":"u8);
         json.String("chatcmpl-" + call.GenerationId[(call.GenerationId.IndexOf('_', StringComparison.Ordinal) + 1)..]);

@@ -31,7 +31,9 @@ internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(ca
                 json.String(text.Text);
                 Close(ref json, text.Logprobs);
                 break;
-            case ReasoningDelta { Text.Length: > 0 } reasoning:
+            case ReasoningDelta reasoning:
+                if (reasoning.Redacted is not null || reasoning.Signature is { Length: > 0 }) SealWarning.Add(Call);
+                if (reasoning.Text.Length == 0) break;
                 json = Delta(reasoning.Choice, output);
                 json.Raw("\"reasoning_content\":"u8);
                 json.String(reasoning.Text);
@@ -44,6 +46,7 @@ internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(ca
                 Close(ref json, null);
                 break;
             case ToolCallStarted started:
+                if (started.Signature is { Length: > 0 }) SealWarning.Add(Call);
                 json = Delta(started.Choice, output);
                 Started(ref json, started);
                 Close(ref json, null);

@@ -114,6 +114,8 @@ internal sealed class GeminiAnswerReader
         if (part.TryGetProperty("text", out var text))
         {
             var value = text.GetString() ?? "";
+            // Gemini takes these back but does not demand them, unlike those of calls.
+            if (part.TryGetProperty("thoughtSignature", out _)) _warn(SealWarning.Code, SealWarning.Message);
             if (value.Length == 0) return;
             state.HasContent = true;
             if (part.TryGetProperty("thought", out var thought) && thought.ValueKind == JsonValueKind.True)
@@ -139,7 +141,11 @@ internal sealed class GeminiAnswerReader
             });
             events.Add(new ToolCallDelta(position, call.TryGetProperty("args", out var args) && args.ValueKind == JsonValueKind.Object ? Compact(args) : "{}") { Choice = index });
         }
-        else if (!part.TryGetProperty("thoughtSignature", out _))
+        else if (part.TryGetProperty("thoughtSignature", out _))
+        {
+            _warn(SealWarning.Code, SealWarning.Message);
+        }
+        else
         {
             _warn("output_omitted", "The model made a kind of output that this API cannot carry; it was left out.");
         }

@@ -9,8 +9,9 @@ namespace Fairlead.Providers.OpenAi;
 /// <summary>Reads a whole OpenAI chat answer into the inner language.</summary>
 internal static class OpenAiChatAnswerReader
 {
+    /// <param name="stops">The stop texts that the caller asked for.</param>
     /// <returns>Null when the body is no such answer. Usage, finish and size go to the meter.</returns>
-    public static Answer? Read(ReadOnlyMemory<byte> body, AnswerMeter meter)
+    public static Answer? Read(ReadOnlyMemory<byte> body, AnswerMeter meter, IReadOnlyList<string> stops)
     {
         try
         {
@@ -21,7 +22,7 @@ internal static class OpenAiChatAnswerReader
             foreach (var choice in list.EnumerateArray())
             {
                 if (choice.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(choice, "message", JsonValueKind.Object, out var message)) return null;
-                choices.Add(Choice(choice, message, choices.Count));
+                choices.Add(Choice(choice, message, choices.Count, stops));
             }
             if (choices.Exists(choice => choice.FinishReason is null)) return null;
             foreach (var choice in choices) Observe(choice, meter);
@@ -40,7 +41,7 @@ internal static class OpenAiChatAnswerReader
         }
     }
 
-    private static AnswerChoice Choice(JsonElement choice, JsonElement message, int position)
+    private static AnswerChoice Choice(JsonElement choice, JsonElement message, int position, IReadOnlyList<string> stops)
     {
         var parts = new List<Part>();
         if (OpenAiWire.Reasoning(message) is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
@@ -73,7 +74,7 @@ internal static class OpenAiChatAnswerReader
             parts,
             OpenAiWire.Finish(OpenAiWire.Text(choice, "finish_reason") ?? "stop", called))
         {
-            StopSequence = OpenAiWire.Text(choice, "stop_reason"),
+            StopSequence = OpenAiWire.StopSequence(choice, stops),
             Logprobs = OpenAiWire.Logprobs(choice),
             Annotations = OpenAiWire.Has(message, "annotations", JsonValueKind.Array, out var annotations) && annotations.GetArrayLength() > 0 ? (JsonArray)OpenAiWire.Copy(annotations) : null,
             Audio = OpenAiWire.Has(message, "audio", JsonValueKind.Object, out var audio) ? (JsonObject)OpenAiWire.Copy(audio) : null,

@@ -10,7 +10,8 @@ using Fairlead.Streaming;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>An OpenAI chat stream as events of the inner language.</summary>
-internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expectedChoices) : TranslatedEventSource(exchange, expectedChoices)
+/// <param name="stops">The stop texts that the caller asked for.</param>
+internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expectedChoices, IReadOnlyList<string> stops) : TranslatedEventSource(exchange, expectedChoices)
 {
     private readonly Dictionary<(int Choice, int Index), Call> _calls = [];
     private readonly HashSet<int> _finished = [];
@@ -108,7 +109,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
                 if (!call.Started) Start(call, index, batch);
             }
             // Without a finish the end of the stream becomes a failure, as it must.
-            if (OpenAiWire.Finish(reason, called) is { } finish) batch.Add(new ChoiceFinished(finish) { Choice = index, StopSequence = OpenAiWire.Text(choice, "stop_reason") });
+            if (OpenAiWire.Finish(reason, called) is { } finish) batch.Add(new ChoiceFinished(finish) { Choice = index, StopSequence = OpenAiWire.StopSequence(choice, stops) });
         }
     }
 

@@ -60,7 +60,7 @@ internal sealed class OpenAiProvider : Provider
         {
             return new ProviderReply.Streaming(native
                 ? new NativeEventSource(exchange, call.Dialect, call.Facts.ExpectedChoices)
-                : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount));
+                : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount, call.Conversation.Sampling.Stop));
         }
         using (exchange)
         {
@@ -69,7 +69,7 @@ internal sealed class OpenAiProvider : Provider
             if (native) return ReadNative(call, attempt, exchange, body);
             using (body)
             {
-                return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter) is { } answer
+                return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
                     ? new ProviderReply.Complete(answer)
                     : Unreadable(exchange, body);
             }

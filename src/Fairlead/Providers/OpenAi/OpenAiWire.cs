@@ -25,6 +25,13 @@ internal static class OpenAiWire
     /// <summary>Reasoning text under either of the names in use.</summary>
     public static string? Reasoning(JsonElement message) => Text(message, "reasoning_content") ?? Text(message, "reasoning");
 
+    /// <summary>
+    /// The caller's own stop text that ended a choice, as vLLM and its relatives name it. Servers put other things there too (a token's number, <c>eos</c>, <c>stop</c>),
+    /// so only what the caller asked for counts.
+    /// </summary>
+    public static string? StopSequence(JsonElement choice, IReadOnlyList<string> asked) =>
+        Text(choice, "stop_reason") is { } reason && asked.Contains(reason, StringComparer.Ordinal) ? reason : null;
+
     /// <summary>Null for the words by which servers say that they broke off (DeepSeek, OpenRouter, Mistral): that is no finish.</summary>
     public static FinishReason? Finish(string reason, bool calledTools) => reason switch
     {

@@ -143,7 +143,7 @@ public class OpenAiTranslationTests
              "usage":{"prompt_tokens":20,"completion_tokens":10,"total_tokens":30,"prompt_tokens_details":{"cached_tokens":8,"cache_write_tokens":2},"completion_tokens_details":{"reasoning_tokens":4}}}
             """;
         var meter = new AnswerMeter();
-        var answer = OpenAiChatAnswerReader.Read(Encoding.UTF8.GetBytes(body), meter)!;
+        var answer = OpenAiChatAnswerReader.Read(Encoding.UTF8.GetBytes(body), meter, [])!;
         Assert.Equal("fp", answer.SystemFingerprint);
         Assert.Equal([new ReasoningPart("hm", null), new TextPart("Hé")], answer.Choices[0].Parts);
         Assert.Equal(FinishReason.Length, answer.Choices[0].FinishReason);
@@ -167,7 +167,7 @@ public class OpenAiTranslationTests
     [InlineData("""{"choices":[{"index":0}]}""")]
     [InlineData("""{"choices":[{"message":{"content":"\ud800"}}]}""")]
     [InlineData("""{"choices":[{"message":{"content":"cut"},"finish_reason":"insufficient_system_resource"}]}""")]
-    public void Read_NoAnswer_IsNull(string body) => Assert.Null(OpenAiChatAnswerReader.Read(Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void Read_NoAnswer_IsNull(string body) => Assert.Null(OpenAiChatAnswerReader.Read(Encoding.UTF8.GetBytes(body), new AnswerMeter(), []));
 
     public static TheoryData<string, string[], string[]> Streams => new()
     {
