@@ -15,6 +15,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
+    [Shows(ClientTable.Chat)]
     public async Task Message_Answers_WithUsage()
     {
         using var client = Client();
@@ -38,6 +39,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.Stream)]
     public async Task Stream_Pieces_AreTheText()
     {
         const string text = "One piece after the other until all of them are here.";
@@ -51,6 +53,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.Tools)]
     public async Task Tools_StreamedInput_IsJsonOfTheSchema_AndItsResultIsAnswered()
     {
         using var client = Client();
@@ -80,6 +83,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.StructuredOutput)]
     public async Task StructuredOutput_FitsItsSchema()
     {
         using var client = Client();
@@ -113,6 +117,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.BadRequest)]
     public async Task Errors_BadRequest_Is400()
     {
         var error = await FailsAsync<AnthropicBadRequestException>(fixture.Gateway.Key, Ask("sim-fast", "x") with { Messages = [] });
@@ -125,6 +130,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
         await FailsAsync<AnthropicBadRequestException>(fixture.Gateway.Key, Ask("sim-fast", "x"), "status=400");
 
     [Fact]
+    [Shows(ClientTable.Unauthorized)]
     public async Task Errors_UnknownKey_Is401()
     {
         var error = await FailsAsync<AnthropicUnauthorizedException>("fl_nobody", Ask("sim-fast", "x"));
@@ -132,6 +138,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.Forbidden)]
     public async Task Errors_NarrowKey_Is403()
     {
         var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
@@ -140,6 +147,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.NotFound)]
     public async Task Errors_UnknownModel_Is404()
     {
         var error = await FailsAsync<AnthropicNotFoundException>(fixture.Gateway.Key, Ask("no-such-model", "x"));
@@ -148,6 +156,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.TooManyRequests)]
     public async Task Errors_ProvidersRateLimit_Is429()
     {
         var error = await FailsAsync<AnthropicRateLimitException>(fixture.Gateway.Key, Ask("sim-fast", "x"), "status=429; retry_after=7");
@@ -156,6 +165,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.Unavailable)]
     public async Task Errors_BusyProvider_Is529()
     {
         var error = await FailsAsync<AnthropicOverloadedException>(fixture.Gateway.Key, Ask("sim-fast", "x"), "status=503; retry_after=7");

@@ -11,6 +11,7 @@ namespace Fairlead.FunctionalTests.Clients;
 public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixture<GatewayFixture>
 {
     [Fact]
+    [Shows(ClientTable.Chat)]
     public async Task Chat_AnswersWithUsage()
     {
         var answer = await Chat("sim-echo").GetResponseAsync("Hello, abstraction", cancellationToken: TestContext.Current.CancellationToken);
@@ -19,6 +20,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
     }
 
     [Fact]
+    [Shows(ClientTable.Stream)]
     public async Task Stream_IsTheSameText()
     {
         var text = new StringBuilder();
@@ -42,6 +44,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
     }
 
     [Fact]
+    [Shows(ClientTable.StructuredOutput)]
     public async Task StructuredOutput_Deserializes()
     {
         var answer = await Chat("sim-json").GetResponseAsync<Weather>("Weather", cancellationToken: TestContext.Current.CancellationToken);
@@ -49,6 +52,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
     }
 
     [Fact]
+    [Shows(ClientTable.Embeddings)]
     public async Task Embeddings_HaveUnitLength()
     {
         using var generator = Client().GetEmbeddingClient("sim-embed").AsIEmbeddingGenerator();
@@ -57,15 +61,61 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
     }
 
     [Fact]
-    public async Task Errors_CarryTheStatus()
+    [Shows(ClientTable.Tools)]
+    public async Task Tools_StreamedArguments_BecomeOneCall()
     {
-        var exception = await Assert.ThrowsAsync<ClientResultException>(() => Chat("no-such-model").GetResponseAsync("x", cancellationToken: TestContext.Current.CancellationToken));
-        Assert.Equal(404, exception.Status);
+        var tool = AIFunctionFactory.Create(([Description("A city")] string city) => city, "get_weather");
+        var calls = new List<FunctionCallContent>();
+        ChatFinishReason? finish = null;
+        await foreach (var update in Chat("sim-tools").GetStreamingResponseAsync("Weather in Oslo?", new ChatOptions { Tools = [tool] }, TestContext.Current.CancellationToken))
+        {
+            calls.AddRange(update.Contents.OfType<FunctionCallContent>());
+            finish = update.FinishReason ?? finish;
+        }
+        var call = Assert.Single(calls);
+        Assert.Null(call.Exception);
+        Assert.Equal((ChatFinishReason.ToolCalls, "get_weather"), (finish, call.Name));
+        Assert.NotEmpty(Assert.IsType<string>(call.Arguments!["city"]?.ToString()));
+    }
+
+    [Fact]
+    [Shows(ClientTable.BadRequest)]
+    public Task Errors_RejectedRequest_Is400() => FailsAsync(400, simulate: "status=400");
+
+    [Fact]
+    [Shows(ClientTable.Unauthorized)]
+    public Task Errors_UnknownKey_Is401() => FailsAsync(401, key: "fl_nobody");
+
+    [Fact]
+    [Shows(ClientTable.Forbidden)]
+    public async Task Errors_NarrowKey_Is403()
+    {
+        var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
+        await FailsAsync(403, key: narrow);
+    }
+
+    [Fact]
+    [Shows(ClientTable.NotFound)]
+    public Task Errors_UnknownModel_Is404() => FailsAsync(404, "no-such-model");
+
+    [Fact]
+    [Shows(ClientTable.TooManyRequests)]
+    public Task Errors_ProvidersRateLimit_Is429() => FailsAsync(429, simulate: "status=429; retry_after=7");
+
+    [Fact]
+    [Shows(ClientTable.Unavailable)]
+    public Task Errors_BusyProvider_Is503() => FailsAsync(503, simulate: "status=503; retry_after=7");
+
+    private async Task FailsAsync(int status, string model = "sim-fast", string? key = null, string? simulate = null)
+    {
+        using var chat = Client(key, simulate).GetChatClient(model).AsIChatClient();
+        var error = await Assert.ThrowsAsync<ClientResultException>(() => chat.GetResponseAsync("x", cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Equal(status, error.Status);
     }
 
     private IChatClient Chat(string model) => Client().GetChatClient(model).AsIChatClient();
 
-    private OpenAIClient Client() => new(new ApiKeyCredential(fixture.Gateway.Key), new OpenAIClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
+    private OpenAIClient Client(string? key = null, string? simulate = null) => new(new ApiKeyCredential(key ?? fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway, simulate));
 
     private sealed record Weather(string City, int Days);
 }

@@ -1,9 +1,7 @@
 using System.ClientModel;
-using System.ClientModel.Primitives;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
-using OpenAI;
 using OpenAI.Chat;
 using OpenAI.Embeddings;
 
@@ -15,6 +13,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
     private const string Schema = """{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city","days"],"additionalProperties":false}""";
 
     [Fact]
+    [Shows(ClientTable.Chat)]
     public async Task Chat_Answers_WithUsage()
     {
         ChatCompletion answer = await Chat("sim-echo").CompleteChatAsync([new UserChatMessage("Hello, .NET")], cancellationToken: TestContext.Current.CancellationToken);
@@ -25,6 +24,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
     }
 
     [Fact]
+    [Shows(ClientTable.Stream)]
     public async Task Stream_Pieces_AreTheText()
     {
         const string text = "One piece after the other until all of them are here.";
@@ -46,25 +46,31 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
     }
 
     [Fact]
+    [Shows(ClientTable.Tools)]
     public async Task Tools_StreamedArguments_AreJsonOfTheSchema()
     {
         var options = new ChatCompletionOptions { Tools = { ChatTool.CreateFunctionTool("get_weather", "The weather", BinaryData.FromString(Schema)) } };
         var arguments = new StringBuilder();
         string? name = null;
+        var pieces = 0;
         await foreach (var update in Chat("sim-tools").CompleteChatStreamingAsync([new UserChatMessage("Weather in Oslo?")], options, TestContext.Current.CancellationToken))
         {
             foreach (var call in update.ToolCallUpdates)
             {
                 name ??= call.FunctionName;
-                if (call.FunctionArgumentsUpdate is { } piece && piece.ToMemory().Length > 0) arguments.Append(piece);
+                if (call.FunctionArgumentsUpdate is not { } piece || piece.ToMemory().Length == 0) continue;
+                arguments.Append(piece);
+                pieces++;
             }
         }
+        Assert.True(pieces > 1);
         Assert.Equal("get_weather", name);
         using var parsed = JsonDocument.Parse(arguments.ToString());
         Assert.Equal(JsonValueKind.String, parsed.RootElement.GetProperty("city").ValueKind);
     }
 
     [Fact]
+    [Shows(ClientTable.StructuredOutput)]
     public async Task StructuredOutput_FitsItsSchema()
     {
         var options = new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("weather", BinaryData.FromString(Schema), jsonSchemaIsStrict: true) };
@@ -74,46 +80,63 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
     }
 
     [Fact]
+    [Shows(ClientTable.Embeddings)]
     public async Task Embeddings_HaveUnitLength()
     {
-        var client = new EmbeddingClient("sim-embed", new ApiKeyCredential(fixture.Gateway.Key), Options());
+        var client = new EmbeddingClient("sim-embed", new ApiKeyCredential(fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway));
         OpenAIEmbeddingCollection vectors = await client.GenerateEmbeddingsAsync(["one", "two"], cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(2, vectors.Count);
         Assert.Equal(1.0, Math.Sqrt(vectors[0].ToFloats().ToArray().Sum(x => x * x)), 3);
     }
 
-    [Theory]
-    [InlineData("sim-fast", "status=400", 400)]
-    [InlineData("sim-fast", "status=429; retry_after=7", 429)]
-    [InlineData("sim-fast", "status=503; retry_after=7", 503)]
-    [InlineData("no-such-model", null, 404)]
-    public async Task Errors_CarryTheStatus(string model, string? simulate, int status)
+    [Fact]
+    [Shows(ClientTable.BadRequest)]
+    public Task Errors_RejectedRequest_Is400() => FailsAsync(400, simulate: "status=400");
+
+    [Fact]
+    [Shows(ClientTable.Unauthorized)]
+    public Task Errors_UnknownKey_Is401() => FailsAsync(401, key: "fl_nobody");
+
+    [Fact]
+    [Shows(ClientTable.Forbidden)]
+    public async Task Errors_NarrowKey_Is403()
     {
-        var options = Options();
-        if (simulate is not null) options.AddPolicy(new Header("Fairlead-Simulate", simulate), PipelinePosition.PerCall);
-        var client = new ChatClient(model, new ApiKeyCredential(fixture.Gateway.Key), options);
-        var exception = await Assert.ThrowsAsync<ClientResultException>(() => client.CompleteChatAsync([new UserChatMessage("x")], cancellationToken: TestContext.Current.CancellationToken));
-        Assert.Equal(status, exception.Status);
+        var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
+        await FailsAsync(403, key: narrow);
     }
 
     [Fact]
-    public async Task Errors_WrongAndNarrowKeys_Are401And403()
+    [Shows(ClientTable.NotFound)]
+    public async Task Errors_UnknownModel_Is404() => Assert.Contains("no-such-model", (await FailsAsync(404, "no-such-model")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    [Shows(ClientTable.TooManyRequests)]
+    public async Task Errors_ProvidersRateLimit_Is429()
     {
-        var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
-        foreach (var (key, status) in new[] { ("fl_nobody", 401), (narrow, 403) })
+        var error = await FailsAsync(429, simulate: "status=429; retry_after=7");
+        Assert.True(error.GetRawResponse()!.Headers.TryGetValue("retry-after", out var seconds));
+        Assert.Equal("7", seconds);
+    }
+
+    [Fact]
+    [Shows(ClientTable.Unavailable)]
+    public Task Errors_BusyProvider_Is503() => FailsAsync(503, simulate: "status=503; retry_after=7");
+
+    [Fact]
+    public async Task Errors_BeforeAStreamBegins_HaveTheirStatus()
+    {
+        var client = new ChatClient("sim-fast", new ApiKeyCredential(fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway, "status=429; retry_after=7"));
+        var error = await Assert.ThrowsAsync<ClientResultException>(async () =>
         {
-            var client = new ChatClient("sim-fast", new ApiKeyCredential(key), Options());
-            var exception = await Assert.ThrowsAsync<ClientResultException>(() => client.CompleteChatAsync([new UserChatMessage("x")], cancellationToken: TestContext.Current.CancellationToken));
-            Assert.Equal(status, exception.Status);
-        }
+            await foreach (var update in client.CompleteChatStreamingAsync([new UserChatMessage("x")], cancellationToken: TestContext.Current.CancellationToken)) Assert.Empty(update.ContentUpdate);
+        });
+        Assert.Equal(429, error.Status);
     }
 
     [Fact]
     public async Task Stream_Cut_Throws()
     {
-        var options = Options();
-        options.AddPolicy(new Header("Fairlead-Simulate", "cut_after=3"), PipelinePosition.PerCall);
-        var client = new ChatClient("sim-fast", new ApiKeyCredential(fixture.Gateway.Key), options);
+        var client = new ChatClient("sim-fast", new ApiKeyCredential(fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway, "cut_after=3"));
         var got = 0;
         await Assert.ThrowsAnyAsync<Exception>(async () =>
         {
@@ -122,22 +145,13 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
         Assert.True(got > 0);
     }
 
-    private ChatClient Chat(string model) => new(model, new ApiKeyCredential(fixture.Gateway.Key), Options());
-
-    private OpenAIClientOptions Options() => new() { Endpoint = new Uri(fixture.Gateway.Url + "/v1"), RetryPolicy = new ClientRetryPolicy(0) };
-
-    private sealed class Header(string name, string value) : PipelinePolicy
+    private async Task<ClientResultException> FailsAsync(int status, string model = "sim-fast", string? key = null, string? simulate = null)
     {
-        public override void Process(PipelineMessage message, IReadOnlyList<PipelinePolicy> pipeline, int currentIndex)
-        {
-            message.Request.Headers.Set(name, value);
-            ProcessNext(message, pipeline, currentIndex);
-        }
-
-        public override ValueTask ProcessAsync(PipelineMessage message, IReadOnlyList<PipelinePolicy> pipeline, int currentIndex)
-        {
-            message.Request.Headers.Set(name, value);
-            return ProcessNextAsync(message, pipeline, currentIndex);
-        }
+        var client = new ChatClient(model, new ApiKeyCredential(key ?? fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway, simulate));
+        var error = await Assert.ThrowsAsync<ClientResultException>(() => client.CompleteChatAsync([new UserChatMessage("x")], cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Equal(status, error.Status);
+        return error;
     }
+
+    private ChatClient Chat(string model) => new(model, new ApiKeyCredential(fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway));
 }

@@ -1,4 +1,4 @@
 import Anthropic from "anthropic-0";
 import { anthropicTests } from "./anthropic-shared.mjs";
 
-anthropicTests(Anthropic);
+anthropicTests("@anthropic-ai/sdk 0.122", Anthropic);

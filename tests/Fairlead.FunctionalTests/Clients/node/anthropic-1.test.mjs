@@ -1,4 +1,4 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { anthropicTests } from "./anthropic-shared.mjs";
 
-anthropicTests(Anthropic);
+anthropicTests("@anthropic-ai/sdk 1.x", Anthropic);

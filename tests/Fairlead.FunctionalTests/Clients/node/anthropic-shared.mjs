@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { key, narrowKey, simulate, url, weatherSchema } from "./settings.mjs";
+import { failureOf, failures, key, shows, simulate, url, weatherSchema } from "./settings.mjs";
 
-/** The same demands on both header generations of the Anthropic client. */
-export function anthropicTests(Anthropic) {
+/** The same demands on both header generations of the Anthropic client; `name` is the client's in the table. */
+export function anthropicTests(name, Anthropic) {
   const client = new Anthropic({ apiKey: key, baseURL: url, maxRetries: 0 });
   const ask = (content) => [{ role: "user", content }];
   const tools = [{ name: "get_weather", description: "The weather", input_schema: weatherSchema }];
 
-  test("messages answer with usage", async () => {
+  shows(name, "chat", async () => {
     const answer = await client.messages.create({ model: "sim-echo", max_tokens: 100, messages: ask("Hello there") });
     assert.equal(answer.type, "message");
     assert.equal(answer.content[0].text, "Hello there");
@@ -22,7 +22,7 @@ export function anthropicTests(Anthropic) {
     assert.equal(answer.stop_reason, "max_tokens");
   });
 
-  test("the stream helper gathers the same message", async () => {
+  shows(name, "stream", async () => {
     const text = "A text that comes in several pieces, one after the other.";
     const stream = client.messages.stream({ model: "sim-echo", max_tokens: 100, messages: ask(text) });
     const pieces = [];
@@ -34,7 +34,7 @@ export function anthropicTests(Anthropic) {
     assert.ok(message.usage.output_tokens > 0);
   });
 
-  test("tools come with streamed input", async () => {
+  shows(name, "tools", async () => {
     const stream = client.messages.stream({ model: "sim-tools", max_tokens: 200, tools, messages: ask("Weather in Oslo?") });
     let fragments = 0;
     stream.on("inputJson", () => fragments++);
@@ -52,7 +52,7 @@ export function anthropicTests(Anthropic) {
     assert.equal(after.stop_reason, "end_turn");
   });
 
-  test("structured output fits its schema", async () => {
+  shows(name, "structured output", async () => {
     const answer = await client.messages.create({
       model: "sim-json", max_tokens: 300, messages: ask("Weather as JSON"),
       output_config: { format: { type: "json_schema", schema: weatherSchema } },
@@ -75,18 +75,27 @@ export function anthropicTests(Anthropic) {
     assert.ok(!Number.isNaN(Date.parse(one.created_at)));
   });
 
-  test("errors become the client's own classes", async () => {
-    const other = (options) => new Anthropic({ apiKey: key, baseURL: url, maxRetries: 0, ...options });
-    await assert.rejects(client.messages.create({ model: "sim-fast", max_tokens: 5, messages: [] }), Anthropic.BadRequestError);
-    await assert.rejects(other({ apiKey: "fl_nobody" }).messages.create({ model: "sim-fast", max_tokens: 5, messages: ask("x") }), Anthropic.AuthenticationError);
-    await assert.rejects(other({ apiKey: narrowKey }).messages.create({ model: "sim-fast", max_tokens: 5, messages: ask("x") }), Anthropic.PermissionDeniedError);
-    await assert.rejects(client.messages.create({ model: "no-such-model", max_tokens: 5, messages: ask("x") }), Anthropic.NotFoundError);
-    await assert.rejects(client.messages.create({ model: "sim-fast", max_tokens: 5, messages: ask("x") }, { headers: simulate("status=429; retry_after=7") }), Anthropic.RateLimitError);
-    await assert.rejects(client.messages.create({ model: "sim-fast", max_tokens: 5, messages: ask("x") }, { headers: simulate("status=503; retry_after=7") }), (error) => {
-      assert.ok(error instanceof Anthropic.InternalServerError);
-      assert.equal(error.status, 529);
-      return true;
+  const classes = {
+    400: Anthropic.BadRequestError, 401: Anthropic.AuthenticationError, 403: Anthropic.PermissionDeniedError,
+    404: Anthropic.NotFoundError, 429: Anthropic.RateLimitError, 503: Anthropic.OverloadedError ?? Anthropic.InternalServerError,
+  };
+
+  for (const { feature, apiKey, model, headers } of failures) {
+    shows(name, feature, async () => {
+      const other = new Anthropic({ apiKey: apiKey ?? key, baseURL: url, maxRetries: 0 });
+      const error = await failureOf(() => other.messages.create({ model: model ?? "sim-fast", max_tokens: 5, messages: ask("x") }, { headers }));
+      assert.equal(error.constructor, classes[feature]);
+      assert.equal(error.status, feature === "503" ? 529 : Number(feature));
+      assert.equal(error.error.type, "error");
+      assert.equal(typeof error.error.error.type, "string");
+      assert.match(error.requestID, /^req_/);
     });
+  }
+
+  test("a bad request names its field", async () => {
+    const error = await failureOf(() => client.messages.create({ model: "sim-fast", max_tokens: 5, messages: [] }));
+    assert.ok(error instanceof Anthropic.BadRequestError);
+    assert.match(error.message, /messages/);
   });
 
   test("a cut stream throws", async () => {

@@ -2,17 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { z } from "zod";
-import { key, narrowKey, simulate, url } from "./settings.mjs";
+import { failureOf, failures, key, shows, simulate, url } from "./settings.mjs";
+
+const name = "@langchain/openai";
 
 const make = (model, options = {}, headers) => new ChatOpenAI({ model, apiKey: key, maxRetries: 0, ...options, configuration: { baseURL: `${url}/v1`, defaultHeaders: headers } });
 
-test("chat", async () => {
+shows(name, "chat", async () => {
   const answer = await make("sim-echo").invoke("Hello, chain");
   assert.equal(answer.content, "Hello, chain");
   assert.ok(answer.usage_metadata.total_tokens > 0);
 });
 
-test("stream with usage", async () => {
+shows(name, "stream", async () => {
   let text = "", usage, pieces = 0;
   for await (const chunk of await make("sim-echo").stream("Words that come one by one.")) {
     text += chunk.content;
@@ -24,7 +26,7 @@ test("stream with usage", async () => {
   assert.ok(usage.output_tokens > 0);
 });
 
-test("tools with streamed arguments", async () => {
+shows(name, "tools", async () => {
   const bound = make("sim-tools").bindTools([{ name: "weather", description: "The weather", schema: z.object({ city: z.string() }) }]);
   let whole;
   let fragments = 0;
@@ -37,29 +39,30 @@ test("tools with streamed arguments", async () => {
   assert.equal(typeof whole.tool_calls[0].args.city, "string");
 });
 
-test("structured output", async () => {
+shows(name, "structured output", async () => {
   const structured = make("sim-json").withStructuredOutput(z.object({ city: z.string(), sunny: z.boolean() }), { method: "jsonSchema", name: "weather" });
   const value = await structured.invoke("Weather");
   assert.equal(typeof value.city, "string");
   assert.equal(typeof value.sunny, "boolean");
 });
 
-test("embeddings", async () => {
+shows(name, "embeddings", async () => {
   const embeddings = new OpenAIEmbeddings({ model: "sim-embed", apiKey: key, maxRetries: 0, configuration: { baseURL: `${url}/v1` } });
   const vectors = await embeddings.embedDocuments(["one", "two"]);
   assert.equal(vectors.length, 2);
   assert.ok(Math.abs(Math.hypot(...vectors[0]) - 1) < 1e-3);
 });
 
-test("errors carry the status", async () => {
-  const failing = (model, options, headers) => make(model, options, headers).invoke("x").then(() => assert.fail("it should have failed"), (error) => error.status);
-  assert.equal(await failing("sim-fast", { apiKey: "fl_nobody" }), 401);
-  assert.equal(await failing("sim-fast", { apiKey: narrowKey }), 403);
-  assert.equal(await failing("no-such-model"), 404);
-  assert.equal(await failing("sim-fast", { temperature: 9 }), 400);
-  assert.equal(await failing("sim-fast", {}, simulate("status=429; retry_after=9")), 429);
-  assert.equal(await failing("sim-fast", {}, simulate("status=503; retry_after=9")), 503);
-});
+for (const { feature, statuses, apiKey, model, headers } of failures) {
+  shows(name, feature, async () => {
+    const error = await failureOf(() => make(model ?? "sim-fast", apiKey ? { apiKey } : {}, headers).invoke("x"));
+    assert.ok(error instanceof Error);
+    assert.ok(statuses.includes(error.status), `${error.status}: ${error}`);
+    if (feature === "404") assert.equal(error.lc_error_code, "MODEL_NOT_FOUND");
+    if (feature === "429") assert.equal(error.lc_error_code, "MODEL_RATE_LIMIT");
+    if (feature === "401") assert.equal(error.lc_error_code, "MODEL_AUTHENTICATION");
+  });
+}
 
 test("a cut stream throws", async () => {
   await assert.rejects(async () => {

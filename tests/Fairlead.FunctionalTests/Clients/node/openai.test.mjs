@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import OpenAI from "openai";
-import { key, narrowKey, simulate, url, weatherSchema } from "./settings.mjs";
+import { failureOf, failures, key, shows, simulate, url, weatherSchema } from "./settings.mjs";
+
+const name = "openai";
 
 const client = new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0 });
 const ask = (content) => [{ role: "user", content }];
 const tools = [{ type: "function", function: { name: "get_weather", description: "The weather", parameters: weatherSchema } }];
 
-test("chat answers with usage and the last user text", async () => {
+shows(name, "chat", async () => {
   const answer = await client.chat.completions.create({ model: "sim-echo", messages: ask("Hello, Fairlead!") });
   assert.equal(answer.choices[0].message.content, "Hello, Fairlead!");
   assert.equal(answer.choices[0].finish_reason, "stop");
@@ -18,7 +20,7 @@ test("chat answers with usage and the last user text", async () => {
   assert.match(answer._request_id, /^req_/);
 });
 
-test("a stream is the same text in pieces", async () => {
+shows(name, "stream", async () => {
   const text = "One two three four five six seven eight nine ten.";
   const stream = await client.chat.completions.create({ model: "sim-echo", stream: true, stream_options: { include_usage: true }, messages: ask(text) });
   let got = "", finish, usage, chunks = 0;
@@ -34,7 +36,7 @@ test("a stream is the same text in pieces", async () => {
   assert.ok(chunks > 3);
 });
 
-test("the stream helper gathers tools with streamed arguments", async () => {
+shows(name, "tools", async () => {
   const stream = client.chat.completions.stream({ model: "sim-tools", messages: ask("What is the weather in Oslo?"), tools });
   const deltas = [];
   stream.on("tool_calls.function.arguments.delta", (event) => deltas.push(event.arguments_delta));
@@ -63,7 +65,7 @@ test("a tool's result is answered in text", async () => {
   assert.ok(answer.choices[0].message.content.length > 0);
 });
 
-test("structured output fits its schema", async () => {
+shows(name, "structured output", async () => {
   const answer = await client.chat.completions.parse({
     model: "sim-json",
     messages: ask("Weather as JSON"),
@@ -94,7 +96,7 @@ test("legacy completions", async () => {
   assert.equal(text, "Say it again");
 });
 
-test("embeddings, base64 by default and floats on demand", async () => {
+shows(name, "embeddings", async () => {
   const answer = await client.embeddings.create({ model: "sim-embed", input: ["one", "two"] });
   assert.equal(answer.data.length, 2);
   const length = Math.hypot(...answer.data[0].embedding);
@@ -112,32 +114,36 @@ test("models are listed and retrieved", async () => {
   assert.equal((await client.models.retrieve("sim-fast")).id, "sim-fast");
 });
 
-test("errors become the client's own classes", async () => {
-  const wrong = (options) => new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0, ...options });
-  await assert.rejects(client.chat.completions.create({ model: "sim-fast", messages: [] }), (error) => {
-    assert.ok(error instanceof OpenAI.BadRequestError);
-    assert.equal(error.param, "messages");
+const classes = {
+  400: OpenAI.BadRequestError, 401: OpenAI.AuthenticationError, 403: OpenAI.PermissionDeniedError,
+  404: OpenAI.NotFoundError, 429: OpenAI.RateLimitError, 503: OpenAI.InternalServerError,
+};
+
+for (const { feature, statuses, apiKey, model, headers } of failures) {
+  shows(name, feature, async () => {
+    const other = new OpenAI({ apiKey: apiKey ?? key, baseURL: `${url}/v1`, maxRetries: 0 });
+    const error = await failureOf(() => other.chat.completions.create({ model: model ?? "sim-fast", messages: ask("x") }, { headers }));
+    assert.equal(error.constructor, classes[feature]);
+    assert.ok(statuses.includes(error.status), `${error.status}`);
     assert.match(error.requestID, /^req_/);
-    return true;
+    assert.equal(typeof error.code, "string");
+    if (feature === "429") assert.equal(error.headers.get("retry-after"), "7");
+    if (feature === "404") {
+      assert.equal(error.code, "model_not_found");
+      assert.match(error.message, /The model .* does not exist/);
+    }
   });
-  await assert.rejects(wrong({ apiKey: "fl_nobody" }).models.list(), OpenAI.AuthenticationError);
-  await assert.rejects(wrong({ apiKey: narrowKey }).chat.completions.create({ model: "sim-fast", messages: ask("x") }), OpenAI.PermissionDeniedError);
-  await assert.rejects(client.chat.completions.create({ model: "no-such-model", messages: ask("x") }), (error) => {
-    assert.ok(error instanceof OpenAI.NotFoundError);
-    assert.equal(error.code, "model_not_found");
-    assert.match(error.message, /The model .* does not exist/);
-    return true;
-  });
-  await assert.rejects(client.chat.completions.create({ model: "sim-fast", messages: ask("x") }, { headers: simulate("status=429; retry_after=7") }), (error) => {
-    assert.ok(error instanceof OpenAI.RateLimitError);
-    assert.equal(error.headers.get("retry-after"), "7");
-    return true;
-  });
-  await assert.rejects(client.chat.completions.create({ model: "sim-fast", messages: ask("x") }, { headers: simulate("status=503; retry_after=7") }), (error) => {
-    assert.ok(error instanceof OpenAI.InternalServerError);
-    assert.equal(error.status, 503);
-    return true;
-  });
+}
+
+test("a bad request names its field", async () => {
+  const error = await failureOf(() => client.chat.completions.create({ model: "sim-fast", messages: [] }));
+  assert.ok(error instanceof OpenAI.BadRequestError);
+  assert.equal(error.param, "messages");
+});
+
+test("an error before a stream begins has its class", async () => {
+  const error = await failureOf(() => client.chat.completions.create({ model: "sim-fast", stream: true, messages: ask("x") }, { headers: simulate("status=429; retry_after=7") }));
+  assert.ok(error instanceof OpenAI.RateLimitError);
 });
 
 test("a cut stream throws and keeps what came", async () => {
