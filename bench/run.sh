@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Measures Fairlead beside bare YARP and a direct call. Everything it starts, it ends; all traffic is on loopback.
-# Usage: bench/run.sh [--seconds 8] [--rounds 3] [--streams 1000] [--out FILE]
+# Usage: bench/run.sh [--seconds 8] [--rounds 3] [--streams 1000] [--starts 7] [--only start] [--out FILE]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-dotnet publish src/Fairlead.Server -c Release -o artifacts/bench/server -v q --nologo
+# Compiled ahead of time for this machine, as docs/operating.md says to publish.
+rid=$(dotnet --info | awk '/ RID:/ { print $2; exit }')
+dotnet publish src/Fairlead.Server -c Release -r "$rid" --self-contained false -o artifacts/bench/server -v q --nologo
 dotnet publish bench/Fairlead.Benchmarks -c Release -o artifacts/bench/load -v q --nologo
 exec artifacts/bench/load/Fairlead.Benchmarks run --server artifacts/bench/server/Fairlead.Server.dll "$@"

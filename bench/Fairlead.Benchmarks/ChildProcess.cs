@@ -9,10 +9,13 @@ namespace Fairlead.Benchmarks;
 internal sealed class ChildProcess : IDisposable
 {
     private readonly Process _process;
+    private readonly System.Text.StringBuilder _output = new();
+    private readonly Stopwatch _watch;
 
-    private ChildProcess(Process process, string url)
+    private ChildProcess(Process process, string url, Stopwatch watch)
     {
         _process = process;
+        _watch = watch;
         Url = url;
     }
 
@@ -21,6 +24,15 @@ internal sealed class ChildProcess : IDisposable
     /// <summary>Milliseconds from the start of the process to its first good answer at the probe.</summary>
     public double StartMilliseconds { get; private set; }
 
+    /// <summary>Time since the process was started.</summary>
+    public TimeSpan Elapsed => _watch.Elapsed;
+
+    /// <summary>What it has written so far, errors included.</summary>
+    public string Output
+    {
+        get { lock (_output) return _output.ToString(); }
+    }
+
     public static async Task<ChildProcess> StartAsync(string fileName, IReadOnlyList<string> arguments, string url, string probe, IReadOnlyDictionary<string, string>? environment = null)
     {
         var start = new ProcessStartInfo(fileName) { RedirectStandardOutput = true, RedirectStandardError = true };
@@ -28,16 +40,15 @@ internal sealed class ChildProcess : IDisposable
         foreach (var (name, value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         var watch = Stopwatch.StartNew();
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{fileName} did not start.");
-        var output = new System.Text.StringBuilder();
-        process.OutputDataReceived += (_, line) => { lock (output) output.AppendLine(line.Data); };
-        process.ErrorDataReceived += (_, line) => { lock (output) output.AppendLine(line.Data); };
+        var child = new ChildProcess(process, url, watch);
+        process.OutputDataReceived += child.Keep;
+        process.ErrorDataReceived += child.Keep;
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
-        var child = new ChildProcess(process, url);
         using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(2) };
         while (watch.Elapsed < TimeSpan.FromSeconds(30))
         {
-            if (process.HasExited) throw new InvalidOperationException($"{fileName} {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{output}");
+            if (process.HasExited) throw new InvalidOperationException($"{fileName} {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{child.Output}");
             try
             {
                 using var response = await client.GetAsync(new Uri(url + probe));
@@ -50,7 +61,12 @@ internal sealed class ChildProcess : IDisposable
             }
         }
         child.Dispose();
-        throw new InvalidOperationException($"{fileName} did not answer at {url}{probe}:\n{output}");
+        throw new InvalidOperationException($"{fileName} did not answer at {url}{probe}:\n{child.Output}");
+    }
+
+    private void Keep(object sender, DataReceivedEventArgs line)
+    {
+        lock (_output) _output.AppendLine(line.Data);
     }
 
     /// <summary>User and system time so far.</summary>

@@ -24,6 +24,12 @@ internal static class Comparison
         var streams = int.Parse(options.GetValueOrDefault("streams", "1000"), CultureInfo.InvariantCulture);
         var self = Environment.ProcessPath!;
 
+        var start = await StartUp.MeasureAsync(server, int.Parse(options.GetValueOrDefault("starts", "7"), CultureInfo.InvariantCulture));
+        if (options.GetValueOrDefault("only") == "start")
+        {
+            Console.WriteLine(start);
+            return 0;
+        }
         var data = Directory.CreateTempSubdirectory("fairlead-bench-");
         try
         {
@@ -53,9 +59,7 @@ internal static class Comparison
             var report = new StringBuilder();
             report.AppendLine(CultureInfo.InvariantCulture, $"Machine: {Environment.ProcessorCount} cores, .NET {Environment.Version}; load, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in turn; medians.");
             report.AppendLine();
-            report.AppendLine(CultureInfo.InvariantCulture, $"Start to the first answer of `/livez` (first start: schema, keys): {fairlead.StartMilliseconds:0} ms.");
-            report.AppendLine();
-
+            report.Append(start);
             await CallsAsync(report, "Non-stream chat, 2 KB, same dialect, 64 connections", Body("m-sync", false, 2_000), 64, rounds, seconds, key, upstream, yarp, fairlead);
             await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16, rounds, seconds / 2, key, upstream, yarp, fairlead);
             await StreamsAsync(report, streams, key, upstream, yarp, fairlead);

@@ -12,10 +12,18 @@ internal sealed class Vocabulary
     public static readonly Vocabulary Cl100k = new("cl100k_base");
 
     private readonly Lazy<TiktokenTokenizer> _tokenizer;
+    private int _loading;
 
     private Vocabulary(string encoding) => _tokenizer = new(() => TiktokenTokenizer.CreateForEncoding(encoding));
 
     public void Load() => _ = _tokenizer.Value;
+
+    /// <summary>Begins to load unless that has begun. On a thread of its own: the pool's few threads have the start to carry on with.</summary>
+    public void LoadInBackground()
+    {
+        if (Interlocked.Exchange(ref _loading, 1) == 1) return;
+        new Thread(Load) { IsBackground = true, Name = "vocabulary" }.Start();
+    }
 
     /// <summary>Tokens of <paramref name="text"/>, in time proportional to its length.</summary>
     /// <param name="text">Any text.</param>

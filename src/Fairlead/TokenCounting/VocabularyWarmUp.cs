@@ -2,12 +2,12 @@ using Microsoft.Extensions.Hosting;
 
 namespace Fairlead.TokenCounting;
 
-/// <summary>Loads the common vocabulary after the start, beside the first calls, so that neither the start nor most first counts wait for it.</summary>
-internal sealed class VocabularyWarmUp(IHostApplicationLifetime lifetime) : IHostedService
+/// <summary>Has the common vocabulary loaded beside the start, so that the first calls need not wait for it.</summary>
+internal sealed class VocabularyWarmUp : IHostedService
 {
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        lifetime.ApplicationStarted.Register(static () => ThreadPool.UnsafeQueueUserWorkItem(static _ => Vocabulary.O200k.Load(), null));
+        Vocabulary.O200k.LoadInBackground();
         return Task.CompletedTask;
     }
 
