@@ -30,6 +30,7 @@ internal static class ResponsesAnswer
                     break;
                 case ToolCallPart toolCall:
                     message = null;
+                    if (toolCall.Signature is { Length: > 0 }) SealWarning.Add(call);
                     var kind = toolCall.Kind == ToolKind.Custom ? OutputItemKind.CustomCall : OutputItemKind.FunctionCall;
                     var item = new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, items.Count), items.Count) { CallId = toolCall.Id, Name = toolCall.Name };
                     item.Text.Append(toolCall.Arguments);

@@ -161,6 +161,8 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
 
     private void CallStarted(ref JsonAppender json, ToolCallStarted started)
     {
+        // Thinking has a place for its seal here; calls have none.
+        if (started.Signature is { Length: > 0 }) SealWarning.Add(call);
         CloseSettled(ref json);
         var kind = started.Kind == ToolKind.Custom ? OutputItemKind.CustomCall : OutputItemKind.FunctionCall;
         Open(ref json, new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, _items.Count), _items.Count)
