@@ -18,6 +18,7 @@ using Fairlead.Providers.Gemini;
 using Fairlead.Providers.Http;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Providers.Simulated;
+using Fairlead.Responses;
 using Fairlead.Routing;
 using Fairlead.Storage;
 using Fairlead.Telemetry;
@@ -64,6 +65,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddAuditing();
         services.AddLedger();
         services.AddJobs();
+        services.AddStoredResponses();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
         return new FairleadBuilder(services);
@@ -74,6 +76,7 @@ public static class FairleadApplicationBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(endpoints);
         endpoints.MapDialects();
+        endpoints.MapStoredResponses();
         endpoints.MapModels();
         endpoints.MapGenerations();
         endpoints.MapLedger();

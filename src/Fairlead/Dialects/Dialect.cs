@@ -36,6 +36,12 @@ internal abstract class Dialect
     /// </summary>
     public abstract GatewayError? Read(GatewayCall call, Configuration.RequestBounds bounds);
 
+    /// <summary>Finds what the request refers to and this gateway keeps. Called once, after <see cref="Read"/> found no fault.</summary>
+    public virtual ValueTask<GatewayError?> ResolveAsync(GatewayCall call, Configuration.RequestBounds bounds, CancellationToken cancellationToken) => default;
+
+    /// <summary>Called before <see cref="WriteReply"/>, with the call's ending set: the last chance to keep what it will write.</summary>
+    public virtual ValueTask PrepareReplyAsync(GatewayCall call, GatewayReply reply) => default;
+
     /// <summary>The request in the inner language. Only called after <see cref="Read"/> found no fault.</summary>
     /// <exception cref="GatewayErrorException">Something in it has no meaning there.</exception>
     public virtual ConversationRequest ToConversation(GatewayCall call) => throw new NotSupportedException($"{Name} is no conversation.");
@@ -99,6 +105,9 @@ internal abstract class DialectStreamWriter
     /// Writes the events of <paramref name="batch"/>. What must carry the call's end (finish, usage, last event) is held back for <see cref="WriteEnd"/>.
     /// </summary>
     public abstract void Write(EventBatch batch, IBufferWriter<byte> output);
+
+    /// <summary>Called before <see cref="WriteEnd"/>, with the call's ending set: the last chance to keep what it will write.</summary>
+    public virtual ValueTask PrepareEndAsync() => default;
 
     /// <summary>
     /// Ends the stream as <see cref="GatewayCall.Ending"/> says: the held events, the final metadata and the dialect's end mark; or, for an ending with an

@@ -116,7 +116,8 @@ internal sealed class GatewayEndpoint(
         var bounds = configuration.Current.Requests;
         var fault = RequestReader.CheckHeaders(context.Request, bounds)
             ?? await RequestReader.ReadAsync(context, call.Body, bounds)
-            ?? ReadRequest(context, call, bounds);
+            ?? ReadRequest(context, call, bounds)
+            ?? await call.Dialect.ResolveAsync(call, bounds, context.RequestAborted);
         if (fault is null && !call.Facts.Stream && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
             && Preference.Of(prefer) is { RespondAsync: true } preference)
         {
@@ -168,6 +169,7 @@ internal sealed class GatewayEndpoint(
         using var native = (reply as GatewayReply.NativeBody)?.Body;
         var outcome = call.Answering?.Meter.FinishReason is { } reason ? CallOutcome.Of(reason) : Outcome.Complete;
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
+        await call.Dialect.PrepareReplyAsync(call, reply);
 
         using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
         call.Dialect.WriteReply(call, reply, output);

@@ -196,6 +196,7 @@ internal sealed class StreamDelivery(
     {
         // Settled and on the spool first: the last event may only leave when nothing can be lost any more.
         await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
+        await writer.PrepareEndAsync();
         await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
         if (error is null || call.Dialect.ErrorShape != ErrorShape.OpenAi || call.Dialect.CommitsAtAcceptance) return;
 

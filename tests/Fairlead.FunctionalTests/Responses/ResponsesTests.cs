@@ -154,6 +154,101 @@ public sealed class ResponsesTests : IAsyncLifetime
         Assert.Equal(count, (await CreateAsync(Body)).GetProperty("usage").GetProperty("input_tokens").GetInt64());
     }
 
+    [Fact]
+    public async Task Stored_Response_IsReadListedAndDeletedByItsProjectOnly()
+    {
+        var made = await CreateAsync("""{"model":"sim-echo","input":[{"role":"user","content":"one"},{"role":"assistant","content":"two"},{"role":"user","content":[{"type":"input_text","text":"three"}]}]}""");
+        Assert.True(made.GetProperty("store").GetBoolean());
+        var id = made.GetProperty("id").GetString()!;
+        var read = await GetAsync($"/v1/responses/{id}");
+        Assert.Equal(made.GetProperty("output").GetRawText(), read.GetProperty("output").GetRawText());
+        Assert.Equal("completed", read.GetProperty("status").GetString());
+
+        var first = await GetAsync($"/v1/responses/{id}/input_items?order=asc&limit=2");
+        Assert.Equal(["one", "two"], first.GetProperty("data").EnumerateArray().Select(item => item.GetProperty("content")[0].GetProperty("text").GetString()));
+        Assert.True(first.GetProperty("has_more").GetBoolean());
+        var rest = await GetAsync($"/v1/responses/{id}/input_items?order=asc&after={first.GetProperty("last_id").GetString()}");
+        Assert.Equal("three", Assert.Single(rest.GetProperty("data").EnumerateArray()).GetProperty("content")[0].GetProperty("text").GetString());
+        Assert.False(rest.GetProperty("has_more").GetBoolean());
+        Assert.Equal(HttpStatusCode.BadRequest, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{id}/input_items?limit=0"));
+        Assert.Equal(HttpStatusCode.BadRequest, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{id}?stream=true"));
+        Assert.Equal(HttpStatusCode.BadRequest, await StatusAsync(_gateway.Client, HttpMethod.Post, $"/v1/responses/{id}/cancel"));
+
+        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"other"}""");
+        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"other","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        using var stranger = _gateway.MakeClient(key.GetProperty("secret").GetString());
+        Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(stranger, HttpMethod.Get, $"/v1/responses/{id}"));
+        Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(stranger, HttpMethod.Delete, $"/v1/responses/{id}"));
+
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(_gateway.Client, HttpMethod.Delete, $"/v1/responses/{id}"));
+        Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{id}"));
+        using var after = await PostAsync("/v1/responses", $$"""{"model":"sim-echo","input":"x","previous_response_id":"{{id}}"}""");
+        Assert.Equal(HttpStatusCode.BadRequest, after.StatusCode);
+        Assert.Contains("previous_response_not_found", await after.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Store_False_KeepsNothing()
+    {
+        var made = await CreateAsync("""{"model":"sim-echo","input":"x","store":false}""");
+        Assert.False(made.GetProperty("store").GetBoolean());
+        Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{made.GetProperty("id").GetString()}"));
+    }
+
+    // Begun on a simulated model by a stream, gone on with at a provider of the dialect, and back: the state is ours.
+    [Fact]
+    public async Task PreviousResponseId_OverDeployments_CarriesTheWholeConversation()
+    {
+        var stream = await StreamAsync("""{"model":"sim-tools","stream":true,"input":"weather?","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}""");
+        var first = stream.Events[^2].Json.GetProperty("response");
+        var call = first.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "function_call");
+        _upstream.Answer = context => Json(context, """{"id":"resp_up","object":"response","status":"completed","model":"x","output":[{"id":"rs_up","type":"reasoning","summary":[],"encrypted_content":"gAAA"},{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"sun","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}""");
+        var second = await CreateAsync($$"""{"model":"m","previous_response_id":"{{first.GetProperty("id").GetString()}}","input":[{"type":"function_call_output","call_id":"{{call.GetProperty("call_id").GetString()}}","output":"20 degrees"}]}""");
+        Assert.DoesNotContain("gAAA", second.GetRawText(), StringComparison.Ordinal);
+        Assert.True(_upstream.Received.TryDequeue(out var sent));
+        Assert.Equal(JsonValueKind.Null, sent.GetProperty("previous_response_id").ValueKind);
+        Assert.Equal(["message", "function_call", "function_call_output"], sent.GetProperty("input").EnumerateArray().Select(item => item.GetProperty("type").GetString()));
+        Assert.All(sent.GetProperty("input").EnumerateArray(), item => Assert.False(item.TryGetProperty("id", out _)));
+
+        // Sealed reasoning goes back to its provider under the provider's own id, though this caller never saw it.
+        await CreateAsync($$"""{"model":"m","previous_response_id":"{{second.GetProperty("id").GetString()}}","input":"and tomorrow?"}""");
+        Assert.True(_upstream.Received.TryDequeue(out sent));
+        var reasoning = sent.GetProperty("input").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "reasoning");
+        Assert.Equal("rs_up", reasoning.GetProperty("id").GetString());
+        Assert.Equal("gAAA", reasoning.GetProperty("encrypted_content").GetString());
+
+        var third = await CreateAsync($$"""{"model":"sim-echo","previous_response_id":"{{second.GetProperty("id").GetString()}}","input":"and tomorrow?"}""");
+        Assert.Equal("and tomorrow?", third.GetProperty("output")[0].GetProperty("content")[0].GetProperty("text").GetString());
+        Assert.True(third.GetProperty("usage").GetProperty("input_tokens").GetInt64() > 20);
+    }
+
+    [Fact]
+    public async Task ItemReference_ToAStoredItem_StandsForIt()
+    {
+        var first = await CreateAsync("""{"model":"sim-tools","input":"weather?","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}""");
+        var call = first.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "function_call");
+        var second = await CreateAsync($$"""{"model":"sim-echo","input":[{"role":"user","content":"weather?"},{"type":"item_reference","id":"{{call.GetProperty("id").GetString()}}"},{"type":"function_call_output","call_id":"{{call.GetProperty("call_id").GetString()}}","output":"sun"}]}""");
+        Assert.Equal("completed", second.GetProperty("status").GetString());
+        using var unknown = await PostAsync("/v1/responses", """{"model":"sim-echo","input":[{"type":"item_reference","id":"fc_01KB000000000000000000000000"}]}""");
+        Assert.Equal(HttpStatusCode.BadRequest, unknown.StatusCode);
+    }
+
+    private static async Task<HttpStatusCode> StatusAsync(HttpClient client, HttpMethod method, string path)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        using var response = await client.SendAsync(request, Cancel);
+        return response.StatusCode;
+    }
+
+    private async Task<JsonElement> GetAsync(string path)
+    {
+        using var response = await _gateway.Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.IsSuccessStatusCode, text);
+        return JsonDocument.Parse(text).RootElement;
+    }
+
     private async Task<JsonElement> CreateAsync(string body)
     {
         using var response = await PostAsync("/v1/responses", body);

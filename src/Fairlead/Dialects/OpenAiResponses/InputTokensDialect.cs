@@ -4,11 +4,12 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Responses;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary><c>POST /v1/responses/input_tokens</c>: a Responses request that is counted and not answered.</summary>
-internal sealed class InputTokensDialect : Dialect
+internal sealed class InputTokensDialect(ResponseKeeper? keeper = null) : Dialect
 {
     public override string Name => "openai.responses.input_tokens";
 
@@ -21,6 +22,9 @@ internal sealed class InputTokensDialect : Dialect
     public override string Scope => Scopes.Chat;
 
     public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => ResponsesRequestReader.ReadCounted(call, bounds);
+
+    public override ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
+        keeper is null ? default : keeper.ResolveAsync(call, bounds, cancellationToken);
 
     public override ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
 

@@ -1,6 +1,9 @@
+using System.Buffers;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
+using Fairlead.Errors;
 using Fairlead.Ledger;
 
 namespace Fairlead.Dialects.OpenAiResponses;
@@ -55,6 +58,29 @@ internal static class ResponseJson
                 json.Raw("}"u8);
                 break;
         }
+    }
+
+    /// <summary>Items as they are kept: a JSON array, with seals.</summary>
+    public static byte[] Items(IReadOnlyList<OutputItem> items)
+    {
+        var output = new ArrayBufferWriter<byte>(1024);
+        var json = new JsonAppender(output);
+        json.Raw("["u8);
+        for (var i = 0; i < items.Count; i++)
+        {
+            if (i > 0) json.Raw(","u8);
+            AppendItem(ref json, items[i], withSeal: true);
+        }
+        json.Raw("]"u8);
+        json.Flush();
+        return output.WrittenSpan.ToArray();
+    }
+
+    public static byte[] Bytes(JsonNode node)
+    {
+        var output = new ArrayBufferWriter<byte>(1024);
+        using (var writer = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) node.WriteTo(writer);
+        return output.WrittenSpan.ToArray();
     }
 
     public static void AppendPart(ref JsonAppender json, OutputPart part, bool empty = false)

@@ -4,11 +4,13 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Responses;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>OpenAI's Responses API and Open Responses, <c>POST /v1/responses</c> (CONTRACTS 2).</summary>
-internal sealed class ResponsesDialect : Dialect
+/// <param name="keeper">State between calls; null keeps nothing.</param>
+internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
 {
     public override string Name => "openai.responses";
 
@@ -23,7 +25,27 @@ internal sealed class ResponsesDialect : Dialect
     /// <summary>It has events for what comes before content, and for failures.</summary>
     public override bool CommitsAtAcceptance => true;
 
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => ResponsesRequestReader.Read(call, bounds);
+    public override GatewayError? Read(GatewayCall call, RequestBounds bounds)
+    {
+        var fault = ResponsesRequestReader.Read(call, bounds);
+        if (keeper is null && fault is null) call.Facts.Responses!.Stores = false;
+        return fault;
+    }
+
+    public override ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
+        keeper is null ? default : keeper.ResolveAsync(call, bounds, cancellationToken);
+
+    public override ValueTask PrepareReplyAsync(GatewayCall call, GatewayReply reply)
+    {
+        return keeper is null ? default : keeper.KeepAsync(call, ResponseObjectWriter.StatusOf(call.Ending), Response, () => ResponsesReplyWriter.Output(call, reply));
+
+        byte[] Response()
+        {
+            var output = new ArrayBufferWriter<byte>(2048);
+            ResponsesReplyWriter.Write(call, reply, output);
+            return output.WrittenSpan.ToArray();
+        }
+    }
 
     public override ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
 
@@ -36,5 +58,5 @@ internal sealed class ResponsesDialect : Dialect
 
     public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => ResponsesReplyWriter.Write(call, reply, output);
 
-    public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new ResponsesStreamWriter(call);
+    public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new ResponsesStreamWriter(call, keeper);
 }

@@ -19,8 +19,14 @@ internal sealed class ResponsesFacts
     /// <summary>Value of <c>previous_response_id</c>, of which no provider hears.</summary>
     public ByteRange Previous { get; set; }
 
-    /// <summary>Whether the finished response is kept. Not in this version, which the response says.</summary>
-    public bool Stores { get; set; }
+    /// <summary>Whether the finished response is kept; true unless the caller says otherwise, or it turned out that it cannot be.</summary>
+    public bool Stores { get; set; } = true;
+
+    /// <summary>Whether items of <c>input</c> are named by their id instead of sent.</summary>
+    public bool HasReferences { get; set; }
+
+    /// <summary>Items by id, when references were resolved.</summary>
+    public IReadOnlyDictionary<string, System.Text.Json.JsonElement>? References { get; set; }
 
     public string? PreviousResponseId { get; set; }
 

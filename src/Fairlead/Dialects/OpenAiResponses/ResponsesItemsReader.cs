@@ -59,6 +59,7 @@ internal ref struct ResponsesItemsReader
             case "reasoning": Reasoning(ref json, path); break;
             case "item_reference":
                 if (!hasId) throw RequestFaults.Missing(path with { Middle = "id" });
+                _facts.Responses!.HasReferences = true;
                 json.Skip();
                 break;
             default:

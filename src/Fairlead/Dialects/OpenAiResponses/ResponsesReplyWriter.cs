@@ -9,6 +9,17 @@ namespace Fairlead.Dialects.OpenAiResponses;
 /// <summary>A whole response as the client gets it.</summary>
 internal static class ResponsesReplyWriter
 {
+    /// <summary>The items of the output with their seals, as they are kept.</summary>
+    public static byte[] Output(GatewayCall call, GatewayReply reply)
+    {
+        if (reply is GatewayReply.NativeBody native && JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is JsonObject response)
+        {
+            new NativeResponse(call, new ResponseObjectWriter(call)).Whole(response, null, withSeals: true, extra: false);
+            return ResponseJson.Bytes(response["output"]!);
+        }
+        return ResponseJson.Items(ResponsesAnswer.Items(call, ((GatewayReply.Complete)reply).Answer, cut: false));
+    }
+
     public static void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {
         var writer = new ResponseObjectWriter(call);

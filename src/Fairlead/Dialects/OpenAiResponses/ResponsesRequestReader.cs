@@ -97,7 +97,9 @@ internal static class ResponsesRequestReader
                 case "previous_response_id":
                     if (!json.Text("previous_response_id", 256)) break;
                     if (json.Value.IsEmpty) throw RequestFaults.EmptyString("previous_response_id");
-                    throw RequestFaults.Invalid("previous_response_id", $"Previous response with id '{json.GetString()}' not found. Responses are not kept in this version; send the items before as 'input'.", "previous_response_not_found");
+                    found.PreviousResponseId = json.GetString();
+                    found.Previous = json.Range;
+                    break;
                 case "conversation":
                     if (!json.IsNull) throw Unsupported("conversation", "Conversations are not kept here. Send 'previous_response_id', or the items themselves as 'input'.");
                     break;
@@ -108,7 +110,7 @@ internal static class ResponsesRequestReader
                     if (json.Boolean("background") == true) throw Unsupported("background", "Work in the background is not available in this version. Leave 'background' out, and stream an answer that takes long.");
                     break;
                 case "store":
-                    json.Boolean("store");
+                    found.Stores = json.Boolean("store") ?? true;
                     found.Store = json.Range;
                     break;
                 case "stream":

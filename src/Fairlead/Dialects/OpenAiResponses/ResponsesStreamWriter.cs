@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Responses;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiResponses;
@@ -18,6 +19,9 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
     private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
 
     private readonly GatewayCall _call;
+    private readonly ResponseKeeper? _keeper;
+    private readonly ArrayBufferWriter<byte> _tail = new(256);
+    private bool _closed;
     private readonly ResponsesEventFrame _frame = new();
     private readonly ResponseObjectWriter _writer;
     private readonly ResponsesTranslation _translation;
@@ -27,8 +31,9 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
     private JsonObject? _terminal;
     private bool _begun;
 
-    public ResponsesStreamWriter(GatewayCall call)
+    public ResponsesStreamWriter(GatewayCall call, ResponseKeeper? keeper)
     {
+        _keeper = keeper;
         _call = call;
         _writer = new ResponseObjectWriter(call);
         _translation = new ResponsesTranslation(call, _frame);
@@ -57,18 +62,62 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         json.Flush();
     }
 
+    /// <summary>The items are closed first: what is kept is what the last event will show.</summary>
+    public override ValueTask PrepareEndAsync()
+    {
+        Close();
+        return _keeper is null ? default : _keeper.KeepAsync(_call, Status, () => Response(withSeals: false), Output);
+    }
+
     public override void WriteEnd(IBufferWriter<byte> output)
     {
-        WriteStart(output);
+        Close();
+        output.Write(_tail.WrittenSpan);
         var error = ResponseObjectWriter.ErrorOf(_call.Ending);
-        var status = error is null ? ResponseObjectWriter.StatusOf(_call.Ending) : "failed";
+        var status = Status;
         var json = new JsonAppender(output);
-        _translation.CloseAll(ref json, cut: status != "completed");
-        CloseNative(ref json);
         if (error is not null) Error(ref json, error);
         Terminal(ref json, status);
         json.Raw("data: [DONE]\n\n"u8);
         json.Flush();
+    }
+
+    private string Status => ResponseObjectWriter.ErrorOf(_call.Ending) is null ? ResponseObjectWriter.StatusOf(_call.Ending) : "failed";
+
+    private void Close()
+    {
+        if (_closed) return;
+        _closed = true;
+        WriteStart(_tail);
+        var json = new JsonAppender(_tail);
+        _translation.CloseAll(ref json, cut: Status != "completed");
+        CloseNative(ref json);
+        json.Flush();
+    }
+
+    // As kept; the last event has a rendering of its own, since it must also tell when keeping failed.
+    private byte[] Response(bool withSeals)
+    {
+        var seals = withSeals || _call.Facts.Responses!.IncludesSealedReasoning;
+        if (_terminal is not null && Status != "failed")
+        {
+            var copy = (JsonObject)_terminal["response"]!.DeepClone();
+            _native.Whole(copy, Status, seals);
+            return ResponseJson.Bytes(copy);
+        }
+        var output = new ArrayBufferWriter<byte>(2048);
+        var json = new JsonAppender(output);
+        AppendOwn(ref json, Status, seals);
+        json.Flush();
+        return output.WrittenSpan.ToArray();
+    }
+
+    private byte[] Output()
+    {
+        if (_terminal is null || Status == "failed") return _nativeItems.Count == 0 ? ResponseJson.Items(_translation.Items) : "[]"u8.ToArray();
+        var copy = (JsonObject)_terminal["response"]!.DeepClone();
+        _native.Whole(copy, Status, withSeals: true, extra: false);
+        return ResponseJson.Bytes(copy["output"]!);
     }
 
     private void Lifecycle(ref JsonAppender json, ReadOnlySpan<byte> type)
@@ -86,11 +135,17 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         {
             _terminal["type"] = $"response.{status}";
             _native.Whole((JsonObject)_terminal["response"]!, status, seals);
-            _frame.Whole(ref json, $"response.{status}", Bytes(_terminal));
+            _frame.Whole(ref json, $"response.{status}", ResponseJson.Bytes(_terminal));
             return;
         }
         _frame.Begin(ref json, status switch { "completed" => "response.completed"u8, "incomplete" => "response.incomplete"u8, _ => "response.failed"u8 });
         json.Raw(",\"response\":"u8);
+        AppendOwn(ref json, status, seals);
+        ResponsesEventFrame.End(ref json);
+    }
+
+    private void AppendOwn(ref JsonAppender json, string status, bool seals)
+    {
         if (_nativeItems.Count == 0)
         {
             _writer.Append(ref json, status, _translation.Items, seals);
@@ -104,9 +159,8 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
             inner.Flush();
             var response = (JsonObject)JsonNode.Parse(own.WrittenSpan, documentOptions: Parsing)!;
             response["output"] = new JsonArray([.. _nativeItems.Select(static item => item.DeepClone())]);
-            json.Raw(Bytes(response));
+            json.Raw(ResponseJson.Bytes(response));
         }
-        ResponsesEventFrame.End(ref json);
     }
 
     // Both forms in use at once: flat as described, nested as first-party servers and Open Responses have it.
@@ -159,7 +213,7 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
     {
         var (root, item) = Member(data, "item");
         _native.Item(item, _call.Facts.Responses!.IncludesSealedReasoning);
-        var bytes = Bytes(root);
+        var bytes = ResponseJson.Bytes(root);
         var id = item["id"]!.GetValue<string>();
         _openNative.Remove(id);
         if (type == "response.output_item.done") _nativeItems.Add((JsonObject)item.DeepClone());
@@ -174,7 +228,7 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         {
             root["type"] = "response.output_item.done";
             root["item"]!["status"] = "incomplete";
-            _frame.Whole(ref json, "response.output_item.done", Bytes(root));
+            _frame.Whole(ref json, "response.output_item.done", ResponseJson.Bytes(root));
         }
         _openNative.Clear();
     }
@@ -201,12 +255,5 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         line.AsSpan().Replace((byte)'\n', (byte)' ');
         line.AsSpan().Replace((byte)'\r', (byte)' ');
         _frame.Whole(ref json, type, line);
-    }
-
-    private static byte[] Bytes(JsonObject node)
-    {
-        var output = new ArrayBufferWriter<byte>(1024);
-        using (var writer = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) node.WriteTo(writer);
-        return output.WrittenSpan.ToArray();
     }
 }

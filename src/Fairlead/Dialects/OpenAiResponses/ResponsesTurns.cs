@@ -42,6 +42,12 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
             case "function_call_output" or "custom_tool_call_output": AddResult(item, path); break;
             case "reasoning": AddReasoning(item); break;
             case "item_reference":
+                // What was kept is whole, so this goes no deeper.
+                if (call.Facts.Responses!.References?.TryGetValue(ChatConversationReader.Text(item, "id")!, out var known) == true)
+                {
+                    Add(known, path);
+                    break;
+                }
                 throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{ChatConversationReader.Text(item, "id")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
             default:
                 throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id", $"Items of type '{type}' have a meaning only at providers that speak the Responses API; the provider of this model does not."));

@@ -64,14 +64,14 @@ internal static class ResponsesUpstreamBody
         {
             using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
             json.WriteStartArray();
-            foreach (var item in found.History ?? []) Item(json, JsonObject.Create(item)!, null);
+            foreach (var item in found.History ?? []) Item(json, (JsonObject)Copy(item), null, found);
             if (!found.Input.IsEmpty)
             {
                 var input = JsonNode.Parse(call.Body.WrittenSpan.Slice(found.Input.Start, found.Input.Length), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 });
                 if (input is JsonArray items)
                 {
                     var index = 0;
-                    foreach (var item in items) Item(json, (JsonObject)item!, $"input[{index++}]");
+                    foreach (var item in items) Item(json, (JsonObject)item!, $"input[{index++}]", found);
                 }
                 else
                 {
@@ -87,16 +87,21 @@ internal static class ResponsesUpstreamBody
         return output.WrittenSpan.ToArray();
     }
 
-    private static void Item(Utf8JsonWriter json, JsonObject item, string? path)
+    private static void Item(Utf8JsonWriter json, JsonObject item, string? path, ResponsesFacts found)
     {
         var type = Text(item, "type") ?? (item.ContainsKey("role") ? "message" : "item_reference");
+        if (type == "item_reference" && found.References?.TryGetValue(Text(item, "id") ?? "", out var known) == true)
+        {
+            Item(json, (JsonObject)Copy(known), path, found);
+            return;
+        }
         if (type == "item_reference") throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{Text(item, "id")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
         if (type == "reasoning")
         {
             // Only its own provider can read it; without its seal the provider would look for what it has not kept.
-            if (SealedReasoning.Parse(Text(item, "encrypted_content")) is not { Kind: SealedReasoning.Native } known) return;
-            item["id"] = known.Id;
-            item["encrypted_content"] = known.Seal;
+            if (SealedReasoning.Parse(Text(item, "encrypted_content")) is not { Kind: SealedReasoning.Native } sealedReasoning) return;
+            item["id"] = sealedReasoning.Id;
+            item["encrypted_content"] = sealedReasoning.Seal;
             item.Remove("status");
         }
         else
@@ -105,6 +110,8 @@ internal static class ResponsesUpstreamBody
         }
         item.WriteTo(json);
     }
+
+    private static JsonNode Copy(JsonElement item) => JsonNode.Parse(item.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
 
     private static string? Text(JsonObject item, string name) => item[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
 }

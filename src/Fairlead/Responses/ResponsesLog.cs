@@ -1,0 +1,12 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Responses;
+
+internal static partial class ResponsesLog
+{
+    [LoggerMessage(14001, LogLevel.Warning, "Expired responses could not be deleted: {Reason}")]
+    public static partial void RetentionFailed(ILogger logger, string reason);
+
+    [LoggerMessage(14002, LogLevel.Error, "The response of request {RequestId} could not be kept: {Reason}")]
+    public static partial void NotKept(ILogger logger, string requestId, string reason);
+}
