@@ -75,7 +75,7 @@ internal static class ResponsesUpstreamBody
                 }
                 else
                 {
-                    new JsonObject { ["role"] = "user", ["content"] = input!.DeepClone() }.WriteTo(json);
+                    new JsonObject { ["type"] = "message", ["role"] = "user", ["content"] = input!.DeepClone() }.WriteTo(json);
                 }
             }
             json.WriteEndArray();

@@ -1,0 +1,41 @@
+using System.ClientModel;
+using System.Text;
+using Fairlead.FunctionalTests.Common;
+using OpenAI.Responses;
+
+namespace Fairlead.FunctionalTests.Responses;
+
+#pragma warning disable OPENAI001 // The client marks its newer parts as such.
+
+/// <summary>OpenAI's own .NET client on Responses.</summary>
+public sealed class OpenAiResponsesClientTests(GatewayFixture fixture) : IClassFixture<GatewayFixture>
+{
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Client_CreatesGoesOnReadsAndDeletes()
+    {
+        var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
+        ResponseResult first = await client.CreateResponseAsync("sim-echo", "a bowline", cancellationToken: Cancel);
+        Assert.Equal("a bowline", first.GetOutputText());
+        Assert.Equal(ResponseStatus.Completed, first.Status);
+
+        var text = new StringBuilder();
+        StreamingResponseUpdate? last = null;
+        await foreach (var update in await client.CreateResponseStreamingAsync("sim-echo", "a hitch", first.Id, Cancel))
+        {
+            if (update is StreamingResponseOutputTextDeltaUpdate delta) text.Append(delta.Delta);
+            last = update;
+        }
+        Assert.Equal("a hitch", text.ToString());
+        var completed = Assert.IsType<StreamingResponseCompletedUpdate>(last);
+        Assert.Equal(first.Id, completed.Response.PreviousResponseId);
+        Assert.True(completed.Response.Usage.InputTokenCount > first.Usage.InputTokenCount);
+
+        ResponseResult read = await client.GetResponseAsync(first.Id, Cancel);
+        Assert.Equal("a bowline", read.GetOutputText());
+        await client.DeleteResponseAsync(first.Id, Cancel);
+        var gone = await Assert.ThrowsAsync<ClientResultException>(async () => await client.GetResponseAsync(first.Id, Cancel));
+        Assert.Equal(404, gone.Status);
+    }
+}
