@@ -55,6 +55,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private async Task<RunResult> WalkAsync(GenerationRun run)
     {
         var call = run.Call;
+        if (await call.Dialect.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token) is { } unresolved) return await FailAsync(call, Outcome.Failed, unresolved);
         call.InInnerLanguage = SaysAll(call);
         call.Facts.Stream = call.InInnerLanguage;
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
@@ -81,6 +82,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         var outcome = call.Answering?.Meter.FinishReason is { } reason ? CallOutcome.Of(reason) : Outcome.Complete;
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
         using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
+        await call.Dialect.PrepareReplyAsync(call, reply);
         call.Dialect.WriteReply(call, reply, output);
         return new RunResult(outcome, StatusCodes.Status200OK, output.WrittenSpan.ToArray(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
     }
