@@ -26,6 +26,8 @@ internal sealed record LogSettings(LogLevel Level, bool Json, string? Fault)
         {
             logging.AddFilter("Microsoft", LogLevel.Warning);
             logging.AddFilter("System", LogLevel.Warning);
+            // It writes nothing above information, but where it could, each request gets an activity and a log scope that nobody reads.
+            logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
             // A failed start is explained in plain words; its stack trace would bury them.
             logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && started());
         }

@@ -20,7 +20,8 @@ internal static class TelemetryExport
             .ConfigureResource(resource => resource.AddService("fairlead", serviceVersion: ProductVersion.Text))
             .WithMetrics(metrics =>
             {
-                metrics.AddMeter(Meters).AddPrometheusExporter();
+                // fairlead.calls.active tells it of the calls that last.
+                metrics.AddMeter(Meters).AddView("http.server.active_requests", MetricStreamConfiguration.Drop).AddPrometheusExporter();
                 if (endpoint is not null) metrics.AddOtlpExporter(options => Direct(options, endpoint, "v1/metrics"));
             });
         if (endpoint is null) return;

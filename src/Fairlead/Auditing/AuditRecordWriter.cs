@@ -1,6 +1,9 @@
+using System.Buffers;
+using System.Globalization;
 using System.Net;
-using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Generations;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
@@ -20,194 +23,292 @@ internal static class AuditRecordWriter
     private const int MostAttempts = 64;
 
     /// <summary>The audit record of a call that ended with HTTP <paramref name="status"/>.</summary>
-    public static void WriteEnded(Utf8JsonWriter json, GatewayCall call, int status)
+    public static void WriteEnded(IBufferWriter<byte> output, GatewayCall call, int status)
     {
         var ending = call.Ending ?? throw new InvalidOperationException("A call is recorded after its ending is fixed.");
         var answering = call.Answering ?? (call.Attempts.Count > 0 ? call.Attempts[^1] : null);
 
-        json.WriteStartObject();
-        WriteIdentity(json, call);
-        WriteDeployment(json, call, answering);
-        WriteParameters(json, call);
-        json.WriteNull("prompt"u8);
-        json.WriteNull("policy"u8);
-        json.WriteStartArray("attempts"u8);
-        var first = Math.Max(0, call.Attempts.Count - MostAttempts);
-        for (var i = first; i < call.Attempts.Count; i++) WriteAttempt(json, call.Attempts[i]);
-        json.WriteEndArray();
-        WriteUsage(json, ending.Usage);
-        WriteMoney(json, "cost_usd"u8, ending.Cost.Usd);
-        json.WriteString("outcome"u8, Generations.OutcomeExtensions.ToWire(ending.Outcome));
-        json.WriteString("error_code"u8, ending.Error?.Definition.Name);
-        json.WriteNumber("status"u8, status);
-        WriteTimings(json, call.Timings);
-        json.WriteNull("content"u8);
-        json.WriteEndObject();
+        var json = new JsonAppender(output);
+        AppendIdentity(ref json, call);
+        AppendDeployment(ref json, call, answering);
+        AppendParameters(ref json, call);
+        json.Raw(",\"prompt\":null,\"policy\":null,\"attempts\":["u8);
+        AppendAttempts(ref json, call, except: null);
+        json.Raw("],"u8);
+        AppendUsage(ref json, ending.Usage);
+        AppendMoney(ref json, ending.Cost.Usd);
+        json.Raw(",\"outcome\":"u8);
+        json.String(ending.Outcome.ToWire());
+        json.Raw(",\"error_code\":"u8);
+        json.String(ending.Error?.Definition.Name);
+        json.Raw(",\"status\":"u8);
+        json.Number((long)status);
+        AppendTimings(ref json, call.Timings);
+        json.Raw(",\"content\":null}"u8);
+        json.Flush();
     }
 
     /// <summary>
     /// All that a recovery needs to make the call's audit record if the process dies: the record as it would be now, with this attempt
     /// running. <c>charge</c> of it is what the attempt would be charged.
     /// </summary>
-    public static void WriteStarted(Utf8JsonWriter json, GatewayCall call, Attempt attempt)
+    public static void WriteStarted(IBufferWriter<byte> output, GatewayCall call, Attempt attempt)
     {
-        json.WriteStartObject();
-        WriteIdentity(json, call);
-        WriteDeployment(json, call, attempt);
-        WriteParameters(json, call);
-        json.WriteStartArray("attempts"u8);
-        var first = Math.Max(0, call.Attempts.Count - MostAttempts);
-        for (var i = first; i < call.Attempts.Count; i++)
-        {
-            if (!ReferenceEquals(call.Attempts[i], attempt)) WriteAttempt(json, call.Attempts[i]);
-        }
-        json.WriteEndArray();
-        json.WriteStartObject("running"u8);
-        json.WriteString("id"u8, attempt.Id);
-        json.WriteNumber("number"u8, attempt.Number);
-        WriteDeploymentOf(json, attempt);
-        WriteCharge(json, call, attempt);
-        json.WriteEndObject();
-        json.WriteEndObject();
+        var json = new JsonAppender(output);
+        AppendIdentity(ref json, call);
+        AppendDeployment(ref json, call, attempt);
+        AppendParameters(ref json, call);
+        json.Raw(",\"attempts\":["u8);
+        AppendAttempts(ref json, call, except: attempt);
+        json.Raw("],\"running\":{\"id\":"u8);
+        json.String(attempt.Id);
+        json.Raw(",\"number\":"u8);
+        json.Number((long)attempt.Number);
+        AppendDeploymentOf(ref json, attempt);
+        AppendCharge(ref json, call, attempt);
+        json.Raw("}}"u8);
+        json.Flush();
     }
 
     /// <summary>What a running attempt would be charged now.</summary>
-    public static void WriteProgress(Utf8JsonWriter json, GatewayCall call, Attempt attempt)
+    public static void WriteProgress(IBufferWriter<byte> output, GatewayCall call, Attempt attempt)
     {
-        json.WriteStartObject();
-        json.WriteString("id"u8, attempt.Id);
-        json.WriteString("generation_id"u8, call.GenerationId);
-        WriteCharge(json, call, attempt);
-        json.WriteEndObject();
+        var json = new JsonAppender(output);
+        json.Raw("{\"id\":"u8);
+        json.String(attempt.Id);
+        json.Raw(",\"generation_id\":"u8);
+        json.String(call.GenerationId);
+        AppendCharge(ref json, call, attempt);
+        json.Raw("}"u8);
+        json.Flush();
     }
 
     /// <summary>Record ids follow from the generation's, so that a record made twice is known as the same.</summary>
-    public static string RecordIdOf(string generationId) =>
-        string.Concat("aud_", generationId.StartsWith("gen_", StringComparison.Ordinal) ? generationId.AsSpan(4) : generationId);
+    public static string RecordIdOf(string generationId) => string.Concat("aud_", Bare(generationId));
 
     /// <summary>The same for a further run of the generation.</summary>
     public static string RecordIdOf(string generationId, int run) =>
-        run <= 1 ? RecordIdOf(generationId) : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{RecordIdOf(generationId)}_{run}");
+        run <= 1 ? RecordIdOf(generationId) : string.Create(CultureInfo.InvariantCulture, $"{RecordIdOf(generationId)}_{run}");
 
-    private static void WriteIdentity(Utf8JsonWriter json, GatewayCall call)
+    private static ReadOnlySpan<char> Bare(string generationId) =>
+        generationId.StartsWith("gen_", StringComparison.Ordinal) ? generationId.AsSpan(4) : generationId;
+
+    private static void AppendIdentity(ref JsonAppender json, GatewayCall call)
     {
         var caller = call.Caller;
-        json.WriteString("id"u8, RecordIdOf(call.GenerationId, call.Run));
-        json.WriteString("at"u8, call.StartedAt.UtcDateTime);
-        json.WriteString("request_id"u8, call.RequestId);
-        json.WriteString("generation_id"u8, call.GenerationId);
-        json.WriteString("organization_id"u8, caller.OrganizationId);
-        json.WriteString("project_id"u8, caller.ProjectId);
-        json.WriteString("key_id"u8, caller.KeyId);
-        WriteAddress(json, call.Address);
-        WriteText(json, "endpoint"u8, call.Endpoint);
-        json.WriteString("dialect"u8, call.Dialect.Name);
-        WriteText(json, "model_requested"u8, call.ModelRequested);
+        json.Raw("{\"id\":"u8);
+        Span<char> id = stackalloc char[64];
+        var bare = Bare(call.GenerationId);
+        if (bare.Length <= 60 && call.Run <= 1)
+        {
+            "aud_".CopyTo(id);
+            bare.CopyTo(id[4..]);
+            json.String(id[..(4 + bare.Length)]);
+        }
+        else
+        {
+            json.String(RecordIdOf(call.GenerationId, call.Run));
+        }
+        json.Raw(",\"at\":\""u8);
+        AppendTime(ref json, call.StartedAt.UtcDateTime);
+        json.Raw("\",\"request_id\":"u8);
+        json.String(call.RequestId);
+        json.Raw(",\"generation_id\":"u8);
+        json.String(call.GenerationId);
+        json.Raw(",\"organization_id\":"u8);
+        json.String(caller.OrganizationId);
+        json.Raw(",\"project_id\":"u8);
+        json.String(caller.ProjectId);
+        json.Raw(",\"key_id\":"u8);
+        json.String(caller.KeyId);
+        json.Raw(",\"address\":"u8);
+        AppendAddress(ref json, call.Address);
+        json.Raw(",\"endpoint\":"u8);
+        AppendText(ref json, call.Endpoint);
+        json.Raw(",\"dialect\":"u8);
+        json.String(call.Dialect.Name);
+        json.Raw(",\"model_requested\":"u8);
+        AppendText(ref json, call.ModelRequested);
     }
 
-    private static void WriteDeployment(Utf8JsonWriter json, GatewayCall call, Attempt? attempt)
+    // ISO 8601 in UTC, without the zeros at the end of its fraction.
+    private static void AppendTime(ref JsonAppender json, DateTime time)
+    {
+        Span<byte> text = stackalloc byte[32];
+        time.TryFormat(text, out var written, "O", CultureInfo.InvariantCulture);
+        text = text[..written].TrimEnd("Z"u8).TrimEnd("0"u8);
+        // The seconds may have ended in zero too, but behind them stood the point.
+        json.Raw(text.TrimEnd("."u8));
+        json.Raw("Z"u8);
+    }
+
+    private static void AppendDeployment(ref JsonAppender json, GatewayCall call, Attempt? attempt)
     {
         // Null for a call that was refused before the catalogue knew its model.
         var model = (Catalogue.CatalogueModel?)call.Model;
-        json.WriteString("model"u8, model?.Id);
-        json.WriteString("provider"u8, attempt?.Deployment.ProviderName);
+        json.Raw(",\"model\":"u8);
+        json.String(model?.Id);
+        json.Raw(",\"provider\":"u8);
+        json.String(attempt?.Deployment.ProviderName);
     }
 
-    private static void WriteAddress(Utf8JsonWriter json, IPAddress? address)
+    private static void AppendAddress(ref JsonAppender json, IPAddress? address)
     {
-        if (address is null)
-        {
-            json.WriteNull("address"u8);
-            return;
-        }
-        if (address.IsIPv4MappedToIPv6) address = address.MapToIPv4();
-        Span<byte> text = stackalloc byte[65];
-        if (address.TryFormat(text, out var written)) json.WriteString("address"u8, text[..written]);
-        else json.WriteNull("address"u8);
+        if (address is { IsIPv4MappedToIPv6: true }) address = address.MapToIPv4();
+        Span<char> text = stackalloc char[65];
+        if (address is not null && address.TryFormat(text, out var written)) json.String(text[..written]);
+        else json.Raw("null"u8);
     }
 
-    private static void WriteParameters(Utf8JsonWriter json, GatewayCall call)
+    private static void AppendParameters(ref JsonAppender json, GatewayCall call)
     {
         var facts = call.Facts;
-        json.WriteStartObject("parameters"u8);
-        json.WriteBoolean("stream"u8, facts.Stream);
-        json.WriteString("class"u8, call.Class);
-        if (facts.MaxOutputTokens is { } cap) json.WriteNumber("max_output_tokens"u8, cap);
-        if (facts.ChoiceCount != 1) json.WriteNumber("n"u8, facts.ChoiceCount);
-        if (facts.Temperature is { } temperature && double.IsFinite(temperature)) json.WriteNumber("temperature"u8, temperature);
-        if (facts.TopP is { } topP && double.IsFinite(topP)) json.WriteNumber("top_p"u8, topP);
-        if (facts.Seed is { } seed) json.WriteNumber("seed"u8, seed);
-        if (facts.ReasoningEffort is { } effort) WriteText(json, "reasoning_effort"u8, effort);
-        if (facts.MessageCount > 0) json.WriteNumber("messages"u8, facts.MessageCount);
-        if (facts.Has(RequestFeatures.Tools)) json.WriteBoolean("tools"u8, true);
-        if (facts.Has(RequestFeatures.JsonSchema)) json.WriteBoolean("json_schema"u8, true);
-        if (facts.Has(RequestFeatures.Images)) json.WriteBoolean("images"u8, true);
-        if (facts.Has(RequestFeatures.Audio)) json.WriteBoolean("audio"u8, true);
-        if (facts.Has(RequestFeatures.Files)) json.WriteBoolean("files"u8, true);
-        json.WriteEndObject();
+        json.Raw(",\"parameters\":{\"stream\":"u8);
+        json.Bool(facts.Stream);
+        json.Raw(",\"class\":"u8);
+        json.String(call.Class);
+        if (facts.MaxOutputTokens is { } cap)
+        {
+            json.Raw(",\"max_output_tokens\":"u8);
+            json.Number((long)cap);
+        }
+        if (facts.ChoiceCount != 1)
+        {
+            json.Raw(",\"n\":"u8);
+            json.Number((long)facts.ChoiceCount);
+        }
+        if (facts.Temperature is { } temperature && double.IsFinite(temperature))
+        {
+            json.Raw(",\"temperature\":"u8);
+            json.Number(temperature);
+        }
+        if (facts.TopP is { } topP && double.IsFinite(topP))
+        {
+            json.Raw(",\"top_p\":"u8);
+            json.Number(topP);
+        }
+        if (facts.Seed is { } seed)
+        {
+            json.Raw(",\"seed\":"u8);
+            json.Number(seed);
+        }
+        if (facts.ReasoningEffort is { } effort)
+        {
+            json.Raw(",\"reasoning_effort\":"u8);
+            AppendText(ref json, effort);
+        }
+        if (facts.MessageCount > 0)
+        {
+            json.Raw(",\"messages\":"u8);
+            json.Number((long)facts.MessageCount);
+        }
+        if (facts.Has(RequestFeatures.Tools)) json.Raw(",\"tools\":true"u8);
+        if (facts.Has(RequestFeatures.JsonSchema)) json.Raw(",\"json_schema\":true"u8);
+        if (facts.Has(RequestFeatures.Images)) json.Raw(",\"images\":true"u8);
+        if (facts.Has(RequestFeatures.Audio)) json.Raw(",\"audio\":true"u8);
+        if (facts.Has(RequestFeatures.Files)) json.Raw(",\"files\":true"u8);
+        json.Raw("}"u8);
     }
 
-    private static void WriteAttempt(Utf8JsonWriter json, Attempt attempt)
+    private static void AppendAttempts(ref JsonAppender json, GatewayCall call, Attempt? except)
     {
-        json.WriteStartObject();
-        json.WriteString("id"u8, attempt.Id);
-        json.WriteNumber("number"u8, attempt.Number);
-        WriteDeploymentOf(json, attempt);
-        json.WriteString("outcome"u8, attempt.Outcome);
-        json.WriteString("error_code"u8, attempt.Error?.Definition.Name);
-        if (attempt.UpstreamStatus is { } status) json.WriteNumber("upstream_status"u8, status);
-        else json.WriteNull("upstream_status"u8);
-        json.WriteBoolean("sent"u8, attempt.Sent);
-        json.WriteNumber("duration_ms"u8, Math.Round(attempt.Duration.TotalMilliseconds, 3));
-        WriteUsage(json, attempt.Usage);
-        WriteMoney(json, "cost_usd"u8, attempt.Cost.Usd);
-        json.WriteEndObject();
+        var isFirst = true;
+        for (var i = Math.Max(0, call.Attempts.Count - MostAttempts); i < call.Attempts.Count; i++)
+        {
+            if (ReferenceEquals(call.Attempts[i], except)) continue;
+            if (!isFirst) json.Raw(","u8);
+            isFirst = false;
+            AppendAttempt(ref json, call.Attempts[i]);
+        }
     }
 
-    private static void WriteDeploymentOf(Utf8JsonWriter json, Attempt attempt)
+    private static void AppendAttempt(ref JsonAppender json, Attempt attempt)
     {
-        json.WriteString("deployment"u8, attempt.Deployment.Name);
-        json.WriteString("provider"u8, attempt.Deployment.ProviderName);
-        json.WriteString("model"u8, attempt.Deployment.UpstreamModel);
+        json.Raw("{\"id\":"u8);
+        json.String(attempt.Id);
+        json.Raw(",\"number\":"u8);
+        json.Number((long)attempt.Number);
+        AppendDeploymentOf(ref json, attempt);
+        json.Raw(",\"outcome\":"u8);
+        json.String(attempt.Outcome);
+        json.Raw(",\"error_code\":"u8);
+        json.String(attempt.Error?.Definition.Name);
+        json.Raw(",\"upstream_status\":"u8);
+        if (attempt.UpstreamStatus is { } status) json.Number((long)status);
+        else json.Raw("null"u8);
+        json.Raw(",\"sent\":"u8);
+        json.Bool(attempt.Sent);
+        json.Raw(",\"duration_ms\":"u8);
+        json.Milliseconds(attempt.Duration.TotalMilliseconds);
+        json.Raw(","u8);
+        AppendUsage(ref json, attempt.Usage);
+        AppendMoney(ref json, attempt.Cost.Usd);
+        json.Raw("}"u8);
     }
 
-    private static void WriteCharge(Utf8JsonWriter json, GatewayCall call, Attempt attempt)
+    private static void AppendDeploymentOf(ref JsonAppender json, Attempt attempt)
+    {
+        json.Raw(",\"deployment\":"u8);
+        json.String(attempt.Deployment.Name);
+        json.Raw(",\"provider\":"u8);
+        json.String(attempt.Deployment.ProviderName);
+        json.Raw(",\"model\":"u8);
+        json.String(attempt.Deployment.UpstreamModel);
+    }
+
+    private static void AppendCharge(ref JsonAppender json, GatewayCall call, Attempt attempt)
     {
         var usage = Checkpoint.UsageOf(call, attempt);
-        WriteUsage(json, usage);
-        WriteMoney(json, "cost_usd"u8, attempt.Deployment.Prices.CostOf(usage).Usd);
+        json.Raw(","u8);
+        AppendUsage(ref json, usage);
+        AppendMoney(ref json, attempt.Deployment.Prices.CostOf(usage).Usd);
     }
 
-    private static void WriteUsage(Utf8JsonWriter json, in Usage usage)
+    private static void AppendUsage(ref JsonAppender json, in Usage usage)
     {
-        json.WriteStartObject("usage"u8);
-        json.WriteNumber("input_tokens"u8, usage.InputTokens);
-        json.WriteNumber("cached_input_tokens"u8, usage.CachedInputTokens);
-        json.WriteNumber("cache_write_tokens"u8, usage.CacheWriteTokens);
-        json.WriteNumber("output_tokens"u8, usage.OutputTokens);
-        json.WriteNumber("reasoning_tokens"u8, usage.ReasoningTokens);
-        json.WriteString("basis"u8, usage.Basis.ToWire());
-        json.WriteEndObject();
+        json.Raw("\"usage\":{\"input_tokens\":"u8);
+        json.Number(usage.InputTokens);
+        json.Raw(",\"cached_input_tokens\":"u8);
+        json.Number(usage.CachedInputTokens);
+        json.Raw(",\"cache_write_tokens\":"u8);
+        json.Number(usage.CacheWriteTokens);
+        json.Raw(",\"output_tokens\":"u8);
+        json.Number(usage.OutputTokens);
+        json.Raw(",\"reasoning_tokens\":"u8);
+        json.Number(usage.ReasoningTokens);
+        json.Raw(",\"basis\":"u8);
+        json.String(usage.Basis.ToWire());
+        json.Raw("}"u8);
     }
 
-    private static void WriteMoney(Utf8JsonWriter json, ReadOnlySpan<byte> name, decimal usd) =>
-        json.WriteNumber(name, Money.Trim(usd));
-
-    private static void WriteTimings(Utf8JsonWriter json, CallTimings timings)
+    private static void AppendMoney(ref JsonAppender json, decimal usd)
     {
-        json.WriteStartObject("timing_ms"u8);
+        json.Raw(",\"cost_usd\":"u8);
+        json.Number(Money.Trim(usd));
+    }
+
+    private static void AppendTimings(ref JsonAppender json, CallTimings timings)
+    {
+        json.Raw(",\"timing_ms\":{"u8);
+        var isFirst = true;
         for (var phase = Phase.Auth; phase <= Phase.Total; phase++)
         {
             var ms = timings.Milliseconds(phase);
-            if (ms > 0) json.WriteNumber(CallTimings.Names[(int)phase], Math.Round(ms, 3));
+            if (ms > 0) AppendTiming(ref json, ref isFirst, CallTimings.Names[(int)phase], ms);
         }
-        foreach (var own in timings.Own) json.WriteNumber(own.Key, Math.Round(own.Value.TotalMilliseconds, 3));
-        json.WriteEndObject();
+        foreach (var own in timings.Own) AppendTiming(ref json, ref isFirst, own.Key, own.Value.TotalMilliseconds);
+        json.Raw("}"u8);
     }
 
-    private static void WriteText(Utf8JsonWriter json, ReadOnlySpan<byte> name, string text)
+    private static void AppendTiming(ref JsonAppender json, ref bool isFirst, string name, double ms)
     {
-        if (text.Length <= LongestText) json.WriteString(name, text);
-        else json.WriteString(name, text.AsSpan(0, char.IsHighSurrogate(text[LongestText - 1]) ? LongestText - 1 : LongestText));
+        if (!isFirst) json.Raw(","u8);
+        isFirst = false;
+        json.String(name);
+        json.Raw(":"u8);
+        json.Milliseconds(ms);
     }
+
+    private static void AppendText(ref JsonAppender json, string text) =>
+        json.String(text.Length <= LongestText ? text : text.AsSpan(0, char.IsHighSurrogate(text[LongestText - 1]) ? LongestText - 1 : LongestText));
 }

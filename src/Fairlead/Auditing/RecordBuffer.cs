@@ -14,15 +14,22 @@ internal sealed class RecordBuffer
     private static RecordBuffer? _current;
 
     private ArrayBufferWriter<byte> _bytes = new(2048);
+    private Utf8JsonWriter? _json;
 
-    private RecordBuffer() => Json = new Utf8JsonWriter(_bytes, new JsonWriterOptions
+    private RecordBuffer()
+    {
+    }
+
+    /// <summary>For records of known form.</summary>
+    public IBufferWriter<byte> Output => _bytes;
+
+    /// <summary>For records that are put together from others.</summary>
+    public Utf8JsonWriter Json => _json ??= new Utf8JsonWriter(_bytes, new JsonWriterOptions
     {
         // The names and their order are ours; the encoder leaves letters readable and still escapes what JSON demands.
         SkipValidation = true,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     });
-
-    public Utf8JsonWriter Json { get; }
 
     /// <summary>The empty buffer of this thread.</summary>
     public static RecordBuffer Rent()
@@ -30,14 +37,14 @@ internal sealed class RecordBuffer
         var buffer = _current ??= new RecordBuffer();
         if (buffer._bytes.Capacity > LargestKept) buffer._bytes = new ArrayBufferWriter<byte>(2048);
         else buffer._bytes.ResetWrittenCount();
-        buffer.Json.Reset(buffer._bytes);
+        buffer._json?.Reset(buffer._bytes);
         return buffer;
     }
 
     /// <summary>The record as written; valid until the thread's next <see cref="Rent"/>.</summary>
     public ReadOnlySpan<byte> Finish()
     {
-        Json.Flush();
+        _json?.Flush();
         return _bytes.WrittenSpan;
     }
 }

@@ -97,7 +97,7 @@ internal sealed class Spool : ISpool, IDisposable
     {
         DemandRoom();
         var buffer = RecordBuffer.Rent();
-        AuditRecordWriter.WriteStarted(buffer.Json, call, attempt);
+        AuditRecordWriter.WriteStarted(buffer.Output, call, attempt);
         Append(SpoolRecordType.AttemptStarted, buffer.Finish());
         return _flusher is null ? default : new ValueTask(FlushForStartAsync());
     }
@@ -105,7 +105,7 @@ internal sealed class Spool : ISpool, IDisposable
     public void AttemptProgressed(GatewayCall call, Attempt attempt)
     {
         var buffer = RecordBuffer.Rent();
-        AuditRecordWriter.WriteProgress(buffer.Json, call, attempt);
+        AuditRecordWriter.WriteProgress(buffer.Output, call, attempt);
         try
         {
             Append(SpoolRecordType.AttemptProgressed, buffer.Finish());
@@ -119,7 +119,7 @@ internal sealed class Spool : ISpool, IDisposable
     public ValueTask CallEndedAsync(GatewayCall call, int status)
     {
         var buffer = RecordBuffer.Rent();
-        AuditRecordWriter.WriteEnded(buffer.Json, call, status);
+        AuditRecordWriter.WriteEnded(buffer.Output, call, status);
         var record = buffer.Finish();
         try
         {

@@ -10,7 +10,7 @@ namespace Fairlead.Pipeline;
 /// Around Fairlead's own paths: every answer has a request id, and what no endpoint caught becomes an error of the list. Other paths of an
 /// embedding app are left alone.
 /// </summary>
-internal sealed class ErrorEdgeMiddleware(ILogger<ErrorEdgeMiddleware> logger) : IMiddleware, IStartupFilter
+internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMiddleware> logger) : IMiddleware, IStartupFilter
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
@@ -21,7 +21,7 @@ internal sealed class ErrorEdgeMiddleware(ILogger<ErrorEdgeMiddleware> logger) :
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
         if (!IsOurs(context.Request.Path)) return next(context);
-        RequestIds.Of(context);
+        RequestIds.Of(context, time);
         return GuardAsync(context, next);
     }
 

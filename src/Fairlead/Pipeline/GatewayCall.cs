@@ -129,6 +129,9 @@ public sealed class GatewayCall
 
     internal System.Diagnostics.Activity? ServerSpan { get; set; }
 
+    /// <summary>The client's trace, handed on as it is when this process makes no spans of its own.</summary>
+    internal Telemetry.IncomingTrace? IncomingTrace { get; set; }
+
     /// <summary>A list that no longer changes: headers that are committed late are written while an attempt may still warn.</summary>
     internal IReadOnlyList<CallWarning> Warnings => Volatile.Read(ref _warnings);
 

@@ -30,7 +30,7 @@ internal sealed class GatewayEndpoint(
     /// <summary>Serves one request in <paramref name="dialect"/>.</summary>
     public async Task HandleAsync(HttpContext context, Dialect dialect)
     {
-        var requestId = RequestIds.Of(context);
+        var requestId = RequestIds.Of(context, time);
         if (drain.IsDraining)
         {
             context.Response.Headers.Connection = "close";
@@ -152,6 +152,7 @@ internal sealed class GatewayEndpoint(
             if (headers.TryGetValue("anthropic-version", out var version)) call.AnthropicVersion = version.ToString();
             if (headers.TryGetValue("anthropic-beta", out var beta)) call.AnthropicBeta = beta.ToString();
         }
+        call.IncomingTrace = IncomingTrace.Of(headers);
         if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
 
         var since = call.Timings.Now();

@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Text;
+using System.Runtime.CompilerServices;
 using Fairlead.Errors;
 using Microsoft.AspNetCore.Http;
 
@@ -27,22 +27,31 @@ internal static class ReplyHeaders
     /// <summary>W3C Server-Timing of the phases passed so far, in milliseconds.</summary>
     internal static string ServerTiming(GatewayCall call)
     {
-        var builder = new StringBuilder(96);
+        var text = new DefaultInterpolatedStringHandler(0, 0, CultureInfo.InvariantCulture, stackalloc char[256]);
+        var first = true;
         for (var phase = Phase.Auth; phase <= Phase.Total; phase++)
         {
             var ms = call.Timings.Milliseconds(phase);
             if (ms <= 0) continue;
-            Append(builder, CallTimings.Names[(int)phase], ms);
+            Append(ref text, ref first, CallTimings.Names[(int)phase], ms);
         }
-        foreach (var (name, duration) in call.Timings.Own) Append(builder, name, duration.TotalMilliseconds);
-        if (call.Ending is null) Append(builder, "total", call.Timings.Elapsed.TotalMilliseconds);
-        return builder.ToString();
+        foreach (var (name, duration) in call.Timings.Own) Append(ref text, ref first, name, duration.TotalMilliseconds);
+        if (call.Ending is null) Append(ref text, ref first, "total", call.Timings.Elapsed.TotalMilliseconds);
+        return text.ToStringAndClear();
     }
 
-    private static void Append(StringBuilder builder, string name, double ms)
+    // Hundredths of a millisecond, without the zeros at their end.
+    private static void Append(ref DefaultInterpolatedStringHandler text, ref bool first, string name, double ms)
     {
-        if (builder.Length > 0) builder.Append(", ");
-        builder.Append(name).Append(";dur=").Append(CultureInfo.InvariantCulture, $"{ms:0.##}");
+        if (!first) text.AppendLiteral(", ");
+        first = false;
+        text.AppendLiteral(name);
+        text.AppendLiteral(";dur=");
+        var (whole, part) = Math.DivRem((long)((ms * 100) + 0.5), 100);
+        text.AppendFormatted(whole);
+        if (part == 0) return;
+        text.AppendLiteral(part < 10 ? ".0" : ".");
+        text.AppendFormatted(part % 10 == 0 ? part / 10 : part);
     }
 
     // Header values are ASCII here; a model may be named otherwise.

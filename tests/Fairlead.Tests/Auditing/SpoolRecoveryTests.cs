@@ -147,10 +147,10 @@ public sealed class SpoolRecoveryTests
         Assert.Equal(100, (long)JsonNode.Parse(Assert.Single(open.Lost()))!["usage"]!["output_tokens"]!);
     }
 
-    private static void Observe(OpenCalls open, SpoolRecordType type, Action<System.Text.Json.Utf8JsonWriter> write)
+    private static void Observe(OpenCalls open, SpoolRecordType type, Action<System.Buffers.IBufferWriter<byte>> write)
     {
         var buffer = RecordBuffer.Rent();
-        write(buffer.Json);
+        write(buffer.Output);
         Assert.True(open.Observe(type, buffer.Finish().ToArray(), 1));
     }
 }

@@ -93,7 +93,7 @@ internal sealed class UpstreamClient : IDisposable
         headers.TryAddWithoutValidation("Accept", mode == UpstreamMode.Stream ? "text/event-stream" : "application/json");
         headers.TryAddWithoutValidation("User-Agent", "fairlead");
         headers.TryAddWithoutValidation("X-Client-Request-Id", call.RequestId);
-        AddTrace(headers);
+        AddTrace(headers, call.IncomingTrace);
         foreach (var header in _headers) headers.TryAddWithoutValidation(header.Key, header.Value);
         return request;
     }
@@ -235,9 +235,15 @@ internal sealed class UpstreamClient : IDisposable
         }
     }
 
-    private static void AddTrace(System.Net.Http.Headers.HttpRequestHeaders headers)
+    private static void AddTrace(System.Net.Http.Headers.HttpRequestHeaders headers, Telemetry.IncomingTrace? incoming)
     {
-        if (Activity.Current is not { IdFormat: ActivityIdFormat.W3C } activity) return;
+        if (Activity.Current is not { IdFormat: ActivityIdFormat.W3C } activity)
+        {
+            if (incoming is null) return;
+            headers.TryAddWithoutValidation("traceparent", incoming.Parent);
+            if (incoming.State is not null) headers.TryAddWithoutValidation("tracestate", incoming.State);
+            return;
+        }
         // Each call upstream has a parent id of its own: the span made for it, where one was.
         var parent = activity.Kind == ActivityKind.Client ? activity.SpanId : ActivitySpanId.CreateRandom();
         headers.TryAddWithoutValidation("traceparent", $"00-{activity.TraceId.ToHexString()}-{parent.ToHexString()}-{(activity.Recorded ? "01" : "00")}");

@@ -71,6 +71,20 @@ public class OpenAiProviderTests
     }
 
     [Fact]
+    public async Task SendAsync_TraceOfTheClientAndNoSpan_HandsItOn()
+    {
+        const string Parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
+        var call = DialectCalls.Of(Chat, Ask);
+        Assert.Null(Chat.Read(call, new RequestBounds()));
+        call.IncomingTrace = new Fairlead.Telemetry.IncomingTrace(Parent, "vendor=1");
+        var provider = upstream.Provider();
+        Assert.IsType<ProviderReply.NativeBody>(await provider.SendAsync(call, InnerCall.AttemptAt(provider, "gpt-x"), Token)).Body.Dispose();
+        Assert.Equal(Parent, upstream.Requests[0].Headers["traceparent"]);
+        Assert.Equal("vendor=1", upstream.Requests[0].Headers["tracestate"]);
+    }
+
+    [Fact]
     public async Task SendAsync_SeveralKeys_TakesThemInTurn()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
