@@ -85,14 +85,8 @@ internal static class GatewayServer
             options.Limits.MaxRequestHeaderCount = 100;
             options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
         });
-        builder.WebHost.UseSockets(options =>
-        {
-            // The gateway's handlers wait for providers without holding a thread, so they may go on where the bytes arrived:
-            // two changes of thread less a call.
-            options.UnsafePreferInlineScheduling = true;
-            // A read into memory that is already there, instead of one that only asks whether there is something: 4 KB an open connection.
-            options.WaitForDataBeforeAllocatingBuffer = false;
-        });
+        // The gateway's handlers wait for providers without holding a thread, so they may go on where the bytes arrived.
+        builder.WebHost.UseSockets(options => options.UnsafePreferInlineScheduling = true);
         if (urls is not null) builder.WebHost.UseUrls(urls);
         else if (builder.Configuration[WebHostDefaults.ServerUrlsKey] is null && builder.Configuration["http_ports"] is null && builder.Configuration["https_ports"] is null) builder.WebHost.UseUrls(DefaultAddress);
         builder.Services.AddDocumentation();

@@ -17,7 +17,7 @@ namespace Fairlead.Ledger;
 /// </remarks>
 internal sealed class LedgerShipper : BackgroundService
 {
-    /// <summary>How long a record waits at most on an idle node. A reader who wants it sooner wakes the shipper.</summary>
+    /// <summary>How long a record waits before the next ones are looked for. A reader who wants it sooner wakes the shipper.</summary>
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
 
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(10);
@@ -91,10 +91,12 @@ internal sealed class LedgerShipper : BackgroundService
         {
             try
             {
+                var end = _spool.End;
                 var worked = await ShipAsync(stoppingToken);
                 if (delay > TimeSpan.Zero) _logger.ShippingResumed();
                 delay = TimeSpan.Zero;
-                if (!worked) await IdleAsync(stoppingToken);
+                // What came meanwhile waits for company: a commit writes the same pages for one call as for hundreds.
+                if (!worked || HasReached(end)) await IdleAsync(stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
@@ -141,6 +143,8 @@ internal sealed class LedgerShipper : BackgroundService
         foreach (var source in _sources) source.Dispose();
         base.Dispose();
     }
+
+    private bool HasReached(SpoolPosition end) => _sources.Count == 1 && _own.EarlierDone && _own.Position >= end;
 
     private async Task<bool> ShipAsync(SpoolSource source, CancellationToken cancellationToken)
     {
