@@ -66,7 +66,12 @@ public sealed class TokenCounterTests
         {
             var tokens = Vocabulary.O200k.Split(text);
             Assert.Equal(text, string.Concat(tokens));
-            foreach (var token in tokens) Assert.False(token.Length > 0 && char.IsLowSurrogate(token[0]) && text.Length == 2);
+            var at = 0;
+            foreach (var token in tokens)
+            {
+                at += token.Length;
+                Assert.False(at > 0 && at < text.Length && char.IsSurrogatePair(text[at - 1], text[at]), "A token ends within a character.");
+            }
         }, iter: 1000);
 
     [Fact]
