@@ -18,6 +18,7 @@ internal static class Absences
         ErrorCode.MalformedJson or ErrorCode.MissingParameter or ErrorCode.UnsupportedParameter or ErrorCode.PayloadTooLarge or ErrorCode.UnsupportedMediaType
             => door.Generates || door == Door.Admin ? null : "It is only read: there is no body, and every parameter is optional.",
 
+        ErrorCode.ContextLengthExceeded when door == Door.CountTokens => "It counts what would not fit, too.",
         ErrorCode.ContextLengthExceeded or ErrorCode.ModelRetired or ErrorCode.ModelNotAllowed or ErrorCode.ClassNotAllowed
             => door.Generates ? null : "No model is called. Lists leave out what is retired or not allowed.",
 
