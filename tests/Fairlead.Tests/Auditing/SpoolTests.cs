@@ -191,8 +191,13 @@ public sealed class SpoolTests : IDisposable
         Assert.True(spool.Waiting > 0);
 
         Directory.Move(away, spool.Folder.Path);
-        spool.Mend();
-        Assert.Equal(0, spool.Waiting);
+        // A segment that the background was making when the folder went away may fail once more: as the shipper does, try again.
+        while (spool.Waiting > 0)
+        {
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            spool.Mend();
+            await Task.Yield();
+        }
         var ended = TemporarySpool.ReadAll(spool.Folder).Where(e => e.Type == SpoolRecordType.CallEnded).ToArray();
         Assert.Equal(11, ended.Length);
         Assert.Contains(ended, e => Encoding.UTF8.GetString(e.Payload).Contains(running.GenerationId, StringComparison.Ordinal));
