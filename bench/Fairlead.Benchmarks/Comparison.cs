@@ -22,10 +22,11 @@ internal static class Comparison
         var seconds = TimeSpan.FromSeconds(double.Parse(options.GetValueOrDefault("seconds", "8"), CultureInfo.InvariantCulture));
         var rounds = int.Parse(options.GetValueOrDefault("rounds", "3"), CultureInfo.InvariantCulture);
         var streams = int.Parse(options.GetValueOrDefault("streams", "1000"), CultureInfo.InvariantCulture);
-        var self = Environment.ProcessPath!;
+        var self = System.Environment.ProcessPath!;
 
-        var start = await StartUp.MeasureAsync(server, int.Parse(options.GetValueOrDefault("starts", "7"), CultureInfo.InvariantCulture));
-        if (options.GetValueOrDefault("only") == "start")
+        var only = options.GetValueOrDefault("only");
+        var start = only is null or "start" ? await StartUp.MeasureAsync(server, int.Parse(options.GetValueOrDefault("starts", "7"), CultureInfo.InvariantCulture)) : "";
+        if (only == "start")
         {
             Console.WriteLine(start);
             return 0;
@@ -45,24 +46,33 @@ internal static class Comparison
                     m-100ms-50: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-20ms-100: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                 """);
-            var environment = new Dictionary<string, string>
+            Dictionary<string, string> Environment(string folder) => new()
             {
                 ["FAIRLEAD_CONFIG"] = config,
-                ["FAIRLEAD_DATA"] = Path.Combine(data.FullName, "data"),
+                ["FAIRLEAD_DATA"] = Path.Combine(data.FullName, folder),
                 ["FAIRLEAD_ADMIN_KEY"] = Key,
                 ["Logging__LogLevel__Default"] = "Warning",
             };
             var fairleadPort = Url(out var fairleadUrl);
-            using var fairlead = await ChildProcess.StartAsync("dotnet", [server, "--urls", fairleadPort], fairleadUrl, "/livez", environment);
+            using var fairlead = await ChildProcess.StartAsync("dotnet", [server, "--urls", fairleadPort], fairleadUrl, "/livez", Environment("data"));
             var key = await MakeKeyAsync(fairleadUrl);
+            using var beside = options.TryGetValue("beside", out var other)
+                ? await ChildProcess.StartAsync("dotnet", [Path.GetFullPath(other), "--urls", Url(out var besideUrl)], besideUrl, "/livez", Environment("beside"))
+                : null;
+            var besideKey = beside is null ? null : await MakeKeyAsync(beside.Url);
 
             var report = new StringBuilder();
-            report.AppendLine(CultureInfo.InvariantCulture, $"Machine: {Environment.ProcessorCount} cores, .NET {Environment.Version}; load, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in turn; medians.");
+            report.AppendLine(CultureInfo.InvariantCulture, $"Machine: {System.Environment.ProcessorCount} cores, .NET {System.Environment.Version}; load, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in turn; medians.");
             report.AppendLine();
             report.Append(start);
-            await CallsAsync(report, "Non-stream chat, 2 KB, same dialect, 64 connections", Body("m-sync", false, 2_000), 64, rounds, seconds, key, upstream, yarp, fairlead);
-            await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16, rounds, seconds / 2, key, upstream, yarp, fairlead);
-            await StreamsAsync(report, streams, key, upstream, yarp, fairlead);
+            List<Target> targets = [new("direct", upstream, null), new("YARP", yarp, null), new("Fairlead", fairlead, key)];
+            if (beside is not null) targets.Add(new("beside", beside, besideKey));
+            await CallsAsync(report, "Non-stream chat, 2 KB, same dialect, 64 connections", Body("m-sync", false, 2_000), 64, rounds, seconds, targets);
+            if (only != "chat")
+            {
+                await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16, rounds, seconds / 2, targets);
+                await StreamsAsync(report, streams, key, upstream, yarp, fairlead);
+            }
             Console.WriteLine(report);
             if (options.TryGetValue("out", out var file)) await File.WriteAllTextAsync(file, report.ToString());
             return 0;
@@ -73,10 +83,9 @@ internal static class Comparison
         }
     }
 
-    private static async Task CallsAsync(StringBuilder report, string title, string body, int connections, int rounds, TimeSpan seconds, string key, ChildProcess upstream, ChildProcess yarp, ChildProcess fairlead)
+    private static async Task CallsAsync(StringBuilder report, string title, string body, int connections, int rounds, TimeSpan seconds, List<Target> targets)
     {
         var path = "/v1/chat/completions";
-        var targets = new (string Name, ChildProcess Process, string? Key)[] { ("direct", upstream, null), ("YARP", yarp, null), ("Fairlead", fairlead, key) };
         foreach (var (_, process, targetKey) in targets) await Load.CallsAsync(process.Url + path, targetKey, body, connections, WarmUp);
 
         var measured = targets.ToDictionary(target => target.Name, _ => new List<(double Cpu, double Rate, double P50, double P99, long Errors)>());
@@ -152,6 +161,8 @@ internal static class Comparison
         while (text.Length < size) text.Append("The quick brown fox jumps over the lazy dog while the gateway looks on. ");
         return $$"""{"model":"{{model}}","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"system","content":"You are brief."},{"role":"user","content":"{{text}}"}],"max_tokens":256}""";
     }
+
+    private sealed record Target(string Name, ChildProcess Process, string? Key);
 
     private static string Url(out string url) => url = $"http://127.0.0.1:{ChildProcess.FreePort()}";
 
