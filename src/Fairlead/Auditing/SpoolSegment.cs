@@ -12,7 +12,7 @@ internal sealed class SpoolSegment : IDisposable
 {
     private readonly SafeFileHandle _file;
     private readonly MemoryMappedFile _mapping;
-    private readonly MemoryMappedViewAccessor _view;
+    private readonly MemoryMappedViewStream _view;
     private int _length = SpoolFormat.FileHeaderBytes;
     private bool _closed;
 
@@ -22,7 +22,8 @@ internal sealed class SpoolSegment : IDisposable
         Capacity = capacity;
         _file = file;
         _mapping = MemoryMappedFile.CreateFromFile(file, null, capacity, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: true);
-        _view = _mapping.CreateViewAccessor(0, capacity);
+        // A stream copies memory in one go; the accessor marshals value by value.
+        _view = _mapping.CreateViewStream(0, capacity);
     }
 
     public string Path { get; private set; }
@@ -64,7 +65,7 @@ internal sealed class SpoolSegment : IDisposable
         Span<byte> header = stackalloc byte[SpoolFormat.FileHeaderBytes];
         header.Clear();
         SpoolFormat.WriteFileHeader(header, sequence);
-        _view.SafeMemoryMappedViewHandle.WriteSpan<byte>(0, header);
+        WriteAt(0, header);
         File.Move(Path, path);
         Path = path;
         Number = number;
@@ -78,9 +79,8 @@ internal sealed class SpoolSegment : IDisposable
         Span<byte> header = stackalloc byte[SpoolFormat.RecordHeaderBytes];
         SpoolFormat.WriteHeader(header, type, payload.Length, sequence, payloadChecksum);
         // Payload first: a process killed between the two copies leaves zeros where a header would be, hence nothing.
-        var memory = _view.SafeMemoryMappedViewHandle;
-        memory.WriteSpan((ulong)(_length + SpoolFormat.RecordHeaderBytes), payload);
-        memory.WriteSpan<byte>((ulong)_length, header);
+        WriteAt(_length + SpoolFormat.RecordHeaderBytes, payload);
+        WriteAt(_length, header);
         _length += size;
         return true;
     }
@@ -98,6 +98,8 @@ internal sealed class SpoolSegment : IDisposable
     {
         if (_closed) return;
         _closed = true;
+        // Ended by its handle: the view's own end would wait until the whole segment is on the disk, which only durability asks for, by Flush.
+        _view.SafeMemoryMappedViewHandle.Dispose();
         _view.Dispose();
         _mapping.Dispose();
         try
@@ -110,6 +112,12 @@ internal sealed class SpoolSegment : IDisposable
             // Unused room that cannot be given back does no harm: readers stop at the zeros, and the next spare replaces a spare.
         }
         _file.Dispose();
+    }
+
+    private void WriteAt(int offset, ReadOnlySpan<byte> bytes)
+    {
+        _view.Position = offset;
+        _view.Write(bytes);
     }
 
     private static void Fill(SafeFileHandle file, int capacity)

@@ -24,8 +24,8 @@ internal sealed class LedgerShipper : BackgroundService
 
     private static readonly TimeSpan LongestDrain = TimeSpan.FromSeconds(5);
 
-    /// <summary>Records of one transaction: some ten milliseconds in which no other writer gets in.</summary>
-    private const int MostCalls = 512;
+    /// <summary>Records of one transaction: some ten milliseconds in which no other writer gets in. Each writes the ends of all indexes once more.</summary>
+    private const int MostCalls = 1024;
 
     private readonly Spool _spool;
     private readonly IStorage _storage;
@@ -33,7 +33,7 @@ internal sealed class LedgerShipper : BackgroundService
     private readonly ILogger _logger;
     private readonly List<SpoolSource> _sources;
     private readonly SpoolSource _own;
-    private readonly byte[] _window = new byte[SpoolFile.WindowBytes];
+    private readonly byte[] _window = new byte[2 * SpoolFile.WindowBytes];
     private readonly Lock _gate = new();
     private readonly List<(SpoolPosition Target, TaskCompletionSource Done)> _waiting = [];
     private TaskCompletionSource _wake = NewSource();
