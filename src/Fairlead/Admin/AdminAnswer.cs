@@ -51,6 +51,12 @@ internal static class AdminAnswer
         else json.WriteNull(name);
     }
 
+    public static void WriteNumber(Utf8JsonWriter json, string name, int? number)
+    {
+        if (number is { } value) json.WriteNumber(name, value);
+        else json.WriteNull(name);
+    }
+
     public static void WriteTexts(Utf8JsonWriter json, string name, IReadOnlyList<string>? texts)
     {
         if (texts is null)

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using Fairlead.Authentication;
 using Fairlead.Storage;
+using Fairlead.Streaming;
 
 namespace Fairlead.Admin;
 
@@ -10,7 +11,7 @@ namespace Fairlead.Admin;
 /// </summary>
 internal sealed partial class KeyFields
 {
-    public static readonly string[] OfNew = ["name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions"];
+    public static readonly string[] OfNew = ["name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions", "batch_tokens", "batch_delay_ms"];
 
     public static readonly string[] OfChange = [.. OfNew.Where(field => field != "project_id")];
 
@@ -47,6 +48,10 @@ internal sealed partial class KeyFields
 
     public bool Extensions { get; private set; } = true;
 
+    public int? BatchTokens { get; private set; }
+
+    public int? BatchDelayMs { get; private set; }
+
     public static bool GrantsAdmin(IEnumerable<string> scopes) => scopes.Any(scope => scope == "*" || scope.StartsWith("admin:", StringComparison.Ordinal));
 
     public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
@@ -63,6 +68,7 @@ internal sealed partial class KeyFields
         {
             Name = row.Name, Scopes = row.Scopes, Models = row.Models, Classes = row.Classes, DefaultClass = row.DefaultClass,
             Addresses = row.Addresses, ExpiresAt = row.ExpiresAt, ApiVersion = row.ApiVersion, Extensions = row.Extensions,
+            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs,
         };
         if (body.Has("name") && !body.HasValue("name")) body.Invalid("name", "Must not be null.");
         key.Read(body, now, isNew: false);
@@ -80,6 +86,8 @@ internal sealed partial class KeyFields
         row.ExpiresAt = ExpiresAt;
         row.ApiVersion = ApiVersion;
         row.Extensions = Extensions;
+        row.BatchTokens = BatchTokens;
+        row.BatchDelayMs = BatchDelayMs;
     }
 
     private void Read(BodyFields body, DateTimeOffset now, bool isNew)
@@ -93,6 +101,8 @@ internal sealed partial class KeyFields
         if (body.Has("expires_at")) ExpiresAt = ReadExpiry(body, now);
         if (body.Has("api_version")) ApiVersion = Choice(body, "api_version", [ApiVersions.Current]) ?? ApiVersions.Current;
         if (body.Has("extensions")) Extensions = Choice(body, "extensions", ["all", "none"]) != "none";
+        if (body.Has("batch_tokens")) BatchTokens = body.Integer("batch_tokens", 1, BatchSettings.MaxTokens);
+        if (body.Has("batch_delay_ms")) BatchDelayMs = body.Integer("batch_delay_ms", 0, BatchSettings.MaxDelayMs);
     }
 
     private void ReadClasses(BodyFields body, bool isNew)

@@ -24,6 +24,8 @@ internal static class KeyJson
         AdminAnswer.WriteTime(json, "expires_at", row.ExpiresAt);
         json.WriteString("api_version", row.ApiVersion);
         json.WriteString("extensions", row.Extensions ? "all" : "none");
+        AdminAnswer.WriteNumber(json, "batch_tokens", row.BatchTokens);
+        AdminAnswer.WriteNumber(json, "batch_delay_ms", row.BatchDelayMs);
         json.WriteStartArray("secrets");
         foreach (var known in row.Secrets.OrderBy(known => known.CreatedAt).ThenBy(known => known.PublicId, StringComparer.Ordinal))
         {

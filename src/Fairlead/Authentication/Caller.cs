@@ -37,6 +37,12 @@ public sealed class Caller
     /// <summary>False when the key asked for bodies without Fairlead's additions (<c>extensions: "none"</c>).</summary>
     public bool Extensions { get; init; } = true;
 
+    /// <summary>Tokens joined into one piece of a stream, 1 to 64; null for the server's setting.</summary>
+    public int? BatchTokens { get; init; }
+
+    /// <summary>Longest wait for them; null for the server's setting.</summary>
+    public TimeSpan? BatchDelay { get; init; }
+
     /// <summary>The dated API version the key is pinned to.</summary>
     public string ApiVersion { get; init; } = ApiVersions.Current;
 

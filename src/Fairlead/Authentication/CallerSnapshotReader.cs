@@ -3,6 +3,7 @@ using System.Data.Common;
 using System.Net;
 using System.Text.Json;
 using Fairlead.Storage;
+using Fairlead.Streaming;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Authentication;
@@ -16,7 +17,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     private const string Everything = """
         SELECT r.revision, s.public_id, s.hash, s.retires_at,
                k.id, k.name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version, k.extensions, k.revoked_at,
-               p.id, p.name, o.id, o.name
+               p.id, p.name, o.id, o.name, k.batch_tokens, k.batch_delay_ms
         FROM access_revision r
         LEFT JOIN api_key_secrets s ON 1 = 1
         LEFT JOIN api_keys k ON k.id = s.key_id
@@ -76,6 +77,8 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
             ProjectName = row.GetString(16),
             OrganizationId = row.GetString(17),
             OrganizationName = row.GetString(18),
+            BatchTokens = row.IsDBNull(19) ? null : (int)Math.Clamp(row.GetInt64(19), 1, BatchSettings.MaxTokens),
+            BatchDelay = row.IsDBNull(20) ? null : TimeSpan.FromMilliseconds(Math.Clamp(row.GetInt64(20), 0, BatchSettings.MaxDelayMs)),
             SecretRetiresAt = Time(row, 3),
         },
         Time(row, 14));

@@ -1,3 +1,5 @@
+using Fairlead.Streaming;
+
 namespace Fairlead.Configuration;
 
 /// <summary>
@@ -106,9 +108,11 @@ internal static class ConfigKeys
         new("resultTtl", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)), j => j.ResultTtl, (j, v) => j with { ResultTtl = (TimeSpan)v }, "How long a result is kept."),
         new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."));
 
-    private static readonly ConfigObjectType<StreamConfig> Stream = new(() => new StreamConfig(), ["batchTokens", "batchDelay", "resumeWindow", "midStreamRescue"],
+    private static readonly ConfigObjectType<StreamConfig> Stream = new(() => new StreamConfig(), ["resumeWindow", "midStreamRescue"],
         new("keepAlive", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), s => s.KeepAlive, (s, v) => s with { KeepAlive = (TimeSpan)v }, "Pause of a stream after which a comment is sent, so that proxies keep it open."),
-        new("commitAfter", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), s => s.CommitAfter, (s, v) => s with { CommitAfter = (TimeSpan)v }, "Wait for the first content after which status 200 is sent all the same; until then a failed attempt becomes a proper status."));
+        new("commitAfter", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), s => s.CommitAfter, (s, v) => s with { CommitAfter = (TimeSpan)v }, "Wait for the first content after which status 200 is sent all the same; until then a failed attempt becomes a proper status."),
+        new("batchTokens", new ConfigInteger(1, BatchSettings.MaxTokens), s => (long)s.BatchTokens, (s, v) => s with { BatchTokens = (int)(long)v }, "Tokens joined into one piece of a stream at most; 1 joins nothing. A key or a request may say otherwise."),
+        new("batchDelay", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromMilliseconds(BatchSettings.MaxDelayMs)), s => s.BatchDelay, (s, v) => s with { BatchDelay = (TimeSpan)v }, "Longest wait for them. The first token never waits, and none does while the model itself is slower."));
 
     private static readonly ConfigObjectType<RetryConfig> Retry = new(() => new RetryConfig(), ["budget"],
         new("maxRetries", new ConfigInteger(0, 10), r => (long)r.MaxRetries, (r, v) => r with { MaxRetries = (int)(long)v }, "Extra tries at one deployment before the next is asked."),

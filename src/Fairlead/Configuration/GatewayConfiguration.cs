@@ -236,6 +236,12 @@ public sealed record StreamConfig
 
     /// <summary>Wait for first content after which 200 is committed all the same. Default 10 s.</summary>
     public TimeSpan CommitAfter { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Tokens joined into one piece of a stream at most, 1 to 64; 1 joins nothing. Default 4.</summary>
+    public int BatchTokens { get; init; } = 4;
+
+    /// <summary>Longest wait for them. Default 20 ms.</summary>
+    public TimeSpan BatchDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 }
 
 /// <summary>Generations that outlive their request.</summary>

@@ -61,6 +61,16 @@ internal abstract class Dialect
     public virtual NativeStreamScanner CreateScanner(AnswerMeter meter) => throw new NotSupportedException();
 
     /// <summary>
+    /// Where a native event that carries a piece of text, reasoning or arguments holds it, so that it can be joined with others. False for every event that must
+    /// go on as it came. Only asked for events that the scanner found to hold content and no end.
+    /// </summary>
+    public virtual bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape)
+    {
+        shape = default;
+        return false;
+    }
+
+    /// <summary>
     /// The whole answer as the client gets it. <see cref="GatewayCall.Ending"/> is set. With extensions off, nothing is added to the native shape.
     /// </summary>
     public abstract void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output);

@@ -1,5 +1,6 @@
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects;
 
@@ -13,10 +14,10 @@ internal static class ExtensionReader
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
 
-    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task"];
+    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms"];
 
     // Promised names that this version does not honour: refused, since a budget that is not kept would be worse than none.
-    private static readonly string[] Later = ["budget_usd", "batch_tokens", "batch_delay_ms", "structured", "route", "cache", "webhook"];
+    private static readonly string[] Later = ["budget_usd", "structured", "route", "cache", "webhook"];
 
     /// <summary>Reads the value at which <paramref name="json"/> stands; null counts as an empty object.</summary>
     /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
@@ -54,6 +55,12 @@ internal static class ExtensionReader
                     if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path);
                     extension = extension with { Task = json.GetString() };
                     break;
+                case 4:
+                    if (json.Integer(path, 1, BatchSettings.MaxTokens) is { } tokens) extension = extension with { BatchTokens = (int)tokens };
+                    break;
+                case 5:
+                    if (json.Integer(path, 0, BatchSettings.MaxDelayMs) is { } delay) extension = extension with { BatchDelay = TimeSpan.FromMilliseconds(delay) };
+                    break;
             }
         }
         return extension;
@@ -64,7 +71,9 @@ internal static class ExtensionReader
         0 => "class"u8,
         1 => "deadline_ms"u8,
         2 => "on_disconnect"u8,
-        _ => "task"u8,
+        3 => "task"u8,
+        4 => "batch_tokens"u8,
+        _ => "batch_delay_ms"u8,
     };
 
     private static GatewayErrorException Unknown(string name)

@@ -156,4 +156,10 @@ internal sealed record CallExtension
 
     /// <summary>What the request is for, such as <c>code</c>; overrides the catalogue's <c>task</c>.</summary>
     public string? Task { get; init; }
+
+    /// <summary>Tokens joined into one piece of a stream, 1 to 64; null for the key's own setting.</summary>
+    public int? BatchTokens { get; init; }
+
+    /// <summary>Longest wait for them; null for the key's own setting.</summary>
+    public TimeSpan? BatchDelay { get; init; }
 }

@@ -129,19 +129,24 @@ internal sealed class StreamDelivery(
     {
         var goesOn = call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
         await using var owned = events;
-        await using var logged = goesOn ? LoggedEvents.Start(events, call.Cancellation.Token) : null;
-        var source = logged?.Log.Read() ?? events;
+        var settings = BatchSettings.Of(call, configuration.Current.Stream);
+        await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
+        await using var logged = goesOn ? LoggedEvents.Start((IEventSource?)batched ?? events, call.Cancellation.Token) : null;
+        var source = logged?.Log.Read() ?? (IEventSource?)batched ?? events;
         var token = call.Cancellation.Token;
         using var batch = new EventBatch();
 
         if (!context.Response.HasStarted) await StartAsync(context, call);
         sweep.Add(stream);
         (Outcome Outcome, GatewayError? Error) ending;
+        var writing = false;
         try
         {
             while (await source.ReadAsync(batch, token))
             {
+                writing = true;
                 await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), token);
+                writing = false;
                 batch.Clear();
                 if (!stream.ClientGone) continue;
                 if (logged is null) throw new OperationCanceledException();
@@ -154,11 +159,18 @@ internal sealed class StreamDelivery(
         catch (OperationCanceledException) when (IsOurs(call.Cancellation.Reason))
         {
             ending = CallOutcome.Of(call.Cancellation.Reason);
+            batch.Clear();
+            // What was held was made, and stands behind all that was sent.
+            if (logged is null && !writing && batched?.TakeHeld(batch) == true)
+            {
+                await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), context.RequestAborted);
+            }
         }
         catch (Exception exception) when (exception is not OperationCanceledException && !stream.Torn)
         {
             sweep.Remove(stream);
             if (logged is not null) await logged.StopAsync();
+            if (batched is not null) await batched.StopAsync();
             await EndUnexpectedAsync(context, call, stream, writer, exception);
             return;
         }
@@ -168,6 +180,7 @@ internal sealed class StreamDelivery(
         }
         // What the meter holds is charged from here on, so nobody may write to it any more.
         if (logged is not null) await logged.StopAsync();
+        if (batched is not null) await batched.StopAsync();
         await EndAsync(context, call, stream, writer, ending.Outcome, ending.Error);
     }
 

@@ -29,6 +29,12 @@ internal sealed class ApiKeyRow
 
     public required bool Extensions { get; set; }
 
+    /// <summary>Tokens joined into one piece of a stream; null for the server's setting.</summary>
+    public int? BatchTokens { get; set; }
+
+    /// <summary>Longest wait for them in milliseconds; null for the server's setting.</summary>
+    public int? BatchDelayMs { get; set; }
+
     public DateTimeOffset? RevokedAt { get; set; }
 
     public required DateTimeOffset CreatedAt { get; init; }

@@ -76,6 +76,8 @@ internal sealed class FairleadDbContext(DbContextOptions<FairleadDbContext> opti
         Time(key.Property(row => row.ExpiresAt), "expires_at");
         key.Property(row => row.ApiVersion).HasColumnName("api_version");
         key.Property(row => row.Extensions).HasColumnName("extensions").HasConversion<long>();
+        key.Property(row => row.BatchTokens).HasColumnName("batch_tokens").HasConversion<long?>();
+        key.Property(row => row.BatchDelayMs).HasColumnName("batch_delay_ms").HasConversion<long?>();
         Time(key.Property(row => row.RevokedAt), "revoked_at");
         Time(key.Property(row => row.CreatedAt), "created_at");
         Time(key.Property(row => row.UpdatedAt), "updated_at");

@@ -12,6 +12,7 @@ internal static class StorageServiceCollectionExtensions
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<ISchemaStep, AccessSchema>();
+        services.AddSingleton<ISchemaStep, KeyBatchingSchema>();
         services.AddSingleton<SchemaMigrator>();
         services.AddSingleton<SqliteStorage>();
         services.AddSingleton<PostgresStorage>();

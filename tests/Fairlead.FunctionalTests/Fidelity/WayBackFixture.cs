@@ -22,6 +22,8 @@ public sealed class WayBackFixture : IAsyncLifetime
         Gateway = await TestGateway.StartAsync(
             $$"""
             fairlead:
+              # What one event becomes is compared, so none are joined.
+              stream: { batchTokens: 1 }
               providers:
                 oa: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k }
                 an: { kind: anthropic, baseUrl: {{_upstream.Url}}, apiKey: k }

@@ -66,7 +66,7 @@ public abstract class KeyEndpointsTests : AdminTests
         var project = await Host.AddProjectAsync();
         var key = (await Host.PostAsync("/admin/v1/keys", $$"""
             {"name":"app","project_id":"{{project}}","scopes":["chat","chat","embeddings"],"models":["fast","gpt-x"],"classes":["bulk"],
-             "addresses":["192.0.2.7","10.0.0.0/8","2001:DB8::/32","::ffff:198.51.100.1"],"expires_at":"2999-01-31T10:00:00.1239+02:00","api_version":"2026-11-23","extensions":"none"}
+             "addresses":["192.0.2.7","10.0.0.0/8","2001:DB8::/32","::ffff:198.51.100.1"],"expires_at":"2999-01-31T10:00:00.1239+02:00","api_version":"2026-11-23","extensions":"none","batch_tokens":64,"batch_delay_ms":0}
             """)).Expect(HttpStatusCode.Created);
         Assert.Equal(["chat", "embeddings"], key["scopes"]!.AsArray().Select(item => item!.GetValue<string>()));
         Assert.Equal(["fast", "gpt-x"], key["models"]!.AsArray().Select(item => item!.GetValue<string>()));
@@ -74,6 +74,7 @@ public abstract class KeyEndpointsTests : AdminTests
         Assert.Equal(["192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32", "198.51.100.1/32"], key["addresses"]!.AsArray().Select(item => item!.GetValue<string>()));
         Assert.Equal("2999-01-31T08:00:00.123Z", key["expires_at"]!.GetValue<string>());
         Assert.Equal("none", key["extensions"]!.GetValue<string>());
+        Assert.Equal((64, 0), (key["batch_tokens"]!.GetValue<int>(), key["batch_delay_ms"]!.GetValue<int>()));
         // The caller of this test comes from 127.0.0.1.
         Assert.Equal("address_not_allowed", await Host.WhoAsync(key["secret"]!.GetValue<string>()));
     }
@@ -83,10 +84,10 @@ public abstract class KeyEndpointsTests : AdminTests
     {
         var answer = await Host.PostAsync("/admin/v1/keys", """
             {"project_id":"proj_none","scopes":["chat","root"],"models":[],"classes":["fastest"],"default_class":7,"addresses":["10.0.0.1/8","1","256.1.1.1","::1/129","fe80::1%eth0","010.0.0.1"],
-             "expires_at":"2020-01-01T00:00:00Z","api_version":"2020-01-01","extensions":true,"limits":{"requests_per_minute":1},"frobnicate":1}
+             "expires_at":"2020-01-01T00:00:00Z","api_version":"2020-01-01","extensions":true,"batch_tokens":65,"batch_delay_ms":"1","limits":{"requests_per_minute":1},"frobnicate":1}
             """);
         Assert.Equal(
-            ["/limits", "/frobnicate", "/name", "/scopes/1", "/models", "/addresses/0", "/addresses/1", "/addresses/2", "/addresses/3", "/addresses/4", "/addresses/5", "/classes/0", "/expires_at", "/api_version", "/extensions", "/project_id"],
+            ["/limits", "/frobnicate", "/name", "/scopes/1", "/models", "/addresses/0", "/addresses/1", "/addresses/2", "/addresses/3", "/addresses/4", "/addresses/5", "/classes/0", "/expires_at", "/api_version", "/extensions", "/batch_tokens", "/batch_delay_ms", "/project_id"],
             answer.ExpectProblem(400, "unsupported_parameter").Pointers);
         Assert.Contains("10.0.0.0/8", answer.Text, StringComparison.Ordinal);
     }

@@ -28,7 +28,7 @@ public abstract class FairleadDbContextTests : IDisposable
             var key = new ApiKeyRow
             {
                 Id = "key_1", ProjectId = "proj_1", Name = "k", Scopes = ["chat", "models:read"], Models = ["a\"b", "c,d"], Classes = ["bulk"], DefaultClass = "bulk",
-                Addresses = ["10.0.0.0/8"], ExpiresAt = at.AddDays(1), ApiVersion = "2026-11-23", Extensions = false, RevokedAt = at.AddDays(2), CreatedAt = at, UpdatedAt = at,
+                Addresses = ["10.0.0.0/8"], ExpiresAt = at.AddDays(1), ApiVersion = "2026-11-23", Extensions = false, BatchTokens = 9, BatchDelayMs = 0, RevokedAt = at.AddDays(2), CreatedAt = at, UpdatedAt = at,
             };
             key.Secrets.Add(new ApiKeySecretRow { PublicId = "pub", KeyId = "key_1", Hash = [1, 2, 3], CreatedAt = at, RetiresAt = at.AddMinutes(3) });
             context.ApiKeys.Add(key);
@@ -47,6 +47,7 @@ public abstract class FairleadDbContextTests : IDisposable
         Assert.Equal(["bulk"], read.Classes);
         Assert.Equal(["10.0.0.0/8"], read.Addresses);
         Assert.Equal((at.AddDays(1), "2026-11-23", false, at.AddDays(2)), (read.ExpiresAt, read.ApiVersion, read.Extensions, read.RevokedAt));
+        Assert.Equal((9, 0), (read.BatchTokens, read.BatchDelayMs));
         Assert.Equal((at, at), (read.CreatedAt, read.UpdatedAt));
         var secret = Assert.Single(read.Secrets);
         Assert.Equal(("pub", "key_1", at, at.AddMinutes(3)), (secret.PublicId, secret.KeyId, secret.CreatedAt, secret.RetiresAt));

@@ -4,6 +4,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
@@ -30,6 +31,8 @@ internal sealed class MessagesDialect : Dialect
     public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => MessagesAnswerScanner.Scan(body, meter);
 
     public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new MessagesStreamScanner(meter);
+
+    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => MessagesDelta.TryFind(data, kind, out shape);
 
     public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => MessagesReplyWriter.Write(call, reply, output);
 

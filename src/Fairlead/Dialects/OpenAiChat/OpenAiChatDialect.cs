@@ -4,6 +4,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
@@ -34,6 +35,8 @@ internal sealed class OpenAiChatDialect : Dialect
     }
 
     public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter);
+
+    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 
     public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {

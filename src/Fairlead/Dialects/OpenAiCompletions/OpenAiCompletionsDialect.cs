@@ -5,6 +5,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
 
@@ -35,6 +36,8 @@ internal sealed class OpenAiCompletionsDialect : Dialect
     }
 
     public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter);
+
+    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 
     public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {

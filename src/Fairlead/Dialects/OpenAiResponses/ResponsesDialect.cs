@@ -5,6 +5,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
@@ -55,6 +56,8 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
     public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => ResponsesAnswerScanner.Scan(body, meter);
 
     public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new ResponsesStreamScanner(meter);
+
+    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => ResponsesDelta.TryFind(data, kind, out shape);
 
     public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => ResponsesReplyWriter.Write(call, reply, output);
 

@@ -1,0 +1,221 @@
+using System.Threading.Channels;
+using Fairlead.Conversation;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Streaming;
+
+public sealed class BatchedEventsTests : IAsyncDisposable
+{
+    private readonly FakeTimeProvider _time = new();
+    private readonly Source _source = new();
+    private readonly CallCancellation _cancellation;
+    private readonly BatchedEvents _events;
+    private readonly EventBatch _batch = new();
+
+    public BatchedEventsTests()
+    {
+        _cancellation = new CallCancellation(null, _time, CancellationToken.None, CancellationToken.None);
+        _events = new BatchedEvents(_source, new OpenAiChatDialect(), new BatchSettings(4, TimeSpan.FromMilliseconds(20)), _time, _cancellation);
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _events.DisposeAsync();
+        _batch.Dispose();
+        _cancellation.Dispose();
+    }
+
+    [Fact]
+    public async Task FirstToken_NeverWaits()
+    {
+        var reading = ReadAsync();
+        _source.Send("a");
+        Assert.Equal(["a"], await reading);
+        Assert.False(_events.TimerUsed);
+    }
+
+    [Fact]
+    public async Task QuickTokens_LeaveFourAtATime()
+    {
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        foreach (var text in (string[])["b", "c", "d"])
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(5));
+            await _source.SendAndSettleAsync(text);
+            Assert.False(reading.IsCompleted);
+        }
+        _time.Advance(TimeSpan.FromMilliseconds(4));
+        _source.Send("e");
+        Assert.Equal(["bcde"], await reading);
+    }
+
+    [Fact]
+    public async Task FewTokens_LeaveWhenTheDelayIsOver()
+    {
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(5));
+        await _source.SendAndSettleAsync("b");
+        _time.Advance(TimeSpan.FromMilliseconds(19));
+        Assert.False(reading.IsCompleted);
+        _time.Advance(TimeSpan.FromMilliseconds(1));
+        Assert.Equal(["b"], await reading);
+        // The read that was under way meanwhile is not lost.
+        reading = ReadAsync();
+        _source.Send("c");
+        _source.End();
+        Assert.Equal(["c"], await reading);
+        Assert.Equal([], await ReadAsync());
+    }
+
+    [Fact]
+    public async Task SlowModel_WaitsForNothingAndNeedsNoTimer()
+    {
+        await SendFirstAsync();
+        for (var i = 0; i < 20; i++)
+        {
+            var reading = ReadAsync();
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            _source.Send($"t{i}");
+            Assert.Equal([$"t{i}"], await reading);
+        }
+        Assert.False(_events.TimerUsed);
+    }
+
+    [Fact]
+    public async Task SlowModel_WithATokenNowAndThenInHaste_IsStillNotHeldUp()
+    {
+        await SendFirstAsync();
+        for (var i = 0; i < 20; i++)
+        {
+            var reading = ReadAsync();
+            _time.Advance(TimeSpan.FromMilliseconds(i % 4 == 3 ? 10 : 100));
+            _source.Send($"t{i}");
+            Assert.Equal([$"t{i}"], await reading);
+        }
+        Assert.False(_events.TimerUsed);
+    }
+
+    [Fact]
+    public async Task OnePause_DoesNotEndBatchingForGood()
+    {
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        _time.Advance(TimeSpan.FromSeconds(30));
+        _source.Send("b");
+        Assert.Equal(["b"], await reading);
+        var sizes = new List<int>();
+        for (var i = 0; i < 40; i++)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(5));
+            _source.Send("x");
+        }
+        _source.End();
+        while (await ReadAsync() is { Count: > 0 } texts) sizes.Add(texts[0].Length);
+        Assert.Contains(4, sizes);
+    }
+
+    [Fact]
+    public async Task Finish_LeavesAtOnceWithWhatWasHeld()
+    {
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(5));
+        await _source.SendAndSettleAsync("b");
+        _source.Send(new ChoiceFinished(FinishReason.Stop));
+        Assert.Equal(["b", "ChoiceFinished"], await reading);
+    }
+
+    [Fact]
+    public async Task SourceThatThrows_LeavesWhatWasHeldToBeTaken()
+    {
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(5));
+        await _source.SendAndSettleAsync("b");
+        _source.Break(new OperationCanceledException());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);
+        Assert.True(_events.TakeHeld(_batch));
+        Assert.Equal(["b"], Texts());
+        Assert.False(_events.TakeHeld(_batch));
+    }
+
+    [Fact]
+    public async Task Dispose_WhileTheSourceIsRead_StopsTheReadFirst()
+    {
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(5));
+        await _source.SendAndSettleAsync("b");
+        _time.Advance(TimeSpan.FromMilliseconds(20));
+        Assert.Equal(["b"], await reading);
+        Assert.True(_source.IsBeingRead);
+        await _events.DisposeAsync();
+        Assert.False(_source.IsBeingRead);
+        Assert.Equal(CancellationReason.ClientLeft, _cancellation.Reason);
+    }
+
+    private async Task SendFirstAsync()
+    {
+        _source.Send("a");
+        Assert.Equal(["a"], await ReadAsync());
+    }
+
+    private async Task<List<string>> ReadAsync() => await _events.ReadAsync(_batch, _cancellation.Token) ? Texts() : [];
+
+    private List<string> Texts() => [.. _batch.Items.Select(item => item.Event is TextDelta text ? text.Text : item.Event!.GetType().Name)];
+
+    private sealed class Source : IEventSource
+    {
+        private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { AllowSynchronousContinuations = true });
+        private TaskCompletionSource _asked = new();
+
+        public bool IsBeingRead { get; private set; }
+
+        public void Send(string text) => Send(new TextDelta(text));
+
+        public void Send(GenerationEvent generationEvent) => Assert.True(_events.Writer.TryWrite(generationEvent));
+
+        /// <summary>Returns when the reader has taken it and asks for more.</summary>
+        public async Task SendAndSettleAsync(string text)
+        {
+            _asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Send(text);
+            await _asked.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
+        }
+
+        public void End() => _events.Writer.Complete();
+
+        public void Break(Exception exception) => _events.Writer.Complete(exception);
+
+        public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+        {
+            batch.Clear();
+            IsBeingRead = true;
+            try
+            {
+                if (!_events.Reader.TryRead(out var generationEvent))
+                {
+                    _asked.TrySetResult();
+                    if (!await _events.Reader.WaitToReadAsync(cancellationToken)) return false;
+                    generationEvent = await _events.Reader.ReadAsync(cancellationToken);
+                }
+                batch.Add(generationEvent);
+                return true;
+            }
+            finally
+            {
+                IsBeingRead = false;
+            }
+        }
+
+        public ValueTask DisposeAsync() => default;
+    }
+}
