@@ -45,6 +45,7 @@ internal static class Comparison
                     m-sync: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-100ms-50: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-20ms-100: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
+                    m-5ms-600: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                 """);
             Dictionary<string, string> Environment(string folder) => new()
             {
@@ -65,6 +66,13 @@ internal static class Comparison
             report.AppendLine(CultureInfo.InvariantCulture, $"Machine: {System.Environment.ProcessorCount} cores, .NET {System.Environment.Version}; load, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in turn; medians.");
             report.AppendLine();
             report.Append(start);
+            if (only == "batching")
+            {
+                await Batching.MeasureAsync(report, rounds, key, fairlead, yarp);
+                Console.WriteLine(report);
+                if (options.TryGetValue("out", out var batching)) await File.WriteAllTextAsync(batching, report.ToString());
+                return 0;
+            }
             List<Target> targets = [new("direct", upstream, null), new("YARP", yarp, null), new("Fairlead", fairlead, key)];
             if (beside is not null) targets.Add(new("beside", beside, besideKey));
             await CallsAsync(report, "Non-stream chat, 2 KB, same dialect, 64 connections", Body("m-sync", false, 2_000), 64, rounds, seconds, targets);
@@ -72,6 +80,7 @@ internal static class Comparison
             {
                 await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16, rounds, seconds / 2, targets);
                 await StreamsAsync(report, streams, key, upstream, yarp, fairlead);
+                await Batching.MeasureAsync(report, rounds, key, fairlead, yarp);
             }
             Console.WriteLine(report);
             if (options.TryGetValue("out", out var file)) await File.WriteAllTextAsync(file, report.ToString());

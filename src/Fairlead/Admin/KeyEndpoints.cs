@@ -63,7 +63,7 @@ internal sealed class KeyEndpoints(IDbContextFactory<FairleadDbContext> contexts
         {
             Id = Ids.New(Prefix, time), ProjectId = project!, Name = wanted.Name, Scopes = wanted.Scopes, Models = wanted.Models, Classes = wanted.Classes,
             DefaultClass = wanted.DefaultClass, Addresses = wanted.Addresses, ExpiresAt = wanted.ExpiresAt, ApiVersion = wanted.ApiVersion, Extensions = wanted.Extensions,
-            CreatedAt = now, UpdatedAt = now,
+            BatchTokens = wanted.BatchTokens, BatchDelayMs = wanted.BatchDelayMs, CreatedAt = now, UpdatedAt = now,
         };
         row.Secrets.Add(new ApiKeySecretRow { PublicId = made.PublicId, KeyId = row.Id, Hash = made.Hash, CreatedAt = now });
         context.ApiKeys.Add(row);

@@ -8,6 +8,9 @@ namespace Fairlead.Tests.Storage;
 /// <summary>A database of its own, gone with the test.</summary>
 internal sealed class TemporaryStorage : IDisposable
 {
+    /// <summary>Steps that every database here has.</summary>
+    public const long OwnSteps = 2;
+
     private readonly List<IStorage> _opened = [];
 
     public TemporaryStorage(StorageProvider provider = StorageProvider.Sqlite)
