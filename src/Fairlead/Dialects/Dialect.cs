@@ -39,6 +39,12 @@ internal abstract class Dialect
     /// <summary>Finds what the request refers to and this gateway keeps. Called once, after <see cref="Read"/> found no fault.</summary>
     public virtual ValueTask<GatewayError?> ResolveAsync(GatewayCall call, Configuration.RequestBounds bounds, CancellationToken cancellationToken) => default;
 
+    /// <summary>Whether the request asks, in the dialect's own words, to be answered at once and worked on afterwards.</summary>
+    public virtual bool IsBackground(GatewayCall call) => false;
+
+    /// <summary>What such a request is answered with when it was accepted.</summary>
+    public virtual void WriteAccepted(GatewayCall call, IBufferWriter<byte> output) => throw new NotSupportedException($"{Name} has no work in the background.");
+
     /// <summary>Called before <see cref="WriteReply"/>, with the call's ending set: the last chance to keep what it will write.</summary>
     public virtual ValueTask PrepareReplyAsync(GatewayCall call, GatewayReply reply) => default;
 

@@ -228,6 +228,18 @@ internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGe
         return Convert.ToInt32(await command.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture);
     }
 
+    public async Task<bool> ForgetAsync(string projectId, string id, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        // What was made goes at once; the row follows with the expired ones, and with it what hangs on it.
+        command.CommandText = "UPDATE generations SET expires_at = @now, result = NULL, details = NULL WHERE id = @id AND project_id = @project AND expires_at > @now";
+        command.AddParameter("@id", storage.Sql.Storable(id));
+        command.AddParameter("@project", projectId);
+        command.AddParameter("@now", Ms(time.GetUtcNow()));
+        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+    }
+
     public async Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);

@@ -36,6 +36,9 @@ internal interface IGenerationStore
     /// </summary>
     Task<GenerationStatus?> CancelAsync(string projectId, string id, GenerationEnd end, CancellationToken cancellationToken);
 
+    /// <summary>Forgets one that has ended, as if its time were over. False when there is none of this id in the project that has ended.</summary>
+    Task<bool> ForgetAsync(string projectId, string id, CancellationToken cancellationToken);
+
     /// <summary>Lets the runs of processes that are gone be taken over at once. Only right when no other process can be at work on this database.</summary>
     Task ReleaseAllAsync(CancellationToken cancellationToken);
 

@@ -2,6 +2,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
+using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -36,7 +37,33 @@ internal sealed class JobAcceptance(
             : await QueueAsync(context, call);
     }
 
+    /// <summary>The same for a request that asks for it in its dialect's own words, in which it is answered.</summary>
+    public async Task<GatewayError?> ServeBackgroundAsync(HttpContext context, GatewayCall call)
+    {
+        if (await pipeline.AdmitAsync(call, context.RequestAborted) is GatewayReply.Refused refused) return refused.Error;
+        if (await QueueAsync(call) is { } error) return error;
+
+        using var body = new PooledBuffer(1024);
+        call.Dialect.WriteAccepted(call, body);
+        var response = context.Response;
+        response.StatusCode = StatusCodes.Status200OK;
+        response.ContentType = "application/json";
+        response.Headers.CacheControl = "no-store";
+        response.Headers["Fairlead-Generation"] = call.GenerationId;
+        response.Headers["Api-Version"] = call.Caller.ApiVersion;
+        response.ContentLength = body.Length;
+        await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
+        return null;
+    }
+
     private async Task<GatewayError?> QueueAsync(HttpContext context, GatewayCall call)
+    {
+        if (await QueueAsync(call) is { } error) return error;
+        await WriteAcceptedAsync(context, call, JobCalls.RecordOf(call));
+        return null;
+    }
+
+    private async Task<GatewayError?> QueueAsync(GatewayCall call)
     {
         var record = JobCalls.RecordOf(call);
         held.Keep(record.Id, call.Reservation);
@@ -56,7 +83,6 @@ internal sealed class JobAcceptance(
         call.HandedOver = true;
         worker.Wake();
         storage.Notifier.Announce(JobNotices.Queued, record.Id);
-        await WriteAcceptedAsync(context, call, record);
         return null;
     }
 

@@ -63,6 +63,9 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         return (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached)), null);
     }
 
+    /// <summary>The dialect it was asked in, or null when it is none of this server's.</summary>
+    public Dialect? DialectOf(GenerationRecord record) => dialects.Find(record.Dialect);
+
     /// <summary>The shape of errors in a dialect by its name.</summary>
     public ErrorShape ShapeOf(string dialect) => dialects.Find(dialect)?.ErrorShape ?? ErrorShape.Problem;
 

@@ -118,7 +118,12 @@ internal sealed class GatewayEndpoint(
             ?? await RequestReader.ReadAsync(context, call.Body, bounds)
             ?? ReadRequest(context, call, bounds)
             ?? await call.Dialect.ResolveAsync(call, bounds, context.RequestAborted);
-        if (fault is null && !call.Facts.Stream && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
+        if (fault is null && call.Dialect.IsBackground(call))
+        {
+            fault = await jobs.ServeBackgroundAsync(context, call);
+            if (fault is null) return;
+        }
+        else if (fault is null && !call.Facts.Stream && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
             && Preference.Of(prefer) is { RespondAsync: true } preference)
         {
             fault = await jobs.ServeAsync(context, call, preference);

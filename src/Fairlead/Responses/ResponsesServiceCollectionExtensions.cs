@@ -14,6 +14,7 @@ internal static class ResponsesServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, ResponseSchema>();
         services.AddSingleton<IResponseStore, DatabaseResponseStore>();
         services.AddSingleton<ResponseKeeper>();
+        services.AddSingleton<BackgroundResponses>();
         services.AddSingleton<StoredResponseEndpoints>();
         services.AddSingleton<IHostedService, ResponseRetention>();
         return services;

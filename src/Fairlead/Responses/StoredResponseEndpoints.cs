@@ -10,58 +10,75 @@ using Microsoft.AspNetCore.Routing;
 namespace Fairlead.Responses;
 
 /// <summary>What can be done with a response that is kept: read, delete, list its input. Another project's is not found.</summary>
-internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseStore store)
+internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseStore store, BackgroundResponses background)
 {
     private const int MostItems = 100;
 
-    public Task GetAsync(HttpContext context) => ServeAsync(context, async stored =>
+    public Task GetAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
     {
+        // The generation first: while it runs nothing else knows of it, and what it ended with was kept before it ended.
+        var body = await background.GetAsync(caller, id, context.RequestAborted) ?? (await store.FindAsync(caller.ProjectId, id, context.RequestAborted))?.Response;
+        if (body is null) return (NotFound(id), null);
         if (string.Equals(context.Request.Query["stream"], "true", StringComparison.OrdinalIgnoreCase))
         {
-            return (GatewayError.Invalid("stream", $"The response '{stored.Id}' was not made in the background: only such a one can be streamed again.") with { OpenAiCode = "invalid_value" }, null);
+            return (GatewayError.Invalid("stream", $"The response '{id}' was not streamed in the background: only such a one can be streamed again.") with { OpenAiCode = "invalid_value" }, null);
         }
-        await Task.CompletedTask;
-        return (null, stored.Response);
+        return (null, body);
     });
 
-    public Task DeleteAsync(HttpContext context) => ServeAsync(context, async stored =>
+    public Task DeleteAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
     {
-        if (!await store.DeleteAsync(stored.ProjectId, stored.Id, context.RequestAborted)) return (NotFound(stored.Id), null);
+        if (await background.IsUnderWayAsync(caller, id, context.RequestAborted))
+        {
+            return (GatewayError.Invalid("id", $"The response '{id}' is still being made; cancel it first.") with { OpenAiCode = "invalid_value", Parameter = null }, null);
+        }
+        var stored = await store.DeleteAsync(caller.ProjectId, id, context.RequestAborted);
+        if (!await background.ForgetAsync(caller, id, context.RequestAborted) && !stored) return (NotFound(id), null);
         return (null, Json(json =>
         {
             json.WriteStartObject();
-            json.WriteString("id", stored.Id);
+            json.WriteString("id", id);
             json.WriteString("object", "response.deleted");
             json.WriteBoolean("deleted", true);
             json.WriteEndObject();
         }));
     });
 
-    public Task CancelAsync(HttpContext context) => ServeAsync(context, stored => Task.FromResult<(GatewayError?, byte[]?)>(
-        (GatewayError.Invalid("id", $"The response '{stored.Id}' was not made in the background: only such a one can be cancelled.") with { OpenAiCode = "invalid_value", Parameter = null }, null)));
+    public Task CancelAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
+    {
+        if (await background.CancelAsync(caller, id, context.RequestAborted) is { } body) return (null, body);
+        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is null) return (NotFound(id), null);
+        return (GatewayError.Invalid("id", $"The response '{id}' was not made in the background: only such a one can be cancelled.") with { OpenAiCode = "invalid_value", Parameter = null }, null);
+    });
 
-    public Task InputItemsAsync(HttpContext context) => ServeAsync(context, stored =>
+    public Task InputItemsAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
+    {
+        var input = (await store.FindAsync(caller.ProjectId, id, context.RequestAborted))?.Input ?? await background.InputAsync(caller, id, context.RequestAborted);
+        return input is null ? (NotFound(id), null) : Page(context, id, input);
+    });
+
+    private static (GatewayError? Error, byte[]? Body) Page(HttpContext context, string response, byte[] input)
     {
         var query = context.Request.Query;
         var limit = 20;
         if (query.TryGetValue("limit", out var text) && (!int.TryParse(text.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > MostItems))
         {
-            return Task.FromResult<(GatewayError?, byte[]?)>((GatewayError.Invalid("limit", $"Invalid 'limit': expected an integer from 1 to {MostItems}."), null));
+            return (GatewayError.Invalid("limit", $"Invalid 'limit': expected an integer from 1 to {MostItems}."), null);
         }
         var order = query.TryGetValue("order", out var word) ? word.ToString() : "desc";
-        if (order is not ("asc" or "desc")) return Task.FromResult<(GatewayError?, byte[]?)>((GatewayError.Invalid("order", "Invalid value for 'order': accepted are 'asc', 'desc'."), null));
+        if (order is not ("asc" or "desc")) return (GatewayError.Invalid("order", "Invalid value for 'order': accepted are 'asc', 'desc'."), null);
 
-        using var document = JsonDocument.Parse(stored.Input, new JsonDocumentOptions { MaxDepth = 1024 });
+        using var document = JsonDocument.Parse(input, new JsonDocumentOptions { MaxDepth = 1024 });
         var items = document.RootElement.EnumerateArray().ToList();
         if (order == "desc") items.Reverse();
         var from = 0;
         if (query.TryGetValue("after", out var after) && after.ToString() is { Length: > 0 } id)
         {
             from = items.FindIndex(item => item.GetProperty("id").GetString() == id) + 1;
-            if (from == 0) return Task.FromResult<(GatewayError?, byte[]?)>((GatewayError.Invalid("after", $"Item with id '{id}' not found in the input of '{stored.Id}'."), null));
+            if (from == 0) return (GatewayError.Invalid("after", $"Item with id '{id}' not found in the input of '{response}'."), null);
         }
         var page = items.Skip(from).Take(limit).ToList();
-        return Task.FromResult<(GatewayError?, byte[]?)>((null, Json(json =>
+        return (null, Json(json =>
         {
             json.WriteStartObject();
             json.WriteString("object", "list");
@@ -72,10 +89,10 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
             json.WriteString("last_id", page.Count > 0 ? page[^1].GetProperty("id").GetString() : null);
             json.WriteBoolean("has_more", items.Count > from + page.Count);
             json.WriteEndObject();
-        })));
-    });
+        }));
+    }
 
-    private async Task ServeAsync(HttpContext context, Func<StoredResponse, Task<(GatewayError? Error, byte[]? Body)>> answer)
+    private async Task ServeAsync(HttpContext context, Func<Caller, string, Task<(GatewayError? Error, byte[]? Body)>> answer)
     {
         RequestIds.Of(context);
         var result = callers.Authenticate(context, Scopes.Chat);
@@ -89,8 +106,7 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
         byte[]? body = null;
         try
         {
-            if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is { } stored) (error, body) = await answer(stored);
-            else error = NotFound(id);
+            (error, body) = await answer(caller, id);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException)
         {

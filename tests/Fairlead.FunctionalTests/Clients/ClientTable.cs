@@ -18,16 +18,18 @@ internal static class ClientTable
     public static readonly IReadOnlyList<string> Features =
         [Chat, Stream, Tools, StructuredOutput, Embeddings, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests, Unavailable];
 
-    // Anthropic has no embeddings, and so its clients have none.
+    // Anthropic has no embeddings, and so its clients have none; nor has the Responses API.
     public static readonly IReadOnlyList<ClientRow> Rows =
     [
         new("NuGet OpenAI") { Tests = typeof(OpenAiClientTests) },
         new("NuGet Anthropic") { Tests = typeof(AnthropicClientTests), Without = [Embeddings] },
         new("NuGet Microsoft.Extensions.AI.OpenAI") { Tests = typeof(ExtensionsAiClientTests) },
         new("openai") { File = "openai.test.mjs" },
+        new("openai responses") { File = "openai-responses.test.mjs", Without = [Embeddings] },
         new("@anthropic-ai/sdk 1.x") { File = "anthropic-1.test.mjs", Without = [Embeddings] },
         new("@anthropic-ai/sdk 0.122") { File = "anthropic-0.test.mjs", Without = [Embeddings] },
         new("@ai-sdk/openai") { File = "ai-sdk.test.mjs" },
+        new("@ai-sdk/openai responses") { File = "ai-sdk.test.mjs", Without = [Embeddings] },
         new("@ai-sdk/openai-compatible") { File = "ai-sdk.test.mjs" },
         new("@ai-sdk/anthropic") { File = "ai-sdk.test.mjs", Without = [Embeddings] },
         new("@langchain/openai") { File = "langchain.test.mjs" },

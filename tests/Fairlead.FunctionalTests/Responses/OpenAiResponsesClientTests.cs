@@ -38,4 +38,22 @@ public sealed class OpenAiResponsesClientTests(GatewayFixture fixture) : IClassF
         var gone = await Assert.ThrowsAsync<ClientResultException>(async () => await client.GetResponseAsync(first.Id, Cancel));
         Assert.Equal(404, gone.Status);
     }
+
+    [Fact]
+    public async Task Client_InTheBackground_RetrievesAndCancels()
+    {
+        var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
+        var options = new CreateResponseOptions("sim-echo", [ResponseItem.CreateUserMessageItem("a bowline")]) { BackgroundModeEnabled = true };
+        ResponseResult made = await client.CreateResponseAsync(options, Cancel);
+        Assert.Equal(ResponseStatus.Queued, made.Status);
+        while (made.Status is ResponseStatus.Queued or ResponseStatus.InProgress)
+        {
+            using var wait = await fixture.Gateway.Client.GetAsync(new Uri($"/v2/generations/gen_{made.Id[5..]}?wait=60", UriKind.Relative), Cancel);
+            made = await client.GetResponseAsync(made.Id, Cancel);
+        }
+        Assert.Equal(ResponseStatus.Completed, made.Status);
+        Assert.Equal("a bowline", made.GetOutputText());
+        Assert.True(made.BackgroundModeEnabled);
+        Assert.Equal(ResponseStatus.Completed, (await client.CancelResponseAsync(made.Id, Cancel)).Value.Status);
+    }
 }

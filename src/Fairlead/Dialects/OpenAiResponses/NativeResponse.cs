@@ -45,7 +45,7 @@ internal sealed class NativeResponse(GatewayCall call, ResponseObjectWriter writ
         response["created_at"] = call.StartedAt.ToUnixTimeSeconds();
         response["previous_response_id"] = call.Facts.Responses!.PreviousResponseId;
         response["store"] = call.Facts.Responses.Stores;
-        response["background"] = false;
+        response["background"] = call.Facts.Responses.Background;
         if (status is not null) response["status"] = status;
         if (response["output"] is JsonArray output)
         {

@@ -25,7 +25,7 @@ internal static class ResponseEcho
     private static void Write(Utf8JsonWriter json, JsonElement root, GatewayCall call)
     {
         json.WriteStartObject();
-        json.WriteBoolean("background", false);
+        json.WriteBoolean("background", call.Facts.Responses?.Background == true);
         Text(json, root, "instructions");
         Integer(json, root, "max_output_tokens");
         Integer(json, root, "max_tool_calls");

@@ -74,7 +74,8 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
             json.Raw("null"u8);
         }
         json.Raw(",\"model\":"u8);
-        json.String(call.Model.Id);
+        // A request read again to show what became of it has asked the catalogue for nothing.
+        json.String(((Catalogue.CatalogueModel?)call.Model)?.Id ?? call.Facts.Model);
         json.Raw(",\"output\":["u8);
         for (var i = 0; i < items.Count; i++)
         {

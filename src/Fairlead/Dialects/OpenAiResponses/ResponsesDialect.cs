@@ -48,6 +48,15 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
         }
     }
 
+    public override bool IsBackground(GatewayCall call) => call.Facts.Responses?.Background == true;
+
+    public override void WriteAccepted(GatewayCall call, IBufferWriter<byte> output)
+    {
+        var json = new JsonAppender(output);
+        new ResponseObjectWriter(call).Append(ref json, "queued", [], withSeals: false);
+        json.Flush();
+    }
+
     public override ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
 
     public override void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) =>

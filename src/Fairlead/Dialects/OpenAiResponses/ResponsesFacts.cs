@@ -22,6 +22,12 @@ internal sealed class ResponsesFacts
     /// <summary>Whether the finished response is kept; true unless the caller says otherwise, or it turned out that it cannot be.</summary>
     public bool Stores { get; set; } = true;
 
+    /// <summary>Whether the caller is answered at once and asks again: OpenAI's word for a job.</summary>
+    public bool Background { get; set; }
+
+    /// <summary>Value of <c>background</c>, of which no provider hears.</summary>
+    public ByteRange BackgroundRange { get; set; }
+
     /// <summary>Whether items of <c>input</c> are named by their id instead of sent.</summary>
     public bool HasReferences { get; set; }
 

@@ -107,7 +107,8 @@ internal static class ResponsesRequestReader
                     if (!json.IsNull) throw Unsupported("prompt", "There are no stored prompts here. Send the text as 'instructions' or 'input'.");
                     break;
                 case "background":
-                    if (json.Boolean("background") == true) throw Unsupported("background", "Work in the background is not available in this version. Leave 'background' out, and stream an answer that takes long.");
+                    found.Background = json.Boolean("background") ?? false;
+                    found.BackgroundRange = json.Range;
                     break;
                 case "store":
                     found.Stores = json.Boolean("store") ?? true;
@@ -188,6 +189,8 @@ internal static class ResponsesRequestReader
         {
             throw RequestFaults.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
         }
+        if (found.Background && !found.Stores) throw RequestFaults.Invalid("background", "A response in the background is kept, or it could not be asked for: leave 'store' out, or send true.", "invalid_value");
+        if (found.Background && facts.Stream) throw Unsupported("background", "A response in the background cannot be streamed in this version. Leave 'stream' out and retrieve it, or leave 'background' out and stream it.");
         tools.Finish();
         return seen;
     }

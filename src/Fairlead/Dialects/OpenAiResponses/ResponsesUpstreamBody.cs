@@ -25,6 +25,7 @@ internal static class ResponsesUpstreamBody
         var edits = new List<BodyEdit>(6);
         if (found.Store.IsEmpty) model.Write(NoStore);
         else edits.Add(new BodyEdit(found.Store, False));
+        if (found.Background) edits.Add(new BodyEdit(found.BackgroundRange, False));
         if (!found.Previous.IsEmpty) edits.Add(new BodyEdit(found.Previous, Null));
         // Without it the reasoning of a model could not be sent back: the provider has forgotten it.
         if (!found.IncludesSealedReasoning && call.Model.Capabilities.Reasoning) AddInclude(call, found, model, edits);

@@ -12,6 +12,8 @@ const anthropic = (apiKey = key) => createAnthropic({ apiKey, baseURL: `${url}/v
 
 const providers = {
   "@ai-sdk/openai": { make: (id, k) => openai(k).chat(id) },
+  // What the provider takes by default.
+  "@ai-sdk/openai responses": { make: (id, k) => openai(k)(id) },
   "@ai-sdk/openai-compatible": { make: (id, k) => compatible(k)(id) },
   "@ai-sdk/anthropic": { make: (id, k) => anthropic(k)(id) },
 };

@@ -1,0 +1,131 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Authentication;
+using Fairlead.Dialects;
+using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Jobs;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+
+namespace Fairlead.Responses;
+
+/// <summary>
+/// Responses made in the background, seen as their dialect shows them: each is a generation with the same letters behind its prefix. What is not
+/// one of the caller's project, or was not made in the background, is null. Thread-safe.
+/// </summary>
+internal sealed class BackgroundResponses(IGenerationStore generations, IStorage storage, JobCalls calls, JobWorker worker, TimeProvider time)
+{
+    /// <summary>How long a cancelling waits for the run to notice; beyond that the response is shown as it stands.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
+
+    private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
+
+    /// <summary>The Response object as it stands.</summary>
+    public async Task<byte[]?> GetAsync(Caller caller, string id, CancellationToken cancellationToken)
+    {
+        if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
+        using var run = found.Run;
+        return Show(run.Call, found.Record);
+    }
+
+    /// <summary>Items of the input, each with an id: a JSON array.</summary>
+    public async Task<byte[]?> InputAsync(Caller caller, string id, CancellationToken cancellationToken)
+    {
+        if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
+        using var run = found.Run;
+        return StoredInput.Of(run.Call);
+    }
+
+    public async Task<bool> IsUnderWayAsync(Caller caller, string id, CancellationToken cancellationToken)
+    {
+        if (await FindAsync(caller, id, cancellationToken) is not { } found) return false;
+        found.Run.Dispose();
+        return !found.Record.IsFinal;
+    }
+
+    /// <summary>Forgets one that has ended.</summary>
+    public async Task<bool> ForgetAsync(Caller caller, string id, CancellationToken cancellationToken)
+    {
+        if (await FindAsync(caller, id, cancellationToken) is not { } found) return false;
+        found.Run.Dispose();
+        return await generations.ForgetAsync(caller.ProjectId, found.Record.Id, cancellationToken);
+    }
+
+    /// <summary>Stops it if it has not ended, and shows it; a second time shows the same again.</summary>
+    public async Task<byte[]?> CancelAsync(Caller caller, string id, CancellationToken cancellationToken)
+    {
+        if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
+        using var run = found.Run;
+        var record = found.Record;
+        if (record.IsFinal) return Show(run.Call, record);
+
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var notices = storage.Notifier.Subscribe(JobNotices.Changed, subject =>
+        {
+            if (subject is null || subject == record.Id) ended.TrySetResult();
+        });
+        var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
+        var before = await generations.CancelAsync(caller.ProjectId, record.Id, worker.NeverRun(record, outcome, error), CancellationToken.None);
+        if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, record.Id);
+        if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, record.Id);
+        var until = time.GetUtcNow() + LongestWait;
+        while (await generations.FindAsync(caller.ProjectId, record.Id, cancellationToken) is { } now)
+        {
+            record = now;
+            if (now.IsFinal || time.GetUtcNow() >= until) break;
+            await ended.Task.WaitAsync(Look, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            cancellationToken.ThrowIfCancellationRequested();
+            // A notice that came too early (the run has begun) must not make this loop spin.
+            if (ended.Task.IsCompleted) ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+        return Show(run.Call, record);
+    }
+
+    private async Task<(GenerationRecord Record, GenerationRun Run)?> FindAsync(Caller caller, string id, CancellationToken cancellationToken)
+    {
+        if (!id.StartsWith(ResponseIds.Prefix, StringComparison.Ordinal)) return null;
+        var record = await generations.FindAsync(caller.ProjectId, string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length)), cancellationToken);
+        if (record is null || calls.DialectOf(record) is not ResponsesDialect dialect) return null;
+        // Read again as its run reads it, for what the response repeats of its request.
+        var (run, _) = calls.RunOf(record, dialect, caller);
+        if (run is null) return null;
+        if (dialect.IsBackground(run.Call)) return (record, run);
+        run.Dispose();
+        return null;
+    }
+
+    private static byte[] Show(GatewayCall call, GenerationRecord record)
+    {
+        if (record.IsFinal && record.ResultStatus is >= 200 and < 300 && record.Result is { } result) return result;
+
+        var output = new System.Buffers.ArrayBufferWriter<byte>(1024);
+        var json = new JsonAppender(output);
+        new ResponseObjectWriter(call).Append(ref json, record.Status == GenerationStatus.Queued ? "queued" : "in_progress", [], withSeals: false, extra: false);
+        json.Flush();
+        var response = (JsonObject)JsonNode.Parse(output.WrittenSpan, documentOptions: Parsing)!;
+        response["created_at"] = record.CreatedAt.ToUnixTimeSeconds();
+        if (record.IsFinal)
+        {
+            response["status"] = record.Status == GenerationStatus.Cancelled ? "cancelled" : "failed";
+            if (record.Status != GenerationStatus.Cancelled) response["error"] = ErrorOf(record);
+        }
+        if (call.Caller.Extensions) response["fairlead"] = new JsonObject { ["generation_id"] = record.Id };
+        return ResponseJson.Bytes(response);
+    }
+
+    // From the body the call was answered with: the dialect's own error.
+    private static JsonObject ErrorOf(GenerationRecord record)
+    {
+        var error = record.Result is { Length: > 0 } result && JsonNode.Parse(result, documentOptions: Parsing) is JsonObject { } body ? body["error"] as JsonObject : null;
+        return new JsonObject
+        {
+            // The dialect's list is closed.
+            ["code"] = record.ResultStatus == 429 ? "rate_limit_exceeded" : record.ResultStatus is >= 400 and < 500 ? "invalid_prompt" : "server_error",
+            ["message"] = error?["message"]?.DeepClone() ?? "The response could not be made.",
+        };
+    }
+}
