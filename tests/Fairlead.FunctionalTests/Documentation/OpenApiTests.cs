@@ -27,6 +27,7 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("post /v1/responses/input_tokens", "/v1/responses/input_tokens", """{"model":"sim-fast","input":"Hello"}"""),
         ("get /v1/responses/{id}", "/v1/responses/{response}", null),
         ("delete /v1/responses/{id}", "/v1/responses/{response}", null),
+        ("post /v1/responses/{id}/cancel", "/v1/responses/{background}/cancel", "{}"),
         ("get /v1/responses/{id}/input_items", "/v1/responses/{response}/input_items", null),
         ("get /v1/models", "/v1/models", null),
         ("get /v1/models/{id}", "/v1/models/sim-fast", null),
@@ -180,7 +181,8 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         var organization = await IdAsync("organizations", """{"name":"X"}""");
         var project = await IdAsync("projects", $$"""{"name":"X","organization_id":"{{organization}}"}""");
         var response = (await TestGateway.PostAsync(fixture.Gateway.Client, "/v1/responses", """{"model":"sim-fast","input":"Hello"}""")).GetProperty("id").GetString()!;
-        return new() { ["response"] = response, ["generation"] = await JobAsync(), ["organization"] = organization, ["project"] = project, ["key"] = await IdAsync("keys", $$"""{"name":"X","project_id":"{{project}}"}""") };
+        var background = (await TestGateway.PostAsync(fixture.Gateway.Client, "/v1/responses", """{"model":"sim-fast","input":"Hello","background":true}""")).GetProperty("id").GetString()!;
+        return new() { ["response"] = response, ["background"] = background, ["generation"] = await JobAsync(), ["organization"] = organization, ["project"] = project, ["key"] = await IdAsync("keys", $$"""{"name":"X","project_id":"{{project}}"}""") };
 
         async Task<string> JobAsync()
         {
