@@ -55,7 +55,7 @@ public sealed class FakeUpstream : IAsyncDisposable
             await context.Request.Body.CopyToAsync(body, context.RequestAborted);
             upstream!.Paths.Enqueue(context.Request.Path);
             upstream.Headers.Enqueue(context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString()));
-            var request = JsonDocument.Parse(body.ToArray()).RootElement;
+            var request = JsonDocument.Parse(body.ToArray(), new JsonDocumentOptions { MaxDepth = 1024 }).RootElement;
             upstream.Received.Enqueue(request);
             context.Items[RequestItem] = request;
             await upstream.Answer(context);

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Fidelity;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Builder;
@@ -12,7 +13,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Fairlead.FunctionalTests.Hostile;
 
 /// <summary>A gateway with a model of every kind of provider, all able to do everything, so that hostile requests get as deep as they can.</summary>
-public sealed class HostileGateway : IAsyncLifetime
+public class HostileGateway : IAsyncLifetime
 {
     /// <summary>What must never be in an answer.</summary>
     public const string UpstreamSecret = "sk-hostile-upstream-0001";
@@ -22,6 +23,9 @@ public sealed class HostileGateway : IAsyncLifetime
     public TestGateway Gateway { get; private set; } = null!;
 
     public string OrganizationId { get; private set; } = "";
+
+    /// <summary>Nesting that requests may have.</summary>
+    protected virtual int MaxDepth => 64;
 
     /// <summary>A key that requests may try to rotate.</summary>
     public string SpareKeyId { get; private set; } = "";
@@ -45,21 +49,26 @@ public sealed class HostileGateway : IAsyncLifetime
                 simulated: { {{All}}, deployments: [{ provider: simulated, model: sim-fast }] }
                 native-embed: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: up-e }] }
               retry: { maxRetries: 0 }
-              requests: { maxBodyBytes: 4MiB, maxMessages: 3000 }
+              requests: { maxBodyBytes: 4MiB, maxMessages: 3000, maxDepth: {{MaxDepth}} }
             """,
-            (builder, _) => builder.WebHost.ConfigureKestrel(options =>
+            (builder, fairlead) =>
             {
-                options.Limits.MaxRequestBodySize = null;
-                // As the program has it, but quick enough for a test: who sends slower is cut off.
-                options.Limits.MinRequestBodyDataRate = new MinDataRate(240, TimeSpan.FromSeconds(1.5));
-                options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(2);
-            }));
+                fairlead.AddChatModel("chatclient", _ => new ScriptedChatClient { Row = "finish-stop" }, options => options.Tools = true);
+                builder.WebHost.ConfigureKestrel(options =>
+                {
+                    options.Limits.MaxRequestBodySize = null;
+                    // As the program has it, but quick enough for a test: who sends slower is cut off.
+                    options.Limits.MinRequestBodyDataRate = new MinDataRate(240, TimeSpan.FromSeconds(1.5));
+                    options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(2);
+                });
+            });
         OrganizationId = (await TestGateway.PostAsync(Gateway.Admin, "/admin/v1/organizations", """{"name":"Hostile"}""")).GetProperty("id").GetString()!;
         (_, SpareKeyId) = await Gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
     }
 
     public async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         if (Gateway is not null) await Gateway.DisposeAsync();
         await Upstream.DisposeAsync();
     }
@@ -98,13 +107,13 @@ public sealed class HostileGateway : IAsyncLifetime
         {
             if (!streams)
             {
-                await FakeUpstream.Json(context, """{"id":"msg_1","type":"message","role":"assistant","model":"cl-1","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":1}}""");
+                await FakeUpstream.Json(context, """{"id":"msg_1","type":"message","role":"assistant","model":"cl-1","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"stop_details":null,"container":null,"usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}}""");
                 return;
             }
             await FakeUpstream.BeginAsync(context);
-            await FakeUpstream.SendAsync(context, """{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"cl-1","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":1}}}""",
+            await FakeUpstream.SendAsync(context, """{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"cl-1","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,"usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}}}""",
                 """{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}""", """{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hello"}}""", """{"type":"content_block_stop","index":0}""",
-                """{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":1}}""", """{"type":"message_stop"}""");
+                """{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null,"stop_details":null,"container":null},"usage":{"output_tokens":1}}""", """{"type":"message_stop"}""");
         }
         else if (path.Contains("enerateContent", StringComparison.Ordinal))
         {
@@ -119,7 +128,7 @@ public sealed class HostileGateway : IAsyncLifetime
         }
         else if (!streams)
         {
-            await FakeUpstream.Json(context, path.Contains("/chat/", StringComparison.Ordinal) ? FakeUpstream.Completion("hello")
+            await FakeUpstream.Json(context, path.Contains("/chat/", StringComparison.Ordinal) ? FakeUpstream.Completion("hello").Replace(",\"vendor_note\":{\"kept\":true}", "", StringComparison.Ordinal)
                 : """{"id":"cmpl-1","object":"text_completion","created":1700000000,"model":"up-1","choices":[{"index":0,"text":"hello","logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}""");
         }
         else

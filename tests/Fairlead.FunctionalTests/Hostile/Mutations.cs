@@ -90,6 +90,19 @@ public static class Mutations
             yield return new($"the number {number}", [.. text[..^1], .. Encoding.ASCII.GetBytes($",\"zz\":{number}}}")], false);
     }
 
+    /// <summary>Every value replaced by lists and objects nested <paramref name="depths"/> deep, and one more member of them.</summary>
+    public static IEnumerable<Mutation> Deep(JsonObject valid, params int[] depths)
+    {
+        foreach (var depth in depths)
+        {
+            foreach (var value in (string[])[Nested(depth), string.Concat(Enumerable.Repeat("{\"a\":", depth)) + "1" + new string('}', depth)])
+            {
+                foreach (var path in Paths(valid, []).ToList()) yield return Set(valid, path, value);
+                yield return Set(valid, ["vendor"], value);
+            }
+        }
+    }
+
     /// <summary>Several faults at once, drawn by <paramref name="random"/>.</summary>
     public static Mutation Several(JsonObject valid, Random random)
     {

@@ -28,7 +28,8 @@ internal static class EmbeddingsRequestReader
 
     public static EmbeddingsRequest ToEmbeddings(GatewayCall call)
     {
-        using var document = JsonDocument.Parse(call.Body.WrittenMemory);
+        // The first pass has bounded the depth.
+        using var document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { MaxDepth = 1024 });
         var root = document.RootElement;
         var input = root.GetProperty("input");
         List<EmbeddingInput> inputs = [];

@@ -152,7 +152,7 @@ internal static class AnthropicPartWriter
         }
         try
         {
-            using var document = JsonDocument.Parse(call.Arguments);
+            using var document = JsonDocument.Parse(call.Arguments, new JsonDocumentOptions { MaxDepth = 512 });
             if (document.RootElement.ValueKind == JsonValueKind.Object)
             {
                 document.RootElement.WriteTo(json);

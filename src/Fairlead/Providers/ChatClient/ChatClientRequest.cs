@@ -224,7 +224,8 @@ internal static class ChatClientRequest
 
     private static JsonElement Parse(string json)
     {
-        using var document = JsonDocument.Parse(json);
+        // As deep as a request may be configured to be, and more.
+        using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 1024 });
         return document.RootElement.Clone();
     }
 

@@ -417,7 +417,7 @@ internal sealed class GeminiRequestWriter
         try
         {
             // Checked, then written as it came: strings with half a surrogate pair pass, which a copy by value would stumble over.
-            using (JsonDocument.Parse(text)) json.WriteRawValue(text, skipInputValidation: true);
+            using (JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 1024 })) json.WriteRawValue(text, skipInputValidation: true);
             return true;
         }
         catch (JsonException)
