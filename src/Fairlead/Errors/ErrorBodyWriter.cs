@@ -74,7 +74,7 @@ public static class ErrorBodyWriter
                 json.WriteString("param", error.Parameter);
                 json.WriteString("code", error.OpenAiCode ?? definition.Name);
                 json.WriteString("request_id", requestId);
-                WriteAdvice(json, error, site);
+                WriteAdvice(json, error, shape, site);
                 json.WriteEndObject();
                 break;
 
@@ -85,7 +85,7 @@ public static class ErrorBodyWriter
                 json.WriteString("message", error.Message);
                 json.WriteString("code", definition.Name);
                 json.WriteString("param", error.Parameter);
-                WriteAdvice(json, error, site);
+                WriteAdvice(json, error, shape, site);
                 json.WriteEndObject();
                 json.WriteString("request_id", requestId);
                 break;
@@ -97,7 +97,7 @@ public static class ErrorBodyWriter
                 json.WriteString("detail", error.Message);
                 json.WriteString("code", definition.Name);
                 json.WriteString("request_id", requestId);
-                WriteAdvice(json, error, site);
+                WriteAdvice(json, error, shape, site);
                 json.WriteStartArray("errors");
                 foreach (var fault in error.Faults)
                 {
@@ -125,13 +125,13 @@ public static class ErrorBodyWriter
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    private static void WriteAdvice(Utf8JsonWriter json, GatewayError error, PublicAddress site)
+    private static void WriteAdvice(Utf8JsonWriter json, GatewayError error, ErrorShape shape, PublicAddress site)
     {
         var definition = error.Definition;
         json.WriteBoolean("retryable", definition.Retryable);
         if (error.RetryAfter is { } wait) json.WriteNumber("retry_after_ms", (long)Math.Ceiling(wait.TotalMilliseconds));
         else json.WriteNull("retry_after_ms");
-        json.WriteString("remedy", error.Remedy ?? definition.Remedy);
+        json.WriteString("remedy", RemedyOf(error, shape));
         json.WriteString("doc_url", site.Link(definition.DocPath));
         if (error.Details is { } details)
         {
@@ -142,6 +142,15 @@ public static class ErrorBodyWriter
         {
             json.WriteNull("details");
         }
+    }
+
+    // The list speaks of `param`. A fault of the whole body names no field, and problem details name theirs in another place.
+    private static string RemedyOf(GatewayError error, ErrorShape shape)
+    {
+        var remedy = error.Remedy ?? error.Definition.Remedy;
+        if (!remedy.Contains("`param`", StringComparison.Ordinal)) return remedy;
+        if (error.Parameter is null && error.Faults.Count == 0) return "Change the request as the message says.";
+        return shape == ErrorShape.Problem ? remedy.Replace("`param`", "`errors`", StringComparison.Ordinal) : remedy;
     }
 
     private static bool IsRetriedByClients(int status) => status is 408 or 409 or 429 or >= 500;

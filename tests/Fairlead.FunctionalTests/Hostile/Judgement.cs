@@ -50,6 +50,7 @@ internal static class Judgement
         // Depth and names that stand twice are faults of the whole body.
         var isOfTheWhole = error.Message.Contains("nested deeper", StringComparison.Ordinal) || error.Message.Contains("twice", StringComparison.Ordinal);
         if (namesField && error.Parameters.Count == 0 && !isOfTheWhole) return $"No field is named: {shown}";
+        if (error.Remedy.Contains("`param`", StringComparison.Ordinal) && (error.Parameters.Count == 0 || shape == ErrorShape.Problem)) return $"The remedy speaks of a field that is not named: {shown}";
         var id = response.Headers.TryGetValues("x-request-id", out var ids) ? string.Join(",", ids) : "";
         if (id != error.RequestId) return $"The header names request {id}: {shown}";
         var everything = $"{text.Replace(world.Gateway.Url, "", StringComparison.Ordinal)} {response.Headers}";
