@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.Json;
 using System.Text.Unicode;
 using Fairlead.Errors;
+using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
 
@@ -56,6 +57,7 @@ internal static class AdminBody
 
     private static void CheckType(HttpRequest request)
     {
+        if (RequestReader.CheckEncoding(request) is { } encoded) throw new GatewayErrorException(encoded);
         if (MediaTypeHeaderValue.TryParse(request.ContentType, out var type)
             && (type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase)
                 || (HttpMethods.IsPatch(request.Method) && type.MediaType.Equals("application/merge-patch+json", StringComparison.OrdinalIgnoreCase)))
@@ -89,13 +91,10 @@ internal static class AdminBody
                 reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
             }
         }
-        catch (BadHttpRequestException fault)
+        catch (IOException fault)
         {
-            throw fault.StatusCode == StatusCodes.Status413PayloadTooLarge ? TooLarge() : Refused(ErrorCode.MalformedJson, "The body ended early or could not be read.");
-        }
-        catch (IOException)
-        {
-            throw Refused(ErrorCode.MalformedJson, "The body ended early or could not be read.");
+            // A refusal of the transport is one of these too.
+            throw new GatewayErrorException(RequestReader.BrokenBody(fault));
         }
     }
 

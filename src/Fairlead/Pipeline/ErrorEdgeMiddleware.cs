@@ -53,10 +53,7 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
             if (exception is BadHttpRequestException bad)
             {
                 if (context.Response.HasStarted) throw;
-                var error = bad.StatusCode == StatusCodes.Status413PayloadTooLarge
-                    ? new GatewayError(ErrorCode.PayloadTooLarge, "The body is too large.")
-                    : new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete.");
-                await ErrorResponses.WriteAsync(context, error, ShapeOf(context.Request));
+                await ErrorResponses.WriteAsync(context, RequestReader.BrokenBody(bad), ShapeOf(context.Request));
                 return;
             }
             CallLog.Unexpected(logger, requestId, exception);

@@ -73,7 +73,7 @@ internal sealed class GatewayEndpoint(
         catch (Exception exception) when (exception is BadHttpRequestException or IOException && call.Attempts.Count == 0 && !context.Response.HasStarted)
         {
             // The transport broke off while the body was read.
-            await RefuseAsync(context, call, new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete."));
+            await RefuseAsync(context, call, RequestReader.BrokenBody(exception));
         }
         catch (Exception exception)
         {

@@ -14,10 +14,7 @@ internal static class RequestReader
     public static GatewayError? CheckHeaders(HttpRequest request, RequestBounds bounds)
     {
         if (request.ContentLength > bounds.MaxBodyBytes) return TooLarge(bounds);
-        if (request.Headers.ContentEncoding.Count > 0 && !request.Headers.ContentEncoding.ToString().Equals("identity", StringComparison.OrdinalIgnoreCase))
-        {
-            return new GatewayError(ErrorCode.UnsupportedMediaType, "Compressed bodies are not taken.") { Remedy = "Send the body without Content-Encoding." };
-        }
+        if (CheckEncoding(request) is { } encoded) return encoded;
         var type = request.ContentType;
         // The usual value, without parsing.
         if (type is null or "application/json") return null;
@@ -32,6 +29,12 @@ internal static class RequestReader
         }
         return null;
     }
+
+    /// <summary>Why the body cannot be read as it was packed; null when it is not packed.</summary>
+    public static GatewayError? CheckEncoding(HttpRequest request) =>
+        request.Headers.ContentEncoding.Count == 0 || request.Headers.ContentEncoding.ToString().Equals("identity", StringComparison.OrdinalIgnoreCase)
+            ? null
+            : new GatewayError(ErrorCode.UnsupportedMediaType, "Compressed bodies are not taken.") { Remedy = "Send the body without Content-Encoding." };
 
     /// <summary>Reads the whole body. The caller disposes the buffer also when an error comes back.</summary>
     public static async ValueTask<GatewayError?> ReadAsync(HttpContext context, PooledBuffer buffer, RequestBounds bounds)
@@ -88,6 +91,14 @@ internal static class RequestReader
         if (extension.Deadline is { } deadline) call.Deadline = call.StartedAt + deadline;
         return null;
     }
+
+    /// <summary>What an exception of the transport says of the body that was being read.</summary>
+    public static GatewayError BrokenBody(Exception exception) => (exception as BadHttpRequestException)?.StatusCode switch
+    {
+        StatusCodes.Status413PayloadTooLarge => new GatewayError(ErrorCode.PayloadTooLarge, "The body is larger than the server takes."),
+        StatusCodes.Status408RequestTimeout => new GatewayError(ErrorCode.MalformedJson, "The body came too slowly, and the rest of it was not waited for.") { Remedy = "Send the whole body without a pause." },
+        _ => new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete, or its framing is broken."),
+    };
 
     private static GatewayError TooLarge(RequestBounds bounds) =>
         new(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The body is larger than {bounds.MaxBodyBytes:N0} bytes."));
