@@ -27,6 +27,8 @@ internal sealed class SchemaValidator(SchemaRules rules)
             if (!whole.GetValue<bool>()) faults.Add($"{at} is not allowed");
             return;
         }
+        // OpenAPI's word also beside a reference.
+        if (value is null && schema.Node["nullable"] is JsonValue nullable && nullable.GetValue<bool>()) return;
         foreach (var (word, node) in schema.Node.AsObject())
         {
             if (!Keyword(schema, word, node, value, at, faults) && rules.RefusesUnknownKeywords && !Notes.Contains(word) && !word.StartsWith("x-", StringComparison.Ordinal))
@@ -43,7 +45,7 @@ internal sealed class SchemaValidator(SchemaRules rules)
                 return true;
             case "type":
                 var wanted = Texts(node);
-                if (!wanted.Any(type => IsOf(type, value)) && !(value is null && schema.Node["nullable"]?.GetValue<bool>() == true)) faults.Add($"{at} is {KindOf(value)}, not {string.Join(" or ", wanted)}");
+                if (!wanted.Any(type => IsOf(type, value))) faults.Add($"{at} is {KindOf(value)}, not {string.Join(" or ", wanted)}");
                 return true;
             case "nullable":
                 return true;
@@ -51,7 +53,7 @@ internal sealed class SchemaValidator(SchemaRules rules)
                 if (!JsonNode.DeepEquals(node, value)) faults.Add($"{at} is {Short(value)}, not {node?.ToJsonString() ?? "null"}");
                 return true;
             case "enum":
-                if (!node!.AsArray().Any(choice => JsonNode.DeepEquals(choice, value)) && !(value is null && schema.Node["nullable"] is not null)) faults.Add($"{at} is {Short(value)}, not one of {node.ToJsonString()}");
+                if (!node!.AsArray().Any(choice => JsonNode.DeepEquals(choice, value))) faults.Add($"{at} is {Short(value)}, not one of {node.ToJsonString()}");
                 return true;
             case "allOf":
                 foreach (var one in node!.AsArray()) Check(schema.At(one!), value, at, faults);

@@ -36,6 +36,7 @@ public sealed class SchemaValidatorTests
     [InlineData("""{"not":{"type":"string"}}""", "1", "\"1\"")]
     [InlineData("""{"if":{"type":"string"},"then":{"minLength":1},"else":{"type":"integer"}}""", "1", "\"\"")]
     [InlineData("""{"$ref":"#/$defs/a","$defs":{"a":{"type":"array","items":{"$ref":"#/$defs/a"}}}}""", "[[],[[]]]", "[[1]]")]
+    [InlineData("""{"$ref":"#/$defs/a","nullable":true,"$defs":{"a":{"type":"string"}}}""", "null", "1")]
     [InlineData("false", null, "1")]
     public void Value_FittingOrNot_IsToldApart(string schema, string? good, string bad)
     {

@@ -1,0 +1,57 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Fidelity;
+
+namespace Fairlead.FunctionalTests.Contracts;
+
+/// <summary>
+/// What every kind of provider can answer (text, tools, parallel tools, structured output, several choices, logprobs, reasoning, refusals, failures in the middle), as
+/// every client gets it: each body and each event is held against a schema, native and translated.
+/// </summary>
+public sealed class ProviderAnswerTests(WayBackFixture fixture) : IClassFixture<WayBackFixture>
+{
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public static TheoryData<string, string, string, string> Cases => WayBackTests.Cases;
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task Answer_OfAnyProvider_FitsItsSchema(string row, string upstream, string client, string delivery)
+    {
+        var (status, body, stream) = await AskAsync(row, upstream, client, delivery == "stream");
+        Assert.Empty(stream is null ? LiveAnswers.Whole(client, status, body) : LiveAnswers.Stream(client, stream, includeUsage: row == "usage"));
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task Answer_OfAnyProvider_FitsThePublishedDescription(string row, string upstream, string client, string delivery)
+    {
+        Assert.SkipWhen(client == "messages", "The description is of OpenAI's dialects.");
+        Assert.SkipWhen(client == "completions" && delivery == "stream", "The description has no chunk of text completions.");
+        PublishedSchemas.SkipWhereAbsent();
+        var (status, body, stream) = await AskAsync(row, upstream, client, delivery == "stream");
+        if (stream is null)
+        {
+            Assert.Empty(PublishedSchemas.Faults(status != 200 ? "ErrorResponse" : client == "chat" ? "CreateChatCompletionResponse" : "CreateCompletionResponse", JsonNode.Parse(body)));
+            return;
+        }
+        foreach (var seen in stream.Events.Where(seen => seen.Data != "[DONE]"))
+        {
+            var data = JsonNode.Parse(seen.Data)!;
+            Assert.Empty(PublishedSchemas.Faults(data.AsObject().ContainsKey("error") ? "ErrorResponse" : "CreateChatCompletionStreamResponse", data));
+        }
+    }
+
+    private async Task<(int Status, string Body, SeenStream? Stream)> AskAsync(string row, string upstream, string client, bool streams)
+    {
+        fixture.Serve(row, upstream);
+        using var request = new HttpRequestMessage(HttpMethod.Post, WayBackRequests.Path(client))
+        {
+            Content = new StringContent(WayBackRequests.Body(row, upstream, client, streams), Encoding.UTF8, "application/json"),
+        };
+        using var response = await fixture.Gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
+        if (streams && response.IsSuccessStatusCode) return (200, "", await SeenStream.ReadAsync(response, Token));
+        return ((int)response.StatusCode, await response.Content.ReadAsStringAsync(Token), null);
+    }
+}

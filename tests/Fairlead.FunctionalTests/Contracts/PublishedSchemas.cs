@@ -1,0 +1,35 @@
+using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common.JsonSchema;
+
+namespace Fairlead.FunctionalTests.Contracts;
+
+/// <summary>
+/// The published description of OpenAI's answers, where it lies beside the repository (<c>../shared/schemas/openai.json</c>); it is no part of it. Our additions are
+/// allowed: the <c>fairlead</c> object and the number of an event.
+/// </summary>
+internal static class PublishedSchemas
+{
+    private static readonly SchemaRules Additive = new(new HashSet<string> { "fairlead", "sequence_number" }, RefusesUnknownKeywords: false);
+
+    private static readonly SchemaSet? Set = Find() is { } path ? new SchemaSet(_ => JsonNode.Parse(File.ReadAllText(path))!) : null;
+
+    /// <summary>What is wrong with <paramref name="value"/> as <paramref name="name"/>; skips the test where the description is not there.</summary>
+    public static IReadOnlyList<string> Faults(string name, JsonNode? value)
+    {
+        SkipWhereAbsent();
+        return Set!.Get($"openai.json#/components/schemas/{name}").Faults(value, Additive);
+    }
+
+    public static void SkipWhereAbsent() => Assert.SkipWhen(Set is null, "The published description is not beside the repository (../shared/schemas/openai.json).");
+
+    private static string? Find()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) continue;
+            var path = Path.Combine(folder.Parent!.FullName, "shared", "schemas", "openai.json");
+            return File.Exists(path) ? path : null;
+        }
+        return null;
+    }
+}
