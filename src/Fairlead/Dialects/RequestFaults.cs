@@ -9,6 +9,13 @@ namespace Fairlead.Dialects;
 /// </summary>
 internal static class RequestFaults
 {
+    /// <summary>Longest name of a client's choosing that a message repeats, in characters.</summary>
+    private const int LongestShown = 64;
+
+    /// <summary>A member's name as a message may repeat it: however long the client made it, the answer stays short.</summary>
+    public static string Shown(string name) =>
+        name.Length <= LongestShown ? name : name[..(char.IsHighSurrogate(name[LongestShown - 1]) ? LongestShown - 1 : LongestShown)] + "…";
+
     public static GatewayErrorException Type(FieldPath path, string expected, string got) =>
         Invalid(path, $"Invalid type for '{path}': expected {expected}, but got {got}.", "invalid_type");
 

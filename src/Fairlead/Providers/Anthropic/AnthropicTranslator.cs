@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 
@@ -71,7 +72,7 @@ internal static class AnthropicTranslator
             if (Meaningful.Contains(name)) throw Unsupported(name, "has no such setting");
             // A flag that is off asks for nothing.
             if (value is System.Text.Json.Nodes.JsonValue flag && flag.TryGetValue<bool>(out var on) && !on) continue;
-            request.Ignored(name.Length > 64 ? name[..64] : name, "the model's provider has no such setting.");
+            request.Ignored(RequestFaults.Shown(name), "the model's provider has no such setting.");
         }
     }
 

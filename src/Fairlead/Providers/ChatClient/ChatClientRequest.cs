@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.AI;
@@ -40,9 +41,10 @@ internal static class ChatClientRequest
         if (request.Sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "This model takes no logit_bias.");
         if (request.Audio is not null) throw Unsupported("modalities", "This model does not speak.");
         if (request.Verbosity is not null) call.Warn("parameter_ignored", "This model takes no verbosity.");
-        foreach (var (name, value) in request.Extra ?? [])
+        foreach (var (given, value) in request.Extra ?? [])
         {
             if (value is null) continue;
+            var name = RequestFaults.Shown(given);
             if (!Hints.Contains(name)) throw Unsupported(name, $"This model has no counterpart of '{name}'.");
             call.Warn("parameter_ignored", $"This model has no counterpart of '{name}'.");
         }

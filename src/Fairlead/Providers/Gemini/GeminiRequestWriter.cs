@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 
 namespace Fairlead.Providers.Gemini;
@@ -86,9 +87,10 @@ internal sealed class GeminiRequestWriter
         }
         if (_request.EndUser is not null) Ignored("The caller's id of its end user is not sent to Gemini models.");
         if (_request.Verbosity is not null) Ignored("Gemini models take no verbosity.");
-        foreach (var (name, value) in _request.Extra ?? [])
+        foreach (var (given, value) in _request.Extra ?? [])
         {
             if (value is null) continue;
+            var name = RequestFaults.Shown(given);
             if (!Hints.Contains(name)) throw Unsupported(name, $"Gemini models have no counterpart of '{name}'.");
             Ignored($"Gemini models have no counterpart of '{name}'.");
         }

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.Json;
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 
 namespace Fairlead.Providers.OpenAi;
@@ -242,7 +243,7 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
         }
     }
 
-    private void Ignore(string name, string reason) => warn("parameter_ignored", $"The field '{name}' was not sent: {reason}.");
+    private void Ignore(string name, string reason) => warn("parameter_ignored", $"The field '{RequestFaults.Shown(name)}' was not sent: {reason}.");
 
     internal static GatewayErrorException Unsupported(string parameter, string message) => new(GatewayError.Unsupported(parameter, message));
 }

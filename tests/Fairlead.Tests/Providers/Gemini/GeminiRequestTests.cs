@@ -145,6 +145,15 @@ public sealed class GeminiRequestTests
     }
 
     [Fact]
+    public void Request_UnknownFieldOfAnyLength_IsRefusedInFewWords()
+    {
+        var error = Assert.Throws<GatewayErrorException>(() => Write(InnerCall.Ask("Hi") with { Extra = new JsonObject { [new string('x', 63) + "😀" + new string('y', 100_000)] = true } }, "gemini-2.5-flash", out _)).Error;
+        Assert.InRange(error.Message.Length, 64, 200);
+        Assert.InRange(error.Parameter!.Length, 60, 70);
+        Assert.DoesNotContain(error.Parameter, char.IsSurrogate);
+    }
+
+    [Fact]
     public void Request_WithHints_WarnsAndGoesOn()
     {
         Write(InnerCall.Ask("Hi") with { EndUser = "u", Verbosity = "low", Extra = new JsonObject { ["service_tier"] = "flex", ["store"] = null } }, "gemini-2.5-flash", out var warnings);
