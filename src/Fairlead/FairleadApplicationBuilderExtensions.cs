@@ -24,6 +24,7 @@ using Fairlead.Storage;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Fairlead.Validation;
+using Fairlead.Webhooks;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -66,6 +67,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddLedger();
         services.AddJobs();
         services.AddStoredResponses();
+        services.AddWebhooks();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
         return new FairleadBuilder(services);
@@ -80,6 +82,7 @@ public static class FairleadApplicationBuilderExtensions
         endpoints.MapModels();
         endpoints.MapGenerations();
         endpoints.MapLedger();
+        endpoints.MapWebhooks();
         endpoints.MapAdmin();
         endpoints.MapHealth();
         UnknownAddressEndpoint.Map(endpoints);

@@ -12,6 +12,9 @@ public static class Scopes
 
     public const string UsageRead = "usage:read";
 
+    /// <summary>The project's webhooks: where its events go, and what became of them.</summary>
+    public const string Webhooks = "webhooks";
+
     /// <summary>Organizations, projects, keys, deployments: reading.</summary>
     public const string AdminRead = "admin:read";
 
@@ -20,7 +23,7 @@ public static class Scopes
     public const string AdminAll = "admin:*";
 
     /// <summary>Every scope that may be granted.</summary>
-    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Models, UsageRead, AdminRead, AdminWrite, AdminAll, "*"];
+    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Models, UsageRead, Webhooks, AdminRead, AdminWrite, AdminAll, "*"];
 
     /// <summary>What a key gets when none are named.</summary>
     public static IReadOnlyList<string> Default { get; } = [Chat, Embeddings, Models, UsageRead];

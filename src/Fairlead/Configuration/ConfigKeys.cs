@@ -130,9 +130,13 @@ internal static class ConfigKeys
         new("provider", new ConfigChoice(StorageConfig.Sqlite, StorageConfig.Postgres), s => s.Provider, (s, v) => s with { Provider = (string)v }, "`postgres` when there is a connection string, else `sqlite`: one file in `dataDirectory`."),
         new("connectionString", new ConfigPostgres(), s => s.ConnectionString, (s, v) => s with { ConnectionString = (string)v }, "PostgreSQL 13 or later, as `postgres://user:password@host/database` or in keywords (`Host=…;Database=…;Username=…`); best written as ${NAME}."));
 
+    private static readonly ConfigObjectType<WebhooksConfig> Webhooks = new(() => new WebhooksConfig(), None,
+        new("allowedNetworks", new ConfigListType<System.Net.IPNetwork>(new ConfigNetwork()), w => w.AllowedNetworks, (w, v) => w with { AllowedNetworks = (IReadOnlyList<System.Net.IPNetwork>)v }, "Networks that are not public in which receivers may be, on any port; best only those that hold nothing else."),
+        new("allowHttp", Switch, w => w.AllowHttp, (w, v) => w with { AllowHttp = (bool)v }, "Whether receivers may be spoken to without TLS."));
+
     /// <summary>Everything below <c>fairlead:</c>.</summary>
     public static readonly ConfigObjectType<GatewayConfiguration> Fairlead = new(() => new GatewayConfiguration(),
-        ["redis", "limits", "webhooks", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
+        ["redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
         new("dataDirectory", Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v }, "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too."),
         new("storage", Storage, c => c.Storage, (c, v) => c with { Storage = (StorageConfig)v }, "The database of keys, audit and usage."),
         new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v }, "Address by which clients reach this server, for links in answers (`doc_url`); what each request names when left out. State it behind a proxy."),
@@ -143,6 +147,7 @@ internal static class ConfigKeys
         new("jobs", Jobs, c => c.Jobs, (c, v) => c with { Jobs = (JobsConfig)v }, "Generations that outlive their request."),
         new("stream", Stream, c => c.Stream, (c, v) => c with { Stream = (StreamConfig)v }, "Streams."),
         new("retry", Retry, c => c.Retry, (c, v) => c with { Retry = (RetryConfig)v }, "Repeating what failed."),
+        new("webhooks", Webhooks, c => c.Webhooks, (c, v) => c with { Webhooks = (WebhooksConfig)v }, "What callers are told by requests to servers of theirs."),
         new("audit", Audit, c => c.Audit, (c, v) => c with { Audit = (AuditConfig)v }, "The record of every call."),
         new("telemetry", Telemetry, c => c.Telemetry, (c, v) => c with { Telemetry = (TelemetryConfig)v }, "Traces and metrics."));
 

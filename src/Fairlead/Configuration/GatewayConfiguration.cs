@@ -27,6 +27,8 @@ public sealed record GatewayConfiguration
 
     public RetryConfig Retry { get; init; } = new();
 
+    public WebhooksConfig Webhooks { get; init; } = new();
+
     public AuditConfig Audit { get; init; } = new();
 
     public TelemetryConfig Telemetry { get; init; } = new();
@@ -290,6 +292,16 @@ public sealed record AuditConfig
 
     /// <summary>How long records are kept; null for ever. Default 90 days.</summary>
     public TimeSpan? Retention { get; init; } = TimeSpan.FromDays(90);
+}
+
+/// <summary>Where webhooks may go.</summary>
+public sealed record WebhooksConfig
+{
+    /// <summary>Networks that are not public in which receivers may be. Default none.</summary>
+    public IReadOnlyList<System.Net.IPNetwork> AllowedNetworks { get; init; } = [];
+
+    /// <summary>Whether receivers may be spoken to without TLS. Default false.</summary>
+    public bool AllowHttp { get; init; }
 }
 
 public sealed record TelemetryConfig

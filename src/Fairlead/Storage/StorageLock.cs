@@ -11,4 +11,7 @@ internal enum StorageLock
 
     /// <summary>Changing organizations, projects and keys: rare, and simplest to reason about one after another.</summary>
     Access = 2,
+
+    /// <summary>Adding a webhook, so that the bound of a project holds.</summary>
+    Webhooks = 300,
 }

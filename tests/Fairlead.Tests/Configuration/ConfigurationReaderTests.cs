@@ -129,7 +129,7 @@ public sealed class ConfigurationReaderTests
     [Theory]
     [InlineData("fairlead: { redis: { connectionString: x } }", "fairlead.redis")]
     [InlineData("fairlead: { limits: {} }", "fairlead.limits")]
-    [InlineData("fairlead: { webhooks: {} }", "fairlead.webhooks")]
+    [InlineData("fairlead: { prompts: {} }", "fairlead.prompts")]
     [InlineData("fairlead: { stream: { midStreamRescue: any } }", "fairlead.stream.midStreamRescue")]
     [InlineData("fairlead: { audit: { content: full } }", "fairlead.audit.content")]
     public void Read_SettingOfALaterVersion_IsRefusedAndSaysSo(string yaml, string key)

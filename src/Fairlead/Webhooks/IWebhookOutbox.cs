@@ -1,0 +1,24 @@
+using System.Data.Common;
+
+namespace Fairlead.Webhooks;
+
+/// <summary>
+/// Where other slices leave events for receivers. What is added stands and falls with the transaction of the change it tells of, so nothing
+/// is announced that did not happen, and nothing that happened is forgotten. Thread-safe.
+/// </summary>
+internal interface IWebhookOutbox
+{
+    /// <summary>Adds one delivery for every webhook of the project that wants the event, and one for <see cref="WebhookEvent.Url"/>. Returns how many.</summary>
+    Task<int> AddAsync(DbConnection connection, DbTransaction transaction, WebhookEvent happened, CancellationToken cancellationToken);
+
+    /// <summary>Says, after the commit, that there is something to deliver.</summary>
+    void Announce();
+}
+
+/// <summary>Something that happened in a project.</summary>
+/// <param name="ProjectId">Whose it is.</param>
+/// <param name="Type">Of <see cref="WebhookEvents"/>.</param>
+/// <param name="At">When it happened.</param>
+/// <param name="Data">The <c>data</c> member, a JSON object.</param>
+/// <param name="Url">An address that the request itself named, or null.</param>
+internal sealed record WebhookEvent(string ProjectId, string Type, DateTimeOffset At, byte[] Data, string? Url = null);

@@ -1,0 +1,18 @@
+namespace Fairlead.Webhooks;
+
+/// <summary>Types of events.</summary>
+internal static class WebhookEvents
+{
+    public const string Completed = "generation.completed";
+    public const string Failed = "generation.failed";
+    public const string Incomplete = "generation.incomplete";
+    public const string Cancelled = "generation.cancelled";
+
+    /// <summary>Sent on request only, whatever the webhook wants.</summary>
+    public const string Test = "webhook.test";
+
+    public const string Every = "*";
+
+    /// <summary>What a webhook may want.</summary>
+    public static readonly IReadOnlyList<string> Known = [Every, Completed, Failed, Incomplete, Cancelled];
+}

@@ -1,0 +1,76 @@
+using System.Buffers;
+using System.Data.Common;
+using System.Text.Json;
+using Fairlead.Admin;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+
+namespace Fairlead.Webhooks;
+
+/// <inheritdoc/>
+internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, WebhookDeliveryStore deliveries, TimeProvider time) : IWebhookOutbox
+{
+    /// <summary>Channel on which nodes tell each other that there is something to deliver.</summary>
+    public const string Channel = "webhooks";
+
+    public async Task<int> AddAsync(DbConnection connection, DbTransaction transaction, WebhookEvent happened, CancellationToken cancellationToken)
+    {
+        var receivers = new List<(string Webhook, string? Url)>();
+        await using (var find = connection.CreateCommand())
+        {
+            find.Transaction = transaction;
+            find.CommandText = $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NOT NULL AND status = 'enabled' ORDER BY id";
+            find.AddParameter("@project", happened.ProjectId);
+            await using var reader = await find.ExecuteReaderAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                var webhook = WebhookRow.ReadWebhook(reader);
+                if (webhook.Wants(happened.Type)) receivers.Add((webhook.Id, null));
+            }
+        }
+        if (happened.Url is { } url) receivers.Add(((await webhooks.OfRequestsAsync(connection, transaction, happened.ProjectId, cancellationToken)).Id, url));
+        if (receivers.Count == 0) return 0;
+
+        // One id for the event: who hears of it in two ways can tell.
+        var eventId = Ids.New("evt_", time);
+        var payload = Payload(happened);
+        foreach (var (webhook, own) in receivers) await deliveries.AddAsync(connection, transaction, happened.ProjectId, New(webhook, own, eventId, happened.Type, payload), cancellationToken);
+        return receivers.Count;
+    }
+
+    /// <summary>Adds one delivery to one webhook, whatever it wants.</summary>
+    public async Task<WebhookDelivery> AddAsync(Webhook webhook, WebhookEvent happened, CancellationToken cancellationToken)
+    {
+        var delivery = New(webhook.Id, happened.Url, Ids.New("evt_", time), happened.Type, Payload(happened));
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await deliveries.AddAsync(connection, transaction, happened.ProjectId, delivery, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        Announce();
+        return delivery;
+    }
+
+    public void Announce() => storage.Notifier.Announce(Channel, "");
+
+    private WebhookDelivery New(string webhook, string? url, string eventId, string type, byte[] payload)
+    {
+        var now = time.GetUtcNow();
+        return new WebhookDelivery { Id = Ids.New("whd_", time), WebhookId = webhook, Url = url, EventId = eventId, Type = type, Payload = payload, NextAt = now, CreatedAt = now };
+    }
+
+    private static byte[] Payload(WebhookEvent happened)
+    {
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(buffer, ErrorBodyWriter.WriterOptions))
+        {
+            json.WriteStartObject();
+            json.WriteString("type", happened.Type);
+            AdminAnswer.WriteTime(json, "timestamp", happened.At);
+            json.WritePropertyName("data");
+            json.WriteRawValue(happened.Data);
+            json.WriteEndObject();
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
+}

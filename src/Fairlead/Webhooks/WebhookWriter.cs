@@ -1,0 +1,75 @@
+using System.Text.Json;
+using Fairlead.Admin;
+
+namespace Fairlead.Webhooks;
+
+/// <summary>Writes webhooks and deliveries as the API shows them.</summary>
+internal static class WebhookWriter
+{
+    /// <param name="json">Takes the object.</param>
+    /// <param name="webhook">What is shown.</param>
+    /// <param name="withSecret">Whether the answer is the one that made the secret; no other one shows it.</param>
+    public static void Write(Utf8JsonWriter json, Webhook webhook, bool withSecret)
+    {
+        var isHmac = webhook.Key.Kind == WebhookSignature.Hmac;
+        json.WriteStartObject();
+        json.WriteString("id", webhook.Id);
+        json.WriteString("object", "webhook");
+        json.WriteString("url", webhook.Url);
+        json.WriteString("description", webhook.Description);
+        AdminAnswer.WriteTexts(json, "events", webhook.Events);
+        json.WriteString("signature", WebhookRow.Signature(webhook.Key.Kind));
+        json.WriteString("public_key", isHmac ? null : webhook.Key.ReceiverText);
+        json.WriteString("status", webhook.Enabled ? "enabled" : "disabled");
+        json.WriteString("disabled_reason", webhook.DisabledReason);
+        AdminAnswer.WriteTime(json, "failing_since", webhook.FailingSince);
+        AdminAnswer.WriteTime(json, "previous_secret_until", webhook.PreviousUntil);
+        AdminAnswer.WriteTime(json, "created_at", webhook.CreatedAt);
+        AdminAnswer.WriteTime(json, "updated_at", webhook.UpdatedAt);
+        if (withSecret && isHmac) json.WriteString("secret", webhook.Key.ReceiverText);
+        json.WriteEndObject();
+    }
+
+    /// <param name="json">Takes the object.</param>
+    /// <param name="delivery">What is shown.</param>
+    /// <param name="history">Its attempts; null in a list, which shows neither them nor the payload.</param>
+    public static void Write(Utf8JsonWriter json, WebhookDelivery delivery, IReadOnlyList<WebhookAttempt>? history)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", delivery.Id);
+        json.WriteString("object", "webhook.delivery");
+        json.WriteString("webhook_id", delivery.WebhookId);
+        json.WriteString("url", delivery.Url);
+        json.WriteString("event_id", delivery.EventId);
+        json.WriteString("type", delivery.Type);
+        json.WriteString("status", delivery.Status.ToWire());
+        json.WriteNumber("attempts", delivery.Attempts);
+        AdminAnswer.WriteTime(json, "next_attempt_at", delivery.Status == WebhookDeliveryStatus.Pending ? delivery.NextAt : null);
+        if (delivery.LastStatusCode is { } code) json.WriteNumber("last_status_code", code);
+        else json.WriteNull("last_status_code");
+        json.WriteString("last_error", delivery.LastError);
+        AdminAnswer.WriteTime(json, "created_at", delivery.CreatedAt);
+        AdminAnswer.WriteTime(json, "ended_at", delivery.EndedAt);
+        if (history is not null)
+        {
+            json.WriteStartArray("history");
+            foreach (var attempt in history) Write(json, attempt);
+            json.WriteEndArray();
+            json.WritePropertyName("payload");
+            json.WriteRawValue(delivery.Payload);
+        }
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, WebhookAttempt attempt)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("number", attempt.Number);
+        AdminAnswer.WriteTime(json, "at", attempt.At);
+        json.WriteNumber("duration_ms", (long)attempt.Duration.TotalMilliseconds);
+        if (attempt.StatusCode is { } code) json.WriteNumber("status_code", code);
+        else json.WriteNull("status_code");
+        json.WriteString("error", attempt.Error);
+        json.WriteEndObject();
+    }
+}
