@@ -18,7 +18,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage)
     private const string AttemptColumns = "number, at, duration_ms, status_code, error";
 
     /// <summary>Adds one within a transaction of the caller.</summary>
-    public async Task AddAsync(DbConnection connection, DbTransaction transaction, string projectId, WebhookDelivery delivery, CancellationToken cancellationToken)
+    public static async Task AddAsync(DbConnection connection, DbTransaction transaction, string projectId, WebhookDelivery delivery, CancellationToken cancellationToken)
     {
         await using var command = Command(connection, transaction, """
             INSERT INTO webhook_deliveries (id, webhook_id, project_id, url, event_id, type, payload, status, attempts, step, next_at, created_at)

@@ -9,7 +9,7 @@ using Fairlead.Storage;
 namespace Fairlead.Webhooks;
 
 /// <inheritdoc/>
-internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, WebhookDeliveryStore deliveries, TimeProvider time) : IWebhookOutbox
+internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, TimeProvider time) : IWebhookOutbox
 {
     /// <summary>Channel on which nodes tell each other that there is something to deliver.</summary>
     public const string Channel = "webhooks";
@@ -35,7 +35,7 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Web
         // One id for the event: who hears of it in two ways can tell.
         var eventId = Ids.New("evt_", time);
         var payload = Payload(happened);
-        foreach (var (webhook, own) in receivers) await deliveries.AddAsync(connection, transaction, happened.ProjectId, New(webhook, own, eventId, happened.Type, payload), cancellationToken);
+        foreach (var (webhook, own) in receivers) await WebhookDeliveryStore.AddAsync(connection, transaction, happened.ProjectId, New(webhook, own, eventId, happened.Type, payload), cancellationToken);
         return receivers.Count;
     }
 
@@ -45,7 +45,7 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Web
         var delivery = New(webhook.Id, happened.Url, Ids.New("evt_", time), happened.Type, Payload(happened));
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        await deliveries.AddAsync(connection, transaction, happened.ProjectId, delivery, cancellationToken);
+        await WebhookDeliveryStore.AddAsync(connection, transaction, happened.ProjectId, delivery, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         Announce();
         return delivery;

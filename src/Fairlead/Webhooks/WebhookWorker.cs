@@ -36,6 +36,13 @@ internal sealed class WebhookWorker(IStorage storage, WebhookDeliveryStore deliv
         lock (_gate) _wake.TrySetResult();
     }
 
+    /// <summary>Delivers what is due now and returns when that has been noted; not while the worker itself runs.</summary>
+    internal async Task DeliverDueAsync(CancellationToken cancellationToken)
+    {
+        await FillAsync(cancellationToken);
+        await Task.WhenAll(_running.Values);
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         // The host goes on with its start; the database may still be on its way.

@@ -1,0 +1,93 @@
+using System.Net;
+using Fairlead.Configuration;
+using Fairlead.Pipeline;
+using Fairlead.Security;
+using Fairlead.Storage;
+using Fairlead.Tests.Storage;
+using Fairlead.Webhooks;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Webhooks;
+
+/// <summary>One process that keeps and delivers webhooks, on a database of its own. Receivers on loopback are allowed.</summary>
+internal sealed class WebhookFixture : IDisposable
+{
+    public const string Project = "proj_1";
+
+    private readonly TemporaryStorage _temporary;
+    private readonly WebhookSender _sender;
+
+    public WebhookFixture(StorageProvider provider)
+    {
+        _temporary = new TemporaryStorage(provider);
+        Storage = _temporary.Open(new WebhookSchema());
+        Webhooks = new WebhookStore(Storage, Time);
+        Deliveries = new WebhookDeliveryStore(Storage);
+        Outbox = new WebhookOutbox(Storage, Webhooks, Time);
+        _sender = new WebhookSender(new WebhookRules(Configuration), new SystemHostResolver(), Time);
+        Worker = new WebhookWorker(Storage, Deliveries, _sender, Time, NullLogger<WebhookWorker>.Instance);
+    }
+
+    public FakeTimeProvider Time { get; } = new(DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_000));
+
+    public IStorage Storage { get; }
+
+    public WebhookStore Webhooks { get; }
+
+    public WebhookDeliveryStore Deliveries { get; }
+
+    public WebhookOutbox Outbox { get; }
+
+    public WebhookWorker Worker { get; }
+
+    public WebhookConfiguration Configuration { get; } = new();
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async Task<Webhook> AddWebhookAsync(string url, string project = Project, params string[] events)
+    {
+        Time.Advance(TimeSpan.FromMilliseconds(1));
+        var webhook = New(url, project, events);
+        Assert.True(await Webhooks.AddAsync(webhook, Cancel));
+        return webhook;
+    }
+
+    public Webhook New(string url, string project = Project, params string[] events) => new()
+    {
+        Id = Ids.New("whk_", Time), ProjectId = project, Url = url, Events = events.Length == 0 ? ["*"] : events, Key = WebhookKey.New(WebhookSignature.Hmac), CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow(),
+    };
+
+    /// <summary>Announces an event in a transaction of its own.</summary>
+    public async Task<int> HappenAsync(string type = WebhookEvents.Completed, string? url = null, bool commit = true, string project = Project)
+    {
+        Time.Advance(TimeSpan.FromMilliseconds(1));
+        await using var connection = await Storage.OpenAsync(Cancel);
+        await using var transaction = await Storage.Sql.BeginWriteAsync(connection, Cancel);
+        var count = await Outbox.AddAsync(connection, transaction, new WebhookEvent(project, type, Time.GetUtcNow(), """{"id":"gen_1","object":"generation"}"""u8.ToArray(), url), Cancel);
+        if (commit) await transaction.CommitAsync(Cancel);
+        return count;
+    }
+
+    public Task<List<WebhookDelivery>> AllAsync() => Deliveries.ListAsync(Project, null, null, "", 100, Cancel);
+
+    public async Task<WebhookDelivery> OnlyAsync() => Assert.Single(await AllAsync());
+
+    public void Dispose()
+    {
+        Worker.Dispose();
+        _sender.Dispose();
+        _temporary.Dispose();
+    }
+}
+
+internal sealed class WebhookConfiguration : IConfigurationSource
+{
+    public GatewayConfiguration Current { get; set; } = new() { Webhooks = new WebhooksConfig { AllowedNetworks = [IPNetwork.Parse("127.0.0.0/8")], AllowHttp = true } };
+
+    public event Action<GatewayConfiguration>? Changed
+    {
+        add { }
+        remove { }
+    }
+}

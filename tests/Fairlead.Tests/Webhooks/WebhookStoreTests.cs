@@ -1,0 +1,174 @@
+using Fairlead.Storage;
+using Fairlead.Webhooks;
+
+namespace Fairlead.Tests.Webhooks;
+
+public sealed class SqliteWebhookStoreTests() : WebhookStoreTests(StorageProvider.Sqlite);
+
+public sealed class PostgresWebhookStoreTests() : WebhookStoreTests(StorageProvider.Postgres);
+
+public abstract class WebhookStoreTests : IDisposable
+{
+    private const string Url = "https://example.com/hooks";
+
+    private readonly WebhookFixture _fixture;
+
+    private protected WebhookStoreTests(StorageProvider provider) => _fixture = new WebhookFixture(provider);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    private DateTimeOffset Now => _fixture.Time.GetUtcNow();
+
+    [Fact]
+    public async Task Add_ThenFind_GivesAllOfItToItsProjectOnly()
+    {
+        var made = _fixture.New(Url, WebhookFixture.Project, WebhookEvents.Failed) with { Description = "Ops \u00e4" };
+        Assert.True(await _fixture.Webhooks.AddAsync(made, Cancel));
+        var found = (await _fixture.Webhooks.FindAsync(WebhookFixture.Project, made.Id, Cancel))!;
+        Assert.Equal((made.Url, made.Description, made.Key.ReceiverText, made.Enabled, made.CreatedAt), (found.Url, found.Description, found.Key.ReceiverText, found.Enabled, found.CreatedAt));
+        Assert.Equal([WebhookEvents.Failed], found.Events);
+        Assert.Null(await _fixture.Webhooks.FindAsync("proj_2", made.Id, Cancel));
+        Assert.Null(await _fixture.Webhooks.FindAsync(WebhookFixture.Project, "whk_\0", Cancel));
+        Assert.False(await _fixture.Webhooks.DeleteAsync("proj_2", made.Id, Cancel));
+        Assert.Null(await _fixture.Webhooks.ChangeAsync("proj_2", made.Id, webhook => webhook, Cancel));
+    }
+
+    [Fact]
+    public async Task Add_BeyondTheBound_IsRefusedAlsoWhenManyComeAtOnce()
+    {
+        var made = Enumerable.Range(0, WebhookStore.MostOfAProject + 5).Select(_ => _fixture.New(Url)).ToArray();
+        var added = await Task.WhenAll(made.Select(webhook => _fixture.Webhooks.AddAsync(webhook, Cancel)));
+        Assert.Equal(WebhookStore.MostOfAProject, added.Count(taken => taken));
+        Assert.True(await _fixture.Webhooks.AddAsync(_fixture.New(Url, "proj_2"), Cancel));
+    }
+
+    [Fact]
+    public async Task OfRequests_ManyAtOnce_IsOneAndTheSame()
+    {
+        var made = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => _fixture.Webhooks.OfRequestsAsync(WebhookFixture.Project, Cancel)));
+        Assert.Single(made.Select(webhook => webhook.Id).Distinct());
+        Assert.Single(made.Select(webhook => webhook.Key.ReceiverText).Distinct());
+    }
+
+    [Fact]
+    public async Task Outbox_Commit_LeavesOneDeliveryForEachThatWantsIt()
+    {
+        var all = await _fixture.AddWebhookAsync(Url);
+        await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.Failed);
+        await _fixture.AddWebhookAsync(Url, "proj_2");
+        var off = await _fixture.AddWebhookAsync(Url);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, off.Id, webhook => webhook with { Enabled = false }, Cancel);
+        Assert.Equal(2, await _fixture.HappenAsync(WebhookEvents.Completed, "https://example.com/once"));
+
+        var deliveries = await _fixture.AllAsync();
+        Assert.Equal(2, deliveries.Count);
+        Assert.Single(deliveries, delivery => delivery.WebhookId == all.Id && delivery.Url is null);
+        Assert.Single(deliveries, delivery => delivery.Url == "https://example.com/once");
+        Assert.Single(deliveries.Select(delivery => delivery.EventId).Distinct());
+        Assert.Empty(await _fixture.Deliveries.ListAsync("proj_2", null, null, "", 10, Cancel));
+    }
+
+    [Fact]
+    public async Task Outbox_Rollback_LeavesNothing()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        Assert.Equal(1, await _fixture.HappenAsync(commit: false));
+        Assert.Empty(await _fixture.AllAsync());
+    }
+
+    [Fact]
+    public async Task Lease_ManyAtOnce_GivesEachDeliveryToOne()
+    {
+        for (var i = 0; i < 12; i++) await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.HappenAsync();
+        var taken = await Task.WhenAll(Enumerable.Range(0, 6).Select(node => _fixture.Deliveries.LeaseAsync($"node{node}", Now, Now + WebhookWorker.Lease, 5, Cancel)));
+        var ids = taken.SelectMany(leased => leased).Select(leased => leased.Delivery.Id).ToList();
+        Assert.Equal(ids.Count, ids.Distinct().Count());
+        // Whoever met others may have got less than asked for; what is left is there for the next look.
+        ids.AddRange((await _fixture.Deliveries.LeaseAsync("last", Now, Now + WebhookWorker.Lease, 100, Cancel)).Select(leased => leased.Delivery.Id));
+        Assert.Equal(24, ids.Distinct().Count());
+        Assert.Equal(24, ids.Count);
+    }
+
+    [Fact]
+    public async Task Lease_ManyForOneReceiver_GivesItsShareAndNoMore()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        for (var i = 0; i < 10; i++) await _fixture.HappenAsync();
+        Assert.Equal(WebhookDeliveryStore.MostAtOneReceiver, (await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, Cancel)).Count);
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, Cancel));
+    }
+
+    [Fact]
+    public async Task Note_AfterTheLeaseWentToAnother_WritesNothing()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        var (first, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        _fixture.Time.Advance(WebhookWorker.Lease);
+        var (second, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+
+        Assert.False(await _fixture.Deliveries.NoteAsync("a", first, Now, Now, new WebhookResult(500, null, null, TimeSpan.Zero), null, Cancel));
+        Assert.True(await _fixture.Deliveries.NoteAsync("b", second, Now, Now, new WebhookResult(200, null, null, TimeSpan.FromMilliseconds(7)), null, Cancel));
+        Assert.False(await _fixture.Deliveries.NoteAsync("b", second, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel));
+        var delivery = await _fixture.OnlyAsync();
+        Assert.Equal((WebhookDeliveryStatus.Delivered, 1, 200), (delivery.Status, delivery.Attempts, delivery.LastStatusCode!.Value));
+        Assert.Equal([new WebhookAttempt(1, Now, TimeSpan.FromMilliseconds(7), 200, null)], await _fixture.Deliveries.HistoryAsync(delivery.Id, Cancel));
+    }
+
+    [Fact]
+    public async Task ReleaseAll_AfterACrash_LetsTheDeliveryBeTakenAtOnce()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        await _fixture.Deliveries.ReleaseAllAsync(Cancel);
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+    }
+
+    [Fact]
+    public async Task Delete_AWebhook_TakesItsDeliveriesAlong()
+    {
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        var (delivery, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        Assert.True(await _fixture.Webhooks.DeleteAsync(WebhookFixture.Project, webhook.Id, Cancel));
+        Assert.Empty(await _fixture.AllAsync());
+        Assert.False(await _fixture.Deliveries.NoteAsync("a", delivery, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel));
+    }
+
+    [Fact]
+    public async Task Forget_TooOld_RemovesWithHistory()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        var (delivery, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        await _fixture.Deliveries.NoteAsync("a", delivery, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel);
+        Assert.Equal(0, await _fixture.Deliveries.ForgetAsync(Now - TimeSpan.FromMinutes(1), Cancel));
+        Assert.Equal(1, await _fixture.Deliveries.ForgetAsync(Now + TimeSpan.FromMinutes(1), Cancel));
+        Assert.Empty(await _fixture.Deliveries.HistoryAsync(delivery.Id, Cancel));
+    }
+
+    [Fact]
+    public async Task List_InPages_IsNewestFirstAndFiltered()
+    {
+        var one = await _fixture.AddWebhookAsync(Url);
+        var two = await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.Failed);
+        for (var i = 0; i < 3; i++) await _fixture.HappenAsync();
+        await _fixture.HappenAsync(WebhookEvents.Failed);
+        var all = await _fixture.AllAsync();
+        Assert.Equal(5, all.Count);
+        Assert.Equal(all.Select(delivery => delivery.Id).OrderDescending(StringComparer.Ordinal), all.Select(delivery => delivery.Id));
+        Assert.Equal(all.Skip(2).Select(delivery => delivery.Id), (await _fixture.Deliveries.ListAsync(WebhookFixture.Project, null, "pending", all[1].Id, 10, Cancel)).Select(delivery => delivery.Id));
+        Assert.Equal(two.Id, Assert.Single(await _fixture.Deliveries.ListAsync(WebhookFixture.Project, two.Id, null, "", 10, Cancel)).WebhookId);
+        Assert.Empty(await _fixture.Deliveries.ListAsync(WebhookFixture.Project, one.Id, "dead", "", 10, Cancel));
+    }
+
+    public void Dispose()
+    {
+        _fixture.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}

@@ -1,0 +1,263 @@
+using Fairlead.Configuration;
+using Fairlead.Storage;
+using Fairlead.Tests.Common;
+using Fairlead.Webhooks;
+
+namespace Fairlead.Tests.Webhooks;
+
+/// <summary>Deliveries over real connections, in a time that the test moves.</summary>
+public sealed class WebhookWorkerTests : IAsyncLifetime
+{
+    private readonly WebhookFixture _fixture = new(StorageProvider.Sqlite);
+    private WebhookReceiver _receiver = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    private string Url => _receiver.Url + "/hooks";
+
+    public async ValueTask InitializeAsync() => _receiver = await WebhookReceiver.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        await _receiver.DisposeAsync();
+        _fixture.Dispose();
+    }
+
+    [Fact]
+    public async Task Deliver_ReceiverTakesIt_SendsTheSignedEventOnce()
+    {
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+
+        var seen = await _receiver.NextAsync(Cancel);
+        var delivery = await _fixture.OnlyAsync();
+        Assert.Equal((WebhookDeliveryStatus.Delivered, 1, 204), (delivery.Status, delivery.Attempts, delivery.LastStatusCode!.Value));
+        Assert.Equal("/hooks", seen.Path);
+        Assert.Equal(delivery.EventId, seen.Headers["webhook-id"]);
+        Assert.DoesNotContain('.', seen.Headers["webhook-id"]);
+        Assert.Equal("application/json", seen.Headers["content-type"]);
+        Assert.DoesNotContain("traceparent", seen.Headers.Keys);
+        var seconds = long.Parse(seen.Headers["webhook-timestamp"], null);
+        Assert.Equal(_fixture.Time.GetUtcNow().ToUnixTimeSeconds(), seconds);
+        Assert.Equal(webhook.Key.Sign(delivery.EventId, seconds, seen.Body), seen.Headers["webhook-signature"]);
+        Assert.Equal(delivery.Payload, seen.Body);
+
+        _fixture.Time.Advance(TimeSpan.FromDays(1));
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.False(_receiver.HasMore);
+    }
+
+    [Fact]
+    public async Task Deliver_ReceiverFailsAlways_KeepsTheScheduleThenGivesUpAndDisables()
+    {
+        _receiver.Answer = Status(500);
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        double[] pauses = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+        for (var made = 1; ; made++)
+        {
+            await _fixture.Worker.DeliverDueAsync(Cancel);
+            var seen = await _receiver.NextAsync(Cancel);
+            var delivery = await _fixture.OnlyAsync();
+            Assert.Equal(made, delivery.Attempts);
+            Assert.Equal(delivery.EventId, seen.Headers["webhook-id"]);
+            Assert.Equal(_fixture.Time.GetUtcNow().ToUnixTimeSeconds(), long.Parse(seen.Headers["webhook-timestamp"], null));
+            if (made == WebhookSchedule.MostAttempts) break;
+            var pause = delivery.NextAt - _fixture.Time.GetUtcNow();
+            Assert.InRange(pause.TotalSeconds, (pauses[made - 1] * 0.9) - 0.01, (pauses[made - 1] * 1.1) + 0.01);
+
+            // Not a moment earlier.
+            _fixture.Time.Advance(pause - TimeSpan.FromMilliseconds(2));
+            await _fixture.Worker.DeliverDueAsync(Cancel);
+            Assert.False(_receiver.HasMore);
+            _fixture.Time.Advance(TimeSpan.FromMilliseconds(3));
+        }
+        var dead = await _fixture.OnlyAsync();
+        Assert.Equal(WebhookDeliveryStatus.Dead, dead.Status);
+        Assert.Equal(Enumerable.Range(1, 10), (await _fixture.Deliveries.HistoryAsync(dead.Id, Cancel)).Select(attempt => attempt.Number));
+        var disabled = (await _fixture.Webhooks.FindAsync(WebhookFixture.Project, webhook.Id, Cancel))!;
+        Assert.Equal((false, "failing"), (disabled.Enabled, disabled.DisabledReason));
+    }
+
+    [Fact]
+    public async Task Deliver_AfterAFailure_SucceedsAndForgetsThatItFailed()
+    {
+        _receiver.Answer = Status(500);
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.NotNull((await _fixture.Webhooks.FindAsync(WebhookFixture.Project, webhook.Id, Cancel))!.FailingSince);
+        _receiver.Answer = Status(200);
+        _fixture.Time.Advance(TimeSpan.FromSeconds(6));
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal((WebhookDeliveryStatus.Delivered, 2), ((await _fixture.OnlyAsync()).Status, (await _fixture.OnlyAsync()).Attempts));
+        Assert.Null((await _fixture.Webhooks.FindAsync(WebhookFixture.Project, webhook.Id, Cancel))!.FailingSince);
+    }
+
+    [Fact]
+    public async Task Deliver_Gone_GivesUpAndDisablesAtOnce()
+    {
+        _receiver.Answer = Status(410);
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Contains(await _fixture.AllAsync(), delivery => delivery.Status == WebhookDeliveryStatus.Dead);
+        Assert.Equal("gone", (await _fixture.Webhooks.FindAsync(WebhookFixture.Project, webhook.Id, Cancel))!.DisabledReason);
+        Assert.Equal(0, await _fixture.HappenAsync());
+    }
+
+    [Fact]
+    public async Task Deliver_GoneAtTheAddressOfARequest_SpeaksForThatAddressOnly()
+    {
+        _receiver.Answer = Status(410);
+        await _fixture.HappenAsync(url: Url);
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal(WebhookDeliveryStatus.Dead, (await _fixture.OnlyAsync()).Status);
+        _receiver.Answer = Status(204);
+        Assert.Equal(1, await _fixture.HappenAsync(url: _receiver.Url + "/other"));
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal(WebhookDeliveryStatus.Delivered, (await _fixture.AllAsync())[0].Status);
+        Assert.StartsWith("v1a,", (await _receiver.NextAsync(Cancel)).Headers["webhook-signature"], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Deliver_RetryAfter_WaitsForItAndLeavesTheReceiverAlone()
+    {
+        _receiver.Answer = context =>
+        {
+            context.Response.StatusCode = 429;
+            context.Response.Headers.RetryAfter = "600";
+            return Task.CompletedTask;
+        };
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        await _receiver.NextAsync(Cancel);
+        var pause = (await _fixture.OnlyAsync()).NextAt - _fixture.Time.GetUtcNow();
+        Assert.InRange(pause.TotalSeconds, 600, 661);
+
+        // Also nothing else is sent there meanwhile.
+        await _fixture.HappenAsync();
+        _fixture.Time.Advance(TimeSpan.FromSeconds(590));
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.False(_receiver.HasMore);
+        _receiver.Answer = Status(204);
+        _fixture.Time.Advance(TimeSpan.FromSeconds(80));
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.All(await _fixture.AllAsync(), delivery => Assert.Equal(WebhookDeliveryStatus.Delivered, delivery.Status));
+    }
+
+    [Fact]
+    public async Task Deliver_Redirect_IsAFailureAndNotFollowed()
+    {
+        _receiver.Answer = context =>
+        {
+            context.Response.StatusCode = 307;
+            context.Response.Headers.Location = _receiver.Url + "/inside";
+            return Task.CompletedTask;
+        };
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal("/hooks", (await _receiver.NextAsync(Cancel)).Path);
+        Assert.False(_receiver.HasMore);
+        Assert.Equal((WebhookDeliveryStatus.Pending, 307), ((await _fixture.OnlyAsync()).Status, (await _fixture.OnlyAsync()).LastStatusCode!.Value));
+    }
+
+    [Fact]
+    public async Task Deliver_ReceiverNeverAnswers_IsATimeout()
+    {
+        _receiver.Answer = context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        var delivering = _fixture.Worker.DeliverDueAsync(Cancel);
+        await _receiver.NextAsync(Cancel);
+        _fixture.Time.Advance(WebhookSender.Timeout);
+        await delivering.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);
+        var delivery = await _fixture.OnlyAsync();
+        Assert.Equal((WebhookDeliveryStatus.Pending, "timeout", (int?)null), (delivery.Status, delivery.LastError!, delivery.LastStatusCode));
+        Assert.Equal(WebhookSender.Timeout, Assert.Single(await _fixture.Deliveries.HistoryAsync(delivery.Id, Cancel)).Duration);
+    }
+
+    [Fact]
+    public async Task Deliver_EndlessAnswer_CountsByItsStatusAndIsCutOff()
+    {
+        var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _receiver.Answer = async context =>
+        {
+            try
+            {
+                var piece = new byte[64 * 1024];
+                while (true) await context.Response.Body.WriteAsync(piece, context.RequestAborted);
+            }
+            catch (Exception)
+            {
+                cut.SetResult();
+                throw;
+            }
+        };
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal(WebhookDeliveryStatus.Delivered, (await _fixture.OnlyAsync()).Status);
+        await cut.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);
+    }
+
+    [Fact]
+    public async Task Deliver_NetworkNoLongerAllowed_SendsNothing()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.AddWebhookAsync(Url.Replace("127.0.0.1", "localhost", StringComparison.Ordinal));
+        await _fixture.HappenAsync();
+        _fixture.Configuration.Current = new GatewayConfiguration { Webhooks = new WebhooksConfig { AllowHttp = true, AllowedNetworks = [System.Net.IPNetwork.Parse("10.0.0.0/8")] } };
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.False(_receiver.HasMore);
+        Assert.Equal(["address_not_allowed", "url_not_allowed"], (await _fixture.AllAsync()).Select(delivery => delivery.LastError).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task Deliver_DuringARotation_SignsWithBothAndAfterItWithTheNewOnly()
+    {
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        var newer = WebhookKey.New(WebhookSignature.Hmac);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Key = newer, PreviousKey = known.Key, PreviousUntil = _fixture.Time.GetUtcNow() + TimeSpan.FromHours(1) }, Cancel);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        var during = await _receiver.NextAsync(Cancel);
+        var seconds = long.Parse(during.Headers["webhook-timestamp"], null);
+        Assert.Equal($"{newer.Sign(during.Headers["webhook-id"], seconds, during.Body)} {webhook.Key.Sign(during.Headers["webhook-id"], seconds, during.Body)}", during.Headers["webhook-signature"]);
+
+        _fixture.Time.Advance(TimeSpan.FromHours(1));
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        var after = await _receiver.NextAsync(Cancel);
+        Assert.Equal(newer.Sign(after.Headers["webhook-id"], long.Parse(after.Headers["webhook-timestamp"], null), after.Body), after.Headers["webhook-signature"]);
+    }
+
+    [Fact]
+    public async Task Redeliver_ADeadOne_BeginsTheScheduleAnewWithTheSameEvent()
+    {
+        _receiver.Answer = Status(410);
+        await _fixture.HappenAsync(url: Url);
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        var first = await _receiver.NextAsync(Cancel);
+        var dead = await _fixture.OnlyAsync();
+        _receiver.Answer = Status(500);
+        Assert.Null(await _fixture.Deliveries.RedeliverAsync("proj_2", dead.Id, _fixture.Time.GetUtcNow(), Cancel));
+        Assert.NotNull(await _fixture.Deliveries.RedeliverAsync(WebhookFixture.Project, dead.Id, _fixture.Time.GetUtcNow(), Cancel));
+        Assert.Null(await _fixture.Deliveries.RedeliverAsync(WebhookFixture.Project, dead.Id, _fixture.Time.GetUtcNow(), Cancel));
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal(first.Headers["webhook-id"], (await _receiver.NextAsync(Cancel)).Headers["webhook-id"]);
+        var again = await _fixture.OnlyAsync();
+        Assert.Equal((WebhookDeliveryStatus.Pending, 2, 1), (again.Status, again.Attempts, again.Step));
+        Assert.InRange((again.NextAt - _fixture.Time.GetUtcNow()).TotalSeconds, 4.4, 5.6);
+    }
+
+    private static Func<Microsoft.AspNetCore.Http.HttpContext, Task> Status(int status) => context =>
+    {
+        context.Response.StatusCode = status;
+        return Task.CompletedTask;
+    };
+}
