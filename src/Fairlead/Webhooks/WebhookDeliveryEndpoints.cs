@@ -24,7 +24,7 @@ internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDel
         await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => WebhookWriter.Write(json, delivery, history));
     }
 
-    /// <summary>Begins the schedule anew, with the same event and its id.</summary>
+    /// <summary>Begins the schedule anew and now, with the same event and its id.</summary>
     public async Task RedeliverAsync(AdminRequest request)
     {
         using var body = await AdminBody.ReadOptionalAsync(request);
@@ -33,8 +33,7 @@ internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDel
         var delivery = await deliveries.FindAsync(project, request.Id, request.Cancellation) ?? throw NotFound();
         if (await webhooks.FindAsync(project, delivery.WebhookId, request.Cancellation) is { Enabled: false })
             throw AdminAnswer.Conflict("The webhook of this delivery is disabled.", "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
-        var again = await deliveries.RedeliverAsync(project, request.Id, time.GetUtcNow(), request.Cancellation)
-            ?? throw AdminAnswer.Conflict("The delivery is still pending.", "Wait for its next attempt; next_attempt_at says when.");
+        var again = await deliveries.RedeliverAsync(project, request.Id, time.GetUtcNow(), request.Cancellation) ?? throw NotFound();
         outbox.Announce();
         var history = await deliveries.HistoryAsync(again.Id, request.Cancellation);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status202Accepted, json => WebhookWriter.Write(json, again, history));

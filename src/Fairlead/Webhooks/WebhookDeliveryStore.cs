@@ -77,13 +77,13 @@ internal sealed class WebhookDeliveryStore(IStorage storage)
         return await ReadAsync(command, WebhookRow.ReadAttempt, cancellationToken);
     }
 
-    /// <summary>Begins a new round of the schedule for one that has ended; null when it has not, or is not there.</summary>
+    /// <summary>Begins a new round of the schedule now, whatever became of the one before; null when there is none of this id.</summary>
     public async Task<WebhookDelivery?> RedeliverAsync(string projectId, string id, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = Command(connection, null, $"""
             UPDATE webhook_deliveries SET status = 'pending', step = 0, next_at = @now, ended_at = NULL
-            WHERE id = @id AND project_id = @project AND status <> 'pending'
+            WHERE id = @id AND project_id = @project
             RETURNING {WebhookRow.Delivery}
             """);
         command.AddParameter("@now", Ms(now));

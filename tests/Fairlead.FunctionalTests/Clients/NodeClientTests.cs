@@ -16,11 +16,14 @@ public sealed partial class NodeClientTests(GatewayFixture fixture) : IClassFixt
 
     [Theory]
     [MemberData(nameof(Files))]
-    public async Task Client_AgainstTheGateway_Works(string file)
+    public Task Client_AgainstTheGateway_Works(string file) => RunAsync(fixture.Gateway, file);
+
+    /// <summary>Runs one file against <paramref name="gateway"/>.</summary>
+    internal static async Task RunAsync(TestGateway gateway, string file)
     {
         var node = Path.Combine(Folder, "node_modules", ".bin", "node");
         Assert.True(File.Exists(node), "The npm clients are not installed: run ./test.sh, or `npm ci` in tests/Fairlead.FunctionalTests/Clients/node.");
-        var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
+        var (narrow, _) = await gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
         var start = new ProcessStartInfo(node, ["--test", "--test-timeout=60000", "--test-reporter=spec", file])
         {
             WorkingDirectory = Folder,
@@ -28,8 +31,8 @@ public sealed partial class NodeClientTests(GatewayFixture fixture) : IClassFixt
             RedirectStandardError = true,
             StandardOutputEncoding = Encoding.UTF8,
         };
-        start.Environment["FAIRLEAD_URL"] = fixture.Gateway.Url;
-        start.Environment["FAIRLEAD_KEY"] = fixture.Gateway.Key;
+        start.Environment["FAIRLEAD_URL"] = gateway.Url;
+        start.Environment["FAIRLEAD_KEY"] = gateway.Key;
         start.Environment["FAIRLEAD_NARROW_KEY"] = narrow;
         using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);

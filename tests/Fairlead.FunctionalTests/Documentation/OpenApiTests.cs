@@ -40,6 +40,17 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("get /v2/generations/{id}/result", "/v2/generations/{generation}/result?wait=60", null),
         ("post /v2/generations/{id}/cancel", "/v2/generations/{generation}/cancel", "{}"),
         ("get /v2/usage", "/v2/usage?group_by=day,model", null),
+        ("get /v2/webhooks", "/v2/webhooks", null),
+        ("post /v2/webhooks", "/v2/webhooks", """{"url":"https://hooks.invalid/a","events":["generation.failed"],"description":"A","signature":"v1"}"""),
+        ("post /v2/webhooks", "/v2/webhooks", """{"url":"https://hooks.invalid/a","signature":"v1a"}"""),
+        ("get /v2/webhooks/per-request", "/v2/webhooks/per-request", null),
+        ("get /v2/webhooks/{id}", "/v2/webhooks/{webhook}", null),
+        ("patch /v2/webhooks/{id}", "/v2/webhooks/{webhook}", """{"status":"disabled"}"""),
+        ("post /v2/webhooks/{id}/rotate", "/v2/webhooks/{webhook}/rotate", """{"overlap_seconds":60}"""),
+        ("post /v2/webhooks/{id}/test", "/v2/webhooks/{webhook}/test", "{}"),
+        ("get /v2/webhooks/deliveries", "/v2/webhooks/deliveries", null),
+        ("get /v2/webhooks/deliveries/{id}", "/v2/webhooks/deliveries/{delivery}", null),
+        ("post /v2/webhooks/deliveries/{id}/redeliver", "/v2/webhooks/deliveries/{delivery}/redeliver", "{}"),
         ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,key,project,organization,outcome", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
         ("get /admin/v1/organizations", "/admin/v1/organizations", null),
@@ -60,7 +71,7 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
 
     public static TheoryData<int> Indices => [.. Enumerable.Range(0, Calls.Length)];
 
-    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/v2/usage"];
+    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries"];
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -89,6 +100,13 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         // So that sums and records have something to show.
         await TestGateway.PostAsync(fixture.Gateway.Client, "/v1/chat/completions", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}""");
         var names = await MakeObjectsAsync();
+        if (path.Contains("{webhook}", StringComparison.Ordinal) || path.Contains("{delivery}", StringComparison.Ordinal))
+        {
+            // No name of the DNS ends so: what is sent there arrives nowhere.
+            var webhook = await TestGateway.PostAsync(fixture.Gateway.Client, "/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
+            names["webhook"] = webhook.GetProperty("id").GetString()!;
+            names["delivery"] = (await TestGateway.PostAsync(fixture.Gateway.Client, $"/v2/webhooks/{names["webhook"]}/test", "{}")).GetProperty("id").GetString()!;
+        }
         using var request = new HttpRequestMessage(new HttpMethod(operation.Split(' ')[0].ToUpperInvariant()), Fill(path, names));
         if (body is not null) request.Content = new StringContent(Fill(body, names), Encoding.UTF8, "application/json");
         using var response = await (path.StartsWith("/admin", StringComparison.Ordinal) ? fixture.Gateway.Admin : fixture.Gateway.Client).SendAsync(request, Token);

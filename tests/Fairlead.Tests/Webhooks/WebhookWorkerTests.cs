@@ -247,7 +247,6 @@ public sealed class WebhookWorkerTests : IAsyncLifetime
         _receiver.Answer = Status(500);
         Assert.Null(await _fixture.Deliveries.RedeliverAsync("proj_2", dead.Id, _fixture.Time.GetUtcNow(), Cancel));
         Assert.NotNull(await _fixture.Deliveries.RedeliverAsync(WebhookFixture.Project, dead.Id, _fixture.Time.GetUtcNow(), Cancel));
-        Assert.Null(await _fixture.Deliveries.RedeliverAsync(WebhookFixture.Project, dead.Id, _fixture.Time.GetUtcNow(), Cancel));
         await _fixture.Worker.DeliverDueAsync(Cancel);
         Assert.Equal(first.Headers["webhook-id"], (await _receiver.NextAsync(Cancel)).Headers["webhook-id"]);
         var again = await _fixture.OnlyAsync();
