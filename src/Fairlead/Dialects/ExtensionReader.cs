@@ -1,5 +1,6 @@
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Security;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects;
@@ -14,10 +15,10 @@ internal static class ExtensionReader
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
 
-    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms"];
+    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook"];
 
     // Promised names that this version does not honour: refused, since a budget that is not kept would be worse than none.
-    private static readonly string[] Later = ["budget_usd", "structured", "route", "cache", "webhook"];
+    private static readonly string[] Later = ["budget_usd", "structured", "route", "cache"];
 
     /// <summary>Reads the value at which <paramref name="json"/> stands; null counts as an empty object.</summary>
     /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
@@ -61,6 +62,9 @@ internal static class ExtensionReader
                 case 5:
                     if (json.Integer(path, 0, BatchSettings.MaxDelayMs) is { } delay) extension = extension with { BatchDelay = TimeSpan.FromMilliseconds(delay) };
                     break;
+                case 6:
+                    if (json.Object(path)) extension = extension with { Webhook = ReadWebhook(ref json) };
+                    break;
             }
         }
         return extension;
@@ -73,8 +77,31 @@ internal static class ExtensionReader
         2 => "on_disconnect"u8,
         3 => "task"u8,
         4 => "batch_tokens"u8,
-        _ => "batch_delay_ms"u8,
+        5 => "batch_delay_ms"u8,
+        _ => "webhook"u8,
     };
+
+    // Whether the address may be called is for those to say who know the configuration.
+    private static string ReadWebhook(ref BodyCursor json)
+    {
+        var path = new FieldPath("fairlead", Middle: "webhook", Tail: "url");
+        string? url = null;
+        while (json.NextMember())
+        {
+            if (!json.Is("url"u8))
+            {
+                var name = json.GetString();
+                var shown = name.Length > 64 ? name[..64] : name;
+                throw RequestFaults.Invalid($"fairlead.webhook.{shown}", $"The field 'fairlead.webhook.{shown}' is unknown; accepted is 'url'.", "unknown_parameter");
+            }
+            if (url is not null) throw RequestFaults.Duplicate(path);
+            json.Next();
+            if (!json.Text(path, OutboundUrl.MaxLength)) continue;
+            if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path);
+            url = json.GetString();
+        }
+        return url ?? throw RequestFaults.Missing(path);
+    }
 
     private static GatewayErrorException Unknown(string name)
     {

@@ -34,6 +34,9 @@ internal sealed record GenerationRecord
     /// <summary>What its headers said.</summary>
     public RequestContext Context { get; init; } = RequestContext.Empty;
 
+    /// <summary>Where its end is told beside the project's webhooks; null for nowhere.</summary>
+    public string? WebhookUrl { get; init; }
+
     public GenerationStatus Status { get; init; }
 
     public Outcome? Outcome { get; init; }

@@ -2,11 +2,12 @@ using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
 using Fairlead.Storage;
+using Fairlead.Webhooks;
 
 namespace Fairlead.Generations;
 
 /// <summary>Generations in the database, either of the two. See <see cref="IGenerationStore"/>.</summary>
-internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGenerationStore
+internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, TimeProvider time) : IGenerationStore
 {
     private const string Head = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
@@ -23,9 +24,9 @@ internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGe
         await using var command = connection.CreateCommand();
         command.CommandText = """
             INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at,
-                started_at, deadline_at, runs, cancel_requested, lease_owner, lease_until, result_status, request, context)
+                started_at, deadline_at, runs, cancel_requested, lease_owner, lease_until, result_status, request, context, webhook_url)
             VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created, @available,
-                @started, @deadline, @runs, 0, @owner, @until, 0, @request, @context)
+                @started, @deadline, @runs, 0, @owner, @until, 0, @request, @context, @webhook)
             """;
         command.AddParameter("@id", record.Id);
         command.AddParameter("@organization", record.OrganizationId);
@@ -45,6 +46,7 @@ internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGe
         command.Parameters.Add(TextOrNull(command, "@owner", leaseOwner));
         AddNullable(command, "@until", leaseOwner is null ? null : leaseUntil);
         command.AddParameter("@request", record.Request);
+        command.AddParameter("@webhook", System.Data.DbType.String, record.WebhookUrl);
         command.AddParameter("@context", JsonSerializer.SerializeToUtf8Bytes(record.Context, GenerationJsonContext.Default.RequestContext));
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
@@ -153,12 +155,17 @@ internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGe
     public async Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = $"{SetEnd} WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'";
+        command.Transaction = transaction;
+        command.CommandText = $"{SetEnd} WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress' RETURNING {Told}";
         AddEnd(command, id, end);
         command.AddParameter("@owner", owner);
         command.AddParameter("@run", (long)run);
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        if (await EndAsync(connection, transaction, command, id, end, cancellationToken) is not { } events) return false;
+        await transaction.CommitAsync(cancellationToken);
+        if (events > 0) outbox.Announce();
+        return true;
     }
 
     public async Task<bool> ReturnAsync(string id, string owner, int run, DateTimeOffset availableAt, bool countRun, CancellationToken cancellationToken)
@@ -189,23 +196,26 @@ internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGe
         find.AddParameter("@now", Ms(time.GetUtcNow()));
         if (await find.ExecuteScalarAsync(cancellationToken) is not string found) return null;
         var status = GenerationStatusNames.Parse(found);
+        var events = 0;
         if (status is GenerationStatus.Queued or GenerationStatus.InProgress)
         {
             await using var change = connection.CreateCommand();
             change.Transaction = transaction;
             if (status == GenerationStatus.Queued)
             {
-                change.CommandText = $"{SetEnd} WHERE id = @id";
+                change.CommandText = $"{SetEnd} WHERE id = @id RETURNING {Told}";
                 AddEnd(change, id, end);
+                events = await EndAsync(connection, transaction, change, id, end, cancellationToken) ?? 0;
             }
             else
             {
                 change.CommandText = "UPDATE generations SET cancel_requested = 1 WHERE id = @id";
                 change.AddParameter("@id", id);
+                await change.ExecuteNonQueryAsync(cancellationToken);
             }
-            await change.ExecuteNonQueryAsync(cancellationToken);
         }
         await transaction.CommitAsync(cancellationToken);
+        if (events > 0) outbox.Announce();
         return status;
     }
 
@@ -247,6 +257,21 @@ internal sealed class GenerationStore(IStorage storage, TimeProvider time) : IGe
         command.CommandText = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE expires_at < @now LIMIT 1000)";
         command.AddParameter("@now", Ms(now));
         return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>What receivers are told of a generation that ended.</summary>
+    private const string Told = "project_id, dialect, model, created_at, webhook_url";
+
+    // The news stands and falls with the end that it tells of. Null when there was nothing to end.
+    private async Task<int?> EndAsync(DbConnection connection, DbTransaction transaction, DbCommand command, string id, GenerationEnd end, CancellationToken cancellationToken)
+    {
+        WebhookEvent news;
+        await using (var row = await command.ExecuteReaderAsync(cancellationToken))
+        {
+            if (!await row.ReadAsync(cancellationToken)) return null;
+            news = GenerationNews.Of(id, end, row.GetString(0), row.GetString(1), row.GetString(2), Time(row, 3)!.Value, row.IsDBNull(4) ? null : row.GetString(4));
+        }
+        return await outbox.AddAsync(connection, transaction, news, cancellationToken);
     }
 
     private const string SetEnd = """

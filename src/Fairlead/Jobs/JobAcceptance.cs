@@ -3,6 +3,7 @@ using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
+using Fairlead.Webhooks;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -22,12 +23,15 @@ internal sealed class JobAcceptance(
     GenerationRunner runner,
     HeldReservations held,
     GenerationWriter writer,
+    WebhookRules webhooks,
     TimeProvider time,
     ILogger<JobAcceptance> logger)
 {
     /// <summary>Serves the request; returns the refusal when it was not accepted. Afterwards <see cref="GatewayCall.HandedOver"/> says who ends the call.</summary>
     public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference)
     {
+        if (call.Facts.Extension.Webhook is { } url && webhooks.Read(url).Fault is { } fault)
+            return GatewayError.Invalid("fairlead.webhook.url", $"The address in 'fairlead.webhook.url' cannot be used. {fault}");
         if (await pipeline.AdmitAsync(call, context.RequestAborted) is GatewayReply.Refused refused) return refused.Error;
 
         context.Response.Headers["Preference-Applied"] = "respond-async";

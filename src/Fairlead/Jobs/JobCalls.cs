@@ -25,6 +25,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         Class = call.Class,
         Request = call.Body.WrittenSpan.ToArray(),
         Context = new RequestContext(call.AnthropicVersion, call.AnthropicBeta, call.Simulate),
+        WebhookUrl = call.Facts.Extension.Webhook,
         Status = GenerationStatus.Queued,
         CreatedAt = call.StartedAt,
         AvailableAt = call.StartedAt,

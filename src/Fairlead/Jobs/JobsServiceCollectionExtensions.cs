@@ -16,6 +16,7 @@ internal static class JobsServiceCollectionExtensions
     internal static IServiceCollection AddJobs(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, GenerationSchema>();
+        services.AddSingleton<ISchemaStep, GenerationWebhookSchema>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<DialectRegistry>();
         services.AddSingleton<RunningGenerations>();

@@ -129,6 +129,10 @@ internal sealed class GatewayEndpoint(
             fault = await jobs.ServeAsync(context, call, preference);
             if (fault is null) return;
         }
+        if (fault is null && call.Facts.Extension.Webhook is not null)
+        {
+            fault = GatewayError.Unsupported("fairlead.webhook", "The field 'fairlead.webhook' is for generations that outlive their request. Send the header 'Prefer: respond-async' and no 'stream', or leave it out.");
+        }
         telemetry.CallStarted(call);
         if (fault is not null)
         {

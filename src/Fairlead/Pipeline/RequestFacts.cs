@@ -162,4 +162,6 @@ internal sealed record CallExtension
 
     /// <summary>Longest wait for them; null for the key's own setting.</summary>
     public TimeSpan? BatchDelay { get; init; }
+    /// <summary>Where the end of the generation is told, as written; null for nowhere. Only of generations that outlive their request.</summary>
+    public string? Webhook { get; init; }
 }

@@ -138,6 +138,12 @@ public sealed class ChatRequestReaderTests
     [InlineData("\"fairlead\":[]", "fairlead", "invalid_type")]
     [InlineData("\"fairlead\":{\"class\":\"vip\"}", "fairlead.class", "invalid_value")]
     [InlineData("\"fairlead\":{\"deadline_ms\":0}", "fairlead.deadline_ms", "integer_below_min_value")]
+    [InlineData("\"fairlead\":{\"webhook\":7}", "fairlead.webhook", "invalid_type")]
+    [InlineData("\"fairlead\":{\"webhook\":{}}", "fairlead.webhook.url", "missing_required_parameter")]
+    [InlineData("\"fairlead\":{\"webhook\":{\"url\":\"\"}}", "fairlead.webhook.url", null)]
+    [InlineData("\"fairlead\":{\"webhook\":{\"url\":7}}", "fairlead.webhook.url", "invalid_type")]
+    [InlineData("\"fairlead\":{\"webhook\":{\"url\":\"https://a.example\",\"url\":\"https://b.example\"}}", "fairlead.webhook.url", null)]
+    [InlineData("\"fairlead\":{\"webhook\":{\"secret\":\"x\"}}", "fairlead.webhook.secret", "unknown_parameter")]
     [InlineData("\"fairlead\":{\"speed\":1}", "fairlead.speed", "unknown_parameter")]
     public void Read_FieldWrong_NamesFieldAndCode(string members, string parameter, string? code)
     {
@@ -150,7 +156,7 @@ public sealed class ChatRequestReaderTests
 
     [Theory]
     [InlineData("budget_usd")]
-    [InlineData("webhook")]
+    [InlineData("route")]
     [InlineData("structured")]
     public void Read_ExtensionNotBuiltYet_IsRefused(string name)
     {

@@ -1,0 +1,40 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Admin;
+using Fairlead.Errors;
+using Fairlead.Webhooks;
+
+namespace Fairlead.Generations;
+
+/// <summary>What receivers are told when a generation has ended: that it has, and how; what was written is fetched by its id.</summary>
+internal static class GenerationNews
+{
+    private static readonly string[] FromDetails = ["model", "provider", "usage", "cost", "error"];
+
+    public static WebhookEvent Of(string id, GenerationEnd end, string projectId, string dialect, string model, DateTimeOffset createdAt, string? url)
+    {
+        var buffer = new ArrayBufferWriter<byte>(1024);
+        using (var json = new Utf8JsonWriter(buffer, ErrorBodyWriter.WriterOptions))
+        {
+            json.WriteStartObject();
+            json.WriteString("id", id);
+            json.WriteString("object", "generation");
+            json.WriteString("status", end.Status.ToWire());
+            json.WriteString("outcome", end.Outcome.ToWire());
+            AdminAnswer.WriteTime(json, "created_at", createdAt);
+            AdminAnswer.WriteTime(json, "completed_at", end.EndedAt);
+            AdminAnswer.WriteTime(json, "expires_at", end.ExpiresAt);
+            json.WriteString("dialect", dialect);
+            json.WriteString("model_requested", model);
+            using var details = JsonDocument.Parse(end.Details);
+            foreach (var name in FromDetails)
+            {
+                json.WritePropertyName(name);
+                if (details.RootElement.TryGetProperty(name, out var value)) value.WriteTo(json);
+                else json.WriteNullValue();
+            }
+            json.WriteEndObject();
+        }
+        return new WebhookEvent(projectId, "generation." + end.Status.ToWire(), end.EndedAt, buffer.WrittenSpan.ToArray(), url);
+    }
+}
