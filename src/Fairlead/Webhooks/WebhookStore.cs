@@ -110,6 +110,14 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
     }
 
+    /// <summary>Forgets the webhooks of projects that are gone, which nobody can reach any more; returns how many.</summary>
+    public async Task<int> ForgetOrphansAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = Command(connection, null, "DELETE FROM webhooks WHERE project_id NOT IN (SELECT id FROM projects)");
+        return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     private static async Task InsertAsync(DbConnection connection, DbTransaction transaction, Webhook webhook, CancellationToken cancellationToken)
     {
         await using var command = Command(connection, transaction, """

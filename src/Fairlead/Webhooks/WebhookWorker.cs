@@ -9,7 +9,7 @@ namespace Fairlead.Webhooks;
 /// Delivers what is due, at most <see cref="MostAtOnce"/> at a time. Whatever happens to this process, a delivery is either noted as made or
 /// taken up again when its lease has run out.
 /// </summary>
-internal sealed class WebhookWorker(IStorage storage, WebhookDeliveryStore deliveries, WebhookSender sender, TimeProvider time, ILogger<WebhookWorker> logger) : BackgroundService
+internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookSender sender, TimeProvider time, ILogger<WebhookWorker> logger) : BackgroundService
 {
     public const int MostAtOnce = 32;
 
@@ -145,7 +145,9 @@ internal sealed class WebhookWorker(IStorage storage, WebhookDeliveryStore deliv
         var now = time.GetUtcNow();
         if (now - _swept < Sweep) return;
         // In pieces, so that nobody waits long for the write lock; the rest at the next look.
-        if (await deliveries.ForgetAsync(now - Retention, stoppingToken) == 0) _swept = now;
+        if (await deliveries.ForgetAsync(now - Retention, stoppingToken) > 0) return;
+        await webhooks.ForgetOrphansAsync(stoppingToken);
+        _swept = now;
     }
 
     private async Task WaitAsync(CancellationToken stoppingToken)

@@ -2,6 +2,7 @@ using System.Text;
 using Fairlead.Generations;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
+using Fairlead.Webhooks;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Generations;
@@ -188,7 +189,11 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal(1, await _store.ExpireAsync(Now, Cancel));
     }
 
-    private GenerationStore Open() => new(_temporary.Open(new GenerationSchema()), _time);
+    private GenerationStore Open()
+    {
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema());
+        return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
+    }
 
     private GenerationRecord Record() => new()
     {

@@ -26,7 +26,7 @@ internal sealed class WebhookFixture : IDisposable
         Deliveries = new WebhookDeliveryStore(Storage);
         Outbox = new WebhookOutbox(Storage, Webhooks, Time);
         _sender = new WebhookSender(new WebhookRules(Configuration), new SystemHostResolver(), Time);
-        Worker = new WebhookWorker(Storage, Deliveries, _sender, Time, NullLogger<WebhookWorker>.Instance);
+        Worker = new WebhookWorker(Storage, Webhooks, Deliveries, _sender, Time, NullLogger<WebhookWorker>.Instance);
     }
 
     public FakeTimeProvider Time { get; } = new(DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_000));
@@ -67,6 +67,14 @@ internal sealed class WebhookFixture : IDisposable
         var count = await Outbox.AddAsync(connection, transaction, new WebhookEvent(project, type, Time.GetUtcNow(), """{"id":"gen_1","object":"generation"}"""u8.ToArray(), url), Cancel);
         if (commit) await transaction.CommitAsync(Cancel);
         return count;
+    }
+
+    public async Task AddProjectAsync()
+    {
+        await using var connection = await Storage.OpenAsync(Cancel);
+        await using var command = connection.CreateCommand();
+        command.CommandText = $"INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('org_1', 'Acme', 0, 0); INSERT INTO projects (id, organization_id, name, created_at, updated_at) VALUES ('{Project}', 'org_1', 'Search', 0, 0)";
+        await command.ExecuteNonQueryAsync(Cancel);
     }
 
     public Task<List<WebhookDelivery>> AllAsync() => Deliveries.ListAsync(Project, null, null, "", 100, Cancel);

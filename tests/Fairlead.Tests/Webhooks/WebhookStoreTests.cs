@@ -152,6 +152,19 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task ForgetOrphans_OfProjectsThatAreGone_TakesThoseOnly()
+    {
+        await _fixture.AddProjectAsync();
+        var kept = await _fixture.AddWebhookAsync(Url);
+        var orphan = await _fixture.AddWebhookAsync(Url, "proj_gone");
+        await _fixture.HappenAsync(project: "proj_gone");
+        Assert.Equal(1, await _fixture.Webhooks.ForgetOrphansAsync(Cancel));
+        Assert.NotNull(await _fixture.Webhooks.FindAsync(WebhookFixture.Project, kept.Id, Cancel));
+        Assert.Null(await _fixture.Webhooks.FindAsync("proj_gone", orphan.Id, Cancel));
+        Assert.Empty(await _fixture.Deliveries.ListAsync("proj_gone", null, null, "", 10, Cancel));
+    }
+
+    [Fact]
     public async Task List_InPages_IsNewestFirstAndFiltered()
     {
         var one = await _fixture.AddWebhookAsync(Url);

@@ -254,6 +254,22 @@ public sealed class WebhookWorkerTests : IAsyncLifetime
         Assert.InRange((again.NextAt - _fixture.Time.GetUtcNow()).TotalSeconds, 4.4, 5.6);
     }
 
+    [Fact]
+    public async Task Stop_DuringAnAttempt_GivesTheDeliveryBackUncounted()
+    {
+        _receiver.Answer = context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        await _fixture.AddProjectAsync();
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.StartAsync(Cancel);
+        await _receiver.NextAsync(Cancel);
+        await _fixture.Worker.StopAsync(Cancel);
+
+        Assert.Equal((WebhookDeliveryStatus.Pending, 0), ((await _fixture.OnlyAsync()).Status, (await _fixture.OnlyAsync()).Attempts));
+        var now = _fixture.Time.GetUtcNow();
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("next", now, now + WebhookWorker.Lease, 1, Cancel));
+    }
+
     private static Func<Microsoft.AspNetCore.Http.HttpContext, Task> Status(int status) => context =>
     {
         context.Response.StatusCode = status;
