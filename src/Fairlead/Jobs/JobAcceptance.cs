@@ -30,8 +30,7 @@ internal sealed class JobAcceptance(
     /// <summary>Serves the request; returns the refusal when it was not accepted. Afterwards <see cref="GatewayCall.HandedOver"/> says who ends the call.</summary>
     public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference)
     {
-        if (call.Facts.Extension.Webhook is { } url && webhooks.Read(url).Fault is { } fault)
-            return GatewayError.Invalid("fairlead.webhook.url", $"The address in 'fairlead.webhook.url' cannot be used. {fault}");
+        if (Receiver(call) is { } fault) return fault;
         if (await pipeline.AdmitAsync(call, context.RequestAborted) is GatewayReply.Refused refused) return refused.Error;
 
         context.Response.Headers["Preference-Applied"] = "respond-async";
@@ -44,6 +43,7 @@ internal sealed class JobAcceptance(
     /// <summary>The same for a request that asks for it in its dialect's own words, in which it is answered.</summary>
     public async Task<GatewayError?> ServeBackgroundAsync(HttpContext context, GatewayCall call)
     {
+        if (Receiver(call) is { } fault) return fault;
         if (await pipeline.AdmitAsync(call, context.RequestAborted) is GatewayReply.Refused refused) return refused.Error;
         if (await QueueAsync(call) is { } error) return error;
 
@@ -59,6 +59,11 @@ internal sealed class JobAcceptance(
         await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
         return null;
     }
+
+    private GatewayError? Receiver(GatewayCall call) =>
+        call.Facts.Extension.Webhook is { } url && webhooks.Read(url).Fault is { } fault
+            ? GatewayError.Invalid("fairlead.webhook.url", $"The address in 'fairlead.webhook.url' cannot be used. {fault}")
+            : null;
 
     private async Task<GatewayError?> QueueAsync(HttpContext context, GatewayCall call)
     {

@@ -8,7 +8,7 @@ namespace Fairlead.Webhooks;
 /// </summary>
 internal sealed class WebhookSchema : ISchemaStep
 {
-    public int Version => 300;
+    public int Version => 400;
 
     public string Name => "webhooks";
 
