@@ -43,6 +43,11 @@ internal static class AuditRecordWriter
         json.String(ending.Error?.Definition.Name);
         json.Raw(",\"status\":"u8);
         json.Number((long)status);
+        if (call.SuppressedRefusals > 0)
+        {
+            json.Raw(",\"suppressed\":"u8);
+            json.Number((long)call.SuppressedRefusals);
+        }
         AppendTimings(ref json, call.Timings);
         json.Raw(",\"content\":null}"u8);
         json.Flush();

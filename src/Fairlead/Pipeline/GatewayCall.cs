@@ -124,6 +124,9 @@ public sealed class GatewayCall
 
     internal void Accept() => _accepted.TrySetResult();
 
+    /// <summary>Refusals of the same key for the same reason that left no record of their own since the last one.</summary>
+    internal long SuppressedRefusals { get; set; }
+
     /// <summary>Telemetry's own: how the call is counted, and the span it arrived in, when somebody listens.</summary>
     internal Telemetry.CallTrace Trace { get; set; }
 

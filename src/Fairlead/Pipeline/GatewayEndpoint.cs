@@ -22,6 +22,7 @@ internal sealed class GatewayEndpoint(
     StreamDelivery streams,
     JobAcceptance jobs,
     CallEnder ender,
+    RefusalRecords refusals,
     DrainState drain,
     GatewayTelemetry telemetry,
     TimeProvider time,
@@ -44,12 +45,14 @@ internal sealed class GatewayEndpoint(
         if (authentication.Caller is not { } caller)
         {
             // Who owns the key learns of its misuse. Of keys that nobody has, there is nothing to record, and nobody can fill the audit with them.
-            if (authentication.Refused is { } owner)
+            var error = authentication.Error!;
+            if (authentication.Refused is { } owner && refusals.TryTake(owner.KeyId, error.Code, out var suppressed))
             {
-                var error = authentication.Error!;
-                await ender.EndAsync(MakeCall(context, dialect, owner, requestId), Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, dialect.ErrorShape));
+                var refused = MakeCall(context, dialect, owner, requestId);
+                refused.SuppressedRefusals = suppressed;
+                await ender.EndAsync(refused, Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, dialect.ErrorShape));
             }
-            await ErrorResponses.WriteAsync(context, authentication.Error!, dialect.ErrorShape);
+            await ErrorResponses.WriteAsync(context, error, dialect.ErrorShape);
             return;
         }
 

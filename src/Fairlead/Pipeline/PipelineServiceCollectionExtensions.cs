@@ -14,6 +14,7 @@ internal static class PipelineServiceCollectionExtensions
         services.TryAddSingleton<GatewayPipeline>();
         services.TryAddSingleton<AttemptCharge>();
         services.TryAddSingleton<CallEnder>();
+        services.TryAddSingleton<RefusalRecords>();
         services.TryAddSingleton<DrainState>();
         services.TryAddSingleton<StreamSweep>();
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<StreamSweep>());

@@ -2,7 +2,9 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Limits;
 using Microsoft.Extensions.AI;
+using Microsoft.Extensions.DependencyInjection;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Pipeline;
@@ -24,18 +26,19 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("m", false)]
-    [InlineData("m", true)]
-    public async Task UpstreamStaysOpenAfterTheFinish_IsANormalEnd(string model, bool messages)
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task UpstreamStaysOpenAfterTheFinish_IsANormalEndAfterAShortWait(bool messages)
     {
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("model: upstream-m }", "model: upstream-m, timeouts: { streamIdle: 300ms } }", StringComparison.Ordinal));
+        // Where only the wait for any other piece counts, this outlives the limit of a call.
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("model: upstream-m }", "model: upstream-m, timeouts: { streamIdle: 1h } }", StringComparison.Ordinal));
         _upstream.Answer = async context =>
         {
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"all of it"}"""), Chunk("{}", "stop"));
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         };
-        using var response = await PostAsync(_gateway.Client, messages ? "/v1/messages" : "/v1/chat/completions", $$"""{"model":"{{model}}","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await PostAsync(_gateway.Client, messages ? "/v1/messages" : "/v1/chat/completions", """{"model":"m","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.False(stream.Broken);
         Assert.DoesNotContain("\"error\"", stream.Raw, StringComparison.Ordinal);
@@ -43,6 +46,23 @@ public sealed class BooksTests : IAsyncLifetime
         Assert.Equal("complete", record.GetProperty("outcome").GetString());
         Assert.True(record.GetProperty("cost_usd").GetDecimal() > 0);
         Assert.Equal("estimated", record.GetProperty("usage").GetProperty("basis").GetString());
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    public async Task UpstreamWritesNoReasonAsText_IsNoFinish(string nothing)
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"half of "}""", nothing), "[DONE]");
+        };
+        using var response = await PostAsync(_gateway.Client, "/v1/messages", """{"model":"m","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        var stream = await SeenStream.ReadAsync(response, Cancel);
+        Assert.DoesNotContain("message_stop", stream.Raw, StringComparison.Ordinal);
+        Assert.Equal("provider_lost", Assert.Single(await AuditAsync()).GetProperty("outcome").GetString());
     }
 
     [Fact]
@@ -58,6 +78,25 @@ public sealed class BooksTests : IAsyncLifetime
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.DoesNotContain("[DONE]", stream.Raw, StringComparison.Ordinal);
         Assert.Equal("provider_lost", Assert.Single(await AuditAsync()).GetProperty("outcome").GetString());
+    }
+
+    [Fact]
+    public async Task BestOf_IsHeldForEveryCompletionMade_AndLetGoAfterwards()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
+        var held = 0m;
+        _upstream.Answer = async context =>
+        {
+            held = ledger.Totals().HeldUsd;
+            await Json(context, $$"""{"id":"cmpl-up","object":"text_completion","created":1700000000,"model":"upstream-m","choices":[{"index":0,"text":"the best","logprobs":null,"finish_reason":"stop"}],"usage":{{Usage}}}""");
+        };
+        using var response = await PostAsync(_gateway.Client, "/v1/completions", """{"model":"m","prompt":["one","two"],"best_of":5,"max_tokens":100}""");
+        var body = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.StatusCode == HttpStatusCode.OK, body);
+        // Two prompts, five completions of a hundred tokens for each, at ten dollars a million.
+        Assert.True(held >= 0.01m, $"{held} was held");
+        Assert.Equal((0, 0m, 0), (ledger.Totals().HeldTokens, ledger.Totals().HeldUsd, ledger.Totals().Open));
     }
 
     [Fact]
@@ -91,6 +130,33 @@ public sealed class BooksTests : IAsyncLifetime
             [(scopelessId, "insufficient_scope", 403), (revokedId, "key_revoked", 401)],
             records.OrderBy(record => record.GetProperty("sequence").GetInt64()).Select(record => (record.GetProperty("key_id").GetString()!, record.GetProperty("error_code").GetString()!, record.GetProperty("status").GetInt32())));
         Assert.All(records, record => Assert.Equal("failed", record.GetProperty("outcome").GetString()));
+    }
+
+    [Fact]
+    public async Task RevokedKeyFloods_AuditGrowsByTheSecondNotByTheCall()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        var (key, id) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
+        await TestGateway.PostAsync(_gateway.Admin, $"/admin/v1/keys/{id}/revoke", "{}");
+        using var client = _gateway.MakeClient(key);
+        var since = TimeProvider.System.GetTimestamp();
+        long calls = 0;
+        long told = 0;
+        List<JsonElement> records;
+        do
+        {
+            for (var i = 0; i < 20; i++, calls++)
+            {
+                using var response = await PostAsync(client, "/v1/chat/completions", "{}");
+                Assert.Equal(HttpStatusCode.Unauthorized, response.StatusCode);
+            }
+            records = await AuditAsync();
+            told = records.Sum(record => 1 + (record.TryGetProperty("suppressed", out var suppressed) ? suppressed.GetInt64() : 0));
+            Assert.True(TimeProvider.System.GetElapsedTime(since) < TimeSpan.FromSeconds(60));
+        }
+        while (told == records.Count);
+        Assert.True(records.Count <= 1 + (int)TimeProvider.System.GetElapsedTime(since).TotalSeconds, $"{records.Count} records");
+        Assert.True(told <= calls);
     }
 
     [Theory]

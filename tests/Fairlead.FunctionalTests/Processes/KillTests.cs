@@ -80,6 +80,8 @@ public abstract class KillTests : IAsyncLifetime
             await server.DisposeAsync();
         }
         Assert.Contains(load.Calls, call => call.Whole);
+        Assert.Contains(load.Calls, call => call.ToldOfTheCut);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{Rounds} rounds: {load.Calls.Count} calls, {load.Calls.Count(call => call.Whole)} seen whole, {load.Calls.Count(call => call.ToldOfTheCut)} told of a cut, {_upstream.Received.Count} attempts at the upstream.");
     }
 
     [Fact]
@@ -161,13 +163,22 @@ public abstract class KillTests : IAsyncLifetime
             Assert.Equal(call.RequestId, record.GetProperty("request_id").GetString());
             foreach (var name in (string[])["input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens"])
             {
-                Assert.Equal(call.Usage!.Value.GetProperty(name).GetInt64(), AuditSight.Tokens(record, name));
+                Assert.Equal(AuditSight.Tokens(call.End!.Value, name), AuditSight.Tokens(record, name));
             }
-            Assert.Equal(call.Usage!.Value.GetProperty("basis").GetString(), record.GetProperty("usage").GetProperty("basis").GetString());
+            Assert.Equal(call.End!.Value.GetProperty("usage").GetProperty("basis").GetString(), record.GetProperty("usage").GetProperty("basis").GetString());
+            Assert.Equal(call.End!.Value.GetProperty("cost").GetProperty("usd").GetDecimal(), record.GetProperty("cost_usd").GetDecimal());
+        }
+        foreach (var call in load.Calls.Where(call => call.ToldOfTheCut))
+        {
+            // The client saw an end, so the record of that end was there before the kill.
+            var record = bySeed[call.Seed];
+            Assert.Equal("provider_lost", record.GetProperty("outcome").GetString());
+            Assert.True(AuditSight.Tokens(record, "output_tokens") > 0 && record.GetProperty("cost_usd").GetDecimal() > 0, record.GetRawText());
         }
         foreach (var (seed, count) in arrived)
         {
-            var charged = bySeed[seed].GetProperty("attempts").EnumerateArray().Count(attempt => attempt.GetProperty("sent").GetBoolean() && AuditSight.Tokens(attempt, "input_tokens") > 0);
+            var charged = bySeed[seed].GetProperty("attempts").EnumerateArray().Count(attempt => attempt.GetProperty("sent").GetBoolean()
+                && AuditSight.Tokens(attempt, "input_tokens") > 0 && attempt.GetProperty("cost_usd").GetDecimal() > 0);
             Assert.True(charged >= count, $"call {seed} reached the upstream {count} times and was charged {charged} times: {bySeed[seed]}");
         }
         foreach (var node in records.GroupBy(record => record.GetProperty("node").GetString()))

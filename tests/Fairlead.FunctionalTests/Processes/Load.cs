@@ -106,9 +106,12 @@ internal sealed class Load
     private static LoadedCall Judge(long seed, string? id, SeenStream stream)
     {
         var whole = !stream.Broken && stream.Events is [.., { Data: "[DONE]" }];
-        return new LoadedCall(seed, whole, id, whole ? stream.Events[^2].Json.GetProperty("fairlead").GetProperty("usage") : null);
+        return new LoadedCall(seed, whole, id, whole ? stream.Events[^2].Json.GetProperty("fairlead") : null)
+        {
+            ToldOfTheCut = stream.Raw.EndsWith("\n\n", StringComparison.Ordinal) && stream.Events is [.., { } last] && last.Data.StartsWith("{\"error\"", StringComparison.Ordinal),
+        };
     }
 
     private static LoadedCall Judge(long seed, string? id, string body) =>
-        new(seed, true, id, JsonDocument.Parse(body).RootElement.GetProperty("fairlead").GetProperty("usage"));
+        new(seed, true, id, JsonDocument.Parse(body).RootElement.GetProperty("fairlead"));
 }

@@ -6,8 +6,12 @@ namespace Fairlead.FunctionalTests.Processes;
 /// <param name="Seed">Number of the call.</param>
 /// <param name="Whole">Whether the client may take it for finished: a whole body, or a stream up to its last line.</param>
 /// <param name="RequestId">From the header, once there was one.</param>
-/// <param name="Usage">As the answer stated it.</param>
-internal sealed record LoadedCall(long Seed, bool Whole, string? RequestId, JsonElement? Usage);
+/// <param name="End">The final <c>fairlead</c> object of a whole answer.</param>
+internal sealed record LoadedCall(long Seed, bool Whole, string? RequestId, JsonElement? End)
+{
+    /// <summary>Whether its stream ended with the error event of a broken provider.</summary>
+    public bool ToldOfTheCut { get; init; }
+}
 
 /// <summary>Kinds of calls in the load, by the seed's remainder.</summary>
 internal enum LoadKind

@@ -12,6 +12,9 @@ internal enum WaitingFor
     /// <summary>The next piece of a stream.</summary>
     StreamIdle,
 
+    /// <summary>What may follow the last finish of a stream: usage and the end mark.</summary>
+    End,
+
     /// <summary>The end of the whole attempt.</summary>
     Total,
 }
@@ -57,7 +60,12 @@ internal sealed class AttemptWatch : IDisposable
     public bool TimedOut => Token.IsCancellationRequested && !StoppedByCaller;
 
     /// <summary>Starts the time of a phase, bounded by what is left of the attempt.</summary>
-    public void Arm(WaitingFor what)
+    public void Arm(WaitingFor what) => Arm(what, null);
+
+    /// <summary>Waits for what may follow the last finish, for <paramref name="grace"/> and never longer than for any other piece.</summary>
+    public void ArmEnd(TimeSpan grace) => Arm(WaitingFor.End, grace);
+
+    private void Arm(WaitingFor what, TimeSpan? grace)
     {
         if (_source is not { } source) return;
         var left = _timeouts.Total - _time.GetElapsedTime(_startedAt);
@@ -65,6 +73,7 @@ internal sealed class AttemptWatch : IDisposable
         {
             WaitingFor.FirstToken => _timeouts.FirstToken - _time.GetElapsedTime(_startedAt),
             WaitingFor.StreamIdle => _timeouts.StreamIdle,
+            WaitingFor.End => grace < _timeouts.StreamIdle ? grace.Value : _timeouts.StreamIdle,
             _ => left,
         };
         Waiting = phase < left ? what : WaitingFor.Total;

@@ -16,7 +16,14 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     /// <summary>How long the end of the connection is awaited after the end mark, so that the connection can be used again.</summary>
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>
+    /// How long usage and the end mark are awaited in all after the last finish. They come right behind it or never: the answer is whole, and its
+    /// last event waits for this.
+    /// </summary>
+    internal static readonly TimeSpan EndGrace = TimeSpan.FromSeconds(2);
+
     private readonly SseParser _parser = new();
+    private TimeSpan _graceLeft = EndGrace;
     private Stream? _stream;
     private bool _contentSeen;
     private bool _ended;
@@ -112,10 +119,23 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         _stream ??= await Exchange.Response.Content.ReadAsStreamAsync(watch.Token);
         using var link = watch.Link(cancellationToken);
         var reading = _stream.ReadAsync(_parser.GetMemory(ReadBytes), watch.Token);
-        if (reading.IsCompleted || !_contentSeen) return await reading;
+        if (reading.IsCompleted) return await reading;
+        if (IsFinished) return await ReadAfterFinishAsync(reading, watch);
+        if (!_contentSeen) return await reading;
         watch.Arm(WaitingFor.StreamIdle);
         var read = await reading;
         watch.Disarm();
+        return read;
+    }
+
+    private async ValueTask<int> ReadAfterFinishAsync(ValueTask<int> reading, AttemptWatch watch)
+    {
+        var since = Exchange.Client.Time.GetTimestamp();
+        watch.ArmEnd(_graceLeft);
+        var read = await reading;
+        watch.Disarm();
+        // Only the waiting counts, and all of it: comments for ever are no end either.
+        _graceLeft -= Exchange.Client.Time.GetElapsedTime(since);
         return read;
     }
 

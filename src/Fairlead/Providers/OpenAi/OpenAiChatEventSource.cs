@@ -99,7 +99,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             }
             if (OpenAiWire.Has(delta, "audio", JsonValueKind.Object, out var audio)) batch.Add(new AudioDelta((JsonObject)OpenAiWire.Copy(audio)) { Choice = index });
         }
-        if (OpenAiWire.Text(choice, "finish_reason") is { } reason && _finished.Add(index))
+        if (OpenAiWire.FinishText(choice) is { } reason && _finished.Add(index))
         {
             var called = false;
             foreach (var (key, call) in _calls)

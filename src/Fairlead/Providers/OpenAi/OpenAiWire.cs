@@ -33,6 +33,9 @@ internal static class OpenAiWire
         Text(choice, "stop_reason") is { } reason && asked.Contains(reason, StringComparer.Ordinal) ? reason : null;
 
     /// <summary>Null for the words by which servers say that they broke off (DeepSeek, OpenRouter, Mistral): that is no finish.</summary>
+    /// <summary>Why a choice ended, or null while it has not: some servers write an empty or the word null where there is no reason yet.</summary>
+    public static string? FinishText(JsonElement choice) => Text(choice, "finish_reason") is { Length: > 0 } reason && reason != "null" ? reason : null;
+
     public static FinishReason? Finish(string reason, bool calledTools) => reason switch
     {
         "insufficient_system_resource" or "error" or "network_error" => null,
