@@ -24,6 +24,8 @@ internal sealed class StormCall
         ("/v1/completions", "m", "\"prompt\":\"storm {0} call\""),
         ("/v1/embeddings", "e", "\"input\":\"storm {0} call\""),
         ("/v1/messages", "two", "\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"storm {0} call\"}]"),
+        ("/v1/responses", "plain", "\"input\":\"storm {0} call\""),
+        ("/v1/responses", "sim-fast", "\"max_output_tokens\":16,\"input\":\"storm {0} call\""),
         ("/v1/chat/completions", "sim-fast", "\"max_tokens\":12,\"messages\":[{\"role\":\"user\",\"content\":\"storm {0} call\"}]"),
         ("/v1/messages", "sim-fast", "\"max_tokens\":12,\"messages\":[{\"role\":\"user\",\"content\":\"storm {0} call\"}]"),
     ];
@@ -127,14 +129,21 @@ internal sealed class StormCall
 
     private void Judge(SeenStream stream)
     {
-        var anthropic = Path == "/v1/messages";
-        var ended = stream.Events.Count > 0 && (anthropic ? stream.Events[^1].Name == "message_stop" : stream.Events[^1].Data == "[DONE]");
-        var failed = stream.Events.Any(one => anthropic ? one.Name == "error" : one.Data.StartsWith("{\"error\"", StringComparison.Ordinal));
+        var ended = stream.Events.Count > 0 && Path switch
+        {
+            "/v1/messages" => stream.Events[^1].Name == "message_stop",
+            "/v1/responses" => stream.Events is [.., { Name: "response.completed" or "response.incomplete" }, { Data: "[DONE]" }],
+            _ => stream.Events[^1].Data == "[DONE]",
+        };
+        var failed = stream.Events.Any(one => one.Name is "error" or "response.failed" || one.Data.StartsWith("{\"error\"", StringComparison.Ordinal));
         if (ended == failed || (ended && stream.Broken)) Complaint = "no explicit end: " + stream.Raw;
         if (!ended) return;
         for (var i = stream.Events.Count - 1; i >= 0 && Whole is null; i--)
         {
-            if (stream.Events[i].Data.StartsWith('{') && stream.Events[i].Json.TryGetProperty("fairlead", out var end) && end.TryGetProperty("outcome", out _)) Whole = end;
+            if (!stream.Events[i].Data.StartsWith('{')) continue;
+            var holder = stream.Events[i].Json;
+            if (Path == "/v1/responses" && !holder.TryGetProperty("response", out holder)) continue;
+            if (holder.TryGetProperty("fairlead", out var end) && end.TryGetProperty("outcome", out _)) Whole = end;
         }
         if (Whole is null) Complaint = "no final fairlead object: " + stream.Raw;
     }

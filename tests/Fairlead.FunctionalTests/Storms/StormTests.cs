@@ -191,9 +191,11 @@ public sealed class StormTests
           providers:
             up: { kind: openai, baseUrl: {{url}}/v1, apiKey: sk-x, timeouts: { firstToken: 800ms, streamIdle: 500ms, total: 1500ms } }
             other: { kind: openai, baseUrl: {{url}}/v1, apiKey: sk-y, timeouts: { firstToken: 800ms, streamIdle: 500ms, total: 1500ms } }
+            plain: { kind: vllm, baseUrl: {{url}}/v1, apiKey: sk-z, timeouts: { firstToken: 800ms, streamIdle: 500ms, total: 1500ms } }
           models:
             m: { contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1.3, cachedInput: 0.7, output: 10.1 }, capabilities: { tools: true }, deployments: [{ provider: up, model: m }] }
             two: { contextWindow: 8000, maxOutputTokens: 2000, prices: { input: 0.37, output: 2.9 }, capabilities: { tools: true }, deployments: [{ provider: up, model: a, priority: 1 }, { provider: other, model: b, priority: 2 }] }
+            plain: { contextWindow: 8000, maxOutputTokens: 2000, prices: { input: 0.91, output: 3.3 }, capabilities: { tools: true }, deployments: [{ provider: plain, model: p }] }
             e: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 0.013, output: 0 }, deployments: [{ provider: up, model: e }, { provider: other, model: e, priority: 2 }] }
         """;
 
