@@ -20,9 +20,6 @@ internal sealed class StreamDelivery(
     TimeProvider time,
     ILogger<StreamDelivery> logger)
 {
-    /// <summary>Time for the last bytes to reach the client before the connection is cut: an abort may overtake them.</summary>
-    private static readonly TimeSpan AbortGrace = TimeSpan.FromMilliseconds(100);
-
     /// <summary>Returns the refusal when the call failed before anything was sent, so that the edge answers it; null when all is delivered.</summary>
     public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call)
     {
@@ -214,8 +211,7 @@ internal sealed class StreamDelivery(
         if (error is null || call.Dialect.ErrorShape != ErrorShape.OpenAi || call.Dialect.CommitsAtAcceptance) return;
 
         // Clients of these dialects take a clean end for success, so an unclean answer gets an unclean end.
-        await Task.Delay(AbortGrace, time, CancellationToken.None);
-        context.Abort();
+        await UncleanEnd.SendAsync(context, time);
     }
 
     private static Task StartAsync(HttpContext context, GatewayCall call)

@@ -74,6 +74,9 @@ internal sealed class StormCall
     /// <summary>What was wrong with what the client saw, or null.</summary>
     public string? Complaint { get; private set; }
 
+    /// <summary>Whether the connection broke before any end was seen: the client knows that it has not the whole, though not why.</summary>
+    public bool Broke { get; private set; }
+
     public async Task RunAsync(HttpClient client, CancellationToken cancellationToken)
     {
         using var leave = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -101,13 +104,12 @@ internal sealed class StormCall
             else if (Stream) Judge(await SeenStream.ReadAsync(response, leave.Token));
             else Judge(await response.Content.ReadAsStringAsync(leave.Token));
         }
-        catch (Exception gone) when (leave.IsCancellationRequested && gone is OperationCanceledException or HttpRequestException or IOException)
+        catch (Exception gone) when (gone is HttpRequestException or IOException || (gone is OperationCanceledException && leave.IsCancellationRequested))
         {
-            if (!leave.IsCancellationRequested) Complaint = gone.ToString();
-        }
-        catch (HttpRequestException broken)
-        {
-            Complaint = broken.ToString();
+            if (leave.IsCancellationRequested) return;
+            // Only a stream may break off, and it says why before that where there is time.
+            if (Stream) Broke = true;
+            else Complaint = gone.ToString();
         }
     }
 
@@ -136,7 +138,8 @@ internal sealed class StormCall
             _ => stream.Events[^1].Data == "[DONE]",
         };
         var failed = stream.Events.Any(one => one.Name is "error" or "response.failed" || one.Data.StartsWith("{\"error\"", StringComparison.Ordinal));
-        if (ended == failed || (ended && stream.Broken)) Complaint = "no explicit end: " + stream.Raw;
+        if (!ended && !failed && stream.Broken) Broke = true;
+        else if (ended == failed || (ended && stream.Broken)) Complaint = "no explicit end: " + stream.Raw;
         if (!ended) return;
         for (var i = stream.Events.Count - 1; i >= 0 && Whole is null; i--)
         {

@@ -50,6 +50,9 @@ public sealed class StormTests
 
         var complaints = calls.Where(call => call.Complaint is not null).Select(call => $"{call}: {call.Complaint}").ToArray();
         Assert.True(complaints.Length == 0, $"{complaints.Length} clients complain.\n" + string.Join("\n\n", complaints));
+        // The last event of a failed stream is sent before its connection is cut; only a server that starves for longer than it waits loses one.
+        var broke = calls.Where(call => call.Broke).ToArray();
+        Assert.True(broke.Length <= Calls / 100, $"{broke.Length} streams broke without their last event, such as {broke.FirstOrDefault()}");
         await SettledAsync(gateway, upstream);
         var records = await AuditAsync(gateway, door.Ids.Count);
         Assert.Equal(door.Ids.Order(StringComparer.Ordinal), records.Select(Id).Order(StringComparer.Ordinal));
