@@ -104,7 +104,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
 
         var output = new System.Buffers.ArrayBufferWriter<byte>(1024);
         var json = new JsonAppender(output);
-        new ResponseObjectWriter(call).Append(ref json, record.Status == GenerationStatus.Queued ? "queued" : "in_progress", [], withSeals: false, extra: false);
+        new ResponseObjectWriter(call).Append(ref json, record.Status == GenerationStatus.Queued ? "queued" : "in_progress", [], withSeals: false);
         json.Flush();
         var response = (JsonObject)JsonNode.Parse(output.WrittenSpan, documentOptions: Parsing)!;
         response["created_at"] = record.CreatedAt.ToUnixTimeSeconds();
@@ -113,7 +113,6 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
             response["status"] = record.Status == GenerationStatus.Cancelled ? "cancelled" : "failed";
             if (record.Status != GenerationStatus.Cancelled) response["error"] = ErrorOf(record);
         }
-        if (call.Caller.Extensions) response["fairlead"] = new JsonObject { ["generation_id"] = record.Id };
         return ResponseJson.Bytes(response);
     }
 
