@@ -30,6 +30,13 @@ public sealed record HostileDoor(string Name, string Path, ErrorShape Shape, str
         "tool_choice":{"type":"auto","disable_parallel_tool_use":false},"stop_sequences":["END"],"metadata":{"user_id":"u-1"},"fairlead":{"class":"standard","deadline_ms":60000}
         """;
 
+    private static readonly string Response = $$$"""
+        "input":[{"role":"user","content":[{"type":"input_text","text":"Hello"},{"type":"input_image","image_url":"{{{Png}}}","detail":"low"}]},
+          {"type":"function_call","call_id":"call_1","name":"look_up","arguments":"{\"q\":\"x\"}"},{"type":"function_call_output","call_id":"call_1","output":"found"},{"role":"user","content":"And?"}],
+        "instructions":"Be brief","tools":[{"type":"function","name":"look_up","parameters":{"type":"object","properties":{"q":{"type":"string"}},"required":["q"],"additionalProperties":false},"strict":true}],
+        "tool_choice":"auto","parallel_tool_calls":false,"text":{"format":{"type":"text"}},"reasoning":{"effort":"low"},"truncation":"disabled"
+        """;
+
     private static readonly string Turns = $$$"""
         "messages":[{"role":"system","content":"Be brief"},{"role":"user","name":"ann","content":[{"type":"text","text":"Hello"},{"type":"image_url","image_url":{"url":"{{{Png}}}","detail":"low"}}]},
           {"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"look_up","arguments":"{\"q\":\"x\"}"}}]},
@@ -57,6 +64,8 @@ public sealed record HostileDoor(string Name, string Path, ErrorShape Shape, str
         Messages("gemini"),
         Messages("simulated"),
         new("count_tokens", "/v1/messages/count_tokens", ErrorShape.Anthropic, "count_tokens.request.json", $$"""{"model":"simulated",{{MessageTurns}}}"""),
+        new("responses", "/v1/responses", ErrorShape.OpenAi, "any.request.json", $$"""{"model":"simulated",{{Response}},"max_output_tokens":50,"metadata":{"k":"v"},"service_tier":"auto","prompt_cache_key":"c","safety_identifier":"s","include":[],{{Sampling}}}""".Replace("\"stop\":[\"END\"],", "", StringComparison.Ordinal)),
+        new("input_tokens", "/v1/responses/input_tokens", ErrorShape.OpenAi, "any.request.json", $$"""{"model":"simulated",{{Response}}}"""),
         new("organizations", "/admin/v1/organizations", ErrorShape.Problem, "organization.request.json", """{"name":"Acme"}"""),
         new("projects", "/admin/v1/projects", ErrorShape.Problem, "project.request.json", """{"name":"Acme","organization_id":"{organization}"}"""),
         new("keys", "/admin/v1/keys", ErrorShape.Problem, "key.request.json",
