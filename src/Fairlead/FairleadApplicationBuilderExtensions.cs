@@ -8,6 +8,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Idempotency;
 using Fairlead.Jobs;
 using Fairlead.Ledger;
 using Fairlead.Limits;
@@ -55,6 +56,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddStorage();
         services.AddCallers();
         services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings().AddOpenAiResponses().AddAnthropicMessages();
+        services.AddIdempotency();
         services.AddCatalogue();
         services.AddTokenCounting();
         services.AddRequestValidation();

@@ -108,6 +108,9 @@ internal static class ConfigKeys
         new("resultTtl", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)), j => j.ResultTtl, (j, v) => j with { ResultTtl = (TimeSpan)v }, "How long a result is kept."),
         new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."));
 
+    private static readonly ConfigObjectType<IdempotencyConfig> Idempotency = new(() => new IdempotencyConfig(), None,
+        new ConfigKey<IdempotencyConfig>("ttl", new ConfigDuration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(30)), i => i.Ttl, (i, v) => i with { Ttl = (TimeSpan)v }, "How long a key stands for its request, and the outcome is kept."));
+
     private static readonly ConfigObjectType<StreamConfig> Stream = new(() => new StreamConfig(), ["resumeWindow", "midStreamRescue"],
         new("keepAlive", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), s => s.KeepAlive, (s, v) => s with { KeepAlive = (TimeSpan)v }, "Pause of a stream after which a comment is sent, so that proxies keep it open."),
         new("commitAfter", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), s => s.CommitAfter, (s, v) => s with { CommitAfter = (TimeSpan)v }, "Wait for the first content after which status 200 is sent all the same; until then a failed attempt becomes a proper status."),
@@ -146,6 +149,7 @@ internal static class ConfigKeys
         new("requests", Requests, c => c.Requests, (c, v) => c with { Requests = (RequestBounds)v }, "What a single request may be at most."),
         new("jobs", Jobs, c => c.Jobs, (c, v) => c with { Jobs = (JobsConfig)v }, "Generations that outlive their request."),
         new("stream", Stream, c => c.Stream, (c, v) => c with { Stream = (StreamConfig)v }, "Streams."),
+        new("idempotency", Idempotency, c => c.Idempotency, (c, v) => c with { Idempotency = (IdempotencyConfig)v }, "Requests that may be repeated by an `Idempotency-Key`."),
         new("retry", Retry, c => c.Retry, (c, v) => c with { Retry = (RetryConfig)v }, "Repeating what failed."),
         new("webhooks", Webhooks, c => c.Webhooks, (c, v) => c with { Webhooks = (WebhooksConfig)v }, "What callers are told by requests to servers of theirs."),
         new("audit", Audit, c => c.Audit, (c, v) => c with { Audit = (AuditConfig)v }, "The record of every call."),

@@ -25,6 +25,8 @@ public sealed record GatewayConfiguration
 
     public StreamConfig Stream { get; init; } = new();
 
+    public IdempotencyConfig Idempotency { get; init; } = new();
+
     public RetryConfig Retry { get; init; } = new();
 
     public WebhooksConfig Webhooks { get; init; } = new();
@@ -244,6 +246,13 @@ public sealed record StreamConfig
 
     /// <summary>Longest wait for them. Default 20 ms.</summary>
     public TimeSpan BatchDelay { get; init; } = TimeSpan.FromMilliseconds(20);
+}
+
+/// <summary>Requests that may be repeated by an <c>Idempotency-Key</c>.</summary>
+public sealed record IdempotencyConfig
+{
+    /// <summary>How long a key stands for its request, and the outcome is kept. Default 24 h.</summary>
+    public TimeSpan Ttl { get; init; } = TimeSpan.FromHours(24);
 }
 
 /// <summary>Generations that outlive their request.</summary>

@@ -19,6 +19,8 @@ public enum ErrorCode
     PayloadTooLarge,
     UnsupportedMediaType,
     Conflict,
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
 
     MissingApiKey,
     InvalidApiKey,

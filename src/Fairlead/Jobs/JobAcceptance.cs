@@ -1,5 +1,7 @@
+using System.Buffers;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Idempotency;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
@@ -24,6 +26,8 @@ internal sealed class JobAcceptance(
     HeldReservations held,
     GenerationWriter writer,
     WebhookRules webhooks,
+    IdempotencyKeys keys,
+    IdempotencyReplay replay,
     TimeProvider time,
     ILogger<JobAcceptance> logger)
 {
@@ -31,7 +35,9 @@ internal sealed class JobAcceptance(
     public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference)
     {
         if (Receiver(call) is { } fault) return fault;
-        if (await pipeline.AdmitAsync(call, context.RequestAborted) is GatewayReply.Refused refused) return refused.Error;
+        var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
+        if (admitted is GatewayReply.Refused refused) return refused.Error;
+        if (await replay.TryWriteAsync(context, call, admitted)) return null;
 
         context.Response.Headers["Preference-Applied"] = "respond-async";
         context.Response.Headers.Vary = "Prefer";
@@ -44,11 +50,14 @@ internal sealed class JobAcceptance(
     public async Task<GatewayError?> ServeBackgroundAsync(HttpContext context, GatewayCall call)
     {
         if (Receiver(call) is { } fault) return fault;
-        if (await pipeline.AdmitAsync(call, context.RequestAborted) is GatewayReply.Refused refused) return refused.Error;
+        var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
+        if (admitted is GatewayReply.Refused refused) return refused.Error;
+        if (await replay.TryWriteAsync(context, call, admitted)) return null;
         if (await QueueAsync(call) is { } error) return error;
 
         using var body = new PooledBuffer(1024);
         call.Dialect.WriteAccepted(call, body);
+        await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", body.WrittenMemory);
         var response = context.Response;
         response.StatusCode = StatusCodes.Status200OK;
         response.ContentType = "application/json";
@@ -110,7 +119,7 @@ internal sealed class JobAcceptance(
         var kept = false;
         try
         {
-            kept = !await EndsWithinAsync(context, run, wait) && await TryKeepAsync(run, record);
+            kept = !await EndsWithinAsync(context, run, wait, call.GoesOn) && await TryKeepAsync(run, record);
             if (kept)
             {
                 await WriteAcceptedAsync(context, call, record);
@@ -121,6 +130,16 @@ internal sealed class JobAcceptance(
             using (context.RequestAborted.UnsafeRegister(static state => ((GenerationRun)state!).Stop(CancellationReason.ClientLeft), run))
             {
                 result = await run.Completion;
+            }
+            if (result.Error is { } failed)
+            {
+                call.Attempts.AddRange(run.Call.Attempts);
+                call.Ending = run.Call.Ending;
+                await keys.ConcludeAsync(call, failed);
+            }
+            else
+            {
+                await keys.CompleteAsync(call, result.Status, "application/json", result.Body);
             }
             if (!context.RequestAborted.IsCancellationRequested) await WriteResultAsync(context, run, result);
             return null;
@@ -135,9 +154,8 @@ internal sealed class JobAcceptance(
         }
     }
 
-    private async Task<bool> EndsWithinAsync(HttpContext context, GenerationRun run, TimeSpan wait)
+    private async Task<bool> EndsWithinAsync(HttpContext context, GenerationRun run, TimeSpan wait, bool goesOn)
     {
-        var goesOn = run.Call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
         try
         {
             await run.Completion.WaitAsync(wait, time, context.RequestAborted);
@@ -181,8 +199,10 @@ internal sealed class JobAcceptance(
         response.Headers.CacheControl = "no-store";
         response.Headers["Fairlead-Generation"] = record.Id;
         response.Headers["Api-Version"] = call.Caller.ApiVersion;
-        await writer.WriteAsync(response.BodyWriter, record, context.RequestAborted);
-        await response.BodyWriter.FlushAsync(context.RequestAborted);
+        var body = new ArrayBufferWriter<byte>(1024);
+        await writer.WriteAsync(body, record, context.RequestAborted);
+        await keys.CompleteAsync(call, response.StatusCode, response.ContentType, body.WrittenMemory);
+        await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
     }
 
     private static async Task WriteResultAsync(HttpContext context, GenerationRun run, RunResult result)

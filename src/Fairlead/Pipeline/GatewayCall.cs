@@ -5,6 +5,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Idempotency;
 using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Streaming;
@@ -78,6 +79,15 @@ public sealed class GatewayCall
     internal string? AnthropicVersion { get; set; }
 
     internal string? AnthropicBeta { get; set; }
+
+    /// <summary>The Idempotency-Key header, or null.</summary>
+    internal string? IdempotencyKey { get; set; }
+
+    /// <summary>Set by the stage when the key is bound to this call.</summary>
+    internal IdempotentRun? Idempotency { get; set; }
+
+    /// <summary>Whether it goes on to its end when its client leaves: asked for, or to be had by repeating the request.</summary>
+    internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
 
     /// <summary>The Fairlead-Simulate header; honoured by simulated deployments only.</summary>
     internal string? Simulate { get; set; }

@@ -3,6 +3,7 @@ using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Idempotency;
 using Fairlead.Jobs;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
@@ -23,11 +24,15 @@ internal sealed class GatewayEndpoint(
     JobAcceptance jobs,
     CallEnder ender,
     RefusalRecords refusals,
+    IdempotencyKeys keys,
+    IdempotencyReplay replay,
     DrainState drain,
     GatewayTelemetry telemetry,
     TimeProvider time,
     ILogger<GatewayEndpoint> logger)
 {
+    private const int MaxIdempotencyKey = 255;
+
     /// <summary>Serves one request in <paramref name="dialect"/>.</summary>
     public async Task HandleAsync(HttpContext context, Dialect dialect)
     {
@@ -88,12 +93,18 @@ internal sealed class GatewayEndpoint(
             try
             {
                 // Every way out has ended the call; should one be missing, nothing stays held.
-                if (!call.HandedOver)
+                if (call.HandedOver)
+                {
+                    // A repetition: the generation has a call of its own.
+                    telemetry.CallEnded(call, context.Response.StatusCode);
+                }
+                else
                 {
                     await ender.EndAsync(call, Outcome.Failed, null, context.Response.StatusCode);
                     telemetry.CallEnded(call, context.Response.StatusCode);
                     CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending!.Outcome.ToWire(), context.Response.StatusCode, call.Timings.Elapsed.TotalMilliseconds);
                 }
+                await keys.ConcludeAsync(call, new GatewayError(ErrorCode.InternalError, "The request of this Idempotency-Key ended without an answer."));
             }
             finally
             {
@@ -143,8 +154,7 @@ internal sealed class GatewayEndpoint(
             return;
         }
 
-        var goesOn = call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
-        call.Cancellation = new CallCancellation(call.Deadline, time, goesOn ? CancellationToken.None : context.RequestAborted, drain.LimitReached);
+        call.Cancellation = new CallCancellation(call.Deadline, time, call.GoesOn ? CancellationToken.None : context.RequestAborted, drain.LimitReached);
         if (call.Facts.Stream)
         {
             if (await streams.DeliverAsync(context, call) is { } refusal) await RefuseAsync(context, call, refusal);
@@ -153,7 +163,7 @@ internal sealed class GatewayEndpoint(
 
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
         if (reply is GatewayReply.Refused refused) await RefuseAsync(context, call, refused.Error);
-        else await AnswerAsync(context, call, reply);
+        else if (!await replay.TryWriteAsync(context, call, reply)) await AnswerAsync(context, call, reply);
     }
 
     private static GatewayError? ReadRequest(HttpContext context, GatewayCall call, RequestBounds bounds)
@@ -166,6 +176,14 @@ internal sealed class GatewayEndpoint(
         }
         call.IncomingTrace = IncomingTrace.Of(headers);
         if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
+        if (call.Operation != Operation.CountTokens && headers.TryGetValue("Idempotency-Key", out var key))
+        {
+            if (key.Count != 1 || key[0] is not { Length: >= 1 and <= MaxIdempotencyKey } one || one.AsSpan().ContainsAnyExceptInRange('!', '~'))
+            {
+                return GatewayError.Invalid("Idempotency-Key", $"The header Idempotency-Key takes one key of 1 to {MaxIdempotencyKey} visible ASCII characters without spaces.");
+            }
+            call.IdempotencyKey = one;
+        }
 
         var since = call.Timings.Now();
         var fault = call.Dialect.Read(call, bounds) ?? RequestReader.ReadExtensionHeaders(context.Request, call);
@@ -186,6 +204,7 @@ internal sealed class GatewayEndpoint(
 
         using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
         call.Dialect.WriteReply(call, reply, output);
+        await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
         var response = context.Response;
         response.StatusCode = StatusCodes.Status200OK;
         response.ContentType = "application/json";
@@ -197,6 +216,7 @@ internal sealed class GatewayEndpoint(
     private async Task RefuseAsync(HttpContext context, GatewayCall call, GatewayError error)
     {
         await ender.EndAsync(call, Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
+        await keys.ConcludeAsync(call, error);
         ReplyHeaders.Write(context.Response, call);
         await ErrorResponses.WriteAsync(context, error, call.Dialect.ErrorShape);
     }
@@ -213,6 +233,7 @@ internal sealed class GatewayEndpoint(
             return;
         }
         await ender.EndAsync(call, outcome, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
+        await keys.ConcludeAsync(call, error);
         ReplyHeaders.Write(context.Response, call);
         await ErrorResponses.WriteAsync(context, error, call.Dialect.ErrorShape);
     }

@@ -1,4 +1,5 @@
 using Fairlead.Catalogue;
+using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Routing;
 using Fairlead.Validation;
@@ -12,12 +13,12 @@ namespace Fairlead.Pipeline;
 internal sealed class GatewayPipeline
 {
     /// <summary>
-    /// Cheap refusals come before costly ones: a name is looked up before tokens are counted, and money is held last, when
+    /// A repeated request is answered before it is judged anew: what it names may have changed since. Cheap refusals come before costly ones: a name is looked up before tokens are counted, and money is held last, when
     /// nothing but a provider can still refuse.
     /// </summary>
     public static readonly IReadOnlyList<Type> Order =
     [
-        typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(RoutingStage),
+        typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(RoutingStage),
     ];
 
     private readonly GatewayStep _first;

@@ -1,5 +1,7 @@
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Idempotency;
 using Fairlead.Streaming;
 
 namespace Fairlead.Pipeline;
@@ -38,6 +40,35 @@ internal abstract class GatewayReply
     public sealed class Streaming(IEventSource events) : GatewayReply
     {
         public IEventSource Events { get; } = events;
+    }
+
+    /// <summary>The stored outcome of the request that this one repeats.</summary>
+    public sealed class Replayed(string generationId, int status, string contentType, byte[] body, bool broken) : GatewayReply
+    {
+        public string GenerationId { get; } = generationId;
+
+        public int Status { get; } = status;
+
+        public string ContentType { get; } = contentType;
+
+        public byte[] Body { get; } = body;
+
+        /// <summary>Whether it was a stream that ended with an aborted connection.</summary>
+        public bool Broken { get; } = broken;
+    }
+
+    /// <summary>The stream of the request that this one repeats, still under way.</summary>
+    public sealed class Joined(string generationId, ReplayLog log) : GatewayReply
+    {
+        public string GenerationId { get; } = generationId;
+
+        public ReplayLog Log { get; } = log;
+    }
+
+    /// <summary>The job that was made of the request that this one repeats.</summary>
+    public sealed class ReplayedJob(GenerationRecord record) : GatewayReply
+    {
+        public GenerationRecord Record { get; } = record;
     }
 
     public sealed class Embedded(EmbeddingsAnswer answer) : GatewayReply

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.IO.Pipelines;
+using Fairlead.Idempotency;
 using Fairlead.Streaming;
 
 namespace Fairlead.Pipeline;
@@ -24,17 +26,22 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
     /// <summary>Set while a write has put only a part of its events into the output: what follows could not be told from it.</summary>
     public bool Torn { get; private set; }
 
-    /// <summary>Lets <paramref name="write"/> put whole events into the output and flushes them together.</summary>
-    public async ValueTask WriteAsync<TState>(Action<TState, PipeWriter> write, TState state, CancellationToken cancellationToken)
+    /// <summary>
+    /// Lets <paramref name="write"/> put whole events into the output and flushes them together. They are kept for who repeats the request, where
+    /// it may be repeated, also when the client is gone.
+    /// </summary>
+    public async ValueTask WriteAsync<TState>(Action<TState, IBufferWriter<byte>> write, TState state, CancellationToken cancellationToken)
     {
-        if (ClientGone) return;
+        var log = call.Idempotency?.Log;
+        if (ClientGone && log is null) return;
         await _gate.WaitAsync(cancellationToken);
         try
         {
             Torn = true;
-            write(state, output);
+            if (log is null) write(state, output);
+            else WriteBoth(write, state, log);
             Torn = false;
-            if (output.UnflushedBytes == 0) return;
+            if (ClientGone || output.UnflushedBytes == 0) return;
             _lastWrite = call.Timings.Now();
             var result = await output.FlushAsync(cancellationToken);
             if (result.IsCompleted) ClientGone = true;
@@ -43,6 +50,14 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
         {
             _gate.Release();
         }
+    }
+
+    private void WriteBoth<TState>(Action<TState, IBufferWriter<byte>> write, TState state, ReplayLog log)
+    {
+        using var buffer = new PooledBuffer();
+        write(state, buffer);
+        log.Append(buffer.WrittenSpan);
+        if (!ClientGone) output.Write(buffer.WrittenSpan);
     }
 
     /// <summary>Sends a comment when nothing was written for <paramref name="pause"/>; skips when a write is under way.</summary>

@@ -1,7 +1,9 @@
+using System.Buffers;
 using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Idempotency;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -15,6 +17,8 @@ namespace Fairlead.Pipeline;
 internal sealed class StreamDelivery(
     GatewayPipeline pipeline,
     CallEnder ender,
+    IdempotencyKeys keys,
+    IdempotencyReplay replay,
     StreamSweep sweep,
     IConfigurationSource configuration,
     TimeProvider time,
@@ -57,6 +61,7 @@ internal sealed class StreamDelivery(
             await EndAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), Outcome.Failed, refused.Error);
             return null;
         }
+        if (await replay.TryWriteAsync(context, call, reply)) return null;
         if (reply is not GatewayReply.Streaming streaming) throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
 
         await RelayAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), streaming.Events);
@@ -124,11 +129,10 @@ internal sealed class StreamDelivery(
 
     private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
     {
-        var goesOn = call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
         await using var owned = events;
         var settings = BatchSettings.Of(call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
-        await using var logged = goesOn ? LoggedEvents.Start((IEventSource?)batched ?? events, call.Cancellation.Token) : null;
+        await using var logged = call.GoesOn ? LoggedEvents.Start((IEventSource?)batched ?? events, call.Cancellation.Token) : null;
         var source = logged?.Log.Read() ?? (IEventSource?)batched ?? events;
         var token = call.Cancellation.Token;
         using var batch = new EventBatch();
@@ -145,7 +149,8 @@ internal sealed class StreamDelivery(
                 await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), token);
                 writing = false;
                 batch.Clear();
-                if (!stream.ClientGone) continue;
+                // Who repeats the request will read on, so the rest is written too.
+                if (!stream.ClientGone || call.Idempotency is not null) continue;
                 if (logged is null) throw new OperationCanceledException();
                 await logged.Completion;
                 break;
@@ -207,11 +212,26 @@ internal sealed class StreamDelivery(
         // Settled and on the spool first: the last event may only leave when nothing can be lost any more.
         await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
         await writer.PrepareEndAsync();
-        await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
-        if (error is null || call.Dialect.ErrorShape != ErrorShape.OpenAi || call.Dialect.CommitsAtAcceptance) return;
+        var broken = error is not null && call.Dialect.ErrorShape == ErrorShape.OpenAi && !call.Dialect.CommitsAtAcceptance;
+        if (call.Idempotency is null) await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
+        else await EndKeptAsync(context, call, stream, writer, broken);
+        if (!broken) return;
 
         // Clients of these dialects take a clean end for success, so an unclean answer gets an unclean end.
         await UncleanEnd.SendAsync(context, time);
+    }
+
+    // Stored first: who saw the end and asks again must get the same.
+    private async Task EndKeptAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, bool broken)
+    {
+        var log = call.Idempotency!.Log!;
+        using var end = new PooledBuffer();
+        writer.WriteEnd(end);
+        log.Append(end.WrittenSpan);
+        if (log.Overflowed) await keys.ConcludeAsync(call, new GatewayError(ErrorCode.InternalError, "The answer was too long to be kept for a repeated request."));
+        else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken);
+        call.Idempotency = null;
+        await stream.WriteAsync(static (state, output) => output.Write(state), end.WrittenSpan.ToArray(), context.RequestAborted);
     }
 
     private static Task StartAsync(HttpContext context, GatewayCall call)

@@ -26,6 +26,9 @@ internal static class Absences
             or ErrorCode.ProviderTimeout or ErrorCode.ProviderRejected
             => door.Generates ? null : "No provider is asked.",
 
+        ErrorCode.IdempotencyInProgress or ErrorCode.IdempotencyKeyReused
+            => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that a repeated request could meet.",
+
         ErrorCode.ShuttingDown => door.Generates ? null : "What answers at once is answered until the process ends.",
         ErrorCode.StoreUnavailable => door == Door.Models || door == Door.AnthropicModels ? "The list of models is in memory." : null,
         _ => null,

@@ -5,6 +5,7 @@ using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Idempotency;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Microsoft.AspNetCore.Http;
@@ -51,6 +52,20 @@ public sealed class ErrorWorld : IAsyncLifetime
     /// <summary>May only use the class bulk.</summary>
     public string BulkKey { get; private set; } = "";
 
+    /// <summary>An Idempotency-Key whose request, a body without stream for the simulated model, is under way at this door for as long as the world stands.</summary>
+    public static string BusyKey(Door door) => $"busy-{door.Name}";
+
+    private async Task BindBusyKeysAsync()
+    {
+        var store = Gateway.Services.GetRequiredService<IdempotencyStore>();
+        var until = TimeProvider.System.GetUtcNow().AddHours(1);
+        foreach (var door in Door.All.Where(door => door.Generates))
+        {
+            var body = Encoding.UTF8.GetBytes(door.Body(door.IsEmbeddings ? "sim-embed" : "sim-fast"));
+            await store.TryBindAsync(Gateway.ProjectId, BusyKey(door), new BoundKey(RequestHash.Of(door.Path, body), "gen_busy", "another node", until, until, 0, null, false, null), TimeProvider.System.GetUtcNow(), CancellationToken.None);
+        }
+    }
+
     public async ValueTask InitializeAsync()
     {
         Upstream = await FakeUpstream.StartAsync();
@@ -64,6 +79,8 @@ public sealed class ErrorWorld : IAsyncLifetime
         (OneModelKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"models\":[\"sim-slow\"]");
         (ElsewhereKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"addresses\":[\"192.0.2.0/24\"]");
         (BulkKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"classes\":[\"bulk\"]");
+
+        await BindBusyKeysAsync();
 
         Draining = await StartAsync();
         Draining.Services.GetRequiredService<DrainState>().Begin();

@@ -96,6 +96,11 @@ internal static class Provocations
             case ErrorCode.Conflict:
                 return new(gateway, new HttpRequestMessage(HttpMethod.Delete, $"/admin/v1/projects/{gateway.ProjectId}"), known);
 
+            case ErrorCode.IdempotencyInProgress:
+                return new(gateway, Repeated(Post(door, door.Body(simple)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key", Waits = true };
+            case ErrorCode.IdempotencyKeyReused:
+                return new(gateway, Repeated(Post(door, door.Body(simple, ""","user":"another" """)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key" };
+
             case ErrorCode.MissingApiKey:
                 return new(gateway, Usual(door, simple), null);
             case ErrorCode.InvalidApiKey:
@@ -154,6 +159,12 @@ internal static class Provocations
         Dressed(door, new HttpRequestMessage(HttpMethod.Post, path ?? door.Path) { Content = new StringContent(body, Encoding.UTF8, type) });
 
     private static Task Answers(HttpContext context) => FakeUpstream.Json(context, """{"input_tokens":3}""");
+
+    private static HttpRequestMessage Repeated(HttpRequestMessage request, string key)
+    {
+        request.Headers.Add("Idempotency-Key", key);
+        return request;
+    }
 
     private static HttpRequestMessage Get(Door door, string path) => Dressed(door, new HttpRequestMessage(HttpMethod.Get, path));
 

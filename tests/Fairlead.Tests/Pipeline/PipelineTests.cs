@@ -1,4 +1,5 @@
 using Fairlead.Catalogue;
+using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Routing;
@@ -11,7 +12,7 @@ public sealed class PipelineTests
     [Fact]
     public void Order_IsTheOneInTheDesign()
     {
-        Assert.Equal([typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(RoutingStage)], GatewayPipeline.Order);
+        Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(RoutingStage)], GatewayPipeline.Order);
     }
 
     [Fact]

@@ -1,0 +1,9 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Idempotency;
+
+internal static partial class IdempotencyLog
+{
+    [LoggerMessage(1, LogLevel.Warning, "Idempotency keys cannot be read or written now: {Fault}")]
+    public static partial void StoreAway(ILogger logger, string fault);
+}

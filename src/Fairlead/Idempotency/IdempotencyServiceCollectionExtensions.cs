@@ -1,0 +1,21 @@
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Fairlead.Idempotency;
+
+internal static class IdempotencyServiceCollectionExtensions
+{
+    /// <summary>Requests that may be repeated safely.</summary>
+    internal static IServiceCollection AddIdempotency(this IServiceCollection services)
+    {
+        services.AddSingleton<ISchemaStep, IdempotencySchema>();
+        services.AddSingleton<IdempotencyStore>();
+        services.AddSingleton<IdempotencyKeys>();
+        services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<IdempotencyKeys>());
+        services.AddSingleton<IdempotencyReplay>();
+        services.AddSingleton<IGatewayStage, IdempotencyStage>();
+        return services;
+    }
+}

@@ -1,0 +1,111 @@
+using System.Buffers;
+
+namespace Fairlead.Idempotency;
+
+/// <summary>
+/// The bytes of one stream as its first client gets them: one writer, any number of readers from any place. Bounded: a stream that outgrows it goes
+/// on, but can no longer be joined or replayed. Thread-safe.
+/// </summary>
+internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes)
+{
+    /// <summary>Well above the longest answers of today's models (128,000 tokens) with a chunk for every token.</summary>
+    public const int DefaultMaxBytes = 32 * 1024 * 1024;
+
+    private readonly Lock _gate = new();
+    private readonly ArrayBufferWriter<byte> _bytes = new();
+    private TaskCompletionSource _changed = NewSignal();
+
+    /// <summary>No more bytes come.</summary>
+    public bool IsCompleted { get; private set; }
+
+    /// <summary>Whether the stream ends by an aborted connection.</summary>
+    public bool Broken { get; private set; }
+
+    /// <summary>Whether it was too long to be kept.</summary>
+    public bool Overflowed { get; private set; }
+
+    public void Append(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.IsEmpty) return;
+        TaskCompletionSource changed;
+        lock (_gate)
+        {
+            if (IsCompleted || Overflowed) return;
+            if (_bytes.WrittenCount + bytes.Length > maxBytes)
+            {
+                Overflowed = true;
+                _bytes.ResetWrittenCount();
+            }
+            else
+            {
+                _bytes.Write(bytes);
+            }
+            changed = Renew();
+        }
+        changed.TrySetResult();
+    }
+
+    /// <summary>Ends it; the first end stands.</summary>
+    public void Complete(bool broken)
+    {
+        TaskCompletionSource changed;
+        lock (_gate)
+        {
+            if (IsCompleted) return;
+            IsCompleted = true;
+            Broken = broken;
+            changed = Renew();
+        }
+        changed.TrySetResult();
+    }
+
+    public byte[] ToArray()
+    {
+        lock (_gate) return _bytes.WrittenSpan.ToArray();
+    }
+
+    /// <summary>What stands behind <paramref name="position"/>, or null with a task that ends when there is more to know. Empty at the end.</summary>
+    public byte[]? Read(int position, out Task changed)
+    {
+        lock (_gate)
+        {
+            changed = _changed.Task;
+            if (Overflowed) return [];
+            if (position < _bytes.WrittenCount) return _bytes.WrittenSpan[position..].ToArray();
+            return IsCompleted ? [] : null;
+        }
+    }
+
+    /// <summary>
+    /// Where the event behind the one with <c>id:</c> <paramref name="lastEventId"/> begins; 0 when there is no such event, so that nothing is left out.
+    /// </summary>
+    public static int PositionAfter(ReadOnlySpan<byte> bytes, string lastEventId)
+    {
+        if (lastEventId.Length is 0 or > 20 || !lastEventId.All(char.IsAsciiDigit)) return 0;
+        var line = System.Text.Encoding.ASCII.GetBytes($"id: {lastEventId}\n");
+        var from = 0;
+        while (from < bytes.Length)
+        {
+            var at = bytes[from..].IndexOf(line);
+            if (at < 0) return 0;
+            at += from;
+            // At the beginning of a line only: the same letters may stand in a text.
+            if (at == 0 || bytes[at - 1] == (byte)'\n')
+            {
+                var end = bytes[at..].IndexOf("\n\n"u8);
+                return end < 0 ? 0 : at + end + 2;
+            }
+            from = at + 1;
+        }
+        return 0;
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private TaskCompletionSource Renew()
+    {
+        var old = _changed;
+        _changed = NewSignal();
+        return old;
+    }
+}

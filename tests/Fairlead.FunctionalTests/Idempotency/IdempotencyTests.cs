@@ -1,0 +1,348 @@
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.Limits;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+using Fairlead.Tests.Common;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using static Fairlead.FunctionalTests.Common.FakeUpstream;
+
+namespace Fairlead.FunctionalTests.Idempotency;
+
+public sealed class SqliteIdempotencyTests() : IdempotencyTests(StorageProvider.Sqlite);
+
+public sealed class PostgresIdempotencyTests() : IdempotencyTests(StorageProvider.Postgres);
+
+/// <summary>Requests that are sent twice, one after the other and at once, on one node and on two.</summary>
+public abstract class IdempotencyTests : IAsyncLifetime
+{
+    private const string Chat = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
+    private const string ChatStream = """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{"batch_tokens":1}}""";
+
+    private readonly string? _postgres;
+    private FakeUpstream _upstream = null!;
+    private TestGateway _gateway = null!;
+
+    private protected IdempotencyTests(StorageProvider provider) => _postgres = provider == StorageProvider.Postgres ? TestPostgres.CreateDatabase() : null;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        _gateway = await StartAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+        if (_postgres is not null) TestPostgres.DropDatabase(_postgres);
+        GC.SuppressFinalize(this);
+    }
+
+    [Theory]
+    [InlineData("/v1/chat/completions", Chat)]
+    [InlineData("/v1/messages", """{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}""")]
+    [InlineData("/v1/responses", """{"model":"sim-fast","input":"hi"}""")]
+    [InlineData("/v1/completions", """{"model":"sim-fast","prompt":"hi"}""")]
+    [InlineData("/v1/embeddings", """{"model":"sim-embed","input":"hi"}""")]
+    public async Task Repeated_AfterTheEnd_GetsTheSameAnswerOnce(string path, string body)
+    {
+        using var first = await PostAsync("k", body, path);
+        using var second = await PostAsync("k", body.Replace(":", " : ", StringComparison.Ordinal).Replace("\" : \"", "\":\"", StringComparison.Ordinal), path);
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.OK), (first.StatusCode, second.StatusCode));
+        Assert.False(first.Headers.Contains("Idempotent-Replayed"));
+        Assert.Equal("true", second.Headers.GetValues("Idempotent-Replayed").Single());
+        Assert.Equal(first.Headers.GetValues("Fairlead-Generation"), second.Headers.GetValues("Fairlead-Generation"));
+        Assert.Equal(await first.Content.ReadAsStringAsync(Cancel), await second.Content.ReadAsStringAsync(Cancel));
+        Assert.Equal(first.Content.Headers.ContentType?.MediaType, second.Content.Headers.ContentType?.MediaType);
+        Assert.NotEqual(first.Headers.GetValues("x-request-id"), second.Headers.GetValues("x-request-id"));
+        Assert.True(_upstream.Received.Count <= 1);
+        await BalancedAsync();
+    }
+
+    [Fact]
+    public async Task Repeated_WithAnotherBodyOrAddress_Is422()
+    {
+        using var first = await PostAsync("k", Chat);
+        using var other = await PostAsync("k", Chat.Replace("hi", "ho", StringComparison.Ordinal));
+        await ExpectAsync(other, HttpStatusCode.UnprocessableEntity, "idempotency_key_reused");
+        using var elsewhere = await PostAsync("k", """{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}""", "/v1/messages");
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, elsewhere.StatusCode);
+        using var another = await PostAsync("k2", Chat);
+        Assert.Equal(HttpStatusCode.OK, another.StatusCode);
+        Assert.Equal(2, _upstream.Received.Count);
+    }
+
+    [Fact]
+    public async Task Repeated_ByAnotherProject_IsAnotherRequest()
+    {
+        using var first = await PostAsync("k", Chat);
+        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        using var client = _gateway.MakeClient(key.GetProperty("secret").GetString());
+        using var second = await PostAsync("k", Chat.Replace("hi", "ho", StringComparison.Ordinal), client: client);
+        Assert.Equal(HttpStatusCode.OK, second.StatusCode);
+        Assert.False(second.Headers.Contains("Idempotent-Replayed"));
+    }
+
+    [Fact]
+    public async Task Sync_WhileTheFirstRuns_Is409WithItsIdAndAWait()
+    {
+        var release = Hold(context => Json(context, Completion("done")));
+        var first = PostAsync("k", Chat);
+        await release.Arrived;
+        using (var second = await PostAsync("k", Chat))
+        {
+            var error = await ExpectAsync(second, HttpStatusCode.Conflict, "idempotency_in_progress");
+            Assert.NotNull(second.Headers.RetryAfter);
+            Assert.StartsWith("gen_", error.GetProperty("details").GetProperty("generation_id").GetString(), StringComparison.Ordinal);
+        }
+        release.Go();
+        using var answered = await first;
+        using var third = await PostAsync("k", Chat);
+        Assert.Equal(await answered.Content.ReadAsStringAsync(Cancel), await third.Content.ReadAsStringAsync(Cancel));
+        Assert.Single(_upstream.Received);
+    }
+
+    [Fact]
+    public async Task ManyAtOnce_OnTwoNodes_AreOneCall()
+    {
+        await using var second = _postgres is null ? null : await StartAsync();
+        using var client = second?.MakeClient(_gateway.Key);
+        if (client is not null)
+        {
+            // The other node has taken the key in.
+            for (var status = HttpStatusCode.Unauthorized; status != HttpStatusCode.OK;)
+            {
+                using var models = await client.GetAsync(new Uri("/v1/models", UriKind.Relative), Cancel);
+                status = models.StatusCode;
+            }
+        }
+        for (var round = 0; round < 5; round++)
+        {
+            var before = _upstream.Received.Count;
+            var key = $"many{round}";
+            var answers = await Task.WhenAll(Enumerable.Range(0, 16).Select(async i =>
+            {
+                while (true)
+                {
+                    using var response = await PostAsync(key, Chat, client: i % 2 == 0 ? _gateway.Client : client ?? _gateway.Client);
+                    var text = await response.Content.ReadAsStringAsync(Cancel);
+                    if (response.StatusCode == HttpStatusCode.OK) return text;
+                    Assert.True(response.StatusCode == HttpStatusCode.Conflict, text);
+                }
+            }));
+            Assert.Single(answers.Distinct());
+            Assert.Equal(1, _upstream.Received.Count - before);
+        }
+    }
+
+    [Fact]
+    public async Task Stream_WhileItRuns_IsJoinedFromTheStartOrBehindAnEvent()
+    {
+        var release = Hold(async context => await SendAsync(context, Chunk("""{"content":" c"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]"), async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":""}"""), Chunk("""{"content":"a"}"""), Chunk("""{"content":" b"}"""));
+        });
+        using var first = await PostAsync("k", ChatStream, headersOnly: true);
+        await release.Arrived;
+        using var whole = await PostAsync("k", ChatStream, headersOnly: true);
+        using var rest = await PostAsync("k", ChatStream, headersOnly: true, lastEventId: "1");
+        Assert.Equal("true", whole.Headers.GetValues("Idempotent-Replayed").Single());
+        release.Go();
+        var (one, two, three) = (await SeenStream.ReadAsync(first, Cancel), await SeenStream.ReadAsync(whole, Cancel), await SeenStream.ReadAsync(rest, Cancel));
+        Assert.Equal("a b c", Text(one));
+        Assert.Equal(one.Raw, two.Raw);
+        Assert.Equal(one.Events.Skip(2), three.Events);
+        using var later = await PostAsync("k", ChatStream, headersOnly: true);
+        Assert.Equal(one.Raw, (await SeenStream.ReadAsync(later, Cancel)).Raw);
+        using var end = await PostAsync("k", ChatStream, headersOnly: true, lastEventId: "2");
+        Assert.Equal(one.Events.Skip(3), (await SeenStream.ReadAsync(end, Cancel)).Events);
+        Assert.Single(_upstream.Received);
+        await BalancedAsync();
+    }
+
+    [Theory]
+    [InlineData("/v1/messages", """{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}""")]
+    [InlineData("/v1/responses", """{"model":"sim-fast","stream":true,"input":"hi"}""")]
+    public async Task Stream_OfAnotherDialect_IsReplayedToTheByte(string path, string body)
+    {
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"a"}"""), Chunk("""{"content":" b"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        using var first = await PostAsync("k", body, path);
+        using var second = await PostAsync("k", body, path);
+        Assert.Equal(await first.Content.ReadAsStringAsync(Cancel), await second.Content.ReadAsStringAsync(Cancel));
+        Assert.Equal("true", second.Headers.GetValues("Idempotent-Replayed").Single());
+    }
+
+    [Fact]
+    public async Task Stream_WhoseClientLeft_GoesOnForWhoAsksAgain()
+    {
+        var release = Hold(async context => await SendAsync(context, Chunk("""{"content":" b"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]"), async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"a"}"""));
+        });
+        using (var first = await PostAsync("k", ChatStream, headersOnly: true)) await release.Arrived;
+        release.Go();
+        using var again = await PostAsync("k", ChatStream, headersOnly: true);
+        var stream = await SeenStream.ReadAsync(again, Cancel);
+        Assert.False(stream.Broken);
+        Assert.Equal("a b", Text(stream));
+        Assert.Single(_upstream.Received);
+        await BalancedAsync();
+    }
+
+    [Fact]
+    public async Task Stream_ThatBroke_IsReplayedAsBroken()
+    {
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"a"}"""));
+            await SendAsync(context, """{"error":{"message":"x","type":"server_error"}}""");
+        };
+        using var first = await PostAsync("k", ChatStream, headersOnly: true);
+        var one = await SeenStream.ReadAsync(first, Cancel);
+        using var second = await PostAsync("k", ChatStream, headersOnly: true);
+        var two = await SeenStream.ReadAsync(second, Cancel);
+        Assert.True(two.Broken);
+        Assert.Equal(one.Raw, two.Raw);
+        Assert.Contains("provider_error", two.Raw, StringComparison.Ordinal);
+        Assert.Single(_upstream.Received);
+    }
+
+    [Fact]
+    public async Task Refusals_BeforeAnythingWasSent_LeaveTheKeyFree()
+    {
+        using (var unknown = await PostAsync("k", Chat.Replace("\"m\"", "\"nobody\"", StringComparison.Ordinal))) await ExpectAsync(unknown, HttpStatusCode.NotFound, "model_not_found");
+        using (var large = await PostAsync("k", Chat.Replace("\"hi\"", $"\"{string.Concat(Enumerable.Repeat("word ", 9000))}\"", StringComparison.Ordinal))) await ExpectAsync(large, HttpStatusCode.BadRequest, "context_length_exceeded");
+        using var good = await PostAsync("k", Chat);
+        Assert.Equal(HttpStatusCode.OK, good.StatusCode);
+    }
+
+    [Fact]
+    public async Task FailureThatMadeNothing_AndMayBeRepeated_LeavesTheKeyFree()
+    {
+        _upstream.Answer = context => Json(context, """{"error":{"message":"full"}}""", 503);
+        using (var failed = await PostAsync("k", Chat)) Assert.Equal(HttpStatusCode.ServiceUnavailable, failed.StatusCode);
+        _upstream.Answer = context => Json(context, Completion("hello"));
+        using var good = await PostAsync("k", Chat);
+        Assert.Equal(HttpStatusCode.OK, good.StatusCode);
+        Assert.False(good.Headers.Contains("Idempotent-Replayed"));
+    }
+
+    [Fact]
+    public async Task FailureForGood_IsTheOutcome()
+    {
+        _upstream.Answer = context => Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400);
+        using var failed = await PostAsync("k", Chat);
+        var asked = _upstream.Received.Count;
+        using var again = await PostAsync("k", Chat);
+        await ExpectAsync(failed, HttpStatusCode.BadRequest, "provider_rejected");
+        await ExpectAsync(again, HttpStatusCode.BadRequest, "provider_rejected");
+        Assert.Equal("true", again.Headers.GetValues("Idempotent-Replayed").Single());
+        Assert.Equal(asked, _upstream.Received.Count);
+    }
+
+    [Theory]
+    [InlineData("respond-async")]
+    [InlineData("respond-async, wait=30")]
+    public async Task Job_Repeated_IsTheSameGeneration(string prefer)
+    {
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"a"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        using var first = await PostAsync("k", Chat, prefer: prefer);
+        using var second = await PostAsync("k", Chat, prefer: prefer);
+        Assert.Equal(first.StatusCode, second.StatusCode);
+        Assert.Equal(first.Headers.Location, second.Headers.Location);
+        Assert.Equal(await first.Content.ReadAsStringAsync(Cancel), await second.Content.ReadAsStringAsync(Cancel));
+        Assert.Equal("true", second.Headers.GetValues("Idempotent-Replayed").Single());
+        if (first.Headers.Location is { } place) await _gateway.Client.GetStringAsync(new Uri($"{place.OriginalString}?wait=60", UriKind.Relative), Cancel);
+        Assert.Single(_upstream.Received);
+        await BalancedAsync();
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("two words")]
+    [InlineData(null)]
+    public async Task Key_OfAnotherForm_IsRefused(string? key)
+    {
+        using var response = await PostAsync(key ?? new string('k', 256), Chat);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Empty(_upstream.Received);
+    }
+
+    private static async Task<JsonElement> ExpectAsync(HttpResponseMessage response, HttpStatusCode status, string code)
+    {
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.StatusCode == status, text);
+        var error = JsonDocument.Parse(text).RootElement.GetProperty("error");
+        Assert.Equal(code, error.GetProperty("code").GetString());
+        return error;
+    }
+
+    private static string Text(SeenStream stream) => string.Concat(stream.Events.Where(one => one.Data != "[DONE]").Select(one =>
+        one.Json.GetProperty("choices")[0].GetProperty("delta").TryGetProperty("content", out var content) ? content.GetString() : null));
+
+    private Task<TestGateway> StartAsync() => TestGateway.StartAsync(_upstream.Yaml(_postgres is null ? "  retry: { maxRetries: 0 }" : $"  retry: {{ maxRetries: 0 }}\n  storage: {{ connectionString: '{_postgres.Replace("'", "''", StringComparison.Ordinal)}' }}"));
+
+    private async Task<HttpResponseMessage> PostAsync(string key, string body, string path = "/v1/chat/completions", HttpClient? client = null, bool headersOnly = false, string? lastEventId = null, string? prefer = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        request.Headers.TryAddWithoutValidation("Idempotency-Key", key);
+        if (lastEventId is not null) request.Headers.Add("Last-Event-ID", lastEventId);
+        if (prefer is not null) request.Headers.Add("Prefer", prefer);
+        return await (client ?? _gateway.Client).SendAsync(request, headersOnly ? HttpCompletionOption.ResponseHeadersRead : HttpCompletionOption.ResponseContentRead, Cancel);
+    }
+
+    /// <summary>The next answers begin as <paramref name="before"/> says, and wait before <paramref name="after"/>.</summary>
+    private Held Hold(Func<HttpContext, Task> after, Func<HttpContext, Task>? before = null)
+    {
+        var held = new Held();
+        _upstream.Answer = async context =>
+        {
+            if (before is not null) await before(context);
+            held.ArrivedSource.TrySetResult();
+            await held.Released.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
+            await after(context);
+        };
+        return held;
+    }
+
+    private async Task BalancedAsync()
+    {
+        var ledger = (InMemoryTokenLedger)_gateway.Services.GetRequiredService<ITokenLedger>();
+        var drain = _gateway.Services.GetRequiredService<DrainState>();
+        for (var i = 0; ledger.Totals().Open > 0 || drain.Active > 0; i++)
+        {
+            Assert.True(i < 4000, $"{ledger.Totals().Open} reservations are held, {drain.Active} calls are open.");
+            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
+        }
+    }
+
+    private sealed class Held
+    {
+        public TaskCompletionSource ArrivedSource { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource Released { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Arrived => ArrivedSource.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
+
+        public void Go() => Released.TrySetResult();
+    }
+}

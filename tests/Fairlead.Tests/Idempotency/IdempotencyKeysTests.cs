@@ -1,0 +1,174 @@
+using System.Text;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Idempotency;
+using Fairlead.Jobs;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+using Fairlead.Streaming;
+using Fairlead.Tests.Auditing;
+using Fairlead.Tests.Storage;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Idempotency;
+
+public sealed class SqliteIdempotencyKeysTests() : IdempotencyKeysTests(StorageProvider.Sqlite);
+
+public sealed class PostgresIdempotencyKeysTests() : IdempotencyKeysTests(StorageProvider.Postgres);
+
+/// <summary>Keys of processes that die, and of times that pass.</summary>
+public abstract class IdempotencyKeysTests : IDisposable
+{
+    private readonly TemporaryStorage _temporary;
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 11, 24, 12, 0, 0, TimeSpan.Zero));
+    private readonly List<IDisposable> _owned = [];
+
+    private protected IdempotencyKeysTests(StorageProvider provider) => _temporary = new TemporaryStorage(provider);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    private TimeSpan Lease => _temporary.Configuration.Current.Jobs.Lease;
+
+    public void Dispose()
+    {
+        foreach (var one in _owned) one.Dispose();
+        _temporary.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    [Fact]
+    public async Task Bind_OfManyNodesAtOnce_HasOneWinner()
+    {
+        var nodes = Enumerable.Range(0, 6).Select(_ => Node()).ToArray();
+        var replies = await Task.WhenAll(nodes.Select(node => Task.Run(async () => await node.BindAsync(Call(), "k", Cancel), Cancel)));
+        Assert.Single(replies, reply => reply is null);
+        Assert.All(replies.Where(reply => reply is not null), reply => Assert.Equal(ErrorCode.IdempotencyInProgress, Assert.IsType<GatewayReply.Refused>(reply).Error.Code));
+    }
+
+    [Fact]
+    public async Task Bind_OfAProcessThatDied_IsInProgressUntilItsLeaseIsOverAndThenLost_NeverRunAgain()
+    {
+        Assert.Null(await Node().BindAsync(Call(), "k", Cancel));
+        var survivor = Node();
+        Assert.Equal(ErrorCode.IdempotencyInProgress, await RefusedAsync(survivor));
+        _time.Advance(Lease + TimeSpan.FromSeconds(1));
+        Assert.Equal(ErrorCode.InternalError, await RefusedAsync(survivor));
+        Assert.Equal(ErrorCode.InternalError, await RefusedAsync(survivor));
+        Assert.Equal(ErrorCode.IdempotencyKeyReused, await RefusedAsync(survivor, """{"model":"other"}"""));
+    }
+
+    [Fact]
+    public async Task Bind_OfAProcessThatLives_IsRenewed()
+    {
+        var node = Node();
+        Assert.Null(await node.BindAsync(Call(), "k", Cancel));
+        for (var i = 0; i < 5; i++)
+        {
+            _time.Advance(Lease / 2);
+            await node.BeatAsync(Cancel);
+        }
+        Assert.Equal(ErrorCode.IdempotencyInProgress, await RefusedAsync(Node()));
+    }
+
+    [Fact]
+    public async Task Bind_OfAJobWhoseProcessDiedBeforeItWasAnswered_IsTheJob()
+    {
+        var call = Call();
+        Assert.Null(await Node().BindAsync(call, "k", Cancel));
+        await Generations().AddAsync(JobCalls.RecordOf(call), null, default, Cancel);
+        _time.Advance(Lease + TimeSpan.FromSeconds(1));
+        var reply = Assert.IsType<GatewayReply.ReplayedJob>(await Node().BindAsync(Call(), "k", Cancel));
+        Assert.Equal(call.GenerationId, reply.Record.Id);
+    }
+
+    [Fact]
+    public async Task Bind_AfterTheTtl_IsFreeAgainAndForgotten()
+    {
+        var node = Node();
+        var call = Call();
+        Assert.Null(await node.BindAsync(call, "k", Cancel));
+        await node.CompleteAsync(call, 200, "application/json", "{}"u8.ToArray());
+        var replayed = Assert.IsType<GatewayReply.Replayed>(await node.BindAsync(Call(), "k", Cancel));
+        Assert.Equal((200, call.GenerationId, "{}"), (replayed.Status, replayed.GenerationId, Encoding.UTF8.GetString(replayed.Body)));
+        _time.Advance(_temporary.Configuration.Current.Idempotency.Ttl);
+        var again = Call("""{"model":"other"}""");
+        Assert.Null(await node.BindAsync(again, "k", Cancel));
+        // What the first one would still say comes too late.
+        await new IdempotencyStore(Open()).CompleteAsync("proj_1", "k", call.GenerationId, 200, "application/json", false, "late"u8.ToArray(), Cancel);
+        Assert.Equal(ErrorCode.IdempotencyInProgress, await RefusedAsync(Node(), """{"model":"other"}"""));
+        await node.CompleteAsync(again, 200, "application/json", "{}"u8.ToArray());
+        _time.Advance(_temporary.Configuration.Current.Idempotency.Ttl);
+        await node.BeatAsync(Cancel);
+        Assert.Null(await new IdempotencyStore(Open()).FindAsync("proj_1", "k", Cancel));
+    }
+
+    [Fact]
+    public async Task Conclude_RefusalBeforeAnAttempt_FreesTheKey()
+    {
+        var node = Node();
+        var call = Call();
+        Assert.Null(await node.BindAsync(call, "k", Cancel));
+        await node.ConcludeAsync(call, new GatewayError(ErrorCode.RateLimitExceeded, "x"));
+        Assert.Null(await node.BindAsync(Call(), "k", Cancel));
+    }
+
+    [Theory]
+    [InlineData("""{"a":1,"b":[true,null,"x"]}""", """ { "a" : 1 , "b" : [ true , null , "x" ] } """, true)]
+    [InlineData("""{"a":1}""", """{"a":2}""", false)]
+    [InlineData("""{"a":"bc","d":""}""", """{"a":"b","cd":""}""", false)]
+    [InlineData("""{"a":[1],"b":[]}""", """{"a":[],"b":[1]}""", false)]
+    [InlineData("""{"a":"1"}""", """{"a":1}""", false)]
+    public void RequestHash_OfTheSameJson_IsTheSame(string one, string other, bool same) =>
+        Assert.Equal(same, RequestHash.Of("/p", Encoding.UTF8.GetBytes(one)).AsSpan().SequenceEqual(RequestHash.Of("/p", Encoding.UTF8.GetBytes(other))));
+
+    [Fact]
+    public void ReplayLog_PositionAfter_FindsTheNextEventOnly()
+    {
+        var bytes = "id: 0\ndata: {\"x\":\"id: 1\\n\"}\n\nid: 1\ndata: b\n\nid: 11\ndata: c\n\n"u8.ToArray();
+        Assert.Equal("id: 11\ndata: c\n\n", Encoding.UTF8.GetString(bytes.AsSpan(ReplayLog.PositionAfter(bytes, "1"))));
+        Assert.Equal(0, ReplayLog.PositionAfter(bytes, "7"));
+        Assert.Equal(0, ReplayLog.PositionAfter(bytes, "1\nid: 1"));
+        Assert.Equal(bytes.Length, ReplayLog.PositionAfter(bytes, "11"));
+    }
+
+    [Fact]
+    public void ReplayLog_OverItsBound_CanNoLongerBeRead()
+    {
+        var log = new ReplayLog(10);
+        log.Append("12345678"u8);
+        log.Append("9abc"u8);
+        Assert.True(log.Overflowed);
+        Assert.Empty(log.ToArray());
+        Assert.Equal([], log.Read(0, out _)!);
+    }
+
+    private static async Task<ErrorCode> RefusedAsync(IdempotencyKeys node, string? body = null) =>
+        Assert.IsType<GatewayReply.Refused>(await node.BindAsync(CallOf(body), "k", Cancel)).Error.Code;
+
+    private static GatewayCall CallOf(string? body)
+    {
+        var call = RecordedCalls.New();
+        call.Body = new PooledBuffer();
+        call.Body.Write(Encoding.UTF8.GetBytes(body ?? """{"model":"large"}"""));
+        return call;
+    }
+
+    private GatewayCall Call(string? body = null)
+    {
+        var call = CallOf(body);
+        _owned.Add(call.Body);
+        return call;
+    }
+
+    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema());
+
+    private GenerationStore Generations() => new(Open(), _time);
+
+    private IdempotencyKeys Node()
+    {
+        var node = new IdempotencyKeys(new IdempotencyStore(Open()), Generations(), _temporary.Configuration, _time, NullLogger<IdempotencyKeys>.Instance);
+        _owned.Add(node);
+        return node;
+    }
+}
