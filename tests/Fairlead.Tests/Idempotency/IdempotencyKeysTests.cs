@@ -8,6 +8,7 @@ using Fairlead.Storage;
 using Fairlead.Streaming;
 using Fairlead.Tests.Auditing;
 using Fairlead.Tests.Storage;
+using Fairlead.Webhooks;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -161,9 +162,13 @@ public abstract class IdempotencyKeysTests : IDisposable
         return call;
     }
 
-    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema());
+    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema());
 
-    private GenerationStore Generations() => new(Open(), _time);
+    private GenerationStore Generations()
+    {
+        var storage = Open();
+        return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
+    }
 
     private IdempotencyKeys Node()
     {
