@@ -10,9 +10,6 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
 {
     private static readonly byte[] KeepAlive = ": keep-alive\n\n"u8.ToArray();
 
-    /// <summary>Time for the last bytes to reach the client before the connection is cut: an abort may overtake them.</summary>
-    private static readonly TimeSpan AbortGrace = TimeSpan.FromMilliseconds(100);
-
     /// <summary>False when the reply is none of a repetition.</summary>
     public async ValueTask<bool> TryWriteAsync(HttpContext context, GatewayCall call, GatewayReply reply)
     {
@@ -94,8 +91,7 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
     {
         if (!broken) return;
         await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
-        await Task.Delay(AbortGrace, time, CancellationToken.None);
-        context.Abort();
+        await UncleanEnd.SendAsync(context, time);
     }
 
     private static string LastEventId(HttpContext context) => context.Request.Headers["Last-Event-ID"].ToString();
