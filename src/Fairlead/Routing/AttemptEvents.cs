@@ -28,6 +28,8 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
     private bool _hasHeld;
     private bool _ended;
 
+    public bool BuffersAhead => source.BuffersAhead;
+
     /// <summary>The error that the stream ended with, or null.</summary>
     public GatewayError? Error
     {

@@ -8,16 +8,23 @@ namespace Fairlead.Streaming;
 
 /// <summary>
 /// Reads a source in larger pieces: up to so many tokens a piece, none held longer than the delay. The first content goes on at once, and so
-/// does everything while the model is slower than the delay, when waiting would bring nothing. One reader; disposed before its source.
+/// does everything while the model is slower than the delay, when waiting would bring nothing. A source that buffers ahead is left alone until a piece should be
+/// there, so that one read brings all of it; any other is read on while the piece is held. One reader; disposed before its source.
 /// </summary>
 internal sealed class BatchedEvents : IEventSource, IValueTaskSource
 {
     /// <summary>One long pause must not pass for the model's pace: what is learnt from a gap is at most so many delays.</summary>
     private const int LongestGap = 4;
 
+    /// <summary>Tokens for which a source is left alone at most: what one read can bring, lest it fall behind.</summary>
+    private const int MostAhead = 8;
+
+    private static readonly TimeSpan ShortestRest = TimeSpan.FromMilliseconds(1);
+
     private readonly IEventSource _source;
     private readonly CallCancellation _cancellation;
     private readonly TimeSpan _delay;
+    private readonly int _tokens;
     private readonly TimeProvider _time;
     private readonly DeltaMerger _merger;
     private readonly EventBatch _incoming = new();
@@ -32,6 +39,8 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
     private bool _ended;
     private long _lastContentAt;
     private TimeSpan? _pace;
+    private bool _slow = true;
+    private long? _collectingSince;
 
     /// <param name="source">What is read.</param>
     /// <param name="dialect">The caller's dialect, which knows the shape of native events.</param>
@@ -43,6 +52,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         _source = source;
         _cancellation = cancellation;
         _delay = settings.Delay;
+        _tokens = settings.Tokens;
         _time = time;
         _merger = new DeltaMerger(dialect, settings.Tokens);
         _onRead = Release;
@@ -60,6 +70,11 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
             if (_reading is null)
             {
                 _watched = false;
+                if (Rest() is { } rest && rest >= ShortestRest)
+                {
+                    _collectingSince ??= _time.GetTimestamp();
+                    await Task.Delay(rest, _time, cancellationToken);
+                }
                 _reading = _source.ReadAsync(_incoming, cancellationToken).AsTask();
             }
             if (!_merger.IsEmpty)
@@ -67,7 +82,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
                 while (!_reading.IsCompleted && !_due) await ReadOrDueAsync();
                 if (!_reading.IsCompleted)
                 {
-                    _merger.Flush(batch);
+                    Flush(batch);
                     return true;
                 }
             }
@@ -80,7 +95,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
             }
             if (TakeIncoming())
             {
-                _merger.Flush(batch);
+                Flush(batch);
                 _incoming.Clear();
                 return true;
             }
@@ -92,7 +107,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
     public bool TakeHeld(EventBatch batch)
     {
         if (_merger.IsEmpty) return false;
-        _merger.Flush(batch);
+        Flush(batch);
         return true;
     }
 
@@ -129,7 +144,6 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         var ends = Ends(_incoming);
         _merger.Add(_incoming);
 
-        var slow = false;
         if (content)
         {
             var now = _time.GetTimestamp();
@@ -139,13 +153,43 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
                 _lastContentAt = now;
                 return true;
             }
-            slow = IsSlow(_time.GetElapsedTime(_lastContentAt, now));
+            _slow = IsSlow(_time.GetElapsedTime(_lastContentAt, now) / Deltas(_incoming));
             _lastContentAt = now;
         }
         // What comes before the first content is of the first content's urgency.
-        if (slow || ends || !_contentSeen || _merger.IsFull || _delay <= TimeSpan.Zero) return true;
-        if (wasEmpty) Arm();
+        if (_slow || ends || !_contentSeen || _merger.IsFull) return true;
+        var left = _delay - Collected;
+        if (left < ShortestRest) return true;
+        if (wasEmpty) Arm(left);
         return false;
+    }
+
+    private void Flush(EventBatch batch)
+    {
+        _collectingSince = null;
+        _merger.Flush(batch);
+    }
+
+    /// <summary>How long the oldest that waits may have waited by now.</summary>
+    private TimeSpan Collected => _collectingSince is { } since ? _time.GetElapsedTime(since) : TimeSpan.Zero;
+
+    /// <summary>How long the source is left alone; null for one that must be read on, and while the model is slow.</summary>
+    private TimeSpan? Rest()
+    {
+        if (_slow || _pace is not { } pace || !_source.BuffersAhead) return null;
+        var rest = pace * Math.Min(_tokens, MostAhead);
+        var left = _delay - Collected;
+        return rest < left ? rest : left;
+    }
+
+    private static int Deltas(EventBatch batch)
+    {
+        var count = 0;
+        foreach (var item in batch.Items)
+        {
+            if (item.IsContent) count++;
+        }
+        return Math.Max(1, count);
     }
 
     private bool IsSlow(TimeSpan gap)
@@ -165,11 +209,11 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         return false;
     }
 
-    private void Arm()
+    private void Arm(TimeSpan due)
     {
         _due = false;
-        if (_timer is null) _timer = _time.CreateTimer(static state => ((BatchedEvents)state!).OnDue(), this, _delay, Timeout.InfiniteTimeSpan);
-        else _timer.Change(_delay, Timeout.InfiniteTimeSpan);
+        if (_timer is null) _timer = _time.CreateTimer(static state => ((BatchedEvents)state!).OnDue(), this, due, Timeout.InfiniteTimeSpan);
+        else _timer.Change(due, Timeout.InfiniteTimeSpan);
     }
 
     // A late call of an earlier time sends a piece a little early, which harms nothing.

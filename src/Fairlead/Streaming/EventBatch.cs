@@ -126,6 +126,9 @@ internal sealed class EventBatch : IDisposable
 /// <summary>One reader's view of the events of an attempt or a generation, in order.</summary>
 internal interface IEventSource : IAsyncDisposable
 {
+    /// <summary>Whether what comes while nobody reads waits without cost and is there at the next read, as in the buffers of a connection.</summary>
+    bool BuffersAhead => false;
+
     /// <summary>
     /// Clears <paramref name="batch"/> and fills it with what is there, waiting for at least one item. False at the end;
     /// a source that broke yields <see cref="AttemptFailed"/> as its last item, and does not throw for it.

@@ -148,6 +148,42 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task QuickTokens_OfASourceThatBuffers_AreLeftThereAndReadTogether()
+    {
+        _source.BuffersAhead = true;
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(5));
+        _source.Send("b");
+        // The pace is known from here: four tokens in 20 ms.
+        foreach (var text in (string[])["c", "d", "e"])
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(5));
+            _source.Send(text);
+            Assert.False(_source.IsBeingRead);
+            Assert.False(reading.IsCompleted);
+        }
+        _time.Advance(TimeSpan.FromMilliseconds(5));
+        Assert.Equal(["bcde"], await reading);
+    }
+
+    [Fact]
+    public async Task SlowModel_OfASourceThatBuffers_IsReadOnAtOnce()
+    {
+        _source.BuffersAhead = true;
+        await SendFirstAsync();
+        for (var i = 0; i < 20; i++)
+        {
+            var reading = ReadAsync();
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            Assert.True(_source.IsBeingRead);
+            _source.Send($"t{i}");
+            Assert.Equal([$"t{i}"], await reading);
+        }
+        Assert.False(_events.TimerUsed);
+    }
+
+    [Fact]
     public async Task Dispose_WhileTheSourceIsRead_StopsTheReadFirst()
     {
         await SendFirstAsync();
@@ -179,6 +215,8 @@ public sealed class BatchedEventsTests : IAsyncDisposable
 
         public bool IsBeingRead { get; private set; }
 
+        public bool BuffersAhead { get; set; }
+
         public void Send(string text) => Send(new TextDelta(text));
 
         public void Send(GenerationEvent generationEvent) => Assert.True(_events.Writer.TryWrite(generationEvent));
@@ -208,6 +246,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
                     generationEvent = await _events.Reader.ReadAsync(cancellationToken);
                 }
                 batch.Add(generationEvent);
+                while (BuffersAhead && _events.Reader.TryRead(out var more)) batch.Add(more);
                 return true;
             }
             finally

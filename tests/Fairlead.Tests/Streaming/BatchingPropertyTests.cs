@@ -25,7 +25,8 @@ public sealed class BatchingPropertyTests
 
     private sealed record Read(Piece[] Pieces, int GapMs);
 
-    private sealed record Case(Read[] Reads, int Tokens, int DelayMs);
+    /// <param name="Ahead">Whether the source buffers what comes while nobody reads.</param>
+    private sealed record Case(Read[] Reads, int Tokens, int DelayMs, bool Ahead = false);
 
     private static Gen<T> OneOf<T>(params T[] values) => Gen.OneOf([.. values.Select(value => Gen.Const(value))]);
 
@@ -37,7 +38,8 @@ public sealed class BatchingPropertyTests
         Gen.Select(Gen.Select(Gen.Int[0, 2], Gen.Int[0, 4], Text, Gen.Bool, (choice, kind, text, logprobs) => new Piece(choice, kind, text, logprobs)).Array[0, 6], OneOf(0, 1, 5, 19, 25, 100), (pieces, gap) => new Read(pieces, gap)).Array[1, 24],
         Gen.Int[2, 64],
         OneOf(0, 1, 20),
-        (reads, tokens, delay) => new Case(reads, tokens, delay));
+        Gen.Bool,
+        (reads, tokens, delay, ahead) => new Case(reads, tokens, delay, ahead));
 
     public static TheoryData<string> Dialects => ["chat", "completions", "messages", "responses", "canonical"];
 
@@ -84,35 +86,47 @@ public sealed class BatchingPropertyTests
 
     private static async Task<List<Piece>> RunAsync(Wire wire, Case one)
     {
-        var (source, batched) = Make(wire, one);
+        var (source, batched, time) = Make(wire, one);
         await using var owned = source;
         await using var disposed = batched;
         using var batch = new EventBatch();
         var pieces = new List<Piece>();
-        while (await batched.ReadAsync(batch, TestContext.Current.CancellationToken)) pieces.AddRange(batch.Items.Select(item => wire.Read(item, batch)));
+        while (await ReadAsync(batched, batch, time)) pieces.AddRange(batch.Items.Select(item => wire.Read(item, batch)));
         return pieces;
     }
 
     private static async Task<List<string>> BatchAsync(Wire wire, Case one)
     {
-        var (source, batched) = Make(wire, one);
+        var (source, batched, time) = Make(wire, one);
         await using var owned = source;
         await using var disposed = batched;
         using var batch = new EventBatch();
         var events = new List<string>();
-        while (await batched.ReadAsync(batch, TestContext.Current.CancellationToken))
+        while (await ReadAsync(batched, batch, time))
         {
             foreach (var item in batch.Items) events.Add(Encoding.UTF8.GetString(batch.DataOf(item)));
         }
         return events;
     }
 
-    private static (Source, BatchedEvents) Make(Wire wire, Case one)
+    // Time passes while the reader waits, whatever it waits for.
+    private static async Task<bool> ReadAsync(BatchedEvents batched, EventBatch batch, FakeTimeProvider time)
+    {
+        var reading = batched.ReadAsync(batch, TestContext.Current.CancellationToken).AsTask();
+        while (!reading.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromMilliseconds(1));
+            await Task.Yield();
+        }
+        return await reading;
+    }
+
+    private static (Source, BatchedEvents, FakeTimeProvider) Make(Wire wire, Case one)
     {
         var time = new FakeTimeProvider();
-        var source = new Source(wire, one.Reads, time);
+        var source = new Source(wire, one.Reads, time) { BuffersAhead = one.Ahead };
         var cancellation = new CallCancellation(null, time, CancellationToken.None, CancellationToken.None);
-        return (source, new BatchedEvents(source, wire.Dialect, new BatchSettings(one.Tokens, TimeSpan.FromMilliseconds(one.DelayMs)), time, cancellation));
+        return (source, new BatchedEvents(source, wire.Dialect, new BatchSettings(one.Tokens, TimeSpan.FromMilliseconds(one.DelayMs)), time, cancellation), time);
     }
 
     // By choice, since between choices no order is promised: what is of one kind joined, and everything of unknown shape in its place.
@@ -140,6 +154,8 @@ public sealed class BatchingPropertyTests
     private sealed class Source(Wire wire, Read[] reads, FakeTimeProvider time) : IEventSource
     {
         private int _next;
+
+        public bool BuffersAhead { get; init; }
 
         public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
         {

@@ -30,6 +30,8 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     private bool _endOfBytes;
     private bool _disposed;
 
+    public bool BuffersAhead => true;
+
     protected UpstreamExchange Exchange { get; } = exchange;
 
     /// <summary>Whether every choice has ended, so that the end of the bytes is an end and not a cut.</summary>
