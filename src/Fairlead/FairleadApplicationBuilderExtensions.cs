@@ -4,6 +4,7 @@ using Fairlead.Authentication;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Dialects.FairleadV2;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
@@ -55,7 +56,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });
         services.AddStorage();
         services.AddCallers();
-        services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings().AddOpenAiResponses().AddAnthropicMessages();
+        services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings().AddOpenAiResponses().AddAnthropicMessages().AddFairleadV2();
         services.AddIdempotency();
         services.AddCatalogue();
         services.AddTokenCounting();

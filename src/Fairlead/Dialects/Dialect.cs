@@ -22,6 +22,9 @@ internal abstract class Dialect
     /// <summary>The field that holds the input, named where the whole of it is at fault.</summary>
     public virtual string InputField => "messages";
 
+    /// <summary>The field that says where the end of a generation is told.</summary>
+    public virtual string WebhookField => "fairlead.webhook.url";
+
     /// <summary>
     /// Whether requests of it are conversations, which keep their whole meaning in the inner language unless a warning says otherwise.
     /// </summary>
@@ -41,6 +44,9 @@ internal abstract class Dialect
 
     /// <summary>Whether the request asks, in the dialect's own words, to be answered at once and worked on afterwards.</summary>
     public virtual bool IsBackground(GatewayCall call) => false;
+
+    /// <summary>How the request itself asks to be delivered when it does not want to wait for its end; null when it says nothing of the kind.</summary>
+    public virtual Jobs.Preference? DeliveryOf(GatewayCall call) => null;
 
     /// <summary>What such a request is answered with when it was accepted.</summary>
     public virtual void WriteAccepted(GatewayCall call, IBufferWriter<byte> output) => throw new NotSupportedException($"{Name} has no work in the background.");

@@ -34,6 +34,16 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
     /// <param name="position">How many wait before it; null when it does not wait or nobody counted.</param>
     public void Write(Utf8JsonWriter json, GenerationRecord record, int? position = null)
     {
+        var progress = record.IsFinal ? null : running.Find(record.Id)?.Text ?? (record.Progress is { } text ? Encoding.UTF8.GetString(text) : null);
+        WriteOne(json, record, position is { } before ? (before, Expected(before)) : null, progress);
+    }
+
+    /// <param name="json">Takes the object.</param>
+    /// <param name="record">The generation.</param>
+    /// <param name="queue">How many wait before it, and when it is expected to begin; null when it does not wait or nobody counted.</param>
+    /// <param name="progress">The text so far of one that has not ended.</param>
+    public static void WriteOne(Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, string? progress)
+    {
         json.WriteStartObject();
         json.WriteString("id", record.Id);
         json.WriteString("object", "generation");
@@ -46,11 +56,11 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         json.WriteString("class", record.Class);
         json.WriteString("dialect", record.Dialect);
         json.WriteNumber("runs", record.Runs);
-        if (position is { } before)
+        if (queue is { } place)
         {
             json.WriteStartObject("queue");
-            json.WriteNumber("position", before);
-            Write(json, "expected_start_at", Expected(before));
+            json.WriteNumber("position", place.Position);
+            Write(json, "expected_start_at", place.ExpectedStart);
             json.WriteEndObject();
         }
         else
@@ -64,7 +74,7 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         }
         else
         {
-            json.WriteString("output_text", running.Find(record.Id)?.Text ?? (record.Progress is { } text ? Encoding.UTF8.GetString(text) : null));
+            json.WriteString("output_text", progress);
         }
         json.WriteEndObject();
     }

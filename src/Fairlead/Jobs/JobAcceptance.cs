@@ -32,15 +32,22 @@ internal sealed class JobAcceptance(
     ILogger<JobAcceptance> logger)
 {
     /// <summary>Serves the request; returns the refusal when it was not accepted. Afterwards <see cref="GatewayCall.HandedOver"/> says who ends the call.</summary>
-    public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference)
+    /// <param name="context">The request.</param>
+    /// <param name="call">Its call.</param>
+    /// <param name="preference">Whether and how long it waits.</param>
+    /// <param name="isPreferred">Whether the <c>Prefer</c> header said so, which is then told (RFC 7240).</param>
+    public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference, bool isPreferred = true)
     {
         if (Receiver(call) is { } fault) return fault;
         var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
         if (admitted is GatewayReply.Refused refused) return refused.Error;
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
 
-        context.Response.Headers["Preference-Applied"] = "respond-async";
-        context.Response.Headers.Vary = "Prefer";
+        if (isPreferred)
+        {
+            context.Response.Headers["Preference-Applied"] = "respond-async";
+            context.Response.Headers.Vary = "Prefer";
+        }
         return preference.Wait is > 0 and var seconds
             ? await ServeWithinAsync(context, call, TimeSpan.FromSeconds(seconds))
             : await QueueAsync(context, call);
@@ -71,7 +78,7 @@ internal sealed class JobAcceptance(
 
     private GatewayError? Receiver(GatewayCall call) =>
         call.Facts.Extension.Webhook is { } url && webhooks.Read(url).Fault is { } fault
-            ? GatewayError.Invalid("fairlead.webhook.url", $"The address in 'fairlead.webhook.url' cannot be used. {fault}")
+            ? GatewayError.Invalid(call.Dialect.WebhookField, $"The address in '{call.Dialect.WebhookField}' cannot be used. {fault}")
             : null;
 
     private async Task<GatewayError?> QueueAsync(HttpContext context, GatewayCall call)

@@ -1,5 +1,6 @@
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Dialects.FairleadV2;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
@@ -22,6 +23,7 @@ internal static class DialectEndpoints
         Map<ResponsesDialect>(endpoints, "/v1/responses");
         Map<InputTokensDialect>(endpoints, "/v1/responses/input_tokens");
         Map<CompactDialect>(endpoints, "/v1/responses/compact");
+        Map<FairleadDialect>(endpoints, "/v2/generations");
         Map<MessagesDialect>(endpoints, "/v1/messages");
         Map<CountTokensDialect>(endpoints, "/v1/messages/count_tokens");
     }

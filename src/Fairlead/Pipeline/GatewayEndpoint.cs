@@ -137,6 +137,11 @@ internal sealed class GatewayEndpoint(
             fault = await jobs.ServeBackgroundAsync(context, call);
             if (fault is null) return;
         }
+        else if (fault is null && call.Dialect.DeliveryOf(call) is { } asked)
+        {
+            fault = await jobs.ServeAsync(context, call, asked, isPreferred: false);
+            if (fault is null) return;
+        }
         else if (fault is null && !call.Facts.Stream && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
             && Preference.Of(prefer) is { RespondAsync: true } preference)
         {

@@ -123,6 +123,9 @@ internal sealed class RequestFacts
     /// <summary>What the Responses dialect found beside; null in every other.</summary>
     public Dialects.OpenAiResponses.ResponsesFacts? Responses { get; set; }
 
+    /// <summary>The request of the gateway's own dialect; null in every other.</summary>
+    public Dialects.FairleadV2.V2Request? V2 { get; set; }
+
     public bool Has(RequestFeatures feature) => (Features & feature) != 0;
 
     /// <summary>Notes a feature and, the first time, where it stands.</summary>
@@ -162,6 +165,7 @@ internal sealed record CallExtension
 
     /// <summary>Longest wait for them; null for the key's own setting.</summary>
     public TimeSpan? BatchDelay { get; init; }
+
     /// <summary>Where the end of the generation is told, as written; null for nowhere. Only of generations that outlive their request.</summary>
     public string? Webhook { get; init; }
 }

@@ -1,0 +1,282 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.FairleadV2;
+
+/// <summary>Reads a request of <c>POST /v2/generations</c>: every member is known, or refused by its JSON Pointer.</summary>
+internal sealed class V2RequestReader
+{
+    private const int LongestModel = 256;
+    private const int MostTools = 512;
+    private const int MostMetadata = 16;
+    private const int DefaultWait = 10;
+
+    private static readonly string[] Known =
+    [
+        "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "output", "max_output_tokens", "sampling", "reasoning",
+        "delivery", "stream", "metadata", "class", "deadline_ms", "task", "prompt", "budget_usd",
+    ];
+
+    private readonly RequestFacts _facts;
+    private readonly RequestBounds _bounds;
+    private readonly V2InputReader _input;
+    private V2Delivery _delivery;
+    private int? _wait;
+    private bool _hasStreamOptions;
+
+    private V2RequestReader(RequestFacts facts, RequestBounds bounds)
+    {
+        _facts = facts;
+        _bounds = bounds;
+        _input = new V2InputReader(facts, bounds);
+    }
+
+    public static GatewayError? Read(GatewayCall call, RequestBounds bounds) => BodyCursor.Run(call, bounds, Pass);
+
+    private static void Pass(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
+    {
+        // Once over all of it, for its depth and for escapes that no decoder could read.
+        json.EnterRoot();
+        json.Skip();
+        json.Leave();
+        JsonDocument document;
+        try
+        {
+            document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = bounds.MaxDepth + 8 });
+        }
+        catch (JsonException)
+        {
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once."));
+        }
+        using (document) call.Facts.V2 = new V2RequestReader(call.Facts, bounds).Read(new V2Value(document.RootElement, ""));
+    }
+
+    private V2Request Read(V2Value root)
+    {
+        var extension = new CallExtension();
+        var request = new ConversationRequest { Messages = [] };
+        V2Value? input = null;
+        string? instructions = null;
+        _facts.MaxOutputTokensField = "max_output_tokens";
+        foreach (var (name, value) in root.Members(Known))
+        {
+            switch (name)
+            {
+                case "model": _facts.Model = value.Text(LongestModel); break;
+                case "input": input = value; break;
+                case "instructions":
+                    instructions = value.Text(mayBeEmpty: true);
+                    _facts.TextBytes += V2InputReader.BytesOf(instructions);
+                    break;
+                case "tools": request = request with { Tools = Tools(value) }; break;
+                case "tool_choice": request = request with { ToolChoice = Choice(value) }; break;
+                case "parallel_tool_calls": request = request with { ParallelToolCalls = value.Boolean() }; break;
+                case "output": request = request with { OutputFormat = Format(value) }; break;
+                case "max_output_tokens": _facts.MaxOutputTokens = (int)value.Integer(1, int.MaxValue); break;
+                case "sampling": request = request with { Sampling = Sampling(value) }; break;
+                case "reasoning": request = request with { Reasoning = Reasoning(value) }; break;
+                case "delivery": extension = Delivery(value, extension); break;
+                case "stream": extension = Stream(value, extension); break;
+                case "metadata": request = request with { Metadata = Metadata(value) }; break;
+                case "class": extension = extension with { Class = value.Word("realtime", "standard", "bulk") }; break;
+                case "deadline_ms": extension = extension with { Deadline = TimeSpan.FromMilliseconds(value.Integer(1, ExtensionReader.MaxDeadlineMs)) }; break;
+                case "task": extension = extension with { Task = value.Text(64) }; break;
+                case "prompt": throw Unsupported(value, "There are no stored prompts in this version. Send the text as 'instructions' and 'input'.");
+                case "budget_usd": throw Unsupported(value, "A budget of one call cannot be held in this version, and one that is not held would be worse than none. Bound it by 'max_output_tokens'.");
+            }
+        }
+        if (_facts.Model.Length == 0) throw root.Missing("model");
+        if (input is not { } given) throw root.Missing("input");
+        Settle(root, request, ref extension);
+        _facts.Stream = _delivery == V2Delivery.Stream;
+        _facts.Extension = extension;
+
+        var messages = new List<Message>();
+        if (instructions is { Length: > 0 }) messages.Add(Message.Of(Role.Developer, instructions));
+        _input.Read(given, messages);
+        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait ?? DefaultWait);
+    }
+
+    // What only makes sense together.
+    private void Settle(V2Value root, ConversationRequest request, ref CallExtension extension)
+    {
+        if (_wait is not null && _delivery != V2Delivery.Auto) throw Contradiction(root, "delivery/wait_seconds", "It is for the mode 'auto'.");
+        if (extension.Webhook is not null && _delivery is V2Delivery.Sync or V2Delivery.Stream) throw Contradiction(root, "delivery/webhook", "It is for the modes 'job' and 'auto': what you wait for is not told once more.");
+        if (_hasStreamOptions && _delivery != V2Delivery.Stream) throw Contradiction(root, "stream", "It is for the delivery mode 'stream'.");
+        if (request.ToolChoice.Mode is ToolChoiceMode.Required or ToolChoiceMode.Named && request.Tools.Count == 0) throw Contradiction(root, "tool_choice", "There are no 'tools' to choose from.");
+        if (request.ToolChoice is { Mode: ToolChoiceMode.Named, Name: var chosen } && !request.Tools.Any(tool => tool.Name == chosen)) throw Contradiction(root, "tool_choice", "It names a tool that is not among 'tools'.");
+        if (request.ParallelToolCalls is not null && request.Tools.Count == 0) throw Contradiction(root, "parallel_tool_calls", "There are no 'tools' to call.");
+    }
+
+    private List<Tool> Tools(V2Value list)
+    {
+        var tools = new List<Tool>();
+        foreach (var item in list.Items(MostTools))
+        {
+            string? name = null;
+            var tool = new Tool("");
+            foreach (var (member, value) in item.Members("name", "description", "parameters", "strict"))
+            {
+                switch (member)
+                {
+                    case "name":
+                        name = value.Text(64);
+                        if (name.AsSpan().ContainsAnyExcept(NameLetters)) throw value.Invalid("expected letters, digits, '_' and '-' only");
+                        if (tools.Exists(other => other.Name == name)) throw value.Invalid("another tool has this name");
+                        break;
+                    case "description": tool = tool with { Description = value.Text(mayBeEmpty: true) }; break;
+                    case "parameters": tool = tool with { Parameters = Schema(value) }; break;
+                    case "strict": tool = tool with { Strict = value.Boolean() }; break;
+                }
+            }
+            if (name is null) throw item.Missing("name");
+            tools.Add(tool with { Name = name });
+            _facts.TextBytes += V2InputReader.BytesOf(item.Element.GetRawText());
+        }
+        if (tools.Count > 0) _facts.Note(RequestFeatures.Tools, list.At);
+        return tools;
+    }
+
+    private static readonly System.Buffers.SearchValues<char> NameLetters = System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+    private static ToolChoice Choice(V2Value choice)
+    {
+        if (choice.Element.ValueKind == JsonValueKind.String)
+        {
+            return new ToolChoice(choice.Word("auto", "none", "required") switch { "none" => ToolChoiceMode.None, "required" => ToolChoiceMode.Required, _ => ToolChoiceMode.Auto });
+        }
+        string? name = null;
+        foreach (var (_, value) in choice.Members("name")) name = value.Text(64);
+        return new ToolChoice(ToolChoiceMode.Named, name ?? throw choice.Missing("name"));
+    }
+
+    private OutputFormat Format(V2Value output)
+    {
+        string? type = null;
+        var format = OutputFormat.Text;
+        foreach (var (member, value) in output.Members("type", "name", "description", "schema", "strict"))
+        {
+            switch (member)
+            {
+                case "type": type = value.Word("text", "json", "json_schema"); break;
+                case "name": format = format with { Name = value.Text(64) }; break;
+                case "description": format = format with { Description = value.Text(mayBeEmpty: true) }; break;
+                case "schema":
+                    format = format with { Schema = Schema(value) };
+                    _facts.TextBytes += V2InputReader.BytesOf(value.Element.GetRawText());
+                    break;
+                case "strict": format = format with { Strict = value.Boolean() }; break;
+            }
+        }
+        if (type is null) throw output.Missing("type");
+        if (type != "json_schema" && format != OutputFormat.Text) throw output.Invalid("'name', 'description', 'schema' and 'strict' are for the type 'json_schema'");
+        switch (type)
+        {
+            case "json":
+                _facts.Note(RequestFeatures.JsonObject, output.At);
+                return new OutputFormat(OutputKind.Json);
+            case "json_schema":
+                if (format.Schema is null) throw output.Missing("schema");
+                _facts.Note(RequestFeatures.JsonSchema, output.At);
+                return format with { Kind = OutputKind.JsonSchema, Name = format.Name ?? "output", Strict = format.Strict ?? true };
+            default:
+                return OutputFormat.Text;
+        }
+    }
+
+    private Sampling Sampling(V2Value sampling)
+    {
+        var made = new Sampling();
+        foreach (var (member, value) in sampling.Members("temperature", "top_p", "seed", "stop"))
+        {
+            switch (member)
+            {
+                case "temperature":
+                    _facts.Temperature = value.Number(0, 2);
+                    _facts.Note(RequestFeatures.Temperature, value.At);
+                    break;
+                case "top_p":
+                    _facts.TopP = value.Number(0, 1);
+                    _facts.Note(RequestFeatures.TopP, value.At);
+                    break;
+                case "seed":
+                    _facts.Seed = value.Integer(long.MinValue, long.MaxValue);
+                    _facts.Note(RequestFeatures.Seed, value.At);
+                    break;
+                case "stop": made = made with { Stop = value.Element.ValueKind == JsonValueKind.String ? [value.Text(256)] : [.. value.Items(4).Select(stop => stop.Text(256))] }; break;
+            }
+        }
+        return made with { Temperature = _facts.Temperature, TopP = _facts.TopP, Seed = _facts.Seed };
+    }
+
+    private Reasoning? Reasoning(V2Value reasoning)
+    {
+        foreach (var (_, value) in reasoning.Members("effort"))
+        {
+            _facts.ReasoningEffort = value.Word("none", "minimal", "low", "medium", "high", "xhigh", "max");
+            _facts.Note(RequestFeatures.ReasoningEffort, value.At);
+        }
+        return _facts.ReasoningEffort is { } effort ? new Reasoning { Effort = effort } : null;
+    }
+
+    private CallExtension Delivery(V2Value delivery, CallExtension extension)
+    {
+        foreach (var (member, value) in delivery.Members("mode", "wait_seconds", "webhook"))
+        {
+            switch (member)
+            {
+                case "mode":
+                    _delivery = value.Word("sync", "stream", "job", "auto") switch { "stream" => V2Delivery.Stream, "job" => V2Delivery.Job, "auto" => V2Delivery.Auto, _ => V2Delivery.Sync };
+                    break;
+                case "wait_seconds": _wait = (int)value.Integer(1, Jobs.Preference.LongestWaitSeconds); break;
+                case "webhook":
+                    string? url = null;
+                    foreach (var (_, address) in value.Members("url")) url = address.Text(Security.OutboundUrl.MaxLength);
+                    extension = extension with { Webhook = url ?? throw value.Missing("url") };
+                    break;
+            }
+        }
+        return extension;
+    }
+
+    private CallExtension Stream(V2Value stream, CallExtension extension)
+    {
+        foreach (var (member, value) in stream.Members("batch_tokens", "batch_delay_ms", "on_disconnect"))
+        {
+            _hasStreamOptions = true;
+            extension = member switch
+            {
+                "batch_tokens" => extension with { BatchTokens = (int)value.Integer(1, BatchSettings.MaxTokens) },
+                "batch_delay_ms" => extension with { BatchDelay = TimeSpan.FromMilliseconds(value.Integer(0, BatchSettings.MaxDelayMs)) },
+                _ => extension with { OnDisconnect = value.Word("cancel", "continue") == "continue" ? OnDisconnect.Continue : OnDisconnect.Cancel },
+            };
+        }
+        return extension;
+    }
+
+    private static Dictionary<string, string> Metadata(V2Value metadata)
+    {
+        if (metadata.Element.ValueKind != JsonValueKind.Object) throw metadata.Type("an object");
+        var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var member in metadata.Element.EnumerateObject())
+        {
+            if (pairs.Count == MostMetadata) throw metadata.Invalid($"expected at most {MostMetadata} pairs");
+            if (member.Name.Length > 64) throw metadata.Invalid("expected keys of at most 64 characters");
+            pairs[member.Name] = new V2Value(member.Value, metadata.Under(member.Name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal))).Text(512, mayBeEmpty: true);
+        }
+        return pairs;
+    }
+
+    private static JsonObject Schema(V2Value schema) => schema.Element.ValueKind == JsonValueKind.Object
+        ? (JsonObject)JsonNode.Parse(schema.Element.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!
+        : throw schema.Type("a JSON Schema, which is an object");
+
+    private static GatewayErrorException Contradiction(V2Value root, string at, string reason) => new(GatewayError.Invalid(root.Under(at), $"The field '/{at}' cannot stand here. {reason}"));
+
+    private static GatewayErrorException Unsupported(V2Value value, string message) => new(GatewayError.Unsupported(value.At, message));
+}

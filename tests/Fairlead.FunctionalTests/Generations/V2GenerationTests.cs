@@ -1,0 +1,220 @@
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common;
+using static Fairlead.FunctionalTests.Common.FakeUpstream;
+
+namespace Fairlead.FunctionalTests.Generations;
+
+/// <summary><c>POST /v2/generations</c> over HTTP, in each of its deliveries.</summary>
+public sealed class V2GenerationTests : IAsyncLifetime
+{
+    private FakeUpstream _upstream = null!;
+    private TestGateway _gateway = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+
+              jobs: { backoff: 1ms }
+              retry: { maxRetries: 0 }
+            """);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Sync_IsTheWholeGeneration()
+    {
+        var done = await CreateAsync("""{"model":"sim-echo","input":"a bowline","metadata":{"ticket":"7"}}""", 200);
+        Assert.StartsWith("gen_", done.GetProperty("id").GetString(), StringComparison.Ordinal);
+        Assert.Equal("generation", done.GetProperty("object").GetString());
+        Assert.Equal("completed", done.GetProperty("status").GetString());
+        Assert.Equal("complete", done.GetProperty("outcome").GetString());
+        Assert.Equal("fairlead", done.GetProperty("dialect").GetString());
+        Assert.Equal("a bowline", done.GetProperty("output_text").GetString());
+        Assert.Equal("a bowline", done.GetProperty("output")[0].GetProperty("content")[0].GetProperty("text").GetString());
+        Assert.Equal("7", done.GetProperty("metadata").GetProperty("ticket").GetString());
+        Assert.True(done.GetProperty("usage").GetProperty("output_tokens").GetInt64() > 0);
+        Assert.Equal(JsonValueKind.Null, done.GetProperty("error").ValueKind);
+    }
+
+    [Fact]
+    public async Task Stream_IsNumberedFromZeroAndEndsWithTheWholeGeneration()
+    {
+        var stream = await StreamAsync("""{"model":"sim-echo","input":"a bowline and a hitch","delivery":{"mode":"stream"},"stream":{"batch_tokens":1}}""");
+        Assert.False(stream.Broken);
+        Assert.Equal(Enumerable.Range(0, stream.Events.Count), stream.Events.Select(seen => seen.Json.GetProperty("sequence_number").GetInt32()));
+        Assert.Equal(stream.Events.Select(seen => seen.Json.GetProperty("sequence_number").GetInt32().ToString(System.Globalization.CultureInfo.InvariantCulture)), stream.Events.Select(seen => seen.Id));
+        Assert.All(stream.Events, seen => Assert.Equal(seen.Name, seen.Json.GetProperty("type").GetString()));
+        Assert.Equal("generation.started", stream.Events[0].Name);
+        Assert.Equal("in_progress", stream.Events[0].Json.GetProperty("generation").GetProperty("status").GetString());
+        Assert.Equal("a bowline and a hitch", string.Concat(stream.Events.Where(seen => seen.Name == "text.delta").Select(seen => seen.Json.GetProperty("delta").GetString())));
+        Assert.Equal("generation.completed", stream.Events[^1].Name);
+        var generation = stream.Events[^1].Json.GetProperty("generation");
+        Assert.Equal("a bowline and a hitch", generation.GetProperty("output_text").GetString());
+        Assert.Equal(stream.Events[0].Json.GetProperty("generation").GetProperty("id").GetString(), generation.GetProperty("id").GetString());
+    }
+
+    [Fact]
+    public async Task Stream_OfAToolCall_TellsItInPiecesThatGoBackAsTheyCame()
+    {
+        const string Tools = """ "tools":[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}] """;
+        var stream = await StreamAsync($$$"""{"model":"sim-tools","input":"What is the weather in Oslo?",{{{Tools}}},"delivery":{"mode":"stream"}}""");
+        var started = Assert.Single(stream.Events, seen => seen.Name == "tool_call.started");
+        Assert.Equal("get_weather", started.Json.GetProperty("name").GetString());
+        var generation = stream.Events[^1].Json.GetProperty("generation");
+        Assert.Equal("tool_calls", generation.GetProperty("outcome").GetString());
+        var call = generation.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "tool_call");
+        Assert.Equal(call.GetProperty("arguments").GetString(), string.Concat(stream.Events.Where(seen => seen.Name == "tool_call.delta").Select(seen => seen.Json.GetProperty("delta").GetString())));
+
+        var input = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = "What is the weather in Oslo?" });
+        foreach (var item in generation.GetProperty("output").EnumerateArray()) input.Add(JsonNode.Parse(item.GetRawText()));
+        input.Add(new JsonObject { ["type"] = "tool_result", ["tool_call_id"] = call.GetProperty("id").GetString(), ["output"] = "sunny" });
+        var answer = await CreateAsync($$"""{"model":"sim-tools","input":{{input.ToJsonString()}},{{Tools}}}""", 200);
+        Assert.Equal("completed", answer.GetProperty("status").GetString());
+        Assert.NotEmpty(answer.GetProperty("output_text").GetString()!);
+    }
+
+    [Fact]
+    public async Task Stream_ThatBreaks_EndsWithItsEvent()
+    {
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"half"}"""));
+            context.Abort();
+        };
+        var stream = await StreamAsync("""{"model":"m","input":"hi","delivery":{"mode":"stream"}}""");
+        Assert.False(stream.Broken);
+        Assert.Equal("generation.failed", stream.Events[^1].Name);
+        var generation = stream.Events[^1].Json.GetProperty("generation");
+        Assert.Equal("provider_lost", generation.GetProperty("outcome").GetString());
+        Assert.Equal("half", generation.GetProperty("output_text").GetString());
+        Assert.NotEmpty(generation.GetProperty("error").GetProperty("code").GetString()!);
+    }
+
+    [Fact]
+    public async Task Job_IsAcceptedAndItsResultIsTheSameGeneration()
+    {
+        var accepted = await CreateAsync("""{"model":"sim-echo","input":"a hitch","delivery":{"mode":"job"}}""", 202, response =>
+        {
+            Assert.False(response.Headers.Contains("Preference-Applied"));
+            Assert.StartsWith("/v2/generations/gen_", response.Headers.Location!.OriginalString, StringComparison.Ordinal);
+        });
+        Assert.Equal("queued", accepted.GetProperty("status").GetString());
+        var id = accepted.GetProperty("id").GetString();
+        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        Assert.Equal("completed", done.GetProperty("status").GetString());
+        Assert.Equal("a hitch", done.GetProperty("output_text").GetString());
+        var result = await GetAsync($"/v2/generations/{id}/result");
+        Assert.Equal(id, result.GetProperty("id").GetString());
+        Assert.Equal("a hitch", result.GetProperty("output_text").GetString());
+        Assert.Equal(done.GetProperty("usage").GetRawText(), result.GetProperty("usage").GetRawText());
+    }
+
+    [Fact]
+    public async Task Auto_InTime_IsWholeAndPastItGoesOn()
+    {
+        var whole = await CreateAsync("""{"model":"sim-echo","input":"a hitch","delivery":{"mode":"auto","wait_seconds":60}}""", 200);
+        Assert.Equal("a hitch", whole.GetProperty("output_text").GetString());
+
+        var gate = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"late"}"""));
+            await gate.Task.WaitAsync(Cancel);
+            await SendAsync(context, Chunk("{}", "stop"), "[DONE]");
+        };
+        var accepted = await CreateAsync("""{"model":"m","input":"hi","delivery":{"mode":"auto","wait_seconds":1}}""", 202);
+        gate.SetResult();
+        var done = await GetAsync($"/v2/generations/{accepted.GetProperty("id").GetString()}?wait=60");
+        Assert.Equal("late", done.GetProperty("output_text").GetString());
+        Assert.Single(_upstream.Received);
+    }
+
+    [Fact]
+    public async Task Request_WithEverything_ReachesTheProviderWhole()
+    {
+        _upstream.Answer = context => Json(context, """{"id":"c","object":"chat.completion","created":1,"model":"x","choices":[{"index":0,"message":{"role":"assistant","content":"{}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}""");
+        await CreateAsync("""
+            {"model":"m","instructions":"Be brief","max_output_tokens":50,"sampling":{"temperature":0.5,"top_p":0.9,"seed":7,"stop":["END"]},"parallel_tool_calls":true,
+             "tools":[{"name":"look_up","description":"Looks it up","parameters":{"type":"object","properties":{"q":{"type":"string"}}}}],"tool_choice":{"name":"look_up"},
+             "class":"bulk","deadline_ms":60000,
+             "input":[{"role":"user","content":[{"type":"text","text":"Hello"}]},
+               {"type":"tool_call","id":"call_1","name":"look_up","arguments":"{}"},{"type":"tool_result","tool_call_id":"call_1","output":"found"},
+               {"role":"assistant","content":"Found."},{"role":"user","content":"And?"}]}
+            """, 200);
+        var sent = Assert.Single(_upstream.Received);
+        Assert.Equal(0.5, sent.GetProperty("temperature").GetDouble());
+        Assert.Equal(7, sent.GetProperty("seed").GetInt64());
+        Assert.Equal("look_up", sent.GetProperty("tool_choice").GetProperty("function").GetProperty("name").GetString());
+        Assert.Equal(["system|developer", "user", "assistant", "tool", "assistant", "user"], sent.GetProperty("messages").EnumerateArray().Select(message => message.GetProperty("role").GetString() is "system" or "developer" ? "system|developer" : message.GetProperty("role").GetString()));
+    }
+
+    [Theory]
+    [InlineData("""{"input":"x"}""", "missing_parameter", "/model")]
+    [InlineData("""{"model":"sim-fast"}""", "missing_parameter", "/input")]
+    [InlineData("""{"model":"sim-fast","input":[]}""", "invalid_parameter", "/input")]
+    [InlineData("""{"model":"sim-fast","input":5}""", "invalid_parameter", "/input")]
+    [InlineData("""{"model":"sim-fast","input":"x","nonsense":1}""", "unsupported_parameter", "/nonsense")]
+    [InlineData("""{"model":"sim-fast","input":"x","a/b~c":1}""", "unsupported_parameter", "/a~1b~0c")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"p"}}""", "unsupported_parameter", "/prompt")]
+    [InlineData("""{"model":"sim-fast","input":"x","budget_usd":1}""", "unsupported_parameter", "/budget_usd")]
+    [InlineData("""{"model":"sim-fast","input":"x","sampling":{"temperature":3}}""", "invalid_parameter", "/sampling/temperature")]
+    [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"later"}}""", "invalid_parameter", "/delivery/mode")]
+    [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"sync","wait_seconds":5}}""", "invalid_parameter", "/delivery/wait_seconds")]
+    [InlineData("""{"model":"sim-fast","input":"x","delivery":{"webhook":{"url":"https://example.com/"}}}""", "invalid_parameter", "/delivery/webhook")]
+    [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"job","webhook":{"url":"http://127.0.0.1/"}}}""", "invalid_parameter", "/delivery/webhook/url")]
+    [InlineData("""{"model":"sim-fast","input":"x","stream":{"batch_tokens":4}}""", "invalid_parameter", "/stream")]
+    [InlineData("""{"model":"sim-fast","input":"x","tool_choice":"required"}""", "invalid_parameter", "/tool_choice")]
+    [InlineData("""{"model":"sim-fast","input":"x","output":{"type":"json_schema"}}""", "missing_parameter", "/output/schema")]
+    [InlineData("""{"model":"sim-fast","input":[{"role":"user","content":[{"type":"text"}]}]}""", "missing_parameter", "/input/0/content/0/text")]
+    [InlineData("""{"model":"sim-fast","input":[{"role":"user","content":[{"type":"image","url":"ftp://x"}]}]}""", "invalid_parameter", "/input/0/content/0/url")]
+    [InlineData("""{"model":"sim-fast","input":[{"role":"user","content":"x"},{"type":"tool_call","id":"a","name":"f","arguments":"{}"}]}""", "invalid_parameter", "/input")]
+    [InlineData("""{"model":"sim-fast","input":[{"type":"tool_result","tool_call_id":"a","output":"x"}]}""", "invalid_parameter", "/input/0/tool_call_id")]
+    [InlineData("""{"model":"sim-fast","input":"x","metadata":{"a":1}}""", "invalid_parameter", "/metadata/a")]
+    [InlineData("""{"model":"sim-fast","input":"x","model":"sim-echo"}""", "invalid_parameter", null)]
+    public async Task Request_ThatCannotBe_NamesThePlace(string body, string code, string? pointer)
+    {
+        var problem = await CreateAsync(body, 400, response => Assert.Equal("application/problem+json", response.Content.Headers.ContentType!.MediaType));
+        Assert.Equal(code, problem.GetProperty("code").GetString());
+        Assert.Equal(pointer, problem.GetProperty("errors").EnumerateArray().Select(error => error.GetProperty("pointer").GetString()).SingleOrDefault());
+        Assert.NotEmpty(problem.GetProperty("remedy").GetString()!);
+    }
+
+    private async Task<JsonElement> CreateAsync(string body, int status, Action<HttpResponseMessage>? see = null)
+    {
+        using var content = new StringContent(body, Encoding.UTF8, "application/json");
+        using var response = await _gateway.Client.PostAsync(new Uri("/v2/generations", UriKind.Relative), content, Cancel);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True((int)response.StatusCode == status, $"{(int)response.StatusCode} {text}");
+        see?.Invoke(response);
+        return JsonDocument.Parse(text).RootElement.Clone();
+    }
+
+    private async Task<SeenStream> StreamAsync(string body)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        using var response = await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        return await SeenStream.ReadAsync(response, Cancel);
+    }
+
+    private async Task<JsonElement> GetAsync(string path)
+    {
+        using var response = await _gateway.Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.StatusCode == HttpStatusCode.OK, $"{(int)response.StatusCode} {text}");
+        return JsonDocument.Parse(text).RootElement.Clone();
+    }
+}
