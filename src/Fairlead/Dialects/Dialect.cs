@@ -22,6 +22,9 @@ internal abstract class Dialect
     /// <summary>The field that holds the input, named where the whole of it is at fault.</summary>
     public virtual string InputField => "messages";
 
+    /// <summary>The field that says the class of the call.</summary>
+    public virtual string ClassField => "fairlead.class";
+
     /// <summary>The field that says where the end of a generation is told.</summary>
     public virtual string WebhookField => "fairlead.webhook.url";
 

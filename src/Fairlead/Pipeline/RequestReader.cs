@@ -85,7 +85,7 @@ internal static class RequestReader
         {
             return new GatewayError(ErrorCode.ClassNotAllowed, $"This key may not use the class `{wanted}`; it may use {string.Join(", ", caller.Classes.Order(StringComparer.Ordinal))}.")
             {
-                Parameter = "fairlead.class",
+                Parameter = call.Dialect.ClassField,
             };
         }
         if (extension.Deadline is { } deadline) call.Deadline = call.StartedAt + deadline;

@@ -35,6 +35,8 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("get /v2/models/{id}", "/v2/models/sim-fast", null),
         ("post /v1/messages", "/v1/messages", """{"model":"sim-fast","max_tokens":50,"messages":[{"role":"user","content":"Hello"}]}"""),
         ("post /v1/messages/count_tokens", "/v1/messages/count_tokens", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}"""),
+        ("post /v2/generations", "/v2/generations", """{"model":"sim-fast","input":"Hello"}"""),
+        ("post /v2/generations", "/v2/generations", """{"model":"sim-tools","input":"Hello","tools":[{"name":"f","parameters":{"type":"object"}}]}"""),
         ("get /v2/generations", "/v2/generations", null),
         ("get /v2/generations/{id}", "/v2/generations/{generation}?wait=60", null),
         ("get /v2/generations/{id}/result", "/v2/generations/{generation}/result?wait=60", null),

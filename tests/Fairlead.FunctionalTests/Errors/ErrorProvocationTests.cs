@@ -90,6 +90,15 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         Assert.True(response.StatusCode == System.Net.HttpStatusCode.OK, text);
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType?.MediaType);
         var events = text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
+        if (door == Door.Generations)
+        {
+            // The whole generation is in the last event, with its problem.
+            Assert.Contains("event: generation.", events[^1], StringComparison.Ordinal);
+            var last = JsonDocument.Parse(events[^1][(events[^1].IndexOf("\ndata: ", StringComparison.Ordinal) + 7)..]).RootElement;
+            Assert.Equal(ErrorCatalogue.Get(code).Name, last.GetProperty("generation").GetProperty("error").GetProperty("code").GetString());
+            foreach (var secret in Secrets.All) Assert.DoesNotContain(secret, $"{text} {response.Headers}", StringComparison.OrdinalIgnoreCase);
+            return;
+        }
         Assert.Equal("data: [DONE]", events[^1]);
         Assert.StartsWith("event: response.failed\n", events[^2], StringComparison.Ordinal);
         Assert.StartsWith("event: error\ndata: ", events[^3], StringComparison.Ordinal);

@@ -44,7 +44,7 @@ internal static class Provocations
             case ErrorCode.MalformedJson:
                 return new(gateway, Post(door, """{"model":"sim-fast",""" + "}"), known);
             case ErrorCode.InvalidParameter when door.Generates:
-                return new(gateway, Post(door, door.Body(simple, ""","fairlead":{"class":7}""")), known) { Parameter = "fairlead.class", Finer = "invalid_type" };
+                return new(gateway, Post(door, door.Body(simple, door.Own("\"class\":7"))), known) { Parameter = door.OwnName("class"), Finer = "invalid_type" };
             case ErrorCode.InvalidParameter when door == Door.Admin:
                 return new(gateway, Post(door, """{"name":5}"""), known) { Parameter = "/name" };
             case ErrorCode.InvalidParameter:
@@ -54,23 +54,24 @@ internal static class Provocations
             case ErrorCode.MissingParameter:
                 return new(gateway, Post(door, "{}"), known) { Parameter = "/name" };
             case ErrorCode.UnsupportedParameter when door.Generates:
-                return new(gateway, Post(door, door.Body(simple, ""","fairlead":{"budget_usd":1}""")), known) { Parameter = "fairlead.budget_usd" };
+                return new(gateway, Post(door, door.Body(simple, door.Own("\"budget_usd\":1"))), known) { Parameter = door.OwnName("budget_usd") };
             case ErrorCode.UnsupportedParameter:
                 return new(gateway, Post(door, """{"name":"x","nonsense":1}"""), known) { Parameter = "/nonsense" };
             case ErrorCode.ContextLengthExceeded:
                 return new(gateway, Post(door, door.Body(door.IsEmbeddings ? "tiny-embed" : "tiny", stream: stream).Replace("\"hi\"", $"\"{Long}\"", StringComparison.Ordinal)), known)
                 {
-                    Parameter = door == Door.Completions ? "prompt" : door.IsEmbeddings || door == Door.Responses ? "input" : "messages",
+                    Parameter = door == Door.Completions ? "prompt" : door.IsEmbeddings || door == Door.Responses || door == Door.Generations ? "input" : "messages",
                     AlsoStreamed = true,
                 };
             case ErrorCode.IncompatibleInput:
                 var picture = door == Door.Chat
                     ? """[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]"""
                     : door == Door.Responses ? """[{"type":"input_image","image_url":"https://example.com/a.png"}]"""
+                    : door == Door.Generations ? """[{"type":"image","url":"https://example.com/a.png"}]"""
                     : """[{"type":"image","source":{"type":"url","url":"https://example.com/a.png"}}]""";
                 return new(gateway, Post(door, door.Body("tiny", stream: stream).Replace("\"hi\"", picture, StringComparison.Ordinal)), known)
                 {
-                    Parameter = door == Door.Responses ? "input[0].content[0]" : "messages[0].content[0]",
+                    Parameter = door == Door.Generations ? "input/0/content/0" : door == Door.Responses ? "input[0].content[0]" : "messages[0].content[0]",
                     AlsoStreamed = true,
                 };
             case ErrorCode.ModelNotFound when door.Generates:
@@ -83,6 +84,8 @@ internal static class Provocations
                 return new(gateway, Get(door, $"{door.Path}/org_none"), known);
             case ErrorCode.NotFound:
                 return new(gateway, Post(door, door.Body(simple), $"{door.Path}/nothing/at/all"), known);
+            case ErrorCode.MethodNotAllowed when door == Door.Generations:
+                return new(gateway, Dressed(door, new HttpRequestMessage(HttpMethod.Put, door.Path)), known) { Allow = "GET, POST" };
             case ErrorCode.MethodNotAllowed when door.Generates:
                 return new(gateway, Get(door, door.Path), known) { Allow = "POST" };
             case ErrorCode.MethodNotAllowed:
@@ -99,7 +102,7 @@ internal static class Provocations
             case ErrorCode.IdempotencyInProgress:
                 return new(gateway, Repeated(Post(door, door.Body(simple)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key", Waits = true };
             case ErrorCode.IdempotencyKeyReused:
-                return new(gateway, Repeated(Post(door, door.Body(simple, ""","user":"another" """)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key" };
+                return new(gateway, Repeated(Post(door, door.Body(simple, door == Door.Generations ? ""","task":"another" """ : ""","user":"another" """)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key" };
 
             case ErrorCode.MissingApiKey:
                 return new(gateway, Usual(door, simple), null);
@@ -114,7 +117,7 @@ internal static class Provocations
             case ErrorCode.ModelNotAllowed:
                 return new(gateway, Post(door, door.Body(simple, stream: stream)), world.OneModelKey) { Parameter = "model", AlsoStreamed = true };
             case ErrorCode.ClassNotAllowed:
-                return new(gateway, Post(door, door.Body(simple, ""","fairlead":{"class":"realtime"}""")), world.BulkKey) { Parameter = "fairlead.class" };
+                return new(gateway, Post(door, door.Body(simple, door.Own("\"class\":\"realtime\""))), world.BulkKey) { Parameter = door.OwnName("class") };
             case ErrorCode.AddressNotAllowed:
                 return new(gateway, Usual(door, simple), world.ElsewhereKey);
 
@@ -130,7 +133,7 @@ internal static class Provocations
                 return Failing(world, door, stream, 400);
             case ErrorCode.DeadlineExceeded:
                 world.Upstream.Answer = context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
-                return new(gateway, Post(door, door.Body(Upstream(door), ""","fairlead":{"deadline_ms":150}""", stream)), known) { AlsoStreamed = true };
+                return new(gateway, Post(door, door.Body(Upstream(door), door.Own("\"deadline_ms\":150"), stream)), known) { AlsoStreamed = true };
 
             case ErrorCode.InternalError when door.Generates:
                 return new(gateway, Post(door, door.Body(door.IsEmbeddings ? "bad-embed" : "bad", stream: stream)), known) { AlsoStreamed = true };

@@ -66,6 +66,13 @@ public sealed record HostileDoor(string Name, string Path, ErrorShape Shape, str
         new("count_tokens", "/v1/messages/count_tokens", ErrorShape.Anthropic, "count_tokens.request.json", $$"""{"model":"simulated",{{MessageTurns}}}"""),
         new("responses", "/v1/responses", ErrorShape.OpenAi, "any.request.json", $$"""{"model":"simulated",{{Response}},"max_output_tokens":50,"metadata":{"k":"v"},"service_tier":"auto","prompt_cache_key":"c","safety_identifier":"s","include":[],{{Sampling}}}""".Replace("\"stop\":[\"END\"],", "", StringComparison.Ordinal)),
         new("input_tokens", "/v1/responses/input_tokens", ErrorShape.OpenAi, "any.request.json", $$"""{"model":"simulated",{{Response}}}"""),
+        new("generations", "/v2/generations", ErrorShape.Problem, "any.request.json", """
+            {"model":"simulated","input":[{"role":"user","content":[{"type":"text","text":"Hello"},{"type":"image","data":"iVBORw0KGgo=","media_type":"image/png","detail":"low"}]},
+              {"type":"tool_call","id":"call_1","name":"look_up","arguments":"{\"q\":\"x\"}"},{"type":"tool_result","tool_call_id":"call_1","output":"found","is_error":false},{"role":"user","content":"And?"}],
+             "instructions":"Be brief","tools":[{"name":"look_up","description":"Looks it up","parameters":{"type":"object","properties":{"q":{"type":"string"}},"required":["q"],"additionalProperties":false},"strict":true}],
+             "tool_choice":{"name":"look_up"},"parallel_tool_calls":false,"output":{"type":"text"},"max_output_tokens":50,"sampling":{"temperature":0.5,"top_p":0.9,"seed":7,"stop":["END"]},
+             "reasoning":{"effort":"low"},"delivery":{"mode":"sync"},"metadata":{"k":"v"},"class":"standard","deadline_ms":60000,"task":"chat"}
+            """),
         new("organizations", "/admin/v1/organizations", ErrorShape.Problem, "organization.request.json", """{"name":"Acme"}"""),
         new("projects", "/admin/v1/projects", ErrorShape.Problem, "project.request.json", """{"name":"Acme","organization_id":"{organization}"}"""),
         new("keys", "/admin/v1/keys", ErrorShape.Problem, "key.request.json",
@@ -76,7 +83,7 @@ public sealed record HostileDoor(string Name, string Path, ErrorShape Shape, str
     /// <summary>Whether no body at all is a valid request: a rotation without an overlap of its own.</summary>
     public bool MayBeEmpty => Schema == "rotation.request.json";
 
-    public bool IsAdmin => Shape == ErrorShape.Problem;
+    public bool IsAdmin => Path.StartsWith("/admin", StringComparison.Ordinal);
 
     public Schema Requests => SchemaSet.Own.Get(Schema);
 

@@ -19,6 +19,8 @@ internal sealed class FairleadDialect : Dialect
 
     public override string InputField => "input";
 
+    public override string ClassField => "class";
+
     public override string WebhookField => "delivery/webhook/url";
 
     public override bool IsConversation => true;
