@@ -90,8 +90,8 @@ public sealed class V2GenerationTests : IAsyncLifetime
         _upstream.Answer = async context =>
         {
             await BeginAsync(context);
+            // It ends there, without a finish. (An abort might overtake the words.)
             await SendAsync(context, Chunk("""{"role":"assistant","content":"half"}"""));
-            context.Abort();
         };
         var stream = await StreamAsync("""{"model":"m","input":"hi","delivery":{"mode":"stream"}}""");
         Assert.False(stream.Broken);
