@@ -1,6 +1,7 @@
 using System.Buffers;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 
@@ -47,6 +48,16 @@ internal abstract class Dialect
 
     /// <summary>Whether the request asks, in the dialect's own words, to be answered at once and worked on afterwards.</summary>
     public virtual bool IsBackground(GatewayCall call) => false;
+
+    /// <summary>Whether the request asks for a stream that can be read again, also when this process has stopped: the generation is kept from its beginning.</summary>
+    public virtual bool KeepsStream(GatewayCall call) => false;
+
+    /// <summary>Its view of such a stream.</summary>
+    /// <param name="call">The request read again.</param>
+    public virtual GenerationView CreateView(GatewayCall call) => throw new NotSupportedException($"{Name} keeps no streams.");
+
+    /// <summary>Whether such a stream has a way to say that another run began and all before it is void. If not, what has been told is not made anew.</summary>
+    public virtual bool CanRestart => true;
 
     /// <summary>How the request itself asks to be delivered when it does not want to wait for its end; null when it says nothing of the kind.</summary>
     public virtual Jobs.Preference? DeliveryOf(GatewayCall call) => null;
@@ -133,6 +144,9 @@ internal abstract class DialectStreamWriter
 
     /// <summary>Called before <see cref="WriteEnd"/>, with the call's ending set: the last chance to keep what it will write.</summary>
     public virtual ValueTask PrepareEndAsync() => default;
+
+    /// <summary>What a call that had not asked for a stream would have been answered with. Called after <see cref="PrepareEndAsync"/>.</summary>
+    public virtual byte[] Whole() => throw new NotSupportedException();
 
     /// <summary>
     /// Ends the stream as <see cref="GatewayCall.Ending"/> says: the held events, the final metadata and the dialect's end mark; or, for an ending with an

@@ -116,6 +116,7 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes)
             TextDelta text => text.Text.Length * 2,
             ReasoningDelta reasoning => reasoning.Text.Length * 2,
             ToolCallDelta call => call.Arguments.Length * 2,
+            NativeEvent native => native.Data.Length,
             _ => 64,
         });
     }

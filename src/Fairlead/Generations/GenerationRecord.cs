@@ -61,6 +61,9 @@ internal sealed record GenerationRecord
     /// <summary>Runs that ended because their process stopped; they do not count against the bound of runs.</summary>
     public int Returns { get; init; }
 
+    /// <summary>Events kept so far, of all runs.</summary>
+    public int EventCount { get; init; }
+
     public bool CancelRequested { get; init; }
 
     /// <summary>HTTP status and body of the finished answer, in the dialect that was asked in.</summary>

@@ -11,7 +11,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 {
     private const string Head = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
-        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns
+        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count
         """;
 
     private const string Bodies = ", request, context, result, details, progress";
@@ -152,10 +152,11 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return held;
     }
 
-    public async Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, CancellationToken cancellationToken)
+    public async Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, IReadOnlyList<GenerationEvent> last, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        if (last.Count > 0 && !await AppendAsync(connection, transaction, owner, new RunEvents(id, run, last), cancellationToken)) return false;
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
         command.CommandText = $"{SetEnd} WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress' RETURNING {Told}";
@@ -165,6 +166,64 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         if (await EndAsync(connection, transaction, command, id, end, cancellationToken) is not { } events) return false;
         await transaction.CommitAsync(cancellationToken);
         if (events > 0) outbox.Announce();
+        return true;
+    }
+
+    public async Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken)
+    {
+        var held = new HashSet<string>(StringComparer.Ordinal);
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        // By id, so that two writers never wait for each other.
+        foreach (var events in runs.OrderBy(events => events.Id, StringComparer.Ordinal))
+        {
+            if (await AppendAsync(connection, transaction, owner, events, cancellationToken)) held.Add(events.Id);
+        }
+        await transaction.CommitAsync(cancellationToken);
+        return held;
+    }
+
+    public async Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT events FROM generation_events WHERE generation_id = @id AND first_event >= @from ORDER BY first_event LIMIT 256";
+        command.AddParameter("@id", id);
+        command.AddParameter("@from", (long)from);
+        var events = new List<GenerationEvent>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken)) events.AddRange(KeptEvents.Read(reader.GetFieldValue<byte[]>(0)));
+        return events;
+    }
+
+    public async Task<(GenerationStatus Status, int Events)?> StateAsync(string id, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT status, event_count FROM generations WHERE id = @id";
+        command.AddParameter("@id", id);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? (GenerationStatusNames.Parse(reader.GetString(0)), (int)reader.GetInt64(1)) : null;
+    }
+
+    private static async Task<bool> AppendAsync(DbConnection connection, DbTransaction transaction, string owner, RunEvents events, CancellationToken cancellationToken)
+    {
+        await using var count = connection.CreateCommand();
+        count.Transaction = transaction;
+        count.CommandText = "UPDATE generations SET event_count = event_count + @new WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress' RETURNING event_count";
+        count.AddParameter("@new", (long)events.Events.Count);
+        count.AddParameter("@id", events.Id);
+        count.AddParameter("@owner", owner);
+        count.AddParameter("@run", (long)events.Run);
+        if (await count.ExecuteScalarAsync(cancellationToken) is not { } after) return false;
+
+        await using var insert = connection.CreateCommand();
+        insert.Transaction = transaction;
+        insert.CommandText = "INSERT INTO generation_events (generation_id, first_event, events) VALUES (@id, @first, @events)";
+        insert.AddParameter("@id", events.Id);
+        insert.AddParameter("@first", Convert.ToInt64(after, CultureInfo.InvariantCulture) - events.Events.Count);
+        insert.AddParameter("@events", KeptEvents.Write(events.Events));
+        await insert.ExecuteNonQueryAsync(cancellationToken);
         return true;
     }
 
@@ -241,22 +300,48 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     public async Task<bool> ForgetAsync(string projectId, string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
         // What was made goes at once; the row follows with the expired ones, and with it what hangs on it.
-        command.CommandText = "UPDATE generations SET expires_at = @now, result = NULL, details = NULL WHERE id = @id AND project_id = @project AND expires_at > @now";
+        command.CommandText = "UPDATE generations SET expires_at = @now, result = NULL, details = NULL, event_count = 0 WHERE id = @id AND project_id = @project AND expires_at > @now";
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) return false;
+        await using var events = connection.CreateCommand();
+        events.Transaction = transaction;
+        events.CommandText = "DELETE FROM generation_events WHERE generation_id = @id";
+        events.AddParameter("@id", id);
+        await events.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return true;
     }
 
     public async Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE expires_at < @now LIMIT 1000)";
-        command.AddParameter("@now", Ms(now));
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        var expired = new List<string>();
+        await using (var command = connection.CreateCommand())
+        {
+            command.Transaction = transaction;
+            command.CommandText = $"DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE expires_at < @now LIMIT 1000{storage.Sql.ForUpdateSkipLocked}) RETURNING id";
+            command.AddParameter("@now", Ms(now));
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken)) expired.Add(reader.GetString(0));
+        }
+        await using var events = connection.CreateCommand();
+        events.Transaction = transaction;
+        events.CommandText = "DELETE FROM generation_events WHERE generation_id = @id";
+        events.AddParameter("@id", "");
+        foreach (var id in expired)
+        {
+            events.Parameters["@id"].Value = id;
+            await events.ExecuteNonQueryAsync(cancellationToken);
+        }
+        await transaction.CommitAsync(cancellationToken);
+        return expired.Count;
     }
 
     /// <summary>What receivers are told of a generation that ended.</summary>
@@ -322,11 +407,12 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         CancelRequested = row.GetInt64(18) != 0,
         ResultStatus = (int)row.GetInt64(19),
         Returns = (int)row.GetInt64(20),
-        Request = bodies ? row.GetFieldValue<byte[]>(21) : [],
-        Context = bodies ? JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(22), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty : RequestContext.Empty,
-        Result = bodies ? BytesOrNull(row, 23) : null,
-        Details = bodies ? BytesOrNull(row, 24) : null,
-        Progress = bodies ? BytesOrNull(row, 25) : null,
+        EventCount = (int)row.GetInt64(21),
+        Request = bodies ? row.GetFieldValue<byte[]>(22) : [],
+        Context = bodies ? JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(23), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty : RequestContext.Empty,
+        Result = bodies ? BytesOrNull(row, 24) : null,
+        Details = bodies ? BytesOrNull(row, 25) : null,
+        Progress = bodies ? BytesOrNull(row, 26) : null,
     };
 
     private static byte[]? BytesOrNull(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);

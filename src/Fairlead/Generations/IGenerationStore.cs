@@ -24,8 +24,20 @@ internal interface IGenerationStore
     /// <summary>Extends the leases of <paramref name="runs"/> and notes how far they have come. Returns the ids of those still held and, with it, whether someone asked to cancel.</summary>
     Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, DateTimeOffset until, CancellationToken cancellationToken);
 
-    /// <summary>Ends a run. False when it no longer holds the generation; then nothing was written.</summary>
-    Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, CancellationToken cancellationToken);
+    /// <summary>Appends what runs have made to their generations' events, in order. Returns the ids of those that are still held; of the others nothing was written.</summary>
+    Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Kept events from number <paramref name="from"/> on, which is 0 or where an earlier reading came to its end. At most some hundred batches;
+    /// empty when there are no more for now.
+    /// </summary>
+    Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, CancellationToken cancellationToken);
+
+    /// <summary>Its state, and how many events are kept of it; null when there is none of this id.</summary>
+    Task<(GenerationStatus Status, int Events)?> StateAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>Ends a run, with the last of its events. False when it no longer holds the generation; then nothing was written.</summary>
+    Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, IReadOnlyList<GenerationEvent> last, CancellationToken cancellationToken);
 
     /// <summary>Puts a generation back into the queue: after a pause, or because the process stops (<paramref name="countRun"/> false: the run does not count).</summary>
     Task<bool> ReturnAsync(string id, string owner, int run, DateTimeOffset availableAt, bool countRun, CancellationToken cancellationToken);
@@ -51,3 +63,6 @@ internal interface IGenerationStore
 
 /// <summary>One run and the text it has made since it began, or null when nothing is new.</summary>
 internal sealed record RunProgress(string Id, int Run, byte[]? Text);
+
+/// <summary>Events that one run has made, in order and behind those it wrote before.</summary>
+internal sealed record RunEvents(string Id, int Run, IReadOnlyList<GenerationEvent> Events);

@@ -19,6 +19,7 @@ internal sealed class GenerationEndpoints(
     JobWorker worker,
     JobCalls calls,
     GenerationWriter writer,
+    KeptStreams streams,
     TimeProvider time,
     ILogger<GenerationEndpoints> logger)
 {
@@ -56,6 +57,19 @@ internal sealed class GenerationEndpoints(
         context.Response.Headers["Fairlead-Generation"] = record.Id;
         context.Response.ContentLength = record.Result?.Length ?? 0;
         await context.Response.BodyWriter.WriteAsync(record.Result, context.RequestAborted);
+        return null;
+    });
+
+    public Task EventsAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
+    {
+        var query = new QueryReader(context.Request.Query, "after");
+        if (query.Error is { } fault) return fault;
+        var (after, wrong) = KeptStreams.AfterOf(context, "after");
+        if (wrong is not null) return wrong;
+        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } record) return NotFound(id);
+        if (calls.ViewOf(record, caller) is not { } view) return NotFound(id);
+        RequestIds.Of(context);
+        using (view.Body) await streams.RelayAsync(context, view, record, new TypedEventsView(view), after);
         return null;
     });
 
@@ -127,7 +141,7 @@ internal sealed class GenerationEndpoints(
     private async Task<GenerationRecord?> AwaitAsync(Caller caller, string id, int seconds, CancellationToken cancellationToken)
     {
         var until = time.GetUtcNow() + TimeSpan.FromSeconds(seconds);
-        var heard = new Signal();
+        var heard = new AsyncSignal();
         using var notices = seconds > 0 ? storage.Notifier.Subscribe(JobNotices.Changed, subject =>
         {
             if (subject is null || subject == id) heard.Set();
@@ -174,15 +188,4 @@ internal sealed class GenerationEndpoints(
 
     private static GatewayError NotFound(string id) =>
         new(ErrorCode.NotFound, id.Length is > 0 and <= 64 ? $"There is no generation '{id}'; it may have expired, or was not one that is kept." : "There is no such generation.");
-
-    /// <summary>A signal that can be waited for again and again. Thread-safe.</summary>
-    private sealed class Signal
-    {
-        private TaskCompletionSource _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        /// <summary>Done at the first <see cref="Set"/> after this was read.</summary>
-        public Task Next => Volatile.Read(ref _source).Task;
-
-        public void Set() => Interlocked.Exchange(ref _source, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
-    }
 }

@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Streaming;
 
 namespace Fairlead.Jobs;
@@ -18,13 +19,32 @@ internal sealed class GenerationRun : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly StringBuilder _text = new();
+    private readonly bool _tellsOnce;
     private int _taken;
 
-    public GenerationRun(GatewayCall call, CallCancellation cancellation)
+    /// <param name="call">Its call.</param>
+    /// <param name="cancellation">Its token.</param>
+    /// <param name="earlierEvents">Events that earlier runs of the generation have written.</param>
+    public GenerationRun(GatewayCall call, CallCancellation cancellation, int earlierEvents = 0)
     {
         Call = call;
         call.Cancellation = cancellation;
+        _tellsOnce = TellsOnce(call);
+        // Whoever follows it has to hear that what was said is void.
+        Events = new RunEventLog(call.Time) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Facts.Stream };
+        if (earlierEvents > 0) Events.Add(new GenerationRestarted(call.Run));
     }
+
+    public static bool TellsOnce(GatewayCall call) => call.Dialect.KeepsStream(call) && !call.Dialect.CanRestart;
+
+    /// <summary>What it makes, for those who follow it.</summary>
+    public RunEventLog Events { get; }
+
+    /// <summary>Its dialect cannot say that another run begins, and a part of its stream has been told.</summary>
+    public bool IsTold => _tellsOnce && Events.Shown.Count > 0;
+
+    /// <summary>What has been made of the answer.</summary>
+    public AnswerBuilder Answer { get; } = new();
 
     public GatewayCall Call { get; }
 
@@ -45,9 +65,12 @@ internal sealed class GenerationRun : IDisposable
 
     public void Stop(CancellationReason reason) => Call.Cancellation.Stop(reason);
 
-    public void Add(string text)
+    public void Add(GenerationEvent made)
     {
-        lock (_gate) _text.Append(text);
+        Answer.Add(made);
+        Events.Add(made);
+        if (made is not TextDelta { Choice: 0 } text) return;
+        lock (_gate) _text.Append(text.Text);
     }
 
     /// <summary>The text so far, or null when there is none that was not taken before.</summary>

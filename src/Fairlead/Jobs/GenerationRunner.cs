@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
@@ -14,7 +15,7 @@ namespace Fairlead.Jobs;
 /// Walks a call without a client through the pipeline to its end. A conversation is streamed from its provider, so that its progress can
 /// be seen, as long as the inner language says all of it; anything else is asked for whole. Thread-safe.
 /// </summary>
-internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender, DrainState drain, GatewayTelemetry telemetry, ILogger<GenerationRunner> logger)
+internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender, DrainState drain, Configuration.IConfigurationSource configuration, TimeProvider time, GatewayTelemetry telemetry, ILogger<GenerationRunner> logger)
 {
     /// <summary>Never throws; a bug is an <c>internal_error</c>.</summary>
     public async Task<RunResult> RunAsync(GenerationRun run)
@@ -31,16 +32,16 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         {
             var reason = call.Cancellation.Reason;
             var (outcome, error) = CallOutcome.Of(reason);
-            result = await FailAsync(call, outcome, error, reason);
+            result = await FailAsync(run, outcome, error, reason);
         }
         catch (GatewayErrorException refused)
         {
-            result = await FailAsync(call, Outcome.Failed, refused.Error);
+            result = await FailAsync(run, Outcome.Failed, refused.Error);
         }
         catch (Exception exception)
         {
             CallLog.Unexpected(logger, call.RequestId, exception);
-            result = await FailAsync(call, Outcome.Failed, new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it."));
+            result = await FailAsync(run, Outcome.Failed, new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it."));
         }
         finally
         {
@@ -55,22 +56,26 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private async Task<RunResult> WalkAsync(GenerationRun run)
     {
         var call = run.Call;
-        if (await call.Dialect.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token) is { } unresolved) return await FailAsync(call, Outcome.Failed, unresolved);
+        if (await call.Dialect.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token) is { } unresolved) return await FailAsync(run, Outcome.Failed, unresolved);
+        // One that is read as a stream is asked for as one, in whichever language it comes.
+        var streams = call.Dialect.KeepsStream(call);
         call.InInnerLanguage = SaysAll(call);
-        call.Facts.Stream = call.InInnerLanguage;
+        call.Facts.Stream = call.InInnerLanguage || streams;
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
-        if (reply is GatewayReply.Refused refused) return await FailAsync(call, Outcome.Failed, refused.Error);
+        if (reply is GatewayReply.Refused refused) return await FailAsync(run, Outcome.Failed, refused.Error);
 
         Answer? answer = null;
+        DialectStreamWriter? written = null;
         if (reply is GatewayReply.Streaming streaming)
         {
-            answer = await ReadAsync(run, streaming.Events);
+            written = await ReadAsync(run, streaming.Events);
+            answer = written is null ? run.Answer.Build() : null;
             var attempt = call.Answering!;
             var error = attempt.Error ?? (attempt.Meter.FinishReason is null
                 ? new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete.")
                 : null);
-            if (error is not null) return await FailAsync(call, Outcome.ProviderLost, error);
-            reply = new GatewayReply.Complete(answer);
+            if (error is not null) return await FailAsync(run, Outcome.ProviderLost, error);
+            if (answer is not null) reply = new GatewayReply.Complete(answer);
         }
         else if (reply is GatewayReply.Complete complete)
         {
@@ -81,37 +86,56 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         call.Facts.Stream = false;
         var outcome = call.Answering?.Meter.FinishReason is { } reason ? CallOutcome.Of(reason) : Outcome.Complete;
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
+        if (written is not null)
+        {
+            await written.PrepareEndAsync();
+            return new RunResult(outcome, StatusCodes.Status200OK, written.Whole(), GenerationDetails.Of(call, null, null), null, CancellationReason.None);
+        }
         using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
         await call.Dialect.PrepareReplyAsync(call, reply);
         call.Dialect.WriteReply(call, reply, output);
         return new RunResult(outcome, StatusCodes.Status200OK, output.WrittenSpan.ToArray(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
     }
 
-    private static async Task<Answer> ReadAsync(GenerationRun run, IEventSource events)
+    /// <summary>Reads to the end. What a provider says in the client's own dialect is put together by the writer that is returned.</summary>
+    private async Task<DialectStreamWriter?> ReadAsync(GenerationRun run, IEventSource events)
     {
         await using var owned = events;
+        var settings = BatchSettings.Of(run.Call, configuration.Current.Stream);
+        await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, run.Call.Dialect, settings, time, run.Call.Cancellation) : null;
+        var source = (IEventSource?)batched ?? events;
         using var batch = new EventBatch();
-        var builder = new AnswerBuilder();
-        while (await events.ReadAsync(batch, run.Call.Cancellation.Token))
+        using var scratch = new PooledBuffer();
+        DialectStreamWriter? written = null;
+        while (await source.ReadAsync(batch, run.Call.Cancellation.Token))
         {
             foreach (var item in batch.Items)
             {
-                if (item.Event is not { } generationEvent) continue;
-                builder.Add(generationEvent);
-                if (generationEvent is TextDelta { Choice: 0 } text) run.Add(text.Text);
+                if (item.Event is { } made)
+                {
+                    run.Add(made);
+                    continue;
+                }
+                written ??= run.Call.Dialect.CreateStreamWriter(run.Call);
+                run.Events.Add(new NativeEvent(item.Kind, batch.DataOf(item).ToArray()));
             }
+            written?.Write(batch, scratch);
+            scratch.Clear();
         }
-        return builder.Build();
+        return written;
     }
 
-    private async Task<RunResult> FailAsync(GatewayCall call, Outcome outcome, GatewayError error, CancellationReason stopped = CancellationReason.None)
+    private async Task<RunResult> FailAsync(GenerationRun run, Outcome outcome, GatewayError error, CancellationReason stopped = CancellationReason.None)
     {
+        var call = run.Call;
         call.Facts.Stream = false;
+        // What was made before it broke was shown, and is charged.
+        var partial = run.Answer.Build();
         var status = ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape);
         await ender.EndAsync(call, outcome, error, status);
         using var body = new PooledBuffer();
         ErrorBodyWriter.WriteBody(body, error, call.Dialect.ErrorShape, call.RequestId, call.Site);
-        return new RunResult(outcome, status, body.WrittenSpan.ToArray(), GenerationDetails.Of(call, null, error), error, stopped);
+        return new RunResult(outcome, status, body.WrittenSpan.ToArray(), GenerationDetails.Of(call, partial.Choices.Count > 0 ? partial : null, error), error, stopped);
     }
 
     /// <summary>Whether nothing of the request is lost in the inner language; tried on a call that nobody sees.</summary>

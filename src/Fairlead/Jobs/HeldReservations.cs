@@ -49,6 +49,9 @@ internal static class JobNotices
     /// <summary>A generation, by its id, was begun, cancelled or has ended.</summary>
     public const string Changed = "generations";
 
+    /// <summary>Events of a generation, by its id, were written.</summary>
+    public const string Events = "generation_events";
+
     /// <summary>Someone asks the run of a generation to stop.</summary>
     public const string Cancel = "generation_cancel";
 }

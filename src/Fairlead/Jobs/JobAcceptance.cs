@@ -25,6 +25,7 @@ internal sealed class JobAcceptance(
     GenerationRunner runner,
     HeldReservations held,
     GenerationWriter writer,
+    KeptStreams streams,
     WebhookRules webhooks,
     IdempotencyKeys keys,
     IdempotencyReplay replay,
@@ -73,6 +74,45 @@ internal sealed class JobAcceptance(
         response.Headers["Api-Version"] = call.Caller.ApiVersion;
         response.ContentLength = body.Length;
         await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
+        return null;
+    }
+
+    /// <summary>
+    /// Serves a request whose stream can be read again. The generation is in the database before it begins, and begins at once; the client is the first of its
+    /// readers.
+    /// </summary>
+    public async Task<GatewayError?> ServeStreamAsync(HttpContext context, GatewayCall call)
+    {
+        if (Receiver(call) is { } fault) return fault;
+        var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
+        if (admitted is GatewayReply.Refused refused) return refused.Error;
+        if (await replay.TryWriteAsync(context, call, admitted)) return null;
+
+        var record = JobCalls.RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = time.GetUtcNow() };
+        var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
+        if (made is not { } run) return error;
+        try
+        {
+            await store.AddAsync(record, worker.Owner, worker.LeaseEnd, CancellationToken.None);
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        {
+            run.Dispose();
+            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            return new GatewayError(ErrorCode.StoreUnavailable, "The stream cannot be kept now, so it was not begun.") { RetryAfter = TimeSpan.FromSeconds(5) };
+        }
+        run.Call.Address = call.Address;
+        run.Call.Site = call.Site;
+        run.Call.Reservation = call.Reservation;
+        call.Reservation = null;
+        call.HandedOver = true;
+        running.Add(run, record.Runs);
+        run.Start(runner.RunAsync);
+        _ = worker.FinishAsync(run, record);
+
+        context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
+        if (calls.ViewOf(record, call.Caller) is not { } view) throw new InvalidOperationException("A request that was read cannot be read again.");
+        using (view.Body) await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view), after: -1);
         return null;
     }
 

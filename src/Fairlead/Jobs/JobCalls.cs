@@ -43,8 +43,27 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     /// <summary>The same for a caller who is at hand.</summary>
     public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, Dialect dialect, Caller caller)
     {
+        var (call, fault) = CallOf(record, dialect, caller);
+        return call is null ? (null, fault) : (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached), record.EventCount), null);
+    }
+
+    /// <summary>The request read again, for a view of what became of it: nothing runs for it. Its body is the caller's to dispose.</summary>
+    public GatewayCall? ViewOf(GenerationRecord record, Caller caller) =>
+        dialects.Find(record.Dialect) is { } dialect ? CallOf(record with { Runs = 1 }, dialect, caller).Call : null;
+
+    /// <summary>Whether what was told of it cannot be taken back.</summary>
+    public bool TellsOnce(GenerationRecord record)
+    {
+        if (FindCaller(record.KeyId) is not { } caller || ViewOf(record, caller) is not { } call) return false;
+        using (call.Body) return GenerationRun.TellsOnce(call);
+    }
+
+    private (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller)
+    {
         var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
         {
+            // As the database keeps it, so that all readers see the same.
+            StartedAt = DateTimeOffset.FromUnixTimeMilliseconds(record.CreatedAt.ToUnixTimeMilliseconds()),
             Run = Math.Max(1, record.Runs),
             Endpoint = record.Endpoint,
             AnthropicVersion = record.Context.AnthropicVersion,
@@ -61,7 +80,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         }
         call.Class = record.Class;
         call.Deadline = record.Deadline;
-        return (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached)), null);
+        return (call, null);
     }
 
     /// <summary>The dialect it was asked in, or null when it is none of this server's.</summary>

@@ -64,6 +64,7 @@ internal sealed class JobWorker(
         finally
         {
             running.Remove(run);
+            await run.Events.CloseAsync();
             run.Dispose();
             storage.Notifier.Announce(JobNotices.Changed, record.Id);
             Wake();
@@ -121,6 +122,7 @@ internal sealed class JobWorker(
         GenerationRun? run = null;
         var outcome = Outcome.Failed;
         if (record.CancelRequested) (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
+        else if (record.EventCount > 0 && calls.TellsOnce(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
         else if (record.Runs - record.Returns > jobs.MaxRuns) error = new GatewayError(ErrorCode.InternalError, $"The generation was begun {jobs.MaxRuns} times, and none of its runs came to an end.");
         else (run, error) = calls.RunOf(record);
 
@@ -141,7 +143,7 @@ internal sealed class JobWorker(
     {
         try
         {
-            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, NeverRun(record, outcome, error), CancellationToken.None));
+            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, NeverRun(record, outcome, error), [], CancellationToken.None));
         }
         catch (Exception exception)
         {
@@ -176,7 +178,7 @@ internal sealed class JobWorker(
             storage.Notifier.Announce(JobNotices.Queued, record.Id);
             return;
         }
-        if (result.Error is { } error && IsPassing(error) && record.Runs - record.Returns < jobs.MaxRuns)
+        if (result.Error is { } error && IsPassing(error) && !run.IsTold && record.Runs - record.Returns < jobs.MaxRuns)
         {
             var pause = Pause(jobs, record.Runs - record.Returns, error.RetryAfter);
             if (record.Deadline is null || now + pause < record.Deadline)
@@ -187,7 +189,19 @@ internal sealed class JobWorker(
             }
         }
         var end = new GenerationEnd(result.Outcome.ToStatus(), result.Outcome, result.Status, result.Body, result.Details, now, now + jobs.ResultTtl);
-        if (!await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, end, CancellationToken.None))) JobsLog.TakenOver(logger, run.Id, record.Runs);
+        // In one transaction with the end: who sees that it has ended finds all its events.
+        var last = await run.Events.TakeAsync();
+        var kept = false;
+        try
+        {
+            kept = await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, end, last, CancellationToken.None));
+        }
+        finally
+        {
+            if (kept) run.Events.Written(last);
+            else run.Events.NotWritten(last);
+        }
+        if (!kept) JobsLog.TakenOver(logger, run.Id, record.Runs);
     }
 
     /// <summary>The result exists and is paid for: it waits for the database as long as the process lives.</summary>

@@ -17,6 +17,7 @@ internal static class JobsServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, GenerationSchema>();
         services.AddSingleton<ISchemaStep, GenerationWebhookSchema>();
+        services.AddSingleton<ISchemaStep, GenerationEventsSchema>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<DialectRegistry>();
         services.AddSingleton<RunningGenerations>();
@@ -25,7 +26,10 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<HeldReservations>();
         services.AddSingleton<JobWorker>();
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<JobWorker>());
+        services.AddSingleton<IHostedService, EventKeeper>();
         services.AddSingleton<IHostedService, GenerationExpiry>();
+        services.AddSingleton<GenerationFollowers>();
+        services.AddSingleton<KeptStreams>();
         services.AddSingleton<GenerationWriter>();
         services.AddSingleton<JobAcceptance>();
         services.AddSingleton<GenerationEndpoints>();
@@ -39,6 +43,7 @@ internal static class JobsServiceCollectionExtensions
         endpoints.MapGet("/v2/generations", list);
         Map(endpoints.MapGet, "/v2/generations/{id}", generations.GetAsync);
         Map(endpoints.MapGet, "/v2/generations/{id}/result", generations.ResultAsync);
+        Map(endpoints.MapGet, "/v2/generations/{id}/events", generations.EventsAsync);
         Map(endpoints.MapPost, "/v2/generations/{id}/cancel", generations.CancelAsync);
     }
 

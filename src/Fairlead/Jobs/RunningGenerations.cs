@@ -9,7 +9,14 @@ internal sealed class RunningGenerations
 
     public int Count => _runs.Count;
 
-    public void Add(GenerationRun run, int number) => _runs[run.Id] = (run, number);
+    /// <summary>A run of this node has made something.</summary>
+    public AsyncSignal Made { get; } = new();
+
+    public void Add(GenerationRun run, int number)
+    {
+        _runs[run.Id] = (run, number);
+        run.Events.Notify(Made.Set);
+    }
 
     public void Remove(GenerationRun run)
     {

@@ -55,7 +55,7 @@ public sealed class GatewayCall
 
     internal TimeProvider Time { get; }
 
-    internal DateTimeOffset StartedAt { get; }
+    internal DateTimeOffset StartedAt { get; init; }
 
     internal Dialect Dialect { get; }
 

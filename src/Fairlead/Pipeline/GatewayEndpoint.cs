@@ -132,7 +132,12 @@ internal sealed class GatewayEndpoint(
             ?? await RequestReader.ReadAsync(context, call.Body, bounds)
             ?? ReadRequest(context, call, bounds)
             ?? await call.Dialect.ResolveAsync(call, bounds, context.RequestAborted);
-        if (fault is null && call.Dialect.IsBackground(call))
+        if (fault is null && call.Dialect.KeepsStream(call))
+        {
+            fault = await jobs.ServeStreamAsync(context, call);
+            if (fault is null) return;
+        }
+        else if (fault is null && call.Dialect.IsBackground(call))
         {
             fault = await jobs.ServeBackgroundAsync(context, call);
             if (fault is null) return;

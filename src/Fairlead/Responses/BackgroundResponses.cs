@@ -1,13 +1,11 @@
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using Fairlead.Authentication;
-using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Jobs;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
+using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Responses;
 
@@ -15,21 +13,33 @@ namespace Fairlead.Responses;
 /// Responses made in the background, seen as their dialect shows them: each is a generation with the same letters behind its prefix. What is not
 /// one of the caller's project, or was not made in the background, is null. Thread-safe.
 /// </summary>
-internal sealed class BackgroundResponses(IGenerationStore generations, IStorage storage, JobCalls calls, JobWorker worker, TimeProvider time)
+internal sealed class BackgroundResponses(IGenerationStore generations, IStorage storage, JobCalls calls, JobWorker worker, KeptStreams streams, TimeProvider time)
 {
     /// <summary>How long a cancelling waits for the run to notice; beyond that the response is shown as it stands.</summary>
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
 
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
 
-    private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
-
     /// <summary>The Response object as it stands.</summary>
     public async Task<byte[]?> GetAsync(Caller caller, string id, CancellationToken cancellationToken)
     {
         if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
         using var run = found.Run;
-        return Show(run.Call, found.Record);
+        return ResponsesView.Show(run.Call, found.Record);
+    }
+
+    /// <summary>Streams it from behind event <paramref name="after"/>; false when it is not one that can be streamed again.</summary>
+    public async Task<bool> StreamAsync(HttpContext context, Caller caller, string id, long after)
+    {
+        if (await FindAsync(caller, id, context.RequestAborted) is not { } found) return false;
+        found.Run.Dispose();
+        if (calls.ViewOf(found.Record, caller) is not { } view) return false;
+        using (view.Body)
+        {
+            if (!view.Dialect.KeepsStream(view)) return false;
+            await streams.RelayAsync(context, view, found.Record, view.Dialect.CreateView(view), after);
+        }
+        return true;
     }
 
     /// <summary>Items of the input, each with an id: a JSON array.</summary>
@@ -61,7 +71,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
         using var run = found.Run;
         var record = found.Record;
-        if (record.IsFinal) return Show(run.Call, record);
+        if (record.IsFinal) return ResponsesView.Show(run.Call, record);
 
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var notices = storage.Notifier.Subscribe(JobNotices.Changed, subject =>
@@ -82,7 +92,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
             // A notice that came too early (the run has begun) must not make this loop spin.
             if (ended.Task.IsCompleted) ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
-        return Show(run.Call, record);
+        return ResponsesView.Show(run.Call, record);
     }
 
     private async Task<(GenerationRecord Record, GenerationRun Run)?> FindAsync(Caller caller, string id, CancellationToken cancellationToken)
@@ -96,35 +106,5 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         if (dialect.IsBackground(run.Call)) return (record, run);
         run.Dispose();
         return null;
-    }
-
-    private static byte[] Show(GatewayCall call, GenerationRecord record)
-    {
-        if (record.IsFinal && record.ResultStatus is >= 200 and < 300 && record.Result is { } result) return result;
-
-        var output = new System.Buffers.ArrayBufferWriter<byte>(1024);
-        var json = new JsonAppender(output);
-        new ResponseObjectWriter(call).Append(ref json, record.Status == GenerationStatus.Queued ? "queued" : "in_progress", [], withSeals: false);
-        json.Flush();
-        var response = (JsonObject)JsonNode.Parse(output.WrittenSpan, documentOptions: Parsing)!;
-        response["created_at"] = record.CreatedAt.ToUnixTimeSeconds();
-        if (record.IsFinal)
-        {
-            response["status"] = record.Status == GenerationStatus.Cancelled ? "cancelled" : "failed";
-            if (record.Status != GenerationStatus.Cancelled) response["error"] = ErrorOf(record);
-        }
-        return ResponseJson.Bytes(response);
-    }
-
-    // From the body the call was answered with: the dialect's own error.
-    private static JsonObject ErrorOf(GenerationRecord record)
-    {
-        var error = record.Result is { Length: > 0 } result && JsonNode.Parse(result, documentOptions: Parsing) is JsonObject { } body ? body["error"] as JsonObject : null;
-        return new JsonObject
-        {
-            // The dialect's list is closed.
-            ["code"] = record.ResultStatus == 429 ? "rate_limit_exceeded" : record.ResultStatus is >= 400 and < 500 ? "invalid_prompt" : "server_error",
-            ["message"] = error?["message"]?.DeepClone() ?? "The response could not be made.",
-        };
     }
 }

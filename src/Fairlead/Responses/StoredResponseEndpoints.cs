@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Fairlead.Authentication;
 using Fairlead.Errors;
+using Fairlead.Jobs;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
@@ -21,6 +22,9 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
         if (body is null) return (NotFound(id), null);
         if (string.Equals(context.Request.Query["stream"], "true", StringComparison.OrdinalIgnoreCase))
         {
+            var (after, fault) = KeptStreams.AfterOf(context, "starting_after");
+            if (fault is not null) return (fault, null);
+            if (await background.StreamAsync(context, caller, id, after)) return (null, null);
             return (GatewayError.Invalid("stream", $"The response '{id}' was not streamed in the background: only such a one can be streamed again.") with { OpenAiCode = "invalid_value" }, null);
         }
         return (null, body);
@@ -117,9 +121,11 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
             await ErrorResponses.WriteAsync(context, error, ErrorShape.OpenAi);
             return;
         }
+        // Streamed already.
+        if (body is null) return;
         context.Response.ContentType = "application/json";
         context.Response.Headers.CacheControl = "no-store";
-        context.Response.ContentLength = body!.Length;
+        context.Response.ContentLength = body.Length;
         await context.Response.Body.WriteAsync(body, context.RequestAborted);
     }
 

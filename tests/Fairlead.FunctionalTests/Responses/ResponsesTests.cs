@@ -124,7 +124,6 @@ public sealed class ResponsesTests : IAsyncLifetime
     [Theory]
     [InlineData("""{"model":"sim-fast","input":"x","tools":[{"type":"web_search"}]}""", "tools[0]", "unsupported_parameter")]
     [InlineData("""{"model":"sim-fast","input":"x","stream":true,"tools":[{"type":"web_search"}]}""", "tools[0]", "unsupported_parameter")]
-    [InlineData("""{"model":"sim-fast","input":"x","background":true,"stream":true}""", "background", "unsupported_parameter")]
     [InlineData("""{"model":"sim-fast","input":"x","background":true,"store":false}""", "background", "invalid_value")]
     [InlineData("""{"model":"sim-fast","input":"x","stream":true,"max_output_tokens":1}""", "max_output_tokens", "integer_below_min_value")]
     public async Task Create_WhatCannotBe_IsRefusedByItsStatus(string body, string parameter, string code)

@@ -22,7 +22,7 @@ public abstract class GenerationEndTests : IDisposable
     private protected GenerationEndTests(StorageProvider provider)
     {
         _temporary = new TemporaryStorage(provider);
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema());
         _deliveries = new WebhookDeliveryStore(storage);
         _store = new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
     }
@@ -34,8 +34,8 @@ public abstract class GenerationEndTests : IDisposable
     {
         await _store.AddAsync(Record(), null, default, Cancel);
         Assert.Single(await _store.LeaseAsync("a", _time.GetUtcNow(), _time.GetUtcNow() + TimeSpan.FromMinutes(1), 1, Cancel));
-        Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), Cancel));
-        Assert.False(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), Cancel));
+        Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
+        Assert.False(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
 
         var delivery = Assert.Single(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
         Assert.Equal((WebhookEvents.Completed, "https://example.com/once"), (delivery.Type, delivery.Url));
@@ -50,7 +50,7 @@ public abstract class GenerationEndTests : IDisposable
     {
         await _store.AddAsync(Record(), null, default, Cancel);
         await _store.LeaseAsync("a", _time.GetUtcNow(), _time.GetUtcNow() + TimeSpan.FromMinutes(1), 1, Cancel);
-        Assert.False(await _store.EndAsync("gen_1", "b", 1, End(GenerationStatus.Completed, Outcome.Complete), Cancel));
+        Assert.False(await _store.EndAsync("gen_1", "b", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
         Assert.Empty(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
     }
 

@@ -90,10 +90,10 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal((id, 2), (again.Id, again.Runs));
 
         Assert.Empty(await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Until, Cancel));
-        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), Cancel));
+        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), [], Cancel));
         Assert.False(await _store.ReturnAsync(id, "a", 1, Now, countRun: true, Cancel));
-        Assert.True(await _store.EndAsync(id, "b", 2, End("right"), Cancel));
-        Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), Cancel));
+        Assert.True(await _store.EndAsync(id, "b", 2, End("right"), [], Cancel));
+        Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), [], Cancel));
         Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, Cancel))!.Result!));
     }
 
@@ -123,6 +123,53 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Events_OfAHeldRun_AreNumberedAndReadFromAnyBatch()
+    {
+        var id = await AddAsync();
+        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("a"), new TextDelta("b")])], Cancel));
+        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("c")])], Cancel));
+        Assert.Equal(["a", "b", "c"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
+        Assert.Equal(["c"], Texts(await _store.ReadEventsAsync(id, 2, Cancel)));
+        Assert.Empty(await _store.ReadEventsAsync(id, 3, Cancel));
+        Assert.Equal((GenerationStatus.InProgress, 3), await _store.StateAsync(id, Cancel));
+
+        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), [new TextDelta("d")], Cancel));
+        Assert.Equal((GenerationStatus.Completed, 4), await _store.StateAsync(id, Cancel));
+        Assert.Equal(4, (await _store.FindAsync("proj_1", id, Cancel))!.EventCount);
+        Assert.True(await _store.ForgetAsync("proj_1", id, Cancel));
+        Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
+        Assert.Null(await _store.StateAsync("gen_none", Cancel));
+    }
+
+    [Fact]
+    public async Task Events_OfARunThatWasTakenOver_AreNotWritten()
+    {
+        var id = await AddAsync();
+        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("a")])], Cancel);
+        _time.Advance(TimeSpan.FromSeconds(31));
+        var again = Assert.Single(await _store.LeaseAsync("b", Now, Until, 1, Cancel));
+        Assert.Equal(1, again.EventCount);
+        Assert.Empty(await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("late")])], Cancel));
+        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), [new TextDelta("late")], Cancel));
+        await _store.AppendEventsAsync("b", [new RunEvents(id, 2, [new GenerationRestarted(2), new TextDelta("b")])], Cancel);
+        Assert.Equal(["a", "b"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
+    }
+
+    [Fact]
+    public async Task Events_OfOneThatExpired_GoWithIt()
+    {
+        var id = await AddAsync();
+        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), [new TextDelta("a")], Cancel));
+        Assert.Equal(1, await _store.ExpireAsync(Now.AddDays(1), Cancel));
+        Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
+    }
+
+    private static IEnumerable<string> Texts(IReadOnlyList<GenerationEvent> events) => events.OfType<TextDelta>().Select(text => text.Text);
+
+    [Fact]
     public async Task Return_WithAPause_WaitsForIt()
     {
         var id = await AddAsync();
@@ -149,7 +196,7 @@ public abstract class GenerationStoreTests : IDisposable
         var record = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
         await _store.AddAsync(record, "a", Until, Cancel);
         Assert.Empty(await _store.LeaseAsync("b", Now, Until, 1, Cancel));
-        Assert.True(await _store.EndAsync(record.Id, "a", 1, End("done"), Cancel));
+        Assert.True(await _store.EndAsync(record.Id, "a", 1, End("done"), [], Cancel));
     }
 
     [Fact]
@@ -181,7 +228,7 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await _store.LeaseAsync("a", Now, Until, 1, Cancel);
-        await _store.EndAsync(id, "a", 1, End("done"), Cancel);
+        await _store.EndAsync(id, "a", 1, End("done"), [], Cancel);
         Assert.Equal(0, await _store.ExpireAsync(Now, Cancel));
         _time.Advance(TimeSpan.FromHours(2));
         // Not shown from the moment on, whether or not it was swept yet.
@@ -191,7 +238,7 @@ public abstract class GenerationStoreTests : IDisposable
 
     private GenerationStore Open()
     {
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema());
         return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
     }
 

@@ -3,6 +3,7 @@ using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Generations;
 using Fairlead.Jobs;
 using Fairlead.Pipeline;
 
@@ -38,6 +39,10 @@ internal sealed class FairleadDialect : Dialect
         { Delivery: V2Delivery.Auto, WaitSeconds: var seconds } => new Preference(true, seconds),
         _ => null,
     };
+
+    public override bool KeepsStream(GatewayCall call) => call.Facts.Stream && call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
+
+    public override GenerationView CreateView(GatewayCall call) => new TypedEventsView(call);
 
     public override ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
 

@@ -33,7 +33,7 @@ internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
         foreach (var item in batch.Items)
         {
             if (item.Event is not { } made) throw new InvalidOperationException("No provider speaks this dialect.");
-            _answer.Add(made);
+            if (made is not GenerationRestarted) _answer.Add(made);
             Write(ref json, made);
         }
         json.Flush();
@@ -47,10 +47,27 @@ internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
         Generation(output, Encoding.UTF8.GetBytes("generation." + call.Ending!.Outcome.ToStatus().ToWire()));
     }
 
+    /// <summary>Ends the view of a generation that is kept.</summary>
+    /// <param name="status">How it ended.</param>
+    /// <param name="generation">The whole generation.</param>
+    /// <param name="output">Takes the event.</param>
+    public void WriteEnd(GenerationStatus status, ReadOnlySpan<byte> generation, IBufferWriter<byte> output)
+    {
+        WriteStart(output);
+        _object.Write(generation);
+        Generation(output, Encoding.UTF8.GetBytes("generation." + status.ToWire()));
+    }
+
     private void Write(ref JsonAppender json, GenerationEvent made)
     {
         switch (made)
         {
+            case GenerationRestarted restarted:
+                Begin(ref json, "generation.restarted"u8);
+                json.Raw(",\"run\":"u8);
+                json.Number((long)restarted.Run);
+                json.Raw("}\n\n"u8);
+                break;
             case TextDelta { Text.Length: > 0 } text: Delta(ref json, "text.delta"u8, text.Text); break;
             case RefusalDelta { Text.Length: > 0 } refusal: Delta(ref json, "refusal.delta"u8, refusal.Text); break;
             case ReasoningDelta { Text.Length: > 0 } reasoning: Delta(ref json, "reasoning.delta"u8, reasoning.Text); break;

@@ -3,6 +3,7 @@ using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
 using Fairlead.Streaming;
@@ -49,6 +50,12 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
     }
 
     public override bool IsBackground(GatewayCall call) => call.Facts.Responses?.Background == true;
+
+    public override bool KeepsStream(GatewayCall call) => call.Facts.Stream && IsBackground(call);
+
+    public override GenerationView CreateView(GatewayCall call) => new ResponsesView(call);
+
+    public override bool CanRestart => false;
 
     public override void WriteAccepted(GatewayCall call, IBufferWriter<byte> output)
     {

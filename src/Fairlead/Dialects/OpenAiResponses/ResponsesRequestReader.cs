@@ -190,7 +190,6 @@ internal static class ResponsesRequestReader
             throw RequestFaults.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
         }
         if (found.Background && !found.Stores) throw RequestFaults.Invalid("background", "A response in the background is kept, or it could not be asked for: leave 'store' out, or send true.", "invalid_value");
-        if (found.Background && facts.Stream) throw Unsupported("background", "A response in the background cannot be streamed in this version. Leave 'stream' out and retrieve it, or leave 'background' out and stream it.");
         tools.Finish();
         return seen;
     }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
+using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
 using Fairlead.Streaming;
@@ -45,8 +46,10 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         if (_begun) return;
         _begun = true;
         var json = new JsonAppender(output);
-        Lifecycle(ref json, "response.created"u8);
-        Lifecycle(ref json, "response.in_progress"u8);
+        var background = _call.Facts.Responses!.Background;
+        Lifecycle(ref json, "response.created"u8, background ? "queued" : "in_progress");
+        if (background) Lifecycle(ref json, "response.queued"u8, "queued");
+        Lifecycle(ref json, "response.in_progress"u8, "in_progress");
         json.Flush();
     }
 
@@ -56,7 +59,8 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         var json = new JsonAppender(output);
         foreach (var item in batch.Items)
         {
-            if (item.Event is { } generationEvent) _translation.Write(ref json, generationEvent);
+            if (item.Event is NativeEvent native) Native(ref json, native.Data, native.Kind);
+            else if (item.Event is { } generationEvent) _translation.Write(ref json, generationEvent);
             else Native(ref json, batch.DataOf(item), item.Kind);
         }
         json.Flush();
@@ -69,6 +73,8 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         return _keeper is null ? default : _keeper.KeepAsync(_call, Status, () => Response(withSeals: false), Output);
     }
 
+    public override byte[] Whole() => Response(withSeals: false);
+
     public override void WriteEnd(IBufferWriter<byte> output)
     {
         Close();
@@ -80,6 +86,42 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         Terminal(ref json, status);
         json.Raw("data: [DONE]\n\n"u8);
         json.Flush();
+    }
+
+    /// <summary>Ends the view of a response that is kept.</summary>
+    /// <param name="response">The Response object as it is kept.</param>
+    /// <param name="output">Takes the events.</param>
+    public void WriteEnd(JsonObject response, IBufferWriter<byte> output)
+    {
+        WriteStart(output);
+        var status = response["status"]?.GetValue<string>() ?? "failed";
+        var json = new JsonAppender(output);
+        if (status != "failed" && _translation.Items.Count == 0 && _nativeItems.Count == 0) Items(ref json, response["output"] as JsonArray);
+        _translation.CloseAll(ref json, cut: status != "completed");
+        CloseNative(ref json);
+        // One that was cancelled has no event of its own: the stream ends, and the response says so.
+        if (status is "completed" or "incomplete" or "failed")
+        {
+            if (status == "failed" && response["error"] is JsonObject error)
+            {
+                Error(ref json, new GatewayError(ErrorCode.InternalError, error["message"]?.GetValue<string>() ?? "The response could not be made.") { OpenAiCode = error["code"]?.GetValue<string>() });
+            }
+            _frame.Whole(ref json, "response." + status, ResponseJson.Bytes(new JsonObject { ["type"] = "response." + status, ["response"] = response.DeepClone() }));
+        }
+        json.Raw("data: [DONE]\n\n"u8);
+        json.Flush();
+    }
+
+    // Asked for whole from a provider of this dialect: its items come as they are.
+    private void Items(ref JsonAppender json, JsonArray? items)
+    {
+        for (var i = 0; i < items?.Count; i++)
+        {
+            foreach (var type in (ReadOnlySpan<string>)["response.output_item.added", "response.output_item.done"])
+            {
+                _frame.Whole(ref json, type, ResponseJson.Bytes(new JsonObject { ["type"] = type, ["output_index"] = i, ["item"] = items[i]!.DeepClone() }));
+            }
+        }
     }
 
     private string Status => ResponseObjectWriter.ErrorOf(_call.Ending) is null ? ResponseObjectWriter.StatusOf(_call.Ending) : "failed";
@@ -120,11 +162,11 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         return ResponseJson.Bytes(copy["output"]!);
     }
 
-    private void Lifecycle(ref JsonAppender json, ReadOnlySpan<byte> type)
+    private void Lifecycle(ref JsonAppender json, ReadOnlySpan<byte> type, string status)
     {
         _frame.Begin(ref json, type);
         json.Raw(",\"response\":"u8);
-        _writer.Append(ref json, "in_progress", [], withSeals: false, extra: type.SequenceEqual("response.created"u8));
+        _writer.Append(ref json, status, [], withSeals: false, extra: type.SequenceEqual("response.created"u8));
         ResponsesEventFrame.End(ref json);
     }
 

@@ -1,0 +1,55 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>A response that was streamed in the background, as a stream that can be read again.</summary>
+/// <param name="call">The request read again.</param>
+internal sealed class ResponsesView(GatewayCall call) : GenerationView
+{
+    private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
+
+    private readonly ResponsesStreamWriter _writer = new(call, null);
+
+    public override void WriteStart(IBufferWriter<byte> output) => _writer.WriteStart(output);
+
+    public override void Write(EventBatch batch, IBufferWriter<byte> output) => _writer.Write(batch, output);
+
+    public override void WriteEnd(GenerationRecord ended, IBufferWriter<byte> output) =>
+        _writer.WriteEnd((JsonObject)JsonNode.Parse(Show(call, ended), documentOptions: Parsing)!, output);
+
+    /// <summary>The Response object of a kept generation, as it stands.</summary>
+    public static byte[] Show(GatewayCall call, GenerationRecord record)
+    {
+        if (record.IsFinal && record.ResultStatus is >= 200 and < 300 && record.Result is { } result) return result;
+
+        var output = new System.Buffers.ArrayBufferWriter<byte>(1024);
+        var json = new JsonAppender(output);
+        new ResponseObjectWriter(call).Append(ref json, record.Status == GenerationStatus.Queued ? "queued" : "in_progress", [], withSeals: false);
+        json.Flush();
+        var response = (JsonObject)JsonNode.Parse(output.WrittenSpan, documentOptions: Parsing)!;
+        response["created_at"] = record.CreatedAt.ToUnixTimeSeconds();
+        if (record.IsFinal)
+        {
+            response["status"] = record.Status == GenerationStatus.Cancelled ? "cancelled" : "failed";
+            if (record.Status != GenerationStatus.Cancelled) response["error"] = ErrorOf(record);
+        }
+        return ResponseJson.Bytes(response);
+    }
+
+    // From the body the call was answered with: the dialect's own error.
+    private static JsonObject ErrorOf(GenerationRecord record)
+    {
+        var error = record.Result is { Length: > 0 } result && JsonNode.Parse(result, documentOptions: Parsing) is JsonObject { } body ? body["error"] as JsonObject : null;
+        return new JsonObject
+        {
+            // The dialect's list is closed.
+            ["code"] = record.ResultStatus == 429 ? "rate_limit_exceeded" : record.ResultStatus is >= 400 and < 500 ? "invalid_prompt" : "server_error",
+            ["message"] = error?["message"]?.DeepClone() ?? "The response could not be made.",
+        };
+    }
+}

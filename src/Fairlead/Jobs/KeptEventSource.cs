@@ -1,0 +1,62 @@
+using Fairlead.Generations;
+using Fairlead.Streaming;
+
+namespace Fairlead.Jobs;
+
+/// <summary>
+/// All events of a kept generation from the first on, wherever it runs, also when one run follows another. Ends when the generation has; then
+/// <see cref="Record"/> says how. For one reader.
+/// </summary>
+internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations running, GenerationFollowers followers, GenerationRecord record) : IEventSource
+{
+    private readonly string _projectId = record.ProjectId;
+    private readonly string _id = record.Id;
+    private GenerationFollowers.Following? _following;
+    private IEventSource? _log;
+    private int _position;
+
+    /// <summary>The generation as last read; null once it is no longer kept.</summary>
+    public GenerationRecord? Record { get; private set; } = record;
+
+    public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            _log ??= Open();
+            if (await _log.ReadAsync(batch, cancellationToken))
+            {
+                _position += batch.Items.Count;
+                return true;
+            }
+            Record = await store.FindAsync(_projectId, _id, cancellationToken);
+            if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
+            // The run that was followed is over and the generation is not, or its last words came after.
+            Close();
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Close();
+        return ValueTask.CompletedTask;
+    }
+
+    private IEventSource Open()
+    {
+        // What runs here needs no reading back, as long as it is the first run.
+        if (running.Find(_id) is { Events: { Start: 0 } events } && !events.Shown.IsCompleted)
+        {
+            events.Watched = true;
+            return events.Shown.Read(_position);
+        }
+        _following = followers.Follow(_id);
+        return _following.Log.Read(_position);
+    }
+
+    private void Close()
+    {
+        _log = null;
+        _following?.Dispose();
+        _following = null;
+    }
+}
