@@ -97,7 +97,7 @@ public abstract class StreamKillTests : IAsyncLifetime
         }
         if (native)
         {
-            await FakeUpstream.SendAsync(context, $$"""{"type":"response.completed","sequence_number":3,"response":{"id":"resp_up","object":"response","status":"completed","model":"x","output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"{{text}}","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""");
+            await FakeUpstream.SendAsync(context, """{"type":"response.completed","sequence_number":3,"response":{"id":"resp_up","object":"response","status":"completed","model":"x","output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"TEXT","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""".Replace("TEXT", text, StringComparison.Ordinal));
             return;
         }
         await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
@@ -119,7 +119,7 @@ public abstract class StreamKillTests : IAsyncLifetime
                 using var request = new HttpRequestMessage(HttpMethod.Post, address + (typed ? "/v2/generations" : "/v1/responses"))
                 {
                     Content = new StringContent(typed
-                        ? $$"""{"model":"m","input":"{{text}}","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}"""
+                        ? $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}"""
                         : $$"""{"model":"m","input":"{{text}}","background":true,"stream":true}""", Encoding.UTF8, "application/json"),
                 };
                 using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
