@@ -104,3 +104,24 @@ for (const { feature, statuses, apiKey, model, headers } of failures) {
     if (feature === "429") assert.equal(error.headers.get("retry-after"), "7");
   });
 }
+
+test("responses: streamed in the background, and read again from the middle", async () => {
+  const text = "One two three four five six seven eight nine ten.";
+  const seen = [];
+  for await (const event of await client.responses.create({ model: "sim-echo", input: text, background: true, stream: true })) seen.push(event);
+  assert.deepEqual(seen.map((event) => event.sequence_number), seen.map((_, index) => index));
+  assert.equal(seen[1].type, "response.queued");
+  assert.equal(seen.at(-1).type, "response.completed");
+  const { id } = seen[0].response;
+
+  const rest = [];
+  for await (const event of await client.responses.retrieve(id, { stream: true, starting_after: 4 })) rest.push(event);
+  assert.deepEqual(rest, seen.slice(5));
+
+  const helper = client.responses.stream({ response_id: id, starting_after: 4 });
+  const deltas = [];
+  helper.on("event", (event) => deltas.push(event.sequence_number));
+  const answer = await helper.finalResponse();
+  assert.equal(answer.output_text, text);
+  assert.deepEqual(deltas, seen.slice(5).map((event) => event.sequence_number));
+});
