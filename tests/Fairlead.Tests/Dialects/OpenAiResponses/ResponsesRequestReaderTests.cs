@@ -35,7 +35,6 @@ public sealed class ResponsesRequestReaderTests
     [InlineData("""{"model":"m","input":"hi","include":["everything"]}""", "include[0]", "invalid_value")]
     [InlineData("""{"model":"m","input":"hi","reasoning":{"effort":"hard"}}""", "reasoning.effort", "invalid_value")]
     [InlineData("""{"model":"m","input":"hi","conversation":"conv_1"}""", "conversation", null)]
-    [InlineData("""{"model":"m","input":"hi","background":true,"stream":true}""", "background", null)]
     [InlineData("""{"model":"m","input":"hi","store":false,"background":true}""", "background", "invalid_value")]
     [InlineData("""{"model":"m","input":"hi","prompt":{"id":"pmpt_1"}}""", "prompt", null)]
     [InlineData("""{"model":"m","input":"hi","stream_options":{"include_obfuscation":false}}""", "stream_options", "invalid_value")]
