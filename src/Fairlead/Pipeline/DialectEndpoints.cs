@@ -24,6 +24,7 @@ internal static class DialectEndpoints
         Map<InputTokensDialect>(endpoints, "/v1/responses/input_tokens");
         Map<CompactDialect>(endpoints, "/v1/responses/compact");
         Map<FairleadDialect>(endpoints, "/v2/generations");
+        Map<EstimateDialect>(endpoints, "/v2/estimates");
         Map<MessagesDialect>(endpoints, "/v1/messages");
         Map<CountTokensDialect>(endpoints, "/v1/messages/count_tokens");
     }

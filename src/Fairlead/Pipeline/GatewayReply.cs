@@ -76,8 +76,11 @@ internal abstract class GatewayReply
         public EmbeddingsAnswer Answer { get; } = answer;
     }
 
-    public sealed class Counted(long inputTokens) : GatewayReply
+    public sealed class Counted(long inputTokens, Ledger.Basis basis = Ledger.Basis.Measured) : GatewayReply
     {
+        /// <summary>Whether they were counted, or estimated for a vocabulary that is not published.</summary>
+        public Ledger.Basis Basis { get; } = basis;
+
         public long InputTokens { get; } = inputTokens;
     }
 }

@@ -36,7 +36,8 @@ internal sealed class RoutingStage(
         {
             try
             {
-                return new GatewayReply.Counted(counter.CountInput(call).Tokens);
+                var counted = counter.CountInput(call);
+                return new GatewayReply.Counted(counted.Tokens, counted.Basis);
             }
             catch (GatewayErrorException refused)
             {

@@ -37,6 +37,7 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("post /v1/messages/count_tokens", "/v1/messages/count_tokens", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}"""),
         ("post /v2/generations", "/v2/generations", """{"model":"sim-fast","input":"Hello"}"""),
         ("post /v2/generations", "/v2/generations", """{"model":"sim-tools","input":"Hello","tools":[{"name":"f","parameters":{"type":"object"}}]}"""),
+        ("post /v2/estimates", "/v2/estimates", """{"model":"sim-fast","input":"Hello","max_output_tokens":100}"""),
         ("get /v2/generations", "/v2/generations", null),
         ("get /v2/generations/{id}", "/v2/generations/{generation}?wait=60", null),
         ("get /v2/generations/{id}/result", "/v2/generations/{generation}/result?wait=60", null),

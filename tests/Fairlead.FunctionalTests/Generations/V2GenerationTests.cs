@@ -103,6 +103,37 @@ public sealed class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Estimate_CountsAndPricesWithoutAskingAnyone()
+    {
+        var estimate = await PostAsync("/v2/estimates", """{"model":"m","input":"a bowline and a hitch","max_output_tokens":1000,"delivery":{"mode":"stream"}}""");
+        Assert.Equal("estimate", estimate.GetProperty("object").GetString());
+        Assert.Equal("measured", estimate.GetProperty("input_basis").GetString());
+        var input = estimate.GetProperty("input_tokens").GetInt64();
+        Assert.InRange(input, 6, 40);
+        Assert.Equal(1000, estimate.GetProperty("max_output_tokens").GetInt64());
+        Assert.True(estimate.GetProperty("fits").GetBoolean());
+        var cost = Assert.Single(estimate.GetProperty("deployments").EnumerateArray()).GetProperty("cost_usd");
+        // A dollar and ten dollars a million.
+        Assert.Equal(input * 0.000001m, cost.GetProperty("input").GetDecimal());
+        Assert.Equal((input * 0.000001m) + 0.01m, cost.GetProperty("max").GetDecimal());
+
+        var large = await PostAsync("/v2/estimates", $$"""{"model":"m","input":"{{string.Concat(Enumerable.Repeat("knot ", 9000))}}"}""");
+        Assert.False(large.GetProperty("fits").GetBoolean());
+        Assert.Equal(0, large.GetProperty("max_output_tokens").GetInt64());
+        Assert.Empty(_upstream.Received);
+        using var refused = await _gateway.Client.PostAsync(new Uri("/v2/estimates", UriKind.Relative), new StringContent("""{"model":"m","input":"hi","nonsense":1}""", Encoding.UTF8, "application/json"), Cancel);
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+    }
+
+    private async Task<JsonElement> PostAsync(string path, string body)
+    {
+        using var response = await _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.StatusCode == HttpStatusCode.OK, text);
+        return JsonDocument.Parse(text).RootElement.Clone();
+    }
+
+    [Fact]
     public async Task Job_IsAcceptedAndItsResultIsTheSameGeneration()
     {
         var accepted = await CreateAsync("""{"model":"sim-echo","input":"a hitch","delivery":{"mode":"job"}}""", 202, response =>

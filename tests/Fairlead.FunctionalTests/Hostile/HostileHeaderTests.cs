@@ -88,6 +88,7 @@ public sealed class HostileHeaderTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("/v2/models", ErrorShape.Problem)]
     [InlineData("/v2/usage", ErrorShape.Problem)]
     [InlineData("/v2/generations", ErrorShape.Problem)]
+    [InlineData("/v2/estimates", ErrorShape.Problem)]
     [InlineData("/admin/v1/audit", ErrorShape.Problem)]
     [InlineData("/admin/v1/usage", ErrorShape.Problem)]
     [InlineData("/admin/v1/organizations", ErrorShape.Problem)]

@@ -8,6 +8,8 @@ internal static class FairleadV2ServiceCollectionExtensions
     {
         services.AddSingleton<FairleadDialect>();
         services.AddSingleton<Dialect>(provider => provider.GetRequiredService<FairleadDialect>());
+        services.AddSingleton<EstimateDialect>();
+        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<EstimateDialect>());
         return services;
     }
 }

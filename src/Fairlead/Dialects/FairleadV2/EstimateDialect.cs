@@ -1,0 +1,87 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Authentication;
+using Fairlead.Catalogue;
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Ledger;
+using Fairlead.Limits;
+using Fairlead.Pipeline;
+using Fairlead.Validation;
+
+namespace Fairlead.Dialects.FairleadV2;
+
+/// <summary>
+/// <c>POST /v2/estimates</c>: a request of <c>/v2/generations</c> that is checked, counted and priced, and not answered. How it would be delivered does not matter.
+/// </summary>
+internal sealed class EstimateDialect : Dialect
+{
+    public override string Name => "fairlead.estimates";
+
+    public override Operation Operation => Operation.CountTokens;
+
+    public override ErrorShape ErrorShape => ErrorShape.Problem;
+
+    public override string InputField => "input";
+
+    public override string ClassField => "class";
+
+    public override string Scope => Scopes.Chat;
+
+    public override GatewayError? Read(GatewayCall call, RequestBounds bounds)
+    {
+        if (V2RequestReader.Read(call, bounds) is { } fault) return fault;
+        call.Facts.Stream = false;
+        call.Facts.Extension = call.Facts.Extension with { Webhook = null, OnDisconnect = OnDisconnect.Cancel };
+        return null;
+    }
+
+    public override ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
+
+    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    {
+        if (reply is not GatewayReply.Counted counted) throw new InvalidOperationException($"An estimate cannot be answered with {reply.GetType().Name}.");
+        var model = call.Model;
+        var most = MostOutput(call, counted.InputTokens);
+        using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
+        json.WriteStartObject();
+        json.WriteString("object", "estimate");
+        json.WriteString("model_requested", call.Facts.Model);
+        json.WriteString("model", model.Id);
+        json.WriteNumber("input_tokens", counted.InputTokens);
+        json.WriteString("input_basis", counted.Basis.ToWire());
+        json.WriteNumber("max_output_tokens", most);
+        Write(json, "context_window", model.ContextWindow);
+        json.WriteBoolean("fits", WindowRule.Check(new TokenEstimate(counted.InputTokens, counted.Basis), call.Facts, model) is null);
+        json.WriteStartArray("deployments");
+        foreach (var deployment in model.Deployments)
+        {
+            json.WriteStartObject();
+            json.WriteString("deployment", deployment.Name);
+            json.WriteString("provider", deployment.ProviderName);
+            json.WriteNumber("priority", deployment.Priority);
+            json.WriteStartObject("cost_usd");
+            json.WriteNumber("input", deployment.Prices.CostOf(new Usage(counted.InputTokens, 0)).Usd);
+            json.WriteNumber("max", deployment.Prices.CostOf(new Usage(counted.InputTokens, most)).Usd);
+            json.WriteEndObject();
+            json.WriteString("prices_as_of", deployment.Prices.AsOf?.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    // What the window has room for, if neither the request nor the model ends it before.
+    private static long MostOutput(GatewayCall call, long input)
+    {
+        long most = call.Facts.MaxOutputTokens ?? call.Model.MaxOutputTokens ?? WorstCase.UnboundedOutputTokens;
+        return call.Model.ContextWindow is { } window ? Math.Clamp(window - input, 0, most) : most;
+    }
+
+    private static void Write(Utf8JsonWriter json, string name, int? value)
+    {
+        if (value is { } number) json.WriteNumber(name, number);
+        else json.WriteNull(name);
+    }
+}
