@@ -12,7 +12,7 @@ internal static class Comparison
     private const string Key = "bench-administration-key-0001";
 
     /// <summary>Until the runtime has compiled the hot path for good, with what it learnt from running it: seconds, on two busy cores.</summary>
-    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(30);
 
     public static async Task<int> RunAsync(string[] arguments)
     {
@@ -66,6 +66,12 @@ internal static class Comparison
             report.AppendLine(CultureInfo.InvariantCulture, $"Machine: {System.Environment.ProcessorCount} cores, .NET {System.Environment.Version}; load, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in turn; medians.");
             report.AppendLine();
             report.Append(start);
+            if (only is null or "jobs") await Jobs.MeasureAsync(report, key, fairlead);
+            if (only == "jobs")
+            {
+                Console.WriteLine(report);
+                return 0;
+            }
             if (only == "batching")
             {
                 await Batching.MeasureAsync(report, rounds, key, fairlead, yarp);

@@ -14,7 +14,7 @@ static int Usage()
     Console.Error.WriteLine("""
         Measures Fairlead beside bare YARP and a direct call, on loopback, in one run.
 
-          run --server <path of the published Fairlead.Server.dll> [--seconds 10] [--rounds 3] [--streams 1000] [--starts 7] [--only start|chat|batching] [--beside <another published Fairlead.Server.dll>] [--out RESULTS.md]
+          run --server <path of the published Fairlead.Server.dll> [--seconds 10] [--rounds 3] [--streams 1000] [--starts 7] [--only start|jobs|chat|batching] [--beside <another published Fairlead.Server.dll>] [--out RESULTS.md]
 
         Roles that `run` starts by itself: upstream <url>, yarp <url> <target>.
         """);

@@ -1,0 +1,95 @@
+using System.Net.ServerSentEvents;
+using System.Text;
+using System.Text.Json;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.Tests.Common;
+
+namespace Fairlead.FunctionalTests.Processes;
+
+/// <summary>Two programs on one PostgreSQL: they share the queue, and what one of them leaves behind the other brings to its end.</summary>
+public sealed class TakeoverTests : IAsyncLifetime
+{
+    private const int Jobs = 24;
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-takeover").FullName;
+    private readonly string _postgres = TestPostgres.CreateDatabase();
+    private FakeUpstream _upstream = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync() => _upstream = await FakeUpstream.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        await _upstream.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+        TestPostgres.DropDatabase(_postgres);
+    }
+
+    [Fact]
+    public async Task TwoPrograms_ShareTheQueue_AndTheOneThatLivesEndsWhatTheOtherRan()
+    {
+        var held = new TaskCompletionSource();
+        var running = 0;
+        _upstream.Answer = async context =>
+        {
+            var request = (JsonElement)context.Items[FakeUpstream.RequestItem]!;
+            var text = request.GetProperty("messages")[0].GetProperty("content").GetString()!;
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk($$"""{"content":"{{text[..2]}}"}"""));
+            Interlocked.Increment(ref running);
+            await held.Task.WaitAsync(context.RequestAborted);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk($$"""{"content":"{{text[2..]}}"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
+        await using var dying = await ServeAsync("a");
+        var key = await dying.ClientKeyAsync();
+        await using var living = await ServeAsync("b");
+        using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(100) };
+        client.DefaultRequestHeaders.Authorization = new("Bearer", key);
+
+        // All are taken by one; both have room for four at a time.
+        var ids = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (var i = 0; i < Jobs; i++)
+        {
+            var text = $"job number {i}";
+            using var answer = await client.PostAsync(new Uri(dying.Address + "/v2/generations"), Json($$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"job"}}"""), Cancel);
+            Assert.Equal(202, (int)answer.StatusCode);
+            ids[JsonDocument.Parse(await answer.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("id").GetString()!] = text;
+        }
+        using var streamed = await client.SendAsync(
+            new HttpRequestMessage(HttpMethod.Post, dying.Address + "/v2/generations") { Content = Json("""{"model":"m","input":"a stream","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""") },
+            HttpCompletionOption.ResponseHeadersRead,
+            Cancel);
+        var stream = streamed.Headers.GetValues("Fairlead-Generation").Single();
+        // More than one program has room for: the other has taken its share.
+        while (Volatile.Read(ref running) < 9) await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, Cancel);
+        await dying.KillAsync();
+        held.SetResult();
+
+        foreach (var (id, text) in ids)
+        {
+            JsonElement state;
+            do state = JsonDocument.Parse(await client.GetStringAsync(new Uri($"{living.Address}/v2/generations/{id}?wait=60"), Cancel)).RootElement;
+            while (state.GetProperty("status").GetString() is "queued" or "in_progress");
+            Assert.Equal(("completed", text), (state.GetProperty("status").GetString(), state.GetProperty("output_text").GetString()));
+        }
+        using var response = await client.GetAsync(new Uri($"{living.Address}/v2/generations/{stream}/events"), HttpCompletionOption.ResponseHeadersRead, Cancel);
+        var events = new List<JsonElement>();
+        await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel)) events.Add(JsonDocument.Parse(item.Data).RootElement);
+        Assert.Equal(Enumerable.Range(0, events.Count), events.Select(seen => seen.GetProperty("sequence_number").GetInt32()));
+        Assert.Contains(events, seen => seen.GetProperty("type").GetString() == "generation.restarted");
+        Assert.Equal("a stream", events[^1].GetProperty("generation").GetProperty("output_text").GetString());
+    }
+
+    private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
+
+    private async Task<ServerProcess> ServeAsync(string name)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_folder, name)).FullName;
+        await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), _upstream.Yaml() + """
+
+              jobs: { lease: 1s, maxRuns: 50, workers: 4 }
+            """, Cancel);
+        return await ServerProcess.ServeAsync(folder, ("Fairlead__Storage__ConnectionString", _postgres));
+    }
+}
