@@ -51,6 +51,8 @@ internal sealed class JobWorker(
     /// <summary>Lets a run that is held by this node in the database end there; returns when it has.</summary>
     public async Task FinishAsync(GenerationRun run, GenerationRecord record)
     {
+        // The process stays until the result is kept, too.
+        drain.Enter();
         try
         {
             var result = await run.Completion;
@@ -68,6 +70,7 @@ internal sealed class JobWorker(
             run.Dispose();
             storage.Notifier.Announce(JobNotices.Changed, record.Id);
             Wake();
+            drain.Leave();
         }
     }
 

@@ -49,6 +49,9 @@ internal sealed class KeptStreams(
         await using var stream = new OpenStream(context.Response.BodyWriter, call);
         await using var events = new KeptEventSource(store, running, followers, record);
         var filter = new EventsAfter(after);
+        // Of what is made here a reader hears the end; of anything else it can hear elsewhere.
+        var isHere = running.Find(record.Id) is not null;
+        if (isHere) drain.Enter();
         try
         {
             // Of one that has ended nothing may be left to tell; of any other, headers come at once.
@@ -82,6 +85,7 @@ internal sealed class KeptStreams(
         finally
         {
             sweep.Remove(stream);
+            if (isHere) drain.Leave();
         }
     }
 

@@ -23,7 +23,12 @@ internal sealed class DrainService(DrainState drain, IConfigurationSource config
         drain.Begin();
         var limit = configuration.Current.DrainTimeout;
         if (drain.Active > 0) logger.Draining(drain.Active, limit.TotalSeconds);
-        if (await EmptyWithinAsync(limit, cancellationToken)) return;
+        if (await EmptyWithinAsync(limit, cancellationToken))
+        {
+            // Who only reads what another node makes reads on there.
+            drain.ReachLimit();
+            return;
+        }
         logger.DrainLimitReached(drain.Active);
         drain.ReachLimit();
         await EmptyWithinAsync(Farewell, cancellationToken);

@@ -68,6 +68,66 @@ public sealed class DrainTests : IAsyncLifetime
         Assert.Equal("complete", record.GetProperty("outcome").GetString());
     }
 
+    private const string Kept = """{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""";
+
+    [Fact]
+    public async Task Terminate_KeptStreamRead_LetsAllItsReadersSeeItsEnd()
+    {
+        await using var server = await ServeAsync("30s");
+        var key = await server.ClientKeyAsync();
+        using var open = await ProcessCalls.PostAsync(server, key, Kept, "/v2/generations");
+        Assert.Equal(HttpStatusCode.OK, open.StatusCode);
+        var id = open.Headers.GetValues("Fairlead-Generation").Single();
+        using var reader = await ReadAsync(server, key, id);
+
+        await server.SignalAsync("TERM");
+        await ProbeUntilAsync(server, HttpStatusCode.ServiceUnavailable);
+        _goOn.SetResult();
+        foreach (var response in new[] { open, reader })
+        {
+            var stream = await SeenStream.ReadAsync(response, Cancel);
+            Assert.False(stream.Broken);
+            Assert.Equal("generation.completed", stream.Events[^1].Name);
+        }
+        Assert.Equal(0, await server.ExitAsync());
+
+        await using var next = await ServeAsync("30s");
+        using var again = await ReadAsync(next, key, id);
+        var kept = await SeenStream.ReadAsync(again, Cancel);
+        Assert.Equal("first last", kept.Events[^1].Json.GetProperty("generation").GetProperty("output_text").GetString());
+        Assert.Equal(1, kept.Events[^1].Json.GetProperty("generation").GetProperty("runs").GetInt32());
+    }
+
+    [Fact]
+    public async Task Terminate_DrainLimitPasses_HandsTheKeptStreamOn()
+    {
+        await using var server = await ServeAsync("300ms");
+        var key = await server.ClientKeyAsync();
+        using var open = await ProcessCalls.PostAsync(server, key, Kept, "/v2/generations");
+        var id = open.Headers.GetValues("Fairlead-Generation").Single();
+        await server.SignalAsync("TERM");
+        var cut = await SeenStream.ReadAsync(open, Cancel);
+        // No end that looks like one: the reader comes back with the last number it has.
+        Assert.True(cut.Broken);
+        Assert.DoesNotContain(cut.Events, seen => seen.Name is "generation.completed" or "generation.failed" or "generation.cancelled");
+        Assert.Equal(0, await server.ExitAsync());
+        _goOn.SetResult();
+
+        await using var next = await ServeAsync("30s");
+        using var again = await ReadAsync(next, key, id);
+        var kept = await SeenStream.ReadAsync(again, Cancel);
+        Assert.Equal(cut.Events.Select(seen => seen.Data), kept.Events.Take(cut.Events.Count).Select(seen => seen.Data));
+        Assert.Equal("first last", kept.Events[^1].Json.GetProperty("generation").GetProperty("output_text").GetString());
+        Assert.Equal(2, kept.Events[^1].Json.GetProperty("generation").GetProperty("runs").GetInt32());
+    }
+
+    private static Task<HttpResponseMessage> ReadAsync(ServerProcess server, string key, string id)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, $"{server.Address}/v2/generations/{id}/events");
+        request.Headers.Authorization = new("Bearer", key);
+        return server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+    }
+
     [Fact]
     public async Task Terminate_DrainLimitPasses_EndsTheStreamWithAnErrorEvent()
     {
