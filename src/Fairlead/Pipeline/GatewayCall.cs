@@ -155,13 +155,20 @@ public sealed class GatewayCall
     /// <summary>The embeddings request in the inner language; made on first use.</summary>
     internal EmbeddingsRequest Embeddings => _embeddings ??= Dialect.ToEmbeddings(this);
 
+    /// <summary>Adds a warning, once, in the order of the codes: which of several is found first depends on how far a stream is read ahead. Thread-safe.</summary>
     internal void Warn(string code, string message)
     {
-        foreach (var warning in _warnings)
+        while (true)
         {
-            if (warning.Code == code && warning.Message == message) return;
+            var known = Volatile.Read(ref _warnings);
+            var at = 0;
+            foreach (var warning in known)
+            {
+                if (warning.Code == code && warning.Message == message) return;
+                if (string.CompareOrdinal(warning.Code, code) <= 0) at++;
+            }
+            if (Interlocked.CompareExchange(ref _warnings, [.. known[..at], new CallWarning(code, message), .. known[at..]], known) == known) return;
         }
-        Volatile.Write(ref _warnings, [.. _warnings, new CallWarning(code, message)]);
     }
 }
 
