@@ -45,7 +45,7 @@ internal sealed class KeptStreams(
     public async Task RelayAsync(HttpContext context, GatewayCall call, GenerationRecord record, GenerationView view, long after)
     {
         var kept = call.Idempotency is not null;
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : context.RequestAborted, drain.LimitReached);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : context.RequestAborted, drain.Over);
         await using var stream = new OpenStream(context.Response.BodyWriter, call);
         await using var events = new KeptEventSource(store, running, followers, record);
         var filter = new EventsAfter(after);

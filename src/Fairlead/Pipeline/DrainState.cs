@@ -6,6 +6,7 @@ namespace Fairlead.Pipeline;
 internal sealed class DrainState : IDisposable
 {
     private readonly CancellationTokenSource _limit = new();
+    private readonly CancellationTokenSource _over = new();
     private volatile bool _draining;
     private int _active;
 
@@ -20,11 +21,25 @@ internal sealed class DrainState : IDisposable
 
     public void Begin() => _draining = true;
 
-    public void ReachLimit() => _limit.Cancel();
+    /// <summary>Fires when no call is under way any more, or must end: then nothing is made here that a reader could wait for.</summary>
+    public CancellationToken Over => _over.Token;
+
+    public void ReachLimit()
+    {
+        _limit.Cancel();
+        _over.Cancel();
+    }
+
+    /// <summary>All calls have ended by themselves.</summary>
+    public void End() => _over.Cancel();
 
     public void Enter() => Interlocked.Increment(ref _active);
 
     public void Leave() => Interlocked.Decrement(ref _active);
 
-    public void Dispose() => _limit.Dispose();
+    public void Dispose()
+    {
+        _limit.Dispose();
+        _over.Dispose();
+    }
 }

@@ -26,7 +26,7 @@ internal sealed class DrainService(DrainState drain, IConfigurationSource config
         if (await EmptyWithinAsync(limit, cancellationToken))
         {
             // Who only reads what another node makes reads on there.
-            drain.ReachLimit();
+            drain.End();
             return;
         }
         logger.DrainLimitReached(drain.Active);

@@ -66,7 +66,8 @@ internal sealed class HostileRun(HostileGateway world)
 
     // A deadline of a millisecond is valid, and passes.
     private static bool SetsDeadline(Mutation mutation) =>
-        mutation.IsJson && JsonNode.Parse(mutation.Body, documentOptions: new() { MaxDepth = 10_000, AllowDuplicateProperties = true })!["fairlead"]?["deadline_ms"] is JsonValue deadline
+        mutation.IsJson && JsonNode.Parse(mutation.Body, documentOptions: new() { MaxDepth = 10_000, AllowDuplicateProperties = true }) is JsonObject body
+        && ((body["fairlead"] as JsonObject)?["deadline_ms"] ?? body["deadline_ms"]) is JsonValue deadline
         && deadline.GetValueKind() == JsonValueKind.Number && double.Parse(deadline.ToJsonString(), CultureInfo.InvariantCulture) < 60_000;
 
     private static IReadOnlyList<string> Held(HostileDoor door, JsonNode? body)
