@@ -61,6 +61,10 @@ public sealed class TakeoverTests : IAsyncLifetime
             HttpCompletionOption.ResponseHeadersRead,
             Cancel);
         var stream = streamed.Headers.GetValues("Fairlead-Generation").Single();
+        await foreach (var item in SseParser.Create(await streamed.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
+        {
+            if (item.Data.Contains("text.delta", StringComparison.Ordinal)) break;
+        }
         // More than one program has room for: the other has taken its share.
         while (Volatile.Read(ref running) < 9) await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, Cancel);
         await dying.KillAsync();
