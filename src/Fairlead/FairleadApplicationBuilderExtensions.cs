@@ -1,6 +1,7 @@
 using Fairlead.Admin;
 using Fairlead.Auditing;
 using Fairlead.Authentication;
+using Fairlead.Batches;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Dialects.AnthropicMessages;
@@ -9,6 +10,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Files;
 using Fairlead.Idempotency;
 using Fairlead.Jobs;
 using Fairlead.Ledger;
@@ -71,6 +73,8 @@ public static class FairleadApplicationBuilderExtensions
         services.AddJobs();
         services.AddStoredResponses();
         services.AddWebhooks();
+        services.AddFiles();
+        services.AddBatches();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
         return new FairleadBuilder(services);
@@ -84,6 +88,8 @@ public static class FairleadApplicationBuilderExtensions
         endpoints.MapStoredResponses();
         endpoints.MapModels();
         endpoints.MapGenerations();
+        endpoints.MapFiles();
+        endpoints.MapBatches();
         endpoints.MapLedger();
         endpoints.MapWebhooks();
         endpoints.MapAdmin();

@@ -8,6 +8,9 @@ public static class Scopes
 
     public const string Embeddings = "embeddings";
 
+    /// <summary>Files and batches. What the lines of a batch ask for needs its own scope besides.</summary>
+    public const string Batches = "batches";
+
     public const string Models = "models:read";
 
     public const string UsageRead = "usage:read";
@@ -23,8 +26,8 @@ public static class Scopes
     public const string AdminAll = "admin:*";
 
     /// <summary>Every scope that may be granted.</summary>
-    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Models, UsageRead, Webhooks, AdminRead, AdminWrite, AdminAll, "*"];
+    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Batches, Models, UsageRead, Webhooks, AdminRead, AdminWrite, AdminAll, "*"];
 
     /// <summary>What a key gets when none are named.</summary>
-    public static IReadOnlyList<string> Default { get; } = [Chat, Embeddings, Models, UsageRead];
+    public static IReadOnlyList<string> Default { get; } = [Chat, Embeddings, Batches, Models, UsageRead];
 }

@@ -108,6 +108,11 @@ internal static class ConfigKeys
         new("resultTtl", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)), j => j.ResultTtl, (j, v) => j with { ResultTtl = (TimeSpan)v }, "How long a result is kept."),
         new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."));
 
+    private static readonly ConfigObjectType<FilesConfig> Files = new(() => new FilesConfig(), None,
+        new("maxFileBytes", new ConfigSize(1024, 1L << 40), f => f.MaxFileBytes, (f, v) => f with { MaxFileBytes = (long)v }, "Length of one file; a batch takes 200 MiB at most."),
+        new("maxProjectBytes", new ConfigSize(1024, 1L << 50), f => f.MaxProjectBytes, (f, v) => f with { MaxProjectBytes = (long)v }, "All files of a project together."),
+        new("ttl", new ConfigDuration(TimeSpan.FromHours(1), TimeSpan.FromDays(365)), f => f.Ttl, (f, v) => f with { Ttl = (TimeSpan)v }, "How long a file is kept whose sender did not say."));
+
     private static readonly ConfigObjectType<IdempotencyConfig> Idempotency = new(() => new IdempotencyConfig(), None,
         new ConfigKey<IdempotencyConfig>("ttl", new ConfigDuration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(30)), i => i.Ttl, (i, v) => i with { Ttl = (TimeSpan)v }, "How long a key stands for its request, and the outcome is kept."));
 
@@ -139,7 +144,7 @@ internal static class ConfigKeys
 
     /// <summary>Everything below <c>fairlead:</c>.</summary>
     public static readonly ConfigObjectType<GatewayConfiguration> Fairlead = new(() => new GatewayConfiguration(),
-        ["redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "files", "console", "oidc", "organizations", "projects", "keys"],
+        ["redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "console", "oidc", "organizations", "projects", "keys"],
         new("dataDirectory", Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v }, "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too."),
         new("storage", Storage, c => c.Storage, (c, v) => c with { Storage = (StorageConfig)v }, "The database of keys, audit and usage."),
         new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v }, "Address by which clients reach this server, for links in answers (`doc_url`); what each request names when left out. State it behind a proxy."),
@@ -148,6 +153,7 @@ internal static class ConfigKeys
         new("models", new ConfigMapType<ModelConfig>(Model, "model"), c => c.Models, (c, v) => c with { Models = (IReadOnlyDictionary<string, ModelConfig>)v }, "Names that clients send. A model of the catalogue needs only its name."),
         new("requests", Requests, c => c.Requests, (c, v) => c with { Requests = (RequestBounds)v }, "What a single request may be at most."),
         new("jobs", Jobs, c => c.Jobs, (c, v) => c with { Jobs = (JobsConfig)v }, "Generations that outlive their request."),
+        new("files", Files, c => c.Files, (c, v) => c with { Files = (FilesConfig)v }, "Files that callers upload, and those that batches make."),
         new("stream", Stream, c => c.Stream, (c, v) => c with { Stream = (StreamConfig)v }, "Streams."),
         new("idempotency", Idempotency, c => c.Idempotency, (c, v) => c with { Idempotency = (IdempotencyConfig)v }, "Requests that may be repeated by an `Idempotency-Key`."),
         new("retry", Retry, c => c.Retry, (c, v) => c with { Retry = (RetryConfig)v }, "Repeating what failed."),

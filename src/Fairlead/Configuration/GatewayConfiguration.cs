@@ -23,6 +23,9 @@ public sealed record GatewayConfiguration
     /// <summary>Generations that outlive their request.</summary>
     public JobsConfig Jobs { get; init; } = new();
 
+    /// <summary>Files that callers upload, and those that batches make.</summary>
+    public FilesConfig Files { get; init; } = new();
+
     public StreamConfig Stream { get; init; } = new();
 
     public IdempotencyConfig Idempotency { get; init; } = new();
@@ -272,6 +275,19 @@ public sealed record JobsConfig
 
     /// <summary>First pause before a failed generation is run again; doubles with every run. Default 1 s.</summary>
     public TimeSpan Backoff { get; init; } = TimeSpan.FromSeconds(1);
+}
+
+/// <summary>Files that callers upload, and those that batches make.</summary>
+public sealed record FilesConfig
+{
+    /// <summary>Length of one file. Default 512 MiB, as OpenAI; a batch takes 200 MiB at most.</summary>
+    public long MaxFileBytes { get; init; } = 512L * 1024 * 1024;
+
+    /// <summary>All files of a project together. Default 10 GiB.</summary>
+    public long MaxProjectBytes { get; init; } = 10L * 1024 * 1024 * 1024;
+
+    /// <summary>How long a file is kept whose sender did not say. Default 30 days.</summary>
+    public TimeSpan Ttl { get; init; } = TimeSpan.FromDays(30);
 }
 
 public sealed record RetryConfig

@@ -37,6 +37,9 @@ internal sealed record GenerationRecord
     /// <summary>Where its end is told beside the project's webhooks; null for nowhere.</summary>
     public string? WebhookUrl { get; init; }
 
+    /// <summary>The line of a batch that it is, or null.</summary>
+    public BatchPlace? Batch { get; init; }
+
     public GenerationStatus Status { get; init; }
 
     public Outcome? Outcome { get; init; }
@@ -84,7 +87,15 @@ internal sealed record GenerationRecord
 internal sealed record RequestContext(string? AnthropicVersion, string? AnthropicBeta, string? Simulate)
 {
     public static readonly RequestContext Empty = new(null, null, null);
+
+    /// <summary>How the sender of a batch finds the answer to a line; null outside of batches.</summary>
+    public string? CustomId { get; init; }
 }
+
+/// <summary>A line of a batch.</summary>
+/// <param name="BatchId">The batch.</param>
+/// <param name="Line">Its number among the lines that are not empty, from 1.</param>
+internal sealed record BatchPlace(string BatchId, int Line);
 
 /// <summary>How a run ended, for the database.</summary>
 internal sealed record GenerationEnd(GenerationStatus Status, Outcome Outcome, int ResultStatus, byte[] Result, byte[] Details, DateTimeOffset EndedAt, DateTimeOffset ExpiresAt);

@@ -11,7 +11,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 {
     private const string Head = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
-        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count
+        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line
         """;
 
     private const string Bodies = ", request, context, result, details, progress";
@@ -21,12 +21,23 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     public async Task AddAsync(GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        await InsertAsync(connection, null, record, leaseOwner, leaseUntil, cancellationToken);
+    }
+
+    public async Task AddAsync(DbConnection connection, DbTransaction transaction, IReadOnlyList<GenerationRecord> records, CancellationToken cancellationToken)
+    {
+        foreach (var record in records) await InsertAsync(connection, transaction, record, null, default, cancellationToken);
+    }
+
+    private async Task InsertAsync(DbConnection connection, DbTransaction? transaction, GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken)
+    {
         await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
         command.CommandText = """
             INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at,
-                started_at, deadline_at, runs, cancel_requested, lease_owner, lease_until, result_status, request, context, webhook_url)
+                started_at, deadline_at, runs, cancel_requested, lease_owner, lease_until, result_status, request, context, webhook_url, batch_id, batch_line)
             VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created, @available,
-                @started, @deadline, @runs, 0, @owner, @until, 0, @request, @context, @webhook)
+                @started, @deadline, @runs, 0, @owner, @until, 0, @request, @context, @webhook, @batch, @line)
             """;
         command.AddParameter("@id", record.Id);
         command.AddParameter("@organization", record.OrganizationId);
@@ -47,6 +58,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         AddNullable(command, "@until", leaseOwner is null ? null : leaseUntil);
         command.AddParameter("@request", record.Request);
         command.AddParameter("@webhook", System.Data.DbType.String, record.WebhookUrl);
+        command.AddParameter("@batch", System.Data.DbType.String, record.Batch?.BatchId);
+        command.AddParameter("@line", System.Data.DbType.Int64, (long?)record.Batch?.Line);
         command.AddParameter("@context", JsonSerializer.SerializeToUtf8Bytes(record.Context, GenerationJsonContext.Default.RequestContext));
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
@@ -67,7 +80,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        var where = "project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
+        var where = "project_id = @project AND batch_id IS NULL AND (expires_at IS NULL OR expires_at > @now)";
         command.AddParameter("@project", filter.ProjectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));
         if (filter.Status is { } status)
@@ -345,7 +358,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     }
 
     /// <summary>What receivers are told of a generation that ended.</summary>
-    private const string Told = "project_id, dialect, model, created_at, webhook_url";
+    private const string Told = "project_id, dialect, model, created_at, webhook_url, batch_id";
 
     // The news stands and falls with the end that it tells of. Null when there was nothing to end.
     private async Task<int?> EndAsync(DbConnection connection, DbTransaction transaction, DbCommand command, string id, GenerationEnd end, CancellationToken cancellationToken)
@@ -354,6 +367,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         await using (var row = await command.ExecuteReaderAsync(cancellationToken))
         {
             if (!await row.ReadAsync(cancellationToken)) return null;
+            // Of a batch only its own end is told: nobody wants fifty thousand words of its lines.
+            if (!row.IsDBNull(5)) return 0;
             news = GenerationNews.Of(id, end, row.GetString(0), row.GetString(1), row.GetString(2), Time(row, 3)!.Value, row.IsDBNull(4) ? null : row.GetString(4));
         }
         return await outbox.AddAsync(connection, transaction, news, cancellationToken);
@@ -408,11 +423,12 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         ResultStatus = (int)row.GetInt64(19),
         Returns = (int)row.GetInt64(20),
         EventCount = (int)row.GetInt64(21),
-        Request = bodies ? row.GetFieldValue<byte[]>(22) : [],
-        Context = bodies ? JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(23), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty : RequestContext.Empty,
-        Result = bodies ? BytesOrNull(row, 24) : null,
-        Details = bodies ? BytesOrNull(row, 25) : null,
-        Progress = bodies ? BytesOrNull(row, 26) : null,
+        Batch = row.IsDBNull(22) ? null : new BatchPlace(row.GetString(22), (int)row.GetInt64(23)),
+        Request = bodies ? row.GetFieldValue<byte[]>(24) : [],
+        Context = bodies ? JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(25), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty : RequestContext.Empty,
+        Result = bodies ? BytesOrNull(row, 26) : null,
+        Details = bodies ? BytesOrNull(row, 27) : null,
+        Progress = bodies ? BytesOrNull(row, 28) : null,
     };
 
     private static byte[]? BytesOrNull(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);

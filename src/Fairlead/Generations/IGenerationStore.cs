@@ -1,3 +1,5 @@
+using System.Data.Common;
+
 namespace Fairlead.Generations;
 
 /// <summary>
@@ -10,10 +12,13 @@ internal interface IGenerationStore
     /// <summary>Keeps a new one: queued, or already running under <paramref name="leaseOwner"/> until <paramref name="leaseUntil"/>.</summary>
     Task AddAsync(GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken);
 
+    /// <summary>Adds several that wait, within a transaction of the caller's.</summary>
+    Task AddAsync(DbConnection connection, DbTransaction transaction, IReadOnlyList<GenerationRecord> records, CancellationToken cancellationToken);
+
     /// <summary>Null when there is none of this id in the project, or it has expired.</summary>
     Task<GenerationRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken);
 
-    /// <summary>Newest first, without bodies.</summary>
+    /// <summary>Newest first, without bodies, and without the lines of batches.</summary>
     Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken);
 
     /// <summary>

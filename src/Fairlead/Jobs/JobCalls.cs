@@ -36,7 +36,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record)
     {
         if (dialects.Find(record.Dialect) is not { } dialect) return (null, new GatewayError(ErrorCode.InternalError, $"This version of the server does not know the dialect {record.Dialect}."));
-        if (FindCaller(record.KeyId) is not { } caller) return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it began."));
+        if (CallerOf(record.KeyId) is not { } caller) return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it began."));
         return RunOf(record, dialect, caller);
     }
 
@@ -54,11 +54,12 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     /// <summary>Whether what was told of it cannot be taken back.</summary>
     public bool TellsOnce(GenerationRecord record)
     {
-        if (FindCaller(record.KeyId) is not { } caller || ViewOf(record, caller) is not { } call) return false;
+        if (CallerOf(record.KeyId) is not { } caller || ViewOf(record, caller) is not { } call) return false;
         using (call.Body) return GenerationRun.TellsOnce(call);
     }
 
-    private (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller)
+    /// <summary>The request read again. Its body is the caller's to dispose.</summary>
+    public (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller)
     {
         var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
         {
@@ -73,7 +74,9 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
             Body = new PooledBuffer(Math.Max(256, record.Request.Length)),
         };
         call.Body.Write(record.Request);
-        if (dialect.Read(call, configuration.Current.Requests) is { } fault)
+        var fault = dialect.Read(call, configuration.Current.Requests);
+        if (fault is null && record.Batch is not null) fault = LineFault(call);
+        if (fault is not null)
         {
             call.Body.Dispose();
             return (null, fault);
@@ -83,14 +86,28 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         return (call, null);
     }
 
+    // What a line cannot have is refused rather than passed over in silence.
+    private static GatewayError? LineFault(GatewayCall call)
+    {
+        if (call.Facts.Stream) return GatewayError.Unsupported("stream", "A line of a batch cannot be streamed.");
+        if (call.Dialect.IsBackground(call)) return GatewayError.Unsupported("background", "A line of a batch is in the background already.");
+        var extension = call.Facts.Extension;
+        if (extension.Webhook is not null) return GatewayError.Unsupported(call.Dialect.WebhookField, "A line of a batch has no webhook of its own; the end of the batch is told to the project's webhooks.");
+        if (extension.Class is not (null or "bulk")) return GatewayError.Unsupported(call.Dialect.ClassField, "The lines of a batch run in the class `bulk`.");
+        return extension.Deadline is null ? null : GatewayError.Unsupported("fairlead.deadline_ms", "A line of a batch has no deadline of its own; the batch has its completion window.");
+    }
+
+    /// <summary>The scope that requests in a dialect need; null when it is none of this server's.</summary>
+    public string? ScopeOf(string dialect) => dialects.Find(dialect)?.Scope;
+
     /// <summary>The dialect it was asked in, or null when it is none of this server's.</summary>
     public Dialect? DialectOf(GenerationRecord record) => dialects.Find(record.Dialect);
 
     /// <summary>The shape of errors in a dialect by its name.</summary>
     public ErrorShape ShapeOf(string dialect) => dialects.Find(dialect)?.ErrorShape ?? ErrorShape.Problem;
 
-    // A key that expired after the job was accepted still stands for it; one that was revoked does not.
-    private Caller? FindCaller(string keyId)
+    /// <summary>Whose key it is. One that expired after the job was accepted still stands for it; one that was revoked does not.</summary>
+    public Caller? CallerOf(string keyId)
     {
         if (adminKey.Caller.KeyId == keyId) return adminKey.Caller;
         return snapshots.Current?.FindKey(keyId) is { RevokedAt: null } secret ? secret.Caller : null;

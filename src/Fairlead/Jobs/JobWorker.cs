@@ -29,6 +29,9 @@ internal sealed class JobWorker(
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan StorePause = TimeSpan.FromSeconds(1);
 
+    // Results of lines wait for the end of their batch, with which they go; this is for a batch that never has one.
+    private static readonly TimeSpan LineTtl = TimeSpan.FromDays(60);
+
     private readonly Lock _gate = new();
     private TaskCompletionSource _wake = NewSignal();
     private DateTimeOffset _renewed;
@@ -159,16 +162,23 @@ internal sealed class JobWorker(
     }
 
     /// <summary>The end of a generation that did not run.</summary>
-    public GenerationEnd NeverRun(GenerationRecord record, Outcome outcome, GatewayError error)
+    public GenerationEnd NeverRun(GenerationRecord record, Outcome outcome, GatewayError error) =>
+        NeverRun(record.Dialect, record.RequestId, outcome, error, TtlOf(record));
+
+    /// <summary>The end of all lines of a batch that did not run.</summary>
+    public GenerationEnd LineNeverRun(string dialect, string requestId, Outcome outcome, GatewayError error) => NeverRun(dialect, requestId, outcome, error, LineTtl);
+
+    private GenerationEnd NeverRun(string dialect, string requestId, Outcome outcome, GatewayError error, TimeSpan ttl)
     {
         var site = new PublicAddress(configuration.Current.PublicUrl, null, null, null);
-        var shape = calls.ShapeOf(record.Dialect);
+        var shape = calls.ShapeOf(dialect);
         using var body = new Streaming.PooledBuffer();
-        ErrorBodyWriter.WriteBody(body, error, shape, record.RequestId, site);
+        ErrorBodyWriter.WriteBody(body, error, shape, requestId, site);
         var now = time.GetUtcNow();
-        return new GenerationEnd(outcome.ToStatus(), outcome, ErrorBodyWriter.StatusOf(error, shape), body.WrittenSpan.ToArray(),
-            GenerationDetails.Of(record.RequestId, site, error), now, now + configuration.Current.Jobs.ResultTtl);
+        return new GenerationEnd(outcome.ToStatus(), outcome, ErrorBodyWriter.StatusOf(error, shape), body.WrittenSpan.ToArray(), GenerationDetails.Of(requestId, site, error), now, now + ttl);
     }
+
+    private TimeSpan TtlOf(GenerationRecord record) => record.Batch is null ? configuration.Current.Jobs.ResultTtl : LineTtl;
 
     private async Task KeepEndAsync(GenerationRun run, GenerationRecord record, RunResult result)
     {
@@ -191,7 +201,7 @@ internal sealed class JobWorker(
                 return;
             }
         }
-        var end = new GenerationEnd(result.Outcome.ToStatus(), result.Outcome, result.Status, result.Body, result.Details, now, now + jobs.ResultTtl);
+        var end = new GenerationEnd(result.Outcome.ToStatus(), result.Outcome, result.Status, result.Body, result.Details, now, now + TtlOf(record));
         // In one transaction with the end: who sees that it has ended finds all its events.
         var last = await run.Events.TakeAsync();
         var kept = false;

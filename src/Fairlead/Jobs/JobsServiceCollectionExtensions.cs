@@ -18,6 +18,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, GenerationSchema>();
         services.AddSingleton<ISchemaStep, GenerationWebhookSchema>();
         services.AddSingleton<ISchemaStep, GenerationEventsSchema>();
+        services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<DialectRegistry>();
         services.AddSingleton<RunningGenerations>();

@@ -8,11 +8,16 @@ internal static class WebhookEvents
     public const string Incomplete = "generation.incomplete";
     public const string Cancelled = "generation.cancelled";
 
+    public const string BatchCompleted = "batch.completed";
+    public const string BatchFailed = "batch.failed";
+    public const string BatchExpired = "batch.expired";
+    public const string BatchCancelled = "batch.cancelled";
+
     /// <summary>Sent on request only, whatever the webhook wants.</summary>
     public const string Test = "webhook.test";
 
     public const string Every = "*";
 
     /// <summary>What a webhook may want.</summary>
-    public static readonly IReadOnlyList<string> Known = [Every, Completed, Failed, Incomplete, Cancelled];
+    public static readonly IReadOnlyList<string> Known = [Every, Completed, Failed, Incomplete, Cancelled, BatchCompleted, BatchFailed, BatchExpired, BatchCancelled];
 }

@@ -108,7 +108,7 @@ public sealed class TestGateway : IAsyncDisposable
         var organization = await PostAsync(Admin, "/admin/v1/organizations", """{"name":"Test"}""");
         var project = await PostAsync(Admin, "/admin/v1/projects", $$"""{"name":"Test","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
         ProjectId = project.GetProperty("id").GetString()!;
-        (Key, _) = await MakeKeyAsync("\"scopes\":[\"chat\",\"embeddings\",\"models:read\",\"usage:read\",\"webhooks\"]");
+        (Key, _) = await MakeKeyAsync("\"scopes\":[\"chat\",\"embeddings\",\"batches\",\"models:read\",\"usage:read\",\"webhooks\"]");
         Client = MakeClient(Key);
     }
 }

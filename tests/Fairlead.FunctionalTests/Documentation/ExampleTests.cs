@@ -140,7 +140,7 @@ public sealed class ExampleFixture : IAsyncLifetime
         _admin = new HttpClient { BaseAddress = new Uri(_server.Address) };
         _admin.DefaultRequestHeaders.Authorization = new("Bearer", TestGateway.AdminKey);
         var (_, project, _) = await MakeObjectsAsync();
-        Key = (await TestGateway.PostAsync(_admin, "/admin/v1/keys", $$"""{"name":"examples","project_id":"{{project}}","scopes":["chat","embeddings","models:read","usage:read","webhooks"]}""")).GetProperty("secret").GetString()!;
+        Key = (await TestGateway.PostAsync(_admin, "/admin/v1/keys", $$"""{"name":"examples","project_id":"{{project}}","scopes":["chat","embeddings","batches","models:read","usage:read","webhooks"]}""")).GetProperty("secret").GetString()!;
     }
 
     /// <summary>An organization, a project and a key for an example to use up.</summary>

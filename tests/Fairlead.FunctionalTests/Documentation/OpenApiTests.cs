@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Fairlead.FunctionalTests.Batches;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Server.Documentation;
 using Microsoft.AspNetCore.Http;
@@ -42,6 +43,14 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("get /v2/generations/{id}", "/v2/generations/{generation}?wait=60", null),
         ("get /v2/generations/{id}/result", "/v2/generations/{generation}/result?wait=60", null),
         ("post /v2/generations/{id}/cancel", "/v2/generations/{generation}/cancel", "{}"),
+        ("post /v1/files", "/v1/files", "multipart"),
+        ("get /v1/files", "/v1/files", null),
+        ("get /v1/files/{id}", "/v1/files/{file}", null),
+        ("delete /v1/files/{id}", "/v1/files/{file}", null),
+        ("post /v1/batches", "/v1/batches", """{"input_file_id":"{file}","endpoint":"/v1/chat/completions","completion_window":"24h","metadata":{"a":"b"}}"""),
+        ("get /v1/batches", "/v1/batches", null),
+        ("get /v1/batches/{id}", "/v1/batches/{batch}", null),
+        ("post /v1/batches/{id}/cancel", "/v1/batches/{batch}/cancel", "{}"),
         ("get /v2/usage", "/v2/usage?group_by=day,model", null),
         ("get /v2/webhooks", "/v2/webhooks", null),
         ("post /v2/webhooks", "/v2/webhooks", """{"url":"https://hooks.invalid/a","events":["generation.failed"],"description":"A","signature":"v1"}"""),
@@ -110,8 +119,14 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
             names["webhook"] = webhook.GetProperty("id").GetString()!;
             names["delivery"] = (await TestGateway.PostAsync(fixture.Gateway.Client, $"/v2/webhooks/{names["webhook"]}/test", "{}")).GetProperty("id").GetString()!;
         }
+        if (path.StartsWith("/v1/files", StringComparison.Ordinal) || path.StartsWith("/v1/batches", StringComparison.Ordinal))
+        {
+            names["file"] = await BatchCalls.UploadedAsync(fixture.Gateway.Client, BatchCalls.Line("a", "Hello", "sim-fast"));
+            if (!path.StartsWith("/v1/files", StringComparison.Ordinal)) names["batch"] = await BatchCalls.CreatedAsync(fixture.Gateway.Client, names["file"]);
+        }
         using var request = new HttpRequestMessage(new HttpMethod(operation.Split(' ')[0].ToUpperInvariant()), Fill(path, names));
-        if (body is not null) request.Content = new StringContent(Fill(body, names), Encoding.UTF8, "application/json");
+        if (body == "multipart") request.Content = new MultipartFormDataContent { { new StringContent("x"), "file", "x.txt" }, { new StringContent("user_data"), "purpose" } };
+        else if (body is not null) request.Content = new StringContent(Fill(body, names), Encoding.UTF8, "application/json");
         using var response = await (path.StartsWith("/admin", StringComparison.Ordinal) ? fixture.Gateway.Admin : fixture.Gateway.Client).SendAsync(request, Token);
         var text = await response.Content.ReadAsStringAsync(Token);
 

@@ -22,7 +22,7 @@ public abstract class GenerationEndTests : IDisposable
     private protected GenerationEndTests(StorageProvider provider)
     {
         _temporary = new TemporaryStorage(provider);
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema());
         _deliveries = new WebhookDeliveryStore(storage);
         _store = new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
     }

@@ -1,0 +1,137 @@
+using Fairlead.Errors;
+using Fairlead.Files;
+using Fairlead.Generations;
+using Fairlead.Jobs;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+
+namespace Fairlead.Batches;
+
+/// <summary>
+/// Hands the lines of batches to the queue of jobs, a bounded number at a time. A line that is handed over has been admitted and holds its worst case, as
+/// every job does; one that can never be admitted is handed over too, and its run is refused.
+/// </summary>
+internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IFileContents contents, JobCalls calls, HeldReservations held, JobWorker jobs, IStorage storage, Configuration.IConfigurationSource configuration, TimeProvider time)
+{
+    /// <summary>Lines of a batch that wait or run at once.</summary>
+    public const int MostOpen = 1000;
+
+    private const int MostOfPortion = 250;
+    private const int BytesOfPortion = 8 * 1024 * 1024;
+
+    /// <summary>
+    /// Feeds until <see cref="MostOpen"/> lines are open, all are handed over, or the batch is no longer this node's. Returns how long to wait when a line could not
+    /// be admitted for now.
+    /// </summary>
+    public async Task<TimeSpan?> FeedAsync(BatchRecord batch, string owner, int open, Func<Task> alive, CancellationToken cancellationToken)
+    {
+        await using var lines = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset, BatchBounds.MaxLineBytes(configuration.Current.Requests));
+        while (batch.FedLines < batch.Total && open < MostOpen)
+        {
+            var portion = new List<GenerationRecord>();
+            var (fed, offset, bytes) = (batch.FedLines, batch.FedOffset, 0);
+            TimeSpan? pause = null;
+            // The queue goes by time and id, so that lines are begun in the order of the file.
+            var now = time.GetUtcNow();
+            var ids = Enumerable.Range(0, MostOfPortion).Select(_ => Ids.New("gen_", time)).Order(StringComparer.Ordinal).ToArray();
+            try
+            {
+                while (portion.Count < MostOfPortion && open + portion.Count < MostOpen && bytes < BytesOfPortion && await lines.NextAsync(cancellationToken))
+                {
+                    var (line, fault) = BatchLine.Read(lines.Line.Span, batch.Endpoint, lines.Number);
+                    if (fault is not null) throw new InvalidDataException($"The input file of {batch.Id} is not what it was when it was looked at.");
+                    var record = RecordOf(batch, ids[portion.Count], now, fed + 1, line, lines.Line.Slice(line.BodyStart, line.BodyLength).ToArray());
+                    pause = await AdmitAsync(record, cancellationToken);
+                    if (pause is not null) break;
+                    portion.Add(record);
+                    bytes += record.Request.Length;
+                    fed++;
+                    offset = lines.Offset;
+                }
+                if (portion.Count > 0)
+                {
+                    await alive();
+                    if (!await store.FeedAsync(batch.Id, owner, portion, fed, offset, cancellationToken))
+                    {
+                        LetGo(portion);
+                        return null;
+                    }
+                }
+            }
+            catch
+            {
+                LetGo(portion);
+                throw;
+            }
+            if (portion.Count == 0 && pause is null) throw new InvalidDataException($"The input file of {batch.Id} ends before its last line.");
+            open += portion.Count;
+            batch = batch with { FedLines = fed, FedOffset = offset };
+            jobs.Wake();
+            if (portion.Count > 0) storage.Notifier.Announce(JobNotices.Queued, portion[0].Id);
+            if (pause is not null) return pause;
+        }
+        return null;
+    }
+
+    /// <summary>Why no line of this model can succeed, or null: what is looked at before a batch begins.</summary>
+    public async Task<BatchFault?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
+    {
+        var trial = RecordOf(batch, Ids.New("gen_", time), time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
+        if (calls.CallerOf(batch.KeyId) is not { } caller || calls.DialectOf(trial) is not { } dialect || calls.CallOf(trial, dialect, caller).Call is not { } call) return null;
+        using (call.Body)
+        {
+            var refusal = await RefusalAsync(call, cancellationToken);
+            held.Keep(trial.Id, call.Reservation);
+            held.Release(trial.Id);
+            return refusal is { Code: ErrorCode.ModelNotFound or ErrorCode.ModelNotAllowed or ErrorCode.ModelRetired } error ? new BatchFault(error.Definition.Name, error.Message, "body.model", null) : null;
+        }
+    }
+
+    /// <summary>Takes what the job needs from its project; how long to wait with it, when that cannot be had for now.</summary>
+    private async Task<TimeSpan?> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
+    {
+        if (calls.CallerOf(record.KeyId) is not { } caller || calls.DialectOf(record) is not { } dialect || calls.CallOf(record, dialect, caller).Call is not { } call) return null;
+        using (call.Body)
+        {
+            var refusal = await RefusalAsync(call, cancellationToken);
+            if (refusal is null) held.Keep(record.Id, call.Reservation);
+            return refusal is { Definition.Retryable: true } ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null;
+        }
+    }
+
+    private async Task<GatewayError?> RefusalAsync(GatewayCall call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await pipeline.AdmitAsync(call, cancellationToken) is GatewayReply.Refused refused ? refused.Error : null;
+        }
+        catch (GatewayErrorException refused)
+        {
+            return refused.Error;
+        }
+    }
+
+    private GenerationRecord RecordOf(BatchRecord batch, string id, DateTimeOffset now, int number, BatchLine line, byte[] body) => new()
+    {
+        Id = id,
+        OrganizationId = batch.OrganizationId,
+        ProjectId = batch.ProjectId,
+        KeyId = batch.KeyId,
+        RequestId = Ids.New("req_", time),
+        Dialect = BatchEndpointNames.DialectOf(batch.Endpoint)!,
+        Endpoint = batch.Endpoint,
+        Model = line.Model,
+        Class = "bulk",
+        Request = body,
+        Context = RequestContext.Empty with { CustomId = line.CustomId },
+        Batch = new BatchPlace(batch.Id, number),
+        Status = GenerationStatus.Queued,
+        CreatedAt = now,
+        AvailableAt = now,
+    };
+
+    private void LetGo(List<GenerationRecord> portion)
+    {
+        foreach (var record in portion) held.Release(record.Id);
+    }
+}

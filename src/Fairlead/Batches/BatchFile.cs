@@ -1,0 +1,71 @@
+using System.Buffers;
+using System.Text.Json;
+using Fairlead.Errors;
+using Fairlead.Files;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+
+namespace Fairlead.Batches;
+
+/// <summary>A file that a batch makes, line by line; it comes into being with its first one. Not thread-safe.</summary>
+internal sealed class BatchFile(FileStore files, IFileContents contents, TimeProvider time, BatchRecord batch, string name, TimeSpan ttl) : IAsyncDisposable
+{
+    private readonly ArrayBufferWriter<byte> _line = new(4096);
+    private FileSink? _sink;
+
+    /// <summary>Null as long as it has no line.</summary>
+    public StoredFile? File { get; private set; }
+
+    /// <summary>Whether it is committed; if not, it goes with this.</summary>
+    public bool IsKept { get; set; }
+
+    public async Task WriteAsync(Action<Utf8JsonWriter> write, CancellationToken cancellationToken)
+    {
+        if (_sink is null) await BeginAsync(cancellationToken);
+        _line.ResetWrittenCount();
+        using (var json = new Utf8JsonWriter(_line, ErrorBodyWriter.WriterOptions)) write(json);
+        _line.Write("\n"u8);
+        await _sink!.WriteAsync(_line.WrittenMemory, cancellationToken);
+    }
+
+    /// <summary>Makes the content durable. What is returned is not yet found by anybody; null when there is no line.</summary>
+    public async Task<StoredFile?> CompleteAsync(CancellationToken cancellationToken)
+    {
+        if (_sink is null) return null;
+        await _sink.CompleteAsync(cancellationToken);
+        return File = File! with { Bytes = _sink.Length };
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_sink is null) return;
+        await _sink.DisposeAsync();
+        if (IsKept) return;
+        try
+        {
+            await contents.DeleteAsync(File!.Id, CancellationToken.None);
+            await files.ForgetAsync(File.Id, CancellationToken.None);
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException)
+        {
+            // The sweeper finds it by its row.
+        }
+    }
+
+    private async Task BeginAsync(CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        File = new StoredFile
+        {
+            Id = Ids.New("file-", time),
+            OrganizationId = batch.OrganizationId,
+            ProjectId = batch.ProjectId,
+            FileName = name,
+            Purpose = FilePurposes.BatchOutput,
+            CreatedAt = now,
+            ExpiresAt = now + ttl,
+        };
+        await files.BeginAsync(File, cancellationToken);
+        _sink = contents.Create(File.Id);
+    }
+}

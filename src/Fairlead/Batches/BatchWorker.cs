@@ -1,0 +1,184 @@
+using Fairlead.Authentication;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Files;
+using Fairlead.Generations;
+using Fairlead.Jobs;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Batches;
+
+/// <summary>
+/// Goes on with batches, step by step: looks at their lines, hands them to the queue, ends them. Every step is in the database before the next, so that any
+/// node goes on where another one died.
+/// </summary>
+internal sealed class BatchWorker(
+    BatchStore store,
+    IFileContents contents,
+    BatchFeeder feeder,
+    BatchAssembler assembler,
+    JobWorker jobs,
+    CallerSnapshots snapshots,
+    DrainState drain,
+    IStorage storage,
+    IConfigurationSource configuration,
+    TimeProvider time,
+    ILogger<BatchWorker> logger) : BackgroundService
+{
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Forgetting = TimeSpan.FromHours(1);
+    private static readonly TimeSpan Trouble = TimeSpan.FromSeconds(30);
+
+    private readonly string _owner = Ids.New("node_", time);
+    private readonly AsyncSignal _wake = new();
+    private DateTimeOffset _forgotten;
+
+    /// <summary>There is something to do.</summary>
+    public void Wake() => _wake.Set();
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var notices = storage.Notifier.Subscribe(BatchNotices.Changed, _ => Wake());
+        var released = storage.Provider != StorageProvider.Sqlite;
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var wake = _wake.Next;
+            try
+            {
+                if (!released)
+                {
+                    await store.ReleaseAllAsync(stoppingToken);
+                    released = true;
+                }
+                if (!drain.IsDraining && snapshots.Current is not null) await StepAllAsync(stoppingToken);
+                await wake.WaitAsync(Look, time, stoppingToken);
+            }
+            catch (TimeoutException)
+            {
+                // Time for a look without having been told.
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+            {
+                BatchesLog.StoreAway(logger, StorageFaults.Describe(exception));
+                await Task.Delay(Look, time, CancellationToken.None);
+            }
+        }
+    }
+
+    private async Task StepAllAsync(CancellationToken cancellationToken)
+    {
+        while (!drain.IsDraining && await store.LeaseAsync(_owner, LeaseEnd, 1, cancellationToken) is [var batch])
+        {
+            var next = time.GetUtcNow() + Trouble;
+            try
+            {
+                next = await StepAsync(batch, cancellationToken);
+            }
+            catch (Exception exception) when (exception is IOException or InvalidDataException or UnauthorizedAccessException && !cancellationToken.IsCancellationRequested)
+            {
+                BatchesLog.StepFailed(logger, batch.Id, exception);
+            }
+            finally
+            {
+                // Not the host's token: a batch that is let go is gone on with at once after a start.
+                await store.ReleaseAsync(batch.Id, _owner, next, CancellationToken.None);
+            }
+        }
+        var now = time.GetUtcNow();
+        if (now - _forgotten < Forgetting) return;
+        await store.ForgetAsync(now - BatchBounds.Retention, cancellationToken);
+        _forgotten = now;
+    }
+
+    /// <summary>Goes as far as it can; returns when to look again.</summary>
+    private async Task<DateTimeOffset> StepAsync(BatchRecord batch, CancellationToken cancellationToken)
+    {
+        Func<Task> alive = () => RenewAsync(batch.Id, cancellationToken);
+        if (batch.Status == BatchStatus.Validating)
+        {
+            if (await CheckAsync(batch, alive, cancellationToken) is not { } begun) return Soon;
+            batch = begun;
+        }
+        if (batch.Status == BatchStatus.InProgress)
+        {
+            var open = await store.OpenLinesAsync(batch.Id, cancellationToken);
+            string ending;
+            if (time.GetUtcNow() >= batch.ExpiresAt)
+            {
+                ending = BatchStatus.Expired;
+            }
+            else
+            {
+                if (batch.FedLines < batch.Total)
+                {
+                    var pause = open < BatchFeeder.MostOpen / 2 ? await feeder.FeedAsync(batch, _owner, open, alive, cancellationToken) : null;
+                    return pause > Look ? time.GetUtcNow() + pause.Value : Soon;
+                }
+                if (open > 0) return Soon;
+                ending = BatchStatus.Completed;
+            }
+            if (!await store.FinalizeAsync(batch.Id, _owner, ending, cancellationToken)) return Soon;
+            batch = batch with { Status = BatchStatus.Finalizing, Ending = ending, FinalizingAt = time.GetUtcNow() };
+        }
+        if (!await StopLinesAsync(batch, cancellationToken)) return Soon;
+        await assembler.AssembleAsync(batch, _owner, alive, cancellationToken);
+        return Soon;
+    }
+
+    private DateTimeOffset Soon => time.GetUtcNow() + Look;
+
+    private DateTimeOffset LeaseEnd => time.GetUtcNow() + configuration.Current.Jobs.Lease;
+
+    private async Task<BatchRecord?> CheckAsync(BatchRecord batch, Func<Task> alive, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<BatchFault> faults;
+        var (total, model) = (0, "");
+        try
+        {
+            var found = await BatchCheck.ReadAsync(contents, batch.InputFileId, batch.Endpoint, BatchBounds.MaxLineBytes(configuration.Current.Requests), alive, cancellationToken);
+            (total, model, faults) = (found.Total, found.Model, found.Faults);
+            if (faults.Count == 0 && await feeder.TryModelAsync(batch, model, found.FirstBody, cancellationToken) is { } unknown) faults = [unknown];
+        }
+        catch (FileNotFoundException)
+        {
+            faults = [new BatchFault("invalid_file", "The content of the input file is gone.", "input_file_id", null)];
+        }
+        if (faults.Count > 0)
+        {
+            await store.EndAsync(batch with { Status = BatchStatus.Failed, Errors = faults, EndedAt = time.GetUtcNow() }, _owner, [], cancellationToken);
+            return null;
+        }
+        if (!await store.BeginAsync(batch.Id, _owner, total, model, cancellationToken)) return null;
+        batch = batch with { Total = total, Model = model, InProgressAt = time.GetUtcNow() };
+        return await store.IsCancellingAsync(batch.Id, cancellationToken)
+            ? batch with { Status = BatchStatus.Cancelling, Ending = BatchStatus.Cancelled }
+            : batch with { Status = BatchStatus.InProgress };
+    }
+
+    /// <summary>Sees to it that no line is open any more; false while some still are.</summary>
+    private async Task<bool> StopLinesAsync(BatchRecord batch, CancellationToken cancellationToken)
+    {
+        if (await store.OpenLinesAsync(batch.Id, cancellationToken) == 0) return true;
+        var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
+        var (ended, running) = await store.StopLinesAsync(batch.Id, jobs.LineNeverRun(BatchEndpointNames.DialectOf(batch.Endpoint)!, batch.Id, outcome, error), cancellationToken);
+        foreach (var id in ended) storage.Notifier.Announce(JobNotices.Changed, id);
+        foreach (var id in running) storage.Notifier.Announce(JobNotices.Cancel, id);
+        return running.Count == 0;
+    }
+
+    private async Task RenewAsync(string id, CancellationToken cancellationToken) => await store.RenewAsync(id, _owner, LeaseEnd, cancellationToken);
+}
+
+/// <summary>Channel of the database's notices.</summary>
+internal static class BatchNotices
+{
+    /// <summary>A batch, by its id, was made or cancelled.</summary>
+    public const string Changed = "batches";
+}

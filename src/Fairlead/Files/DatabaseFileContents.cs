@@ -1,0 +1,125 @@
+using Fairlead.Storage;
+
+namespace Fairlead.Files;
+
+/// <summary>Contents as rows of equal chunks, where several nodes share a database and each must find every file.</summary>
+/// <param name="storage">The database.</param>
+/// <param name="chunkBytes">Length of all chunks but the last one of a file. Never another one for the same database.</param>
+internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = DatabaseFileContents.ChunkBytes) : IFileContents
+{
+    public const int ChunkBytes = 256 * 1024;
+
+    public FileSink Create(string id) => new Sink(storage, id, chunkBytes);
+
+    public Stream Open(string id, long from = 0) => new ChunkStream(storage, id, chunkBytes, from);
+
+    public async Task DeleteAsync(string id, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "DELETE FROM file_chunks WHERE file_id = @id";
+        command.AddParameter("@id", id);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private sealed class Sink(IStorage storage, string id, int chunkBytes) : FileSink
+    {
+        private readonly byte[] _chunk = new byte[chunkBytes];
+        private int _filled;
+        private long _number;
+
+        public override Task CompleteAsync(CancellationToken cancellationToken) => _filled > 0 ? FlushAsync(cancellationToken) : Task.CompletedTask;
+
+        public override ValueTask DisposeAsync() => default;
+
+        protected override async ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+        {
+            while (!bytes.IsEmpty)
+            {
+                var taken = Math.Min(bytes.Length, _chunk.Length - _filled);
+                bytes[..taken].CopyTo(_chunk.AsMemory(_filled));
+                _filled += taken;
+                bytes = bytes[taken..];
+                if (_filled == _chunk.Length) await FlushAsync(cancellationToken);
+            }
+        }
+
+        private async Task FlushAsync(CancellationToken cancellationToken)
+        {
+            await using var connection = await storage.OpenAsync(cancellationToken);
+            await using var command = connection.CreateCommand();
+            command.CommandText = "INSERT INTO file_chunks (file_id, number, content) VALUES (@id, @number, @content)";
+            command.AddParameter("@id", id);
+            command.AddParameter("@number", _number);
+            command.AddParameter("@content", _filled == _chunk.Length ? _chunk : _chunk[.._filled]);
+            await command.ExecuteNonQueryAsync(cancellationToken);
+            _number++;
+            _filled = 0;
+        }
+    }
+
+    /// <summary>Holds one chunk at a time, and no connection between two of them: its reader may be slow.</summary>
+    private sealed class ChunkStream(IStorage storage, string id, int chunkBytes, long from) : Stream
+    {
+        private readonly long _first = from / chunkBytes;
+        private long _next = from / chunkBytes;
+        private ReadOnlyMemory<byte> _rest;
+        private bool _isOver;
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            while (_rest.IsEmpty && !_isOver) await FetchAsync(cancellationToken);
+            var taken = Math.Min(buffer.Length, _rest.Length);
+            _rest[..taken].CopyTo(buffer);
+            _rest = _rest[taken..];
+            return taken;
+        }
+
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("The database is only waited for asynchronously.");
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        private async Task FetchAsync(CancellationToken cancellationToken)
+        {
+            await using var connection = await storage.OpenAsync(cancellationToken);
+            await using var command = connection.CreateCommand();
+            command.CommandText = "SELECT content FROM file_chunks WHERE file_id = @id AND number = @number";
+            command.AddParameter("@id", id);
+            command.AddParameter("@number", _next);
+            if (await command.ExecuteScalarAsync(cancellationToken) is not byte[] chunk)
+            {
+                if (_next == 0) throw new FileNotFoundException($"The content of {id} is not there.");
+                _isOver = true;
+                return;
+            }
+            _rest = chunk;
+            if (_next == _first) _rest = _rest[(int)Math.Min(from % chunkBytes, chunk.Length)..];
+            if (chunk.Length < chunkBytes) _isOver = true;
+            _next++;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using Fairlead.Configuration;
+
+namespace Fairlead.Files;
+
+/// <summary>Contents in <c>files/</c> of the data directory, one file each: beside SQLite, whose database belongs to this node alone.</summary>
+internal sealed class DiskFileContents(IConfigurationSource configuration) : IFileContents
+{
+    private const int BufferBytes = 64 * 1024;
+
+    public FileSink Create(string id)
+    {
+        var path = PathOf(id);
+        var folder = Path.GetDirectoryName(path)!;
+        if (OperatingSystem.IsWindows()) Directory.CreateDirectory(folder);
+        else Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None, BufferSize = BufferBytes, Options = FileOptions.Asynchronous };
+        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        return new Sink(new FileStream(path, options));
+    }
+
+    public Stream Open(string id, long from = 0)
+    {
+        try
+        {
+            var file = new FileStream(PathOf(id), new FileStreamOptions { BufferSize = BufferBytes, Options = FileOptions.Asynchronous | FileOptions.SequentialScan, Share = FileShare.ReadWrite | FileShare.Delete });
+            file.Position = from;
+            return file;
+        }
+        catch (DirectoryNotFoundException missing)
+        {
+            throw new FileNotFoundException($"The content of {id} is not there.", missing);
+        }
+    }
+
+    public Task DeleteAsync(string id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            File.Delete(PathOf(id));
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // Nothing was ever written.
+        }
+        return Task.CompletedTask;
+    }
+
+    // Ids are our own: a prefix, letters and digits.
+    private string PathOf(string id) => Path.Combine(configuration.Current.DataDirectory, "files", id);
+
+    private sealed class Sink(FileStream file) : FileSink
+    {
+        public override async Task CompleteAsync(CancellationToken cancellationToken)
+        {
+            await file.FlushAsync(cancellationToken);
+            file.Flush(flushToDisk: true);
+            // Whoever learns of the file from now on may read it.
+            await file.DisposeAsync();
+        }
+
+        public override ValueTask DisposeAsync() => file.DisposeAsync();
+
+        protected override ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => file.WriteAsync(bytes, cancellationToken);
+    }
+}

@@ -1,0 +1,193 @@
+using System.Globalization;
+using Fairlead.Authentication;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Ledger;
+using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Net.Http.Headers;
+
+namespace Fairlead.Files;
+
+/// <summary><c>/v1/files</c> of OpenAI: upload, list, read, delete. A key sees the files of its project.</summary>
+internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, IConfigurationSource configuration, TimeProvider time)
+{
+    private const int MostListed = 10_000;
+
+    // What the parts around a content may take.
+    private const int MultipartOverhead = 64 * 1024;
+
+    public Task UploadAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    {
+        var bounds = configuration.Current.Files;
+        if (RequestReader.CheckEncoding(context.Request) is { } encoded) return encoded;
+        if (context.Request.ContentLength > bounds.MaxFileBytes + MultipartOverhead) return FileUpload.TooLarge(bounds.MaxFileBytes);
+        // The bound is ours, so that going over it is answered in words.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
+        var room = bounds.MaxProjectBytes - await store.BytesOfAsync(caller.ProjectId, context.RequestAborted);
+        if (room <= 0) return Full(bounds);
+
+        var now = time.GetUtcNow();
+        var file = new StoredFile
+        {
+            Id = Ids.New("file-", time),
+            OrganizationId = caller.OrganizationId,
+            ProjectId = caller.ProjectId,
+            FileName = "",
+            Purpose = "",
+            CreatedAt = now,
+            ExpiresAt = now,
+        };
+        await store.BeginAsync(file, context.RequestAborted);
+        var isKept = false;
+        try
+        {
+            var upload = new FileUpload();
+            await using (var sink = contents.Create(file.Id))
+            {
+                if (await ReadAsync(context, upload, sink, bounds) is { } fault) return fault;
+                if (sink.Length > room) return Full(bounds);
+                if (upload.Purpose == FilePurposes.Batch && sink.Length > Batches.BatchBounds.MaxFileBytes) return FileUpload.TooLarge(Batches.BatchBounds.MaxFileBytes);
+                await sink.CompleteAsync(context.RequestAborted);
+                var lifetime = upload.Lifetime ?? bounds.Ttl;
+                file = file with { FileName = upload.FileName, Purpose = upload.Purpose, Bytes = sink.Length, ExpiresAt = now + lifetime };
+            }
+            // Not the client's token: what is committed is kept, and what is not is removed.
+            await store.CompleteAsync(file, CancellationToken.None);
+            isKept = true;
+        }
+        finally
+        {
+            if (!isKept)
+            {
+                await contents.DeleteAsync(file.Id, CancellationToken.None);
+                await store.ForgetAsync(file.Id, CancellationToken.None);
+            }
+        }
+        await OpenAiObjects.WriteAsync(context, json => FileWriter.Write(json, file));
+        return null;
+    });
+
+    public Task ListAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    {
+        var query = new QueryReader(context.Request.Query, "purpose", "limit", "order", "after");
+        var purpose = query.OneOf("purpose", FilePurposes.All);
+        var limit = query.Integer("limit", 1, MostListed, MostListed);
+        var order = query.OneOf("order", ["asc", "desc"]) ?? "desc";
+        var after = query.Text("after");
+        if (query.Error is { } fault) return fault;
+        var rows = await store.ListAsync(caller.ProjectId, purpose, after, order == "desc", limit + 1, context.RequestAborted);
+        await OpenAiObjects.WriteListAsync(context, rows, limit, row => row.Id, FileWriter.Write);
+        return null;
+    });
+
+    public Task GetAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    {
+        var (file, fault) = await FindAsync(context, caller);
+        if (file is null) return fault;
+        await OpenAiObjects.WriteAsync(context, json => FileWriter.Write(json, file));
+        return null;
+    });
+
+    public Task ContentAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    {
+        var (file, fault) = await FindAsync(context, caller);
+        if (file is null) return fault;
+        await using var content = contents.Open(file.Id);
+        var headers = context.Response.Headers;
+        context.Response.ContentType = "application/octet-stream";
+        context.Response.ContentLength = file.Bytes;
+        headers.CacheControl = "no-store";
+        // Whatever somebody uploaded, a browser does not take it for a page.
+        headers.XContentTypeOptions = "nosniff";
+        var disposition = new ContentDispositionHeaderValue("attachment");
+        disposition.SetHttpFileName(file.FileName);
+        headers.ContentDisposition = disposition.ToString();
+        await content.CopyToAsync(context.Response.Body, context.RequestAborted);
+        return null;
+    });
+
+    public Task DeleteAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    {
+        var id = IdOf(context);
+        if (!await store.DeleteAsync(caller.ProjectId, id, context.RequestAborted)) return NotFound(id);
+        await OpenAiObjects.WriteAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("id", id);
+            json.WriteString("object", "file");
+            json.WriteBoolean("deleted", true);
+            json.WriteEndObject();
+        });
+        return null;
+    });
+
+    public static GatewayError NotFound(string id) => new(ErrorCode.NotFound, $"No such File object: {(id.Length > 100 ? id[..100] : id)}");
+
+    // A broken body is the client's fault; a disk that cannot be written is not.
+    private static async Task<GatewayError?> ReadAsync(HttpContext context, FileUpload upload, FileSink sink, FilesConfig bounds)
+    {
+        var body = new RequestBody(context.Request.Body);
+        try
+        {
+            return await upload.ReadAsync(context.Request.ContentType, body, sink, bounds.MaxFileBytes, context.RequestAborted);
+        }
+        catch (IOException exception) when (body.IsOver && exception is not BadHttpRequestException)
+        {
+            return new GatewayError(ErrorCode.InvalidParameter, "The multipart body ended before its last boundary.");
+        }
+    }
+
+    private async Task<(StoredFile? File, GatewayError? Error)> FindAsync(HttpContext context, Caller caller)
+    {
+        var id = IdOf(context);
+        return await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is { } file ? (file, null) : (null, NotFound(id));
+    }
+
+    private static string IdOf(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";
+
+    private static GatewayError Full(FilesConfig bounds) =>
+        new(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of this project would take more than {bounds.MaxProjectBytes:N0} bytes.")) { Parameter = "file", Remedy = "Delete files that are not needed any more, or wait for them to expire." };
+
+    /// <summary>Knows whether the body was read to its end.</summary>
+    private sealed class RequestBody(Stream body) : Stream
+    {
+        public bool IsOver { get; private set; }
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            var read = await body.ReadAsync(buffer, cancellationToken);
+            if (read == 0 && buffer.Length > 0) IsOver = true;
+            return read;
+        }
+
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("A request is only read asynchronously.");
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+    }
+}

@@ -1,0 +1,156 @@
+using System.Net;
+using System.Text;
+using Fairlead.FunctionalTests.Common;
+using static Fairlead.FunctionalTests.Batches.BatchCalls;
+
+namespace Fairlead.FunctionalTests.Batches;
+
+/// <summary>Files over HTTP.</summary>
+public sealed class FileTests : IAsyncLifetime
+{
+    private TestGateway _gateway = null!;
+
+    private HttpClient Client => _gateway.Client;
+
+    public async ValueTask InitializeAsync() => _gateway = await TestGateway.StartAsync("fairlead: { files: { maxFileBytes: 1MiB, maxProjectBytes: 3MiB } }\n");
+
+    public ValueTask DisposeAsync() => _gateway.DisposeAsync();
+
+    [Fact]
+    public async Task Upload_ThenReadListAndDelete_IsAsOpenAiSays()
+    {
+        var content = new byte[300_000];
+        Random.Shared.NextBytes(content);
+        using var made = await UploadAsync(Client, content, "user_data", "tides and ropes.bin", ("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "3600"));
+        var file = await JsonAsync(made);
+        var id = file.GetProperty("id").GetString()!;
+        Assert.StartsWith("file-", id, StringComparison.Ordinal);
+        Assert.Equal("file", file.GetProperty("object").GetString());
+        Assert.Equal(content.Length, file.GetProperty("bytes").GetInt32());
+        Assert.Equal("tides and ropes.bin", file.GetProperty("filename").GetString());
+        Assert.Equal("user_data", file.GetProperty("purpose").GetString());
+        Assert.Equal("processed", file.GetProperty("status").GetString());
+        Assert.Equal(3600, file.GetProperty("expires_at").GetInt64() - file.GetProperty("created_at").GetInt64());
+
+        Assert.Equal(file.ToString(), (await GetAsync(Client, $"/v1/files/{id}")).ToString());
+        using var read = await Client.GetAsync(new Uri($"/v1/files/{id}/content", UriKind.Relative), Cancel);
+        Assert.Equal(content, await read.Content.ReadAsByteArrayAsync(Cancel));
+        Assert.Equal("attachment", read.Content.Headers.ContentDisposition!.DispositionType);
+        Assert.Equal("nosniff", read.Headers.GetValues("X-Content-Type-Options").Single());
+
+        var second = await UploadedAsync(Client, "{}");
+        var list = await GetAsync(Client, "/v1/files?limit=1");
+        Assert.Equal([second], list.GetProperty("data").EnumerateArray().Select(one => one.GetProperty("id").GetString()!));
+        Assert.True(list.GetProperty("has_more").GetBoolean());
+        list = await GetAsync(Client, $"/v1/files?after={second}&purpose=user_data&order=desc");
+        Assert.Equal(id, list.GetProperty("data")[0].GetProperty("id").GetString());
+        Assert.False(list.GetProperty("has_more").GetBoolean());
+
+        using var gone = await Client.DeleteAsync(new Uri($"/v1/files/{id}", UriKind.Relative), Cancel);
+        Assert.Equal($$"""{"id":"{{id}}","object":"file","deleted":true}""", (await JsonAsync(gone)).ToString());
+        foreach (var path in (string[])[$"/v1/files/{id}", $"/v1/files/{id}/content"])
+        {
+            using var missing = await Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
+            Assert.Equal(HttpStatusCode.NotFound, missing.StatusCode);
+        }
+    }
+
+    [Fact]
+    public async Task Files_OfAnotherProject_AreNotThere()
+    {
+        var id = await UploadedAsync(Client, "{}");
+        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        using var other = _gateway.MakeClient(key.GetProperty("secret").GetString());
+        Assert.Empty((await GetAsync(other, "/v1/files")).GetProperty("data").EnumerateArray());
+        foreach (var path in (string[])[$"/v1/files/{id}", $"/v1/files/{id}/content"])
+        {
+            using var response = await other.GetAsync(new Uri(path, UriKind.Relative), Cancel);
+            Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        }
+        using var deleted = await other.DeleteAsync(new Uri($"/v1/files/{id}", UriKind.Relative), Cancel);
+        Assert.Equal(HttpStatusCode.NotFound, deleted.StatusCode);
+        using var batch = await CreateAsync(other, id);
+        Assert.Equal(HttpStatusCode.NotFound, batch.StatusCode);
+        Assert.Equal(id, (await GetAsync(Client, $"/v1/files/{id}")).GetProperty("id").GetString());
+    }
+
+    [Theory]
+    [InlineData("nothing", "purpose")]
+    [InlineData("batch_output", "purpose")]
+    public async Task Upload_PurposeNobodyKnows_IsRefused(string purpose, string param) => await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), purpose), HttpStatusCode.BadRequest, param);
+
+    [Fact]
+    public async Task Upload_WhatCannotBeTaken_IsRefusedAndLeavesNothing()
+    {
+        await RefusedAsync(await UploadAsync(Client, []), HttpStatusCode.BadRequest, "file");
+        await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), more: ("expires_after[seconds]", "60")), HttpStatusCode.BadRequest, "expires_after[anchor]");
+        await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), more: [("expires_after[anchor]", "created_at"), ("expires_after[seconds]", "60")]), HttpStatusCode.BadRequest, "expires_after[seconds]");
+        await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), more: ("flavour", "salt")), HttpStatusCode.BadRequest, "flavour");
+        await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), more: ("purpose", "batch")), HttpStatusCode.BadRequest, "purpose");
+        await RefusedAsync(await UploadAsync(Client, new byte[1024 * 1024 + 1]), HttpStatusCode.RequestEntityTooLarge, "file");
+        await RefusedAsync(await PostAsync("{}", "application/json"), HttpStatusCode.UnsupportedMediaType, null);
+        await RefusedAsync(await PostAsync("--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--x--\r\n", "multipart/form-data; boundary=x"), HttpStatusCode.BadRequest, "file");
+        await RefusedAsync(await PostAsync("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nhalf of", "multipart/form-data; boundary=x"), HttpStatusCode.BadRequest, null);
+        await RefusedAsync(await PostAsync("--x\r\nNothing: here\r\n\r\nhm\r\n--x--\r\n", "multipart/form-data; boundary=x"), HttpStatusCode.BadRequest, null);
+        await RefusedAsync(await PostAsync("--x\r\n" + new string('h', 100_000), "multipart/form-data; boundary=x"), HttpStatusCode.BadRequest, null);
+        Assert.Empty((await GetAsync(Client, "/v1/files")).GetProperty("data").EnumerateArray());
+        Assert.Empty(Directory.GetFiles(Path.Combine(_gateway.DataDirectory, "files")));
+    }
+
+    [Fact]
+    public async Task Upload_MoreThanTheProjectMayHave_IsRefused()
+    {
+        for (var i = 0; i < 3; i++)
+        {
+            using var made = await UploadAsync(Client, new byte[1024 * 1024], "vision");
+            await JsonAsync(made);
+        }
+        await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray()), HttpStatusCode.RequestEntityTooLarge, "file");
+        var first = (await GetAsync(Client, "/v1/files?order=asc&limit=1")).GetProperty("first_id").GetString();
+        using var gone = await Client.DeleteAsync(new Uri($"/v1/files/{first}", UriKind.Relative), Cancel);
+        using var again = await UploadAsync(Client, "{}"u8.ToArray());
+        await JsonAsync(again);
+    }
+
+    [Theory]
+    [InlineData("limit=0")]
+    [InlineData("limit=10001")]
+    [InlineData("order=up")]
+    [InlineData("purpose=nothing")]
+    [InlineData("flavour=salt")]
+    public async Task List_WhatItDoesNotKnow_IsRefused(string query)
+    {
+        using var response = await Client.GetAsync(new Uri($"/v1/files?{query}", UriKind.Relative), Cancel);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task Files_AKeyWithoutTheScope_IsForbidden()
+    {
+        var (secret, _) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
+        using var narrow = _gateway.MakeClient(secret);
+        using var response = await narrow.GetAsync(new Uri("/v1/files", UriKind.Relative), Cancel);
+        Assert.Equal(HttpStatusCode.Forbidden, response.StatusCode);
+    }
+
+    private Task<HttpResponseMessage> PostAsync(string body, string type)
+    {
+        var content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
+        content.Headers.TryAddWithoutValidation("Content-Type", type);
+        return Client.PostAsync(new Uri("/v1/files", UriKind.Relative), content, Cancel);
+    }
+
+    private static async Task RefusedAsync(HttpResponseMessage response, HttpStatusCode status, string? param)
+    {
+        using (response)
+        {
+            var text = await response.Content.ReadAsStringAsync(Cancel);
+            Assert.True(response.StatusCode == status, $"{(int)response.StatusCode} {text}");
+            var error = System.Text.Json.JsonDocument.Parse(text).RootElement.GetProperty("error");
+            Assert.Equal(param, error.GetProperty("param").GetString());
+            Assert.NotEqual("", error.GetProperty("remedy").GetString());
+        }
+    }
+}
