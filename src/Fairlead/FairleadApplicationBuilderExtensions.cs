@@ -25,6 +25,7 @@ using Fairlead.Providers.Simulated;
 using Fairlead.Responses;
 using Fairlead.Routing;
 using Fairlead.Storage;
+using Fairlead.StructuredOutput;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Fairlead.Validation;
@@ -64,6 +65,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddTokenCounting();
         services.AddRequestValidation();
         services.AddLimits();
+        services.AddStructuredOutput();
         services.AddDeploymentRouting();
         services.AddUpstreamHttp();
         services.AddOpenAiProvider().AddAnthropicProvider().AddGeminiProvider().AddChatClientProviders().AddSimulatedProvider();

@@ -18,7 +18,7 @@ internal sealed class DocumentationPages
     private static readonly (string Group, string[] Pages)[] Order =
     [
         ("Begin", ["start", "configuration", "models"]),
-        ("Call", ["streaming", "responses", "generations", "jobs", "batches", "webhooks", "idempotency", "errors", "keys"]),
+        ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "errors", "keys"]),
         ("Operate", ["operating", "security", "audit-and-usage"]),
         ("Build", ["embedding", "architecture", "testing"]),
     ];

@@ -33,14 +33,13 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
             TimeSpan? pause = null;
             // The queue goes by time and id, so that lines are begun in the order of the file.
             var now = time.GetUtcNow();
-            var ids = Enumerable.Range(0, MostOfPortion).Select(_ => Ids.New("gen_", time)).Order(StringComparer.Ordinal).ToArray();
             try
             {
                 while (portion.Count < MostOfPortion && open + portion.Count < MostOpen && bytes < BytesOfPortion && await lines.NextAsync(cancellationToken))
                 {
                     var (line, fault) = BatchLine.Read(lines.Line.Span, batch.Endpoint, lines.Number);
                     if (fault is not null) throw new InvalidDataException($"The input file of {batch.Id} is not what it was when it was looked at.");
-                    var record = RecordOf(batch, ids[portion.Count], now, fed + 1, line, lines.Line.Slice(line.BodyStart, line.BodyLength).ToArray());
+                    var record = RecordOf(batch, now, fed + 1, line, lines.Line.Slice(line.BodyStart, line.BodyLength).ToArray());
                     pause = await AdmitAsync(record, cancellationToken);
                     if (pause is not null) break;
                     portion.Add(record);
@@ -76,7 +75,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     /// <summary>Why no line of this model can succeed, or null: what is looked at before a batch begins.</summary>
     public async Task<BatchFault?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
     {
-        var trial = RecordOf(batch, Ids.New("gen_", time), time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
+        var trial = RecordOf(batch, time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
         if (calls.CallerOf(batch.KeyId) is not { } caller || calls.DialectOf(trial) is not { } dialect || calls.CallOf(trial, dialect, caller).Call is not { } call) return null;
         using (call.Body)
         {
@@ -111,9 +110,9 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         }
     }
 
-    private GenerationRecord RecordOf(BatchRecord batch, string id, DateTimeOffset now, int number, BatchLine line, byte[] body) => new()
+    private GenerationRecord RecordOf(BatchRecord batch, DateTimeOffset now, int number, BatchLine line, byte[] body) => new()
     {
-        Id = id,
+        Id = Ids.New("gen_", time),
         OrganizationId = batch.OrganizationId,
         ProjectId = batch.ProjectId,
         KeyId = batch.KeyId,

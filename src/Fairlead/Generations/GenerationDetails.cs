@@ -36,6 +36,10 @@ internal static class GenerationDetails
                 details[name] = value;
             }
         }
+        if (call.Violations is { } violations)
+        {
+            details["violations"] = new JsonArray([.. violations.Select(one => (JsonNode)new JsonObject { ["pointer"] = one.Pointer, ["detail"] = one.Detail })]);
+        }
         if (call.Facts.V2?.Conversation.Metadata is { } own) details["metadata"] = new JsonObject(own.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value)));
         details["error"] = error is null ? null : Problem(call.RequestId, call.Site, error);
         return Encoding.UTF8.GetBytes(details.ToJsonString());

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Ledger;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Generations;
 
@@ -75,6 +76,15 @@ public sealed record AudioDelta(JsonObject Audio) : GenerationEvent
 {
     public override bool IsContent => true;
 }
+
+/// <summary>A value of a structured output is complete and satisfies its schema. It repeats what the text said; only the gateway itself makes it.</summary>
+/// <param name="Pointer">JSON Pointer (RFC 6901) into the output; empty for the whole, which comes last.</param>
+/// <param name="Json">The value, on one line.</param>
+public sealed record PartialValue(string Pointer, string Json) : GenerationEvent;
+
+/// <summary>What the model wrote did not satisfy its schema and is written anew: all output before it is void. Only the gateway itself makes it.</summary>
+/// <param name="Violations">What was wrong with it.</param>
+public sealed record OutputRepaired(IReadOnlyList<SchemaViolation> Violations) : GenerationEvent;
 
 /// <summary>A choice ended.</summary>
 public sealed record ChoiceFinished(FinishReason Reason) : GenerationEvent

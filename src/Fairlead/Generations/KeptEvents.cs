@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Fairlead.Conversation;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Generations;
 
@@ -12,7 +13,7 @@ namespace Fairlead.Generations;
 internal static class KeptEvents
 {
     /// <summary>Whether a view of the generation shows it.</summary>
-    public static bool IsKept(GenerationEvent made) => made is TextDelta or ReasoningDelta or RefusalDelta or ToolCallStarted or ToolCallDelta or AnnotationsAdded or AudioDelta or GenerationRestarted or NativeEvent;
+    public static bool IsKept(GenerationEvent made) => made is TextDelta or ReasoningDelta or RefusalDelta or ToolCallStarted or ToolCallDelta or AnnotationsAdded or AudioDelta or GenerationRestarted or NativeEvent or PartialValue or OutputRepaired;
 
     public static byte[] Write(IReadOnlyList<GenerationEvent> events)
     {
@@ -39,6 +40,8 @@ internal static class KeptEvents
         AudioDelta audio => new KeptEvent { Kind = "audio", Choice = audio.Choice, Node = audio.Audio },
         NativeEvent native => new KeptEvent { Kind = "native", Index = native.Kind, Data = native.Data },
         GenerationRestarted restarted => new KeptEvent { Kind = "restarted", Index = restarted.Run },
+        PartialValue partial => new KeptEvent { Kind = "partial", Id = partial.Pointer, Text = partial.Json },
+        OutputRepaired repaired => new KeptEvent { Kind = "repaired", Violations = repaired.Violations },
         _ => throw new ArgumentException($"{made.GetType().Name} is not kept.", nameof(made)),
     };
 
@@ -53,6 +56,8 @@ internal static class KeptEvents
         "audio" => new AudioDelta(kept.Node as JsonObject ?? []) { Choice = kept.Choice },
         "native" => new NativeEvent(kept.Index, kept.Data ?? []),
         "restarted" => new GenerationRestarted(kept.Index),
+        "partial" => new PartialValue(kept.Id ?? "", kept.Text ?? "null"),
+        "repaired" => new OutputRepaired(kept.Violations ?? []),
         _ => throw new JsonException($"'{kept.Kind}' is no kind of event that this version keeps."),
     };
 }
@@ -101,6 +106,9 @@ internal sealed record KeptEvent
 
     [JsonPropertyName("d")]
     public byte[]? Data { get; init; }
+
+    [JsonPropertyName("v")]
+    public IReadOnlyList<SchemaViolation>? Violations { get; init; }
 
     [JsonPropertyName("o")]
     public JsonNode? Node { get; init; }

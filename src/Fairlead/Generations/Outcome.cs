@@ -15,6 +15,9 @@ public enum Outcome
     /// <summary>A filter of the provider or a policy stopped it.</summary>
     ContentFilter,
 
+    /// <summary>The output does not satisfy the schema that it was to have.</summary>
+    InvalidOutput,
+
     /// <summary>The provider's stream broke or stalled.</summary>
     ProviderLost,
 
@@ -51,6 +54,7 @@ public static class OutcomeExtensions
         Outcome.Length => "length",
         Outcome.ToolCalls => "tool_calls",
         Outcome.ContentFilter => "content_filter",
+        Outcome.InvalidOutput => "invalid_output",
         Outcome.ProviderLost => "provider_lost",
         Outcome.Deadline => "deadline",
         Outcome.Budget => "budget",
@@ -62,7 +66,7 @@ public static class OutcomeExtensions
     public static GenerationStatus ToStatus(this Outcome outcome) => outcome switch
     {
         Outcome.Complete or Outcome.ToolCalls => GenerationStatus.Completed,
-        Outcome.Length or Outcome.ContentFilter or Outcome.Budget => GenerationStatus.Incomplete,
+        Outcome.Length or Outcome.ContentFilter or Outcome.InvalidOutput or Outcome.Budget => GenerationStatus.Incomplete,
         Outcome.Cancelled => GenerationStatus.Cancelled,
         _ => GenerationStatus.Failed,
     };

@@ -69,8 +69,11 @@ internal sealed class GenerationRun : IDisposable
     {
         Answer.Add(made);
         Events.Add(made);
-        if (made is not TextDelta { Choice: 0 } text) return;
-        lock (_gate) _text.Append(text.Text);
+        lock (_gate)
+        {
+            if (made is OutputRepaired) (_taken, _) = (0, _text.Clear());
+            else if (made is TextDelta { Choice: 0 } text) _text.Append(text.Text);
+        }
     }
 
     /// <summary>The text so far, or null when there is none that was not taken before.</summary>

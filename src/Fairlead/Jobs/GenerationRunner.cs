@@ -84,7 +84,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
 
         using var native = (reply as GatewayReply.NativeBody)?.Body;
         call.Facts.Stream = false;
-        var outcome = call.Answering?.Meter.FinishReason is { } reason ? CallOutcome.Of(reason) : Outcome.Complete;
+        var outcome = CallOutcome.Of(call);
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
         if (written is not null)
         {

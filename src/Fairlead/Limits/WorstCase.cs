@@ -1,5 +1,6 @@
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Limits;
 
@@ -19,6 +20,9 @@ internal static class WorstCase
             output = call.Facts.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
             output *= Math.Max(1, call.Facts.ChargedChoices);
         }
+
+        // An answer that is asked for once more reads the first one too.
+        if (call.Facts.Structured is { Repairs: true }) (input, output) = ((2 * input) + output + RepairRequest.MostTokens, 2 * output);
 
         decimal dearest = 0;
         var worst = new Usage(input, output);

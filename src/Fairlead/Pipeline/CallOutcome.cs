@@ -7,6 +7,11 @@ namespace Fairlead.Pipeline;
 /// <summary>Outcomes of the ways a call can end.</summary>
 internal static class CallOutcome
 {
+    /// <summary>How a call that came to its end ended.</summary>
+    public static Outcome Of(GatewayCall call) => call.Answering?.Meter.FinishReason is { } reason
+        ? call.Violations is { Count: > 0 } ? Outcome.InvalidOutput : Of(reason)
+        : Outcome.Complete;
+
     public static Outcome Of(FinishReason reason) => reason switch
     {
         FinishReason.Length => Outcome.Length,

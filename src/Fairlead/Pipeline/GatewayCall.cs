@@ -9,6 +9,7 @@ using Fairlead.Idempotency;
 using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Streaming;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Pipeline;
 
@@ -150,7 +151,14 @@ public sealed class GatewayCall
 
     /// <summary>The request in the inner language; made on first use.</summary>
     /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
-    internal ConversationRequest Conversation => _conversation ??= Dialect.ToConversation(this);
+    internal ConversationRequest Conversation
+    {
+        get => _conversation ??= Dialect.ToConversation(this);
+        set => _conversation = value;
+    }
+
+    /// <summary>What is wrong with a structured output that was checked; empty when nothing is, null when none was.</summary>
+    internal IReadOnlyList<SchemaViolation>? Violations { get; set; }
 
     /// <summary>The embeddings request in the inner language; made on first use.</summary>
     internal EmbeddingsRequest Embeddings => _embeddings ??= Dialect.ToEmbeddings(this);

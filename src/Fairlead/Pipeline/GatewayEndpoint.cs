@@ -208,7 +208,7 @@ internal sealed class GatewayEndpoint(
     private async Task AnswerAsync(HttpContext context, GatewayCall call, GatewayReply reply)
     {
         using var native = (reply as GatewayReply.NativeBody)?.Body;
-        var outcome = call.Answering?.Meter.FinishReason is { } reason ? CallOutcome.Of(reason) : Outcome.Complete;
+        var outcome = CallOutcome.Of(call);
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
         await call.Dialect.PrepareReplyAsync(call, reply);
 

@@ -2,6 +2,7 @@ using Fairlead.Catalogue;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Routing;
+using Fairlead.StructuredOutput;
 using Fairlead.Validation;
 
 namespace Fairlead.Pipeline;
@@ -18,7 +19,7 @@ internal sealed class GatewayPipeline
     /// </summary>
     public static readonly IReadOnlyList<Type> Order =
     [
-        typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(RoutingStage),
+        typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(StructuredOutputStage), typeof(RoutingStage),
     ];
 
     private readonly GatewayStep _first;
@@ -34,7 +35,7 @@ internal sealed class GatewayPipeline
             var stage = byType.Remove(type, out var known) ? known : throw new InvalidOperationException($"The stage {type.Name} is not registered.");
             var next = step;
             step = (call, cancellationToken) => stage.InvokeAsync(call, next, cancellationToken);
-            if (type == typeof(RoutingStage)) continue;
+            if (type == typeof(RoutingStage) || type == typeof(StructuredOutputStage)) continue;
             var then = admission;
             admission = (call, cancellationToken) => stage.InvokeAsync(call, then, cancellationToken);
         }

@@ -123,6 +123,9 @@ internal sealed class RequestFacts
     /// <summary>What the Responses dialect found beside; null in every other.</summary>
     public Dialects.OpenAiResponses.ResponsesFacts? Responses { get; set; }
 
+    /// <summary>What the gateway itself holds the output against; null for nothing.</summary>
+    public StructuredOutput.StructuredWish? Structured { get; set; }
+
     /// <summary>The request of the gateway's own dialect; null in every other.</summary>
     public Dialects.FairleadV2.V2Request? V2 { get; set; }
 

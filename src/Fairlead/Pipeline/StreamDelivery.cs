@@ -202,8 +202,8 @@ internal sealed class StreamDelivery(
     {
         var attempt = call.Answering!;
         if (attempt.Error is { } error) return (Outcome.ProviderLost, error);
-        return attempt.Meter.FinishReason is { } reason
-            ? (CallOutcome.Of(reason), null)
+        return attempt.Meter.FinishReason is not null
+            ? (CallOutcome.Of(call), null)
             : (Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete."));
     }
 

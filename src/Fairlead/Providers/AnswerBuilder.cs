@@ -20,6 +20,10 @@ internal sealed class AnswerBuilder
                 _systemFingerprint = started.SystemFingerprint;
                 _serviceTier = started.ServiceTier;
                 break;
+            case OutputRepaired:
+                _choices.Clear();
+                break;
+            case PartialValue:
             case UsageReported:
             case AttemptFailed:
                 break;

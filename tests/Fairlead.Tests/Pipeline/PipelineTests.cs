@@ -3,6 +3,7 @@ using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Routing;
+using Fairlead.StructuredOutput;
 using Fairlead.Validation;
 
 namespace Fairlead.Tests.Pipeline;
@@ -12,7 +13,7 @@ public sealed class PipelineTests
     [Fact]
     public void Order_IsTheOneInTheDesign()
     {
-        Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(RoutingStage)], GatewayPipeline.Order);
+        Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(StructuredOutputStage), typeof(RoutingStage)], GatewayPipeline.Order);
     }
 
     [Fact]
@@ -20,6 +21,15 @@ public sealed class PipelineTests
     {
         var exception = Assert.Throws<InvalidOperationException>(() => new GatewayPipeline([]));
         Assert.Contains("Stage", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Ids_OfOneMillisecond_SortAsTheyWereMade()
+    {
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        var ids = Enumerable.Range(0, 1000).Select(_ => Ids.New("gen_", time)).ToList();
+        Assert.Equal(ids.Order(StringComparer.Ordinal), ids);
+        Assert.Equal(1000, ids.Distinct().Count());
     }
 
     [Fact]

@@ -5,6 +5,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Dialects.FairleadV2;
 
@@ -159,7 +160,8 @@ internal sealed class V2RequestReader
     {
         string? type = null;
         var format = OutputFormat.Text;
-        foreach (var (member, value) in output.Members("type", "name", "description", "schema", "strict"))
+        V2Value? schema = null, structured = null, repair = null;
+        foreach (var (member, value) in output.Members("type", "name", "description", "schema", "strict", "structured", "repair"))
         {
             switch (member)
             {
@@ -167,13 +169,18 @@ internal sealed class V2RequestReader
                 case "name": format = format with { Name = value.Text(64) }; break;
                 case "description": format = format with { Description = value.Text(mayBeEmpty: true) }; break;
                 case "schema":
+                    schema = value;
                     format = format with { Schema = Schema(value) };
                     _facts.TextBytes += V2InputReader.BytesOf(value.Element.GetRawText());
                     break;
                 case "strict": format = format with { Strict = value.Boolean() }; break;
+                case "structured": structured = value.Word("off", "partial") == "partial" ? value : null; break;
+                case "repair": repair = value.Boolean() ? value : null; break;
             }
         }
         if (type is null) throw output.Missing("type");
+        if (type != "json_schema" && (structured ?? repair) is { } misplaced) throw misplaced.Invalid("it is for the type 'json_schema'");
+        if (structured is null && repair is { } alone) throw alone.Invalid("it is for 'structured': \"partial\", by which the output is checked");
         if (type != "json_schema" && format != OutputFormat.Text) throw output.Invalid("'name', 'description', 'schema' and 'strict' are for the type 'json_schema'");
         switch (type)
         {
@@ -183,11 +190,15 @@ internal sealed class V2RequestReader
             case "json_schema":
                 if (format.Schema is null) throw output.Missing("schema");
                 _facts.Note(RequestFeatures.JsonSchema, output.At);
+                if (structured is not null) _facts.Structured = new StructuredWish(Compile(schema!.Value), repair is not null);
                 return format with { Kind = OutputKind.JsonSchema, Name = format.Name ?? "output", Strict = format.Strict ?? true };
             default:
                 return OutputFormat.Text;
         }
     }
+
+    private static OutputSchema Compile(V2Value schema) => OutputSchema.Compile(schema.Element, out var fault)
+        ?? throw new GatewayErrorException(GatewayError.Invalid(fault.At.Length == 0 ? schema.At : $"{schema.At}/{fault.At}", $"The schema cannot be checked while an output is made: {fault.Reason}. Leave out 'structured', or change the schema."));
 
     private Sampling Sampling(V2Value sampling)
     {

@@ -68,6 +68,27 @@ internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
                 json.Number((long)restarted.Run);
                 json.Raw("}\n\n"u8);
                 break;
+            case PartialValue partial:
+                Begin(ref json, "output.partial"u8);
+                json.Raw(",\"pointer\":"u8);
+                json.String(partial.Pointer);
+                json.Raw(",\"value\":"u8);
+                json.Raw(Encoding.UTF8.GetBytes(partial.Json));
+                json.Raw("}\n\n"u8);
+                break;
+            case OutputRepaired repaired:
+                Begin(ref json, "output.repair"u8);
+                json.Raw(",\"violations\":["u8);
+                for (var i = 0; i < repaired.Violations.Count; i++)
+                {
+                    json.Raw(i == 0 ? "{\"pointer\":"u8 : ",{\"pointer\":"u8);
+                    json.String(repaired.Violations[i].Pointer);
+                    json.Raw(",\"detail\":"u8);
+                    json.String(repaired.Violations[i].Detail);
+                    json.Raw("}"u8);
+                }
+                json.Raw("]}\n\n"u8);
+                break;
             case TextDelta { Text.Length: > 0 } text: Delta(ref json, "text.delta"u8, text.Text); break;
             case RefusalDelta { Text.Length: > 0 } refusal: Delta(ref json, "refusal.delta"u8, refusal.Text); break;
             case ReasoningDelta { Text.Length: > 0 } reasoning: Delta(ref json, "reasoning.delta"u8, reasoning.Text); break;

@@ -15,14 +15,15 @@ internal static class AnswerPlanner
     /// <param name="model">Who answers.</param>
     /// <param name="seed">Of request and provider.</param>
     /// <param name="maxTokens">Output cap of each choice.</param>
-    public static AnswerPlan Plan(ConversationRequest request, SimulatedModel model, ulong seed, int maxTokens)
+    /// <param name="isInvalid">Whether a document does not satisfy the schema asked for.</param>
+    public static AnswerPlan Plan(ConversationRequest request, SimulatedModel model, ulong seed, int maxTokens, bool isInvalid = false)
     {
         var choices = new ChoicePlan[Math.Max(1, request.ChoiceCount)];
-        for (var i = 0; i < choices.Length; i++) choices[i] = PlanChoice(request, model, new SimulatedRandom(SimulatedRandom.Mix(seed + (ulong)i)), maxTokens);
+        for (var i = 0; i < choices.Length; i++) choices[i] = PlanChoice(request, model, new SimulatedRandom(SimulatedRandom.Mix(seed + (ulong)i)), maxTokens, isInvalid);
         return new AnswerPlan(choices);
     }
 
-    private static ChoicePlan PlanChoice(ConversationRequest request, SimulatedModel model, SimulatedRandom random, int maxTokens)
+    private static ChoicePlan PlanChoice(ConversationRequest request, SimulatedModel model, SimulatedRandom random, int maxTokens, bool isInvalid)
     {
         var steps = new List<Step>();
         string? signature = null;
@@ -35,13 +36,13 @@ internal static class AnswerPlanner
         var tools = ToolsToCall(request, model);
         return tools.Count > 0
             ? PlanCalls(request, tools, steps, random, maxTokens) with { Signature = signature }
-            : PlanText(request, model, steps, random, maxTokens) with { Signature = signature };
+            : PlanText(request, model, steps, random, maxTokens, isInvalid) with { Signature = signature };
     }
 
-    private static ChoicePlan PlanText(ConversationRequest request, SimulatedModel model, List<Step> steps, SimulatedRandom random, int maxTokens)
+    private static ChoicePlan PlanText(ConversationRequest request, SimulatedModel model, List<Step> steps, SimulatedRandom random, int maxTokens, bool isInvalid)
     {
         var left = maxTokens - steps.Count;
-        var text = TextOf(request, model, random);
+        var text = TextOf(request, model, random, isInvalid);
         if (text.Length > (long)Math.Max(left, 1) * MaxCharsPerToken) text = text[..(Math.Max(left, 1) * MaxCharsPerToken)];
         string? stopped = null;
         foreach (var stop in request.Sampling.Stop)
@@ -88,10 +89,14 @@ internal static class AnswerPlanner
         return new ChoicePlan(steps, cut ? FinishReason.Length : FinishReason.ToolCalls, null, calls);
     }
 
-    private static string TextOf(ConversationRequest request, SimulatedModel model, SimulatedRandom random)
+    private static string TextOf(ConversationRequest request, SimulatedModel model, SimulatedRandom random, bool isInvalid)
     {
         if (model.Task == SimulatedTask.Echo) return LastUserText(request);
-        if (request.OutputFormat.Kind == OutputKind.JsonSchema && request.OutputFormat.Schema is { } schema) return (SchemaInstance.Make(schema, random) ?? new JsonObject()).ToJsonString();
+        if (request.OutputFormat.Kind == OutputKind.JsonSchema && request.OutputFormat.Schema is { } schema)
+        {
+            var document = SchemaInstance.Make(schema, random) ?? new JsonObject();
+            return (isInvalid ? Spoil(document) : document).ToJsonString();
+        }
         if (request.OutputFormat.Kind != OutputKind.Text || model.Task == SimulatedTask.Json)
         {
             return new JsonObject { ["answer"] = SentenceMaker.Make(random, 1), ["confidence"] = Math.Round(random.Fraction(), 2), ["tags"] = new JsonArray(SentenceMaker.Word(random), SentenceMaker.Word(random)) }.ToJsonString();
@@ -103,6 +108,15 @@ internal static class AnswerPlanner
             return $"The tool {(result.IsError ? "failed and said" : "answered")}: {shown}";
         }
         return SentenceMaker.Make(random, (model.TokensPerSecond < 50 ? 6 : 2) + random.Below(3));
+    }
+
+    // The last property gets a value of another type; what has none becomes something else altogether.
+    private static JsonNode Spoil(JsonNode document)
+    {
+        if (document is not JsonObject { Count: > 0 } properties) return "invalid";
+        var (name, value) = properties.Last();
+        properties[name] = value?.GetValueKind() == System.Text.Json.JsonValueKind.String ? 0 : "invalid";
+        return properties;
     }
 
     private static IReadOnlyList<Tool> ToolsToCall(ConversationRequest request, SimulatedModel model)

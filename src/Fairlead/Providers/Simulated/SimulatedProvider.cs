@@ -76,7 +76,7 @@ internal sealed class SimulatedProvider : Provider
         var conversation = call.Conversation;
         var seed = SimulatedRandom.SeedOf(conversation, model.Name, _config.Seed);
         var most = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
-        var plan = AnswerPlanner.Plan(conversation, model, seed, most);
+        var plan = AnswerPlanner.Plan(conversation, model, seed, most, isInvalid: attempt.Number <= directives.InvalidOutput);
         var facts = BuiltInModels.Find(model.Name) ?? call.Model;
         var input = _counter.CountConversation(conversation, facts, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds).Tokens;
         var usage = new Usage(input, plan.OutputTokens) { ReasoningTokens = plan.ReasoningTokens };

@@ -6,13 +6,13 @@ namespace Fairlead.Providers.Simulated;
 
 /// <summary>
 /// What a simulated answer is to suffer, as the <c>Fairlead-Simulate</c> header and <c>simulation.faults</c> say it:
-/// <c>ttft=200ms; tps=50; status=429; retry_after=2; reset; hang; cut_after=40; stall_after=20; malformed_at=10; no_done; fail_first=1</c>.
+/// <c>ttft=200ms; tps=50; status=429; retry_after=2; reset; hang; cut_after=40; stall_after=20; malformed_at=10; no_done; fail_first=1; invalid_output=1</c>.
 /// </summary>
 internal sealed record SimulationDirectives
 {
     public static readonly SimulationDirectives None = new();
 
-    private const string Known = "ttft, tps, status, retry_after, reset, hang, cut_after, stall_after, malformed_at, no_done, fail_first";
+    private const string Known = "ttft, tps, status, retry_after, reset, hang, cut_after, stall_after, malformed_at, no_done, fail_first, invalid_output";
 
     /// <summary>Time to the first token, exactly.</summary>
     public TimeSpan? FirstToken { get; init; }
@@ -47,11 +47,14 @@ internal sealed record SimulationDirectives
     /// <summary>Only this many first attempts of a generation suffer; with nothing else said, status 503.</summary>
     public int? FailFirst { get; init; }
 
+    /// <summary>This many first attempts of a generation write a JSON document that does not satisfy the schema asked for.</summary>
+    public int? InvalidOutput { get; init; }
+
     /// <summary>What holds for one attempt, numbered from 1.</summary>
     public SimulationDirectives ForAttempt(int number)
     {
         if (FailFirst is not { } first) return this;
-        if (number > first) return None with { FirstToken = FirstToken, TokensPerSecond = TokensPerSecond };
+        if (number > first) return None with { FirstToken = FirstToken, TokensPerSecond = TokensPerSecond, InvalidOutput = InvalidOutput };
         return Status is null && !Reset && !Hang && CutAfter is null && StallAfter is null ? this with { Status = 503 } : this;
     }
 
@@ -69,6 +72,7 @@ internal sealed record SimulationDirectives
         MalformedAt = MalformedAt ?? ground.MalformedAt,
         NoDone = NoDone || ground.NoDone,
         FailFirst = FailFirst ?? ground.FailFirst,
+        InvalidOutput = InvalidOutput ?? ground.InvalidOutput,
     };
 
     /// <summary>Reads directives strictly: every one is known, said once and has a value of its form.</summary>
@@ -108,6 +112,7 @@ internal sealed record SimulationDirectives
         "stall_after" => TryCount(value, 0, 1_000_000, out var stall) ? (d with { StallAfter = stall }, null) : (d, Tokens(name, 0)),
         "malformed_at" => TryCount(value, 1, 1_000_000, out var malformed) ? (d with { MalformedAt = malformed }, null) : (d, Tokens(name, 1)),
         "fail_first" => TryCount(value, 1, 100, out var first) ? (d with { FailFirst = first }, null) : (d, "The directive 'fail_first' takes a number of attempts, 1 to 100."),
+        "invalid_output" => TryCount(value, 1, 100, out var invalid) ? (d with { InvalidOutput = invalid }, null) : (d, "The directive 'invalid_output' takes a number of attempts, 1 to 100."),
         "reset" => value is null ? (d with { Reset = true }, null) : (d, Bare(name)),
         "hang" => value is null ? (d with { Hang = true }, null) : (d, Bare(name)),
         "no_done" => value is null ? (d with { NoDone = true }, null) : (d, Bare(name)),

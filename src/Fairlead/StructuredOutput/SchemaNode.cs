@@ -1,0 +1,336 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace Fairlead.StructuredOutput;
+
+/// <summary>One schema of JSON Schema 2020-12, ready to check values with. Immutable once compiled; thread-safe.</summary>
+internal sealed partial class SchemaNode
+{
+    /// <summary>Takes every value.</summary>
+    public static readonly SchemaNode Anything = new();
+
+    /// <summary>Takes no value.</summary>
+    public static readonly SchemaNode Never = new() { IsNever = true };
+
+    private const int MaxBranches = 64;
+
+    public bool IsNever { get; private init; }
+
+    public SchemaNode? Reference { get; set; }
+
+    public IReadOnlyList<string> Types { get; set; } = [];
+
+    public IReadOnlyDictionary<string, SchemaNode> Properties { get; set; } = new Dictionary<string, SchemaNode>();
+
+    public IReadOnlyList<string> Required { get; set; } = [];
+
+    // Not an initial value, which would be missing in Anything itself.
+    public SchemaNode Additional { get => field ?? Anything; set; }
+
+    public int? MinProperties { get; set; }
+
+    public int? MaxProperties { get; set; }
+
+    public IReadOnlyList<SchemaNode> Prefix { get; set; } = [];
+
+    public SchemaNode Items { get => field ?? Anything; set; }
+
+    public int? MinItems { get; set; }
+
+    public int? MaxItems { get; set; }
+
+    /// <summary>Values of <c>enum</c>, or the one of <c>const</c>; null for any.</summary>
+    public IReadOnlyList<JsonElement>? Values { get; set; }
+
+    public IReadOnlyList<SchemaNode> AnyOf { get; set; } = [];
+
+    public IReadOnlyList<SchemaNode> OneOf { get; set; } = [];
+
+    public IReadOnlyList<SchemaNode> AllOf { get; set; } = [];
+
+    public decimal? Minimum { get; set; }
+
+    public decimal? Maximum { get; set; }
+
+    public decimal? ExclusiveMinimum { get; set; }
+
+    public decimal? ExclusiveMaximum { get; set; }
+
+    public decimal? MultipleOf { get; set; }
+
+    public int? MinLength { get; set; }
+
+    public int? MaxLength { get; set; }
+
+    public Regex? Pattern { get; set; }
+
+    public string? Format { get; set; }
+
+    /// <summary>What a value one step inside a value of this schema has to satisfy.</summary>
+    /// <param name="step">From a schema to that of its member or item; null when it has none there.</param>
+    public SchemaNode Inside(Func<SchemaNode, SchemaNode?> step) => Inside(step, []);
+
+    // Each schema is asked once. One that leads back to itself without a step has no answer, and lets nothing through.
+    private SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known)
+    {
+        if (IsNever) return Never;
+        if (known.TryGetValue(this, out var answer)) return answer;
+        known[this] = Never;
+        return known[this] = Combine(step, known);
+    }
+
+    private SchemaNode Combine(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known)
+    {
+        var own = step(this) ?? Never;
+        if (Reference is null && AnyOf.Count == 0 && OneOf.Count == 0 && AllOf.Count == 0) return own;
+        var all = new HashSet<SchemaNode> { own };
+        if (Reference is not null) all.Add(Reference.Inside(step, known));
+        foreach (var one in AllOf) all.Add(one.Inside(step, known));
+        if (AnyOf.Count > 0) all.Add(Either(AnyOf, step, known));
+        if (OneOf.Count > 0) all.Add(Either(OneOf, step, known));
+        all.Remove(Anything);
+        if (all.Any(one => one.IsNever)) return Never;
+        return all.Count switch { 0 => Anything, 1 => all.First(), _ => new SchemaNode { AllOf = [.. all] } };
+    }
+
+    private static SchemaNode Either(IReadOnlyList<SchemaNode> branches, Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known)
+    {
+        var any = new HashSet<SchemaNode>();
+        foreach (var branch in branches) any.Add(branch.Inside(step, known));
+        any.RemoveWhere(one => one.IsNever);
+        // Too many to follow: then nothing is shown before the end, when the whole is checked.
+        if (any.Count > MaxBranches) return Never;
+        if (any.Contains(Anything)) return Anything;
+        return any.Count switch { 0 => Never, 1 => any.First(), _ => new SchemaNode { AnyOf = [.. any] } };
+    }
+
+    /// <summary>What the member of an object of this schema is held against; null when it has none of that name.</summary>
+    public SchemaNode? Member(string name) => Properties.TryGetValue(name, out var property) ? property : Additional.IsNever ? null : Additional;
+
+    /// <summary>The same of an array's item.</summary>
+    public SchemaNode? Item(int index) => index < Prefix.Count ? Prefix[index] : Items.IsNever ? null : Items;
+
+    /// <summary>Whether the value satisfies the schema.</summary>
+    public bool Accepts(JsonElement value)
+    {
+        var check = new SchemaCheck(1);
+        Check(value, "", check);
+        return check.Violations.Count == 0;
+    }
+
+    public void Check(JsonElement value, string at, SchemaCheck check)
+    {
+        if (!check.Enter()) return;
+        CheckAll(value, at, check);
+        check.Leave();
+    }
+
+    private void CheckAll(JsonElement value, string at, SchemaCheck check)
+    {
+        if (IsNever)
+        {
+            check.Add(at, "Nothing may stand here.");
+            return;
+        }
+        Reference?.Check(value, at, check);
+        if (Types.Count > 0 && !Types.Any(type => Is(value, type)))
+        {
+            check.Add(at, $"It is {Named(value)}, not {string.Join(" or ", Types.Select(WithArticle))}.");
+            // What is of another type breaks every rule of this one; one word is enough.
+            return;
+        }
+        if (Values is { } values && !values.Any(one => JsonElement.DeepEquals(one, value))) check.Add(at, values.Count == 1 ? "It is not the one value that may stand here." : "It is none of the values that may stand here.");
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.Object: CheckObject(value, at, check); break;
+            case JsonValueKind.Array: CheckArray(value, at, check); break;
+            case JsonValueKind.String: CheckText(value.GetString()!, at, check); break;
+            case JsonValueKind.Number: CheckNumber(value, at, check); break;
+        }
+        foreach (var all in AllOf) all.Check(value, at, check);
+        if (AnyOf.Count > 0 && Matches(AnyOf, value, at, check, 1) == 0) check.Add(at, "It satisfies none of the schemas of 'anyOf'.");
+        if (OneOf.Count > 0 && Matches(OneOf, value, at, check, 2) is not 1 and var matches) check.Add(at, matches == 0 ? "It satisfies none of the schemas of 'oneOf'." : "It satisfies more than one of the schemas of 'oneOf'.");
+    }
+
+    private static int Matches(IReadOnlyList<SchemaNode> branches, JsonElement value, string at, SchemaCheck check, int enough)
+    {
+        var matches = 0;
+        foreach (var branch in branches)
+        {
+            var trial = check.Trial();
+            branch.Check(value, at, trial);
+            check.Take(trial);
+            if (trial.Violations.Count == 0 && ++matches == enough) break;
+        }
+        return matches;
+    }
+
+    private void CheckObject(JsonElement value, string at, SchemaCheck check)
+    {
+        var count = 0;
+        foreach (var member in value.EnumerateObject())
+        {
+            count++;
+            var here = Under(at, member.Name);
+            if (Member(member.Name) is { } schema) schema.Check(member.Value, here, check);
+            else check.Add(here, "There is no such property.");
+        }
+        foreach (var name in Required)
+        {
+            if (!value.TryGetProperty(name, out _)) check.Add(at, $"The property '{Shown(name)}' is missing.");
+        }
+        if (count < MinProperties) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {count} properties; at least {MinProperties} are needed."));
+        if (count > MaxProperties) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {count} properties; at most {MaxProperties} may be there."));
+    }
+
+    private void CheckArray(JsonElement value, string at, SchemaCheck check)
+    {
+        var index = 0;
+        foreach (var item in value.EnumerateArray())
+        {
+            var here = $"{at}/{index.ToString(CultureInfo.InvariantCulture)}";
+            if (Item(index++) is { } schema) schema.Check(item, here, check);
+            else check.Add(here, "There may be no such item.");
+        }
+        if (index < MinItems) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {index} items; at least {MinItems} are needed."));
+        if (index > MaxItems) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {index} items; at most {MaxItems} may be there."));
+    }
+
+    private void CheckText(string value, string at, SchemaCheck check)
+    {
+        if (MinLength is not null || MaxLength is not null)
+        {
+            var length = 0;
+            foreach (var _ in value.EnumerateRunes()) length++;
+            if (length < MinLength) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {length} characters; at least {MinLength} are needed."));
+            if (length > MaxLength) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {length} characters; at most {MaxLength} may be there."));
+        }
+        if (Pattern is { } pattern && !pattern.IsMatch(value)) check.Add(at, "It does not match the pattern.");
+        if (Format is { } format && !IsOf(format, value)) check.Add(at, $"It is not of the format '{format}'.");
+    }
+
+    private void CheckNumber(JsonElement value, string at, SchemaCheck check)
+    {
+        if (Minimum is null && Maximum is null && ExclusiveMinimum is null && ExclusiveMaximum is null && MultipleOf is null) return;
+        if (!value.TryGetDecimal(out var number))
+        {
+            // Beyond what decimals reach it lies beyond every bound that they can state.
+            var large = value.TryGetDouble(out var any) && any < 0 ? decimal.MinValue : decimal.MaxValue;
+            number = large;
+        }
+        if (number < Minimum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is less than {Minimum}."));
+        if (number > Maximum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is more than {Maximum}."));
+        if (number <= ExclusiveMinimum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not more than {ExclusiveMinimum}."));
+        if (number >= ExclusiveMaximum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not less than {ExclusiveMaximum}."));
+        if (MultipleOf is { } step && number % step != 0) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is no multiple of {step}."));
+    }
+
+    private static bool Is(JsonElement value, string type) => type switch
+    {
+        "object" => value.ValueKind == JsonValueKind.Object,
+        "array" => value.ValueKind == JsonValueKind.Array,
+        "string" => value.ValueKind == JsonValueKind.String,
+        "boolean" => value.ValueKind is JsonValueKind.True or JsonValueKind.False,
+        "null" => value.ValueKind == JsonValueKind.Null,
+        "number" => value.ValueKind == JsonValueKind.Number,
+        // 1.0 is an integer too (JSON Schema 2020-12, validation 6.1.1).
+        _ => value.ValueKind == JsonValueKind.Number && (value.TryGetDecimal(out var number) ? decimal.Truncate(number) == number : value.TryGetDouble(out var large) && Math.Truncate(large) == large),
+    };
+
+    private static bool IsOf(string format, string value) => format switch
+    {
+        "date-time" => DateTime().IsMatch(value) && DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.None, out _),
+        "date" => DateOnly.TryParseExact(value, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out _),
+        "time" => Time().IsMatch(value),
+        "duration" => Duration().IsMatch(value) && value[^1] is not ('P' or 'T'),
+        "email" => Email().IsMatch(value),
+        "hostname" => Uri.CheckHostName(value) == UriHostNameType.Dns,
+        "ipv4" => IPAddress.TryParse(value, out var four) && four.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork && value.Count('.') == 3,
+        "ipv6" => IPAddress.TryParse(value, out var six) && six.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6,
+        "uuid" => Guid.TryParseExact(value, "D", out _),
+        // Others are notes (JSON Schema 2020-12, validation 7.2).
+        _ => true,
+    };
+
+    private static string Named(JsonElement value) => WithArticle(value.ValueKind switch
+    {
+        JsonValueKind.Object => "object",
+        JsonValueKind.Array => "array",
+        JsonValueKind.String => "string",
+        JsonValueKind.Number => "number",
+        JsonValueKind.Null => "null",
+        _ => "boolean",
+    });
+
+    private static string WithArticle(string type) => type switch
+    {
+        "null" => "null",
+        "object" or "array" or "integer" => "an " + type,
+        _ => "a " + type,
+    };
+
+    public static string Under(string at, string name) => $"{at}/{name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}";
+
+    private static string Shown(string name) => name.Length > 64 ? name[..64] + "…" : name;
+
+    [GeneratedRegex(@"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z")]
+    private static partial Regex DateTime();
+
+    [GeneratedRegex(@"^([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?\z")]
+    private static partial Regex Time();
+
+    [GeneratedRegex(@"^P(\d+W|(\d+Y)?(\d+M)?(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?)\z")]
+    private static partial Regex Duration();
+
+    [GeneratedRegex(@"^[^@\s]+@[^@\s]+\z")]
+    private static partial Regex Email();
+}
+
+/// <summary>One value being held against a schema: what was found, and how much more may be spent on it.</summary>
+/// <param name="most">Violations that are noted; more would help nobody.</param>
+internal sealed class SchemaCheck(int most)
+{
+    public const int MostNoted = 20;
+
+    /// <summary>Schemas tried on one output: branches within branches grow faster than the text does.</summary>
+    private const int MostSteps = 2_000_000;
+
+    /// <summary>Schemas within schemas: enough for the deepest document, and too few to fill a stack by one that only leads to itself.</summary>
+    private const int MostDepth = 1000;
+
+    private int _steps;
+    private int _depth;
+    private bool _isOver;
+
+    public List<SchemaViolation> Violations { get; } = [];
+
+    /// <summary>Whether there is any use in going on.</summary>
+    public bool Enter()
+    {
+        if (++_steps <= MostSteps && _depth < MostDepth)
+        {
+            if (Violations.Count >= most) return false;
+            _depth++;
+            return true;
+        }
+        if (!_isOver) Add("", "The output cannot be checked: the schema has too many ways to read it.");
+        _isOver = true;
+        return false;
+    }
+
+    public void Leave() => _depth--;
+
+    public void Add(string at, string detail)
+    {
+        if (Violations.Count < most) Violations.Add(new SchemaViolation(at, detail));
+    }
+
+    /// <summary>For one branch of several, of which it is only known whether it fits.</summary>
+    public SchemaCheck Trial() => new(1) { _steps = _steps, _depth = _depth };
+
+    /// <summary>Counts what a trial cost.</summary>
+    public void Take(SchemaCheck trial) => _steps = trial._steps;
+}
