@@ -8,6 +8,7 @@ using Fairlead.Generations;
 using Fairlead.Idempotency;
 using Fairlead.Ledger;
 using Fairlead.Limits;
+using Fairlead.Responses;
 using Fairlead.Streaming;
 using Fairlead.StructuredOutput;
 
@@ -89,6 +90,9 @@ public sealed class GatewayCall
 
     /// <summary>Whether it goes on to its end when its client leaves: asked for, or to be had by repeating the request.</summary>
     internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
+
+    /// <summary>What the connection of the call knows of earlier responses; null unless it is one that keeps them.</summary>
+    internal ResponseSession? Session { get; set; }
 
     /// <summary>The Fairlead-Simulate header; honoured by simulated deployments only.</summary>
     internal string? Simulate { get; set; }

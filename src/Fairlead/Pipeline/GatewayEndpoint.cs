@@ -184,6 +184,7 @@ internal sealed class GatewayEndpoint(
             if (headers.TryGetValue("anthropic-version", out var version)) call.AnthropicVersion = version.ToString();
             if (headers.TryGetValue("anthropic-beta", out var beta)) call.AnthropicBeta = beta.ToString();
         }
+        if (call.Dialect is Dialects.OpenAiResponses.ResponsesDialect) call.Session = context.Features.Get<Responses.ResponseSession>();
         call.IncomingTrace = IncomingTrace.Of(headers);
         if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
         if (call.Operation != Operation.CountTokens && headers.TryGetValue("Idempotency-Key", out var key))

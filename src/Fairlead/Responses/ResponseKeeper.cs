@@ -46,14 +46,13 @@ internal sealed class ResponseKeeper(IResponseStore store, TimeProvider time, IL
     public async ValueTask KeepAsync(GatewayCall call, string status, Func<byte[]> response, Func<byte[]> output)
     {
         var found = call.Facts.Responses!;
-        if (!found.Stores) return;
+        if (!found.Stores && call.Session is null) return;
         // The client waits for its last byte, whether it is still there or not.
         using var limit = new CancellationTokenSource(LongestWrite, time);
         try
         {
-            await store.SaveAsync(
-                new StoredResponse(ResponseIds.Of(call), call.Caller.ProjectId, status, found.PreviousResponseId, call.StartedAt, time.GetUtcNow() + Lifetime, response(), StoredInput.Of(call), output()),
-                limit.Token);
+            if (found.Stores) await store.SaveAsync(Made(), limit.Token);
+            else call.Session!.Keep(Made());
         }
         // The last two for an input whose members stand twice: a provider of the dialect may take it, but it cannot be kept as items.
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException or JsonException or OperationCanceledException or ArgumentException or InvalidOperationException)
@@ -62,7 +61,12 @@ internal sealed class ResponseKeeper(IResponseStore store, TimeProvider time, IL
             found.Stores = false;
             call.Warn("response_not_stored", "The response could not be kept: it cannot be retrieved, nor named as 'previous_response_id'.");
         }
+
+        StoredResponse Made() => new(ResponseIds.Of(call), call.Caller.ProjectId, status, found.PreviousResponseId, call.StartedAt, time.GetUtcNow() + Lifetime, response(), StoredInput.Of(call), output());
     }
+
+    private async ValueTask<StoredResponse?> FindAsync(GatewayCall call, string id, CancellationToken cancellationToken) =>
+        call.Session?.Find(id) ?? await store.FindAsync(call.Caller.ProjectId, id, cancellationToken);
 
     private async ValueTask<GatewayError?> ResolvePreviousAsync(GatewayCall call, string previous, RequestBounds bounds, CancellationToken cancellationToken)
     {
@@ -70,7 +74,7 @@ internal sealed class ResponseKeeper(IResponseStore store, TimeProvider time, IL
         var bytes = 0L;
         for (string? id = previous; id is not null; id = steps[^1].PreviousId)
         {
-            if (await store.FindAsync(call.Caller.ProjectId, id, cancellationToken) is not { } stored) return NotFound(id);
+            if (await FindAsync(call, id, cancellationToken) is not { } stored) return NotFound(id);
             if (stored.Status is not ("completed" or "incomplete"))
             {
                 return GatewayError.Invalid("previous_response_id", $"The response '{id}' has the status '{stored.Status}': there is nothing to go on from.") with { OpenAiCode = "invalid_value" };
@@ -105,7 +109,7 @@ internal sealed class ResponseKeeper(IResponseStore store, TimeProvider time, IL
             var at = id.IndexOf('_', StringComparison.Ordinal) + 1;
             if (known.ContainsKey(id) || at == 0 || id.Length < at + UlidLength) continue;
             var response = string.Concat(ResponseIds.Prefix, id.AsSpan(at, UlidLength));
-            if (!asked.Add(response) || await store.FindAsync(call.Caller.ProjectId, response, cancellationToken) is not { } stored) continue;
+            if (!asked.Add(response) || await FindAsync(call, response, cancellationToken) is not { } stored) continue;
             foreach (var item in Items(stored.Input).Concat(Items(stored.Output)))
             {
                 if (!item.TryGetProperty("id", out var name) || name.ValueKind != JsonValueKind.String) continue;

@@ -1,5 +1,6 @@
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -16,6 +17,8 @@ internal static class ResponsesServiceCollectionExtensions
         services.AddSingleton<ResponseKeeper>();
         services.AddSingleton<BackgroundResponses>();
         services.AddSingleton<StoredResponseEndpoints>();
+        services.AddSingleton<ResponseSocketEndpoint>();
+        services.AddSingleton<IStartupFilter>(provider => provider.GetRequiredService<ResponseSocketEndpoint>());
         services.AddSingleton<IHostedService, ResponseRetention>();
         return services;
     }
@@ -23,6 +26,7 @@ internal static class ResponsesServiceCollectionExtensions
     internal static IEndpointRouteBuilder MapStoredResponses(this IEndpointRouteBuilder endpoints)
     {
         var handlers = endpoints.ServiceProvider.GetRequiredService<StoredResponseEndpoints>();
+        endpoints.MapGet("/v1/responses", (RequestDelegate)endpoints.ServiceProvider.GetRequiredService<ResponseSocketEndpoint>().ServeAsync);
         endpoints.MapGet("/v1/responses/{id}", (RequestDelegate)handlers.GetAsync);
         endpoints.MapDelete("/v1/responses/{id}", (RequestDelegate)handlers.DeleteAsync);
         endpoints.MapPost("/v1/responses/{id}/cancel", (RequestDelegate)handlers.CancelAsync);
