@@ -193,6 +193,16 @@ internal sealed class WebhookDeliveryStore(IStorage storage)
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>Extends the leases of a process that is at work on what it has leased.</summary>
+    public async Task RenewAsync(string owner, DateTimeOffset until, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = Command(connection, null, "UPDATE webhook_deliveries SET lease_until = @until WHERE lease_owner = @owner AND status = 'pending'");
+        command.AddParameter("@until", Ms(until));
+        command.AddParameter("@owner", owner);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     /// <summary>Lets what processes that are gone had leased be taken at once. Only right when no other process can be at work on this database.</summary>
     public async Task ReleaseAllAsync(CancellationToken cancellationToken)
     {

@@ -13,8 +13,8 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
 {
     public const int MostAtOnce = 32;
 
-    /// <summary>Longer than an attempt can take, with time to note what it brought.</summary>
-    public static readonly TimeSpan Lease = TimeSpan.FromSeconds(90);
+    /// <summary>Renewed while attempts are under way: how long those of a node that died keep others from their webhooks.</summary>
+    public static readonly TimeSpan Lease = TimeSpan.FromSeconds(15);
 
     /// <summary>How long deliveries and their history are kept.</summary>
     public static readonly TimeSpan Retention = TimeSpan.FromDays(30);
@@ -24,11 +24,15 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     private static readonly TimeSpan Sweep = TimeSpan.FromHours(1);
     private static readonly TimeSpan StorePause = TimeSpan.FromMilliseconds(500);
 
+    // How long what an attempt brought waits for the database. While that is away nobody else takes the delivery either.
+    private static readonly TimeSpan NotePatience = TimeSpan.FromSeconds(90);
+
     private readonly string _owner = Guid.NewGuid().ToString("N");
     private readonly ConcurrentDictionary<string, Task> _running = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
     private TaskCompletionSource _wake = NewSignal();
     private DateTimeOffset _swept;
+    private DateTimeOffset _renewed;
 
     /// <summary>Looks for work now instead of at the next look.</summary>
     public void Wake()
@@ -59,6 +63,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
                     await deliveries.ReleaseAllAsync(stoppingToken);
                     released = true;
                 }
+                await RenewAsync(stoppingToken);
                 await FillAsync(stoppingToken);
                 await SweepAsync(stoppingToken);
             }
@@ -74,6 +79,14 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             await WaitAsync(stoppingToken);
         }
         await Task.WhenAll(_running.Values);
+    }
+
+    private async Task RenewAsync(CancellationToken stoppingToken)
+    {
+        var now = time.GetUtcNow();
+        if (now - _renewed < Lease / 3) return;
+        if (!_running.IsEmpty) await deliveries.RenewAsync(_owner, now + Lease, stoppingToken);
+        _renewed = now;
     }
 
     private async Task FillAsync(CancellationToken stoppingToken)
@@ -122,10 +135,10 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
         }
     }
 
-    /// <summary>What was delivered is worth waiting for the database as long as the lease lasts.</summary>
+    /// <summary>What was delivered is worth waiting for the database.</summary>
     private async Task<bool> NoteAsync(WebhookDelivery delivery, DateTimeOffset at, WebhookResult result, TimeSpan? pause, CancellationToken stoppingToken)
     {
-        var until = at + Lease;
+        var until = time.GetUtcNow() + NotePatience;
         while (true)
         {
             try

@@ -119,6 +119,23 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Renew_WhileAnAttemptIsUnderWay_KeepsOthersAway()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        for (var i = 0; i < 3; i++)
+        {
+            _fixture.Time.Advance(WebhookWorker.Lease / 2);
+            await _fixture.Deliveries.RenewAsync("a", Now + WebhookWorker.Lease, Cancel);
+            await _fixture.Deliveries.RenewAsync("b", Now + WebhookWorker.Lease, Cancel);
+        }
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        _fixture.Time.Advance(WebhookWorker.Lease);
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+    }
+
+    [Fact]
     public async Task ReleaseAll_AfterACrash_LetsTheDeliveryBeTakenAtOnce()
     {
         await _fixture.AddWebhookAsync(Url);
