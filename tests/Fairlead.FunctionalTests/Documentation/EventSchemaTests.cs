@@ -1,0 +1,142 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.Server.Documentation;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.FunctionalTests.Documentation;
+
+/// <summary>Every event of live streams held against the OpenAPI document; and every event of the gateway's own dialect is provoked.</summary>
+public sealed class EventSchemaTests : IAsyncLifetime
+{
+    private const string Schema = """{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer"}},"required":["name","age"],"additionalProperties":false}""";
+
+    private static readonly JsonNode Document = OpenApiDocument.Build();
+
+    private FakeUpstream _upstream = null!;
+    private TestGateway _gateway = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+
+              retry: { maxRetries: 0 }
+              jobs: { backoff: 1ms }
+            """);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task GenerationEvents_AllThereAre_FitTheDocument()
+    {
+        var seen = new HashSet<string>();
+        async Task Stream(string body, string? simulate = null) => seen.UnionWith(Check("GenerationEvent", await StreamAsync("/v2/generations", body, simulate)));
+        await Stream("""{"model":"sim-fast","input":"hi","delivery":{"mode":"stream"}}""");
+        await Stream("""{"model":"sim-fast","input":"hi","max_output_tokens":2,"delivery":{"mode":"stream"}}""");
+        await Stream("""{"model":"sim-reason","input":"hi","delivery":{"mode":"stream"}}""");
+        await Stream("""{"model":"sim-tools","input":"hi","tools":[{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}],"delivery":{"mode":"stream"}}""");
+        await Stream("""{"model":"sim-fast","input":"hi","delivery":{"mode":"stream"}}""", "status=400");
+        await Stream($$$"""{"model":"sim-json","input":"hi","output":{"type":"json_schema","schema":{{{Schema}}},"structured":"partial","repair":true},"delivery":{"mode":"stream"}}""", "invalid_output=1");
+        await Stream($$$"""{"model":"sim-json","input":"hi","output":{"type":"json_schema","schema":{{{Schema}}},"structured":"partial"},"delivery":{"mode":"stream"}}""", "invalid_output=1");
+        _upstream.Answer = context => SendAsync(context, FakeUpstream.Chunk("""{"refusal":"no"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        await Stream("""{"model":"m","input":"hi","delivery":{"mode":"stream"}}""");
+
+        // Broken off in the midst, and begun anew.
+        var runs = 0;
+        var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _upstream.Answer = async context =>
+        {
+            if (Interlocked.Increment(ref runs) == 1)
+            {
+                await SendAsync(context, FakeUpstream.Chunk("""{"content":"so"}"""));
+                // What nobody has heard need not be taken back.
+                await heard.Task.WaitAsync(context.RequestAborted);
+                FakeUpstream.Cut(context);
+                return;
+            }
+            await SendAsync(context, FakeUpstream.Chunk("""{"content":"whole"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
+        seen.UnionWith(Check("GenerationEvent", await StreamAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""", null, heard)));
+
+        _upstream.Answer = async context =>
+        {
+            await SendAsync(context, FakeUpstream.Chunk("""{"content":"so"}"""));
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        };
+        var job = await TestGateway.PostAsync(_gateway.Client, "/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"job"}}""");
+        var id = job.GetProperty("id").GetString();
+        await TestGateway.PostAsync(_gateway.Client, $"/v2/generations/{id}/cancel", "{}");
+        seen.UnionWith(Check("GenerationEvent", await _gateway.Client.GetStringAsync(new Uri($"/v2/generations/{id}/events", UriKind.Relative), Cancel)));
+
+        var documented = Document["components"]!["schemas"]!["GenerationEvent"]!["discriminator"]!["mapping"]!.AsObject().Select(one => one.Key);
+        Assert.Equal(documented.Order(StringComparer.Ordinal), seen.Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("""{"model":"sim-fast","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
+    [InlineData("""{"model":"sim-fast","stream":true,"stream_options":{"include_usage":true},"logprobs":true,"n":2,"messages":[{"role":"user","content":"hi"}]}""")]
+    [InlineData("""{"model":"sim-reason","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
+    [InlineData("""{"model":"sim-tools","stream":true,"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}]}""")]
+    public async Task ChatChunks_OfLiveStreams_FitTheDocument(string body) => Check("ChatCompletionChunk", await StreamAsync("/v1/chat/completions", body));
+
+    [Theory]
+    [InlineData("""{"model":"sim-fast","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}]}""", null)]
+    [InlineData("""{"model":"sim-reason","stream":true,"max_tokens":2000,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user","content":"hi"}]}""", null)]
+    [InlineData("""{"model":"sim-tools","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}]}""", null)]
+    [InlineData("""{"model":"sim-fast","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}]}""", "cut_after=3")]
+    public async Task MessageEvents_OfLiveStreams_FitTheDocument(string body, string? simulate) => Check("MessageStreamEvent", await StreamAsync("/v1/messages", body, simulate));
+
+    /// <summary>Types of the events, each of which fits.</summary>
+    private static HashSet<string> Check(string name, string stream)
+    {
+        var types = new HashSet<string>();
+        var mapping = Document["components"]!["schemas"]![name]!["discriminator"]?["mapping"];
+        foreach (var line in stream.Split('\n').Where(line => line.StartsWith("data: {", StringComparison.Ordinal)))
+        {
+            var data = JsonNode.Parse(line[6..])!;
+            var schema = Document["components"]!["schemas"]![name]!;
+            if (mapping is not null)
+            {
+                var type = data["type"]!.GetValue<string>();
+                types.Add(type);
+                Assert.True(mapping[type] is not null, $"{type} is not in the document.");
+                schema = new JsonObject { ["$ref"] = mapping[type]!.GetValue<string>() };
+            }
+            var faults = SchemaCheck.Faults(Document, schema, data);
+            Assert.True(faults.Count == 0, string.Join('\n', faults) + "\n" + line);
+        }
+        Assert.True(mapping is null || types.Count > 0, stream);
+        return types;
+    }
+
+    private async Task<string> StreamAsync(string path, string body, string? simulate = null, TaskCompletionSource? heard = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        if (simulate is not null) request.Headers.Add("Fairlead-Simulate", simulate);
+        if (path == "/v1/messages") request.Headers.Add("anthropic-version", "2023-06-01");
+        using var response = await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
+        var text = new StringBuilder();
+        while (await reader.ReadLineAsync(Cancel) is { } line)
+        {
+            text.Append(line).Append('\n');
+            if (line == "event: text.delta") heard?.TrySetResult();
+        }
+        Assert.True(response.IsSuccessStatusCode, text.ToString());
+        return text.ToString();
+    }
+
+    private static async Task SendAsync(HttpContext context, params string[] chunks)
+    {
+        await FakeUpstream.BeginAsync(context);
+        await FakeUpstream.SendAsync(context, chunks);
+    }
+}
