@@ -12,7 +12,7 @@ namespace Fairlead.Responses;
 /// The state behind the Responses dialect: keeps what a call answered, and finds what a later call refers to, on whichever deployment either was.
 /// Thread-safe.
 /// </summary>
-internal sealed class ResponseKeeper(IResponseStore store, TimeProvider time, ILogger<ResponseKeeper> logger)
+internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, TimeProvider time, ILogger<ResponseKeeper> logger)
 {
     /// <summary>As long as OpenAI keeps them.</summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromDays(30);
@@ -28,9 +28,14 @@ internal sealed class ResponseKeeper(IResponseStore store, TimeProvider time, IL
     public async ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken)
     {
         var found = call.Facts.Responses!;
-        if (found.PreviousResponseId is null && !found.HasReferences) return null;
+        if (found.PreviousResponseId is null && !found.HasReferences && !found.HasFileIds) return null;
         try
         {
+            if (found.HasFileIds)
+            {
+                if (await files.InlineAsync(call, bounds, cancellationToken) is { } missing) return missing;
+                found = call.Facts.Responses!;
+            }
             var fault = found.PreviousResponseId is { } previous ? await ResolvePreviousAsync(call, previous, bounds, cancellationToken) : null;
             return fault ?? (found.HasReferences ? await ResolveReferencesAsync(call, cancellationToken) : null);
         }

@@ -14,6 +14,7 @@ internal static class ResponsesServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, ResponseSchema>();
         services.AddSingleton<IResponseStore, DatabaseResponseStore>();
+        services.AddSingleton<ResponseFiles>();
         services.AddSingleton<ResponseKeeper>();
         services.AddSingleton<BackgroundResponses>();
         services.AddSingleton<StoredResponseEndpoints>();

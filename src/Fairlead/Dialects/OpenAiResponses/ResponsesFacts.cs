@@ -31,6 +31,9 @@ internal sealed class ResponsesFacts
     /// <summary>Whether items of <c>input</c> are named by their id instead of sent.</summary>
     public bool HasReferences { get; set; }
 
+    /// <summary>Whether parts of the input name a file instead of holding its content.</summary>
+    public bool HasFileIds { get; set; }
+
     /// <summary>Items by id, when references were resolved.</summary>
     public IReadOnlyDictionary<string, System.Text.Json.JsonElement>? References { get; set; }
 

@@ -192,7 +192,7 @@ internal ref struct ResponsesItemsReader
                         throw RequestFaults.Value(at, "expected an https address or a data URL.");
                     }
                     break;
-                case 2: NoFiles(json, path); break;
+                case 2: found |= NamesFile(json, path); break;
                 case 3: json.Word(path with { Tail = "detail" }, ["auto", "low", "high", "original"]); break;
                 default: json.Skip(); break;
             }
@@ -205,7 +205,7 @@ internal ref struct ResponsesItemsReader
 
     private bool File(ref BodyCursor json, FieldPath path)
     {
-        var (data, address, isPdf) = (-1, false, false);
+        var (data, address, named, isPdf) = (-1, false, false, false);
         Span<byte> prefix = stackalloc byte[64];
         while (json.NextMember())
         {
@@ -219,7 +219,7 @@ internal ref struct ResponsesItemsReader
                     data = json.Value.Length;
                     isPdf |= StartsWith(Beginning(json, prefix), "data:application/pdf"u8);
                     break;
-                case 2: NoFiles(json, path); break;
+                case 2: named |= NamesFile(json, path); break;
                 case 3:
                     if (!json.Text(path with { Tail = "file_url" })) break;
                     if (!StartsWith(json.Value, "https://"u8) && !StartsWith(json.Value, "http://"u8)) throw RequestFaults.Value(path with { Tail = "file_url" }, "expected an https address.");
@@ -231,7 +231,7 @@ internal ref struct ResponsesItemsReader
                 default: json.Skip(); break;
             }
         }
-        if (data < 0 && !address) throw RequestFaults.Invalid(path, $"Invalid value for '{path}': 'file_data' or 'file_url' is required.", "missing_required_parameter");
+        if (data < 0 && !address && !named) throw RequestFaults.Invalid(path, $"Invalid value for '{path}': 'file_data', 'file_url' or 'file_id' is required.", "missing_required_parameter");
         Media(Math.Max(0, data), path);
         _facts.MediaBytes += Math.Max(0, data);
         Note(RequestFeatures.Files, path);
@@ -383,12 +383,13 @@ internal ref struct ResponsesItemsReader
         }
     }
 
-    private static void NoFiles(in BodyCursor json, FieldPath path)
+    // The content comes before anything else looks at the request, which is then read again.
+    private readonly bool NamesFile(in BodyCursor json, FieldPath path)
     {
-        if (json.IsNull) return;
         var at = path with { Tail = "file_id" };
-        json.Text(at);
-        throw new GatewayErrorException(GatewayError.Unsupported(at.ToString(), "Files are not kept here in this version. Send the bytes as a data URL, or an address."));
+        if (!json.Text(at)) return false;
+        if (json.Value.IsEmpty) throw RequestFaults.EmptyString(at);
+        return _facts.Responses!.HasFileIds = true;
     }
 
     private void Media(int bytes, FieldPath path)

@@ -1,0 +1,109 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Files;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Responses;
+
+/// <summary>
+/// Puts the content of files in the place of their ids, before anything else looks at a request: ids are ours, and no provider knows them. What is stored of the request
+/// has the content too, so that it outlives the file. Thread-safe.
+/// </summary>
+internal sealed class ResponseFiles(FileStore files, IFileContents contents)
+{
+    private const int MostFiles = 100;
+
+    /// <summary>Writes the request anew and reads it again. Null when all is well.</summary>
+    public async ValueTask<GatewayError?> InlineAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken)
+    {
+        JsonObject body;
+        var places = new List<Place>();
+        try
+        {
+            body = (JsonObject)JsonNode.Parse(call.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
+            Find(body["input"], "input", places);
+        }
+        catch (ArgumentException)
+        {
+            return new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" };
+        }
+        if (places.Count > MostFiles) return GatewayError.Invalid("input", $"A request names at most {MostFiles} files.");
+        var bytes = 0L;
+        foreach (var place in places)
+        {
+            if (await files.FindAsync(call.Caller.ProjectId, place.FileId, cancellationToken) is not { } file) return FileEndpoints.NotFound(place.FileId) with { Parameter = place.Path };
+            // As base64.
+            bytes += (file.Bytes + 2) / 3 * 4;
+            if (bytes > bounds.MaxMediaBytes)
+            {
+                return new GatewayError(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = place.Path };
+            }
+            if (await PutAsync(place, file, cancellationToken) is { } fault) return fault;
+        }
+
+        call.Body.Clear();
+        using (var json = new Utf8JsonWriter(call.Body, ErrorBodyWriter.WriterOptions)) body.WriteTo(json);
+        // What headers said stays said.
+        var extension = call.Facts.Extension;
+        call.Facts = new RequestFacts();
+        var wrong = call.Dialect.Read(call, bounds);
+        call.Facts.Extension = extension;
+        return wrong;
+    }
+
+    private async Task<GatewayError?> PutAsync(Place place, StoredFile file, CancellationToken cancellationToken)
+    {
+        var content = new byte[file.Bytes];
+        await using (var stream = contents.Open(file.Id)) await stream.ReadExactlyAsync(content, cancellationToken);
+        var isImage = place.Part["type"]!.GetValue<string>() == "input_image";
+        var type = TypeOf(content, file.FileName);
+        if (isImage && !type.StartsWith("image/", StringComparison.Ordinal)) return GatewayError.Invalid(place.Path, $"The file '{file.Id}' is no PNG, JPEG, GIF or WebP picture.") with { OpenAiCode = "invalid_value" };
+        var other = isImage ? "image_url" : place.Part.ContainsKey("file_url") ? "file_url" : "file_data";
+        if (place.Part[other] is not null) return GatewayError.Invalid(place.Path, $"'file_id' and '{other}' cannot both be there.") with { OpenAiCode = "invalid_value" };
+        place.Part.Remove("file_id");
+        place.Part[isImage ? "image_url" : "file_data"] = $"data:{type};base64,{Convert.ToBase64String(content)}";
+        if (!isImage && place.Part["filename"] is null) place.Part["filename"] = file.FileName;
+        return null;
+    }
+
+    private static void Find(JsonNode? node, string path, List<Place> places)
+    {
+        if (node is JsonArray items)
+        {
+            for (var i = 0; i < items.Count; i++) Find(items[i], $"{path}[{i.ToString(CultureInfo.InvariantCulture)}]", places);
+        }
+        if (node is not JsonObject part) return;
+        if (part["type"] is JsonValue type && type.TryGetValue<string>(out var word) && word is "input_file" or "input_image" && part["file_id"] is JsonValue id && id.TryGetValue<string>(out var file))
+        {
+            places.Add(new Place(part, $"{path}.file_id", file));
+            return;
+        }
+        // Content of messages, and output of tools.
+        Find(part["content"], $"{path}.content", places);
+        Find(part["output"], $"{path}.output", places);
+    }
+
+    // What it is, not what it is called; of texts only the name tells.
+    private static string TypeOf(ReadOnlySpan<byte> content, string name)
+    {
+        if (content.StartsWith("%PDF-"u8)) return "application/pdf";
+        if (content.StartsWith((ReadOnlySpan<byte>)[0x89, (byte)'P', (byte)'N', (byte)'G'])) return "image/png";
+        if (content.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xD8, 0xFF])) return "image/jpeg";
+        if (content.StartsWith("GIF8"u8)) return "image/gif";
+        if (content.Length > 12 && content.StartsWith("RIFF"u8) && content[8..].StartsWith("WEBP"u8)) return "image/webp";
+        return Path.GetExtension(name).ToLowerInvariant() switch
+        {
+            ".md" => "text/markdown",
+            ".json" => "application/json",
+            ".csv" => "text/csv",
+            ".html" or ".htm" => "text/html",
+            ".xml" => "application/xml",
+            _ => System.Text.Unicode.Utf8.IsValid(content) ? "text/plain" : "application/octet-stream",
+        };
+    }
+
+    private sealed record Place(JsonObject Part, string Path, string FileId);
+}
