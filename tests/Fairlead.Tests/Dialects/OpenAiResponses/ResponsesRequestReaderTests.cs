@@ -23,7 +23,7 @@ public sealed class ResponsesRequestReaderTests
     [InlineData("""{"model":"m","input":[{"role":"assistant","content":[{"type":"input_text","text":"x"}]}]}""", "input[0].content[0].type", "invalid_value")]
     [InlineData("""{"model":"m","input":[{"role":"user","content":[{"type":"input_image"}]}]}""", "input[0].content[0].image_url", "missing_required_parameter")]
     [InlineData("""{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"ftp://x"}]}]}""", "input[0].content[0].image_url", "invalid_value")]
-    [InlineData("""{"model":"m","input":[{"role":"user","content":[{"type":"input_image","file_id":""}]}]}""", "input[0].content[0].file_id", null)]
+    [InlineData("""{"model":"m","input":[{"role":"user","content":[{"type":"input_image","file_id":""}]}]}""", "input[0].content[0].file_id", "empty_string")]
     [InlineData("""{"model":"m","input":[{"role":"user","content":[{"type":"input_file","filename":"a.pdf"}]}]}""", "input[0].content[0]", "missing_required_parameter")]
     [InlineData("""{"model":"m","input":[{"type":"function_call","name":"f","arguments":"{}"}]}""", "input[0].call_id", "missing_required_parameter")]
     [InlineData("""{"model":"m","input":[{"type":"function_call_output","call_id":"c"}]}""", "input[0].output", "missing_required_parameter")]
