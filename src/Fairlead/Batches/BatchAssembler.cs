@@ -41,14 +41,8 @@ internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileCon
         }
         if (batch.FedLines < batch.Total)
         {
-            await using var rest = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset, BatchBounds.MaxLineBytes(configuration.Current.Requests));
-            while (done + failures < batch.Total && await rest.NextAsync(cancellationToken))
-            {
-                var (line, _) = BatchLine.Read(rest.Line.Span, batch.Endpoint, rest.Number);
-                failures++;
-                await errors.WriteAsync(json => WriteNotRun(json, Ids.New("", time), line.CustomId ?? "", batch.Ending!), cancellationToken);
-                if (failures % 1000 == 0) await alive();
-            }
+            await WriteRestAsync(batch, errors, alive, cancellationToken);
+            failures = batch.Total - done;
         }
 
         var made = new List<StoredFile>();
@@ -67,6 +61,25 @@ internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileCon
         if (!await store.EndAsync(end, owner, made, cancellationToken)) return false;
         output.IsKept = errors.IsKept = true;
         return true;
+    }
+
+    /// <summary>Names the lines that were never handed to the queue.</summary>
+    private async Task WriteRestAsync(BatchRecord batch, BatchFile errors, Func<Task> alive, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var rest = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset, BatchBounds.MaxLineBytes(configuration.Current.Requests));
+            for (var left = batch.Total - batch.FedLines; left > 0 && await rest.NextAsync(cancellationToken); left--)
+            {
+                var (line, _) = BatchLine.Read(rest.Line.Span, batch.Endpoint, rest.Number);
+                await errors.WriteAsync(json => WriteNotRun(json, Ids.New("", time), line.CustomId ?? "", batch.Ending!), cancellationToken);
+                if (left % 1000 == 0) await alive();
+            }
+        }
+        catch (FileNotFoundException)
+        {
+            // The content was lost from the disk. The batch ends all the same, and its counts say how many lines there were.
+        }
     }
 
     private static void WriteAnswer(Utf8JsonWriter json, BatchLineResult line)

@@ -64,9 +64,10 @@ internal sealed class BatchWorker(
             {
                 return;
             }
-            catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+            catch (Exception exception)
             {
-                BatchesLog.StoreAway(logger, StorageFaults.Describe(exception));
+                // Nothing is lost: rows and leases stand.
+                BatchesLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
                 await Task.Delay(Look, time, CancellationToken.None);
             }
         }
@@ -81,8 +82,9 @@ internal sealed class BatchWorker(
             {
                 next = await StepAsync(batch, cancellationToken);
             }
-            catch (Exception exception) when (exception is IOException or InvalidDataException or UnauthorizedAccessException && !cancellationToken.IsCancellationRequested)
+            catch (Exception exception) when (exception is not OperationCanceledException && !StorageFaults.IsStoreFault(exception))
             {
+                // One batch that cannot be gone on with keeps no other from it.
                 BatchesLog.StepFailed(logger, batch.Id, exception);
             }
             finally

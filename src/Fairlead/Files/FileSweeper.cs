@@ -34,7 +34,7 @@ internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeP
                 {
                     await SweepAsync(stoppingToken);
                 }
-                catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException or UnauthorizedAccessException)
+                catch (Exception exception) when (exception is not OperationCanceledException)
                 {
                     FilesLog.StoreAway(logger, StorageFaults.Describe(exception));
                 }

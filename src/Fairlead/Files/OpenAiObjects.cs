@@ -4,6 +4,7 @@ using Fairlead.Authentication;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -27,8 +28,9 @@ internal sealed class OpenAiObjects(ICallerSource callers, ILogger<OpenAiObjects
         {
             error = await serve(caller);
         }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        catch (Exception exception) when (exception is OperationCanceledException or IOException && context.RequestAborted.IsCancellationRequested || exception is ConnectionResetException)
         {
+            // The client left in the midst of its body, or of ours.
             return;
         }
         catch (GatewayErrorException refused) when (!context.Response.HasStarted)

@@ -21,6 +21,9 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
     private readonly List<Frame> _frames = [];
     private JsonReaderState _state = new(new JsonReaderOptions { MaxDepth = MaxDepth });
     private int _read;
+
+    // A schema is a caller's program: when showing values has cost this much, the rest waits for the end.
+    private int _budget = SchemaCheck.Budget;
     private bool _isBroken;
     private bool _isInString;
 
@@ -94,8 +97,8 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
     {
         if (_frames.Count == 0) return schema.Root;
         var around = _frames[^1];
-        if (around.Schema.IsNever) return SchemaNode.Never;
-        return around.IsArray ? around.Schema.Inside(one => one.Item(around.Index)) : around.Schema.Inside(one => one.Member(around.Name));
+        if (around.Schema.IsNever || _budget <= 0) return SchemaNode.Never;
+        return around.IsArray ? around.Schema.Inside(one => one.Item(around.Index), ref _budget) : around.Schema.Inside(one => one.Member(around.Name), ref _budget);
     }
 
     private void Complete(int start, int end, SchemaNode here, List<PartialValue> found)
@@ -104,12 +107,12 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         if (_frames.Count == 0) return;
         var pointer = Pointer();
         if (_frames[^1].IsArray) _frames[^1].Index++;
-        if (here.IsNever) return;
+        if (here.IsNever || _budget <= 0) return;
         var bytes = _text.WrittenMemory[start..end];
         try
         {
             using var value = JsonDocument.Parse(bytes, DocumentOptions);
-            if (here.Accepts(value.RootElement)) found.Add(new PartialValue(pointer, OneLine(bytes.Span)));
+            if (here.Accepts(value.RootElement, ref _budget)) found.Add(new PartialValue(pointer, OneLine(bytes.Span)));
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {

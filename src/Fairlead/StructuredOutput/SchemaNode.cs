@@ -71,7 +71,14 @@ internal sealed partial class SchemaNode
 
     /// <summary>What a value one step inside a value of this schema has to satisfy.</summary>
     /// <param name="step">From a schema to that of its member or item; null when it has none there.</param>
-    public SchemaNode Inside(Func<SchemaNode, SchemaNode?> step) => Inside(step, []);
+    /// <param name="budget">What it cost is taken from it.</param>
+    public SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, ref int budget)
+    {
+        var known = new Dictionary<SchemaNode, SchemaNode>();
+        var inside = Inside(step, known);
+        budget -= known.Count;
+        return inside;
+    }
 
     // Each schema is asked once. One that leads back to itself without a step has no answer, and lets nothing through.
     private SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known)
@@ -113,11 +120,12 @@ internal sealed partial class SchemaNode
     /// <summary>The same of an array's item.</summary>
     public SchemaNode? Item(int index) => index < Prefix.Count ? Prefix[index] : Items.IsNever ? null : Items;
 
-    /// <summary>Whether the value satisfies the schema.</summary>
-    public bool Accepts(JsonElement value)
+    /// <summary>Whether the value satisfies the schema; false too when that would cost more than <paramref name="budget"/>, from which the cost is taken.</summary>
+    public bool Accepts(JsonElement value, ref int budget)
     {
-        var check = new SchemaCheck(1);
+        var check = new SchemaCheck(1, budget);
         Check(value, "", check);
+        budget -= check.Steps;
         return check.Violations.Count == 0;
     }
 
@@ -291,26 +299,29 @@ internal sealed partial class SchemaNode
 
 /// <summary>One value being held against a schema: what was found, and how much more may be spent on it.</summary>
 /// <param name="most">Violations that are noted; more would help nobody.</param>
-internal sealed class SchemaCheck(int most)
+/// <param name="budget">Schemas tried at most: branches within branches grow faster than the text does.</param>
+internal sealed class SchemaCheck(int most, int budget = SchemaCheck.Budget)
 {
-    public const int MostNoted = 20;
+    /// <summary>For one whole output; and for all values of one that are shown before its end.</summary>
+    public const int Budget = 2_000_000;
 
-    /// <summary>Schemas tried on one output: branches within branches grow faster than the text does.</summary>
-    private const int MostSteps = 2_000_000;
+    public const int MostNoted = 20;
 
     /// <summary>Schemas within schemas: enough for the deepest document, and too few to fill a stack by one that only leads to itself.</summary>
     private const int MostDepth = 1000;
 
-    private int _steps;
     private int _depth;
     private bool _isOver;
 
     public List<SchemaViolation> Violations { get; } = [];
 
+    /// <summary>Schemas tried so far.</summary>
+    public int Steps { get; private set; }
+
     /// <summary>Whether there is any use in going on.</summary>
     public bool Enter()
     {
-        if (++_steps <= MostSteps && _depth < MostDepth)
+        if (++Steps <= budget && _depth < MostDepth)
         {
             if (Violations.Count >= most) return false;
             _depth++;
@@ -329,8 +340,8 @@ internal sealed class SchemaCheck(int most)
     }
 
     /// <summary>For one branch of several, of which it is only known whether it fits.</summary>
-    public SchemaCheck Trial() => new(1) { _steps = _steps, _depth = _depth };
+    public SchemaCheck Trial() => new(1, budget) { Steps = Steps, _depth = _depth };
 
     /// <summary>Counts what a trial cost.</summary>
-    public void Take(SchemaCheck trial) => _steps = trial._steps;
+    public void Take(SchemaCheck trial) => Steps = trial.Steps;
 }

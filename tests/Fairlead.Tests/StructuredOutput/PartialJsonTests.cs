@@ -85,6 +85,18 @@ public sealed class PartialJsonTests
         Assert.Equal(["/0", ""], found.Select(one => one.Pointer));
     }
 
+    [Fact]
+    public void Add_ASchemaThatCostsTooMuch_ShowsLessAndEnds()
+    {
+        // Each level tries all of the next: four to the power of the depth.
+        var branches = string.Join(',', Enumerable.Repeat("""{"properties":{"a":{"$ref":"#"}}}""", 4));
+        var schema = OutputSchemaTests.Compile($$"""{"anyOf":[{{branches}}],"required":["never"]}""");
+        var text = string.Concat(Enumerable.Repeat("{\"a\":", 40)) + "1" + new string('}', 40);
+        var found = Read(schema, text, 5, out var violations);
+        Assert.NotEmpty(violations);
+        Assert.True(found.Count < 41);
+    }
+
     private static List<PartialValue> Read(OutputSchema schema, string text, int size, out IReadOnlyList<SchemaViolation> violations)
     {
         using var json = new PartialJson(schema);
