@@ -106,4 +106,11 @@ internal sealed record GenerationEnd(GenerationStatus Status, Outcome Outcome, i
 /// <param name="Model">Only this model as asked for, or null.</param>
 /// <param name="Before">Only ids before this one, or null: lists go back in time.</param>
 /// <param name="Limit">At most so many.</param>
-internal sealed record GenerationFilter(string ProjectId, GenerationStatus? Status, string? Model, string? Before, int Limit);
+internal sealed record GenerationFilter(string ProjectId, GenerationStatus? Status, string? Model, string? Before, int Limit)
+{
+    /// <summary>Only those created at this time or later, or null.</summary>
+    public DateTimeOffset? CreatedAfter { get; init; }
+
+    /// <summary>Only those created before this time, or null.</summary>
+    public DateTimeOffset? CreatedBefore { get; init; }
+}

@@ -93,6 +93,16 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             where += " AND model = @model";
             command.AddParameter("@model", storage.Sql.Storable(model));
         }
+        if (filter.CreatedAfter is { } since)
+        {
+            where += " AND created_at >= @since";
+            command.AddParameter("@since", Ms(since));
+        }
+        if (filter.CreatedBefore is { } until)
+        {
+            where += " AND created_at < @until";
+            command.AddParameter("@until", Ms(until));
+        }
         if (filter.Before is { } before)
         {
             where += " AND id < @before";

@@ -75,15 +75,16 @@ internal sealed class GenerationEndpoints(
 
     public Task ListAsync(HttpContext context) => ServeAsync(context, async caller =>
     {
-        var query = new QueryReader(context.Request.Query, "limit", "cursor", "status", "model");
+        var query = new QueryReader(context.Request.Query, "limit", "cursor", "status", "model", "created_after", "created_before");
         var limit = Number(query, "limit", 20, 1, MostListed);
         var status = query.OneOf("status", GenerationStatusNames.All);
         var model = query.Text("model");
+        var (after, before) = (query.Time("created_after"), query.Time("created_before"));
         var cursor = query.Text("cursor");
         if (cursor is not null && (cursor.Length != 30 || !cursor.StartsWith("gen_", StringComparison.Ordinal) || !cursor.Skip(4).All(char.IsAsciiLetterOrDigit)))
             query.Fault("cursor", "It is not a next_cursor of this list.");
         if (query.Error is { } fault) return fault;
-        var filter = new GenerationFilter(caller.ProjectId, status is null ? null : GenerationStatusNames.Parse(status), model, cursor, limit + 1);
+        var filter = new GenerationFilter(caller.ProjectId, status is null ? null : GenerationStatusNames.Parse(status), model, cursor, limit + 1) { CreatedAfter = after, CreatedBefore = before };
         var rows = await store.ListAsync(filter, context.RequestAborted);
 
         Head(context);

@@ -5,6 +5,7 @@ using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using static Fairlead.FunctionalTests.Batches.BatchCalls;
 
@@ -215,6 +216,33 @@ public sealed class BatchTests : IAsyncLifetime
         Assert.Equal(contentIsLost ? 999 : 1099, errors.Count);
         Assert.All(errors.Values, line => Assert.Equal("batch_expired", line.GetProperty("error").GetProperty("code").GetString()));
         await BalancedAsync();
+    }
+
+    [Fact]
+    public async Task Database_ThatCannotBeWritten_TakesNoFilesAndNoBatches()
+    {
+        var file = await UploadedAsync(Client, Line("a", "x"));
+        await using (var other = new SqliteConnection($"Data Source={Path.Combine(_gateway.DataDirectory, "fairlead.db")};Pooling=False"))
+        {
+            await other.OpenAsync(Cancel);
+            await using var locks = other.CreateCommand();
+            locks.CommandText = "BEGIN IMMEDIATE";
+            await locks.ExecuteNonQueryAsync(Cancel);
+            var refused = await Task.WhenAll(UploadAsync(Client, "{}"u8.ToArray()), CreateAsync(Client, file));
+            foreach (var response in refused)
+            {
+                using (response)
+                {
+                    Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+                    Assert.Contains("\"code\":\"store_unavailable\"", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+                    Assert.NotNull(response.Headers.RetryAfter);
+                }
+            }
+        }
+        // Nothing of it was kept, and all goes on when the database is back.
+        Assert.Empty((await GetAsync(Client, "/v1/batches")).GetProperty("data").EnumerateArray());
+        Assert.Single((await GetAsync(Client, "/v1/files")).GetProperty("data").EnumerateArray());
+        Assert.Equal("completed", (await EndedAsync(Client, await CreatedAsync(Client, file))).GetProperty("status").GetString());
     }
 
     [Fact]

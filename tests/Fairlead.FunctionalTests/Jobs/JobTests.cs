@@ -246,6 +246,14 @@ public sealed class JobTests : IAsyncLifetime
         }
         while (cursor is not null);
         Assert.Equal(ids.AsEnumerable().Reverse(), seen);
+
+        // By time too, to the moment.
+        var second = (await GetAsync($"/v2/generations/{ids[1]}")).GetProperty("created_at").GetString()!;
+        async Task<IEnumerable<string>> Listed(string filter) => (await GetAsync($"/v2/generations?{filter}={Uri.EscapeDataString(second)}")).GetProperty("data").EnumerateArray().Select(row => row.GetProperty("id").GetString()!);
+        var (later, earlier) = (await Listed("created_after"), await Listed("created_before"));
+        Assert.Contains(ids[1], later);
+        Assert.DoesNotContain(ids[1], earlier);
+        Assert.Equal(ids.Order(StringComparer.Ordinal), later.Concat(earlier).Order(StringComparer.Ordinal));
     }
 
     [Theory]
