@@ -127,7 +127,7 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
     }
 
     private static GatewayError NotFound(string id) =>
-        GatewayError.Invalid("previous_response_id", $"Previous response with id '{id}' not found.") with { OpenAiCode = "previous_response_not_found" };
+        GatewayError.Invalid("previous_response_id", $"Previous response with id '{Dialects.RequestFaults.Shown(id)}' not found.") with { OpenAiCode = "previous_response_not_found" };
 
     private static List<JsonElement> Items(byte[] json)
     {

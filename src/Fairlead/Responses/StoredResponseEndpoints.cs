@@ -79,7 +79,7 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
         if (query.TryGetValue("after", out var after) && after.ToString() is { Length: > 0 } id)
         {
             from = items.FindIndex(item => item.GetProperty("id").GetString() == id) + 1;
-            if (from == 0) return (GatewayError.Invalid("after", $"Item with id '{id}' not found in the input of '{response}'."), null);
+            if (from == 0) return (GatewayError.Invalid("after", $"Item with id '{Dialects.RequestFaults.Shown(id)}' not found in the input of '{response}'."), null);
         }
         var page = items.Skip(from).Take(limit).ToList();
         return (null, Json(json =>

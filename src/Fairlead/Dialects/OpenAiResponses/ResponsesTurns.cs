@@ -48,7 +48,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                     Add(known, path);
                     break;
                 }
-                throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{ChatConversationReader.Text(item, "id")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+                throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{RequestFaults.Shown(ChatConversationReader.Text(item, "id") ?? "")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
             default:
                 throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id", $"Items of type '{type}' have a meaning only at providers that speak the Responses API; the provider of this model does not."));
         }
@@ -82,7 +82,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         var id = ChatConversationReader.Text(item, "call_id")!;
         if (!_calls.TryGetValue(id, out var name))
         {
-            throw new GatewayErrorException(GatewayError.Invalid($"{path ?? "input"}.call_id", $"No tool call found for the output with call_id '{id}'. Send the call before it, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+            throw new GatewayErrorException(GatewayError.Invalid($"{path ?? "input"}.call_id", $"No tool call found for the output with call_id '{RequestFaults.Shown(id)}'. Send the call before it, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
         }
         _unanswered.Remove(id);
         var output = item.GetProperty("output");

@@ -96,7 +96,7 @@ internal static class ResponsesUpstreamBody
             Item(json, (JsonObject)Copy(known), path, found);
             return;
         }
-        if (type == "item_reference") throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{Text(item, "id")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+        if (type == "item_reference") throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{RequestFaults.Shown(Text(item, "id") ?? "")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
         if (type == "reasoning")
         {
             // Only its own provider can read it; without its seal the provider would look for what it has not kept.
