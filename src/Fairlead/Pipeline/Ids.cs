@@ -5,7 +5,7 @@ namespace Fairlead.Pipeline;
 
 /// <summary>
 /// Makes ids: a prefix and a ULID in Crockford base 32: 48 bits of milliseconds, 16 that count within one, 64 random bits. Ids sort by time, and those
-/// of one process in the order in which they were made. Thread-safe.
+/// of one process in the order in which they were made, also when the clock goes back: then they go on from the last one. Thread-safe.
 /// </summary>
 internal static class Ids
 {
@@ -23,15 +23,15 @@ internal static class Ids
     /// <param name="prefix">Such as <c>gen_</c>.</param>
     /// <param name="time">Gives the time part.</param>
     public static string New(string prefix, TimeProvider time) =>
-        string.Create(prefix.Length + 26, (prefix, time.GetUtcNow().ToUnixTimeMilliseconds()), static (chars, state) =>
+        string.Create(prefix.Length + 26, (prefix, Next(time.GetUtcNow().ToUnixTimeMilliseconds())), static (chars, state) =>
         {
             state.prefix.CopyTo(chars);
             var ulid = chars[state.prefix.Length..];
-            var ms = state.Item2;
+            var ms = state.Item2 >> 16;
             for (var i = 9; i >= 0; i--, ms >>= 5) ulid[i] = Alphabet[(int)(ms & 31)];
             Span<byte> random = stackalloc byte[16];
-            Draw(random[..10]);
-            if (CountOf(state.Item2) is { } count) BinaryPrimitives.WriteUInt16BigEndian(random, count);
+            Draw(random[2..10]);
+            BinaryPrimitives.WriteUInt16BigEndian(random, (ushort)state.Item2);
             var high = BinaryPrimitives.ReadUInt64BigEndian(random);
             var low = BinaryPrimitives.ReadUInt16BigEndian(random[8..]);
             // 80 bits are sixteen letters of five: twelve and four bits from the first word, the rest from the second.
@@ -40,15 +40,14 @@ internal static class Ids
             for (var i = 0; i < 4; i++) ulid[22 + i] = Alphabet[(int)(rest >> (15 - (5 * i))) & 31];
         });
 
-    /// <summary>The count of an id of this millisecond; null, for a random one, when the clock went back or there are too many.</summary>
-    private static ushort? CountOf(long ms)
+    /// <summary>Milliseconds and count of the next id. A count that is full runs over into the milliseconds.</summary>
+    private static long Next(long ms)
     {
         while (true)
         {
             var last = Volatile.Read(ref _last);
-            var next = ms > last >> 16 ? ms << 16 : last + 1;
-            if (next >> 16 != ms) return null;
-            if (Interlocked.CompareExchange(ref _last, next, last) == last) return (ushort)next;
+            var next = Math.Max(ms << 16, last + 1);
+            if (Interlocked.CompareExchange(ref _last, next, last) == last) return next;
         }
     }
 

@@ -7,6 +7,7 @@ using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using static Fairlead.FunctionalTests.Batches.BatchCalls;
 
 namespace Fairlead.FunctionalTests.Batches;
@@ -151,6 +152,20 @@ public sealed class BatchTests : IAsyncLifetime
         Assert.All(answers, line => Assert.Equal("t" + line.Key[1..], Text(line.Value)));
         Assert.Equal(count, _upstream.Received.Count);
         await BalancedAsync();
+    }
+
+    [Fact]
+    public async Task Lines_AreBegunInTheOrderOfTheFile_AlsoWhenTheClockWentBack()
+    {
+        Ids.New("", new FakeTimeProvider(TimeProvider.System.GetUtcNow().AddHours(1)));
+        await using var gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+
+              jobs: { workers: 1 }
+            """);
+        var texts = Enumerable.Range(0, 40).Select(i => $"t{i}").ToArray();
+        var id = await CreatedAsync(gateway.Client, await UploadedAsync(gateway.Client, texts.Select(text => Line(text, text))));
+        Assert.Equal("completed", (await EndedAsync(gateway.Client, id)).GetProperty("status").GetString());
+        Assert.Equal(texts, _upstream.Received.Select(body => body.GetProperty("messages")[0].GetProperty("content").GetString()));
     }
 
     [Fact]

@@ -33,6 +33,17 @@ public sealed class PipelineTests
     }
 
     [Fact]
+    public void Ids_MadeAfterTheClockWentBack_SortBehindTheEarlierOnes()
+    {
+        var ahead = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        List<string> ids = [Ids.New("gen_", ahead)];
+        // More than are counted within a millisecond.
+        for (var i = 0; i < 70_000; i++) ids.Add(Ids.New("gen_", TimeProvider.System));
+        Assert.Equal(ids.Order(StringComparer.Ordinal), ids);
+        Assert.Equal(ids.Count, ids.Distinct().Count());
+    }
+
+    [Fact]
     public void Ids_AreUniqueSortableAndOfOneForm()
     {
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
