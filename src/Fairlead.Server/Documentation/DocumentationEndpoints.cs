@@ -32,7 +32,7 @@ internal static class DocumentationEndpoints
         return services;
     }
 
-    /// <summary>Guides, the OpenAPI document, its reference and the schema of the configuration.</summary>
+    /// <summary>Guides, the OpenAPI documents, their reference and the schema of the configuration.</summary>
     internal static void MapDocumentation(this IEndpointRouteBuilder endpoints)
     {
         // RequestDelegates throughout: reflection binding costs start time.
@@ -44,13 +44,14 @@ internal static class DocumentationEndpoints
         Get("/docs", context => WritePageAsync(context, "README"));
         Get("/docs/assets/{name}", WriteAssetAsync);
         Get("/docs/{**page}", context => WritePageAsync(context, (string?)context.Request.RouteValues["page"] ?? "README"));
-        Get("/openapi/v1.json", context => WriteAsync(context, "application/json", context.RequestServices.GetRequiredService<OpenApiDocument>().Json));
+        foreach (var name in OpenApiDocument.Names) Get($"/openapi/{name}.json", context => WriteAsync(context, "application/json", context.RequestServices.GetRequiredService<OpenApiDocument>().JsonOf(name)));
         Get("/schemas/fairlead.schema.json", context => WriteAsync(context, "application/schema+json", SchemaText.Value));
         endpoints.MapScalarApiReference("/reference", options =>
         {
             options.Title = "Fairlead API";
             options.OpenApiRoutePattern = "/openapi/{documentName}.json";
-            options.AddDocument("v1");
+            options.AddDocument("v1", "OpenAI and Anthropic");
+            options.AddDocument("v2", "Fairlead's own");
             options.DefaultFonts = false;
             options.Telemetry = false;
             options.DotNetFlag = false;

@@ -97,7 +97,8 @@ internal sealed class DocumentationPages
         }
         navigation.Append("<h2>Reference</h2><ul>");
         Entry("/reference", "API reference", false);
-        Entry("/openapi/v1.json", "OpenAPI document", false);
+        Entry("/openapi/v1.json", "OpenAPI: OpenAI and Anthropic", false);
+        Entry("/openapi/v2.json", "OpenAPI: Fairlead's own", false);
         Entry("/schemas/fairlead.schema.json", "Configuration schema", false);
         navigation.Append("</ul>");
 

@@ -5,25 +5,47 @@ using Fairlead.Configuration;
 namespace Fairlead.Server.Documentation;
 
 /// <summary>
-/// The OpenAPI document, put together from the hand-written pieces under <c>openapi/</c> (YAML): <c>info.yaml</c> is the ground, every other
-/// piece adds its paths, schemas, responses, parameters and tags. Made on first use. Thread-safe.
+/// The OpenAPI documents, put together from the hand-written pieces under <c>openapi/</c> (YAML): <c>info.yaml</c> is the ground, every other
+/// piece adds its paths, schemas, responses, parameters and tags. <c>v1</c> is what clients of OpenAI and Anthropic speak, <c>v2</c> is the gateway's own. Made on first use. Thread-safe.
 /// </summary>
 internal sealed class OpenApiDocument
 {
     private const string Prefix = "openapi/";
+    private const string Examples = Prefix + "examples/";
+
+    /// <summary>Names of the documents.</summary>
+    public static readonly IReadOnlyList<string> Names = ["v1", "v2"];
 
     private static readonly JsonSerializerOptions Compact = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private readonly Lazy<string> _json = new(() => Build().ToJsonString(Compact));
+    private readonly Dictionary<string, Lazy<string>> _json = Names.ToDictionary(name => name, name => new Lazy<string>(() => Build(name).ToJsonString(Compact)), StringComparer.Ordinal);
 
-    public string Json => _json.Value;
+    public string JsonOf(string name) => _json[name].Value;
 
+    /// <summary>One of the documents: its paths, and of everything else what they refer to.</summary>
+    public static JsonObject Build(string name)
+    {
+        var document = Build();
+        var info = document["info"]!;
+        info["title"] = name == "v1" ? "Fairlead: the dialects of OpenAI and Anthropic" : "Fairlead: its own API";
+        var paths = document["paths"]!.AsObject();
+        foreach (var path in paths.Select(one => one.Key).ToArray())
+        {
+            if (path.StartsWith("/v1/", StringComparison.Ordinal) != (name == "v1")) paths.Remove(path);
+        }
+        var tags = paths.SelectMany(path => path.Value!.AsObject()).SelectMany(operation => operation.Value!["tags"]!.AsArray().Select(tag => tag!.GetValue<string>())).ToHashSet(StringComparer.Ordinal);
+        document["tags"] = new JsonArray([.. document["tags"]!.AsArray().Where(tag => tags.Contains(tag!["name"]!.GetValue<string>())).Select(tag => tag!.DeepClone())]);
+        Prune(document);
+        return document;
+    }
+
+    /// <summary>All of it in one.</summary>
     /// <exception cref="InvalidOperationException">A piece is not valid YAML, or two pieces define the same thing.</exception>
     public static JsonObject Build()
     {
         var assembly = typeof(OpenApiDocument).Assembly;
         JsonObject? document = null;
-        foreach (var name in assembly.GetManifestResourceNames().Where(n => n.StartsWith(Prefix, StringComparison.Ordinal)).OrderBy(n => n == Prefix + "info.yaml" ? "" : n, StringComparer.Ordinal))
+        foreach (var name in assembly.GetManifestResourceNames().Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && !n.StartsWith(Examples, StringComparison.Ordinal)).OrderBy(n => n == Prefix + "info.yaml" ? "" : n, StringComparer.Ordinal))
         {
             using var reader = new StreamReader(assembly.GetManifestResourceStream(name)!);
             var piece = YamlToJson.Parse(name, reader.ReadToEnd());
@@ -31,8 +53,21 @@ internal sealed class OpenApiDocument
             else Merge(document, piece, name);
         }
         document!["info"]!["version"] = ProductVersion.Text;
+        foreach (var operation in document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject())) AddExample(operation.Value!);
         return document;
     }
+
+    // What a live gateway answered, unless the piece has an example of its own.
+    private static void AddExample(JsonNode operation)
+    {
+        using var stream = typeof(OpenApiDocument).Assembly.GetManifestResourceStream($"{Examples}{operation["operationId"]!.GetValue<string>()}.json");
+        if (stream is null || Answer(operation) is not { } answer || answer["example"] is not null || answer["examples"] is not null) return;
+        answer["example"] = JsonNode.Parse(stream);
+    }
+
+    /// <summary>The JSON that an operation answers with when all is well, or null.</summary>
+    internal static JsonNode? Answer(JsonNode operation) =>
+        operation["responses"]!.AsObject().FirstOrDefault(answer => answer.Key[0] == '2') is { Value: { } success } ? success["content"]?["application/json"] : null;
 
     private static void Merge(JsonObject target, JsonObject piece, string name)
     {
@@ -43,6 +78,46 @@ internal sealed class OpenApiDocument
             else if (inside is JsonObject left && value is JsonObject right) Merge(left, right, name);
             else if (inside is JsonArray list && value is JsonArray more) foreach (var item in more) list.Add(item?.DeepClone());
             else throw new InvalidOperationException($"{name} defines {key} a second time.");
+        }
+    }
+
+    // Components that no path leads to, however far.
+    private static void Prune(JsonObject document)
+    {
+        var used = new HashSet<string>(StringComparer.Ordinal);
+        var open = new Queue<string>();
+        Collect(document["paths"]);
+        while (open.TryDequeue(out var reference))
+        {
+            JsonNode? target = document;
+            foreach (var part in reference[2..].Split('/')) target = target?[part];
+            Collect(target);
+        }
+        var components = document["components"]!.AsObject();
+        foreach (var (kind, group) in components)
+        {
+            if (kind == "securitySchemes") continue;
+            foreach (var name in group!.AsObject().Select(one => one.Key).ToArray())
+            {
+                if (!used.Contains($"#/components/{kind}/{name}")) group.AsObject().Remove(name);
+            }
+        }
+
+        // References, and what a discriminator maps to.
+        void Collect(JsonNode? node)
+        {
+            switch (node)
+            {
+                case JsonObject map:
+                    foreach (var (_, value) in map) Collect(value);
+                    break;
+                case JsonArray list:
+                    foreach (var item in list) Collect(item);
+                    break;
+                case JsonValue value when value.TryGetValue<string>(out var text) && text.StartsWith("#/components/", StringComparison.Ordinal) && used.Add(text):
+                    open.Enqueue(text);
+                    break;
+            }
         }
     }
 }

@@ -54,7 +54,17 @@ internal abstract class Dialect
 
     /// <summary>Its view of such a stream.</summary>
     /// <param name="call">The request read again.</param>
-    public virtual GenerationView CreateView(GatewayCall call) => throw new NotSupportedException($"{Name} keeps no streams.");
+    /// <param name="record">The generation.</param>
+    public virtual GenerationView CreateView(GatewayCall call, GenerationRecord record) => throw new NotSupportedException($"{Name} keeps no streams.");
+
+    /// <summary>Whether a provider's stream in this dialect can be put together to what a call that had not asked for one is answered with, see <see cref="DialectStreamWriter.Whole"/>.</summary>
+    public virtual bool ReadsStreams => false;
+
+    /// <summary>What a provider's event in this dialect adds to an answer, in the inner language; null when it adds nothing that has a word there.</summary>
+    public virtual GenerationEvent? Understand(ReadOnlySpan<byte> data, int kind) => null;
+
+    /// <summary>Names the place of a fault in the caller's own words: who finds one in the inner language knows only that one's.</summary>
+    public virtual GatewayError Place(GatewayCall call, GatewayError error) => error;
 
     /// <summary>Whether such a stream has a way to say that another run began and all before it is void. If not, what has been told is not made anew.</summary>
     public virtual bool CanRestart => true;

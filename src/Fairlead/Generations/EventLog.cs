@@ -8,10 +8,15 @@ namespace Fairlead.Generations;
 /// someone may read again or that go on without their client; all others are read straight from their source and keep nothing.
 /// Bounded: a log that would outgrow its bound ends its readers that lag, never the writer. Thread-safe.
 /// </summary>
-internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes)
+/// <param name="maxBytes">The most that it holds.</param>
+/// <param name="shared">What it shares with others; null for nothing.</param>
+internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMemory? shared = null)
 {
     /// <summary>Enough for the largest answers of today's models (128,000 tokens), with room for their framing.</summary>
     public const long DefaultMaxBytes = 8 * 1024 * 1024;
+
+    /// <summary>What every log may hold, also when all of them together hold too much.</summary>
+    private const long LeastBytes = 64 * 1024;
 
     private readonly Lock _gate = new();
     private readonly List<Entry> _entries = [];
@@ -45,18 +50,15 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes)
         lock (_gate)
         {
             if (_completed) throw new InvalidOperationException("A completed log takes no more events.");
+            var before = _bytes;
             foreach (var item in batch.Items)
             {
                 var entry = item.Event is { } e ? new Entry(e, null, 0, default) : new Entry(null, batch.DataOf(item).ToArray(), item.Kind, item.Traits);
                 _entries.Add(entry);
                 _bytes += entry.Size;
             }
-            while (_bytes > maxBytes && _entries.Count > 1)
-            {
-                _bytes -= _entries[0].Size;
-                _entries.RemoveAt(0);
-                _firstKept++;
-            }
+            Trim(shared?.IsOver == true ? Math.Min(maxBytes, LeastBytes) : maxBytes);
+            shared?.Add(_bytes - before);
             changed = Renew();
         }
         changed.TrySetResult();
@@ -70,6 +72,8 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes)
         {
             if (_completed) return;
             _completed = true;
+            // Its readers are on their way out.
+            shared?.Add(-_bytes);
             changed = Renew();
         }
         changed.TrySetResult();
@@ -77,6 +81,15 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes)
 
     /// <summary>A new reader that begins with event number <paramref name="from"/> (0 is the first).</summary>
     public IEventSource Read(int from = 0) => new Reader(this, from);
+
+    private void Trim(long most)
+    {
+        var count = 0;
+        while (_bytes > most && count < _entries.Count - 1) _bytes -= _entries[count++].Size;
+        if (count == 0) return;
+        _entries.RemoveRange(0, count);
+        _firstKept += count;
+    }
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -12,7 +12,8 @@ namespace Fairlead.Generations;
 /// <summary>Makes the members of the generation object that are known when it ends (DESIGN, "Generation").</summary>
 internal static class GenerationDetails
 {
-    private static readonly string[] FromMetadata = ["usage", "cost", "timing_ms", "quality", "attempts", "warnings"];
+    /// <summary>Members that the <c>fairlead</c> object of other dialects has too.</summary>
+    public static readonly string[] FromMetadata = ["usage", "cost", "timing_ms", "quality", "attempts", "warnings"];
 
     /// <param name="call">The ended call.</param>
     /// <param name="answer">What was made, in the inner language; null where the answer only exists in the client's dialect.</param>
@@ -40,14 +41,18 @@ internal static class GenerationDetails
         {
             details["violations"] = new JsonArray([.. violations.Select(one => (JsonNode)new JsonObject { ["pointer"] = one.Pointer, ["detail"] = one.Detail })]);
         }
-        if (call.Facts.V2?.Conversation.Metadata is { } own) details["metadata"] = new JsonObject(own.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value)));
         details["error"] = error is null ? null : Problem(call.RequestId, call.Site, error);
         return Encoding.UTF8.GetBytes(details.ToJsonString());
     }
 
     /// <summary>The details of a generation that ended without having run.</summary>
-    public static byte[] Of(string requestId, PublicAddress site, GatewayError error) =>
-        Encoding.UTF8.GetBytes(new JsonObject { ["error"] = Problem(requestId, site, error) }.ToJsonString());
+    public static byte[] Of(string requestId, PublicAddress site, GatewayError error)
+    {
+        var details = new JsonObject { ["model"] = null, ["provider"] = null, ["output"] = null, ["output_text"] = null };
+        foreach (var name in FromMetadata) details[name] = null;
+        details["error"] = Problem(requestId, site, error);
+        return Encoding.UTF8.GetBytes(details.ToJsonString());
+    }
 
     private static JsonNode? Problem(string requestId, PublicAddress site, GatewayError error)
     {

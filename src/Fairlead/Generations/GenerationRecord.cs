@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Fairlead.Generations;
 
 /// <summary>A generation that outlives its request, as the database keeps it. Immutable.</summary>
@@ -77,7 +79,7 @@ internal sealed record GenerationRecord
     /// <summary>The members of the generation object that are known when it ends, as one JSON object.</summary>
     public byte[]? Details { get; init; }
 
-    /// <summary>Text made so far, UTF-8; only while it runs.</summary>
+    /// <summary>What has been made so far, as <see cref="GenerationProgress.ToBytes"/> writes it; only while it runs.</summary>
     public byte[]? Progress { get; init; }
 
     public bool IsFinal => Status is not (GenerationStatus.Queued or GenerationStatus.InProgress);
@@ -90,6 +92,32 @@ internal sealed record RequestContext(string? AnthropicVersion, string? Anthropi
 
     /// <summary>How the sender of a batch finds the answer to a line; null outside of batches.</summary>
     public string? CustomId { get; init; }
+
+    /// <summary>Whether it was put into the queue, rather than begun when it was accepted.</summary>
+    public bool Queued { get; init; }
+
+    /// <summary>How its answer reaches the caller; null in rows of earlier versions and of batches, which are jobs.</summary>
+    public GenerationDelivery? Delivery { get; init; }
+
+    /// <summary>The caller's own pairs, or null.</summary>
+    public IReadOnlyDictionary<string, string>? Metadata { get; init; }
+}
+
+/// <summary>How an answer reaches its caller.</summary>
+/// <param name="Mode">sync, stream, job or auto.</param>
+/// <param name="WaitSeconds">How long <c>auto</c> waits before it is a job; null for the others.</param>
+/// <param name="Continues">Whether it goes on when the client leaves.</param>
+internal sealed record GenerationDelivery(string Mode, int? WaitSeconds, bool Continues);
+
+/// <summary>How far a run has come.</summary>
+/// <param name="Text">Text of the first choice.</param>
+/// <param name="InputTokens">Tokens of the input, as far as they are known.</param>
+/// <param name="OutputTokens">An estimate of what has been made.</param>
+internal sealed record GenerationProgress(string Text, long InputTokens, long OutputTokens)
+{
+    public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, GenerationJsonContext.Default.GenerationProgress);
+
+    public static GenerationProgress? Read(byte[]? bytes) => bytes is { Length: > 0 } ? JsonSerializer.Deserialize(bytes, GenerationJsonContext.Default.GenerationProgress) : null;
 }
 
 /// <summary>A line of a batch.</summary>

@@ -41,5 +41,7 @@ internal static class GenerationStatusNames
     }
 }
 
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault)]
 [JsonSerializable(typeof(RequestContext))]
+[JsonSerializable(typeof(GenerationProgress))]
 internal sealed partial class GenerationJsonContext : JsonSerializerContext;

@@ -11,10 +11,10 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 {
     private const string Head = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
-        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line
+        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line, context
         """;
 
-    private const string Bodies = ", request, context, result, details, progress";
+    private const string Bodies = ", request, result, details, progress";
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
 
@@ -168,7 +168,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         {
             command.Parameters["@id"].Value = run.Id;
             command.Parameters["@run"].Value = (long)run.Run;
-            progress.Value = (object?)run.Text ?? DBNull.Value;
+            progress.Value = (object?)run.Progress ?? DBNull.Value;
             if (await command.ExecuteScalarAsync(cancellationToken) is { } asked) held[run.Id] = Convert.ToInt64(asked, CultureInfo.InvariantCulture) != 0;
         }
         await transaction.CommitAsync(cancellationToken);
@@ -210,12 +210,21 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT events FROM generation_events WHERE generation_id = @id AND first_event >= @from ORDER BY first_event LIMIT 256";
+        // Number from may stand within a batch.
+        command.CommandText = """
+            SELECT events, first_event FROM generation_events
+            WHERE generation_id = @id AND first_event >= COALESCE((SELECT MAX(first_event) FROM generation_events WHERE generation_id = @id AND first_event <= @from), 0)
+            ORDER BY first_event LIMIT 256
+            """;
         command.AddParameter("@id", id);
         command.AddParameter("@from", (long)from);
         var events = new List<GenerationEvent>();
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken)) events.AddRange(KeptEvents.Read(reader.GetFieldValue<byte[]>(0)));
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var batch = KeptEvents.Read(reader.GetFieldValue<byte[]>(0));
+            events.AddRange(batch.Skip((int)Math.Max(0, from - reader.GetInt64(1))));
+        }
         return events;
     }
 
@@ -434,8 +443,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         Returns = (int)row.GetInt64(20),
         EventCount = (int)row.GetInt64(21),
         Batch = row.IsDBNull(22) ? null : new BatchPlace(row.GetString(22), (int)row.GetInt64(23)),
-        Request = bodies ? row.GetFieldValue<byte[]>(24) : [],
-        Context = bodies ? JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(25), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty : RequestContext.Empty,
+        Context = JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(24), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty,
+        Request = bodies ? row.GetFieldValue<byte[]>(25) : [],
         Result = bodies ? BytesOrNull(row, 26) : null,
         Details = bodies ? BytesOrNull(row, 27) : null,
         Progress = bodies ? BytesOrNull(row, 28) : null,

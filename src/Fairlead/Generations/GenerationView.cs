@@ -13,8 +13,15 @@ namespace Fairlead.Generations;
 /// </summary>
 internal abstract class GenerationView
 {
-    /// <summary>What stands before the first event that was made.</summary>
+    /// <summary>What stands before the work on it begins.</summary>
     public abstract void WriteStart(IBufferWriter<byte> output);
+
+    /// <summary>Work on it has begun; always before the first event that was made.</summary>
+    /// <param name="begun">The generation with the time of its first run.</param>
+    /// <param name="output">Takes what there is to say of it.</param>
+    public virtual void WriteBegun(GenerationRecord begun, IBufferWriter<byte> output)
+    {
+    }
 
     public abstract void Write(EventBatch batch, IBufferWriter<byte> output);
 
@@ -24,11 +31,14 @@ internal abstract class GenerationView
 
 /// <summary>The view of <c>/v2/generations/{id}/events</c>, of a generation of any dialect.</summary>
 /// <param name="call">The request read again.</param>
-internal sealed class TypedEventsView(GatewayCall call) : GenerationView
+/// <param name="record">The generation as the database keeps it.</param>
+internal sealed class TypedEventsView(GatewayCall call, GenerationRecord record) : GenerationView
 {
-    private readonly V2StreamWriter _writer = new(call);
+    private readonly V2StreamWriter _writer = new(call, record);
 
     public override void WriteStart(IBufferWriter<byte> output) => _writer.WriteStart(output);
+
+    public override void WriteBegun(GenerationRecord begun, IBufferWriter<byte> output) => _writer.WriteBegun(begun, output);
 
     public override void Write(EventBatch batch, IBufferWriter<byte> output) => _writer.Write(batch, output);
 
@@ -36,6 +46,6 @@ internal sealed class TypedEventsView(GatewayCall call) : GenerationView
     {
         using var generation = new PooledBuffer(2048);
         using (var json = new Utf8JsonWriter(generation, ErrorBodyWriter.WriterOptions)) GenerationWriter.WriteOne(json, ended, null, null);
-        _writer.WriteEnd(ended.Status, generation.WrittenSpan, output);
+        _writer.WriteEnd(ended, generation.WrittenSpan, output);
     }
 }

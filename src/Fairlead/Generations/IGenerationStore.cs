@@ -33,8 +33,7 @@ internal interface IGenerationStore
     Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Kept events from number <paramref name="from"/> on, which is 0 or where an earlier reading came to its end. At most some hundred batches;
-    /// empty when there are no more for now.
+    /// Kept events from number <paramref name="from"/> on. At most some hundred batches; empty when there are no more for now.
     /// </summary>
     Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, CancellationToken cancellationToken);
 
@@ -66,8 +65,8 @@ internal interface IGenerationStore
     Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken);
 }
 
-/// <summary>One run and the text it has made since it began, or null when nothing is new.</summary>
-internal sealed record RunProgress(string Id, int Run, byte[]? Text);
+/// <summary>One run and how far it has come, or null when nothing is new.</summary>
+internal sealed record RunProgress(string Id, int Run, byte[]? Progress);
 
 /// <summary>Events that one run has made, in order and behind those it wrote before.</summary>
 internal sealed record RunEvents(string Id, int Run, IReadOnlyList<GenerationEvent> Events);

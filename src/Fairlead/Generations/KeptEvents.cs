@@ -13,7 +13,7 @@ namespace Fairlead.Generations;
 internal static class KeptEvents
 {
     /// <summary>Whether a view of the generation shows it.</summary>
-    public static bool IsKept(GenerationEvent made) => made is TextDelta or ReasoningDelta or RefusalDelta or ToolCallStarted or ToolCallDelta or AnnotationsAdded or AudioDelta or GenerationRestarted or NativeEvent or PartialValue or OutputRepaired;
+    public static bool IsKept(GenerationEvent made) => made is TextDelta or ReasoningDelta or RefusalDelta or ToolCallStarted or ToolCallDelta or AnnotationsAdded or AudioDelta or GenerationRestarted or GenerationWarned or NativeEvent or PartialValue or OutputRepaired;
 
     public static byte[] Write(IReadOnlyList<GenerationEvent> events)
     {
@@ -40,6 +40,7 @@ internal static class KeptEvents
         AudioDelta audio => new KeptEvent { Kind = "audio", Choice = audio.Choice, Node = audio.Audio },
         NativeEvent native => new KeptEvent { Kind = "native", Index = native.Kind, Data = native.Data },
         GenerationRestarted restarted => new KeptEvent { Kind = "restarted", Index = restarted.Run },
+        GenerationWarned warned => new KeptEvent { Kind = "warned", Id = warned.Code, Text = warned.Message },
         PartialValue partial => new KeptEvent { Kind = "partial", Id = partial.Pointer, Text = partial.Json },
         OutputRepaired repaired => new KeptEvent { Kind = "repaired", Violations = repaired.Violations },
         _ => throw new ArgumentException($"{made.GetType().Name} is not kept.", nameof(made)),
@@ -56,6 +57,7 @@ internal static class KeptEvents
         "audio" => new AudioDelta(kept.Node as JsonObject ?? []) { Choice = kept.Choice },
         "native" => new NativeEvent(kept.Index, kept.Data ?? []),
         "restarted" => new GenerationRestarted(kept.Index),
+        "warned" => new GenerationWarned(kept.Id ?? "", kept.Text ?? ""),
         "partial" => new PartialValue(kept.Id ?? "", kept.Text ?? "null"),
         "repaired" => new OutputRepaired(kept.Violations ?? []),
         _ => throw new JsonException($"'{kept.Kind}' is no kind of event that this version keeps."),
@@ -65,6 +67,11 @@ internal static class KeptEvents
 /// <summary>Another run began after an earlier one was lost or failed: all that stands before it is void. Only in the log of a kept generation.</summary>
 /// <param name="Run">Number of the run that begins, from 2.</param>
 internal sealed record GenerationRestarted(int Run) : GenerationEvent;
+
+/// <summary>Something the caller should know although the generation goes on. Only in the log of a kept generation.</summary>
+/// <param name="Code">As in the list of warnings.</param>
+/// <param name="Message">One sentence.</param>
+internal sealed record GenerationWarned(string Code, string Message) : GenerationEvent;
 
 /// <summary>An event of a provider that speaks the client's dialect, as it came; only the view of that dialect shows it. Only in the log of a kept generation.</summary>
 /// <param name="Kind">The dialect's number for its name.</param>

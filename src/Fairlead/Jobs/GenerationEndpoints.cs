@@ -69,7 +69,7 @@ internal sealed class GenerationEndpoints(
         if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } record) return NotFound(id);
         if (calls.ViewOf(record, caller) is not { } view) return NotFound(id);
         RequestIds.Of(context);
-        using (view.Body) await streams.RelayAsync(context, view, record, new TypedEventsView(view), after);
+        using (view.Body) await streams.RelayAsync(context, view, record, new TypedEventsView(view, record), after);
         return null;
     });
 

@@ -9,7 +9,7 @@ namespace Fairlead.Jobs;
 /// Reads the kept events of generations from the database as they come, once for all readers of this node. What nobody reads any more is
 /// forgotten. Thread-safe.
 /// </summary>
-internal sealed class GenerationFollowers(IGenerationStore store, IStorage storage, TimeProvider time, ILogger<GenerationFollowers> logger)
+internal sealed class GenerationFollowers(IGenerationStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
 {
     // Notices may be lost; then the rows themselves are looked at.
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
@@ -24,7 +24,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         {
             if (!_followers.TryGetValue(id, out var follower))
             {
-                _followers[id] = follower = new Follower(id);
+                _followers[id] = follower = new Follower(id, memory);
                 _ = PumpAsync(follower);
             }
             follower.Readers++;
@@ -59,6 +59,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
                         position += read.Count;
                         follower.Log.Append(batch);
                     }
+                    if (state is not { Status: GenerationStatus.Queued, Events: 0 }) follower.Begun.TrySetResult();
                     if (state is null || state.Value.Status is not (GenerationStatus.Queued or GenerationStatus.InProgress)) break;
                 }
                 catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
@@ -79,6 +80,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         }
         finally
         {
+            follower.Begun.TrySetResult();
             follower.Log.Complete();
         }
     }
@@ -94,13 +96,14 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         follower.Stop.Dispose();
     }
 
-    internal sealed class Follower(string id)
+    internal sealed class Follower(string id, EventMemory memory)
     {
-        private const long MostBytes = 128 * 1024 * 1024;
-
         public string Id { get; } = id;
 
-        public EventLog Log { get; } = new(MostBytes);
+        public EventLog Log { get; } = new(EventMemory.MostOfOne, memory);
+
+        /// <summary>Done when work on it has begun, or it is over.</summary>
+        public TaskCompletionSource Begun { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public CancellationTokenSource Stop { get; } = new();
 
@@ -113,6 +116,9 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         private bool _left;
 
         public EventLog Log => follower.Log;
+
+        /// <summary>Done when work on it has begun, or it is over.</summary>
+        public Task Begun => follower.Begun.Task;
 
         public void Dispose()
         {

@@ -4,7 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
-using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Jobs;
 
@@ -13,7 +13,7 @@ internal sealed record RunResult(Outcome Outcome, int Status, byte[] Body, byte[
 
 /// <summary>
 /// A generation under way on this node without a client that holds it: its call, its body, and the text so far. Disposed when it has
-/// ended and its result is kept. <see cref="TakeText"/> and <see cref="Stop"/> are thread-safe.
+/// ended and its result is kept. <see cref="TakeProgress"/> and <see cref="Stop"/> are thread-safe.
 /// </summary>
 internal sealed class GenerationRun : IDisposable
 {
@@ -21,17 +21,20 @@ internal sealed class GenerationRun : IDisposable
     private readonly StringBuilder _text = new();
     private readonly bool _tellsOnce;
     private int _taken;
+    private bool _hasContent;
+    private IReadOnlyList<CallWarning> _warned = [];
 
     /// <param name="call">Its call.</param>
     /// <param name="cancellation">Its token.</param>
     /// <param name="earlierEvents">Events that earlier runs of the generation have written.</param>
-    public GenerationRun(GatewayCall call, CallCancellation cancellation, int earlierEvents = 0)
+    /// <param name="memory">What the logs of all runs hold.</param>
+    public GenerationRun(GatewayCall call, CallCancellation cancellation, int earlierEvents = 0, EventMemory? memory = null)
     {
         Call = call;
         call.Cancellation = cancellation;
         _tellsOnce = TellsOnce(call);
         // Whoever follows it has to hear that what was said is void.
-        Events = new RunEventLog(call.Time) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Facts.Stream };
+        Events = new RunEventLog(call.Time, memory) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Facts.Stream };
         if (earlierEvents > 0) Events.Add(new GenerationRestarted(call.Run));
     }
 
@@ -52,13 +55,13 @@ internal sealed class GenerationRun : IDisposable
 
     public Task<RunResult> Completion { get; private set; } = null!;
 
-    /// <summary>Text of the first choice so far.</summary>
-    public string Text
+    /// <summary>How far it has come.</summary>
+    public GenerationProgress ProgressBy(TokenCounter counter)
     {
-        get
-        {
-            lock (_gate) return _text.ToString();
-        }
+        string text;
+        lock (_gate) text = _text.ToString();
+        var answering = Call.Answering;
+        return new GenerationProgress(text, Call.InputEstimate.Tokens, answering is null ? 0 : counter.EstimateOutput(answering.Meter, Call.Model));
     }
 
     public void Start(Func<GenerationRun, Task<RunResult>> work) => Completion = Task.Run(() => work(this), CancellationToken.None);
@@ -67,8 +70,23 @@ internal sealed class GenerationRun : IDisposable
 
     public void Add(GenerationEvent made)
     {
-        Answer.Add(made);
         Events.Add(made);
+        Note(made);
+    }
+
+    /// <summary>An event of a provider in the client's own dialect.</summary>
+    /// <param name="made">The event.</param>
+    /// <param name="understood">What it says, as far as the inner language has a word for it.</param>
+    public void Add(NativeEvent made, GenerationEvent? understood)
+    {
+        Events.Add(made);
+        if (understood is not null) Note(understood);
+    }
+
+    private void Note(GenerationEvent made)
+    {
+        Answer.Add(made);
+        _hasContent |= made.IsContent;
         lock (_gate)
         {
             if (made is OutputRepaired) (_taken, _) = (0, _text.Clear());
@@ -76,15 +94,28 @@ internal sealed class GenerationRun : IDisposable
         }
     }
 
-    /// <summary>The text so far, or null when there is none that was not taken before.</summary>
-    public byte[]? TakeText()
+    /// <summary>Tells those who follow it of warnings that have come since.</summary>
+    public void TellWarnings()
+    {
+        var warnings = Call.Warnings;
+        // What was told once cannot be begun anew, and a warning alone is not worth that.
+        if (warnings.Count == _warned.Count || (_tellsOnce && !_hasContent)) return;
+        foreach (var warning in warnings)
+        {
+            if (!_warned.Contains(warning)) Events.Add(new GenerationWarned(warning.Code, warning.Message));
+        }
+        _warned = warnings;
+    }
+
+    /// <summary>How far it has come, or null when no text has come since it was last taken.</summary>
+    public byte[]? TakeProgress(TokenCounter counter)
     {
         lock (_gate)
         {
             if (_text.Length == _taken) return null;
             _taken = _text.Length;
-            return Encoding.UTF8.GetBytes(_text.ToString());
         }
+        return ProgressBy(counter).ToBytes();
     }
 
     public void Dispose()

@@ -58,24 +58,24 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         var call = run.Call;
         if (await call.Dialect.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token) is { } unresolved) return await FailAsync(run, Outcome.Failed, unresolved);
         // One that is read as a stream is asked for as one, in whichever language it comes.
-        var streams = call.Dialect.KeepsStream(call);
         call.InInnerLanguage = SaysAll(call);
-        call.Facts.Stream = call.InInnerLanguage || streams;
+        call.Facts.Stream = call.InInnerLanguage || call.Dialect.ReadsStreams;
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
         if (reply is GatewayReply.Refused refused) return await FailAsync(run, Outcome.Failed, refused.Error);
 
         Answer? answer = null;
         DialectStreamWriter? written = null;
+        run.TellWarnings();
         if (reply is GatewayReply.Streaming streaming)
         {
             written = await ReadAsync(run, streaming.Events);
-            answer = written is null ? run.Answer.Build() : null;
+            answer = run.Answer.Build();
             var attempt = call.Answering!;
             var error = attempt.Error ?? (attempt.Meter.FinishReason is null
                 ? new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete.")
                 : null);
             if (error is not null) return await FailAsync(run, Outcome.ProviderLost, error);
-            if (answer is not null) reply = new GatewayReply.Complete(answer);
+            if (written is null) reply = new GatewayReply.Complete(answer);
         }
         else if (reply is GatewayReply.Complete complete)
         {
@@ -86,10 +86,11 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         call.Facts.Stream = false;
         var outcome = CallOutcome.Of(call);
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
+        run.TellWarnings();
         if (written is not null)
         {
             await written.PrepareEndAsync();
-            return new RunResult(outcome, StatusCodes.Status200OK, written.Whole(), GenerationDetails.Of(call, null, null), null, CancellationReason.None);
+            return new RunResult(outcome, StatusCodes.Status200OK, written.Whole(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
         }
         using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
         await call.Dialect.PrepareReplyAsync(call, reply);
@@ -117,8 +118,10 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
                     continue;
                 }
                 written ??= run.Call.Dialect.CreateStreamWriter(run.Call);
-                run.Events.Add(new NativeEvent(item.Kind, batch.DataOf(item).ToArray()));
+                var native = batch.DataOf(item);
+                run.Add(new NativeEvent(item.Kind, native.ToArray()), run.Call.Dialect.Understand(native, item.Kind));
             }
+            run.TellWarnings();
             written?.Write(batch, scratch);
             scratch.Clear();
         }
@@ -129,6 +132,8 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     {
         var call = run.Call;
         call.Facts.Stream = false;
+        error = call.Dialect.Place(call, error);
+        run.TellWarnings();
         // What was made before it broke was shown, and is charged.
         var partial = run.Answer.Build();
         var status = ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape);

@@ -1,14 +1,15 @@
 using System.Buffers;
-using System.Text;
 using System.Text.Json;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Ledger;
 using Fairlead.Storage;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Jobs;
 
 /// <summary>Writes the generation object, of what is kept and of what runs at this moment. Thread-safe.</summary>
-internal sealed class GenerationWriter(IGenerationStore store, RunningGenerations running, JobWorker worker, Configuration.IConfigurationSource configuration, TimeProvider time)
+internal sealed class GenerationWriter(IGenerationStore store, RunningGenerations running, JobWorker worker, TokenCounter counter, Configuration.IConfigurationSource configuration, TimeProvider time)
 {
     /// <summary>One generation with its place in the queue and its progress.</summary>
     public async Task WriteAsync(IBufferWriter<byte> output, GenerationRecord record, CancellationToken cancellationToken)
@@ -34,15 +35,15 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
     /// <param name="position">How many wait before it; null when it does not wait or nobody counted.</param>
     public void Write(Utf8JsonWriter json, GenerationRecord record, int? position = null)
     {
-        var progress = record.IsFinal ? null : running.Find(record.Id)?.Text ?? (record.Progress is { } text ? Encoding.UTF8.GetString(text) : null);
+        var progress = record.IsFinal ? null : running.Find(record.Id)?.ProgressBy(counter) ?? GenerationProgress.Read(record.Progress);
         WriteOne(json, record, position is { } before ? (before, Expected(before)) : null, progress);
     }
 
     /// <param name="json">Takes the object.</param>
     /// <param name="record">The generation.</param>
     /// <param name="queue">How many wait before it, and when it is expected to begin; null when it does not wait or nobody counted.</param>
-    /// <param name="progress">The text so far of one that has not ended.</param>
-    public static void WriteOne(Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, string? progress)
+    /// <param name="progress">How far one has come that has not ended; null when nothing is known.</param>
+    public static void WriteOne(Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, GenerationProgress? progress)
     {
         json.WriteStartObject();
         json.WriteString("id", record.Id);
@@ -68,20 +69,68 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
             json.WriteNull("queue");
         }
         json.WriteString("model_requested", record.Model);
-        if (record.IsFinal)
-        {
-            WriteDetails(json, record.Details);
-        }
-        else
-        {
-            json.WriteString("output_text", progress);
-        }
+        WriteDelivery(json, record);
+        json.WriteNull("prompt");
+        json.WriteStartObject("metadata");
+        foreach (var (name, value) in record.Context.Metadata ?? new Dictionary<string, string>()) json.WriteString(name, value);
+        json.WriteEndObject();
+        if (record.Details is { } details) WriteDetails(json, details);
+        else WriteProgress(json, record.IsFinal ? null : progress);
         json.WriteEndObject();
     }
 
-    private static void WriteDetails(Utf8JsonWriter json, byte[]? details)
+    private static void WriteDelivery(Utf8JsonWriter json, GenerationRecord record)
     {
-        if (details is null) return;
+        var delivery = record.Context.Delivery ?? new GenerationDelivery("job", null, false);
+        json.WriteStartObject("delivery");
+        json.WriteString("mode", delivery.Mode);
+        if (delivery.WaitSeconds is { } seconds) json.WriteNumber("wait_seconds", seconds);
+        else json.WriteNull("wait_seconds");
+        if (record.WebhookUrl is { } url)
+        {
+            json.WriteStartObject("webhook");
+            json.WriteString("url", url);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("webhook");
+        }
+        json.WriteString("on_disconnect", delivery.Continues || delivery.Mode == "job" ? "continue" : "cancel");
+        json.WriteEndObject();
+    }
+
+    // The same members in every state, so that a client needs one type.
+    private static void WriteProgress(Utf8JsonWriter json, GenerationProgress? progress)
+    {
+        json.WriteNull("model");
+        json.WriteNull("provider");
+        json.WriteNull("output");
+        json.WriteString("output_text", progress?.Text);
+        if (progress is null)
+        {
+            json.WriteNull("usage");
+        }
+        else
+        {
+            json.WriteStartObject("usage");
+            json.WriteNumber("input_tokens", progress.InputTokens);
+            json.WriteNumber("cached_input_tokens", 0);
+            json.WriteNumber("cache_write_tokens", 0);
+            json.WriteNumber("output_tokens", progress.OutputTokens);
+            json.WriteNumber("reasoning_tokens", 0);
+            json.WriteString("basis", Basis.Estimated.ToWire());
+            json.WriteEndObject();
+        }
+        foreach (var name in GenerationDetails.FromMetadata)
+        {
+            if (name != "usage") json.WriteNull(name);
+        }
+        json.WriteNull("error");
+    }
+
+    private static void WriteDetails(Utf8JsonWriter json, byte[] details)
+    {
         using var document = JsonDocument.Parse(details);
         foreach (var member in document.RootElement.EnumerateObject()) member.WriteTo(json);
     }

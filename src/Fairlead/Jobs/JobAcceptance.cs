@@ -88,7 +88,7 @@ internal sealed class JobAcceptance(
         if (admitted is GatewayReply.Refused refused) return refused.Error;
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
 
-        var record = JobCalls.RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = time.GetUtcNow() };
+        var record = JobCalls.BegunOf(call, null);
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
         try
@@ -112,7 +112,7 @@ internal sealed class JobAcceptance(
 
         context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
         if (calls.ViewOf(record, call.Caller) is not { } view) throw new InvalidOperationException("A request that was read cannot be read again.");
-        using (view.Body) await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view), after: -1);
+        using (view.Body) await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view, record), after: -1);
         return null;
     }
 
@@ -124,13 +124,13 @@ internal sealed class JobAcceptance(
     private async Task<GatewayError?> QueueAsync(HttpContext context, GatewayCall call)
     {
         if (await QueueAsync(call) is { } error) return error;
-        await WriteAcceptedAsync(context, call, JobCalls.RecordOf(call));
+        await WriteAcceptedAsync(context, call, JobCalls.QueuedOf(call));
         return null;
     }
 
     private async Task<GatewayError?> QueueAsync(GatewayCall call)
     {
-        var record = JobCalls.RecordOf(call);
+        var record = JobCalls.QueuedOf(call);
         held.Keep(record.Id, call.Reservation);
         try
         {
@@ -153,7 +153,7 @@ internal sealed class JobAcceptance(
 
     private async Task<GatewayError?> ServeWithinAsync(HttpContext context, GatewayCall call, TimeSpan wait)
     {
-        var record = JobCalls.RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = time.GetUtcNow() };
+        var record = JobCalls.BegunOf(call, wait);
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
         run.Call.Address = call.Address;

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Dialects;
+using Fairlead.Dialects.FairleadV2;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
@@ -10,7 +11,7 @@ using Fairlead.Streaming;
 namespace Fairlead.Jobs;
 
 /// <summary>Makes the kept form of a call, and the call of what is kept. Thread-safe.</summary>
-internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, IConfigurationSource configuration, DrainState drain, TimeProvider time)
+internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, IConfigurationSource configuration, DrainState drain, EventMemory memory, TimeProvider time)
 {
     public static GenerationRecord RecordOf(GatewayCall call) => new()
     {
@@ -24,12 +25,43 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         Model = call.Facts.Model,
         Class = call.Class,
         Request = call.Body.WrittenSpan.ToArray(),
-        Context = new RequestContext(call.AnthropicVersion, call.AnthropicBeta, call.Simulate),
+        Context = new RequestContext(call.AnthropicVersion, call.AnthropicBeta, call.Simulate)
+        {
+            Delivery = DeliveryOf(call),
+            Metadata = call.Facts.V2?.Conversation.Metadata,
+        },
         WebhookUrl = call.Facts.Extension.Webhook,
         Status = GenerationStatus.Queued,
-        CreatedAt = call.StartedAt,
-        AvailableAt = call.StartedAt,
+        CreatedAt = Kept(call.StartedAt),
+        AvailableAt = Kept(call.StartedAt),
         Deadline = call.Deadline,
+    };
+
+    /// <summary>The same for one that waits in the queue.</summary>
+    public static GenerationRecord QueuedOf(GatewayCall call)
+    {
+        var record = RecordOf(call);
+        return record with { Context = record.Context with { Queued = true, Delivery = new GenerationDelivery("job", null, false) } };
+    }
+
+    /// <summary>The same for one that is begun when it is accepted.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="wait">How long its client waits for the whole of it; null when it reads a stream.</param>
+    public static GenerationRecord BegunOf(GatewayCall call, TimeSpan? wait)
+    {
+        var record = RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Kept(call.Time.GetUtcNow()) };
+        var delivery = wait is { } time ? new GenerationDelivery("auto", (int)time.TotalSeconds, call.GoesOn) : new GenerationDelivery("stream", null, call.GoesOn);
+        return record with { Context = record.Context with { Delivery = delivery } };
+    }
+
+    /// <summary>A time as the database keeps it, so that all readers see the same.</summary>
+    private static DateTimeOffset Kept(DateTimeOffset at) => DateTimeOffset.FromUnixTimeMilliseconds(at.ToUnixTimeMilliseconds());
+
+    private static GenerationDelivery DeliveryOf(GatewayCall call) => call.Facts.V2 switch
+    {
+        { Delivery: V2Delivery.Job } => new GenerationDelivery("job", null, false),
+        { Delivery: V2Delivery.Auto, WaitSeconds: var seconds } => new GenerationDelivery("auto", seconds, call.GoesOn),
+        _ => new GenerationDelivery(call.Facts.Stream ? "stream" : "sync", null, call.GoesOn),
     };
 
     /// <summary>A run of <paramref name="record"/> that has not begun yet, or why there cannot be one.</summary>
@@ -44,7 +76,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, Dialect dialect, Caller caller)
     {
         var (call, fault) = CallOf(record, dialect, caller);
-        return call is null ? (null, fault) : (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached), record.EventCount), null);
+        return call is null ? (null, fault) : (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached), record.EventCount, memory), null);
     }
 
     /// <summary>The request read again, for a view of what became of it: nothing runs for it. Its body is the caller's to dispose.</summary>
@@ -63,8 +95,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     {
         var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
         {
-            // As the database keeps it, so that all readers see the same.
-            StartedAt = DateTimeOffset.FromUnixTimeMilliseconds(record.CreatedAt.ToUnixTimeMilliseconds()),
+            StartedAt = Kept(record.CreatedAt),
             Run = Math.Max(1, record.Runs),
             Endpoint = record.Endpoint,
             AnthropicVersion = record.Context.AnthropicVersion,

@@ -4,6 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
+using Fairlead.TokenCounting;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -23,6 +24,7 @@ internal sealed class JobWorker(
     HeldReservations held,
     DrainState drain,
     IConfigurationSource configuration,
+    TokenCounter counter,
     TimeProvider time,
     ILogger<JobWorker> logger) : BackgroundService
 {
@@ -240,7 +242,7 @@ internal sealed class JobWorker(
         if (runs.Count == 0) return;
         var now = time.GetUtcNow();
         var due = now - _renewed >= configuration.Current.Jobs.Lease / 3;
-        var progress = runs.Select(run => new RunProgress(run.Run.Id, run.Number, run.Run.TakeText())).Where(run => due || run.Text is not null).ToArray();
+        var progress = runs.Select(run => new RunProgress(run.Run.Id, run.Number, run.Run.TakeProgress(counter))).Where(run => due || run.Progress is not null).ToArray();
         if (progress.Length == 0) return;
         var held = await store.RenewAsync(Owner, progress, LeaseEnd, cancellationToken);
         if (due) _renewed = now;

@@ -21,6 +21,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<DialectRegistry>();
+        services.AddSingleton<EventMemory>(_ => new EventMemory());
         services.AddSingleton<RunningGenerations>();
         services.AddSingleton<GenerationRunner>();
         services.AddSingleton<JobCalls>();

@@ -18,15 +18,39 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
     /// <summary>The generation as last read; null once it is no longer kept.</summary>
     public GenerationRecord? Record { get; private set; } = record;
 
+    /// <summary>Waits until work on it has begun, or it has ended without: the generation as it then is; null when it is no longer kept.</summary>
+    public async ValueTask<GenerationRecord?> WaitForBeginAsync(CancellationToken cancellationToken)
+    {
+        while (Record is { IsFinal: false, StartedAt: null })
+        {
+            _log ??= Open();
+            if (_following is { } following) await following.Begun.WaitAsync(cancellationToken);
+            Record = await store.FindAsync(_projectId, _id, cancellationToken);
+        }
+        return Record;
+    }
+
     public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
     {
         while (true)
         {
             _log ??= Open();
-            if (await _log.ReadAsync(batch, cancellationToken))
+            try
             {
+                if (await _log.ReadAsync(batch, cancellationToken))
+                {
+                    _position += batch.Items.Count;
+                    return true;
+                }
+            }
+            catch (EventsNoLongerKeptException)
+            {
+                // Memory holds the last of them; all are in the database.
+                Close();
+                batch.Clear();
+                foreach (var made in await store.ReadEventsAsync(_id, _position, cancellationToken)) batch.Add(made);
                 _position += batch.Items.Count;
-                return true;
+                if (batch.Items.Count > 0) return true;
             }
             Record = await store.FindAsync(_projectId, _id, cancellationToken);
             if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;

@@ -60,6 +60,8 @@ internal sealed class KeptStreams(
             using var batch = new EventBatch();
             using var output = new PooledBuffer();
             view.WriteStart(output);
+            if (record.StartedAt is null) await PassAsync(context, stream, record, filter, output, stop.Token);
+            if (await events.WaitForBeginAsync(stop.Token) is { StartedAt: not null } begun) view.WriteBegun(begun, output);
             do
             {
                 if (batch.Items.Count > 0) view.Write(batch, output);

@@ -7,14 +7,13 @@ namespace Fairlead.Jobs;
 /// The events that one run makes: first they wait here, then the database has them, and only then they are shown. So a reader never sees what a crash
 /// could take back, and a number once given stands for the same event on every node. Thread-safe.
 /// </summary>
+/// <param name="time">The clock.</param>
+/// <param name="memory">What all logs hold.</param>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The semaphore's wait handle is never asked for, so there is nothing to release.")]
-internal sealed class RunEventLog(TimeProvider time)
+internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
 {
     /// <summary>What a reader who does not follow the run on this node waits for at most.</summary>
     private static readonly TimeSpan Unwatched = TimeSpan.FromMilliseconds(500);
-
-    /// <summary>An answer of 128,000 tokens takes about a tenth of it.</summary>
-    private const long MostBytes = 128 * 1024 * 1024;
 
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _writing = new(1, 1);
@@ -23,7 +22,7 @@ internal sealed class RunEventLog(TimeProvider time)
     private Action? _made;
 
     /// <summary>What the database has, from event <see cref="Start"/> on.</summary>
-    public EventLog Shown { get; } = new(MostBytes);
+    public EventLog Shown { get; } = new(EventMemory.MostOfOne, memory);
 
     /// <summary>Events that earlier runs of the generation had written.</summary>
     public int Start { get; init; }

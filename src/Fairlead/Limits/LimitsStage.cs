@@ -7,6 +7,7 @@ internal sealed class LimitsStage(ITokenLedger ledger) : IGatewayStage
 {
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
+        if (call.Facts.Extension.BudgetUsd is { } budget && call.Operation != Operation.CountTokens && CallBudget.Hold(call, budget) is { } tooDear) return new GatewayReply.Refused(tooDear);
         // An accepted job has held its worst case since then.
         if (call.Operation == Operation.CountTokens || call.Reservation is not null) return await next(call, cancellationToken);
 

@@ -10,14 +10,16 @@ internal static class WorstCase
     /// <summary>Output assumed where neither the caller nor the catalogue bounds it.</summary>
     public const int UnboundedOutputTokens = 8192;
 
-    public static (long Input, long Output, decimal Usd) Of(GatewayCall call)
+    /// <param name="call">The call.</param>
+    /// <param name="cap">Tokens of one output, if not what the request and the model say.</param>
+    public static (long Input, long Output, decimal Usd) Of(GatewayCall call, int? cap = null)
     {
         var model = call.Model;
         var input = call.InputBound;
         long output = 0;
         if (call.Operation == Operation.Chat)
         {
-            output = call.Facts.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
+            output = cap ?? call.Facts.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
             output *= Math.Max(1, call.Facts.ChargedChoices);
         }
 

@@ -226,6 +226,7 @@ internal sealed class GatewayEndpoint(
 
     private async Task RefuseAsync(HttpContext context, GatewayCall call, GatewayError error)
     {
+        error = call.Dialect.Place(call, error);
         await ender.EndAsync(call, Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
         await keys.ConcludeAsync(call, error);
         ReplyHeaders.Write(context.Response, call);

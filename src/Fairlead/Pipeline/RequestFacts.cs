@@ -169,6 +169,9 @@ internal sealed record CallExtension
     /// <summary>Longest wait for them; null for the key's own setting.</summary>
     public TimeSpan? BatchDelay { get; init; }
 
+    /// <summary>The most that the call may cost, with all its attempts; null for no bound of its own.</summary>
+    public decimal? BudgetUsd { get; init; }
+
     /// <summary>Where the end of the generation is told, as written; null for nowhere. Only of generations that outlive their request.</summary>
     public string? Webhook { get; init; }
 }

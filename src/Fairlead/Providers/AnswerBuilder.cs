@@ -24,6 +24,9 @@ internal sealed class AnswerBuilder
                 _choices.Clear();
                 break;
             case PartialValue:
+            case GenerationRestarted:
+            case GenerationWarned:
+            case NativeEvent:
             case UsageReported:
             case AttemptFailed:
                 break;

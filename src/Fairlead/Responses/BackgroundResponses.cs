@@ -25,7 +25,10 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
     {
         if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
         using var run = found.Run;
-        return ResponsesView.Show(run.Call, found.Record);
+        if (found.Record.Status != GenerationStatus.InProgress) return ResponsesView.Show(run.Call, found.Record);
+        var events = new List<GenerationEvent>();
+        while (await generations.ReadEventsAsync(found.Record.Id, events.Count, cancellationToken) is { Count: > 0 } more) events.AddRange(more);
+        return ResponsesView.Show(run.Call, found.Record, events);
     }
 
     /// <summary>Streams it from behind event <paramref name="after"/>; false when it is not one that can be streamed again.</summary>
@@ -37,7 +40,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         using (view.Body)
         {
             if (!view.Dialect.KeepsStream(view)) return false;
-            await streams.RelayAsync(context, view, found.Record, view.Dialect.CreateView(view), after);
+            await streams.RelayAsync(context, view, found.Record, view.Dialect.CreateView(view, found.Record), after);
         }
         return true;
     }

@@ -2,6 +2,7 @@ using Fairlead.Auditing;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Errors;
+using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Telemetry;
@@ -61,6 +62,11 @@ internal sealed class RoutingStage(
 
             for (var retries = 0; ; retries++)
             {
+                if (!CallBudget.Allows(call))
+                {
+                    call.Warn("budget_exhausted", "What is left of the call's budget does not pay for another attempt.");
+                    return new GatewayReply.Refused(last ?? GatewayError.ModelNotFound(call.Model.Id));
+                }
                 var attempt = new Attempt(Ids.New("att_", call.Time), call.Attempts.Count + 1, deployment) { StartedAt = call.Timings.Now(), Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
                 call.Attempts.Add(attempt);
                 var result = await TryAsync(call, attempt, cancellationToken);

@@ -104,9 +104,29 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(), await Server.TextAsync("/schemas/fairlead.schema.json"));
 
     [Fact]
-    public async Task OpenApi_Served_HasValidReferencesAndExamplesInFourLanguages()
+    public async Task OpenApi_TwoDocuments_AreTogetherTheWhole()
     {
-        var document = JsonNode.Parse(await Server.TextAsync("/openapi/v1.json"))!;
+        var whole = OpenApiDocument.Build();
+        var parts = new List<JsonNode>();
+        foreach (var name in OpenApiDocument.Names) parts.Add(JsonNode.Parse(await Server.TextAsync($"/openapi/{name}.json"))!);
+        static IEnumerable<string> Paths(JsonNode document) => document["paths"]!.AsObject().Select(one => one.Key);
+        Assert.All(Paths(parts[0]), path => Assert.StartsWith("/v1/", path, StringComparison.Ordinal));
+        Assert.Contains("/v2/generations/{id}/events", Paths(parts[1]));
+        Assert.Equal(Paths(whole).Order(StringComparer.Ordinal), parts.SelectMany(Paths).Order(StringComparer.Ordinal));
+        foreach (var (path, kind, name) in whole["components"]!.AsObject().Where(one => one.Key != "securitySchemes").SelectMany(group => group.Value!.AsObject().Select(one => ($"#/components/{group.Key}/{one.Key}", group.Key, one.Key))))
+        {
+            // Nothing is described that nobody can meet, and what both need stands in both.
+            Assert.True(parts.Exists(part => part["components"]![kind]?[name] is not null), $"{path} is used by no path.");
+            foreach (var part in parts) Assert.Equal(part.ToJsonString().Contains($"\"{path}\"", StringComparison.Ordinal), part["components"]![kind]?[name] is not null);
+        }
+    }
+
+    [Theory]
+    [InlineData("v1", "/v1/chat/completions", "/v1/embeddings")]
+    [InlineData("v2", "/v2/generations")]
+    public async Task OpenApi_Served_HasValidReferencesAndExamplesInFourLanguages(string name, params string[] shown)
+    {
+        var document = JsonNode.Parse(await Server.TextAsync($"/openapi/{name}.json"))!;
         Assert.Equal("3.1.0", document["openapi"]!.GetValue<string>());
         var ids = new HashSet<string>();
         foreach (var (path, methods) in document["paths"]!.AsObject())
@@ -115,9 +135,9 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
             {
                 Assert.True(ids.Add(operation!["operationId"]!.GetValue<string>()), $"{method} {path}: operationId twice");
                 Assert.NotNull(operation["responses"]);
-                foreach (Match name in Regex.Matches(path, @"\{(\w+)\}"))
+                foreach (Match parameter in Regex.Matches(path, @"\{(\w+)\}"))
                 {
-                    Assert.Contains(operation["parameters"]!.AsArray(), p => p!.ToJsonString().Contains(name.Groups[1].Value, StringComparison.OrdinalIgnoreCase));
+                    Assert.Contains(operation["parameters"]!.AsArray(), p => p!.ToJsonString().Contains(parameter.Groups[1].Value, StringComparison.OrdinalIgnoreCase));
                 }
             }
         }
@@ -127,7 +147,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
             foreach (var part in reference[2..].Split('/')) target = target?[part];
             Assert.True(target is not null, reference);
         }
-        foreach (var path in (string[])["/v1/chat/completions", "/v1/embeddings"])
+        foreach (var path in shown)
         {
             var languages = document["paths"]![path]!["post"]!["x-codeSamples"]!.AsArray().Select(s => s!["lang"]!.GetValue<string>()).ToHashSet();
             Assert.Superset(new HashSet<string> { "Shell", "CSharp", "TypeScript", "Python" }, languages);

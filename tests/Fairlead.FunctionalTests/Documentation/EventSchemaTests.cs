@@ -40,14 +40,16 @@ public sealed class EventSchemaTests : IAsyncLifetime
         var seen = new HashSet<string>();
         async Task Stream(string body, string? simulate = null) => seen.UnionWith(Check("GenerationEvent", await StreamAsync("/v2/generations", body, simulate)));
         await Stream("""{"model":"sim-fast","input":"hi","delivery":{"mode":"stream"}}""");
-        await Stream("""{"model":"sim-fast","input":"hi","max_output_tokens":2,"delivery":{"mode":"stream"}}""");
+        await Stream("""{"model":"sim-fast","input":"hi","sampling":{"max_output_tokens":2},"delivery":{"mode":"stream"}}""");
         await Stream("""{"model":"sim-reason","input":"hi","delivery":{"mode":"stream"}}""");
         await Stream("""{"model":"sim-tools","input":"hi","tools":[{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}],"delivery":{"mode":"stream"}}""");
         await Stream("""{"model":"sim-fast","input":"hi","delivery":{"mode":"stream"}}""", "status=400");
-        await Stream($$$"""{"model":"sim-json","input":"hi","output":{"type":"json_schema","schema":{{{Schema}}},"structured":"partial","repair":true},"delivery":{"mode":"stream"}}""", "invalid_output=1");
-        await Stream($$$"""{"model":"sim-json","input":"hi","output":{"type":"json_schema","schema":{{{Schema}}},"structured":"partial"},"delivery":{"mode":"stream"}}""", "invalid_output=1");
+        await Stream($$$"""{"model":"sim-json","input":"hi","output":{"format":"json_schema","schema":{{{Schema}}},"structured":"partial","repair":true},"delivery":{"mode":"stream"}}""", "invalid_output=1");
+        await Stream($$$"""{"model":"sim-json","input":"hi","output":{"format":"json_schema","schema":{{{Schema}}},"structured":"partial"},"delivery":{"mode":"stream"}}""", "invalid_output=1");
         _upstream.Answer = context => SendAsync(context, FakeUpstream.Chunk("""{"refusal":"no"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         await Stream("""{"model":"m","input":"hi","delivery":{"mode":"stream"}}""");
+        // A cap that the caller did not set is a warning.
+        await Stream("""{"model":"m","input":"hi","budget_usd":0.001}""");
 
         // Broken off in the midst, and begun anew.
         var runs = 0;
@@ -64,7 +66,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
             }
             await SendAsync(context, FakeUpstream.Chunk("""{"content":"whole"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         };
-        seen.UnionWith(Check("GenerationEvent", await StreamAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""", null, heard)));
+        seen.UnionWith(Check("GenerationEvent", await StreamAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", null, heard)));
 
         _upstream.Answer = async context =>
         {
@@ -79,6 +81,44 @@ public sealed class EventSchemaTests : IAsyncLifetime
         var documented = Document["components"]!["schemas"]!["GenerationEvent"]!["discriminator"]!["mapping"]!.AsObject().Select(one => one.Key);
         Assert.Equal(documented.Order(StringComparer.Ordinal), seen.Order(StringComparer.Ordinal));
     }
+
+    [Fact]
+    public void Streams_AllOfTheDocument_SayWhatTheirEventsAre()
+    {
+        var silent = Document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject().SelectMany(one => one.Value!["responses"]!.AsObject().Where(answer => answer.Value!["content"]?["text/event-stream"] is { } stream && stream["x-event-schema"]?["$ref"] is null)
+            .Select(answer => $"{one.Key} {path.Key}")));
+        Assert.Empty(silent);
+    }
+
+    [Fact]
+    public async Task ResponseEvents_AllThereAre_FitTheDocument()
+    {
+        const string Tools = """ "tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}] """;
+        // Responses are translated here, so the provider speaks chat.
+        await using var gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("kind: openai,", "kind: mistral,", StringComparison.Ordinal) + """
+
+              retry: { maxRetries: 0 }
+            """);
+        var seen = new HashSet<string>();
+        async Task Stream(string body, string? simulate = null) => seen.UnionWith(Check("ResponseStreamEvent", await StreamAsync("/v1/responses", body, simulate, client: gateway.Client)));
+        await Stream("""{"model":"sim-fast","input":"hi","stream":true}""");
+        await Stream("""{"model":"sim-fast","input":"hi","stream":true,"background":true}""");
+        await Stream("""{"model":"sim-echo","input":"one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen","max_output_tokens":16,"stream":true}""");
+        await Stream("""{"model":"sim-reason","input":"hi","stream":true}""");
+        await Stream($$"""{"model":"sim-tools","input":"hi","stream":true,{{Tools}}}""");
+        await Stream("""{"model":"sim-fast","input":"hi","stream":true}""", "cut_after=3");
+        _upstream.Answer = context => SendAsync(context, FakeUpstream.Chunk("""{"refusal":"no"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        await Stream("""{"model":"m","input":"hi","stream":true}""");
+        _upstream.Answer = context => SendAsync(context, FakeUpstream.Chunk("""{"content":"see"}"""), FakeUpstream.Chunk("""{"annotations":[{"type":"url_citation","url_citation":{"url":"https://a.example","title":"A","start_index":0,"end_index":3}}]}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        await Stream("""{"model":"m","input":"hi","stream":true}""");
+        var documented = Document["components"]!["schemas"]!["ResponseStreamEvent"]!["discriminator"]!["mapping"]!.AsObject().Select(one => one.Key).Where(type => !type.Contains("custom_tool", StringComparison.Ordinal));
+        Assert.Equal(documented.Order(StringComparer.Ordinal), seen.Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("""{"model":"sim-echo","stream":true,"prompt":"hi"}""")]
+    [InlineData("""{"model":"sim-echo","stream":true,"prompt":"hi","max_tokens":1,"stream_options":{"include_usage":true}}""")]
+    public async Task CompletionChunks_OfLiveStreams_FitTheDocument(string body) => Check("CompletionChunk", await StreamAsync("/v1/completions", body));
 
     [Theory]
     [InlineData("""{"model":"sim-fast","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
@@ -117,18 +157,18 @@ public sealed class EventSchemaTests : IAsyncLifetime
         return types;
     }
 
-    private async Task<string> StreamAsync(string path, string body, string? simulate = null, TaskCompletionSource? heard = null)
+    private async Task<string> StreamAsync(string path, string body, string? simulate = null, TaskCompletionSource? heard = null, HttpClient? client = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         if (simulate is not null) request.Headers.Add("Fairlead-Simulate", simulate);
         if (path == "/v1/messages") request.Headers.Add("anthropic-version", "2023-06-01");
-        using var response = await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+        using var response = await (client ?? _gateway.Client).SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
         var text = new StringBuilder();
         while (await reader.ReadLineAsync(Cancel) is { } line)
         {
             text.Append(line).Append('\n');
-            if (line == "event: text.delta") heard?.TrySetResult();
+            if (line == "event: output.text.delta") heard?.TrySetResult();
         }
         Assert.True(response.IsSuccessStatusCode, text.ToString());
         return text.ToString();

@@ -12,7 +12,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Fairlead.FunctionalTests.Documentation;
 
 /// <summary>The OpenAPI document against the gateway it describes.</summary>
-public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture<GatewayFixture>
+public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixture<DocumentedGateway>
 {
     private static readonly JsonObject Document = OpenApiDocument.Build();
 
@@ -25,6 +25,7 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("post /v1/embeddings", "/v1/embeddings", """{"model":"sim-embed","input":["a","b"]}"""),
         ("post /v1/responses", "/v1/responses", """{"model":"sim-fast","input":"Hello"}"""),
         ("post /v1/responses", "/v1/responses", """{"model":"sim-tools","input":"Hello","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}"""),
+        ("post /v1/responses/compact", "/v1/responses/compact", """{"model":"compacting","input":"Hello"}"""),
         ("post /v1/responses/input_tokens", "/v1/responses/input_tokens", """{"model":"sim-fast","input":"Hello"}"""),
         ("get /v1/responses/{id}", "/v1/responses/{response}", null),
         ("delete /v1/responses/{id}", "/v1/responses/{response}", null),
@@ -36,9 +37,9 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         ("get /v2/models/{id}", "/v2/models/sim-fast", null),
         ("post /v1/messages", "/v1/messages", """{"model":"sim-fast","max_tokens":50,"messages":[{"role":"user","content":"Hello"}]}"""),
         ("post /v1/messages/count_tokens", "/v1/messages/count_tokens", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}"""),
-        ("post /v2/generations", "/v2/generations", """{"model":"sim-fast","input":"Hello"}"""),
-        ("post /v2/generations", "/v2/generations", """{"model":"sim-tools","input":"Hello","tools":[{"name":"f","parameters":{"type":"object"}}]}"""),
-        ("post /v2/estimates", "/v2/estimates", """{"model":"sim-fast","input":"Hello","max_output_tokens":100}"""),
+        ("post /v2/generations", "/v2/generations", """{"model":"sim-fast","input":"Hello","delivery":{"mode":"sync"}}"""),
+        ("post /v2/generations", "/v2/generations", """{"model":"sim-tools","input":"Hello","tools":[{"name":"f","parameters":{"type":"object"}}],"delivery":{"mode":"sync"}}"""),
+        ("post /v2/estimates", "/v2/estimates", """{"model":"sim-fast","input":"Hello","sampling":{"max_output_tokens":100}}"""),
         ("get /v2/generations", "/v2/generations", null),
         ("get /v2/generations/{id}", "/v2/generations/{generation}?wait=60", null),
         ("get /v2/generations/{id}/result", "/v2/generations/{generation}/result?wait=60", null),
@@ -134,8 +135,45 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         Assert.True((int)response.StatusCode == status, $"{(int)response.StatusCode}: {text}");
         var faults = SchemaCheck.Faults(Document, documented["content"]!["application/json"]!["schema"]!, JsonNode.Parse(text));
         Assert.True(faults.Count == 0, string.Join("\n", faults) + "\n" + text);
+        WriteExample(operation, index, text);
         Assert.StartsWith("req_", Assert.Single(response.Headers.GetValues("x-request-id")), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Answers_OfAllOperations_HaveExamples()
+    {
+        var without = Document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject().Select(one => (Name: $"{one.Key} {path.Key}", Answer: OpenApiDocument.Answer(one.Value!))))
+            .Where(one => one.Answer is { } answer && answer["example"] is null && answer["examples"] is null).Select(one => one.Name);
+        Assert.Empty(without);
+        var requests = Document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject().Select(one => (Name: $"{one.Key} {path.Key}", Body: one.Value!["requestBody"]?["content"]?["application/json"])))
+            .Where(one => one.Body is { } body && body["example"] is null && body["examples"] is null).Select(one => one.Name);
+        Assert.Empty(requests);
+    }
+
+    // Only when asked to: what this gateway answers becomes what the document shows.
+    private void WriteExample(string operation, int index, string text)
+    {
+        if (Environment.GetEnvironmentVariable("FAIRLEAD_WRITE_EXAMPLES") is not { Length: > 0 } folder || Array.FindIndex(Calls, call => call.Operation == operation) != index) return;
+        var example = JsonNode.Parse(Secret().Replace(text.Replace(fixture.Gateway.Url, Example.Address, StringComparison.Ordinal), "\"$1…"))!;
+        Shorten(example);
+        var name = Document["paths"]![operation.Split(' ')[1]]![operation.Split(' ')[0]]!["operationId"]!.GetValue<string>();
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, name + ".json"), example.ToJsonString(Indented) + "\n");
+
+        // One entry shows what a list looks like.
+        static void Shorten(JsonNode? node)
+        {
+            if (node is JsonArray list)
+            {
+                while (list.Count > 1 && list[0] is JsonObject) list.RemoveAt(list.Count - 1);
+                if (list.Count > 8 && list[0] is JsonValue) list.Clear();
+                foreach (var item in list) Shorten(item);
+            }
+            if (node is JsonObject map) foreach (var (_, value) in map) Shorten(value);
+        }
+    }
+
+    private static readonly System.Text.Json.JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     [Theory]
     [InlineData("delete /admin/v1/keys/{id}", "key")]
@@ -231,6 +269,30 @@ public sealed partial class OpenApiTests(GatewayFixture fixture) : IClassFixture
         async Task<string> IdAsync(string kind, string body) => (await TestGateway.PostAsync(fixture.Gateway.Admin, "/admin/v1/" + kind, body)).GetProperty("id").GetString()!;
     }
 
+    [GeneratedRegex("\"(fl_|whsec_|whsk_|whpk_)[A-Za-z0-9_+/=-]+")]
+    private static partial Regex Secret();
+
     [GeneratedRegex(@"\{[^}]*\}")]
     private static partial Regex Parameter();
+}
+
+/// <summary>A gateway with a model whose provider compacts conversations, which no simulated one does.</summary>
+public sealed class DocumentedGateway : IAsyncLifetime
+{
+    private FakeUpstream _upstream = null!;
+
+    public TestGateway Gateway { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        _upstream.Answer = context => FakeUpstream.Json(context, """{"id":"resp_up","object":"response.compaction","created_at":1,"output":[{"id":"cmp_up","type":"compaction","encrypted_content":"sealed"}],"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":5}}""");
+        Gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("    m:", "    compacting:", StringComparison.Ordinal));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
 }

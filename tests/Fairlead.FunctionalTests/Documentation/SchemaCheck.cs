@@ -30,6 +30,11 @@ internal static class SchemaCheck
     private static void Check(JsonNode document, JsonNode schema, JsonNode? value, string at, List<string> faults)
     {
         schema = Resolve(document, schema);
+        if ((schema["anyOf"] ?? schema["oneOf"]) is JsonArray ways && schema["discriminator"] is null)
+        {
+            var all = ways.Select(way => Faults(document, way!, value)).ToList();
+            if (all.TrueForAll(one => one.Count > 0)) faults.Add($"{at} is none of {ways.Count}: {string.Join("; or: ", all.Select(one => string.Join(", ", one)))}");
+        }
         var kind = KindOf(value);
         var types = schema["type"] switch { JsonArray list => [.. list.Select(t => t!.GetValue<string>())], JsonValue one => [one.GetValue<string>()], _ => Array.Empty<string>() };
         if (types.Length > 0 && !types.Contains(kind) && !(kind == "integer" && types.Contains("number")))

@@ -43,7 +43,7 @@ public sealed record Door(string Name, ErrorShape Shape, string Path, string Con
     public string OwnName(string name) => this == Generations ? name : "fairlead." + name;
 
     /// <summary>A whole body; <paramref name="more"/> is further members with a leading comma.</summary>
-    public string Body(string model, string more = "", bool stream = false) => $$"""{"model":"{{model}}",{{Content}}{{(stream ? this == Generations ? ",\"delivery\":{\"mode\":\"stream\"}" : ",\"stream\":true" : "")}}{{more}}}""";
+    public string Body(string model, string more = "", bool stream = false) => $$"""{"model":"{{model}}",{{Content}}{{(this == Generations ? stream ? "" : ",\"delivery\":{\"mode\":\"sync\"}" : stream ? ",\"stream\":true" : "")}}{{more}}}""";
 
     public override string ToString() => Name;
 }

@@ -50,7 +50,7 @@ public sealed class ResumeTests : IAsyncLifetime
         string id;
         using (var leaving = CancellationTokenSource.CreateLinkedTokenSource(Cancel))
         {
-            using var response = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue","batch_tokens":1}}""", leaving.Token);
+            using var response = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"},"stream":{"batch_tokens":1}}""", leaving.Token);
             Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.MediaType);
             id = response.Headers.GetValues("Fairlead-Generation").Single();
             await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
@@ -125,6 +125,7 @@ public sealed class ResumeTests : IAsyncLifetime
         gate.SetResult();
         var events = await reading;
         Assert.Equal("late", TextOf(events));
+        Assert.Equal(["generation.created", "generation.queued", "generation.started"], events.Take(3).Select(data => Parse(data).GetProperty("type").GetString()));
         Assert.Equal("generation.completed", Parse(events[^1]).GetProperty("type").GetString());
         Assert.Equal(events, await EventsAsync($"/v2/generations/{id}/events"));
     }
@@ -145,15 +146,15 @@ public sealed class ResumeTests : IAsyncLifetime
             }
             await SendAsync(context, Chunk("""{"content":"whole"}"""), Chunk("{}", "stop"), "[DONE]");
         };
-        using var response = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""", Cancel);
+        using var response = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Cancel);
         var events = new List<string>();
         await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
         {
             events.Add(item.Data);
             if (item.Data.Contains("half", StringComparison.Ordinal)) told.TrySetResult();
         }
-        Assert.Equal(["generation.started", "text.delta", "generation.restarted", "text.delta", "generation.completed"], events.Select(data => Parse(data).GetProperty("type").GetString()));
-        Assert.Equal(2, Parse(events[2]).GetProperty("run").GetInt32());
+        Assert.Equal(["generation.created", "generation.started", "output.text.delta", "generation.restarted", "output.text.delta", "generation.completed"], events.Select(data => Parse(data).GetProperty("type").GetString()));
+        Assert.Equal(2, Parse(events[3]).GetProperty("run").GetInt32());
         Assert.Equal("whole", Parse(events[^1]).GetProperty("generation").GetProperty("output_text").GetString());
         var id = response.Headers.GetValues("Fairlead-Generation").Single();
         Assert.Equal(events, await EventsAsync($"/v2/generations/{id}/events"));
@@ -280,7 +281,7 @@ public sealed class ResumeTests : IAsyncLifetime
             for (var i = 100; i < 200; i++) await SendAsync(context, Chunk($$"""{"content":"word{{i}} "}"""));
             await SendAsync(context, Chunk("{}", "stop"), "[DONE]");
         };
-        using var first = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""", Cancel);
+        using var first = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Cancel);
         var id = first.Headers.GetValues("Fairlead-Generation").Single();
         using var handler = new SocketsHttpHandler { MaxConnectionsPerServer = 2000 };
         using var client = new HttpClient(handler) { BaseAddress = new Uri(_gateway.Url), Timeout = TimeSpan.FromMinutes(2) };
@@ -297,6 +298,39 @@ public sealed class ResumeTests : IAsyncLifetime
         var whole = await EventsAsync($"/v2/generations/{id}/events");
         Assert.Equal(string.Concat(Enumerable.Range(0, 200).Select(number => $"word{number} ")), TextOf(whole));
         Assert.All(all, read => Assert.Equal(whole[Math.Min(whole.Count, read.After + 1)..], read.Events));
+    }
+
+    [Fact]
+    public async Task AnswerLargerThanItsLogInMemory_IsReadWholeByWhoComesLate()
+    {
+        // Three megabytes: more than a log holds.
+        var word = new string('x', 1000);
+        var gate = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            for (var i = 0; i < 3000; i++) await SendAsync(context, Chunk($$"""{"content":"{{i}}{{word}} "}"""));
+            await gate.Task.WaitAsync(Cancel);
+            await SendAsync(context, Chunk("""{"content":"end"}"""), Chunk("{}", "stop"), "[DONE]");
+        };
+        using var first = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"},"stream":{"batch_tokens":1}}""", Cancel);
+        var id = first.Headers.GetValues("Fairlead-Generation").Single();
+        var late = new List<string>();
+        using var following = await _gateway.Client.GetAsync(new Uri($"/v2/generations/{id}/events", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, Cancel);
+        // This one begins to read when all but the end is there.
+        await foreach (var item in SseParser.Create(await first.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
+        {
+            if (item.Data.Contains("2999x", StringComparison.Ordinal)) break;
+        }
+        var reading = EventsAsync($"/v2/generations/{id}/events");
+        await foreach (var item in SseParser.Create(await following.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
+        {
+            late.Add(item.Data);
+            if (item.Data.Contains("2999x", StringComparison.Ordinal)) gate.TrySetResult();
+        }
+        Assert.Equal(string.Concat(Enumerable.Range(0, 3000).Select(i => $"{i}{word} ")) + "end", TextOf(late));
+        Assert.Equal(late, await reading);
+        Assert.Equal(late, await EventsAsync($"/v2/generations/{id}/events"));
     }
 
     [Fact]
@@ -319,7 +353,7 @@ public sealed class ResumeTests : IAsyncLifetime
             };
             using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations")
             {
-                Content = new StringContent("""{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""", Encoding.UTF8, "application/json"),
+                Content = new StringContent("""{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Encoding.UTF8, "application/json"),
             };
             using var response = await one.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
             var id = response.Headers.GetValues("Fairlead-Generation").Single();
@@ -341,7 +375,7 @@ public sealed class ResumeTests : IAsyncLifetime
     }
 
     private static string TextOf(IEnumerable<string> events) =>
-        string.Concat(events.Select(Parse).Where(seen => seen.GetProperty("type").GetString() == "text.delta").Select(seen => seen.GetProperty("delta").GetString()));
+        string.Concat(events.Select(Parse).Where(seen => seen.GetProperty("type").GetString() == "output.text.delta").Select(seen => seen.GetProperty("text").GetString()));
 
     private static JsonElement Parse(string data) => JsonDocument.Parse(data).RootElement.Clone();
 

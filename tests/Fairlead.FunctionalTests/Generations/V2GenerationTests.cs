@@ -34,7 +34,7 @@ public sealed class V2GenerationTests : IAsyncLifetime
     [Fact]
     public async Task Sync_IsTheWholeGeneration()
     {
-        var done = await CreateAsync("""{"model":"sim-echo","input":"a bowline","metadata":{"ticket":"7"}}""", 200);
+        var done = await CreateAsync("""{"model":"sim-echo","input":"a bowline","metadata":{"ticket":"7"},"delivery":{"mode":"sync"}}""", 200);
         Assert.StartsWith("gen_", done.GetProperty("id").GetString(), StringComparison.Ordinal);
         Assert.Equal("generation", done.GetProperty("object").GetString());
         Assert.Equal("completed", done.GetProperty("status").GetString());
@@ -55,9 +55,10 @@ public sealed class V2GenerationTests : IAsyncLifetime
         Assert.Equal(Enumerable.Range(0, stream.Events.Count), stream.Events.Select(seen => seen.Json.GetProperty("sequence_number").GetInt32()));
         Assert.Equal(stream.Events.Select(seen => seen.Json.GetProperty("sequence_number").GetInt32().ToString(System.Globalization.CultureInfo.InvariantCulture)), stream.Events.Select(seen => seen.Id));
         Assert.All(stream.Events, seen => Assert.Equal(seen.Name, seen.Json.GetProperty("type").GetString()));
-        Assert.Equal("generation.started", stream.Events[0].Name);
-        Assert.Equal("in_progress", stream.Events[0].Json.GetProperty("generation").GetProperty("status").GetString());
-        Assert.Equal("a bowline and a hitch", string.Concat(stream.Events.Where(seen => seen.Name == "text.delta").Select(seen => seen.Json.GetProperty("delta").GetString())));
+        Assert.Equal(["generation.created", "generation.started"], stream.Events.Take(2).Select(seen => seen.Name));
+        Assert.Equal("queued", stream.Events[0].Json.GetProperty("generation").GetProperty("status").GetString());
+        Assert.Equal("in_progress", stream.Events[1].Json.GetProperty("generation").GetProperty("status").GetString());
+        Assert.Equal("a bowline and a hitch", string.Concat(stream.Events.Where(seen => seen.Name == "output.text.delta").Select(seen => seen.Json.GetProperty("text").GetString())));
         Assert.Equal("generation.completed", stream.Events[^1].Name);
         var generation = stream.Events[^1].Json.GetProperty("generation");
         Assert.Equal("a bowline and a hitch", generation.GetProperty("output_text").GetString());
@@ -69,17 +70,19 @@ public sealed class V2GenerationTests : IAsyncLifetime
     {
         const string Tools = """ "tools":[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}] """;
         var stream = await StreamAsync($$$"""{"model":"sim-tools","input":"What is the weather in Oslo?",{{{Tools}}},"delivery":{"mode":"stream"}}""");
-        var started = Assert.Single(stream.Events, seen => seen.Name == "tool_call.started");
-        Assert.Equal("get_weather", started.Json.GetProperty("name").GetString());
+        var pieces = stream.Events.Where(seen => seen.Name == "output.tool_call.delta").Select(seen => seen.Json).ToList();
+        Assert.Equal("get_weather", pieces[0].GetProperty("name").GetString());
+        Assert.All(pieces[1..], piece => Assert.False(piece.TryGetProperty("name", out _)));
         var generation = stream.Events[^1].Json.GetProperty("generation");
         Assert.Equal("tool_calls", generation.GetProperty("outcome").GetString());
         var call = generation.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "tool_call");
-        Assert.Equal(call.GetProperty("arguments").GetString(), string.Concat(stream.Events.Where(seen => seen.Name == "tool_call.delta").Select(seen => seen.Json.GetProperty("delta").GetString())));
+        Assert.Equal(call.GetProperty("id").GetString(), pieces[0].GetProperty("id").GetString());
+        Assert.Equal(call.GetProperty("arguments").GetString(), string.Concat(pieces.Select(piece => piece.GetProperty("arguments").GetString())));
 
         var input = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = "What is the weather in Oslo?" });
         foreach (var item in generation.GetProperty("output").EnumerateArray()) input.Add(JsonNode.Parse(item.GetRawText()));
         input.Add(new JsonObject { ["type"] = "tool_result", ["tool_call_id"] = call.GetProperty("id").GetString(), ["output"] = "sunny" });
-        var answer = await CreateAsync($$"""{"model":"sim-tools","input":{{input.ToJsonString()}},{{Tools}}}""", 200);
+        var answer = await CreateAsync($$$"""{"model":"sim-tools","input":{{{input.ToJsonString()}}},{{{Tools}}},"delivery":{"mode":"sync"}}""", 200);
         Assert.Equal("completed", answer.GetProperty("status").GetString());
         Assert.NotEmpty(answer.GetProperty("output_text").GetString()!);
     }
@@ -105,9 +108,9 @@ public sealed class V2GenerationTests : IAsyncLifetime
     [Fact]
     public async Task Estimate_CountsAndPricesWithoutAskingAnyone()
     {
-        var estimate = await PostAsync("/v2/estimates", """{"model":"m","input":"a bowline and a hitch","max_output_tokens":1000,"delivery":{"mode":"stream"}}""");
+        var estimate = await PostAsync("/v2/estimates", """{"model":"m","input":"a bowline and a hitch","sampling":{"max_output_tokens":1000},"delivery":{"mode":"stream"}}""");
         Assert.Equal("estimate", estimate.GetProperty("object").GetString());
-        Assert.Equal("measured", estimate.GetProperty("input_basis").GetString());
+        Assert.Equal("measured", estimate.GetProperty("basis").GetString());
         var input = estimate.GetProperty("input_tokens").GetInt64();
         Assert.InRange(input, 6, 40);
         Assert.Equal(1000, estimate.GetProperty("max_output_tokens").GetInt64());
@@ -116,6 +119,8 @@ public sealed class V2GenerationTests : IAsyncLifetime
         // A dollar and ten dollars a million.
         Assert.Equal(input * 0.000001m, cost.GetProperty("input").GetDecimal());
         Assert.Equal((input * 0.000001m) + 0.01m, cost.GetProperty("max").GetDecimal());
+        Assert.Equal(input * 0.000001m, estimate.GetProperty("cost").GetProperty("min_usd").GetDecimal());
+        Assert.Equal((input * 0.000001m) + 0.01m, estimate.GetProperty("cost").GetProperty("max_usd").GetDecimal());
 
         var large = await PostAsync("/v2/estimates", $$"""{"model":"m","input":"{{string.Concat(Enumerable.Repeat("knot ", 9000))}}"}""");
         Assert.False(large.GetProperty("fits").GetBoolean());
@@ -178,7 +183,7 @@ public sealed class V2GenerationTests : IAsyncLifetime
     {
         _upstream.Answer = context => Json(context, """{"id":"c","object":"chat.completion","created":1,"model":"x","choices":[{"index":0,"message":{"role":"assistant","content":"{}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}""");
         await CreateAsync("""
-            {"model":"m","instructions":"Be brief","max_output_tokens":50,"sampling":{"temperature":0.5,"top_p":0.9,"seed":7,"stop":["END"]},"parallel_tool_calls":true,
+            {"model":"m","instructions":"Be brief","delivery":{"mode":"sync"},"budget_usd":0.5,"sampling":{"max_output_tokens":50,"temperature":0.5,"top_p":0.9,"seed":7,"stop":["END"]},"parallel_tool_calls":true,
              "tools":[{"name":"look_up","description":"Looks it up","parameters":{"type":"object","properties":{"q":{"type":"string"}}}}],"tool_choice":{"name":"look_up"},
              "class":"bulk","deadline_ms":60000,
              "input":[{"role":"user","content":[{"type":"text","text":"Hello"}]},
@@ -192,6 +197,114 @@ public sealed class V2GenerationTests : IAsyncLifetime
         Assert.Equal(["system|developer", "user", "assistant", "tool", "assistant", "user"], sent.GetProperty("messages").EnumerateArray().Select(message => message.GetProperty("role").GetString() is "system" or "developer" ? "system|developer" : message.GetProperty("role").GetString()));
     }
 
+    [Fact]
+    public async Task Budget_CapsAnOutputThatHasNoCapOfItsOwn()
+    {
+        _upstream.Answer = async context =>
+        {
+            if (!((JsonElement)context.Items[RequestItem]!).TryGetProperty("stream", out var streams) || !streams.GetBoolean())
+            {
+                await Json(context, Completion("ok"));
+                return;
+            }
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"ok"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        var done = await CreateAsync("""{"model":"m","input":"hi","budget_usd":0.001,"delivery":{"mode":"sync"}}""", 200);
+        var sent = Assert.Single(_upstream.Received);
+        var cap = sent.GetProperty(sent.TryGetProperty("max_completion_tokens", out _) ? "max_completion_tokens" : "max_tokens").GetInt64();
+        // A dollar a million for the input, whose bytes bound it, and ten for the output: hardly 100 of them.
+        Assert.InRange(cap, 80, 100);
+        Assert.Contains(done.GetProperty("warnings").EnumerateArray(), warning => warning.GetProperty("code").GetString() == "output_capped");
+
+        // Of a job the run is capped as the acceptance was.
+        var accepted = await CreateAsync("""{"model":"m","input":"hi","budget_usd":0.001,"delivery":{"mode":"job"}}""", 202);
+        var job = await GetAsync($"/v2/generations/{accepted.GetProperty("id").GetString()}?wait=60");
+        Assert.Contains(job.GetProperty("warnings").EnumerateArray(), warning => warning.GetProperty("code").GetString() == "output_capped");
+        Assert.Equal(cap, _upstream.Received.Last().GetProperty(sent.TryGetProperty("max_completion_tokens", out _) ? "max_completion_tokens" : "max_tokens").GetInt64());
+    }
+
+    [Fact]
+    public async Task Generation_HasTheSameMembersInEveryState()
+    {
+        var gate = new TaskCompletionSource();
+        var said = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"role":"assistant","content":"a bowline and a hitch"}"""));
+            said.TrySetResult();
+            await gate.Task.WaitAsync(Cancel);
+            await SendAsync(context, Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        var accepted = await CreateAsync("""{"model":"m","input":"hi","metadata":{"ticket":"7"},"delivery":{"mode":"job"}}""", 202);
+        var id = accepted.GetProperty("id").GetString();
+        await said.Task.WaitAsync(Cancel);
+        JsonElement running;
+        do running = await GetAsync($"/v2/generations/{id}");
+        while (running.GetProperty("output_text").GetString() is null or "");
+        Assert.Equal("in_progress", running.GetProperty("status").GetString());
+        Assert.Equal("a bowline and a hitch", running.GetProperty("output_text").GetString());
+        var usage = running.GetProperty("usage");
+        Assert.Equal("estimated", usage.GetProperty("basis").GetString());
+        Assert.True(usage.GetProperty("input_tokens").GetInt64() > 0);
+        Assert.InRange(usage.GetProperty("output_tokens").GetInt64(), 4, 12);
+        gate.SetResult();
+        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var names = Names(done);
+        foreach (var other in (JsonElement[])[accepted, running, Assert.Single((await GetAsync("/v2/generations")).GetProperty("data").EnumerateArray().ToArray())])
+        {
+            Assert.Equal(names, Names(other));
+            Assert.Equal("7", other.GetProperty("metadata").GetProperty("ticket").GetString());
+            Assert.Equal("job", other.GetProperty("delivery").GetProperty("mode").GetString());
+        }
+        Assert.Equal(names, Names(await CreateAsync("""{"model":"sim-echo","input":"x","delivery":{"mode":"sync"}}""", 200)));
+        Assert.Equal(names, Names((await StreamAsync("""{"model":"sim-echo","input":"x"}""")).Events[0].Json.GetProperty("generation")));
+
+        static IEnumerable<string> Names(JsonElement generation) => generation.EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{"model":"claude","input":[{"role":"user","content":"x"},{"role":"user","content":[{"type":"audio","data":"aGk=","format":"wav"}]}],"delivery":{"mode":"MODE"}}""", "/input")]
+    [InlineData("""{"model":"gem","instructions":"a","input":[{"role":"user","content":"x"},{"type":"tool_call","id":"c","name":"f","arguments":"[]"},{"type":"tool_result","tool_call_id":"c","output":"x"}],"delivery":{"mode":"MODE"}}""", "/input/1")]
+    [InlineData("""{"model":"small","input":"one two three four five six seven eight nine ten","sampling":{"max_output_tokens":8000},"delivery":{"mode":"MODE"}}""", "/sampling/max_output_tokens")]
+    public async Task Fault_FoundBehindTheDialect_IsNamedByItsPlaceInTheRequest(string body, string pointer)
+    {
+        await using var gateway = await TestGateway.StartAsync("""
+            fairlead:
+              retry: { maxRetries: 0 }
+              providers:
+                anthropic: { kind: anthropic, baseUrl: "http://127.0.0.1:9", apiKey: k }
+                gemini: { kind: gemini, baseUrl: "http://127.0.0.1:9", apiKey: k }
+                sim: { kind: simulated }
+              models:
+                claude: { contextWindow: 100000, maxOutputTokens: 1000, modalities: { input: [text, audio] }, prices: { input: 0, output: 0 }, deployments: [{ provider: anthropic, model: claude-haiku-5-5 }] }
+                gem: { contextWindow: 100000, maxOutputTokens: 1000, capabilities: { tools: true }, prices: { input: 0, output: 0 }, deployments: [{ provider: gemini, model: gemini-x }] }
+                small: { contextWindow: 100000, maxOutputTokens: 1000, prices: { input: 0, output: 0 }, deployments: [{ provider: sim, model: sim-echo }] }
+            """);
+        foreach (var mode in (string[])["sync", "stream", "job"])
+        {
+            using var content = new StringContent(body.Replace("MODE", mode, StringComparison.Ordinal), Encoding.UTF8, "application/json");
+            using var response = await gateway.Client.PostAsync(new Uri("/v2/generations", UriKind.Relative), content, Cancel);
+            var text = await response.Content.ReadAsStringAsync(Cancel);
+            JsonElement problem;
+            if (response.Content.Headers.ContentType!.MediaType == "text/event-stream")
+            {
+                problem = JsonDocument.Parse(text.Split('\n').Last(line => line.StartsWith("data: ", StringComparison.Ordinal))[6..]).RootElement.GetProperty("generation").GetProperty("error");
+            }
+            else
+            {
+                problem = JsonDocument.Parse(text).RootElement;
+                if (response.IsSuccessStatusCode)
+                {
+                    var done = await gateway.Client.GetStringAsync(new Uri($"/v2/generations/{problem.GetProperty("id").GetString()}?wait=60", UriKind.Relative), Cancel);
+                    problem = JsonDocument.Parse(done).RootElement.GetProperty("error");
+                }
+            }
+            Assert.True(problem.GetProperty("errors").EnumerateArray().Select(error => error.GetProperty("pointer").GetString()).SingleOrDefault() == pointer, $"{mode}: {problem}");
+        }
+    }
+
     [Theory]
     [InlineData("""{"input":"x"}""", "missing_parameter", "/model")]
     [InlineData("""{"model":"sim-fast"}""", "missing_parameter", "/input")]
@@ -200,15 +313,21 @@ public sealed class V2GenerationTests : IAsyncLifetime
     [InlineData("""{"model":"sim-fast","input":"x","nonsense":1}""", "unsupported_parameter", "/nonsense")]
     [InlineData("""{"model":"sim-fast","input":"x","a/b~c":1}""", "unsupported_parameter", "/a~1b~0c")]
     [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"p"}}""", "unsupported_parameter", "/prompt")]
-    [InlineData("""{"model":"sim-fast","input":"x","budget_usd":1}""", "unsupported_parameter", "/budget_usd")]
+    [InlineData("""{"model":"sim-fast","input":"x","budget_usd":0}""", "invalid_parameter", "/budget_usd")]
+    [InlineData("""{"model":"m","input":"x","budget_usd":0.0000001}""", "invalid_parameter", "/budget_usd")]
+    [InlineData("""{"model":"m","input":"x","budget_usd":0.001,"sampling":{"max_output_tokens":200}}""", "invalid_parameter", "/budget_usd")]
+    [InlineData("""{"model":"sim-fast","input":"x","max_output_tokens":5}""", "unsupported_parameter", "/max_output_tokens")]
+    [InlineData("""{"model":"sim-fast","input":"x","output":{"type":"json"}}""", "unsupported_parameter", "/output/type")]
+    [InlineData("""{"model":"sim-fast","input":"x","stream":{"on_disconnect":"continue"}}""", "unsupported_parameter", "/stream/on_disconnect")]
+    [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"job","on_disconnect":"cancel"}}""", "invalid_parameter", "/delivery/on_disconnect")]
     [InlineData("""{"model":"sim-fast","input":"x","sampling":{"temperature":3}}""", "invalid_parameter", "/sampling/temperature")]
     [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"later"}}""", "invalid_parameter", "/delivery/mode")]
     [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"sync","wait_seconds":5}}""", "invalid_parameter", "/delivery/wait_seconds")]
     [InlineData("""{"model":"sim-fast","input":"x","delivery":{"webhook":{"url":"https://example.com/"}}}""", "invalid_parameter", "/delivery/webhook")]
     [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"job","webhook":{"url":"http://127.0.0.1/"}}}""", "invalid_parameter", "/delivery/webhook/url")]
-    [InlineData("""{"model":"sim-fast","input":"x","stream":{"batch_tokens":4}}""", "invalid_parameter", "/stream")]
+    [InlineData("""{"model":"sim-fast","input":"x","delivery":{"mode":"sync"},"stream":{"batch_tokens":4}}""", "invalid_parameter", "/stream")]
     [InlineData("""{"model":"sim-fast","input":"x","tool_choice":"required"}""", "invalid_parameter", "/tool_choice")]
-    [InlineData("""{"model":"sim-fast","input":"x","output":{"type":"json_schema"}}""", "missing_parameter", "/output/schema")]
+    [InlineData("""{"model":"sim-fast","input":"x","output":{"format":"json_schema"}}""", "missing_parameter", "/output/schema")]
     [InlineData("""{"model":"sim-fast","input":[{"role":"user","content":[{"type":"text"}]}]}""", "missing_parameter", "/input/0/content/0/text")]
     [InlineData("""{"model":"sim-fast","input":[{"role":"user","content":[{"type":"image","url":"ftp://x"}]}]}""", "invalid_parameter", "/input/0/content/0/url")]
     [InlineData("""{"model":"sim-fast","input":[{"role":"user","content":"x"},{"type":"tool_call","id":"a","name":"f","arguments":"{}"}]}""", "invalid_parameter", "/input")]

@@ -70,8 +70,8 @@ public sealed record HostileDoor(string Name, string Path, ErrorShape Shape, str
             {"model":"simulated","input":[{"role":"user","content":[{"type":"text","text":"Hello"},{"type":"image","data":"iVBORw0KGgo=","media_type":"image/png","detail":"low"}]},
               {"type":"tool_call","id":"call_1","name":"look_up","arguments":"{\"q\":\"x\"}"},{"type":"tool_result","tool_call_id":"call_1","output":"found","is_error":false},{"role":"user","content":"And?"}],
              "instructions":"Be brief","tools":[{"name":"look_up","description":"Looks it up","parameters":{"type":"object","properties":{"q":{"type":"string"}},"required":["q"],"additionalProperties":false},"strict":true}],
-             "tool_choice":{"name":"look_up"},"parallel_tool_calls":false,"output":{"type":"text"},"max_output_tokens":50,"sampling":{"temperature":0.5,"top_p":0.9,"seed":7,"stop":["END"]},
-             "reasoning":{"effort":"low"},"delivery":{"mode":"sync"},"metadata":{"k":"v"},"class":"standard","deadline_ms":60000,"task":"chat"}
+             "tool_choice":{"name":"look_up"},"parallel_tool_calls":false,"output":{"format":"text"},"budget_usd":1.5,"sampling":{"max_output_tokens":50,"temperature":0.5,"top_p":0.9,"seed":7,"stop":["END"]},
+             "reasoning":{"effort":"low"},"delivery":{"mode":"sync","on_disconnect":"cancel"},"metadata":{"k":"v"},"class":"standard","deadline_ms":60000,"task":"chat"}
             """),
         new("organizations", "/admin/v1/organizations", ErrorShape.Problem, "organization.request.json", """{"name":"Acme"}"""),
         new("projects", "/admin/v1/projects", ErrorShape.Problem, "project.request.json", """{"name":"Acme","organization_id":"{organization}"}"""),

@@ -68,7 +68,7 @@ public sealed class DrainTests : IAsyncLifetime
         Assert.Equal("complete", record.GetProperty("outcome").GetString());
     }
 
-    private const string Kept = """{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""";
+    private const string Kept = """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""";
 
     [Fact]
     public async Task Terminate_KeptStreamRead_LetsAllItsReadersSeeItsEnd()

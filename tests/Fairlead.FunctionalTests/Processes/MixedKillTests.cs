@@ -188,7 +188,7 @@ public abstract class MixedKillTests : IAsyncLifetime
 
     private async Task KeptStreamAsync(HttpClient client, string text)
     {
-        using var response = await PostAsync(client, "/v2/generations", $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""");
+        using var response = await PostAsync(client, "/v2/generations", $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
         if (response.StatusCode != HttpStatusCode.OK) throw new HttpRequestException($"A stream was answered {(int)response.StatusCode}.");
         _streams[response.Headers.GetValues("Fairlead-Generation").Single()] = text;
         await response.Content.ReadAsStringAsync(Cancel);

@@ -119,7 +119,7 @@ public abstract class StreamKillTests : IAsyncLifetime
                 using var request = new HttpRequestMessage(HttpMethod.Post, address + (typed ? "/v2/generations" : "/v1/responses"))
                 {
                     Content = new StringContent(typed
-                        ? $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}"""
+                        ? $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"stream","on_disconnect":"continue"}}"""
                         : $$"""{"model":"m","input":"{{text}}","background":true,"stream":true}""", Encoding.UTF8, "application/json"),
                 };
                 using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
@@ -155,7 +155,7 @@ public abstract class StreamKillTests : IAsyncLifetime
             Assert.Equal(text, events[^1].GetProperty("generation").GetProperty("output_text").GetString());
             var last = events.FindLastIndex(seen => seen.GetProperty("type").GetString() == "generation.restarted");
             Restarted = last >= 0;
-            Assert.Equal(text, string.Concat(events.Skip(last + 1).Where(seen => seen.GetProperty("type").GetString() == "text.delta").Select(seen => seen.GetProperty("delta").GetString())));
+            Assert.Equal(text, string.Concat(events.Skip(last + 1).Where(seen => seen.GetProperty("type").GetString() == "output.text.delta").Select(seen => seen.GetProperty("text").GetString())));
         }
 
         private static async Task<List<string>> GetAsync(HttpClient client, string address)

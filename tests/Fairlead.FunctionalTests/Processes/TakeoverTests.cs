@@ -57,13 +57,13 @@ public sealed class TakeoverTests : IAsyncLifetime
             ids[JsonDocument.Parse(await answer.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("id").GetString()!] = text;
         }
         using var streamed = await client.SendAsync(
-            new HttpRequestMessage(HttpMethod.Post, dying.Address + "/v2/generations") { Content = Json("""{"model":"m","input":"a stream","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""") },
+            new HttpRequestMessage(HttpMethod.Post, dying.Address + "/v2/generations") { Content = Json("""{"model":"m","input":"a stream","delivery":{"mode":"stream","on_disconnect":"continue"}}""") },
             HttpCompletionOption.ResponseHeadersRead,
             Cancel);
         var stream = streamed.Headers.GetValues("Fairlead-Generation").Single();
         await foreach (var item in SseParser.Create(await streamed.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
         {
-            if (item.Data.Contains("text.delta", StringComparison.Ordinal)) break;
+            if (item.Data.Contains("output.text.delta", StringComparison.Ordinal)) break;
         }
         // More than one program has room for: the other has taken its share.
         while (Volatile.Read(ref running) < 9) await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, Cancel);

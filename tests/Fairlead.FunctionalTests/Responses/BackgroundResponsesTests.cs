@@ -102,14 +102,55 @@ public sealed class BackgroundResponsesTests : IAsyncLifetime
     [Fact]
     public async Task Provider_OfTheDialect_HearsNothingOfTheBackground()
     {
-        _upstream.Answer = context => Json(context, """{"id":"resp_up","object":"response","created_at":1,"status":"completed","model":"x","output":[{"type":"message","id":"msg_up","role":"assistant","status":"completed","content":[{"type":"output_text","text":"aye","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2},"background":false}""");
+        var gate = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await FakeUpstream.SendAsync(
+                context,
+                """{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"fc_up","type":"function_call","call_id":"call_a","name":"look_up","arguments":"","status":"in_progress"}}""",
+                """{"type":"response.function_call_arguments.delta","sequence_number":2,"item_id":"fc_up","output_index":0,"delta":"{}"}""",
+                """{"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":{"id":"fc_up","type":"function_call","call_id":"call_a","name":"look_up","arguments":"{}","status":"completed"}}""",
+                """{"type":"response.output_item.added","sequence_number":4,"output_index":1,"item":{"id":"msg_up","type":"message","status":"in_progress","role":"assistant","content":[]}}""",
+                """{"type":"response.output_text.delta","sequence_number":5,"item_id":"msg_up","output_index":1,"content_index":0,"delta":"so far","logprobs":[]}""");
+            await gate.Task.WaitAsync(Cancel);
+            await FakeUpstream.SendAsync(
+                context,
+                """{"type":"response.output_text.delta","sequence_number":6,"item_id":"msg_up","output_index":1,"content_index":0,"delta":", and on","logprobs":[]}""",
+                """{"type":"response.output_item.done","sequence_number":7,"output_index":1,"item":{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"so far, and on","annotations":[]}]}}""",
+                """{"type":"response.completed","sequence_number":8,"response":{"id":"resp_up","object":"response","created_at":1,"status":"completed","model":"x","vendor":1,"background":false,"output":[{"id":"fc_up","type":"function_call","call_id":"call_a","name":"look_up","arguments":"{}","status":"completed"},{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"so far, and on","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""");
+        };
         var id = (await SendAsync(HttpMethod.Post, "/v1/responses", """{"background":true,"model":"m","input":"hi"}""")).GetProperty("id").GetString()!;
+        // What has been made is seen while it is made, in this dialect and in the gateway's own.
+        JsonElement running;
+        do running = await SendAsync(HttpMethod.Get, $"/v1/responses/{id}");
+        while (running.GetProperty("output").GetArrayLength() < 2);
+        Assert.Equal("in_progress", running.GetProperty("status").GetString());
+        Assert.Equal("completed", running.GetProperty("output")[0].GetProperty("status").GetString());
+        Assert.Equal("in_progress", running.GetProperty("output")[1].GetProperty("status").GetString());
+        Assert.Equal("so far", running.GetProperty("output")[1].GetProperty("content")[0].GetProperty("text").GetString());
+        if (File.Exists(OpenResponsesSchema.Path)) Assert.Empty(OpenResponsesSchema.Load().Faults("ResponseResource", JsonNode.Parse(running.GetRawText())));
+        Assert.Equal("so far", (await SendAsync(HttpMethod.Get, $"/v2/generations/gen_{id[5..]}")).GetProperty("output_text").GetString());
+        gate.SetResult();
+
         await EndAsync(id);
         var done = await SendAsync(HttpMethod.Get, $"/v1/responses/{id}");
         Assert.Equal("completed", done.GetProperty("status").GetString());
         Assert.True(done.GetProperty("background").GetBoolean());
-        Assert.DoesNotContain("resp_up", done.GetRawText(), StringComparison.Ordinal);
-        Assert.False(Assert.Single(_upstream.Received).GetProperty("background").GetBoolean());
+        Assert.Equal(1, done.GetProperty("vendor").GetInt32());
+        Assert.Equal(running.GetProperty("output")[1].GetProperty("id").GetString(), done.GetProperty("output")[1].GetProperty("id").GetString());
+        Assert.DoesNotContain("_up", done.GetRawText().Replace("look_up", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        var sent = Assert.Single(_upstream.Received);
+        Assert.False(sent.GetProperty("background").GetBoolean());
+        Assert.True(sent.GetProperty("stream").GetBoolean());
+
+        var generation = await SendAsync(HttpMethod.Get, $"/v2/generations/gen_{id[5..]}");
+        Assert.Equal("so far, and on", generation.GetProperty("output_text").GetString());
+        Assert.Equal("call_a", generation.GetProperty("output")[0].GetProperty("id").GetString());
+        var events = await _gateway.Client.GetStringAsync(new Uri($"/v2/generations/gen_{id[5..]}/events", UriKind.Relative), Cancel);
+        var typed = events.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => JsonDocument.Parse(line[6..]).RootElement).ToList();
+        Assert.Equal("so far, and on", string.Concat(typed.Where(one => one.GetProperty("type").GetString() == "output.text.delta").Select(one => one.GetProperty("text").GetString())));
+        Assert.Equal("{}", string.Concat(typed.Where(one => one.GetProperty("type").GetString() == "output.tool_call.delta").Select(one => one.GetProperty("arguments").GetString())));
     }
 
     [Fact]

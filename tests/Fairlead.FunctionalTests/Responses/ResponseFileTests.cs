@@ -54,6 +54,12 @@ public sealed class ResponseFileTests : IAsyncLifetime
     public async Task Create_InTheBackground_KnowsTheFileToo()
     {
         var picture = await UploadAsync(Picture, "p.png");
+        // What nobody waits for is asked for as a stream.
+        _upstream.Answer = async context =>
+        {
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"seen"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
         var queued = await CreateAsync(Input($$"""{"type":"input_image","file_id":"{{picture}}"}""", ",\"background\":true"));
         var id = queued.GetProperty("id").GetString()!;
         for (var i = 0; queued.GetProperty("status").GetString() is "queued" or "in_progress"; i++)

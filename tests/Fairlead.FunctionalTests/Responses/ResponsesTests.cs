@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
 
@@ -136,7 +137,40 @@ public sealed class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Compact_AtAnyModel_IsRefused()
+    public async Task Compact_AtAProviderOfTheDialect_GoesThereAndItsResultOnlyBackThere()
+    {
+        _upstream.Answer = context => Json(context, context.Request.Path.Value!.EndsWith("/compact", StringComparison.Ordinal)
+            ? """{"id":"resp_up","object":"response.compaction","created_at":1,"output":[{"id":"msg_up","type":"message","role":"user","status":"completed","content":[{"type":"input_text","text":"x"}]},{"id":"cmp_up","type":"compaction","encrypted_content":"sealed-up"}],"usage":{"input_tokens":30,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":7,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":37}}"""
+            : """{"id":"resp_up2","object":"response","created_at":1,"status":"completed","model":"x","output":[{"type":"message","id":"msg_up2","role":"assistant","status":"completed","content":[{"type":"output_text","text":"aye","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}""");
+        var compacted = await TestGateway.PostAsync(_gateway.Client, "/v1/responses/compact", """{"model":"m","input":[{"role":"user","content":"x"}],"instructions":"Be brief"}""");
+        Assert.EndsWith("/v1/responses/compact", Assert.Single(_upstream.Paths), StringComparison.Ordinal);
+        var sent = Assert.Single(_upstream.Received);
+        Assert.Equal("upstream-m", sent.GetProperty("model").GetString());
+        Assert.False(sent.TryGetProperty("store", out _));
+        Assert.False(sent.TryGetProperty("include", out _));
+        Assert.Equal("response.compaction", compacted.GetProperty("object").GetString());
+        Assert.Equal(7, compacted.GetProperty("usage").GetProperty("output_tokens").GetInt64());
+        Assert.Equal(0.0001m, compacted.GetProperty("fairlead").GetProperty("cost").GetProperty("usd").GetDecimal());
+        Assert.DoesNotContain("_up", compacted.GetRawText(), StringComparison.Ordinal);
+        Assert.DoesNotContain("sealed-up", compacted.GetRawText(), StringComparison.Ordinal);
+        if (File.Exists(OpenResponsesSchema.Path)) Assert.Empty(OpenResponsesSchema.Load().Faults("CompactResource", JsonNode.Parse(compacted.GetRawText())));
+
+        // It is the input of what comes after, at this provider.
+        var next = $$"""{"model":"MODEL","input":[{{string.Join(',', compacted.GetProperty("output").EnumerateArray().Select(item => item.GetRawText()))}},{"role":"user","content":"go on"}]}""";
+        await TestGateway.PostAsync(_gateway.Client, "/v1/responses", next.Replace("MODEL", "m", StringComparison.Ordinal));
+        var back = _upstream.Received.Last().GetProperty("input")[1];
+        Assert.Equal("cmp_up", back.GetProperty("id").GetString());
+        Assert.Equal("sealed-up", back.GetProperty("encrypted_content").GetString());
+
+        using var elsewhere = await _gateway.Client.PostAsync(new Uri("/v1/responses", UriKind.Relative), new StringContent(next.Replace("MODEL", "sim-fast", StringComparison.Ordinal), Encoding.UTF8, "application/json"), Cancel);
+        Assert.Equal(HttpStatusCode.BadRequest, elsewhere.StatusCode);
+        using var forged = await _gateway.Client.PostAsync(new Uri("/v1/responses", UriKind.Relative), new StringContent("""{"model":"m","input":[{"type":"compaction","encrypted_content":"mine"},{"role":"user","content":"x"}]}""", Encoding.UTF8, "application/json"), Cancel);
+        Assert.Equal(HttpStatusCode.BadRequest, forged.StatusCode);
+        Assert.Contains("input[0].encrypted_content", await forged.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Compact_WhereNoProviderSpeaksTheDialect_IsRefused()
     {
         using var response = await PostAsync("/v1/responses/compact", """{"model":"sim-fast","input":"x"}""");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);

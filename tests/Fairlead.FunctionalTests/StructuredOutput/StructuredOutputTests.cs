@@ -52,7 +52,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
         var text = "";
         foreach (var (type, data) in events)
         {
-            if (type == "text.delta") text += data.GetProperty("delta").GetString();
+            if (type == "output.text.delta") text += data.GetProperty("text").GetString();
             if (type == "output.partial") Assert.Contains(data.GetProperty("value").GetRawText(), text, StringComparison.Ordinal);
         }
         Assert.Equal(Good, text);
@@ -88,7 +88,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
         var events = await StreamAsync(Request(repair: true));
         var repair = events.FindIndex(one => one.Type == "output.repair");
         Assert.Equal("/age", events[repair].Data.GetProperty("violations")[0].GetProperty("pointer").GetString());
-        Assert.Equal(Good, string.Concat(events.Skip(repair).Where(one => one.Type == "text.delta").Select(one => one.Data.GetProperty("delta").GetString())));
+        Assert.Equal(Good, string.Concat(events.Skip(repair).Where(one => one.Type == "output.text.delta").Select(one => one.Data.GetProperty("text").GetString())));
         Assert.Equal("", events.Last(one => one.Type == "output.partial").Data.GetProperty("pointer").GetString());
         var generation = events[^1].Data.GetProperty("generation");
         Assert.Equal("completed", generation.GetProperty("status").GetString());
@@ -192,10 +192,10 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("""{"type":"json_schema","schema":{"not":{}},"structured":"partial"}""", "/output/schema/not")]
-    [InlineData("""{"type":"json_schema","schema":{"type":"object"},"repair":true}""", "/output/repair")]
-    [InlineData("""{"type":"json","structured":"partial"}""", "/output/structured")]
-    [InlineData("""{"type":"json_schema","schema":{"type":"object"},"structured":"all"}""", "/output/structured")]
+    [InlineData("""{"format":"json_schema","schema":{"not":{}},"structured":"partial"}""", "/output/schema/not")]
+    [InlineData("""{"format":"json_schema","schema":{"type":"object"},"repair":true}""", "/output/repair")]
+    [InlineData("""{"format":"json","structured":"partial"}""", "/output/structured")]
+    [InlineData("""{"format":"json_schema","schema":{"type":"object"},"structured":"all"}""", "/output/structured")]
     public async Task Request_ThatCannotBeKept_IsRefusedByItsPlace(string output, string pointer)
     {
         using var response = await SendAsync($$"""{"model":"m","input":"hi","output":{{output}}}""");
@@ -208,7 +208,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     private static string Request(int? stream = null, bool repair = false, string mode = "stream", string model = "m")
     {
         var options = stream is { } tokens ? $$$""","stream":{"batch_tokens":{{{tokens}}}}""" : "";
-        return $$$"""{"model":"{{{model}}}","input":"hi","output":{"type":"json_schema","schema":{{{Schema}}},"structured":"partial"{{{(repair ? ",\"repair\":true" : "")}}}},"delivery":{"mode":"{{{mode}}}"}{{{options}}}}""";
+        return $$$"""{"model":"{{{model}}}","input":"hi","output":{"format":"json_schema","schema":{{{Schema}}},"structured":"partial"{{{(repair ? ",\"repair\":true" : "")}}}},"delivery":{"mode":"{{{mode}}}"}{{{options}}}}""";
     }
 
     private Task<HttpResponseMessage> SendAsync(string body) => _gateway.Client.PostAsync(new Uri("/v2/generations", UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);

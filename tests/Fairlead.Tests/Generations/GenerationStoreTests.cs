@@ -131,6 +131,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("c")])], Cancel));
         Assert.Equal(["a", "b", "c"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
         Assert.Equal(["c"], Texts(await _store.ReadEventsAsync(id, 2, Cancel)));
+        Assert.Equal(["b", "c"], Texts(await _store.ReadEventsAsync(id, 1, Cancel)));
         Assert.Empty(await _store.ReadEventsAsync(id, 3, Cancel));
         Assert.Equal((GenerationStatus.InProgress, 3), await _store.StateAsync(id, Cancel));
 

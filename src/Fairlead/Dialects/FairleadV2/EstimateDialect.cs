@@ -33,9 +33,11 @@ internal sealed class EstimateDialect : Dialect
     {
         if (V2RequestReader.Read(call, bounds) is { } fault) return fault;
         call.Facts.Stream = false;
-        call.Facts.Extension = call.Facts.Extension with { Webhook = null, OnDisconnect = OnDisconnect.Cancel };
+        call.Facts.Extension = call.Facts.Extension with { Webhook = null, OnDisconnect = OnDisconnect.Cancel, BudgetUsd = null };
         return null;
     }
+
+    public override GatewayError Place(GatewayCall call, GatewayError error) => V2Places.Of(call, error);
 
     public override ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
 
@@ -50,10 +52,15 @@ internal sealed class EstimateDialect : Dialect
         json.WriteString("model_requested", call.Facts.Model);
         json.WriteString("model", model.Id);
         json.WriteNumber("input_tokens", counted.InputTokens);
-        json.WriteString("input_basis", counted.Basis.ToWire());
+        json.WriteString("basis", counted.Basis.ToWire());
         json.WriteNumber("max_output_tokens", most);
         Write(json, "context_window", model.ContextWindow);
         json.WriteBoolean("fits", WindowRule.Check(new TokenEstimate(counted.InputTokens, counted.Basis), call.Facts, model) is null);
+        // Whichever deployment answers, and however much of the output is made.
+        json.WriteStartObject("cost");
+        json.WriteNumber("min_usd", model.Deployments.Min(deployment => deployment.Prices.CostOf(new Usage(counted.InputTokens, 0)).Usd));
+        json.WriteNumber("max_usd", model.Deployments.Max(deployment => deployment.Prices.CostOf(new Usage(counted.InputTokens, most)).Usd));
+        json.WriteEndObject();
         json.WriteStartArray("deployments");
         foreach (var deployment in model.Deployments)
         {

@@ -42,7 +42,9 @@ internal sealed class FairleadDialect : Dialect
 
     public override bool KeepsStream(GatewayCall call) => call.Facts.Stream && call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
 
-    public override GenerationView CreateView(GatewayCall call) => new TypedEventsView(call);
+    public override GenerationView CreateView(GatewayCall call, GenerationRecord record) => new TypedEventsView(call, record);
+
+    public override GatewayError Place(GatewayCall call, GatewayError error) => V2Places.Of(call, error);
 
     public override ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
 

@@ -16,16 +16,23 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
     private readonly Dictionary<string, string> _calls = new(StringComparer.Ordinal);
     private readonly List<string> _unanswered = [];
     private List<Message> _messages = [];
+    private List<string> _places = [];
+    private string _turnAt = "";
+    private string _resultsAt = "";
     private long _mediaBytes;
 
     public static int BytesOf(string text) => Encoding.UTF8.GetByteCount(text);
 
-    public void Read(V2Value input, List<Message> messages)
+    /// <param name="input">The field.</param>
+    /// <param name="messages">Takes what is in it.</param>
+    /// <param name="places">Takes where each message stands in the request.</param>
+    public void Read(V2Value input, List<Message> messages, List<string> places)
     {
         _messages = messages;
+        _places = places;
         if (input.Element.ValueKind == JsonValueKind.String)
         {
-            messages.Add(Message.Of(Role.User, Words(input, mayBeEmpty: false)));
+            Add(Message.Of(Role.User, Words(input, mayBeEmpty: false)), input.At);
             facts.Note(RequestFeatures.UserText);
             facts.MessageCount = 1;
             return;
@@ -56,7 +63,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
             case "reasoning":
                 foreach (var (member, value) in item.Members("type", "text"))
                 {
-                    if (member == "text") Made(new ReasoningPart(Words(value, mayBeEmpty: true), null));
+                    if (member == "text") Made(new ReasoningPart(Words(value, mayBeEmpty: true), null), item);
                 }
                 break;
             default: Turn(item); break;
@@ -79,11 +86,11 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
         {
             // Two messages in a row stay two.
             if (_turn.Exists(part => part is TextPart or RefusalPart)) Flush();
-            foreach (var part in parts) Made(part);
+            foreach (var part in parts) Made(part, item);
             return;
         }
         Flush();
-        _messages.Add(new Message(who, parts));
+        Add(new Message(who, parts), item.At);
     }
 
     private void Call(V2Value item)
@@ -101,7 +108,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
         if (!_calls.TryAdd(id, name)) throw item.Invalid($"another tool call has the id '{RequestFaults.Shown(id)}'");
         _unanswered.Add(id);
         facts.TextBytes += BytesOf(name);
-        Made(new ToolCallPart(id, name, arguments));
+        Made(new ToolCallPart(id, name, arguments), item);
     }
 
     private void Result(V2Value item)
@@ -120,6 +127,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
         if (!_calls.TryGetValue(id, out var name)) throw new V2Value(default, item.Under("tool_call_id")).Invalid($"there is no tool call '{RequestFaults.Shown(id)}' before it");
         _unanswered.Remove(id);
         EndTurn();
+        if (_results.Count == 0) _resultsAt = item.At;
         _results.Add(new ToolResultPart(id, Parts(given, Role.Tool)) { Name = name, IsError = isError });
     }
 
@@ -255,10 +263,17 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
         return text;
     }
 
-    private void Made(Part part)
+    private void Made(Part part, V2Value item)
     {
         EndResults();
+        if (_turn.Count == 0) _turnAt = item.At;
         _turn.Add(part);
+    }
+
+    private void Add(Message message, string place)
+    {
+        _messages.Add(message);
+        _places.Add(place);
     }
 
     private void Flush()
@@ -270,14 +285,14 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
     private void EndTurn()
     {
         if (_turn.Count == 0) return;
-        _messages.Add(new Message(Role.Assistant, [.. _turn]));
+        Add(new Message(Role.Assistant, [.. _turn]), _turnAt);
         _turn.Clear();
     }
 
     private void EndResults()
     {
         if (_results.Count == 0) return;
-        _messages.Add(new Message(Role.Tool, [.. _results]));
+        Add(new Message(Role.Tool, [.. _results]), _resultsAt);
         _results.Clear();
     }
 }

@@ -22,4 +22,5 @@ internal enum V2Delivery
 /// <param name="Conversation">In the inner language.</param>
 /// <param name="Delivery">How the answer is delivered.</param>
 /// <param name="WaitSeconds">How long <see cref="V2Delivery.Auto"/> waits.</param>
-internal sealed record V2Request(ConversationRequest Conversation, V2Delivery Delivery, int WaitSeconds);
+/// <param name="Places">Where each message of the conversation stands in the request: a JSON Pointer without its first slash.</param>
+internal sealed record V2Request(ConversationRequest Conversation, V2Delivery Delivery, int WaitSeconds, IReadOnlyList<string> Places);

@@ -19,16 +19,17 @@ internal sealed class V2RequestReader
 
     private static readonly string[] Known =
     [
-        "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "output", "max_output_tokens", "sampling", "reasoning",
+        "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "output", "sampling", "reasoning",
         "delivery", "stream", "metadata", "class", "deadline_ms", "task", "prompt", "budget_usd",
     ];
 
     private readonly RequestFacts _facts;
     private readonly RequestBounds _bounds;
     private readonly V2InputReader _input;
-    private V2Delivery _delivery;
+    private V2Delivery _delivery = V2Delivery.Stream;
     private int? _wait;
     private bool _hasStreamOptions;
+    private V2Value? _onDisconnect;
 
     private V2RequestReader(RequestFacts facts, RequestBounds bounds)
     {
@@ -63,7 +64,7 @@ internal sealed class V2RequestReader
         var request = new ConversationRequest { Messages = [] };
         V2Value? input = null;
         string? instructions = null;
-        _facts.MaxOutputTokensField = "max_output_tokens";
+        _facts.MaxOutputTokensField = "sampling/max_output_tokens";
         foreach (var (name, value) in root.Members(Known))
         {
             switch (name)
@@ -78,7 +79,6 @@ internal sealed class V2RequestReader
                 case "tool_choice": request = request with { ToolChoice = Choice(value) }; break;
                 case "parallel_tool_calls": request = request with { ParallelToolCalls = value.Boolean() }; break;
                 case "output": request = request with { OutputFormat = Format(value) }; break;
-                case "max_output_tokens": _facts.MaxOutputTokens = (int)value.Integer(1, int.MaxValue); break;
                 case "sampling": request = request with { Sampling = Sampling(value) }; break;
                 case "reasoning": request = request with { Reasoning = Reasoning(value) }; break;
                 case "delivery": extension = Delivery(value, extension); break;
@@ -87,8 +87,8 @@ internal sealed class V2RequestReader
                 case "class": extension = extension with { Class = value.Word("realtime", "standard", "bulk") }; break;
                 case "deadline_ms": extension = extension with { Deadline = TimeSpan.FromMilliseconds(value.Integer(1, ExtensionReader.MaxDeadlineMs)) }; break;
                 case "task": extension = extension with { Task = value.Text(64) }; break;
-                case "prompt": throw Unsupported(value, "There are no stored prompts in this version. Send the text as 'instructions' and 'input'.");
-                case "budget_usd": throw Unsupported(value, "A budget of one call cannot be held in this version, and one that is not held would be worse than none. Bound it by 'max_output_tokens'.");
+                case "prompt": throw Unsupported(value, "There are no stored prompts here. Send the text as 'instructions' and 'input'.");
+                case "budget_usd": extension = extension with { BudgetUsd = value.Money() }; break;
             }
         }
         if (_facts.Model.Length == 0) throw root.Missing("model");
@@ -98,9 +98,14 @@ internal sealed class V2RequestReader
         _facts.Extension = extension;
 
         var messages = new List<Message>();
-        if (instructions is { Length: > 0 }) messages.Add(Message.Of(Role.Developer, instructions));
-        _input.Read(given, messages);
-        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait ?? DefaultWait);
+        var places = new List<string>();
+        if (instructions is { Length: > 0 })
+        {
+            messages.Add(Message.Of(Role.Developer, instructions));
+            places.Add("instructions");
+        }
+        _input.Read(given, messages, places);
+        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait ?? DefaultWait, places);
     }
 
     // What only makes sense together.
@@ -108,6 +113,7 @@ internal sealed class V2RequestReader
     {
         if (_wait is not null && _delivery != V2Delivery.Auto) throw Contradiction(root, "delivery/wait_seconds", "It is for the mode 'auto'.");
         if (extension.Webhook is not null && _delivery is V2Delivery.Sync or V2Delivery.Stream) throw Contradiction(root, "delivery/webhook", "It is for the modes 'job' and 'auto': what you wait for is not told once more.");
+        if (_onDisconnect is { } leaving && _delivery is V2Delivery.Job) throw leaving.Invalid("a job has no client that could leave; it is for the other modes");
         if (_hasStreamOptions && _delivery != V2Delivery.Stream) throw Contradiction(root, "stream", "It is for the delivery mode 'stream'.");
         if (request.ToolChoice.Mode is ToolChoiceMode.Required or ToolChoiceMode.Named && request.Tools.Count == 0) throw Contradiction(root, "tool_choice", "There are no 'tools' to choose from.");
         if (request.ToolChoice is { Mode: ToolChoiceMode.Named, Name: var chosen } && !request.Tools.Any(tool => tool.Name == chosen)) throw Contradiction(root, "tool_choice", "It names a tool that is not among 'tools'.");
@@ -161,11 +167,11 @@ internal sealed class V2RequestReader
         string? type = null;
         var format = OutputFormat.Text;
         V2Value? schema = null, structured = null, repair = null;
-        foreach (var (member, value) in output.Members("type", "name", "description", "schema", "strict", "structured", "repair"))
+        foreach (var (member, value) in output.Members("format", "name", "description", "schema", "strict", "structured", "repair"))
         {
             switch (member)
             {
-                case "type": type = value.Word("text", "json", "json_schema"); break;
+                case "format": type = value.Word("text", "json", "json_schema"); break;
                 case "name": format = format with { Name = value.Text(64) }; break;
                 case "description": format = format with { Description = value.Text(mayBeEmpty: true) }; break;
                 case "schema":
@@ -178,10 +184,10 @@ internal sealed class V2RequestReader
                 case "repair": repair = value.Boolean() ? value : null; break;
             }
         }
-        if (type is null) throw output.Missing("type");
-        if (type != "json_schema" && (structured ?? repair) is { } misplaced) throw misplaced.Invalid("it is for the type 'json_schema'");
+        if (type is null) throw output.Missing("format");
+        if (type != "json_schema" && (structured ?? repair) is { } misplaced) throw misplaced.Invalid("it is for the format 'json_schema'");
         if (structured is null && repair is { } alone) throw alone.Invalid("it is for 'structured': \"partial\", by which the output is checked");
-        if (type != "json_schema" && format != OutputFormat.Text) throw output.Invalid("'name', 'description', 'schema' and 'strict' are for the type 'json_schema'");
+        if (type != "json_schema" && format != OutputFormat.Text) throw output.Invalid("'name', 'description', 'schema' and 'strict' are for the format 'json_schema'");
         switch (type)
         {
             case "json":
@@ -203,7 +209,7 @@ internal sealed class V2RequestReader
     private Sampling Sampling(V2Value sampling)
     {
         var made = new Sampling();
-        foreach (var (member, value) in sampling.Members("temperature", "top_p", "seed", "stop"))
+        foreach (var (member, value) in sampling.Members("temperature", "top_p", "seed", "stop", "max_output_tokens"))
         {
             switch (member)
             {
@@ -219,6 +225,7 @@ internal sealed class V2RequestReader
                     _facts.Seed = value.Integer(long.MinValue, long.MaxValue);
                     _facts.Note(RequestFeatures.Seed, value.At);
                     break;
+                case "max_output_tokens": _facts.MaxOutputTokens = (int)value.Integer(1, int.MaxValue); break;
                 case "stop": made = made with { Stop = value.Element.ValueKind == JsonValueKind.String ? [value.Text(256)] : [.. value.Items(4).Select(stop => stop.Text(256))] }; break;
             }
         }
@@ -237,12 +244,16 @@ internal sealed class V2RequestReader
 
     private CallExtension Delivery(V2Value delivery, CallExtension extension)
     {
-        foreach (var (member, value) in delivery.Members("mode", "wait_seconds", "webhook"))
+        foreach (var (member, value) in delivery.Members("mode", "wait_seconds", "webhook", "on_disconnect"))
         {
             switch (member)
             {
                 case "mode":
-                    _delivery = value.Word("sync", "stream", "job", "auto") switch { "stream" => V2Delivery.Stream, "job" => V2Delivery.Job, "auto" => V2Delivery.Auto, _ => V2Delivery.Sync };
+                    _delivery = value.Word("stream", "sync", "job", "auto") switch { "sync" => V2Delivery.Sync, "job" => V2Delivery.Job, "auto" => V2Delivery.Auto, _ => V2Delivery.Stream };
+                    break;
+                case "on_disconnect":
+                    _onDisconnect = value;
+                    extension = extension with { OnDisconnect = value.Word("cancel", "continue") == "continue" ? OnDisconnect.Continue : OnDisconnect.Cancel };
                     break;
                 case "wait_seconds": _wait = (int)value.Integer(1, Jobs.Preference.LongestWaitSeconds); break;
                 case "webhook":
@@ -257,14 +268,13 @@ internal sealed class V2RequestReader
 
     private CallExtension Stream(V2Value stream, CallExtension extension)
     {
-        foreach (var (member, value) in stream.Members("batch_tokens", "batch_delay_ms", "on_disconnect"))
+        foreach (var (member, value) in stream.Members("batch_tokens", "batch_delay_ms"))
         {
             _hasStreamOptions = true;
             extension = member switch
             {
                 "batch_tokens" => extension with { BatchTokens = (int)value.Integer(1, BatchSettings.MaxTokens) },
-                "batch_delay_ms" => extension with { BatchDelay = TimeSpan.FromMilliseconds(value.Integer(0, BatchSettings.MaxDelayMs)) },
-                _ => extension with { OnDisconnect = value.Word("cancel", "continue") == "continue" ? OnDisconnect.Continue : OnDisconnect.Cancel },
+                _ => extension with { BatchDelay = TimeSpan.FromMilliseconds(value.Integer(0, BatchSettings.MaxDelayMs)) },
             };
         }
         return extension;

@@ -8,21 +8,49 @@ using Fairlead.Streaming;
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>
-/// Writes a stream of typed events, numbered from 0 without gaps: it begins with <c>generation.started</c> when the call is accepted, and ends with
-/// <c>generation.completed</c>, <c>.incomplete</c>, <c>.failed</c> or <c>.cancelled</c>, each with the whole generation. One per stream.
+/// Writes typed events, numbered from 0 without gaps: <c>generation.created</c>, what is made, and last <c>generation.completed</c>, <c>.incomplete</c>, <c>.failed</c> or
+/// <c>.cancelled</c> with the whole generation. Of a call that runs for its client, or of a generation that is kept. One per stream.
 /// </summary>
-internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
+/// <param name="call">The call, or the request read again.</param>
+/// <param name="kept">The generation when it is kept; null for a call that runs for its client.</param>
+internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = null) : DialectStreamWriter
 {
     private readonly AnswerBuilder _answer = new();
     private readonly ArrayBufferWriter<byte> _object = new(1024);
+    private IReadOnlyList<CallWarning> _warned = [];
+    private readonly Dictionary<int, int> _nativeCalls = [];
     private long _sequence;
+    private bool _created;
     private bool _begun;
 
+    /// <summary>The call is accepted. One that is not kept waits for nothing and begins with it.</summary>
     public override void WriteStart(IBufferWriter<byte> output)
     {
+        if (_created) return;
+        _created = true;
+        V2GenerationObject.WriteCreated(call, kept, _object);
+        Generation(output, "generation.created"u8);
+        if (kept is null)
+        {
+            WriteBegun(null, output);
+        }
+        else if (kept.Context.Queued)
+        {
+            V2GenerationObject.WriteCreated(call, kept, _object);
+            Generation(output, "generation.queued"u8);
+        }
+    }
+
+    /// <summary>Work on it has begun.</summary>
+    /// <param name="record">The generation as it is kept, with the time of its first run; null for one that is not kept.</param>
+    /// <param name="output">Takes the event.</param>
+    public void WriteBegun(GenerationRecord? record, IBufferWriter<byte> output)
+    {
+        if (_begun) return;
+        WriteStart(output);
         if (_begun) return;
         _begun = true;
-        V2GenerationObject.WriteStarted(call, _object);
+        V2GenerationObject.WriteStarted(call, record, _object);
         Generation(output, "generation.started"u8);
     }
 
@@ -30,11 +58,13 @@ internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
     {
         WriteStart(output);
         var json = new JsonAppender(output);
+        WriteWarnings(ref json);
         foreach (var item in batch.Items)
         {
             if (item.Event is not { } made) throw new InvalidOperationException("No provider speaks this dialect.");
-            if (made is not GenerationRestarted) _answer.Add(made);
-            Write(ref json, made);
+            if (kept is null) _answer.Add(made);
+            // Of a generation of another dialect, what its provider said there.
+            if ((made is NativeEvent native ? Understand(native) : made) is { } known) Write(ref json, known);
         }
         json.Flush();
     }
@@ -42,32 +72,58 @@ internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
     public override void WriteEnd(IBufferWriter<byte> output)
     {
         WriteStart(output);
+        var json = new JsonAppender(output);
+        WriteWarnings(ref json);
+        json.Flush();
         var answer = _answer.Build();
         V2GenerationObject.WriteEnded(call, answer.Choices.Count > 0 ? answer : null, _object);
         Generation(output, Encoding.UTF8.GetBytes("generation." + call.Ending!.Outcome.ToStatus().ToWire()));
     }
 
     /// <summary>Ends the view of a generation that is kept.</summary>
-    /// <param name="status">How it ended.</param>
-    /// <param name="generation">The whole generation.</param>
+    /// <param name="ended">The generation.</param>
+    /// <param name="generation">The whole of it as it is shown.</param>
     /// <param name="output">Takes the event.</param>
-    public void WriteEnd(GenerationStatus status, ReadOnlySpan<byte> generation, IBufferWriter<byte> output)
+    public void WriteEnd(GenerationRecord ended, ReadOnlySpan<byte> generation, IBufferWriter<byte> output)
     {
         WriteStart(output);
+        if (ended.StartedAt is not null) WriteBegun(ended, output);
         _object.Write(generation);
-        Generation(output, Encoding.UTF8.GetBytes("generation." + status.ToWire()));
+        Generation(output, Encoding.UTF8.GetBytes("generation." + ended.Status.ToWire()));
     }
+
+    // Of a kept one they are among its events.
+    private void WriteWarnings(ref JsonAppender json)
+    {
+        if (kept is not null) return;
+        var warnings = call.Warnings;
+        if (warnings.Count == _warned.Count) return;
+        foreach (var warning in warnings)
+        {
+            if (!_warned.Contains(warning)) Warning(ref json, warning.Code, warning.Message);
+        }
+        _warned = warnings;
+    }
+
+    private GenerationEvent? Understand(NativeEvent native) => call.Dialect.Understand(native.Data, native.Kind) switch
+    {
+        ToolCallStarted started => started with { Index = _nativeCalls[started.Index] = _nativeCalls.Count },
+        ToolCallDelta delta => _nativeCalls.TryGetValue(delta.Index, out var index) ? delta with { Index = index } : null,
+        var made => made,
+    };
 
     private void Write(ref JsonAppender json, GenerationEvent made)
     {
         switch (made)
         {
             case GenerationRestarted restarted:
+                _nativeCalls.Clear();
                 Begin(ref json, "generation.restarted"u8);
                 json.Raw(",\"run\":"u8);
                 json.Number((long)restarted.Run);
                 json.Raw("}\n\n"u8);
                 break;
+            case GenerationWarned warned: Warning(ref json, warned.Code, warned.Message); break;
             case PartialValue partial:
                 Begin(ref json, "output.partial"u8);
                 json.Raw(",\"pointer\":"u8);
@@ -89,24 +145,24 @@ internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
                 }
                 json.Raw("]}\n\n"u8);
                 break;
-            case TextDelta { Text.Length: > 0 } text: Delta(ref json, "text.delta"u8, text.Text); break;
-            case RefusalDelta { Text.Length: > 0 } refusal: Delta(ref json, "refusal.delta"u8, refusal.Text); break;
-            case ReasoningDelta { Text.Length: > 0 } reasoning: Delta(ref json, "reasoning.delta"u8, reasoning.Text); break;
+            case TextDelta { Text.Length: > 0 } text: Text(ref json, "output.text.delta"u8, text.Text); break;
+            case RefusalDelta { Text.Length: > 0 } refusal: Text(ref json, "output.refusal.delta"u8, refusal.Text); break;
+            case ReasoningDelta { Text.Length: > 0 } reasoning: Text(ref json, "output.reasoning.delta"u8, reasoning.Text); break;
             case ToolCallStarted started:
-                Begin(ref json, "tool_call.started"u8);
+                Begin(ref json, "output.tool_call.delta"u8);
                 json.Raw(",\"index\":"u8);
                 json.Number((long)started.Index);
                 json.Raw(",\"id\":"u8);
                 json.String(started.Id);
                 json.Raw(",\"name\":"u8);
                 json.String(started.Name);
-                json.Raw("}\n\n"u8);
+                json.Raw(",\"arguments\":\"\"}\n\n"u8);
                 break;
             case ToolCallDelta { Arguments.Length: > 0 } fragment:
-                Begin(ref json, "tool_call.delta"u8);
+                Begin(ref json, "output.tool_call.delta"u8);
                 json.Raw(",\"index\":"u8);
                 json.Number((long)fragment.Index);
-                json.Raw(",\"delta\":"u8);
+                json.Raw(",\"arguments\":"u8);
                 json.String(fragment.Arguments);
                 json.Raw("}\n\n"u8);
                 break;
@@ -114,11 +170,21 @@ internal sealed class V2StreamWriter(GatewayCall call) : DialectStreamWriter
         }
     }
 
-    private void Delta(ref JsonAppender json, ReadOnlySpan<byte> type, string text)
+    private void Text(ref JsonAppender json, ReadOnlySpan<byte> type, string text)
     {
         Begin(ref json, type);
-        json.Raw(",\"delta\":"u8);
+        json.Raw(",\"text\":"u8);
         json.String(text);
+        json.Raw("}\n\n"u8);
+    }
+
+    private void Warning(ref JsonAppender json, string code, string message)
+    {
+        Begin(ref json, "generation.warning"u8);
+        json.Raw(",\"code\":"u8);
+        json.String(code);
+        json.Raw(",\"message\":"u8);
+        json.String(message);
         json.Raw("}\n\n"u8);
     }
 

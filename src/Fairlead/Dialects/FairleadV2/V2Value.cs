@@ -64,6 +64,13 @@ internal readonly record struct V2Value(JsonElement Element, string At)
         return value >= least && value <= most ? value : throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected a number from {least} to {most}"));
     }
 
+    /// <summary>An amount of US dollars above nothing.</summary>
+    public decimal Money()
+    {
+        if (Element.ValueKind != JsonValueKind.Number || !Element.TryGetDecimal(out var value)) throw Type("a number");
+        return value > 0 ? value : throw Invalid("expected an amount of US dollars above 0");
+    }
+
     public string Under(string name) => At.Length == 0 ? name : $"{At}/{name}";
 
     public GatewayErrorException Missing(string name) => new(GatewayError.Missing(Under(name)));

@@ -26,6 +26,8 @@ internal sealed class InputTokensDialect(ResponseKeeper? keeper = null) : Dialec
     public override ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
         keeper is null ? default : keeper.ResolveAsync(call, bounds, cancellationToken);
 
+    public override GatewayError Place(GatewayCall call, GatewayError error) => ResponsesPlaces.Of(error);
+
     public override ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
 
     public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)

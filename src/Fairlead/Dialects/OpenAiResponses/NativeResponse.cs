@@ -28,7 +28,8 @@ internal sealed class NativeResponse(GatewayCall call, ResponseObjectWriter writ
         var id = item["id"] is JsonValue given && given.TryGetValue<string>(out var text) ? text : "";
         item["id"] = IdOf(id);
         if (item["encrypted_content"] is not JsonValue content || !content.TryGetValue<string>(out var seal)) return;
-        if (withSeal) item["encrypted_content"] = new SealedReasoning(SealedReasoning.Native, id, seal).ToText();
+        // A compaction is nothing but its seal.
+        if (withSeal || (item["type"] is JsonValue type && type.TryGetValue<string>(out var word) && word == "compaction")) item["encrypted_content"] = new SealedReasoning(SealedReasoning.Native, id, seal).ToText();
         else item.Remove("encrypted_content");
     }
 

@@ -61,7 +61,7 @@ internal static class ResponseJson
     }
 
     /// <summary>Items as they are kept: a JSON array, with seals.</summary>
-    public static byte[] Items(IReadOnlyList<OutputItem> items)
+    public static byte[] Items(IReadOnlyList<OutputItem> items, bool withSeals)
     {
         var output = new ArrayBufferWriter<byte>(1024);
         var json = new JsonAppender(output);
@@ -69,7 +69,7 @@ internal static class ResponseJson
         for (var i = 0; i < items.Count; i++)
         {
             if (i > 0) json.Raw(","u8);
-            AppendItem(ref json, items[i], withSeal: true);
+            AppendItem(ref json, items[i], withSeals);
         }
         json.Raw("]"u8);
         json.Flush();
@@ -129,6 +129,15 @@ internal static class ResponseJson
             json.Raw("]}"u8);
         }
         json.Raw("]"u8);
+    }
+
+    public static byte[] Usage(in Usage usage)
+    {
+        var output = new ArrayBufferWriter<byte>(256);
+        var json = new JsonAppender(output);
+        AppendUsage(ref json, usage);
+        json.Flush();
+        return output.WrittenSpan.ToArray();
     }
 
     public static void AppendUsage(ref JsonAppender json, in Usage usage)

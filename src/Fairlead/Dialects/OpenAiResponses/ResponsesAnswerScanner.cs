@@ -25,6 +25,33 @@ internal static class ResponsesAnswerScanner
         }
     }
 
+    /// <summary>The same of a compaction, which is finished when it is there.</summary>
+    public static bool ScanCompaction(ReadOnlySpan<byte> body, AnswerMeter meter)
+    {
+        try
+        {
+            var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 512 });
+            using var document = JsonDocument.ParseValue(ref reader);
+            var answer = document.RootElement;
+            if (answer.ValueKind != JsonValueKind.Object || OpenAiWire.Text(answer, "object") != "response.compaction" || !OpenAiWire.Has(answer, "output", JsonValueKind.Array, out var output)) return false;
+            var bytes = 0;
+            foreach (var item in output.EnumerateArray())
+            {
+                if (item.ValueKind != JsonValueKind.Object) return false;
+                // Of what is sealed the length alone can be seen.
+                bytes += SizeOf(item) + (OpenAiWire.Text(item, "encrypted_content")?.Length ?? 0);
+            }
+            if (bytes > 0) meter.AddOutput(bytes);
+            if (ReadUsage(answer) is { } usage) meter.ReportUsage(usage);
+            meter.Finish(FinishReason.Stop, 0);
+            return true;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
     /// <param name="response">The object.</param>
     /// <param name="meter">Gets what is found.</param>
     /// <param name="countOutput">Whether the output's size is taken in; false when its deltas were.</param>

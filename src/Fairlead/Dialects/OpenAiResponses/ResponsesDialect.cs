@@ -53,9 +53,15 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
 
     public override bool KeepsStream(GatewayCall call) => call.Facts.Stream && IsBackground(call);
 
-    public override GenerationView CreateView(GatewayCall call) => new ResponsesView(call);
+    public override GenerationView CreateView(GatewayCall call, GenerationRecord record) => new ResponsesView(call);
 
     public override bool CanRestart => false;
+
+    public override bool ReadsStreams => true;
+
+    public override GenerationEvent? Understand(ReadOnlySpan<byte> data, int kind) => ResponsesEventReader.Read(data, kind);
+
+    public override GatewayError Place(GatewayCall call, GatewayError error) => ResponsesPlaces.Of(error);
 
     public override void WriteAccepted(GatewayCall call, IBufferWriter<byte> output)
     {

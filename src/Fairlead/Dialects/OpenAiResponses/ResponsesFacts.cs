@@ -28,6 +28,9 @@ internal sealed class ResponsesFacts
     /// <summary>Value of <c>background</c>, of which no provider hears.</summary>
     public ByteRange BackgroundRange { get; set; }
 
+    /// <summary>Value of <c>stream</c>: what nobody waits for is asked for as a stream, whatever the caller said.</summary>
+    public ByteRange StreamRange { get; set; }
+
     /// <summary>Whether items of <c>input</c> are named by their id instead of sent.</summary>
     public bool HasReferences { get; set; }
 

@@ -56,7 +56,7 @@ internal ref struct ResponsesItemsReader
             case "function_call": Call(ref json, path, "arguments"); break;
             case "custom_tool_call": Call(ref json, path, "input"); break;
             case "function_call_output" or "custom_tool_call_output": Output(ref json, path); break;
-            case "reasoning": Reasoning(ref json, path); break;
+            case "reasoning" or "compaction": Reasoning(ref json, path); break;
             case "item_reference":
                 if (!hasId) throw RequestFaults.Missing(path with { Middle = "id" });
                 _facts.Responses!.HasReferences = true;

@@ -17,7 +17,7 @@ internal static class ResponsesReplyWriter
             new NativeResponse(call, new ResponseObjectWriter(call)).Whole(response, null, withSeals: true, extra: false);
             return ResponseJson.Bytes(response["output"]!);
         }
-        return ResponseJson.Items(ResponsesAnswer.Items(call, ((GatewayReply.Complete)reply).Answer, cut: false));
+        return ResponseJson.Items(ResponsesAnswer.Items(call, ((GatewayReply.Complete)reply).Answer, cut: false), withSeals: true);
     }
 
     public static void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)

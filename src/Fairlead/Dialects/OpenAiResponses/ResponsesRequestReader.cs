@@ -116,6 +116,7 @@ internal static class ResponsesRequestReader
                     break;
                 case "stream":
                     facts.Stream = json.Boolean("stream") ?? false;
+                    found.StreamRange = json.Range;
                     break;
                 case "stream_options":
                     StreamOptions(ref json, facts);

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects.OpenAiChat;
@@ -29,11 +30,17 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
     private readonly NativeResponse _native;
     private readonly List<JsonObject> _nativeItems = [];
     private readonly Dictionary<string, JsonObject> _openNative = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, StringBuilder> _spoken = new(StringComparer.Ordinal);
     private JsonObject? _terminal;
+    private readonly bool _collects;
     private bool _begun;
 
-    public ResponsesStreamWriter(GatewayCall call, ResponseKeeper? keeper)
+    /// <param name="call">The call.</param>
+    /// <param name="keeper">Keeps the response; null for one that is kept elsewhere, or not.</param>
+    /// <param name="collects">Whether <see cref="SoFar"/> will be asked for, which costs memory.</param>
+    public ResponsesStreamWriter(GatewayCall call, ResponseKeeper? keeper, bool collects = false)
     {
+        _collects = collects;
         _keeper = keeper;
         _call = call;
         _writer = new ResponseObjectWriter(call);
@@ -86,6 +93,23 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         Terminal(ref json, status);
         json.Raw("data: [DONE]\n\n"u8);
         json.Flush();
+    }
+
+    /// <summary>The items as far as they have come, of a response that is still made: a JSON array.</summary>
+    public JsonArray SoFar()
+    {
+        if (_nativeItems.Count == 0 && _openNative.Count == 0) return (JsonArray)JsonNode.Parse(ResponseJson.Items(_translation.Items, _call.Facts.Responses!.IncludesSealedReasoning), documentOptions: Parsing)!;
+        var items = new JsonArray([.. _nativeItems.Select(static item => item.DeepClone())]);
+        foreach (var root in _openNative.Values)
+        {
+            var item = (JsonObject)root["item"]!.DeepClone();
+            if (item["type"]?.GetValue<string>() == "message" && _spoken.TryGetValue(item["id"]!.GetValue<string>(), out var text))
+            {
+                item["content"] = new JsonArray(new JsonObject { ["type"] = "output_text", ["text"] = text.ToString(), ["annotations"] = new JsonArray(), ["logprobs"] = new JsonArray() });
+            }
+            items.Add(item);
+        }
+        return items;
     }
 
     /// <summary>Ends the view of a response that is kept.</summary>
@@ -156,7 +180,7 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
 
     private byte[] Output()
     {
-        if (_terminal is null || Status == "failed") return _nativeItems.Count == 0 ? ResponseJson.Items(_translation.Items) : "[]"u8.ToArray();
+        if (_terminal is null || Status == "failed") return _nativeItems.Count == 0 ? ResponseJson.Items(_translation.Items, withSeals: true) : "[]"u8.ToArray();
         var copy = (JsonObject)_terminal["response"]!.DeepClone();
         _native.Whole(copy, Status, withSeals: true, extra: false);
         return ResponseJson.Bytes(copy["output"]!);
@@ -281,6 +305,12 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
     private void Delta(ref JsonAppender json, string type, scoped ReadOnlySpan<byte> data)
     {
         var id = NativeChunk.Find(data, "item_id"u8, JsonTokenType.String);
+        if (_collects && type == "response.output_text.delta" && !id.IsEmpty)
+        {
+            var item = _native.IdOf(NativeChunk.Text(data, "item_id"u8) ?? "");
+            if (!_spoken.TryGetValue(item, out var spoken)) _spoken[item] = spoken = new StringBuilder();
+            spoken.Append(NativeChunk.Text(data, "delta"u8));
+        }
         var copy = new ArrayBufferWriter<byte>(data.Length + 64);
         if (id.IsEmpty)
         {

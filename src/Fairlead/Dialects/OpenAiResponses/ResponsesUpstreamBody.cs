@@ -14,21 +14,28 @@ internal static class ResponsesUpstreamBody
 {
     private static readonly byte[] Null = "null"u8.ToArray();
     private static readonly byte[] False = "false"u8.ToArray();
+    private static readonly byte[] True = "true"u8.ToArray();
     private static readonly byte[] NoStore = ",\"store\":false"u8.ToArray();
 
-    public static void Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
+    /// <param name="call">The call.</param>
+    /// <param name="upstreamModel">The model's name there.</param>
+    /// <param name="output">Takes the body.</param>
+    /// <param name="isCompaction">Whether it goes where conversations are compacted, which takes neither <c>store</c> nor <c>include</c>.</param>
+    public static void Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output, bool isCompaction = false)
     {
         var facts = call.Facts;
         var found = facts.Responses!;
         var model = new ArrayBufferWriter<byte>(64);
         model.Write(BodySplicer.Quote(upstreamModel));
         var edits = new List<BodyEdit>(6);
-        if (found.Store.IsEmpty) model.Write(NoStore);
-        else edits.Add(new BodyEdit(found.Store, False));
+        if (found.Store.IsEmpty && !isCompaction) model.Write(NoStore);
+        else if (!found.Store.IsEmpty) edits.Add(new BodyEdit(found.Store, False));
+        if (!found.StreamRange.IsEmpty) edits.Add(new BodyEdit(found.StreamRange, facts.Stream ? True : False));
+        else if (facts.Stream) model.Write(",\"stream\":true"u8);
         if (found.Background) edits.Add(new BodyEdit(found.BackgroundRange, False));
         if (!found.Previous.IsEmpty) edits.Add(new BodyEdit(found.Previous, Null));
         // Without it the reasoning of a model could not be sent back: the provider has forgotten it.
-        if (!found.IncludesSealedReasoning && call.Model.Capabilities.Reasoning) AddInclude(call, found, model, edits);
+        if (!isCompaction && !found.IncludesSealedReasoning && call.Model.Capabilities.Reasoning) AddInclude(call, found, model, edits);
         if (found.History is { Count: > 0 } || found.InputHasOwnMarks)
         {
             var input = Input(call, found);
@@ -97,7 +104,16 @@ internal static class ResponsesUpstreamBody
             return;
         }
         if (type == "item_reference") throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{RequestFaults.Shown(Text(item, "id") ?? "")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
-        if (type == "reasoning")
+        if (type == "compaction")
+        {
+            if (SealedReasoning.Parse(Text(item, "encrypted_content")) is not { Kind: SealedReasoning.Native } compacted)
+            {
+                throw new GatewayErrorException(GatewayError.Invalid(path is null ? "previous_response_id" : $"{path}.encrypted_content", "The compaction was not made by this gateway, or was changed since.") with { OpenAiCode = "invalid_value" });
+            }
+            item["id"] = compacted.Id;
+            item["encrypted_content"] = compacted.Seal;
+        }
+        else if (type == "reasoning")
         {
             // Only its own provider can read it; without its seal the provider would look for what it has not kept.
             if (SealedReasoning.Parse(Text(item, "encrypted_content")) is not { Kind: SealedReasoning.Native } sealedReasoning) return;

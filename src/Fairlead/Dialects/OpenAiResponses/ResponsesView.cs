@@ -41,6 +41,26 @@ internal sealed class ResponsesView(GatewayCall call) : GenerationView
         return ResponseJson.Bytes(response);
     }
 
+    /// <summary>The Response object of one that is still made, with the items as far as they have come.</summary>
+    /// <param name="call">The request read again.</param>
+    /// <param name="record">The generation.</param>
+    /// <param name="events">What is kept of it.</param>
+    public static byte[] Show(GatewayCall call, GenerationRecord record, IReadOnlyList<GenerationEvent> events)
+    {
+        var response = (JsonObject)JsonNode.Parse(Show(call, record), documentOptions: Parsing)!;
+        var writer = new ResponsesStreamWriter(call, null, collects: true);
+        using var batch = new EventBatch();
+        foreach (var made in events)
+        {
+            // Another run began, and all before it is void.
+            if (made is GenerationRestarted) batch.Clear();
+            else batch.Add(made);
+        }
+        writer.Write(batch, new ArrayBufferWriter<byte>());
+        response["output"] = writer.SoFar();
+        return ResponseJson.Bytes(response);
+    }
+
     // From the body the call was answered with: the dialect's own error.
     private static JsonObject ErrorOf(GenerationRecord record)
     {

@@ -41,7 +41,7 @@ internal sealed class OpenAiEndpoint
             baseUrl += "/v1";
         }
         _baseUrl = baseUrl;
-        foreach (var path in (ReadOnlySpan<string>)["/chat/completions", "/completions", "/embeddings", "/responses"]) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
+        foreach (var path in (ReadOnlySpan<string>)["/chat/completions", "/completions", "/embeddings", "/responses", "/responses/compact"]) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
     }
 
     public string Kind { get; }

@@ -33,7 +33,7 @@ internal sealed class OpenAiProvider : Provider
     {
         "openai.chat" or "openai.embeddings" => true,
         "openai.completions" => _endpoint.HasCompletions,
-        "openai.responses" => _endpoint.HasResponses,
+        "openai.responses" or "openai.responses.compact" => _endpoint.HasResponses,
         _ => false,
     };
 
@@ -90,7 +90,7 @@ internal sealed class OpenAiProvider : Provider
             // Another deployment may have a form for what this one cannot be told.
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
-        var path = call.Operation == Operation.Embeddings ? "/embeddings" : native && call.Dialect.Name == "openai.completions" ? "/completions" : native && call.Dialect.Name == "openai.responses" ? "/responses" : "/chat/completions";
+        var path = call.Operation == Operation.Embeddings ? "/embeddings" : native && call.Dialect.Name == "openai.completions" ? "/completions" : native && call.Dialect.Name == "openai.responses" ? "/responses" : native && call.Dialect.Name == "openai.responses.compact" ? "/responses/compact" : "/chat/completions";
         var request = _client.CreatePost(_endpoint.AddressOf(path, model), body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
         return await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);

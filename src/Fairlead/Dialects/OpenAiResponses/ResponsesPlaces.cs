@@ -1,0 +1,17 @@
+using Fairlead.Errors;
+
+namespace Fairlead.Dialects.OpenAiResponses;
+
+/// <summary>Says in this dialect's words where a fault stands that was found in the inner language, whose messages are made of several items each.</summary>
+internal static class ResponsesPlaces
+{
+    public static GatewayError Of(GatewayError error) => error.Parameter switch
+    {
+        null => error,
+        var place when place == "messages" || place.StartsWith("messages[", StringComparison.Ordinal) => error with { Parameter = "input" },
+        "response_format" => error with { Parameter = "text.format" },
+        "reasoning_effort" => error with { Parameter = "reasoning.effort" },
+        "max_tokens" or "max_completion_tokens" => error with { Parameter = "max_output_tokens" },
+        _ => error,
+    };
+}
