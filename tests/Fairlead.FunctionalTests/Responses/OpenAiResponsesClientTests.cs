@@ -56,4 +56,45 @@ public sealed class OpenAiResponsesClientTests(GatewayFixture fixture) : IClassF
         Assert.True(made.BackgroundModeEnabled);
         Assert.Equal(ResponseStatus.Completed, (await client.CancelResponseAsync(made.Id, Cancel)).Value.Status);
     }
+
+    [Fact]
+    public async Task Client_AsksForAStructureAndCallsAFunction()
+    {
+        var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
+        var schema = BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city","days"],"additionalProperties":false}""");
+        ResponseResult structured = await client.CreateResponseAsync(
+            new CreateResponseOptions("sim-json", [ResponseItem.CreateUserMessageItem("Weather as JSON")]) { TextOptions = new ResponseTextOptions { TextFormat = ResponseTextFormat.CreateJsonSchemaFormat("weather", schema, jsonSchemaIsStrict: true) } }, Cancel);
+        var value = System.Text.Json.JsonDocument.Parse(structured.GetOutputText()).RootElement;
+        Assert.Equal(["city", "days"], value.EnumerateObject().Select(member => member.Name));
+
+        var options = new CreateResponseOptions("sim-tools", [ResponseItem.CreateUserMessageItem("What is the weather in Oslo?")]) { StreamingEnabled = true };
+        options.Tools.Add(ResponseTool.CreateFunctionTool("get_weather", schema, strictModeEnabled: true));
+        var arguments = new StringBuilder();
+        FunctionCallResponseItem? call = null;
+        string? id = null;
+        await foreach (var update in await client.CreateResponseStreamingAsync(options, Cancel))
+        {
+            if (update is StreamingResponseFunctionCallArgumentsDeltaUpdate delta) arguments.Append(delta.Delta);
+            if (update is StreamingResponseOutputItemDoneUpdate { Item: FunctionCallResponseItem done }) call = done;
+            if (update is StreamingResponseCompletedUpdate end) id = end.Response.Id;
+        }
+        Assert.Equal("get_weather", call!.FunctionName);
+        Assert.Equal(call.FunctionArguments.ToString(), arguments.ToString());
+        var next = new CreateResponseOptions("sim-tools", [ResponseItem.CreateFunctionCallOutputItem(call.CallId, "sunny")]) { PreviousResponseId = id };
+        next.Tools.Add(ResponseTool.CreateFunctionTool("get_weather", schema, strictModeEnabled: true));
+        ResponseResult told = await client.CreateResponseAsync(next, Cancel);
+        Assert.NotEmpty(told.GetOutputText());
+    }
+
+    [Fact]
+    public async Task Client_CancelsWhatIsMadeInTheBackground()
+    {
+        var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
+        var options = new CreateResponseOptions("sim-slow", [ResponseItem.CreateUserMessageItem(string.Concat(Enumerable.Repeat("Tell me about knots ", 200)))]) { BackgroundModeEnabled = true };
+        ResponseResult made = await client.CreateResponseAsync(options, Cancel);
+        ResponseResult cancelled = await client.CancelResponseAsync(made.Id, Cancel);
+        Assert.Equal(ResponseStatus.Cancelled, cancelled.Status);
+        ResponseResult again = await client.GetResponseAsync(made.Id, Cancel);
+        Assert.Equal(ResponseStatus.Cancelled, again.Status);
+    }
 }
