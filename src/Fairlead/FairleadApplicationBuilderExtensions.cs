@@ -10,6 +10,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Idempotency;
 using Fairlead.Jobs;
@@ -82,7 +83,10 @@ public static class FairleadApplicationBuilderExtensions
         return new FairleadBuilder(services);
     }
 
-    /// <summary>Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>.</summary>
+    /// <summary>
+    /// Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>, and, where the app has nothing else there, <c>/docs/errors</c>, to
+    /// which errors link.
+    /// </summary>
     public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
@@ -96,6 +100,7 @@ public static class FairleadApplicationBuilderExtensions
         endpoints.MapWebhooks();
         endpoints.MapAdmin();
         endpoints.MapHealth();
+        ErrorListEndpoint.Map(endpoints);
         UnknownAddressEndpoint.Map(endpoints);
         return endpoints;
     }

@@ -101,6 +101,22 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
         Assert.Equal("Vectors of this model have 16 to 4096 dimensions.", error["message"]!.GetValue<string>());
     }
 
+    [Fact]
+    public async Task Error_OfTheProgram_LinksToItsEntryOnAPageOfTheProgram()
+    {
+        var body = Ask("Is the museum open on Mondays?");
+        body["model"] = "no-such-model";
+        using var response = await SendAsync("/v1/chat/completions", body);
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        var link = new Uri(JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))!["error"]!["doc_url"]!.GetValue<string>());
+        Assert.Equal(sample.Client.BaseAddress!.Authority, link.Authority);
+
+        using var page = await sample.Client.GetAsync(link, Token);
+
+        Assert.Equal((HttpStatusCode.OK, "text/html"), (page.StatusCode, page.Content.Headers.ContentType!.MediaType));
+        Assert.Contains($"id=\"{link.Fragment[1..]}\"", await page.Content.ReadAsStringAsync(Token), StringComparison.Ordinal);
+    }
+
     private static JsonObject Ask(string question) => new()
     {
         ["model"] = "harbour-rag",

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Fairlead.Errors;
 using Fairlead.FunctionalTests.Batches;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Server.Documentation;
@@ -92,6 +93,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     public void Document_AndEndpoints_AreTheSame()
     {
         var mapped = fixture.Gateway.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
+            .Where(e => e.RoutePattern.RawText != ErrorListEndpoint.Address) // A page to read, not part of the API.
             .SelectMany(e => e.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods.Where(m => m != "HEAD").Select(m => $"{m.ToLowerInvariant()} {Parameter().Replace(e.RoutePattern.RawText!, "{id}")}") ?? [])
             .Append("get /metrics") // The program's own.
             .Order(StringComparer.Ordinal);
