@@ -23,7 +23,7 @@ public static class ErrorCatalogue
         Request(ErrorCode.PayloadTooLarge, "payload_too_large", 413, "The body is too large", "Send less; the message names the bound. Reference large media by URL instead of embedding it.", anthropicType: "request_too_large"),
         Request(ErrorCode.UnsupportedMediaType, "unsupported_media_type", 415, "The body is not declared as JSON", "Send the header Content-Type: application/json."),
         Request(ErrorCode.Conflict, "conflict", 409, "The request contradicts the present state", "Read the resource again and repeat the change on what you find.", anthropicType: "conflict_error"),
-        new(ErrorCode.IdempotencyInProgress, "idempotency_in_progress", ErrorGroup.Request, 409, 409, Invalid, "conflict_error", true, "The request of this Idempotency-Key is still under way", "Wait for the time in Retry-After, then repeat the request: it is answered with the outcome of the first one."),
+        new(ErrorCode.IdempotencyInProgress, "idempotency_in_progress", ErrorGroup.Request, 409, 409, Invalid, "conflict_error", true, "The request of this Idempotency-Key is still under way", "Wait as long as `retry_after_ms` says, then repeat the request: it is answered with the outcome of the first one."),
         Request(ErrorCode.IdempotencyKeyReused, "idempotency_key_reused", 422, "The Idempotency-Key belongs to another request", "Send another key with every new request; repeat a request with the body and address it had."),
 
         Access(ErrorCode.MissingApiKey, "missing_api_key", 401, "No API key was sent", "Send the key as Authorization: Bearer, x-api-key or api-key."),
@@ -35,16 +35,16 @@ public static class ErrorCatalogue
         Access(ErrorCode.ClassNotAllowed, "class_not_allowed", 403, "The API key may not use this priority class", "Use a class the message lists, or leave the class out."),
         Access(ErrorCode.AddressNotAllowed, "address_not_allowed", 403, "The API key may not be used from this address", "Call from an address the key allows, or ask an administrator to add this one."),
 
-        new(ErrorCode.RateLimitExceeded, "rate_limit_exceeded", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true, "A rate limit was reached", "Wait for the time in Retry-After, then repeat the request."),
+        new(ErrorCode.RateLimitExceeded, "rate_limit_exceeded", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true, "A rate limit was reached", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
         new(ErrorCode.DeadlineExceeded, "deadline_exceeded", ErrorGroup.Limits, 504, 504, "server_error", "timeout_error", true, "The deadline of the request passed", "Allow more time in fairlead.deadline_ms, or ask for less output."),
 
         Provider(ErrorCode.ProviderError, "provider_error", 502, 500, "api_error", true, "The model's provider failed", "Repeat the request; if it keeps failing, choose another model."),
-        Provider(ErrorCode.ProviderUnavailable, "provider_unavailable", 503, 529, "overloaded_error", true, "The model's provider cannot be reached or has no room", "Wait for the time in Retry-After, then repeat the request, or choose another model."),
+        Provider(ErrorCode.ProviderUnavailable, "provider_unavailable", 503, 529, "overloaded_error", true, "The model's provider cannot be reached or has no room", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request, or choose another model."),
         Provider(ErrorCode.ProviderTimeout, "provider_timeout", 504, 504, "timeout_error", true, "The model's provider did not answer in time", "Repeat the request, stream it, or ask for less output."),
         new(ErrorCode.ProviderRejected, "provider_rejected", ErrorGroup.Provider, 400, 400, Invalid, Invalid, false, "The model's provider refused the request", "Change the request as the message says, or choose another model."),
 
         System(ErrorCode.InternalError, "internal_error", 500, 500, "api_error", true, "Something went wrong inside Fairlead", "Repeat the request; if it keeps failing, report the request id to the operator."),
-        System(ErrorCode.StoreUnavailable, "store_unavailable", 503, 529, "overloaded_error", true, "A store that this request needs is away", "Wait for the time in Retry-After, then repeat the request."),
+        System(ErrorCode.StoreUnavailable, "store_unavailable", 503, 529, "overloaded_error", true, "A store that this request needs is away", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
         System(ErrorCode.ShuttingDown, "shutting_down", 503, 529, "overloaded_error", true, "The server is shutting down", "Repeat the request; another instance or the restarted one will take it."),
     ];
 

@@ -16,6 +16,9 @@ internal enum UpstreamFault
     /// <summary>The request is longer than the model's window.</summary>
     ContextLength,
 
+    /// <summary>The body is larger than the provider takes.</summary>
+    TooLarge,
+
     /// <summary>The provider's content policy.</summary>
     ContentPolicy,
 
@@ -88,18 +91,27 @@ internal static class UpstreamErrors
             "The request is larger than the model's context window: input and requested output together exceed it, by the count of the model's provider.")
         {
             Parameter = "messages",
+            Remedy = "Shorten the input, lower the output limit, or choose a model with a larger window.",
+        },
+        UpstreamFault.TooLarge => new GatewayError(ErrorCode.PayloadTooLarge, "The body is larger than the model's provider takes.")
+        {
+            Remedy = "Send less, or choose another model. Reference large media by URL instead of embedding it.",
         },
         UpstreamFault.ContentPolicy => new GatewayError(ErrorCode.ProviderRejected, "The content policy of the model's provider refused the request.")
         {
             Remedy = "Change the content of the request, or choose another model.",
         },
-        UpstreamFault.Operator => new GatewayError(ErrorCode.ProviderError, "The model's provider does not serve this deployment at the moment; the operator has been notified."),
+        UpstreamFault.Operator => new GatewayError(ErrorCode.ProviderError, "The model's provider does not serve this deployment at the moment; the reason is in the log of this server."),
         // 429 stays 429, so that clients slow down as they would in front of the provider; the details name whose limit it is.
         UpstreamFault.RateLimited => new GatewayError(ErrorCode.RateLimitExceeded, "The rate limit of the model's provider was reached. It is the provider's limit, not one of your key.")
         {
             Details = new System.Text.Json.Nodes.JsonObject { ["limit"] = "provider" },
         },
-        UpstreamFault.Quota or UpstreamFault.Busy => new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider has no room for this request now. This is the provider's limit, not one of your key."),
+        UpstreamFault.Busy => new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider has no room for this request now. This is the provider's limit, not one of your key."),
+        UpstreamFault.Quota => new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider has no room for this request now. This is the provider's limit, not one of your key.")
+        {
+            Remedy = "Choose another model; waiting a little does not help. The reason is in the log of this server.",
+        },
         UpstreamFault.Timeout => new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not answer in time."),
         _ => new GatewayError(ErrorCode.ProviderError, "The model's provider failed while it worked on the request."),
     };
@@ -109,15 +121,16 @@ internal static class UpstreamErrors
 
     public static FailureClass ClassOf(UpstreamFault fault) => fault switch
     {
-        UpstreamFault.Rejected or UpstreamFault.ContextLength or UpstreamFault.ContentPolicy => FailureClass.GiveBack,
+        UpstreamFault.Rejected or UpstreamFault.ContextLength or UpstreamFault.TooLarge or UpstreamFault.ContentPolicy => FailureClass.GiveBack,
         UpstreamFault.Operator or UpstreamFault.Quota => FailureClass.Failover,
         _ => FailureClass.Retry,
     };
 
     public static UpstreamFault Classify(int status, UpstreamErrorBody body) => status switch
     {
-        400 or 413 or 422 => Recognise(body) is { } known and not UpstreamFault.Busy and not UpstreamFault.RateLimited and not UpstreamFault.Broken and not UpstreamFault.Timeout ? known : UpstreamFault.Rejected,
-        401 or 402 or 403 or 404 or 405 or 410 or 501 or (>= 300 and < 400) => UpstreamFault.Operator,
+        400 or 413 or 422 => Recognise(body) is { } known and not UpstreamFault.Busy and not UpstreamFault.RateLimited and not UpstreamFault.Broken and not UpstreamFault.Timeout ? known : status == 413 ? UpstreamFault.TooLarge : UpstreamFault.Rejected,
+        402 => UpstreamFault.Quota,
+        401 or 403 or 404 or 405 or 410 or 501 or (>= 300 and < 400) => UpstreamFault.Operator,
         429 => Recognise(body) == UpstreamFault.Quota ? UpstreamFault.Quota : UpstreamFault.RateLimited,
         408 or 504 or 524 => UpstreamFault.Timeout,
         409 or 424 or 425 or 502 or 503 or 529 => UpstreamFault.Busy,
