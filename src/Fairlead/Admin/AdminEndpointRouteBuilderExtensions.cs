@@ -1,4 +1,5 @@
 using Fairlead.Authentication;
+using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -39,7 +40,7 @@ internal static class AdminEndpointRouteBuilderExtensions
         Write("POST", "/keys/{id}/rotate", keys.RotateAsync);
         Write("POST", "/keys/{id}/revoke", keys.RevokeAsync);
 
-        void Read(string path, AdminHandler handler) => endpoints.MapGet(Root + path, Guarded(Scopes.AdminRead, handler));
+        void Read(string path, AdminHandler handler) => endpoints.MapRead(Root + path, Guarded(Scopes.AdminRead, handler));
 
         void Write(string method, string path, AdminHandler handler) => endpoints.MapMethods(Root + path, [method], Guarded(Scopes.AdminWrite, handler));
 

@@ -1,4 +1,5 @@
 using Fairlead.Generations;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -26,8 +27,8 @@ internal static class BatchesServiceCollectionExtensions
     {
         var batches = endpoints.ServiceProvider.GetRequiredService<BatchEndpoints>();
         endpoints.MapPost("/v1/batches", (RequestDelegate)batches.CreateAsync);
-        endpoints.MapGet("/v1/batches", (RequestDelegate)batches.ListAsync);
-        endpoints.MapGet("/v1/batches/{id}", (RequestDelegate)batches.GetAsync);
+        endpoints.MapRead("/v1/batches", (RequestDelegate)batches.ListAsync);
+        endpoints.MapRead("/v1/batches/{id}", (RequestDelegate)batches.GetAsync);
         endpoints.MapPost("/v1/batches/{id}/cancel", (RequestDelegate)batches.CancelAsync);
     }
 }

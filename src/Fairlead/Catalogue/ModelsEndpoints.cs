@@ -1,6 +1,7 @@
 using System.Globalization;
 using Fairlead.Authentication;
 using Fairlead.Errors;
+using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -18,11 +19,11 @@ internal static class ModelsEndpoints
 
     internal static void MapModels(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapGet("/v1/models", (RequestDelegate)ListV1Async);
+        endpoints.MapRead("/v1/models", (RequestDelegate)ListV1Async);
         // Ids may hold slashes and colons, so everything behind is the id.
-        endpoints.MapGet("/v1/models/{**id}", (RequestDelegate)GetV1Async);
-        endpoints.MapGet("/v2/models", (RequestDelegate)ListV2Async);
-        endpoints.MapGet("/v2/models/{**id}", (RequestDelegate)GetV2Async);
+        endpoints.MapRead("/v1/models/{**id}", (RequestDelegate)GetV1Async);
+        endpoints.MapRead("/v2/models", (RequestDelegate)ListV2Async);
+        endpoints.MapRead("/v2/models/{**id}", (RequestDelegate)GetV2Async);
     }
 
     private static async Task ListV1Async(HttpContext context)

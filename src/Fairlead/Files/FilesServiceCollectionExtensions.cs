@@ -1,3 +1,4 @@
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -27,9 +28,9 @@ internal static class FilesServiceCollectionExtensions
     {
         var files = endpoints.ServiceProvider.GetRequiredService<FileEndpoints>();
         endpoints.MapPost("/v1/files", (RequestDelegate)files.UploadAsync);
-        endpoints.MapGet("/v1/files", (RequestDelegate)files.ListAsync);
-        endpoints.MapGet("/v1/files/{id}", (RequestDelegate)files.GetAsync);
+        endpoints.MapRead("/v1/files", (RequestDelegate)files.ListAsync);
+        endpoints.MapRead("/v1/files/{id}", (RequestDelegate)files.GetAsync);
         endpoints.MapDelete("/v1/files/{id}", (RequestDelegate)files.DeleteAsync);
-        endpoints.MapGet("/v1/files/{id}/content", (RequestDelegate)files.ContentAsync);
+        endpoints.MapRead("/v1/files/{id}/content", (RequestDelegate)files.ContentAsync);
     }
 }

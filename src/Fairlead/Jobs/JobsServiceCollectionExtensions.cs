@@ -1,6 +1,7 @@
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -42,9 +43,9 @@ internal static class JobsServiceCollectionExtensions
     {
         var generations = endpoints.ServiceProvider.GetRequiredService<GenerationEndpoints>();
         RequestDelegate list = generations.ListAsync;
-        endpoints.MapGet("/v2/generations", list);
-        Map(endpoints.MapGet, "/v2/generations/{id}", generations.GetAsync);
-        Map(endpoints.MapGet, "/v2/generations/{id}/result", generations.ResultAsync);
+        endpoints.MapRead("/v2/generations", list);
+        Map(endpoints.MapRead, "/v2/generations/{id}", generations.GetAsync);
+        Map(endpoints.MapRead, "/v2/generations/{id}/result", generations.ResultAsync);
         Map(endpoints.MapGet, "/v2/generations/{id}/events", generations.EventsAsync);
         Map(endpoints.MapPost, "/v2/generations/{id}/cancel", generations.CancelAsync);
     }

@@ -1,3 +1,4 @@
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
@@ -25,8 +26,8 @@ internal static class LedgerServiceCollectionExtensions
     /// <summary><c>GET /admin/v1/audit</c>, <c>GET /admin/v1/usage</c> and <c>GET /v2/usage</c>.</summary>
     internal static void MapLedger(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapGet("/admin/v1/audit", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().AuditAsync(context));
-        endpoints.MapGet("/admin/v1/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().AdminUsageAsync(context));
-        endpoints.MapGet("/v2/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().OwnUsageAsync(context));
+        endpoints.MapRead("/admin/v1/audit", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().AuditAsync(context));
+        endpoints.MapRead("/admin/v1/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().AdminUsageAsync(context));
+        endpoints.MapRead("/v2/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().OwnUsageAsync(context));
     }
 }

@@ -1,5 +1,6 @@
 using Fairlead.Admin;
 using Fairlead.Authentication;
+using Fairlead.Pipeline;
 using Fairlead.Security;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
@@ -54,7 +55,8 @@ internal static class WebhooksServiceCollectionExtensions
         void Map(string method, string path, AdminHandler handler)
         {
             RequestDelegate serve = context => door.EnterAsync(context, Scopes.Webhooks, handler);
-            endpoints.MapMethods(Root + path, [method], serve);
+            if (method == "GET") endpoints.MapRead(Root + path, serve);
+            else endpoints.MapMethods(Root + path, [method], serve);
         }
     }
 }

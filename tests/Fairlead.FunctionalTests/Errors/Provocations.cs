@@ -87,11 +87,11 @@ internal static class Provocations
             case ErrorCode.NotFound:
                 return new(gateway, Post(door, door.Body(simple), $"{door.Path}/nothing/at/all"), known);
             case ErrorCode.MethodNotAllowed when door == Door.Generations:
-                return new(gateway, Dressed(door, new HttpRequestMessage(HttpMethod.Put, door.Path)), known) { Allow = "GET, POST" };
+                return new(gateway, Dressed(door, new HttpRequestMessage(HttpMethod.Put, door.Path)), known) { Allow = "GET, HEAD, POST" };
             case ErrorCode.MethodNotAllowed when door.Generates:
                 return new(gateway, Get(door, door.Path), known) { Allow = "POST" };
             case ErrorCode.MethodNotAllowed:
-                return new(gateway, Dressed(door, new HttpRequestMessage(HttpMethod.Put, door.Path)), known) { Allow = door == Door.Admin ? "GET, POST" : "GET" };
+                return new(gateway, Dressed(door, new HttpRequestMessage(HttpMethod.Put, door.Path)), known) { Allow = door == Door.Admin ? "GET, HEAD, POST" : "GET, HEAD" };
             case ErrorCode.ModelRetired:
                 return new(gateway, Post(door, door.Body("gone", stream: stream)), known) { Parameter = "model", AlsoStreamed = true };
             case ErrorCode.PayloadTooLarge:

@@ -16,13 +16,13 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
     [InlineData("/v1/chat/completions", "DELETE", "POST", ErrorShape.OpenAi)]
     [InlineData("/v1/completions", "PUT", "POST", ErrorShape.OpenAi)]
     [InlineData("/v1/embeddings", "PATCH", "POST", ErrorShape.OpenAi)]
-    [InlineData("/v1/models", "POST", "GET", ErrorShape.OpenAi)]
-    [InlineData("/v1/models/sim-fast", "DELETE", "GET", ErrorShape.OpenAi)]
+    [InlineData("/v1/models", "POST", "GET, HEAD", ErrorShape.OpenAi)]
+    [InlineData("/v1/models/sim-fast", "DELETE", "GET, HEAD", ErrorShape.OpenAi)]
     [InlineData("/v1/messages", "GET", "POST", ErrorShape.Anthropic)]
     [InlineData("/v1/messages/count_tokens", "BREW", "POST", ErrorShape.Anthropic)]
-    [InlineData("/v2/usage", "POST", "GET", ErrorShape.Problem)]
-    [InlineData("/admin/v1/audit", "DELETE", "GET", ErrorShape.Problem)]
-    [InlineData("/admin/v1/keys", "PUT", "GET, POST", ErrorShape.Problem)]
+    [InlineData("/v2/usage", "POST", "GET, HEAD", ErrorShape.Problem)]
+    [InlineData("/admin/v1/audit", "DELETE", "GET, HEAD", ErrorShape.Problem)]
+    [InlineData("/admin/v1/keys", "PUT", "GET, HEAD, POST", ErrorShape.Problem)]
     public async Task Method_NotTaken_Is405WithAllow(string path, string method, string allow, ErrorShape shape)
     {
         using var request = new HttpRequestMessage(new HttpMethod(method), path) { Content = new StringContent("{") };
@@ -31,6 +31,29 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
         Assert.Equal(HttpStatusCode.MethodNotAllowed, response.StatusCode);
         Assert.Equal("method_not_allowed", error.Code);
         Assert.Equal(allow, string.Join(", ", response.Content.Headers.Allow));
+    }
+
+    [Theory]
+    [InlineData("/v1/models")]
+    [InlineData("/v1/models/sim-fast")]
+    [InlineData("/v1/models/none")]
+    [InlineData("/v1/files")]
+    [InlineData("/v1/batches")]
+    [InlineData("/v2/models")]
+    [InlineData("/v2/generations")]
+    [InlineData("/v2/usage?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z")]
+    [InlineData("/v2/webhooks")]
+    [InlineData("/livez")]
+    public async Task Head_OfWhatIsRead_IsTheAnswerWithoutItsBody(string path)
+    {
+        using var read = await world.Gateway.Client.GetAsync(path, Cancel);
+        using var request = new HttpRequestMessage(HttpMethod.Head, path);
+        using var head = await world.Gateway.Client.SendAsync(request, Cancel);
+        Assert.Equal((read.StatusCode, read.Content.Headers.ContentType), (head.StatusCode, head.Content.Headers.ContentType));
+        Assert.Empty(await head.Content.ReadAsByteArrayAsync(Cancel));
+        // The connection is not out of step: what follows on it is answered.
+        using var again = await world.Gateway.Client.GetAsync(path, Cancel);
+        Assert.Equal(read.StatusCode, again.StatusCode);
     }
 
     [Theory]
