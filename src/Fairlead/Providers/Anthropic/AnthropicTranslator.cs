@@ -16,9 +16,6 @@ internal static class AnthropicTranslator
 {
     private const string JsonInstruction = "Answer with one valid JSON object and nothing else: no explanation before or after it, no code fence.";
 
-    // Fields of OpenAI's that change what the answer is; the others only where, when or how cheaply it is made.
-    private static readonly HashSet<string> Meaningful = new(StringComparer.Ordinal) { "web_search_options", "audio", "moderation", "logit_bias" };
-
     private static readonly JsonWriterOptions WriterOptions = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     /// <summary>Writes the body and returns the version it needs.</summary>
@@ -67,13 +64,7 @@ internal static class AnthropicTranslator
         if (conversation.Audio is not null) throw Unsupported("modalities", "does not speak");
         if (conversation.Verbosity is not (null or "medium")) request.Ignored("verbosity", "the model's provider has no such setting.");
         if (conversation.Metadata is { Count: > 0 }) request.Ignored("metadata", "the model's provider stores no labels.");
-        foreach (var (name, value) in conversation.Extra ?? [])
-        {
-            if (Meaningful.Contains(name)) throw Unsupported(name, "has no such setting");
-            // A flag that is off asks for nothing.
-            if (value is System.Text.Json.Nodes.JsonValue flag && flag.TryGetValue<bool>(out var on) && !on) continue;
-            request.Ignored(RequestFaults.Shown(name), "the model's provider has no such setting.");
-        }
+        ExtraFields.Omit(conversation, name => request.Ignored(name, "the model's provider has no such setting."));
     }
 
     // Whether sampling parameters went in, which decides the version.

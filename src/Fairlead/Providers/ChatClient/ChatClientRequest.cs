@@ -10,13 +10,6 @@ namespace Fairlead.Providers.ChatClient;
 /// <summary>A conversation as an <see cref="IChatClient"/> takes it. What it has no words for is refused when it changes the meaning.</summary>
 internal static class ChatClientRequest
 {
-    /// <summary>Fields that shape price, caching or bookkeeping but not the answer.</summary>
-    private static readonly HashSet<string> Hints = new(StringComparer.Ordinal)
-    {
-        "service_tier", "store", "metadata", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
-        "safety_identifier", "cache_control", "speed", "stream_options",
-    };
-
     private static readonly JsonElement NoArguments = Parse("""{"type":"object","properties":{}}""");
 
     /// <exception cref="GatewayErrorException">The request cannot be said to an <see cref="IChatClient"/>.</exception>
@@ -41,13 +34,7 @@ internal static class ChatClientRequest
         if (request.Sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "This model takes no logit_bias.");
         if (request.Audio is not null) throw Unsupported("modalities", "This model does not speak.");
         if (request.Verbosity is not null) call.Warn("parameter_ignored", "This model takes no verbosity.");
-        foreach (var (given, value) in request.Extra ?? [])
-        {
-            if (value is null) continue;
-            var name = RequestFaults.Shown(given);
-            if (!Hints.Contains(name)) throw Unsupported(name, $"This model has no counterpart of '{name}'.");
-            call.Warn("parameter_ignored", $"This model has no counterpart of '{name}'.");
-        }
+        ExtraFields.Omit(request, name => call.Warn("parameter_ignored", $"This model has no counterpart of '{name}'."));
     }
 
     private static ChatOptions CreateOptions(ConversationRequest request, GatewayCall call)

@@ -21,13 +21,6 @@ internal sealed class GeminiRequestWriter
     /// <summary>Google's documented word for a function call whose seal is not to be had (made by another model, or lost by the client's dialect).</summary>
     private const string SignatureNotAtHand = "skip_thought_signature_validator";
 
-    /// <summary>Fields that shape price, caching or bookkeeping but not the answer.</summary>
-    private static readonly HashSet<string> Hints = new(StringComparer.Ordinal)
-    {
-        "service_tier", "store", "metadata", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
-        "safety_identifier", "cache_control", "speed", "stream_options",
-    };
-
     private readonly ConversationRequest _request;
     private readonly GeminiModel _model;
     private readonly Action<string, string> _warn;
@@ -87,13 +80,8 @@ internal sealed class GeminiRequestWriter
         }
         if (_request.EndUser is not null) Ignored("The caller's id of its end user is not sent to Gemini models.");
         if (_request.Verbosity is not null) Ignored("Gemini models take no verbosity.");
-        foreach (var (given, value) in _request.Extra ?? [])
-        {
-            if (value is null) continue;
-            var name = RequestFaults.Shown(given);
-            if (!Hints.Contains(name)) throw Unsupported(name, $"Gemini models have no counterpart of '{name}'.");
-            Ignored($"Gemini models have no counterpart of '{name}'.");
-        }
+        if (_request.Metadata is { Count: > 0 }) Ignored("Gemini models store no labels; 'metadata' was left out.");
+        ExtraFields.Omit(_request, name => Ignored($"Gemini models have no counterpart of '{name}'."));
     }
 
     private void WriteConversation(Utf8JsonWriter json)

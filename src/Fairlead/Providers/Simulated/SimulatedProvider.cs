@@ -74,6 +74,14 @@ internal sealed class SimulatedProvider : Provider
     {
         if (SimulatedModel.Find(attempt.Deployment.UpstreamModel) is not { } model) return NoSuchModel();
         var conversation = call.Conversation;
+        try
+        {
+            ExtraFields.Omit(conversation, name => call.Warn("parameter_ignored", $"'{name}' was left out: a simulated model has no such setting."));
+        }
+        catch (GatewayErrorException refused)
+        {
+            return new ProviderReply.Failed(refused.Error, FailureClass.GiveBack);
+        }
         var seed = SimulatedRandom.SeedOf(conversation, model.Name, _config.Seed);
         var most = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
         var plan = AnswerPlanner.Plan(conversation, model, seed, most, isInvalid: attempt.Number <= directives.InvalidOutput);
