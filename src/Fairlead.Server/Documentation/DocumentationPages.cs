@@ -117,7 +117,7 @@ internal sealed class DocumentationPages
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta name="color-scheme" content="light dark">
-            <title>{WebUtility.HtmlEncode(title)} · Fairlead</title>
+            <title>{(title == "Fairlead" ? "Fairlead: documentation" : $"{WebUtility.HtmlEncode(title)} · Fairlead")}</title>
             <link rel="icon" href="/docs/assets/mark.svg" type="image/svg+xml">
             <link rel="stylesheet" href="/docs/assets/docs.css">
             <script src="/docs/assets/docs.js" defer></script>
