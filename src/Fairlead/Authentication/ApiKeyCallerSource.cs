@@ -20,6 +20,7 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
     private static readonly AuthenticationResult WrongAddress = Refusal(ErrorCode.AddressNotAllowed, "The API key may not be used from this address.");
 
     private static readonly AuthenticationResult NotLoaded = new(null, new GatewayError(ErrorCode.StoreUnavailable, "The keys have not been loaded yet.") { RetryAfter = TimeSpan.FromSeconds(1) });
+    private static readonly AuthenticationResult NotReadable = new(null, new GatewayError(ErrorCode.StoreUnavailable, "The API key is not among those known to this server, which cannot read its keys now.") { RetryAfter = TimeSpan.FromSeconds(5) });
 
     public AuthenticationResult Authenticate(HttpContext context, string? scope)
     {
@@ -34,7 +35,9 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
         {
             if (adminKey.Matches(presented.Text)) return Permit(adminKey.Caller, scope);
             if (!wellFormed) return Garbled;
-            return snapshot is null ? NotLoaded : Unknown;
+            if (snapshot is null) return NotLoaded;
+            // It may have been made since, by another node. One whose secret is wrong stays wrong.
+            return secret is null && snapshots.IsBehind ? NotReadable : Unknown;
         }
 
         var caller = secret.Caller;

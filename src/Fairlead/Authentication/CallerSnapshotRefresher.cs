@@ -9,6 +9,9 @@ internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimePro
     /// <summary>Half of the two seconds in which a revocation must be seen; the other half is for reading.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
+    /// <summary>A look that takes longer is one at a store that does not answer; it goes on all the same.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         // A store that cannot be read at start is a fault of the installation: better said now than at the first call.
@@ -26,12 +29,14 @@ internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimePro
             {
                 try
                 {
-                    await snapshots.RefreshAsync(stoppingToken);
+                    await LookAsync(stoppingToken);
+                    snapshots.IsBehind = false;
                     if (failing) AuthenticationLog.RefreshRecovered(logger);
                     failing = false;
                 }
                 catch (Exception fault) when (fault is not OperationCanceledException)
                 {
+                    snapshots.IsBehind = true;
                     // Once per outage, not once per second.
                     if (!failing) AuthenticationLog.RefreshFailed(logger, fault);
                     failing = true;
@@ -41,6 +46,20 @@ internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimePro
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             // The server stops.
+        }
+    }
+
+    private async Task LookAsync(CancellationToken stoppingToken)
+    {
+        var look = snapshots.RefreshAsync(stoppingToken);
+        try
+        {
+            await look.WaitAsync(Patience, time, stoppingToken);
+        }
+        catch (TimeoutException) when (!look.IsCompleted)
+        {
+            snapshots.IsBehind = true;
+            await look;
         }
     }
 }

@@ -11,9 +11,17 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
 {
     private readonly SemaphoreSlim _gate = new(1, 1);
     private volatile CallerSnapshot? _current;
+    private volatile bool _isBehind;
 
     /// <summary>Null until the store was read for the first time.</summary>
     public CallerSnapshot? Current => _current;
+
+    /// <summary>Whether the store did not answer at the last look: a key that is not in <see cref="Current"/> may have been made since.</summary>
+    public bool IsBehind
+    {
+        get => _isBehind;
+        set => _isBehind = value;
+    }
 
     /// <summary>Reads the store; when it returns, everything committed before the call is in <see cref="Current"/>.</summary>
     public async Task ReloadAsync(CancellationToken cancellationToken)

@@ -278,7 +278,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         lines.AddParameter("@now", Ms(batch.EndedAt.Value));
         lines.AddParameter("@id", batch.Id);
         await lines.ExecuteNonQueryAsync(cancellationToken);
-        var told = await outbox.AddAsync(connection, transaction, new WebhookEvent(batch.ProjectId, "batch." + batch.Status, batch.EndedAt.Value, BatchWriter.Write(batch)), cancellationToken);
+        var told = await outbox.AddAsync(connection, transaction, new WebhookEvent(batch.ProjectId, "batch." + batch.Status, batch.EndedAt.Value, BatchWriter.WriteNews(batch)), cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         if (told > 0) outbox.Announce();
         return true;

@@ -7,12 +7,17 @@ namespace Fairlead.Batches;
 /// <summary>Writes the batch object of OpenAI.</summary>
 internal static class BatchWriter
 {
+    private const int MostErrorsInNews = 10;
+
     public static byte[] Write(BatchRecord batch)
     {
         var output = new ArrayBufferWriter<byte>(1024);
         using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) Write(json, batch);
         return output.WrittenSpan.ToArray();
     }
+
+    /// <summary>The same for receivers of events, which are to be short: of many errors the first ones.</summary>
+    public static byte[] WriteNews(BatchRecord batch) => Write(batch.Errors.Count <= MostErrorsInNews ? batch : batch with { Errors = [.. batch.Errors.Take(MostErrorsInNews)] });
 
     public static void Write(Utf8JsonWriter json, BatchRecord batch)
     {

@@ -9,12 +9,16 @@ namespace Fairlead.Security;
 /// </summary>
 /// <param name="resolver">Finds the addresses.</param>
 /// <param name="rules">Gives the rules in force at this moment.</param>
-internal sealed class GuardedConnector(IHostResolver resolver, Func<AddressRules> rules)
+/// <param name="time">Ends the wait for an address that does not answer.</param>
+internal sealed class GuardedConnector(IHostResolver resolver, Func<AddressRules> rules, TimeProvider time)
 {
     /// <summary>Of a name with very many addresses only so many are tried.</summary>
     private const int MostAddresses = 4;
 
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>After this the next address of a name has its turn: a way that swallows packets must not use up the time of one that works.</summary>
+    private static readonly TimeSpan AddressTimeout = TimeSpan.FromSeconds(3);
 
     /// <summary>
     /// A handler that reaches only what the rules allow, follows no redirect, uses no proxy, keeps no cookie and no connection: every request is
@@ -52,12 +56,15 @@ internal sealed class GuardedConnector(IHostResolver resolver, Func<AddressRules
         for (var i = 0; ; i++)
         {
             var socket = new Socket(permitted[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            var isLast = i == permitted.Length - 1;
+            using var patience = new CancellationTokenSource(isLast ? Timeout.InfiniteTimeSpan : AddressTimeout, time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);
             try
             {
-                await socket.ConnectAsync(new IPEndPoint(permitted[i], destination.Port), cancellationToken);
+                await socket.ConnectAsync(new IPEndPoint(permitted[i], destination.Port), either.Token);
                 return socket;
             }
-            catch (SocketException) when (i < permitted.Length - 1)
+            catch (Exception fault) when (!isLast && (fault is SocketException || (fault is OperationCanceledException && !cancellationToken.IsCancellationRequested)))
             {
                 // The next address of the name.
                 socket.Dispose();

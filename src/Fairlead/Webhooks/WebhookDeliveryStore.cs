@@ -10,10 +10,16 @@ namespace Fairlead.Webhooks;
 /// so an attempt may be made twice (at-least-once) but is never lost. Thread-safe.
 /// </summary>
 /// <remarks>All members throw what <see cref="StorageFaults"/> tells apart when the database is away.</remarks>
-internal sealed class WebhookDeliveryStore(IStorage storage)
+internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outbox)
 {
-    /// <summary>Attempts at once at one receiver, so that a slow one does not hold up the others.</summary>
+    /// <summary>Attempts at once at one receiver, so that a slow one does not hold up the others. One whose last attempt failed gets one at a time.</summary>
     public const int MostAtOneReceiver = 4;
+
+    /// <summary>Attempts at once at the addresses of single requests of one project.</summary>
+    public const int MostOfRequests = 8;
+
+    /// <summary>Of the deliveries to addresses of single requests so many, the longest due ones, are looked at.</summary>
+    private const int MostLookedAt = 1000;
 
     private const string AttemptColumns = "number, at, duration_ms, status_code, error";
 
@@ -93,79 +99,119 @@ internal sealed class WebhookDeliveryStore(IStorage storage)
         return rows.Count == 0 ? null : rows[0];
     }
 
-    /// <summary>Takes up to <paramref name="most"/> that are due, with the webhooks they belong to. No two callers get the same one while a lease lasts.</summary>
-    public async Task<IReadOnlyList<(WebhookDelivery Delivery, Webhook Webhook)>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, CancellationToken cancellationToken)
+    /// <summary>
+    /// Takes up to <paramref name="most"/> that are due, with the webhooks they belong to. No two callers get the same one while a lease lasts.
+    /// Receivers that take what is sent go before those that failed last, and among equals those with the least under way: neither a backlog
+    /// nor a receiver that hangs keeps the others waiting.
+    /// </summary>
+    /// <param name="owner">Who takes them.</param>
+    /// <param name="now">Those due by now.</param>
+    /// <param name="until">End of the lease.</param>
+    /// <param name="most">At most so many.</param>
+    /// <param name="mostFailing">At most so many of them for webhooks whose last attempt failed.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public async Task<IReadOnlyList<(WebhookDelivery Delivery, Webhook Webhook)>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, int mostFailing, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         // The usual look finds nothing, and must not wait for a writer to find that out.
-        await using (var due = Command(connection, null, "SELECT 1 FROM webhook_deliveries WHERE status = 'pending' AND next_at <= @now LIMIT 1"))
-        {
-            due.AddParameter("@now", Ms(now));
-            if (await due.ExecuteScalarAsync(cancellationToken) is null) return [];
-        }
+        var receivers = await ReceiversAsync(connection, now, cancellationToken);
+        if (!receivers.Exists(receiver => !receiver.IsFailing || mostFailing > 0)) return [];
+
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        // Each receiver's are numbered, those on their way first; what lies beyond its share waits.
+        var leased = new List<(WebhookDelivery, Webhook)>();
+        foreach (var receiver in receivers)
+        {
+            var room = Math.Min(most - leased.Count, receiver.IsFailing ? mostFailing : most);
+            if (room <= 0) continue;
+            var taken = await LeaseAsync(connection, transaction, receiver, owner, now, until, room, cancellationToken);
+            if (taken.Count == 0) continue;
+            if (receiver.IsFailing) mostFailing -= taken.Count;
+            await using var find = Command(connection, transaction, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id");
+            find.AddParameter("@id", receiver.WebhookId);
+            // One that was deleted at this moment has taken its deliveries along.
+            foreach (var webhook in await ReadAsync(find, WebhookRow.ReadWebhook, cancellationToken)) leased.AddRange(taken.Select(delivery => (delivery, webhook)));
+        }
+        await transaction.CommitAsync(cancellationToken);
+        return leased;
+    }
+
+    /// <summary>Webhooks for which something is due and that have room, in the order in which they are served.</summary>
+    private static async Task<List<Receiver>> ReceiversAsync(DbConnection connection, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        // From webhook to webhook by the index, so that what it costs goes with the webhooks that wait and not with how much waits for them.
+        await using var command = Command(connection, null, $"""
+            WITH RECURSIVE waiting (id) AS (
+                SELECT MIN(webhook_id) FROM webhook_deliveries WHERE status = 'pending'
+                UNION ALL
+                SELECT (SELECT MIN(d.webhook_id) FROM webhook_deliveries d WHERE d.status = 'pending' AND d.webhook_id > waiting.id) FROM waiting WHERE waiting.id IS NOT NULL)
+            SELECT id, of_requests, failing, busy FROM (
+                SELECT w.id AS id, CASE WHEN w.url IS NULL THEN 1 ELSE 0 END AS of_requests, CASE WHEN w.failing_since IS NULL THEN 0 ELSE 1 END AS failing,
+                    (SELECT COUNT(*) FROM webhook_deliveries b WHERE b.webhook_id = w.id AND b.status = 'pending' AND b.lease_until > @now) AS busy,
+                    (SELECT MIN(d.next_at) FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.status = 'pending' AND (d.lease_until IS NULL OR d.lease_until <= @now)) AS due
+                FROM waiting JOIN webhooks w ON w.id = waiting.id
+                WHERE w.status = 'enabled' AND (w.not_before <= @now OR w.url IS NULL)) receivers
+            WHERE due <= @now AND busy < CASE WHEN of_requests = 1 THEN {Number(MostOfRequests)} WHEN failing = 1 THEN 1 ELSE {Number(MostAtOneReceiver)} END
+            ORDER BY failing, busy, due, id
+            """);
+        command.AddParameter("@now", Ms(now));
+        return await ReadAsync(command, row => new Receiver(row.GetString(0), row.GetInt32(1) == 1, row.GetInt32(2) == 1), cancellationToken);
+    }
+
+    private async Task<List<WebhookDelivery>> LeaseAsync(DbConnection connection, DbTransaction transaction, Receiver receiver, string owner, DateTimeOffset now, DateTimeOffset until, int room, CancellationToken cancellationToken)
+    {
+        const string Due = "p.webhook_id = @webhook AND p.status = 'pending' AND p.next_at <= @now";
+        // Those on their way count against the share of the receiver; of single requests each address is one.
+        var candidates = receiver.IsOfRequests
+            ? $"""
+                SELECT id FROM (
+                    SELECT p.id, p.next_at, p.lease_until, ROW_NUMBER() OVER (PARTITION BY p.url ORDER BY CASE WHEN p.lease_until > @now THEN 0 ELSE 1 END, p.next_at, p.id) AS place
+                    FROM (SELECT * FROM webhook_deliveries p WHERE {Due} ORDER BY p.next_at, p.id LIMIT {Number(MostLookedAt)}) p) ranked
+                WHERE place <= {Number(MostAtOneReceiver)} AND (lease_until IS NULL OR lease_until <= @now) ORDER BY next_at, id
+                """
+            : $"SELECT p.id FROM webhook_deliveries p WHERE {Due} AND (p.lease_until IS NULL OR p.lease_until <= @now) ORDER BY p.next_at, p.id";
+        var share = Number(receiver.IsOfRequests ? MostOfRequests : receiver.IsFailing ? 1 : MostAtOneReceiver);
         await using var lease = Command(connection, transaction, $"""
             UPDATE webhook_deliveries SET lease_owner = @owner, lease_until = @until
             WHERE id IN (
                 SELECT d.id FROM webhook_deliveries d
                 WHERE d.status = 'pending' AND (d.lease_until IS NULL OR d.lease_until <= @now) AND d.id IN (
-                    SELECT id FROM (
-                        SELECT p.id, ROW_NUMBER() OVER (
-                            PARTITION BY p.webhook_id, COALESCE(p.url, '')
-                            ORDER BY CASE WHEN p.lease_until > @now THEN 0 ELSE 1 END, p.next_at, p.id) AS place
-                        FROM webhook_deliveries p JOIN webhooks w ON w.id = p.webhook_id
-                        WHERE p.status = 'pending' AND p.next_at <= @now AND w.status = 'enabled' AND (w.not_before <= @now OR p.url IS NOT NULL)
-                    ) ranked WHERE place <= {MostAtOneReceiver.ToString(CultureInfo.InvariantCulture)})
-                ORDER BY d.next_at, d.id LIMIT {most.ToString(CultureInfo.InvariantCulture)}{storage.Sql.ForUpdateSkipLocked})
+                    {candidates}
+                    LIMIT (SELECT CASE WHEN COUNT(*) >= {share} THEN 0 WHEN {share} - COUNT(*) < {Number(room)} THEN {share} - COUNT(*) ELSE {Number(room)} END
+                        FROM webhook_deliveries b WHERE b.webhook_id = @webhook AND b.status = 'pending' AND b.lease_until > @now))
+                {storage.Sql.ForUpdateSkipLocked})
             RETURNING {WebhookRow.Delivery}
             """);
         lease.AddParameter("@owner", owner);
         lease.AddParameter("@until", Ms(until));
         lease.AddParameter("@now", Ms(now));
+        lease.AddParameter("@webhook", receiver.WebhookId);
         var taken = await ReadAsync(lease, WebhookRow.ReadDelivery, cancellationToken);
-        var webhooks = new Dictionary<string, Webhook>(StringComparer.Ordinal);
-        foreach (var id in taken.Select(delivery => delivery.WebhookId).Distinct())
-        {
-            await using var find = Command(connection, transaction, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id");
-            find.AddParameter("@id", id);
-            foreach (var webhook in await ReadAsync(find, WebhookRow.ReadWebhook, cancellationToken)) webhooks[id] = webhook;
-        }
-        await transaction.CommitAsync(cancellationToken);
-        return [.. taken.Where(delivery => webhooks.ContainsKey(delivery.WebhookId)).OrderBy(delivery => delivery.NextAt).ThenBy(delivery => delivery.Id, StringComparer.Ordinal).Select(delivery => (delivery, webhooks[delivery.WebhookId]))];
+        return [.. taken.OrderBy(delivery => delivery.NextAt).ThenBy(delivery => delivery.Id, StringComparer.Ordinal)];
     }
 
     /// <summary>
-    /// Notes what an attempt brought and what follows from it. False when the lease was lost, or the delivery is gone; then nothing was
-    /// written.
+    /// Notes what an attempt brought and what follows from it. Where nothing was noted, the lease was lost, or the delivery is gone; then nothing
+    /// was written.
     /// </summary>
     /// <param name="owner">Who leased it.</param>
     /// <param name="delivery">As it was leased.</param>
+    /// <param name="webhook">As it was leased.</param>
     /// <param name="at">When the attempt began.</param>
     /// <param name="now">When it had ended.</param>
     /// <param name="result">What it brought.</param>
     /// <param name="pause">Until the next one; null when none follows.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task<bool> NoteAsync(string owner, WebhookDelivery delivery, DateTimeOffset at, DateTimeOffset now, WebhookResult result, TimeSpan? pause, CancellationToken cancellationToken)
+    public async Task<WebhookNote> NoteAsync(string owner, WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, DateTimeOffset now, WebhookResult result, TimeSpan? pause, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         var status = result.Succeeded ? WebhookDeliveryStatus.Delivered : pause is null ? WebhookDeliveryStatus.Dead : WebhookDeliveryStatus.Pending;
-        await using (var update = Command(connection, transaction, """
-            UPDATE webhook_deliveries SET status = @status, attempts = attempts + 1, step = step + 1, next_at = @next, lease_owner = NULL, lease_until = NULL,
-                last_status_code = @code, last_error = @error, ended_at = @ended
-            WHERE id = @id AND lease_owner = @owner AND attempts = @attempts AND status = 'pending'
-            """))
+        if (!await UpdateAsync("step = @step", "status = @status, step = step + 1, next_at = @next, ended_at = @ended"))
         {
-            update.AddParameter("@status", status.ToWire());
-            update.AddParameter("@next", Ms(now + (pause ?? TimeSpan.Zero)));
-            update.AddParameter("@code", DbType.Int64, (long?)result.StatusCode);
-            update.AddParameter("@error", DbType.String, result.Error);
-            update.AddParameter("@ended", DbType.Int64, status == WebhookDeliveryStatus.Pending ? null : Ms(now));
-            update.AddParameter("@id", delivery.Id);
-            update.AddParameter("@owner", owner);
-            update.AddParameter("@attempts", (long)delivery.Attempts);
-            if (await update.ExecuteNonQueryAsync(cancellationToken) == 0) return false;
+            // Somebody asked for it anew while it was attempted: a failure of the old round does not end the new one, which has begun already.
+            var asked = result.Succeeded ? "status = @status, next_at = @next, ended_at = @ended" : "status = 'pending'";
+            if (!await UpdateAsync("step <> @step", asked)) return WebhookNote.LeaseLost;
+            if (!result.Succeeded) status = WebhookDeliveryStatus.Pending;
         }
         await using (var attempt = Command(connection, transaction, $"INSERT INTO webhook_attempts (delivery_id, {AttemptColumns}) VALUES (@id, @number, @at, @duration, @code, @error)"))
         {
@@ -178,9 +224,28 @@ internal sealed class WebhookDeliveryStore(IStorage storage)
             await attempt.ExecuteNonQueryAsync(cancellationToken);
         }
         // Addresses of single requests are many receivers under one webhook; none of them speaks for the others.
-        if (delivery.Url is null) await NoteAtWebhookAsync(connection, transaction, delivery.WebhookId, now, result, status, cancellationToken);
+        var disabled = delivery.Url is null && await NoteAtWebhookAsync(connection, transaction, webhook, now, result, status, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
-        return true;
+        if (disabled) outbox.Announce();
+        return new WebhookNote(status, disabled);
+
+        async Task<bool> UpdateAsync(string condition, string changes)
+        {
+            await using var update = Command(connection, transaction, $"""
+                UPDATE webhook_deliveries SET {changes}, attempts = attempts + 1, lease_owner = NULL, lease_until = NULL, last_status_code = @code, last_error = @error
+                WHERE id = @id AND lease_owner = @owner AND attempts = @attempts AND status = 'pending' AND {condition}
+                """);
+            update.AddParameter("@status", status.ToWire());
+            update.AddParameter("@next", Ms(now + (pause ?? TimeSpan.Zero)));
+            update.AddParameter("@code", DbType.Int64, (long?)result.StatusCode);
+            update.AddParameter("@error", DbType.String, result.Error);
+            update.AddParameter("@ended", DbType.Int64, status == WebhookDeliveryStatus.Pending ? null : Ms(now));
+            update.AddParameter("@id", delivery.Id);
+            update.AddParameter("@owner", owner);
+            update.AddParameter("@attempts", (long)delivery.Attempts);
+            update.AddParameter("@step", (long)delivery.Step);
+            return await update.ExecuteNonQueryAsync(cancellationToken) > 0;
+        }
     }
 
     /// <summary>Gives one back that was not attempted to its end, because the process stops.</summary>
@@ -220,26 +285,36 @@ internal sealed class WebhookDeliveryStore(IStorage storage)
         return await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    private static async Task NoteAtWebhookAsync(DbConnection connection, DbTransaction transaction, string id, DateTimeOffset now, WebhookResult result, WebhookDeliveryStatus status, CancellationToken cancellationToken)
+    /// <summary>Whether the webhook was disabled by it, which the project's others are told then.</summary>
+    private async Task<bool> NoteAtWebhookAsync(DbConnection connection, DbTransaction transaction, Webhook webhook, DateTimeOffset now, WebhookResult result, WebhookDeliveryStatus status, CancellationToken cancellationToken)
     {
+        // What an address answered says nothing of the one that has taken its place meanwhile.
         await using var update = Command(connection, transaction, result.Succeeded
-            ? "UPDATE webhooks SET failing_since = NULL WHERE id = @id AND failing_since IS NOT NULL"
-            : "UPDATE webhooks SET failing_since = COALESCE(failing_since, @now), not_before = CASE WHEN not_before < @quiet THEN @quiet ELSE not_before END WHERE id = @id");
-        update.AddParameter("@id", id);
+            ? "UPDATE webhooks SET failing_since = NULL WHERE id = @id AND url = @url AND failing_since IS NOT NULL"
+            : "UPDATE webhooks SET failing_since = COALESCE(failing_since, @now), not_before = CASE WHEN not_before < @quiet THEN @quiet ELSE not_before END WHERE id = @id AND url = @url");
+        update.AddParameter("@id", webhook.Id);
+        update.AddParameter("@url", webhook.Url!);
         if (!result.Succeeded)
         {
             update.AddParameter("@now", Ms(now));
             update.AddParameter("@quiet", WebhookSchedule.QuietAfter(result) is { } quiet ? Ms(now + quiet) : 0L);
         }
         await update.ExecuteNonQueryAsync(cancellationToken);
-        if (status != WebhookDeliveryStatus.Dead) return;
+        if (status != WebhookDeliveryStatus.Dead) return false;
 
-        await using var disable = Command(connection, transaction, "UPDATE webhooks SET status = 'disabled', disabled_reason = @reason, updated_at = @now WHERE id = @id AND status = 'enabled' AND failing_since <= @limit");
+        await using var disable = Command(connection, transaction, $"""
+            UPDATE webhooks SET status = 'disabled', disabled_reason = @reason, updated_at = @now
+            WHERE id = @id AND url = @url AND status = 'enabled' AND failing_since <= @limit
+            RETURNING {WebhookRow.Webhook}
+            """);
         disable.AddParameter("@reason", result.IsGone ? "gone" : "failing");
         disable.AddParameter("@now", Ms(now));
         disable.AddParameter("@limit", Ms(result.IsGone ? now : now - WebhookSchedule.LastingFailure));
-        disable.AddParameter("@id", id);
-        await disable.ExecuteNonQueryAsync(cancellationToken);
+        disable.AddParameter("@id", webhook.Id);
+        disable.AddParameter("@url", webhook.Url!);
+        if (await ReadAsync(disable, WebhookRow.ReadWebhook, cancellationToken) is not [var disabled]) return false;
+        await outbox.AddAsync(connection, transaction, new WebhookEvent(disabled.ProjectId, WebhookEvents.Disabled, now, WebhookWriter.Write(disabled)), cancellationToken);
+        return true;
     }
 
     private static async Task<List<T>> ReadAsync<T>(DbCommand command, Func<DbDataReader, T> read, CancellationToken cancellationToken)
@@ -261,4 +336,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage)
     }
 
     private static long Ms(DateTimeOffset at) => at.ToUnixTimeMilliseconds();
+
+    private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private readonly record struct Receiver(string WebhookId, bool IsOfRequests, bool IsFailing);
 }

@@ -88,6 +88,8 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
             webhook = webhook with
             {
                 Url = url ?? webhook.Url,
+                // Another address has not failed yet.
+                FailingSince = url is null || url == webhook.Url ? webhook.FailingSince : null,
                 Events = fields.Has("events") ? events ?? [WebhookEvents.Every] : webhook.Events,
                 Description = fields.Has("description") ? description : webhook.Description,
             };

@@ -24,7 +24,7 @@ internal sealed class WebhookSender : IDisposable
     {
         _rules = rules;
         _time = time;
-        _client = new HttpMessageInvoker(new GuardedConnector(resolver, () => rules.Addresses).MakeHandler());
+        _client = new HttpMessageInvoker(new GuardedConnector(resolver, () => rules.Addresses, time).MakeHandler());
     }
 
     /// <summary>Sends <paramref name="delivery"/>, signed at this moment with the keys in force.</summary>

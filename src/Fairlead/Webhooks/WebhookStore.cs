@@ -33,6 +33,11 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
     public async Task<Webhook> OfRequestsAsync(string projectId, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        // There is one already, but for the first time: that needs no writer.
+        await using (var find = OfRequests(connection, null, projectId))
+        {
+            if (await OneAsync(find, cancellationToken) is { } known) return known;
+        }
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         var webhook = await OfRequestsAsync(connection, transaction, projectId, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
@@ -42,8 +47,7 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
     /// <summary>As <see cref="OfRequestsAsync(string, CancellationToken)"/>, within a transaction of the caller.</summary>
     public async Task<Webhook> OfRequestsAsync(DbConnection connection, DbTransaction transaction, string projectId, CancellationToken cancellationToken)
     {
-        await using var find = Command(connection, transaction, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NULL");
-        find.AddParameter("@project", projectId);
+        await using var find = OfRequests(connection, transaction, projectId);
         if (await OneAsync(find, cancellationToken) is { } known) return known;
 
         var now = time.GetUtcNow();
@@ -87,8 +91,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         find.AddParameter("@project", projectId);
         if (await OneAsync(find, cancellationToken) is not { } known) return null;
         var changed = change(known) with { UpdatedAt = time.GetUtcNow() };
-        // Who enables it again wants to see deliveries now.
-        var revived = changed.Enabled && !known.Enabled;
+        // Who enables it again wants to see deliveries now, and another address has not asked for quiet.
+        var revived = (changed.Enabled && !known.Enabled) || changed.Url != known.Url;
         await using var update = Command(connection, transaction, $"""
             UPDATE webhooks SET url = @url, description = @description, events = @events, secret = @secret, previous_secret = @previous, previous_until = @previous_until,
                 status = @status, disabled_reason = @reason, failing_since = @failing, updated_at = @updated{(revived ? ", not_before = 0" : "")}
@@ -116,6 +120,13 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = Command(connection, null, "DELETE FROM webhooks WHERE project_id NOT IN (SELECT id FROM projects)");
         return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private static DbCommand OfRequests(DbConnection connection, DbTransaction? transaction, string projectId)
+    {
+        var find = Command(connection, transaction, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NULL");
+        find.AddParameter("@project", projectId);
+        return find;
     }
 
     private static async Task InsertAsync(DbConnection connection, DbTransaction transaction, Webhook webhook, CancellationToken cancellationToken)

@@ -11,7 +11,10 @@ namespace Fairlead.Webhooks;
 /// </summary>
 internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookSender sender, TimeProvider time, ILogger<WebhookWorker> logger) : BackgroundService
 {
-    public const int MostAtOnce = 32;
+    public const int MostAtOnce = 64;
+
+    /// <summary>Of these at most so many at receivers whose last attempt failed: they may well hang until the timeout.</summary>
+    public const int MostFailingAtOnce = MostAtOnce / 2;
 
     /// <summary>Renewed while attempts are under way: how long those of a node that died keep others from their webhooks.</summary>
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(15);
@@ -28,7 +31,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     private static readonly TimeSpan NotePatience = TimeSpan.FromSeconds(90);
 
     private readonly string _owner = Guid.NewGuid().ToString("N");
-    private readonly ConcurrentDictionary<string, Task> _running = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, (Task Attempt, bool AtFailing)> _running = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
     private TaskCompletionSource _wake = NewSignal();
     private DateTimeOffset _swept;
@@ -44,7 +47,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     internal async Task DeliverDueAsync(CancellationToken cancellationToken)
     {
         await FillAsync(cancellationToken);
-        await Task.WhenAll(_running.Values);
+        await Task.WhenAll(_running.Values.Select(running => running.Attempt));
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -78,7 +81,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             }
             await WaitAsync(stoppingToken);
         }
-        await Task.WhenAll(_running.Values);
+        await Task.WhenAll(_running.Values.Select(running => running.Attempt));
     }
 
     private async Task RenewAsync(CancellationToken stoppingToken)
@@ -94,11 +97,12 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
         var room = MostAtOnce - _running.Count;
         if (room <= 0) return;
         var now = time.GetUtcNow();
-        var taken = await deliveries.LeaseAsync(_owner, now, now + Lease, room, stoppingToken);
+        var roomOfFailing = MostFailingAtOnce - _running.Values.Count(running => running.AtFailing);
+        var taken = await deliveries.LeaseAsync(_owner, now, now + Lease, room, Math.Max(0, roomOfFailing), stoppingToken);
         foreach (var (delivery, webhook) in taken)
         {
             var attempt = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _running[delivery.Id] = attempt.Task;
+            _running[delivery.Id] = (attempt.Task, delivery.Url is null && webhook.FailingSince is not null);
             _ = DeliverAsync(delivery, webhook, attempt, stoppingToken);
         }
     }
@@ -119,8 +123,10 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
                 return;
             }
             var pause = result.Succeeded ? null : WebhookSchedule.PauseAfter(delivery.Step + 1, result, Random.Shared.NextDouble);
-            if (!await NoteAsync(delivery, at, result, pause, stoppingToken)) WebhooksLog.LeaseLost(logger, delivery.Id);
-            else if (!result.Succeeded && pause is null) WebhooksLog.GivenUp(logger, delivery.Id, delivery.WebhookId, delivery.Attempts + 1, result.StatusCode?.ToString(null, null) ?? result.Error);
+            var note = await NoteAsync(delivery, webhook, at, result, pause, stoppingToken);
+            if (note.Status is null) WebhooksLog.LeaseLost(logger, delivery.Id);
+            if (note.DisabledTheWebhook) WebhooksLog.Disabled(logger, webhook.Id, webhook.ProjectId, result.IsGone ? "its receiver is gone" : "nothing reached it for days");
+            if (note.Status == WebhookDeliveryStatus.Dead) WebhooksLog.GivenUp(logger, delivery.Id, delivery.WebhookId, delivery.Attempts + 1, result.StatusCode?.ToString(null, null) ?? result.Error);
         }
         catch (Exception exception)
         {
@@ -136,14 +142,14 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     }
 
     /// <summary>What was delivered is worth waiting for the database.</summary>
-    private async Task<bool> NoteAsync(WebhookDelivery delivery, DateTimeOffset at, WebhookResult result, TimeSpan? pause, CancellationToken stoppingToken)
+    private async Task<WebhookNote> NoteAsync(WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, WebhookResult result, TimeSpan? pause, CancellationToken stoppingToken)
     {
         var until = time.GetUtcNow() + NotePatience;
         while (true)
         {
             try
             {
-                return await deliveries.NoteAsync(_owner, delivery, at, time.GetUtcNow(), result, pause, CancellationToken.None);
+                return await deliveries.NoteAsync(_owner, delivery, webhook, at, time.GetUtcNow(), result, pause, CancellationToken.None);
             }
             catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && time.GetUtcNow() < until && !stoppingToken.IsCancellationRequested)
             {

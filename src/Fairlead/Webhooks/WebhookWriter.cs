@@ -1,11 +1,21 @@
+using System.Buffers;
 using System.Text.Json;
 using Fairlead.Admin;
+using Fairlead.Errors;
 
 namespace Fairlead.Webhooks;
 
 /// <summary>Writes webhooks and deliveries as the API shows them.</summary>
 internal static class WebhookWriter
 {
+    /// <summary>The object without its secret, as an event carries it.</summary>
+    public static byte[] Write(Webhook webhook)
+    {
+        var output = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) Write(json, webhook, withSecret: false);
+        return output.WrittenSpan.ToArray();
+    }
+
     /// <param name="json">Takes the object.</param>
     /// <param name="webhook">What is shown.</param>
     /// <param name="withSecret">Whether the answer is the one that made the secret; no other one shows it.</param>

@@ -18,4 +18,7 @@ internal static partial class WebhooksLog
 
     [LoggerMessage(12005, LogLevel.Information, "{What} {WebhookId} by key {KeyId}")]
     public static partial void Changed(ILogger logger, string what, string webhookId, string keyId);
+
+    [LoggerMessage(12006, LogLevel.Warning, "Webhook {WebhookId} of project {ProjectId} was disabled ({Reason}): what waits for it goes when it is enabled again")]
+    public static partial void Disabled(ILogger logger, string webhookId, string projectId, string reason);
 }

@@ -20,6 +20,7 @@ internal static class WebhooksServiceCollectionExtensions
     internal static IServiceCollection AddWebhooks(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, WebhookSchema>();
+        services.AddSingleton<ISchemaStep, WebhookQueueSchema>();
         services.TryAddSingleton<IHostResolver, SystemHostResolver>();
         services.AddSingleton<WebhookRules>();
         services.AddSingleton<WebhookStore>();

@@ -1,22 +1,29 @@
 using System.Net;
 using System.Text.Json;
+using Fairlead.Files;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using static Fairlead.FunctionalTests.Batches.BatchCalls;
 
 namespace Fairlead.FunctionalTests.Batches;
 
+public sealed class SqliteBatchTests() : BatchTests(StorageProvider.Sqlite);
+
+public sealed class PostgresBatchTests() : BatchTests(StorageProvider.Postgres);
+
 /// <summary>Batches over HTTP, on a model server whose answers the tests write.</summary>
-public sealed class BatchTests : IAsyncLifetime
+public abstract class BatchTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected BatchTests(StorageProvider store) => _store = store;
 
     private HttpClient Client => _gateway.Client;
 
@@ -24,7 +31,7 @@ public sealed class BatchTests : IAsyncLifetime
     {
         _upstream = await FakeUpstream.StartAsync();
         _upstream.Answer = EchoAsync;
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+        _gateway = await TestGateway.StartAsync(_store, _upstream.Yaml() + """
 
               jobs: { backoff: 1ms, maxRuns: 2 }
               retry: { maxRetries: 0 }
@@ -35,6 +42,7 @@ public sealed class BatchTests : IAsyncLifetime
     {
         await _gateway.DisposeAsync();
         await _upstream.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]
@@ -213,7 +221,7 @@ public sealed class BatchTests : IAsyncLifetime
         var file = await UploadedAsync(Client, Enumerable.Range(0, 1100).Select(i => Line($"n{i}", i == 0 ? "quick" : "slow")));
         var id = await CreatedAsync(Client, file);
         await AwaitAsync(Client, id, batch => batch.GetProperty("request_counts").GetProperty("completed").GetInt32() == 1);
-        if (contentIsLost) File.Delete(Path.Combine(_gateway.DataDirectory, "files", file));
+        if (contentIsLost) await _gateway.Services.GetRequiredService<IFileContents>().DeleteAsync(file, Cancel);
         var storage = _gateway.Services.GetRequiredService<IStorage>();
         await using (var connection = await storage.OpenAsync(Cancel))
         {
@@ -237,12 +245,8 @@ public sealed class BatchTests : IAsyncLifetime
     public async Task Database_ThatCannotBeWritten_TakesNoFilesAndNoBatches()
     {
         var file = await UploadedAsync(Client, Line("a", "x"));
-        await using (var other = new SqliteConnection($"Data Source={Path.Combine(_gateway.DataDirectory, "fairlead.db")};Pooling=False"))
+        await using (await _gateway.BlockWritesAsync())
         {
-            await other.OpenAsync(Cancel);
-            await using var locks = other.CreateCommand();
-            locks.CommandText = "BEGIN IMMEDIATE";
-            await locks.ExecuteNonQueryAsync(Cancel);
             var refused = await Task.WhenAll(UploadAsync(Client, "{}"u8.ToArray()), CreateAsync(Client, file));
             foreach (var response in refused)
             {

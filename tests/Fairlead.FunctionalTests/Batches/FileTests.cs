@@ -1,20 +1,33 @@
 using System.Net;
 using System.Text;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Storage;
+using Microsoft.Extensions.DependencyInjection;
 using static Fairlead.FunctionalTests.Batches.BatchCalls;
 
 namespace Fairlead.FunctionalTests.Batches;
 
+public sealed class SqliteFileTests() : FileTests(StorageProvider.Sqlite);
+
+public sealed class PostgresFileTests() : FileTests(StorageProvider.Postgres);
+
 /// <summary>Files over HTTP.</summary>
-public sealed class FileTests : IAsyncLifetime
+public abstract class FileTests : IAsyncLifetime
 {
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected FileTests(StorageProvider store) => _store = store;
 
     private HttpClient Client => _gateway.Client;
 
-    public async ValueTask InitializeAsync() => _gateway = await TestGateway.StartAsync("fairlead: { files: { maxFileBytes: 1MiB, maxProjectBytes: 3MiB } }\n");
+    public async ValueTask InitializeAsync() => _gateway = await TestGateway.StartAsync(_store, "fairlead: { files: { maxFileBytes: 1MiB, maxProjectBytes: 3MiB } }\n");
 
-    public ValueTask DisposeAsync() => _gateway.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        GC.SuppressFinalize(this);
+    }
 
     [Fact]
     public async Task Upload_ThenReadListAndDelete_IsAsOpenAiSays()
@@ -96,7 +109,7 @@ public sealed class FileTests : IAsyncLifetime
         await RefusedAsync(await PostAsync("--x\r\nNothing: here\r\n\r\nhm\r\n--x--\r\n", "multipart/form-data; boundary=x"), HttpStatusCode.BadRequest, null);
         await RefusedAsync(await PostAsync("--x\r\n" + new string('h', 100_000), "multipart/form-data; boundary=x"), HttpStatusCode.BadRequest, null);
         Assert.Empty((await GetAsync(Client, "/v1/files")).GetProperty("data").EnumerateArray());
-        Assert.Empty(Directory.GetFiles(Path.Combine(_gateway.DataDirectory, "files")));
+        Assert.Equal(0, await ContentsAsync());
     }
 
     [Fact]
@@ -152,5 +165,15 @@ public sealed class FileTests : IAsyncLifetime
             Assert.Equal(param, error.GetProperty("param").GetString());
             Assert.NotEqual("", error.GetProperty("remedy").GetString());
         }
+    }
+
+    /// <summary>Contents that are kept, whether a file shows them or not.</summary>
+    private async Task<long> ContentsAsync()
+    {
+        if (_store == StorageProvider.Sqlite) return Directory.GetFiles(Path.Combine(_gateway.DataDirectory, "files")).Length;
+        await using var connection = await _gateway.Services.GetRequiredService<IStorage>().OpenAsync(Cancel);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT COUNT(*) FROM file_chunks";
+        return (long)(await command.ExecuteScalarAsync(Cancel))!;
     }
 }

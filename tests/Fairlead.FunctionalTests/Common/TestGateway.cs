@@ -2,17 +2,21 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Configuration;
+using Fairlead.Storage;
+using Fairlead.Tests.Common;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Npgsql;
 
 namespace Fairlead.FunctionalTests.Common;
 
 /// <summary>
-/// A gateway as an embedding app would run it: real Kestrel on loopback, a real SQLite file in a folder of its own, the simulated models. Tests speak to it over HTTP only.
+/// A gateway as an embedding app would run it: real Kestrel on loopback, a real database of its own (SQLite unless said otherwise), the simulated models. Tests speak to it over HTTP only.
 /// </summary>
 public sealed class TestGateway : IAsyncDisposable
 {
@@ -20,6 +24,7 @@ public sealed class TestGateway : IAsyncDisposable
 
     private readonly WebApplication _app;
     private readonly DirectoryInfo _folder;
+    private string? _postgres;
 
     private TestGateway(WebApplication app, DirectoryInfo folder, string url)
     {
@@ -47,7 +52,19 @@ public sealed class TestGateway : IAsyncDisposable
 
     /// <param name="yaml">Body of fairlead.yaml, or null for none.</param>
     /// <param name="configure">Last word on the builder.</param>
-    public static async Task<TestGateway> StartAsync(string? yaml = null, Action<WebApplicationBuilder, FairleadBuilder>? configure = null)
+    public static Task<TestGateway> StartAsync(string? yaml = null, Action<WebApplicationBuilder, FairleadBuilder>? configure = null) => StartAsync(yaml, configure, postgres: null);
+
+    /// <summary>The same on a database of the kind asked for, which goes with the gateway.</summary>
+    internal static async Task<TestGateway> StartAsync(StorageProvider store, string? yaml = null)
+    {
+        if (store == StorageProvider.Sqlite) return await StartAsync(yaml);
+        var database = TestPostgres.CreateDatabase();
+        var gateway = await StartAsync(yaml, configure: null, database);
+        gateway._postgres = database;
+        return gateway;
+    }
+
+    private static async Task<TestGateway> StartAsync(string? yaml, Action<WebApplicationBuilder, FairleadBuilder>? configure, string? postgres)
     {
         var folder = Directory.CreateTempSubdirectory("fairlead-test-");
         var file = Path.Combine(folder.FullName, "fairlead.yaml");
@@ -56,11 +73,13 @@ public sealed class TestGateway : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Configuration["FAIRLEAD_ADMIN_KEY"] = AdminKey;
         builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var environment = new Dictionary<string, string> { ["FAIRLEAD_DATA"] = Path.Combine(folder.FullName, "data") };
+        if (postgres is not null) environment["Fairlead__Storage__ConnectionString"] = postgres;
         var fairlead = builder.AddFairlead(new ConfigurationInput
         {
             Path = file,
             WorkingDirectory = folder.FullName,
-            Environment = new Dictionary<string, string> { ["FAIRLEAD_DATA"] = Path.Combine(folder.FullName, "data") },
+            Environment = environment,
         });
         configure?.Invoke(builder, fairlead);
         var app = builder.Build();
@@ -77,6 +96,54 @@ public sealed class TestGateway : IAsyncDisposable
         var client = new HttpClient { BaseAddress = new Uri(Url), Timeout = TimeSpan.FromSeconds(60) };
         if (key is not null) client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
         return client;
+    }
+
+    /// <summary>
+    /// Until it is disposed of, the database takes no write of anybody: somebody holds SQLite's write lock, or PostgreSQL lets transactions only read.
+    /// </summary>
+    internal async Task<IAsyncDisposable> BlockWritesAsync()
+    {
+        if (_postgres is not null)
+        {
+            var name = new NpgsqlConnectionStringBuilder(_postgres).Database;
+            var writing = new NpgsqlConnectionStringBuilder(_postgres) { Options = "-c default_transaction_read_only=off" }.ConnectionString;
+            SetReadOnly("on");
+            return new Unblock(async () =>
+            {
+                SetReadOnly("off");
+                // The gateway learns of an ended connection when it uses it, and then of all of them.
+                while (!await AnswersAsync()) await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System);
+            });
+
+            // Holds for new connections: those that there are end.
+            void SetReadOnly(string value)
+            {
+                TestPostgres.Execute(writing, $"ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+                TestPostgres.Execute(writing, $"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()");
+            }
+        }
+        var connection = new SqliteConnection($"Data Source={Path.Combine(DataDirectory, "fairlead.db")};Pooling=False");
+        await connection.OpenAsync();
+        await using var locks = connection.CreateCommand();
+        locks.CommandText = "BEGIN IMMEDIATE";
+        await locks.ExecuteNonQueryAsync();
+        return connection;
+    }
+
+    private async Task<bool> AnswersAsync()
+    {
+        try
+        {
+            await using var connection = await Services.GetRequiredService<IStorage>().OpenAsync(CancellationToken.None);
+            await using var command = connection.CreateCommand();
+            command.CommandText = "SELECT 1";
+            await command.ExecuteScalarAsync();
+            return true;
+        }
+        catch (NpgsqlException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Makes a key in the usual project and gives its secret and id.</summary>
@@ -101,6 +168,7 @@ public sealed class TestGateway : IAsyncDisposable
         await _app.StopAsync();
         await _app.DisposeAsync();
         _folder.Delete(recursive: true);
+        if (_postgres is not null) TestPostgres.DropDatabase(_postgres);
     }
 
     private async Task MakeUsualKeyAsync()
@@ -111,6 +179,11 @@ public sealed class TestGateway : IAsyncDisposable
         (Key, _) = await MakeKeyAsync("\"scopes\":[\"chat\",\"embeddings\",\"batches\",\"models:read\",\"usage:read\",\"webhooks\"]");
         Client = MakeClient(Key);
     }
+}
+
+internal sealed class Unblock(Func<Task> unblock) : IAsyncDisposable
+{
+    public async ValueTask DisposeAsync() => await unblock();
 }
 
 /// <summary>One gateway for all tests of a class.</summary>

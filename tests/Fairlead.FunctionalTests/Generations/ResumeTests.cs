@@ -3,23 +3,31 @@ using System.Net.ServerSentEvents;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Storage;
 using Fairlead.Tests.Common;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Generations;
 
+public sealed class SqliteResumeTests() : ResumeTests(StorageProvider.Sqlite);
+
+public sealed class PostgresResumeTests() : ResumeTests(StorageProvider.Postgres);
+
 /// <summary>Streams that are read again: from any event, by many readers, on another node, after a failed run.</summary>
-public sealed class ResumeTests : IAsyncLifetime
+public abstract class ResumeTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected ResumeTests(StorageProvider store) => _store = store;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + Settings);
+        _gateway = await TestGateway.StartAsync(_store, _upstream.Yaml() + Settings);
     }
 
     private const string Settings = """
@@ -32,6 +40,7 @@ public sealed class ResumeTests : IAsyncLifetime
     {
         await _gateway.DisposeAsync();
         await _upstream.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]

@@ -3,22 +3,30 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Storage;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Generations;
 
+public sealed class SqliteV2GenerationTests() : V2GenerationTests(StorageProvider.Sqlite);
+
+public sealed class PostgresV2GenerationTests() : V2GenerationTests(StorageProvider.Postgres);
+
 /// <summary><c>POST /v2/generations</c> over HTTP, in each of its deliveries.</summary>
-public sealed class V2GenerationTests : IAsyncLifetime
+public abstract class V2GenerationTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected V2GenerationTests(StorageProvider store) => _store = store;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+        _gateway = await TestGateway.StartAsync(_store, _upstream.Yaml() + """
 
               jobs: { backoff: 1ms }
               retry: { maxRetries: 0 }
@@ -29,6 +37,7 @@ public sealed class V2GenerationTests : IAsyncLifetime
     {
         await _gateway.DisposeAsync();
         await _upstream.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]

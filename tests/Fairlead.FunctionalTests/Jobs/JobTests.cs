@@ -5,18 +5,26 @@ using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.FunctionalTests.Jobs;
 
+public sealed class SqliteJobTests() : JobTests(StorageProvider.Sqlite);
+
+public sealed class PostgresJobTests() : JobTests(StorageProvider.Postgres);
+
 /// <summary>Jobs and hybrids over HTTP, on a server whose answers the tests hold back and let go.</summary>
-public sealed class JobTests : IAsyncLifetime
+public abstract class JobTests : IAsyncLifetime
 {
     private const string Chat = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
 
     private FakeUpstream _upstream = null!;
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected JobTests(StorageProvider store) => _store = store;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -24,7 +32,7 @@ public sealed class JobTests : IAsyncLifetime
     {
         _upstream = await FakeUpstream.StartAsync();
         _upstream.Answer = context => StreamAsync(context, "hello ", "world");
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+        _gateway = await TestGateway.StartAsync(_store, _upstream.Yaml() + """
 
               jobs: { backoff: 1ms }
               retry: { maxRetries: 0 }
@@ -35,6 +43,7 @@ public sealed class JobTests : IAsyncLifetime
     {
         await _gateway.DisposeAsync();
         await _upstream.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]
@@ -268,18 +277,28 @@ public sealed class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FiveHundredJobs_NoneIsLostOrDoubled()
+    public async Task FiveHundredJobs_QueuedAndDrainedByEightWorkers_NoneIsLostOrDoubled()
     {
         var asked = new ConcurrentDictionary<string, int>();
-        _upstream.Answer = context =>
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var (running, most) = (0, 0);
+        _upstream.Answer = async context =>
         {
             var request = (JsonElement)context.Items[FakeUpstream.RequestItem]!;
             asked.AddOrUpdate(request.GetProperty("messages")[0].GetProperty("content").GetString()!, 1, (_, count) => count + 1);
-            return StreamAsync(context, "done");
+            var now = Interlocked.Increment(ref running);
+            for (var seen = Volatile.Read(ref most); now > seen; seen = Volatile.Read(ref most)) Interlocked.CompareExchange(ref most, now, seen);
+            await gate.Task.WaitAsync(Cancel);
+            Interlocked.Decrement(ref running);
+            await StreamAsync(context, "done");
         };
         var ids = new ConcurrentBag<string>();
         await Parallel.ForEachAsync(Enumerable.Range(0, 500), new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = Cancel }, async (number, _) =>
             ids.Add(await AcceptAsync($$"""{"model":"m","messages":[{"role":"user","content":"n{{number}}"}]}""")));
+        // All of them are there before the first one ends.
+        while (Volatile.Read(ref running) < 8) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
+        Assert.Equal(8, asked.Count);
+        gate.SetResult();
         await Parallel.ForEachAsync(ids, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = Cancel }, async (id, _) =>
         {
             JsonElement state;
@@ -289,6 +308,7 @@ public sealed class JobTests : IAsyncLifetime
         });
         Assert.Equal(500, asked.Count);
         Assert.All(asked, pair => Assert.Equal(1, pair.Value));
+        Assert.Equal(8, most);
         await BalancedAsync();
     }
 

@@ -3,22 +3,30 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Storage;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Responses;
 
+public sealed class SqliteBackgroundResponsesTests() : BackgroundResponsesTests(StorageProvider.Sqlite);
+
+public sealed class PostgresBackgroundResponsesTests() : BackgroundResponsesTests(StorageProvider.Postgres);
+
 /// <summary>Responses with <c>background: true</c>: answered at once, made as jobs, retrieved and cancelled in their own dialect.</summary>
-public sealed class BackgroundResponsesTests : IAsyncLifetime
+public abstract class BackgroundResponsesTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected BackgroundResponsesTests(StorageProvider store) => _store = store;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+        _gateway = await TestGateway.StartAsync(_store, _upstream.Yaml() + """
 
               jobs: { backoff: 1ms }
               retry: { maxRetries: 0 }
@@ -29,6 +37,7 @@ public sealed class BackgroundResponsesTests : IAsyncLifetime
     {
         await _gateway.DisposeAsync();
         await _upstream.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]

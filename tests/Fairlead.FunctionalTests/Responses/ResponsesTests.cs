@@ -3,22 +3,30 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Storage;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Responses;
 
+public sealed class SqliteResponsesTests() : ResponsesTests(StorageProvider.Sqlite);
+
+public sealed class PostgresResponsesTests() : ResponsesTests(StorageProvider.Postgres);
+
 /// <summary>Responses over HTTP: by translation, as it came, and with everything that can go wrong on the way.</summary>
-public sealed class ResponsesTests : IAsyncLifetime
+public abstract class ResponsesTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected ResponsesTests(StorageProvider store) => _store = store;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml("""
+        _gateway = await TestGateway.StartAsync(_store, _upstream.Yaml("""
               retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 5ms }
             """.Replace("\n    ", "\n  ", StringComparison.Ordinal)));
     }
@@ -27,6 +35,7 @@ public sealed class ResponsesTests : IAsyncLifetime
     {
         await _gateway.DisposeAsync();
         await _upstream.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]

@@ -85,6 +85,9 @@ public sealed class PostgresProgramTests : IDisposable
         var key = await server.ClientKeyAsync();
         using (var answer = await ProcessCalls.PostAsync(server, key, Call)) Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
 
+        var project = (await AuditSight.AdminAsync(server, "/admin/v1/projects")).GetProperty("data")[0].GetProperty("id").GetString();
+        var wide = (await PostAdminAsync(server, "/admin/v1/keys", $$"""{"name":"w","project_id":"{{project}}","scopes":["chat","embeddings","batches","usage:read","webhooks"]}""")).GetProperty("secret").GetString()!;
+
         // Lost: known keys go on, administration and readiness say what is the matter and name nothing.
         postgres.Stop();
         for (var i = 0; i < 10; i++)
@@ -92,6 +95,23 @@ public sealed class PostgresProgramTests : IDisposable
             using var answer = await ProcessCalls.PostAsync(server, key, Call);
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         }
+        using (var known = ClientOf(server, wide))
+        using (var admin = ClientOf(server, TestGateway.AdminKey))
+        {
+            foreach (var (path, body) in AwayCalls.ThatGoOn)
+            {
+                using var answer = await AwayCalls.SendAsync(known, HttpMethod.Post, path, body);
+                Assert.True(answer.StatusCode == HttpStatusCode.OK, $"{path}: {(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync(Cancel)}");
+            }
+            foreach (var call in AwayCalls.Refused("file-x", "whk_x", "gen_x", "key_x", "proj_x"))
+                await AwayCalls.AssertRefusedAsync(call.Path.StartsWith("/admin", StringComparison.Ordinal) ? admin : known, call);
+            foreach (var path in (string[])["/v2/generations", "/v2/generations/gen_x", "/v1/files", "/v1/batches", "/v2/webhooks", "/v1/responses/resp_x", "/v2/usage"])
+                await AwayCalls.AssertRefusedAsync(known, new AwayCall(HttpMethod.Get, path, null, []));
+        }
+        // Another node might have made the key meanwhile; this one cannot know.
+        await UntilAsync(async () => await StatusAsync(server, AwayCalls.UnknownKey) == HttpStatusCode.ServiceUnavailable);
+        using (var unknown = ClientOf(server, AwayCalls.UnknownKey)) await AwayCalls.AssertRefusedAsync(unknown, new AwayCall(HttpMethod.Post, "/v1/chat/completions", Call, []));
+        Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(server, "fl_mistyped"));
         foreach (var path in (string[])["/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage"])
         {
             using var refused = await AdminAsync(server, HttpMethod.Get, path, null);
@@ -109,9 +129,11 @@ public sealed class PostgresProgramTests : IDisposable
 
         // Back: what the spool kept arrives, once.
         postgres.Resume();
-        var records = await WhenBackAsync(server, 11);
-        Assert.Equal(11, records.Select(record => record.GetProperty("request_id").GetString()).Distinct().Count());
+        var calls = 11 + AwayCalls.ThatGoOn.Count;
+        var records = await WhenBackAsync(server, calls);
+        Assert.Equal(calls, records.Select(record => record.GetProperty("request_id").GetString()).Distinct().Count());
         await UntilAsync(async () => (await server.GetAsync("/readyz")).StatusCode == HttpStatusCode.OK);
+        await UntilAsync(async () => await StatusAsync(server, AwayCalls.UnknownKey) == HttpStatusCode.Unauthorized);
         Assert.Equal(0, await server.TerminateAsync());
         AssertSecret(postgres.ConnectionString, server);
     }
@@ -164,6 +186,13 @@ public sealed class PostgresProgramTests : IDisposable
             Assert.DoesNotContain(password, server.Output + server.Error, StringComparison.Ordinal);
             Assert.DoesNotContain(Uri.EscapeDataString(password), server.Output + server.Error, StringComparison.Ordinal);
         }
+    }
+
+    private static HttpClient ClientOf(ServerProcess server, string key)
+    {
+        var client = new HttpClient { BaseAddress = new Uri(server.Address) };
+        client.DefaultRequestHeaders.Authorization = new("Bearer", key);
+        return client;
     }
 
     private static async Task<HttpStatusCode> StatusAsync(ServerProcess server, string key)

@@ -2,30 +2,39 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Storage;
 using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Webhooks;
 
+public sealed class SqliteWebhookTests() : WebhookTests(StorageProvider.Sqlite);
+
+public sealed class PostgresWebhookTests() : WebhookTests(StorageProvider.Postgres);
+
 /// <summary>Webhooks over HTTP, with a receiver on loopback, which this gateway allows.</summary>
-public sealed class WebhookTests : IAsyncLifetime
+public abstract class WebhookTests : IAsyncLifetime
 {
     public const string Configuration = "fairlead: { webhooks: { allowHttp: true, allowedNetworks: [127.0.0.0/8] } }\n";
 
     private WebhookReceiver _receiver = null!;
+    private readonly StorageProvider _store;
     private TestGateway _gateway = null!;
+
+    private protected WebhookTests(StorageProvider store) => _store = store;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {
         _receiver = await WebhookReceiver.StartAsync();
-        _gateway = await TestGateway.StartAsync(Configuration);
+        _gateway = await TestGateway.StartAsync(_store, Configuration);
     }
 
     public async ValueTask DisposeAsync()
     {
         await _gateway.DisposeAsync();
         await _receiver.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]

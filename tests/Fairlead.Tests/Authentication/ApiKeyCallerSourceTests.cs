@@ -6,9 +6,20 @@ using Fairlead.Storage;
 
 namespace Fairlead.Tests.Authentication;
 
-public sealed class ApiKeyCallerSourceTests : IDisposable
+public sealed class SqliteApiKeyCallerSourceTests() : ApiKeyCallerSourceTests(StorageProvider.Sqlite);
+
+public sealed class PostgresApiKeyCallerSourceTests() : ApiKeyCallerSourceTests(StorageProvider.Postgres);
+
+public abstract class ApiKeyCallerSourceTests : IDisposable
 {
-    private readonly AccessFixture _access = new(StorageProvider.Sqlite);
+    private readonly StorageProvider _provider;
+    private readonly AccessFixture _access;
+
+    private protected ApiKeyCallerSourceTests(StorageProvider provider)
+    {
+        _provider = provider;
+        _access = new AccessFixture(provider);
+    }
 
     [Fact]
     public async Task Authenticate_KnownKey_GivesEverythingOfTheCaller()
@@ -167,7 +178,7 @@ public sealed class ApiKeyCallerSourceTests : IDisposable
         Assert.Equal(ErrorCode.InsufficientScope, _access.Authenticate(AccessFixture.AdminSecret, Scopes.Chat).Error?.Code);
         Assert.Equal(ErrorCode.StoreUnavailable, _access.Authenticate(ApiKeyText.New().Text).Error?.Code);
 
-        using var without = new AccessFixture(StorageProvider.Sqlite, adminKey: null);
+        using var without = new AccessFixture(_provider, adminKey: null);
         await without.AddKeyAsync();
         Assert.Equal(ErrorCode.InvalidApiKey, without.Authenticate(AccessFixture.AdminSecret).Error?.Code);
     }
@@ -203,7 +214,11 @@ public sealed class ApiKeyCallerSourceTests : IDisposable
         Assert.True(allocated < Calls, $"{allocated} bytes in {Calls} calls");
     }
 
-    public void Dispose() => _access.Dispose();
+    public void Dispose()
+    {
+        _access.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     /// <summary>The same public id with another secret and a right checksum.</summary>
     private static string Forge(string key)

@@ -1,4 +1,5 @@
 using Fairlead.Authentication;
+using Fairlead.Errors;
 using Fairlead.Storage;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -56,6 +57,16 @@ public abstract class CallerSnapshotsTests : IDisposable
         await _access.Snapshots.ReloadAfterChangeAsync();
         Assert.Same(before, _access.Snapshots.Current);
         Assert.NotNull(_access.Authenticate(key).Caller);
+        // A key that is not known may be one that another node made meanwhile; a wrong secret of a known key is wrong.
+        while (!_access.Snapshots.IsBehind)
+        {
+            time.Advance(CallerSnapshotRefresher.Interval);
+            await Task.Yield();
+            Cancellation.ThrowIfCancellationRequested();
+        }
+        Assert.Equal(ErrorCode.StoreUnavailable, _access.Authenticate(ApiKeyText.New().Text).Error?.Code);
+        Assert.Equal(ErrorCode.InvalidApiKey, _access.Authenticate("fl_rubbish").Error?.Code);
+        Assert.NotNull(_access.Authenticate(AccessFixture.AdminSecret).Caller);
 
         await ExecuteAsync("ALTER TABLE hidden RENAME TO api_keys");
         // Each tick is one look; the refresher's own thread may need a moment between them.
@@ -65,6 +76,8 @@ public abstract class CallerSnapshotsTests : IDisposable
             await Task.Yield();
             Cancellation.ThrowIfCancellationRequested();
         }
+        while (_access.Snapshots.IsBehind) await Task.Yield();
+        Assert.Equal(ErrorCode.InvalidApiKey, _access.Authenticate(ApiKeyText.New().Text).Error?.Code);
         await refresher.StopAsync(Cancellation);
     }
 

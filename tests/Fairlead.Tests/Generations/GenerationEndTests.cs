@@ -23,8 +23,9 @@ public abstract class GenerationEndTests : IDisposable
     {
         _temporary = new TemporaryStorage(provider);
         var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema());
-        _deliveries = new WebhookDeliveryStore(storage);
-        _store = new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
+        var outbox = new WebhookOutbox(storage, new WebhookStore(storage, _time), _time);
+        _deliveries = new WebhookDeliveryStore(storage, outbox);
+        _store = new GenerationStore(storage, outbox, _time);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

@@ -21,10 +21,10 @@ internal sealed class WebhookFixture : IDisposable
     public WebhookFixture(StorageProvider provider)
     {
         _temporary = new TemporaryStorage(provider);
-        Storage = _temporary.Open(new WebhookSchema());
+        Storage = _temporary.Open(new WebhookSchema(), new WebhookQueueSchema());
         Webhooks = new WebhookStore(Storage, Time);
-        Deliveries = new WebhookDeliveryStore(Storage);
         Outbox = new WebhookOutbox(Storage, Webhooks, Time);
+        Deliveries = new WebhookDeliveryStore(Storage, Outbox);
         _sender = new WebhookSender(new WebhookRules(Configuration), new SystemHostResolver(), Time);
         Worker = new WebhookWorker(Storage, Webhooks, Deliveries, _sender, Time, NullLogger<WebhookWorker>.Instance);
     }

@@ -82,11 +82,11 @@ public abstract class WebhookStoreTests : IDisposable
         for (var i = 0; i < 12; i++) await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
         await _fixture.HappenAsync();
-        var taken = await Task.WhenAll(Enumerable.Range(0, 6).Select(node => _fixture.Deliveries.LeaseAsync($"node{node}", Now, Now + WebhookWorker.Lease, 5, Cancel)));
+        var taken = await Task.WhenAll(Enumerable.Range(0, 6).Select(node => _fixture.Deliveries.LeaseAsync($"node{node}", Now, Now + WebhookWorker.Lease, 5, 5, Cancel)));
         var ids = taken.SelectMany(leased => leased).Select(leased => leased.Delivery.Id).ToList();
         Assert.Equal(ids.Count, ids.Distinct().Count());
         // Whoever met others may have got less than asked for; what is left is there for the next look.
-        ids.AddRange((await _fixture.Deliveries.LeaseAsync("last", Now, Now + WebhookWorker.Lease, 100, Cancel)).Select(leased => leased.Delivery.Id));
+        ids.AddRange((await _fixture.Deliveries.LeaseAsync("last", Now, Now + WebhookWorker.Lease, 100, 100, Cancel)).Select(leased => leased.Delivery.Id));
         Assert.Equal(24, ids.Distinct().Count());
         Assert.Equal(24, ids.Count);
     }
@@ -96,23 +96,75 @@ public abstract class WebhookStoreTests : IDisposable
     {
         await _fixture.AddWebhookAsync(Url);
         for (var i = 0; i < 10; i++) await _fixture.HappenAsync();
-        Assert.Equal(WebhookDeliveryStore.MostAtOneReceiver, (await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, Cancel)).Count);
-        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, Cancel));
+        Assert.Equal(WebhookDeliveryStore.MostAtOneReceiver, (await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, 100, Cancel)).Count);
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 100, Cancel));
+    }
+
+    [Fact]
+    public async Task Lease_ReceiversThatFail_LeaveRoomForTheOthers()
+    {
+        // Longer due than anything else, and of another project.
+        for (var i = 0; i < 12; i++)
+        {
+            var failing = await _fixture.AddWebhookAsync(Url, "proj_2");
+            await _fixture.Webhooks.ChangeAsync("proj_2", failing.Id, known => known with { FailingSince = Now }, Cancel);
+        }
+        for (var i = 0; i < 5; i++) await _fixture.HappenAsync(project: "proj_2");
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        var taken = await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 8, 4, Cancel);
+        Assert.Equal(WebhookFixture.Project, taken[0].Webhook.ProjectId);
+        // One at each, and no more of them than they may be.
+        Assert.Equal(4, taken.Skip(1).Select(one => one.Webhook.Id).Distinct().Count());
+        Assert.Equal(5, taken.Count);
+        // They hang; the next event of the other one has its room.
+        await _fixture.HappenAsync();
+        Assert.Equal(WebhookFixture.Project, Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 3, 0, Cancel)).Webhook.ProjectId);
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 3, 0, Cancel));
+    }
+
+    [Fact]
+    public async Task Lease_OneWithALongQueue_WaitsForThoseWithLessUnderWay()
+    {
+        var busy = await _fixture.AddWebhookAsync(Url);
+        for (var i = 0; i < 10; i++) await _fixture.HappenAsync();
+        Assert.Equal(2, (await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 2, 0, Cancel)).Count);
+        await _fixture.AddWebhookAsync(Url, "proj_2");
+        await _fixture.HappenAsync(project: "proj_2");
+        var taken = await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 2, 0, Cancel);
+        Assert.Equal(["proj_2", busy.ProjectId], taken.Select(one => one.Webhook.ProjectId));
+    }
+
+    [Fact]
+    public async Task Lease_AddressesOfRequests_HaveAShareEachAndOneTogether()
+    {
+        for (var i = 0; i < 6; i++) await _fixture.HappenAsync(url: "https://slow.example.com/");
+        for (var i = 0; i < 20; i++) await _fixture.HappenAsync(url: $"https://example.com/{i}");
+        var first = await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, 0, Cancel);
+        Assert.Equal(WebhookDeliveryStore.MostOfRequests, first.Count);
+        Assert.Equal(WebhookDeliveryStore.MostAtOneReceiver, first.Count(one => one.Delivery.Url == "https://slow.example.com/"));
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 0, Cancel));
+        // Three of the others end; the slow one keeps its share and gets no more of the room.
+        foreach (var (delivery, webhook) in first.Where(one => one.Delivery.Url != "https://slow.example.com/").Take(3))
+            await _fixture.Deliveries.NoteAsync("a", delivery, webhook, Now, Now, new WebhookResult(204, null, null, TimeSpan.Zero), null, Cancel);
+        var next = await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 0, Cancel);
+        Assert.Equal(3, next.Count);
+        Assert.DoesNotContain(next, one => one.Delivery.Url == "https://slow.example.com/");
     }
 
     [Fact]
     public async Task Note_AfterTheLeaseWentToAnother_WritesNothing()
     {
-        await _fixture.AddWebhookAsync(Url);
+        var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
-        var (first, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
-        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        var (first, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
         _fixture.Time.Advance(WebhookWorker.Lease);
-        var (second, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        var (second, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
 
-        Assert.False(await _fixture.Deliveries.NoteAsync("a", first, Now, Now, new WebhookResult(500, null, null, TimeSpan.Zero), null, Cancel));
-        Assert.True(await _fixture.Deliveries.NoteAsync("b", second, Now, Now, new WebhookResult(200, null, null, TimeSpan.FromMilliseconds(7)), null, Cancel));
-        Assert.False(await _fixture.Deliveries.NoteAsync("b", second, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel));
+        Assert.Null((await _fixture.Deliveries.NoteAsync("a", first, webhook, Now, Now, new WebhookResult(500, null, null, TimeSpan.Zero), null, Cancel)).Status);
+        Assert.Equal(WebhookDeliveryStatus.Delivered, (await _fixture.Deliveries.NoteAsync("b", second, webhook, Now, Now, new WebhookResult(200, null, null, TimeSpan.FromMilliseconds(7)), null, Cancel)).Status);
+        Assert.Null((await _fixture.Deliveries.NoteAsync("b", second, webhook, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel)).Status);
         var delivery = await _fixture.OnlyAsync();
         Assert.Equal((WebhookDeliveryStatus.Delivered, 1, 200), (delivery.Status, delivery.Attempts, delivery.LastStatusCode!.Value));
         Assert.Equal([new WebhookAttempt(1, Now, TimeSpan.FromMilliseconds(7), 200, null)], await _fixture.Deliveries.HistoryAsync(delivery.Id, Cancel));
@@ -123,16 +175,16 @@ public abstract class WebhookStoreTests : IDisposable
     {
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
-        Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
         for (var i = 0; i < 3; i++)
         {
             _fixture.Time.Advance(WebhookWorker.Lease / 2);
             await _fixture.Deliveries.RenewAsync("a", Now + WebhookWorker.Lease, Cancel);
             await _fixture.Deliveries.RenewAsync("b", Now + WebhookWorker.Lease, Cancel);
         }
-        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
         _fixture.Time.Advance(WebhookWorker.Lease);
-        Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
     }
 
     [Fact]
@@ -140,9 +192,9 @@ public abstract class WebhookStoreTests : IDisposable
     {
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
-        Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
         await _fixture.Deliveries.ReleaseAllAsync(Cancel);
-        Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
     }
 
     [Fact]
@@ -150,19 +202,19 @@ public abstract class WebhookStoreTests : IDisposable
     {
         var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
-        var (delivery, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
+        var (delivery, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
         Assert.True(await _fixture.Webhooks.DeleteAsync(WebhookFixture.Project, webhook.Id, Cancel));
         Assert.Empty(await _fixture.AllAsync());
-        Assert.False(await _fixture.Deliveries.NoteAsync("a", delivery, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel));
+        Assert.Null((await _fixture.Deliveries.NoteAsync("a", delivery, webhook, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel)).Status);
     }
 
     [Fact]
     public async Task Forget_TooOld_RemovesWithHistory()
     {
-        await _fixture.AddWebhookAsync(Url);
+        var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
-        var (delivery, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, Cancel));
-        await _fixture.Deliveries.NoteAsync("a", delivery, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel);
+        var (delivery, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
+        await _fixture.Deliveries.NoteAsync("a", delivery, webhook, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel);
         Assert.Equal(0, await _fixture.Deliveries.ForgetAsync(Now - TimeSpan.FromMinutes(1), Cancel));
         Assert.Equal(1, await _fixture.Deliveries.ForgetAsync(Now + TimeSpan.FromMinutes(1), Cancel));
         Assert.Empty(await _fixture.Deliveries.HistoryAsync(delivery.Id, Cancel));

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
@@ -5,11 +6,17 @@ using Fairlead.Webhooks;
 
 namespace Fairlead.Tests.Webhooks;
 
+public sealed class SqliteWebhookWorkerTests() : WebhookWorkerTests(StorageProvider.Sqlite);
+
+public sealed class PostgresWebhookWorkerTests() : WebhookWorkerTests(StorageProvider.Postgres);
+
 /// <summary>Deliveries over real connections, in a time that the test moves.</summary>
-public sealed class WebhookWorkerTests : IAsyncLifetime
+public abstract class WebhookWorkerTests : IAsyncLifetime
 {
-    private readonly WebhookFixture _fixture = new(StorageProvider.Sqlite);
+    private readonly WebhookFixture _fixture;
     private WebhookReceiver _receiver = null!;
+
+    private protected WebhookWorkerTests(StorageProvider provider) => _fixture = new WebhookFixture(provider);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -21,6 +28,7 @@ public sealed class WebhookWorkerTests : IAsyncLifetime
     {
         await _receiver.DisposeAsync();
         _fixture.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]
@@ -109,6 +117,96 @@ public sealed class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Deliver_Gone_IsToldToTheProjectsOtherWebhooks()
+    {
+        _receiver.Answer = context =>
+        {
+            context.Response.StatusCode = context.Request.Path == "/gone" ? 410 : 204;
+            return Task.CompletedTask;
+        };
+        var gone = await _fixture.AddWebhookAsync(_receiver.Url + "/gone");
+        await _fixture.AddWebhookAsync(_receiver.Url + "/ops", WebhookFixture.Project, WebhookEvents.Disabled);
+        await _fixture.AddWebhookAsync(_receiver.Url + "/others", "proj_2");
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal("/gone", (await _receiver.NextAsync(Cancel)).Path);
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        var told = await _receiver.NextAsync(Cancel);
+        Assert.Equal("/ops", told.Path);
+        var body = JsonDocument.Parse(told.Body).RootElement;
+        Assert.Equal((WebhookEvents.Disabled, gone.Id, "gone"), (body.GetProperty("type").GetString()!, body.GetProperty("data").GetProperty("id").GetString()!, body.GetProperty("data").GetProperty("disabled_reason").GetString()!));
+        Assert.DoesNotContain("secret\":\"", body.GetRawText(), StringComparison.Ordinal);
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.False(_receiver.HasMore);
+    }
+
+    [Fact]
+    public async Task Deliver_AddressChangedWhileItWasAsked_DoesNotSpeakForTheNewOne()
+    {
+        var answer = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _receiver.Answer = async context =>
+        {
+            await answer.Task.WaitAsync(context.RequestAborted);
+            context.Response.StatusCode = 410;
+        };
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        var delivering = _fixture.Worker.DeliverDueAsync(Cancel);
+        await _receiver.NextAsync(Cancel);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Url = _receiver.Url + "/new" }, Cancel);
+        answer.SetResult();
+        await delivering;
+        var after = (await _fixture.Webhooks.FindAsync(WebhookFixture.Project, webhook.Id, Cancel))!;
+        Assert.Equal((true, null), (after.Enabled, after.FailingSince));
+    }
+
+    [Fact]
+    public async Task Change_OfTheAddress_EndsTheQuietThatTheOldOneAskedFor()
+    {
+        _receiver.Answer = Status(503);
+        var webhook = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        await _receiver.NextAsync(Cancel);
+        _receiver.Answer = Status(204);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Url = _receiver.Url + "/new" }, Cancel);
+        await _fixture.HappenAsync();
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal("/new", (await _receiver.NextAsync(Cancel)).Path);
+    }
+
+    [Fact]
+    public async Task Redeliver_WhileItsLastAttemptFails_BeginsANewRoundAllTheSame()
+    {
+        var answer = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _receiver.Answer = Status(500);
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        for (var made = 1; made < WebhookSchedule.MostAttempts; made++)
+        {
+            await _fixture.Worker.DeliverDueAsync(Cancel);
+            await _receiver.NextAsync(Cancel);
+            _fixture.Time.Advance((await _fixture.OnlyAsync()).NextAt - _fixture.Time.GetUtcNow() + TimeSpan.FromMilliseconds(1));
+        }
+        _receiver.Answer = async context =>
+        {
+            await answer.Task.WaitAsync(context.RequestAborted);
+            context.Response.StatusCode = 500;
+        };
+        var last = _fixture.Worker.DeliverDueAsync(Cancel);
+        await _receiver.NextAsync(Cancel);
+        Assert.NotNull(await _fixture.Deliveries.RedeliverAsync(WebhookFixture.Project, (await _fixture.OnlyAsync()).Id, _fixture.Time.GetUtcNow(), Cancel));
+        answer.SetResult();
+        await last;
+        var again = await _fixture.OnlyAsync();
+        Assert.Equal((WebhookDeliveryStatus.Pending, WebhookSchedule.MostAttempts, 0), (again.Status, again.Attempts, again.Step));
+        Assert.Equal(WebhookSchedule.MostAttempts, (await _fixture.Deliveries.HistoryAsync(again.Id, Cancel)).Count);
+        _receiver.Answer = Status(204);
+        await _fixture.Worker.DeliverDueAsync(Cancel);
+        Assert.Equal(WebhookDeliveryStatus.Delivered, (await _fixture.OnlyAsync()).Status);
+    }
+
+    [Fact]
     public async Task Deliver_GoneAtTheAddressOfARequest_SpeaksForThatAddressOnly()
     {
         _receiver.Answer = Status(410);
@@ -145,6 +243,8 @@ public sealed class WebhookWorkerTests : IAsyncLifetime
         Assert.False(_receiver.HasMore);
         _receiver.Answer = Status(204);
         _fixture.Time.Advance(TimeSpan.FromSeconds(80));
+        // One at a time until it has taken one.
+        await _fixture.Worker.DeliverDueAsync(Cancel);
         await _fixture.Worker.DeliverDueAsync(Cancel);
         Assert.All(await _fixture.AllAsync(), delivery => Assert.Equal(WebhookDeliveryStatus.Delivered, delivery.Status));
     }
@@ -267,7 +367,7 @@ public sealed class WebhookWorkerTests : IAsyncLifetime
 
         Assert.Equal((WebhookDeliveryStatus.Pending, 0), ((await _fixture.OnlyAsync()).Status, (await _fixture.OnlyAsync()).Attempts));
         var now = _fixture.Time.GetUtcNow();
-        Assert.Single(await _fixture.Deliveries.LeaseAsync("next", now, now + WebhookWorker.Lease, 1, Cancel));
+        Assert.Single(await _fixture.Deliveries.LeaseAsync("next", now, now + WebhookWorker.Lease, 1, 1, Cancel));
     }
 
     private static Func<Microsoft.AspNetCore.Http.HttpContext, Task> Status(int status) => context =>

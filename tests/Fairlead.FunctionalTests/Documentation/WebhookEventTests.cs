@@ -1,0 +1,44 @@
+using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Webhooks;
+using Fairlead.Server.Documentation;
+using Fairlead.Tests.Common;
+using Fairlead.Webhooks;
+
+namespace Fairlead.FunctionalTests.Documentation;
+
+/// <summary>Events against the OpenAPI document.</summary>
+public sealed class WebhookEventTests
+{
+    private static readonly JsonObject Document = OpenApiDocument.Build();
+
+    private static JsonNode Schemas => Document["components"]!["schemas"]!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public void Types_OfTheDocument_AreThoseThatCanBeAskedForAndSent()
+    {
+        Assert.Equal(WebhookEvents.Known, Names(Schemas["WebhookEventType"]!["enum"]!));
+        Assert.Equal(WebhookEvents.Known.Where(type => type != WebhookEvents.Every).Append(WebhookEvents.Test), Names(Schemas["WebhookEvent"]!["properties"]!["type"]!["enum"]!));
+    }
+
+    [Fact]
+    public async Task Event_AsSent_IsWhatTheDocumentSays()
+    {
+        await using var receiver = await WebhookReceiver.StartAsync();
+        await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
+        var webhook = await TestGateway.PostAsync(gateway.Client, "/v2/webhooks", $$"""{"url":"{{receiver.Url}}"}""");
+        await TestGateway.PostAsync(gateway.Client, $"/v2/webhooks/{webhook.GetProperty("id").GetString()}/test", "{}");
+        var seen = new List<ReceivedWebhook> { await receiver.NextAsync(Cancel) };
+        await TestGateway.PostAsync(gateway.Client, "/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"job"}}""");
+        seen.Add(await receiver.NextAsync(Cancel));
+        foreach (var one in seen)
+        {
+            Assert.Empty(SchemaCheck.Faults(Document, Schemas["WebhookEvent"]!, JsonNode.Parse(one.Body)));
+            foreach (var header in Document["webhooks"]!["event"]!["post"]!["parameters"]!.AsArray()) Assert.Contains(header!["name"]!.GetValue<string>(), one.Headers.Keys);
+        }
+    }
+
+    private static IEnumerable<string> Names(JsonNode list) => list.AsArray().Select(name => name!.GetValue<string>());
+}
