@@ -107,6 +107,7 @@ public sealed class PostgresProgramTests : IDisposable
                 await AwayCalls.AssertRefusedAsync(call.Path.StartsWith("/admin", StringComparison.Ordinal) ? admin : known, call);
             foreach (var path in (string[])["/v2/generations", "/v2/generations/gen_x", "/v1/files", "/v1/batches", "/v2/webhooks", "/v1/responses/resp_x", "/v2/usage"])
                 await AwayCalls.AssertRefusedAsync(known, new AwayCall(HttpMethod.Get, path, null, []));
+            await AwayCalls.AssertRefusedAsync(known, new AwayCall(HttpMethod.Post, "/v1/responses", """{"model":"sim-fast","input":"x","previous_response_id":"resp_01KB0000000000000000000000"}""", []));
         }
         // Another node might have made the key meanwhile; this one cannot know.
         await UntilAsync(async () => await StatusAsync(server, AwayCalls.UnknownKey) == HttpStatusCode.ServiceUnavailable);
