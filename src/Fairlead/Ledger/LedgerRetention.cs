@@ -24,8 +24,19 @@ internal sealed class LedgerRetention(IStorage storage, IConfigurationSource con
         if (configuration.Current.Audit.Retention is not { } retention) return 0;
         var before = (time.GetUtcNow() - retention).ToUnixTimeMilliseconds();
         var deleted = 0L;
-        deleted += await DeleteAsync("DELETE FROM audit_records WHERE number IN (SELECT number FROM audit_records WHERE at < @before ORDER BY at LIMIT 500)", before, cancellationToken);
-        deleted += await DeleteAsync("DELETE FROM ledger_entries WHERE attempt_id IN (SELECT attempt_id FROM ledger_entries WHERE at < @before ORDER BY at LIMIT 500)", before, cancellationToken);
+        if (storage.Provider == StorageProvider.Sqlite)
+        {
+            // Entries first, since they are found by their call. A call of several attempts is rare, so a transaction of calls is also one of entries.
+            deleted += await DeleteAsync("""
+                DELETE FROM ledger_attempts WHERE call IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500);
+                DELETE FROM audit_calls WHERE number IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500)
+                """, before, cancellationToken);
+        }
+        else
+        {
+            deleted += await DeleteAsync("DELETE FROM audit_records WHERE number IN (SELECT number FROM audit_records WHERE at < @before ORDER BY at LIMIT 500)", before, cancellationToken);
+            deleted += await DeleteAsync("DELETE FROM ledger_entries WHERE attempt_id IN (SELECT attempt_id FROM ledger_entries WHERE at < @before ORDER BY at LIMIT 500)", before, cancellationToken);
+        }
         if (deleted > 0) logger.RetentionDeleted(deleted, retention);
         return deleted;
     }
@@ -61,12 +72,15 @@ internal sealed class LedgerRetention(IStorage storage, IConfigurationSource con
             int count;
             await using (var connection = await storage.OpenAsync(cancellationToken))
             {
+                await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
                 await using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // One of two constants above.
+                command.Transaction = transaction;
+#pragma warning disable CA2100 // One of the constants above.
                 command.CommandText = sql;
 #pragma warning restore CA2100
                 command.AddParameter("@before", before);
                 count = await command.ExecuteNonQueryAsync(cancellationToken);
+                await transaction.CommitAsync(cancellationToken);
             }
             total += count;
             if (count < BatchRows) return total;

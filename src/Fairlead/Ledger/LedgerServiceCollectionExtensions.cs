@@ -14,6 +14,7 @@ internal static class LedgerServiceCollectionExtensions
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<ISchemaStep, LedgerSchema>();
+        services.AddSingleton<ISchemaStep, CompactLedgerSchema>();
         services.AddSingleton<LedgerShipper>();
         services.AddHostedService(provider => provider.GetRequiredService<LedgerShipper>());
         services.AddHostedService<LedgerRetention>();

@@ -33,6 +33,7 @@ internal sealed class LedgerShipper : BackgroundService
     private readonly ILogger _logger;
     private readonly List<SpoolSource> _sources;
     private readonly SpoolSource _own;
+    private readonly LedgerNames _names = new();
     private readonly byte[] _window = new byte[2 * SpoolFile.WindowBytes];
     private readonly Lock _gate = new();
     private readonly List<(SpoolPosition Target, TaskCompletionSource Done)> _waiting = [];
@@ -161,7 +162,7 @@ internal sealed class LedgerShipper : BackgroundService
         if (calls.Count > 0)
         {
             var after = source.Position with { Offset = source.Position.Offset + at };
-            await LedgerWriter.WriteAsync(_storage, source.Folder.Node, calls, after, cancellationToken);
+            await LedgerWriter.WriteAsync(_storage, _names, source.Folder.Node, calls, after, cancellationToken);
         }
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;

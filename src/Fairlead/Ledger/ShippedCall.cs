@@ -20,6 +20,10 @@ internal sealed class ShippedCall
 
     public ReadOnlyMemory<byte> RequestId { get; private set; }
 
+    /// <summary>Whether the request's id follows from the generation's: <see cref="Pipeline.Ids.Sibling"/> made it.</summary>
+    public bool HasItsOwnRequestId =>
+        RequestId.Span.StartsWith("req_"u8) && GenerationId.Span.StartsWith("gen_"u8) && RequestId.Span[4..].SequenceEqual(GenerationId.Span[4..]);
+
     public ReadOnlyMemory<byte> GenerationId { get; private set; }
 
     public ReadOnlyMemory<byte> OrganizationId { get; private set; }

@@ -15,14 +15,14 @@ internal static class SqliteLedgerWriter
     private const int MillisecondsPerHour = 3_600_000;
 
     private const string InsertRecord = """
-        INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
+        INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
         """;
 
     private const string InsertEntry = """
-        INSERT INTO ledger_entries (attempt_id, generation_id, number, at, organization_id, project_id, key_id, model, provider, deployment, upstream_model, outcome,
+        INSERT INTO ledger_attempts (call, number, provider, deployment, upstream_model, outcome,
             input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, basis, cost_pico_usd)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (attempt_id) DO NOTHING
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (call, number) DO NOTHING
         """;
 
     private const string AddToHour = """
@@ -45,7 +45,7 @@ internal static class SqliteLedgerWriter
         WHERE (excluded.segment, excluded.at_byte) > (segment, at_byte)
         """;
 
-    public static async Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken)
+    public static async Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken)
     {
         await using var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
         await TuneAsync(connection, Relaxed, cancellationToken);
@@ -53,11 +53,13 @@ internal static class SqliteLedgerWriter
         {
             // Takes the write lock at once; everything after it is memory and the log of the database.
             await using var transaction = connection.BeginTransaction();
-            Write(connection, node, calls, position);
+            Write(connection, names, node, calls, position);
             await transaction.CommitAsync(cancellationToken);
+            names.Committed();
         }
         finally
         {
+            names.Ended();
             // The connection goes back to a pool that others take theirs from, whose commits must wait for the disk.
             await TuneAsync(connection, Strict, CancellationToken.None);
         }
@@ -99,25 +101,33 @@ internal static class SqliteLedgerWriter
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    private static void Write(SqliteConnection connection, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position)
+    private static void Write(SqliteConnection connection, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position)
     {
         var hours = new Dictionary<HourKey, HourSums>();
+        using (var numbers = names.Begin(connection))
         using (var records = new SqliteStatement(connection, InsertRecord))
         using (var entries = new SqliteStatement(connection, InsertEntry))
         {
+            var nodeNumber = numbers.Of(Encoding.UTF8.GetBytes(node));
             foreach (var call in calls)
             {
-                var isNew = records.Bind(call.Id).Bind(node).Bind(call.Sequence).Bind(call.At).Bind(call.OrganizationId).Bind(call.ProjectId).Bind(call.KeyId)
-                    .Bind(call.RequestId).Bind(call.Model).Bind(call.Outcome).Bind(call.Record).Run() > 0;
+                records.Bind(call.Id).Bind(nodeNumber).Bind(call.Sequence).Bind(call.At)
+                    .Bind(numbers.Of(call.OrganizationId)).Bind(numbers.Of(call.ProjectId)).Bind(numbers.Of(call.KeyId));
+                if (call.HasItsOwnRequestId) records.BindNull();
+                else records.Bind(call.RequestId);
+                Name(records, numbers, call.Model).Bind(numbers.Of(call.Outcome)).Bind(call.Record);
+                // One that is there already has its attempts and its place in the sums.
+                if (records.Run() == 0) continue;
+                var number = records.LastNumber;
                 HourSums? sums = null;
-                if (isNew && call.Counts) (sums = SumsOf(hours, call)).Requests++;
+                if (call.Counts) (sums = SumsOf(hours, call)).Requests++;
                 foreach (var attempt in call.Attempts)
                 {
-                    var charged = entries.Bind(attempt.Id).Bind(call.GenerationId).Bind(attempt.Number).Bind(call.At).Bind(call.OrganizationId).Bind(call.ProjectId).Bind(call.KeyId)
-                        .Bind(call.Model).Bind(attempt.Provider).Bind(attempt.Deployment).Bind(attempt.UpstreamModel).Bind(attempt.Outcome)
+                    entries.Bind(number).Bind(attempt.Number).Bind(numbers.Of(attempt.Provider)).Bind(numbers.Of(attempt.Deployment)).Bind(numbers.Of(attempt.UpstreamModel));
+                    Name(entries, numbers, attempt.Outcome)
                         .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens).Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
-                        .Bind(attempt.Basis).Bind(attempt.CostPicoUsd).Run() > 0;
-                    if (charged) (sums ??= SumsOf(hours, call)).Add(attempt);
+                        .Bind(numbers.Of(attempt.Basis)).Bind(attempt.CostPicoUsd);
+                    if (entries.Run() > 0) (sums ??= SumsOf(hours, call)).Add(attempt);
                 }
             }
         }
@@ -125,6 +135,9 @@ internal static class SqliteLedgerWriter
         using var place = new SqliteStatement(connection, SetPosition);
         place.Bind(node).Bind(position.Segment).Bind(position.Offset).Run();
     }
+
+    private static SqliteStatement Name(SqliteStatement statement, LedgerNames.Numbers numbers, ReadOnlyMemory<byte>? name) =>
+        name is { } value ? statement.Bind(numbers.Of(value)) : statement.BindNull();
 
     private static HourSums SumsOf(Dictionary<HourKey, HourSums> hours, ShippedCall call)
     {

@@ -26,9 +26,8 @@ internal sealed class SqliteStatement : IDisposable
         return this;
     }
 
-    public SqliteStatement Bind(ReadOnlyMemory<byte>? text)
+    public SqliteStatement BindNull()
     {
-        if (text is { } value) return Bind(value);
         Check(raw.sqlite3_bind_null(_statement, _next++));
         return this;
     }
@@ -56,6 +55,21 @@ internal sealed class SqliteStatement : IDisposable
         _next = 1;
         if (result is not (raw.SQLITE_DONE or raw.SQLITE_ROW)) Check(result);
         return changes;
+    }
+
+    /// <summary>Number of the row that this connection inserted last.</summary>
+    public long LastNumber => raw.sqlite3_last_insert_rowid(_database);
+
+    /// <summary>Runs it for the first column of its first row, an integer; null when there is none.</summary>
+    /// <exception cref="SqliteException">The database refused.</exception>
+    public long? Find()
+    {
+        var result = raw.sqlite3_step(_statement);
+        long? found = result == raw.SQLITE_ROW ? raw.sqlite3_column_int64(_statement, 0) : null;
+        raw.sqlite3_reset(_statement);
+        _next = 1;
+        if (result is not (raw.SQLITE_DONE or raw.SQLITE_ROW)) Check(result);
+        return found;
     }
 
     public void Dispose() => _statement.Dispose();

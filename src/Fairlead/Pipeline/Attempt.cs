@@ -1,3 +1,4 @@
+using System.Globalization;
 using Fairlead.Catalogue;
 using Fairlead.Errors;
 using Fairlead.Ledger;
@@ -7,8 +8,15 @@ namespace Fairlead.Pipeline;
 /// <summary>One try at one deployment.</summary>
 internal sealed class Attempt(string id, int number, Deployment deployment)
 {
-    /// <summary><c>att_</c> + ULID; the key under which the spool knows it.</summary>
+    /// <summary><c>att_</c>, then what its call's audit record has behind its own prefix, <c>_</c> and the number; the key under which the spool knows it.</summary>
     public string Id { get; } = id;
+
+    /// <summary>The id of a call's attempt with that number.</summary>
+    public static string IdOf(GatewayCall call, int number) => call.Run <= 1
+        ? string.Create(CultureInfo.InvariantCulture, $"att_{Bare(call.GenerationId)}_{number}")
+        : string.Create(CultureInfo.InvariantCulture, $"att_{Bare(call.GenerationId)}_{call.Run}_{number}");
+
+    private static ReadOnlySpan<char> Bare(string generationId) => generationId.AsSpan(generationId.IndexOf('_', StringComparison.Ordinal) + 1);
 
     /// <summary>From 1.</summary>
     public int Number { get; } = number;

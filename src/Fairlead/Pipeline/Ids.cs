@@ -40,6 +40,9 @@ internal static class Ids
             for (var i = 0; i < 4; i++) ulid[22 + i] = Alphabet[(int)(rest >> (15 - (5 * i))) & 31];
         });
 
+    /// <summary>The id of another kind with the same ULID as <paramref name="id"/>: which generation a request began can be read off.</summary>
+    public static string Sibling(string prefix, string id) => string.Concat(prefix, id.AsSpan(id.IndexOf('_', StringComparison.Ordinal) + 1));
+
     /// <summary>Milliseconds and count of the next id. A count that is full runs over into the milliseconds.</summary>
     private static long Next(long ms)
     {

@@ -67,7 +67,8 @@ internal sealed class RoutingStage(
                     call.Warn("budget_exhausted", "What is left of the call's budget does not pay for another attempt.");
                     return new GatewayReply.Refused(last ?? GatewayError.ModelNotFound(call.Model.Id));
                 }
-                var attempt = new Attempt(Ids.New("att_", call.Time), call.Attempts.Count + 1, deployment) { StartedAt = call.Timings.Now(), Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
+                var number = call.Attempts.Count + 1;
+                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
                 call.Attempts.Add(attempt);
                 var result = await TryAsync(call, attempt, cancellationToken);
                 if (result.Reply is { } reply) return reply;

@@ -35,7 +35,8 @@ internal static class RecordedCalls
             KeyName = "Key",
             Scopes = [.. Scopes.Default],
         };
-        return new GatewayCall(Ids.New("req_", time), id ?? Ids.New("gen_", time), Dialect, caller, time)
+        var request = Ids.New("req_", time);
+        return new GatewayCall(request, id ?? Ids.Sibling("gen_", request), Dialect, caller, time)
         {
             Address = IPAddress.Parse("192.0.2.7"),
             Endpoint = "/v1/chat/completions",
@@ -47,7 +48,8 @@ internal static class RecordedCalls
 
     public static Attempt Try(this GatewayCall call)
     {
-        var attempt = new Attempt(Ids.New("att_", call.Time), call.Attempts.Count + 1, Deployment) { Sent = true };
+        var number = call.Attempts.Count + 1;
+        var attempt = new Attempt(Attempt.IdOf(call, number), number, Deployment) { Sent = true };
         call.Attempts.Add(attempt);
         return attempt;
     }

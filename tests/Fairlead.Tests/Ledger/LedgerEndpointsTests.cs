@@ -4,6 +4,7 @@ using Fairlead.Authentication;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Ledger;
+using Fairlead.Pipeline;
 using Fairlead.Tests.Auditing;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -115,16 +116,40 @@ public abstract class LedgerEndpointsTests : IDisposable
         var found = Assert.Single((await GetAsync(_endpoints.AuditAsync, "?generation_id=" + id))["data"]!.AsArray())!;
         var again = Assert.Single((await GetAsync(_endpoints.AuditAsync, "?request_id=" + (string)found["request_id"]!))["data"]!.AsArray())!;
         Assert.Equal(id, (string?)again["generation_id"]);
+        Assert.Single((await GetAsync(_endpoints.AuditAsync, $"?generation_id={id}&request_id={(string)found["request_id"]!}&key_id=key_1"))["data"]!.AsArray());
+        Assert.Empty((await GetAsync(_endpoints.AuditAsync, $"?generation_id={id}&request_id=req_other"))["data"]!.AsArray());
+        Assert.Empty((await GetAsync(_endpoints.AuditAsync, $"?generation_id={id}&model=none"))["data"]!.AsArray());
+    }
+
+    /// <summary>A line of a batch or a repeated run has a generation that its request's id says nothing of.</summary>
+    [Fact]
+    public async Task Audit_ByARequestOfItsOwnId_FindsTheOne()
+    {
+        await CallAsync();
+        var call = RecordedCalls.New(_time, id: Ids.New("gen_", _time));
+        await _spool.AttemptStartedAsync(call, call.Try());
+        await _spool.CallEndedAsync(call.End(), 200);
+        var found = Assert.Single((await GetAsync(_endpoints.AuditAsync, "?request_id=" + call.RequestId))["data"]!.AsArray())!;
+        Assert.Equal(call.GenerationId, (string?)found["generation_id"]);
+        Assert.Empty((await GetAsync(_endpoints.AuditAsync, "?request_id=" + Ids.Sibling("req_", call.GenerationId)))["data"]!.AsArray());
+        Assert.Equal(call.RequestId, Assert.Single(await _fixture.TextsAsync($"SELECT request_id FROM audit_records WHERE id = '{AuditRecordWriter.RecordIdOf(call.GenerationId)}'")));
     }
 
     [Fact]
     public async Task Audit_RareMatchAmongMany_EndsPagesEarlyAndStillFindsIt()
     {
-        await _fixture.ExecuteAsync("""
-            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 45000)
-            INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
-            SELECT 'aud_' || i, 'n', i, i, 'org', 'proj', 'key', 'req', CASE WHEN i = 3 THEN 'rare' ELSE 'common' END, 'complete', '{"id":"aud_' || i || '"}' FROM n
-            """);
+        await _fixture.ExecuteAsync(_fixture.Storage.Provider == StorageProvider.Sqlite
+            ? $$"""
+                INSERT INTO audit_names (number, name) VALUES (1, 'n'), (2, 'org'), (3, 'proj'), (4, 'key'), (5, 'rare'), (6, 'common'), (7, 'complete');
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{CompactAuditSearch.MostScanned * 9 / 4}})
+                INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
+                SELECT 'aud_' || i, 1, i, i, 2, 3, 4, 'req', CASE WHEN i = 3 THEN 5 ELSE 6 END, 7, '{"id":"aud_' || i || '"}' FROM n
+                """
+            : $$"""
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{PostgresAuditSearch.MostScanned * 9 / 4}})
+                INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
+                SELECT 'aud_' || i, 'n', i, i, 'org', 'proj', 'key', 'req', CASE WHEN i = 3 THEN 'rare' ELSE 'common' END, 'complete', '{"id":"aud_' || i || '"}' FROM n
+                """);
         var pages = 0;
         string? cursor = null;
         var found = 0;
