@@ -289,7 +289,7 @@ internal static class AuditRecordWriter
     private static void AppendMoney(ref JsonAppender json, decimal usd)
     {
         json.Raw(",\"cost_usd\":"u8);
-        json.Number(Money.Trim(usd));
+        json.Money(usd);
     }
 
     private static void AppendTimings(ref JsonAppender json, CallTimings timings)

@@ -74,6 +74,16 @@ internal ref struct JsonAppender(IBufferWriter<byte> output)
         _used += written;
     }
 
+    /// <summary>An amount without zeros at the end of its fraction.</summary>
+    public void Money(decimal value)
+    {
+        if (_span.Length - _used < 32) Grow(32);
+        value.TryFormat(_span[_used..], out var written, default, CultureInfo.InvariantCulture);
+        var text = _span.Slice(_used, written);
+        if (text.Contains((byte)'.')) written = text.TrimEnd((byte)'0').TrimEnd((byte)'.').Length;
+        _used += written;
+    }
+
     /// <summary>Milliseconds, to the microsecond.</summary>
     public void Milliseconds(double value)
     {

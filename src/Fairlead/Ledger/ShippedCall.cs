@@ -1,3 +1,5 @@
+using System.Buffers.Text;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
@@ -42,7 +44,63 @@ internal sealed class ShippedCall
     public bool Counts => Attempts.Count > 0 || !Outcome.Span.SequenceEqual("failed"u8);
 
     /// <summary>Reads a record; null when it is not one.</summary>
-    public static ShippedCall? Read(ReadOnlyMemory<byte> record, long sequence)
+    public static ShippedCall? Read(ReadOnlyMemory<byte> record, long sequence) => ReadFrame(record, sequence) ?? Parse(record, sequence);
+
+    /// <summary>
+    /// Reads a record by the frame that <see cref="Auditing.AuditRecordWriter"/> gives it, a quarter of the time of parsing; null when it has another,
+    /// such as one made by recovery, or a text with an escape.
+    /// </summary>
+    internal static ShippedCall? ReadFrame(ReadOnlyMemory<byte> record, long sequence)
+    {
+        var frame = new RecordFrame(record);
+        var call = new ShippedCall { Record = record, Sequence = sequence };
+        call.Id = frame.Text("{\"id\":\""u8);
+        var at = frame.Text(",\"at\":\""u8);
+        call.RequestId = frame.Text(",\"request_id\":\""u8);
+        call.GenerationId = frame.Text(",\"generation_id\":\""u8);
+        call.OrganizationId = frame.Text(",\"organization_id\":\""u8);
+        call.ProjectId = frame.Text(",\"project_id\":\""u8);
+        call.KeyId = frame.Text(",\"key_id\":\""u8);
+        frame.SkipTo(",\"model\":"u8);
+        call.Model = frame.TextOrNull();
+        frame.SkipTo(",\"attempts\":["u8);
+        while (frame.StartsWith("{"u8)) call.Attempts.Add(ReadAttempt(ref frame));
+        frame.SkipTo("],\"usage\":{"u8);
+        frame.SkipTo(",\"outcome\":"u8);
+        call.Outcome = frame.TextOrNull() ?? default;
+        if (frame.Failed || call.Id.IsEmpty || call.GenerationId.IsEmpty || call.Outcome.IsEmpty) return null;
+        // Whoever writes times may give them seven digits of a second or none.
+        if (!Utf8Parser.TryParse(at.Span, out DateTimeOffset time, out var used, 'O') || used != at.Length)
+        {
+            if (!DateTimeOffset.TryParse(Encoding.UTF8.GetString(at.Span), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time)) return null;
+        }
+        call.At = time.ToUnixTimeMilliseconds();
+        return call;
+    }
+
+    private static ShippedAttempt ReadAttempt(ref RecordFrame frame)
+    {
+        var attempt = new ShippedAttempt { Id = frame.Text("{\"id\":\""u8) };
+        attempt.Number = frame.Number(",\"number\":"u8);
+        attempt.Deployment = frame.Text(",\"deployment\":\""u8);
+        attempt.Provider = frame.Text(",\"provider\":\""u8);
+        attempt.UpstreamModel = frame.Text(",\"model\":\""u8);
+        frame.Skip(",\"outcome\":"u8);
+        attempt.Outcome = frame.TextOrNull();
+        frame.SkipTo(",\"usage\":{\"input_tokens\":"u8);
+        attempt.InputTokens = frame.Number(default);
+        attempt.CachedInputTokens = frame.Number(",\"cached_input_tokens\":"u8);
+        attempt.CacheWriteTokens = frame.Number(",\"cache_write_tokens\":"u8);
+        attempt.OutputTokens = frame.Number(",\"output_tokens\":"u8);
+        attempt.ReasoningTokens = frame.Number(",\"reasoning_tokens\":"u8);
+        attempt.Basis = frame.Text(",\"basis\":\""u8);
+        attempt.CostPicoUsd = Money.ToPico(frame.Money("},\"cost_usd\":"u8));
+        frame.Skip("}"u8);
+        if (frame.StartsWith(","u8)) frame.Skip(","u8);
+        return attempt;
+    }
+
+    private static ShippedCall? Parse(ReadOnlyMemory<byte> record, long sequence)
     {
         try
         {
