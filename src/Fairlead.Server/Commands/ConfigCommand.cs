@@ -20,8 +20,9 @@ internal static class ConfigCommand
 
     private static int Check(string? path, TextWriter output, TextWriter error)
     {
-        // The same services as a start has, so that the models are checked too; nothing of them is started.
-        using var app = GatewayServer.CreateForInspection();
+        // The same services as a start has, so that the models are checked too; nothing of them is started. They are made without any configuration: what is to be checked may
+        // have faults, and services that cannot be made would say the first of them instead of all.
+        using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()) });
         var input = (ConfigurationInput.FromProcess() with { Path = path }).WithCatalogue(app.Services.GetService<CatalogueBuilder>());
         var result = ConfigurationReader.Read(input);
         if (result.Configuration is not { } configuration)

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Connections;
@@ -41,6 +42,7 @@ internal static class StartFailure
         if (Find<AddressInUseException>(failure) is not null) return $"Something else listens on {where} already. Stop it, or choose another address: --urls http://127.0.0.1:8081";
         if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AccessDenied }) return $"This user may not listen on {where}. Choose a port of 1024 or more: --urls http://127.0.0.1:8080";
         if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AddressNotAvailable }) return $"This machine does not have the address {where}. Use http://127.0.0.1:8080, or http://0.0.0.0:8080 for all of them.";
+        if (Find<ArgumentException>(failure) is not null && AdminKey.FaultOf(Environment.GetEnvironmentVariable(AdminKey.Variable)) is { } unfit) return unfit;
         if (Find<StartException>(failure) is { } known) return known.Message;
         if (Find<StorageException>(failure) is { } schema) return schema.Message;
         if (Find<SqliteException>(failure) is { } sqlite) return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). Check free space and permissions, and that no other program holds it.";

@@ -103,6 +103,43 @@ public sealed class ProgramTests : IDisposable
         Assert.False(Directory.Exists(Path.Combine(_folder, "data")));
     }
 
+    /// <summary>The way that every message about a fault advises: without a path.</summary>
+    [Theory]
+    [InlineData("fairlead.yaml", "")]
+    [InlineData("elsewhere.yaml", "FAIRLEAD_CONFIG=elsewhere.yaml")]
+    [InlineData("", "Fairlead__DrainTimeout=5")]
+    public async Task ConfigCheck_OfWhatAStartWouldRead_ListsEveryFault(string file, string variable)
+    {
+        if (file.Length > 0) await File.WriteAllTextAsync(Path.Combine(_folder, file), "fairlead: { drainTimeout: 5, retry: { maxRetry: 3 } }", TestContext.Current.CancellationToken);
+        await using var check = ServerProcess.Start(_folder, ["config", "check"], variable.Length == 0 ? [] : [(variable.Split('=')[0], variable.Split('=')[1])]);
+        Assert.Equal(1, await check.ExitAsync());
+        Assert.Contains("fairlead.drainTimeout", check.Error, StringComparison.OrdinalIgnoreCase);
+        if (file.Length > 0) Assert.Contains("Did you mean 'maxRetries'?", check.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", (check.Error + check.Output).Replace("    at      ", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.Equal("", check.Output);
+    }
+
+    [Fact]
+    public async Task ConfigCheck_ByEnvironment_SaysWhatIsThere()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), "fairlead: { models: { mine: { deployments: [{ provider: openai, model: gpt-6-luna }] } } }", TestContext.Current.CancellationToken);
+        await using var check = ServerProcess.Start(_folder, ["config", "check"], ("OPENAI_API_KEY", "sk-test"));
+        Assert.Equal(0, await check.ExitAsync());
+        Assert.Matches(@"providers +openai, simulated\n +models +mine, and those", check.Output.ReplaceLineEndings("\n"));
+    }
+
+    [Theory]
+    [InlineData("short", "has 5 characters")]
+    [InlineData("sixteen and more, but with spaces", "holds a space")]
+    public async Task Start_UnfitAdminKey_SaysWhyAndNothingElse(string key, string why)
+    {
+        await using var server = ServerProcess.Start(_folder, [], ("FAIRLEAD_ADMIN_KEY", key));
+        Assert.Equal(1, await server.ExitAsync());
+        Assert.Contains(why, server.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Parameter", server.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain(key, server.Error + server.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(2, "servee")]
     [InlineData(2, "config", "chekc")]
