@@ -180,6 +180,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
+    [Shows(ClientTable.CutStream)]
     public async Task Stream_Cut_ThrowsAfterWhatCame()
     {
         using var client = Client("cut_after=3");

@@ -8,6 +8,9 @@ internal static class ClientTable
     public const string Tools = "tools";
     public const string StructuredOutput = "structured output";
     public const string Embeddings = "embeddings";
+
+    /// <summary>A stream that the provider cuts is a failure to the client, after what came, and never a finished answer.</summary>
+    public const string CutStream = "cut stream";
     public const string BadRequest = "400";
     public const string Unauthorized = "401";
     public const string Forbidden = "403";
@@ -16,7 +19,7 @@ internal static class ClientTable
     public const string Unavailable = "503";
 
     public static readonly IReadOnlyList<string> Features =
-        [Chat, Stream, Tools, StructuredOutput, Embeddings, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests, Unavailable];
+        [Chat, Stream, Tools, StructuredOutput, Embeddings, CutStream, BadRequest, Unauthorized, Forbidden, NotFound, TooManyRequests, Unavailable];
 
     // Anthropic has no embeddings, and so its clients have none; nor has the Responses API.
     public static readonly IReadOnlyList<ClientRow> Rows =

@@ -79,6 +79,19 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
     }
 
     [Fact]
+    [Shows(ClientTable.CutStream)]
+    public async Task Stream_Cut_ThrowsAfterWhatCame()
+    {
+        using var chat = Client(simulate: "cut_after=3").GetChatClient("sim-fast").AsIChatClient();
+        var text = new StringBuilder();
+        await Assert.ThrowsAnyAsync<Exception>(async () =>
+        {
+            await foreach (var update in chat.GetStreamingResponseAsync("A long story", cancellationToken: TestContext.Current.CancellationToken)) text.Append(update.Text);
+        });
+        Assert.NotEmpty(text.ToString());
+    }
+
+    [Fact]
     [Shows(ClientTable.BadRequest)]
     public Task Errors_RejectedRequest_Is400() => FailsAsync(400, simulate: "status=400");
 

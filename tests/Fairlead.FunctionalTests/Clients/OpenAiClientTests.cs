@@ -134,6 +134,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
     }
 
     [Fact]
+    [Shows(ClientTable.CutStream)]
     public async Task Stream_Cut_Throws()
     {
         var client = new ChatClient("sim-fast", new ApiKeyCredential(fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway, "cut_after=3"));

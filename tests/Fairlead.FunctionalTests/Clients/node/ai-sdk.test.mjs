@@ -4,7 +4,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, embedMany, generateObject, generateText, streamText, tool } from "ai";
 import { z } from "zod";
-import { failureOf, failures, key, shows, url } from "./settings.mjs";
+import { failureOf, failures, key, shows, simulate, url } from "./settings.mjs";
 
 const openai = (apiKey = key) => createOpenAI({ apiKey, baseURL: `${url}/v1` });
 const compatible = (apiKey = key) => createOpenAICompatible({ name: "fairlead", apiKey, baseURL: `${url}/v1`, supportsStructuredOutputs: true });
@@ -62,6 +62,23 @@ for (const [name, { make }] of Object.entries(providers)) {
     const { object } = await generateObject({ model: make("sim-json"), schema: z.object({ city: z.string(), sunny: z.boolean() }), prompt: "Weather", maxRetries: 0 });
     assert.equal(typeof object.city, "string");
     assert.equal(typeof object.sunny, "boolean");
+  });
+
+  shows(name, "cut stream", async () => {
+    const errors = [];
+    const result = streamText({ model: make("sim-fast"), prompt: "A long story", maxRetries: 0, headers: simulate("cut_after=3"), onError: ({ error }) => errors.push(error) });
+    let text = "", finish;
+    try {
+      for await (const part of result.fullStream) {
+        if (part.type === "text-delta") text += part.text;
+        if (part.type === "finish") finish = part.finishReason;
+      }
+    } catch (error) {
+      errors.push(error);
+    }
+    assert.ok(text.length > 0);
+    assert.ok(errors.length > 0);
+    assert.notEqual(finish, "stop");
   });
 
   for (const { feature, statuses, apiKey, model, headers } of failures) {

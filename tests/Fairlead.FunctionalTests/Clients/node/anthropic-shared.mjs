@@ -98,7 +98,7 @@ export function anthropicTests(name, Anthropic) {
     assert.match(error.message, /messages/);
   });
 
-  test("a cut stream throws", async () => {
+  shows(name, "cut stream", async () => {
     const stream = client.messages.stream({ model: "sim-fast", max_tokens: 200, messages: ask("A long story, please") }, { headers: simulate("cut_after=3") });
     let text = "";
     stream.on("text", (piece) => { text += piece; });

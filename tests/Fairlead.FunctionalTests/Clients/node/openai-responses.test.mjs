@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import OpenAI from "openai";
-import { failureOf, failures, key, shows, url, weatherSchema } from "./settings.mjs";
+import { failureOf, failures, key, shows, simulate, url, weatherSchema } from "./settings.mjs";
 
 const name = "openai responses";
 
@@ -88,6 +88,21 @@ test("responses: what is wrong names its field", async () => {
   assert.equal(error.param, "max_output_tokens");
   const unknown = await failureOf(() => client.responses.create({ model: "no-such-model", input: "x" }));
   assert.ok(unknown instanceof OpenAI.NotFoundError);
+});
+
+shows(name, "cut stream", async () => {
+  let text = "", last, error;
+  try {
+    for await (const event of await client.responses.create({ model: "sim-fast", input: "A long story", stream: true }, { headers: simulate("cut_after=3") })) {
+      if (event.type === "response.output_text.delta") text += event.delta;
+      last = event;
+    }
+  } catch (thrown) {
+    error = thrown;
+  }
+  assert.ok(text.length > 0);
+  assert.ok(error instanceof OpenAI.APIError || last.type === "response.failed", `${last?.type}`);
+  if (last.type === "response.failed") assert.equal(last.response.status, "failed");
 });
 
 const classes = {

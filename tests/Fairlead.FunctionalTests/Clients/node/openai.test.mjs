@@ -146,7 +146,7 @@ test("an error before a stream begins has its class", async () => {
   assert.ok(error instanceof OpenAI.RateLimitError);
 });
 
-test("a cut stream throws and keeps what came", async () => {
+shows(name, "cut stream", async () => {
   const stream = await client.chat.completions.create({ model: "sim-fast", stream: true, messages: ask("Tell me a long story") }, { headers: simulate("cut_after=3") });
   let text = "";
   await assert.rejects(async () => {
