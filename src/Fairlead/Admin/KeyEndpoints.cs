@@ -1,4 +1,5 @@
 using Fairlead.Authentication;
+using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
@@ -71,7 +72,7 @@ internal sealed class KeyEndpoints(IDbContextFactory<FairleadDbContext> contexts
         await transaction.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Created key", row.Id, request.Caller.KeyId);
         await snapshots.ReloadAfterChangeAsync();
-        request.Context.Response.Headers.Location = "/admin/v1/keys/" + row.Id;
+        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/admin/v1/keys/" + row.Id);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status201Created, json => KeyJson.Write(json, row, now, made.Text, modelWarnings.Of(row.Models)));
     }
 

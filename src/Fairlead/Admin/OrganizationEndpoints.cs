@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Authentication;
+using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
@@ -50,7 +51,7 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
         context.Organizations.Add(row);
         await context.SaveChangesAsync(request.Cancellation);
         AdminLog.Changed(logger, "Created organization", row.Id, request.Caller.KeyId);
-        request.Context.Response.Headers.Location = "/admin/v1/organizations/" + row.Id;
+        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/admin/v1/organizations/" + row.Id);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status201Created, json => Write(json, row));
     }
 

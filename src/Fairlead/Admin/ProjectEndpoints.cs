@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Authentication;
+using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
@@ -62,7 +63,7 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
         await context.SaveChangesAsync(request.Cancellation);
         await transaction.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Created project", row.Id, request.Caller.KeyId);
-        request.Context.Response.Headers.Location = "/admin/v1/projects/" + row.Id;
+        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/admin/v1/projects/" + row.Id);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status201Created, json => Write(json, row));
     }
 

@@ -18,6 +18,12 @@ public readonly record struct PublicAddress(string? Configured, string? Scheme, 
 
     internal static PublicAddress Of(HttpRequest request, string? configured) => new(configured, request.Scheme, request.Host.Value, request.PathBase.Value);
 
+    /// <summary>
+    /// A reference to <paramref name="path"/>, which begins with a slash, for the header <c>Location</c>: it leads to this server for whoever asked, behind a proxy or under a
+    /// path of the program's choosing, too.
+    /// </summary>
+    public string Reference(string path) => (Configured ?? PathBase) + path;
+
     /// <summary>The whole address of <paramref name="path"/>, which begins with a slash; the path itself when the server's is not known.</summary>
     public string Link(string path)
     {

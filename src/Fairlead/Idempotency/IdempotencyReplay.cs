@@ -1,4 +1,5 @@
 using Fairlead.Configuration;
+using Fairlead.Errors;
 using Fairlead.Jobs;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
@@ -54,7 +55,7 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
 
     private static void Accepted(HttpContext context, string generationId)
     {
-        context.Response.Headers.Location = $"/v2/generations/{generationId}";
+        context.Response.Headers.Location = PublicAddress.Of(context).Reference($"/v2/generations/{generationId}");
         context.Response.Headers.RetryAfter = "1";
         context.Response.Headers["Preference-Applied"] = "respond-async";
     }

@@ -241,7 +241,7 @@ internal sealed class JobAcceptance(
         var response = context.Response;
         response.StatusCode = StatusCodes.Status202Accepted;
         response.ContentType = "application/json";
-        response.Headers.Location = $"/v2/generations/{record.Id}";
+        response.Headers.Location = PublicAddress.Of(response.HttpContext).Reference($"/v2/generations/{record.Id}");
         response.Headers.RetryAfter = "1";
         response.Headers.CacheControl = "no-store";
         response.Headers["Fairlead-Generation"] = record.Id;

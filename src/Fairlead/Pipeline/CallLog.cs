@@ -13,6 +13,9 @@ internal static partial class CallLog
     [LoggerMessage(1003, LogLevel.Debug, "Call {RequestId}: {Endpoint} for {Model} ended {Outcome} with status {Status} after {Milliseconds} ms")]
     public static partial void Ended(ILogger logger, string requestId, string endpoint, string model, string outcome, int status, double milliseconds);
 
+    [LoggerMessage(1006, LogLevel.Information, "Call {RequestId} is {ClientRequestId} to its caller")]
+    public static partial void NamedByTheCaller(ILogger logger, string requestId, string clientRequestId);
+
     [LoggerMessage(1005, LogLevel.Error, "Call {RequestId}: its usage could not be computed; it is recorded with what was known")]
     public static partial void EndingFailed(ILogger logger, string requestId, Exception exception);
 

@@ -25,16 +25,17 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
         return GuardAsync(context, next);
     }
 
+    // Without regard to case, as routing takes addresses.
     internal static bool IsOurs(PathString path) =>
-        path.Value is { } value && (value.StartsWith("/v1/", StringComparison.Ordinal) || value.StartsWith("/v2/", StringComparison.Ordinal) || value.StartsWith("/admin/", StringComparison.Ordinal));
+        path.Value is { } value && (value.StartsWith("/v1/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/v2/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/admin/", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>The shape in which a path's clients expect errors.</summary>
     internal static ErrorShape ShapeOf(HttpRequest request)
     {
         var path = request.Path.Value ?? "";
-        if (path.StartsWith("/v1/messages", StringComparison.Ordinal)) return ErrorShape.Anthropic;
-        if (path.StartsWith("/v1/models", StringComparison.Ordinal) && request.Headers.ContainsKey("anthropic-version")) return ErrorShape.Anthropic;
-        return path.StartsWith("/v1", StringComparison.Ordinal) ? ErrorShape.OpenAi : ErrorShape.Problem;
+        if (path.StartsWith("/v1/messages", StringComparison.OrdinalIgnoreCase)) return ErrorShape.Anthropic;
+        if (path.StartsWith("/v1/models", StringComparison.OrdinalIgnoreCase) && request.Headers.ContainsKey("anthropic-version")) return ErrorShape.Anthropic;
+        return path.StartsWith("/v1", StringComparison.OrdinalIgnoreCase) ? ErrorShape.OpenAi : ErrorShape.Problem;
     }
 
     private async Task GuardAsync(HttpContext context, RequestDelegate next)

@@ -63,6 +63,7 @@ internal sealed class GatewayEndpoint(
 
         drain.Enter();
         var call = MakeCall(context, dialect, caller, requestId);
+        if (RequestIds.OfCaller(context.Request) is { } named) CallLog.NamedByTheCaller(logger, requestId, named);
         call.Timings.Add(Phase.Auth, arrived);
         using var body = new PooledBuffer(BodyCapacity(context.Request.ContentLength));
         call.Body = body;

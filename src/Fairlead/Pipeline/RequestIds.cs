@@ -15,6 +15,13 @@ internal static class RequestIds
     /// <summary>The same for who knows the clock: asking the request for its services would make a scope for them.</summary>
     public static string Of(HttpContext context, TimeProvider time) => Known(context) ?? Make(context, time);
 
+    /// <summary>The caller's own id of the request (<c>X-Client-Request-Id</c>), when there is one that may stand in a log: 1 to 512 printable ASCII characters.</summary>
+    public static string? OfCaller(HttpRequest request)
+    {
+        if (!request.Headers.TryGetValue("X-Client-Request-Id", out var given) || given.Count != 1) return null;
+        return given[0] is { Length: >= 1 and <= 512 } id && !id.AsSpan().ContainsAnyExceptInRange(' ', '~') ? id : null;
+    }
+
     private static string? Known(HttpContext context) =>
         context.Response.Headers.TryGetValue(Header, out var known) && known.Count == 1 ? known[0] : null;
 

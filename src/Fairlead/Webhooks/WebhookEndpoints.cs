@@ -56,7 +56,7 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         if (!await store.AddAsync(webhook, request.Cancellation))
             throw AdminAnswer.Conflict($"The project has {WebhookStore.MostOfAProject} webhooks, the most it may have.", "Delete one that is no longer needed; GET /v2/webhooks lists them.");
         WebhooksLog.Changed(logger, "Created webhook", webhook.Id, request.Caller.KeyId);
-        request.Context.Response.Headers.Location = "/v2/webhooks/" + webhook.Id;
+        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/v2/webhooks/" + webhook.Id);
         await AnswerAsync(request, webhook, withSecret: true, StatusCodes.Status201Created);
     }
 
@@ -146,7 +146,7 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
             json.WriteEndObject();
         }
         var delivery = await outbox.AddAsync(webhook, new WebhookEvent(webhook.ProjectId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
-        request.Context.Response.Headers.Location = "/v2/webhooks/deliveries/" + delivery.Id;
+        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/v2/webhooks/deliveries/" + delivery.Id);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status202Accepted, json => WebhookWriter.Write(json, delivery, []));
     }
 

@@ -18,6 +18,18 @@ public sealed class PublicAddressTests
     }
 
     [Fact]
+    public void Reference_UnderAPathOrBehindAProxy_LeadsToThisServer()
+    {
+        var context = new DefaultHttpContext();
+        context.Request.Scheme = "https";
+        context.Request.Host = new HostString("10.0.0.7");
+        Assert.Equal("/v2/x", PublicAddress.Of(context).Reference("/v2/x"));
+        context.Request.PathBase = "/gateway";
+        Assert.Equal("/gateway/v2/x", PublicAddress.Of(context).Reference("/v2/x"));
+        Assert.Equal("https://ai.example.com/llm/v2/x", PublicAddress.Of(context.Request, "https://ai.example.com/llm").Reference("/v2/x"));
+    }
+
+    [Fact]
     public void Link_WithoutAHost_StaysAPath() => Assert.Equal("/docs", PublicAddress.Of(new DefaultHttpContext()).Link("/docs"));
 
     [Fact]

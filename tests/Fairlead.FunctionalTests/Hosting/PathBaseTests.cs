@@ -1,0 +1,114 @@
+using System.Net;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Errors;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.FunctionalTests.Hosting;
+
+/// <summary>The library under a path of the program's choosing (<c>UsePathBase</c>), and what a caller may name itself.</summary>
+public sealed class PathBaseTests : IAsyncLifetime
+{
+    private readonly CapturedLog _log = new();
+    private TestGateway _gateway = null!;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync() => _gateway = await TestGateway.StartAsync(null, (builder, _) =>
+    {
+        builder.Logging.AddProvider(_log);
+        builder.Services.AddTransient<IStartupFilter, UnderAi>();
+    });
+
+    public ValueTask DisposeAsync() => _gateway.DisposeAsync();
+
+    [Fact]
+    public async Task Location_OfAJob_LeadsToItUnderThePath()
+    {
+        using var request = Chat("/ai/v1/chat/completions");
+        request.Headers.Add("Prefer", "respond-async");
+        using var accepted = await _gateway.Client.SendAsync(request, Token);
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        var location = accepted.Headers.Location!.OriginalString;
+        Assert.StartsWith("/ai/v2/generations/gen_", location, StringComparison.Ordinal);
+        using var polled = await _gateway.Client.GetAsync(location + "?wait=30", Token);
+        Assert.Equal(HttpStatusCode.OK, polled.StatusCode);
+        Assert.Equal("completed", JsonNode.Parse(await polled.Content.ReadAsStringAsync(Token))!["status"]!.GetValue<string>());
+    }
+
+    [Theory]
+    [InlineData("/ai/admin/v1/organizations", """{"name":"x"}""", "/ai/admin/v1/organizations/org_")]
+    [InlineData("/ai/admin/v1/projects", """{"name":"x","organization_id":"ORGANIZATION"}""", "/ai/admin/v1/projects/proj_")]
+    [InlineData("/ai/admin/v1/keys", """{"name":"x","project_id":"PROJECT"}""", "/ai/admin/v1/keys/key_")]
+    public async Task Location_OfWhatAnAdministratorMakes_LeadsToIt(string path, string body, string location)
+    {
+        var organization = (await TestGateway.PostAsync(_gateway.Admin, "/ai/admin/v1/organizations", """{"name":"y"}""")).GetProperty("id").GetString();
+        using var content = new StringContent(body.Replace("ORGANIZATION", organization, StringComparison.Ordinal).Replace("PROJECT", _gateway.ProjectId, StringComparison.Ordinal), System.Text.Encoding.UTF8, "application/json");
+        using var made = await _gateway.Admin.PostAsync(path, content, Token);
+        Assert.Equal(HttpStatusCode.Created, made.StatusCode);
+        Assert.StartsWith(location, made.Headers.Location!.OriginalString, StringComparison.Ordinal);
+        using var read = await _gateway.Admin.GetAsync(made.Headers.Location, Token);
+        Assert.Equal(HttpStatusCode.OK, read.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("/ai/v1/nothing", "error")]
+    [InlineData("/ai/v1/messages/nothing", "error")]
+    [InlineData("/ai/v1/Messages/nothing", "error")]
+    [InlineData("/ai/v2/nothing", "type")]
+    public async Task Error_UnderThePath_HasItsShapeAndALinkThatResolves(string path, string member)
+    {
+        using var response = await _gateway.Client.GetAsync(path, Token);
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.NotEmpty(response.Headers.GetValues("x-request-id"));
+        var error = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Token)).RootElement;
+        Assert.True(error.TryGetProperty(member, out var value));
+        // Anthropic's envelope says what it is.
+        Assert.Equal(path.Contains("essages", StringComparison.Ordinal), error.TryGetProperty("type", out var type) && type.GetString() == "error");
+        var link = member == "type" ? value.GetString() : value.GetProperty("doc_url").GetString();
+        Assert.StartsWith(_gateway.Url + "/ai/docs/errors#", link, StringComparison.Ordinal);
+        using var page = await _gateway.Client.GetAsync(link, Token);
+        Assert.Equal(HttpStatusCode.OK, page.StatusCode);
+    }
+
+    [Fact]
+    public async Task ClientRequestId_IsLoggedBesideOurs()
+    {
+        using var request = Chat("/v1/chat/completions");
+        request.Headers.Add("X-Client-Request-Id", "order 66/a");
+        using var response = await _gateway.Client.SendAsync(request, Token);
+        var id = response.Headers.GetValues("x-request-id").Single();
+        Assert.Contains(_log.Lines, line => line.Contains($"Call {id} is order 66/a to its caller", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("two\tparts")]
+    [InlineData("x513")]
+    public async Task ClientRequestId_ThatMayNotStandInALog_IsLeftOut(string given)
+    {
+        using var request = Chat("/v1/chat/completions");
+        request.Headers.TryAddWithoutValidation("X-Client-Request-Id", given == "x513" ? new string('x', 513) : given);
+        using var response = await _gateway.Client.SendAsync(request, Token);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.DoesNotContain(_log.Lines, line => line.Contains("to its caller", StringComparison.Ordinal));
+    }
+
+    private static HttpRequestMessage Chat(string path) => new(HttpMethod.Post, path)
+    {
+        Content = new StringContent("""{"model":"sim-echo","messages":[{"role":"user","content":"hi"}]}""", System.Text.Encoding.UTF8, "application/json"),
+    };
+
+    private sealed class UnderAi : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.UsePathBase("/ai");
+            next(app);
+        };
+    }
+}
