@@ -72,6 +72,9 @@ internal abstract class Dialect
     /// <summary>How the request itself asks to be delivered when it does not want to wait for its end; null when it says nothing of the kind.</summary>
     public virtual Jobs.Preference? DeliveryOf(GatewayCall call) => null;
 
+    /// <summary>Whether the header <c>Prefer</c> may say how the answer is delivered.</summary>
+    public virtual bool TakesPreference(GatewayCall call) => !call.Facts.Stream;
+
     /// <summary>What such a request is answered with when it was accepted.</summary>
     public virtual void WriteAccepted(GatewayCall call, IBufferWriter<byte> output) => throw new NotSupportedException($"{Name} has no work in the background.");
 

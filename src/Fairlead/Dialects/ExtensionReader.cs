@@ -15,14 +15,16 @@ internal static class ExtensionReader
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
 
-    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook"];
+    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook", "structured"];
 
     // Promised names that this version does not honour: refused, since a budget that is not kept would be worse than none.
-    private static readonly string[] Later = ["budget_usd", "structured", "route", "cache"];
+    private static readonly string[] Later = ["budget_usd", "route", "cache"];
 
     /// <summary>Reads the value at which <paramref name="json"/> stands; null counts as an empty object.</summary>
     /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
-    public static CallExtension Read(ref BodyCursor json)
+    /// <param name="json">Stands at the value.</param>
+    /// <param name="showsValues">Whether the dialect has a place for the values of a structured output.</param>
+    public static CallExtension Read(ref BodyCursor json, bool showsValues = false)
     {
         if (!json.Object("fairlead")) return CallExtension.None;
         var extension = new CallExtension();
@@ -65,6 +67,11 @@ internal static class ExtensionReader
                 case 6:
                     if (json.Object(path)) extension = extension with { Webhook = ReadWebhook(ref json) };
                     break;
+                case 7:
+                    if (json.Word(path, ["off", "partial"]) != "partial") break;
+                    if (!showsValues) throw new GatewayErrorException(GatewayError.Unsupported(path.ToString(), "Values of a structured output are shown by POST /v2/generations, /v1/chat/completions and /v1/responses. Leave out 'fairlead.structured'."));
+                    extension = extension with { Structured = true };
+                    break;
             }
         }
         return extension;
@@ -78,7 +85,8 @@ internal static class ExtensionReader
         3 => "task"u8,
         4 => "batch_tokens"u8,
         5 => "batch_delay_ms"u8,
-        _ => "webhook"u8,
+        6 => "webhook"u8,
+        _ => "structured"u8,
     };
 
     // Whether the address may be called is for those to say who know the configuration.

@@ -66,6 +66,17 @@ internal static class FairleadObjectWriter
             if (i > 0) json.Raw(","u8);
             AppendAttempt(ref json, call.Attempts[i]);
         }
+        if (call.Violations is { Count: > 0 } violations)
+        {
+            for (var i = 0; i < violations.Count; i++)
+            {
+                json.Raw(i == 0 ? "],\"violations\":[{\"pointer\":"u8 : ",{\"pointer\":"u8);
+                json.String(violations[i].Pointer);
+                json.Raw(",\"detail\":"u8);
+                json.String(violations[i].Detail);
+                json.Raw("}"u8);
+            }
+        }
         json.Raw("],\"coalesced\":false,\"cached\":false}"u8);
     }
 

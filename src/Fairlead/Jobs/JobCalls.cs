@@ -27,7 +27,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         Request = call.Body.WrittenSpan.ToArray(),
         Context = new RequestContext(call.AnthropicVersion, call.AnthropicBeta, call.Simulate)
         {
-            Delivery = DeliveryOf(call),
+            Delivery = call.Delivery ?? DeliveryOf(call),
             Metadata = call.Facts.V2?.Conversation.Metadata,
         },
         WebhookUrl = call.Facts.Extension.Webhook,
@@ -55,7 +55,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     }
 
     /// <summary>A time as the database keeps it, so that all readers see the same.</summary>
-    private static DateTimeOffset Kept(DateTimeOffset at) => DateTimeOffset.FromUnixTimeMilliseconds(at.ToUnixTimeMilliseconds());
+    public static DateTimeOffset Kept(DateTimeOffset at) => DateTimeOffset.FromUnixTimeMilliseconds(at.ToUnixTimeMilliseconds());
 
     private static GenerationDelivery DeliveryOf(GatewayCall call) => call.Facts.V2 switch
     {
@@ -97,6 +97,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         {
             StartedAt = Kept(record.CreatedAt),
             Run = Math.Max(1, record.Runs),
+            Delivery = record.Context.Delivery,
             Endpoint = record.Endpoint,
             AnthropicVersion = record.Context.AnthropicVersion,
             AnthropicBeta = record.Context.AnthropicBeta,

@@ -109,6 +109,9 @@ public sealed class GatewayCall
     /// <summary>Number of the run of a generation that is begun anew after a failure or a crash, from 1; each has an audit record of its own.</summary>
     internal int Run { get; init; } = 1;
 
+    /// <summary>How its answer reaches the caller, when it was decided before; null where the request alone says it.</summary>
+    internal GenerationDelivery? Delivery { get; init; }
+
     /// <summary>Set when another call goes on with the generation, and ends it.</summary>
     internal bool HandedOver { get; set; }
 

@@ -148,9 +148,10 @@ internal sealed class GatewayEndpoint(
             fault = await jobs.ServeAsync(context, call, asked, isPreferred: false);
             if (fault is null) return;
         }
-        else if (fault is null && !call.Facts.Stream && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
+        else if (fault is null && call.Dialect.TakesPreference(call) && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
             && Preference.Of(prefer) is { RespondAsync: true } preference)
         {
+            call.Facts.Stream = false;
             fault = await jobs.ServeAsync(context, call, preference);
             if (fault is null) return;
         }

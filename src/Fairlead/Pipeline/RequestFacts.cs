@@ -123,6 +123,9 @@ internal sealed class RequestFacts
     /// <summary>What the Responses dialect found beside; null in every other.</summary>
     public Dialects.OpenAiResponses.ResponsesFacts? Responses { get; set; }
 
+    /// <summary>The JSON Schema of the output, in OpenAI's dialects; empty when there is none.</summary>
+    public ByteRange SchemaRange { get; set; }
+
     /// <summary>What the gateway itself holds the output against; null for nothing.</summary>
     public StructuredOutput.StructuredWish? Structured { get; set; }
 
@@ -168,6 +171,9 @@ internal sealed record CallExtension
 
     /// <summary>Longest wait for them; null for the key's own setting.</summary>
     public TimeSpan? BatchDelay { get; init; }
+
+    /// <summary>Whether the values of a structured output are shown as they are made, and the whole is checked.</summary>
+    public bool Structured { get; init; }
 
     /// <summary>The most that the call may cost, with all its attempts; null for no bound of its own.</summary>
     public decimal? BudgetUsd { get; init; }

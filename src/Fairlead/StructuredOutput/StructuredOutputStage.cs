@@ -17,6 +17,8 @@ internal sealed class StructuredOutputStage(AttemptCharge charge) : IGatewayStag
 
     private async ValueTask<GatewayReply> HoldAsync(GatewayCall call, StructuredWish wish, GatewayStep next, CancellationToken cancellationToken)
     {
+        // A provider's own bytes are not read along.
+        call.InInnerLanguage = true;
         var reply = await next(call, cancellationToken);
         return reply switch
         {

@@ -20,6 +20,13 @@ internal static class PublishedSchemas
         return Set!.Get($"openai.json#/components/schemas/{name}").Faults(value, Additive);
     }
 
+    /// <summary>Name of the description of an event of Responses; null when there is none of this type.</summary>
+    public static string? EventOf(string type) => Events.Value.GetValueOrDefault(type);
+
+    private static readonly Lazy<Dictionary<string, string>> Events = new(() => JsonNode.Parse(File.ReadAllText(Find()!))!["components"]!["schemas"]!.AsObject()
+        .Where(schema => schema.Key.EndsWith("Event", StringComparison.Ordinal) && schema.Value!["properties"]?["type"]?["enum"] is JsonArray)
+        .ToDictionary(schema => schema.Value!["properties"]!["type"]!["enum"]![0]!.GetValue<string>(), schema => schema.Key, StringComparer.Ordinal));
+
     public static void SkipWhereAbsent() => Assert.SkipWhen(Set is null, "The published description is not beside the repository (../shared/schemas/openai.json).");
 
     private static string? Find()

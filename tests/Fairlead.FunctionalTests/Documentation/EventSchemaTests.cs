@@ -106,6 +106,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
         await Stream("""{"model":"sim-echo","input":"one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen","max_output_tokens":16,"stream":true}""");
         await Stream("""{"model":"sim-reason","input":"hi","stream":true}""");
         await Stream($$"""{"model":"sim-tools","input":"hi","stream":true,{{Tools}}}""");
+        await Stream($$$"""{"model":"sim-json","input":"hi","stream":true,"text":{"format":{"type":"json_schema","name":"person","schema":{{{Schema}}}}},"fairlead":{"structured":"partial"}}""");
         await Stream("""{"model":"sim-fast","input":"hi","stream":true}""", "cut_after=3");
         _upstream.Answer = context => SendAsync(context, FakeUpstream.Chunk("""{"refusal":"no"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         await Stream("""{"model":"m","input":"hi","stream":true}""");
@@ -124,6 +125,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
     [InlineData("""{"model":"sim-fast","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("""{"model":"sim-fast","stream":true,"stream_options":{"include_usage":true},"logprobs":true,"n":2,"messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("""{"model":"sim-reason","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
+    [InlineData("""{"model":"sim-json","stream":true,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object","properties":{"a":{"type":"string"}}}}},"fairlead":{"structured":"partial"}}""")]
     [InlineData("""{"model":"sim-tools","stream":true,"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}]}""")]
     public async Task ChatChunks_OfLiveStreams_FitTheDocument(string body) => Check("ChatCompletionChunk", await StreamAsync("/v1/chat/completions", body));
 

@@ -206,6 +206,30 @@ public abstract class V2GenerationTests : IAsyncLifetime
         Assert.Equal(["system|developer", "user", "assistant", "tool", "assistant", "user"], sent.GetProperty("messages").EnumerateArray().Select(message => message.GetProperty("role").GetString() is "system" or "developer" ? "system|developer" : message.GetProperty("role").GetString()));
     }
 
+    [Theory]
+    [InlineData("""{"model":"sim-echo","input":"a hitch"}""", "respond-async", HttpStatusCode.Accepted)]
+    [InlineData("""{"model":"sim-echo","input":"a hitch"}""", "respond-async, wait=60", HttpStatusCode.OK)]
+    [InlineData("""{"model":"sim-echo","input":"a hitch","delivery":{"mode":"sync"}}""", "respond-async", HttpStatusCode.OK)]
+    public async Task Prefer_SaysWhatTheRequestDoesNot(string body, string prefer, HttpStatusCode status)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        request.Headers.Add("Prefer", prefer);
+        using var response = await _gateway.Client.SendAsync(request, Cancel);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.Equal(status, response.StatusCode);
+        Assert.Equal("application/json", response.Content.Headers.ContentType!.MediaType);
+        Assert.Equal(!body.Contains("delivery", StringComparison.Ordinal), response.Headers.Contains("Preference-Applied"));
+        var generation = JsonDocument.Parse(text).RootElement;
+        if (status != HttpStatusCode.Accepted)
+        {
+            Assert.Equal("a hitch", generation.GetProperty("output_text").GetString());
+            return;
+        }
+        Assert.Equal("job", generation.GetProperty("delivery").GetProperty("mode").GetString());
+        Assert.Equal("a hitch", (await GetAsync($"/v2/generations/{generation.GetProperty("id").GetString()}?wait=60")).GetProperty("output_text").GetString());
+        Assert.Equal("a hitch", (await GetAsync($"/v2/generations/{generation.GetProperty("id").GetString()}/result")).GetProperty("output_text").GetString());
+    }
+
     [Fact]
     public async Task Budget_CapsAnOutputThatHasNoCapOfItsOwn()
     {

@@ -191,6 +191,84 @@ public sealed class StructuredOutputTests : IAsyncLifetime
         Assert.Equal("generation.completed", events[^1].Type);
     }
 
+    private static string Foreign(string path, bool stream, string more = "") => path == "/v1/chat/completions"
+        ? $$$"""{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":{{{(stream ? "true" : "false")}}},"response_format":{"type":"json_schema","json_schema":{"name":"person","schema":{{{Schema}}}}},"fairlead":{"structured":"partial","batch_tokens":1}{{{more}}}}"""
+        : $$$"""{"model":"m","input":"hi","stream":{{{(stream ? "true" : "false")}}},"text":{"format":{"type":"json_schema","name":"person","schema":{{{Schema}}}}},"fairlead":{"structured":"partial","batch_tokens":1}{{{more}}}}""";
+
+    [Theory]
+    [InlineData("/v1/chat/completions")]
+    [InlineData("/v1/responses")]
+    public async Task ForeignDialect_ThatAsksForIt_ShowsTheSameValues(string path)
+    {
+        _upstream.Answer = AnswerAsync;
+        _answers = new Queue<string>([Good]);
+        var wanted = (await StreamAsync(Request())).Where(one => one.Type == "output.partial").Select(one => (one.Data.GetProperty("pointer").GetString(), one.Data.GetProperty("value").GetRawText())).ToList();
+        Assert.NotEmpty(wanted);
+
+        _answers = new Queue<string>([Good]);
+        using var content = new StringContent(Foreign(path, stream: true), Encoding.UTF8, "application/json");
+        using var response = await _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), content, Cancel);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.IsSuccessStatusCode, text);
+        var events = text.Split('\n').Where(line => line.StartsWith("data: {", StringComparison.Ordinal)).Select(line => JsonDocument.Parse(line[6..]).RootElement).ToList();
+        Assert.Equal(Enumerable.Range(0, events.Count), events.Select(one => one.GetProperty("sequence_number").GetInt32()));
+        var chat = path == "/v1/chat/completions";
+        var values = chat
+            ? events.Where(one => one.TryGetProperty("fairlead", out var own) && own.TryGetProperty("partial", out _)).Select(one => one.GetProperty("fairlead").GetProperty("partial"))
+            : events.Where(one => one.GetProperty("type").GetString() == "fairlead:output.partial");
+        Assert.Equal(wanted, values.Select(one => (one.GetProperty("pointer").GetString(), one.GetProperty("value").GetRawText())));
+        var written = chat
+            ? events.SelectMany(one => one.GetProperty("choices").EnumerateArray()).Select(one => one.GetProperty("delta").TryGetProperty("content", out var words) ? words.GetString() : "")
+            : events.Where(one => one.GetProperty("type").GetString() == "response.output_text.delta").Select(one => one.GetProperty("delta").GetString());
+        Assert.Equal(Good, string.Concat(written));
+        Balanced();
+    }
+
+    [Theory]
+    [InlineData("/v1/chat/completions")]
+    [InlineData("/v1/responses")]
+    public async Task ForeignDialect_WhoseOutputIsWrong_SaysWhatIs(string path)
+    {
+        _upstream.Answer = AnswerAsync;
+        foreach (var stream in (bool[])[true, false])
+        {
+            _answers = new Queue<string>([Bad]);
+            using var content = new StringContent(Foreign(path, stream), Encoding.UTF8, "application/json");
+            using var response = await _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), content, Cancel);
+            var text = await response.Content.ReadAsStringAsync(Cancel);
+            Assert.True(response.IsSuccessStatusCode, text);
+            var last = JsonDocument.Parse(stream ? text.Split('\n').Last(line => line.StartsWith("data: {", StringComparison.Ordinal))[6..] : text).RootElement;
+            if (stream && path == "/v1/responses")
+            {
+                Assert.Equal("response.incomplete", last.GetProperty("type").GetString());
+                last = last.GetProperty("response");
+            }
+            if (path == "/v1/responses") Assert.Equal("invalid_output", last.GetProperty("incomplete_details").GetProperty("reason").GetString());
+            var own = last.GetProperty("fairlead");
+            Assert.Equal("invalid_output", own.GetProperty("outcome").GetString());
+            Assert.False(own.GetProperty("quality").GetProperty("schema_valid").GetBoolean());
+            Assert.NotEmpty(own.GetProperty("violations").EnumerateArray());
+        }
+        Balanced();
+    }
+
+    [Theory]
+    [InlineData("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}],"fairlead":{"structured":"partial"}}""", "fairlead.structured")]
+    [InlineData("/v1/chat/completions", """{"model":"m","n":2,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object"}}},"fairlead":{"structured":"partial"}}""", "fairlead.structured")]
+    [InlineData("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"not":{}}}},"fairlead":{"structured":"partial"}}""", "response_format")]
+    [InlineData("/v1/responses", """{"model":"m","input":"hi","fairlead":{"structured":"partial"}}""", "fairlead.structured")]
+    [InlineData("/v1/completions", """{"model":"m","prompt":"hi","fairlead":{"structured":"partial"}}""", "fairlead.structured")]
+    [InlineData("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}],"fairlead":{"structured":"all"}}""", "fairlead.structured")]
+    public async Task ForeignDialect_ThatCannotShowValues_Refuses(string path, string body, string parameter)
+    {
+        using var content = new StringContent(body, Encoding.UTF8, "application/json");
+        using var response = await _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), content, Cancel);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Equal(parameter, JsonDocument.Parse(text).RootElement.GetProperty("error").GetProperty("param").GetString());
+        Assert.Empty(_upstream.Received);
+    }
+
     [Theory]
     [InlineData("""{"format":"json_schema","schema":{"not":{}},"structured":"partial"}""", "/output/schema/not")]
     [InlineData("""{"format":"json_schema","schema":{"type":"object"},"repair":true}""", "/output/repair")]

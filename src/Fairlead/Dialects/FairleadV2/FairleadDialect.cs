@@ -40,6 +40,9 @@ internal sealed class FairleadDialect : Dialect
         _ => null,
     };
 
+    /// <summary>A stream is what comes when neither the request nor the header says anything.</summary>
+    public override bool TakesPreference(GatewayCall call) => call.Facts.V2 is { SaysDelivery: false };
+
     public override bool KeepsStream(GatewayCall call) => call.Facts.Stream && call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
 
     public override GenerationView CreateView(GatewayCall call, GenerationRecord record) => new TypedEventsView(call, record);

@@ -33,7 +33,7 @@ internal static class V2GenerationObject
         {
             Status = ending.Outcome.ToStatus(),
             Outcome = ending.Outcome,
-            EndedAt = call.Time.GetUtcNow(),
+            EndedAt = JobCalls.Kept(call.Time.GetUtcNow()),
             Details = GenerationDetails.Of(call, answer, ending.Error is { } error ? call.Dialect.Place(call, error) : null),
         }, output);
     }
@@ -44,5 +44,5 @@ internal static class V2GenerationObject
         GenerationWriter.WriteOne(json, record, null, null);
     }
 
-    private static GenerationRecord Record(GatewayCall call) => JobCalls.RecordOf(call) with { Request = [], Runs = call.Run, StartedAt = call.StartedAt };
+    private static GenerationRecord Record(GatewayCall call) => JobCalls.RecordOf(call) with { Request = [], Runs = call.Run, StartedAt = JobCalls.Kept(call.StartedAt) };
 }

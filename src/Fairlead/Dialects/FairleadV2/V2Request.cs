@@ -23,4 +23,8 @@ internal enum V2Delivery
 /// <param name="Delivery">How the answer is delivered.</param>
 /// <param name="WaitSeconds">How long <see cref="V2Delivery.Auto"/> waits.</param>
 /// <param name="Places">Where each message of the conversation stands in the request: a JSON Pointer without its first slash.</param>
-internal sealed record V2Request(ConversationRequest Conversation, V2Delivery Delivery, int WaitSeconds, IReadOnlyList<string> Places);
+internal sealed record V2Request(ConversationRequest Conversation, V2Delivery Delivery, int WaitSeconds, IReadOnlyList<string> Places)
+{
+    /// <summary>Whether the request itself says how it is delivered.</summary>
+    public bool SaysDelivery { get; init; }
+}

@@ -29,6 +29,7 @@ internal sealed class V2RequestReader
     private V2Delivery _delivery = V2Delivery.Stream;
     private int? _wait;
     private bool _hasStreamOptions;
+    private bool _saysDelivery;
     private V2Value? _onDisconnect;
 
     private V2RequestReader(RequestFacts facts, RequestBounds bounds)
@@ -81,7 +82,10 @@ internal sealed class V2RequestReader
                 case "output": request = request with { OutputFormat = Format(value) }; break;
                 case "sampling": request = request with { Sampling = Sampling(value) }; break;
                 case "reasoning": request = request with { Reasoning = Reasoning(value) }; break;
-                case "delivery": extension = Delivery(value, extension); break;
+                case "delivery":
+                    _saysDelivery = true;
+                    extension = Delivery(value, extension);
+                    break;
                 case "stream": extension = Stream(value, extension); break;
                 case "metadata": request = request with { Metadata = Metadata(value) }; break;
                 case "class": extension = extension with { Class = value.Word("realtime", "standard", "bulk") }; break;
@@ -105,7 +109,7 @@ internal sealed class V2RequestReader
             places.Add("instructions");
         }
         _input.Read(given, messages, places);
-        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait ?? DefaultWait, places);
+        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait ?? DefaultWait, places) { SaysDelivery = _saysDelivery };
     }
 
     // What only makes sense together.

@@ -119,7 +119,7 @@ internal static class ChatRequestReader
                         if (json.Object("web_search_options")) json.Skip();
                         break;
                     case OpenAiField.Fairlead:
-                        facts.Extension = ExtensionReader.Read(ref json);
+                        facts.Extension = ExtensionReader.Read(ref json, showsValues: true);
                         facts.ExtensionMemberRange = BodySplicer.MemberWithComma(json.Body, nameStart, json.End, first);
                         break;
                     default:

@@ -62,6 +62,7 @@ internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(ca
                 json.Node(annotations.Annotations);
                 Close(ref json, null);
                 break;
+            case PartialValue partial: WritePartial(partial, output); break;
             case AudioDelta audio:
                 json = Delta(audio.Choice, output);
                 json.Raw("\"audio\":"u8);

@@ -372,6 +372,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         }
         if (!name) throw RequestFaults.Missing("response_format.json_schema.name");
         facts.TextBytes += schema.Length;
+        facts.SchemaRange = schema;
         if (!strict) return true;
         if (schema.IsEmpty) throw RequestFaults.Missing("response_format.json_schema.schema");
         if (StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } fault)

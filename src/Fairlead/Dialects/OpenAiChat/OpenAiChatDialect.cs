@@ -4,6 +4,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.StructuredOutput;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiChat;
@@ -21,7 +22,7 @@ internal sealed class OpenAiChatDialect : Dialect
 
     public override string Scope => Scopes.Chat;
 
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => ChatRequestReader.Read(call, bounds);
+    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => ChatRequestReader.Read(call, bounds) ?? StructuredWish.Note(call, "response_format");
 
     public override ConversationRequest ToConversation(GatewayCall call) => ChatConversationReader.Read(call);
 

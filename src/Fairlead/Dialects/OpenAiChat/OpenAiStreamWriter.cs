@@ -121,6 +121,21 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
 
     protected void End(ref JsonAppender json) => End(ref json, Extra.None);
 
+    /// <summary>A chunk without choices that shows a value of a structured output, for those who asked for it and take additions.</summary>
+    protected void WritePartial(PartialValue partial, IBufferWriter<byte> output)
+    {
+        if (!_extensions) return;
+        var json = Begin(output);
+        json.Raw("]"u8);
+        if (Call.Facts.IncludeUsage) json.Raw(",\"usage\":null"u8);
+        json.Raw(",\"fairlead\":{\"partial\":{\"pointer\":"u8);
+        json.String(partial.Pointer);
+        json.Raw(",\"value\":"u8);
+        json.Raw(System.Text.Encoding.UTF8.GetBytes(partial.Json));
+        json.Raw("}}"u8);
+        Tail(ref json, Extra.None);
+    }
+
     private void End(ref JsonAppender json, Extra extra)
     {
         json.Raw("]"u8);

@@ -66,7 +66,7 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
         if (status == "incomplete")
         {
             json.Raw("{\"reason\":"u8);
-            json.String(call.Ending?.Outcome switch { Outcome.ContentFilter => "content_filter", Outcome.Budget => "budget", _ => "max_output_tokens" });
+            json.String(call.Ending?.Outcome switch { Outcome.ContentFilter => "content_filter", Outcome.Budget => "budget", Outcome.InvalidOutput => "invalid_output", _ => "max_output_tokens" });
             json.Raw("}"u8);
         }
         else

@@ -7,6 +7,7 @@ using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
 using Fairlead.Streaming;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
@@ -29,7 +30,7 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
 
     public override GatewayError? Read(GatewayCall call, RequestBounds bounds)
     {
-        var fault = ResponsesRequestReader.Read(call, bounds);
+        var fault = ResponsesRequestReader.Read(call, bounds) ?? StructuredWish.Note(call, "text.format");
         if (keeper is null && fault is null) call.Facts.Responses!.Stores = false;
         return fault;
     }

@@ -178,7 +178,7 @@ internal static class ResponsesRequestReader
                     json.Text("safety_identifier", 64);
                     break;
                 case "fairlead":
-                    facts.Extension = ExtensionReader.Read(ref json);
+                    facts.Extension = ExtensionReader.Read(ref json, showsValues: true);
                     facts.ExtensionMemberRange = BodySplicer.MemberWithComma(json.Body, nameStart, json.End, first);
                     break;
             }

@@ -218,6 +218,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         if (!name) throw RequestFaults.Missing("text.format.name");
         if (schema.IsEmpty) throw RequestFaults.Missing("text.format.schema");
         facts.TextBytes += schema.Length;
+        facts.SchemaRange = schema;
         facts.Note(RequestFeatures.JsonSchema, "text.format");
         if (strict && StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } fault)
         {

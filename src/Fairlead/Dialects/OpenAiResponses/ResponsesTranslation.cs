@@ -29,6 +29,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
             case ToolCallStarted started: CallStarted(ref json, started); break;
             case ToolCallDelta { Arguments.Length: > 0 } delta: CallContinued(ref json, delta); break;
             case AnnotationsAdded annotations: Annotations(ref json, annotations); break;
+            case PartialValue shown when call.Caller.Extensions: Value(ref json, shown); break;
             case AudioDelta: call.Warn("audio_omitted", "The spoken part of the answer has no form in this dialect and was left out."); break;
         }
     }
@@ -40,6 +41,17 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         if (last is not null) last.IsIncomplete = true;
         foreach (var item in _items) Close(ref json, item);
         _speaking = null;
+    }
+
+    // An event of our own has our name before it, as Open Responses wants it.
+    private void Value(ref JsonAppender json, PartialValue shown)
+    {
+        frame.Begin(ref json, "fairlead:output.partial"u8);
+        json.Raw(",\"pointer\":"u8);
+        json.String(shown.Pointer);
+        json.Raw(",\"value\":"u8);
+        json.Raw(System.Text.Encoding.UTF8.GetBytes(shown.Json));
+        ResponsesEventFrame.End(ref json);
     }
 
     private OutputItem Open(ref JsonAppender json, OutputItem item)

@@ -157,7 +157,6 @@ public sealed class ChatRequestReaderTests
     [Theory]
     [InlineData("budget_usd")]
     [InlineData("route")]
-    [InlineData("structured")]
     public void Read_ExtensionNotBuiltYet_IsRefused(string name)
     {
         var error = Read(With($$"""
