@@ -13,8 +13,16 @@ namespace Fairlead.FunctionalTests.Responses;
 /// </summary>
 public sealed class ResponsesSchemaTests : IAsyncLifetime
 {
-    private const string Item = """{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}""";
+    private const string Item = """{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[],"logprobs":[]}]}""";
     private const string Native = $$"""{"id":"resp_up","object":"response","created_at":1,"status":"completed","model":"x","output":[{"id":"rs_up","type":"reasoning","summary":[],"encrypted_content":"sealed"},{{Item}}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens_details":{"reasoning_tokens":0} } }""";
+
+    // Where the two cannot both be had. Usage is null until the end (Open Responses demands the member, OpenAI's service sends it so); the format of a schema is repeated with the schema, which Open Responses
+    // only knows as null, and with a description that may be null, which OpenAI's description does not know.
+    private static readonly string[] Contradictions =
+    [
+        "OpenAI: $.usage is null, not object", "OpenAI: $.response.usage is null, not object", "OpenAI: $.text.format.description is null", "OpenAI: $.response.text.format.description is null",
+        "Open Responses: $.text.format.type is \"json_schema\"", "Open Responses: $.response.text.format.type is \"json_schema\"",
+    ];
 
     private FakeUpstream _upstream = null!;
     private TestGateway _gateway = null!;
@@ -114,7 +122,8 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
     private static void Check(string openAi, string? openResponses, JsonNode value)
     {
         Assert.True(openResponses is not null, $"{value["type"]} is not in the list of Open Responses.");
-        var faults = PublishedSchemas.Faults(openAi, value).Select(fault => "OpenAI: " + fault).Concat(OpenResponsesSchema.Load().Faults(openResponses, value).Select(fault => "Open Responses: " + fault)).ToList();
+        var faults = PublishedSchemas.Faults(openAi, value).Select(fault => "OpenAI: " + fault).Concat(OpenResponsesSchema.Load().Faults(openResponses, value).Select(fault => "Open Responses: " + fault))
+            .Where(fault => !Contradictions.Any(known => fault.Contains(known, StringComparison.Ordinal))).ToList();
         Assert.True(faults.Count == 0, string.Join('\n', faults) + "\n" + value.ToJsonString());
     }
 

@@ -55,7 +55,8 @@ internal static class ResponseEcho
         Number(json, root, "top_logprobs", 0);
         Number(json, root, "top_p", 1);
         json.WriteString("truncation", ChatConversationReader.Text(root, "truncation") ?? "disabled");
-        Text(json, root, "user");
+        // Not among what must be there, and never null in OpenAI's description.
+        if (ChatConversationReader.Text(root, "user") is { } user) json.WriteString("user", user);
         json.WritePropertyName("metadata");
         if (ChatConversationReader.Has(root, "metadata", out var metadata))
         {
