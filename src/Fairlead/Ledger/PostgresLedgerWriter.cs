@@ -42,7 +42,7 @@ internal static class PostgresLedgerWriter
             cache_write_tokens = usage_hours.cache_write_tokens + excluded.cache_write_tokens,
             output_tokens = usage_hours.output_tokens + excluded.output_tokens,
             reasoning_tokens = usage_hours.reasoning_tokens + excluded.reasoning_tokens,
-            cost_pico_usd = usage_hours.cost_pico_usd + excluded.cost_pico_usd
+            cost_pico_usd = LEAST(usage_hours.cost_pico_usd::numeric + excluded.cost_pico_usd, 9223372036854775807)::bigint
         """;
 
     // Never backwards: a process that reads the start of a spool again must not undo what it knows.
@@ -206,7 +206,7 @@ internal static class PostgresLedgerWriter
             CacheWriteTokens += attempt.CacheWriteTokens;
             OutputTokens += attempt.OutputTokens;
             ReasoningTokens += attempt.ReasoningTokens;
-            CostPicoUsd += attempt.CostPicoUsd;
+            CostPicoUsd = Money.Add(CostPicoUsd, attempt.CostPicoUsd);
         }
     }
 }

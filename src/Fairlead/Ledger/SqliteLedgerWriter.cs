@@ -35,7 +35,7 @@ internal static class SqliteLedgerWriter
             cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
             output_tokens = output_tokens + excluded.output_tokens,
             reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
-            cost_pico_usd = cost_pico_usd + excluded.cost_pico_usd
+            cost_pico_usd = MIN(cost_pico_usd + excluded.cost_pico_usd, 9223372036854775807)
         """;
 
     // Never backwards: a process that reads the start of a spool again must not undo what it knows.
@@ -187,7 +187,7 @@ internal static class SqliteLedgerWriter
             CacheWriteTokens += attempt.CacheWriteTokens;
             OutputTokens += attempt.OutputTokens;
             ReasoningTokens += attempt.ReasoningTokens;
-            CostPicoUsd += attempt.CostPicoUsd;
+            CostPicoUsd = Money.Add(CostPicoUsd, attempt.CostPicoUsd);
         }
     }
 }

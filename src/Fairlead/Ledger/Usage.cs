@@ -31,6 +31,26 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
 
     public long TotalTokens => InputTokens + OutputTokens;
 
+    /// <summary>More than any model takes or makes; a provider that reports more is broken, and sums of what it says must still fit.</summary>
+    public const long MaxTokens = int.MaxValue;
+
+    /// <summary>The same with every count between nothing and <see cref="MaxTokens"/>, and no part larger than what it is a part of.</summary>
+    public Usage Bounded()
+    {
+        var input = Math.Clamp(InputTokens, 0, MaxTokens);
+        var output = Math.Clamp(OutputTokens, 0, MaxTokens);
+        var cached = Math.Clamp(CachedInputTokens, 0, input);
+        var written = Math.Clamp(CacheWriteTokens, 0, input - cached);
+        return new Usage(input, output)
+        {
+            CachedInputTokens = cached,
+            CacheWriteTokens = written,
+            LongCacheWriteTokens = Math.Clamp(LongCacheWriteTokens, 0, written),
+            ReasoningTokens = Math.Clamp(ReasoningTokens, 0, output),
+            Basis = Basis,
+        };
+    }
+
     /// <summary>Sum of two; estimated when either is.</summary>
     public static Usage operator +(Usage left, Usage right) => new(left.InputTokens + right.InputTokens, left.OutputTokens + right.OutputTokens)
     {

@@ -40,7 +40,7 @@ internal sealed class AnswerMeter
 
     public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
 
-    public void ReportUsage(in Usage usage) => Volatile.Write(ref _reported, usage);
+    public void ReportUsage(in Usage usage) => Volatile.Write(ref _reported, usage.Bounded());
 
     public void AddOutput(int utf8Bytes)
     {

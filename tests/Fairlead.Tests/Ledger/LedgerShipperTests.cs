@@ -75,6 +75,33 @@ public abstract class LedgerShipperTests : IDisposable
         Assert.Equal(2, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours"));
     }
 
+    /// <summary>A broken provider's numbers at an absurd price: the sum stays at the end of its range, and what comes behind is still written.</summary>
+    [Fact]
+    public async Task Ship_CostsBeyondTheRange_HoldUpNothing()
+    {
+        var spool = _fixture.Spools.Open();
+        var shipper = _fixture.Ship(spool);
+        for (var i = 0; i < 4; i++)
+        {
+            var call = RecordedCalls.New();
+            var attempt = call.Try();
+            await spool.AttemptStartedAsync(call, attempt);
+            call.End();
+            attempt.Usage = new Usage(Usage.MaxTokens, Usage.MaxTokens);
+            attempt.Cost = new Cost(2_147_000_000_000m, Basis.Measured);
+            await spool.CallEndedAsync(call, 200);
+            // Within one batch and over several.
+            if (i % 2 == 1) await LedgerFixture.ShipAllAsync(shipper);
+        }
+        await RunAsync(spool);
+        await LedgerFixture.ShipAllAsync(shipper);
+
+        Assert.Equal(5, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_records"));
+        Assert.Equal(5, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours"));
+        Assert.Equal(long.MaxValue, await _fixture.CountAsync("SELECT MAX(cost_pico_usd) FROM usage_hours"));
+        Assert.Equal((4 * Usage.MaxTokens) + 100, await _fixture.CountAsync("SELECT SUM(input_tokens) FROM usage_hours"));
+    }
+
     [Fact]
     public async Task Ship_SeveralNodesAtOnce_SumExactly()
     {
