@@ -7,12 +7,14 @@ internal sealed class DiskFileContents(IConfigurationSource configuration) : IFi
 {
     private const int BufferBytes = 64 * 1024;
 
+    // That of the start, as the database's: a reload that names another one takes effect with the next start.
+    private readonly string _folder = Path.Combine(Path.GetFullPath(configuration.Current.DataDirectory), "files");
+
     public FileSink Create(string id)
     {
         var path = PathOf(id);
-        var folder = Path.GetDirectoryName(path)!;
-        if (OperatingSystem.IsWindows()) Directory.CreateDirectory(folder);
-        else Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (OperatingSystem.IsWindows()) Directory.CreateDirectory(_folder);
+        else Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None, BufferSize = BufferBytes, Options = FileOptions.Asynchronous };
         if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         return new Sink(new FileStream(path, options));
@@ -46,7 +48,7 @@ internal sealed class DiskFileContents(IConfigurationSource configuration) : IFi
     }
 
     // Ids are our own: a prefix, letters and digits.
-    private string PathOf(string id) => Path.Combine(configuration.Current.DataDirectory, "files", id);
+    private string PathOf(string id) => Path.Combine(_folder, id);
 
     private sealed class Sink(FileStream file) : FileSink
     {

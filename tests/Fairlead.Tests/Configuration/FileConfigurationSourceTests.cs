@@ -90,6 +90,22 @@ public sealed class FileConfigurationSourceTests : IDisposable
         Assert.Equal(1, last);
     }
 
+    [Theory]
+    [InlineData("dataDirectory: ./elsewhere", "fairlead.dataDirectory")]
+    [InlineData("storage: { connectionString: 'postgres://user:secret@db/fairlead' }", "fairlead.storage")]
+    [InlineData("audit: { durability: fsync }", "fairlead.audit.durability")]
+    [InlineData("telemetry: { otlpEndpoint: 'http://collector:4317' }", "fairlead.telemetry")]
+    public void Reload_WhatOnlyAStartCanChange_IsSaidByItsKey(string change, string key)
+    {
+        using var source = Open("fairlead: { drainTimeout: 1s }");
+        System.IO.File.WriteAllText(File, $"fairlead: {{ drainTimeout: 2s, {change} }}");
+        Tick();
+        var line = Assert.Single(_log.All, l => l.Contains("next start", StringComparison.Ordinal));
+        Assert.StartsWith(key + " ", line, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", line, StringComparison.Ordinal);
+        Assert.Equal(TimeSpan.FromSeconds(2), source.Current.DrainTimeout);
+    }
+
     [Fact]
     public void Start_BadFile_ThrowsWithEveryFault()
     {
