@@ -48,7 +48,7 @@ internal sealed class AdminPage
             }
             else if (filters.Contains(name))
             {
-                if (value.Length is 0 or > 64) throw Refused(name, "must be an id.");
+                if (value.Length is 0 or > 64 || value.Any(char.IsControl)) throw Refused(name, "must be an id.");
                 page._filters[name] = value;
             }
             else

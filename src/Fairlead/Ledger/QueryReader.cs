@@ -42,8 +42,9 @@ internal sealed class QueryReader
     {
         if (!_query.TryGetValue(name, out var values) || values.Count != 1) return null;
         var value = values[0] ?? "";
-        if (value.Length is >= 1 and <= LongestText) return value;
-        Fault(name, $"It has 1 to {LongestText} characters.");
+        // No id, name or time has control characters, and PostgreSQL refuses a text with NUL as a whole.
+        if (value.Length is >= 1 and <= LongestText && !value.Any(char.IsControl)) return value;
+        Fault(name, $"It has 1 to {LongestText} characters and no control characters.");
         return null;
     }
 

@@ -65,6 +65,42 @@ public abstract class AdminRobustnessTests : AdminTests
         (await Host.DeleteAsync(path)).ExpectProblem(404, "not_found");
     }
 
+    /// <summary>PostgreSQL takes no text with NUL, which is the request's fault and not the store's.</summary>
+    [Theory]
+    [InlineData("/admin/v1/keys?project_id=%00")]
+    [InlineData("/admin/v1/keys?organization_id=org_%00")]
+    [InlineData("/admin/v1/projects?organization_id=%1F")]
+    [InlineData("/admin/v1/keys?cursor=key_0000000000000000000000000%00")]
+    public async Task AnyFilter_WithControlCharacters_IsRefused(string path) => (await Host.GetAsync(path)).ExpectProblem(400, "invalid_parameter");
+
+    /// <summary>Pages follow one another by id, so that nothing made meanwhile moves what is still to come, and nothing removed makes it vanish.</summary>
+    [Fact]
+    public async Task Pages_WhileOthersInsertAndDelete_ShowEveryKeyThatStaysOnce()
+    {
+        var project = await Host.AddProjectAsync();
+        var stay = new List<string>();
+        var go = new List<string>();
+        for (var i = 0; i < 12; i++) (i % 3 == 2 ? go : stay).Add((await Host.AddKeyAsync(project)).Id);
+        var seen = new List<string>();
+        string? cursor = null;
+        do
+        {
+            var page = (await Host.GetAsync($"/admin/v1/keys?project_id={project}&limit=2{(cursor is null ? "" : "&cursor=" + cursor)}")).Json;
+            seen.AddRange(page["data"]!.AsArray().Select(key => (string)key!["id"]!));
+            cursor = (string?)page["next_cursor"];
+            // The list changes at both ends and at the cursor itself.
+            if (seen.Count < 20) await Host.AddKeyAsync(project);
+            if (go.Count > 0)
+            {
+                await Host.DeleteAsync("/admin/v1/keys/" + go[0]);
+                go.RemoveAt(0);
+            }
+        }
+        while (cursor is not null);
+        Assert.Equal(seen.Count, seen.Distinct().Count());
+        Assert.Equal(stay, seen.Where(stay.Contains));
+    }
+
     /// <summary>SQLite has one writer at a time; the others wait their turn instead of failing.</summary>
     [Fact]
     public async Task ManyWritersOfTwoProcesses_AllSucceed()

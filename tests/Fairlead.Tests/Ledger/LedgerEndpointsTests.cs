@@ -181,6 +181,9 @@ public abstract class LedgerEndpointsTests : IDisposable
     [InlineData("?from=99999-01-01")]
     [InlineData("?from=0001-01-01")]
     [InlineData("?key_id=")]
+    [InlineData("?key_id=a%00b")]
+    [InlineData("?generation_id=gen_%00")]
+    [InlineData("?model=%0D%0A")]
     public async Task Audit_WrongParameter_IsRefused(string query) => await GetAsync(_endpoints.AuditAsync, query, expectedStatus: 400);
 
     [Fact]
@@ -242,6 +245,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     [InlineData("?group_by=day,hour")]
     [InlineData("?group_by=model,model")]
     [InlineData("?group_by=")]
+    [InlineData("?model=a%00b")]
     [InlineData("?from=2020-01-01")]
     [InlineData("?from=2026-11-24")]
     public async Task Usage_WrongParameter_IsRefused(string query) => await GetAsync(_endpoints.AdminUsageAsync, query, expectedStatus: 400);
