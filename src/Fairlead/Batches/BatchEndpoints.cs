@@ -97,7 +97,7 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
     private static async Task<GatewayError?> RepeatAsync(HttpContext context, BatchRecord earlier, BatchRequest request)
     {
         if (!earlier.Fingerprint.AsSpan().SequenceEqual(request.Fingerprint))
-            return new GatewayError(ErrorCode.IdempotencyKeyReused, "This Idempotency-Key was used for another request.") { Parameter = "Idempotency-Key" };
+            return new GatewayError(ErrorCode.IdempotencyConflict, "This Idempotency-Key was used for another request.") { Parameter = "Idempotency-Key" };
         context.Response.Headers["Idempotent-Replayed"] = "true";
         await OpenAiObjects.WriteAsync(context, json => BatchWriter.Write(json, earlier));
         return null;

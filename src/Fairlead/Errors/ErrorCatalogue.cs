@@ -24,7 +24,7 @@ public static class ErrorCatalogue
         Request(ErrorCode.UnsupportedMediaType, "unsupported_media_type", 415, "The body is not declared as JSON", "Send the header Content-Type: application/json."),
         Request(ErrorCode.Conflict, "conflict", 409, "The request contradicts the present state", "Read the resource again and repeat the change on what you find.", anthropicType: "conflict_error"),
         new(ErrorCode.IdempotencyInProgress, "idempotency_in_progress", ErrorGroup.Request, 409, 409, Invalid, "conflict_error", true, "The request of this Idempotency-Key is still under way", "Wait as long as `retry_after_ms` says, then repeat the request: it is answered with the outcome of the first one."),
-        Request(ErrorCode.IdempotencyKeyReused, "idempotency_key_reused", 422, "The Idempotency-Key belongs to another request", "Send another key with every new request; repeat a request with the body and address it had."),
+        Request(ErrorCode.IdempotencyConflict, "idempotency_conflict", 422, "The Idempotency-Key belongs to another request", "Send another key with every new request; repeat a request with the body and address it had."),
 
         Access(ErrorCode.MissingApiKey, "missing_api_key", 401, "No API key was sent", "Send the key as Authorization: Bearer, x-api-key or api-key."),
         Access(ErrorCode.InvalidApiKey, "invalid_api_key", 401, "The API key is not known", "Check that the whole key was sent and belongs to this server."),

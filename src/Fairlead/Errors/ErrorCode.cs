@@ -20,7 +20,7 @@ public enum ErrorCode
     UnsupportedMediaType,
     Conflict,
     IdempotencyInProgress,
-    IdempotencyKeyReused,
+    IdempotencyConflict,
 
     MissingApiKey,
     InvalidApiKey,

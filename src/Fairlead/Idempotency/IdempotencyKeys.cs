@@ -154,7 +154,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
             : new GatewayReply.Refused(Lost(known.GenerationId));
     }
 
-    private static GatewayError Reused() => new(ErrorCode.IdempotencyKeyReused, "This Idempotency-Key was sent with another request before.") { Parameter = "Idempotency-Key" };
+    private static GatewayError Reused() => new(ErrorCode.IdempotencyConflict, "This Idempotency-Key was sent with another request before.") { Parameter = "Idempotency-Key" };
 
     private static GatewayError Running(string generationId) => new(ErrorCode.IdempotencyInProgress, $"The request of this Idempotency-Key is still under way as {generationId}.")
     {

@@ -26,7 +26,7 @@ internal static class Absences
             or ErrorCode.ProviderTimeout or ErrorCode.ProviderRejected
             => door.Generates ? null : "No provider is asked.",
 
-        ErrorCode.IdempotencyInProgress or ErrorCode.IdempotencyKeyReused
+        ErrorCode.IdempotencyInProgress or ErrorCode.IdempotencyConflict
             => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that a repeated request could meet.",
 
         ErrorCode.ShuttingDown => door.Generates ? null : "What answers at once is answered until the process ends.",

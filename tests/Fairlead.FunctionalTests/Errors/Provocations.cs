@@ -103,7 +103,7 @@ internal static class Provocations
 
             case ErrorCode.IdempotencyInProgress:
                 return new(gateway, Repeated(Post(door, door.Body(simple)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key", Waits = true };
-            case ErrorCode.IdempotencyKeyReused:
+            case ErrorCode.IdempotencyConflict:
                 return new(gateway, Repeated(Post(door, door.Body(simple, door == Door.Generations ? ""","task":"another" """ : ""","user":"another" """)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key" };
 
             case ErrorCode.MissingApiKey:

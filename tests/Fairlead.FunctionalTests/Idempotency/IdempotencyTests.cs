@@ -70,7 +70,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     {
         using var first = await PostAsync("k", Chat);
         using var other = await PostAsync("k", Chat.Replace("hi", "ho", StringComparison.Ordinal));
-        await ExpectAsync(other, HttpStatusCode.UnprocessableEntity, "idempotency_key_reused");
+        await ExpectAsync(other, HttpStatusCode.UnprocessableEntity, "idempotency_conflict");
         using var elsewhere = await PostAsync("k", """{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}""", "/v1/messages");
         Assert.Equal(HttpStatusCode.UnprocessableEntity, elsewhere.StatusCode);
         using var another = await PostAsync("k2", Chat);

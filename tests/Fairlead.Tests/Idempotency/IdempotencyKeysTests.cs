@@ -56,7 +56,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         _time.Advance(Lease + TimeSpan.FromSeconds(1));
         Assert.Equal(ErrorCode.InternalError, await RefusedAsync(survivor));
         Assert.Equal(ErrorCode.InternalError, await RefusedAsync(survivor));
-        Assert.Equal(ErrorCode.IdempotencyKeyReused, await RefusedAsync(survivor, """{"model":"other"}"""));
+        Assert.Equal(ErrorCode.IdempotencyConflict, await RefusedAsync(survivor, """{"model":"other"}"""));
     }
 
     [Fact]
