@@ -49,6 +49,8 @@ internal sealed record BuiltInPrices
 
     public decimal? LongCacheWrite { get; set; }
 
+    public decimal? AudioInput { get; set; }
+
     public decimal Output { get; set; }
 
     public IReadOnlyList<BuiltInTier> Tiers { get; set; } = [];

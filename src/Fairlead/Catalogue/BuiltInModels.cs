@@ -71,6 +71,7 @@ internal static class BuiltInModels
                 CachedInput = row.Prices.CachedInput,
                 CacheWrite = row.Prices.CacheWrite,
                 LongCacheWrite = row.Prices.LongCacheWrite,
+                AudioInput = row.Prices.AudioInput,
                 Tiers = [.. row.Prices.Tiers.Select(t => new PriceTier(t.Above, t.Input, t.Output) { CachedInput = t.CachedInput })],
                 AsOf = row.AsOf,
             },

@@ -48,7 +48,7 @@ internal static class ModelConfigRules
 
     private static IEnumerable<CatalogueFault> Check(string key, PricesConfig prices)
     {
-        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput), ("cacheWrite", prices.CacheWrite), ("output", prices.Output) })
+        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput), ("cacheWrite", prices.CacheWrite), ("audioInput", prices.AudioInput), ("output", prices.Output) })
         {
             if (value < 0) yield return new($"{key}.{name}", $"{value}", "A price is in US dollars per million tokens and not negative.");
         }

@@ -51,6 +51,7 @@ internal static class ModelFacts
     public static ModelPrices ToPrices(PricesConfig config) => new(config.Input, config.Output)
     {
         CachedInput = config.CachedInput,
+        AudioInput = config.AudioInput,
         CacheWrite = config.CacheWrite,
         Tiers = [.. config.Tiers.OrderBy(t => t.AboveInputTokens).Select(t => new PriceTier(t.AboveInputTokens, t.Input, t.Output) { CachedInput = t.CachedInput })],
     };

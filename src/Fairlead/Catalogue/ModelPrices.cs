@@ -14,6 +14,9 @@ public sealed record ModelPrices(decimal Input, decimal Output)
     /// <summary>Cache writes that live an hour (Anthropic).</summary>
     public decimal? LongCacheWrite { get; init; }
 
+    /// <summary>Sound; null is charged at the input rate.</summary>
+    public decimal? AudioInput { get; init; }
+
     /// <summary>Steps by size of the input, ascending; a step charges the whole request.</summary>
     public IReadOnlyList<PriceTier> Tiers { get; init; } = [];
 
@@ -23,19 +26,21 @@ public sealed record ModelPrices(decimal Input, decimal Output)
     /// <summary>What <paramref name="usage"/> costs. Exact; the basis is the usage's own.</summary>
     public Cost CostOf(in Usage usage)
     {
-        var (input, output, cached, write, longWrite) = (Input, Output, CachedInput, CacheWrite, LongCacheWrite);
+        var (input, output, cached, write, longWrite, audio) = (Input, Output, CachedInput, CacheWrite, LongCacheWrite, AudioInput);
         foreach (var tier in Tiers)
         {
             if (usage.InputTokens <= tier.AboveInputTokens) break;
             (input, output) = (tier.Input, tier.Output);
             cached = tier.CachedInput ?? (cached is null ? null : tier.Input);
-            // Makers publish one write price; in a dearer step it rises as the input price does.
-            if (write is { } w && Input > 0) write = w * tier.Input / Input;
-            if (longWrite is { } l && Input > 0) longWrite = l * tier.Input / Input;
+            // Makers publish one price of writing and of sound; in a dearer step it rises as the input price does.
+            if (CacheWrite is { } w && Input > 0) write = w * tier.Input / Input;
+            if (LongCacheWrite is { } l && Input > 0) longWrite = l * tier.Input / Input;
+            if (AudioInput is { } a && Input > 0) audio = a * tier.Input / Input;
         }
-        var plain = usage.InputTokens - usage.CachedInputTokens - usage.CacheWriteTokens;
+        var plain = usage.InputTokens - usage.CachedInputTokens - usage.CacheWriteTokens - usage.AudioInputTokens;
         var shortWrites = usage.CacheWriteTokens - usage.LongCacheWriteTokens;
         var usd = ((plain * input)
+            + (usage.AudioInputTokens * (audio ?? input))
             + (usage.CachedInputTokens * (cached ?? input))
             + (shortWrites * (write ?? input))
             + (usage.LongCacheWriteTokens * (longWrite ?? write ?? input))

@@ -181,6 +181,7 @@ internal static class ModelsWriter
         json.WriteString("unit", "usd_per_million_tokens");
         json.WriteNumber("input", prices.Input);
         WriteOptional(json, "cached_input", prices.CachedInput);
+        WriteOptional(json, "audio_input", prices.AudioInput);
         WriteOptional(json, "cache_write", prices.CacheWrite);
         WriteOptional(json, "long_cache_write", prices.LongCacheWrite);
         json.WriteNumber("output", prices.Output);

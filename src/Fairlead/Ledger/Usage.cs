@@ -24,6 +24,9 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
     /// <summary>Part of <see cref="CacheWriteTokens"/> written for an hour, at a higher price.</summary>
     public long LongCacheWriteTokens { get; init; }
 
+    /// <summary>Part of the input that was sound, and neither read from a cache nor written to one; some makers ask more for it.</summary>
+    public long AudioInputTokens { get; init; }
+
     /// <summary>Part of the output that was reasoning.</summary>
     public long ReasoningTokens { get; init; }
 
@@ -46,6 +49,7 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
             CachedInputTokens = cached,
             CacheWriteTokens = written,
             LongCacheWriteTokens = Math.Clamp(LongCacheWriteTokens, 0, written),
+            AudioInputTokens = Math.Clamp(AudioInputTokens, 0, input - cached - written),
             ReasoningTokens = Math.Clamp(ReasoningTokens, 0, output),
             Basis = Basis,
         };
@@ -57,6 +61,7 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
         CachedInputTokens = left.CachedInputTokens + right.CachedInputTokens,
         CacheWriteTokens = left.CacheWriteTokens + right.CacheWriteTokens,
         LongCacheWriteTokens = left.LongCacheWriteTokens + right.LongCacheWriteTokens,
+        AudioInputTokens = left.AudioInputTokens + right.AudioInputTokens,
         ReasoningTokens = left.ReasoningTokens + right.ReasoningTokens,
         Basis = left.Basis == Basis.Estimated || right.Basis == Basis.Estimated ? Basis.Estimated : Basis.Measured,
     };

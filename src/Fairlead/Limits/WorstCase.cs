@@ -31,6 +31,10 @@ internal static class WorstCase
         foreach (var deployment in model.Deployments)
         {
             dearest = Math.Max(dearest, deployment.Prices.CostOf(worst).Usd);
+            if (deployment.Prices.AudioInput is not null && call.Facts.Has(RequestFeatures.Audio))
+            {
+                dearest = Math.Max(dearest, deployment.Prices.CostOf(worst with { AudioInputTokens = input }).Usd);
+            }
             // Everything may turn out to be written to a cache at its premium.
             if (deployment.Prices.LongCacheWrite is not null || deployment.Prices.CacheWrite is not null)
             {

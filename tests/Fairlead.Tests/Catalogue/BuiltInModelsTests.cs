@@ -28,6 +28,7 @@ public sealed class BuiltInModelsTests
             Assert.Equal(Money(prices["output"]), model.Prices.Output);
             Assert.Equal(Money(row["cache_write_per_1m"]), model.Prices.CacheWrite);
             Assert.Equal(Money(row["cache_write_1h_per_1m"]), model.Prices.LongCacheWrite);
+            Assert.Equal(Money(row["audio_input_per_1m"]), model.Prices.AudioInput);
             var tiers = row["price_tiers"]?.AsArray() ?? [];
             Assert.Equal(tiers.Count, model.Prices.Tiers.Count);
             for (var i = 0; i < tiers.Count; i++)

@@ -336,7 +336,7 @@ internal static class OpenAiAnswerScanner
 
     private static void ReadUsage(ref Utf8JsonReader reader, ref Found found)
     {
-        long input = 0, output = 0, cached = 0, written = 0, reasoning = 0;
+        long input = 0, output = 0, cached = 0, written = 0, reasoning = 0, audio = 0;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (reader.ValueTextEquals("prompt_tokens"u8)) input = Count(ref reader);
@@ -344,6 +344,7 @@ internal static class OpenAiAnswerScanner
             else if (reader.ValueTextEquals("prompt_cache_hit_tokens"u8)) cached = Math.Max(cached, Count(ref reader));
             else if (reader.ValueTextEquals("prompt_tokens_details"u8) || reader.ValueTextEquals("completion_tokens_details"u8))
             {
+                var ofInput = reader.ValueSpan[0] == (byte)'p';
                 reader.Read();
                 if (reader.TokenType != JsonTokenType.StartObject)
                 {
@@ -355,6 +356,7 @@ internal static class OpenAiAnswerScanner
                     if (reader.ValueTextEquals("cached_tokens"u8)) cached = Math.Max(cached, Count(ref reader));
                     else if (reader.ValueTextEquals("cache_write_tokens"u8)) written = Count(ref reader);
                     else if (reader.ValueTextEquals("reasoning_tokens"u8)) reasoning = Count(ref reader);
+                    else if (ofInput && reader.ValueTextEquals("audio_tokens"u8)) audio = Count(ref reader);
                     else
                     {
                         reader.Read();
@@ -374,6 +376,7 @@ internal static class OpenAiAnswerScanner
         {
             CachedInputTokens = cached,
             CacheWriteTokens = Math.Min(written, input - cached),
+            AudioInputTokens = audio,
             ReasoningTokens = Math.Min(reasoning, output),
         };
     }

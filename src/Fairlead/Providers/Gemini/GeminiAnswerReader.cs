@@ -201,10 +201,22 @@ internal sealed class GeminiAnswerReader
         if (output == 0 && !isLast) return;
         events.Add(new UsageReported(new Usage(input, output)
         {
+            AudioInputTokens = Math.Max(0, Audio(usage, "promptTokensDetails") - Audio(usage, "cacheTokensDetails")),
             CachedInputTokens = Math.Min(input, Count(usage, "cachedContentTokenCount")),
             ReasoningTokens = thoughts,
             Basis = Basis.Measured,
         }));
+    }
+
+    private static long Audio(JsonElement usage, string name)
+    {
+        if (!usage.TryGetProperty(name, out var kinds) || kinds.ValueKind != JsonValueKind.Array) return 0;
+        long tokens = 0;
+        foreach (var kind in kinds.EnumerateArray())
+        {
+            if (kind.ValueKind == JsonValueKind.Object && kind.TryGetProperty("modality", out var word) && word.ValueKind == JsonValueKind.String && word.ValueEquals("AUDIO"u8)) tokens = Math.Max(tokens, Count(kind, "tokenCount"));
+        }
+        return tokens;
     }
 
     private static long Count(JsonElement usage, string name) =>

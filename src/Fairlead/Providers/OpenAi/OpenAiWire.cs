@@ -32,10 +32,10 @@ internal static class OpenAiWire
     public static string? StopSequence(JsonElement choice, IReadOnlyList<string> asked) =>
         Text(choice, "stop_reason") is { } reason && asked.Contains(reason, StringComparer.Ordinal) ? reason : null;
 
-    /// <summary>Null for the words by which servers say that they broke off (DeepSeek, OpenRouter, Mistral): that is no finish.</summary>
     /// <summary>Why a choice ended, or null while it has not: some servers write an empty or the word null where there is no reason yet.</summary>
     public static string? FinishText(JsonElement choice) => Text(choice, "finish_reason") is { Length: > 0 } reason && reason != "null" ? reason : null;
 
+    /// <summary>Null for the words by which servers say that they broke off (DeepSeek, OpenRouter, Mistral): that is no finish.</summary>
     public static FinishReason? Finish(string reason, bool calledTools) => reason switch
     {
         "insufficient_system_resource" or "error" or "network_error" => null,
@@ -52,11 +52,12 @@ internal static class OpenAiWire
         var input = Count(usage, "prompt_tokens");
         var output = Count(usage, "completion_tokens");
         var cached = Count(usage, "prompt_cache_hit_tokens");
-        long written = 0, reasoning = 0;
+        long written = 0, reasoning = 0, audio = 0;
         if (Has(usage, "prompt_tokens_details", JsonValueKind.Object, out var prompt))
         {
             cached = Math.Max(cached, Count(prompt, "cached_tokens"));
             written = Count(prompt, "cache_write_tokens");
+            audio = Count(prompt, "audio_tokens");
         }
         if (Has(usage, "completion_tokens_details", JsonValueKind.Object, out var completion)) reasoning = Count(completion, "reasoning_tokens");
         cached = Math.Min(cached, input);
@@ -64,6 +65,7 @@ internal static class OpenAiWire
         {
             CachedInputTokens = cached,
             CacheWriteTokens = Math.Min(written, input - cached),
+            AudioInputTokens = audio,
             ReasoningTokens = Math.Min(reasoning, output),
         };
     }

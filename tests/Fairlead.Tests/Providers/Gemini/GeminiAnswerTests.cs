@@ -56,6 +56,21 @@ public sealed class GeminiAnswerTests
         Assert.DoesNotContain("usage", result["events"]!.ToJsonString(), StringComparison.Ordinal);
     }
 
+    /// <summary>Sound may cost more than text; what of it was cached is charged as cached input.</summary>
+    [Fact]
+    public void Usage_WithSound_SaysHowMuchOfTheInputItWas()
+    {
+        var events = new List<GenerationEvent>();
+        var reader = new GeminiAnswerReader(1, new AnswerMeter(), (_, _) => { }, () => "call_x");
+        Assert.True(reader.TryRead(
+            """
+            {"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":900,"candidatesTokenCount":2,"cachedContentTokenCount":300,
+             "promptTokensDetails":[{"modality":"TEXT","tokenCount":100},{"modality":"AUDIO","tokenCount":800}],"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":300}]}}
+            """u8, events, out _));
+        var usage = Assert.Single(events.OfType<UsageReported>()).Usage;
+        Assert.Equal((900, 300, 500), (usage.InputTokens, usage.CachedInputTokens, usage.AudioInputTokens));
+    }
+
     private static JsonObject Read(int choices, IEnumerable<string> bodies)
     {
         var meter = new AnswerMeter();
