@@ -17,7 +17,8 @@ internal static class TelemetryExport
         // Faults of the configuration are told by its source; here they mean that there is nowhere to export to.
         var endpoint = ConfigurationReader.Read(input).Configuration?.Telemetry.OtlpEndpoint;
         var telemetry = builder.Services.AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService("fairlead", serviceVersion: ProductVersion.Text))
+            // The operator's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come last, and so win.
+            .ConfigureResource(resource => resource.AddService("fairlead", serviceVersion: ProductVersion.Text).AddEnvironmentVariableDetector())
             .WithMetrics(metrics =>
             {
                 // fairlead.calls.active tells it of the calls that last.

@@ -20,6 +20,12 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Value of <c>gen_ai.provider.name</c>.</summary>
     public virtual string TelemetryName => Kind;
 
+    /// <summary>Where it is reached; null when no network is between.</summary>
+    public virtual Uri? Endpoint => null;
+
+    /// <summary>Value of <c>openai.api.type</c> for a call: which of OpenAI's interfaces it goes to, or null at everybody else.</summary>
+    public virtual string? OpenAiTypeOf(GatewayCall call) => null;
+
     /// <summary>Whether bytes of this dialect can go through as they are.</summary>
     public abstract bool Speaks(Dialect dialect);
 

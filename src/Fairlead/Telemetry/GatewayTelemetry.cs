@@ -28,6 +28,7 @@ internal sealed class GatewayTelemetry : IDisposable
     private readonly Histogram<long> _tokens;
     private readonly Histogram<double> _attemptDuration;
     private readonly Histogram<double> _firstChunk;
+    private readonly Histogram<double> _perChunk;
     private readonly Histogram<double> _callDuration;
     private readonly Histogram<double> _firstToken;
     private readonly Histogram<double> _perToken;
@@ -39,7 +40,8 @@ internal sealed class GatewayTelemetry : IDisposable
         _meter = meters.Create(Name);
         _tokens = _meter.CreateHistogram("gen_ai.client.token.usage", "{token}", "Tokens that attempts used.", tags: null, TokenBuckets);
         _attemptDuration = _meter.CreateHistogram("gen_ai.client.operation.duration", "s", "Time that attempts at providers took.", tags: null, DurationBuckets);
-        _firstChunk = _meter.CreateHistogram("gen_ai.client.operation.time_to_first_chunk", "s", "Time until a provider's stream brought content.", tags: null, FirstTokenBuckets);
+        _firstChunk = _meter.CreateHistogram("gen_ai.client.operation.time_to_first_chunk", "s", "Time until a provider's stream brought content.", tags: null, DurationBuckets);
+        _perChunk = _meter.CreateHistogram("gen_ai.client.operation.time_per_output_chunk", "s", "Time from one chunk of a provider's stream to the next.", tags: null, DurationBuckets);
         _callDuration = _meter.CreateHistogram("gen_ai.server.request.duration", "s", "Time that calls took, refused ones included.", tags: null, DurationBuckets);
         _firstToken = _meter.CreateHistogram("gen_ai.server.time_to_first_token", "s", "Time from a call's arrival to its first content.", tags: null, FirstTokenBuckets);
         _perToken = _meter.CreateHistogram("gen_ai.server.time_per_output_token", "s", "Time per output token after the first.", tags: null, PaceBuckets);
@@ -82,8 +84,17 @@ internal sealed class GatewayTelemetry : IDisposable
         span.SetTag("gen_ai.provider.name", attempt.Deployment.Provider.TelemetryName);
         span.SetTag("fairlead.deployment", attempt.Deployment.Name);
         span.SetTag("fairlead.attempt.number", attempt.Number);
+        if (attempt.Deployment.Provider.Endpoint is { } endpoint)
+        {
+            span.SetTag("server.address", endpoint.Host);
+            span.SetTag("server.port", endpoint.Port);
+        }
+        if (attempt.Deployment.Provider.OpenAiTypeOf(call) is { } type) span.SetTag("openai.api.type", type);
         SetRequest(span, call, model);
     }
+
+    /// <summary>What measures the pace of an attempt's stream, or null when nobody listens.</summary>
+    public ChunkClock? ClockOf(GatewayCall call, Attempt attempt) => _perChunk.Enabled ? new ChunkClock(_perChunk, call, attempt) : null;
 
     /// <summary>An attempt is over and its usage final.</summary>
     public void AttemptEnded(GatewayCall call, Attempt attempt)
@@ -93,12 +104,11 @@ internal sealed class GatewayTelemetry : IDisposable
         if (attempt.Span is { } span) EndSpan(span, call, attempt);
         if (!_attemptDuration.Enabled && !_tokens.Enabled && !_firstChunk.Enabled) return;
 
-        var tags = AttemptTags(call, attempt);
-        if (attempt.Usage.InputTokens > 0) Record(_tokens, attempt.Usage.InputTokens, tags, "input");
-        if (attempt.Usage.OutputTokens > 0) Record(_tokens, attempt.Usage.OutputTokens, tags, "output");
-        if (call.Facts.Stream && ReferenceEquals(call.Answering, attempt) && call.Timings.Milliseconds(Phase.FirstToken) is > 0 and var first) _firstChunk.Record(first / 1000, tags);
-        if (attempt.Error is { } error) tags.Add("error.type", error.Definition.Name);
-        _attemptDuration.Record(attempt.Duration.TotalSeconds, tags);
+        var tags = AttemptTags.Of(attempt.Deployment, OperationOf(call), attempt.Meter.UpstreamModel);
+        if (attempt.Usage.InputTokens > 0) _tokens.Record(attempt.Usage.InputTokens, tags.Input);
+        if (attempt.Usage.OutputTokens > 0) _tokens.Record(attempt.Usage.OutputTokens, tags.Output);
+        if (call.Facts.Stream && ReferenceEquals(call.Answering, attempt) && call.Timings.Milliseconds(Phase.FirstToken) is > 0 and var first) _firstChunk.Record(first / 1000, tags.Plain);
+        _attemptDuration.Record(attempt.Duration.TotalSeconds, attempt.Error is { } error ? tags.WithError(error.Definition.Name) : tags.Plain);
     }
 
     /// <summary>The call has its ending and the client its status.</summary>
@@ -189,6 +199,8 @@ internal sealed class GatewayTelemetry : IDisposable
         if (facts.Seed is { } seed) span.SetTag("gen_ai.request.seed", seed);
         if (facts.ChoiceCount != 1) span.SetTag("gen_ai.request.choice.count", facts.ChoiceCount);
         if (facts.Has(RequestFeatures.JsonSchema) || facts.Has(RequestFeatures.JsonObject)) span.SetTag("gen_ai.output.type", "json");
+        else if (facts.Has(RequestFeatures.AudioOutput)) span.SetTag("gen_ai.output.type", "speech");
+        if (call.Body is { } body) RequestSettings.Tag(span, body.WrittenSpan);
     }
 
     private static void SetUsage(Activity span, in Ledger.Usage usage)
@@ -197,28 +209,16 @@ internal sealed class GatewayTelemetry : IDisposable
         span.SetTag("gen_ai.usage.output_tokens", usage.OutputTokens);
         if (usage.CachedInputTokens > 0) span.SetTag("gen_ai.usage.cache_read.input_tokens", usage.CachedInputTokens);
         if (usage.CacheWriteTokens > 0) span.SetTag("gen_ai.usage.cache_creation.input_tokens", usage.CacheWriteTokens);
+        if (usage.AudioInputTokens > 0) span.SetTag("gen_ai.usage.audio.input_tokens", usage.AudioInputTokens);
         if (usage.ReasoningTokens > 0) span.SetTag("gen_ai.usage.reasoning.output_tokens", usage.ReasoningTokens);
     }
 
-    private static TagList AttemptTags(GatewayCall call, Attempt attempt) => new()
-    {
-        { "gen_ai.operation.name", OperationOf(call) },
-        { "gen_ai.provider.name", attempt.Deployment.Provider.TelemetryName },
-        { "gen_ai.request.model", attempt.Deployment.UpstreamModel },
-        { "gen_ai.response.model", call.Model.Id },
-    };
-
-    private static void Record(Histogram<long> histogram, long value, TagList tags, string type)
-    {
-        tags.Add("gen_ai.token.type", type);
-        histogram.Record(value, tags);
-    }
-
-    private static string OperationOf(GatewayCall call) => call.Operation switch
+    /// <summary>Value of <c>gen_ai.operation.name</c>, one string for each.</summary>
+    internal static string OperationOf(GatewayCall call) => call.Operation switch
     {
         Operation.Embeddings => "embeddings",
         Operation.CountTokens => "count_tokens",
-        _ => "chat",
+        _ => call.Dialect is Dialects.OpenAiCompletions.OpenAiCompletionsDialect ? "text_completion" : "chat",
     };
 
     private static string WireOf(Conversation.FinishReason reason) => reason switch

@@ -35,6 +35,8 @@ internal sealed class AnthropicProvider : Provider
         _counting = UpstreamClientFactory.Address(baseUrl, $"{ApiPath}/messages/count_tokens");
     }
 
+    public override Uri? Endpoint => _messages;
+
     public override bool Speaks(Dialect dialect) => dialect is MessagesDialect or CountTokensDialect;
 
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.Embeddings

@@ -15,6 +15,8 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
 
     public override string TelemetryName { get; } = (client.GetService(typeof(ChatClientMetadata)) as ChatClientMetadata)?.ProviderName ?? KindName;
 
+    public override Uri? Endpoint { get; } = (client.GetService(typeof(ChatClientMetadata)) as ChatClientMetadata)?.ProviderUri;
+
     public override bool Speaks(Dialect dialect) => false;
 
     public override GatewayError? Refuse(GatewayCall call) =>

@@ -16,6 +16,8 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
     public override string TelemetryName { get; } =
         (generator.GetService(typeof(EmbeddingGeneratorMetadata)) as EmbeddingGeneratorMetadata)?.ProviderName ?? ChatClientProvider.KindName;
 
+    public override Uri? Endpoint { get; } = (generator.GetService(typeof(EmbeddingGeneratorMetadata)) as EmbeddingGeneratorMetadata)?.ProviderUri;
+
     public override bool Speaks(Dialect dialect) => false;
 
     public override GatewayError? Refuse(GatewayCall call) =>

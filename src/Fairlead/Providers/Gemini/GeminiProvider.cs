@@ -31,11 +31,13 @@ internal sealed class GeminiProvider : Provider
         var baseUrl = (config.BaseUrl ?? DefaultBaseUrl).TrimEnd('/');
         _baseUrl = baseUrl.EndsWith(ApiVersion, StringComparison.Ordinal) ? baseUrl[..^ApiVersion.Length] : baseUrl;
         // A wrong address is a fault of the configuration and shall show when it is read, not with the first call.
-        _ = UpstreamClientFactory.Address(_baseUrl, ApiVersion);
+        Endpoint = UpstreamClientFactory.Address(_baseUrl, ApiVersion);
     }
 
     /// <summary>By the GenAI conventions of OpenTelemetry.</summary>
     public override string TelemetryName => "gcp.gemini";
+
+    public override Uri? Endpoint { get; }
 
     public override bool Speaks(Dialect dialect) => false;
 

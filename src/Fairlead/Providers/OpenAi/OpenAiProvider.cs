@@ -29,6 +29,12 @@ internal sealed class OpenAiProvider : Provider
 
     public override string TelemetryName => _endpoint.TelemetryName;
 
+    public override Uri? Endpoint => _endpoint.Address;
+
+    public override string? OpenAiTypeOf(GatewayCall call) =>
+        !_endpoint.IsOpenAi || call.Operation != Operation.Chat ? null
+        : SpeaksWith(call) && call.Dialect.Name == "openai.responses" ? "responses" : "chat_completions";
+
     public override bool Speaks(Dialect dialect) => dialect.Name switch
     {
         "openai.chat" or "openai.embeddings" => true,
