@@ -22,6 +22,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     {
         var call = run.Call;
         drain.Enter();
+        call.HasTime = true;
         telemetry.CallStarted(call);
         RunResult? result = null;
         try

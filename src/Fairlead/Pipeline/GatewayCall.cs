@@ -91,6 +91,9 @@ public sealed class GatewayCall
     /// <summary>Whether it goes on to its end when its client leaves: asked for, or to be had by repeating the request.</summary>
     internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
 
+    /// <summary>Whether nobody waits for the answer on a connection, so that there is time to wait for a place at a provider.</summary>
+    internal bool HasTime { get; set; }
+
     /// <summary>What the connection of the call knows of earlier responses; null unless it is one that keeps them.</summary>
     internal ResponseSession? Session { get; set; }
 

@@ -2,6 +2,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.Telemetry;
 
 namespace Fairlead.Routing;
 
@@ -22,7 +23,7 @@ internal enum StreamStart
 /// The events of one attempt, metered as they pass, with what came before the first content held until it is known whether this
 /// attempt answers.
 /// </summary>
-internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source) : IEventSource
+internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source, ChunkClock? clock, DeploymentPlaces places) : IEventSource
 {
     private readonly EventBatch _held = new();
     private bool _hasHeld;
@@ -57,6 +58,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             _hasHeld = true;
             if (content)
             {
+                clock?.Tick();
                 call.Timings.Set(Phase.FirstToken, attempt.StartedAt);
                 call.Timings.SetTicks(Phase.Connect, attempt.ConnectTicks);
                 return StreamStart.Content;
@@ -81,12 +83,21 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             return false;
         }
         Meter(batch);
+        if (clock is not null && batch.HasContent) clock.Tick();
         return true;
     }
+
+    /// <summary>Whether this stream holds the attempt's place at its deployment, to be given back with the end of it.</summary>
+    public bool HoldsPlace { get; set; }
 
     public ValueTask DisposeAsync()
     {
         _held.Dispose();
+        if (HoldsPlace)
+        {
+            HoldsPlace = false;
+            places.GiveBack(attempt.Deployment);
+        }
         return source.DisposeAsync();
     }
 

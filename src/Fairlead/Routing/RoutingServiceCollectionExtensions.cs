@@ -8,7 +8,9 @@ internal static class RoutingServiceCollectionExtensions
 {
     internal static IServiceCollection AddDeploymentRouting(this IServiceCollection services)
     {
+        services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(new RoutingChance());
+        services.AddSingleton<DeploymentPlaces>();
         services.AddSingleton<IGatewayStage, RoutingStage>();
         return services;
     }

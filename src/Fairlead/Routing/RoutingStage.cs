@@ -22,6 +22,7 @@ internal sealed class RoutingStage(
     TokenCounter counter,
     AttemptCharge charge,
     GatewayTelemetry telemetry,
+    DeploymentPlaces places,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
     /// <summary>
@@ -51,10 +52,15 @@ internal sealed class RoutingStage(
         var retry = configuration.Current.Retry;
         GatewayError? last = null;
         TimeSpan? shortestWait = null;
+        List<Deployment>? full = null;
 
-        foreach (var deployment in DeploymentOrder.Of(call.Model.Deployments, chance.Next))
+        var order = DeploymentOrder.Of(call.Model.Deployments, chance.Next);
+        for (var i = 0; i < order.Count + (full?.Count ?? 0); i++)
         {
-            if (deployment.Provider.Refuse(call) is { } refusal)
+            // Those without a free place are waited for once all others were asked.
+            var waits = i >= order.Count;
+            var deployment = waits ? full![i - order.Count] : order[i];
+            if (!waits && deployment.Provider.Refuse(call) is { } refusal)
             {
                 last ??= refusal;
                 continue;
@@ -67,13 +73,31 @@ internal sealed class RoutingStage(
                     call.Warn("budget_exhausted", "What is left of the call's budget does not pay for another attempt.");
                     return new GatewayReply.Refused(last ?? GatewayError.ModelNotFound(call.Model.Id));
                 }
+                if (!(waits ? await places.TakeAsync(deployment, PatienceOf(call, deployment), cancellationToken) : places.TryTake(deployment)))
+                {
+                    if (waits || retries > 0) last ??= NoPlace;
+                    else (full ??= []).Add(deployment);
+                    break;
+                }
                 var number = call.Attempts.Count + 1;
                 var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
                 call.Attempts.Add(attempt);
-                var result = await TryAsync(call, attempt, cancellationToken);
-                if (result.Reply is { } reply) return reply;
+                var kept = false;
+                GatewayReply? reply;
+                ProviderReply.Failed? failed;
+                try
+                {
+                    (reply, failed) = await TryAsync(call, attempt, cancellationToken);
+                    // A stream gives its place back when it is over.
+                    kept = reply is GatewayReply.Streaming;
+                }
+                finally
+                {
+                    if (!kept) places.GiveBack(deployment);
+                }
+                if (reply is not null) return reply;
 
-                var failure = result.Failure!;
+                var failure = failed!;
                 last = failure.Error;
                 RoutingLog.AttemptFailed(logger, call.RequestId, attempt.Number, deployment.Name, failure.Error.Definition.Name, failure.Status);
                 if (failure.Class == FailureClass.GiveBack) return new GatewayReply.Refused(failure.Error);
@@ -85,9 +109,15 @@ internal sealed class RoutingStage(
             }
         }
 
-        last ??= GatewayError.ModelNotFound(call.Model.Id);
+        last ??= full is null ? GatewayError.ModelNotFound(call.Model.Id) : NoPlace;
         return new GatewayReply.Refused(shortestWait is { } advised && last.Definition.Retryable ? last with { RetryAfter = advised } : last);
     }
+
+    private static readonly GatewayError NoPlace =
+        new(ErrorCode.ProviderUnavailable, "All places at this model's providers are taken. This is a bound of the gateway's operator, not one of your key.") { RetryAfter = TimeSpan.FromSeconds(1) };
+
+    /// <summary>A place is like a connection and waited for as long; work that nobody waits for has time.</summary>
+    private static TimeSpan PatienceOf(GatewayCall call, Deployment deployment) => call.HasTime ? Timeout.InfiniteTimeSpan : deployment.Timeouts.Connect;
 
     /// <summary>What has no form in the inner language is refused before the call counts as accepted, when nobody speaks the caller's own.</summary>
     private static GatewayError? RefuseUntranslatable(GatewayCall call)
@@ -170,7 +200,7 @@ internal sealed class RoutingStage(
     private async ValueTask<(GatewayReply?, ProviderReply.Failed?)> BeginStreamAsync(
         GatewayCall call, Attempt attempt, ProviderReply.Streaming streaming, CancellationToken cancellationToken)
     {
-        var events = new AttemptEvents(call, attempt, streaming.Events);
+        var events = new AttemptEvents(call, attempt, streaming.Events, telemetry.ClockOf(call, attempt), places);
         var kept = false;
         try
         {
@@ -180,6 +210,7 @@ internal sealed class RoutingStage(
             }
             call.Answering = attempt;
             kept = true;
+            events.HoldsPlace = true;
             return (new GatewayReply.Streaming(events), null);
         }
         catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)
@@ -200,6 +231,7 @@ internal sealed class RoutingStage(
         End(attempt, call, "failed", error);
         // Now, since the record of the next attempt's start carries it: a kill during that one must not forget this one.
         charge.Fix(call, attempt);
+        telemetry.AttemptEnded(call, attempt);
         // The token that timed the attempt out has fired for good: there is no time left for another.
         // Any other failed attempt leaves its clock behind, lest it fire while the next one is awaited.
         call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
