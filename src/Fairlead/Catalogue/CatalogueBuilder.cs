@@ -14,6 +14,8 @@ namespace Fairlead.Catalogue;
 /// </remarks>
 internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, IEnumerable<IModelSource> sources)
 {
+    private static readonly SimulationConfig NoSimulation = new();
+
     private readonly ProviderKinds _kinds = new(factories);
     private readonly IReadOnlyList<RegisteredModel> _registered = [.. sources.Select(s => s.Model)];
 
@@ -60,6 +62,8 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
                 continue;
             }
             foreach (var fault in factory.Check(provider)) scope.Faults.Add(fault with { Key = $"{key}.{fault.Key}" });
+            if (provider.Kind is "anthropic" or "gemini" or "simulated" && provider.ApiVersion is { } version) scope.Fault($"{key}.apiVersion", version, "Only Azure's interface has dated versions; remove the key.");
+            if (provider.Kind != "simulated" && provider.Simulation != NoSimulation) scope.Fault($"{key}.simulation", null, "It is for the simulated kind only; remove it.");
         }
     }
 
@@ -86,7 +90,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             Aliases = config.Aliases,
         };
         var stated = config.Deployments.Count > 0 ? config.Deployments[0] : new DeploymentConfig { Provider = provider.Name };
-        var deployment = ToDeployment(stated, stated.Model ?? name, model.Prices, provider, stated.Timeouts ?? ProviderTimeouts.Default);
+        var deployment = ToDeployment(scope, stated, stated.Model ?? name, model.Prices, provider, stated.Timeouts ?? ProviderTimeouts.Default);
         scope.Models[name] = model with { Deployments = [deployment] };
         scope.Registered[provider.Name] = (scope.Models[name], provider);
     }
@@ -127,7 +131,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             DisplayName = name,
             Aliases = config.Aliases,
             Deployments = [.. candidates
-                .Select(c => ToDeployment(c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts ?? c.Timeouts))
+                .Select(c => ToDeployment(scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts ?? c.Timeouts))
                 .OrderBy(d => d.Priority)],
         };
     }
@@ -149,6 +153,8 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             }
             else if (scope.Config.Providers.TryGetValue(stated.Provider, out var provider))
             {
+                if (stated.Timeouts?.Connect > provider.Timeouts.Connect)
+                    scope.Fault($"{at}.timeouts.connect", $"{stated.Timeouts.Connect}", $"Connections belong to the provider, which waits {provider.Timeouts.Connect} for one; raise providers.{stated.Provider}.timeouts.connect.");
                 var simulated = provider.Kind == "simulated";
                 var facts = BuiltInModels.Find(upstream);
                 if (simulated && facts?.OwnedBy != "simulated")
@@ -194,7 +200,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             scope.Models[facts.Id] = facts with
             {
                 Aliases = [.. facts.Aliases.Where(a => !scope.Config.Models.ContainsKey(a) && !scope.Models.ContainsKey(a) && !taken.Contains(a))],
-                Deployments = [.. candidates.Select(c => ToDeployment(c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts))],
+                Deployments = [.. candidates.Select(c => ToDeployment(scope, c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts))],
             };
         }
     }
@@ -238,7 +244,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         }
     }
 
-    private static Deployment ToDeployment(DeploymentConfig config, string upstream, ModelPrices prices, Provider? provider, ProviderTimeouts timeouts) => new()
+    private static Deployment ToDeployment(Scope scope, DeploymentConfig config, string upstream, ModelPrices prices, Provider? provider, ProviderTimeouts timeouts) => new()
     {
         Name = $"{config.Provider}/{upstream}",
         ProviderName = config.Provider,
@@ -247,6 +253,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         Weight = config.Weight,
         MaxConcurrency = config.MaxConcurrency,
         Timeouts = timeouts,
+        SaysReasoning = scope.Config.Providers.GetValueOrDefault(config.Provider)?.ReasoningField == "reasoning",
         Prices = prices,
         Provider = provider!,
     };

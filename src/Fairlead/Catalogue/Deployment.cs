@@ -24,6 +24,12 @@ public sealed record Deployment
 
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
 
+    /// <summary>
+    /// Whether reasoning from here is called <c>reasoning</c> in chat answers that are translated, instead of <c>reasoning_content</c>. OpenAI's interface has
+    /// no word of its own for it; clients know one or the other.
+    /// </summary>
+    internal bool SaysReasoning { get; init; }
+
     /// <summary>What this deployment charges; the model's prices unless it states its own.</summary>
     public ModelPrices Prices { get; init; } = ModelPrices.Free;
 

@@ -37,7 +37,7 @@ internal static class ConfigKeys
         new("apiKeys", new ConfigListType<string>(Secret), p => p.ApiKeys, (p, v) => p with { ApiKeys = (IReadOnlyList<string>)v }, "Several credentials, used in turn."),
         new("headers", new ConfigMapType<string>(Secret, "header", HeaderRules.Fault), p => p.Headers, (p, v) => p with { Headers = (IReadOnlyDictionary<string, string>)v }, "Sent with every request to it."),
         new("apiVersion", Text, p => p.ApiVersion, (p, v) => p with { ApiVersion = (string)v }, "Azure only: asks for the dated form of its interface instead of v1."),
-        new("reasoningField", new ConfigChoice("reasoning_content", "reasoning"), p => p.ReasoningField, (p, v) => p with { ReasoningField = (string)v }, "OpenAI-compatible servers: the field that carries reasoning."),
+        new("reasoningField", new ConfigChoice("reasoning_content", "reasoning"), p => p.ReasoningField, (p, v) => p with { ReasoningField = (string)v }, "Name of the field in which clients of `/v1/chat/completions` get its reasoning when the answer is translated; `reasoning_content` when left out. Of OpenAI-compatible servers, whose answers are not translated, both are read and go through as they are."),
         new("timeouts", Timeouts, p => p.Timeouts, (p, v) => p with { Timeouts = (ProviderTimeouts)v }, "Bounds of one attempt."),
         new("simulation", Simulation, p => p.Simulation, (p, v) => p with { Simulation = (SimulationConfig)v }, "Behaviour of the simulated kind."));
 
@@ -64,6 +64,7 @@ internal static class ConfigKeys
         new("input", Price, p => p.Input, (p, v) => p with { Input = (decimal)v }, "USD per million input tokens.") { Required = true },
         new("cachedInput", Price, p => p.CachedInput, (p, v) => p with { CachedInput = (decimal)v }, "USD per million input tokens read from the provider's cache; the input price when left out."),
         new("cacheWrite", Price, p => p.CacheWrite, (p, v) => p with { CacheWrite = (decimal)v }, "USD per million input tokens written to the provider's cache; the input price when left out."),
+        new("audioInput", Price, p => p.AudioInput, (p, v) => p with { AudioInput = (decimal)v }, "USD per million input tokens of sound; the input price when left out."),
         new("output", Price, p => p.Output, (p, v) => p with { Output = (decimal)v }, "USD per million output tokens.") { Required = true },
         new("tiers", new ConfigListType<PriceTierConfig>(PriceTier), p => p.Tiers, (p, v) => p with { Tiers = (IReadOnlyList<PriceTierConfig>)v }, "Dearer prices for large inputs."));
 
@@ -78,7 +79,7 @@ internal static class ConfigKeys
         new("model", Text, d => d.Model, (d, v) => d with { Model = (string)v }, "The model's name there; this model's own name when left out."),
         new("priority", new ConfigInteger(1, 1000), d => d.Priority, (d, v) => d with { Priority = (int)(long)v }, "1 is tried first."),
         new("weight", new ConfigInteger(1, 1000), d => d.Weight, (d, v) => d with { Weight = (int)(long)v }, "Share among deployments of equal priority."),
-        new("maxConcurrency", new ConfigInteger(1, 1_000_000), d => d.MaxConcurrency, (d, v) => d with { MaxConcurrency = (int)(long)v }, "Attempts at once; unbounded when left out."),
+        new("maxConcurrency", new ConfigInteger(1, 1_000_000), d => d.MaxConcurrency, (d, v) => d with { MaxConcurrency = (int)(long)v }, "Attempts at once; unbounded when left out. While there are as many, other deployments are asked; where there is none, a call waits `timeouts.connect` for a place, and a job as long as it takes."),
         new("timeouts", DeploymentTimeouts, d => d.Timeouts, (d, v) => d with { Timeouts = (ProviderTimeouts)v }, "Bounds of one attempt here; the provider's for what is left out."));
 
     private static readonly ConfigObjectType<ModelConfig> Model = new(() => new ModelConfig(), ["limits", "route", "quality"],

@@ -81,7 +81,7 @@ public sealed record ProviderConfig
     /// <summary>Dated form of Azure's API; null for the v1 form.</summary>
     public string? ApiVersion { get; init; }
 
-    /// <summary>Field that carries reasoning text in OpenAI-style answers: reasoning_content (default) or reasoning.</summary>
+    /// <summary>Field that carries its reasoning in chat answers translated for OpenAI clients: reasoning_content (default) or reasoning.</summary>
     public string? ReasoningField { get; init; }
 
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
@@ -184,6 +184,8 @@ public sealed record PricesConfig
     public decimal? CachedInput { get; init; }
 
     public decimal? CacheWrite { get; init; }
+
+    public decimal? AudioInput { get; init; }
 
     public decimal Output { get; init; }
 

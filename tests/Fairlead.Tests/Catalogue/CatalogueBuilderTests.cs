@@ -44,6 +44,49 @@ public sealed class CatalogueBuilderTests
         else Assert.Equal(name, Assert.Single(catalogue.Find(offered)!.Deployments).ProviderName);
     }
 
+    /// <summary>What would be refused, or without effect, only once it is used is told when the configuration is read.</summary>
+    [Theory]
+    [InlineData("azure", null, null, "providers.p.baseUrl")]
+    [InlineData("openai-compatible", null, null, "providers.p.baseUrl")]
+    [InlineData("openai", null, "2024-10-21", "providers.p.apiVersion")]
+    [InlineData("vllm", "http://host:8000/v1", "2024-10-21", "providers.p.apiVersion")]
+    [InlineData("anthropic", null, "2023-06-01", "providers.p.apiVersion")]
+    [InlineData("gemini", null, "v1", "providers.p.apiVersion")]
+    [InlineData("azure", "https://me.openai.azure.com", "2024-10-21", null)]
+    [InlineData("openai", "https://me.openai.azure.com/openai/v1", "2024-10-21", null)]
+    [InlineData("vllm", null, null, null)]
+    public void Check_ProviderThatCannotWork_IsAFault(string kind, string? baseUrl, string? apiVersion, string? key)
+    {
+        var config = new GatewayConfiguration { Providers = Providers(("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl, ApiVersion = apiVersion })) };
+        Fairlead.Providers.IProviderFactory[] real = [new Fairlead.Providers.OpenAi.OpenAiProviderFactory(null!), new Fairlead.Providers.Anthropic.AnthropicProviderFactory(null!), new Fairlead.Providers.Gemini.GeminiProviderFactory(null!)];
+        var faults = new CatalogueBuilder(real, []).Check(config);
+        if (key is null) Assert.Empty(faults);
+        else Assert.Equal(key, Assert.Single(faults).Key);
+    }
+
+    [Fact]
+    public void Check_SimulationOfAnotherKind_IsAFault()
+    {
+        var config = new GatewayConfiguration { Providers = Providers(("p", OpenAi with { Simulation = new SimulationConfig { Seed = 2 } })) };
+        Assert.Equal("providers.p.simulation", Assert.Single(new CatalogueBuilder([_factory], []).Check(config)).Key);
+    }
+
+    [Theory]
+    [InlineData(1, null)]
+    [InlineData(5, null)]
+    [InlineData(6, "models.fast.deployments[0].timeouts.connect")]
+    public void Check_DeploymentThatWaitsLongerForAConnectionThanItsProvider_IsAFault(int seconds, string? key)
+    {
+        var config = new GatewayConfiguration
+        {
+            Providers = Providers(("openai", OpenAi)),
+            Models = Models(("fast", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "openai", Model = "gpt-6-luna", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(seconds) } }] })),
+        };
+        var faults = new CatalogueBuilder([_factory], []).Check(config);
+        if (key is null) Assert.Empty(faults);
+        else Assert.Equal(key, Assert.Single(faults).Key);
+    }
+
     [Fact]
     public void Build_AliasOverTwoCompanies_TakesWhatHoldsForBothAndPricesOfEach()
     {

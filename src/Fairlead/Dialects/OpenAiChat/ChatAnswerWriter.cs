@@ -13,6 +13,10 @@ internal static class ChatAnswerWriter
     public static string Word(FinishReason reason, bool legacyFunctions) =>
         legacyFunctions && reason == FinishReason.ToolCalls ? "function_call" : FairleadObjectWriter.Word(reason);
 
+    /// <summary>The member that carries reasoning, colon included: the one that the answering provider's <c>reasoningField</c> names.</summary>
+    public static ReadOnlySpan<byte> ReasoningName(GatewayCall call) =>
+        call.Answering is { Deployment.SaysReasoning: true } ? "\"reasoning\":"u8 : "\"reasoning_content\":"u8;
+
     public static void Write(GatewayCall call, Answer answer, IBufferWriter<byte> output)
     {
         var legacy = UsesFunctions(call.Facts);
@@ -34,7 +38,7 @@ internal static class ChatAnswerWriter
         for (var i = 0; i < answer.Choices.Count; i++)
         {
             if (i > 0) json.Raw(","u8);
-            Choice(ref json, answer.Choices[i], OpenAiJson.ReasonOf(call.Ending), legacy);
+            Choice(ref json, answer.Choices[i], OpenAiJson.ReasonOf(call.Ending), legacy, ReasoningName(call));
         }
         json.Raw("],\"usage\":"u8);
         OpenAiJson.AppendUsage(ref json, call.Ending!.Usage);
@@ -57,7 +61,7 @@ internal static class ChatAnswerWriter
         json.Flush();
     }
 
-    private static void Choice(ref JsonAppender json, AnswerChoice choice, FinishReason otherwise, bool legacy)
+    private static void Choice(ref JsonAppender json, AnswerChoice choice, FinishReason otherwise, bool legacy, ReadOnlySpan<byte> reasoningName)
     {
         json.Raw("{\"index\":"u8);
         json.Number((long)choice.Index);
@@ -67,7 +71,8 @@ internal static class ChatAnswerWriter
         json.String(Join(choice.Parts, static part => (part as RefusalPart)?.Text));
         if (Join(choice.Parts, static part => part is ReasoningPart { Text.Length: > 0 } reasoning ? reasoning.Text : null) is { } reasoning)
         {
-            json.Raw(",\"reasoning_content\":"u8);
+            json.Raw(","u8);
+            json.Raw(reasoningName);
             json.String(reasoning);
         }
         ToolCalls(ref json, choice.Parts, legacy);

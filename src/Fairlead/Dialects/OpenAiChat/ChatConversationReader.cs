@@ -143,7 +143,7 @@ internal static class ChatConversationReader
     private static Message Assistant(JsonElement message, int index, Dictionary<string, string> names, ref string? legacyCall)
     {
         var parts = new List<Part>();
-        if (Text(message, "reasoning_content") is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
+        if ((Text(message, "reasoning_content") ?? Text(message, "reasoning")) is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
         parts.AddRange(Parts(message));
         if (Text(message, "refusal") is { Length: > 0 } refusal) parts.Add(new RefusalPart(refusal));
         if (Has(message, "tool_calls", out var calls))

@@ -143,6 +143,11 @@ internal ref struct ChatMessagesReader
                     turn.HasFunctionCall = json.Object(path with { Middle = "function_call" });
                     if (turn.HasFunctionCall) Call(ref json, index, -1, "function_call", "arguments");
                     break;
+                case 9 when json.Is("reasoning"u8):
+                    json.Next();
+                    if (json.Token == JsonTokenType.String) _facts.TextBytes += json.Value.Length;
+                    json.Skip();
+                    break;
                 case 17 when json.Is("reasoning_content"u8):
                     json.Next();
                     if (json.Text(path with { Middle = "reasoning_content" })) _facts.TextBytes += json.Value.Length;

@@ -35,7 +35,7 @@ internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(ca
                 if (reasoning.Redacted is not null || reasoning.Signature is { Length: > 0 }) SealWarning.Add(Call);
                 if (reasoning.Text.Length == 0) break;
                 json = Delta(reasoning.Choice, output);
-                json.Raw("\"reasoning_content\":"u8);
+                json.Raw(ChatAnswerWriter.ReasoningName(Call));
                 json.String(reasoning.Text);
                 Close(ref json, null);
                 break;

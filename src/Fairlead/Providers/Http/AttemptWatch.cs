@@ -6,6 +6,9 @@ namespace Fairlead.Providers.Http;
 /// <summary>What an attempt is waiting for when its time runs out.</summary>
 internal enum WaitingFor
 {
+    /// <summary>A connection, where the deployment waits less for one than its provider.</summary>
+    Connect,
+
     /// <summary>The first content of a stream.</summary>
     FirstToken,
 
@@ -71,6 +74,7 @@ internal sealed class AttemptWatch : IDisposable
         var left = _timeouts.Total - _time.GetElapsedTime(_startedAt);
         var phase = what switch
         {
+            WaitingFor.Connect => _timeouts.Connect,
             WaitingFor.FirstToken => _timeouts.FirstToken - _time.GetElapsedTime(_startedAt),
             WaitingFor.StreamIdle => _timeouts.StreamIdle,
             WaitingFor.End => grace < _timeouts.StreamIdle ? grace.Value : _timeouts.StreamIdle,

@@ -12,6 +12,13 @@ internal sealed class RentedContent(ReadOnlyMemory<byte> body) : HttpContent
     private TaskCompletionSource? _unread;
     private int _readers;
     private bool _released;
+    private bool _begun;
+
+    /// <summary>Whether a connection was there and the sending began. Until then the provider has seen nothing.</summary>
+    public bool Begun => Volatile.Read(ref _begun);
+
+    /// <summary>Told when the sending begins, for who waits for the connection.</summary>
+    public Action? Beginning { get; set; }
 
     /// <summary>Done when nobody reads the memory; from then on nobody begins to.</summary>
     public Task ReleaseAsync()
@@ -33,6 +40,8 @@ internal sealed class RentedContent(ReadOnlyMemory<byte> body) : HttpContent
             if (_released) throw new IOException("The request is over; its body is not sent again.");
             _readers++;
         }
+        Volatile.Write(ref _begun, true);
+        Beginning?.Invoke();
         try
         {
             await stream.WriteAsync(body, cancellationToken);

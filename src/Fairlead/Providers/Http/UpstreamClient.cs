@@ -34,6 +34,7 @@ internal sealed class UpstreamClient : IDisposable
 
     private readonly HttpMessageInvoker _invoker;
     private readonly KeyValuePair<string, string>[] _headers;
+    private readonly TimeSpan _connectTimeout;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
 
@@ -42,6 +43,7 @@ internal sealed class UpstreamClient : IDisposable
         _time = time;
         _logger = logger;
         _headers = [.. config.Headers];
+        _connectTimeout = config.Timeouts.Connect;
         _invoker = new HttpMessageInvoker(new SocketsHttpHandler
         {
             AllowAutoRedirect = false,
@@ -111,7 +113,17 @@ internal sealed class UpstreamClient : IDisposable
         var handedOver = false;
         try
         {
-            watch.Arm(mode == UpstreamMode.Stream ? WaitingFor.FirstToken : WaitingFor.Total);
+            var first = mode == UpstreamMode.Stream ? WaitingFor.FirstToken : WaitingFor.Total;
+            if (attempt.Deployment.Timeouts.Connect < _connectTimeout && request.Content is RentedContent awaiting)
+            {
+                // The pool's own patience is the provider's; this deployment has less.
+                awaiting.Beginning = () => watch.Arm(first);
+                watch.Arm(WaitingFor.Connect);
+            }
+            else
+            {
+                watch.Arm(first);
+            }
             attempt.Sent = true;
             var since = _time.GetTimestamp();
             response = await _invoker.SendAsync(request, watch.Token);
@@ -138,6 +150,8 @@ internal sealed class UpstreamClient : IDisposable
         }
         catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
         {
+            // Without a connection nothing reached the provider, whatever ended the wait for one.
+            if (request.Content is RentedContent { Begun: false }) attempt.Sent = false;
             watch.ThrowIfStoppedByCaller();
             return new UpstreamExchange(ToFailure(e, watch, attempt));
         }
@@ -191,6 +205,7 @@ internal sealed class UpstreamClient : IDisposable
 
     internal static GatewayError TimeoutError(WaitingFor waiting) => new(ErrorCode.ProviderTimeout, waiting switch
     {
+        WaitingFor.Connect => "The model's provider could not be connected to in time.",
         WaitingFor.FirstToken => "The model's provider did not begin its answer in time.",
         WaitingFor.StreamIdle => "The model's provider stopped in the middle of its answer.",
         _ => "The model's provider did not finish its answer in time.",

@@ -16,10 +16,11 @@ internal sealed class OpenAiEndpoint
     public OpenAiEndpoint(ProviderConfig config)
     {
         Kind = config.Kind;
-        var baseUrl = (config.BaseUrl ?? DefaultBaseUrl(config.Kind))?.TrimEnd('/')
+        var baseUrl = AddressOf(config)
             ?? throw new ArgumentException($"A provider of kind '{config.Kind}' needs a baseUrl.", nameof(config));
-        var host = UpstreamClientFactory.Address(baseUrl, "").Host;
-        IsAzure = config.Kind == "azure" || HostIs(host, "openai.azure.com") || HostIs(host, "services.ai.azure.com") || HostIs(host, "cognitiveservices.azure.com");
+        Address = UpstreamClientFactory.Address(baseUrl, "");
+        var host = Address.Host;
+        IsAzure = IsAzureAt(config.Kind, baseUrl);
         IsOpenAi = IsAzure || HostIs(host, "api.openai.com");
         HasCompletions = !IsOpenAi && !HostIs(host, "api.mistral.ai") && !HostIs(host, "api.deepseek.com") && !HostIs(host, "api.groq.com");
         TelemetryName = IsAzure ? "azure.ai.openai"
@@ -28,7 +29,13 @@ internal sealed class OpenAiEndpoint
             : HostIs(host, "api.deepseek.com") || config.Kind == "deepseek" ? "deepseek"
             : HostIs(host, "api.groq.com") ? "groq"
             : HostIs(host, "api.x.ai") ? "x_ai"
-            : config.Kind;
+            : HostIs(host, "api.perplexity.ai") ? "perplexity"
+            : HostIs(host, "cohere.ai") || HostIs(host, "cohere.com") ? "cohere"
+            : HostIs(host, "moonshot.ai") || HostIs(host, "moonshot.cn") ? "moonshot_ai"
+            : HostIs(host, "openrouter.ai") ? "openrouter"
+            : HostIs(host, "generativelanguage.googleapis.com") ? "gcp.gemini"
+            // Whoever speaks OpenAI's language elsewhere is not OpenAI.
+            : config.Kind == "openai" ? "openai-compatible" : config.Kind;
 
         _datedVersion = IsAzure ? config.ApiVersion : null;
         if (IsAzure)
@@ -44,7 +51,19 @@ internal sealed class OpenAiEndpoint
         foreach (var path in (ReadOnlySpan<string>)["/chat/completions", "/completions", "/embeddings", "/responses", "/responses/compact"]) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
     }
 
+    /// <summary>The configured address, or the maker's own; null where there is neither.</summary>
+    public static string? AddressOf(ProviderConfig config) => (config.BaseUrl ?? DefaultBaseUrl(config.Kind))?.TrimEnd('/');
+
+    /// <summary>Whether Azure answers there, by its kind or its host.</summary>
+    public static bool IsAzureAt(string kind, string baseUrl)
+    {
+        var host = UpstreamClientFactory.Address(baseUrl, "").Host;
+        return kind == "azure" || HostIs(host, "openai.azure.com") || HostIs(host, "services.ai.azure.com") || HostIs(host, "cognitiveservices.azure.com");
+    }
+
     public string Kind { get; }
+
+    public Uri Address { get; }
 
     public bool IsAzure { get; }
 

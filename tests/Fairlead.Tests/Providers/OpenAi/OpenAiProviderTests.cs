@@ -348,6 +348,87 @@ public class OpenAiProviderTests
         Assert.DoesNotContain("127.0.0.1", failed.Error.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A connection that is never ready, TLS being unanswered: what ends the wait, and that nothing was sent.</summary>
+    [Theory]
+    [InlineData(200, 60_000, "could not be connected to")]
+    [InlineData(30_000, 1_000, "did not finish its answer in time")]
+    public async Task SendAsync_ConnectionNeverReady_EndsByTheDeploymentsOwnTimeAndIsNotSent(int connectMs, int totalMs, string said)
+    {
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        var time = new FakeTimeProvider();
+        var config = new ProviderConfig { Kind = "openai", BaseUrl = $"https://{silent.LocalEndpoint}/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromMinutes(1) } };
+        var provider = new OpenAiProvider("p", config, FakeUpstream.Clients(time));
+        var call = DialectCalls.Of(Chat, Ask);
+        Assert.Null(Chat.Read(call, new RequestBounds()));
+        var attempt = InnerCall.AttemptAt(provider, "gpt-x", new ProviderTimeouts { Connect = TimeSpan.FromMilliseconds(connectMs), Total = TimeSpan.FromMilliseconds(totalMs) });
+        var sending = provider.SendAsync(call, attempt, Token).AsTask();
+        using var accepted = await silent.AcceptTcpClientAsync(Token);
+        time.Advance(TimeSpan.FromMilliseconds(Math.Min(connectMs, totalMs)));
+        var failed = Assert.IsType<ProviderReply.Failed>(await sending);
+        Assert.Equal(ErrorCode.ProviderTimeout, failed.Error.Code);
+        Assert.Contains(said, failed.Error.Message, StringComparison.Ordinal);
+        Assert.Equal(FailureClass.Failover, failed.Class);
+        Assert.False(attempt.Sent);
+    }
+
+    [Fact]
+    public async Task SendAsync_ConnectionReady_ConnectTimeNoLongerCounts()
+    {
+        var release = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var upstream = await FakeUpstream.StartAsync(async context =>
+        {
+            await release.Task.WaitAsync(context.RequestAborted);
+            context.Response.ContentType = "application/json";
+            await context.Response.WriteAsync(Reply, context.RequestAborted);
+        });
+        var time = new FakeTimeProvider();
+        var provider = upstream.Provider(time);
+        var call = DialectCalls.Of(Chat, Ask);
+        Assert.Null(Chat.Read(call, new RequestBounds()));
+        var attempt = InnerCall.AttemptAt(provider, "gpt-x", new ProviderTimeouts { Connect = TimeSpan.FromMilliseconds(1) });
+        var sending = provider.SendAsync(call, attempt, Token).AsTask();
+        while (upstream.Requests.Count == 0) await Task.Yield();
+        time.Advance(TimeSpan.FromSeconds(30));
+        release.SetResult();
+        Assert.IsType<ProviderReply.NativeBody>(await sending).Body.Dispose();
+        Assert.True(attempt.Sent);
+    }
+
+    [Fact]
+    public async Task SendAsync_SoundInTheInput_IsCountedInBothLanguages()
+    {
+        var reply = Reply.Replace("\"total_tokens\":12", "\"total_tokens\":12,\"prompt_tokens_details\":{\"audio_tokens\":5},\"completion_tokens_details\":{\"audio_tokens\":2}", StringComparison.Ordinal);
+        await using var upstream = await FakeUpstream.AnsweringAsync(200, reply);
+        var provider = upstream.Provider();
+        var (sent, native, _) = await SendAsync(provider, Ask);
+        Assert.IsType<ProviderReply.NativeBody>(sent).Body.Dispose();
+        Assert.Equal(5, native.Meter.Reported!.Value.AudioInputTokens);
+        var translated = InnerCall.AttemptAt(provider, "gpt-x");
+        Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("hi")), translated, Token));
+        Assert.Equal(5, translated.Meter.Reported!.Value.AudioInputTokens);
+    }
+
+    /// <summary>Counts that no model has: they are bounded, so that no sum of them overflows, and keep their sense.</summary>
+    [Theory]
+    [InlineData("9223372036854775807", "9223372036854775807", "9223372036854775807", int.MaxValue, int.MaxValue, int.MaxValue)]
+    [InlineData("-5", "-1", "7", 0, 0, 0)]
+    [InlineData("10", "1e300", "1000", 10, 0, 10)]
+    public async Task SendAsync_UsageBeyondReason_IsBounded(string input, string output, string cached, long inputSeen, long outputSeen, long cachedSeen)
+    {
+        var reply = Reply.Replace("\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\"total_tokens\":12}",
+            $$$"""
+            "usage":{"prompt_tokens":{{{input}}},"completion_tokens":{{{output}}},"total_tokens":12,"prompt_tokens_details":{"cached_tokens":{{{cached}}},"cache_write_tokens":{{{cached}}}}}
+            """, StringComparison.Ordinal);
+        await using var upstream = await FakeUpstream.AnsweringAsync(200, reply);
+        var (sent, attempt, _) = await SendAsync(upstream.Provider(), Ask);
+        Assert.IsType<ProviderReply.NativeBody>(sent).Body.Dispose();
+        var usage = attempt.Meter.Reported!.Value;
+        Assert.Equal((inputSeen, outputSeen, cachedSeen), (usage.InputTokens, usage.OutputTokens, usage.CachedInputTokens));
+        Assert.True(usage.CachedInputTokens + usage.CacheWriteTokens <= usage.InputTokens);
+        Assert.True(attempt.Deployment.Prices.CostOf(usage).Usd >= 0);
+    }
+
     [Fact]
     public async Task SendAsync_AnotherDialectWhole_IsTranslated()
     {
