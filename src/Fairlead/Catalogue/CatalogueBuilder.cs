@@ -62,6 +62,11 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
                 continue;
             }
             foreach (var fault in factory.Check(provider)) scope.Faults.Add(fault with { Key = $"{key}.{fault.Key}" });
+            if ((provider.ApiKey is not null || provider.ApiKeys.Count > 0) && factory.CredentialHeader(provider) is { } credential
+                && provider.Headers.Keys.FirstOrDefault(name => name.Equals(credential, StringComparison.OrdinalIgnoreCase)) is { } twice)
+            {
+                scope.Fault($"{key}.headers.{twice}", null, "The credential is sent in this header already, from apiKey or the environment; keep one of the two.");
+            }
             if (provider.Kind is "anthropic" or "gemini" or "simulated" && provider.ApiVersion is { } version) scope.Fault($"{key}.apiVersion", version, "Only Azure's interface has dated versions; remove the key.");
             if (provider.Kind != "simulated" && provider.Simulation != NoSimulation) scope.Fault($"{key}.simulation", null, "It is for the simulated kind only; remove it.");
         }

@@ -14,6 +14,10 @@ internal static class ModelConfigRules
         foreach (var fault in Positive($"{key}.contextWindow", config.ContextWindow)) yield return fault;
         foreach (var fault in Positive($"{key}.maxInputTokens", config.MaxInputTokens)) yield return fault;
         foreach (var fault in Positive($"{key}.maxOutputTokens", config.MaxOutputTokens)) yield return fault;
+        foreach (var (part, tokens) in new[] { ("maxInputTokens", config.MaxInputTokens), ("maxOutputTokens", config.MaxOutputTokens) })
+        {
+            if (tokens > config.ContextWindow) yield return new($"{key}.{part}", $"{tokens}", $"It is more than the whole context window, {config.ContextWindow}; correct one of the two.");
+        }
         foreach (var (alias, i) in config.Aliases.Select((a, i) => (a, i)))
         {
             if (!IsName(alias)) yield return new($"{key}.aliases[{i}]", alias, "An alias is 1 to 200 characters without spaces or control characters.");

@@ -113,6 +113,11 @@ internal static class ConfigFileParser
             faults.Add(new("(file)", null, "The file is not valid JSON.", "Check commas, quotes and brackets at this line.") { Source = name, Line = (int?)fault.LineNumber + 1 });
             return null;
         }
+        catch (InvalidOperationException)
+        {
+            faults.Add(new("(file)", null, "A text of the file holds half of a character (an escape such as \\ud800).", "Correct the escape, or write the character itself.") { Source = name });
+            return null;
+        }
     }
 
     private static ConfigNode ReadJson(JsonElement element, ConfigOrigin origin, string path, List<ConfigurationFault> faults)

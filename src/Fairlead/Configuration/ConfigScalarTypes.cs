@@ -14,7 +14,11 @@ internal sealed class ConfigText(bool secret = false) : ConfigScalarType
     {
         problem = secret ? "The value has spaces, line breaks or other characters that cannot stand in a header." : "The value is empty.";
         if (string.IsNullOrWhiteSpace(text)) return null;
-        return secret && text.Any(c => c is < ' ' or > '~') ? null : text;
+        if (secret) return text.Any(c => c is < ' ' or > '~') ? null : text;
+        problem = "The value holds a line break or another control character.";
+        // One at the end is how YAML writes blocks.
+        text = text.TrimEnd('\n');
+        return text.Any(char.IsControl) ? null : text;
     }
 
     public override JsonObject Schema() => new() { ["type"] = "string", ["minLength"] = 1 };

@@ -52,6 +52,10 @@ internal static class EnvironmentReferences
             {
                 Fault("The name of an environment variable has letters, digits and '_' only.", "Correct the name inside '${…}', or write '$${' for a plain '${'.");
             }
+            else if (split >= 0 && reference.Contains("${", StringComparison.Ordinal))
+            {
+                Fault("A default cannot hold another reference.", "Write the default out, or refer to one variable.");
+            }
             else if (environment.TryGetValue(name, out var value) && value.Length > 0)
             {
                 result.Append(value);

@@ -51,6 +51,12 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
         {
             Look();
         }
+#pragma warning disable CA1031 // A timer's exception would end the process; a file that cannot be made sense of must not.
+        catch (Exception failure)
+#pragma warning restore CA1031
+        {
+            _logger.ConfigurationReaderFailed(failure);
+        }
         finally
         {
             _gate.Exit();

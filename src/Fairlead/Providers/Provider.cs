@@ -113,6 +113,9 @@ internal interface IProviderFactory
 
     Provider Create(string name, Configuration.ProviderConfig config);
 
+    /// <summary>Header in which the provider gets its API key; null when it gets none.</summary>
+    string? CredentialHeader(Configuration.ProviderConfig config) => null;
+
     /// <summary>What would make <see cref="Create"/> fail or the provider useless, with keys relative to the provider's own (<c>baseUrl</c>).</summary>
     IEnumerable<Catalogue.CatalogueFault> Check(Configuration.ProviderConfig config) => [];
 }

@@ -64,6 +64,35 @@ public sealed class CatalogueBuilderTests
         else Assert.Equal(key, Assert.Single(faults).Key);
     }
 
+    [Theory]
+    [InlineData("openai", "authorization", true)]
+    [InlineData("azure", "API-Key", true)]
+    [InlineData("anthropic", "X-Api-Key", true)]
+    [InlineData("gemini", "x-goog-api-key", true)]
+    [InlineData("anthropic", "Authorization", false)]
+    [InlineData("openai", "X-Team", false)]
+    public void Check_CredentialStatedTwice_IsAFault(string kind, string header, bool isFault)
+    {
+        Fairlead.Providers.IProviderFactory[] real = [new Fairlead.Providers.OpenAi.OpenAiProviderFactory(null!), new Fairlead.Providers.Anthropic.AnthropicProviderFactory(null!), new Fairlead.Providers.Gemini.GeminiProviderFactory(null!)];
+        var stated = new ProviderConfig { Kind = kind, BaseUrl = "https://host.example/v1", Headers = new Dictionary<string, string> { [header] = "hidden-1" }, ApiKey = "hidden-2" };
+        var faults = new CatalogueBuilder(real, []).Check(new GatewayConfiguration { Providers = Providers(("p", stated)) });
+        if (isFault) Assert.Equal($"providers.p.headers.{header}", Assert.Single(faults).Key);
+        else Assert.Empty(faults);
+        Assert.DoesNotContain(faults, fault => $"{fault}".Contains("hidden", StringComparison.Ordinal));
+        Assert.Empty(new CatalogueBuilder(real, []).Check(new GatewayConfiguration { Providers = Providers(("p", stated with { ApiKey = null })) }));
+    }
+
+    [Fact]
+    public void Check_MoreTokensThanTheWindowHas_IsAFault()
+    {
+        var config = new GatewayConfiguration
+        {
+            Providers = Providers(("openai", OpenAi)),
+            Models = Models(("gpt-4o", new ModelConfig { ContextWindow = 100, MaxInputTokens = 100, MaxOutputTokens = 101 })),
+        };
+        Assert.Equal("models.gpt-4o.maxOutputTokens", Assert.Single(new CatalogueBuilder([_factory], []).Check(config)).Key);
+    }
+
     [Fact]
     public void Check_SimulationOfAnotherKind_IsAFault()
     {

@@ -95,6 +95,8 @@ public sealed class ConfigurationReaderTests
     [InlineData("fairlead: { providers: { p: { kind: openai, baseUrl: 'https://x/?a=b' } } }", "fairlead.providers.p.baseUrl", "https://x/?a=b", "query")]
     [InlineData("fairlead: { drainTimeout: 1s, drainTimeout: 2s }", "fairlead.drainTimeout", null, "twice")]
     [InlineData("fairlead: { providers: { p: &a { kind: openai } } }", "fairlead.providers.p", "&a", "Anchors")]
+    [InlineData("fairlead: { dataDirectory: \"a\\0b\" }", "fairlead.dataDirectory", "a\0b", "control character")]
+    [InlineData("fairlead: { dataDirectory: \"a\\nb\" }", "fairlead.dataDirectory", "a\nb", "control character")]
     [InlineData("- a\n- b", "(file)", null, "keys and values")]
     [InlineData("fairlead: { drainTimeout: 1s", "(file)", null, "not valid YAML")]
     [InlineData("fairlead: {}\n---\nfairlead: {}", "(file)", null, "more than one document")]
@@ -181,6 +183,7 @@ public sealed class ConfigurationReaderTests
     [InlineData("${MISSING}", "MISSING is not set")]
     [InlineData("${OPEN", "not closed")]
     [InlineData("${BAD NAME}", "letters, digits")]
+    [InlineData("${MISSING:-${OTHER}}", "another reference")]
     public void Read_BrokenReference_IsAFault(string value, string problem)
     {
         var fault = Bad($"fairlead: {{ dataDirectory: \"{value}\" }}");
@@ -266,6 +269,16 @@ public sealed class ConfigurationReaderTests
         Assert.Equal(0, result.Configuration.Retry.MaxRetries);
         var broken = ConfigurationReader.Read(input, "fairlead.json", "{\n \"fairlead\": }"u8.ToArray());
         Assert.Equal(2, Assert.Single(broken.Faults).Line);
+    }
+
+    [Theory]
+    [InlineData("""{ "fairlead": { "dataDirectory": "\ud800" } }""")]
+    [InlineData("""{ "fairlead": { "\udc00": 1 } }""")]
+    [InlineData("""{ "fairlead": { "models": { "m": { "aliases": ["\ud800x"] } } } }""")]
+    public void Read_JsonWithHalfACharacter_IsAFault(string json)
+    {
+        var result = ConfigurationReader.Read(new ConfigurationInput(), "fairlead.json", System.Text.Encoding.UTF8.GetBytes(json));
+        Assert.Contains("half of a character", Assert.Single(result.Faults).Problem, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using CsCheck;
 using Fairlead.Configuration;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
@@ -66,6 +67,28 @@ public sealed class FileConfigurationSourceTests : IDisposable
         Tick();
         Assert.Equal(TimeSpan.FromSeconds(2), source.Current.DrainTimeout);
         Assert.DoesNotContain(_log.All, l => l.Contains("refused", StringComparison.Ordinal));
+    }
+
+    /// <summary>Whatever a file holds, the process that reads it lives on: an exception in its timer would end it.</summary>
+    [Fact]
+    public void Reload_AnyBytes_AreTakenOrRefused()
+    {
+        using var source = Open("fairlead: { drainTimeout: 1s }");
+        var pieces = Gen.OneOf(
+            Gen.Const("fairlead:\n"), Gen.Const("  providers:\n"), Gen.Const("    a: { kind: simulated }\n"), Gen.Const("\t"), Gen.Const("&x "), Gen.Const("*x"), Gen.Const("<<: "),
+            Gen.Const("\"\\ud800\""), Gen.Const("\"\\0\""), Gen.Const("!!binary x"), Gen.Const("? [a]\n: b\n"), Gen.Const("---\n"), Gen.Const("%YAML 9\n"), Gen.Const("dataDirectory: "), Gen.Const("{"), Gen.Const("["),
+            Gen.Const("${"), Gen.Const("${A:-${B}}"), Gen.Const("|2-\n"), Gen.Const("\0"), Gen.Const("\ufeff"), Gen.Const("\u2028"), Gen.Const("- "), Gen.Const(": "), Gen.Const("# "), Gen.String);
+        Check.Sample(Gen.Select(pieces.Array[0, 12], Gen.Byte.Array[0, 8]), input =>
+        {
+            var (words, bytes) = input;
+            System.IO.File.WriteAllBytes(File, [.. System.Text.Encoding.UTF8.GetBytes(string.Concat(words)), .. bytes]);
+            Tick();
+            return true;
+        }, iter: 400, threads: 1);
+        Assert.DoesNotContain(_log.All, line => line.Contains("failed to follow", StringComparison.Ordinal));
+        System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 3s }");
+        Tick();
+        Assert.Equal(TimeSpan.FromSeconds(3), source.Current.DrainTimeout);
     }
 
     [Fact]

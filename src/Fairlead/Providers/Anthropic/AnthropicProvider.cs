@@ -15,6 +15,8 @@ internal sealed class AnthropicProvider : Provider
 
     public const string DefaultBaseUrl = "https://api.anthropic.com";
 
+    public const string KeyHeader = "x-api-key";
+
     private const string ApiPath = "/v1";
 
     private readonly UpstreamClient _client;
@@ -61,7 +63,7 @@ internal sealed class AnthropicProvider : Provider
         }
 
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
-        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation("x-api-key", key);
+        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(KeyHeader, key);
         request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
         if (isNative && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
 

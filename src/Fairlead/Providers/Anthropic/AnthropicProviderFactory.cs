@@ -7,5 +7,7 @@ internal sealed class AnthropicProviderFactory(UpstreamClientFactory clients) : 
 {
     public IReadOnlyList<string> Kinds { get; } = [AnthropicProvider.KindName];
 
+    public string? CredentialHeader(ProviderConfig config) => AnthropicProvider.KeyHeader;
+
     public Provider Create(string name, ProviderConfig config) => new AnthropicProvider(name, config, clients.Create(name, config));
 }

@@ -17,6 +17,8 @@ internal sealed class GeminiProvider : Provider
 
     public const string DefaultBaseUrl = "https://generativelanguage.googleapis.com";
 
+    public const string KeyHeader = "x-goog-api-key";
+
     private const string ApiVersion = "/v1beta";
 
     private readonly UpstreamClient _client;
@@ -74,7 +76,7 @@ internal sealed class GeminiProvider : Provider
         };
         var mode = stream ? UpstreamMode.Stream : UpstreamMode.Whole;
         var request = _client.CreatePost(AddressOf(model, method), body.WrittenMemory, call, mode);
-        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation("x-goog-api-key", key);
+        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(KeyHeader, key);
 
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: false, cancellationToken);
         if (exchange.Failure is { } failure) return failure;

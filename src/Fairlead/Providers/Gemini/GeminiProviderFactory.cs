@@ -7,5 +7,7 @@ internal sealed class GeminiProviderFactory(UpstreamClientFactory clients) : IPr
 {
     public IReadOnlyList<string> Kinds { get; } = [GeminiProvider.KindName];
 
+    public string? CredentialHeader(ProviderConfig config) => GeminiProvider.KeyHeader;
+
     public Provider Create(string name, ProviderConfig config) => new GeminiProvider(name, config, clients.Create(name, config));
 }

@@ -96,7 +96,12 @@ internal sealed class UpstreamClient : IDisposable
         headers.TryAddWithoutValidation("User-Agent", "fairlead");
         headers.TryAddWithoutValidation("X-Client-Request-Id", call.RequestId);
         AddTrace(headers, call.IncomingTrace);
-        foreach (var header in _headers) headers.TryAddWithoutValidation(header.Key, header.Value);
+        foreach (var header in _headers)
+        {
+            // The operator's word instead of ours, not beside it.
+            headers.Remove(header.Key);
+            headers.TryAddWithoutValidation(header.Key, header.Value);
+        }
         return request;
     }
 

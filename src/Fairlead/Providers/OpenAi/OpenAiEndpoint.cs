@@ -78,7 +78,11 @@ internal sealed class OpenAiEndpoint
 
     public string TelemetryName { get; }
 
-    public string KeyHeader => IsAzure ? "api-key" : "Authorization";
+    public const string AzureKeyHeader = "api-key";
+
+    public const string BearerHeader = "Authorization";
+
+    public string KeyHeader => IsAzure ? AzureKeyHeader : BearerHeader;
 
     public string KeyPrefix => IsAzure ? "" : "Bearer ";
 

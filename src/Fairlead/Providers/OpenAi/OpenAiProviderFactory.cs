@@ -10,6 +10,9 @@ internal sealed class OpenAiProviderFactory(UpstreamClientFactory clients) : IPr
 
     public Provider Create(string name, ProviderConfig config) => new OpenAiProvider(name, config, clients);
 
+    public string? CredentialHeader(ProviderConfig config) =>
+        OpenAiEndpoint.AddressOf(config) is { } address && OpenAiEndpoint.IsAzureAt(config.Kind, address) ? OpenAiEndpoint.AzureKeyHeader : OpenAiEndpoint.BearerHeader;
+
     public IEnumerable<CatalogueFault> Check(ProviderConfig config)
     {
         if (OpenAiEndpoint.AddressOf(config) is not { } address)

@@ -396,6 +396,16 @@ public class OpenAiProviderTests
     }
 
     [Fact]
+    public async Task SendAsync_ConfiguredHeader_StandsInsteadOfOurs()
+    {
+        await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
+        var provider = upstream.Provider(change: c => c with { Headers = new Dictionary<string, string> { ["user-agent"] = "ours/1", ["Accept"] = "application/json;q=0.5" } });
+        Assert.IsType<ProviderReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
+        var headers = Assert.Single(upstream.Requests).Headers;
+        Assert.Equal(("ours/1", "application/json;q=0.5"), (headers["User-Agent"], headers["Accept"]));
+    }
+
+    [Fact]
     public async Task SendAsync_SoundInTheInput_IsCountedInBothLanguages()
     {
         var reply = Reply.Replace("\"total_tokens\":12", "\"total_tokens\":12,\"prompt_tokens_details\":{\"audio_tokens\":5},\"completion_tokens_details\":{\"audio_tokens\":2}", StringComparison.Ordinal);
