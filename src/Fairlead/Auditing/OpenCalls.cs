@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -216,7 +217,19 @@ internal sealed class OpenCalls
 
     private static long Number(JsonNode? node, string name) => node?[name] is JsonValue value && value.TryGetValue(out long number) ? number : 0;
 
-    private static string? IdOf(ReadOnlySpan<byte> payload) => Text(payload, "generation_id"u8);
+    // As our own writer puts it, else by parsing: a quote within a JSON string is escaped, so a client's text cannot look like the name.
+    private static string? IdOf(ReadOnlySpan<byte> payload)
+    {
+        var name = "\"generation_id\":\""u8;
+        var at = payload.IndexOf(name);
+        if (at > 0)
+        {
+            var rest = payload[(at + name.Length)..];
+            var end = rest.IndexOfAny((byte)'"', (byte)'\\');
+            if (end > 0 && rest[end] == '"') return Encoding.UTF8.GetString(rest[..end]);
+        }
+        return Text(payload, "generation_id"u8);
+    }
 
     private static string? Text(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> name)
     {

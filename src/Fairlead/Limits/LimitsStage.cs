@@ -5,18 +5,26 @@ namespace Fairlead.Limits;
 /// <summary>Holds the worst case of the call before anyone works on it. Settling is <see cref="CallEnder"/>'s, on every way out.</summary>
 internal sealed class LimitsStage(ITokenLedger ledger) : IGatewayStage
 {
-    public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
+    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
-        if (call.Facts.Extension.BudgetUsd is { } budget && call.Operation != Operation.CountTokens && CallBudget.Hold(call, budget) is { } tooDear) return new GatewayReply.Refused(tooDear);
         // An accepted job has held its worst case since then.
-        if (call.Operation == Operation.CountTokens || call.Reservation is not null) return await next(call, cancellationToken);
+        if (call.Operation == Operation.CountTokens || call.Reservation is not null) return next(call, cancellationToken);
 
         var since = call.Timings.Now();
-        var result = await ledger.ReserveAsync(call, cancellationToken);
+        var reserving = ledger.ReserveAsync(call, cancellationToken);
+        // In memory it is held at once, and the call goes on without a state machine of its own.
+        return reserving.IsCompletedSuccessfully ? GoOn(call, next, since, reserving.Result, cancellationToken) : AwaitAsync(call, next, since, reserving, cancellationToken);
+    }
+
+    private static async ValueTask<GatewayReply> AwaitAsync(GatewayCall call, GatewayStep next, long since, ValueTask<ReservationResult> reserving, CancellationToken cancellationToken) =>
+        await GoOn(call, next, since, await reserving, cancellationToken);
+
+    private static ValueTask<GatewayReply> GoOn(GatewayCall call, GatewayStep next, long since, ReservationResult result, CancellationToken cancellationToken)
+    {
         call.Timings.Add(Phase.Limit, since);
-        if (result.Refusal is { } refusal) return new GatewayReply.Refused(refusal);
+        if (result.Refusal is { } refusal) return new ValueTask<GatewayReply>(new GatewayReply.Refused(refusal));
 
         call.Reservation = result.Reservation;
-        return await next(call, cancellationToken);
+        return next(call, cancellationToken);
     }
 }

@@ -21,7 +21,7 @@ namespace Fairlead.Pipeline;
 /// <remarks>Belongs to one logical flow; only the members that say so are thread-safe.</remarks>
 public sealed class GatewayCall
 {
-    private readonly TaskCompletionSource _accepted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource? _accepted;
     private CallWarning[] _warnings = [];
     private ConversationRequest? _conversation;
     private EmbeddingsRequest? _embeddings;
@@ -141,9 +141,20 @@ public sealed class GatewayCall
     internal CallEnding? Ending { get; set; }
 
     /// <summary>Completes when the first attempt is on its way: from then on only a provider can fail the call.</summary>
-    internal Task Accepted => _accepted.Task;
+    internal Task Accepted => Acceptance.Task;
 
-    internal void Accept() => _accepted.TrySetResult();
+    internal void Accept() => Acceptance.TrySetResult();
+
+    // Made on first use: most calls are asked by nobody.
+    private TaskCompletionSource Acceptance
+    {
+        get
+        {
+            if (Volatile.Read(ref _accepted) is { } known) return known;
+            var made = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return Interlocked.CompareExchange(ref _accepted, made, null) ?? made;
+        }
+    }
 
     /// <summary>Refusals of the same key for the same reason that left no record of their own since the last one.</summary>
     internal long SuppressedRefusals { get; set; }
