@@ -33,6 +33,8 @@ internal sealed class OpenApiDocument
         {
             if (path.StartsWith("/v1/", StringComparison.Ordinal) != (name == "v1")) paths.Remove(path);
         }
+        // What receivers get is of the gateway's own API.
+        if (name == "v1") document.Remove("webhooks");
         var tags = paths.SelectMany(path => path.Value!.AsObject()).SelectMany(operation => operation.Value!["tags"]!.AsArray().Select(tag => tag!.GetValue<string>())).ToHashSet(StringComparer.Ordinal);
         document["tags"] = new JsonArray([.. document["tags"]!.AsArray().Where(tag => tags.Contains(tag!["name"]!.GetValue<string>())).Select(tag => tag!.DeepClone())]);
         Prune(document);
@@ -81,12 +83,13 @@ internal sealed class OpenApiDocument
         }
     }
 
-    // Components that no path leads to, however far.
+    // Components that neither a path nor an event leads to, however far.
     private static void Prune(JsonObject document)
     {
         var used = new HashSet<string>(StringComparer.Ordinal);
         var open = new Queue<string>();
         Collect(document["paths"]);
+        Collect(document["webhooks"]);
         while (open.TryDequeue(out var reference))
         {
             JsonNode? target = document;

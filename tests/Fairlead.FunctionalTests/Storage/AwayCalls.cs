@@ -33,7 +33,7 @@ internal static class AwayCalls
         Post("/v1/embeddings", """{"model":"sim-embed","input":"hi"}""", ("Prefer", "respond-async")),
         Post("/v1/responses", """{"model":"sim-fast","input":"hi","background":true}"""),
         Post("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"job"}}"""),
-        Post("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}"""),
+        Post("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}"""),
         Post("/v1/chat/completions", Chat, ("Idempotency-Key", "once")),
         Post($"/v2/generations/{job}/cancel", "{}"),
         Post("/v1/batches", $$"""{"input_file_id":"{{file}}","endpoint":"/v1/chat/completions","completion_window":"24h"}"""),
