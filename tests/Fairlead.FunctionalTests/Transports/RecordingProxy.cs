@@ -20,6 +20,9 @@ internal sealed class RecordingProxy : IAsyncDisposable
 
     public string Url => $"http://{_listener.LocalEndpoint}";
 
+    /// <summary>The status with which every request is refused; null to serve them.</summary>
+    public string? Refusal { get; init; }
+
     /// <summary>Request lines, in order.</summary>
     public ConcurrentQueue<string> Lines { get; } = new();
 
@@ -61,6 +64,11 @@ internal sealed class RecordingProxy : IAsyncDisposable
                 var text = Encoding.ASCII.GetString([.. head]);
                 var line = text[..text.IndexOf('\r', StringComparison.Ordinal)];
                 Lines.Enqueue(line);
+                if (Refusal is not null)
+                {
+                    await stream.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 {Refusal}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), _stop.Token);
+                    return;
+                }
                 var words = line.Split(' ');
                 var target = words[0] == "CONNECT" ? new Uri("tcp://" + words[1]) : new Uri(words[1]);
                 using var upstream = new TcpClient();

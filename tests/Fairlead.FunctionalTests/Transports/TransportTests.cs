@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -103,6 +104,84 @@ public sealed class TransportTests : IDisposable
         Assert.NotEmpty(Text(await ChatAsync(server)));
         if (excepted) Assert.Empty(proxy.Lines);
         else Assert.StartsWith(tls ? $"CONNECT {new Uri(url).Authority} " : $"POST {url}/v1/chat/completions ", Assert.Single(proxy.Lines), StringComparison.Ordinal);
+    }
+
+    /// <summary>A server that is about to go says so (GOAWAY): what runs ends well, what comes goes over a new connection.</summary>
+    [Fact]
+    public async Task Http2_UpstreamIsAboutToGo_StreamEndsWellAndTheNextConnectsAnew()
+    {
+        await using var upstream = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        upstream.Answer = async context =>
+        {
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"role":"assistant","content":"begun"}"""));
+            context.Features.Get<IConnectionLifetimeNotificationFeature>()!.RequestClose();
+            await goOn.Task.WaitAsync(context.RequestAborted);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":" and ended"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
+        await using var server = await ServeAsync(upstream.Url, ("SSL_CERT_FILE", await upstream.WriteCertificateAsync(_folder)));
+        using var first = await OpenAsync(server);
+        var body = await first.Content.ReadAsStreamAsync(Token);
+        Assert.NotEqual(0, await body.ReadAsync(new byte[1], Token));
+        upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion("over another"));
+        // The notice may be a moment behind the words; a call that still went over the old connection would be told to go elsewhere, and does.
+        Assert.Equal("over another", Text(await ChatAsync(server)));
+        goOn.SetResult();
+        using var reader = new StreamReader(body);
+        Assert.EndsWith("data: [DONE]\n\n", await reader.ReadToEndAsync(Token), StringComparison.Ordinal);
+        Assert.Equal("over another", Text(await ChatAsync(server)));
+        Assert.NotEqual(upstream.Seen.First().Connection, upstream.Seen.Last().Connection);
+        Assert.All(upstream.Seen, seen => Assert.Equal("HTTP/2", seen.Protocol));
+    }
+
+    [Fact]
+    public async Task Http2_UpstreamResetsAStream_IsAnHonestErrorAndARetryBeforeContent()
+    {
+        await using var upstream = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
+        upstream.Answer = async context =>
+        {
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"role":"assistant","content":"begun"}"""));
+            FakeUpstream.Cut(context);
+        };
+        await using var server = await ServeAsync(upstream.Url, ("SSL_CERT_FILE", await upstream.WriteCertificateAsync(_folder)));
+        using (var response = await OpenAsync(server))
+        {
+            var seen = await SeenStream.ReadAsync(response, Token);
+            // Reset together with its words, it may break before they are read; then it was tried anew until the list was at its end.
+            Assert.Contains("provider_error", seen.Raw, StringComparison.Ordinal);
+            Assert.DoesNotContain("[DONE]", seen.Raw, StringComparison.Ordinal);
+        }
+        var number = 0;
+        upstream.Answer = context =>
+        {
+            if (Interlocked.Increment(ref number) > 1) return FakeUpstream.Json(context, FakeUpstream.Completion("the second time"));
+            FakeUpstream.Cut(context);
+            return Task.CompletedTask;
+        };
+        Assert.Equal("the second time", Text(await ChatAsync(server)));
+        Assert.Equal(2, number);
+    }
+
+    [Theory]
+    [InlineData("403 Forbidden")]
+    [InlineData("407 Proxy Authentication Required")]
+    [InlineData("502 Bad Gateway")]
+    public async Task Proxy_ThatRefuses_IsUnavailableAndChargesNothing(string refusal)
+    {
+        await using var secure = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
+        await using var proxy = new RecordingProxy { Refusal = refusal };
+        await using var server = await ServeAsync(secure.Url, ("SSL_CERT_FILE", await secure.WriteCertificateAsync(_folder)), ("HTTPS_PROXY", proxy.Url), ("NO_PROXY", ""));
+        using var refused = await PostAsync(server, "m", stream: false);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+        Assert.Contains("provider_unavailable", await refused.Content.ReadAsStringAsync(Token), StringComparison.Ordinal);
+        using var second = await PostAsync(server, "either", stream: false);
+        Assert.Equal(HttpStatusCode.OK, second.StatusCode);
+        Assert.All(JsonDocument.Parse(await second.Content.ReadAsStringAsync(Token)).RootElement.GetProperty("fairlead").GetProperty("attempts").EnumerateArray().SkipLast(1),
+            attempt => Assert.Equal(0, attempt.GetProperty("cost_usd").GetDecimal()));
+        Assert.Empty(secure.Seen);
+        Assert.NotEmpty(proxy.Lines);
     }
 
     private static string Text(JsonElement answer) => answer.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!;
