@@ -7,6 +7,8 @@ internal sealed class LimitsStage(ITokenLedger ledger) : IGatewayStage
 {
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
+        // Of a job too: its run is capped as its acceptance was.
+        if (call.Facts.Extension.BudgetUsd is { } budget && call.Operation != Operation.CountTokens && CallBudget.Hold(call, budget) is { } tooDear) return new ValueTask<GatewayReply>(new GatewayReply.Refused(tooDear));
         // An accepted job has held its worst case since then.
         if (call.Operation == Operation.CountTokens || call.Reservation is not null) return next(call, cancellationToken);
 
