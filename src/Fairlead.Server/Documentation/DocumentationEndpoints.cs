@@ -1,4 +1,5 @@
 using Fairlead.Configuration;
+using Fairlead.Errors;
 using Scalar.AspNetCore;
 
 namespace Fairlead.Server.Documentation;
@@ -44,7 +45,7 @@ internal static class DocumentationEndpoints
         Get("/docs", context => WritePageAsync(context, "README"));
         Get("/docs/assets/{name}", WriteAssetAsync);
         Get("/docs/{**page}", context => WritePageAsync(context, (string?)context.Request.RouteValues["page"] ?? "README"));
-        foreach (var name in OpenApiDocument.Names) Get($"/openapi/{name}.json", context => WriteAsync(context, "application/json", context.RequestServices.GetRequiredService<OpenApiDocument>().JsonOf(name)));
+        foreach (var name in OpenApiDocument.Names) Get($"/openapi/{name}.json", context => WriteAsync(context, "application/json", context.RequestServices.GetRequiredService<OpenApiDocument>().JsonOf(name, PublicAddress.Of(context).Link(""))));
         Get("/schemas/fairlead.schema.json", context => WriteAsync(context, "application/schema+json", SchemaText.Value));
         endpoints.MapScalarApiReference("/reference", options =>
         {
@@ -60,6 +61,8 @@ internal static class DocumentationEndpoints
             options.Agent = new ScalarAgentOptions { Disabled = true };
             options.HideClientButton = true;
             options.HideModels = true;
+            // The examples are our own, in four languages; snippets made up for twenty more would show requests that nobody has tried.
+            options.HiddenClients = true;
             options.Favicon = "/docs/assets/mark.svg";
         });
 
@@ -73,7 +76,7 @@ internal static class DocumentationEndpoints
         var pages = context.RequestServices.GetRequiredService<DocumentationPages>();
         context.Response.Headers.ContentSecurityPolicy = Policy;
         context.Response.Headers.XContentTypeOptions = "nosniff";
-        if (pages.Find(name.TrimEnd('/')) is { } page) return WriteAsync(context, "text/html; charset=utf-8", page.Html);
+        if (pages.Find(name.TrimEnd('/')) is { } page) return WriteAsync(context, "text/html; charset=utf-8", page.At(PublicAddress.Of(context).Link("")));
         context.Response.StatusCode = StatusCodes.Status404NotFound;
         return WriteAsync(context, "text/html; charset=utf-8", pages.NotFound(context.Request.Path.Value ?? ""));
     }

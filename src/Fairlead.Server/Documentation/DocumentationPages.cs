@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Net;
 using System.Text;
+using System.Text.RegularExpressions;
 using Markdig;
 using Markdig.Renderers.Html;
 using Markdig.Syntax;
@@ -10,8 +11,14 @@ using Markdig.Syntax.Inlines;
 namespace Fairlead.Server.Documentation;
 
 /// <summary>The guides: Markdown that ships inside the program, rendered on first request and kept. Thread-safe.</summary>
-internal sealed class DocumentationPages
+internal sealed partial class DocumentationPages
 {
+    /// <summary>The address of this server in the sources of guides and examples.</summary>
+    public const string ExampleAddress = "http://127.0.0.1:8080";
+
+    // No letter of any text; stands in a page for the address by which the reader came, in what is there to be copied.
+    private const string Here = "\uE000";
+
     private const string Prefix = "docs/";
 
     // The order of the navigation; pages not named here follow by name.
@@ -34,10 +41,14 @@ internal sealed class DocumentationPages
 
     /// <summary>A rendered page.</summary>
     /// <param name="Title">Its first heading.</param>
-    /// <param name="Html">The whole document.</param>
+    /// <param name="Template">The whole document, with a mark for the server's address in the examples; <see cref="At"/> puts it in.</param>
     /// <param name="Ids">Anchors it has.</param>
     /// <param name="Links">Addresses it points to, as rendered.</param>
-    public sealed record Page(string Title, string Html, FrozenSet<string> Ids, IReadOnlyList<string> Links);
+    public sealed record Page(string Title, string Template, FrozenSet<string> Ids, IReadOnlyList<string> Links)
+    {
+        /// <summary>The document for a reader who reached the server at <paramref name="address"/>: its examples can be pasted as they are.</summary>
+        public string At(string address) => Template.Replace(Here, WebUtility.HtmlEncode(address), StringComparison.Ordinal);
+    }
 
     /// <summary>Names of all pages; the index is <c>README</c>.</summary>
     public IReadOnlyCollection<string> Names => _resources.Keys;
@@ -68,7 +79,8 @@ internal sealed class DocumentationPages
         var title = headings.FirstOrDefault() is { } first ? Text(first.Inline) : name;
         var sections = headings.Where(h => h.Level == 2).Select(h => (Id: h.TryGetAttributes()?.Id ?? "", Text: Text(h.Inline))).ToArray();
         var ids = headings.Select(h => h.TryGetAttributes()?.Id ?? "").ToFrozenSet(StringComparer.Ordinal);
-        return new(title, Layout(title, name, document.ToHtml(Pipeline), sections), ids, links);
+        var body = Preformatted().Replace(document.ToHtml(Pipeline), block => block.Value.Replace(ExampleAddress, Here, StringComparison.Ordinal));
+        return new(title, Layout(title, name, body, sections), ids, links);
     }
 
     // The sources link to each other as files, so that they work where they are read as files; here they are pages.
@@ -162,4 +174,7 @@ internal sealed class DocumentationPages
         CodeInline code => code.Content,
         _ => "",
     }));
+
+    [GeneratedRegex("<pre>.*?</pre>", RegexOptions.Singleline)]
+    private static partial Regex Preformatted();
 }

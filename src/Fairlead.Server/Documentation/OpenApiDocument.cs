@@ -20,7 +20,8 @@ internal sealed class OpenApiDocument
 
     private readonly Dictionary<string, Lazy<string>> _json = Names.ToDictionary(name => name, name => new Lazy<string>(() => Build(name).ToJsonString(Compact)), StringComparer.Ordinal);
 
-    public string JsonOf(string name) => _json[name].Value;
+    /// <summary>The document of this name for a reader who reached the server at <paramref name="address"/>: its examples can be pasted as they are.</summary>
+    public string JsonOf(string name, string address) => _json[name].Value.Replace(DocumentationPages.ExampleAddress, JsonEncodedText.Encode(address).ToString(), StringComparison.Ordinal);
 
     /// <summary>One of the documents: its paths, and of everything else what they refer to.</summary>
     public static JsonObject Build(string name)

@@ -103,6 +103,33 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     [Fact]
     public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(), await Server.TextAsync("/schemas/fairlead.schema.json"));
 
+    [Theory]
+    [InlineData("/docs/start")]
+    [InlineData("/docs/streaming")]
+    [InlineData("/openapi/v1.json")]
+    [InlineData("/openapi/v2.json")]
+    public async Task Examples_Served_NameTheServerThatServesThem(string path)
+    {
+        Assert.NotEqual(DocumentationPages.ExampleAddress, Server.Address);
+        var text = await Server.TextAsync(path);
+        Assert.Contains(Server.Address + "/v", text, StringComparison.Ordinal);
+        Assert.DoesNotContain(DocumentationPages.ExampleAddress, text, StringComparison.Ordinal);
+        Assert.DoesNotContain('\uE000', text);
+    }
+
+    [Fact]
+    public async Task Text_Served_KeepsTheDefaultAddress() => Assert.Contains($"<code>{DocumentationPages.ExampleAddress}</code>", await Server.TextAsync("/docs/operating"), StringComparison.Ordinal);
+
+    [Fact]
+    public void Page_AtAnAddressOfMischief_IsStillText()
+    {
+        var html = new DocumentationPages().Find("start")!.At("http://a\"><script>alert(1)</script>");
+        Assert.DoesNotContain("<script>alert", html, StringComparison.Ordinal);
+        Assert.Contains("http://a&quot;&gt;&lt;script&gt;", html, StringComparison.Ordinal);
+        var json = new OpenApiDocument().JsonOf("v1", "http://a\",\"x\":\"");
+        Assert.Contains("http://a", JsonNode.Parse(json)!["paths"]!.ToJsonString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task OpenApi_TwoDocuments_AreTogetherTheWhole()
     {
