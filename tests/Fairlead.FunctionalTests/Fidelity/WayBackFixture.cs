@@ -9,15 +9,16 @@ namespace Fairlead.FunctionalTests.Fidelity;
 public sealed class WayBackFixture : IAsyncLifetime
 {
     private readonly ScriptedChatClient _chatClient = new();
-    private FakeUpstream _upstream = null!;
 
     public static string Folder { get; } = Find();
+
+    public FakeUpstream Upstream { get; private set; } = null!;
 
     public TestGateway Gateway { get; private set; } = null!;
 
     public async ValueTask InitializeAsync()
     {
-        _upstream = await FakeUpstream.StartAsync();
+        Upstream = await FakeUpstream.StartAsync();
         const string Model = "contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1, output: 10 }, modalities: { input: [text, image, pdf] }, capabilities: { tools: true, jsonSchema: true, logprobs: true, multipleChoices: true, reasoning: true }";
         Gateway = await TestGateway.StartAsync(
             $$"""
@@ -25,9 +26,9 @@ public sealed class WayBackFixture : IAsyncLifetime
               # What one event becomes is compared, so none are joined.
               stream: { batchTokens: 1 }
               providers:
-                oa: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k }
-                an: { kind: anthropic, baseUrl: {{_upstream.Url}}, apiKey: k }
-                ge: { kind: gemini, baseUrl: {{_upstream.Url}}, apiKey: k }
+                oa: { kind: openai, baseUrl: {{Upstream.Url}}/v1, apiKey: k }
+                an: { kind: anthropic, baseUrl: {{Upstream.Url}}, apiKey: k }
+                ge: { kind: gemini, baseUrl: {{Upstream.Url}}, apiKey: k }
               models:
                 openai: { {{Model}}, deployments: [{ provider: oa, model: gpt-up }] }
                 anthropic: { {{Model}}, deployments: [{ provider: an, model: claude-up }] }
@@ -41,14 +42,14 @@ public sealed class WayBackFixture : IAsyncLifetime
     }
 
     /// <summary>The body of the last request that reached an upstream.</summary>
-    public JsonElement Asked => _upstream.Received.Last();
+    public JsonElement Asked => Upstream.Received.Last();
 
     /// <summary>From now on the models answer with the files of <paramref name="row"/>.</summary>
     public void Serve(string row, string upstream)
     {
         _chatClient.Row = row;
         var file = Path.Combine(Folder, row, upstream);
-        _upstream.Answer = context =>
+        Upstream.Answer = context =>
         {
             var streams = upstream == "gemini"
                 ? context.Request.Path.Value!.EndsWith(":streamGenerateContent", StringComparison.Ordinal)
@@ -60,7 +61,7 @@ public sealed class WayBackFixture : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         await Gateway.DisposeAsync();
-        await _upstream.DisposeAsync();
+        await Upstream.DisposeAsync();
     }
 
     private static async Task StreamAsync(HttpContext context, string file, bool named)
