@@ -1,6 +1,7 @@
 using Fairlead.Authentication;
 using Fairlead.Errors;
 using Fairlead.Files;
+using Fairlead.Idempotency;
 using Fairlead.Jobs;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
@@ -14,7 +15,6 @@ namespace Fairlead.Batches;
 internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, FileStore files, JobCalls calls, BatchWorker worker, IStorage storage, Configuration.IConfigurationSource configuration, TimeProvider time)
 {
     private const int MaxBodyBytes = 64 * 1024;
-    private const int MaxIdempotencyKey = 255;
     private const int MostListed = 100;
 
     public Task CreateAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
@@ -22,7 +22,7 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
         var bounds = configuration.Current.Requests with { MaxBodyBytes = MaxBodyBytes };
         using var body = new PooledBuffer(1024);
         if ((RequestReader.CheckHeaders(context.Request, bounds) ?? await RequestReader.ReadAsync(context, body, bounds)) is { } unread) return unread;
-        var (key, fault) = IdempotencyKeyOf(context.Request);
+        var (key, fault) = IdempotencyHeader.Read(context.Request.Headers);
         if (fault is not null) return fault;
         var request = BatchRequest.Read(body.WrittenMemory);
         if (key is not null && await store.FindByKeyAsync(caller.ProjectId, key, context.RequestAborted) is { } earlier) return await RepeatAsync(context, earlier, request);
@@ -109,14 +109,6 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
         if (!caller.Classes.Contains("bulk")) return new GatewayError(ErrorCode.ClassNotAllowed, "Batches run in the class `bulk`, which this key may not use.");
         var scope = calls.ScopeOf(BatchEndpointNames.DialectOf(request.Endpoint)!);
         return scope is null || caller.HasScope(scope) ? null : new GatewayError(ErrorCode.InsufficientScope, $"The lines of this batch need the scope `{scope}`, which this key does not have.") { Parameter = "endpoint" };
-    }
-
-    private static (string? Key, GatewayError? Error) IdempotencyKeyOf(HttpRequest request)
-    {
-        if (!request.Headers.TryGetValue("Idempotency-Key", out var values)) return (null, null);
-        return values.Count == 1 && values[0] is { Length: >= 1 and <= MaxIdempotencyKey } key && !key.AsSpan().ContainsAnyExceptInRange('!', '~')
-            ? (key, null)
-            : (null, GatewayError.Invalid("Idempotency-Key", $"The header Idempotency-Key takes one key of 1 to {MaxIdempotencyKey} visible ASCII characters without spaces."));
     }
 
     private static string IdOf(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";

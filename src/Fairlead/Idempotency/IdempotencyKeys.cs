@@ -102,6 +102,18 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         }
     }
 
+    /// <summary>
+    /// This process has no answer to the call any more, but its generation is kept and goes on, here or elsewhere: the key stays bound to it, and when its
+    /// lease is over leads to the job.
+    /// </summary>
+    public void LeaveToJob(GatewayCall call)
+    {
+        if (call.Idempotency is not { Concluded: false } run) return;
+        run.Concluded = true;
+        run.Log?.Complete(broken: true);
+        _running.TryRemove(new((run.ProjectId, run.Key), run));
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(configuration.Current.Jobs.Lease / 3, time);

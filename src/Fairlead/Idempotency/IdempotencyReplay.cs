@@ -57,7 +57,9 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
     {
         context.Response.Headers.Location = PublicAddress.Of(context).Reference($"/v2/generations/{generationId}");
         context.Response.Headers.RetryAfter = "1";
+        if (!context.Request.Headers.TryGetValue("Prefer", out var prefer) || !Preference.Of(prefer).RespondAsync) return;
         context.Response.Headers["Preference-Applied"] = "respond-async";
+        context.Response.Headers.Vary = "Prefer";
     }
 
     private async Task FollowAsync(HttpContext context, ReplayLog log)

@@ -20,6 +20,7 @@ internal sealed class GenerationEndpoints(
     JobCalls calls,
     GenerationWriter writer,
     KeptStreams streams,
+    DrainState drain,
     TimeProvider time,
     ILogger<GenerationEndpoints> logger)
 {
@@ -143,6 +144,7 @@ internal sealed class GenerationEndpoints(
     {
         var until = time.GetUtcNow() + TimeSpan.FromSeconds(seconds);
         var heard = new AsyncSignal();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, drain.Over);
         using var notices = seconds > 0 ? storage.Notifier.Subscribe(JobNotices.Changed, subject =>
         {
             if (subject is null || subject == id) heard.Set();
@@ -152,14 +154,18 @@ internal sealed class GenerationEndpoints(
             var changed = heard.Next;
             var record = await store.FindAsync(caller.ProjectId, id, cancellationToken);
             var left = until - time.GetUtcNow();
-            if (record is null || record.IsFinal || left <= TimeSpan.Zero) return record;
+            if (record is null || record.IsFinal || left <= TimeSpan.Zero || drain.Over.IsCancellationRequested) return record;
             try
             {
-                await changed.WaitAsync(left < Look ? left : Look, time, cancellationToken);
+                await changed.WaitAsync(left < Look ? left : Look, time, stop.Token);
             }
             catch (TimeoutException)
             {
                 // Time for a look of our own.
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                // This process makes nothing any more that could be waited for. The last look is the answer.
             }
         }
     }

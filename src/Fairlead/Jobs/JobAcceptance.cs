@@ -178,6 +178,11 @@ internal sealed class JobAcceptance(
             {
                 result = await run.Completion;
             }
+            if (result.Stopped == CancellationReason.Shutdown && (call.GoesOn || !context.RequestAborted.IsCancellationRequested) && await TryHandOnAsync(record) is { } queued)
+            {
+                await WriteAcceptedAsync(context, call, queued);
+                return null;
+            }
             if (result.Error is { } failed)
             {
                 call.Attempts.AddRange(run.Call.Attempts);
@@ -236,6 +241,23 @@ internal sealed class JobAcceptance(
         return true;
     }
 
+    /// <summary>Its process stops before it has ended: it becomes a job that waits for the next one. Null when it cannot be kept.</summary>
+    private async Task<GenerationRecord?> TryHandOnAsync(GenerationRecord record)
+    {
+        var queued = record with { Status = GenerationStatus.Queued, AvailableAt = time.GetUtcNow(), Returns = 1 };
+        try
+        {
+            await store.AddAsync(queued, null, default, CancellationToken.None);
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        {
+            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            return null;
+        }
+        storage.Notifier.Announce(JobNotices.Queued, record.Id);
+        return queued;
+    }
+
     private async Task WriteAcceptedAsync(HttpContext context, GatewayCall call, GenerationRecord record)
     {
         var response = context.Response;
@@ -247,7 +269,8 @@ internal sealed class JobAcceptance(
         response.Headers["Fairlead-Generation"] = record.Id;
         response.Headers["Api-Version"] = call.Caller.ApiVersion;
         var body = new ArrayBufferWriter<byte>(1024);
-        await writer.WriteAsync(body, record, context.RequestAborted);
+        // Not the client's token: the key of one that left now must lead to this job, or its repetition would begin another.
+        await writer.WriteAsync(body, record, CancellationToken.None);
         await keys.CompleteAsync(call, response.StatusCode, response.ContentType, body.WrittenMemory);
         await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
     }

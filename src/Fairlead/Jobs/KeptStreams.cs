@@ -87,6 +87,8 @@ internal sealed class KeptStreams(
         finally
         {
             sweep.Remove(stream);
+            // Without an end of this stream there is one of the generation all the same.
+            keys.LeaveToJob(call);
             if (isHere) drain.Leave();
         }
     }

@@ -31,7 +31,6 @@ internal sealed class GatewayEndpoint(
     TimeProvider time,
     ILogger<GatewayEndpoint> logger)
 {
-    private const int MaxIdempotencyKey = 255;
 
     /// <summary>Serves one request in <paramref name="dialect"/>.</summary>
     public async Task HandleAsync(HttpContext context, Dialect dialect)
@@ -189,13 +188,11 @@ internal sealed class GatewayEndpoint(
         if (call.Dialect is Dialects.OpenAiResponses.ResponsesDialect) call.Session = context.Features.Get<Responses.ResponseSession>();
         call.IncomingTrace = IncomingTrace.Of(headers);
         if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
-        if (call.Operation != Operation.CountTokens && headers.TryGetValue("Idempotency-Key", out var key))
+        if (call.Operation != Operation.CountTokens)
         {
-            if (key.Count != 1 || key[0] is not { Length: >= 1 and <= MaxIdempotencyKey } one || one.AsSpan().ContainsAnyExceptInRange('!', '~'))
-            {
-                return GatewayError.Invalid("Idempotency-Key", $"The header Idempotency-Key takes one key of 1 to {MaxIdempotencyKey} visible ASCII characters without spaces.");
-            }
-            call.IdempotencyKey = one;
+            var (key, wrong) = IdempotencyHeader.Read(headers);
+            if (wrong is not null) return wrong;
+            call.IdempotencyKey = key;
         }
 
         var since = call.Timings.Now();

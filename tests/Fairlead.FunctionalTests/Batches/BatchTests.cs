@@ -307,7 +307,7 @@ public abstract class BatchTests : IAsyncLifetime
     {
         var file = await UploadedAsync(Client, Line("a", "x"));
         using var first = await CreateAsync(Client, file, key: "key-1");
-        using var again = await CreateAsync(Client, file, key: "key-1");
+        using var again = await CreateAsync(Client, file, key: "\"key-1\"");
         var id = (await JsonAsync(first)).GetProperty("id").GetString()!;
         Assert.Equal(id, (await JsonAsync(again)).GetProperty("id").GetString());
         Assert.Equal("true", again.Headers.GetValues("Idempotent-Replayed").Single());

@@ -2,10 +2,13 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Jobs;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
@@ -277,8 +280,72 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData("respond-async", false)]
+    [InlineData("respond-async, wait=60", true)]
+    public async Task Job_WhoseClientLeftBeforeItHeard_IsTheOneItsRepetitionGets(string prefer, bool waits)
+    {
+        using var gone = new CancellationTokenSource();
+        var leaving = new Leaving(gone.Token);
+        await using var gateway = await TestGateway.StartAsync(Yaml(), (builder, _) => builder.Services.AddSingleton<IStartupFilter>(leaving));
+        _upstream.Answer = async context =>
+        {
+            if (waits)
+            {
+                await gone.CancelAsync();
+                await leaving.Served.Task.WaitAsync(Cancel);
+            }
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"a"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        // The notice comes when the job was accepted and before its client is answered.
+        using var heard = gateway.Services.GetRequiredService<IStorage>().Notifier.Subscribe(JobNotices.Queued, _ => gone.Cancel());
+
+        using var request = Request("k", Chat, prefer: prefer);
+        request.Headers.Add("X-Leaves", "1");
+        try
+        {
+            using var first = await gateway.Client.SendAsync(request, Cancel);
+        }
+        catch (HttpRequestException)
+        {
+            // Nobody answers one who has left.
+        }
+        await leaving.Served.Task.WaitAsync(Cancel);
+        using var second = await PostAsync("k", Chat, client: gateway.Client, prefer: prefer);
+        Assert.Equal(HttpStatusCode.Accepted, second.StatusCode);
+        Assert.Equal("true", second.Headers.GetValues("Idempotent-Replayed").Single());
+        var done = await gateway.Client.GetStringAsync(new Uri($"{second.Headers.Location}?wait=60", UriKind.Relative), Cancel);
+        Assert.Contains("\"completed\"", done, StringComparison.Ordinal);
+        Assert.Single(_upstream.Received);
+    }
+
+    [Fact]
+    public async Task Key_InQuotesOrWithout_IsTheSame()
+    {
+        _upstream.Answer = context => Json(context, Completion("hello"));
+        using var first = await PostAsync("k-1", Chat);
+        using var second = await PostAsync("\"k-1\"", Chat);
+        Assert.Equal(HttpStatusCode.OK, second.StatusCode);
+        Assert.Equal("true", second.Headers.GetValues("Idempotent-Replayed").Single());
+        Assert.Equal(first.Headers.GetValues("Fairlead-Generation"), second.Headers.GetValues("Fairlead-Generation"));
+        Assert.Single(_upstream.Received);
+    }
+
+    [Fact]
+    public async Task Job_AskedForInTheBody_SaysNothingOfAPreferenceThatWasNotThere()
+    {
+        using var first = await PostAsync("k", """{"model":"sim-fast","input":"x","delivery":{"mode":"job"}}""", "/v2/generations");
+        using var second = await PostAsync("k", """{"model":"sim-fast","input":"x","delivery":{"mode":"job"}}""", "/v2/generations");
+        Assert.Equal(HttpStatusCode.Accepted, second.StatusCode);
+        Assert.Equal("true", second.Headers.GetValues("Idempotent-Replayed").Single());
+        Assert.Equal(first.Headers.Location, second.Headers.Location);
+        foreach (var response in new[] { first, second }) Assert.False(response.Headers.Contains("Preference-Applied"));
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData("two words")]
+    [InlineData("\"open")]
     [InlineData(null)]
     public async Task Key_OfAnotherForm_IsRefused(string? key)
     {
@@ -299,15 +366,51 @@ public abstract class IdempotencyTests : IAsyncLifetime
     private static string Text(SeenStream stream) => string.Concat(stream.Events.Where(one => one.Data != "[DONE]").Select(one =>
         one.Json.GetProperty("choices")[0].GetProperty("delta").TryGetProperty("content", out var content) ? content.GetString() : null));
 
-    private Task<TestGateway> StartAsync() => TestGateway.StartAsync(_upstream.Yaml(_postgres is null ? "  retry: { maxRetries: 0 }" : $"  retry: {{ maxRetries: 0 }}\n  storage: {{ connectionString: '{_postgres.Replace("'", "''", StringComparison.Ordinal)}' }}"));
+    private Task<TestGateway> StartAsync() => TestGateway.StartAsync(Yaml());
+
+    private string Yaml() => _upstream.Yaml(_postgres is null ? "  retry: { maxRetries: 0 }" : $"  retry: {{ maxRetries: 0 }}\n  storage: {{ connectionString: '{_postgres.Replace("'", "''", StringComparison.Ordinal)}' }}");
 
     private async Task<HttpResponseMessage> PostAsync(string key, string body, string path = "/v1/chat/completions", HttpClient? client = null, bool headersOnly = false, string? lastEventId = null, string? prefer = null)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        using var request = Request(key, body, path, lastEventId, prefer);
+        return await (client ?? _gateway.Client).SendAsync(request, headersOnly ? HttpCompletionOption.ResponseHeadersRead : HttpCompletionOption.ResponseContentRead, Cancel);
+    }
+
+    private static HttpRequestMessage Request(string key, string body, string path = "/v1/chat/completions", string? lastEventId = null, string? prefer = null)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         request.Headers.TryAddWithoutValidation("Idempotency-Key", key);
         if (lastEventId is not null) request.Headers.Add("Last-Event-ID", lastEventId);
         if (prefer is not null) request.Headers.Add("Prefer", prefer);
-        return await (client ?? _gateway.Client).SendAsync(request, headersOnly ? HttpCompletionOption.ResponseHeadersRead : HttpCompletionOption.ResponseContentRead, Cancel);
+        return request;
+    }
+
+    /// <summary>Whose requests have the header <c>X-Leaves</c> is gone from a moment on.</summary>
+    private sealed class Leaving(CancellationToken gone) : IStartupFilter
+    {
+        public TaskCompletionSource Served { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use(async (context, serve) =>
+            {
+                if (!context.Request.Headers.ContainsKey("X-Leaves"))
+                {
+                    await serve(context);
+                    return;
+                }
+                context.RequestAborted = gone;
+                try
+                {
+                    await serve(context);
+                }
+                finally
+                {
+                    Served.TrySetResult();
+                }
+            });
+            next(app);
+        };
     }
 
     /// <summary>The next answers begin as <paramref name="before"/> says, and wait before <paramref name="after"/>.</summary>

@@ -9,8 +9,11 @@ public sealed class DrainTests : IAsyncLifetime
 {
     private const string Body = """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""";
 
+    private const string Whole = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
+
     private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-drain").FullName;
     private readonly TaskCompletionSource _goOn = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private FakeUpstream _upstream = null!;
 
@@ -24,6 +27,7 @@ public sealed class DrainTests : IAsyncLifetime
             context.RequestAborted.Register(() => _left.TrySetResult());
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"first "}"""));
+            _asked.TrySetResult();
             await _goOn.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, context.RequestAborted);
             await SendAsync(context, Chunk("""{"content":"last"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
@@ -103,7 +107,7 @@ public sealed class DrainTests : IAsyncLifetime
     {
         await using var server = await ServeAsync("300ms");
         var key = await server.ClientKeyAsync();
-        using var open = await ProcessCalls.PostAsync(server, key, Kept, "/v2/generations");
+        using var open = await KeyedAsync(server, key);
         var id = open.Headers.GetValues("Fairlead-Generation").Single();
         await server.SignalAsync("TERM");
         var cut = await SeenStream.ReadAsync(open, Cancel);
@@ -119,6 +123,107 @@ public sealed class DrainTests : IAsyncLifetime
         Assert.Equal(cut.Events.Select(seen => seen.Data), kept.Events.Take(cut.Events.Count).Select(seen => seen.Data));
         Assert.Equal("first last", kept.Events[^1].Json.GetProperty("generation").GetProperty("output_text").GetString());
         Assert.Equal(2, kept.Events[^1].Json.GetProperty("generation").GetProperty("runs").GetInt32());
+        // Its key is not free: it leads to the generation, once the lease of the process that is gone has run out.
+        while (true)
+        {
+            using var repeated = await KeyedAsync(next, key);
+            if (repeated.StatusCode == HttpStatusCode.Conflict)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel);
+                continue;
+            }
+            Assert.Equal(HttpStatusCode.Accepted, repeated.StatusCode);
+            Assert.Equal(id, repeated.Headers.GetValues("Fairlead-Generation").Single());
+            break;
+        }
+        Assert.Equal(2, _upstream.Received.Count);
+    }
+
+    private static Task<HttpResponseMessage> KeyedAsync(ServerProcess server, string key)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, $"{server.Address}/v2/generations") { Content = new StringContent(Kept, System.Text.Encoding.UTF8, "application/json") };
+        request.Headers.Authorization = new("Bearer", key);
+        request.Headers.Add("Idempotency-Key", "kept");
+        return server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+    }
+
+    [Fact]
+    public async Task Terminate_WhoWaitsForAJob_IsAnsweredWhenNothingIsMadeAnyMore()
+    {
+        await using var server = await ServeAsync("300ms");
+        var key = await server.ClientKeyAsync();
+        var id = await JobAsync(server, key, "respond-async");
+        var waiting = GetAsync(server, key, $"/v2/generations/{id}?wait=60");
+        var result = GetAsync(server, key, $"/v2/generations/{id}/result?wait=60");
+        await UntilRunningAsync(server, key, id);
+        await server.SignalAsync("TERM");
+        using (var state = await waiting)
+        {
+            Assert.Equal(HttpStatusCode.OK, state.StatusCode);
+            Assert.NotNull(state.Headers.RetryAfter);
+        }
+        using (var early = await result) Assert.Equal(HttpStatusCode.Conflict, early.StatusCode);
+        Assert.Equal(0, await server.ExitAsync());
+        _goOn.SetResult();
+
+        await using var next = await ServeAsync("30s");
+        await EndsAsync(next, key, id);
+    }
+
+    [Fact]
+    public async Task Terminate_HybridWaits_AtTheLimitItIsAJobThatTheNextProcessEnds()
+    {
+        await using var server = await ServeAsync("300ms");
+        var key = await server.ClientKeyAsync();
+        var answer = JobAsync(server, key, "respond-async, wait=60", "\"hybrid\"");
+        await _asked.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);
+        await server.SignalAsync("TERM");
+        var id = await answer;
+        Assert.Equal(0, await server.ExitAsync());
+        _goOn.SetResult();
+
+        await using var next = await ServeAsync("30s");
+        await EndsAsync(next, key, id);
+        // Whoever repeats the request gets the job that it became.
+        Assert.Equal(id, await JobAsync(next, key, "respond-async, wait=60", "hybrid"));
+    }
+
+    private static async Task<string> JobAsync(ServerProcess server, string key, string prefer, string? idempotencyKey = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"{server.Address}/v1/chat/completions") { Content = new StringContent(Whole, System.Text.Encoding.UTF8, "application/json") };
+        request.Headers.Authorization = new("Bearer", key);
+        request.Headers.Add("Prefer", prefer);
+        if (idempotencyKey is not null) request.Headers.Add("Idempotency-Key", idempotencyKey);
+        using var response = await server.Client.SendAsync(request, Cancel);
+        Assert.True(response.StatusCode == HttpStatusCode.Accepted, $"{response.StatusCode} {await response.Content.ReadAsStringAsync(Cancel)}");
+        return response.Headers.GetValues("Fairlead-Generation").Single();
+    }
+
+    private static async Task UntilRunningAsync(ServerProcess server, string key, string id)
+    {
+        while (true)
+        {
+            using var response = await GetAsync(server, key, $"/v2/generations/{id}");
+            if ((await response.Content.ReadAsStringAsync(Cancel)).Contains("first", StringComparison.Ordinal)) return;
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Cancel);
+        }
+    }
+
+    /// <summary>It is run once more, and ends.</summary>
+    private static async Task EndsAsync(ServerProcess server, string key, string id)
+    {
+        using var response = await GetAsync(server, key, $"/v2/generations/{id}?wait=60");
+        var done = System.Text.Json.JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement;
+        Assert.Equal("completed", done.GetProperty("status").GetString());
+        Assert.Equal("first last", done.GetProperty("output_text").GetString());
+        Assert.Equal(2, done.GetProperty("runs").GetInt32());
+    }
+
+    private static Task<HttpResponseMessage> GetAsync(ServerProcess server, string key, string path)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, server.Address + path);
+        request.Headers.Authorization = new("Bearer", key);
+        return server.Client.SendAsync(request, Cancel);
     }
 
     private static Task<HttpResponseMessage> ReadAsync(ServerProcess server, string key, string id)
@@ -152,7 +257,7 @@ public sealed class DrainTests : IAsyncLifetime
 
     private async Task<ServerProcess> ServeAsync(string limit)
     {
-        await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml() + $"\n  drainTimeout: {limit}\n", Cancel);
+        await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml() + $"\n  drainTimeout: {limit}\n  jobs: {{ lease: 2s }}\n", Cancel);
         return await ServerProcess.ServeAsync(_folder, ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey));
     }
 
