@@ -117,7 +117,8 @@ internal sealed class FileUpload
         name = name[(name.LastIndexOfAny(['/', '\\']) + 1)..];
         var clean = string.Concat(name.Where(letter => !char.IsControl(letter) && !char.IsSurrogate(letter)));
         if (clean.Length > LongestName) clean = clean[..LongestName];
-        return clean.Length > 0 ? clean : "file";
+        // A name of dots alone is a place, not a name, to whoever saves the file under it.
+        return clean.AsSpan().Trim(". ").IsEmpty ? "file" : clean;
     }
 
     private static string? BoundaryOf(string? contentType)

@@ -29,6 +29,18 @@ public abstract class FileTests : IAsyncLifetime
         GC.SuppressFinalize(this);
     }
 
+    [Theory]
+    [InlineData("../../etc/passwd", "passwd")]
+    [InlineData("C:\\tides\\ropes.txt", "ropes.txt")]
+    [InlineData("..", "file")]
+    [InlineData("a/../.", "file")]
+    [InlineData("a/", "file")]
+    public async Task Upload_NameThatIsAPath_IsShownAsANameOnly(string name, string shown)
+    {
+        using var response = await PostAsync($"--x\r\nContent-Disposition: form-data; name=purpose\r\n\r\nbatch\r\n--x\r\nContent-Disposition: form-data; name=file; filename=\"{name}\"\r\n\r\n{{}}\r\n--x--\r\n", "multipart/form-data; boundary=x");
+        Assert.Equal(shown, (await JsonAsync(response)).GetProperty("filename").GetString());
+    }
+
     [Fact]
     public async Task Upload_ThenReadListAndDelete_IsAsOpenAiSays()
     {

@@ -181,6 +181,23 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
         }
     }
 
+    [Theory]
+    [InlineData("/v1/chat/completions")]
+    [InlineData("/v1/completions")]
+    [InlineData("/v1/embeddings")]
+    [InlineData("/v1/messages")]
+    [InlineData("/v1/responses")]
+    [InlineData("/v2/generations")]
+    public async Task OpenApi_EveryAddressThatGenerates_TakesAKeyAndCanBeAJob(string path)
+    {
+        var document = JsonNode.Parse(await Server.TextAsync("/openapi/v1.json"))!;
+        var operation = document["paths"]![path]!["post"]!;
+        var parameters = References(operation["parameters"]).ToList();
+        Assert.Contains("#/components/parameters/IdempotencyKey", parameters);
+        Assert.Contains("#/components/parameters/Prefer", parameters);
+        Assert.NotNull(operation["responses"]!["202"]);
+    }
+
     private static IEnumerable<string> References(JsonNode? node) => node switch
     {
         JsonObject map => map.SelectMany(m => m.Key == "$ref" ? [m.Value!.GetValue<string>()] : References(m.Value)),

@@ -6,8 +6,8 @@ import { key, narrowKey, url } from "./settings.mjs";
 
 const client = new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0 });
 
-const line = (id, text) =>
-  JSON.stringify({ custom_id: id, method: "POST", url: "/v1/chat/completions", body: { model: "sim-echo", messages: [{ role: "user", content: text }] } });
+const line = (id, text, model = "sim-echo") =>
+  JSON.stringify({ custom_id: id, method: "POST", url: "/v1/chat/completions", body: { model, messages: [{ role: "user", content: text }] } });
 
 async function ended(id) {
   for (;;) {
@@ -56,10 +56,19 @@ test("a batch that cannot be run", async () => {
 });
 
 test("a batch that is cancelled", async () => {
-  const file = await client.files.create({ file: await toFile(Buffer.from(line("a", "one")), "input.jsonl"), purpose: "batch" });
+  // Far more than can be done before it is cancelled.
+  const lines = Array.from({ length: 200 }, (_, index) => line(`n${index}`, "one", "sim-slow"));
+  const file = await client.files.create({ file: await toFile(Buffer.from(lines.join("\r\n")), "input.jsonl"), purpose: "batch" });
   const made = await client.batches.create({ input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" });
   assert.equal((await client.batches.cancel(made.id)).status, "cancelling");
-  assert.equal((await ended(made.id)).status, "cancelled");
+  const done = await ended(made.id);
+  assert.equal(done.status, "cancelled");
+  assert.equal(done.request_counts.total, 200);
+  const errors = (await (await client.files.content(done.error_file_id)).text()).trim().split("\n").map((one) => JSON.parse(one));
+  assert.equal(errors.length, done.request_counts.failed);
+  assert.deepEqual(new Set(errors.map((one) => one.error.code)), new Set(["batch_cancelled"]));
+  // Who is impatient asks twice.
+  assert.equal((await client.batches.cancel(made.id)).status, "cancelled");
 });
 
 test("a key without the scope", async () => {
