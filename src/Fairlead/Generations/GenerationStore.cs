@@ -35,9 +35,9 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.Transaction = transaction;
         command.CommandText = """
             INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at,
-                started_at, deadline_at, runs, cancel_requested, lease_owner, lease_until, result_status, request, context, webhook_url, batch_id, batch_line)
+                started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status, request, context, webhook_url, batch_id, batch_line)
             VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created, @available,
-                @started, @deadline, @runs, 0, @owner, @until, 0, @request, @context, @webhook, @batch, @line)
+                @started, @deadline, @runs, @returns, 0, @owner, @until, 0, @request, @context, @webhook, @batch, @line)
             """;
         command.AddParameter("@id", record.Id);
         command.AddParameter("@organization", record.OrganizationId);
@@ -54,6 +54,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         AddNullable(command, "@started", record.StartedAt);
         AddNullable(command, "@deadline", record.Deadline);
         command.AddParameter("@runs", (long)record.Runs);
+        command.AddParameter("@returns", (long)record.Returns);
         command.Parameters.Add(TextOrNull(command, "@owner", leaseOwner));
         AddNullable(command, "@until", leaseOwner is null ? null : leaseUntil);
         command.AddParameter("@request", record.Request);

@@ -26,8 +26,8 @@ internal readonly record struct Preference(bool RespondAsync, int? Wait)
                 var name = parts[0].Trim();
                 var value = parts.Length > 1 ? parts[1].Trim().Trim('"') : "";
                 if (name.Equals("respond-async", StringComparison.OrdinalIgnoreCase)) respondAsync = true;
-                else if (wait is null && name.Equals("wait", StringComparison.OrdinalIgnoreCase) && long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
-                    wait = (int)Math.Min(seconds, LongestWaitSeconds);
+                else if (wait is null && name.Equals("wait", StringComparison.OrdinalIgnoreCase) && value.Length > 0 && !value.AsSpan().ContainsAnyExceptInRange('0', '9'))
+                    wait = int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) ? Math.Min(seconds, LongestWaitSeconds) : LongestWaitSeconds;
             }
         }
         return new Preference(respondAsync, wait);

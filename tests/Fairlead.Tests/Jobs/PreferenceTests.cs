@@ -16,6 +16,9 @@ public sealed class PreferenceTests
     [InlineData("wait=-1", false, null)]
     [InlineData("wait=1e3", false, null)]
     [InlineData("wait=99999999999", false, 600)]
+    [InlineData("wait=99999999999999999999999999", false, 600)]
+    [InlineData("wait=0, wait=20", false, 0)]
+    [InlineData("wait=\u0661", false, null)]
     [InlineData("", false, null)]
     [InlineData(",,;=", false, null)]
     public void Of_Header_IsReadAsTheRfcSays(string header, bool respondAsync, int? wait) =>
