@@ -94,7 +94,8 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     {
         var (file, fault) = await FindAsync(context, caller);
         if (file is null) return fault;
-        await using var content = contents.Open(file.Id);
+        await using var opened = await OpenAsync(file.Id, context.RequestAborted);
+        if (opened is not { } content) return new GatewayError(ErrorCode.NotFound, $"The content of the file {file.Id} is gone.");
         var headers = context.Response.Headers;
         context.Response.ContentType = "application/octet-stream";
         context.Response.ContentLength = file.Bytes;
@@ -107,6 +108,37 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         await content.CopyToAsync(context.Response.Body, context.RequestAborted);
         return null;
     });
+
+    // Read before anything is promised: what is not there, or cannot be read now, is answered in words.
+    private async Task<OpenContent?> OpenAsync(string id, CancellationToken cancellationToken)
+    {
+        Stream? stream = null;
+        try
+        {
+            stream = contents.Open(id);
+            var first = new byte[64 * 1024];
+            var length = await stream.ReadAsync(first, cancellationToken);
+            return new OpenContent(stream, first.AsMemory(0, length));
+        }
+        catch (Exception exception)
+        {
+            if (stream is not null) await stream.DisposeAsync();
+            if (exception is FileNotFoundException) return null;
+            throw;
+        }
+    }
+
+    /// <summary>A content of which the beginning is read.</summary>
+    private sealed class OpenContent(Stream rest, ReadOnlyMemory<byte> first) : IAsyncDisposable
+    {
+        public async Task CopyToAsync(Stream target, CancellationToken cancellationToken)
+        {
+            await target.WriteAsync(first, cancellationToken);
+            await rest.CopyToAsync(target, cancellationToken);
+        }
+
+        public ValueTask DisposeAsync() => rest.DisposeAsync();
+    }
 
     public Task DeleteAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
     {

@@ -42,6 +42,17 @@ public abstract class FileTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Content_ThatIsGoneFromTheDisk_IsNotFound()
+    {
+        var id = await UploadedAsync(Client, "{}");
+        File.Delete(Path.Combine(_gateway.DataDirectory, "files", id));
+        using var response = await Client.GetAsync(new Uri($"/v1/files/{id}/content", UriKind.Relative), Cancel);
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Null(response.Content.Headers.ContentDisposition);
+        Assert.Contains("\"code\":\"not_found\"", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Upload_ThenReadListAndDelete_IsAsOpenAiSays()
     {
         var content = new byte[300_000];
