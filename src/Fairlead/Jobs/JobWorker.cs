@@ -115,7 +115,8 @@ internal sealed class JobWorker(
 
     private async Task FillAsync(CancellationToken cancellationToken)
     {
-        var room = configuration.Current.Jobs.Workers - running.Count;
+        // What began with its request asked for no room, and however much there is of it, the queue goes on.
+        var room = configuration.Current.Jobs.Workers - running.Leased;
         if (room <= 0) return;
         var taken = await store.LeaseAsync(Owner, time.GetUtcNow(), LeaseEnd, room, cancellationToken);
         foreach (var record in taken) Begin(record);
@@ -142,7 +143,7 @@ internal sealed class JobWorker(
         }
         run.Call.Reservation = reservation;
         run.Start(runner.RunAsync);
-        running.Add(run, record.Runs);
+        running.AddLeased(run, record.Runs);
         storage.Notifier.Announce(JobNotices.Changed, record.Id);
         _ = FinishAsync(run, record);
     }

@@ -154,6 +154,43 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Queue_WhileManyKeptStreamsRun_GoesOn()
+    {
+        var gate = new TaskCompletionSource();
+        var asked = 0;
+        _upstream.Answer = async context =>
+        {
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"role":"assistant","content":"x"}"""));
+            if (Interlocked.Increment(ref asked) <= 3) await gate.Task.WaitAsync(context.RequestAborted);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
+        await using var gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+
+              jobs: { workers: 1 }
+            """);
+        var streams = new List<HttpResponseMessage>();
+        for (var i = 0; i < 3; i++)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations")
+            {
+                Content = new StringContent("""{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""", Encoding.UTF8, "application/json"),
+            };
+            streams.Add(await gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel));
+        }
+        while (Volatile.Read(ref asked) < 3) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
+        var id = (await TestGateway.PostAsync(gateway.Client, "/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"job"}}""")).GetProperty("id").GetString();
+        var done = await gateway.Client.GetStringAsync(new Uri($"/v2/generations/{id}?wait=30", UriKind.Relative), Cancel);
+        Assert.Equal("completed", JsonDocument.Parse(done).RootElement.GetProperty("status").GetString());
+        gate.SetResult();
+        foreach (var stream in streams)
+        {
+            Assert.Contains("generation.completed", await stream.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+            stream.Dispose();
+        }
+    }
+
+    [Fact]
     public async Task Wait_AnErrorInTime_HasItsStatus()
     {
         _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400);
