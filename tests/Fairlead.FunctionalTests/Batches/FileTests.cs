@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using Fairlead.Files;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -42,10 +43,10 @@ public abstract class FileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Content_ThatIsGoneFromTheDisk_IsNotFound()
+    public async Task Content_ThatIsGone_IsNotFound()
     {
         var id = await UploadedAsync(Client, "{}");
-        File.Delete(Path.Combine(_gateway.DataDirectory, "files", id));
+        await _gateway.Services.GetRequiredService<IFileContents>().DeleteAsync(id, Cancel);
         using var response = await Client.GetAsync(new Uri($"/v1/files/{id}/content", UriKind.Relative), Cancel);
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
         Assert.Null(response.Content.Headers.ContentDisposition);

@@ -165,7 +165,7 @@ public abstract class JobTests : IAsyncLifetime
             if (Interlocked.Increment(ref asked) <= 3) await gate.Task.WaitAsync(context.RequestAborted);
             await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         };
-        await using var gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
+        await using var gateway = await TestGateway.StartAsync(_store, _upstream.Yaml() + """
 
               jobs: { workers: 1 }
             """);
