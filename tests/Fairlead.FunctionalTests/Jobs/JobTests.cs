@@ -174,9 +174,11 @@ public abstract class JobTests : IAsyncLifetime
         {
             using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations")
             {
-                Content = new StringContent("""{"model":"m","input":"hi","delivery":{"mode":"stream"},"stream":{"on_disconnect":"continue"}}""", Encoding.UTF8, "application/json"),
+                Content = new StringContent("""{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Encoding.UTF8, "application/json"),
             };
-            streams.Add(await gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel));
+            var stream = await gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+            Assert.Equal(HttpStatusCode.OK, stream.StatusCode);
+            streams.Add(stream);
         }
         while (Volatile.Read(ref asked) < 3) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
         var id = (await TestGateway.PostAsync(gateway.Client, "/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"job"}}""")).GetProperty("id").GetString();
