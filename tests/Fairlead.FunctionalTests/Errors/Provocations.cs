@@ -54,8 +54,8 @@ internal static class Provocations
             case ErrorCode.MissingParameter:
                 return new(gateway, Post(door, "{}"), known) { Parameter = "/name" };
             case ErrorCode.UnsupportedParameter when door.Generates:
-                // What is promised for later and not there yet.
-                var unsupported = door == Door.Generations ? "prompt" : "budget_usd";
+                // What other dialects know, and what is promised for later.
+                var unsupported = door == Door.Generations ? "logprobs" : "budget_usd";
                 return new(gateway, Post(door, door.Body(simple, door.Own($"\"{unsupported}\":1"))), known) { Parameter = door.OwnName(unsupported) };
             case ErrorCode.UnsupportedParameter:
                 return new(gateway, Post(door, """{"name":"x","nonsense":1}"""), known) { Parameter = "/nonsense" };

@@ -339,13 +339,30 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"prompt_1"}}""")]
+    [InlineData("""{"model":"sim-fast","prompt":{"id":"prompt_1","version":2,"variables":{"name":"Ada"}}}""")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"prompt_1","label":"live"},"delivery":{"mode":"job"}}""")]
+    public async Task Prompt_ThatIsNotStored_IsNotFound(string body)
+    {
+        var problem = await CreateAsync(body, 404);
+        Assert.Equal("not_found", problem.GetProperty("code").GetString());
+        Assert.Equal("/prompt/id", Assert.Single(problem.GetProperty("errors").EnumerateArray().Select(error => error.GetProperty("pointer").GetString())));
+    }
+
+    [Theory]
     [InlineData("""{"input":"x"}""", "missing_parameter", "/model")]
     [InlineData("""{"model":"sim-fast"}""", "missing_parameter", "/input")]
     [InlineData("""{"model":"sim-fast","input":[]}""", "invalid_parameter", "/input")]
     [InlineData("""{"model":"sim-fast","input":5}""", "invalid_parameter", "/input")]
     [InlineData("""{"model":"sim-fast","input":"x","nonsense":1}""", "unsupported_parameter", "/nonsense")]
     [InlineData("""{"model":"sim-fast","input":"x","a/b~c":1}""", "unsupported_parameter", "/a~1b~0c")]
-    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"p"}}""", "unsupported_parameter", "/prompt")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":5}""", "invalid_parameter", "/prompt")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{}}""", "missing_parameter", "/prompt/id")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":""}}""", "invalid_parameter", "/prompt/id")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"p","version":0}}""", "invalid_parameter", "/prompt/version")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"p","version":1,"label":"live"}}""", "invalid_parameter", "/prompt/label")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"p","variables":[]}}""", "invalid_parameter", "/prompt/variables")]
+    [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"p","text":"x"}}""", "unsupported_parameter", "/prompt/text")]
     [InlineData("""{"model":"sim-fast","input":"x","budget_usd":0}""", "invalid_parameter", "/budget_usd")]
     [InlineData("""{"model":"m","input":"x","budget_usd":0.0000001}""", "invalid_parameter", "/budget_usd")]
     [InlineData("""{"model":"m","input":"x","budget_usd":0.001,"sampling":{"max_output_tokens":200}}""", "invalid_parameter", "/budget_usd")]

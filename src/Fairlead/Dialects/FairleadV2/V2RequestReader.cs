@@ -13,6 +13,7 @@ namespace Fairlead.Dialects.FairleadV2;
 internal sealed class V2RequestReader
 {
     private const int LongestModel = 256;
+    private const int LongestPromptId = 64;
     private const int MostTools = 512;
     private const int MostMetadata = 16;
     private const int DefaultWait = 10;
@@ -65,6 +66,7 @@ internal sealed class V2RequestReader
         var request = new ConversationRequest { Messages = [] };
         V2Value? input = null;
         string? instructions = null;
+        (V2Value At, string Id)? prompt = null;
         _facts.MaxOutputTokensField = "sampling/max_output_tokens";
         foreach (var (name, value) in root.Members(Known))
         {
@@ -91,11 +93,13 @@ internal sealed class V2RequestReader
                 case "class": extension = extension with { Class = value.Word("realtime", "standard", "bulk") }; break;
                 case "deadline_ms": extension = extension with { Deadline = TimeSpan.FromMilliseconds(value.Integer(1, ExtensionReader.MaxDeadlineMs)) }; break;
                 case "task": extension = extension with { Task = value.Text(64) }; break;
-                case "prompt": throw Unsupported(value, "There are no stored prompts here. Send the text as 'instructions' and 'input'.");
+                case "prompt": prompt = Prompt(value); break;
                 case "budget_usd": extension = extension with { BudgetUsd = value.Money() }; break;
             }
         }
         if (_facts.Model.Length == 0) throw root.Missing("model");
+        // Before the input, which a stored prompt may bring.
+        if (prompt is { } named) throw NoPrompt(named.At, named.Id);
         if (input is not { } given) throw root.Missing("input");
         Settle(root, request, ref extension);
         _facts.Stream = _delivery == V2Delivery.Stream;
@@ -283,6 +287,37 @@ internal sealed class V2RequestReader
         }
         return extension;
     }
+
+    /// <summary>A reference to a stored prompt: its id, which version (by number or by label, or the newest), and what stands in its places.</summary>
+    private static (V2Value At, string Id) Prompt(V2Value prompt)
+    {
+        (V2Value At, string Id)? id = null;
+        V2Value? version = null;
+        V2Value? label = null;
+        foreach (var (name, value) in prompt.Members("id", "version", "label", "variables"))
+        {
+            switch (name)
+            {
+                case "id": id = (value, value.Text(LongestPromptId)); break;
+                case "version":
+                    value.Integer(1, int.MaxValue);
+                    version = value;
+                    break;
+                case "label":
+                    value.Text(64);
+                    label = value;
+                    break;
+                case "variables":
+                    if (value.Element.ValueKind != JsonValueKind.Object) throw value.Type("an object");
+                    break;
+            }
+        }
+        if (version is not null && label is { } both) throw both.Invalid("a version is named by its number or by its label, not by both");
+        return id ?? throw prompt.Missing("id");
+    }
+
+    // No project has stored prompts yet, so none is found; an id of another project is answered in the same words.
+    private static GatewayErrorException NoPrompt(V2Value at, string id) => new(new GatewayError(ErrorCode.NotFound, $"There is no prompt '{id}'. Send its text as 'instructions' and 'input'.") { Parameter = at.At });
 
     private static Dictionary<string, string> Metadata(V2Value metadata)
     {
