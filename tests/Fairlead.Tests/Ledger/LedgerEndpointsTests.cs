@@ -135,6 +135,35 @@ public abstract class LedgerEndpointsTests : IDisposable
         Assert.Equal(call.RequestId, Assert.Single(await _fixture.TextsAsync($"SELECT request_id FROM audit_records WHERE id = '{AuditRecordWriter.RecordIdOf(call.GenerationId)}'")));
     }
 
+    /// <summary>Calls of one millisecond have an order, too, and a page ends in the middle of them.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("&key_id=key_1")]
+    [InlineData("&key_id=key_2&model=large")]
+    public async Task Audit_PagesOfAFilterThatManyMatch_HoldEachOnceNewestFirst(string filter)
+    {
+        var made = new List<(string Generation, string Key, string Model)>();
+        for (var i = 0; i < 60; i++)
+        {
+            var (key, model) = ($"key_{i % 3}", i % 2 == 0 ? "large" : "small");
+            made.Add((await CallAsync(key: key, model: model), key, model));
+            if (i % 9 == 0) _time.Advance(TimeSpan.FromMilliseconds(1));
+        }
+        await ShipAsync();
+        made.Reverse();
+        var expected = made.Where(call => (!filter.Contains("key_id") || filter.Contains(call.Key)) && (!filter.Contains("model") || filter.Contains(call.Model))).Select(call => call.Generation);
+
+        var found = new List<string>();
+        string? cursor = null;
+        do
+        {
+            var page = await GetAsync(_endpoints.AuditAsync, "?limit=7" + filter + (cursor is null ? "" : "&cursor=" + cursor));
+            found.AddRange(page["data"]!.AsArray().Select(record => (string)record!["generation_id"]!));
+            cursor = (string?)page["next_cursor"];
+        } while (cursor is not null);
+        Assert.Equal(expected, found);
+    }
+
     [Fact]
     public async Task Audit_RareMatchAmongMany_EndsPagesEarlyAndStillFindsIt()
     {
