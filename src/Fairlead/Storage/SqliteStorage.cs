@@ -2,6 +2,7 @@ using System.Data.Common;
 using Fairlead.Configuration;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using SQLitePCL;
 
 namespace Fairlead.Storage;
 
@@ -87,6 +88,8 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         try
         {
             await connection.OpenAsync(cancellationToken);
+            // The database's own waiting looks again after one millisecond, then ever later; the provider's, after it, every 150.
+            raw.sqlite3_busy_timeout(connection.Handle, BusyTimeoutSeconds * 1000);
             return connection;
         }
         catch
