@@ -114,7 +114,7 @@ internal sealed class GatewayEndpoint(
         }
     }
 
-    private GatewayCall MakeCall(HttpContext context, Dialect dialect, Caller caller, string requestId) => new(requestId, Ids.Sibling("gen_", requestId), dialect, caller, time)
+    private GatewayCall MakeCall(HttpContext context, Dialect dialect, Caller caller, string requestId) => new(requestId, RequestIds.IsOurs(context, requestId) ? Ids.Sibling("gen_", requestId) : Ids.New("gen_", time), dialect, caller, time)
     {
         Address = context.Connection.RemoteIpAddress,
         Endpoint = context.Request.Path.Value ?? "",

@@ -22,6 +22,12 @@ internal static class RequestIds
         return given[0] is { Length: >= 1 and <= 512 } id && !id.AsSpan().ContainsAnyExceptInRange(' ', '~') ? id : null;
     }
 
+    /// <summary>
+    /// Whether <paramref name="requestId"/> was made here, for this request alone: an app around the gateway may have put another one into the answer's
+    /// header, such as one that its client chose, and nothing that must be unique may follow from that.
+    /// </summary>
+    public static bool IsOurs(HttpContext context, string requestId) => ReferenceEquals(context.TraceIdentifier, requestId);
+
     private static string? Known(HttpContext context) =>
         context.Response.Headers.TryGetValue(Header, out var known) && known.Count == 1 ? known[0] : null;
 
@@ -29,6 +35,7 @@ internal static class RequestIds
     {
         var id = Ids.New("req_", time);
         context.Response.Headers[Header] = id;
+        context.TraceIdentifier = id;
         return id;
     }
 }
