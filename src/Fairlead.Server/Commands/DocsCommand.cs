@@ -13,7 +13,9 @@ internal static class DocsCommand
         errors.SetAction(async (parsed, cancellationToken) => await WriteAsync(parsed, folder, "errors.md", _ => ErrorsPage.Write(), cancellationToken));
         var configuration = new Command("configuration", "Write the tables of configuration.md from the list of keys.") { folder };
         configuration.SetAction(async (parsed, cancellationToken) => await WriteAsync(parsed, folder, "configuration.md", ConfigurationPage.Refresh, cancellationToken));
-        return new Command("docs", "Write the generated parts of the documentation.") { errors, configuration };
+        var quirks = new Command("quirks", "Write quirks.md from the lists of quirks of providers.") { folder };
+        quirks.SetAction(async (parsed, cancellationToken) => await WriteAsync(parsed, folder, "quirks.md", _ => QuirksPage.Write(), cancellationToken));
+        return new Command("docs", "Write the generated parts of the documentation.") { errors, configuration, quirks };
     }
 
     private static async Task<int> WriteAsync(ParseResult parsed, Option<DirectoryInfo> folder, string name, Func<string, string> write, CancellationToken cancellationToken)
