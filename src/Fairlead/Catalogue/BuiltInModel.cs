@@ -53,10 +53,29 @@ internal sealed record BuiltInPrices
 
     public decimal Output { get; set; }
 
+    public decimal? AudioOutput { get; set; }
+
     public IReadOnlyList<BuiltInTier> Tiers { get; set; } = [];
 }
 
-internal sealed record BuiltInTier(int Above, decimal Input, decimal? CachedInput, decimal Output);
+internal sealed record BuiltInTier
+{
+    public int Above { get; set; }
+
+    public decimal Input { get; set; }
+
+    public decimal? CachedInput { get; set; }
+
+    public decimal? CacheWrite { get; set; }
+
+    public decimal? LongCacheWrite { get; set; }
+
+    public decimal? AudioInput { get; set; }
+
+    public decimal Output { get; set; }
+
+    public decimal? AudioOutput { get; set; }
+}
 
 internal sealed record BuiltInCapabilities
 {

@@ -72,7 +72,18 @@ internal static class BuiltInModels
                 CacheWrite = row.Prices.CacheWrite,
                 LongCacheWrite = row.Prices.LongCacheWrite,
                 AudioInput = row.Prices.AudioInput,
-                Tiers = [.. row.Prices.Tiers.Select(t => new PriceTier(t.Above, t.Input, t.Output) { CachedInput = t.CachedInput })],
+                AudioOutput = row.Prices.AudioOutput,
+                Tiers =
+                [
+                    .. row.Prices.Tiers.Select(t => new PriceTier(t.Above, t.Input, t.Output)
+                    {
+                        CachedInput = t.CachedInput,
+                        CacheWrite = t.CacheWrite,
+                        LongCacheWrite = t.LongCacheWrite,
+                        AudioInput = t.AudioInput,
+                        AudioOutput = t.AudioOutput,
+                    }),
+                ],
                 AsOf = row.AsOf,
             },
             EmbeddingDimensions = row.Dimensions,

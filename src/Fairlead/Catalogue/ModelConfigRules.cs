@@ -52,7 +52,7 @@ internal static class ModelConfigRules
 
     private static IEnumerable<CatalogueFault> Check(string key, PricesConfig prices)
     {
-        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput), ("cacheWrite", prices.CacheWrite), ("audioInput", prices.AudioInput), ("output", prices.Output) })
+        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput), ("cacheWrite", prices.CacheWrite), ("longCacheWrite", prices.LongCacheWrite), ("audioInput", prices.AudioInput), ("output", prices.Output), ("audioOutput", prices.AudioOutput) })
         {
             if (value < 0) yield return new($"{key}.{name}", $"{value}", "A price is in US dollars per million tokens and not negative.");
         }
@@ -62,7 +62,7 @@ internal static class ModelConfigRules
             var tier = prices.Tiers[i];
             if (tier.AboveInputTokens < 1) yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}", "A step begins above at least one token of input.");
             else if (!steps.Add(tier.AboveInputTokens)) yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}", "Two steps begin at the same size; keep one.");
-            if (tier.Input < 0 || tier.CachedInput < 0 || tier.Output < 0) yield return new($"{key}.tiers[{i}]", null, "A price is not negative.");
+            if (tier.Input < 0 || tier.CachedInput < 0 || tier.CacheWrite < 0 || tier.LongCacheWrite < 0 || tier.AudioInput < 0 || tier.AudioOutput < 0 || tier.Output < 0) yield return new($"{key}.tiers[{i}]", null, "A price is not negative.");
         }
     }
 

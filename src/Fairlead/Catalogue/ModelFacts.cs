@@ -53,7 +53,19 @@ internal static class ModelFacts
         CachedInput = config.CachedInput,
         AudioInput = config.AudioInput,
         CacheWrite = config.CacheWrite,
-        Tiers = [.. config.Tiers.OrderBy(t => t.AboveInputTokens).Select(t => new PriceTier(t.AboveInputTokens, t.Input, t.Output) { CachedInput = t.CachedInput })],
+        LongCacheWrite = config.LongCacheWrite,
+        AudioOutput = config.AudioOutput,
+        Tiers =
+        [
+            .. config.Tiers.OrderBy(t => t.AboveInputTokens).Select(t => new PriceTier(t.AboveInputTokens, t.Input, t.Output)
+            {
+                CachedInput = t.CachedInput,
+                CacheWrite = t.CacheWrite,
+                LongCacheWrite = t.LongCacheWrite,
+                AudioInput = t.AudioInput,
+                AudioOutput = t.AudioOutput,
+            }),
+        ],
     };
 
     private static ModelLifecycle ToLifecycle(LifecycleConfig config) => new(config.State switch

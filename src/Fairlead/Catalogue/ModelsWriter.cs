@@ -185,6 +185,7 @@ internal static class ModelsWriter
         WriteOptional(json, "cache_write", prices.CacheWrite);
         WriteOptional(json, "long_cache_write", prices.LongCacheWrite);
         json.WriteNumber("output", prices.Output);
+        WriteOptional(json, "audio_output", prices.AudioOutput);
         json.WriteStartArray("tiers");
         foreach (var tier in prices.Tiers)
         {
@@ -192,7 +193,11 @@ internal static class ModelsWriter
             json.WriteNumber("above_input_tokens", tier.AboveInputTokens);
             json.WriteNumber("input", tier.Input);
             WriteOptional(json, "cached_input", tier.CachedInput);
+            WriteOptional(json, "cache_write", tier.CacheWrite);
+            WriteOptional(json, "long_cache_write", tier.LongCacheWrite);
+            WriteOptional(json, "audio_input", tier.AudioInput);
             json.WriteNumber("output", tier.Output);
+            WriteOptional(json, "audio_output", tier.AudioOutput);
             json.WriteEndObject();
         }
         json.WriteEndArray();

@@ -58,14 +58,20 @@ internal static class ConfigKeys
         new("aboveInputTokens", Tokens, t => t.AboveInputTokens, (t, v) => t with { AboveInputTokens = (int)(long)v }, "Size of input from which the whole request is charged so.") { Required = true },
         new("input", Price, t => t.Input, (t, v) => t with { Input = (decimal)v }, "USD per million input tokens.") { Required = true },
         new("cachedInput", Price, t => t.CachedInput, (t, v) => t with { CachedInput = (decimal)v }, "USD per million input tokens read from the provider's cache."),
+        new("cacheWrite", Price, t => t.CacheWrite, (t, v) => t with { CacheWrite = (decimal)v }, "USD per million input tokens written to the provider's cache; when left out, the model's price raised as `input` is."),
+        new("longCacheWrite", Price, t => t.LongCacheWrite, (t, v) => t with { LongCacheWrite = (decimal)v }, "USD per million input tokens written to the provider's cache for an hour; when left out, the model's price raised as `cacheWrite` is."),
+        new("audioInput", Price, t => t.AudioInput, (t, v) => t with { AudioInput = (decimal)v }, "USD per million input tokens of audio; when left out, the model's price raised as `input` is."),
+        new("audioOutput", Price, t => t.AudioOutput, (t, v) => t with { AudioOutput = (decimal)v }, "USD per million output tokens of audio; when left out, the model's price raised as `output` is."),
         new("output", Price, t => t.Output, (t, v) => t with { Output = (decimal)v }, "USD per million output tokens.") { Required = true });
 
     private static readonly ConfigObjectType<PricesConfig> Prices = new(() => new PricesConfig(), None,
         new("input", Price, p => p.Input, (p, v) => p with { Input = (decimal)v }, "USD per million input tokens.") { Required = true },
         new("cachedInput", Price, p => p.CachedInput, (p, v) => p with { CachedInput = (decimal)v }, "USD per million input tokens read from the provider's cache; the input price when left out."),
         new("cacheWrite", Price, p => p.CacheWrite, (p, v) => p with { CacheWrite = (decimal)v }, "USD per million input tokens written to the provider's cache; the input price when left out."),
+        new("longCacheWrite", Price, p => p.LongCacheWrite, (p, v) => p with { LongCacheWrite = (decimal)v }, "USD per million input tokens written to the provider's cache for an hour; 1.6 times `cacheWrite` when left out."),
         new("audioInput", Price, p => p.AudioInput, (p, v) => p with { AudioInput = (decimal)v }, "USD per million input tokens of sound; the input price when left out."),
         new("output", Price, p => p.Output, (p, v) => p with { Output = (decimal)v }, "USD per million output tokens.") { Required = true },
+        new("audioOutput", Price, p => p.AudioOutput, (p, v) => p with { AudioOutput = (decimal)v }, "USD per million output tokens of audio; the output price when left out."),
         new("tiers", new ConfigListType<PriceTierConfig>(PriceTier), p => p.Tiers, (p, v) => p with { Tiers = (IReadOnlyList<PriceTierConfig>)v }, "Dearer prices for large inputs."));
 
     private static readonly ConfigObjectType<LifecycleConfig> Lifecycle = new(() => new LifecycleConfig(), None,

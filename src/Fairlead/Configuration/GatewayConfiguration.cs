@@ -185,14 +185,28 @@ public sealed record PricesConfig
 
     public decimal? CacheWrite { get; init; }
 
+    /// <summary>Cache writes that live an hour; 1.6 times <see cref="CacheWrite"/> when null.</summary>
+    public decimal? LongCacheWrite { get; init; }
+
     public decimal? AudioInput { get; init; }
 
     public decimal Output { get; init; }
 
+    public decimal? AudioOutput { get; init; }
+
     public IReadOnlyList<PriceTierConfig> Tiers { get; init; } = [];
 }
 
-public sealed record PriceTierConfig(int AboveInputTokens, decimal Input, decimal? CachedInput, decimal Output);
+public sealed record PriceTierConfig(int AboveInputTokens, decimal Input, decimal? CachedInput, decimal Output)
+{
+    public decimal? CacheWrite { get; init; }
+
+    public decimal? LongCacheWrite { get; init; }
+
+    public decimal? AudioInput { get; init; }
+
+    public decimal? AudioOutput { get; init; }
+}
 
 public sealed record LifecycleConfig
 {

@@ -85,7 +85,8 @@ internal static class JsonEscapes
         return target[..written];
     }
 
-    private static int CodeUnit(ReadOnlySpan<byte> text, int escape)
+    /// <summary>The UTF-16 unit of the <c>\u</c> escape that begins at <paramref name="escape"/>.</summary>
+    public static int CodeUnit(ReadOnlySpan<byte> text, int escape)
     {
         var unit = 0;
         for (var i = escape + 2; i < escape + 6; i++) unit = (unit << 4) | Digit(text[i]);

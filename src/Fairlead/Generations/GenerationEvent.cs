@@ -93,7 +93,13 @@ public sealed record ChoiceFinished(FinishReason Reason) : GenerationEvent
 }
 
 /// <summary>The provider's count so far; the last one stands.</summary>
-public sealed record UsageReported(Usage Usage) : GenerationEvent;
+public sealed record UsageReported(Usage Usage) : GenerationEvent
+{
+    /// <summary>What the provider reported, where <see cref="Usage"/> comes from one.</summary>
+    internal UsageReport? Report { get; init; }
+
+    internal static UsageReported Of(UsageReport report) => new(UsageResolver.Unjudged(report) ?? default) { Report = report };
+}
 
 /// <summary>The attempt broke. Always the last event of its source; nothing follows.</summary>
 public sealed record AttemptFailed(GatewayError Error) : GenerationEvent;

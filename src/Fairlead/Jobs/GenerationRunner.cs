@@ -72,6 +72,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
             written = await ReadAsync(run, streaming.Events);
             answer = run.Answer.Build();
             var attempt = call.Answering!;
+            attempt.Meter.Kept = answer;
             var error = attempt.Error ?? (attempt.Meter.FinishReason is null
                 ? new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete.")
                 : null);
@@ -137,6 +138,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         run.TellWarnings();
         // What was made before it broke was shown, and is charged.
         var partial = run.Answer.Build();
+        if (call.Answering is { } broken) broken.Meter.Kept = partial;
         var status = ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape);
         await ender.EndAsync(call, outcome, error, status);
         using var body = new PooledBuffer();

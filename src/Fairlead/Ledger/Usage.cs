@@ -30,6 +30,9 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
     /// <summary>Part of the output that was reasoning.</summary>
     public long ReasoningTokens { get; init; }
 
+    /// <summary>Part of the output that was audio, and not reasoning; some vendors charge more for it.</summary>
+    public long AudioOutputTokens { get; init; }
+
     public Basis Basis { get; init; }
 
     public long TotalTokens => InputTokens + OutputTokens;
@@ -44,13 +47,15 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
         var output = Math.Clamp(OutputTokens, 0, MaxTokens);
         var cached = Math.Clamp(CachedInputTokens, 0, input);
         var written = Math.Clamp(CacheWriteTokens, 0, input - cached);
+        var reasoning = Math.Clamp(ReasoningTokens, 0, output);
         return new Usage(input, output)
         {
             CachedInputTokens = cached,
             CacheWriteTokens = written,
             LongCacheWriteTokens = Math.Clamp(LongCacheWriteTokens, 0, written),
             AudioInputTokens = Math.Clamp(AudioInputTokens, 0, input - cached - written),
-            ReasoningTokens = Math.Clamp(ReasoningTokens, 0, output),
+            ReasoningTokens = reasoning,
+            AudioOutputTokens = Math.Clamp(AudioOutputTokens, 0, output - reasoning),
             Basis = Basis,
         };
     }
@@ -63,6 +68,7 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
         LongCacheWriteTokens = left.LongCacheWriteTokens + right.LongCacheWriteTokens,
         AudioInputTokens = left.AudioInputTokens + right.AudioInputTokens,
         ReasoningTokens = left.ReasoningTokens + right.ReasoningTokens,
+        AudioOutputTokens = left.AudioOutputTokens + right.AudioOutputTokens,
         Basis = left.Basis == Basis.Estimated || right.Basis == Basis.Estimated ? Basis.Estimated : Basis.Measured,
     };
 

@@ -1,5 +1,7 @@
+using Fairlead.Catalogue;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Anthropic;
 using Fairlead.StructuredOutput;
 
 namespace Fairlead.Limits;
@@ -30,17 +32,26 @@ internal static class WorstCase
         var worst = new Usage(input, output);
         foreach (var deployment in model.Deployments)
         {
-            dearest = Math.Max(dearest, deployment.Prices.CostOf(worst).Usd);
-            if (deployment.Prices.AudioInput is not null && call.Facts.Has(RequestFeatures.Audio))
-            {
-                dearest = Math.Max(dearest, deployment.Prices.CostOf(worst with { AudioInputTokens = input }).Usd);
-            }
-            // Everything may turn out to be written to a cache at its premium.
-            if (deployment.Prices.LongCacheWrite is not null || deployment.Prices.CacheWrite is not null)
-            {
-                dearest = Math.Max(dearest, deployment.Prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);
-            }
+            dearest = Math.Max(dearest, Dearest(deployment, worst, call.Facts));
         }
         return (input, output, dearest);
+    }
+
+    // Input and output are priced by themselves, so the dearest of each together is the dearest of all.
+    private static decimal Dearest(Deployment deployment, in Usage worst, RequestFacts facts)
+    {
+        var prices = deployment.Prices;
+        var (input, output) = (worst.InputTokens, worst.OutputTokens);
+        var usd = prices.CostOf(worst).Usd;
+        if (facts.Has(RequestFeatures.AudioOutput)) usd = Math.Max(usd, prices.CostOf(worst with { AudioOutputTokens = output }).Usd);
+        var dearestOutput = usd - prices.CostOf(worst).Usd;
+        if (facts.Has(RequestFeatures.Audio)) usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { AudioInputTokens = input }).Usd);
+        // Everything may turn out to be written to a cache at its premium. Only Anthropic has one that no price of the model need mention.
+        if (prices.CacheWrite is not null || prices.LongCacheWrite is not null || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || deployment.Provider.Kind == AnthropicProvider.KindName)
+        {
+            usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input }).Usd);
+            usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);
+        }
+        return usd;
     }
 }

@@ -1,6 +1,7 @@
 using Fairlead.Conversation;
 using Fairlead.Generations;
 using Fairlead.Ledger;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Pipeline;
 
@@ -10,19 +11,28 @@ namespace Fairlead.Pipeline;
 /// </summary>
 internal sealed class AnswerMeter
 {
-    private long _outputBytes;
-    private object? _reported;
+    private OutputTally _output;
+    private UsageReport? _report;
     private double _logprobSum;
     private long _logprobCount;
     private bool _firstFinished;
     private HashSet<int>? _finished;
 
-    /// <summary>The provider's last word on usage.</summary>
-    /// <remarks>Kept boxed, so that a checkpoint on another thread never reads half of one report and half of the next.</remarks>
-    public Usage? Reported => Volatile.Read(ref _reported) as Usage?;
+    /// <summary>What the provider has reported about usage, all reports together; null while there is none.</summary>
+    /// <remarks>Reports are immutable, so a checkpoint on another thread never reads half of one and half of the next.</remarks>
+    public UsageReport? Report => Volatile.Read(ref _report);
+
+    /// <summary>The report as it stands, believed or not.</summary>
+    public Usage? Reported => Report is { } report ? UsageResolver.Unjudged(report) : null;
 
     /// <summary>UTF-8 bytes of text, reasoning and tool arguments so far.</summary>
-    public long OutputBytes => Volatile.Read(ref _outputBytes);
+    public long OutputBytes => _output.Bytes;
+
+    /// <summary>The same by kinds of text.</summary>
+    public OutputTally Output => _output;
+
+    /// <summary>The output itself where somebody holds it anyway: an <see cref="Answer"/> or a text. Null otherwise.</summary>
+    public object? Kept { get; set; }
 
     /// <summary>The most telling reason so far: with several choices, one that was cut or filtered wins over a plain stop.</summary>
     public FinishReason? FinishReason { get; private set; }
@@ -40,12 +50,28 @@ internal sealed class AnswerMeter
 
     public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
 
-    public void ReportUsage(in Usage usage) => Volatile.Write(ref _reported, usage.Bounded());
+    /// <summary>Takes in a report of the provider.</summary>
+    public void ReportUsage(UsageReport report) => Volatile.Write(ref _report, _report is null ? report : _report.Then(report));
+
+    /// <summary>Takes what the gateway itself counted.</summary>
+    public void ReportUsage(in Usage usage) => Volatile.Write(ref _report, UsageReport.OfOwn(usage));
 
     public void AddOutput(int utf8Bytes)
     {
         HasContent = true;
-        Volatile.Write(ref _outputBytes, _outputBytes + utf8Bytes);
+        _output.Add(utf8Bytes);
+    }
+
+    public void AddOutput(in OutputTally output)
+    {
+        HasContent = true;
+        _output.Add(output);
+    }
+
+    private void AddOutput(string text, bool isArguments = false)
+    {
+        HasContent = true;
+        _output.Add(text, isArguments);
     }
 
     public void AddLogprob(double logprob)
@@ -68,15 +94,16 @@ internal sealed class AnswerMeter
         switch (generationEvent)
         {
             case TextDelta text:
-                AddOutput(System.Text.Encoding.UTF8.GetByteCount(text.Text));
+                AddOutput(text.Text);
                 foreach (var logprob in text.Logprobs ?? []) AddLogprob(logprob.Logprob);
                 break;
-            case ReasoningDelta reasoning: AddOutput(System.Text.Encoding.UTF8.GetByteCount(reasoning.Text)); break;
-            case RefusalDelta refusal: AddOutput(System.Text.Encoding.UTF8.GetByteCount(refusal.Text)); break;
-            case ToolCallStarted started: AddOutput(started.Name.Length); break;
-            case ToolCallDelta delta: AddOutput(System.Text.Encoding.UTF8.GetByteCount(delta.Arguments)); break;
+            case ReasoningDelta reasoning: AddOutput(reasoning.Text); break;
+            case RefusalDelta refusal: AddOutput(refusal.Text); break;
+            case ToolCallStarted started: AddOutput(started.Name, isArguments: true); break;
+            case ToolCallDelta delta: AddOutput(delta.Arguments, isArguments: true); break;
             case AudioDelta: AddOutput(0); break;
             case ChoiceFinished finished: Finish(finished.Reason, finished.Choice); break;
+            case UsageReported { Report: { } report }: ReportUsage(report); break;
             case UsageReported usage: ReportUsage(usage.Usage); break;
         }
     }

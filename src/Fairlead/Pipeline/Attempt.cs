@@ -58,6 +58,9 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     /// <summary>Final, set when the attempt ends.</summary>
     public Usage Usage { get; set; }
 
+    /// <summary>Why <see cref="Usage"/> is not what the provider reported.</summary>
+    public UsageDoubt UsageDoubt { get; set; }
+
     /// <summary>Final, set when the attempt ends.</summary>
     public Cost Cost { get; set; }
 

@@ -62,6 +62,10 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             {
                 call.Warn("malformed_events_skipped", $"{skipped} malformed event(s) of the model's provider were left out; the rest of the answer stands.");
             }
+            if (WordsFor(answering.UsageDoubt) is { } words)
+            {
+                call.Warn("usage_estimated", $"The provider's usage {words}. The tokens of this response are estimated.");
+            }
             // Time to write the answer out is not the model's; what is left after the first token is.
             if (call.Timings.Milliseconds(Phase.FirstToken) == 0) call.Timings.Set(Phase.FirstToken, answering.StartedAt);
             call.Timings.SetTicks(Phase.Connect, answering.ConnectTicks);
@@ -112,6 +116,17 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         if (Interlocked.Increment(ref _calls) % CalibrateEvery != 0) return;
         // A request that only its own dialect can express cannot be counted, and teaches nothing.
         if (counter.TryCountInput(call, out var counted)) counter.Observe(call.Model, counted.Tokens, usage.InputTokens);
-        counter.ObserveOutput(answering.Meter, call.Model);
+        counter.ObserveOutput(answering.Meter, usage, call.Model);
     }
+
+    // A provider that reports nothing, or was cut before it could, is nothing to warn of: the basis says it.
+    private static string? WordsFor(UsageDoubt doubt) => doubt switch
+    {
+        UsageDoubt.Incomplete => "lacks a count of input or output",
+        UsageDoubt.Unreadable => "has a count that is not a whole number of tokens",
+        UsageDoubt.TooFew => "has too few tokens for the text of the request or response",
+        UsageDoubt.TooMany => "has more tokens than the model can hold",
+        UsageDoubt.Contradiction => "does not add up to its own total",
+        _ => null,
+    };
 }

@@ -12,6 +12,9 @@ internal sealed class Calibration
     // A model speaks for itself after this many answers; before, its family does.
     private const int Enough = 5;
 
+    private const double Least = 0.25;
+    private const double Most = 4;
+
     private readonly ConcurrentDictionary<string, Ratio> _ratios = new(StringComparer.Ordinal);
 
     /// <summary>What a guess is to be multiplied by; 1 while nothing is known.</summary>
@@ -28,7 +31,8 @@ internal sealed class Calibration
     /// <param name="ratio">Reported tokens by those guessed without any correction.</param>
     public void Learn(string model, string family, double ratio)
     {
-        if (!double.IsFinite(ratio) || ratio <= 0) return;
+        // No vocabulary differs from a guess by more. A report that does is wrong, and nothing is learned from it.
+        if (!(ratio >= Least) || ratio > Most) return;
         Find($"model:{model}")?.Learn(ratio);
         Find($"family:{family}")?.Learn(ratio);
     }
@@ -38,10 +42,6 @@ internal sealed class Calibration
 
     private sealed class Ratio
     {
-        // No vocabulary differs from a guess by more; what does is a fault of the report.
-        private const double Least = 0.25;
-        private const double Most = 4;
-
         private readonly Lock _gate = new();
         private double _value = 1;
         private int _count;
@@ -54,7 +54,6 @@ internal sealed class Calibration
         {
             lock (_gate)
             {
-                ratio = Math.Clamp(ratio, Least, Most);
                 // Once something is known, a single odd answer can move it only so far.
                 if (_count >= Enough) ratio = Math.Clamp(ratio, _value / 1.5, _value * 1.5);
                 // The mean of the first ones, then each new one by a twentieth.

@@ -28,8 +28,16 @@ internal sealed class TokenCounter
     private const int Samples = 64;
     private const double BytesPerToken = 4;
 
+    // Share of a response that one kind of text must have to teach the factor of that kind.
+    private const double MainShare = 0.8;
+
+    // Share of the delivered bytes that a kept text must have to stand for all.
+    private const double KeptShare = 0.9;
+
     private readonly Calibration _input = new();
-    private readonly Calibration _output = new();
+    private readonly Calibration _prose = new();
+    private readonly Calibration _code = new();
+    private readonly Calibration _otherScripts = new();
 
     /// <summary>
     /// At least as many tokens as the input can have, without looking at the text: a token has at least one byte. When this fits, nothing
@@ -148,20 +156,68 @@ internal sealed class TokenCounter
         _input.Learn(model.Id, model.TokenizerName, _input.FactorFor(model.Id, model.TokenizerName) * reported / estimated);
     }
 
-    /// <summary>Takes in how many tokens a finished answer's bytes were. Without effect when the provider did not say.</summary>
-    public void ObserveOutput(AnswerMeter meter, CatalogueModel model)
+    /// <summary>Takes in how many tokens the output of a finished response was. Without effect where that says nothing of its text.</summary>
+    /// <param name="meter">The response.</param>
+    /// <param name="usage">What it used, as far as that is believed.</param>
+    /// <param name="model">Its model.</param>
+    public void ObserveOutput(AnswerMeter meter, in Usage usage, CatalogueModel model)
     {
-        // Hidden reasoning has tokens but no bytes; such an answer says nothing of either.
-        if (meter.Reported is not { Basis: Basis.Measured, ReasoningTokens: 0 } usage || usage.OutputTokens < 16 || meter.OutputBytes < 32) return;
-        _output.Learn(model.Id, model.TokenizerName, usage.OutputTokens / Guess(meter.OutputBytes, model));
+        // Hidden reasoning has tokens but no bytes; such a response says nothing of either.
+        if (usage is not { Basis: Basis.Measured, ReasoningTokens: 0, AudioOutputTokens: 0 } || usage.OutputTokens < 16 || meter.OutputBytes < 32) return;
+        var output = meter.Output;
+        // A mixture says nothing of its parts.
+        var learning = Mostly(output.Prose) ? _prose : Mostly(output.Code) ? _code : Mostly(output.OtherScripts) ? _otherScripts : null;
+        learning?.Learn(model.Id, model.TokenizerName, usage.OutputTokens / Tokens(output.Total, model));
+
+        bool Mostly(long weight) => weight > MainShare * output.Total;
     }
 
-    /// <summary>Output tokens of an answer that was cut before the provider counted. At least 1 when there was content.</summary>
+    /// <summary>
+    /// Output tokens of a response that the provider did not count: by the vocabulary where it is known and the text is still there, else by the kinds of
+    /// text that passed. At least 1 when there was content.
+    /// </summary>
     public long EstimateOutput(AnswerMeter meter, CatalogueModel model)
     {
-        var tokens = Math.Ceiling(Guess(meter.OutputBytes, model) * _output.FactorFor(model.Id, model.TokenizerName));
-        return Math.Max((long)tokens, meter.HasContent ? 1 : 0);
+        var least = meter.HasContent ? 1 : 0;
+        if (model.Tokenizer != TokenizerFamily.Estimated && meter.Kept is { } kept && CountKept(kept, meter.OutputBytes, model) is { } counted) return Math.Max(counted, least);
+        var output = meter.Output;
+        var tokens = Part(output.Prose, _prose) + Part(output.Code, _code) + Part(output.OtherScripts, _otherScripts);
+        return Math.Max((long)Math.Ceiling(tokens), least);
+
+        double Part(long weight, Calibration learned) => weight == 0 ? 0 : Tokens(weight, model) * learned.FactorFor(model.Id, model.TokenizerName);
     }
+
+    // Null when what was kept is less than what was delivered.
+    private static long? CountKept(object kept, long deliveredBytes, CatalogueModel model)
+    {
+        var tally = new Tally(model);
+        long bytes = 0;
+        if (kept is string text)
+        {
+            bytes = System.Text.Encoding.UTF8.GetByteCount(text);
+            tally.Add(text);
+        }
+        foreach (var choice in (kept as Answer)?.Choices ?? [])
+        {
+            foreach (var part in choice.Parts)
+            {
+                bytes += BytesOf(part);
+                Add(ref tally, part);
+            }
+        }
+        return bytes >= KeptShare * deliveredBytes ? (long)Math.Ceiling(tally.Text) + tally.Fixed : null;
+    }
+
+    private static int BytesOf(Part part) => part switch
+    {
+        TextPart text => System.Text.Encoding.UTF8.GetByteCount(text.Text),
+        ReasoningPart reasoning => System.Text.Encoding.UTF8.GetByteCount(reasoning.Text),
+        RefusalPart refusal => System.Text.Encoding.UTF8.GetByteCount(refusal.Text),
+        ToolCallPart call => call.Name.Length + System.Text.Encoding.UTF8.GetByteCount(call.Arguments),
+        _ => 0,
+    };
+
+    private static double Tokens(long weight, CatalogueModel model) => weight / 100.0 * TextHeuristics.DensityOf(model.TokenizerName);
 
     private static double Guess(long bytes, CatalogueModel model) => bytes / BytesPerToken * TextHeuristics.DensityOf(model.TokenizerName);
 

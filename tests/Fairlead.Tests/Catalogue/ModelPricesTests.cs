@@ -40,9 +40,63 @@ public sealed class ModelPricesTests
     }
 
     [Fact]
-    public void CostOf_RatesLeftOut_AreTheInputs()
+    public void CostOf_RatesLeftOut_AreThoseOfTheWhole()
     {
-        var usage = new Usage(100, 0) { CachedInputTokens = 10, CacheWriteTokens = 20, LongCacheWriteTokens = 5, AudioInputTokens = 30 };
-        Assert.Equal(0.0002m, new ModelPrices(2m, 8m).CostOf(usage).Usd);
+        // 95 at 2, and 5 that are written for an hour at 1.6 times that.
+        var usage = new Usage(100, 10) { CachedInputTokens = 10, CacheWriteTokens = 20, LongCacheWriteTokens = 5, AudioInputTokens = 30, AudioOutputTokens = 6 };
+        Assert.Equal(0.000286m, new ModelPrices(2m, 8m).CostOf(usage).Usd);
     }
+
+    [Theory]
+    // As Anthropic charges: twice the input price for an hour, one and a quarter of it for five minutes.
+    [InlineData("3", "3.75", null, "6")]
+    [InlineData("3", "3.75", "5", "5")]
+    [InlineData("3", null, null, "4.8")]
+    [InlineData("3", "0", null, "0")]
+    public void CostOf_LongCacheWrite_DefaultsToTheCacheWritePrice(string input, string? write, string? longWrite, string perMillion)
+    {
+        var prices = new ModelPrices(Money(input)!.Value, 15m) { CacheWrite = Money(write), LongCacheWrite = Money(longWrite) };
+        Assert.Equal(Money(perMillion), prices.CostOf(new Usage(1_000_000, 0) { CacheWriteTokens = 1_000_000, LongCacheWriteTokens = 1_000_000 }).Usd);
+    }
+
+    [Fact]
+    public void CostOf_AudioOutput_HasItsOwnPrice()
+    {
+        var usage = new Usage(0, 100) { AudioOutputTokens = 80 };
+        Assert.Equal(((20 * 10m) + (80 * 64m)) / 1_000_000, new ModelPrices(2.5m, 10m) { AudioOutput = 64m }.CostOf(usage).Usd);
+        Assert.Equal(100 * 10m / 1_000_000, new ModelPrices(2.5m, 10m).CostOf(usage).Usd);
+    }
+
+    [Fact]
+    public void CostOf_PricesOfAStep_WinOverRaisedOnes()
+    {
+        var prices = new ModelPrices(1m, 4m)
+        {
+            CacheWrite = 1.25m,
+            LongCacheWrite = 2m,
+            AudioInput = 3m,
+            AudioOutput = 12m,
+            Tiers =
+            [
+                new PriceTier(10, 2m, 6m),
+                new PriceTier(20, 2m, 6m) { CacheWrite = 5m },
+                new PriceTier(30, 2m, 6m) { CacheWrite = 5m, LongCacheWrite = 7m, AudioInput = 9m, AudioOutput = 13m },
+            ],
+        };
+        // Raised as the input is, by two; the audio made as the output is, by one and a half.
+        Assert.Equal((2.5m, 4m, 6m, 18m), Rates(11));
+        // An hour keeps its distance to five minutes.
+        Assert.Equal((5m, 8m, 6m, 18m), Rates(21));
+        Assert.Equal((5m, 7m, 9m, 13m), Rates(31));
+
+        (decimal Write, decimal LongWrite, decimal AudioIn, decimal AudioOut) Rates(long input)
+        {
+            var plain = new Usage(input, 1);
+            decimal Per(Usage usage, long tokens) => prices.CostOf(usage).Usd * 1_000_000 / tokens;
+            return (Per(new Usage(input, 0) { CacheWriteTokens = input }, input), Per(new Usage(input, 0) { CacheWriteTokens = input, LongCacheWriteTokens = input }, input),
+                Per(new Usage(input, 0) { AudioInputTokens = input }, input), (prices.CostOf(plain with { AudioOutputTokens = 1 }).Usd - prices.CostOf(new Usage(input, 0)).Usd) * 1_000_000);
+        }
+    }
+
+    private static decimal? Money(string? text) => text is null ? null : decimal.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
 }

@@ -176,10 +176,95 @@ public sealed class TokenCounterTests
         {
             var done = new AnswerMeter();
             done.Observe(new TextDelta(Repeat("word ", 4000)));
-            done.ReportUsage(new Usage(1, 800));
-            _counter.ObserveOutput(done, Gpt);
+            _counter.ObserveOutput(done, new Usage(1, 800), Gpt);
         }
         Assert.InRange(_counter.EstimateOutput(cut, Gpt), 795, 810);
+    }
+
+    // Counts of o200k: what the model's provider would have charged.
+    [Theory]
+    [InlineData("The gateway holds back the last chunk until the provider has reported its usage. When it does not report anything, the tokens are estimated from the text that was delivered.", 0.35)]
+    [InlineData("export async function fetchAll(urls, { limit = 4 } = {}) {\n  const results = [];\n  const queue = urls.map((url, i) => [i, url]);\n  return Promise.all(queue.map((next) => fetch(next[1]).then((r) => r.json())));\n}\n", 0.25)]
+    [InlineData("{\"rows\":[{\"id\":0,\"x\":0.00,\"ok\":true},{\"id\":37,\"x\":0.37,\"ok\":false},{\"id\":74,\"x\":0.74,\"ok\":true}],\"total\":1182,\"next\":null}", 0.25)]
+    [InlineData("Правительство объявило о новых мерах поддержки малого бизнеса. По словам министра, программа начнёт работать уже в следующем году.", 0.5)]
+    [InlineData("政府宣布了支持小企业的新措施。部长表示，该计划将于明年开始实施，预计将惠及全国约二十万家企业。", 0.3)]
+    [InlineData("政府は中小企業を支援するための新しい対策を発表しました。大臣によると、このプログラムは来年から始まります。", 0.3)]
+    [InlineData("정부는 중소기업을 지원하기 위한 새로운 조치를 발표했습니다. 장관은 이 프로그램이 내년부터 시작될 것이라고 말했습니다.", 0.3)]
+    public void EstimateOutput_KindsOfText_AreNearTheVocabularys(string text, double tolerance)
+    {
+        var truth = Vocabulary.O200k.Count(text, out _);
+        var meter = new AnswerMeter();
+        foreach (var piece in text.Chunk(7)) meter.Observe(new TextDelta(new string(piece)));
+        Assert.InRange(_counter.EstimateOutput(meter, Gpt), truth * (1 - tolerance), (truth * (1 + tolerance)) + 1);
+
+        // The same as it stands on the wire, with its letters as escapes, and as arguments of a tool.
+        foreach (var (json, isArguments) in new[] { (System.Text.Json.JsonSerializer.Serialize(text), false), (System.Text.Json.JsonSerializer.Serialize(text, Relaxed), true) })
+        {
+            var tally = new OutputTally();
+            tally.Add(Encoding.UTF8.GetBytes(json[1..^1]), isEscaped: true, isArguments);
+            var wire = new AnswerMeter();
+            wire.AddOutput(tally);
+            Assert.Equal(Encoding.UTF8.GetByteCount(text), wire.OutputBytes);
+            Assert.InRange(_counter.EstimateOutput(wire, Gpt), truth * (1 - tolerance), (truth * (1 + tolerance)) + 1);
+        }
+    }
+
+    [Fact]
+    public void ObserveOutput_OneKindOfText_TeachesOnlyThatKind()
+    {
+        var (prose, json) = (Metered(Repeat("word ", 4000), false), Metered(Repeat("{\"a\":1}", 4000), true));
+        var (before, proseBefore) = (_counter.EstimateOutput(json, Gpt), _counter.EstimateOutput(prose, Gpt));
+        for (var i = 0; i < 50; i++) _counter.ObserveOutput(json, new Usage(1, before * 3 / 2), Gpt);
+        Assert.InRange(_counter.EstimateOutput(json, Gpt), before * 1.45, before * 1.55);
+        Assert.Equal(proseBefore, _counter.EstimateOutput(prose, Gpt));
+    }
+
+    [Fact]
+    public void ObserveOutput_CountThatNoVocabularyMakes_TeachesNothing()
+    {
+        var prose = Metered(Repeat("word ", 4000), false);
+        for (var i = 0; i < 50; i++)
+        {
+            _counter.ObserveOutput(prose, new Usage(1, 100), Gpt);
+            _counter.ObserveOutput(prose, new Usage(1, 100_000), Gpt);
+            _counter.ObserveOutput(prose, new Usage(1, 800) { Basis = Basis.Estimated }, Gpt);
+            _counter.ObserveOutput(prose, new Usage(1, 2000) { ReasoningTokens = 1200 }, Gpt);
+        }
+        Assert.Equal(1000, _counter.EstimateOutput(prose, Gpt));
+    }
+
+    [Fact]
+    public void EstimateOutput_TextIsKept_CountsByTheVocabulary()
+    {
+        const string text = "antidisestablishmentarianism {\"a\":[1,2,3]}";
+        var meter = Metered(text, false);
+        meter.Kept = text;
+        Assert.Equal(Vocabulary.O200k.Count(text, out _), _counter.EstimateOutput(meter, Gpt));
+        meter.Kept = new Answer([new AnswerChoice(0, [new TextPart(text)], null)]);
+        Assert.Equal(Vocabulary.O200k.Count(text, out _), _counter.EstimateOutput(meter, Gpt));
+        // Less was kept than delivered: the kinds of text say more.
+        meter.Kept = text[..10];
+        Assert.Equal(_counter.EstimateOutput(Metered(text, false), Gpt), _counter.EstimateOutput(meter, Gpt));
+    }
+
+    [Fact]
+    public void OutputTally_LongPiece_IsScaledFromItsStart()
+    {
+        var (whole, pieces) = (new OutputTally(), new OutputTally());
+        var text = Repeat("some words, and 12 more. ", 100_000);
+        whole.Add(text, isArguments: false);
+        foreach (var piece in text.Chunk(1000)) pieces.Add(piece, isArguments: false);
+        Assert.Equal(pieces.Bytes, whole.Bytes);
+        Assert.InRange(whole.Total, pieces.Total * 0.99, pieces.Total * 1.01);
+    }
+
+    private static readonly System.Text.Json.JsonSerializerOptions Relaxed = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private static AnswerMeter Metered(string text, bool isArguments)
+    {
+        var meter = new AnswerMeter();
+        meter.Observe(isArguments ? new ToolCallDelta(0, text) : new TextDelta(text));
+        return meter;
     }
 
     [Fact]

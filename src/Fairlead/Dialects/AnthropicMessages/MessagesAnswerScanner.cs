@@ -1,6 +1,8 @@
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
@@ -14,11 +16,11 @@ internal static class MessagesAnswerScanner
         {
             var json = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
             if (!json.Read() || json.TokenType != JsonTokenType.StartObject) return false;
-            var usage = new MessagesUsage();
-            var (isMessage, hasContent, hasUsage) = (false, false, false);
+            UsageReport? usage = null;
+            var (isMessage, hasContent) = (false, false);
             FinishReason? finish = null;
             string? model = null;
-            var output = 0;
+            var output = new OutputTally();
             while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
             {
                 var field = json.ValueTextEquals("content"u8) ? 1 : json.ValueTextEquals("usage"u8) ? 2 : json.ValueTextEquals("stop_reason"u8) ? 3
@@ -28,11 +30,11 @@ internal static class MessagesAnswerScanner
                 {
                     case 1 when json.TokenType == JsonTokenType.StartArray:
                         hasContent = true;
-                        output = Content(ref json);
+                        Content(body, ref json, ref output);
                         break;
                     case 2:
-                        hasUsage = json.TokenType == JsonTokenType.StartObject;
-                        usage.Read(ref json);
+                        if (json.TokenType == JsonTokenType.StartObject) usage = UsageReport.Read(ref json);
+                        else json.Skip();
                         break;
                     case 3 when json.TokenType == JsonTokenType.String:
                         finish = StopReasons.Read(json);
@@ -52,8 +54,8 @@ internal static class MessagesAnswerScanner
             // A message always says why it ended; one that does not was cut.
             if (!isMessage || !hasContent || finish is not { } reason) return false;
             if (model is not null) meter.UpstreamModel = model;
-            if (output > 0) meter.AddOutput(output);
-            if (hasUsage) meter.ReportUsage(usage.ToUsage());
+            if (output.Bytes > 0) meter.AddOutput(output);
+            if (usage is not null) meter.ReportUsage(usage);
             meter.Finish(reason, 0);
             return true;
         }
@@ -79,9 +81,8 @@ internal static class MessagesAnswerScanner
     }
 
     // Bytes of everything the model wrote: from them output is estimated where usage is missing.
-    private static int Content(ref Utf8JsonReader json)
+    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output)
     {
-        var bytes = 0;
         var depth = json.CurrentDepth;
         while (json.Read() && json.CurrentDepth > depth)
         {
@@ -89,11 +90,10 @@ internal static class MessagesAnswerScanner
             var isText = json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
             var isInput = !isText && json.ValueTextEquals("input"u8);
             json.Read();
-            var start = json.TokenStartIndex;
-            if (isText && json.TokenType == JsonTokenType.String) bytes += json.ValueIsEscaped ? JsonEscapes.DecodedLength(json.ValueSpan) : json.ValueSpan.Length;
+            var start = (int)json.TokenStartIndex;
+            if (isText && json.TokenType == JsonTokenType.String) output.Add(json.ValueSpan, json.ValueIsEscaped, isArguments: false);
             json.Skip();
-            if (isInput) bytes += (int)(json.BytesConsumed - start);
+            if (isInput) output.Add(body[start..(int)json.BytesConsumed], isEscaped: false, isArguments: true);
         }
-        return bytes;
     }
 }

@@ -1,7 +1,9 @@
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
@@ -9,7 +11,6 @@ namespace Fairlead.Dialects.AnthropicMessages;
 internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamScanner
 {
     private const int LongestErrorText = 2048;
-    private MessagesUsage _usage;
 
     public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
     {
@@ -52,8 +53,8 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             else if (json.ValueTextEquals("usage"u8))
             {
                 json.Read();
-                seen.HasUsage |= json.TokenType == JsonTokenType.StartObject;
-                _usage.Read(ref json);
+                if (json.TokenType == JsonTokenType.StartObject) seen.Usage = UsageReport.Read(ref json);
+                else json.Skip();
             }
             else if (json.ValueTextEquals("error"u8))
             {
@@ -80,9 +81,9 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             case MessagesEventKind.Ping: return NativeEventTraits.Ping;
             case MessagesEventKind.MessageStop: return NativeEventTraits.End;
             case MessagesEventKind.BlockStart or MessagesEventKind.BlockDelta:
-                if (seen.OutputBytes > 0 || seen.IsContent)
+                if (seen.Output.Bytes > 0 || seen.IsContent)
                 {
-                    meter.AddOutput(seen.OutputBytes);
+                    meter.AddOutput(seen.Output);
                     traits |= NativeEventTraits.Content;
                 }
                 break;
@@ -94,9 +95,10 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
                 if (seen.Model is not null) meter.UpstreamModel = seen.Model;
                 break;
         }
-        if (seen.HasUsage && kind is MessagesEventKind.MessageStart or MessagesEventKind.MessageDelta)
+        if (seen.Usage is { } usage && kind is MessagesEventKind.MessageStart or MessagesEventKind.MessageDelta)
         {
-            meter.ReportUsage(_usage.ToUsage());
+            // A message that starts has been given its input, and its output counts what there is: nothing yet.
+            meter.ReportUsage(kind == MessagesEventKind.MessageStart ? usage.AtStart() : usage);
             traits |= NativeEventTraits.Usage;
         }
         return traits;
@@ -112,7 +114,8 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         }
         while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
         {
-            var isOutput = json.ValueTextEquals("text"u8) || json.ValueTextEquals("partial_json"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
+            var isArguments = json.ValueTextEquals("partial_json"u8);
+            var isOutput = isArguments || json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
             var isData = !isOutput && json.ValueTextEquals("data"u8);
             var isType = !isOutput && !isData && json.ValueTextEquals("type"u8);
             var isStop = !isOutput && !isData && !isType && json.ValueTextEquals("stop_reason"u8);
@@ -123,7 +126,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             }
             else if (isOutput)
             {
-                seen.OutputBytes += json.ValueIsEscaped ? JsonEscapes.DecodedLength(json.ValueSpan) : json.ValueSpan.Length;
+                seen.Output.Add(json.ValueSpan, json.ValueIsEscaped, isArguments);
             }
             else if (isData)
             {
@@ -159,8 +162,8 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             }
             else if (isUsage)
             {
-                seen.HasUsage |= json.TokenType == JsonTokenType.StartObject;
-                _usage.Read(ref json);
+                if (json.TokenType == JsonTokenType.StartObject) seen.Usage = UsageReport.Read(ref json);
+                else json.Skip();
             }
             else
             {
@@ -189,9 +192,9 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
 
     private ref struct Seen
     {
-        public int OutputBytes;
+        public OutputTally Output;
         public bool IsContent;
-        public bool HasUsage;
+        public UsageReport? Usage;
         public FinishReason? StopReason;
         public string? Model;
         public string? ErrorType;

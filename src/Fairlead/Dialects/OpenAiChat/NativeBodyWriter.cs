@@ -8,7 +8,7 @@ internal static class NativeBodyWriter
 {
     public static void Write(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
-        body = OwnMembers.Without(body.Trim(" \t\r\n"u8));
+        body = NativeUsage.Correct(call, OwnMembers.Without(body.Trim(" \t\r\n"u8)));
         var model = NativeChunk.FindModel(body);
         var position = 0;
         if (!model.IsEmpty)

@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
@@ -21,15 +22,16 @@ internal static class OpenAiAnswerScanner
         public bool HasChoices;
         public int Choices;
         public bool HasContent;
-        public int OutputBytes;
-        public bool HasUsage;
-        public Usage Usage;
+        public OutputTally Output;
+        public UsageReport? Usage;
         public string? Model;
         public (int Choice, FinishReason Reason)? Finished;
         public List<(int Choice, FinishReason Reason)>? MoreFinished;
         public List<double>? Logprobs;
 
         public readonly bool Finishes => Finished is not null;
+
+        public readonly bool HasUsage => Usage is not null;
 
         public readonly NativeEventTraits Traits =>
             (HasContent ? NativeEventTraits.Content : 0)
@@ -40,8 +42,8 @@ internal static class OpenAiAnswerScanner
         public readonly void Report(AnswerMeter meter)
         {
             if (Model is not null) meter.UpstreamModel ??= Model;
-            if (HasContent) meter.AddOutput(OutputBytes);
-            if (HasUsage) meter.ReportUsage(Usage);
+            if (HasContent) meter.AddOutput(Output);
+            if (Usage is not null) meter.ReportUsage(Usage);
             if (Finished is { } first) meter.Finish(first.Reason, first.Choice);
             foreach (var (choice, reason) in MoreFinished ?? []) meter.Finish(reason, choice);
             if (Logprobs is null) return;
@@ -90,8 +92,25 @@ internal static class OpenAiAnswerScanner
                     break;
                 case 5 when reader.ValueTextEquals("usage"u8):
                     reader.Read();
-                    if (reader.TokenType == JsonTokenType.StartObject) ReadUsage(ref reader, ref found);
+                    ReadUsage(ref reader, ref found);
+                    break;
+                // Groq's own place, Gemini's name and Ollama's own counts.
+                case 6 when reader.ValueTextEquals("x_groq"u8):
+                    reader.Read();
+                    if (reader.TokenType == JsonTokenType.StartObject) InnerUsage(ref reader, ref found);
                     else reader.Skip();
+                    break;
+                case 13 when reader.ValueTextEquals("usageMetadata"u8):
+                    reader.Read();
+                    ReadUsage(ref reader, ref found);
+                    break;
+                case 17 when reader.ValueTextEquals("prompt_eval_count"u8):
+                    reader.Read();
+                    AddUsage(UsageReport.Of(UsageMember.Input, ref reader), ref found);
+                    break;
+                case 10 when reader.ValueTextEquals("eval_count"u8):
+                    reader.Read();
+                    AddUsage(UsageReport.Of(UsageMember.Output, ref reader), ref found);
                     break;
                 case 5 when wantModel && reader.ValueTextEquals("model"u8):
                     reader.Read();
@@ -168,6 +187,12 @@ internal static class OpenAiAnswerScanner
                     if (reader.TokenType == JsonTokenType.StartObject) Logprobs(ref reader, ref found);
                     else reader.Skip();
                 }
+                else if (reader.ValueTextEquals("usage"u8))
+                {
+                    // Moonshot's place for it.
+                    reader.Read();
+                    ReadUsage(ref reader, ref found);
+                }
                 else
                 {
                     reader.Read();
@@ -228,7 +253,7 @@ internal static class OpenAiAnswerScanner
         }
     }
 
-    private static void Text(ref Utf8JsonReader reader, ref Found found)
+    private static void Text(ref Utf8JsonReader reader, ref Found found, bool isArguments = false)
     {
         if (reader.TokenType != JsonTokenType.String)
         {
@@ -237,7 +262,7 @@ internal static class OpenAiAnswerScanner
         }
         if (reader.ValueSpan.IsEmpty) return;
         found.HasContent = true;
-        found.OutputBytes += reader.ValueIsEscaped ? JsonEscapes.DecodedLength(reader.ValueSpan) : reader.ValueSpan.Length;
+        found.Output.Add(reader.ValueSpan, reader.ValueIsEscaped, isArguments);
     }
 
     // Mistral's reasoning models answer with a list of parts.
@@ -271,7 +296,7 @@ internal static class OpenAiAnswerScanner
         {
             var counts = reader.ValueTextEquals("arguments"u8) || reader.ValueTextEquals("name"u8) || reader.ValueTextEquals("input"u8);
             reader.Read();
-            if (counts) Text(ref reader, ref found);
+            if (counts) Text(ref reader, ref found, isArguments: true);
             else reader.Skip();
         }
     }
@@ -336,49 +361,24 @@ internal static class OpenAiAnswerScanner
 
     private static void ReadUsage(ref Utf8JsonReader reader, ref Found found)
     {
-        long input = 0, output = 0, cached = 0, written = 0, reasoning = 0, audio = 0;
+        if (reader.TokenType == JsonTokenType.StartObject) AddUsage(UsageReport.Read(ref reader), ref found);
+        else reader.Skip();
+    }
+
+    private static void AddUsage(UsageReport? report, ref Found found)
+    {
+        if (report is not null) found.Usage = found.Usage is null ? report : found.Usage.Then(report);
+    }
+
+    private static void InnerUsage(ref Utf8JsonReader reader, ref Found found)
+    {
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            if (reader.ValueTextEquals("prompt_tokens"u8)) input = Count(ref reader);
-            else if (reader.ValueTextEquals("completion_tokens"u8)) output = Count(ref reader);
-            else if (reader.ValueTextEquals("prompt_cache_hit_tokens"u8)) cached = Math.Max(cached, Count(ref reader));
-            else if (reader.ValueTextEquals("prompt_tokens_details"u8) || reader.ValueTextEquals("completion_tokens_details"u8))
-            {
-                var ofInput = reader.ValueSpan[0] == (byte)'p';
-                reader.Read();
-                if (reader.TokenType != JsonTokenType.StartObject)
-                {
-                    reader.Skip();
-                    continue;
-                }
-                while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-                {
-                    if (reader.ValueTextEquals("cached_tokens"u8)) cached = Math.Max(cached, Count(ref reader));
-                    else if (reader.ValueTextEquals("cache_write_tokens"u8)) written = Count(ref reader);
-                    else if (reader.ValueTextEquals("reasoning_tokens"u8)) reasoning = Count(ref reader);
-                    else if (ofInput && reader.ValueTextEquals("audio_tokens"u8)) audio = Count(ref reader);
-                    else
-                    {
-                        reader.Read();
-                        reader.Skip();
-                    }
-                }
-            }
-            else
-            {
-                reader.Read();
-                reader.Skip();
-            }
+            var isUsage = reader.ValueTextEquals("usage"u8);
+            reader.Read();
+            if (isUsage) ReadUsage(ref reader, ref found);
+            else reader.Skip();
         }
-        cached = Math.Min(cached, input);
-        found.HasUsage = true;
-        found.Usage = new Usage(input, output)
-        {
-            CachedInputTokens = cached,
-            CacheWriteTokens = Math.Min(written, input - cached),
-            AudioInputTokens = audio,
-            ReasoningTokens = Math.Min(reasoning, output),
-        };
     }
 
     private static long Count(ref Utf8JsonReader reader)

@@ -85,7 +85,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
             AppendFinish(ref json, _finishes[i].Choice, _finishes[i].Reason);
             End(ref json, !usage && i == _finishes.Count - 1 ? Extra.Final : Extra.None);
         }
-        if (usage && _heldUsage is not null)
+        if (usage && _heldUsage is not null && NativeUsage.Stands(Call))
         {
             Splice(_heldUsage, Extra.Final, output);
         }
@@ -362,13 +362,13 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     // Who did not ask for the extra chunk finds the usage where most servers put it: in the chunk that ends the answer. Its own stays, if it has one.
     private byte[] WithUsage(byte[] data)
     {
-        if (!NativeChunk.Find(data, "usage"u8, JsonTokenType.StartObject).IsEmpty) return data;
+        if (!NativeChunk.Find(data, "usage"u8, JsonTokenType.StartObject).IsEmpty) return NativeUsage.Correct(Call, data).ToArray();
         var buffer = new ArrayBufferWriter<byte>(data.Length + 256);
         var json = new JsonAppender(buffer);
         var none = NativeChunk.Find(data, "usage"u8, JsonTokenType.Null);
         json.Raw(none.IsEmpty ? data.AsSpan(0, data.Length - 1) : data.AsSpan(0, none.Start));
         if (none.IsEmpty) json.Raw(",\"usage\":"u8);
-        var reported = _heldUsage is null ? default : NativeChunk.Find(_heldUsage, "usage"u8, JsonTokenType.StartObject);
+        var reported = _heldUsage is null || !NativeUsage.Stands(Call) ? default : NativeChunk.Find(_heldUsage, "usage"u8, JsonTokenType.StartObject);
         if (reported.IsEmpty) OpenAiJson.AppendUsage(ref json, Call.Ending!.Usage);
         else json.Raw(_heldUsage.AsSpan(reported.Start, reported.Length));
         json.Raw(none.IsEmpty ? "}"u8 : data.AsSpan(none.End));

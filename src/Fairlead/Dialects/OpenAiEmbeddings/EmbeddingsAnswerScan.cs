@@ -11,7 +11,7 @@ internal ref struct EmbeddingsAnswerScan
     public bool IsValid;
     public ByteRange Model;
     public string? ModelName;
-    public Usage? Usage;
+    public UsageReport? Usage;
 
     /// <summary>Vectors that are not in the form asked for, with the form they must get.</summary>
     public List<BodyEdit>? Conversions;
@@ -50,7 +50,7 @@ internal ref struct EmbeddingsAnswerScan
                 else if (reader.ValueTextEquals("usage"u8))
                 {
                     reader.Read();
-                    if (reader.TokenType == JsonTokenType.StartObject) scan.Usage = ReadUsage(ref reader);
+                    if (reader.TokenType == JsonTokenType.StartObject) scan.Usage = UsageReport.Read(ref reader);
                     else reader.Skip();
                 }
                 else
@@ -106,19 +106,6 @@ internal ref struct EmbeddingsAnswerScan
                 wanted ? EmbeddingVectors.ToBase64(vector) : EmbeddingVectors.ToList(vector)));
         }
         scan.IsValid &= found;
-    }
-
-    private static Usage ReadUsage(ref Utf8JsonReader reader)
-    {
-        long input = 0;
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            var prompt = reader.ValueTextEquals("prompt_tokens"u8);
-            reader.Read();
-            if (prompt && reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out var count)) input = Math.Max(0, count);
-            else reader.Skip();
-        }
-        return new Usage(input, 0);
     }
 
     private static ByteRange RangeOf(in Utf8JsonReader reader) => new((int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex));

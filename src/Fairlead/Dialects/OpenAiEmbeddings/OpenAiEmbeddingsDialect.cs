@@ -57,7 +57,7 @@ internal sealed class OpenAiEmbeddingsDialect : Dialect
 
     private static void WriteNative(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
-        body = OwnMembers.Without(body.Trim(" \t\r\n"u8));
+        body = OpenAiChat.NativeUsage.Correct(call, OwnMembers.Without(body.Trim(" \t\r\n"u8)));
         var scan = EmbeddingsAnswerScan.Of(body, call.Facts.Base64Vectors);
         var edits = scan.Conversions ?? [];
         if (!scan.Model.IsEmpty) edits.Add(new BodyEdit(scan.Model, BodySplicer.Quote(call.Model.Id)));

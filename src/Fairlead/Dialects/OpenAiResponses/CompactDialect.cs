@@ -66,7 +66,7 @@ internal sealed class CompactDialect(ResponseKeeper? keeper = null) : Dialect
         {
             if (item is JsonObject known) ours.Item(known, withSeal: true);
         }
-        if (answer["usage"] is not JsonObject) answer["usage"] = JsonNode.Parse(ResponseJson.Usage(call.Ending!.Usage));
+        if (answer["usage"] is not JsonObject || !OpenAiChat.NativeUsage.Stands(call)) answer["usage"] = JsonNode.Parse(ResponseJson.Usage(call.Ending!.Usage));
         answer.Remove("fairlead");
         if (call.Caller.Extensions)
         {

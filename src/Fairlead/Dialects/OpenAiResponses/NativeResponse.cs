@@ -58,7 +58,8 @@ internal sealed class NativeResponse(GatewayCall call, ResponseObjectWriter writ
         // A server of an older date leaves out what clients of today rely on.
         foreach (var (name, value) in Own(status ?? "completed", extra))
         {
-            if (!response.ContainsKey(name) || name == "fairlead") response[name] = value?.DeepClone();
+            var isOurs = name == "fairlead" || (name == "usage" && !OpenAiChat.NativeUsage.Stands(call));
+            if (isOurs || !response.ContainsKey(name)) response[name] = value?.DeepClone();
         }
     }
 

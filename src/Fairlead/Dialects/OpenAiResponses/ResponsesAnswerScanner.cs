@@ -1,9 +1,8 @@
-using System.Text;
 using System.Text.Json;
 using Fairlead.Conversation;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.OpenAi;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
@@ -34,15 +33,16 @@ internal static class ResponsesAnswerScanner
             using var document = JsonDocument.ParseValue(ref reader);
             var answer = document.RootElement;
             if (answer.ValueKind != JsonValueKind.Object || OpenAiWire.Text(answer, "object") != "response.compaction" || !OpenAiWire.Has(answer, "output", JsonValueKind.Array, out var output)) return false;
-            var bytes = 0;
+            var made = new OutputTally();
             foreach (var item in output.EnumerateArray())
             {
                 if (item.ValueKind != JsonValueKind.Object) return false;
+                Add(item, ref made);
                 // Of what is sealed the length alone can be seen.
-                bytes += SizeOf(item) + (OpenAiWire.Text(item, "encrypted_content")?.Length ?? 0);
+                made.Add(OpenAiWire.Text(item, "encrypted_content")?.Length ?? 0);
             }
-            if (bytes > 0) meter.AddOutput(bytes);
-            if (ReadUsage(answer) is { } usage) meter.ReportUsage(usage);
+            if (made.Bytes > 0) meter.AddOutput(made);
+            if (OpenAiWire.ReadUsage(answer) is { } usage) meter.ReportUsage(usage);
             meter.Finish(FinishReason.Stop, 0);
             return true;
         }
@@ -58,13 +58,15 @@ internal static class ResponsesAnswerScanner
     public static bool Scan(JsonElement response, AnswerMeter meter, bool countOutput)
     {
         if (OpenAiWire.Text(response, "object") != "response" || !OpenAiWire.Has(response, "output", JsonValueKind.Array, out var output)) return false;
-        var called = false;
-        var bytes = 0;
+        var (called, ranTools) = (false, false);
+        var made = new OutputTally();
         foreach (var item in output.EnumerateArray())
         {
             if (item.ValueKind != JsonValueKind.Object) return false;
-            called |= OpenAiWire.Text(item, "type") is "function_call" or "custom_tool_call";
-            if (countOutput) bytes += SizeOf(item);
+            var type = OpenAiWire.Text(item, "type");
+            called |= type is "function_call" or "custom_tool_call";
+            ranTools |= type is "web_search_call" or "file_search_call" or "code_interpreter_call" or "mcp_call" or "image_generation_call";
+            if (countOutput) Add(item, ref made);
         }
         FinishReason reason;
         switch (OpenAiWire.Text(response, "status"))
@@ -76,45 +78,28 @@ internal static class ResponsesAnswerScanner
                 break;
             default: return false;
         }
-        if (bytes > 0) meter.AddOutput(bytes);
-        if (ReadUsage(response) is { } usage) meter.ReportUsage(usage);
+        if (made.Bytes > 0) meter.AddOutput(made);
+        if (OpenAiWire.ReadUsage(response) is { } usage) meter.ReportUsage(ranTools ? usage.WithTools() : usage);
         if (OpenAiWire.Text(response, "model") is { Length: <= 256 } model) meter.UpstreamModel = model;
         meter.Finish(reason, 0);
         return true;
     }
 
-    private static int SizeOf(JsonElement item)
+    private static void Add(JsonElement item, ref OutputTally made)
     {
-        var bytes = 0;
         foreach (var member in item.EnumerateObject())
         {
             if (member.Value.ValueKind == JsonValueKind.String && member.Name is "arguments" or "input" or "text" or "refusal" or "code")
             {
-                bytes += member.Value.ValueKind == JsonValueKind.String ? Encoding.UTF8.GetByteCount(member.Value.GetString()!) : 0;
+                made.Add(member.Value.GetString(), isArguments: member.Name is "arguments" or "input");
             }
             else if (member.Name is "content" or "summary" && member.Value.ValueKind == JsonValueKind.Array)
             {
                 foreach (var part in member.Value.EnumerateArray())
                 {
-                    if (part.ValueKind == JsonValueKind.Object) bytes += SizeOf(part);
+                    if (part.ValueKind == JsonValueKind.Object) Add(part, ref made);
                 }
             }
         }
-        return bytes;
-    }
-
-    private static Usage? ReadUsage(JsonElement response)
-    {
-        if (!OpenAiWire.Has(response, "usage", JsonValueKind.Object, out var usage)) return null;
-        var input = OpenAiWire.Count(usage, "input_tokens");
-        var output = OpenAiWire.Count(usage, "output_tokens");
-        long cached = 0, written = 0, reasoning = 0;
-        if (OpenAiWire.Has(usage, "input_tokens_details", JsonValueKind.Object, out var details))
-        {
-            cached = Math.Min(input, OpenAiWire.Count(details, "cached_tokens"));
-            written = Math.Min(input - cached, OpenAiWire.Count(details, "cache_write_tokens"));
-        }
-        if (OpenAiWire.Has(usage, "output_tokens_details", JsonValueKind.Object, out details)) reasoning = Math.Min(output, OpenAiWire.Count(details, "reasoning_tokens"));
-        return new Usage(input, output) { CachedInputTokens = cached, CacheWriteTokens = written, ReasoningTokens = reasoning };
     }
 }

@@ -3,6 +3,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
@@ -71,7 +72,14 @@ internal sealed class ResponsesStreamScanner(AnswerMeter meter) : NativeStreamSc
                 return Finished(data);
             case var type when type.EndsWith(".delta", StringComparison.Ordinal):
                 var delta = NativeChunk.Find(data, "delta"u8, JsonTokenType.String);
-                meter.AddOutput(Math.Max(0, delta.Length - 2));
+                var made = new OutputTally();
+                // The length of sound in base64 says nothing of its tokens.
+                if (delta.Length > 2 && !type.EndsWith("audio.delta", StringComparison.Ordinal))
+                {
+                    var text = data.Slice(delta.Start + 1, delta.Length - 2);
+                    made.Add(text, isEscaped: text.Contains((byte)'\\'), isArguments: type is "response.function_call_arguments.delta" or "response.custom_tool_call_input.delta" or "response.mcp_call_arguments.delta");
+                }
+                meter.AddOutput(made);
                 return (ResponsesEventKind.Other, NativeEventTraits.Content);
             default:
                 return (ResponsesEventKind.Other, NativeEventTraits.None);

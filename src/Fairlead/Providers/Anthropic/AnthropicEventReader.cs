@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Generations;
+using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Providers.Anthropic;
@@ -14,7 +15,7 @@ namespace Fairlead.Providers.Anthropic;
 internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
 {
     private readonly Dictionary<int, OpenCall> _calls = [];
-    private MessagesUsage _usage;
+    private UsageReport? _usage;
     private int _callCount;
     private int _letters;
 
@@ -69,10 +70,12 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
     private void Start(JsonElement message, List<GenerationEvent> events)
     {
         if (Text(message, "model") is { Length: <= 256 } model) meter.UpstreamModel = model;
-        var usage = ReadUsage(message, out var tier) ? _usage.ToUsage() : (Ledger.Usage?)null;
-        events.Add(new AnswerStarted { Usage = usage, ServiceTier = tier });
+        var usage = ReadUsage(message, out var tier)?.AtStart();
+        events.Add(new AnswerStarted { Usage = usage is null ? null : UsageResolver.Unjudged(usage), ServiceTier = tier });
+        if (usage is null) return;
         // Reported at once, so that a stream that is cut is charged for the input that the provider counted.
-        if (usage is { } known) events.Add(new UsageReported(known));
+        _usage = usage;
+        events.Add(UsageReported.Of(usage));
     }
 
     private void BlockStart(int index, JsonElement block, List<GenerationEvent> events)
@@ -122,7 +125,11 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
 
     private void Delta(JsonElement root, List<GenerationEvent> events)
     {
-        if (ReadUsage(root, out _)) events.Add(new UsageReported(_usage.ToUsage()));
+        if (ReadUsage(root, out _) is { } usage)
+        {
+            _usage = _usage is null ? usage : _usage.Then(usage);
+            events.Add(UsageReported.Of(_usage));
+        }
         var delta = root.GetProperty("delta");
         if (Text(delta, "stop_reason") is { } reason) events.Add(new ChoiceFinished(StopReasons.Read(reason)) { StopSequence = Text(delta, "stop_sequence") });
     }
@@ -133,15 +140,12 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         events.Add(new TextDelta(text));
     }
 
-    private bool ReadUsage(JsonElement owner, out string? serviceTier)
+    private static UsageReport? ReadUsage(JsonElement owner, out string? serviceTier)
     {
         serviceTier = null;
-        if (!owner.TryGetProperty("usage", out var usage) || usage.ValueKind != JsonValueKind.Object) return false;
-        var json = new Utf8JsonReader(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(usage));
-        json.Read();
-        _usage.Read(ref json);
+        if (!owner.TryGetProperty("usage", out var usage) || UsageReport.Read(usage) is not { } report) return null;
         serviceTier = AnthropicServiceTiers.Read(Text(usage, "service_tier"));
-        return true;
+        return report;
     }
 
     private static string? Text(JsonElement element, string name) =>

@@ -72,7 +72,7 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
     {
         _hasUsage = true;
         _usage.Add(details);
-        if (ToUsage(_usage) is { } usage) events.Add(new UsageReported(usage));
+        events.Add(UsageReported.Of(UsageReport.Of(_usage.InputTokenCount, _usage.OutputTokenCount, _usage.TotalTokenCount, _usage.CachedInputTokenCount, _usage.ReasoningTokenCount)));
     }
 
     public bool HasUsage => _hasUsage;
@@ -145,19 +145,5 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
             });
         }
         return result;
-    }
-
-    // Half a count is none: the rest would have to be guessed, and then all of it is better estimated.
-    private static Usage? ToUsage(UsageDetails details)
-    {
-        var input = details.InputTokenCount ?? details.TotalTokenCount - details.OutputTokenCount;
-        var output = details.OutputTokenCount ?? details.TotalTokenCount - details.InputTokenCount;
-        if (input is not >= 0 || output is not >= 0) return null;
-        return new Usage(input.Value, output.Value)
-        {
-            CachedInputTokens = Math.Clamp(details.CachedInputTokenCount ?? 0, 0, input.Value),
-            ReasoningTokens = Math.Clamp(details.ReasoningTokenCount ?? 0, 0, output.Value),
-            Basis = Basis.Measured,
-        };
     }
 }

@@ -67,10 +67,7 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
             ChatClientFailures.Unusable(logger, Name, fault);
             return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to answer."), FailureClass.Failover);
         }
-        if ((embeddings.Usage?.InputTokenCount ?? embeddings.Usage?.TotalTokenCount) is >= 0 and var tokens)
-        {
-            attempt.Meter.ReportUsage(new Usage(tokens, 0) { Basis = Basis.Measured });
-        }
+        if (embeddings.Usage is { } usage) attempt.Meter.ReportUsage(UsageReport.Of(usage.InputTokenCount, usage.OutputTokenCount, usage.TotalTokenCount));
         return new ProviderReply.Embedded(new EmbeddingsAnswer([.. embeddings.Select(e => e.Vector)]));
     }
 

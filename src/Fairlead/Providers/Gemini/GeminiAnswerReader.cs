@@ -193,34 +193,12 @@ internal sealed class GeminiAnswerReader
 
     private static void ReadUsage(JsonElement root, bool isLast, ICollection<GenerationEvent> events)
     {
-        if (!root.TryGetProperty("usageMetadata", out var usage)) return;
-        var input = Count(usage, "promptTokenCount") + Count(usage, "toolUsePromptTokenCount");
-        var thoughts = Count(usage, "thoughtsTokenCount");
-        var output = Count(usage, "candidatesTokenCount") + thoughts;
+        if (!root.TryGetProperty("usageMetadata", out var usage) || UsageReport.Read(usage) is not { } report) return;
         // The first events of a stream may count the input only; taken as final, a stream that is cut then would cost no output.
-        if (output == 0 && !isLast) return;
-        events.Add(new UsageReported(new Usage(input, output)
-        {
-            AudioInputTokens = Math.Max(0, Audio(usage, "promptTokensDetails") - Audio(usage, "cacheTokensDetails")),
-            CachedInputTokens = Math.Min(input, Count(usage, "cachedContentTokenCount")),
-            ReasoningTokens = thoughts,
-            Basis = Basis.Measured,
-        }));
+        if (!isLast && report[UsageMember.Output] is not > 0 && report[UsageMember.Reasoning] is not > 0) return;
+        // A count of zero is left out on the wire.
+        events.Add(UsageReported.Of(report));
     }
-
-    private static long Audio(JsonElement usage, string name)
-    {
-        if (!usage.TryGetProperty(name, out var kinds) || kinds.ValueKind != JsonValueKind.Array) return 0;
-        long tokens = 0;
-        foreach (var kind in kinds.EnumerateArray())
-        {
-            if (kind.ValueKind == JsonValueKind.Object && kind.TryGetProperty("modality", out var word) && word.ValueKind == JsonValueKind.String && word.ValueEquals("AUDIO"u8)) tokens = Math.Max(tokens, Count(kind, "tokenCount"));
-        }
-        return tokens;
-    }
-
-    private static long Count(JsonElement usage, string name) =>
-        usage.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var count) && count > 0 ? count : 0;
 
     private static List<TokenLogprob>? ReadLogprobs(JsonElement candidate)
     {

@@ -1,8 +1,8 @@
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.OpenAi;
 
@@ -28,11 +28,13 @@ internal static class OpenAiChatAnswerReader
             foreach (var choice in choices) Observe(choice, meter);
             if (OpenAiWire.ReadUsage(root) is { } usage) meter.ReportUsage(usage);
             meter.UpstreamModel = OpenAiWire.Text(root, "model");
-            return new Answer(choices)
+            var answer = new Answer(choices)
             {
                 SystemFingerprint = OpenAiWire.Text(root, "system_fingerprint"),
                 ServiceTier = OpenAiWire.Text(root, "service_tier"),
             };
+            meter.Kept = answer;
+            return answer;
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
@@ -120,14 +122,18 @@ internal static class OpenAiChatAnswerReader
     {
         foreach (var part in choice.Parts)
         {
-            meter.AddOutput(part switch
+            var output = new OutputTally();
+            switch (part)
             {
-                TextPart text => Encoding.UTF8.GetByteCount(text.Text),
-                ReasoningPart reasoning => Encoding.UTF8.GetByteCount(reasoning.Text),
-                RefusalPart refusal => Encoding.UTF8.GetByteCount(refusal.Text),
-                ToolCallPart call => call.Name.Length + Encoding.UTF8.GetByteCount(call.Arguments),
-                _ => 0,
-            });
+                case TextPart text: output.Add(text.Text, isArguments: false); break;
+                case ReasoningPart reasoning: output.Add(reasoning.Text, isArguments: false); break;
+                case RefusalPart refusal: output.Add(refusal.Text, isArguments: false); break;
+                case ToolCallPart call:
+                    output.Add(call.Name, isArguments: true);
+                    output.Add(call.Arguments, isArguments: true);
+                    break;
+            }
+            meter.AddOutput(output);
         }
         if (choice.Audio is not null) meter.AddOutput(0);
         foreach (var logprob in choice.Logprobs ?? []) meter.AddLogprob(logprob.Logprob);

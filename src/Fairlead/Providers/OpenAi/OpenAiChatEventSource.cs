@@ -64,7 +64,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
                 if (choice.ValueKind == JsonValueKind.Object) Choice(choice, batch);
             }
         }
-        if (OpenAiWire.ReadUsage(root) is { } usage) batch.Add(new UsageReported(usage));
+        if (OpenAiWire.ReadUsage(root) is { } usage) batch.Add(UsageReported.Of(usage));
     }
 
     private void Choice(JsonElement choice, EventBatch batch)

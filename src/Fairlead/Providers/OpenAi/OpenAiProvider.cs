@@ -104,7 +104,11 @@ internal sealed class OpenAiProvider : Provider
 
     private static ProviderReply ReadNative(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body)
     {
-        if (call.Dialect.ScanAnswer(body.WrittenSpan, attempt.Meter)) return new ProviderReply.NativeBody(body);
+        if (call.Dialect.ScanAnswer(body.WrittenSpan, attempt.Meter))
+        {
+            OutputText.KeepUncounted(body.WrittenSpan, attempt.Meter);
+            return new ProviderReply.NativeBody(body);
+        }
         using (body) return Unreadable(exchange, body);
     }
 

@@ -46,28 +46,28 @@ internal static class OpenAiWire
         _ => calledTools ? FinishReason.ToolCalls : FinishReason.Stop,
     };
 
-    public static Usage? ReadUsage(JsonElement root)
+    /// <summary>What a body or chunk reports about usage, wherever its server puts it; null when it reports nothing.</summary>
+    public static UsageReport? ReadUsage(JsonElement root)
     {
-        if (!Has(root, "usage", JsonValueKind.Object, out var usage)) return null;
-        var input = Count(usage, "prompt_tokens");
-        var output = Count(usage, "completion_tokens");
-        var cached = Count(usage, "prompt_cache_hit_tokens");
-        long written = 0, reasoning = 0, audio = 0;
-        if (Has(usage, "prompt_tokens_details", JsonValueKind.Object, out var prompt))
+        UsageReport? report = null;
+        if (Has(root, "choices", JsonValueKind.Array, out var choices))
         {
-            cached = Math.Max(cached, Count(prompt, "cached_tokens"));
-            written = Count(prompt, "cache_write_tokens");
-            audio = Count(prompt, "audio_tokens");
+            foreach (var choice in choices.EnumerateArray())
+            {
+                if (choice.ValueKind == JsonValueKind.Object) Add(choice, "usage");
+            }
         }
-        if (Has(usage, "completion_tokens_details", JsonValueKind.Object, out var completion)) reasoning = Count(completion, "reasoning_tokens");
-        cached = Math.Min(cached, input);
-        return new Usage(input, output)
+        if (Has(root, "x_groq", JsonValueKind.Object, out var groq)) Add(groq, "usage");
+        Add(root, "usageMetadata");
+        Add(root, "usage");
+        // Ollama's counts stand beside everything else.
+        if (report is null && (root.TryGetProperty("eval_count", out _) || root.TryGetProperty("prompt_eval_count", out _))) report = UsageReport.Read(root);
+        return report;
+
+        void Add(JsonElement owner, string name)
         {
-            CachedInputTokens = cached,
-            CacheWriteTokens = Math.Min(written, input - cached),
-            AudioInputTokens = audio,
-            ReasoningTokens = Math.Min(reasoning, output),
-        };
+            if (owner.TryGetProperty(name, out var usage) && UsageReport.Read(usage) is { } read) report = report is null ? read : report.Then(read);
+        }
     }
 
     /// <summary>Entries for text and for refusals, in this order; null when there are none.</summary>
