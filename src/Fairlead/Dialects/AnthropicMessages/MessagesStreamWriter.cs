@@ -145,7 +145,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
         // A translated stream is also what an answer without any event ends as.
         if (_translation is null && !_started) _translation = new MessagesTranslation(call, _frame);
         _translation?.CloseBlocks(ref json);
-        if (_heldDelta is not null) WriteWhole(ref json, MessagesEventKind.MessageDelta, _heldDelta);
+        if (_heldDelta is not null) WriteWhole(ref json, MessagesEventKind.MessageDelta, MessagesUsageWriter.Correct(call, _heldDelta, isDelta: true));
         else WriteDelta(ref json);
         if (_heldStop is not null)
         {

@@ -1,4 +1,7 @@
+using System.Buffers;
+using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Ledger;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
@@ -24,6 +27,18 @@ internal static class MessagesUsageWriter
         Begin(ref json, usage);
         End(ref json, usage);
         json.Raw("}"u8);
+    }
+
+    /// <summary>A provider's message, or its last <c>message_delta</c>, with the usage that is charged where the provider's own is not believed.</summary>
+    public static ReadOnlySpan<byte> Correct(GatewayCall call, ReadOnlySpan<byte> json, bool isDelta)
+    {
+        if (NativeUsage.Stands(call)) return json;
+        var value = new ArrayBufferWriter<byte>(512);
+        var appender = new JsonAppender(value);
+        if (isDelta) AppendDelta(ref appender, call.Ending!.Usage);
+        else Append(ref appender, call.Ending!.Usage);
+        appender.Flush();
+        return NativeUsage.Replace(json, value.WrittenSpan, inserts: true);
     }
 
     private static void Begin(ref JsonAppender json, in Usage usage)
