@@ -185,9 +185,9 @@ public sealed class UsageResolverTests
     [Fact]
     public void Resolve_ProviderRanTools_WindowIsNoLimit()
     {
-        const string counts = "\"input_tokens\":90000,\"output_tokens\":28";
-        Assert.Equal(UsageDoubt.TooMany, Resolve($$"""{{{counts}},"server_tool_use":{"web_search_requests":0}}""").Doubt);
-        Assert.Equal(UsageDoubt.None, Resolve($$"""{{{counts}},"server_tool_use":{"web_search_requests":3}}""").Doubt);
+        const string counts = "{\"input_tokens\":90000,\"output_tokens\":28,\"server_tool_use\":";
+        Assert.Equal(UsageDoubt.TooMany, Resolve(counts + "{\"web_search_requests\":0}}").Doubt);
+        Assert.Equal(UsageDoubt.None, Resolve(counts + "{\"web_search_requests\":3}}").Doubt);
     }
 
     [Fact]
