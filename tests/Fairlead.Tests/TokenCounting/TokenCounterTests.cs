@@ -198,10 +198,10 @@ public sealed class TokenCounterTests
         Assert.InRange(_counter.EstimateOutput(meter, Gpt), truth * (1 - tolerance), (truth * (1 + tolerance)) + 1);
 
         // The same as it stands on the wire, with its letters as escapes, and as arguments of a tool.
-        foreach (var (json, isArguments) in new[] { (System.Text.Json.JsonSerializer.Serialize(text), false), (System.Text.Json.JsonSerializer.Serialize(text, Relaxed), true) })
+        foreach (var (encoder, isArguments) in new[] { (System.Text.Encodings.Web.JavaScriptEncoder.Default, false), (System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, true) })
         {
             var tally = new OutputTally();
-            tally.Add(Encoding.UTF8.GetBytes(json[1..^1]), isEscaped: true, isArguments);
+            tally.Add(System.Text.Json.JsonEncodedText.Encode(text, encoder).EncodedUtf8Bytes, isEscaped: true, isArguments);
             var wire = new AnswerMeter();
             wire.AddOutput(tally);
             Assert.Equal(Encoding.UTF8.GetByteCount(text), wire.OutputBytes);
@@ -257,8 +257,6 @@ public sealed class TokenCounterTests
         Assert.Equal(pieces.Bytes, whole.Bytes);
         Assert.InRange(whole.Total, pieces.Total * 0.99, pieces.Total * 1.01);
     }
-
-    private static readonly System.Text.Json.JsonSerializerOptions Relaxed = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static AnswerMeter Metered(string text, bool isArguments)
     {
