@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using static Fairlead.FunctionalTests.Common.FakeUpstream;
 
@@ -232,7 +233,7 @@ public sealed class UsageTests : IAsyncLifetime
     };
 
     // The same text and usage in the form that was asked for.
-    private static async Task AnswerAsync(Microsoft.AspNetCore.Http.HttpContext context, string usage)
+    private static async Task AnswerAsync(HttpContext context, string usage)
     {
         var request = (JsonElement)context.Items[RequestItem]!;
         var streams = request.TryGetProperty("stream", out var stream) && stream.ValueKind == JsonValueKind.True;

@@ -144,7 +144,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         }
     }
 
-    private void ReadMessage(ref Utf8JsonReader json, ref Seen seen)
+    private static void ReadMessage(ref Utf8JsonReader json, ref Seen seen)
     {
         if (json.TokenType != JsonTokenType.StartObject)
         {
