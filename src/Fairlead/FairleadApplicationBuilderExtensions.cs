@@ -10,6 +10,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Documentation;
 using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Idempotency;
@@ -80,6 +81,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddBatches();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
+        services.AddDocumentation();
         return new FairleadBuilder(services);
     }
 
@@ -87,12 +89,18 @@ public static class FairleadApplicationBuilderExtensions
     /// Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>, and, where the app has nothing else there, <c>/docs/errors</c>, to
     /// which errors link. Takes the data folder for this process; waits a limited time for another process that still has it.
     /// </summary>
+    /// <param name="endpoints">The app's endpoints.</param>
+    /// <param name="configure">Switches on what is off by default; null for nothing.</param>
     /// <exception cref="Exception">Another process keeps the data folder; the message names it.</exception>
-    public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints)
+    public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints, Action<FairleadEndpointOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
         // First of all: what is mapped opens files in the data folder.
         endpoints.ServiceProvider.GetRequiredService<DataFolderLock>().Hold();
+        var options = new FairleadEndpointOptions();
+        configure?.Invoke(options);
+        if (options.Docs) endpoints.MapGuides();
+        if (options.OpenApi) endpoints.MapOpenApi();
         endpoints.MapDialects();
         endpoints.MapStoredResponses();
         endpoints.MapModels();

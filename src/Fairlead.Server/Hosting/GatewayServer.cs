@@ -1,4 +1,5 @@
 using Fairlead.Authentication;
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Server.Documentation;
 using Fairlead.Storage;
@@ -15,7 +16,7 @@ internal static class GatewayServer
 {
     public const string DefaultAddress = "http://127.0.0.1:8080";
 
-    public static async Task<int> RunAsync(string[] hostArgs, string? urls, string? config, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(string[] hostArgs, string? urls, string? config, bool firstKeys, CancellationToken cancellationToken)
     {
         var logging = LogSettings.FromEnvironment(Environment.GetEnvironmentVariable);
         if (logging.Fault is { } fault)
@@ -49,7 +50,7 @@ internal static class GatewayServer
                     Map(app);
                     await StoreStart.WaitAsync(app.Services.GetRequiredService<IStorage>(), time, Console.Error, room.Stopping);
                     firstStart = app.Services.GetRequiredService<FirstStart>();
-                    keys = await firstStart.RunAsync(room.Stopping);
+                    keys = firstKeys ? await firstStart.RunAsync(room.Stopping) : null;
                 }
                 catch (OperationCanceledException) when (room.Stopping.IsCancellationRequested)
                 {
@@ -60,7 +61,8 @@ internal static class GatewayServer
             await app.StartAsync(cancellationToken);
             started = true;
 
-            await output.WriteAsync(FirstOutput.For(ProductVersion.Text, AddressOf(app), keys));
+            var settings = UsedSettings.Describe(input.FilePath, app.Services.GetRequiredService<IConfigurationSource>().Current, app.Services.GetRequiredService<ICatalogue>().Current.Models.Select(m => m.Id));
+            await output.WriteAsync(FirstOutput.For(ProductVersion.Text, AddressOf(app), settings, keys));
             await output.FlushAsync(cancellationToken);
             if (keys is not null) await firstStart.ConfirmAsync(cancellationToken);
             await app.WaitForShutdownAsync(CancellationToken.None);
@@ -87,7 +89,6 @@ internal static class GatewayServer
     private static WebApplicationBuilder CreateBuilder(string[] hostArgs, string? urls, ConfigurationInput input, LogSettings logging, Func<bool> started)
     {
         var builder = CreateWebBuilder(hostArgs, urls, logging, started);
-        builder.Services.AddDocumentation();
         builder.AddTelemetryExport(input);
         return builder;
     }
