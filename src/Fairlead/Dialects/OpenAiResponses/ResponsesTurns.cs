@@ -15,6 +15,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
     private readonly Dictionary<string, string> _calls = new(StringComparer.Ordinal);
     private readonly OrderedDictionary<string, int> _unanswered = new(StringComparer.Ordinal);
     private int _waiting;
+    private readonly HashSet<string> _cut = new(StringComparer.Ordinal);
     private readonly List<Part> _turn = [];
     private readonly List<Part> _results = [];
 
@@ -39,6 +40,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                 _calls[id] = name;
                 _unanswered[id] = _unanswered.GetValueOrDefault(id) + 1;
                 _waiting++;
+                if (ChatConversationReader.Text(item, "status") == "incomplete") _cut.Add(id);
                 Made(new ToolCallPart(id, name, ChatConversationReader.Text(item, custom ? "input" : "arguments") ?? "") { Kind = custom ? ToolKind.Custom : ToolKind.Function });
                 break;
             case "function_call_output" or "custom_tool_call_output": AddResult(item, path); break;
@@ -51,6 +53,9 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                     break;
                 }
                 throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{RequestFaults.Shown(ChatConversationReader.Text(item, "id") ?? "")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+            case var step when IsStep(step):
+                call.Warn("history_omitted", $"An item of type '{RequestFaults.Shown(step)}' of an earlier response was not sent: the provider of this model does not take it back.");
+                break;
             default:
                 throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id", $"Items of type '{type}' have a meaning only at providers that speak the Responses API; the provider of this model does not."));
         }
@@ -61,13 +66,34 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
     {
         Flush();
         if (_waiting == 0) return;
-        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call '{RequestFaults.Shown(_unanswered.First(call => call.Value > 0).Key)}'. Every call must be answered by an item with its call_id.") with { OpenAiCode = "invalid_value" });
+        // A call that was cut cannot be answered.
+        var removed = _unanswered.Where(call => _cut.Contains(call.Key)).Sum(call => call.Value);
+        if (removed > 0) RemoveCut(removed);
+        if (_waiting == removed) return;
+        var missing = _unanswered.First(call => call.Value > 0 && !_cut.Contains(call.Key)).Key;
+        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call '{RequestFaults.Shown(missing)}'. Every call must be answered by an item with its call_id.") with { OpenAiCode = "invalid_value" });
+    }
+
+    /// <summary>Steps that a provider took with tools of its own, which come back with the conversation.</summary>
+    private static bool IsStep(string type) => type.EndsWith("_call", StringComparison.Ordinal) || type.EndsWith("_call_output", StringComparison.Ordinal) || type.StartsWith("mcp_", StringComparison.Ordinal);
+
+    private void RemoveCut(int removed)
+    {
+        var answered = messages.SelectMany(message => message.Parts).OfType<ToolResultPart>().Select(result => result.CallId).ToHashSet(StringComparer.Ordinal);
+        for (var i = messages.Count - 1; i >= 0; i--)
+        {
+            var kept = messages[i].Parts.Where(part => part is not ToolCallPart cut || !_cut.Contains(cut.Id) || answered.Contains(cut.Id)).ToList();
+            if (kept.Count == messages[i].Parts.Count) continue;
+            if (kept.Count == 0) messages.RemoveAt(i);
+            else messages[i] = messages[i] with { Parts = kept };
+        }
+        call.Warn("history_omitted", $"{removed} calls of tools that were cut in an earlier response were not sent.");
     }
 
     private void AddMessage(JsonElement item, string? path)
     {
         var role = ChatConversationReader.Text(item, "role");
-        var parts = Parts(item.GetProperty("content"), path);
+        var parts = Parts(item.GetProperty("content"), path, role == "assistant");
         if (role == "assistant")
         {
             // Two messages in a row stay two.
@@ -120,12 +146,18 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         }
     }
 
-    private static List<Part> Parts(JsonElement content, string? path)
+    private List<Part> Parts(JsonElement content, string? path, bool isWritten = false)
     {
         if (content.ValueKind == JsonValueKind.String) return [new TextPart(content.GetString()!)];
         var parts = new List<Part>(content.GetArrayLength());
         foreach (var part in content.EnumerateArray())
         {
+            if (isWritten && ChatConversationReader.Text(part, "type") is not ("output_text" or "refusal"))
+            {
+                if (ChatConversationReader.Text(part, "text") is { } said) parts.Add(new TextPart(said));
+                else call.Warn("history_omitted", "A part of an earlier response was not sent: the provider of this model does not take it back.");
+                continue;
+            }
             parts.Add(ChatConversationReader.Text(part, "type") switch
             {
                 "input_text" or "output_text" or "text" => new TextPart(ChatConversationReader.Text(part, "text")!),
