@@ -130,6 +130,9 @@ public sealed class GatewayCall
     /// <summary>Held before the first attempt; settled when the call ends.</summary>
     internal TokenReservation? Reservation { get; set; }
 
+    /// <summary>Bytes of the spool that are reserved for its record. The spool's own.</summary>
+    internal int RecordRoom { get; set; }
+
     internal List<Attempt> Attempts { get; } = new(1);
 
     /// <summary>The attempt whose answer the client sees; null until one answers.</summary>

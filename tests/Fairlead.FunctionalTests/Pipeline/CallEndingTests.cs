@@ -274,6 +274,8 @@ public sealed class CallEndingTests : IAsyncLifetime
 
         public Action Ending { get; init; } = static () => { };
 
+        public void Reserve(GatewayCall call) => Inner.Reserve(call);
+
         public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt)
         {
             Starting();
