@@ -50,7 +50,7 @@ internal static class SpoolFormat
     public const int EndAllowanceBytes = 1536;
 
     /// <summary>The longest record of a call that had no attempt, a builder's own timings not counted.</summary>
-    public const int MaxEndWithoutAttemptBytes = 8192;
+    public const int MaxEndWithoutAttemptBytes = 16 * 1024;
 
     private static ReadOnlySpan<byte> FileName => "FLSPOOL1"u8;
 
