@@ -194,13 +194,15 @@ internal sealed class JobWorker(
             storage.Notifier.Announce(JobNotices.Queued, record.Id);
             return;
         }
-        if (result.Error is { } error && IsPassing(error) && !run.IsTold && record.Runs - record.Returns < jobs.MaxRuns)
+        // A run that this node could not record was not sent, and takes none of the job's runs.
+        var isUnsent = result.Error?.Code == ErrorCode.StoreUnavailable && !run.Call.Attempts.Exists(attempt => attempt.Sent);
+        if (result.Error is { } error && IsPassing(error) && !run.IsTold && (isUnsent || record.Runs - record.Returns < jobs.MaxRuns))
         {
             var pause = Pause(jobs, record.Runs - record.Returns, error.RetryAfter);
             if (record.Deadline is null || now + pause < record.Deadline)
             {
                 JobsLog.RunAgain(logger, record.Id, record.Runs, error.Definition.Name, pause.TotalSeconds);
-                await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now + pause, countRun: true, CancellationToken.None));
+                await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now + pause, countRun: !isUnsent, CancellationToken.None));
                 return;
             }
         }

@@ -15,7 +15,7 @@ internal sealed class LimitedLogger(ILogger inner, RepeatedLines lines) : ILogge
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (inner.IsEnabled(logLevel) && lines.TryTake(inner, logLevel, eventId, state)) inner.Log(logLevel, eventId, state, exception, formatter);
+        if (inner.IsEnabled(logLevel) && lines.TryTake(inner, logLevel, eventId, state, exception)) inner.Log(logLevel, eventId, state, exception, formatter);
     }
 }
 

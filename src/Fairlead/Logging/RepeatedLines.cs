@@ -6,7 +6,7 @@ namespace Fairlead.Logging;
 /// <summary>
 /// Keeps lines that callers or an outage can cause again and again from filling the log. A line of level Warning or above appears once a second, and one
 /// more line says how often it was left out. Lines are the same when they have the same event and concern the same thing of the operator's, such as a
-/// provider; requests and generations that they name may differ. Of an event of level Information, whose lines record one act each, 100 a second appear.
+/// provider, and have the same type of exception; requests and generations that they name may differ. Of an event of level Information, whose lines record one act each, 100 a second appear.
 /// Thread-safe.
 /// </summary>
 internal sealed class RepeatedLines(TimeProvider time) : IDisposable
@@ -28,11 +28,11 @@ internal sealed class RepeatedLines(TimeProvider time) : IDisposable
     private bool _disposed;
 
     /// <summary>Whether the line appears. One that does not is counted.</summary>
-    public bool TryTake<TState>(ILogger logger, LogLevel level, EventId eventId, TState state)
+    public bool TryTake<TState>(ILogger logger, LogLevel level, EventId eventId, TState state, Exception? exception)
     {
         if (level < LogLevel.Information) return true;
         var values = state as IReadOnlyList<KeyValuePair<string, object?>>;
-        var thing = level > LogLevel.Information && values is not null ? ThingOf(values) : "";
+        var thing = level > LogLevel.Information ? ThingOf(values ?? [], exception) : "";
         lock (_gate)
         {
             if (_disposed) return true;
@@ -106,9 +106,10 @@ internal sealed class RepeatedLines(TimeProvider time) : IDisposable
         foreach (var (logger, entry, leftOut) in told) logger.Log(entry.Level, entry.EventId, new RepeatedLine(entry.Template, leftOut), null, static (line, _) => line.ToString());
     }
 
-    private static string ThingOf(IReadOnlyList<KeyValuePair<string, object?>> values)
+    // The type of an exception too: one bug must not hide another.
+    private static string ThingOf(IReadOnlyList<KeyValuePair<string, object?>> values, Exception? exception)
     {
-        var thing = "";
+        var thing = exception?.GetType().FullName ?? "";
         for (var i = 0; i < values.Count; i++)
         {
             if (Things.Contains(values[i].Key)) thing = thing.Length == 0 ? $"{values[i].Value}" : $"{thing}\n{values[i].Value}";

@@ -49,6 +49,13 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
+    public void Log_AnotherTypeOfException_IsAnotherLine()
+    {
+        foreach (var exception in (Exception[])[new IOException(), new InvalidOperationException(), new IOException()]) Broke(_logger, exception);
+        Assert.Equal(2, _written.Lines.Count);
+    }
+
+    [Fact]
     public void Log_MoreThingsThanAreTold_CountAsOne()
     {
         for (var round = 0; round < 2; round++)
@@ -97,6 +104,9 @@ public sealed partial class RepeatedLinesTests : IDisposable
 
     [LoggerMessage(1, LogLevel.Warning, "Call {RequestId} failed at {Provider}")]
     private static partial void Failed(ILogger logger, string requestId, string provider);
+
+    [LoggerMessage(3, LogLevel.Error, "Broke")]
+    private static partial void Broke(ILogger logger, Exception exception);
 
     [LoggerMessage(2, LogLevel.Information, "Made {Id}")]
     private static partial void Made(ILogger logger, string id);
