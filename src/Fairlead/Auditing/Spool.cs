@@ -132,6 +132,7 @@ internal sealed class Spool : ISpool, IDisposable
     {
         const int Room = SpoolFormat.MaxEndWithoutAttemptBytes;
         if (call.RecordRoom >= Room) return;
+        DemandFits(0, Room);
         lock (_gate)
         {
             DemandRoom(0, Room, Room - call.RecordRoom);
@@ -359,7 +360,7 @@ internal sealed class Spool : ISpool, IDisposable
     {
         var usable = _options.SegmentBytes - SpoolFormat.FileHeaderBytes;
         if (length > SpoolFormat.MaxPayloadBytes || SpoolFormat.SizeOf(length) > usable || room > usable - (usable / 4))
-            throw new SpoolUnavailableException($"A record of {length} bytes is larger than the spool takes.");
+            throw new SpoolUnavailableException($"A record of {Math.Max(length, room)} bytes is larger than the spool takes.");
     }
 
     // Under the lock.

@@ -77,7 +77,7 @@ public sealed class SpoolRoomTests : IDisposable
     [Fact]
     public async Task DiskFull_NoRoomToReserve_RefusesAttemptUntilDiskIsFree()
     {
-        var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = 16 * 1024 });
+        var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = 64 * 1024 });
         FillDisk(spool);
         await AdmitUntilRefusedAsync(spool, _ => RecordedCalls.New(_time));
         var late = RecordedCalls.New(_time);
