@@ -231,7 +231,8 @@ public abstract class IdempotencyTests : IAsyncLifetime
         _upstream.Answer = async context =>
         {
             if (status == 202) await release.Task.WaitAsync(context.RequestAborted);
-            await Json(context, Completion("done"));
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"done"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
         for (var round = 0; round < 3; round++)
         {

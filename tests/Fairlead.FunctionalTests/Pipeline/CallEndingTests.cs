@@ -144,6 +144,11 @@ public sealed class CallEndingTests : IAsyncLifetime
     public async Task SpoolHasNoRoom_JobLosesNoRun()
     {
         var starts = 0;
+        _upstream.Answer = async context =>
+        {
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"done"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
         await StartAsync(_upstream.Yaml("  jobs: { maxRuns: 1, backoff: 1ms }"), new SpoolWith { Starting = () => Throw(Interlocked.Increment(ref starts)) });
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""", Encoding.UTF8, "application/json") };
         request.Headers.Add("Prefer", "respond-async");
