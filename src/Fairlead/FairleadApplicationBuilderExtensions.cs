@@ -17,6 +17,7 @@ using Fairlead.Idempotency;
 using Fairlead.Jobs;
 using Fairlead.Ledger;
 using Fairlead.Limits;
+using Fairlead.Logging;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Anthropic;
 using Fairlead.Providers.ChatClient;
@@ -56,6 +57,7 @@ public static class FairleadApplicationBuilderExtensions
         var services = builder.Services;
         services.TryAddSingleton(TimeProvider.System);
         services.AddRouting();
+        services.AddLimitedLogging();
 
         // In the order of a call's way.
         services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });

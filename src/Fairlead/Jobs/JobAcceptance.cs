@@ -31,6 +31,9 @@ internal sealed class JobAcceptance(
     TimeProvider time,
     ILogger<JobAcceptance> logger)
 {
+    /// <summary>What it takes at most to accept a job, beside the wait of its client.</summary>
+    private static readonly TimeSpan AcceptanceTime = TimeSpan.FromSeconds(5);
+
     /// <summary>Serves the request; returns the refusal when it was not accepted. Afterwards <see cref="GatewayCall.HandedOver"/> says who ends the call.</summary>
     /// <param name="context">The request.</param>
     /// <param name="call">Its call.</param>
@@ -39,6 +42,8 @@ internal sealed class JobAcceptance(
     public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference, bool isPreferred = true)
     {
         if (Receiver(call) is { } fault) return fault;
+        // The request that this one repeats has the same wait, and is answered when that is over at the latest.
+        call.RepeatPatience = TimeSpan.FromSeconds(preference.Wait ?? 0) + AcceptanceTime;
         var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
         if (admitted is GatewayReply.Refused refused) return refused.Error;
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
@@ -57,6 +62,7 @@ internal sealed class JobAcceptance(
     public async Task<GatewayError?> ServeBackgroundAsync(HttpContext context, GatewayCall call)
     {
         if (Receiver(call) is { } fault) return fault;
+        call.RepeatPatience = AcceptanceTime;
         var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
         if (admitted is GatewayReply.Refused refused) return refused.Error;
         if (await replay.TryWriteAsync(context, call, admitted)) return null;

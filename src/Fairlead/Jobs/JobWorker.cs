@@ -309,12 +309,13 @@ internal sealed class JobWorker(
             if (given != GenerationReturn.CancelRequested) return;
             cancelled = true;
         }
-        else if (result.Error is { } error && IsPassing(error) && !run.IsTold && record.Runs - record.Returns < jobs.MaxRuns)
+        // A run that this node could not record was not sent, and takes none of the job's runs.
+        else if (result.Error is { } error && IsPassing(error) && !run.IsTold && (IsUnsent(run, error) || record.Runs - record.Returns < jobs.MaxRuns))
         {
             var pause = Pause(jobs, record.Runs - record.Returns, error.RetryAfter);
             if (record.Deadline is null || now + pause < record.Deadline)
             {
-                var given = await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, pause, countRun: true, CancellationToken.None));
+                var given = await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, pause, countRun: !IsUnsent(run, error), CancellationToken.None));
                 if (given == GenerationReturn.Returned) JobsLog.RunAgain(logger, record.Id, record.Runs, error.Definition.Name, pause.TotalSeconds);
                 if (given == GenerationReturn.Lost) JobsLog.TakenOver(logger, run.Id, record.Runs);
                 if (given != GenerationReturn.CancelRequested) return;
@@ -434,6 +435,8 @@ internal sealed class JobWorker(
         var seconds = run.Call.Timings.Elapsed.TotalSeconds;
         _averageSeconds = _averageSeconds <= 0 ? seconds : (_averageSeconds * 0.9) + (seconds * 0.1);
     }
+
+    private static bool IsUnsent(GenerationRun run, GatewayError error) => error.Code == ErrorCode.StoreUnavailable && !run.Call.Attempts.Exists(attempt => attempt.Sent);
 
     private static bool IsPassing(GatewayError error) => error.IsRetryable && error.Code is not ErrorCode.Conflict;
 

@@ -88,6 +88,9 @@ public sealed class GatewayCall
     /// <summary>Set by the stage when the key is bound to this call.</summary>
     internal IdempotentRun? Idempotency { get; set; }
 
+    /// <summary>How long it waits for the outcome of the request that it repeats, where that cannot be joined.</summary>
+    internal TimeSpan RepeatPatience { get; set; }
+
     /// <summary>Whether it goes on to its end when its client leaves: asked for, or to be had by repeating the request.</summary>
     internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
 
@@ -132,6 +135,9 @@ public sealed class GatewayCall
 
     /// <summary>Held before the first attempt; settled when the call ends.</summary>
     internal TokenReservation? Reservation { get; set; }
+
+    /// <summary>Bytes of the spool that are reserved for its record. The spool's own.</summary>
+    internal int RecordRoom { get; set; }
 
     internal List<Attempt> Attempts { get; } = new(1);
 

@@ -39,8 +39,14 @@ internal sealed class RoutingStage(
         {
             try
             {
+                spool.Reserve(call);
                 var counted = counter.CountInput(call);
                 return new GatewayReply.Counted(counted.Tokens, counted.Basis);
+            }
+            catch (SpoolUnavailableException exception)
+            {
+                RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
+                return new GatewayReply.Refused(exception.Error);
             }
             catch (GatewayErrorException refused)
             {

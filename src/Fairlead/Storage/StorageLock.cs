@@ -17,4 +17,7 @@ internal enum StorageLock
 
     /// <summary>Adding a webhook, so that the bound of a project holds.</summary>
     Webhooks = 300,
+
+    /// <summary>Reserving room for files, so that the quota of a project holds.</summary>
+    Files = 500,
 }

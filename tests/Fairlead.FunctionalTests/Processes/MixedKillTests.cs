@@ -157,7 +157,7 @@ public abstract class MixedKillTests : IAsyncLifetime
 
     private static HttpClient Client(ServerProcess server, string key)
     {
-        var client = new HttpClient { BaseAddress = new Uri(server.Address), Timeout = TimeSpan.FromSeconds(100) };
+        var client = new HttpClient { BaseAddress = new Uri(server.Address), Timeout = TimeSpan.FromMinutes(5) };
         client.DefaultRequestHeaders.Authorization = new("Bearer", key);
         return client;
     }
