@@ -164,7 +164,9 @@ internal sealed class UsageReport
     /// </summary>
     public UsageReport Then(UsageReport later)
     {
-        var result = Copy(this, later[UsageMember.Output] is null ? OutputIsFinal : later.OutputIsFinal);
+        // A zero after a count replaces neither the count nor what it stands for.
+        var replacesOutput = later[UsageMember.Output] is { } output && (output > 0 || this[UsageMember.Output] is not > 0);
+        var result = Copy(this, replacesOutput ? later.OutputIsFinal : OutputIsFinal);
         // The total belongs to the counts beside it.
         if (later[UsageMember.Total] is null && (later[UsageMember.Input] > 0 || later[UsageMember.Output] > 0)) result._counts[(int)UsageMember.Total] = 0;
         for (var i = 0; i < Counts.Length; i++)

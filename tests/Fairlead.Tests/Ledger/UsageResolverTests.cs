@@ -217,6 +217,7 @@ public sealed class UsageResolverTests
         Assert.Equal((90, 29, UsageDoubt.None), Of(start.Then(Read("""{"output_tokens":28}""")).Then(Read("""{"output_tokens":29}"""))));
         // A report without an output count leaves that of the start, which counts nothing yet.
         Assert.Equal((90, 30, UsageDoubt.Incomplete), Of(start.Then(Read("{}"))));
+        Assert.Equal((90, 30, UsageDoubt.Incomplete), Of(start.Then(Read("""{"output_tokens":0}"""))));
         Assert.Equal((90, 30, UsageDoubt.TooFew), Of(Read("""{"input_tokens":90,"output_tokens":0}""").AtStart().Then(Read("""{"output_tokens":0}"""))));
     }
 
