@@ -99,7 +99,7 @@ internal sealed class GenerationRun : IDisposable
     {
         var warnings = Call.Warnings;
         // What was told once cannot be begun anew, and a warning alone is not worth that.
-        if (warnings.Count == _warned.Count || (_tellsOnce && !_hasContent)) return;
+        if (ReferenceEquals(warnings, _warned) || warnings.Count == 0 || (_tellsOnce && !_hasContent)) return;
         foreach (var warning in warnings)
         {
             if (!_warned.Contains(warning)) Events.Add(new GenerationWarned(warning.Code, warning.Message));

@@ -22,7 +22,7 @@ namespace Fairlead.Pipeline;
 public sealed class GatewayCall
 {
     private TaskCompletionSource? _accepted;
-    private CallWarning[] _warnings = [];
+    private CallWarnings? _warnings;
     private ConversationRequest? _conversation;
     private EmbeddingsRequest? _embeddings;
 
@@ -168,7 +168,7 @@ public sealed class GatewayCall
     internal Telemetry.IncomingTrace? IncomingTrace { get; set; }
 
     /// <summary>A list that no longer changes: headers that are committed late are written while an attempt may still warn.</summary>
-    internal IReadOnlyList<CallWarning> Warnings => Volatile.Read(ref _warnings);
+    internal IReadOnlyList<CallWarning> Warnings => Volatile.Read(ref _warnings)?.Snapshot ?? [];
 
     /// <summary>The request in the inner language; made on first use.</summary>
     /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
@@ -184,20 +184,16 @@ public sealed class GatewayCall
     /// <summary>The embeddings request in the inner language; made on first use.</summary>
     internal EmbeddingsRequest Embeddings => _embeddings ??= Dialect.ToEmbeddings(this);
 
-    /// <summary>Adds a warning, once, in the order of the codes: which of several is found first depends on how far a stream is read ahead. Thread-safe.</summary>
+    /// <summary>Adds a warning, once, in the order of the codes. At most <see cref="CallWarnings.Max"/> are listed; one more counts the rest. Thread-safe.</summary>
     internal void Warn(string code, string message)
     {
-        while (true)
+        if (Volatile.Read(ref _warnings) is not { } warnings)
         {
-            var known = Volatile.Read(ref _warnings);
-            var at = 0;
-            foreach (var warning in known)
-            {
-                if (warning.Code == code && warning.Message == message) return;
-                if (string.CompareOrdinal(warning.Code, code) <= 0) at++;
-            }
-            if (Interlocked.CompareExchange(ref _warnings, [.. known[..at], new CallWarning(code, message), .. known[at..]], known) == known) return;
+            // Made on first use: most calls have no warning.
+            var made = new CallWarnings();
+            warnings = Interlocked.CompareExchange(ref _warnings, made, null) ?? made;
         }
+        warnings.Add(code, message);
     }
 }
 

@@ -27,6 +27,7 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
             return GatewayError.Invalid("Fairlead-Simulate", problem!);
         }
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
+        if (call.Facts.Structured?.Prepare() is { } wrong) return wrong;
 
         call.InputBound = TokenCounter.Bound(call);
         // A count is asked for to learn how far beyond the window a request is.

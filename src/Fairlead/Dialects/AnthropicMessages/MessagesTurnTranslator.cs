@@ -29,7 +29,7 @@ internal static class MessagesTurnTranslator
         if (content.ValueKind == JsonValueKind.String)
         {
             var text = content.GetString()!;
-            if (text.Length > 0) Append(turns, role, [new TextPart(text)]);
+            if (text.Length > 0) Append(turns, role, new List<Part> { new TextPart(text) });
             return;
         }
         var results = new List<Part>();
@@ -47,9 +47,10 @@ internal static class MessagesTurnTranslator
 
     private static void Append(List<Message> turns, Role role, List<Part> parts)
     {
-        if (turns.Count > 0 && turns[^1].Role == role && role != Role.System)
+        // The lists are this reader's own as long as it reads.
+        if (turns.Count > 0 && turns[^1].Role == role && role != Role.System && turns[^1].Parts is List<Part> open)
         {
-            turns[^1] = turns[^1] with { Parts = [.. turns[^1].Parts, .. parts] };
+            open.AddRange(parts);
         }
         else
         {

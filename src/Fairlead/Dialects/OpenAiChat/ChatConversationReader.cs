@@ -136,8 +136,9 @@ internal static class ChatConversationReader
     // Results of parallel calls are messages of their own here and one turn inside.
     private static void Result(List<Message> messages, ToolResultPart result)
     {
-        if (messages.Count > 0 && messages[^1] is { Role: Role.Tool } last) messages[^1] = last with { Parts = [.. last.Parts, result] };
-        else messages.Add(new Message(Role.Tool, [result]));
+        // The list is this reader's own as long as it reads.
+        if (messages.Count > 0 && messages[^1] is { Role: Role.Tool, Parts: List<Part> parts }) parts.Add(result);
+        else messages.Add(new Message(Role.Tool, new List<Part> { result }));
     }
 
     private static Message Assistant(JsonElement message, int index, Dictionary<string, string> names, ref string? legacyCall)

@@ -13,7 +13,8 @@ namespace Fairlead.Dialects.OpenAiResponses;
 internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
 {
     private readonly Dictionary<string, string> _calls = new(StringComparer.Ordinal);
-    private readonly List<string> _unanswered = [];
+    private readonly OrderedDictionary<string, int> _unanswered = new(StringComparer.Ordinal);
+    private int _waiting;
     private readonly List<Part> _turn = [];
     private readonly List<Part> _results = [];
 
@@ -36,7 +37,8 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                 var name = ChatConversationReader.Text(item, "name")!;
                 var custom = type == "custom_tool_call";
                 _calls[id] = name;
-                _unanswered.Add(id);
+                _unanswered[id] = _unanswered.GetValueOrDefault(id) + 1;
+                _waiting++;
                 Made(new ToolCallPart(id, name, ChatConversationReader.Text(item, custom ? "input" : "arguments") ?? "") { Kind = custom ? ToolKind.Custom : ToolKind.Function });
                 break;
             case "function_call_output" or "custom_tool_call_output": AddResult(item, path); break;
@@ -58,8 +60,8 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
     public void Finish()
     {
         Flush();
-        if (_unanswered.Count == 0) return;
-        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call '{_unanswered[0]}'. Every call must be answered by an item with its call_id.") with { OpenAiCode = "invalid_value" });
+        if (_waiting == 0) return;
+        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call '{RequestFaults.Shown(_unanswered.First(call => call.Value > 0).Key)}'. Every call must be answered by an item with its call_id.") with { OpenAiCode = "invalid_value" });
     }
 
     private void AddMessage(JsonElement item, string? path)
@@ -84,7 +86,11 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         {
             throw new GatewayErrorException(GatewayError.Invalid($"{path ?? "input"}.call_id", $"No tool call found for the output with call_id '{RequestFaults.Shown(id)}'. Send the call before it, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
         }
-        _unanswered.Remove(id);
+        if (_unanswered[id] > 0)
+        {
+            _unanswered[id]--;
+            _waiting--;
+        }
         var output = item.GetProperty("output");
         EndTurn();
         _results.Add(new ToolResultPart(id, Parts(output, path)) { Name = name });

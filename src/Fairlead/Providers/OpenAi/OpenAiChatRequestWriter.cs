@@ -101,7 +101,7 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     {
         var choice = request.ToolChoice;
         // Only OpenAI itself knows allowed_tools; elsewhere the others are simply not offered.
-        var tools = choice.Allowed is { } allowed && !endpoint.IsOpenAi ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
+        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed && !endpoint.IsOpenAi ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
         if (tools.Count == 0) return;
         json.WriteStartArray("tools");
         foreach (var tool in tools) WriteTool(json, tool);
