@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
-using Fairlead.FunctionalTests.Common;
 using Fairlead.FunctionalTests.Processes;
 
 namespace Fairlead.FunctionalTests.Hostile;
@@ -11,10 +10,7 @@ public sealed class SchemaBombTests : IAsyncLifetime
 {
     private const string Circle = """{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"required":["a"],"$defs":{"a":{"allOf":[{"$ref":"#/$defs/a"}]}}}""";
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-bombs").FullName;
-    private FakeUpstream _upstream = null!;
-    private ServerProcess _server = null!;
-    private string _key = "";
+    private EveryKindServer _world = null!;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -24,27 +20,9 @@ public sealed class SchemaBombTests : IAsyncLifetime
 
     private static string Wide => """{"type":"array","minItems":1000,"items":{"type":"array","minItems":20,"items":{"allOf":[""" + string.Join(',', Enumerable.Range(0, 3_000).Select(i => $$$$"""{"properties":{"p{{{{i}}}}":{"const":"{{{{new string('x', 200)}}}}"}}}""")) + "]}}}";
 
-    public async ValueTask InitializeAsync()
-    {
-        _upstream = await FakeUpstream.StartAsync();
-        await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml().Replace("providers:", $"providers:\n    ge: {{ kind: gemini, baseUrl: {_upstream.Url}, apiKey: k }}\n    an: {{ kind: anthropic, baseUrl: {_upstream.Url}, apiKey: k }}", StringComparison.Ordinal)
-            .Replace("contextWindow: 8000", "contextWindow: 4000000", StringComparison.Ordinal)
-            .Replace("  models:", """
-              models:
-                  g: { contextWindow: 4000000, maxOutputTokens: 2000, prices: { input: 0, output: 0 }, capabilities: { tools: true, jsonSchema: true }, deployments: [{ provider: ge, model: gemini-2.5-flash }] }
-                  c: { contextWindow: 4000000, maxOutputTokens: 2000, prices: { input: 0, output: 0 }, capabilities: { tools: true, jsonSchema: true }, deployments: [{ provider: an, model: claude-sonnet-4-5 }] }
-              """.Trim() + "\n", StringComparison.Ordinal), Cancel);
-        _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400);
-        _server = await ServerProcess.ServeAsync(_folder);
-        _key = await _server.ClientKeyAsync();
-    }
+    public async ValueTask InitializeAsync() => _world = await EveryKindServer.StartAsync();
 
-    public async ValueTask DisposeAsync()
-    {
-        await _server.DisposeAsync();
-        await _upstream.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
-    }
+    public ValueTask DisposeAsync() => _world.DisposeAsync();
 
     [Fact]
     public async Task Bomb_ByEveryWayIn_IsAnsweredAndTheProcessLives()
@@ -53,10 +31,10 @@ public sealed class SchemaBombTests : IAsyncLifetime
         {
             foreach (var (path, body) in WaysIn(schema))
             {
-                using var response = await ProcessCalls.PostAsync(_server, _key, body, path);
+                using var response = await ProcessCalls.PostAsync(_world.Server, _world.Key, body, path);
                 var text = await response.Content.ReadAsStringAsync(Cancel);
                 Assert.True((int)response.StatusCode is 200 or 202 or 400 or 413 or 502, $"{path} {(int)response.StatusCode} {text[..Math.Min(400, text.Length)]} for {body[..Math.Min(300, body.Length)]}");
-                Assert.False(_server.Process.HasExited);
+                Assert.False(_world.Server.Process.HasExited);
             }
         }
         await CallStillWorksAsync();
@@ -65,8 +43,7 @@ public sealed class SchemaBombTests : IAsyncLifetime
     [Fact]
     public async Task Bomb_AsJobAndAsLineOfABatch_EndsAndTheProcessLives()
     {
-        using var client = new HttpClient { BaseAddress = new Uri(_server.Address), Timeout = TimeSpan.FromSeconds(100) };
-        client.DefaultRequestHeaders.Authorization = new("Bearer", _key);
+        using var client = _world.MakeClient();
         string[] bodies = [.. ((string[])[Circle, Chain(9_990), Doubling]).Select(Simulated)];
         foreach (var body in bodies)
         {
@@ -100,18 +77,18 @@ public sealed class SchemaBombTests : IAsyncLifetime
         {
             await Task.WhenAll(Enumerable.Range(0, 16).Select(async _ =>
             {
-                using var response = await ProcessCalls.PostAsync(_server, _key, body, "/v2/generations");
+                using var response = await ProcessCalls.PostAsync(_world.Server, _world.Key, body, "/v2/generations");
                 await response.Content.ReadAsStringAsync(Cancel);
             }));
         }
         await CallStillWorksAsync();
-        _server.Process.Refresh();
-        Assert.True(_server.Process.PeakWorkingSet64 < 1_500_000_000, $"{_server.Process.PeakWorkingSet64:N0} bytes");
+        _world.Server.Process.Refresh();
+        Assert.True(_world.Server.Process.PeakWorkingSet64 < 1_500_000_000, $"{_world.Server.Process.PeakWorkingSet64:N0} bytes");
     }
 
     private async Task CallStillWorksAsync()
     {
-        using var response = await ProcessCalls.PostAsync(_server, _key, """{"model":"sim-echo","messages":[{"role":"user","content":"still here"}]}""");
+        using var response = await ProcessCalls.PostAsync(_world.Server, _world.Key, """{"model":"sim-echo","messages":[{"role":"user","content":"still here"}]}""");
         Assert.Contains("still here", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
     }
 
@@ -136,7 +113,7 @@ public sealed class SchemaBombTests : IAsyncLifetime
     private static IEnumerable<(string Path, string Body)> WaysIn(string schema)
     {
         const string chat = "/v1/chat/completions", messages = "/v1/messages", responses = "/v1/responses", v2 = "/v2/generations";
-        foreach (var model in (string[])["sim-json", "sim-tools", "m", "g", "c"])
+        foreach (var model in (string[])["sim-json", "sim-tools", .. EveryKindServer.Models])
         {
             string Made(string body) => body.Replace("MODEL", model, StringComparison.Ordinal).Replace("SAID", """ "messages":[{"role":"user","content":"x"}] """, StringComparison.Ordinal).Replace("SCHEMA", schema, StringComparison.Ordinal);
             yield return (chat, Made("""{"model":"MODEL",SAID,"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":SCHEMA}}}"""));
