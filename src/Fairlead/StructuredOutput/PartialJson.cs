@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -19,6 +20,8 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
 
     /// <summary>How finished documents are read, so that both ways of reading refuse the same.</summary>
     public static readonly JsonDocumentOptions DocumentOptions = new() { MaxDepth = MaxDepth, AllowDuplicateProperties = false };
+
+    private static readonly SearchValues<char> NumberLetters = SearchValues.Create("0123456789+-.eE");
 
     private readonly PooledBuffer _text = new(1024);
     private readonly List<Frame> _frames = [];
@@ -105,7 +108,7 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
                 }
                 return false;
             case Open.Number:
-                return piece.ContainsAnyExcept("0123456789+-.eE");
+                return piece.ContainsAnyExcept(NumberLetters);
             default:
                 return true;
         }
