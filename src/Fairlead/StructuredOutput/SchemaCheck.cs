@@ -44,6 +44,9 @@ internal sealed class SchemaCheck(int most, int budget)
         return Steps <= budget || Stop();
     }
 
+    /// <summary>Ends the check: the rest would take too long.</summary>
+    public void GiveUp() => Spend(int.MaxValue);
+
     public void Add(OutputPlace? at, string detail)
     {
         if (Violations.Count < most) Violations.Add(new SchemaViolation(at?.Pointer() ?? "", detail));

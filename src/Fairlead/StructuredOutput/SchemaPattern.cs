@@ -26,6 +26,9 @@ internal sealed class SchemaPattern(string text)
 
     public string Text => text;
 
+    /// <summary>Estimated states.</summary>
+    public long Size { get; } = SizeOf(text);
+
     /// <summary>Compiles it. False when it is no regular expression, or one that cannot be matched in linear time.</summary>
     public bool TryCompile()
     {

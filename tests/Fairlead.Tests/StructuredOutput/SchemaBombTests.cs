@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -64,7 +63,7 @@ public sealed class SchemaBombTests
     {
         var text = Bombs[name]();
         Assert.True(Encoding.UTF8.GetByteCount(text) < 2_000_000);
-        var since = Stopwatch.GetTimestamp();
+        var since = ProcessorTime.OfThread();
 
         var made = SchemaInstance.Make(JsonNode.Parse(text)!.AsObject(), new SimulatedRandom(1));
         var document = made?.ToJsonString(new JsonSerializerOptions { MaxDepth = 1000 }) ?? "null";
@@ -89,7 +88,7 @@ public sealed class SchemaBombTests
         {
             Assert.True(fault.At.Length < 400 && fault.Reason.Length < 400);
         }
-        Assert.True(Stopwatch.GetElapsedTime(since) < Enough, $"{name}: {Stopwatch.GetElapsedTime(since)}");
+        Assert.True(ProcessorTime.OfThread() - since < Enough, $"{name}: {ProcessorTime.OfThread() - since}");
     }
 
     [Fact]
@@ -145,7 +144,7 @@ public sealed class SchemaBombTests
     [InlineData("(ab){10}", 30)]
     [InlineData("((a{10}){10}){10}", 1110)]
     [InlineData("a{", 2)]
-    [InlineData(@"\{2}", 2)]
+    [InlineData(@"\{2}", 3)]
     public void SizeOf_CountsCharactersTimesRepetitions(string pattern, long size) => Assert.Equal(size, SchemaPattern.SizeOf(pattern));
 
     [Fact]
@@ -161,9 +160,9 @@ public sealed class SchemaBombTests
             Assert.True(SchemaPattern.SizeOf(text) <= SchemaPattern.MaxSize, text);
             var pattern = new SchemaPattern(text);
             Assert.True(pattern.TryCompile(), text);
-            var since = Stopwatch.GetTimestamp();
+            var since = ProcessorTime.OfThread();
             foreach (var value in texts) pattern.IsMatch(value);
-            Assert.True(Stopwatch.GetElapsedTime(since) < TimeSpan.FromSeconds(10), text);
+            Assert.True(ProcessorTime.OfThread() - since < TimeSpan.FromSeconds(10), text);
         }
     }
 
