@@ -85,11 +85,14 @@ public static class FairleadApplicationBuilderExtensions
 
     /// <summary>
     /// Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>, and, where the app has nothing else there, <c>/docs/errors</c>, to
-    /// which errors link.
+    /// which errors link. Takes the data folder for this process; waits a limited time for another process that still has it.
     /// </summary>
+    /// <exception cref="Exception">Another process keeps the data folder; the message names it.</exception>
     public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
+        // First of all: what is mapped opens files in the data folder.
+        endpoints.ServiceProvider.GetRequiredService<DataFolderLock>().Hold();
         endpoints.MapDialects();
         endpoints.MapStoredResponses();
         endpoints.MapModels();

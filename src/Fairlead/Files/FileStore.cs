@@ -33,13 +33,13 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     }
 
     /// <summary>The content is written: from now on the file is there.</summary>
-    public async Task CompleteAsync(StoredFile file, CancellationToken cancellationToken)
+    public Task CompleteAsync(StoredFile file, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await CompleteAsync(connection, transaction, file, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
-    }
+    });
 
     /// <summary>The same within a transaction of the caller's.</summary>
     public async Task CompleteAsync(DbConnection connection, DbTransaction transaction, StoredFile file, CancellationToken cancellationToken)

@@ -21,7 +21,6 @@ internal sealed class JobAcceptance(
     IGenerationStore store,
     JobCalls calls,
     JobWorker worker,
-    RunningGenerations running,
     GenerationRunner runner,
     HeldReservations held,
     GenerationWriter writer,
@@ -91,9 +90,10 @@ internal sealed class JobAcceptance(
         var record = JobCalls.BegunOf(call, null);
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
+        var (askedAt, lease) = (time.GetTimestamp(), worker.Lease);
         try
         {
-            await store.AddAsync(record, worker.Owner, worker.LeaseEnd, CancellationToken.None);
+            await store.AddAsync(record, worker.Owner, lease, CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -106,7 +106,7 @@ internal sealed class JobAcceptance(
         run.Call.Reservation = call.Reservation;
         call.Reservation = null;
         call.HandedOver = true;
-        running.Add(run, record.Runs);
+        worker.Adopt(run, record, askedAt, lease);
         run.Start(runner.RunAsync);
         _ = worker.FinishAsync(run, record);
 
@@ -135,7 +135,7 @@ internal sealed class JobAcceptance(
         try
         {
             // Not the client's token: a client that leaves now may have a job or not, but never half of one.
-            await store.AddAsync(record, null, default, CancellationToken.None);
+            await store.AddAsync(record, null, TimeSpan.Zero, CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -227,16 +227,17 @@ internal sealed class JobAcceptance(
 
     private async Task<bool> TryKeepAsync(GenerationRun run, GenerationRecord record)
     {
+        var (askedAt, lease) = (time.GetTimestamp(), worker.Lease);
         try
         {
-            await store.AddAsync(record, worker.Owner, worker.LeaseEnd, CancellationToken.None);
+            await store.AddAsync(record, worker.Owner, lease, CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
             return false;
         }
-        running.Add(run, record.Runs);
+        worker.Adopt(run, record, askedAt, lease);
         _ = worker.FinishAsync(run, record);
         return true;
     }
@@ -244,10 +245,10 @@ internal sealed class JobAcceptance(
     /// <summary>Its process stops before it has ended: it becomes a job that waits for the next one. Null when it cannot be kept.</summary>
     private async Task<GenerationRecord?> TryHandOnAsync(GenerationRecord record)
     {
-        var queued = record with { Status = GenerationStatus.Queued, AvailableAt = time.GetUtcNow(), Returns = 1 };
+        var queued = record with { Status = GenerationStatus.Queued, AvailableAt = record.CreatedAt, Returns = 1 };
         try
         {
-            await store.AddAsync(queued, null, default, CancellationToken.None);
+            await store.AddAsync(queued, null, TimeSpan.Zero, CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {

@@ -115,6 +115,9 @@ public sealed class GatewayCall
     /// <summary>How its answer reaches the caller, when it was decided before; null where the request alone says it.</summary>
     internal GenerationDelivery? Delivery { get; init; }
 
+    /// <summary>The run of a kept generation that this call is; null for all others. What it keeps outside of the generation is fenced by it.</summary>
+    internal RunLease? RunLease { get; set; }
+
     /// <summary>Set when another call goes on with the generation, and ends it.</summary>
     internal bool HandedOver { get; set; }
 

@@ -77,7 +77,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     {
         var call = Call();
         Assert.Null(await Node().BindAsync(call, "k", Cancel));
-        await Generations().AddAsync(JobCalls.RecordOf(call), null, default, Cancel);
+        await Generations().AddAsync(JobCalls.RecordOf(call), null, TimeSpan.Zero, Cancel);
         _time.Advance(Lease + TimeSpan.FromSeconds(1));
         var reply = Assert.IsType<GatewayReply.ReplayedJob>(await Node().BindAsync(Call(), "k", Cancel));
         Assert.Equal(call.GenerationId, reply.Record.Id);
@@ -162,7 +162,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         return call;
     }
 
-    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema());
+    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema());
 
     private GenerationStore Generations()
     {
