@@ -84,7 +84,7 @@ public abstract class SuspectTests : IAsyncLifetime
             {
                 ids[text] = await AcceptedAsync(client, server.Address + "/v2/generations", $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"job"}}""");
             }
-            ids["background"] = "gen_" + (await AcceptedAsync(client, server.Address + "/v1/responses", """{"model":"m","input":"background","background":true}"""))["resp_".Length..];
+            ids["chat"] = await AcceptedAsync(client, server.Address + "/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"chat"}]}""", "respond-async");
 
             for (var starts = 0; deaths < 2 && starts < 5; starts++)
             {
@@ -114,10 +114,11 @@ public abstract class SuspectTests : IAsyncLifetime
         }
     }
 
-    private static async Task<string> AcceptedAsync(HttpClient client, string address, string body)
+    private static async Task<string> AcceptedAsync(HttpClient client, string address, string body, string? prefer = null)
     {
-        using var content = new StringContent(body, Encoding.UTF8, "application/json");
-        using var answer = await client.PostAsync(new Uri(address), content, Cancel);
+        using var request = new HttpRequestMessage(HttpMethod.Post, address) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        if (prefer is not null) request.Headers.Add("Prefer", prefer);
+        using var answer = await client.SendAsync(request, Cancel);
         var text = await answer.Content.ReadAsStringAsync(Cancel);
         Assert.True(answer.IsSuccessStatusCode, text);
         return JsonDocument.Parse(text).RootElement.GetProperty("id").GetString()!;
