@@ -21,6 +21,8 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         fed_lines, fed_offset, idempotency_key, fingerprint
         """;
 
+    private readonly SteadyClock _clock = new(time);
+
     /// <summary>Adds a batch and holds its input file. False when that file is gone.</summary>
     /// <exception cref="DbException">Among others, the Idempotency-Key is taken (<see cref="StorageFaults.IsUniqueViolation"/>).</exception>
     public Task<bool> AddAsync(BatchRecord batch, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
@@ -32,7 +34,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.Transaction = transaction;
         command.CommandText = """
             INSERT INTO batches (id, organization_id, project_id, key_id, endpoint, input_file_id, status, created_at, expires_at, metadata, output_ttl, idempotency_key, fingerprint, next_at)
-            VALUES (@id, @organization, @project, @key, @endpoint, @file, @status, @created, @expires, @metadata, @ttl, @idempotency, @fingerprint, @created)
+            VALUES (@id, @organization, @project, @key, @endpoint, @file, @status, @created, @expires, @metadata, @ttl, @idempotency, @fingerprint, 0)
             """;
         command.AddParameter("@id", batch.Id);
         command.AddParameter("@organization", batch.OrganizationId);
@@ -75,7 +77,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
     }
 
     /// <summary>Takes up to <paramref name="most"/> that wait for somebody to go on with them. No two callers get the same one.</summary>
-    public Task<IReadOnlyList<BatchRecord>> LeaseAsync(string owner, DateTimeOffset until, int most, CancellationToken cancellationToken) => StorageRetry.RunAsync<IReadOnlyList<BatchRecord>>(async () =>
+    public Task<IReadOnlyList<BatchRecord>> LeaseAsync(string owner, TimeSpan lease, int most, CancellationToken cancellationToken) => StorageRetry.RunAsync<IReadOnlyList<BatchRecord>>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -83,14 +85,14 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.Transaction = transaction;
 #pragma warning disable CA2100 // Conditions are constants of this program.
         command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
-            UPDATE batches SET lease_owner = @owner, lease_until = @until
-            WHERE id IN (SELECT id FROM batches WHERE ended_at IS NULL AND next_at <= @now AND (lease_until IS NULL OR lease_until < @now) ORDER BY next_at LIMIT {most}{storage.Sql.ForUpdateSkipLocked})
+            UPDATE batches SET lease_owner = @owner, lease_until = {storage.Sql.Clock} + @lease
+            WHERE id IN (SELECT id FROM batches WHERE ended_at IS NULL AND next_at <= {storage.Sql.Clock} AND (lease_until IS NULL OR lease_until < {storage.Sql.Clock}) ORDER BY next_at LIMIT {most}{storage.Sql.ForUpdateSkipLocked})
             RETURNING {Columns}
             """);
 #pragma warning restore CA2100
         command.AddParameter("@owner", owner);
-        command.AddParameter("@until", Ms(until));
-        command.AddParameter("@now", Now);
+        command.AddParameter("@lease", (long)lease.TotalMilliseconds);
+        AddClock(command);
         var rows = await ReadAllAsync(command, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return rows;
@@ -105,12 +107,23 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    public Task<bool> RenewAsync(string id, string owner, DateTimeOffset until, CancellationToken cancellationToken) =>
-        ChangeAsync("lease_until = @until", id, owner, command => command.AddParameter("@until", Ms(until)), cancellationToken);
+    public Task<bool> RenewAsync(string id, string owner, TimeSpan lease, CancellationToken cancellationToken) =>
+        ChangeAsync($"lease_until = {storage.Sql.Clock} + @lease", id, owner, command => AddTime(command, lease), cancellationToken);
 
-    /// <summary>Lets it be until <paramref name="nextAt"/>.</summary>
-    public Task<bool> ReleaseAsync(string id, string owner, DateTimeOffset nextAt, CancellationToken cancellationToken) =>
-        ChangeAsync("lease_owner = NULL, lease_until = NULL, next_at = @next", id, owner, command => command.AddParameter("@next", Ms(nextAt)), cancellationToken);
+    /// <summary>Lets it be for <paramref name="pause"/>.</summary>
+    public Task<bool> ReleaseAsync(string id, string owner, TimeSpan pause, CancellationToken cancellationToken) =>
+        ChangeAsync($"lease_owner = NULL, lease_until = NULL, next_at = {storage.Sql.Clock} + @lease", id, owner, command => AddTime(command, pause), cancellationToken);
+
+    private void AddTime(DbCommand command, TimeSpan time)
+    {
+        command.AddParameter("@lease", (long)time.TotalMilliseconds);
+        AddClock(command);
+    }
+
+    private void AddClock(DbCommand command)
+    {
+        if (storage.Provider == StorageProvider.Sqlite) command.AddParameter("@clock", Ms(_clock.UtcNow));
+    }
 
     /// <summary>Its lines were looked at and can be run.</summary>
     public Task<bool> BeginAsync(string id, string owner, int total, string model, CancellationToken cancellationToken) => ChangeAsync(
@@ -154,7 +167,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         {
             await using var command = connection.CreateCommand();
             command.CommandText = """
-                UPDATE batches SET status = 'cancelling', ending = 'cancelled', cancelling_at = @now, next_at = @now
+                UPDATE batches SET status = 'cancelling', ending = 'cancelled', cancelling_at = @now, next_at = 0
                 WHERE id = @id AND project_id = @project AND (status = 'validating' OR status = 'in_progress')
                 """;
             command.AddParameter("@now", Now);

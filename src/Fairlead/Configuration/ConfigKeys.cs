@@ -110,7 +110,7 @@ internal static class ConfigKeys
 
     private static readonly ConfigObjectType<JobsConfig> Jobs = new(() => new JobsConfig(), None,
         new("workers", new ConfigInteger(0, 10_000), j => j.Workers, (j, v) => j with { Workers = (int)(long)v }, "Jobs and lines of batches that run at once on this node; 0 leaves them to other nodes."),
-        new("maxRuns", new ConfigInteger(1, 100), j => j.MaxRuns, (j, v) => j with { MaxRuns = (int)(long)v }, "Runs of one generation, counting those that failed for a passing reason or whose process died."),
+        new("maxRuns", new ConfigInteger(1, 100), j => j.MaxRuns, (j, v) => j with { MaxRuns = (int)(long)v }, "Runs of one generation, counting those that failed for a passing reason. A run that is lost because its process stops or dies does not count."),
         new("lease", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), j => j.Lease, (j, v) => j with { Lease = (TimeSpan)v }, "Time without a sign of life after which a run counts as dead and another node takes over."),
         new("resultTtl", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)), j => j.ResultTtl, (j, v) => j with { ResultTtl = (TimeSpan)v }, "How long a result is kept."),
         new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."));

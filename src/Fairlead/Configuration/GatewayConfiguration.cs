@@ -280,7 +280,7 @@ public sealed record JobsConfig
     /// <summary>Runs at once on this node. Default 8.</summary>
     public int Workers { get; init; } = 8;
 
-    /// <summary>Runs of one generation, counting those that failed for a passing reason or whose process died. Default 3.</summary>
+    /// <summary>Runs of one generation, counting those that failed for a passing reason, but not those lost because their process stopped or died. Default 3.</summary>
     public int MaxRuns { get; init; } = 3;
 
     /// <summary>Time without a sign of life after which a run counts as dead. Default 30 s.</summary>

@@ -63,7 +63,7 @@ internal sealed record GenerationRecord
     /// <summary>Runs begun so far. Together with the owner of the lease it fences off a run that was given up for dead.</summary>
     public int Runs { get; init; }
 
-    /// <summary>Runs that ended because their process stopped; they do not count against the bound of runs.</summary>
+    /// <summary>Runs that ended because their process stopped, died or could not renew their lease; they do not count against the maximum of runs.</summary>
     public int Returns { get; init; }
 
     /// <summary>How often a process died while it ran; below zero when it was found to be the cause.</summary>

@@ -16,6 +16,9 @@ namespace Fairlead.Idempotency;
 /// </summary>
 internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore generations, IConfigurationSource configuration, TimeProvider time, ILogger<IdempotencyKeys> logger) : BackgroundService
 {
+    /// <summary>Twice the longest that can be configured: clocks of nodes differ.</summary>
+    private static readonly TimeSpan LongestLease = TimeSpan.FromMinutes(20);
+
     private readonly string _owner = Ids.New("run_", time);
     private readonly ConcurrentDictionary<(string ProjectId, string Key), IdempotentRun> _running = new();
 
@@ -159,7 +162,9 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                 ? new GatewayReply.Replayed(known.GenerationId, known.Status, known.ContentType ?? "application/json", body, known.Broken)
                 : new GatewayReply.Refused(Lost(known.GenerationId));
         }
-        if (known.LeaseUntil > time.GetUtcNow()) return new GatewayReply.Refused(Running(known.GenerationId));
+        // A lease that ends later than any can was written by a clock that was set back since.
+        var left = known.LeaseUntil - time.GetUtcNow();
+        if (left > TimeSpan.Zero && left <= LongestLease) return new GatewayReply.Refused(Running(known.GenerationId));
         // Its process died. A job goes on elsewhere, and is what was accepted; of anything else nobody knows how far it came.
         return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, cancellationToken) is { } job
             ? new GatewayReply.ReplayedJob(job)

@@ -142,7 +142,7 @@ internal sealed class GenerationEndpoints(
 
     private async Task<GenerationRecord?> AwaitAsync(Caller caller, string id, int seconds, CancellationToken cancellationToken)
     {
-        var until = time.GetUtcNow() + TimeSpan.FromSeconds(seconds);
+        var since = time.GetTimestamp();
         var heard = new AsyncSignal();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, drain.Over);
         using var notices = seconds > 0 ? storage.Notifier.Subscribe(JobNotices.Changed, subject =>
@@ -153,7 +153,7 @@ internal sealed class GenerationEndpoints(
         {
             var changed = heard.Next;
             var record = await store.FindAsync(caller.ProjectId, id, cancellationToken);
-            var left = until - time.GetUtcNow();
+            var left = TimeSpan.FromSeconds(seconds) - time.GetElapsedTime(since);
             if (record is null || record.IsFinal || left <= TimeSpan.Zero || drain.Over.IsCancellationRequested) return record;
             try
             {

@@ -52,7 +52,18 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
                 _position += batch.Items.Count;
                 if (batch.Items.Count > 0) return true;
             }
+            var known = Record;
             Record = await store.FindAsync(_projectId, _id, cancellationToken);
+            if (Record is null && known is { IsFinal: true })
+            {
+                // Its time ended while it was read. What is still kept of it is read to the end.
+                Close();
+                batch.Clear();
+                foreach (var made in await store.ReadEventsAsync(_id, _position, cancellationToken)) batch.Add(made);
+                _position += batch.Items.Count;
+                if (batch.Items.Count > 0 || _position >= known.EventCount) Record = known;
+                return batch.Items.Count > 0;
+            }
             if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
             // The run that was followed is over and the generation is not, or its last words came after.
             Close();

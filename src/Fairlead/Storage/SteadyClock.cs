@@ -10,4 +10,14 @@ internal sealed class SteadyClock(TimeProvider time)
     private readonly long _since = time.GetTimestamp();
 
     public DateTimeOffset UtcNow => _start + time.GetElapsedTime(_since);
+
+    /// <summary>The time of day, unless the system's clock was set back since; then this one. For rows whose times others wrote by the system's clock.</summary>
+    public DateTimeOffset Latest
+    {
+        get
+        {
+            var (steady, now) = (UtcNow, time.GetUtcNow());
+            return now > steady ? now : steady;
+        }
+    }
 }
