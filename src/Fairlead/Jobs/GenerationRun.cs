@@ -66,7 +66,18 @@ internal sealed class GenerationRun : IDisposable
 
     public void Start(Func<GenerationRun, Task<RunResult>> work) => Completion = Task.Run(() => work(this), CancellationToken.None);
 
-    public void Stop(CancellationReason reason) => Call.Cancellation.Stop(reason);
+    /// <summary>Stops it; nothing when it has ended and been disposed of already.</summary>
+    public void Stop(CancellationReason reason)
+    {
+        try
+        {
+            Call.Cancellation.Stop(reason);
+        }
+        catch (ObjectDisposedException)
+        {
+            // It ended between the look that found it and this.
+        }
+    }
 
     public void Add(GenerationEvent made)
     {
