@@ -51,13 +51,14 @@ public abstract class SuspectTests : IAsyncLifetime
         {
             var request = (JsonElement)context.Items[FakeUpstream.RequestItem]!;
             var text = request.GetProperty("messages")[0].GetProperty("content").GetString()!;
-            await FakeUpstream.BeginAsync(context);
-            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"so far "}"""));
-            if (Interlocked.Increment(ref together) == 5) gathered.TrySetResult();
+            var beside = Interlocked.Increment(ref together);
+            if (beside == 5) gathered.TrySetResult();
+            if (Volatile.Read(ref deaths) > 0 && beside > 1) alone = false;
             try
             {
+                await FakeUpstream.BeginAsync(context);
+                await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"so far "}"""));
                 await gathered.Task.WaitAsync(context.RequestAborted);
-                if (Volatile.Read(ref deaths) > 0 && Volatile.Read(ref together) > 1) alone = false;
                 if (text == "deadly")
                 {
                     Interlocked.Increment(ref deaths);
