@@ -94,7 +94,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         {
             var refusal = await RefusalAsync(call, cancellationToken);
             if (refusal is null) held.Keep(record.Id, call.Reservation);
-            return refusal is { Definition.Retryable: true } ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null;
+            return refusal is { IsRetryable: true } ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null;
         }
     }
 

@@ -21,7 +21,7 @@ internal static class ConfigKeys
 
     // Zero stands for "not said": the reader then takes the provider's.
     private static readonly ConfigObjectType<ProviderTimeouts> DeploymentTimeouts = TimeoutsFrom(() =>
-        new ProviderTimeouts { Connect = TimeSpan.Zero, FirstToken = TimeSpan.Zero, StreamIdle = TimeSpan.Zero, Total = TimeSpan.Zero });
+        new ProviderTimeouts { Connect = TimeSpan.Zero, FirstToken = TimeSpan.Zero, StreamIdle = TimeSpan.Zero, Response = TimeSpan.Zero, Total = TimeSpan.Zero });
 
     private static readonly ConfigObjectType<SimulationConfig> Simulation = new(() => new SimulationConfig(), None,
         new("seed", new ConfigInteger(0, long.MaxValue), s => s.Seed, (s, v) => s with { Seed = (long)v }, "Where its chance begins; the same seed and request give the same answer."),
@@ -177,5 +177,6 @@ internal static class ConfigKeys
         new("connect", Wait, t => t.Connect, (t, v) => t with { Connect = (TimeSpan)v }, "TCP and TLS."),
         new("firstToken", Wait, t => t.FirstToken, (t, v) => t with { FirstToken = (TimeSpan)v }, "From the request to the first content of a stream."),
         new("streamIdle", Wait, t => t.StreamIdle, (t, v) => t with { StreamIdle = (TimeSpan)v }, "Between two pieces of a stream."),
+        new("response", Wait, t => t.Response, (t, v) => t with { Response = (TimeSpan)v }, "The whole response of an attempt that is not streamed. Keep it below `total`, so that another deployment can still be tried."),
         new("total", Wait, t => t.Total, (t, v) => t with { Total = (TimeSpan)v }, "The whole attempt."));
 }

@@ -196,6 +196,7 @@ public static class ConfigurationReader
                     Connect = Or(own.Connect, inherited.Connect),
                     FirstToken = Or(own.FirstToken, inherited.FirstToken),
                     StreamIdle = Or(own.StreamIdle, inherited.StreamIdle),
+                    Response = Or(own.Response, inherited.Response),
                     Total = Or(own.Total, inherited.Total),
                 },
             };

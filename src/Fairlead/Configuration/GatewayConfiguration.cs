@@ -104,6 +104,9 @@ public sealed record ProviderTimeouts
     /// <summary>Between two pieces of a stream. Default 60 s.</summary>
     public TimeSpan StreamIdle { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>The whole response of an attempt that is not streamed. Default 5 min: less than the total, so that another deployment can still be tried.</summary>
+    public TimeSpan Response { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>The whole attempt. Default 10 min, as the official SDKs wait.</summary>
     public TimeSpan Total { get; init; } = TimeSpan.FromMinutes(10);
 }

@@ -38,7 +38,7 @@ public static class ErrorBodyWriter
         headers.CacheControl = "no-store";
         if (response.StatusCode == StatusCodes.Status401Unauthorized) headers.WWWAuthenticate = "Bearer realm=\"fairlead\"";
         if (error.Allow is { } allow) headers.Allow = allow;
-        if (error.Definition.Retryable)
+        if (error.IsRetryable)
         {
             if (error.RetryAfter is { } wait && wait <= LongestAdvertisedWait)
             {
@@ -82,7 +82,8 @@ public static class ErrorBodyWriter
                 json.WriteString("type", "error");
                 json.WriteStartObject("error");
                 json.WriteString("type", definition.AnthropicType);
-                json.WriteString("message", error.Message);
+                // There is no code in this dialect: clients that compact a conversation look for these words.
+                json.WriteString("message", error.Code == ErrorCode.ContextLengthExceeded ? $"prompt is too long: {error.Message}" : error.Message);
                 json.WriteString("code", definition.Name);
                 json.WriteString("param", error.Parameter);
                 WriteAdvice(json, error, shape, site);
@@ -128,7 +129,7 @@ public static class ErrorBodyWriter
     private static void WriteAdvice(Utf8JsonWriter json, GatewayError error, ErrorShape shape, PublicAddress site)
     {
         var definition = error.Definition;
-        json.WriteBoolean("retryable", definition.Retryable);
+        json.WriteBoolean("retryable", error.IsRetryable);
         if (error.RetryAfter is { } wait) json.WriteNumber("retry_after_ms", (long)Math.Ceiling(wait.TotalMilliseconds));
         else json.WriteNull("retry_after_ms");
         json.WriteString("remedy", RemedyOf(error, shape));

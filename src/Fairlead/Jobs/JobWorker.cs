@@ -286,7 +286,7 @@ internal sealed class JobWorker(
         _averageSeconds = _averageSeconds <= 0 ? seconds : (_averageSeconds * 0.9) + (seconds * 0.1);
     }
 
-    private static bool IsPassing(GatewayError error) => error.Definition.Retryable && error.Code is not ErrorCode.Conflict;
+    private static bool IsPassing(GatewayError error) => error.IsRetryable && error.Code is not ErrorCode.Conflict;
 
     private static TimeSpan Pause(JobsConfig jobs, int run, TimeSpan? advised)
     {

@@ -85,6 +85,15 @@ internal sealed class RequestFacts
     /// <summary>Set where the deployment's server refuses <c>stream_options</c>: the field is then left out, and usage is estimated.</summary>
     public bool OmitsStreamOptions { get; set; }
 
+    /// <summary>Set where the deployment's server takes <c>system</c> and <c>max_tokens</c>: the body's newer names are then replaced.</summary>
+    public bool UsesOlderNames { get; set; }
+
+    /// <summary>Roles of the body that are <c>developer</c> (OpenAI chat); null when there are none.</summary>
+    public List<ByteRange>? DeveloperRoles { get; set; }
+
+    /// <summary>The name <c>max_completion_tokens</c> in the body, quotes included; empty when absent.</summary>
+    public ByteRange NewCapName { get; set; }
+
     public RequestFeatures Features { get; set; }
 
     /// <summary>Path of the first part of a kind, for messages: by the feature's bit.</summary>

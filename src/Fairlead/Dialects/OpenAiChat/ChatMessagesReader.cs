@@ -107,6 +107,7 @@ internal ref struct ChatMessagesReader
                     Once(ref turn, 1, path, "role");
                     json.Next();
                     turn.Role = json.Word(path with { Middle = "role" }, Roles);
+                    if (turn.Role == "developer") (_facts.DeveloperRoles ??= []).Add(json.Range);
                     break;
                 case 7 when json.Is("content"u8):
                     Once(ref turn, 2, path, "content");

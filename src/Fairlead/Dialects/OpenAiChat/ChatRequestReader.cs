@@ -34,6 +34,7 @@ internal static class ChatRequestReader
         while (json.NextMember())
         {
             var nameStart = json.Start;
+            var nameLength = json.Value.Length + 2;
             var field = OpenAiFields.Find(json.Name(scratch));
             if (field != OpenAiField.Unknown)
             {
@@ -51,6 +52,7 @@ internal static class ChatRequestReader
                         break;
                     case OpenAiField.MaxCompletionTokens:
                         CommonFields.Cap(ref json, facts, "max_completion_tokens");
+                        facts.NewCapName = new ByteRange(nameStart, nameLength);
                         break;
                     case OpenAiField.Logprobs:
                         if ((logprobs = json.Boolean("logprobs")) == true) facts.Note(RequestFeatures.Logprobs, "logprobs");

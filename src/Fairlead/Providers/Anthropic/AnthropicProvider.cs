@@ -94,13 +94,13 @@ internal sealed class AnthropicProvider : Provider
             var meter = exchange.Attempt.Meter;
             if (call.Operation == Operation.CountTokens)
             {
-                return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Malformed();
+                return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
             }
             if (!isNative)
             {
-                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(answer) : exchange.Malformed();
+                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(answer) : exchange.Unreadable(body);
             }
-            if (!call.Dialect.ScanAnswer(body.WrittenSpan, meter)) return exchange.Malformed();
+            if (!call.Dialect.ScanAnswer(body.WrittenSpan, meter)) return exchange.Unreadable(body);
             kept = true;
             return new ProviderReply.NativeBody(body);
         }

@@ -89,9 +89,9 @@ internal sealed class GeminiProvider : Provider
             {
                 return call.Operation switch
                 {
-                    Operation.Embeddings => (ProviderReply?)ReadEmbeddings(call, answer) ?? exchange.Malformed(),
-                    Operation.CountTokens => (ProviderReply?)ReadCount(answer) ?? exchange.Malformed(),
-                    _ => ReadAnswer(CreateReader(call, attempt), attempt, answer) ?? exchange.Malformed(),
+                    Operation.Embeddings => (ProviderReply?)ReadEmbeddings(call, answer) ?? exchange.Unreadable(answer),
+                    Operation.CountTokens => (ProviderReply?)ReadCount(answer) ?? exchange.Unreadable(answer),
+                    _ => ReadAnswer(CreateReader(call, attempt), attempt, answer) ?? exchange.Unreadable(answer),
                 };
             }
         }

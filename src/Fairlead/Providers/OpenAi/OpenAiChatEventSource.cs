@@ -33,10 +33,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             if (root.ValueKind != JsonValueKind.Object) throw new JsonException();
             if (root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String)
             {
-                var isObject = error.ValueKind == JsonValueKind.Object;
-                FailWith(batch, new UpstreamError(
-                    isObject ? OpenAiWire.Text(error, "code") ?? OpenAiWire.Text(error, "type") : null,
-                    isObject ? OpenAiWire.Text(error, "message") : error.GetString()));
+                FailWith(batch, UpstreamErrorBody.Parse(data.ToArray()));
                 return;
             }
             Chunk(root, batch);

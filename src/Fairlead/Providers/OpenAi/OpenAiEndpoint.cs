@@ -70,6 +70,9 @@ internal sealed class OpenAiEndpoint
     /// <summary>OpenAI's own models, there or at Azure: newest field names, chat only.</summary>
     public bool IsOpenAi { get; }
 
+    /// <summary>Whether it takes <c>system</c> and <c>max_tokens</c> rather than <c>developer</c> and <c>max_completion_tokens</c>, which many servers refuse or, worse, ignore.</summary>
+    public bool TakesOlderNames => !IsOpenAi;
+
     /// <summary>Whether it still has text completions.</summary>
     public bool HasCompletions { get; }
 

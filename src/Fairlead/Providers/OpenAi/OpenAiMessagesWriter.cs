@@ -5,7 +5,7 @@ using Fairlead.Conversation;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>Writes the turns of a conversation as OpenAI chat messages. One per request.</summary>
-internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint endpoint, Action<string, string> warn)
+internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint endpoint, Action<string, string> warn, bool olderNames)
 {
     public void Write(IReadOnlyList<Message> messages)
     {
@@ -17,7 +17,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 case Role.Tool: WriteResults(message); break;
                 case Role.User: WriteTurn("user", message); break;
                 // Other servers only know the older name.
-                case Role.Developer when endpoint.IsOpenAi: WriteTurn("developer", message); break;
+                case Role.Developer when !olderNames: WriteTurn("developer", message); break;
                 default: WriteTurn("system", message); break;
             }
         }
