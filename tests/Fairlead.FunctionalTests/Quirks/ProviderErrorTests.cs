@@ -161,7 +161,7 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
             "chat" => ("/v1/chat/completions", $$"""{"model":"{{model}}","messages":[{"role":"user","content":"hi"}],"stream":{{(stream ? "true" : "false")}}}"""),
             "messages" => ("/v1/messages", $$"""{"model":"{{model}}","max_tokens":50,"messages":[{"role":"user","content":"hi"}],"stream":{{(stream ? "true" : "false")}}}"""),
             "responses" => ("/v1/responses", $$"""{"model":"{{model}}","input":"hi","store":false,"stream":{{(stream ? "true" : "false")}}}"""),
-            _ => ("/v2/generations", $$"""{"model":"{{model}}","input":"hi","delivery":{"mode":"{{(stream ? "stream" : "sync")}}"}}"""),
+            _ => ("/v2/generations", $$$"""{"model":"{{{model}}}","input":"hi","delivery":{"mode":"{{{(stream ? "stream" : "sync")}}}"}}"""),
         };
         return fixture.Gateway.Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
     }

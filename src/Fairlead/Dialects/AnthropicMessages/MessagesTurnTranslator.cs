@@ -37,6 +37,13 @@ internal static class MessagesTurnTranslator
         var block = 0;
         foreach (var element in content.EnumerateArray())
         {
+            if (role == Role.Assistant && element.GetProperty("type").GetString() is var type && !MessagesPartReader.Knows(type))
+            {
+                // Steps of tools that Anthropic ran: the conversation goes on without them.
+                call.Warn("history_omitted", $"A block of type '{RequestFaults.Shown(type ?? "")}' in an earlier response was not sent: the provider of this model does not take it back.");
+                block++;
+                continue;
+            }
             var part = MessagesPartReader.Read(call, element, $"messages[{index}].content[{block++}]", names);
             if (part is ToolResultPart) results.Add(part);
             else parts.Add(part);

@@ -141,7 +141,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
         if (content.Element.ValueKind != JsonValueKind.Array) throw content.Type("a string or an array of parts");
         var parts = new List<Part>();
         foreach (var part in content.Items(bounds.MaxMessages)) parts.Add(Part(part, role));
-        if (parts.Count == 0) throw content.Invalid("expected at least one part");
+        // A response without content is a message without content when it comes back.
+        if (parts.Count == 0 && role != Role.Assistant) throw content.Invalid("expected at least one part");
         return parts;
     }
 

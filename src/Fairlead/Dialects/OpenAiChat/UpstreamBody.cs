@@ -24,7 +24,8 @@ internal static class UpstreamBody
     {
         var body = call.Body.WrittenSpan;
         var facts = call.Facts;
-        Span<BodyEdit> edits = facts.UsesOlderNames && facts.DeveloperRoles is { } roles ? new BodyEdit[4 + roles.Count] : [default, default, default, default];
+        var more = (facts.DeveloperRoles?.Count ?? 0) + (facts.AssistantRepairs?.Count ?? 0);
+        Span<BodyEdit> edits = more > 0 ? new BodyEdit[4 + more] : [default, default, default, default];
         var count = 0;
 
         ReadOnlyMemory<byte> model = BodySplicer.Quote(upstreamModel);
@@ -42,6 +43,11 @@ internal static class UpstreamBody
         {
             if (!facts.NewCapName.IsEmpty) edits[count++] = new BodyEdit(facts.NewCapName, OlderCapName);
             foreach (var role in facts.DeveloperRoles ?? []) edits[count++] = new BodyEdit(role, OlderRole);
+        }
+
+        foreach (var (message, isLoose) in facts.AssistantRepairs ?? [])
+        {
+            if ((isLoose || facts.HoldsToKnownFields) && AssistantMessages.Repair(body.Slice(message.Start, message.Length), facts.HoldsToKnownFields) is { } repaired) edits[count++] = new BodyEdit(message, repaired);
         }
 
         BodySplicer.Write(body, edits[..count], output);

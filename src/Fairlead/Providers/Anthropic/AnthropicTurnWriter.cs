@@ -42,10 +42,17 @@ internal static class AnthropicTurnWriter
         json.WriteEndArray();
     }
 
+    private const int MaxCacheMarks = 4;
+
     /// <summary>Anthropic's own hint as it was, another dialect's as the plain one.</summary>
     public static void WriteCacheControl(Utf8JsonWriter json, AnthropicRequest request, JsonObject? hint)
     {
         if (hint is null) return;
+        if (++request.CacheMarks > MaxCacheMarks)
+        {
+            request.Call.Warn("parameter_ignored", $"Only {MaxCacheMarks} cache hints were sent, the most that the model's provider takes.");
+            return;
+        }
         json.WriteStartObject("cache_control");
         json.WriteString("type", "ephemeral");
         if (hint["ttl"] is JsonValue ttl && ttl.TryGetValue<string>(out var lifetime) && lifetime is "5m" or "1h") json.WriteString("ttl", lifetime);

@@ -38,6 +38,7 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
             FailWith(batch, error);
             return;
         }
+        Exchange.Tools?.Restore(batch, before);
         for (var i = before; i < batch.Items.Count; i++)
         {
             if (batch.Items[i].Event is ChoiceFinished) _finishedChoices++;

@@ -58,7 +58,10 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     /// <summary>The attempt broke: the last item.</summary>
     protected void Fail(EventBatch batch, GatewayError error)
     {
+        var at = batch.Items.Count;
         batch.Add(new AttemptFailed(error));
+        // What is held of a call leaves before the end.
+        Exchange.Tools?.Restore(batch, at);
         _ended = true;
     }
 

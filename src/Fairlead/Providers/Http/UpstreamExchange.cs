@@ -34,6 +34,9 @@ internal sealed class UpstreamExchange : IDisposable
         _attempt = attempt;
     }
 
+    /// <summary>How the tools of the request were offered; null when as the caller wrote them.</summary>
+    public ToolAdapter? Tools { get; set; }
+
     /// <summary>Not null when there is no answer to read.</summary>
     public ProviderReply.Failed? Failure { get; }
 

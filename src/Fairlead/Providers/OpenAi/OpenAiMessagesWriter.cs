@@ -116,6 +116,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
     {
         var text = new StringBuilder();
         var refusal = new StringBuilder();
+        var reasoning = new StringBuilder();
         var calls = 0;
         foreach (var part in message.Parts)
         {
@@ -125,6 +126,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 case TextPart t: text.Append(t.Text); break;
                 case RefusalPart r: refusal.Append(r.Text); break;
                 case ToolCallPart: calls++; break;
+                case ReasoningPart { Text.Length: > 0 } thought when endpoint.TakesReasoningBack: reasoning.Append(thought.Text); break;
                 case ReasoningPart: warn("parameter_ignored", "Thinking of earlier turns was not sent: the model's provider takes none back."); break;
                 default: throw OpenAiChatRequestWriter.Unsupported("messages", "An assistant message holds a part that the model's provider cannot be sent.");
             }
@@ -137,6 +139,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         if (text.Length > 0) json.WriteString("content", text.ToString());
         else json.WriteNull("content");
         if (refusal.Length > 0) json.WriteString("refusal", refusal.ToString());
+        if (reasoning.Length > 0) json.WriteString("reasoning_content", reasoning.ToString());
         if (calls > 0)
         {
             json.WriteStartArray("tool_calls");
@@ -157,9 +160,25 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         json.WriteString("type", custom ? "custom" : "function");
         json.WriteStartObject(custom ? "custom" : "function");
         json.WriteString("name", call.Name);
-        json.WriteString(custom ? "input" : "arguments", call.Arguments);
+        json.WriteString(custom ? "input" : "arguments", custom || endpoint.IsOpenAi ? call.Arguments : Whole(call.Arguments));
         json.WriteEndObject();
         json.WriteEndObject();
+    }
+
+    // Servers fill the arguments into a template and fail where they are no JSON object, for ever.
+    private static string Whole(string arguments)
+    {
+        if (string.IsNullOrWhiteSpace(arguments)) return "{}";
+        try
+        {
+            using var document = JsonDocument.Parse(arguments, new JsonDocumentOptions { MaxDepth = 512 });
+            if (document.RootElement.ValueKind == JsonValueKind.Object) return arguments;
+        }
+        catch (JsonException)
+        {
+            // Wrapped.
+        }
+        return new System.Text.Json.Nodes.JsonObject { ["invalid_arguments"] = arguments }.ToJsonString();
     }
 
     // One message a result. Pictures have no place in them, so they follow in the user's name, saying whose they are.

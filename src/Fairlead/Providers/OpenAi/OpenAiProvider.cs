@@ -42,6 +42,8 @@ internal sealed class OpenAiProvider : Provider
         _ => false,
     };
 
+    protected override bool HoldsToTheList => _endpoint.IsOpenAi;
+
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.CountTokens
         ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no interface to count tokens.")
         : null;
@@ -78,7 +80,7 @@ internal sealed class OpenAiProvider : Provider
         using (body)
         {
             return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
-                ? new ProviderReply.Complete(answer)
+                ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
                 : exchange.Unreadable(body);
         }
     }
@@ -90,6 +92,7 @@ internal sealed class OpenAiProvider : Provider
         var model = attempt.Deployment.UpstreamModel;
         var asksForUsage = mode == UpstreamMode.Stream && PathOf(call, native) != Responses;
         facts.OmitsStreamOptions = asksForUsage && _learned.Knows(StreamOptions, model);
+        facts.HoldsToKnownFields = _endpoint.IsOpenAi;
         facts.UsesOlderNames = _endpoint.TakesOlderNames != _learned.Knows(OtherNames, model);
         var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
         if (exchange.RefusedStreamOptions && asksForUsage && !facts.OmitsStreamOptions)
@@ -117,10 +120,12 @@ internal sealed class OpenAiProvider : Provider
     {
         var model = attempt.Deployment.UpstreamModel;
         using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096);
+        ToolAdapter? tools = null;
         try
         {
+            if (!native && RefuseForeignWord(call, native) is { } foreign) throw new GatewayErrorException(foreign);
             if (native) call.Dialect.WriteUpstreamBody(call, model, body);
-            else new OpenAiChatRequestWriter(call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect), call.Facts.UsesOlderNames).Write(model, mode == UpstreamMode.Stream, body, askForUsage: !call.Facts.OmitsStreamOptions);
+            else new OpenAiChatRequestWriter((tools = ToolAdapter.For(call.Conversation, LongestToolName, _endpoint.IsOpenAi))?.Request ?? call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect), call.Facts.UsesOlderNames).Write(model, mode == UpstreamMode.Stream, body, askForUsage: !call.Facts.OmitsStreamOptions);
         }
         catch (GatewayErrorException refused)
         {
@@ -130,7 +135,9 @@ internal sealed class OpenAiProvider : Provider
         }
         var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, native), model), body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
-        return await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
+        exchange.Tools = tools;
+        return exchange;
     }
 
     private static async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadAsync(UpstreamExchange exchange)
@@ -141,6 +148,9 @@ internal sealed class OpenAiProvider : Provider
     private const string StreamOptions = "stream_options";
 
     private const string OtherNames = "the other names";
+
+    /// <summary>OpenAI's own limit, which the other servers copied.</summary>
+    private const int LongestToolName = 64;
 
     private const string Chat = "/chat/completions";
 
