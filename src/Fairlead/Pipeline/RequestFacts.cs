@@ -122,6 +122,12 @@ internal sealed class RequestFacts
     /// <summary>Whether a translation reads a field with such a word, and so cannot carry it over.</summary>
     public bool ForeignWordIsRead { get; set; }
 
+    /// <exception cref="GatewayErrorException">A field that is about to be read has a word that is not known here.</exception>
+    public void ThrowIfForeign()
+    {
+        if (ForeignWordIsRead) throw new GatewayErrorException(ForeignWord!);
+    }
+
     /// <summary>
     /// Assistant messages of the body that hold what servers returned and do not all take back (OpenAI chat): each is judged again, and repaired where its server needs it.
     /// Null when there are none.

@@ -186,7 +186,7 @@ public sealed class HistoryFixture : IAsyncLifetime
                 : path.EndsWith("/responses", StringComparison.Ordinal) ? """{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":11,"output_tokens":3,"total_tokens":14}}"""
                 : FakeUpstream.Completion("hello"));
         };
-        const string Model = "contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1, output: 10 }, capabilities: { tools: true }";
+        const string Model = "contextWindow: 8000, maxOutputTokens: 5000, tokenizer: o200k, prices: { input: 1, output: 10 }, capabilities: { tools: true, reasoning: true, jsonSchema: true }";
         Gateway = await TestGateway.StartAsync(
             $$"""
             fairlead:
@@ -202,6 +202,7 @@ public sealed class HistoryFixture : IAsyncLifetime
                 vllm: { {{Model}}, deployments: [{ provider: vl, model: local }] }
                 deepseek: { {{Model}}, deployments: [{ provider: ds, model: deepseek-chat }] }
                 anthropic: { {{Model}}, deployments: [{ provider: an, model: claude-sonnet-5 }] }
+                claude-old: { contextWindow: 8000, maxOutputTokens: 5000, tokenizer: o200k, prices: { input: 1, output: 10 }, capabilities: { tools: true, reasoning: true }, deployments: [{ provider: an, model: claude-sonnet-4-5 }] }
                 gemini: { {{Model}}, deployments: [{ provider: ge, model: gemini-2.5-flash }] }
             """);
     }

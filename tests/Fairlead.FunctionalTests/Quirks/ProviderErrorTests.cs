@@ -163,7 +163,8 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
             "responses" => ("/v1/responses", $$"""{"model":"{{model}}","input":"hi","store":false,"stream":{{(stream ? "true" : "false")}}}"""),
             _ => ("/v2/generations", $$$"""{"model":"{{{model}}}","input":"hi","delivery":{"mode":"{{{(stream ? "stream" : "sync")}}}"}}"""),
         };
-        return fixture.Gateway.Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
+        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        return fixture.Gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
     }
 }
 

@@ -20,6 +20,7 @@ internal static class ChatConversationReader
     /// <exception cref="GatewayErrorException">A member name stands twice in one object, so that it is unclear what is meant.</exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
+        call.Facts.ThrowIfForeign();
         JsonDocument document;
         try
         {

@@ -72,6 +72,10 @@ internal ref struct ChatMessagesReader
         public bool HasName;
         public bool HasFunctionCall;
         public bool HasToolCalls;
+        public int FirstImage;
+        public int FirstAudio;
+        public int FirstFile;
+        public int FirstPdf;
         public GatewayError? ForeignPart;
         public bool HasForeign;
         public bool IsLoose;
@@ -193,6 +197,13 @@ internal ref struct ChatMessagesReader
         if ((turn.Parts & ~allowed) != 0)
         {
             throw RequestFaults.Value(path with { Middle = "content" }, $"a message with role '{turn.Role}' may not hold parts of type '{TypeOf(turn.Parts & ~allowed)}'.");
+        }
+        if (turn.Role != "assistant")
+        {
+            Note(RequestFeatures.Images, index, turn.FirstImage);
+            Note(RequestFeatures.Audio, index, turn.FirstAudio);
+            Note(RequestFeatures.Files, index, turn.FirstFile);
+            Note(RequestFeatures.PdfFiles, index, turn.FirstPdf);
         }
         if (turn.Role != "assistant" && turn.ForeignPart is { } part) json.NoteForeign(part, isRead: true);
         turn.HasForeign |= turn.ForeignPart is not null || (turn.Parts & ~(Parts.Text | Parts.Refusal)) != 0;
@@ -344,24 +355,24 @@ internal ref struct ChatMessagesReader
                 break;
             case Parts.Image:
                 _facts.ImageCount++;
-                Note(RequestFeatures.Images, path);
+                if (turn.FirstImage == 0) turn.FirstImage = index + 1;
                 break;
             case Parts.Audio:
                 _facts.MediaBytes += (int)media;
-                Note(RequestFeatures.Audio, path);
+                if (turn.FirstAudio == 0) turn.FirstAudio = index + 1;
                 break;
             case Parts.File:
                 _facts.MediaBytes += (int)media;
-                Note(RequestFeatures.Files, path);
-                if (isPdf) Note(RequestFeatures.PdfFiles, path);
+                if (turn.FirstFile == 0) turn.FirstFile = index + 1;
+                if (isPdf && turn.FirstPdf == 0) turn.FirstPdf = index + 1;
                 break;
         }
     }
 
-    // The path becomes text once a request, not once a part.
-    private readonly void Note(RequestFeatures feature, FieldPath path)
+    // Only what the model is asked to look at; the path becomes text once a request, not once a part.
+    private readonly void Note(RequestFeatures feature, int message, int part)
     {
-        if (!_facts.Has(feature)) _facts.Note(feature, path.ToString());
+        if (part > 0 && !_facts.Has(feature)) _facts.Note(feature, new FieldPath("messages", message, "content", part - 1).ToString());
     }
 
     private static long Image(ref BodyCursor json, FieldPath part)

@@ -22,6 +22,7 @@ internal static class ResponsesConversationReader
     /// <exception cref="GatewayErrorException">Something in it has a meaning only at a provider that speaks the dialect, or calls and results do not fit.</exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
+        call.Facts.ThrowIfForeign();
         JsonDocument document;
         try
         {

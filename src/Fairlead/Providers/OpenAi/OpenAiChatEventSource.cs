@@ -31,7 +31,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             using var document = JsonDocument.ParseValue(ref reader);
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object) throw new JsonException();
-            if (root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String)
+            if ((root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String) || OpenAiWire.Text(root, "object") == "error")
             {
                 FailWith(batch, UpstreamErrorBody.Parse(data.ToArray()));
                 return;
