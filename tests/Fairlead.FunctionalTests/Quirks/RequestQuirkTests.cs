@@ -128,7 +128,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
         };
         try
         {
-            using var response = await PostAsync("/v1/messages", $$"""{"model":"{{model}}","max_tokens":50,"stream":{{(stream ? "true" : "false")}},"tools":[{"name":"{{LongName}}","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"{{LongName}}"},"messages":[{"role":"user","content":"a"}]}""");
+            using var response = await PostAsync("/v1/messages", $$$"""{"model":"{{{model}}}","max_tokens":50,"stream":{{{(stream ? "true" : "false")}}},"tools":[{"name":"{{{LongName}}}","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"{{{LongName}}}"},"messages":[{"role":"user","content":"a"}]}""");
             var text = await response.Content.ReadAsStringAsync(Cancel);
             Assert.True(response.StatusCode == HttpStatusCode.OK, text);
             Assert.InRange(sent.Length, 10, 64);
