@@ -1,4 +1,5 @@
 using Fairlead.Authentication;
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Server.Documentation;
 using Fairlead.Storage;
@@ -15,7 +16,7 @@ internal static class GatewayServer
 {
     public const string DefaultAddress = "http://127.0.0.1:8080";
 
-    public static async Task<int> RunAsync(string[] hostArgs, string? urls, string? config, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(string[] hostArgs, string? urls, string? config, bool firstKeys, CancellationToken cancellationToken)
     {
         var logging = LogSettings.FromEnvironment(Environment.GetEnvironmentVariable);
         if (logging.Fault is { } fault)
@@ -41,11 +42,12 @@ internal static class GatewayServer
             Map(app);
             await StoreStart.WaitAsync(app.Services.GetRequiredService<IStorage>(), app.Services.GetRequiredService<TimeProvider>(), Console.Error, cancellationToken);
             var firstStart = app.Services.GetRequiredService<FirstStart>();
-            var keys = await firstStart.RunAsync(cancellationToken);
+            var keys = firstKeys ? await firstStart.RunAsync(cancellationToken) : null;
             await app.StartAsync(cancellationToken);
             started = true;
 
-            await output.WriteAsync(FirstOutput.For(ProductVersion.Text, AddressOf(app), keys));
+            var settings = UsedSettings.Describe(input.FilePath, app.Services.GetRequiredService<IConfigurationSource>().Current, app.Services.GetRequiredService<ICatalogue>().Current.Models.Select(m => m.Id));
+            await output.WriteAsync(FirstOutput.For(ProductVersion.Text, AddressOf(app), settings, keys));
             await output.FlushAsync(cancellationToken);
             if (keys is not null) await firstStart.ConfirmAsync(cancellationToken);
             await app.WaitForShutdownAsync(CancellationToken.None);

@@ -30,7 +30,7 @@ internal static class ConfigKeys
         new("faults", Text, s => s.Faults, (s, v) => s with { Faults = (string)v }, "Faults of every call, in the syntax of the Fairlead-Simulate header."));
 
     private static readonly ConfigObjectType<ProviderConfig> Provider = new(() => new ProviderConfig { Kind = "" }, ["breaker", "concurrency"],
-        new("kind", new ConfigChoice("openai", "azure", "vllm", "ollama", "mistral", "deepseek", "openai-compatible", "anthropic", "gemini", "simulated") { Extensible = true }, p => p.Kind, (p, v) => p with { Kind = (string)v }, "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Known already where an environment variable switched the provider on."),
+        new("kind", new ConfigChoice("openai", "azure", "vllm", "ollama", "mistral", "deepseek", "openai-compatible", "anthropic", "gemini", "simulated") { Extensible = true }, p => p.Kind, (p, v) => p with { Kind = (string)v }, "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Leave it out only where an environment variable switches on a provider of this very name, such as `openai` by `OPENAI_API_KEY`: the kind is known then."),
         new("enabled", Switch, p => p.Enabled, (p, v) => p with { Enabled = (bool)v }, "false switches it off, also when an environment variable switched it on."),
         new("baseUrl", new ConfigUrl(), p => p.BaseUrl, (p, v) => p with { BaseUrl = (string)v }, "Address up to and including the version segment; the maker's own when left out."),
         new("apiKey", Secret, p => p.ApiKey, (p, v) => p with { ApiKey = (string)v }, "Credential; best written as ${NAME}."),
@@ -138,8 +138,13 @@ internal static class ConfigKeys
         new("durability", new ConfigChoice("spool", "fsync"), a => a.Durability == AuditDurability.Fsync ? "fsync" : "spool", (a, v) => a with { Durability = (string)v == "fsync" ? AuditDurability.Fsync : AuditDurability.Spool }, "What a record must survive before the answer's last byte leaves: the death of the process (spool) or of the machine (fsync)."),
         new("retention", new ConfigDuration(TimeSpan.FromDays(1), TimeSpan.FromDays(36500)) { Unbounded = true }, a => a.Retention, (a, v) => a with { Retention = (TimeSpan)v == TimeSpan.MaxValue ? null : (TimeSpan)v }, "How long records are kept."));
 
+    private static readonly ConfigObjectType<ServerConfig> Server = new(() => new ServerConfig(), None,
+        new("trustedProxies", new ConfigListType<System.Net.IPNetwork>(new ConfigNetwork()), s => s.TrustedProxies, (s, v) => s with { TrustedProxies = (IReadOnlyList<System.Net.IPNetwork>)v }, "Addresses or networks of the proxies in front of the server. Only their `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed; everybody else's are ignored."),
+        new("corsOrigins", new ConfigListType<string>(new ConfigOriginName()), s => s.CorsOrigins, (s, v) => s with { CorsOrigins = (IReadOnlyList<string>)v }, "Origins whose pages may call the API from a browser; `\"*\"` for all."));
+
     private static readonly ConfigObjectType<TelemetryConfig> Telemetry = new(() => new TelemetryConfig(), None,
-        new ConfigKey<TelemetryConfig>("otlpEndpoint", new ConfigUrl(), t => t.OtlpEndpoint, (t, v) => t with { OtlpEndpoint = (string)v }, "Where traces and metrics are sent by OTLP; nowhere when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too."));
+        new("otlpEndpoint", new ConfigUrl(), t => t.OtlpEndpoint, (t, v) => t with { OtlpEndpoint = (string)v }, "Where traces and metrics are sent by OTLP; nowhere when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too."),
+        new("metricsKey", Secret, t => t.MetricsKey, (t, v) => t with { MetricsKey = (string)v }, "Key that `GET /metrics` asks for, as `Authorization: Bearer`; nobody is asked when left out. Best written as ${NAME}."));
 
     private static readonly ConfigObjectType<StorageConfig> Storage = new(() => new StorageConfig(), None,
         new("provider", new ConfigChoice(StorageConfig.Sqlite, StorageConfig.Postgres), s => s.Provider, (s, v) => s with { Provider = (string)v }, "`postgres` when there is a connection string, else `sqlite`: one file in `dataDirectory`."),
@@ -154,6 +159,7 @@ internal static class ConfigKeys
         ["redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "console", "oidc", "organizations", "projects", "keys"],
         new("dataDirectory", Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v }, "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too."),
         new("storage", Storage, c => c.Storage, (c, v) => c with { Storage = (StorageConfig)v }, "The database of keys, audit and usage."),
+        new("server", Server, c => c.Server, (c, v) => c with { Server = (ServerConfig)v }, "How clients reach the server."),
         new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v }, "Address by which clients reach this server, for links in answers (`doc_url`); what each request names when left out. State it behind a proxy."),
         new("drainTimeout", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromHours(1)), c => c.DrainTimeout, (c, v) => c with { DrainTimeout = (TimeSpan)v }, "How long open calls may go on after SIGTERM."),
         new("providers", new ConfigMapType<ProviderConfig>(Provider, "provider"), c => c.Providers, (c, v) => c with { Providers = (IReadOnlyDictionary<string, ProviderConfig>)v }, "Companies and servers that have models."),

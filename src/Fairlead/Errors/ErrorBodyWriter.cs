@@ -147,10 +147,35 @@ public static class ErrorBodyWriter
     // The list speaks of `param`. A fault of the whole body names no field, and problem details name theirs in another place.
     private static string RemedyOf(GatewayError error, ErrorShape shape)
     {
-        var remedy = error.Remedy ?? error.Definition.Remedy;
+        var remedy = AtHome(error.Remedy ?? error.Definition.Remedy, shape);
         if (!remedy.Contains("`param`", StringComparison.Ordinal)) return remedy;
         if (error.Parameter is null && error.Faults.Count == 0) return "Change the request as the message says.";
         return shape == ErrorShape.Problem ? remedy.Replace("`param`", "`errors`", StringComparison.Ordinal) : remedy;
+    }
+
+    // Each interface has a list of models of its own.
+    private static string AtHome(string remedy, ErrorShape shape) => shape == ErrorShape.Problem ? remedy.Replace("GET /v1/models", "GET /v2/models", StringComparison.Ordinal) : remedy;
+
+    // What the list advises is for calls of models; endpoints that call none have advice of their own.
+    internal static GatewayError ForEndpoint(GatewayError error, string path)
+    {
+        if (error.Remedy is not null || CallsModels(path)) return error;
+        return error.Code switch
+        {
+            ErrorCode.UnsupportedParameter => error with { Remedy = "Leave out the field named in `param`; the message says which fields this endpoint takes." },
+            ErrorCode.PayloadTooLarge => error with { Remedy = "Send less; the message names the limit." },
+            ErrorCode.UnsupportedMediaType when path.StartsWith("/v1/files", StringComparison.OrdinalIgnoreCase) => error with { Remedy = "Send the file as multipart/form-data with the parts `file` and `purpose`." },
+            _ => error,
+        };
+    }
+
+    private static bool CallsModels(string path)
+    {
+        foreach (var own in (ReadOnlySpan<string>)["/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses", "/v2/generations"])
+        {
+            if (path.StartsWith(own, StringComparison.OrdinalIgnoreCase)) return true;
+        }
+        return false;
     }
 
     private static bool IsRetriedByClients(int status) => status is 408 or 409 or 429 or >= 500;

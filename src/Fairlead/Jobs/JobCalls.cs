@@ -11,7 +11,7 @@ using Fairlead.Streaming;
 namespace Fairlead.Jobs;
 
 /// <summary>Makes the kept form of a call, and the call of what is kept. Thread-safe.</summary>
-internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, IConfigurationSource configuration, DrainState drain, EventMemory memory, TimeProvider time)
+internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, ClientKey clientKey, IConfigurationSource configuration, DrainState drain, EventMemory memory, TimeProvider time)
 {
     public static GenerationRecord RecordOf(GatewayCall call) => new()
     {
@@ -142,6 +142,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     public Caller? CallerOf(string keyId)
     {
         if (adminKey.Caller.KeyId == keyId) return adminKey.Caller;
+        if (clientKey.Caller.KeyId == keyId) return clientKey.IsSet ? clientKey.Caller : null;
         return snapshots.Current?.FindKey(keyId) is { RevokedAt: null } secret ? secret.Caller : null;
     }
 }
