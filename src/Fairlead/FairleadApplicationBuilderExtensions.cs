@@ -10,6 +10,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Documentation;
 using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Idempotency;
@@ -80,6 +81,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddBatches();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
+        services.AddDocumentation();
         return new FairleadBuilder(services);
     }
 
@@ -87,9 +89,15 @@ public static class FairleadApplicationBuilderExtensions
     /// Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>, and, where the app has nothing else there, <c>/docs/errors</c>, to
     /// which errors link.
     /// </summary>
-    public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints)
+    /// <param name="endpoints">The app's endpoints.</param>
+    /// <param name="configure">Switches on what is off by default; null for nothing.</param>
+    public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints, Action<FairleadEndpointOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
+        var options = new FairleadEndpointOptions();
+        configure?.Invoke(options);
+        if (options.Docs) endpoints.MapGuides();
+        if (options.OpenApi) endpoints.MapOpenApi();
         endpoints.MapDialects();
         endpoints.MapStoredResponses();
         endpoints.MapModels();

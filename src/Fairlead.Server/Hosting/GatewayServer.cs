@@ -91,7 +91,6 @@ internal static class GatewayServer
         builder.WebHost.UseSockets(options => options.UnsafePreferInlineScheduling = true);
         if (urls is not null) builder.WebHost.UseUrls(urls);
         else if (builder.Configuration[WebHostDefaults.ServerUrlsKey] is null && builder.Configuration["http_ports"] is null && builder.Configuration["https_ports"] is null) builder.WebHost.UseUrls(DefaultAddress);
-        builder.Services.AddDocumentation();
         builder.AddTelemetryExport(input);
         return builder;
     }

@@ -10,6 +10,7 @@ internal static class AuthenticationServiceCollectionExtensions
     {
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
         services.AddSingleton(provider => new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
+        services.AddSingleton<ApplicationCallers>();
         services.AddSingleton<CallerSnapshotReader>();
         services.AddSingleton<CallerSnapshots>();
         services.AddSingleton<ICallerSource, ApiKeyCallerSource>();

@@ -76,7 +76,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     public async Task<BatchFault?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
     {
         var trial = RecordOf(batch, time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
-        if (calls.CallerOf(batch.KeyId) is not { } caller || calls.DialectOf(trial) is not { } dialect || calls.CallOf(trial, dialect, caller).Call is not { } call) return null;
+        if (calls.CallerOf(batch.KeyId, batch.ProjectId) is not { } caller || calls.DialectOf(trial) is not { } dialect || calls.CallOf(trial, dialect, caller).Call is not { } call) return null;
         using (call.Body)
         {
             var refusal = await RefusalAsync(call, cancellationToken);
@@ -89,7 +89,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     /// <summary>Takes what the job needs from its project; how long to wait with it, when that cannot be had for now.</summary>
     private async Task<TimeSpan?> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
     {
-        if (calls.CallerOf(record.KeyId) is not { } caller || calls.DialectOf(record) is not { } dialect || calls.CallOf(record, dialect, caller).Call is not { } call) return null;
+        if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect || calls.CallOf(record, dialect, caller).Call is not { } call) return null;
         using (call.Body)
         {
             var refusal = await RefusalAsync(call, cancellationToken);
