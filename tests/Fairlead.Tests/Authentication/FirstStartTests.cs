@@ -97,7 +97,7 @@ public abstract class FirstStartTests : IDisposable
         var starts = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => Start(null, _access.OpenAgain()).RunAsync(Cancellation), Cancellation)));
         await _access.Snapshots.ReloadAsync(Cancellation);
 
-        foreach (var keys in starts) Assert.NotNull(_access.Authenticate(keys!.ClientKey).Caller);
+        foreach (var keys in starts) Assert.NotNull(_access.Authenticate(keys!.ClientKey!).Caller);
         await using var context = await _access.Contexts.CreateDbContextAsync(Cancellation);
         Assert.Equal(1, await context.Organizations.CountAsync(Cancellation));
         Assert.Equal(2, await context.ApiKeys.CountAsync(Cancellation));
