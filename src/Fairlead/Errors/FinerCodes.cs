@@ -30,6 +30,8 @@ internal static class FinerCodes
         new("integer_above_max_value", "invalid_parameter", "The whole number is too large."),
         new("decimal_below_min_value", "invalid_parameter", "The number is too small."),
         new("decimal_above_max_value", "invalid_parameter", "The number is too large."),
+        new("invalid_function_parameters", "invalid_parameter", "The schema of a tool's parameters is not one that can be used."),
+        new("invalid_json_schema", "invalid_parameter", "The schema of the output is not one that can be used."),
         new("previous_response_not_found", "invalid_parameter", "There is no stored response of this id for this key."),
         new("websocket_connection_limit_reached", "conflict", "A WebSocket of Responses is open for 60 minutes. Connect again."),
     ];
