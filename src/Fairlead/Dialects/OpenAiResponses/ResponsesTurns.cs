@@ -90,22 +90,6 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         call.Warn("history_omitted", $"{removed} calls of tools that were cut in an earlier response were not sent.");
     }
 
-    /// <summary>Steps that a provider took with tools of its own, which come back with the conversation.</summary>
-    private static bool IsStep(string type) => type.EndsWith("_call", StringComparison.Ordinal) || type.EndsWith("_call_output", StringComparison.Ordinal) || type.StartsWith("mcp_", StringComparison.Ordinal);
-
-    private void RemoveCut(int removed)
-    {
-        var answered = messages.SelectMany(message => message.Parts).OfType<ToolResultPart>().Select(result => result.CallId).ToHashSet(StringComparer.Ordinal);
-        for (var i = messages.Count - 1; i >= 0; i--)
-        {
-            var kept = messages[i].Parts.Where(part => part is not ToolCallPart cut || !_cut.Contains(cut.Id) || answered.Contains(cut.Id)).ToList();
-            if (kept.Count == messages[i].Parts.Count) continue;
-            if (kept.Count == 0) messages.RemoveAt(i);
-            else messages[i] = messages[i] with { Parts = kept };
-        }
-        call.Warn("history_omitted", $"{removed} calls of tools that were cut in an earlier response were not sent.");
-    }
-
     private void AddMessage(JsonElement item, string? path)
     {
         var role = ChatConversationReader.Text(item, "role");
