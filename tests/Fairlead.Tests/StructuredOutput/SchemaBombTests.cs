@@ -155,7 +155,7 @@ public sealed class SchemaBombTests
     public void IsMatch_LargestPatterns_TakeLittleTime()
     {
         var texts = new[] { new string('a', 100_000), string.Concat(Enumerable.Repeat("ab1-", 25_000)) };
-        foreach (var text in (string[])["^(a|ab|b1|[a-z0-9-]){1,300}$", "(.*a){100}b", "(a?){500}a{500}", @"(\w+\s*){200}!", "[ab]*a[ab]{200}c"])
+        foreach (var text in (string[])["^(a|ab|b1|[a-z0-9-]){1,190}$", "(.*a){100}b", "(a?){500}a{500}", @"(\w+\s*){200}!", "[ab]*a[ab]{200}c"])
         {
             Assert.True(SchemaPattern.SizeOf(text) <= SchemaPattern.MaxSize, text);
             var pattern = new SchemaPattern(text);
