@@ -34,7 +34,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                 var bound = new BoundKey(hash, call.GenerationId, _owner, now + configuration.Current.Jobs.Lease, now + configuration.Current.Idempotency.Ttl, 0, null, false, null);
                 if (await store.TryBindAsync(project, key, bound, now, cancellationToken))
                 {
-                    var run = new IdempotentRun(project, key, call.GenerationId, hash, call.Facts.Stream);
+                    var run = new IdempotentRun(project, key, call.GenerationId, hash, call.Facts.Stream, call.Memory);
                     _running[(project, key)] = run;
                     call.Idempotency = run;
                     return null;
@@ -161,7 +161,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         }
         if (known.LeaseUntil > time.GetUtcNow()) return new GatewayReply.Refused(Running(known.GenerationId));
         // Its process died. A job goes on elsewhere, and is what was accepted; of anything else nobody knows how far it came.
-        return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, cancellationToken) is { } job
+        return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, GenerationBodies.Result, cancellationToken) is { } job
             ? new GatewayReply.ReplayedJob(job)
             : new GatewayReply.Refused(Lost(known.GenerationId));
     }

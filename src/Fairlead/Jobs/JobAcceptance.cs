@@ -29,6 +29,7 @@ internal sealed class JobAcceptance(
     WebhookRules webhooks,
     IdempotencyKeys keys,
     IdempotencyReplay replay,
+    Configuration.IConfigurationSource configuration,
     TimeProvider time,
     ILogger<JobAcceptance> logger)
 {
@@ -108,7 +109,7 @@ internal sealed class JobAcceptance(
         call.HandedOver = true;
         running.Add(run, record.Runs);
         run.Start(runner.RunAsync);
-        _ = worker.FinishAsync(run, record);
+        _ = worker.FinishAsync(run, record with { Request = [] });
 
         context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
         if (calls.ViewOf(record, call.Caller) is not { } view) throw new InvalidOperationException("A request that was read cannot be read again.");
@@ -135,7 +136,12 @@ internal sealed class JobAcceptance(
         try
         {
             // Not the client's token: a client that leaves now may have a job or not, but never half of one.
-            await store.AddAsync(record, null, default, CancellationToken.None);
+            var limits = configuration.Current.Jobs;
+            if (!await store.TryQueueAsync(record, new QueueLimits(limits.MaxQueuedPerProject, limits.MaxQueuedBytesPerProject), CancellationToken.None))
+            {
+                held.Take(record.Id);
+                return Full(limits);
+            }
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -150,6 +156,11 @@ internal sealed class JobAcceptance(
         storage.Notifier.Announce(JobNotices.Queued, record.Id);
         return null;
     }
+
+    private static GatewayError Full(Configuration.JobsConfig limits) => new(ErrorCode.QueueFull, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The project's queue is full: {limits.MaxQueuedPerProject:N0} jobs may wait, with requests of {limits.MaxQueuedBytesPerProject:N0} bytes together."))
+    {
+        RetryAfter = TimeSpan.FromSeconds(5),
+    };
 
     private async Task<GatewayError?> ServeWithinAsync(HttpContext context, GatewayCall call, TimeSpan wait)
     {
@@ -237,7 +248,7 @@ internal sealed class JobAcceptance(
             return false;
         }
         running.Add(run, record.Runs);
-        _ = worker.FinishAsync(run, record);
+        _ = worker.FinishAsync(run, record with { Request = [] });
         return true;
     }
 

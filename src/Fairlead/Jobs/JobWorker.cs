@@ -2,6 +2,7 @@ using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.TokenCounting;
@@ -23,6 +24,7 @@ internal sealed class JobWorker(
     JobCalls calls,
     HeldReservations held,
     DrainState drain,
+    MemoryBudget memory,
     IConfigurationSource configuration,
     TokenCounter counter,
     TimeProvider time,
@@ -30,6 +32,9 @@ internal sealed class JobWorker(
 {
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan StorePause = TimeSpan.FromSeconds(1);
+
+    /// <summary>A request is held as it came, as its provider is sent it, and as its texts.</summary>
+    private const int Copies = 3;
 
     // Results of lines wait for the end of their batch, with which they go; this is for a batch that never has one.
     private static readonly TimeSpan LineTtl = TimeSpan.FromDays(60);
@@ -117,13 +122,47 @@ internal sealed class JobWorker(
     {
         // What began with its request asked for no room, and however much there is of it, the queue goes on.
         var room = configuration.Current.Jobs.Workers - running.Leased;
-        if (room <= 0) return;
+        if (room <= 0 || (memory.IsExhausted && running.Leased > 0)) return;
         var taken = await store.LeaseAsync(Owner, time.GetUtcNow(), LeaseEnd, room, cancellationToken);
-        foreach (var record in taken) Begin(record);
+        foreach (var record in taken) await BeginAsync(record, cancellationToken);
         if (taken.Count == room) Wake();
     }
 
-    private void Begin(GenerationRecord record)
+    private async Task BeginAsync(GenerationRecord head, CancellationToken cancellationToken)
+    {
+        // Its request is read now and not with its turn in the queue, and only where there is room for it. One that is larger than all of the budget runs alone.
+        var isAlone = running.Leased == 0;
+        if (!isAlone && !memory.HasRoomFor(Copies * head.RequestBytes))
+        {
+            await PutBackAsync(head);
+            return;
+        }
+        GenerationRecord record;
+        try
+        {
+            record = head with { Request = head.CancelRequested ? [] : await store.RequestAsync(head.Id, cancellationToken) ?? [] };
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        {
+            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            await PutBackAsync(head);
+            return;
+        }
+        try
+        {
+            Begin(record, isAlone);
+        }
+        catch (MemoryExhaustedException)
+        {
+            await PutBackAsync(head);
+        }
+    }
+
+    /// <summary>There was no room for it: it waits again, and the run does not count.</summary>
+    private Task<bool> PutBackAsync(GenerationRecord record) =>
+        KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, time.GetUtcNow() + Look, countRun: false, CancellationToken.None));
+
+    private void Begin(GenerationRecord record, bool isAlone)
     {
         var reservation = held.Take(record.Id);
         var jobs = configuration.Current.Jobs;
@@ -133,7 +172,18 @@ internal sealed class JobWorker(
         if (record.CancelRequested) (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         else if (record.EventCount > 0 && calls.TellsOnce(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
         else if (record.Runs - record.Returns > jobs.MaxRuns) error = new GatewayError(ErrorCode.InternalError, $"The generation was begun {jobs.MaxRuns} times, and none of its runs came to an end.");
-        else (run, error) = calls.RunOf(record);
+        else
+        {
+            try
+            {
+                (run, error) = calls.RunOf(record, isAlone);
+            }
+            catch (MemoryExhaustedException)
+            {
+                if (reservation is not null) held.Keep(record.Id, reservation);
+                throw;
+            }
+        }
 
         if (run is null)
         {
@@ -145,7 +195,7 @@ internal sealed class JobWorker(
         run.Start(runner.RunAsync);
         running.AddLeased(run, record.Runs);
         storage.Notifier.Announce(JobNotices.Changed, record.Id);
-        _ = FinishAsync(run, record);
+        _ = FinishAsync(run, record with { Request = [] });
     }
 
     private async Task RefuseAsync(GenerationRecord record, Outcome outcome, GatewayError error)
@@ -192,6 +242,12 @@ internal sealed class JobWorker(
         {
             await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now, countRun: false, CancellationToken.None));
             storage.Notifier.Announce(JobNotices.Queued, record.Id);
+            return;
+        }
+        if (result.Error is { Code: ErrorCode.Overloaded } && !run.IsTold && !run.Call.Attempts.Exists(static attempt => attempt.Sent))
+        {
+            // Nothing ran yet.
+            await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now + Look, countRun: false, CancellationToken.None));
             return;
         }
         if (result.Error is { } error && IsPassing(error) && !run.IsTold && record.Runs - record.Returns < jobs.MaxRuns)

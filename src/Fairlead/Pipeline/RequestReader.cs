@@ -41,6 +41,7 @@ internal static class RequestReader
     {
         // The bound is ours, so that going over it is answered in the caller's dialect.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
+        buffer.Expected = (int)Math.Min(context.Request.ContentLength ?? 0, bounds.MaxBodyBytes);
         var reader = context.Request.BodyReader;
         while (true)
         {

@@ -80,7 +80,7 @@ internal sealed class RoutingStage(
                     break;
                 }
                 var number = call.Attempts.Count + 1;
-                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
+                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Memory = call.Memory, Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
                 call.Attempts.Add(attempt);
                 var kept = false;
                 GatewayReply? reply;
@@ -242,7 +242,7 @@ internal sealed class RoutingStage(
     /// <summary>What a stream that broke before content allows: its status was good, so its error alone tells.</summary>
     private static FailureClass ClassOf(GatewayError error) => error.Code switch
     {
-        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded => FailureClass.GiveBack,
+        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded or ErrorCode.Overloaded => FailureClass.GiveBack,
         // Who was waited for in vain is not waited for again.
         ErrorCode.ProviderTimeout => FailureClass.Failover,
         _ => FailureClass.Retry,

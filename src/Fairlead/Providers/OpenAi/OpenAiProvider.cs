@@ -3,6 +3,7 @@ using System.Net;
 using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
@@ -85,7 +86,7 @@ internal sealed class OpenAiProvider : Provider
     private async ValueTask<UpstreamExchange> SendBodyAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
-        using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096);
+        using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = call.Body.Length + 4096 };
         try
         {
             if (native) call.Dialect.WriteUpstreamBody(call, model, body);
