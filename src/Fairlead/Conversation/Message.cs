@@ -35,7 +35,7 @@ public sealed record TextPart(string Text) : Part;
 /// <param name="Url">https address, or null when <paramref name="Data"/> is there.</param>
 /// <param name="MediaType">Such as <c>image/png</c>; required with <paramref name="Data"/>.</param>
 /// <param name="Data">Base64 of the bytes.</param>
-public sealed record ImagePart(string? Url, string? MediaType, string? Data) : Part
+public sealed record ImagePart(string? Url, string? MediaType, MediaData? Data) : Part
 {
     /// <summary>auto, low or high.</summary>
     public string? Detail { get; init; }
@@ -43,7 +43,7 @@ public sealed record ImagePart(string? Url, string? MediaType, string? Data) : P
 
 /// <param name="Format">wav or mp3.</param>
 /// <param name="Data">Base64 of the bytes.</param>
-public sealed record AudioPart(string Format, string Data) : Part;
+public sealed record AudioPart(string Format, MediaData Data) : Part;
 
 /// <summary>A document: inline (base64), by address, or as plain text.</summary>
 public sealed record FilePart : Part
@@ -52,7 +52,7 @@ public sealed record FilePart : Part
 
     public string? MediaType { get; init; }
 
-    public string? Data { get; init; }
+    public MediaData? Data { get; init; }
 
     public string? Url { get; init; }
 

@@ -189,7 +189,7 @@ public sealed class GatewayCall
     internal EmbeddingsRequest Embeddings => _embeddings ??= Dialect.ToEmbeddings(this);
 
     /// <summary>Bytes that the conversation takes in memory beside the body: its texts as UTF-16. Media stay where they are.</summary>
-    internal long ConversationBytes => 2 * Math.Max(0, Body.Length - (long)Facts.MediaBytes);
+    internal long ConversationBytes => 2 * Math.Max(0, Body.Length - Facts.InlineBytes);
 
     private ConversationRequest ReadConversation()
     {

@@ -273,7 +273,7 @@ public abstract class GenerationStoreTests : IDisposable
 
     private GenerationStore Open()
     {
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationQueueSchema());
         return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
     }
 

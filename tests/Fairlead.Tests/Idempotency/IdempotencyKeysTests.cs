@@ -162,7 +162,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         return call;
     }
 
-    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema());
+    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationQueueSchema());
 
     private GenerationStore Generations()
     {

@@ -20,6 +20,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     private readonly MemoryBudget _budget = new(() => 4 * 1024 * 1024);
     private readonly DrainState _drain = new();
     private readonly CancellationTokenSource _stopping = new();
+    private readonly Duplex _serverStream;
     private readonly WebSocket _client;
     private readonly WebSocket _server;
     private readonly Task _running;
@@ -29,7 +30,8 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     {
         var (there, back) = (new Pipe(), new Pipe());
         _client = WebSocket.CreateFromStream(new Duplex(back.Reader, there.Writer), new WebSocketCreationOptions());
-        _server = WebSocket.CreateFromStream(new Duplex(there.Reader, back.Writer), new WebSocketCreationOptions { IsServer = true });
+        _serverStream = new Duplex(there.Reader, back.Writer);
+        _server = WebSocket.CreateFromStream(_serverStream, new WebSocketCreationOptions { IsServer = true });
         var upgrade = new DefaultHttpContext();
         var socket = new ResponseSocket(upgrade, _server, context => _serve(context), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), _budget, _drain, _time, NullLogger.Instance);
         _running = Task.Run(async () =>
@@ -56,20 +58,26 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     [Fact]
     public async Task Shutdown_WhileTheTurnIsJustBeginning_LetsItEnd()
     {
-        using var begun = new ManualResetEventSlim();
+        using var scheduled = new ManualResetEventSlim();
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _serve = async context =>
         {
             Stream(context);
             await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
-            await context.Response.Body.FlushAsync(Cancel);
-            // The call that begins the turn has not returned yet, as when its thread is not scheduled for a while.
-            begun.Wait(Cancel);
+            await goOn.Task.WaitAsync(Cancel);
             await context.Response.WriteAsync("data: {\"type\":\"response.completed\"}\n\n", Cancel);
+        };
+        // The first event is with the client, and the thread that began the turn is not scheduled for a while.
+        _serverStream.Written = () =>
+        {
+            _serverStream.Written = null;
+            scheduled.Wait(Cancel);
         };
         await SendAsync(Create);
         Assert.Equal("response.created", await TypeAsync());
         await _stopping.CancelAsync();
-        begun.Set();
+        scheduled.Set();
+        goOn.SetResult();
         Assert.Equal("response.completed", await TypeAsync());
         Assert.Null(await TypeAsync());
         Assert.Equal(WebSocketCloseStatus.EndpointUnavailable, _client.CloseStatus);
@@ -156,14 +164,17 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     [Fact]
     public async Task Event_WithoutMemoryForIt_EndsTheTurnAsOverloaded()
     {
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _serve = async context =>
         {
             Stream(context);
-            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\ndata: ", Cancel);
-            await context.Response.WriteAsync(new string('x', 3 * 1024 * 1024), Cancel);
+            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
+            await goOn.Task.WaitAsync(Cancel);
+            await context.Response.WriteAsync("data: " + new string('x', 3 * 1024 * 1024), Cancel);
         };
         await SendAsync(Create);
         Assert.Equal("response.created", await TypeAsync());
+        goOn.SetResult();
         var error = (await ReceiveAsync())!.Value;
         Assert.Equal("overloaded", error.GetProperty("error").GetProperty("code").GetString());
         Assert.Equal(503, error.GetProperty("status").GetInt32());
@@ -305,7 +316,14 @@ public sealed class ResponseSocketTests : IAsyncDisposable
 
         public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => _input.ReadAsync(buffer, cancellationToken);
 
-        public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) => _output.WriteAsync(buffer, cancellationToken);
+        /// <summary>Called when something is with the other end.</summary>
+        public Action? Written { get; set; }
+
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            await _output.WriteAsync(buffer, cancellationToken);
+            Written?.Invoke();
+        }
 
         public override Task FlushAsync(CancellationToken cancellationToken) => _output.FlushAsync(cancellationToken);
 

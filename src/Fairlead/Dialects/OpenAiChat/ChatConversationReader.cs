@@ -29,7 +29,7 @@ internal static class ChatConversationReader
         {
             throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once.") { OpenAiCode = "invalid_value" });
         }
-        using (document) return Request(document.RootElement, call.Facts);
+        using (document) return Request(document.RootElement, call.Facts, call.Body.WrittenMemory);
     }
 
     internal static Sampling Sampling(JsonElement root, RequestFacts facts) => new()
@@ -62,7 +62,7 @@ internal static class ChatConversationReader
 
     internal static string? Text(JsonElement element, string name) => Has(element, name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
-    private static ConversationRequest Request(JsonElement root, RequestFacts facts)
+    private static ConversationRequest Request(JsonElement root, RequestFacts facts, ReadOnlyMemory<byte> source)
     {
         var tools = new List<Tool>();
         if (Has(root, "tools", out var list))
@@ -83,7 +83,7 @@ internal static class ChatConversationReader
         }
         return new ConversationRequest
         {
-            Messages = Messages(root.GetProperty("messages")),
+            Messages = Messages(root.GetProperty("messages"), source),
             Tools = tools,
             ToolChoice = Choice(root),
             ParallelToolCalls = Has(root, "parallel_tool_calls", out var parallel) ? parallel.GetBoolean() : null,
@@ -100,7 +100,7 @@ internal static class ChatConversationReader
         };
     }
 
-    private static List<Message> Messages(JsonElement list)
+    private static List<Message> Messages(JsonElement list, ReadOnlyMemory<byte> source)
     {
         var messages = new List<Message>(list.GetArrayLength());
         var names = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -112,20 +112,20 @@ internal static class ChatConversationReader
             switch (role)
             {
                 case "assistant":
-                    messages.Add(Assistant(message, index, names, ref legacyCall));
+                    messages.Add(Assistant(message, source, index, names, ref legacyCall));
                     break;
                 case "tool":
                     var id = Text(message, "tool_call_id")!;
-                    Result(messages, new ToolResultPart(id, Parts(message)) { Name = names.GetValueOrDefault(id) });
+                    Result(messages, new ToolResultPart(id, Parts(message, source)) { Name = names.GetValueOrDefault(id) });
                     break;
                 case "function":
                     // Results of legacy functions carry no id: they answer the call just before, or one we make up.
                     var name = Text(message, "name")!;
-                    Result(messages, new ToolResultPart(legacyCall ?? $"call_function_{index}", Parts(message)) { Name = name });
+                    Result(messages, new ToolResultPart(legacyCall ?? $"call_function_{index}", Parts(message, source)) { Name = name });
                     break;
                 default:
                     var speaker = role switch { "system" => Role.System, "developer" => Role.Developer, _ => Role.User };
-                    messages.Add(new Message(speaker, Parts(message)) { Name = Text(message, "name") });
+                    messages.Add(new Message(speaker, Parts(message, source)) { Name = Text(message, "name") });
                     break;
             }
             index++;
@@ -140,11 +140,11 @@ internal static class ChatConversationReader
         else messages.Add(new Message(Role.Tool, [result]));
     }
 
-    private static Message Assistant(JsonElement message, int index, Dictionary<string, string> names, ref string? legacyCall)
+    private static Message Assistant(JsonElement message, ReadOnlyMemory<byte> source, int index, Dictionary<string, string> names, ref string? legacyCall)
     {
         var parts = new List<Part>();
         if ((Text(message, "reasoning_content") ?? Text(message, "reasoning")) is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
-        parts.AddRange(Parts(message));
+        parts.AddRange(Parts(message, source));
         if (Text(message, "refusal") is { Length: > 0 } refusal) parts.Add(new RefusalPart(refusal));
         if (Has(message, "tool_calls", out var calls))
         {
@@ -170,7 +170,7 @@ internal static class ChatConversationReader
         return new Message(Role.Assistant, parts) { Name = Text(message, "name") };
     }
 
-    private static List<Part> Parts(JsonElement message)
+    private static List<Part> Parts(JsonElement message, ReadOnlyMemory<byte> source)
     {
         if (!Has(message, "content", out var content)) return [];
         if (content.ValueKind == JsonValueKind.String) return [new TextPart(content.GetString()!)];
@@ -180,9 +180,9 @@ internal static class ChatConversationReader
             Part made = Text(part, "type") switch
             {
                 "text" => new TextPart(Text(part, "text")!),
-                "image_url" => Image(part.GetProperty("image_url")),
-                "input_audio" => new AudioPart(Text(part.GetProperty("input_audio"), "format")!, Text(part.GetProperty("input_audio"), "data")!),
-                "file" => File(part.GetProperty("file")),
+                "image_url" => Image(part.GetProperty("image_url"), source),
+                "input_audio" => new AudioPart(Text(part.GetProperty("input_audio"), "format")!, MediaData.Of(part.GetProperty("input_audio").GetProperty("data"), source)),
+                "file" => File(part.GetProperty("file"), source),
                 _ => new RefusalPart(Text(part, "refusal")!),
             };
             if (Has(part, "prompt_cache_breakpoint", out var hint) && hint.ValueKind == JsonValueKind.Object) made = made with { CacheHint = (JsonObject)Node(hint) };
@@ -191,30 +191,25 @@ internal static class ChatConversationReader
         return parts;
     }
 
-    private static ImagePart Image(JsonElement image)
-    {
-        var url = Text(image, "url")!;
-        var detail = Text(image, "detail");
-        return SplitDataUrl(url) is { } data ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail } : new ImagePart(url, null, null) { Detail = detail };
-    }
+    private static ImagePart Image(JsonElement image, ReadOnlyMemory<byte> source) => ImageOf(image.GetProperty("url"), Text(image, "detail"), source);
 
-    private static FilePart File(JsonElement file)
+    /// <summary>A picture by its address or data URL.</summary>
+    internal static ImagePart ImageOf(JsonElement url, string? detail, ReadOnlyMemory<byte> source) => MediaData.OfDataUrl(url, source) is { } data
+        ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail }
+        : new ImagePart(url.GetString(), null, null) { Detail = detail };
+
+    private static FilePart File(JsonElement file, ReadOnlyMemory<byte> source)
     {
         var made = new FilePart { FileName = Text(file, "filename"), FileId = Text(file, "file_id") };
-        if (Text(file, "file_data") is not { } content) return made;
-        if (SplitDataUrl(content) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
-        // Bare base64, as some clients send it: the name tells the type.
-        return made with { Data = content, MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
+        return Has(file, "file_data", out var content) && content.ValueKind == JsonValueKind.String ? WithContent(made, content, source) : made;
     }
 
-    internal static (string MediaType, string Data)? SplitDataUrl(string url)
+    /// <summary>The file with its inline content.</summary>
+    internal static FilePart WithContent(FilePart made, JsonElement content, ReadOnlyMemory<byte> source)
     {
-        if (!url.StartsWith("data:", StringComparison.OrdinalIgnoreCase)) return null;
-        var comma = url.IndexOf(',', StringComparison.Ordinal);
-        if (comma < 0) return null;
-        var type = url[5..comma];
-        var semicolon = type.IndexOf(';', StringComparison.Ordinal);
-        return (semicolon < 0 ? type : type[..semicolon], url[(comma + 1)..]);
+        if (MediaData.OfDataUrl(content, source) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
+        // Bare base64, as some clients send it: the name tells the type.
+        return made with { Data = MediaData.Of(content, source), MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
     }
 
     private static Tool ReadTool(JsonElement tool)
