@@ -90,6 +90,9 @@ internal sealed class JobAcceptance(
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
 
         var record = JobCalls.BegunOf(call, null);
+        // Both before it is kept: what there is no memory for is refused, and not begun.
+        if (calls.ViewOf(record, call.Caller) is not { } view) throw new InvalidOperationException("A request that was read cannot be read again.");
+        using var shown = view.Body;
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
         try
@@ -112,8 +115,7 @@ internal sealed class JobAcceptance(
         _ = worker.FinishAsync(run, record with { Request = [] });
 
         context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
-        if (calls.ViewOf(record, call.Caller) is not { } view) throw new InvalidOperationException("A request that was read cannot be read again.");
-        using (view.Body) await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view, record), after: -1);
+        await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view, record), after: -1);
         return null;
     }
 

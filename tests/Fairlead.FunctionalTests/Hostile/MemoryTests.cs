@@ -27,7 +27,7 @@ public sealed class MemoryTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml("requests: { memoryBudget: 8MiB, maxSocketMessageTime: 60s, maxSocketsPerKey: 3 }"));
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("  requests: { memoryBudget: 8MiB, maxSocketMessageTime: 60s, maxSocketsPerKey: 3 }"));
         _budget = _gateway.Services.GetRequiredService<MemoryBudget>();
         Assert.Equal(Budget, _budget.Limit);
     }
@@ -248,7 +248,7 @@ public sealed class MemoryTests : IAsyncLifetime
         var folder = Directory.CreateTempSubdirectory("fairlead-memory").FullName;
         try
         {
-            await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), _upstream.Yaml("requests: { memoryBudget: 48MiB }"), Cancel);
+            await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), _upstream.Yaml("  requests: { memoryBudget: 48MiB }"), Cancel);
             await using var server = await ServerProcess.ServeAsync(folder);
             var key = await server.ClientKeyAsync();
             var address = new Uri(server.Address);
