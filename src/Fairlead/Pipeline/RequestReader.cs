@@ -1,6 +1,7 @@
 using System.Globalization;
 using Fairlead.Configuration;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -52,8 +53,19 @@ internal static class RequestReader
                 reader.AdvanceTo(sequence.End);
                 return TooLarge(bounds);
             }
-            foreach (var segment in sequence) buffer.Write(segment.Span);
-            reader.AdvanceTo(sequence.End);
+            try
+            {
+                foreach (var segment in sequence) buffer.Write(segment.Span);
+            }
+            catch (MemoryExhaustedException exhausted)
+            {
+                return exhausted.Error;
+            }
+            finally
+            {
+                // Also when it is refused: the connection cannot be used again with a read that is open.
+                reader.AdvanceTo(sequence.End);
+            }
             if (result.IsCompleted) break;
         }
         return buffer.Length > 0 ? null : new GatewayError(ErrorCode.MalformedJson, "The body is empty; a JSON object is expected.");

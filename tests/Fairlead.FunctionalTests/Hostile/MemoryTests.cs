@@ -44,8 +44,9 @@ public sealed class MemoryTests : IAsyncLifetime
     {
         foreach (var stream in new[] { false, true })
         {
+            if (stream) _upstream.Answer = StreamedAsync;
             using var response = await PostAsync(Large(1_000_000, stream ? "\"stream\":true," : ""));
-            await response.Content.ReadAsStringAsync(Cancel);
+            Assert.Contains("hello", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
         }
         await FreeAsync();
     }
@@ -212,6 +213,7 @@ public sealed class MemoryTests : IAsyncLifetime
     [Fact]
     public async Task Jobs_LargerThanTheBudgetTogether_AllEnd_AndHoldNothing()
     {
+        _upstream.Answer = StreamedAsync;
         var ids = new List<string>();
         for (var i = 0; i < 6; i++)
         {
@@ -287,6 +289,12 @@ public sealed class MemoryTests : IAsyncLifetime
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    private static async Task StreamedAsync(Microsoft.AspNetCore.Http.HttpContext context)
+    {
+        await BeginAsync(context);
+        await FakeUpstream.SendAsync(context, Chunk("""{"role":"assistant","content":"hello"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
     }
 
     private static Uri Address => new("/v1/chat/completions", UriKind.Relative);
