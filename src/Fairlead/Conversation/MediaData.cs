@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
@@ -21,6 +22,7 @@ public sealed class MediaData : IEquatable<MediaData>
     public int Length => Base64.Length;
 
     /// <summary>The same of a string.</summary>
+    [return: NotNullIfNotNull(nameof(base64))]
     public static implicit operator MediaData?(string? base64) => base64 is null ? null : new MediaData(Encoding.UTF8.GetBytes(base64));
 
     public bool Equals(MediaData? other) => other is not null && Base64.Span.SequenceEqual(other.Base64.Span);

@@ -31,7 +31,7 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
         // The content itself is not held; what it passes through is.
         using var held = new MemoryLease(memory);
-        if (!held.TryTake(UploadBytes)) return memory.Error;
+        if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
         var room = bounds.MaxProjectBytes - await store.BytesOfAsync(caller.ProjectId, context.RequestAborted);
         if (room <= 0) return Full(bounds);
 

@@ -9,6 +9,7 @@ namespace Fairlead.Idempotency;
 /// </summary>
 /// <param name="maxBytes">The most that it holds.</param>
 /// <param name="memory">Counts what it holds; used up, the log counts as outgrown. Null for nothing.</param>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The lease is given back when the log is complete and read; there is no other owner who could dispose of it.")]
 internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, MemoryBudget? memory = null)
 {
     /// <summary>Well above the longest answers of today's models (128,000 tokens) with a chunk for every token.</summary>

@@ -54,7 +54,7 @@ internal sealed class GenerationEndpoints(
             return new GatewayError(ErrorCode.Conflict, $"The generation is {record.Status.ToWire()} and has no result yet.") { Remedy = "Ask again after Retry-After, or with ?wait=60." };
         }
         using var held = new MemoryLease(memory);
-        if (!held.TryTake(record.ResultBytes)) return memory.Error;
+        if (!held.TryTake(record.ResultBytes)) return MemoryBudget.Overloaded;
         if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.Result, context.RequestAborted) is not { } whole) return NotFound(id);
         record = whole;
         context.Response.StatusCode = record.ResultStatus;
@@ -184,7 +184,7 @@ internal sealed class GenerationEndpoints(
     private async Task<bool> AnswerAsync(HttpContext context, Caller caller, GenerationRecord head)
     {
         using var held = new MemoryLease(memory);
-        if (!held.TryTake(head.ResultBytes)) throw new MemoryExhaustedException(memory.Error);
+        if (!held.TryTake(head.ResultBytes)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
         if (await store.FindAsync(caller.ProjectId, head.Id, GenerationBodies.Result, context.RequestAborted) is not { } record) return false;
         Head(context);
         context.Response.Headers["Fairlead-Generation"] = record.Id;

@@ -98,7 +98,7 @@ internal sealed class GenerationRun : IDisposable
     {
         _uncounted += 2 * bytes;
         if (_uncounted < CountedPiece) return;
-        if (!_memory.TryTake(_uncounted)) throw new MemoryExhaustedException(Call.Memory?.Error ?? new GatewayError(ErrorCode.Overloaded, "The memory of this server is used up at the moment."));
+        if (!_memory.TryTake(_uncounted)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
         _uncounted = 0;
     }
 

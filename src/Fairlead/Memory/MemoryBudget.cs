@@ -13,21 +13,20 @@ namespace Fairlead.Memory;
 /// What holds memory takes it here and gives it back exactly once: a <see cref="Streaming.PooledBuffer"/> for bytes, a <see cref="MemoryLease"/> for anything else. The last
 /// tenth of the budget is reserved for holders of at most <see cref="SmallBytes"/>, so that ordinary calls go on while large ones are refused.
 /// </remarks>
-internal sealed class MemoryBudget : IDisposable
+internal sealed class MemoryBudget
 {
     /// <summary>A holder of at most this many bytes may use the reserved tenth.</summary>
     public const int SmallBytes = 64 * 1024;
 
     private readonly Func<long?> _configured;
-    private readonly Meter? _meter;
     private long _used;
 
     public MemoryBudget(IConfigurationSource configuration, IMeterFactory meters)
         : this(() => configuration.Current.Requests.MemoryBudget)
     {
-        _meter = meters.Create(GatewayTelemetry.Name);
-        _meter.CreateObservableGauge("fairlead.memory.used", () => Used, "By", "Bytes of requests and responses that are held in memory.");
-        _meter.CreateObservableGauge("fairlead.memory.limit", () => Limit, "By", "What they may hold at most (`requests.memoryBudget`).");
+        var meter = meters.Create(GatewayTelemetry.Name);
+        meter.CreateObservableGauge("fairlead.memory.used", () => Used, "By", "Bytes of requests and responses that are held in memory.");
+        meter.CreateObservableGauge("fairlead.memory.limit", () => Limit, "By", "What they may hold at most (`requests.memoryBudget`).");
     }
 
     /// <param name="configured">The limit; null for the default.</param>
@@ -45,7 +44,8 @@ internal sealed class MemoryBudget : IDisposable
     /// <summary>Whether a holder of more than <see cref="SmallBytes"/> would be refused.</summary>
     public bool IsExhausted => Used >= LargeLimit(Limit);
 
-    public GatewayError Error => new(ErrorCode.Overloaded, "The memory of this server for requests and responses is used up at the moment.") { RetryAfter = TimeSpan.FromSeconds(1) };
+    /// <summary>What a holder is told that does not fit.</summary>
+    public static GatewayError Overloaded { get; } = new(ErrorCode.Overloaded, "The memory of this server for requests and responses is used up at the moment.") { RetryAfter = TimeSpan.FromSeconds(1) };
 
     /// <summary>Takes <paramref name="bytes"/> for a holder that then has <paramref name="total"/>. False when they do not fit; then nothing was taken.</summary>
     public bool TryTake(long bytes, long total)
@@ -64,8 +64,6 @@ internal sealed class MemoryBudget : IDisposable
     public void Take(long bytes) => Interlocked.Add(ref _used, bytes);
 
     public void Return(long bytes) => Interlocked.Add(ref _used, -bytes);
-
-    public void Dispose() => _meter?.Dispose();
 
     private static long LargeLimit(long limit) => limit - (limit / 10);
 }

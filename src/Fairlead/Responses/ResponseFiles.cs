@@ -44,7 +44,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
             {
                 return new GatewayError(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = place.Path };
             }
-            if (!held.TryTake(4 * file.Bytes)) return call.Memory!.Error;
+            if (!held.TryTake(4 * file.Bytes)) return MemoryBudget.Overloaded;
             if (await PutAsync(place, file, cancellationToken) is { } fault) return fault;
         }
 

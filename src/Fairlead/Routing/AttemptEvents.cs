@@ -85,7 +85,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         _memory ??= new MemoryLease(attempt.Memory);
         if (!_memory.TryTake(batch.Size))
         {
-            Error = attempt.Memory!.Error;
+            Error = MemoryBudget.Overloaded;
             return false;
         }
         _held.Append(batch);

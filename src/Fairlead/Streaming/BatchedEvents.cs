@@ -120,7 +120,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         _reading = null;
         _ended = true;
         // It may have brought something that nobody asked for any more.
-        if (reading is { IsCompletedSuccessfully: true, Result: true }) _merger.Add(_incoming);
+        if (reading.IsCompletedSuccessfully && await reading) _merger.Add(_incoming);
         _incoming.Clear();
     }
 

@@ -118,7 +118,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
     {
         if (_budget is null) return;
         if (_isNeverRefused) _budget.Take(bytes);
-        else if (!_budget.TryTake(bytes, Volatile.Read(ref _counted) + bytes)) throw new MemoryExhaustedException(_budget.Error);
+        else if (!_budget.TryTake(bytes, Volatile.Read(ref _counted) + bytes)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
         Interlocked.Add(ref _counted, bytes);
     }
 

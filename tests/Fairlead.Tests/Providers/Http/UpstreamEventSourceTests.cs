@@ -17,7 +17,7 @@ public sealed class UpstreamEventSourceTests
     public async Task Comments_FasterThanTheyAreRead_LeaveTheThreadToOthers()
     {
         using var stop = new CancellationTokenSource();
-        await using var source = Of(": a comment\n"u8.ToArray(), stop.Token, null);
+        await using var source = Of(": a comment\n"u8.ToArray(), null, stop.Token);
         using var batch = new EventBatch();
         // Without a turn for others this call would never return.
         var reading = source.ReadAsync(batch, stop.Token).AsTask();
@@ -30,7 +30,7 @@ public sealed class UpstreamEventSourceTests
     public async Task Event_ThatDoesNotFitIntoTheBudget_EndsItsStreamAsOverloaded()
     {
         var budget = new MemoryBudget(() => 1024 * 1024);
-        var source = Of("data: "u8.ToArray(), CancellationToken.None, budget);
+        var source = Of("data: "u8.ToArray(), budget, CancellationToken.None);
         using (var batch = new EventBatch())
         {
             Assert.True(await source.ReadAsync(batch, TestContext.Current.CancellationToken));
@@ -41,7 +41,7 @@ public sealed class UpstreamEventSourceTests
         Assert.Equal(0, budget.Used);
     }
 
-    private static Silent Of(byte[] piece, CancellationToken stop, MemoryBudget? budget)
+    private static Silent Of(byte[] piece, MemoryBudget? budget, CancellationToken stop)
     {
         var deployment = new Deployment { Name = "acme/large-1", ProviderName = "acme", UpstreamModel = "large-1" };
         var client = new UpstreamClient(new ProviderConfig { Kind = "openai" }, TimeProvider.System, NullLogger.Instance);
