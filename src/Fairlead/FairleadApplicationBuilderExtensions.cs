@@ -10,12 +10,14 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Documentation;
 using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Idempotency;
 using Fairlead.Jobs;
 using Fairlead.Ledger;
 using Fairlead.Limits;
+using Fairlead.Logging;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Anthropic;
 using Fairlead.Providers.ChatClient;
@@ -55,6 +57,7 @@ public static class FairleadApplicationBuilderExtensions
         var services = builder.Services;
         services.TryAddSingleton(TimeProvider.System);
         services.AddRouting();
+        services.AddLimitedLogging();
 
         // In the order of a call's way.
         services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });
@@ -80,16 +83,26 @@ public static class FairleadApplicationBuilderExtensions
         services.AddBatches();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
+        services.AddDocumentation();
         return new FairleadBuilder(services);
     }
 
     /// <summary>
     /// Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>, and, where the app has nothing else there, <c>/docs/errors</c>, to
-    /// which errors link.
+    /// which errors link. Takes the data folder for this process; waits a limited time for another process that still has it.
     /// </summary>
-    public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints)
+    /// <param name="endpoints">The app's endpoints.</param>
+    /// <param name="configure">Switches on what is off by default; null for nothing.</param>
+    /// <exception cref="Exception">Another process keeps the data folder; the message names it.</exception>
+    public static IEndpointRouteBuilder MapFairlead(this IEndpointRouteBuilder endpoints, Action<FairleadEndpointOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(endpoints);
+        // First of all: what is mapped opens files in the data folder.
+        endpoints.ServiceProvider.GetRequiredService<DataFolderLock>().Hold();
+        var options = new FairleadEndpointOptions();
+        configure?.Invoke(options);
+        if (options.Docs) endpoints.MapGuides();
+        if (options.OpenApi) endpoints.MapOpenApi();
         endpoints.MapDialects();
         endpoints.MapStoredResponses();
         endpoints.MapModels();

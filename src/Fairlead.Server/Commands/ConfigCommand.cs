@@ -23,7 +23,8 @@ internal static class ConfigCommand
         // The same services as a start has, so that the models are checked too; nothing of them is started. They are made without any configuration: what is to be checked may
         // have faults, and services that cannot be made would say the first of them instead of all.
         using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()) });
-        var input = (ConfigurationInput.FromProcess() with { Path = path }).WithCatalogue(app.Services.GetService<CatalogueBuilder>());
+        var catalogue = app.Services.GetService<CatalogueBuilder>();
+        var input = (ConfigurationInput.FromProcess() with { Path = path }).WithCatalogue(catalogue);
         var result = ConfigurationReader.Read(input);
         if (result.Configuration is not { } configuration)
         {
@@ -31,11 +32,7 @@ internal static class ConfigCommand
             return 1;
         }
         output.WriteLine(result.Path is null ? "No configuration file; defaults and environment are fine." : $"{result.Path} is fine.");
-        output.WriteLine($"  data directory  {Path.GetFullPath(configuration.DataDirectory)}");
-        output.WriteLine($"  providers       {Names(configuration.Providers.Select(p => p.Key == p.Value.Kind ? p.Key : $"{p.Key} ({p.Value.Kind})"))}");
-        output.WriteLine($"  models          {(configuration.Models.Count == 0 ? "those of the catalogue" : Names(configuration.Models.Keys) + ", and those of the catalogue")}");
+        output.Write(UsedSettings.Describe(result.Path, configuration, catalogue?.ModelNames(configuration) ?? []));
         return 0;
     }
-
-    private static string Names(IEnumerable<string> names) => string.Join(", ", names.Order(StringComparer.Ordinal)) is { Length: > 0 } text ? text : "none";
 }

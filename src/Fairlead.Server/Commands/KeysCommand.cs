@@ -14,37 +14,53 @@ internal static class KeysCommand
 {
     public static Command Build()
     {
+        var config = new Option<string>("--config") { Description = "Configuration file that names the data folder. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working directory.", HelpName = "path", Recursive = true };
         var name = new Argument<string>("name") { Description = "What the key is for, such as 'ci' or 'chat-app'." };
         var scopes = new Option<string[]>("--scope") { Description = $"What it may do; repeat for several. Of {string.Join(", ", Scopes.All)}.", HelpName = "scope", DefaultValueFactory = _ => [.. Scopes.Default] };
         var models = new Option<string[]>("--model") { Description = "A model it may use; repeat for several. All when left out.", HelpName = "model" };
         var project = new Option<string?>("--project") { Description = "Id of its project. The first one when left out.", HelpName = "id" };
         var create = new Command("create", "Make a key and print it, this once.") { name, scopes, models, project };
-        create.SetAction((parsed, cancellationToken) => RunAsync(parsed, (services, output, error) =>
+        create.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
             CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(models), parsed.GetValue(project), cancellationToken), cancellationToken));
 
         var list = new Command("list", "List the keys; their secrets are not kept.");
-        list.SetAction((parsed, cancellationToken) => RunAsync(parsed, (services, output, _) => ListAsync(services, output, cancellationToken), cancellationToken));
+        list.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, _) => ListAsync(services, output, cancellationToken), cancellationToken));
 
         var id = new Argument<string>("id") { Description = "Id of the key (key_…), as 'keys list' shows it." };
         var revoke = new Command("revoke", "End a key for good.") { id };
-        revoke.SetAction((parsed, cancellationToken) => RunAsync(parsed, (services, output, error) => RevokeAsync(services, output, error, parsed.GetValue(id)!, cancellationToken), cancellationToken));
+        revoke.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) => RevokeAsync(services, output, error, parsed.GetValue(id)!, cancellationToken), cancellationToken));
 
-        return new Command("keys", "Make, list and revoke keys in the store of this machine.") { create, list, revoke };
+        return new Command("keys", "Make, list and revoke keys in the store of this machine.") { config, create, list, revoke };
     }
 
-    private static async Task<int> RunAsync(ParseResult parsed, Func<IServiceProvider, TextWriter, TextWriter, Task<int>> work, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(ParseResult parsed, Option<string> config, Func<IServiceProvider, TextWriter, TextWriter, Task<int>> work, CancellationToken cancellationToken)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         try
         {
-            await using var app = GatewayServer.CreateForInspection();
-            DataDirectory.Prepare(app.Services.GetRequiredService<IConfigurationSource>().Current.DataDirectory);
+            // Nothing but the store is read: a provider whose variable is not set here has no say in its keys.
+            await using var app = GatewayServer.CreateForInspection(ConfigurationInput.FromProcess() with { Path = parsed.GetValue(config), StoreOnly = true });
+            var configuration = app.Services.GetRequiredService<IConfigurationSource>().Current;
+            var folder = Path.GetFullPath(configuration.DataDirectory);
+            if (configuration.Storage.Provider == StorageConfig.Postgres)
+            {
+                await error.WriteLineAsync("Database: PostgreSQL, by the configuration's storage.connectionString");
+            }
+            else
+            {
+                await error.WriteLineAsync($"Data folder: {folder}");
+                if (!File.Exists(Path.Combine(folder, "fairlead.db")))
+                {
+                    throw new StartException($"There is no database in {folder}. Run this where the server runs, name its folder with FAIRLEAD_DATA or --config, or start the server there once.");
+                }
+                DataDirectory.Prepare(folder);
+            }
             await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
             return await work(app.Services, output, error);
         }
         catch (Exception failure) when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException or DbUpdateException)
         {
-            StartFailure.Write(error, failure, null);
+            StartFailure.Write(error, failure, null, start: false);
             return 1;
         }
     }
@@ -61,17 +77,25 @@ internal static class KeysCommand
             await error.WriteLineAsync($"'{unknown}' is not a scope. There are {string.Join(", ", Scopes.All)}.");
             return 1;
         }
+        var time = services.GetRequiredService<TimeProvider>();
+        var now = time.GetUtcNow();
         await using var store = await services.GetRequiredService<IDbContextFactory<FairleadDbContext>>().CreateDbContextAsync(cancellationToken);
         var owner = project is null
             ? await store.Projects.OrderBy(p => p.Id).FirstOrDefaultAsync(cancellationToken)
             : await store.Projects.FindAsync([project], cancellationToken);
         if (owner is null)
         {
-            await error.WriteLineAsync(project is null ? "There is no project yet. Start the server once ('fairlead serve'); its first start makes one." : $"There is no project {project}.");
-            return 1;
+            if (project is not null)
+            {
+                await error.WriteLineAsync($"There is no project {project}.");
+                return 1;
+            }
+            // Of a server that was told to make no keys of its own.
+            var organization = new OrganizationRow { Id = Ids.New("org_", time), Name = "default", CreatedAt = now, UpdatedAt = now };
+            owner = new ProjectRow { Id = Ids.New("proj_", time), OrganizationId = organization.Id, Name = "default", CreatedAt = now, UpdatedAt = now };
+            store.Organizations.Add(organization);
+            store.Projects.Add(owner);
         }
-        var time = services.GetRequiredService<TimeProvider>();
-        var now = time.GetUtcNow();
         var secret = ApiKeyText.New();
         var key = new ApiKeyRow
         {

@@ -17,7 +17,9 @@ internal static class ServeCommand
     {
         var urls = new Option<string>("--urls") { Description = "Addresses to listen on, separated by ';'. Default http://127.0.0.1:8080; ASPNETCORE_URLS sets it too.", HelpName = "addresses" };
         var config = new Option<string>("--config") { Description = "Configuration file. Default fairlead.yaml in the working directory; FAIRLEAD_CONFIG sets it too.", HelpName = "path" };
+        var noFirstKeys = new Option<bool>("--no-first-keys") { Description = "Make and print no keys at the first start. Make them with 'fairlead keys create', or set FAIRLEAD_ADMIN_KEY and FAIRLEAD_CLIENT_KEY." };
         command.Options.Add(urls);
+        command.Options.Add(noFirstKeys);
         command.Options.Add(config);
         // Hosts pass settings of their own, such as --environment=Development; anything else is a slip.
         command.TreatUnmatchedTokensAsErrors = false;
@@ -29,7 +31,7 @@ internal static class ServeCommand
                 await Console.Error.WriteLineAsync($"'{unknown[0]}' is not a command or an option. Try 'fairlead --help'.");
                 return 2;
             }
-            return await GatewayServer.RunAsync([.. parsed.UnmatchedTokens], parsed.GetValue(urls), parsed.GetValue(config), cancellationToken);
+            return await GatewayServer.RunAsync([.. parsed.UnmatchedTokens], parsed.GetValue(urls), parsed.GetValue(config), !parsed.GetValue(noFirstKeys), cancellationToken);
         });
     }
 

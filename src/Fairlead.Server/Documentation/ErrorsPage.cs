@@ -12,8 +12,8 @@ internal static class ErrorsPage
         page.Append("""
             # Errors
 
-            Every refusal and failure has one code of the list below. The list is closed: a code you do not find here does not exist.
-            This page is generated from the program (`fairlead docs errors`).
+            Every refusal and failure has one code of the list below. The OpenAI interfaces send a [finer code](#finer-codes) in its place where their
+            clients know one. Both lists are closed: a code you do not find here does not exist. This page is generated from the program (`fairlead docs errors`).
 
             ## How an error looks
 
@@ -98,6 +98,7 @@ internal static class ErrorsPage
             page.Append("## ").Append(TitleOf(group)).Append("\n\n").Append(AboutOf(group)).Append("\n\n");
             foreach (var error in ErrorCatalogue.All.Where(e => e.Group == group)) Write(page, error);
         }
+        WriteFiner(page);
         return page.ToString().TrimEnd('\n') + "\n";
     }
 
@@ -109,6 +110,39 @@ internal static class ErrorsPage
         page.Append("| ").Append(error.Status);
         if (error.AnthropicStatus != error.Status) page.Append("; Anthropic: ").Append(error.AnthropicStatus);
         page.Append(" | `").Append(error.OpenAiType).Append("` | `").Append(error.AnthropicType).Append("` | ").Append(error.Retryable ? "yes" : "no").Append(" |\n\n");
+    }
+
+    private static void WriteFiner(StringBuilder page)
+    {
+        page.Append("""
+            ## Finer codes
+
+            `error.code` of the OpenAI interfaces (`/v1`, without `/v1/messages`) holds one of these where there is one. Status, `type`, `doc_url` and advice are those of
+            the code it stands for, which the Anthropic interface and problem details name themselves.
+
+            | Code | Stands for | Meaning |
+            |---|---|---|
+
+            """.ReplaceLineEndings("\n"));
+        foreach (var code in FinerCodes.Requests) page.Append("| `").Append(code.Name).Append("` | ").Append(string.Join(", ", code.Of.Split(", ").Select(of => $"[`{of}`](#{of})"))).Append(" | ").Append(code.Meaning).Append(" |\n");
+        page.Append("""
+
+            `error.code` of a response object (`/v1/responses`, also in the events `error` and `response.failed`) is one of OpenAI's own list:
+
+            | Code | Stands for | Meaning |
+            |---|---|---|
+
+            """.ReplaceLineEndings("\n"));
+        foreach (var code in FinerCodes.Responses) page.Append("| `").Append(code.Name).Append("` | ").Append(code.Of).Append(" | ").Append(code.Meaning).Append(" |\n");
+        page.Append("""
+
+            `errors` of a [batch](batches.md) object holds finer codes of the first table, `model_not_found`, `model_not_allowed`, `model_retired`, and these:
+
+            | Code | Meaning |
+            |---|---|
+
+            """.ReplaceLineEndings("\n"));
+        foreach (var code in FinerCodes.Batches) page.Append("| `").Append(code.Name).Append("` | ").Append(code.Meaning).Append(" |\n");
     }
 
     private static string TitleOf(ErrorGroup group) => group switch

@@ -5,19 +5,24 @@ namespace Fairlead.Server.Hosting;
 /// <summary>What the start prints: all of it the first time, a line afterwards.</summary>
 internal static class FirstOutput
 {
-    public static string For(string version, string address, FirstStartKeys? keys) => keys is null
-        ? $"Fairlead {version} listens on {address} · docs at {address}/docs\n"
+    /// <param name="version">Of the program.</param>
+    /// <param name="address">Where it listens.</param>
+    /// <param name="settings">Lines that say what this start uses.</param>
+    /// <param name="keys">Keys to show; null when there are none.</param>
+    public static string For(string version, string address, string settings, FirstStartKeys? keys) => keys is null
+        ? $"Fairlead {version} listens on {address} · docs at {address}/docs\n{settings}"
         : $$"""
 
             Fairlead {{version}} listens on {{address}}
 
+            {{settings}}
               Admin key    {{keys.AdminKey ?? "the one in FAIRLEAD_ADMIN_KEY"}}
-              Client key   {{keys.ClientKey}}
+              Client key   {{keys.ClientKey ?? "the one in FAIRLEAD_CLIENT_KEY"}}
 
-            Keep {{(keys.AdminKey is null ? "it: it is" : "them: they are")}} shown this once. Your first call:
+            {{(keys is { AdminKey: null } or { ClientKey: null } ? "Keep it: it is" : "Keep them: they are")}} shown this once. Your first call:
 
               curl {{address}}/v1/chat/completions \
-                -H "Authorization: Bearer {{keys.ClientKey}}" \
+                -H "Authorization: Bearer {{keys.ClientKey ?? "$FAIRLEAD_CLIENT_KEY"}}" \
                 -H "Content-Type: application/json" \
                 -d '{"model": "sim-fast", "messages": [{"role": "user", "content": "Hello"}]}'
 

@@ -1,4 +1,5 @@
 using Fairlead.Authentication;
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Server.Documentation;
 using Fairlead.Storage;
@@ -15,7 +16,7 @@ internal static class GatewayServer
 {
     public const string DefaultAddress = "http://127.0.0.1:8080";
 
-    public static async Task<int> RunAsync(string[] hostArgs, string? urls, string? config, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(string[] hostArgs, string? urls, string? config, bool firstKeys, CancellationToken cancellationToken)
     {
         var logging = LogSettings.FromEnvironment(Environment.GetEnvironmentVariable);
         if (logging.Fault is { } fault)
@@ -38,14 +39,30 @@ internal static class GatewayServer
             await using var app = builder.Build();
             // First of all, since mapping makes what writes there.
             DataDirectory.Prepare(app.Services.GetRequiredService<IConfigurationSource>().Current.DataDirectory);
-            Map(app);
-            await StoreStart.WaitAsync(app.Services.GetRequiredService<IStorage>(), app.Services.GetRequiredService<TimeProvider>(), Console.Error, cancellationToken);
-            var firstStart = app.Services.GetRequiredService<FirstStart>();
-            var keys = await firstStart.RunAsync(cancellationToken);
+            FirstStart firstStart;
+            FirstStartKeys? keys;
+            var time = app.Services.GetRequiredService<TimeProvider>();
+            await using (var room = new WaitingRoom(() => CreateWebBuilder(hostArgs, urls, logging, () => started), time, cancellationToken))
+            {
+                try
+                {
+                    await app.Services.GetRequiredService<DataFolderLock>().HoldAsync(room.Wait, room.Stopping);
+                    Map(app);
+                    await StoreStart.WaitAsync(app.Services.GetRequiredService<IStorage>(), time, Console.Error, room.Stopping);
+                    firstStart = app.Services.GetRequiredService<FirstStart>();
+                    keys = firstKeys ? await firstStart.RunAsync(room.Stopping) : null;
+                }
+                catch (OperationCanceledException) when (room.Stopping.IsCancellationRequested)
+                {
+                    await Console.Error.WriteLineAsync("Stopped before the start was complete.");
+                    return 0;
+                }
+            }
             await app.StartAsync(cancellationToken);
             started = true;
 
-            await output.WriteAsync(FirstOutput.For(ProductVersion.Text, AddressOf(app), keys));
+            var settings = UsedSettings.Describe(input.FilePath, app.Services.GetRequiredService<IConfigurationSource>().Current, app.Services.GetRequiredService<ICatalogue>().Current.Models.Select(m => m.Id));
+            await output.WriteAsync(FirstOutput.For(ProductVersion.Text, AddressOf(app), settings, keys));
             await output.FlushAsync(cancellationToken);
             if (keys is not null) await firstStart.ConfirmAsync(cancellationToken);
             await app.WaitForShutdownAsync(CancellationToken.None);
@@ -71,6 +88,13 @@ internal static class GatewayServer
 
     private static WebApplicationBuilder CreateBuilder(string[] hostArgs, string? urls, ConfigurationInput input, LogSettings logging, Func<bool> started)
     {
+        var builder = CreateWebBuilder(hostArgs, urls, logging, started);
+        builder.AddTelemetryExport(input);
+        return builder;
+    }
+
+    private static WebApplicationBuilder CreateWebBuilder(string[] hostArgs, string? urls, LogSettings logging, Func<bool> started)
+    {
         // Watching appsettings.json means watching the working directory, and with it every write to ./data: measured 10 % of the processor.
         // The gateway's own file is watched by itself.
         var builder = WebApplication.CreateSlimBuilder(["--hostBuilder:reloadConfigOnChange=false", .. hostArgs]);
@@ -89,8 +113,6 @@ internal static class GatewayServer
         builder.WebHost.UseSockets(options => options.UnsafePreferInlineScheduling = true);
         if (urls is not null) builder.WebHost.UseUrls(urls);
         else if (builder.Configuration[WebHostDefaults.ServerUrlsKey] is null && builder.Configuration["http_ports"] is null && builder.Configuration["https_ports"] is null) builder.WebHost.UseUrls(DefaultAddress);
-        builder.Services.AddDocumentation();
-        builder.AddTelemetryExport(input);
         return builder;
     }
 

@@ -10,14 +10,14 @@ namespace Fairlead.Server.Hosting;
 /// <summary>Says what to do about a start that failed: plain words, no stack trace.</summary>
 internal static class StartFailure
 {
-    public static void Write(TextWriter error, Exception failure, string? addresses)
+    public static void Write(TextWriter error, Exception failure, string? addresses, bool start = true)
     {
         if (Find<ConfigurationException>(failure) is { } configuration)
         {
             WriteFaults(error, configuration.Faults, null);
             return;
         }
-        error.WriteLine("Fairlead could not start.");
+        if (start) error.WriteLine("Fairlead could not start.");
         error.WriteLine(Explain(failure, addresses));
     }
 
@@ -43,12 +43,15 @@ internal static class StartFailure
         if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AccessDenied }) return $"This user may not listen on {where}. Choose a port of 1024 or more: --urls http://127.0.0.1:8080";
         if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AddressNotAvailable }) return $"This machine does not have the address {where}. Use http://127.0.0.1:8080, or http://0.0.0.0:8080 for all of them.";
         if (Find<ArgumentException>(failure) is not null && AdminKey.FaultOf(Environment.GetEnvironmentVariable(AdminKey.Variable)) is { } unfit) return unfit;
+        if (Find<ArgumentException>(failure) is not null && ClientKey.FaultOf(Environment.GetEnvironmentVariable(ClientKey.Variable), AdminOf(Environment.GetEnvironmentVariable(AdminKey.Variable))) is { } unfitClient) return unfitClient;
         if (Find<StartException>(failure) is { } known) return known.Message;
         if (Find<StorageException>(failure) is { } schema) return schema.Message;
         if (Find<SqliteException>(failure) is { } sqlite) return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). Check free space and permissions, and that no other program holds it.";
         if (failure is FormatException or UriFormatException) return $"An address to listen on is not valid: {failure.Message}";
         return $"{failure.Message}\nFAIRLEAD_LOG_LEVEL=Debug shows where it happened.";
     }
+
+    private static AdminKey? AdminOf(string? value) => AdminKey.FaultOf(value) is null ? new AdminKey(value) : null;
 
     private static T? Find<T>(Exception? failure)
         where T : Exception

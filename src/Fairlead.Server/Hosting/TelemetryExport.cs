@@ -1,9 +1,14 @@
+using System.Security.Cryptography;
+using System.Text;
+using Fairlead.Authentication;
 using Fairlead.Configuration;
+using Fairlead.Errors;
 using Fairlead.Telemetry;
 using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
+using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
 
 namespace Fairlead.Server.Hosting;
 
@@ -35,7 +40,23 @@ internal static class TelemetryExport
     {
         // The gauges are there from the start, not from the first call.
         endpoints.ServiceProvider.GetRequiredService<GatewayTelemetry>();
-        endpoints.MapPrometheusScrapingEndpoint("/metrics");
+        var configuration = endpoints.ServiceProvider.GetRequiredService<IConfigurationSource>();
+        endpoints.MapPrometheusScrapingEndpoint("/metrics").Add(endpoint =>
+        {
+            var scrape = endpoint.RequestDelegate!;
+            endpoint.RequestDelegate = context => RefusalOf(context, configuration.Current.Telemetry.MetricsKey) is { } refusal ? ErrorResponses.WriteAsync(context, refusal, ErrorShape.Problem) : scrape(context);
+        });
+    }
+
+    private static GatewayError? RefusalOf(HttpContext context, string? key)
+    {
+        if (key is null) return null;
+        var presented = PresentedKey.Of(context.Request.Headers);
+        if (presented.Text.IsEmpty) return new GatewayError(ErrorCode.MissingApiKey, "The metrics of this server are behind a key.") { Remedy = "Send the key of telemetry.metricsKey as Authorization: Bearer." };
+        // Of hashes, so that the time says nothing of the key or its length.
+        return CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(presented.Text.ToString())), SHA256.HashData(Encoding.UTF8.GetBytes(key)))
+            ? null
+            : new GatewayError(ErrorCode.InvalidApiKey, "This is not the key of this server's metrics.") { Remedy = "Send the key of telemetry.metricsKey as Authorization: Bearer." };
     }
 
     // An endpoint set in code is taken as it is, without the signal's path that HTTP wants.

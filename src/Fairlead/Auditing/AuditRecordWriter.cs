@@ -23,7 +23,11 @@ internal static class AuditRecordWriter
     private const int MostAttempts = 64;
 
     /// <summary>The audit record of a call that ended with HTTP <paramref name="status"/>.</summary>
-    public static void WriteEnded(IBufferWriter<byte> output, GatewayCall call, int status)
+    /// <param name="output">Takes the record.</param>
+    /// <param name="call">Its ending is set.</param>
+    /// <param name="status">What its client got.</param>
+    /// <param name="withOwnTimings">Whether it has the phases that a builder's pipeline recorded.</param>
+    public static void WriteEnded(IBufferWriter<byte> output, GatewayCall call, int status, bool withOwnTimings = true)
     {
         var ending = call.Ending ?? throw new InvalidOperationException("A call is recorded after its ending is fixed.");
         var answering = call.Answering ?? (call.Attempts.Count > 0 ? call.Attempts[^1] : null);
@@ -48,7 +52,7 @@ internal static class AuditRecordWriter
             json.Raw(",\"suppressed\":"u8);
             json.Number((long)call.SuppressedRefusals);
         }
-        AppendTimings(ref json, call.Timings);
+        AppendTimings(ref json, call.Timings, withOwnTimings);
         json.Raw(",\"content\":null}"u8);
         json.Flush();
     }
@@ -292,7 +296,7 @@ internal static class AuditRecordWriter
         json.Money(usd);
     }
 
-    private static void AppendTimings(ref JsonAppender json, CallTimings timings)
+    private static void AppendTimings(ref JsonAppender json, CallTimings timings, bool withOwn)
     {
         json.Raw(",\"timing_ms\":{"u8);
         var isFirst = true;
@@ -301,7 +305,7 @@ internal static class AuditRecordWriter
             var ms = timings.Milliseconds(phase);
             if (ms > 0) AppendTiming(ref json, ref isFirst, CallTimings.Names[(int)phase], ms);
         }
-        foreach (var own in timings.Own) AppendTiming(ref json, ref isFirst, own.Key, own.Value.TotalMilliseconds);
+        if (withOwn) foreach (var own in timings.Own) AppendTiming(ref json, ref isFirst, own.Key, own.Value.TotalMilliseconds);
         json.Raw("}"u8);
     }
 

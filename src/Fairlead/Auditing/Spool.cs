@@ -8,10 +8,14 @@ namespace Fairlead.Auditing;
 /// <summary>
 /// The spool of this process. It takes the first folder under <c>spool/</c> that no living process holds, or makes a new one; folders
 /// of other nodes that are gone are taken over too, so that what a killed process left is charged by whoever starts next. Appends copy
-/// into a mapped segment under a short lock. One segment is always made in advance: new attempts are refused when there is none,
-/// so the calls already running still find room to record their end.
+/// into a mapped segment under a short lock. Segments are made in advance. The start of a call's first attempt also reserves room for the
+/// record of the call's end: an attempt that finds no room is refused before it is sent, and a call that runs can always be recorded.
 /// </summary>
-/// <remarks>Thread-safe.</remarks>
+/// <remarks>
+/// Thread-safe. Reserved room is a number of bytes: nothing else may be appended that would leave less than that in the segments at hand.
+/// Records of calls that were refused before any attempt have no reservation. They may not use reserved room, wait in a small space of
+/// their own while the disk is full, and are counted and dropped when that is full too.
+/// </remarks>
 internal sealed class Spool : ISpool, IDisposable
 {
     private static readonly TimeSpan RetryDisk = TimeSpan.FromSeconds(1);
@@ -22,15 +26,24 @@ internal sealed class Spool : ISpool, IDisposable
     private readonly GroupFlusher? _flusher;
     private readonly Lock _gate = new();
     private readonly Lock _making = new();
-    private readonly Queue<byte[]> _waiting = new();
+    private readonly Queue<SpoolSegment> _spares = new();
+    private readonly Queue<(byte[] Record, int Held)> _waiting = new();
+    private readonly Queue<byte[]> _waitingRefused = new();
+    private readonly Dictionary<long, long> _refusedInSegments = [];
     private readonly List<SpoolFolder> _adopted = [];
 
     private SpoolSegment _active;
-    private SpoolSegment? _spare;
     private SpoolSegment? _unflushed;
     private Exception? _fault;
     private long _faultAt;
+    private long _reserved;
+    private int _largestReserved;
     private long _waitingBytes;
+    private long _waitingRefusedBytes;
+    private long _refusedBytes;
+    private long _refusedCheckedAt;
+    private long _dropped;
+    private int _sparesMade;
     private long _sequence;
     private bool _makingSpare;
     private bool _suspect;
@@ -53,7 +66,8 @@ internal sealed class Spool : ISpool, IDisposable
             // Numbers never go back, also after somebody emptied the folder: the database knows how far it has read by them.
             FirstSegment = Math.Max(old.Length == 0 ? 1 : old[^1] + 1, time.GetUtcNow().ToUnixTimeMilliseconds());
             _sequence = old.Length == 0 ? 0 : LastSequence(old);
-            _active = SpoolSegment.Create(Folder.SparePath, options.SegmentBytes);
+            Folder.DeleteSpares();
+            _active = SpoolSegment.Create(NextSparePath(), options.SegmentBytes);
             _active.TakeIntoUse(Folder.PathOf(FirstSegment), FirstSegment, _sequence);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -63,7 +77,7 @@ internal sealed class Spool : ISpool, IDisposable
             throw new SpoolUnavailableException($"The spool in '{options.Root}' cannot be opened: {e.Message} Make the data directory writable and see that the disk has room.", e);
         }
         logger.SpoolOpened(Folder.Node, _adopted.Count);
-        MakeSpareSoon();
+        lock (_gate) MakeSpareSoon();
     }
 
     /// <summary>This node's own folder.</summary>
@@ -84,21 +98,58 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
-    /// <summary>Records of finished calls that wait for room on the disk.</summary>
+    /// <summary>Records of ended calls that wait in memory for room on the disk.</summary>
     public int Waiting
     {
         get
         {
-            lock (_gate) return _waiting.Count;
+            lock (_gate) return _waiting.Count + _waitingRefused.Count;
         }
+    }
+
+    /// <summary>Records of refused calls that were dropped since the disk was last found writable.</summary>
+    public long Dropped => Interlocked.Read(ref _dropped);
+
+    /// <summary>Bytes reserved for the records of calls that run.</summary>
+    public long Reserved
+    {
+        get
+        {
+            lock (_gate) return _reserved;
+        }
+    }
+
+    /// <summary>Segments made in advance.</summary>
+    public int Spares
+    {
+        get
+        {
+            lock (_gate) return _spares.Count;
+        }
+    }
+
+    public void Reserve(GatewayCall call)
+    {
+        const int Room = SpoolFormat.MaxEndWithoutAttemptBytes;
+        if (call.RecordRoom >= Room) return;
+        DemandFits(0, Room);
+        lock (_gate)
+        {
+            DemandRoom(0, Room, Room - call.RecordRoom);
+            Hold(Room, Room - call.RecordRoom);
+        }
+        call.RecordRoom = Room;
     }
 
     public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt)
     {
-        DemandRoom();
         var buffer = RecordBuffer.Rent();
         AuditRecordWriter.WriteStarted(buffer.Output, call, attempt);
-        Append(SpoolRecordType.AttemptStarted, buffer.Finish());
+        var payload = buffer.Finish();
+        // The record of the end repeats that of the start, and adds how the attempt and the call ended.
+        var room = Math.Max(call.RecordRoom, SpoolFormat.SizeOf(payload.Length + SpoolFormat.EndAllowanceBytes));
+        Append(SpoolRecordType.AttemptStarted, payload, room, room - call.RecordRoom);
+        call.RecordRoom = room;
         return _flusher is null ? default : new ValueTask(FlushForStartAsync());
     }
 
@@ -118,51 +169,39 @@ internal sealed class Spool : ISpool, IDisposable
 
     public ValueTask CallEndedAsync(GatewayCall call, int status)
     {
-        var buffer = RecordBuffer.Rent();
-        AuditRecordWriter.WriteEnded(buffer.Output, call, status);
-        var record = buffer.Finish();
+        var held = call.RecordRoom;
+        call.RecordRoom = 0;
+        ReadOnlySpan<byte> record;
         try
         {
-            Append(SpoolRecordType.CallEnded, record);
+            record = WriteEnded(call, status, held);
         }
-        catch (SpoolUnavailableException)
+        catch when (held > 0)
         {
-            KeepWaiting(record, call.GenerationId);
-            return default;
+            lock (_gate) Release(held);
+            throw;
         }
+        if (!(held > 0 ? TryAppendEnd(record, held, call.GenerationId) : TryAppendRefused(record))) return default;
         return _flusher is null ? default : new ValueTask(FlushForEndAsync());
     }
 
-    /// <summary>Appends a record as it is.</summary>
+    /// <summary>Appends a record as it is, where that leaves the reserved room free.</summary>
     /// <exception cref="SpoolUnavailableException">The disk is full or cannot be written, or the spool is closed.</exception>
-    public void Append(SpoolRecordType type, ReadOnlySpan<byte> payload)
-    {
-        if (payload.Length > SpoolFormat.MaxPayloadBytes || SpoolFormat.SizeOf(payload.Length) > _options.SegmentBytes - SpoolFormat.FileHeaderBytes)
-            throw new SpoolUnavailableException($"A record of {payload.Length} bytes is larger than the spool takes.");
-        var checksum = Crc32C.Append(0, payload);
-        lock (_gate)
-        {
-            if (_closed) throw new SpoolUnavailableException("The spool is closed.");
-            var sequence = type == SpoolRecordType.CallEnded ? _sequence + 1 : 0;
-            if (_suspect || !_active.TryAppend(type, sequence, payload, checksum))
-            {
-                Rotate();
-                if (!_active.TryAppend(type, sequence, payload, checksum)) throw new UnreachableException("A fresh segment has room for any record.");
-            }
-            if (sequence > 0) _sequence = sequence;
-        }
-    }
+    public void Append(SpoolRecordType type, ReadOnlySpan<byte> payload) => Append(type, payload, room: 0, more: 0);
 
     /// <summary>Writes what waits in memory for room, and makes the segment in advance where there is none. Cheap when there is nothing to do.</summary>
     public void Mend()
     {
-        bool faulted, waiting;
+        bool make, waiting;
         lock (_gate)
         {
             if (_closed) return;
-            (faulted, waiting) = (_fault is not null && !_makingSpare, _waiting.Count > 0);
+            make = _fault is not null && !_makingSpare && IsTimeToRetry;
+            // A segment that could not be taken into use may be by now.
+            if (make && !NeedsSpare) (_fault, make) = (null, false);
+            waiting = _waiting.Count + _waitingRefused.Count > 0;
         }
-        if (faulted) MakeSpare();
+        if (make) MakeSpares();
         if (waiting) WriteWaiting();
     }
 
@@ -186,8 +225,9 @@ internal sealed class Spool : ISpool, IDisposable
                 }
                 if (_flusher is not null) TryFlush(_active);
                 _active.Dispose();
-                _spare?.Dispose();
-                _spare = null;
+                while (_spares.TryDequeue(out var spare)) spare.Dispose();
+                if (_waiting.Count > 0) _logger.EndsLost(_waiting.Count);
+                if (_dropped + _waitingRefused.Count > 0) _logger.RefusalsDropped(_dropped + _waitingRefused.Count);
             }
         }
         Folder.Dispose();
@@ -218,34 +258,188 @@ internal sealed class Spool : ISpool, IDisposable
         return 0;
     }
 
-    // A start must leave room for the ends of all that runs, so it is refused as soon as the next segment cannot be had.
-    private void DemandRoom()
+    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, int held)
     {
-        if (Volatile.Read(ref _fault) is null) return;
-        bool retry;
-        lock (_gate) retry = !_makingSpare && _time.GetElapsedTime(_faultAt) >= RetryDisk;
-        if (retry) MakeSpare();
-        if (Volatile.Read(ref _fault) is { } fault) throw new SpoolUnavailableException("The spool has no room for another attempt.", fault);
+        var buffer = RecordBuffer.Rent();
+        AuditRecordWriter.WriteEnded(buffer.Output, call, status);
+        var record = buffer.Finish();
+        if (held == 0 || SpoolFormat.SizeOf(record.Length) <= held) return record;
+        // Only what a builder's pipeline recorded can have made it longer than was reserved.
+        buffer = RecordBuffer.Rent();
+        AuditRecordWriter.WriteEnded(buffer.Output, call, status, withOwnTimings: false);
+        return buffer.Finish();
+    }
+
+    private bool TryAppendEnd(ReadOnlySpan<byte> record, int held, string generationId)
+    {
+        var checksum = Crc32C.Append(0, record);
+        lock (_gate)
+        {
+            try
+            {
+                Write(SpoolRecordType.CallEnded, record, checksum);
+            }
+            catch (SpoolUnavailableException)
+            {
+                // Its room stays reserved. Each waiting record is that of a call that was admitted, and while the disk fails none is: so they need no limit.
+                _waiting.Enqueue((record.ToArray(), held));
+                _waitingBytes += record.Length;
+                _logger.EndWaits(generationId, _waiting.Count, _waitingBytes);
+                return false;
+            }
+            Release(held);
+            return true;
+        }
+    }
+
+    private bool TryAppendRefused(ReadOnlySpan<byte> record)
+    {
+        var checksum = Crc32C.Append(0, record);
+        lock (_gate)
+        {
+            if (!_closed && _fault is null && _waitingRefused.Count == 0 && HasSpaceForRefusals())
+            {
+                try
+                {
+                    AppendRefused(record, checksum);
+                    return true;
+                }
+                catch (SpoolUnavailableException)
+                {
+                }
+            }
+            if (_waitingRefusedBytes + record.Length <= _options.MaxWaitingRefusedBytes)
+            {
+                _waitingRefused.Enqueue(record.ToArray());
+                _waitingRefusedBytes += record.Length;
+                return false;
+            }
+            _dropped++;
+        }
+        _logger.RefusalDropped();
+        return false;
+    }
+
+    // Under the lock.
+    private void AppendRefused(ReadOnlySpan<byte> record, uint checksum)
+    {
+        DemandRoom(SpoolFormat.SizeOf(record.Length), 0, 0);
+        Write(SpoolRecordType.CallEnded, record, checksum);
+        _refusedBytes += record.Length;
+        _refusedInSegments[_active.Number] = _refusedInSegments.GetValueOrDefault(_active.Number) + record.Length;
+    }
+
+    // Under the lock. What the database has taken is deleted with its segment. While it takes nothing, refusals may not fill the disk.
+    private bool HasSpaceForRefusals()
+    {
+        if (_refusedBytes < _options.MaxRefusedBytes) return true;
+        if (_refusedCheckedAt != 0 && _time.GetElapsedTime(_refusedCheckedAt) < RetryDisk) return false;
+        _refusedCheckedAt = _time.GetTimestamp();
+        foreach (var (segment, bytes) in _refusedInSegments.ToArray())
+        {
+            if (segment == _active.Number || File.Exists(Folder.PathOf(segment))) continue;
+            _refusedInSegments.Remove(segment);
+            _refusedBytes -= bytes;
+        }
+        return _refusedBytes < _options.MaxRefusedBytes;
+    }
+
+    private void Append(SpoolRecordType type, ReadOnlySpan<byte> payload, int room, int more)
+    {
+        DemandFits(payload.Length, room);
+        var checksum = Crc32C.Append(0, payload);
+        lock (_gate)
+        {
+            DemandRoom(SpoolFormat.SizeOf(payload.Length), room, more);
+            Write(type, payload, checksum);
+            Hold(room, more);
+        }
+    }
+
+    private void DemandFits(int length, int room)
+    {
+        var usable = _options.SegmentBytes - SpoolFormat.FileHeaderBytes;
+        if (length > SpoolFormat.MaxPayloadBytes || SpoolFormat.SizeOf(length) > usable || room > usable - (usable / 4))
+            throw new SpoolUnavailableException($"A record of {Math.Max(length, room)} bytes is larger than the spool takes.");
+    }
+
+    // Under the lock.
+    private void Hold(int room, int more)
+    {
+        _reserved += more;
+        if (room > _largestReserved) _largestReserved = room;
+        if (!_makingSpare && _fault is null && NeedsSpare) MakeSpareSoon();
+    }
+
+    // Under the lock.
+    private void Release(int held)
+    {
+        _reserved -= held;
+        if (_reserved == 0) _largestReserved = 0;
+    }
+
+    // Under the lock. The end of a segment may be too short for the next record, so up to the largest one of it counts for nothing.
+    private long RoomAfter(int size, int largest)
+    {
+        long usable = _options.SegmentBytes - SpoolFormat.FileHeaderBytes;
+        long active = _suspect ? 0 : _active.Capacity - _active.Length;
+        var spares = _spares.Count;
+        if (size > active)
+        {
+            if (spares == 0) return -1;
+            spares--;
+            active = usable;
+        }
+        return Math.Max(0, active - size - largest) + (spares * (usable - largest));
+    }
+
+    // Under the lock. One is always at hand for the next rotation; more where many calls run at once.
+    private bool NeedsSpare => _spares.Count == 0 || RoomAfter(0, _largestReserved) - _reserved < _options.SegmentBytes / 2;
+
+    // Under the lock.
+    private bool IsTimeToRetry => _fault is null || _time.GetElapsedTime(_faultAt) >= RetryDisk;
+
+    // Under the lock. Room for a record of this size, beside all that is reserved and what this call reserves more.
+    private void DemandRoom(int size, int room, int more)
+    {
+        if (_closed) throw new SpoolUnavailableException("The spool is closed.");
+        while (RoomAfter(size, Math.Max(room, _largestReserved)) < _reserved + more) AddSpare();
+    }
+
+    // Under the lock.
+    private void AddSpare()
+    {
+        if (!IsTimeToRetry) throw new SpoolUnavailableException("The spool has no room.", _fault);
+        try
+        {
+            _spares.Enqueue(SpoolSegment.Create(NextSparePath(), _options.SegmentBytes));
+            _fault = null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Fail(e);
+            throw new SpoolUnavailableException("The spool has no room.", e);
+        }
+    }
+
+    // Under the lock.
+    private void Write(SpoolRecordType type, ReadOnlySpan<byte> payload, uint checksum)
+    {
+        if (_closed) throw new SpoolUnavailableException("The spool is closed.");
+        var sequence = type == SpoolRecordType.CallEnded ? _sequence + 1 : 0;
+        if (_suspect || !_active.TryAppend(type, sequence, payload, checksum))
+        {
+            Rotate();
+            if (!_active.TryAppend(type, sequence, payload, checksum)) throw new UnreachableException("A fresh segment has room for any record.");
+        }
+        if (sequence > 0) _sequence = sequence;
     }
 
     // Under the lock.
     private void Rotate()
     {
-        var next = _spare;
-        _spare = null;
-        if (next is null)
-        {
-            if (_fault is not null && _time.GetElapsedTime(_faultAt) < RetryDisk) throw new SpoolUnavailableException("The spool has no room.", _fault);
-            try
-            {
-                next = SpoolSegment.Create(Folder.SparePath + "-2", _options.SegmentBytes);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                Fail(e);
-                throw new SpoolUnavailableException("The spool has no room.", e);
-            }
-        }
+        if (_spares.Count == 0) AddSpare();
+        var next = _spares.Peek();
         var number = _active.Number + 1;
         try
         {
@@ -253,14 +447,15 @@ internal sealed class Spool : ISpool, IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            next.Dispose();
+            // It stays a spare: its room is what running calls count on.
             Fail(e);
             throw new SpoolUnavailableException("The spool has no room.", e);
         }
+        _spares.Dequeue();
         Retire(_active);
         _active = next;
         _suspect = false;
-        MakeSpareSoon();
+        if (!_makingSpare && IsTimeToRetry && NeedsSpare) MakeSpareSoon();
     }
 
     // Under the lock. With fsync the old segment must reach the disk before those who wait for a flush are told so.
@@ -344,36 +539,44 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
-    private void MakeSpareSoon() => ThreadPool.UnsafeQueueUserWorkItem(static spool => spool.MakeSpare(), this, preferLocal: false);
+    // Under the lock.
+    private void MakeSpareSoon()
+    {
+        _makingSpare = true;
+        ThreadPool.UnsafeQueueUserWorkItem(static spool => spool.MakeSpares(), this, preferLocal: false);
+    }
 
-    private void MakeSpare()
+    private string NextSparePath() => Folder.SparePathOf(Interlocked.Increment(ref _sparesMade));
+
+    private void MakeSpares()
     {
         lock (_making)
         {
-            lock (_gate)
-            {
-                if (_closed || _spare is not null) return;
-                _makingSpare = true;
-            }
-            SpoolSegment? made = null;
-            try
-            {
-                made = SpoolSegment.Create(Folder.SparePath, _options.SegmentBytes);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                lock (_gate) Fail(e);
-            }
-            finally
+            while (true)
             {
                 lock (_gate)
                 {
-                    _makingSpare = false;
-                    if (made is not null)
+                    _makingSpare = !_closed && NeedsSpare;
+                    if (!_makingSpare) return;
+                }
+                SpoolSegment made;
+                try
+                {
+                    made = SpoolSegment.Create(NextSparePath(), _options.SegmentBytes);
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    lock (_gate)
                     {
-                        _spare = made;
-                        _fault = null;
+                        _makingSpare = false;
+                        Fail(e);
                     }
+                    return;
+                }
+                lock (_gate)
+                {
+                    _spares.Enqueue(made);
+                    _fault = null;
                 }
             }
         }
@@ -384,47 +587,46 @@ internal sealed class Spool : ISpool, IDisposable
     {
         var first = _fault is null;
         _faultAt = _time.GetTimestamp();
-        Volatile.Write(ref _fault, fault);
+        _fault = fault;
         if (first) _logger.SpoolUnwritable(fault);
-    }
-
-    private void KeepWaiting(ReadOnlySpan<byte> record, string generationId)
-    {
-        lock (_gate)
-        {
-            if (_waitingBytes + record.Length > _options.MaxWaitingBytes)
-            {
-                _logger.EndLost(generationId);
-                return;
-            }
-            _waiting.Enqueue(record.ToArray());
-            _waitingBytes += record.Length;
-            _logger.EndWaits(_waiting.Count, _waitingBytes);
-        }
     }
 
     private void WriteWaiting()
     {
         var written = 0;
+        long dropped = 0;
         while (true)
         {
-            byte[]? record;
             lock (_gate)
             {
-                if (!_waiting.TryPeek(out record)) break;
                 try
                 {
-                    Append(SpoolRecordType.CallEnded, record);
+                    if (_waiting.TryPeek(out var ended))
+                    {
+                        Write(SpoolRecordType.CallEnded, ended.Record, Crc32C.Append(0, ended.Record));
+                        _waiting.Dequeue();
+                        _waitingBytes -= ended.Record.Length;
+                        Release(ended.Held);
+                    }
+                    else if (_fault is null && HasSpaceForRefusals() && _waitingRefused.TryPeek(out var refused))
+                    {
+                        AppendRefused(refused, Crc32C.Append(0, refused));
+                        _waitingRefused.Dequeue();
+                        _waitingRefusedBytes -= refused.Length;
+                    }
+                    else
+                    {
+                        if (_waitingRefused.Count == 0) (dropped, _dropped) = (_dropped, 0);
+                        break;
+                    }
                 }
                 catch (SpoolUnavailableException)
                 {
                     break;
                 }
-                _waiting.Dequeue();
-                _waitingBytes -= record.Length;
             }
             written++;
         }
-        if (written > 0) _logger.SpoolWritable(written);
+        if (written > 0) _logger.SpoolWritable(written, dropped);
     }
 }

@@ -10,6 +10,7 @@ internal sealed class SpoolFolder : IDisposable
 {
     private const string LockName = "lock";
     private const string Extension = ".seg";
+    private const string SpareName = "spare";
     private readonly FileStream _lock;
 
     private SpoolFolder(string path, FileStream held)
@@ -73,7 +74,14 @@ internal sealed class SpoolFolder : IDisposable
 
     public string PathOf(long segment) => System.IO.Path.Combine(Path, segment.ToString("D16", CultureInfo.InvariantCulture) + Extension);
 
-    public string SparePath => System.IO.Path.Combine(Path, "spare");
+    /// <summary>Name of a segment that is made in advance; it gets its own when it is taken into use.</summary>
+    public string SparePathOf(int number) => System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $"{SpareName}{number}"));
+
+    /// <summary>Deletes what a killed process had made in advance.</summary>
+    public void DeleteSpares()
+    {
+        foreach (var spare in Directory.GetFiles(Path, SpareName + "*")) File.Delete(spare);
+    }
 
     public void Delete(long segment) => File.Delete(PathOf(segment));
 
@@ -85,7 +93,7 @@ internal sealed class SpoolFolder : IDisposable
     {
         try
         {
-            File.Delete(SparePath);
+            DeleteSpares();
             if (Directory.EnumerateFileSystemEntries(Path).All(entry => System.IO.Path.GetFileName(entry) == LockName)) Directory.Delete(Path, recursive: true);
         }
         catch (IOException)

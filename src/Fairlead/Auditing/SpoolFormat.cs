@@ -46,6 +46,12 @@ internal static class SpoolFormat
     /// <summary>More than any record can have; a length above it is damage.</summary>
     public const int MaxPayloadBytes = 256 * 1024;
 
+    /// <summary>What the record of a call's end may have more than that of the start of its last attempt: its outcomes, its counts at their longest, its timings.</summary>
+    public const int EndAllowanceBytes = 1536;
+
+    /// <summary>The longest record of a call that had no attempt, a builder's own timings not counted.</summary>
+    public const int MaxEndWithoutAttemptBytes = 16 * 1024;
+
     private static ReadOnlySpan<byte> FileName => "FLSPOOL1"u8;
 
     private static ReadOnlySpan<byte> Mark => "FLR"u8;

@@ -11,8 +11,11 @@ internal sealed record SpoolOptions(string Root)
 
     public AuditDurability Durability { get; init; }
 
-    /// <summary>Bytes of records of finished calls that may wait in memory while the disk is full. Default 64 MiB.</summary>
-    public long MaxWaitingBytes { get; init; } = 64 * 1024 * 1024;
+    /// <summary>Bytes of records of refused calls that may wait in memory while the disk is full. Default 1 MiB: some thousand.</summary>
+    public long MaxWaitingRefusedBytes { get; init; } = 1024 * 1024;
+
+    /// <summary>Bytes of records of refused calls that may stand in segments which the database has not taken. Default 64 MiB.</summary>
+    public long MaxRefusedBytes { get; init; } = 64 * 1024 * 1024;
 
     public static SpoolOptions From(GatewayConfiguration configuration) => new(Path.Combine(Path.GetFullPath(configuration.DataDirectory), "spool"))
     {

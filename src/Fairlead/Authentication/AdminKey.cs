@@ -37,14 +37,17 @@ internal sealed class AdminKey
     };
 
     /// <summary>What keeps <paramref name="value"/> from serving as the admin key, or null. The value itself is never repeated.</summary>
-    public static string? FaultOf(string? value)
+    public static string? FaultOf(string? value) => FaultOf(Variable, value);
+
+    /// <summary>The same for the key of another <paramref name="variable"/>.</summary>
+    internal static string? FaultOf(string variable, string? value)
     {
         if (string.IsNullOrEmpty(value)) return null;
-        if (value.Length < MinLength) return $"{Variable} has {value.Length} characters; a key that opens everything needs at least {MinLength}. `openssl rand -base64 32` makes a good one.";
-        if (value.Length > MaxLength) return $"{Variable} has {value.Length} characters; the longest accepted is {MaxLength}.";
+        if (value.Length < MinLength) return $"{variable} has {value.Length} characters; a key needs at least {MinLength}. `openssl rand -base64 32` makes a good one.";
+        if (value.Length > MaxLength) return $"{variable} has {value.Length} characters; the longest accepted is {MaxLength}.";
         foreach (var letter in value)
         {
-            if (letter is <= ' ' or >= '\u007f') return $"{Variable} holds a space, a line break or a letter outside ASCII, which does not travel in an HTTP header. Use letters, digits and punctuation.";
+            if (letter is <= ' ' or >= '\u007f') return $"{variable} holds a space, a line break or a letter outside ASCII, which does not travel in an HTTP header. Use letters, digits and punctuation.";
         }
         return null;
     }

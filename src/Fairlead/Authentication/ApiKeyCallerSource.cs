@@ -5,10 +5,10 @@ using Microsoft.AspNetCore.Http;
 namespace Fairlead.Authentication;
 
 /// <summary>
-/// Keys of the store and the admin key of the environment. The order of the checks is part of the promise: only who has the secret
+/// Keys of the store and those of the environment. The order of the checks is part of the promise: only who has the secret
 /// learns that a key is revoked, expired or bound to other addresses.
 /// </summary>
-internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adminKey, TimeProvider time) : ICallerSource
+internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adminKey, TimeProvider time, ClientKey? clientKey = null) : ICallerSource
 {
     private static readonly AuthenticationResult Missing = Refusal(ErrorCode.MissingApiKey, "No API key was sent. Send it as 'Authorization: Bearer <key>', 'x-api-key: <key>' or 'api-key: <key>'.");
     private static readonly AuthenticationResult Repeated = Refusal(ErrorCode.InvalidApiKey, "The header with the API key was sent more than once. Send one key.");
@@ -34,6 +34,7 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
         if (secret is null || !secret.Matches(presented.Text))
         {
             if (adminKey.Matches(presented.Text)) return Permit(adminKey.Caller, scope);
+            if (clientKey?.Matches(presented.Text) == true) return Permit(clientKey.Caller, scope);
             if (!wellFormed) return Garbled;
             if (snapshot is null) return NotLoaded;
             // It may have been made since, by another node. One whose secret is wrong stays wrong.

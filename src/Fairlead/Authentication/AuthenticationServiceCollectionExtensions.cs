@@ -9,6 +9,8 @@ internal static class AuthenticationServiceCollectionExtensions
     internal static IServiceCollection AddCallers(this IServiceCollection services)
     {
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
+        services.AddSingleton(provider => new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
+        services.AddSingleton<ApplicationCallers>();
         services.AddSingleton<CallerSnapshotReader>();
         services.AddSingleton<CallerSnapshots>();
         services.AddSingleton<ICallerSource, ApiKeyCallerSource>();

@@ -6,9 +6,9 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Authentication;
 
 /// <summary>The secrets of a first start, to be shown once.</summary>
-/// <param name="ClientKey">Calls models.</param>
+/// <param name="ClientKey">Calls models; null when <c>FAIRLEAD_CLIENT_KEY</c> does.</param>
 /// <param name="AdminKey">Administers; null when <c>FAIRLEAD_ADMIN_KEY</c> does.</param>
-internal sealed record FirstStartKeys(string ClientKey, string? AdminKey)
+internal sealed record FirstStartKeys(string? ClientKey, string? AdminKey)
 {
     // A record prints its members; this one must not end up in a log.
     public override string ToString() => nameof(FirstStartKeys);
@@ -19,13 +19,16 @@ internal sealed record FirstStartKeys(string ClientKey, string? AdminKey)
 /// that the secrets were shown, every start makes further secrets for the same keys: a server killed between making and
 /// printing prints at its next start, and secrets that another process of the same store may just have printed keep working.
 /// </summary>
-internal sealed class FirstStart(IStorage storage, AdminKey adminKey, CallerSnapshots snapshots, TimeProvider time, ILogger<FirstStart> logger)
+internal sealed class FirstStart(IStorage storage, AdminKey adminKey, CallerSnapshots snapshots, TimeProvider time, ILogger<FirstStart> logger, ClientKey? clientKey = null)
 {
     private const string DefaultName = "default";
 
     /// <returns>Secrets that the operator has not seen, or null when there are none.</returns>
     public async Task<FirstStartKeys?> RunAsync(CancellationToken cancellationToken)
     {
+        var hasClient = clientKey is { IsSet: true };
+        // Both are the operator's own: there is nothing to make, and nothing secret to print.
+        if (hasClient && adminKey.IsSet) return null;
         FirstStartKeys keys;
         await using (var connection = await storage.OpenAsync(cancellationToken))
         {
@@ -37,18 +40,18 @@ internal sealed class FirstStart(IStorage storage, AdminKey adminKey, CallerSnap
             if (!await IsNeededAsync(connection, transaction, cancellationToken)) return null;
             var now = time.GetUtcNow().ToUnixTimeMilliseconds();
             var (client, admin) = await UnannouncedAsync(connection, transaction, cancellationToken);
-            if (client is null || (admin is null && !adminKey.IsSet))
+            if ((client is null && !hasClient) || (admin is null && !adminKey.IsSet))
             {
                 var project = await DefaultProjectAsync(connection, transaction, now, cancellationToken);
-                client ??= await AddKeyAsync(connection, transaction, project, "default", [.. Scopes.Default], now, cancellationToken);
+                if (!hasClient) client ??= await AddKeyAsync(connection, transaction, project, "default", [.. Scopes.Default], now, cancellationToken);
                 if (!adminKey.IsSet) admin ??= await AddKeyAsync(connection, transaction, project, "admin", [Scopes.AdminAll], now, cancellationToken);
             }
             keys = new FirstStartKeys(
-                await AddSecretAsync(connection, transaction, client, now, cancellationToken),
+                client is null ? null : await AddSecretAsync(connection, transaction, client, now, cancellationToken),
                 admin is null ? null : await AddSecretAsync(connection, transaction, admin, now, cancellationToken));
             await ExecuteAsync(connection, transaction, "DELETE FROM first_start", cancellationToken);
             await ExecuteAsync(connection, transaction, "INSERT INTO first_start (client_key_id, admin_key_id, announced) VALUES (@client, @admin, 0)", cancellationToken,
-                ("@client", client), ("@admin", admin));
+                ("@client", client ?? ""), ("@admin", admin));
             await transaction.CommitAsync(cancellationToken);
         }
         AuthenticationLog.FirstKeysMade(logger);

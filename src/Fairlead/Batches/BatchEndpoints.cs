@@ -29,6 +29,8 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
         if (Forbids(caller, request) is { } forbidden) return forbidden;
         if (await files.FindAsync(caller.ProjectId, request.InputFileId, context.RequestAborted) is not { } file) return FileEndpoints.NotFound(request.InputFileId) with { Parameter = "input_file_id" };
         if (file.Purpose != FilePurposes.Batch) return GatewayError.Invalid("input_file_id", $"The file '{file.Id}' was uploaded with the purpose '{file.Purpose}'; a batch needs one with 'batch'.");
+        // What earlier batches made is never refused, so a project that has more than its quota begins no further one.
+        if (await files.BytesOfAsync(caller.ProjectId, context.RequestAborted) > configuration.Current.Files.MaxProjectBytes) return FileEndpoints.Full(configuration.Current.Files) with { Parameter = "input_file_id" };
 
         var now = time.GetUtcNow();
         var batch = new BatchRecord

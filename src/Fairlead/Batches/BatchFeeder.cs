@@ -76,7 +76,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     public async Task<BatchFault?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
     {
         var trial = RecordOf(batch, time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
-        if (calls.CallerOf(batch.KeyId) is not { } caller || calls.DialectOf(trial) is not { } dialect || calls.CallOf(trial, dialect, caller).Call is not { } call) return null;
+        if (calls.CallerOf(batch.KeyId, batch.ProjectId) is not { } caller || calls.DialectOf(trial) is not { } dialect || calls.CallOf(trial, dialect, caller).Call is not { } call) return null;
         using (call.Body)
         {
             var refusal = await RefusalAsync(call, cancellationToken);
@@ -92,7 +92,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         GatewayCall? call;
         try
         {
-            if (calls.CallerOf(record.KeyId) is not { } caller || calls.DialectOf(record) is not { } dialect) return null;
+            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect) return null;
             call = calls.CallOf(record, dialect, caller).Call;
         }
         catch (GatewayErrorException refused)
@@ -105,7 +105,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         {
             var refusal = await RefusalAsync(call, cancellationToken);
             if (refusal is null) held.Keep(record.Id, call.Reservation);
-            return refusal is { Definition.Retryable: true } ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null;
+            return refusal is { IsRetryable: true } ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null;
         }
     }
 

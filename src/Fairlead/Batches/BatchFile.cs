@@ -12,6 +12,7 @@ internal sealed class BatchFile(FileStore files, IFileContents contents, TimePro
 {
     private readonly ArrayBufferWriter<byte> _line = new(4096);
     private FileSink? _sink;
+    private FileReservation? _room;
 
     /// <summary>Null as long as it has no line.</summary>
     public StoredFile? File { get; private set; }
@@ -25,7 +26,9 @@ internal sealed class BatchFile(FileStore files, IFileContents contents, TimePro
         _line.ResetWrittenCount();
         using (var json = new Utf8JsonWriter(_line, ErrorBodyWriter.WriterOptions)) write(json);
         _line.Write("\n"u8);
-        await _sink!.WriteAsync(_line.WrittenMemory, cancellationToken);
+        // It counts for the quota and is never refused: what stands in it is made and paid for.
+        await _room!.EnsureAsync(_sink!.Length + _line.WrittenCount, cancellationToken);
+        await _sink.WriteAsync(_line.WrittenMemory, cancellationToken);
     }
 
     /// <summary>Makes the content durable. What is returned is not yet found by anybody; null when there is no line.</summary>
@@ -65,7 +68,8 @@ internal sealed class BatchFile(FileStore files, IFileContents contents, TimePro
             CreatedAt = now,
             ExpiresAt = now + ttl,
         };
-        await files.BeginAsync(File, cancellationToken);
+        _room = new FileReservation(files, File, maxProjectBytes: null, expectedBytes: null, time);
+        await _room.BeginAsync(0, cancellationToken);
         _sink = contents.Create(File.Id);
     }
 }

@@ -21,9 +21,11 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         fed_lines, fed_offset, idempotency_key, fingerprint
         """;
 
+    private readonly SteadyClock _clock = new(time);
+
     /// <summary>Adds a batch and holds its input file. False when that file is gone.</summary>
     /// <exception cref="DbException">Among others, the Idempotency-Key is taken (<see cref="StorageFaults.IsUniqueViolation"/>).</exception>
-    public async Task<bool> AddAsync(BatchRecord batch, CancellationToken cancellationToken)
+    public Task<bool> AddAsync(BatchRecord batch, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -32,7 +34,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.Transaction = transaction;
         command.CommandText = """
             INSERT INTO batches (id, organization_id, project_id, key_id, endpoint, input_file_id, status, created_at, expires_at, metadata, output_ttl, idempotency_key, fingerprint, next_at)
-            VALUES (@id, @organization, @project, @key, @endpoint, @file, @status, @created, @expires, @metadata, @ttl, @idempotency, @fingerprint, @created)
+            VALUES (@id, @organization, @project, @key, @endpoint, @file, @status, @created, @expires, @metadata, @ttl, @idempotency, @fingerprint, 0)
             """;
         command.AddParameter("@id", batch.Id);
         command.AddParameter("@organization", batch.OrganizationId);
@@ -50,7 +52,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         await command.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return true;
-    }
+    });
 
     /// <summary>Null when there is none of this id in the project.</summary>
     public Task<BatchRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken) => FindAsync("id", projectId, id, cancellationToken);
@@ -75,7 +77,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
     }
 
     /// <summary>Takes up to <paramref name="most"/> that wait for somebody to go on with them. No two callers get the same one.</summary>
-    public async Task<IReadOnlyList<BatchRecord>> LeaseAsync(string owner, DateTimeOffset until, int most, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<BatchRecord>> LeaseAsync(string owner, TimeSpan lease, int most, CancellationToken cancellationToken) => StorageRetry.RunAsync<IReadOnlyList<BatchRecord>>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -83,18 +85,18 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.Transaction = transaction;
 #pragma warning disable CA2100 // Conditions are constants of this program.
         command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
-            UPDATE batches SET lease_owner = @owner, lease_until = @until
-            WHERE id IN (SELECT id FROM batches WHERE ended_at IS NULL AND next_at <= @now AND (lease_until IS NULL OR lease_until < @now) ORDER BY next_at LIMIT {most}{storage.Sql.ForUpdateSkipLocked})
+            UPDATE batches SET lease_owner = @owner, lease_until = {storage.Sql.Clock} + @lease
+            WHERE id IN (SELECT id FROM batches WHERE ended_at IS NULL AND next_at <= {storage.Sql.Clock} AND (lease_until IS NULL OR lease_until < {storage.Sql.Clock}) ORDER BY next_at LIMIT {most}{storage.Sql.ForUpdateSkipLocked})
             RETURNING {Columns}
             """);
 #pragma warning restore CA2100
         command.AddParameter("@owner", owner);
-        command.AddParameter("@until", Ms(until));
-        command.AddParameter("@now", Now);
+        command.AddParameter("@lease", (long)lease.TotalMilliseconds);
+        AddClock(command);
         var rows = await ReadAllAsync(command, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return rows;
-    }
+    });
 
     /// <summary>Lets the batches of processes that are gone be gone on with at once. Only right when no other process can be at work on this database.</summary>
     public async Task ReleaseAllAsync(CancellationToken cancellationToken)
@@ -105,12 +107,23 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    public Task<bool> RenewAsync(string id, string owner, DateTimeOffset until, CancellationToken cancellationToken) =>
-        ChangeAsync("lease_until = @until", id, owner, command => command.AddParameter("@until", Ms(until)), cancellationToken);
+    public Task<bool> RenewAsync(string id, string owner, TimeSpan lease, CancellationToken cancellationToken) =>
+        ChangeAsync($"lease_until = {storage.Sql.Clock} + @lease", id, owner, command => AddTime(command, lease), cancellationToken);
 
-    /// <summary>Lets it be until <paramref name="nextAt"/>.</summary>
-    public Task<bool> ReleaseAsync(string id, string owner, DateTimeOffset nextAt, CancellationToken cancellationToken) =>
-        ChangeAsync("lease_owner = NULL, lease_until = NULL, next_at = @next", id, owner, command => command.AddParameter("@next", Ms(nextAt)), cancellationToken);
+    /// <summary>Lets it be for <paramref name="pause"/>.</summary>
+    public Task<bool> ReleaseAsync(string id, string owner, TimeSpan pause, CancellationToken cancellationToken) =>
+        ChangeAsync($"lease_owner = NULL, lease_until = NULL, next_at = {storage.Sql.Clock} + @lease", id, owner, command => AddTime(command, pause), cancellationToken);
+
+    private void AddTime(DbCommand command, TimeSpan time)
+    {
+        command.AddParameter("@lease", (long)time.TotalMilliseconds);
+        AddClock(command);
+    }
+
+    private void AddClock(DbCommand command)
+    {
+        if (storage.Provider == StorageProvider.Sqlite) command.AddParameter("@clock", Ms(_clock.UtcNow));
+    }
 
     /// <summary>Its lines were looked at and can be run.</summary>
     public Task<bool> BeginAsync(string id, string owner, int total, string model, CancellationToken cancellationToken) => ChangeAsync(
@@ -130,7 +143,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         }, cancellationToken, " AND status = 'in_progress'");
 
     /// <summary>Puts lines into the queue of jobs, and notes how far the file is read, in one.</summary>
-    public async Task<bool> FeedAsync(string id, string owner, IReadOnlyList<GenerationRecord> lines, int fedLines, long fedOffset, CancellationToken cancellationToken)
+    public Task<bool> FeedAsync(string id, string owner, IReadOnlyList<GenerationRecord> lines, int fedLines, long fedOffset, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -145,7 +158,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         await generations.AddAsync(connection, transaction, lines, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return true;
-    }
+    });
 
     /// <summary>Asks for the end of a batch. Returns it as it then is, or null when there is none of this id in the project.</summary>
     public async Task<BatchRecord?> CancelAsync(string projectId, string id, CancellationToken cancellationToken)
@@ -154,7 +167,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         {
             await using var command = connection.CreateCommand();
             command.CommandText = """
-                UPDATE batches SET status = 'cancelling', ending = 'cancelled', cancelling_at = @now, next_at = @now
+                UPDATE batches SET status = 'cancelling', ending = 'cancelled', cancelling_at = @now, next_at = 0
                 WHERE id = @id AND project_id = @project AND (status = 'validating' OR status = 'in_progress')
                 """;
             command.AddParameter("@now", Now);
@@ -186,39 +199,40 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
     }
 
     /// <summary>Ends the lines that wait as <paramref name="end"/> says, and asks those that run to stop. Returns the ids of both.</summary>
-    public async Task<(IReadOnlyList<string> Ended, IReadOnlyList<string> Running)> StopLinesAsync(string id, GenerationEnd end, CancellationToken cancellationToken)
+    public Task<(IReadOnlyList<string> Ended, IReadOnlyList<string> Running)> StopLinesAsync(string id, GenerationEnd end, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        var ended = new List<string>();
-        await using (var waiting = connection.CreateCommand())
+        // By id, as everybody locks generations, and both kinds in one look: a line that returns to the queue meanwhile is not missed.
+        var lines = new List<(string Id, string Status)>();
+        await using (var find = connection.CreateCommand())
         {
-            waiting.Transaction = transaction;
-            waiting.CommandText = """
-                UPDATE generations SET status = @status, outcome = @outcome, ended_at = @ended, expires_at = @expires, result_status = @result_status, result = @result, details = @details
-                WHERE batch_id = @id AND status = 'queued' RETURNING id
-                """;
-            waiting.AddParameter("@status", end.Status.ToWire());
-            waiting.AddParameter("@outcome", end.Outcome.ToWire());
-            waiting.AddParameter("@ended", Ms(end.EndedAt));
-            waiting.AddParameter("@expires", Ms(end.ExpiresAt));
-            waiting.AddParameter("@result_status", (long)end.ResultStatus);
-            waiting.AddParameter("@result", end.Result);
-            waiting.AddParameter("@details", end.Details);
-            waiting.AddParameter("@id", id);
-            await ReadIdsAsync(waiting, ended, cancellationToken);
+            find.Transaction = transaction;
+            find.CommandText = $"SELECT id, status FROM generations WHERE batch_id = @id AND (status = 'queued' OR status = 'in_progress') ORDER BY id{storage.Sql.ForUpdate}";
+            find.AddParameter("@id", id);
+            await using var reader = await find.ExecuteReaderAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken)) lines.Add((reader.GetString(0), reader.GetString(1)));
         }
-        var running = new List<string>();
-        await using (var stop = connection.CreateCommand())
-        {
-            stop.Transaction = transaction;
-            stop.CommandText = "UPDATE generations SET cancel_requested = 1 WHERE batch_id = @id AND status = 'in_progress' RETURNING id";
-            stop.AddParameter("@id", id);
-            await ReadIdsAsync(stop, running, cancellationToken);
-        }
+        await using var stop = connection.CreateCommand();
+        stop.Transaction = transaction;
+        stop.CommandText = """
+            UPDATE generations SET status = @status, outcome = @outcome, ended_at = @ended, expires_at = @expires, result_status = @result_status, result = @result, details = @details
+            WHERE batch_id = @id AND status = 'queued'
+            """;
+        stop.AddParameter("@status", end.Status.ToWire());
+        stop.AddParameter("@outcome", end.Outcome.ToWire());
+        stop.AddParameter("@ended", Ms(end.EndedAt));
+        stop.AddParameter("@expires", Ms(end.ExpiresAt));
+        stop.AddParameter("@result_status", (long)end.ResultStatus);
+        stop.AddParameter("@result", end.Result);
+        stop.AddParameter("@details", end.Details);
+        stop.AddParameter("@id", id);
+        await stop.ExecuteNonQueryAsync(cancellationToken);
+        stop.CommandText = "UPDATE generations SET cancel_requested = 1 WHERE batch_id = @id AND status = 'in_progress'";
+        await stop.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
-        return (ended, running);
-    }
+        return ((IReadOnlyList<string>)lines.FindAll(line => line.Status == "queued").ConvertAll(line => line.Id), (IReadOnlyList<string>)lines.FindAll(line => line.Status != "queued").ConvertAll(line => line.Id));
+    });
 
     /// <summary>Some lines that have ended, in the order of the file.</summary>
     /// <param name="id">The batch.</param>
@@ -247,7 +261,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
     }
 
     /// <summary>Ends a batch: with its files, what became of its lines, and the news of it, all or nothing. What was kept of its lines goes.</summary>
-    public async Task<bool> EndAsync(BatchRecord batch, string owner, IReadOnlyList<StoredFile> made, CancellationToken cancellationToken)
+    public Task<bool> EndAsync(BatchRecord batch, string owner, IReadOnlyList<StoredFile> made, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -282,7 +296,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         await transaction.CommitAsync(cancellationToken);
         if (told > 0) outbox.Announce();
         return true;
-    }
+    });
 
     /// <summary>Forgets batches that ended before <paramref name="before"/>.</summary>
     public async Task ForgetAsync(DateTimeOffset before, CancellationToken cancellationToken)
@@ -339,12 +353,6 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.AddParameter("@owner", owner);
         fill(command);
         return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
-    }
-
-    private static async Task ReadIdsAsync(DbCommand command, List<string> ids, CancellationToken cancellationToken)
-    {
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken)) ids.Add(reader.GetString(0));
     }
 
     private static async Task<List<BatchRecord>> ReadAllAsync(DbCommand command, CancellationToken cancellationToken)

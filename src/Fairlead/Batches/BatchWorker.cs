@@ -75,12 +75,12 @@ internal sealed class BatchWorker(
 
     private async Task StepAllAsync(CancellationToken cancellationToken)
     {
-        while (!drain.IsDraining && await store.LeaseAsync(_owner, LeaseEnd, 1, cancellationToken) is [var batch])
+        while (!drain.IsDraining && await store.LeaseAsync(_owner, Lease, 1, cancellationToken) is [var batch])
         {
-            var next = time.GetUtcNow() + Trouble;
+            var pause = Trouble;
             try
             {
-                next = await StepAsync(batch, cancellationToken);
+                pause = await StepAsync(batch, cancellationToken);
             }
             catch (Exception exception) when (exception is not OperationCanceledException && !StorageFaults.IsStoreFault(exception))
             {
@@ -90,7 +90,7 @@ internal sealed class BatchWorker(
             finally
             {
                 // Not the host's token: a batch that is let go is gone on with at once after a start.
-                await store.ReleaseAsync(batch.Id, _owner, next, CancellationToken.None);
+                await store.ReleaseAsync(batch.Id, _owner, pause, CancellationToken.None);
             }
         }
         var now = time.GetUtcNow();
@@ -99,13 +99,13 @@ internal sealed class BatchWorker(
         _forgotten = now;
     }
 
-    /// <summary>Goes as far as it can; returns when to look again.</summary>
-    private async Task<DateTimeOffset> StepAsync(BatchRecord batch, CancellationToken cancellationToken)
+    /// <summary>Goes as far as it can; returns how long to let it be.</summary>
+    private async Task<TimeSpan> StepAsync(BatchRecord batch, CancellationToken cancellationToken)
     {
         Func<Task> alive = () => RenewAsync(batch.Id, cancellationToken);
         if (batch.Status == BatchStatus.Validating)
         {
-            if (await CheckAsync(batch, alive, cancellationToken) is not { } begun) return Soon;
+            if (await CheckAsync(batch, alive, cancellationToken) is not { } begun) return Look;
             batch = begun;
         }
         if (batch.Status == BatchStatus.InProgress)
@@ -121,22 +121,20 @@ internal sealed class BatchWorker(
                 if (batch.FedLines < batch.Total)
                 {
                     var pause = open < BatchFeeder.MostOpen / 2 ? await feeder.FeedAsync(batch, _owner, open, alive, cancellationToken) : null;
-                    return pause > Look ? time.GetUtcNow() + pause.Value : Soon;
+                    return pause > Look ? pause.Value : Look;
                 }
-                if (open > 0) return Soon;
+                if (open > 0) return Look;
                 ending = BatchStatus.Completed;
             }
-            if (!await store.FinalizeAsync(batch.Id, _owner, ending, cancellationToken)) return Soon;
+            if (!await store.FinalizeAsync(batch.Id, _owner, ending, cancellationToken)) return Look;
             batch = batch with { Status = BatchStatus.Finalizing, Ending = ending, FinalizingAt = time.GetUtcNow() };
         }
-        if (!await StopLinesAsync(batch, cancellationToken)) return Soon;
+        if (!await StopLinesAsync(batch, cancellationToken)) return Look;
         await assembler.AssembleAsync(batch, _owner, alive, cancellationToken);
-        return Soon;
+        return Look;
     }
 
-    private DateTimeOffset Soon => time.GetUtcNow() + Look;
-
-    private DateTimeOffset LeaseEnd => time.GetUtcNow() + configuration.Current.Jobs.Lease;
+    private TimeSpan Lease => configuration.Current.Jobs.Lease;
 
     private async Task<BatchRecord?> CheckAsync(BatchRecord batch, Func<Task> alive, CancellationToken cancellationToken)
     {
@@ -175,7 +173,7 @@ internal sealed class BatchWorker(
         return running.Count == 0;
     }
 
-    private async Task RenewAsync(string id, CancellationToken cancellationToken) => await store.RenewAsync(id, _owner, LeaseEnd, cancellationToken);
+    private async Task RenewAsync(string id, CancellationToken cancellationToken) => await store.RenewAsync(id, _owner, Lease, cancellationToken);
 }
 
 /// <summary>Channel of the database's notices.</summary>

@@ -27,6 +27,9 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         return faults;
     }
 
+    /// <summary>Names of all models of <paramref name="config"/>, which <see cref="Check"/> found good. Makes no provider.</summary>
+    public IReadOnlyList<string> ModelNames(GatewayConfiguration config) => [.. Compose(config, null, []).Select(model => model.Id)];
+
     /// <summary>The catalogue of <paramref name="config"/>, which <see cref="Check"/> found good.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="previous">Providers that live on where their configuration did not change.</param>

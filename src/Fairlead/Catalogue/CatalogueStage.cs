@@ -10,7 +10,7 @@ internal sealed class CatalogueStage(ICatalogue catalogue) : IGatewayStage
     {
         var requested = call.Facts.Model;
         var model = catalogue.Current.Find(requested);
-        if (model is null || model.Deployments.Count == 0) return Refuse(GatewayError.ModelNotFound(Shorten(requested)));
+        if (model is null || model.Deployments.Count == 0) return Refuse(ModelSuggestion.NotFound(catalogue.Current, call.Caller, requested, Shorten(requested)));
 
         // An alias is allowed where either its own name or its model's is: operators list whichever they hand out.
         if (call.Caller.Models is { } allowed && !allowed.Contains(requested) && !allowed.Contains(model.Id))

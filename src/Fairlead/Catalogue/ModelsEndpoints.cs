@@ -55,7 +55,7 @@ internal static class ModelsEndpoints
         }
         if (Find(context, caller, id) is not { } model)
         {
-            await ErrorResponses.WriteAsync(context, GatewayError.ModelNotFound(Shown(id)), shape);
+            await ErrorResponses.WriteAsync(context, ModelSuggestion.NotFound(Snapshot(context), caller, id, Shown(id)), shape);
             return;
         }
         await ModelsWriter.WriteAsync(context, json =>
@@ -86,7 +86,7 @@ internal static class ModelsEndpoints
         }
         if (Find(context, caller, id) is not { } model)
         {
-            await ErrorResponses.WriteAsync(context, GatewayError.ModelNotFound(Shown(id)), ErrorShape.Problem);
+            await ErrorResponses.WriteAsync(context, ModelSuggestion.NotFound(Snapshot(context), caller, id, Shown(id)), ErrorShape.Problem);
             return;
         }
         await ModelsWriter.WriteAsync(context, json => ModelsWriter.Full(json, model));

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
@@ -53,7 +54,8 @@ internal static class ConfigFileParser
         }
     }
 
-    private static ConfigNode ReadYaml(Parser parser, string name, string path, int depth, List<ConfigurationFault> faults)
+    // What a key holds stands at the key's line, not at the line of its first entry.
+    private static ConfigNode ReadYaml(Parser parser, string name, string path, int depth, List<ConfigurationFault> faults, int? line = null)
     {
         if (depth > MaxDepth) throw new YamlException(parser.Current!.Start, parser.Current.End, $"nested deeper than {MaxDepth} levels");
         switch (parser.Current)
@@ -62,24 +64,24 @@ internal static class ConfigFileParser
                 parser.MoveNext();
                 NoAnchor(scalar, name, path, faults);
                 var empty = scalar.Style == ScalarStyle.Plain && scalar.Value is ("" or "~" or "null");
-                return new ConfigScalar(empty ? null : scalar.Value, At(scalar));
+                return new ConfigScalar(empty ? null : scalar.Value, empty && line is not null ? new(name, line) : At(scalar));
 
             case SequenceStart start:
                 parser.MoveNext();
                 NoAnchor(start, name, path, faults);
                 var items = new List<ConfigNode>();
                 while (!parser.TryConsume<SequenceEnd>(out _)) items.Add(ReadYaml(parser, name, $"{path}[{items.Count}]", depth + 1, faults));
-                return new ConfigList(items, At(start));
+                return new ConfigList(items, line is null ? At(start) : new(name, line));
 
             case MappingStart start:
                 parser.MoveNext();
                 NoAnchor(start, name, path, faults);
-                var map = new ConfigMap(At(start));
+                var map = new ConfigMap(line is null ? At(start) : new(name, line));
                 while (!parser.TryConsume<MappingEnd>(out _))
                 {
                     if (!parser.TryConsume<Scalar>(out var key)) throw new YamlException(parser.Current!.Start, parser.Current.End, "a key is a list or a map");
                     var keyPath = path.Length == 0 ? key.Value : $"{path}.{key.Value}";
-                    var value = ReadYaml(parser, name, keyPath, depth + 1, faults);
+                    var value = ReadYaml(parser, name, keyPath, depth + 1, faults, (int)key.Start.Line);
                     if (!map.TryAdd(key.Value, value)) faults.Add(Twice(keyPath) with { Source = name, Line = (int)key.Start.Line });
                 }
                 return map;
@@ -105,8 +107,13 @@ internal static class ConfigFileParser
     {
         try
         {
-            using var document = JsonDocument.Parse(text, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, MaxDepth = MaxDepth });
-            return ReadJson(document.RootElement, new(name), "", faults);
+            var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(text), new JsonReaderOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, MaxDepth = MaxDepth });
+            var lines = new LineCounter(Encoding.UTF8.GetBytes(text));
+            reader.Read();
+            var node = ReadJson(ref reader, lines, name, "", lines.At(reader.TokenStartIndex), faults);
+            // Anything behind the value is an error that the reader reports.
+            reader.Read();
+            return node;
         }
         catch (JsonException fault)
         {
@@ -120,22 +127,45 @@ internal static class ConfigFileParser
         }
     }
 
-    private static ConfigNode ReadJson(JsonElement element, ConfigOrigin origin, string path, List<ConfigurationFault> faults)
+    private static ConfigNode ReadJson(ref Utf8JsonReader reader, LineCounter lines, string name, string path, int line, List<ConfigurationFault> faults)
     {
-        switch (element.ValueKind)
+        var origin = new ConfigOrigin(name, line);
+        switch (reader.TokenType)
         {
-            case JsonValueKind.Object:
+            case JsonTokenType.StartObject:
                 var map = new ConfigMap(origin);
-                foreach (var member in element.EnumerateObject())
+                while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
                 {
-                    var memberPath = path.Length == 0 ? member.Name : $"{path}.{member.Name}";
-                    if (!map.TryAdd(member.Name, ReadJson(member.Value, origin, memberPath, faults))) faults.Add(Twice(memberPath) with { Source = origin.Source });
+                    var key = reader.GetString()!;
+                    var keyLine = lines.At(reader.TokenStartIndex);
+                    var memberPath = path.Length == 0 ? key : $"{path}.{key}";
+                    reader.Read();
+                    if (!map.TryAdd(key, ReadJson(ref reader, lines, name, memberPath, keyLine, faults))) faults.Add(Twice(memberPath) with { Source = name, Line = keyLine });
                 }
                 return map;
-            case JsonValueKind.Array: return new ConfigList([.. element.EnumerateArray().Select((item, i) => ReadJson(item, origin, $"{path}[{i}]", faults))], origin);
-            case JsonValueKind.Null: return new ConfigScalar(null, origin);
-            case JsonValueKind.String: return new ConfigScalar(element.GetString(), origin);
-            default: return new ConfigScalar(element.GetRawText(), origin);
+            case JsonTokenType.StartArray:
+                var items = new List<ConfigNode>();
+                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray) items.Add(ReadJson(ref reader, lines, name, $"{path}[{items.Count}]", lines.At(reader.TokenStartIndex), faults));
+                return new ConfigList(items, origin);
+            case JsonTokenType.Null: return new ConfigScalar(null, origin);
+            case JsonTokenType.String: return new ConfigScalar(reader.GetString(), origin);
+            default: return new ConfigScalar(Encoding.UTF8.GetString(reader.ValueSpan), origin);
+        }
+    }
+
+    /// <summary>Lines of positions that only grow.</summary>
+    private sealed class LineCounter(byte[] text)
+    {
+        private int _position;
+        private int _line = 1;
+
+        public int At(long position)
+        {
+            for (; _position < position && _position < text.Length; _position++)
+            {
+                if (text[_position] == '\n') _line++;
+            }
+            return _line;
         }
     }
 

@@ -21,7 +21,7 @@ internal static class ConfigKeys
 
     // Zero stands for "not said": the reader then takes the provider's.
     private static readonly ConfigObjectType<ProviderTimeouts> DeploymentTimeouts = TimeoutsFrom(() =>
-        new ProviderTimeouts { Connect = TimeSpan.Zero, FirstToken = TimeSpan.Zero, StreamIdle = TimeSpan.Zero, Total = TimeSpan.Zero });
+        new ProviderTimeouts { Connect = TimeSpan.Zero, FirstToken = TimeSpan.Zero, StreamIdle = TimeSpan.Zero, Response = TimeSpan.Zero, Total = TimeSpan.Zero });
 
     private static readonly ConfigObjectType<SimulationConfig> Simulation = new(() => new SimulationConfig(), None,
         new("seed", new ConfigInteger(0, long.MaxValue), s => s.Seed, (s, v) => s with { Seed = (long)v }, "Where its chance begins; the same seed and request give the same answer."),
@@ -30,7 +30,7 @@ internal static class ConfigKeys
         new("faults", Text, s => s.Faults, (s, v) => s with { Faults = (string)v }, "Faults of every call, in the syntax of the Fairlead-Simulate header."));
 
     private static readonly ConfigObjectType<ProviderConfig> Provider = new(() => new ProviderConfig { Kind = "" }, ["breaker", "concurrency"],
-        new("kind", new ConfigChoice("openai", "azure", "vllm", "ollama", "mistral", "deepseek", "openai-compatible", "anthropic", "gemini", "simulated") { Extensible = true }, p => p.Kind, (p, v) => p with { Kind = (string)v }, "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Known already where an environment variable switched the provider on."),
+        new("kind", new ConfigChoice("openai", "azure", "vllm", "ollama", "mistral", "deepseek", "openai-compatible", "anthropic", "gemini", "simulated") { Extensible = true }, p => p.Kind, (p, v) => p with { Kind = (string)v }, "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Leave it out only where an environment variable switches on a provider of this very name, such as `openai` by `OPENAI_API_KEY`: the kind is known then."),
         new("enabled", Switch, p => p.Enabled, (p, v) => p with { Enabled = (bool)v }, "false switches it off, also when an environment variable switched it on."),
         new("baseUrl", new ConfigUrl(), p => p.BaseUrl, (p, v) => p with { BaseUrl = (string)v }, "Address up to and including the version segment; the maker's own when left out."),
         new("apiKey", Secret, p => p.ApiKey, (p, v) => p with { ApiKey = (string)v }, "Credential; best written as ${NAME}."),
@@ -113,7 +113,7 @@ internal static class ConfigKeys
 
     private static readonly ConfigObjectType<JobsConfig> Jobs = new(() => new JobsConfig(), None,
         new("workers", new ConfigInteger(0, 10_000), j => j.Workers, (j, v) => j with { Workers = (int)(long)v }, "Jobs and lines of batches that run at once on this node; 0 leaves them to other nodes."),
-        new("maxRuns", new ConfigInteger(1, 100), j => j.MaxRuns, (j, v) => j with { MaxRuns = (int)(long)v }, "Runs of one generation, counting those that failed for a passing reason or whose process died."),
+        new("maxRuns", new ConfigInteger(1, 100), j => j.MaxRuns, (j, v) => j with { MaxRuns = (int)(long)v }, "Runs of one generation, counting those that failed for a passing reason. A run that is lost because its process stops or dies does not count."),
         new("lease", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), j => j.Lease, (j, v) => j with { Lease = (TimeSpan)v }, "Time without a sign of life after which a run counts as dead and another node takes over."),
         new("resultTtl", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)), j => j.ResultTtl, (j, v) => j with { ResultTtl = (TimeSpan)v }, "How long a result is kept."),
         new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."),
@@ -143,8 +143,13 @@ internal static class ConfigKeys
         new("durability", new ConfigChoice("spool", "fsync"), a => a.Durability == AuditDurability.Fsync ? "fsync" : "spool", (a, v) => a with { Durability = (string)v == "fsync" ? AuditDurability.Fsync : AuditDurability.Spool }, "What a record must survive before the answer's last byte leaves: the death of the process (spool) or of the machine (fsync)."),
         new("retention", new ConfigDuration(TimeSpan.FromDays(1), TimeSpan.FromDays(36500)) { Unbounded = true }, a => a.Retention, (a, v) => a with { Retention = (TimeSpan)v == TimeSpan.MaxValue ? null : (TimeSpan)v }, "How long records are kept."));
 
+    private static readonly ConfigObjectType<ServerConfig> Server = new(() => new ServerConfig(), None,
+        new("trustedProxies", new ConfigListType<System.Net.IPNetwork>(new ConfigNetwork()), s => s.TrustedProxies, (s, v) => s with { TrustedProxies = (IReadOnlyList<System.Net.IPNetwork>)v }, "Addresses or networks of the proxies in front of the server. Only their `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed; everybody else's are ignored."),
+        new("corsOrigins", new ConfigListType<string>(new ConfigOriginName()), s => s.CorsOrigins, (s, v) => s with { CorsOrigins = (IReadOnlyList<string>)v }, "Origins whose pages may call the API from a browser; `\"*\"` for all."));
+
     private static readonly ConfigObjectType<TelemetryConfig> Telemetry = new(() => new TelemetryConfig(), None,
-        new ConfigKey<TelemetryConfig>("otlpEndpoint", new ConfigUrl(), t => t.OtlpEndpoint, (t, v) => t with { OtlpEndpoint = (string)v }, "Where traces and metrics are sent by OTLP; nowhere when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too."));
+        new("otlpEndpoint", new ConfigUrl(), t => t.OtlpEndpoint, (t, v) => t with { OtlpEndpoint = (string)v }, "Where traces and metrics are sent by OTLP; nowhere when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too."),
+        new("metricsKey", Secret, t => t.MetricsKey, (t, v) => t with { MetricsKey = (string)v }, "Key that `GET /metrics` asks for, as `Authorization: Bearer`; nobody is asked when left out. Best written as ${NAME}."));
 
     private static readonly ConfigObjectType<StorageConfig> Storage = new(() => new StorageConfig(), None,
         new("provider", new ConfigChoice(StorageConfig.Sqlite, StorageConfig.Postgres), s => s.Provider, (s, v) => s with { Provider = (string)v }, "`postgres` when there is a connection string, else `sqlite`: one file in `dataDirectory`."),
@@ -159,6 +164,7 @@ internal static class ConfigKeys
         ["redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "console", "oidc", "organizations", "projects", "keys"],
         new("dataDirectory", Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v }, "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too."),
         new("storage", Storage, c => c.Storage, (c, v) => c with { Storage = (StorageConfig)v }, "The database of keys, audit and usage."),
+        new("server", Server, c => c.Server, (c, v) => c with { Server = (ServerConfig)v }, "How clients reach the server."),
         new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v }, "Address by which clients reach this server, for links in answers (`doc_url`); what each request names when left out. State it behind a proxy."),
         new("drainTimeout", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromHours(1)), c => c.DrainTimeout, (c, v) => c with { DrainTimeout = (TimeSpan)v }, "How long open calls may go on after SIGTERM."),
         new("providers", new ConfigMapType<ProviderConfig>(Provider, "provider"), c => c.Providers, (c, v) => c with { Providers = (IReadOnlyDictionary<string, ProviderConfig>)v }, "Companies and servers that have models."),
@@ -182,5 +188,6 @@ internal static class ConfigKeys
         new("connect", Wait, t => t.Connect, (t, v) => t with { Connect = (TimeSpan)v }, "TCP and TLS."),
         new("firstToken", Wait, t => t.FirstToken, (t, v) => t with { FirstToken = (TimeSpan)v }, "From the request to the first content of a stream."),
         new("streamIdle", Wait, t => t.StreamIdle, (t, v) => t with { StreamIdle = (TimeSpan)v }, "Between two pieces of a stream."),
+        new("response", Wait, t => t.Response, (t, v) => t with { Response = (TimeSpan)v }, "The whole response of an attempt that is not streamed. Keep it below `total`, so that another deployment can still be tried."),
         new("total", Wait, t => t.Total, (t, v) => t with { Total = (TimeSpan)v }, "The whole attempt."));
 }

@@ -55,6 +55,8 @@ internal sealed class ConfigMap(ConfigOrigin origin) : ConfigNode(origin)
         _entries.Add(new(name, node));
     }
 
+    public void Remove(string name) => _entries.RemoveAll(entry => entry.Key == name);
+
     /// <summary>Adds an entry; false when the exact name is there already.</summary>
     public bool TryAdd(string name, ConfigNode node)
     {

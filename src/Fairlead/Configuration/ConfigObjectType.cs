@@ -68,12 +68,11 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
     {
         context.Note(path, node.Origin);
         var result = seed();
-        var complete = true;
         var map = node as ConfigMap ?? (node is ConfigScalar { Value: null } ? new ConfigMap(node.Origin) : null);
         if (map is null)
         {
             context.Fault(node, path, null, "Keys are expected here, not a single value or a list.", "Write one key a line, indented: " + string.Join(", ", _keys.Take(6).Select(k => k.Name)) + (_keys.Length > 6 ? ", …" : "") + ".");
-            return null;
+            return result;
         }
         foreach (var (name, value) in map.Entries)
         {
@@ -81,10 +80,8 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
             if (Array.Find(_keys, k => k.Name == name) is { } key)
             {
                 if (key.Type.Read(value, entry, context) is { } read) result = key.Apply(result, read);
-                else complete = false;
                 continue;
             }
-            complete = false;
             if (later.Contains(name, StringComparer.Ordinal))
             {
                 context.Fault(value, entry, null, "This setting is not available in this version of Fairlead.", "Remove it; nothing it asks for would be done.");
@@ -92,14 +89,15 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
             }
             // The value is not shown: behind a misspelt name may stand a secret.
             var meant = Suggestion.For(name, _keys.Select(k => k.Name));
+            if (meant is not null) context.Cover(path.Length == 0 ? meant : $"{path}.{meant}");
             context.Fault(value, entry, null, "The key is not known.", meant is not null ? $"Did you mean '{meant}'?" : $"Keys known here: {string.Join(", ", _keys.Where(k => k.Name[0] != '$').Select(k => k.Name))}.");
         }
         foreach (var key in _keys)
         {
             if (!key.Required || map.Find(key.Name) is not null) continue;
-            complete = false;
             context.Fault(map, path.Length == 0 ? key.Name : $"{path}.{key.Name}", null, "The key is required.", $"Add '{key.Name}': {key.Summary}");
         }
-        return complete || path.Length == 0 ? result : null;
+        // With what could be read, so that the checks of the whole find the other errors in the same pass. A configuration with errors is never used.
+        return result;
     }
 }

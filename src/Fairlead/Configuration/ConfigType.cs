@@ -28,6 +28,7 @@ internal abstract class ConfigType
 internal sealed class ConfigReadContext(List<ConfigurationFault> faults, IReadOnlyCollection<string> extraProviderKinds)
 {
     private readonly Dictionary<string, ConfigOrigin> _origins = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _covered = new(StringComparer.Ordinal);
 
     /// <summary>Kinds that the embedding program registered.</summary>
     public IReadOnlyCollection<string> ExtraProviderKinds { get; } = extraProviderKinds;
@@ -36,6 +37,18 @@ internal sealed class ConfigReadContext(List<ConfigurationFault> faults, IReadOn
 
     public void Fault(ConfigNode node, string path, string? value, string problem, string remedy) =>
         faults.Add(new(path, value, problem, remedy) { Source = node.Origin.Source, Line = node.Origin.Line });
+
+    /// <summary>Notes that an error already reported explains a missing value at <paramref name="path"/>.</summary>
+    public void Cover(string path) => _covered.Add(path);
+
+    /// <summary>Whether <paramref name="fault"/> only repeats an error of the same place that was reported before.</summary>
+    public bool IsKnown(ConfigurationFault fault) =>
+        _covered.Contains(fault.Key)
+        // A list with a wrong item is not read: apiKeys[0] explains a missing apiKey too.
+        || faults.Exists(known => Contains(known.Key, fault.Key) || known.Key.StartsWith(fault.Key + "[", StringComparison.Ordinal) || known.Key.StartsWith(fault.Key + "s[", StringComparison.Ordinal));
+
+    private static bool Contains(string outer, string inner) =>
+        inner.StartsWith(outer, StringComparison.Ordinal) && (inner.Length == outer.Length || inner[outer.Length] is '.' or '[');
 
     /// <summary>Adds the place to a fault found by a check of the finished configuration.</summary>
     public ConfigurationFault Locate(ConfigurationFault fault)

@@ -22,6 +22,9 @@ public sealed record ConfigurationInput
     /// <summary>Kinds of providers that the embedding program brings.</summary>
     public IReadOnlyCollection<string> ExtraProviderKinds { get; init; } = [];
 
+    /// <summary>Whether only <c>dataDirectory</c> and <c>storage</c> are read, for commands that need the store and nothing else.</summary>
+    internal bool StoreOnly { get; init; }
+
     /// <summary>Checks of the finished configuration by slices that know more than its shape.</summary>
     public IReadOnlyList<Func<GatewayConfiguration, IEnumerable<ConfigurationFault>>> Checks { get; init; } = [];
 
@@ -35,6 +38,9 @@ public sealed record ConfigurationInput
         }
         return new() { WorkingDirectory = Directory.GetCurrentDirectory(), Environment = environment };
     }
+
+    /// <summary>The file that is read, absolute; null when there is none.</summary>
+    internal string? FilePath => Locate([]);
 
     /// <summary>The file to read, absolute; null when there is none. A fault when there are two to choose from.</summary>
     internal string? Locate(List<ConfigurationFault> faults)

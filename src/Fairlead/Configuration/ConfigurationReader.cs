@@ -32,33 +32,54 @@ public static class ConfigurationReader
         var faults = found ?? [];
         var name = path is null ? "" : System.IO.Path.GetFileName(path);
         var root = content is null ? null : ConfigFileParser.Parse(name, DecodeText(content), faults);
+        if (root is not null && input.StoreOnly) KeepStore(root);
         root = root is null ? new ConfigMap(default) : (ConfigMap)EnvironmentReferences.Replace(root, "", input.Environment, faults);
 
         Overlay(root, input);
-        Underlay(root, input.Environment);
+        if (input.StoreOnly) KeepStore(root);
+        else Underlay(root, input.Environment);
 
         var context = new ConfigReadContext(faults, input.ExtraProviderKinds);
         var configuration = (GatewayConfiguration?)ConfigKeys.Root.Read(root, "", context);
         // Not a required key of the table: a provider that a variable switched on has its kind already.
         foreach (var (provider, config) in configuration?.Providers ?? new Dictionary<string, ProviderConfig>())
         {
-            if (config.Kind.Length == 0) faults.Add(context.Locate(new($"fairlead.providers.{provider}.kind", null, "The key is required.", "Add 'kind', such as openai for every server with an OpenAI-compatible interface.")));
+            if (config.Kind.Length == 0) Add(new($"fairlead.providers.{provider}.kind", null, "The key is required.", "Add 'kind', such as openai for every server with an OpenAI-compatible interface."));
         }
         switch (configuration?.Storage)
         {
-            case { Provider: StorageConfig.Postgres, ConnectionString: null } when faults.Count == 0:
-                faults.Add(context.Locate(new("fairlead.storage.connectionString", null, "The key is required for PostgreSQL.", "Add 'connectionString', such as postgres://user:password@host/database.")));
+            case { Provider: StorageConfig.Postgres, ConnectionString: null }:
+                Add(new("fairlead.storage.connectionString", null, "The key is required for PostgreSQL.", "Add 'connectionString', such as postgres://user:password@host/database."));
                 break;
             case { Provider: StorageConfig.Sqlite, ConnectionString: not null }:
-                faults.Add(context.Locate(new("fairlead.storage.connectionString", "(hidden)", "SQLite has no connection string.", "Remove it, or the provider; SQLite's file lies in dataDirectory.")));
+                Add(new("fairlead.storage.connectionString", "(hidden)", "SQLite has no connection string.", "Remove it, or the provider; SQLite's file lies in dataDirectory."));
                 break;
         }
-        if (faults.Count == 0 && configuration is not null)
+        // Of what could be read when there are errors already: all of them are listed at once. A file that cannot be parsed has nothing to check.
+        if (configuration is not null && !faults.Exists(fault => fault.Key == "(file)"))
         {
             configuration = Finish(configuration);
-            foreach (var check in input.Checks) faults.AddRange(check(configuration).Select(context.Locate));
+            foreach (var check in input.Checks)
+            {
+                foreach (var fault in check(configuration).ToArray()) Add(fault);
+            }
         }
         return new(faults.Count == 0 ? configuration : null, [.. faults.OrderBy(f => f.Line ?? int.MaxValue)], path);
+
+        void Add(ConfigurationFault fault)
+        {
+            if (!context.IsKnown(fault)) faults.Add(context.Locate(fault));
+        }
+    }
+
+    // Commands on the store need nothing else of the file, whose other settings may be wrong or refer to variables that are not set here.
+    private static void KeepStore(ConfigMap root)
+    {
+        foreach (var (name, node) in root.Entries.ToArray())
+        {
+            if (name != "fairlead") root.Remove(name);
+            else if (node is ConfigMap fairlead) foreach (var (key, _) in fairlead.Entries.Where(e => e.Key is not ("dataDirectory" or "storage")).ToArray()) fairlead.Remove(key);
+        }
     }
 
     internal static bool TryReadFile(string path, out byte[]? content, out ConfigurationFault? fault)
@@ -146,7 +167,8 @@ public static class ConfigurationReader
                 var known = providers.Find(name);
                 if (known is null or ConfigScalar { Value: null })
                 {
-                    providers.Set(name, provider);
+                    // The file gave this credential to a provider of its own; a second one would offer the same models twice.
+                    if (!ProviderVariables.IsUsed(name, provider, providers) || IsDeployed(fairlead, name)) providers.Set(name, provider);
                 }
                 else if (known is ConfigMap written && Agrees(written, provider, "kind") && Agrees(written, provider, "baseUrl"))
                 {
@@ -162,6 +184,11 @@ public static class ConfigurationReader
         {
             Section(fairlead, "telemetry")?.TryAdd("otlpEndpoint", new ConfigScalar(endpoint, new("OTEL_EXPORTER_OTLP_ENDPOINT")));
         }
+
+        static bool IsDeployed(ConfigMap fairlead, string provider) =>
+            fairlead.Find("models") is ConfigMap models
+            && models.Entries.Any(model => model.Value is ConfigMap settings && settings.Find("deployments") is ConfigList deployments
+                && deployments.Items.Any(one => one is ConfigMap deployment && deployment.Find("provider") is ConfigScalar { Value: { } name } && name == provider));
 
         static bool Agrees(ConfigMap written, ConfigMap known, string key) =>
             written.Find(key) is null
@@ -196,6 +223,7 @@ public static class ConfigurationReader
                     Connect = Or(own.Connect, inherited.Connect),
                     FirstToken = Or(own.FirstToken, inherited.FirstToken),
                     StreamIdle = Or(own.StreamIdle, inherited.StreamIdle),
+                    Response = Or(own.Response, inherited.Response),
                     Total = Or(own.Total, inherited.Total),
                 },
             };

@@ -97,7 +97,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
         if (configuration.DataDirectory != _current.DataDirectory) _logger.ConfigurationNeedsRestart("fairlead.dataDirectory");
         if (configuration.Storage != _current.Storage) _logger.ConfigurationNeedsRestart("fairlead.storage");
         if (configuration.Audit.Durability != _current.Audit.Durability) _logger.ConfigurationNeedsRestart("fairlead.audit.durability");
-        if (configuration.Telemetry != _current.Telemetry) _logger.ConfigurationNeedsRestart("fairlead.telemetry");
+        if (configuration.Telemetry.OtlpEndpoint != _current.Telemetry.OtlpEndpoint) _logger.ConfigurationNeedsRestart("fairlead.telemetry.otlpEndpoint");
         _current = configuration;
         foreach (var reader in Changed?.GetInvocationList() ?? [])
         {

@@ -14,6 +14,9 @@ public sealed record GatewayConfiguration
 
     public StorageConfig Storage { get; init; } = new();
 
+    /// <summary>How clients reach the server.</summary>
+    public ServerConfig Server { get; init; } = new();
+
     public IReadOnlyDictionary<string, ProviderConfig> Providers { get; init; } = new Dictionary<string, ProviderConfig>();
 
     public IReadOnlyDictionary<string, ModelConfig> Models { get; init; } = new Dictionary<string, ModelConfig>();
@@ -40,6 +43,16 @@ public sealed record GatewayConfiguration
 
     /// <summary>How long open calls may go on after SIGTERM. Default 30 s.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);
+}
+
+/// <summary>How clients reach the server: through which proxies, and from which pages.</summary>
+public sealed record ServerConfig
+{
+    /// <summary>Proxies whose <c>X-Forwarded-For</c>, <c>-Proto</c> and <c>-Host</c> are believed. Default none.</summary>
+    public IReadOnlyList<System.Net.IPNetwork> TrustedProxies { get; init; } = [];
+
+    /// <summary>Origins whose pages may call the API from a browser; <c>*</c> for all. Default none.</summary>
+    public IReadOnlyList<string> CorsOrigins { get; init; } = [];
 }
 
 /// <summary>Where records are kept.</summary>
@@ -103,6 +116,9 @@ public sealed record ProviderTimeouts
 
     /// <summary>Between two pieces of a stream. Default 60 s.</summary>
     public TimeSpan StreamIdle { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>The whole response of an attempt that is not streamed. Default 5 min: less than the total, so that another deployment can still be tried.</summary>
+    public TimeSpan Response { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>The whole attempt. Default 10 min, as the official SDKs wait.</summary>
     public TimeSpan Total { get; init; } = TimeSpan.FromMinutes(10);
@@ -289,7 +305,7 @@ public sealed record JobsConfig
     /// <summary>Runs at once on this node. Default 8.</summary>
     public int Workers { get; init; } = 8;
 
-    /// <summary>Runs of one generation, counting those that failed for a passing reason or whose process died. Default 3.</summary>
+    /// <summary>Runs of one generation, counting those that failed for a passing reason, but not those lost because their process stopped or died. Default 3.</summary>
     public int MaxRuns { get; init; } = 3;
 
     /// <summary>Time without a sign of life after which a run counts as dead. Default 30 s.</summary>
@@ -364,6 +380,12 @@ public sealed record TelemetryConfig
 {
     /// <summary>OTLP endpoint; null when nothing is exported. OTEL_EXPORTER_OTLP_ENDPOINT sets it too.</summary>
     public string? OtlpEndpoint { get; init; }
+
+    /// <summary>Key that <c>GET /metrics</c> asks for; null for none.</summary>
+    public string? MetricsKey { get; init; }
+
+    /// <summary>Without the key.</summary>
+    public override string ToString() => $"{nameof(TelemetryConfig)} {{ OtlpEndpoint = {OtlpEndpoint} }}";
 }
 
 /// <summary>The present configuration; swapped whole by a reload that passed every check. Thread-safe.</summary>

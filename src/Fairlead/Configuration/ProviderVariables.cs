@@ -35,6 +35,36 @@ internal static class ProviderVariables
         string? Value(string name) => environment.TryGetValue(name, out var value) && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;
     }
 
+    /// <summary>Whether one of <paramref name="providers"/>, of the same kind, refers to a variable that switches <paramref name="name"/> on.</summary>
+    public static bool IsUsed(string name, ConfigMap provider, ConfigMap providers)
+    {
+        var spoken = InterfaceOf((provider.Find("kind") as ConfigScalar)?.Value);
+        var variables = VariablesOf(name);
+        return providers.Entries.Any(one => one.Value is ConfigMap written
+            && InterfaceOf((written.Find("kind") as ConfigScalar)?.Value) == spoken
+            && Texts(written).Any(text => variables.Any(variable => RefersTo(text, variable))));
+    }
+
+    private static string[] VariablesOf(string provider) => provider switch
+    {
+        "azure" => ["AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"],
+        "ollama" => ["OLLAMA_HOST"],
+        _ => [.. Known.Where(k => k.Provider == provider).Select(k => k.Variable)],
+    };
+
+    // Servers of OpenAI's interface go by several kinds.
+    private static string? InterfaceOf(string? kind) => kind is "mistral" or "deepseek" or "vllm" or "ollama" or "openai-compatible" ? "openai" : kind;
+
+    private static IEnumerable<string> Texts(ConfigNode node) => node switch
+    {
+        ConfigScalar { Written: { } text } => [text],
+        ConfigMap map => map.Entries.SelectMany(entry => Texts(entry.Value)),
+        ConfigList list => list.Items.SelectMany(Texts),
+        _ => [],
+    };
+
+    private static bool RefersTo(string text, string variable) => text.Contains("${" + variable + "}", StringComparison.Ordinal) || text.Contains("${" + variable + ":-", StringComparison.Ordinal);
+
     // Ollama itself accepts a bare host or host:port here, 0.0.0.0 included when it is the server's own setting.
     private static string OllamaAddress(string host)
     {

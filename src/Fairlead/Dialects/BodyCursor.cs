@@ -18,8 +18,11 @@ internal ref struct BodyCursor
     private readonly int _maxDepth;
     private Utf8JsonReader _reader;
 
-    public BodyCursor(ReadOnlySpan<byte> body, int maxDepth)
+    private readonly RequestFacts? _facts;
+
+    public BodyCursor(ReadOnlySpan<byte> body, int maxDepth, RequestFacts? facts = null)
     {
+        _facts = facts;
         _body = body;
         _maxDepth = maxDepth;
         // The own check comes first and names the bound; the reader's stays as a net.
@@ -35,7 +38,7 @@ internal ref struct BodyCursor
         if (CheckText(body) is { } fault) return fault;
         try
         {
-            var json = new BodyCursor(body, bounds.MaxDepth);
+            var json = new BodyCursor(body, bounds.MaxDepth, call.Facts);
             pass(ref json, call, bounds);
             return null;
         }
@@ -219,6 +222,32 @@ internal ref struct BodyCursor
             if (_reader.ValueTextEquals(word)) return word;
         }
         throw RequestFaults.OneOf(path, words.ToArray());
+    }
+
+    /// <summary>
+    /// One of a list of words that the dialect's own servers hold to and other servers add to. Another word is noted in the facts, since only the deployment decides what
+    /// becomes of it. Null for null.
+    /// </summary>
+    /// <param name="path">Where it stands.</param>
+    /// <param name="words">The list.</param>
+    /// <param name="isRead">Whether a translation reads the field, so that it cannot carry over a word that is not known here.</param>
+    public readonly string? OpenWord(FieldPath path, ReadOnlySpan<string> words, bool isRead = true)
+    {
+        if (!Text(path)) return null;
+        foreach (var word in words)
+        {
+            if (_reader.ValueTextEquals(word)) return word;
+        }
+        NoteForeign(RequestFaults.OneOf(path, words.ToArray()).Error, isRead);
+        return GetString();
+    }
+
+    /// <summary>Notes a limit of the dialect's own servers that the request exceeds.</summary>
+    public readonly void NoteForeign(GatewayError error, bool isRead)
+    {
+        if (_facts is null) throw new GatewayErrorException(error);
+        if (_facts.ForeignWord is null || (isRead && !_facts.ForeignWordIsRead)) _facts.ForeignWord = error;
+        _facts.ForeignWordIsRead |= isRead;
     }
 
     private readonly bool Expect(JsonTokenType type, FieldPath path, string name)

@@ -38,7 +38,7 @@ public static class ErrorBodyWriter
         headers.CacheControl = "no-store";
         if (response.StatusCode == StatusCodes.Status401Unauthorized) headers.WWWAuthenticate = "Bearer realm=\"fairlead\"";
         if (error.Allow is { } allow) headers.Allow = allow;
-        if (error.Definition.Retryable)
+        if (error.IsRetryable)
         {
             if (error.RetryAfter is { } wait && wait <= LongestAdvertisedWait)
             {
@@ -82,7 +82,8 @@ public static class ErrorBodyWriter
                 json.WriteString("type", "error");
                 json.WriteStartObject("error");
                 json.WriteString("type", definition.AnthropicType);
-                json.WriteString("message", error.Message);
+                // There is no code in this dialect: clients that compact a conversation look for these words.
+                json.WriteString("message", error.Code == ErrorCode.ContextLengthExceeded ? $"prompt is too long: {error.Message}" : error.Message);
                 json.WriteString("code", definition.Name);
                 json.WriteString("param", error.Parameter);
                 WriteAdvice(json, error, shape, site);
@@ -128,7 +129,7 @@ public static class ErrorBodyWriter
     private static void WriteAdvice(Utf8JsonWriter json, GatewayError error, ErrorShape shape, PublicAddress site)
     {
         var definition = error.Definition;
-        json.WriteBoolean("retryable", definition.Retryable);
+        json.WriteBoolean("retryable", error.IsRetryable);
         if (error.RetryAfter is { } wait) json.WriteNumber("retry_after_ms", (long)Math.Ceiling(wait.TotalMilliseconds));
         else json.WriteNull("retry_after_ms");
         json.WriteString("remedy", RemedyOf(error, shape));
@@ -147,10 +148,35 @@ public static class ErrorBodyWriter
     // The list speaks of `param`. A fault of the whole body names no field, and problem details name theirs in another place.
     private static string RemedyOf(GatewayError error, ErrorShape shape)
     {
-        var remedy = error.Remedy ?? error.Definition.Remedy;
+        var remedy = AtHome(error.Remedy ?? error.Definition.Remedy, shape);
         if (!remedy.Contains("`param`", StringComparison.Ordinal)) return remedy;
         if (error.Parameter is null && error.Faults.Count == 0) return "Change the request as the message says.";
         return shape == ErrorShape.Problem ? remedy.Replace("`param`", "`errors`", StringComparison.Ordinal) : remedy;
+    }
+
+    // Each interface has a list of models of its own.
+    private static string AtHome(string remedy, ErrorShape shape) => shape == ErrorShape.Problem ? remedy.Replace("GET /v1/models", "GET /v2/models", StringComparison.Ordinal) : remedy;
+
+    // What the list advises is for calls of models; endpoints that call none have advice of their own.
+    internal static GatewayError ForEndpoint(GatewayError error, string path)
+    {
+        if (error.Remedy is not null || CallsModels(path)) return error;
+        return error.Code switch
+        {
+            ErrorCode.UnsupportedParameter => error with { Remedy = "Leave out the field named in `param`; the message says which fields this endpoint takes." },
+            ErrorCode.PayloadTooLarge => error with { Remedy = "Send less; the message names the limit." },
+            ErrorCode.UnsupportedMediaType when path.StartsWith("/v1/files", StringComparison.OrdinalIgnoreCase) => error with { Remedy = "Send the file as multipart/form-data with the parts `file` and `purpose`." },
+            _ => error,
+        };
+    }
+
+    private static bool CallsModels(string path)
+    {
+        foreach (var own in (ReadOnlySpan<string>)["/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses", "/v2/generations"])
+        {
+            if (path.StartsWith(own, StringComparison.OrdinalIgnoreCase)) return true;
+        }
+        return false;
     }
 
     private static bool IsRetriedByClients(int status) => status is 408 or 409 or 429 or >= 500;

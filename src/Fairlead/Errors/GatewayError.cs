@@ -22,6 +22,12 @@ public sealed record GatewayError(ErrorCode Code, string Message)
     /// <summary>When a retry may succeed; null when the server does not know.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
+    /// <summary>Whether the same request may succeed later, when this occurrence knows better than the catalogue.</summary>
+    public bool? Retryable { get; init; }
+
+    /// <summary>Whether the same request may succeed later.</summary>
+    public bool IsRetryable => Retryable ?? Definition.Retryable;
+
     /// <summary>Machine-readable facts of this occurrence (token counts, the limit's name); values must not be secret.</summary>
     public JsonObject? Details { get; init; }
 

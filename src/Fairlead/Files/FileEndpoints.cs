@@ -12,7 +12,7 @@ using Microsoft.Net.Http.Headers;
 namespace Fairlead.Files;
 
 /// <summary><c>/v1/files</c> of OpenAI: upload, list, read, delete. A key sees the files of its project.</summary>
-internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
+internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, FileSweeper sweeper, IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
 {
     private const int MostListed = 10_000;
 
@@ -32,9 +32,6 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         // The content itself is not held; what it passes through is.
         using var held = new MemoryLease(memory);
         if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
-        var room = bounds.MaxProjectBytes - await store.BytesOfAsync(caller.ProjectId, context.RequestAborted);
-        if (room <= 0) return Full(bounds);
-
         var now = time.GetUtcNow();
         var file = new StoredFile
         {
@@ -46,22 +43,23 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
             CreatedAt = now,
             ExpiresAt = now,
         };
-        await store.BeginAsync(file, context.RequestAborted);
+        var length = context.Request.ContentLength;
+        var room = new FileReservation(store, file, bounds.MaxProjectBytes, length, time);
+        if (!await room.BeginAsync(Math.Max(0, (length ?? 0) - MultipartOverhead), context.RequestAborted)) return Full(bounds);
         var isKept = false;
         try
         {
             var upload = new FileUpload();
             await using (var sink = contents.Create(file.Id))
             {
-                if (await ReadAsync(context, upload, sink, bounds) is { } fault) return fault;
-                if (sink.Length > room) return Full(bounds);
+                if (await ReadAsync(context, upload, sink, bounds, room) is { } fault) return fault;
                 if (upload.Purpose == FilePurposes.Batch && sink.Length > Batches.BatchBounds.MaxFileBytes) return FileUpload.TooLarge(Batches.BatchBounds.MaxFileBytes);
                 await sink.CompleteAsync(context.RequestAborted);
                 var lifetime = upload.Lifetime ?? bounds.Ttl;
                 file = file with { FileName = upload.FileName, Purpose = upload.Purpose, Bytes = sink.Length, ExpiresAt = now + lifetime };
             }
             // Not the client's token: what is committed is kept, and what is not is removed.
-            await store.CompleteAsync(file, CancellationToken.None);
+            if (!await store.CompleteAsync(file, configuration.Current.Files.MaxProjectBytes, CancellationToken.None)) return Full(configuration.Current.Files);
             isKept = true;
         }
         finally
@@ -150,7 +148,9 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     public Task DeleteAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
     {
         var id = IdOf(context);
-        if (!await store.DeleteAsync(caller.ProjectId, id, context.RequestAborted)) return NotFound(id);
+        if (await store.DeleteAsync(caller.ProjectId, id, context.RequestAborted) is not { } isFree) return NotFound(id);
+        // At once, so that its room is there for the next upload.
+        if (isFree) await sweeper.TryRemoveAsync(id);
         await OpenAiObjects.WriteAsync(context, json =>
         {
             json.WriteStartObject();
@@ -165,12 +165,12 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     public static GatewayError NotFound(string id) => new(ErrorCode.NotFound, $"No such File object: {(id.Length > 100 ? id[..100] : id)}");
 
     // A broken body is the client's fault; a disk that cannot be written is not.
-    private static async Task<GatewayError?> ReadAsync(HttpContext context, FileUpload upload, FileSink sink, FilesConfig bounds)
+    private static async Task<GatewayError?> ReadAsync(HttpContext context, FileUpload upload, FileSink sink, FilesConfig bounds, FileReservation room)
     {
         var body = new RequestBody(context.Request.Body);
         try
         {
-            return await upload.ReadAsync(context.Request.ContentType, body, sink, bounds.MaxFileBytes, context.RequestAborted);
+            return await upload.ReadAsync(context.Request.ContentType, body, sink, bounds, room, context.RequestAborted);
         }
         catch (IOException exception) when (body.IsOver && exception is not BadHttpRequestException)
         {
@@ -186,8 +186,13 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
 
     private static string IdOf(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";
 
-    private static GatewayError Full(FilesConfig bounds) =>
-        new(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of this project would take more than {bounds.MaxProjectBytes:N0} bytes.")) { Parameter = "file", Remedy = "Delete files that are not needed any more, or wait for them to expire." };
+    /// <summary>What a request gets that would need more than the project's quota.</summary>
+    public static GatewayError Full(FilesConfig bounds) =>
+        new(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of this project would take more than {bounds.MaxProjectBytes:N0} bytes."))
+        {
+            Parameter = "file",
+            Remedy = "Delete files that are not needed any more, or wait for them to expire. A file that a batch reads counts until the batch has ended.",
+        };
 
     /// <summary>Knows whether the body was read to its end.</summary>
     private sealed class RequestBody(Stream body) : Stream

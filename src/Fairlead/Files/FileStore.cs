@@ -10,36 +10,83 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     private const string Columns = "id, organization_id, project_id, filename, purpose, bytes, created_at, expires_at";
     private const string Live = "status = 'ready' AND expires_at > @now";
 
-    // Longer than any upload or assembly takes. What is still unfinished then belongs to a process that is gone.
-    private static readonly TimeSpan LongestWriting = TimeSpan.FromHours(24);
+    /// <summary>After this time without a sign of life a file that is being written belongs to a process that is gone, and goes.</summary>
+    public static readonly TimeSpan WritingLease = TimeSpan.FromMinutes(10);
 
-    /// <summary>Notes that the content is about to be written. Nobody finds the file yet.</summary>
-    public async Task BeginAsync(StoredFile file, CancellationToken cancellationToken)
+    /// <summary>Notes that the content is about to be written, and reserves room for it. Nobody finds the file yet.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="bytes">Bytes to reserve.</param>
+    /// <param name="maxProjectBytes">All that the project may have, or null for no limit.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>False when the project has no room for it.</returns>
+    public async Task<bool> BeginAsync(StoredFile file, long bytes, long? maxProjectBytes, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        if (maxProjectBytes is { } max && await RoomAsync(connection, transaction, file, max, cancellationToken) < Math.Max(bytes, 1)) return false;
         await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
         command.CommandText = """
             INSERT INTO files (id, organization_id, project_id, filename, purpose, status, bytes, created_at, expires_at)
-            VALUES (@id, @organization, @project, @name, @purpose, 'writing', 0, @created, @expires)
+            VALUES (@id, @organization, @project, @name, @purpose, 'writing', @bytes, @created, @expires)
             """;
         command.AddParameter("@id", file.Id);
         command.AddParameter("@organization", file.OrganizationId);
         command.AddParameter("@project", file.ProjectId);
         command.AddParameter("@name", storage.Sql.Storable(file.FileName));
         command.AddParameter("@purpose", file.Purpose);
+        command.AddParameter("@bytes", bytes);
         command.AddParameter("@created", Ms(file.CreatedAt));
-        command.AddParameter("@expires", Ms(time.GetUtcNow() + LongestWriting));
+        command.AddParameter("@expires", Ms(time.GetUtcNow() + WritingLease));
         await command.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return true;
     }
 
-    /// <summary>The content is written: from now on the file is there.</summary>
-    public async Task CompleteAsync(StoredFile file, CancellationToken cancellationToken)
+    /// <summary>Reserves more room for a file that is being written, and renews its time.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="needed">Bytes of the whole content that it must have.</param>
+    /// <param name="wished">Bytes that it gets where that leaves others at least fifteen times as many more.</param>
+    /// <param name="maxProjectBytes">All that the project may have, or null for no limit.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>The bytes it has from now on; -1 when there is no room for <paramref name="needed"/>, and nothing was changed.</returns>
+    /// <exception cref="StorageException">It took so long to write that it was given up.</exception>
+    public async Task<long> GrowAsync(StoredFile file, long needed, long wished, long? maxProjectBytes, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        var granted = wished;
+        if (maxProjectBytes is { } max)
+        {
+            var room = await RoomAsync(connection, transaction, file, max, cancellationToken);
+            if (room < needed) return -1;
+            granted = needed + Math.Clamp(wished - needed, 0, (room - needed) / 16);
+        }
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "UPDATE files SET bytes = @bytes, expires_at = @expires WHERE id = @id AND status = 'writing'";
+        command.AddParameter("@bytes", granted);
+        command.AddParameter("@expires", Ms(time.GetUtcNow() + WritingLease));
+        command.AddParameter("@id", file.Id);
+        if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) throw GivenUp(file);
+        await transaction.CommitAsync(cancellationToken);
+        return granted;
+    }
+
+    /// <summary>The content is written: from now on the file is there.</summary>
+    /// <param name="file">The file with the length of its content.</param>
+    /// <param name="maxProjectBytes">All that the project may have, or null for no limit.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>False when the project would have more than it may.</returns>
+    public Task<bool> CompleteAsync(StoredFile file, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        if (maxProjectBytes is { } max && await RoomAsync(connection, transaction, file, max, cancellationToken) < file.Bytes) return false;
         await CompleteAsync(connection, transaction, file, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
-    }
+        return true;
+    });
 
     /// <summary>The same within a transaction of the caller's.</summary>
     public async Task CompleteAsync(DbConnection connection, DbTransaction transaction, StoredFile file, CancellationToken cancellationToken)
@@ -52,7 +99,7 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         command.AddParameter("@bytes", file.Bytes);
         command.AddParameter("@expires", Ms(file.ExpiresAt));
         command.AddParameter("@id", file.Id);
-        if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) throw new StorageException($"The file {file.Id} took so long to write that it was given up.");
+        if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) throw GivenUp(file);
     }
 
     /// <summary>Null when there is none of this id in the project, or it has expired.</summary>
@@ -102,27 +149,24 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         return files;
     }
 
-    /// <summary>Bytes of all files of a project that are there.</summary>
+    /// <summary>Bytes that a project's files occupy: also those that are being written, and those that are deleted or expired and still held or not yet removed.</summary>
     public async Task<long> BytesOfAsync(string projectId, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = $"SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM files WHERE project_id = @project AND {Live}";
-        command.AddParameter("@project", projectId);
-        command.AddParameter("@now", Ms(time.GetUtcNow()));
-        return Convert.ToInt64(await command.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture);
+        return await BytesOfAsync(connection, null, projectId, except: "", cancellationToken);
     }
 
-    /// <summary>From now on nobody finds it. False when there is none of this id in the project.</summary>
-    public async Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken)
+    /// <summary>From now on nobody finds it.</summary>
+    /// <returns>Null when there is none of this id in the project; otherwise whether its content may go now, since nobody holds it.</returns>
+    public async Task<bool?> DeleteAsync(string projectId, string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = $"UPDATE files SET expires_at = @now WHERE id = @id AND project_id = @project AND {Live}";
+        command.CommandText = $"UPDATE files SET expires_at = @now WHERE id = @id AND project_id = @project AND {Live} RETURNING holders";
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        return await command.ExecuteScalarAsync(cancellationToken) is { } holders ? Convert.ToInt64(holders, CultureInfo.InvariantCulture) == 0 : null;
     }
 
     /// <summary>Keeps the content until <see cref="LetGoAsync"/>, whatever becomes of the file. False when it is not there any more.</summary>
@@ -168,6 +212,25 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         command.AddParameter("@id", id);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
+
+    /// <summary>Bytes that the file may have beside the project's other files, which stays true to the end of the transaction.</summary>
+    private async Task<long> RoomAsync(DbConnection connection, DbTransaction transaction, StoredFile file, long maxProjectBytes, CancellationToken cancellationToken)
+    {
+        await storage.Sql.LockAsync(transaction, StorageLock.Files, cancellationToken);
+        return maxProjectBytes - await BytesOfAsync(connection, transaction, file.ProjectId, file.Id, cancellationToken);
+    }
+
+    private static async Task<long> BytesOfAsync(DbConnection connection, DbTransaction? transaction, string projectId, string except, CancellationToken cancellationToken)
+    {
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM files WHERE project_id = @project AND id <> @except";
+        command.AddParameter("@project", projectId);
+        command.AddParameter("@except", except);
+        return Convert.ToInt64(await command.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture);
+    }
+
+    private static StorageException GivenUp(StoredFile file) => new($"The file {file.Id} took so long to write that it was given up.");
 
     private static StoredFile Read(DbDataReader row) => new()
     {

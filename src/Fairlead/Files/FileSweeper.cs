@@ -14,13 +14,28 @@ internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeP
     {
         while (await store.ExpiredAsync(cancellationToken) is { Count: > 0 } expired)
         {
-            foreach (var id in expired)
-            {
-                // The content first: as long as the row is there, what is left of it will be found.
-                await contents.DeleteAsync(id, cancellationToken);
-                await store.ForgetAsync(id, cancellationToken);
-            }
+            foreach (var id in expired) await RemoveAsync(id, cancellationToken);
         }
+    }
+
+    /// <summary>Removes a file that was deleted and that nobody holds. What cannot be removed now goes with the next sweep.</summary>
+    public async Task TryRemoveAsync(string id)
+    {
+        try
+        {
+            await RemoveAsync(id, CancellationToken.None);
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException or UnauthorizedAccessException)
+        {
+            FilesLog.StoreAway(logger, StorageFaults.Describe(exception));
+        }
+    }
+
+    private async Task RemoveAsync(string id, CancellationToken cancellationToken)
+    {
+        // The content first: as long as the row is there, what is left of it will be found.
+        await contents.DeleteAsync(id, cancellationToken);
+        await store.ForgetAsync(id, cancellationToken);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

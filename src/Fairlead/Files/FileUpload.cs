@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Fairlead.Configuration;
 using Fairlead.Errors;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Net.Http.Headers;
@@ -35,10 +36,11 @@ internal sealed class FileUpload
     /// <param name="contentType">The request's.</param>
     /// <param name="body">The request's body.</param>
     /// <param name="sink">Takes the content.</param>
-    /// <param name="maxBytes">Longest content.</param>
+    /// <param name="bounds">Limits of files.</param>
+    /// <param name="room">Where room is reserved before content is written.</param>
     /// <param name="cancellationToken">Ends the reading.</param>
     /// <exception cref="IOException">The body broke off, or the content cannot be written.</exception>
-    public async Task<GatewayError?> ReadAsync(string? contentType, Stream body, FileSink sink, long maxBytes, CancellationToken cancellationToken)
+    public async Task<GatewayError?> ReadAsync(string? contentType, Stream body, FileSink sink, FilesConfig bounds, FileReservation room, CancellationToken cancellationToken)
     {
         if (BoundaryOf(contentType) is not { } boundary)
             return new GatewayError(ErrorCode.UnsupportedMediaType, "A file is sent as multipart/form-data with the parts 'file' and 'purpose'.");
@@ -48,7 +50,7 @@ internal sealed class FileUpload
             for (var parts = 0; await reader.ReadNextSectionAsync(cancellationToken) is { } section; parts++)
             {
                 if (parts == MostParts) return GatewayError.Invalid("file", $"The body has more than {MostParts} parts.");
-                if (await ReadPartAsync(section, sink, maxBytes, cancellationToken) is { } fault) return fault;
+                if (await ReadPartAsync(section, sink, bounds, room, cancellationToken) is { } fault) return fault;
             }
         }
         catch (InvalidDataException)
@@ -72,7 +74,7 @@ internal sealed class FileUpload
         return null;
     }
 
-    private async Task<GatewayError?> ReadPartAsync(MultipartSection section, FileSink sink, long maxBytes, CancellationToken cancellationToken)
+    private async Task<GatewayError?> ReadPartAsync(MultipartSection section, FileSink sink, FilesConfig bounds, FileReservation room, CancellationToken cancellationToken)
     {
         if (!ContentDispositionHeaderValue.TryParse(section.ContentDisposition, out var disposition) || HeaderUtilities.RemoveQuotes(disposition.Name).ToString() is not { Length: > 0 } name)
             return new GatewayError(ErrorCode.InvalidParameter, "A part of the body has no name; each needs a Content-Disposition of form-data with one.");
@@ -81,7 +83,7 @@ internal sealed class FileUpload
             if (_hasFile) return GatewayError.Invalid("file", "The part 'file' stands there twice.");
             _hasFile = true;
             FileName = NameOf(disposition);
-            return await CopyAsync(section.Body, sink, maxBytes, cancellationToken);
+            return await CopyAsync(section.Body, sink, bounds, room, cancellationToken);
         }
         if (name is not ("purpose" or Anchor or Seconds))
         {
@@ -95,13 +97,14 @@ internal sealed class FileUpload
         return null;
     }
 
-    private static async Task<GatewayError?> CopyAsync(Stream content, FileSink sink, long maxBytes, CancellationToken cancellationToken)
+    private static async Task<GatewayError?> CopyAsync(Stream content, FileSink sink, FilesConfig bounds, FileReservation room, CancellationToken cancellationToken)
     {
         var buffer = new byte[64 * 1024];
         int read;
         while ((read = await content.ReadAsync(buffer, cancellationToken)) > 0)
         {
-            if (sink.Length + read > maxBytes) return TooLarge(maxBytes);
+            if (sink.Length + read > bounds.MaxFileBytes) return TooLarge(bounds.MaxFileBytes);
+            if (!await room.EnsureAsync(sink.Length + read, cancellationToken)) return FileEndpoints.Full(bounds);
             await sink.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
         }
         return null;

@@ -5,7 +5,7 @@ namespace Fairlead.Generations;
 /// <summary>Counts what a project has in the queue without a look at the requests themselves. Those from before this step count as jobs, not by their bytes.</summary>
 internal sealed class GenerationQueueSchema : ISchemaStep
 {
-    public int Version => 601;
+    public int Version => 602;
 
     public string Name => "limits of the queue";
 

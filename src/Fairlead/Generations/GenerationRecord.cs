@@ -69,8 +69,11 @@ internal sealed record GenerationRecord
     /// <summary>Runs begun so far. Together with the owner of the lease it fences off a run that was given up for dead.</summary>
     public int Runs { get; init; }
 
-    /// <summary>Runs that ended because their process stopped; they do not count against the bound of runs.</summary>
+    /// <summary>Runs that ended because their process stopped, died or could not renew their lease; they do not count against the maximum of runs.</summary>
     public int Returns { get; init; }
+
+    /// <summary>How often a process died while it ran; below zero when it was found to be the cause.</summary>
+    public int Suspicion { get; init; }
 
     /// <summary>Events kept so far, of all runs.</summary>
     public int EventCount { get; init; }
@@ -125,6 +128,12 @@ internal sealed record GenerationProgress(string Text, long InputTokens, long Ou
 
     public static GenerationProgress? Read(byte[]? bytes) => bytes is { Length: > 0 } ? JsonSerializer.Deserialize(bytes, GenerationJsonContext.Default.GenerationProgress) : null;
 }
+
+/// <summary>What names a run in every write of it: none counts once another run has the generation.</summary>
+/// <param name="GenerationId">The generation.</param>
+/// <param name="Owner">The process that runs it.</param>
+/// <param name="Number">Number of the run.</param>
+internal sealed record RunLease(string GenerationId, string Owner, int Number);
 
 /// <summary>A line of a batch.</summary>
 /// <param name="BatchId">The batch.</param>

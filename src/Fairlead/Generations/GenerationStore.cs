@@ -11,11 +11,19 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 {
     private const string Head = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
-        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line, context,
+        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line, context, suspicion,
         LENGTH(request), COALESCE(LENGTH(result), 0) + COALESCE(LENGTH(details), 0) + COALESCE(LENGTH(progress), 0)
         """;
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
+
+    /// <summary>Suspicion of one that killed its process while it ran alone: it is only ended.</summary>
+    private const int Convicted = -1;
+
+    /// <summary>Deaths after which one is no longer taken for a bystander, whatever ran beside it.</summary>
+    private const int MostDeaths = 3;
+
+    private readonly SteadyClock _clock = new(time);
 
     public async Task<bool> TryQueueAsync(GenerationRecord record, QueueLimits limits, CancellationToken cancellationToken)
     {
@@ -38,32 +46,34 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             await reader.ReadAsync(cancellationToken);
             if (reader.GetInt64(0) >= limits.Jobs || reader.GetInt64(1) + record.Request.Length > limits.Bytes) return false;
         }
-        await InsertAsync(connection, transaction, record, null, default, cancellationToken);
+        await InsertAsync(connection, transaction, record, null, TimeSpan.Zero, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return true;
     }
 
-    public async Task AddAsync(GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken)
+    public async Task AddAsync(GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await InsertAsync(connection, null, record, leaseOwner, leaseUntil, cancellationToken);
+        await InsertAsync(connection, null, record, leaseOwner, lease, cancellationToken);
     }
 
     public async Task AddAsync(DbConnection connection, DbTransaction transaction, IReadOnlyList<GenerationRecord> records, CancellationToken cancellationToken)
     {
-        foreach (var record in records) await InsertAsync(connection, transaction, record, null, default, cancellationToken);
+        foreach (var record in records) await InsertAsync(connection, transaction, record, null, TimeSpan.Zero, cancellationToken);
     }
 
-    private async Task InsertAsync(DbConnection connection, DbTransaction? transaction, GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken)
+    private async Task InsertAsync(DbConnection connection, DbTransaction? transaction, GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken)
     {
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = """
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"""
             INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at,
                 started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status, request, request_bytes, context, webhook_url, batch_id, batch_line)
             VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created, @available,
-                @started, @deadline, @runs, @returns, 0, @owner, @until, 0, @request, @request_bytes, @context, @webhook, @batch, @line)
+                @started, @deadline, @runs, @returns, 0, @owner, {(leaseOwner is null ? "NULL" : Until)}, 0, @request, @request_bytes, @context, @webhook, @batch, @line)
             """;
+#pragma warning restore CA2100
         command.AddParameter("@id", record.Id);
         command.AddParameter("@organization", record.OrganizationId);
         command.AddParameter("@project", record.ProjectId);
@@ -81,7 +91,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.AddParameter("@runs", (long)record.Runs);
         command.AddParameter("@returns", (long)record.Returns);
         command.Parameters.Add(TextOrNull(command, "@owner", leaseOwner));
-        AddNullable(command, "@until", leaseOwner is null ? null : leaseUntil);
+        AddLease(command, lease);
         command.AddParameter("@request", record.Request);
         command.AddParameter("@request_bytes", (long)record.Request.Length);
         command.AddParameter("@webhook", System.Data.DbType.String, record.WebhookUrl);
@@ -158,49 +168,177 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         _ => ", request, result, details, progress",
     };
 
-    public async Task<IReadOnlyList<GenerationRecord>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, CancellationToken cancellationToken)
+    public async Task<LeasedGenerations> LeaseAsync(string owner, TimeSpan lease, int most, bool idle, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        // Those whose process is gone first: their callers have waited longest.
-        var taken = new List<GenerationRecord>();
-        taken.AddRange(await TakeAsync("status = 'in_progress' AND lease_until < @now ORDER BY lease_until", most));
-        if (taken.Count < most) taken.AddRange(await TakeAsync("status = 'queued' AND available_at <= @now ORDER BY class_rank, created_at, id", most - taken.Count));
-        await transaction.CommitAsync(cancellationToken);
-        return taken;
-
-        async Task<IReadOnlyList<GenerationRecord>> TakeAsync(string condition, int count)
+        var suspect = await SuspectAsync(connection, null, cancellationToken);
+        if (suspect is { Waits: true, Runs: false })
         {
-            await using var command = connection.CreateCommand();
-            command.Transaction = transaction;
-#pragma warning disable CA2100 // Conditions are constants of this program.
-            command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
-                UPDATE generations SET status = 'in_progress', runs = runs + 1, started_at = COALESCE(started_at, @now), lease_owner = @owner, lease_until = @until, progress = NULL
-                WHERE id IN (SELECT id FROM generations WHERE {condition} LIMIT {count}{storage.Sql.ForUpdateSkipLocked})
-                RETURNING {Head}
-                """);
-#pragma warning restore CA2100
-            command.AddParameter("@now", Ms(now));
-            command.AddParameter("@owner", owner);
-            command.AddParameter("@until", Ms(until));
-            var rows = await ReadAllAsync(command, cancellationToken);
-            return [.. rows.OrderBy(row => Array.IndexOf(Classes, row.Class)).ThenBy(row => row.CreatedAt).ThenBy(row => row.Id, StringComparer.Ordinal)];
+            // No others beside it: this node takes nothing new until it is alone with it.
+            return idle ? await StorageRetry.RunAsync(() => LeaseSuspectAsync(connection, owner, lease, cancellationToken)) : new LeasedGenerations([], IsClearing: true);
         }
+        return await StorageRetry.RunAsync(async () =>
+        {
+            await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+            var taken = await TakeAsync(connection, transaction, owner, lease, $"status = 'queued' AND suspicion = 0 AND {Available} ORDER BY class_rank, created_at, id", most, cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
+            return new LeasedGenerations(taken, IsClearing: false);
+        });
     }
 
-    public async Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, DateTimeOffset until, CancellationToken cancellationToken)
+    private async Task<LeasedGenerations> LeaseSuspectAsync(DbConnection connection, string owner, TimeSpan lease, CancellationToken cancellationToken)
+    {
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await storage.Sql.LockAsync(transaction, StorageLock.Suspects, cancellationToken);
+        // Looked at again under the lock: one at a time, of all nodes.
+        if (await SuspectAsync(connection, transaction, cancellationToken) is not { Waits: true, Runs: false }) return new LeasedGenerations([], IsClearing: false);
+        var taken = await TakeAsync(connection, transaction, owner, lease, $"status = 'queued' AND suspicion <> 0 AND {Available} ORDER BY suspicion, class_rank, created_at, id", 1, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return new LeasedGenerations(taken, IsClearing: false);
+    }
+
+    /// <summary>Whether one waits for a run alone, and whether one has it.</summary>
+    private async Task<(bool Waits, bool Runs)> SuspectAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
+    {
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = $"""
+            SELECT CAST(COALESCE(MAX(CASE WHEN status = 'queued' AND {Available} THEN 1 ELSE 0 END), 0) AS BIGINT), CAST(COALESCE(MAX(CASE WHEN status = 'in_progress' AND suspicion > 0 THEN 1 ELSE 0 END), 0) AS BIGINT)
+            FROM generations WHERE suspicion <> 0 AND (status = 'queued' OR status = 'in_progress')
+            """;
+        AddClock(command);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return (reader.GetInt64(0) != 0, reader.GetInt64(1) != 0);
+    }
+
+    private async Task<IReadOnlyList<GenerationRecord>> TakeAsync(DbConnection connection, DbTransaction transaction, string owner, TimeSpan lease, string condition, int count, CancellationToken cancellationToken)
+    {
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+#pragma warning disable CA2100 // Conditions are constants of this program.
+        command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
+            UPDATE generations SET status = 'in_progress', runs = runs + 1, started_at = COALESCE(started_at, @now), lease_owner = @owner, lease_until = {Until}, progress = NULL
+            WHERE id IN (SELECT id FROM generations WHERE {condition} LIMIT {count}{storage.Sql.ForUpdateSkipLocked})
+            RETURNING {Head}
+            """);
+#pragma warning restore CA2100
+        command.AddParameter("@now", Ms(time.GetUtcNow()));
+        command.AddParameter("@owner", owner);
+        AddLease(command, lease);
+        var rows = await ReadAllAsync(command, cancellationToken);
+        return [.. rows.OrderBy(row => Array.IndexOf(Classes, row.Class)).ThenBy(row => row.CreatedAt).ThenBy(row => row.Id, StringComparer.Ordinal)];
+    }
+
+    public Task<IReadOnlyList<GenerationRecord>> TakeOverAsync(string owner, TimeSpan lease, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        // The usual look finds nothing, and must not wait for a writer to find that out.
+        if (await DeadAsync(connection, null, owner, cancellationToken) is { Count: 0 }) return (IReadOnlyList<GenerationRecord>)[];
+
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await storage.Sql.LockAsync(transaction, StorageLock.Suspects, cancellationToken);
+        var dead = await DeadAsync(connection, transaction, owner, cancellationToken);
+        var guilty = new List<GenerationRecord>();
+        // By id, as everybody locks them.
+        foreach (var (id, leaseOwner, suspicion) in dead)
+        {
+            var alone = dead.Count(other => other.Owner == leaseOwner) == 1;
+            if (suspicion == Convicted || (suspicion > 0 && (alone || suspicion >= MostDeaths)))
+            {
+                guilty.AddRange(await ConvictAsync(connection, transaction, id, owner, lease, cancellationToken));
+                continue;
+            }
+            await using var free = connection.CreateCommand();
+            free.Transaction = transaction;
+            free.CommandText = "UPDATE generations SET status = 'queued', available_at = created_at, lease_owner = NULL, lease_until = NULL, progress = NULL, returns = returns + 1, suspicion = suspicion + 1 WHERE id = @id";
+            free.AddParameter("@id", id);
+            await free.ExecuteNonQueryAsync(cancellationToken);
+        }
+        await transaction.CommitAsync(cancellationToken);
+        return guilty;
+    });
+
+    /// <summary>Runs of processes that are gone. One of which any lease still holds is not gone.</summary>
+    private async Task<List<(string Id, string Owner, int Suspicion)>> DeadAsync(DbConnection connection, DbTransaction? transaction, string owner, CancellationToken cancellationToken)
+    {
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"""
+            SELECT id, lease_owner, suspicion FROM generations
+            WHERE status = 'in_progress' AND lease_until < {storage.Sql.Clock} AND lease_owner <> @owner
+                AND NOT EXISTS (SELECT 1 FROM generations held WHERE held.status = 'in_progress' AND held.lease_owner = generations.lease_owner AND held.lease_until >= {storage.Sql.Clock})
+            ORDER BY id{(transaction is null ? " LIMIT 1" : storage.Sql.ForUpdate)}
+            """;
+#pragma warning restore CA2100
+        command.AddParameter("@owner", owner);
+        AddClock(command);
+        var dead = new List<(string, string, int)>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken)) dead.Add((reader.GetString(0), reader.GetString(1), (int)reader.GetInt64(2)));
+        return dead;
+    }
+
+    // In the row before anything else is tried: whoever goes on after another death does not run it either.
+    private async Task<List<GenerationRecord>> ConvictAsync(DbConnection connection, DbTransaction transaction, string id, string owner, TimeSpan lease, CancellationToken cancellationToken)
+    {
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"""
+            UPDATE generations SET suspicion = {Convicted.ToString(CultureInfo.InvariantCulture)}, runs = runs + 1, returns = returns + 1, lease_owner = @owner, lease_until = {Until}, progress = NULL
+            WHERE id = @id RETURNING {Head}
+            """;
+#pragma warning restore CA2100
+        command.AddParameter("@id", id);
+        command.AddParameter("@owner", owner);
+        AddLease(command, lease);
+        return await ReadAllAsync(command, cancellationToken);
+    }
+
+    public async Task<IReadOnlySet<string>> WaitingAsync(IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
+    {
+        var waiting = new HashSet<string>(StringComparer.Ordinal);
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT 1 FROM generations WHERE id = @id AND status = 'queued'";
+        command.AddParameter("@id", "");
+        foreach (var id in ids)
+        {
+            command.Parameters["@id"].Value = id;
+            if (await command.ExecuteScalarAsync(cancellationToken) is not null) waiting.Add(id);
+        }
+        return waiting;
+    }
+
+    public async Task<IReadOnlyList<(string Id, int Run)>> HeldByAsync(string owner, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT id, runs FROM generations WHERE status = 'in_progress' AND lease_owner = @owner ORDER BY id";
+        command.AddParameter("@owner", owner);
+        var held = new List<(string, int)>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken)) held.Add((reader.GetString(0), (int)reader.GetInt64(1)));
+        return held;
+    }
+
+    public Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, TimeSpan lease, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         var held = new Dictionary<string, bool>(StringComparer.Ordinal);
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = """
-            UPDATE generations SET lease_until = @until, progress = COALESCE(@progress, progress)
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"""
+            UPDATE generations SET lease_until = {Until}, progress = COALESCE(@progress, progress)
             WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'
             RETURNING cancel_requested
             """;
-        command.AddParameter("@until", Ms(until));
+#pragma warning restore CA2100
+        AddLease(command, lease);
         command.AddParameter("@owner", owner);
         command.AddParameter("@id", "");
         command.AddParameter("@run", 0L);
@@ -208,7 +346,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         progress.ParameterName = "@progress";
         progress.DbType = System.Data.DbType.Binary;
         command.Parameters.Add(progress);
-        foreach (var run in runs)
+        // By id, as everybody locks them.
+        foreach (var run in runs.OrderBy(run => run.Id, StringComparer.Ordinal))
         {
             command.Parameters["@id"].Value = run.Id;
             command.Parameters["@run"].Value = (long)run.Run;
@@ -216,10 +355,10 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             if (await command.ExecuteScalarAsync(cancellationToken) is { } asked) held[run.Id] = Convert.ToInt64(asked, CultureInfo.InvariantCulture) != 0;
         }
         await transaction.CommitAsync(cancellationToken);
-        return held;
-    }
+        return (IReadOnlyDictionary<string, bool>)held;
+    });
 
-    public async Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, IReadOnlyList<GenerationEvent> last, CancellationToken cancellationToken)
+    public Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, IReadOnlyList<GenerationEvent> last, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -234,9 +373,9 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         await transaction.CommitAsync(cancellationToken);
         if (events > 0) outbox.Announce();
         return true;
-    }
+    });
 
-    public async Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken)
+    public Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         var held = new HashSet<string>(StringComparer.Ordinal);
         await using var connection = await storage.OpenAsync(cancellationToken);
@@ -247,8 +386,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             if (await AppendAsync(connection, transaction, owner, events, cancellationToken)) held.Add(events.Id);
         }
         await transaction.CommitAsync(cancellationToken);
-        return held;
-    }
+        return (IReadOnlySet<string>)held;
+    });
 
     public async Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, CancellationToken cancellationToken)
     {
@@ -303,23 +442,42 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return true;
     }
 
-    public async Task<bool> ReturnAsync(string id, string owner, int run, DateTimeOffset availableAt, bool countRun, CancellationToken cancellationToken)
+    public Task<GenerationReturn> ReturnAsync(string id, string owner, int run, TimeSpan pause, bool countRun, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await using var find = connection.CreateCommand();
+        find.Transaction = transaction;
+        find.CommandText = $"SELECT cancel_requested FROM generations WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'{storage.Sql.ForUpdate}";
+        Identify(find);
+        if (await find.ExecuteScalarAsync(cancellationToken) is not { } asked) return GenerationReturn.Lost;
+        if (Convert.ToInt64(asked, CultureInfo.InvariantCulture) != 0) return GenerationReturn.CancelRequested;
+
         await using var command = connection.CreateCommand();
-        command.CommandText = """
-            UPDATE generations SET status = 'queued', available_at = @available, lease_owner = NULL, lease_until = NULL, progress = NULL, returns = returns + @returned
+        command.Transaction = transaction;
+        // A run that came to its end by itself has shown that it kills nobody.
+        command.CommandText = $"""
+            UPDATE generations SET status = 'queued', available_at = {(pause > TimeSpan.Zero ? $"{storage.Sql.Clock} + @pause" : "created_at")}, lease_owner = NULL, lease_until = NULL, progress = NULL, returns = returns + @returned,
+                suspicion = {(countRun ? "0" : "suspicion")}
             WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'
             """;
-        command.AddParameter("@available", Ms(availableAt));
+        Identify(command);
+        AddClock(command);
+        command.AddParameter("@pause", (long)pause.TotalMilliseconds);
         command.AddParameter("@returned", countRun ? 0L : 1L);
-        command.AddParameter("@id", id);
-        command.AddParameter("@owner", owner);
-        command.AddParameter("@run", (long)run);
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
-    }
+        await command.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return GenerationReturn.Returned;
 
-    public async Task<GenerationStatus?> CancelAsync(string projectId, string id, GenerationEnd end, CancellationToken cancellationToken)
+        void Identify(DbCommand named)
+        {
+            named.AddParameter("@id", id);
+            named.AddParameter("@owner", owner);
+            named.AddParameter("@run", (long)run);
+        }
+    });
+
+    public Task<GenerationStatus?> CancelAsync(string projectId, string id, GenerationEnd end, CancellationToken cancellationToken) => StorageRetry.RunAsync<GenerationStatus?>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -352,7 +510,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         await transaction.CommitAsync(cancellationToken);
         if (events > 0) outbox.Announce();
         return status;
-    }
+    });
 
     public async Task ReleaseAllAsync(CancellationToken cancellationToken)
     {
@@ -373,7 +531,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return Convert.ToInt32(await command.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture);
     }
 
-    public async Task<bool> ForgetAsync(string projectId, string id, CancellationToken cancellationToken)
+    public Task<bool> ForgetAsync(string projectId, string id, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -392,9 +550,9 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         await events.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return true;
-    }
+    });
 
-    public async Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken)
+    public Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -418,7 +576,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         }
         await transaction.CommitAsync(cancellationToken);
         return expired.Count;
-    }
+    });
 
     /// <summary>What receivers are told of a generation that ended.</summary>
     private const string Told = "project_id, dialect, model, created_at, webhook_url, batch_id";
@@ -488,19 +646,37 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         EventCount = (int)row.GetInt64(21),
         Batch = row.IsDBNull(22) ? null : new BatchPlace(row.GetString(22), (int)row.GetInt64(23)),
         Context = JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(24), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty,
-        RequestBytes = row.GetInt64(25),
-        ResultBytes = row.GetInt64(26),
-        Request = bodies.HasFlag(GenerationBodies.Request) ? row.GetFieldValue<byte[]>(27) : [],
+        Suspicion = (int)row.GetInt64(25),
+        RequestBytes = row.GetInt64(26),
+        ResultBytes = row.GetInt64(27),
+        Request = bodies.HasFlag(GenerationBodies.Request) ? row.GetFieldValue<byte[]>(28) : [],
         Result = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies)) : null,
         Details = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies) + 1) : null,
         Progress = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies) + 2) : null,
     };
 
-    private static int FirstOf(GenerationBodies bodies) => bodies.HasFlag(GenerationBodies.Request) ? 28 : 27;
+    private static int FirstOf(GenerationBodies bodies) => bodies.HasFlag(GenerationBodies.Request) ? 29 : 28;
 
     private static byte[]? BytesOrNull(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);
 
     private static DateTimeOffset? Time(DbDataReader row, int column) => row.IsDBNull(column) ? null : DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(column));
+
+    /// <summary>Its pause is over. One that never paused waits for no clock: the clock that gave it its time may have been set back since.</summary>
+    private string Available => $"(available_at <= created_at OR available_at <= {storage.Sql.Clock})";
+
+    /// <summary>The end of a lease that begins now.</summary>
+    private string Until => $"{storage.Sql.Clock} + @lease";
+
+    private void AddLease(DbCommand command, TimeSpan lease)
+    {
+        command.AddParameter("@lease", (long)lease.TotalMilliseconds);
+        AddClock(command);
+    }
+
+    private void AddClock(DbCommand command)
+    {
+        if (storage.Provider == StorageProvider.Sqlite) command.AddParameter("@clock", Ms(_clock.UtcNow));
+    }
 
     private static long Ms(DateTimeOffset at) => at.ToUnixTimeMilliseconds();
 

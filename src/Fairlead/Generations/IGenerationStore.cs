@@ -12,8 +12,8 @@ internal interface IGenerationStore
     /// <summary>Keeps a new one in the queue, unless its project has as many there as it may; then false, and nothing was written.</summary>
     Task<bool> TryQueueAsync(GenerationRecord record, QueueLimits limits, CancellationToken cancellationToken);
 
-    /// <summary>Keeps a new one: queued, or already running under <paramref name="leaseOwner"/> until <paramref name="leaseUntil"/>.</summary>
-    Task AddAsync(GenerationRecord record, string? leaseOwner, DateTimeOffset leaseUntil, CancellationToken cancellationToken);
+    /// <summary>Keeps a new one: queued, or already running under <paramref name="leaseOwner"/> for <paramref name="lease"/>.</summary>
+    Task AddAsync(GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken);
 
     /// <summary>Adds several that wait, within a transaction of the caller's.</summary>
     Task AddAsync(DbConnection connection, DbTransaction transaction, IReadOnlyList<GenerationRecord> records, CancellationToken cancellationToken);
@@ -28,13 +28,26 @@ internal interface IGenerationStore
     Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Takes up to <paramref name="most"/> that wait, or whose run was given up for dead, by class and age, and begins a run of each. No two callers get the same one. Without
-    /// bodies: a request is read when its run begins.
+    /// Takes up to <paramref name="most"/> that wait, by class and age, and begins a run of each. No two callers get the same one. Those that ran when a process died
+    /// come first, one at a time of all nodes, and only for a caller that is <paramref name="idle"/>; another one is told to become so. Without bodies: a request is read when its run
+    /// begins.
     /// </summary>
-    Task<IReadOnlyList<GenerationRecord>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, CancellationToken cancellationToken);
+    Task<LeasedGenerations> LeaseAsync(string owner, TimeSpan lease, int most, bool idle, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Puts the runs of processes that are gone back into the queue, as suspects, without counting the run. One that was alone with its process when that died, and was
+    /// a suspect already, is not run again: these are returned, under the caller's lease, to be ended. Processes are gone when all their leases have ended.
+    /// </summary>
+    Task<IReadOnlyList<GenerationRecord>> TakeOverAsync(string owner, TimeSpan lease, CancellationToken cancellationToken);
+
+    /// <summary>Those of <paramref name="ids"/> that wait in the queue.</summary>
+    Task<IReadOnlySet<string>> WaitingAsync(IReadOnlyCollection<string> ids, CancellationToken cancellationToken);
+
+    /// <summary>Runs that the database believes to be with <paramref name="owner"/>.</summary>
+    Task<IReadOnlyList<(string Id, int Run)>> HeldByAsync(string owner, CancellationToken cancellationToken);
 
     /// <summary>Extends the leases of <paramref name="runs"/> and notes how far they have come. Returns the ids of those still held and, with it, whether someone asked to cancel.</summary>
-    Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, DateTimeOffset until, CancellationToken cancellationToken);
+    Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, TimeSpan lease, CancellationToken cancellationToken);
 
     /// <summary>Appends what runs have made to their generations' events, in order. Returns the ids of those that are still held; of the others nothing was written.</summary>
     Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken);
@@ -50,8 +63,11 @@ internal interface IGenerationStore
     /// <summary>Ends a run, with the last of its events. False when it no longer holds the generation; then nothing was written.</summary>
     Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, IReadOnlyList<GenerationEvent> last, CancellationToken cancellationToken);
 
-    /// <summary>Puts a generation back into the queue: after a pause, or because the process stops (<paramref name="countRun"/> false: the run does not count).</summary>
-    Task<bool> ReturnAsync(string id, string owner, int run, DateTimeOffset availableAt, bool countRun, CancellationToken cancellationToken);
+    /// <summary>
+    /// Puts a generation back into the queue: after a pause, or because its process could not go on (<paramref name="countRun"/> false: the run does not count). One that
+    /// somebody has asked to cancel stays where it is, to be ended.
+    /// </summary>
+    Task<GenerationReturn> ReturnAsync(string id, string owner, int run, TimeSpan pause, bool countRun, CancellationToken cancellationToken);
 
     /// <summary>
     /// Ends it as <paramref name="end"/> says when it waits; asks its run to stop when it runs; nothing when it has ended. Returns the state found before, or null
@@ -90,6 +106,23 @@ internal enum GenerationBodies
 /// <param name="Jobs">So many.</param>
 /// <param name="Bytes">Requests of so many bytes together.</param>
 internal readonly record struct QueueLimits(int Jobs, long Bytes);
+
+/// <summary>What a caller may begin now.</summary>
+/// <param name="Taken">Each has a new run.</param>
+/// <param name="IsClearing">One waits for a run alone: the caller should let its others end and begin none.</param>
+internal sealed record LeasedGenerations(IReadOnlyList<GenerationRecord> Taken, bool IsClearing);
+
+/// <summary>What came of giving a generation back.</summary>
+internal enum GenerationReturn
+{
+    Returned,
+
+    /// <summary>Nothing was written: somebody has asked to cancel it.</summary>
+    CancelRequested,
+
+    /// <summary>Nothing was written: the run no longer holds it.</summary>
+    Lost,
+}
 
 /// <summary>One run and how far it has come, or null when nothing is new.</summary>
 internal sealed record RunProgress(string Id, int Run, byte[]? Progress);

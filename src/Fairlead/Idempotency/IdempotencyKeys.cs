@@ -16,6 +16,12 @@ namespace Fairlead.Idempotency;
 /// </summary>
 internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore generations, IConfigurationSource configuration, TimeProvider time, ILogger<IdempotencyKeys> logger) : BackgroundService
 {
+    /// <summary>Twice the longest that can be configured: clocks of nodes differ.</summary>
+    private static readonly TimeSpan LongestLease = TimeSpan.FromMinutes(20);
+
+    // As long as a client waits for the head of a response without a doubt.
+    private static readonly TimeSpan LongestPatience = TimeSpan.FromSeconds(5);
+
     private readonly string _owner = Ids.New("run_", time);
     private readonly ConcurrentDictionary<(string ProjectId, string Key), IdempotentRun> _running = new();
 
@@ -23,23 +29,27 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
     public async ValueTask<GatewayReply?> BindAsync(GatewayCall call, string key, CancellationToken cancellationToken)
     {
         var hash = RequestHash.Of(call.Endpoint, call.Body.WrittenSpan);
-        var project = call.Caller.ProjectId;
+        var id = (call.Caller.ProjectId, key);
         try
         {
             // Twice, since a key may be freed between the two questions.
-            for (var i = 0; i < 2; i++)
+            for (var asked = 0; asked < 2;)
             {
-                if (_running.TryGetValue((project, key), out var near)) return Meet(call, hash, near.RequestHash, near.GenerationId, near.Log);
-                var now = time.GetUtcNow();
-                var bound = new BoundKey(hash, call.GenerationId, _owner, now + configuration.Current.Jobs.Lease, now + configuration.Current.Idempotency.Ttl, 0, null, false, null);
-                if (await store.TryBindAsync(project, key, bound, now, cancellationToken))
+                if (_running.TryGetValue(id, out var near))
                 {
-                    var run = new IdempotentRun(project, key, call.GenerationId, hash, call.Facts.Stream, call.Memory);
-                    _running[(project, key)] = run;
+                    if (await MeetAsync(call, hash, near, cancellationToken) is { } met) return met;
+                    continue;
+                }
+                // Known to this node before the database is asked: who repeats the request in this moment joins it as at any other.
+                var run = new IdempotentRun(id.ProjectId, key, call.GenerationId, hash, call.Facts.Stream, call.Memory);
+                if (!_running.TryAdd(id, run)) continue;
+                if (await TryBindAsync(run))
+                {
                     call.Idempotency = run;
                     return null;
                 }
-                if (await store.FindAsync(project, key, cancellationToken) is { } known) return await MeetAsync(call, hash, known, cancellationToken);
+                if (await store.FindAsync(id.ProjectId, key, cancellationToken) is { } known) return await MeetAsync(call, hash, known, cancellationToken);
+                asked++;
             }
             return new GatewayReply.Refused(Running(call.GenerationId));
         }
@@ -49,6 +59,32 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
             IdempotencyLog.StoreAway(logger, StorageFaults.Describe(exception));
             return new GatewayReply.Refused(new GatewayError(ErrorCode.StoreUnavailable, "The idempotency key cannot be looked up now, so the request was not accepted.") { RetryAfter = TimeSpan.FromSeconds(5) });
         }
+    }
+
+    private async Task<bool> TryBindAsync(IdempotentRun run)
+    {
+        try
+        {
+            var now = time.GetUtcNow();
+            var bound = new BoundKey(run.RequestHash, run.GenerationId, _owner, now + configuration.Current.Jobs.Lease, now + configuration.Current.Idempotency.Ttl, 0, null, false, null);
+            // Not the client's token: a key that was bound for a client that left would be bound to nothing.
+            var isBound = await store.TryBindAsync(run.ProjectId, run.Key, bound, now, CancellationToken.None);
+            if (!isBound) Forget(run);
+            run.SetBound(isBound);
+            return isBound;
+        }
+        catch (Exception exception)
+        {
+            Forget(run);
+            run.SetBound(exception);
+            throw;
+        }
+    }
+
+    private void Forget(IdempotentRun run)
+    {
+        _running.TryRemove(new((run.ProjectId, run.Key), run));
+        run.SetLeft();
     }
 
     /// <summary>Stores what the call is answered with, before it is.</summary>
@@ -68,7 +104,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         finally
         {
             run.Log?.Complete(broken);
-            _running.TryRemove(new((run.ProjectId, run.Key), run));
+            Forget(run);
         }
     }
 
@@ -98,7 +134,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         finally
         {
             run.Log?.Complete(broken: true);
-            _running.TryRemove(new((run.ProjectId, run.Key), run));
+            Forget(run);
         }
     }
 
@@ -111,7 +147,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         if (call.Idempotency is not { Concluded: false } run) return;
         run.Concluded = true;
         run.Log?.Complete(broken: true);
-        _running.TryRemove(new((run.ProjectId, run.Key), run));
+        Forget(run);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -144,10 +180,31 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         }
     }
 
-    private static GatewayReply Meet(GatewayCall call, byte[] hash, byte[] known, string generationId, ReplayLog? log)
+    /// <summary>Meets the run on this node that has the key, or is about to get it. Null when it has left: then the key is looked up again.</summary>
+    private async ValueTask<GatewayReply?> MeetAsync(GatewayCall call, byte[] hash, IdempotentRun near, CancellationToken cancellationToken)
     {
-        if (!hash.AsSpan().SequenceEqual(known)) return new GatewayReply.Refused(Reused());
-        return log is { Overflowed: false } && call.Facts.Stream ? new GatewayReply.Joined(generationId, log) : new GatewayReply.Refused(Running(generationId));
+        if (!await near.Bound.WaitAsync(cancellationToken)) return null;
+        if (!hash.AsSpan().SequenceEqual(near.RequestHash)) return new GatewayReply.Refused(Reused());
+        if (call.Facts.Stream && near.Log is { Overflowed: false } log)
+        {
+            // A stream that never began was refused. That is answered as it was, or the request runs now.
+            var patience = configuration.Current.Stream.CommitAfter / 2;
+            if (await log.BeginsWithinAsync(patience < LongestPatience ? patience : LongestPatience, time, cancellationToken)) return new GatewayReply.Joined(near.GenerationId, log);
+            await near.Left.WaitAsync(cancellationToken);
+            return null;
+        }
+        if (call.RepeatPatience > TimeSpan.Zero)
+        {
+            try
+            {
+                await near.Left.WaitAsync(call.RepeatPatience, time, cancellationToken);
+                return null;
+            }
+            catch (TimeoutException)
+            {
+            }
+        }
+        return new GatewayReply.Refused(Running(near.GenerationId));
     }
 
     private async ValueTask<GatewayReply> MeetAsync(GatewayCall call, byte[] hash, BoundKey known, CancellationToken cancellationToken)
@@ -159,7 +216,9 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                 ? new GatewayReply.Replayed(known.GenerationId, known.Status, known.ContentType ?? "application/json", body, known.Broken)
                 : new GatewayReply.Refused(Lost(known.GenerationId));
         }
-        if (known.LeaseUntil > time.GetUtcNow()) return new GatewayReply.Refused(Running(known.GenerationId));
+        // A lease that ends later than any can was written by a clock that was set back since.
+        var left = known.LeaseUntil - time.GetUtcNow();
+        if (left > TimeSpan.Zero && left <= LongestLease) return new GatewayReply.Refused(Running(known.GenerationId));
         // Its process died. A job goes on elsewhere, and is what was accepted; of anything else nobody knows how far it came.
         return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, GenerationBodies.Result, cancellationToken) is { } job
             ? new GatewayReply.ReplayedJob(job)

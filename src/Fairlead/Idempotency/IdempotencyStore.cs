@@ -84,7 +84,7 @@ internal sealed class IdempotencyStore(IStorage storage)
     }
 
     /// <summary>A sign of life for everything that <paramref name="owner"/> runs.</summary>
-    public async Task RenewAsync(string owner, DateTimeOffset leaseUntil, IReadOnlyCollection<(string ProjectId, string Key)> running, CancellationToken cancellationToken)
+    public Task RenewAsync(string owner, DateTimeOffset leaseUntil, IReadOnlyCollection<(string ProjectId, string Key)> running, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -95,28 +95,29 @@ internal sealed class IdempotencyStore(IStorage storage)
         command.AddParameter("@owner", owner);
         command.AddParameter("@project", "");
         command.AddParameter("@key", "");
-        foreach (var (projectId, key) in running)
+        // In one order, as everybody locks them.
+        foreach (var (projectId, key) in running.OrderBy(one => one.ProjectId, StringComparer.Ordinal).ThenBy(one => one.Key, StringComparer.Ordinal))
         {
             command.Parameters["@project"].Value = projectId;
             command.Parameters["@key"].Value = key;
             await command.ExecuteNonQueryAsync(cancellationToken);
         }
         await transaction.CommitAsync(cancellationToken);
-    }
+    });
 
     /// <summary>Forgets keys whose time is over; returns how many.</summary>
-    public async Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken)
+    public Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken) => StorageRetry.RunAsync<int>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = """
+        command.CommandText = $"""
             DELETE FROM idempotency_keys WHERE (project_id, idempotency_key) IN
-                (SELECT project_id, idempotency_key FROM idempotency_keys WHERE expires_at <= @now AND (status <> 0 OR lease_until <= @now) LIMIT @most)
+                (SELECT project_id, idempotency_key FROM idempotency_keys WHERE expires_at <= @now AND (status <> 0 OR lease_until <= @now) LIMIT @most{storage.Sql.ForUpdateSkipLocked})
             """;
         command.AddParameter("@now", now.ToUnixTimeMilliseconds());
         command.AddParameter("@most", (long)ExpireRows);
         return await command.ExecuteNonQueryAsync(cancellationToken);
-    }
+    });
 
     private static DateTimeOffset Time(DbDataReader reader, int column) => DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
 }

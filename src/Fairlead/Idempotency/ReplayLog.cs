@@ -53,6 +53,32 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         changed.TrySetResult();
     }
 
+    /// <summary>Waits until there is something to read, but not longer than <paramref name="patience"/>. False when it ended with nothing.</summary>
+    public async Task<bool> BeginsWithinAsync(TimeSpan patience, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        while (true)
+        {
+            Task changed;
+            lock (_gate)
+            {
+                if (_bytes.WrittenCount > 0 || Overflowed) return true;
+                if (IsCompleted) return false;
+                changed = _changed.Task;
+            }
+            var left = patience - time.GetElapsedTime(started);
+            if (left <= TimeSpan.Zero) return true;
+            try
+            {
+                await changed.WaitAsync(left, time, cancellationToken);
+            }
+            catch (TimeoutException)
+            {
+                return true;
+            }
+        }
+    }
+
     /// <summary>Ends it; the first end stands.</summary>
     public void Complete(bool broken)
     {

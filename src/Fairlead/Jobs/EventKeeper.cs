@@ -44,9 +44,9 @@ internal sealed class EventKeeper(IStorage storage, IGenerationStore store, Runn
     private async Task<bool> WriteAsync()
     {
         var taken = new List<(GenerationRun Run, RunEvents Events)>();
-        foreach (var (run, number) in running.All())
+        foreach (var held in running.All())
         {
-            if (run.Events.IsDue() && run.Events.TryTake() is { } events) taken.Add((run, new RunEvents(run.Id, number, events)));
+            if (!held.IsLost && held.Run.Events.IsDue() && held.Run.Events.TryTake() is { } events) taken.Add((held.Run, new RunEvents(held.Run.Id, held.Number, events)));
         }
         var writing = taken.FindAll(static one => one.Events.Events.Count > 0);
         foreach (var (run, events) in taken)
@@ -55,10 +55,10 @@ internal sealed class EventKeeper(IStorage storage, IGenerationStore store, Runn
         }
         if (writing.Count == 0) return true;
 
-        IReadOnlySet<string> held;
+        IReadOnlySet<string> stillHeld;
         try
         {
-            held = await store.AppendEventsAsync(worker.Owner, writing.ConvertAll(static one => one.Events), CancellationToken.None);
+            stillHeld = await store.AppendEventsAsync(worker.Owner, writing.ConvertAll(static one => one.Events), CancellationToken.None);
         }
         catch (Exception exception)
         {
@@ -68,7 +68,7 @@ internal sealed class EventKeeper(IStorage storage, IGenerationStore store, Runn
         }
         foreach (var (run, events) in writing)
         {
-            if (held.Contains(run.Id))
+            if (stillHeld.Contains(run.Id))
             {
                 run.Events.Written(events.Events);
                 storage.Notifier.Announce(JobNotices.Events, run.Id);

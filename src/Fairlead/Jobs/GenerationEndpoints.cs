@@ -150,7 +150,7 @@ internal sealed class GenerationEndpoints(
 
     private async Task<GenerationRecord?> AwaitAsync(Caller caller, string id, int seconds, CancellationToken cancellationToken)
     {
-        var until = time.GetUtcNow() + TimeSpan.FromSeconds(seconds);
+        var since = time.GetTimestamp();
         var heard = new AsyncSignal();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, drain.Over);
         using var notices = seconds > 0 ? storage.Notifier.Subscribe(JobNotices.Changed, subject =>
@@ -162,7 +162,7 @@ internal sealed class GenerationEndpoints(
             var changed = heard.Next;
             // Without its bodies, which may be large and are read once it has ended.
             var record = await store.FindAsync(caller.ProjectId, id, GenerationBodies.None, cancellationToken);
-            var left = until - time.GetUtcNow();
+            var left = TimeSpan.FromSeconds(seconds) - time.GetElapsedTime(since);
             if (record is null || record.IsFinal || left <= TimeSpan.Zero || drain.Over.IsCancellationRequested) return record;
             try
             {

@@ -10,6 +10,9 @@ internal sealed class GenerationExpiry(IGenerationStore store, TimeProvider time
 {
     private static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
 
+    /// <summary>Nobody finds a result any more from its time on; who has begun to read it by then may read on this long.</summary>
+    private static readonly TimeSpan Reading = TimeSpan.FromMinutes(5);
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Period, time);
@@ -27,7 +30,7 @@ internal sealed class GenerationExpiry(IGenerationStore store, TimeProvider time
     {
         try
         {
-            while (await store.ExpireAsync(time.GetUtcNow(), cancellationToken) > 0)
+            while (await store.ExpireAsync(time.GetUtcNow() - Reading, cancellationToken) > 0)
             {
                 // In pieces, so that nobody waits long for the write lock.
             }

@@ -72,7 +72,18 @@ internal sealed class GenerationRun : IDisposable
 
     public void Start(Func<GenerationRun, Task<RunResult>> work) => Completion = Task.Run(() => work(this), CancellationToken.None);
 
-    public void Stop(CancellationReason reason) => Call.Cancellation.Stop(reason);
+    /// <summary>Stops it; nothing when it has ended and been disposed of already.</summary>
+    public void Stop(CancellationReason reason)
+    {
+        try
+        {
+            Call.Cancellation.Stop(reason);
+        }
+        catch (ObjectDisposedException)
+        {
+            // It ended between the look that found it and this.
+        }
+    }
 
     /// <exception cref="MemoryExhaustedException">The process has no memory for it: the run ends.</exception>
     public void Add(GenerationEvent made)
@@ -118,7 +129,7 @@ internal sealed class GenerationRun : IDisposable
     {
         var warnings = Call.Warnings;
         // What was told once cannot be begun anew, and a warning alone is not worth that.
-        if (warnings.Count == _warned.Count || (_tellsOnce && !_hasContent)) return;
+        if (ReferenceEquals(warnings, _warned) || warnings.Count == 0 || (_tellsOnce && !_hasContent)) return;
         foreach (var warning in warnings)
         {
             if (!_warned.Contains(warning)) Events.Add(new GenerationWarned(warning.Code, warning.Message));

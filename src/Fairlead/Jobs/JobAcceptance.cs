@@ -21,7 +21,6 @@ internal sealed class JobAcceptance(
     IGenerationStore store,
     JobCalls calls,
     JobWorker worker,
-    RunningGenerations running,
     GenerationRunner runner,
     HeldReservations held,
     GenerationWriter writer,
@@ -33,6 +32,9 @@ internal sealed class JobAcceptance(
     TimeProvider time,
     ILogger<JobAcceptance> logger)
 {
+    /// <summary>What it takes at most to accept a job, beside the wait of its client.</summary>
+    private static readonly TimeSpan AcceptanceTime = TimeSpan.FromSeconds(5);
+
     /// <summary>Serves the request; returns the refusal when it was not accepted. Afterwards <see cref="GatewayCall.HandedOver"/> says who ends the call.</summary>
     /// <param name="context">The request.</param>
     /// <param name="call">Its call.</param>
@@ -41,6 +43,8 @@ internal sealed class JobAcceptance(
     public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference, bool isPreferred = true)
     {
         if (Receiver(call) is { } fault) return fault;
+        // The request that this one repeats has the same wait, and is answered when that is over at the latest.
+        call.RepeatPatience = TimeSpan.FromSeconds(preference.Wait ?? 0) + AcceptanceTime;
         var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
         if (admitted is GatewayReply.Refused refused) return refused.Error;
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
@@ -59,6 +63,7 @@ internal sealed class JobAcceptance(
     public async Task<GatewayError?> ServeBackgroundAsync(HttpContext context, GatewayCall call)
     {
         if (Receiver(call) is { } fault) return fault;
+        call.RepeatPatience = AcceptanceTime;
         var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
         if (admitted is GatewayReply.Refused refused) return refused.Error;
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
@@ -95,9 +100,10 @@ internal sealed class JobAcceptance(
         using var shown = view.Body;
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
+        var (askedAt, lease) = (time.GetTimestamp(), worker.Lease);
         try
         {
-            await store.AddAsync(record, worker.Owner, worker.LeaseEnd, CancellationToken.None);
+            await store.AddAsync(record, worker.Owner, lease, CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -110,7 +116,7 @@ internal sealed class JobAcceptance(
         run.Call.Reservation = call.Reservation;
         call.Reservation = null;
         call.HandedOver = true;
-        running.Add(run, record.Runs);
+        worker.Adopt(run, record, askedAt, lease);
         run.Start(runner.RunAsync);
         _ = worker.FinishAsync(run, record with { Request = [] });
 
@@ -240,16 +246,17 @@ internal sealed class JobAcceptance(
 
     private async Task<bool> TryKeepAsync(GenerationRun run, GenerationRecord record)
     {
+        var (askedAt, lease) = (time.GetTimestamp(), worker.Lease);
         try
         {
-            await store.AddAsync(record, worker.Owner, worker.LeaseEnd, CancellationToken.None);
+            await store.AddAsync(record, worker.Owner, lease, CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
             return false;
         }
-        running.Add(run, record.Runs);
+        worker.Adopt(run, record, askedAt, lease);
         _ = worker.FinishAsync(run, record with { Request = [] });
         return true;
     }
@@ -257,10 +264,10 @@ internal sealed class JobAcceptance(
     /// <summary>Its process stops before it has ended: it becomes a job that waits for the next one. Null when it cannot be kept.</summary>
     private async Task<GenerationRecord?> TryHandOnAsync(GenerationRecord record)
     {
-        var queued = record with { Status = GenerationStatus.Queued, AvailableAt = time.GetUtcNow(), Returns = 1 };
+        var queued = record with { Status = GenerationStatus.Queued, AvailableAt = record.CreatedAt, Returns = 1 };
         try
         {
-            await store.AddAsync(queued, null, default, CancellationToken.None);
+            await store.AddAsync(queued, null, TimeSpan.Zero, CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {

@@ -12,7 +12,7 @@ using Fairlead.Streaming;
 namespace Fairlead.Jobs;
 
 /// <summary>Makes the kept form of a call, and the call of what is kept. Thread-safe.</summary>
-internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, IConfigurationSource configuration, DrainState drain, EventMemory memory, MemoryBudget budget, TimeProvider time)
+internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, ClientKey clientKey, ApplicationCallers applicationCallers, IConfigurationSource configuration, DrainState drain, EventMemory memory, MemoryBudget budget, TimeProvider time)
 {
     public static GenerationRecord RecordOf(GatewayCall call) => new()
     {
@@ -73,7 +73,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, bool isAlone = false)
     {
         if (dialects.Find(record.Dialect) is not { } dialect) return (null, new GatewayError(ErrorCode.InternalError, $"This version of the server does not know the dialect {record.Dialect}."));
-        if (CallerOf(record.KeyId) is not { } caller) return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it began."));
+        if (CallerOf(record.KeyId, record.ProjectId) is not { } caller) return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it began."));
         return RunOf(record, dialect, caller, isAlone);
     }
 
@@ -92,7 +92,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     /// <summary>Whether what was told of it cannot be taken back.</summary>
     public bool TellsOnce(GenerationRecord record)
     {
-        if (CallerOf(record.KeyId) is not { } caller || ViewOf(record, caller) is not { } call) return false;
+        if (CallerOf(record.KeyId, record.ProjectId) is not { } caller || ViewOf(record, caller) is not { } call) return false;
         using (call.Body) return GenerationRun.TellsOnce(call);
     }
 
@@ -155,9 +155,11 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     public ErrorShape ShapeOf(string dialect) => dialects.Find(dialect)?.ErrorShape ?? ErrorShape.Problem;
 
     /// <summary>Whose key it is. One that expired after the job was accepted still stands for it; one that was revoked does not.</summary>
-    public Caller? CallerOf(string keyId)
+    public Caller? CallerOf(string keyId, string projectId)
     {
         if (adminKey.Caller.KeyId == keyId) return adminKey.Caller;
+        if (clientKey.Caller.KeyId == keyId) return clientKey.IsSet ? clientKey.Caller : null;
+        if (applicationCallers.Find(keyId, projectId) is { } known) return known;
         return snapshots.Current?.FindKey(keyId) is { RevokedAt: null } secret ? secret.Caller : null;
     }
 }

@@ -39,9 +39,23 @@ internal sealed class JobWorker(
     // Results of lines wait for the end of their batch, with which they go; this is for a batch that never has one.
     private static readonly TimeSpan LineTtl = TimeSpan.FromDays(60);
 
+    /// <summary>
+    /// How long one that ran when a process died has this node to itself. By then it has done most of what could kill the process, and the queue goes on beside it; if the
+    /// process dies all the same, it has the next run to itself until the end.
+    /// </summary>
+    private static readonly TimeSpan LoneTime = TimeSpan.FromSeconds(30);
+
+    /// <summary>Part of its lease after which a run that could not renew stops: what is left is for the upstream connection to close and for clocks that run apart.</summary>
+    private const double LastPart = 5.0 / 6;
+
+    private static readonly TimeSpan CheckPause = TimeSpan.FromSeconds(10);
+
     private readonly Lock _gate = new();
+    private readonly StoreWatch _watch = new(time);
+    private readonly Dictionary<string, int> _orphans = new(StringComparer.Ordinal);
     private TaskCompletionSource _wake = NewSignal();
-    private DateTimeOffset _renewed;
+    private long? _checkedAt;
+    private long? _orphansAt;
     private double _averageSeconds;
 
     /// <summary>Name of this process in leases: another one for every start.</summary>
@@ -50,12 +64,19 @@ internal sealed class JobWorker(
     /// <summary>Mean time of the last runs; null before the first.</summary>
     public TimeSpan? AverageRun => _averageSeconds > 0 ? TimeSpan.FromSeconds(_averageSeconds) : null;
 
-    public DateTimeOffset LeaseEnd => time.GetUtcNow() + configuration.Current.Jobs.Lease;
+    public TimeSpan Lease => configuration.Current.Jobs.Lease;
 
     /// <summary>There is, or may be, something to do.</summary>
     public void Wake()
     {
         lock (_gate) _wake.TrySetResult();
+    }
+
+    /// <summary>A run that began with its request is in the database, asked for at <paramref name="askedAt"/>, and ends there like those of the queue.</summary>
+    public void Adopt(GenerationRun run, GenerationRecord record, long askedAt, TimeSpan lease)
+    {
+        run.Call.RunLease = new RunLease(record.Id, Owner, record.Runs);
+        running.Add(new HeldRun(run, record.Runs, isLeased: false, suspicion: 0, askedAt, lease));
     }
 
     /// <summary>Lets a run that is held by this node in the database end there; returns when it has.</summary>
@@ -91,7 +112,13 @@ internal sealed class JobWorker(
         {
             if (id is not null) running.Find(id)?.Stop(CancellationReason.Requested);
         });
-        // Nobody else can be at work on this file, so whatever stands as running belongs to a process that is gone.
+        // Only PostgreSQL has other nodes that could take a run over.
+        await Task.WhenAll(TakeAlwaysAsync(stoppingToken), RenewAlwaysAsync(stoppingToken), storage.Provider == StorageProvider.Sqlite ? Task.CompletedTask : WatchAlwaysAsync(stoppingToken));
+    }
+
+    private async Task TakeAlwaysAsync(CancellationToken stoppingToken)
+    {
+        // This process holds the lock on the data folder, so whatever stands as running in its file belongs to one that is gone.
         var released = storage.Provider != StorageProvider.Sqlite;
         while (!stoppingToken.IsCancellationRequested)
         {
@@ -102,8 +129,12 @@ internal sealed class JobWorker(
                     await store.ReleaseAllAsync(stoppingToken);
                     released = true;
                 }
-                await RenewAsync(stoppingToken);
-                if (!drain.IsDraining && snapshots.Current is not null) await FillAsync(stoppingToken);
+                if (!drain.IsDraining && snapshots.Current is not null)
+                {
+                    await TakeOverAsync(stoppingToken);
+                    await FillAsync(stoppingToken);
+                }
+                await CheckReservationsAsync(stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
@@ -112,23 +143,102 @@ internal sealed class JobWorker(
             catch (Exception exception)
             {
                 // Nothing is lost: leases and rows stand, and the next look is a second away.
-                JobsLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+                Failed(exception);
             }
             await WaitAsync(stoppingToken);
         }
     }
 
-    private async Task FillAsync(CancellationToken cancellationToken)
+    private async Task RenewAlwaysAsync(CancellationToken stoppingToken)
     {
-        // What began with its request asked for no room, and however much there is of it, the queue goes on.
-        var room = configuration.Current.Jobs.Workers - running.Leased;
-        if (room <= 0 || (memory.IsExhausted && running.Leased > 0)) return;
-        var taken = await store.LeaseAsync(Owner, time.GetUtcNow(), LeaseEnd, room, cancellationToken);
-        foreach (var record in taken) await BeginAsync(record, cancellationToken);
-        if (taken.Count == room) Wake();
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var lease = Lease;
+            try
+            {
+                await RenewAsync(lease, stoppingToken);
+                await FindOrphansAsync(lease, stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception exception)
+            {
+                Failed(exception);
+            }
+            var pause = lease / 4;
+            await Task.Delay(pause < Look ? pause : Look, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 
-    private async Task BeginAsync(GenerationRecord head, CancellationToken cancellationToken)
+    /// <summary>Stops runs whose lease is about to end. On its own, since a database that does not answer holds up whoever asks it.</summary>
+    private async Task WatchAlwaysAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            foreach (var held in running.All())
+            {
+                if (held.IsLost || held.PassedBy(time) < LastPart) continue;
+                held.IsLost = true;
+                JobsLog.NotRenewed(logger, held.Run.Id, held.Number);
+                held.Run.Stop(CancellationReason.LeaseLost);
+            }
+            var pause = Lease / 20;
+            await Task.Delay(pause < TimeSpan.FromMilliseconds(500) ? pause : TimeSpan.FromMilliseconds(500), time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private void Failed(Exception exception)
+    {
+        _watch.Failed();
+        JobsLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception is OperationCanceledException ? "it did not answer in time" : exception.ToString());
+    }
+
+    private async Task TakeOverAsync(CancellationToken cancellationToken)
+    {
+        // After an outage those who live renew first. On SQLite there are none.
+        var lease = Lease;
+        if (storage.Provider != StorageProvider.Sqlite && !_watch.HasAnsweredFor(lease)) return;
+        var asked = time.GetTimestamp();
+        foreach (var guilty in await store.TakeOverAsync(Owner, lease, cancellationToken)) Begin(guilty, isAlone: false, asked, lease);
+    }
+
+    private async Task FillAsync(CancellationToken cancellationToken)
+    {
+        var lease = Lease;
+        // What began with its request asked for no room, and however much there is of it, the queue goes on.
+        var room = configuration.Current.Jobs.Workers - running.Leased;
+        if (room <= 0 || (memory.IsExhausted && running.Leased > 0) || running.All().Any(IsAlone))
+        {
+            return;
+        }
+        var asked = time.GetTimestamp();
+        var leased = await store.LeaseAsync(Owner, lease, room, running.Leased == 0, cancellationToken);
+        _watch.Answered(lease);
+        foreach (var record in leased.Taken) await BeginAsync(record, asked, lease, cancellationToken);
+        if (leased.Taken.Count == room) Wake();
+    }
+
+    private bool IsAlone(HeldRun held) => held is { IsLeased: true, Suspicion: > 0 } && (held.Suspicion > 1 || time.GetElapsedTime(held.BegunAt) < LoneTime);
+
+    /// <summary>Lets go of what is held for jobs that no longer wait, when the word of it was lost.</summary>
+    private async Task CheckReservationsAsync(CancellationToken cancellationToken)
+    {
+        if (storage.Provider == StorageProvider.Sqlite || held.Count == 0) return;
+        if (_checkedAt is { } before && time.GetElapsedTime(before) < CheckPause) return;
+        _checkedAt = time.GetTimestamp();
+        var ids = held.ToCheck();
+        if (ids.Count == 0) return;
+        // In the same loop that begins jobs, so that none is begun between the look and what follows from it.
+        var waiting = await store.WaitingAsync(ids, cancellationToken);
+        foreach (var id in ids)
+        {
+            if (!waiting.Contains(id)) held.Release(id);
+        }
+    }
+
+    private async Task BeginAsync(GenerationRecord head, long askedAt, TimeSpan lease, CancellationToken cancellationToken)
     {
         // Its request is read now and not with its turn in the queue, and only where there is room for it. One that is larger than all of the budget runs alone.
         var isAlone = running.Leased == 0;
@@ -150,7 +260,7 @@ internal sealed class JobWorker(
         }
         try
         {
-            Begin(record, isAlone);
+            Begin(record, isAlone, askedAt, lease);
         }
         catch (MemoryExhaustedException)
         {
@@ -159,17 +269,18 @@ internal sealed class JobWorker(
     }
 
     /// <summary>There was no room for it: it waits again, and the run does not count.</summary>
-    private Task<bool> PutBackAsync(GenerationRecord record) =>
-        KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, time.GetUtcNow() + Look, countRun: false, CancellationToken.None));
+    private Task<GenerationReturn> PutBackAsync(GenerationRecord record) =>
+        KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, Look, countRun: false, CancellationToken.None));
 
-    private void Begin(GenerationRecord record, bool isAlone)
+    private void Begin(GenerationRecord record, bool isAlone, long askedAt, TimeSpan lease)
     {
         var reservation = held.Take(record.Id);
         var jobs = configuration.Current.Jobs;
         GatewayError? error = null;
         GenerationRun? run = null;
         var outcome = Outcome.Failed;
-        if (record.CancelRequested) (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
+        if (record.Suspicion < 0) error = new GatewayError(ErrorCode.InternalError, "The process died while it ran this generation, and died again while it ran nothing else. The generation is not run again.");
+        else if (record.CancelRequested) (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         else if (record.EventCount > 0 && calls.TellsOnce(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
         else if (record.Runs - record.Returns > jobs.MaxRuns) error = new GatewayError(ErrorCode.InternalError, $"The generation was begun {jobs.MaxRuns} times, and none of its runs came to an end.");
         else
@@ -192,8 +303,9 @@ internal sealed class JobWorker(
             return;
         }
         run.Call.Reservation = reservation;
+        run.Call.RunLease = new RunLease(record.Id, Owner, record.Runs);
         run.Start(runner.RunAsync);
-        running.AddLeased(run, record.Runs);
+        running.Add(new HeldRun(run, record.Runs, isLeased: true, record.Suspicion, askedAt, lease));
         storage.Notifier.Announce(JobNotices.Changed, record.Id);
         _ = FinishAsync(run, record with { Request = [] });
     }
@@ -237,28 +349,35 @@ internal sealed class JobWorker(
     {
         var jobs = configuration.Current.Jobs;
         var now = time.GetUtcNow();
-        if (result.Stopped == CancellationReason.LeaseLost) return;
-        if (result.Stopped == CancellationReason.Shutdown)
+        var cancelled = false;
+        if (result.Stopped is CancellationReason.Shutdown or CancellationReason.LeaseLost)
         {
-            await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now, countRun: false, CancellationToken.None));
-            storage.Notifier.Announce(JobNotices.Queued, record.Id);
-            return;
+            // Of a run whose lease ended here nothing is written; where nobody has taken it over, it waits again.
+            var given = await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, TimeSpan.Zero, countRun: false, CancellationToken.None));
+            if (given == GenerationReturn.Returned) storage.Notifier.Announce(JobNotices.Queued, record.Id);
+            if (given == GenerationReturn.Lost) JobsLog.TakenOver(logger, run.Id, record.Runs);
+            if (given != GenerationReturn.CancelRequested) return;
+            cancelled = true;
         }
-        if (result.Error is { Code: ErrorCode.Overloaded } && !run.IsTold && !run.Call.Attempts.Exists(static attempt => attempt.Sent))
-        {
-            // Nothing ran yet.
-            await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now + Look, countRun: false, CancellationToken.None));
-            return;
-        }
-        if (result.Error is { } error && IsPassing(error) && !run.IsTold && record.Runs - record.Returns < jobs.MaxRuns)
+        // A run that this node could not record, or had no memory for, was not sent, and takes none of the job's runs.
+        else if (result.Error is { } error && IsPassing(error) && !run.IsTold && (IsUnsent(run, error) || record.Runs - record.Returns < jobs.MaxRuns))
         {
             var pause = Pause(jobs, record.Runs - record.Returns, error.RetryAfter);
             if (record.Deadline is null || now + pause < record.Deadline)
             {
-                JobsLog.RunAgain(logger, record.Id, record.Runs, error.Definition.Name, pause.TotalSeconds);
-                await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, now + pause, countRun: true, CancellationToken.None));
-                return;
+                var given = await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, pause, countRun: !IsUnsent(run, error), CancellationToken.None));
+                if (given == GenerationReturn.Returned) JobsLog.RunAgain(logger, record.Id, record.Runs, error.Definition.Name, pause.TotalSeconds);
+                if (given == GenerationReturn.Lost) JobsLog.TakenOver(logger, run.Id, record.Runs);
+                if (given != GenerationReturn.CancelRequested) return;
+                cancelled = true;
             }
+        }
+        if (cancelled)
+        {
+            // Somebody asked for it before it was back in the queue.
+            var (outcome, reason) = CallOutcome.Of(CancellationReason.Requested);
+            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, NeverRun(record, outcome, reason), [], CancellationToken.None));
+            return;
         }
         var end = new GenerationEnd(result.Outcome.ToStatus(), result.Outcome, result.Status, result.Body, result.Details, now, now + TtlOf(record));
         // In one transaction with the end: who sees that it has ended finds all its events.
@@ -277,7 +396,7 @@ internal sealed class JobWorker(
     }
 
     /// <summary>The result exists and is paid for: it waits for the database as long as the process lives.</summary>
-    private async Task<bool> KeepAsync(Func<Task<bool>> write)
+    private async Task<T> KeepAsync<T>(Func<Task<T>> write)
     {
         while (true)
         {
@@ -293,27 +412,52 @@ internal sealed class JobWorker(
         }
     }
 
-    private async Task RenewAsync(CancellationToken cancellationToken)
+    private async Task RenewAsync(TimeSpan lease, CancellationToken cancellationToken)
     {
-        var runs = running.All();
-        if (runs.Count == 0) return;
-        var now = time.GetUtcNow();
-        var due = now - _renewed >= configuration.Current.Jobs.Lease / 3;
-        var progress = runs.Select(run => new RunProgress(run.Run.Id, run.Number, run.Run.TakeProgress(counter))).Where(run => due || run.Progress is not null).ToArray();
-        if (progress.Length == 0) return;
-        var held = await store.RenewAsync(Owner, progress, LeaseEnd, cancellationToken);
-        if (due) _renewed = now;
-        foreach (var known in progress)
+        var renewing = new List<(HeldRun Held, RunProgress Progress)>();
+        foreach (var one in running.All())
         {
-            if (!held.TryGetValue(known.Id, out var cancelled))
+            var progress = one.IsLost ? null : one.Run.TakeProgress(counter);
+            // By time that has passed, not by the time of day, which may be set.
+            if (!one.IsLost && (progress is not null || one.PassedBy(time) >= 0.25)) renewing.Add((one, new RunProgress(one.Run.Id, one.Number, progress)));
+        }
+        if (renewing.Count == 0) return;
+        var asked = time.GetTimestamp();
+        using var limit = new CancellationTokenSource(lease / 2, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
+        var renewed = await store.RenewAsync(Owner, renewing.ConvertAll(one => one.Progress), lease, both.Token);
+        _watch.Answered(lease);
+        foreach (var (one, _) in renewing)
+        {
+            if (!renewed.TryGetValue(one.Run.Id, out var cancelled))
             {
                 // A run that has just ended is not held any more either; to stop that one does nothing.
-                running.Find(known.Id)?.Stop(CancellationReason.LeaseLost);
+                one.IsLost = true;
+                one.Run.Stop(CancellationReason.LeaseLost);
+                continue;
             }
-            else if (cancelled)
-            {
-                running.Find(known.Id)?.Stop(CancellationReason.Requested);
-            }
+            one.Renewed(asked, lease);
+            if (cancelled) one.Run.Stop(CancellationReason.Requested);
+        }
+    }
+
+    /// <summary>
+    /// Gives back runs that the database believes to be here and that are not: the answer to a statement that began one was lost. Those found twice in a row, since one may
+    /// be about to begin or to end.
+    /// </summary>
+    private async Task FindOrphansAsync(TimeSpan lease, CancellationToken cancellationToken)
+    {
+        if (_orphansAt is { } before && time.GetElapsedTime(before) < lease / 3) return;
+        _orphansAt = time.GetTimestamp();
+        var found = await store.HeldByAsync(Owner, cancellationToken);
+        _watch.Answered(lease);
+        var missing = found.Where(one => !running.Has(one.Id, one.Run)).ToArray();
+        var orphans = missing.Where(one => _orphans.TryGetValue(one.Id, out var run) && run == one.Run).ToArray();
+        _orphans.Clear();
+        foreach (var (id, run) in missing) _orphans[id] = run;
+        foreach (var (id, run) in orphans)
+        {
+            if (await store.ReturnAsync(id, Owner, run, TimeSpan.Zero, countRun: false, cancellationToken) == GenerationReturn.Returned) Wake();
         }
     }
 
@@ -342,7 +486,9 @@ internal sealed class JobWorker(
         _averageSeconds = _averageSeconds <= 0 ? seconds : (_averageSeconds * 0.9) + (seconds * 0.1);
     }
 
-    private static bool IsPassing(GatewayError error) => error.Definition.Retryable && error.Code is not ErrorCode.Conflict;
+    private static bool IsUnsent(GenerationRun run, GatewayError error) => error.Code is ErrorCode.StoreUnavailable or ErrorCode.Overloaded && !run.Call.Attempts.Exists(attempt => attempt.Sent);
+
+    private static bool IsPassing(GatewayError error) => error.IsRetryable && error.Code is not ErrorCode.Conflict;
 
     private static TimeSpan Pause(JobsConfig jobs, int run, TimeSpan? advised)
     {

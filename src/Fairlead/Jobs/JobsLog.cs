@@ -16,6 +16,9 @@ internal static partial class JobsLog
     [LoggerMessage(11004, LogLevel.Warning, "Run {Run} of generation {GenerationId} ended after another node had taken over; its result is dropped")]
     public static partial void TakenOver(ILogger logger, string generationId, int run);
 
+    [LoggerMessage(11006, LogLevel.Warning, "Run {Run} of generation {GenerationId} could not renew its lease and stops before another node may take it over")]
+    public static partial void NotRenewed(ILogger logger, string generationId, int run);
+
     [LoggerMessage(11005, LogLevel.Error, "The events of generation {GenerationId} cannot be followed any more")]
     public static partial void FollowingBroke(ILogger logger, string generationId, Exception exception);
 }

@@ -20,6 +20,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, GenerationWebhookSchema>();
         services.AddSingleton<ISchemaStep, GenerationEventsSchema>();
         services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
+        services.AddSingleton<ISchemaStep, GenerationSuspicionSchema>();
         services.AddSingleton<ISchemaStep, GenerationQueueSchema>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<DialectRegistry>();

@@ -55,7 +55,18 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
                 _position += batch.Items.Count;
                 if (batch.Items.Count > 0) return true;
             }
+            var known = Record;
             Record = await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
+            if (Record is null && known is { IsFinal: true })
+            {
+                // Its time ended while it was read. What is still kept of it is read to the end.
+                Close();
+                batch.Clear();
+                foreach (var made in await store.ReadEventsAsync(_id, _position, cancellationToken)) batch.Add(made);
+                _position += batch.Items.Count;
+                if (batch.Items.Count > 0 || _position >= known.EventCount) Record = known;
+                return batch.Items.Count > 0;
+            }
             if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
             // To read again what cannot be read would never end.
             if (following?.Failure is { } failure) throw new IOException("The kept events of the generation cannot be read.", failure);

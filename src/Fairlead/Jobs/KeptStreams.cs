@@ -70,8 +70,14 @@ internal sealed class KeptStreams(
             }
             while (await events.ReadAsync(batch, stop.Token));
 
-            if (events.Record is { } ended) view.WriteEnd(ended, output);
-            else throw new IOException("The generation was forgotten while it was read.");
+            if (events.Record is not { } ended)
+            {
+                // Nothing is left that it could end with: a broken connection, never an end that looks like one.
+                if (context.Response.HasStarted) context.Abort();
+                else await ErrorResponses.WriteAsync(context, new GatewayError(ErrorCode.NotFound, $"The generation '{record.Id}' is no longer kept."), call.Dialect.ErrorShape);
+                return;
+            }
+            view.WriteEnd(ended, output);
             await EndAsync(context, call, stream, record, filter, output, stop.Token);
         }
         catch (OperationCanceledException)

@@ -2,10 +2,46 @@ using System.Collections.Concurrent;
 
 namespace Fairlead.Jobs;
 
+/// <summary>A run of this node that the database knows, and how long its lease holds by this node's own clock. Thread-safe.</summary>
+internal sealed class HeldRun(GenerationRun run, int number, bool isLeased, int suspicion, long renewedAt, TimeSpan lease)
+{
+    private readonly Lock _gate = new();
+    private long _renewedAt = renewedAt;
+    private TimeSpan _lease = lease;
+
+    public GenerationRun Run => run;
+
+    /// <summary>Number of the run, which every write of it names.</summary>
+    public int Number => number;
+
+    /// <summary>Taken from the queue, rather than begun with its request.</summary>
+    public bool IsLeased => isLeased;
+
+    /// <summary>How often a process died while it ran its generation.</summary>
+    public int Suspicion => suspicion;
+
+    public long BegunAt { get; } = renewedAt;
+
+    /// <summary>The lease has run out here, and nothing more is written of the run.</summary>
+    public bool IsLost { get; set; }
+
+    /// <summary>The database was asked at <paramref name="askedAt"/>, and has extended the lease.</summary>
+    public void Renewed(long askedAt, TimeSpan lease)
+    {
+        lock (_gate) (_renewedAt, _lease) = (askedAt, lease);
+    }
+
+    /// <summary>How much of its lease has passed since the database was last asked: from 0 to 1, and more when it is over.</summary>
+    public double PassedBy(TimeProvider time)
+    {
+        lock (_gate) return time.GetElapsedTime(_renewedAt) / _lease;
+    }
+}
+
 /// <summary>The runs of this node, by id. Thread-safe.</summary>
 internal sealed class RunningGenerations
 {
-    private readonly ConcurrentDictionary<string, (GenerationRun Run, int Number, bool Leased)> _runs = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, HeldRun> _runs = new(StringComparer.Ordinal);
 
     public int Count => _runs.Count;
 
@@ -15,7 +51,7 @@ internal sealed class RunningGenerations
         get
         {
             var leased = 0;
-            foreach (var (_, known) in _runs) leased += known.Leased ? 1 : 0;
+            foreach (var (_, known) in _runs) leased += known.IsLeased ? 1 : 0;
             return leased;
         }
     }
@@ -23,16 +59,10 @@ internal sealed class RunningGenerations
     /// <summary>A run of this node has made something.</summary>
     public AsyncSignal Made { get; } = new();
 
-    /// <summary>One that began with its request: a stream that is kept, or a hybrid that took too long.</summary>
-    public void Add(GenerationRun run, int number) => Add(run, number, leased: false);
-
-    /// <summary>One that was taken from the queue.</summary>
-    public void AddLeased(GenerationRun run, int number) => Add(run, number, leased: true);
-
-    private void Add(GenerationRun run, int number, bool leased)
+    public void Add(HeldRun held)
     {
-        _runs[run.Id] = (run, number, leased);
-        run.Events.Notify(Made.Set);
+        _runs[held.Run.Id] = held;
+        held.Run.Events.Notify(Made.Set);
     }
 
     public void Remove(GenerationRun run)
@@ -42,5 +72,7 @@ internal sealed class RunningGenerations
 
     public GenerationRun? Find(string id) => _runs.TryGetValue(id, out var known) ? known.Run : null;
 
-    public IReadOnlyList<(GenerationRun Run, int Number)> All() => [.. _runs.Values.Select(known => (known.Run, known.Number))];
+    public bool Has(string id, int number) => _runs.TryGetValue(id, out var known) && known.Number == number;
+
+    public IReadOnlyList<HeldRun> All() => [.. _runs.Values];
 }

@@ -34,8 +34,8 @@ internal sealed class LedgerRetention(IStorage storage, IConfigurationSource con
         }
         else
         {
-            deleted += await DeleteAsync("DELETE FROM audit_records WHERE number IN (SELECT number FROM audit_records WHERE at < @before ORDER BY at LIMIT 500)", before, cancellationToken);
-            deleted += await DeleteAsync("DELETE FROM ledger_entries WHERE attempt_id IN (SELECT attempt_id FROM ledger_entries WHERE at < @before ORDER BY at LIMIT 500)", before, cancellationToken);
+            deleted += await DeleteAsync($"DELETE FROM audit_records WHERE number IN (SELECT number FROM audit_records WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})", before, cancellationToken);
+            deleted += await DeleteAsync($"DELETE FROM ledger_entries WHERE attempt_id IN (SELECT attempt_id FROM ledger_entries WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})", before, cancellationToken);
         }
         if (deleted > 0) logger.RetentionDeleted(deleted, retention);
         return deleted;

@@ -52,7 +52,7 @@ internal static class PostgresLedgerWriter
         WHERE (excluded.segment, excluded.at_byte) > (spool_positions.segment, spool_positions.at_byte)
         """;
 
-    public static async Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken)
+    public static Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = (NpgsqlConnection)await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -60,7 +60,8 @@ internal static class PostgresLedgerWriter
         var hours = Sum(calls, records, entries);
         await using (var batch = new NpgsqlBatch(connection))
         {
-            if (hours.Count > 0) batch.BatchCommands.Add(HoursOf([.. hours.Values]));
+            // In one order, as every node locks them.
+            if (hours.Count > 0) batch.BatchCommands.Add(HoursOf([.. hours.Values.OrderBy(row => row.ProjectId, StringComparer.Ordinal).ThenBy(row => row.KeyId, StringComparer.Ordinal).ThenBy(row => row.Hour).ThenBy(row => row.Model, StringComparer.Ordinal).ThenBy(row => row.Outcome, StringComparer.Ordinal)]));
             batch.BatchCommands.Add(new NpgsqlBatchCommand(SetPosition)
             {
                 Parameters = { new("node", node), new("segment", position.Segment), new("at_byte", (long)position.Offset) },
@@ -68,7 +69,7 @@ internal static class PostgresLedgerWriter
             await batch.ExecuteNonQueryAsync(cancellationToken);
         }
         await transaction.CommitAsync(cancellationToken);
-    }
+    });
 
     /// <summary>The ids of the records and of the entries that were not there before.</summary>
     private static async Task<(HashSet<string> Records, HashSet<string> Entries)> InsertAsync(NpgsqlConnection connection, string node, IReadOnlyList<ShippedCall> calls, CancellationToken cancellationToken)

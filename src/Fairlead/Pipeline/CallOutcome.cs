@@ -27,6 +27,7 @@ internal static class CallOutcome
         CancellationReason.AttemptTimeout => (Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not finish in time.")),
         CancellationReason.Shutdown => (Outcome.Cancelled, new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down.") { RetryAfter = TimeSpan.FromSeconds(1) }),
         CancellationReason.Requested => (Outcome.Cancelled, new GatewayError(ErrorCode.Conflict, "The generation was cancelled before it was complete.")),
+        CancellationReason.LeaseLost => (Outcome.Cancelled, new GatewayError(ErrorCode.InternalError, "The run could not renew its lease and was stopped; another run takes its place.")),
         _ => (Outcome.Cancelled, new GatewayError(ErrorCode.InternalError, "The client left.")),
     };
 }

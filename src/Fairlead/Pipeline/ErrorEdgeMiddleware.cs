@@ -20,7 +20,7 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
 
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        if (!IsOurs(context.Request.Path)) return next(context);
+        if (!IsOurs(context.Request.Path)) return HintAsync(context, next);
         RequestIds.Of(context, time);
         return GuardAsync(context, next);
     }
@@ -30,12 +30,20 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
         path.Value is { } value && (value.StartsWith("/v1/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/v2/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/admin/", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>The shape in which a path's clients expect errors.</summary>
-    internal static ErrorShape ShapeOf(HttpRequest request)
+    internal static ErrorShape ShapeOf(HttpRequest request) => ShapeOf(request.Path.Value ?? "", request.Headers);
+
+    internal static ErrorShape ShapeOf(string path, IHeaderDictionary headers)
     {
-        var path = request.Path.Value ?? "";
         if (path.StartsWith("/v1/messages", StringComparison.OrdinalIgnoreCase)) return ErrorShape.Anthropic;
-        if (path.StartsWith("/v1/models", StringComparison.OrdinalIgnoreCase) && request.Headers.ContainsKey("anthropic-version")) return ErrorShape.Anthropic;
+        if (path.StartsWith("/v1/models", StringComparison.OrdinalIgnoreCase) && headers.ContainsKey("anthropic-version")) return ErrorShape.Anthropic;
         return path.StartsWith("/v1", StringComparison.OrdinalIgnoreCase) ? ErrorShape.OpenAi : ErrorShape.Problem;
+    }
+
+    // Where nothing of the app took an address, it may be one of ours under a wrong beginning, such as /chat/completions.
+    private async Task HintAsync(HttpContext context, RequestDelegate next)
+    {
+        await next(context);
+        if (context.Response is { StatusCode: StatusCodes.Status404NotFound, HasStarted: false } && context.GetEndpoint() is null) await UnknownAddressEndpoint.TryAnswerMistakenAsync(context, time);
     }
 
     private async Task GuardAsync(HttpContext context, RequestDelegate next)

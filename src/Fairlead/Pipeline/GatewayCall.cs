@@ -23,7 +23,7 @@ namespace Fairlead.Pipeline;
 public sealed class GatewayCall
 {
     private TaskCompletionSource? _accepted;
-    private CallWarning[] _warnings = [];
+    private CallWarnings? _warnings;
     private ConversationRequest? _conversation;
     private EmbeddingsRequest? _embeddings;
 
@@ -92,6 +92,9 @@ public sealed class GatewayCall
     /// <summary>Set by the stage when the key is bound to this call.</summary>
     internal IdempotentRun? Idempotency { get; set; }
 
+    /// <summary>How long it waits for the outcome of the request that it repeats, where that cannot be joined.</summary>
+    internal TimeSpan RepeatPatience { get; set; }
+
     /// <summary>Whether it goes on to its end when its client leaves: asked for, or to be had by repeating the request.</summary>
     internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
 
@@ -119,6 +122,9 @@ public sealed class GatewayCall
     /// <summary>How its answer reaches the caller, when it was decided before; null where the request alone says it.</summary>
     internal GenerationDelivery? Delivery { get; init; }
 
+    /// <summary>The run of a kept generation that this call is; null for all others. What it keeps outside of the generation is fenced by it.</summary>
+    internal RunLease? RunLease { get; set; }
+
     /// <summary>Set when another call goes on with the generation, and ends it.</summary>
     internal bool HandedOver { get; set; }
 
@@ -133,6 +139,9 @@ public sealed class GatewayCall
 
     /// <summary>Held before the first attempt; settled when the call ends.</summary>
     internal TokenReservation? Reservation { get; set; }
+
+    /// <summary>Bytes of the spool that are reserved for its record. The spool's own.</summary>
+    internal int RecordRoom { get; set; }
 
     internal List<Attempt> Attempts { get; } = new(1);
 
@@ -172,7 +181,7 @@ public sealed class GatewayCall
     internal Telemetry.IncomingTrace? IncomingTrace { get; set; }
 
     /// <summary>A list that no longer changes: headers that are committed late are written while an attempt may still warn.</summary>
-    internal IReadOnlyList<CallWarning> Warnings => Volatile.Read(ref _warnings);
+    internal IReadOnlyList<CallWarning> Warnings => Volatile.Read(ref _warnings)?.Snapshot ?? [];
 
     /// <summary>The request in the inner language; made on first use.</summary>
     /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
@@ -206,20 +215,16 @@ public sealed class GatewayCall
         }
     }
 
-    /// <summary>Adds a warning, once, in the order of the codes: which of several is found first depends on how far a stream is read ahead. Thread-safe.</summary>
+    /// <summary>Adds a warning, once, in the order of the codes. At most <see cref="CallWarnings.Max"/> are listed; one more counts the rest. Thread-safe.</summary>
     internal void Warn(string code, string message)
     {
-        while (true)
+        if (Volatile.Read(ref _warnings) is not { } warnings)
         {
-            var known = Volatile.Read(ref _warnings);
-            var at = 0;
-            foreach (var warning in known)
-            {
-                if (warning.Code == code && warning.Message == message) return;
-                if (string.CompareOrdinal(warning.Code, code) <= 0) at++;
-            }
-            if (Interlocked.CompareExchange(ref _warnings, [.. known[..at], new CallWarning(code, message), .. known[at..]], known) == known) return;
+            // Made on first use: most calls have no warning.
+            var made = new CallWarnings();
+            warnings = Interlocked.CompareExchange(ref _warnings, made, null) ?? made;
         }
+        warnings.Add(code, message);
     }
 }
 

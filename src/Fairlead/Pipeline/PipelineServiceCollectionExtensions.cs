@@ -21,6 +21,8 @@ internal static class PipelineServiceCollectionExtensions
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<StreamSweep>());
         services.TryAddSingleton<StreamDelivery>();
         services.TryAddSingleton<GatewayEndpoint>();
+        services.AddSingleton<IStartupFilter, TrustedProxies>();
+        services.AddSingleton<IStartupFilter, CrossOriginRequests>();
         services.AddSingleton<IStartupFilter, ErrorEdgeMiddleware>();
         return services;
     }

@@ -1,3 +1,5 @@
+using Fairlead.Errors;
+
 namespace Fairlead.Pipeline;
 
 /// <summary>Modalities and features that a request uses, found in the one pass over its bytes.</summary>
@@ -36,6 +38,11 @@ internal readonly record struct ByteRange(int Start, int Length)
     public int End => Start + Length;
 }
 
+/// <summary>An assistant message to be judged again before it goes to a server.</summary>
+/// <param name="Range">Where it stands.</param>
+/// <param name="IsLoose">Whether any server may refuse it; else only one that refuses what it does not know.</param>
+internal readonly record struct AssistantRepair(ByteRange Range, bool IsLoose);
+
 /// <summary>What one pass over the body found; everything later stages need without materialising the request.</summary>
 internal sealed class RequestFacts
 {
@@ -62,6 +69,15 @@ internal sealed class RequestFacts
     /// </summary>
     public List<ByteRange>? ForeignRanges { get; set; }
 
+    /// <summary>Whether thinking is among <see cref="ForeignRanges"/>.</summary>
+    public bool CutsThinking { get; set; }
+
+    /// <summary>Ids of tool calls, quotes included, that Anthropic would refuse for their characters. Null when there are none.</summary>
+    public List<ByteRange>? ForeignIds { get; set; }
+
+    /// <summary>Value of <c>thinking</c> in a body that Anthropic would refuse for it; empty when there is none.</summary>
+    public ByteRange UnsignedThinking { get; set; }
+
     /// <summary>Output cap as asked for, or null.</summary>
     public int? MaxOutputTokens { get; set; }
 
@@ -84,6 +100,39 @@ internal sealed class RequestFacts
 
     /// <summary>Set where the deployment's server refuses <c>stream_options</c>: the field is then left out, and usage is estimated.</summary>
     public bool OmitsStreamOptions { get; set; }
+
+    /// <summary>Set where the deployment's server takes <c>system</c> and <c>max_tokens</c>: the body's newer names are then replaced.</summary>
+    public bool UsesOlderNames { get; set; }
+
+    /// <summary>Set where the deployment's server refuses members and parts of messages that it does not know.</summary>
+    public bool HoldsToKnownFields { get; set; }
+
+    /// <summary>Roles of the body that are <c>developer</c> (OpenAI chat); null when there are none.</summary>
+    public List<ByteRange>? DeveloperRoles { get; set; }
+
+    /// <summary>The name <c>max_completion_tokens</c> in the body, quotes included; empty when absent.</summary>
+    public ByteRange NewCapName { get; set; }
+
+    /// <summary>
+    /// The first word that the dialect's own servers do not know, as their refusal: another server may know it. A provider that holds to the list refuses the request with it.
+    /// Null when there is none.
+    /// </summary>
+    public GatewayError? ForeignWord { get; set; }
+
+    /// <summary>Whether a translation reads a field with such a word, and so cannot carry it over.</summary>
+    public bool ForeignWordIsRead { get; set; }
+
+    /// <exception cref="GatewayErrorException">A field that is about to be read has a word that is not known here.</exception>
+    public void ThrowIfForeign()
+    {
+        if (ForeignWordIsRead) throw new GatewayErrorException(ForeignWord!);
+    }
+
+    /// <summary>
+    /// Assistant messages of the body that hold what servers returned and do not all take back (OpenAI chat): each is judged again, and repaired where its server needs it.
+    /// Null when there are none.
+    /// </summary>
+    public List<AssistantRepair>? AssistantRepairs { get; set; }
 
     public RequestFeatures Features { get; set; }
 

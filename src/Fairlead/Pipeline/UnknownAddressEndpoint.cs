@@ -24,8 +24,34 @@ internal static class UnknownAddressEndpoint
         var methods = MethodsOf(context);
         var error = methods.Count > 0
             ? new GatewayError(ErrorCode.MethodNotAllowed, $"{Shorten(context.Request.Path)} takes {string.Join(", ", methods)}, not {Shorten(context.Request.Method)}.") { Allow = string.Join(", ", methods) }
-            : new GatewayError(ErrorCode.NotFound, $"There is nothing at {Shorten(context.Request.Method)} {Shorten(context.Request.Path)}.");
+            : NotFound(context, Meant(context));
         return ErrorResponses.WriteAsync(context, error, shape);
+    }
+
+    /// <summary>Answers an address outside of Fairlead's own that nothing else took, where it is one of Fairlead's under a wrong beginning. False when it is not.</summary>
+    public static async ValueTask<bool> TryAnswerMistakenAsync(HttpContext context, TimeProvider time)
+    {
+        if (Meant(context) is not { } meant) return false;
+        RequestIds.Of(context, time);
+        await ErrorResponses.WriteAsync(context, NotFound(context, meant), ErrorEdgeMiddleware.ShapeOf(meant, context.Request.Headers));
+        return true;
+    }
+
+    private static string? Meant(HttpContext context) => AddressHint.Find(context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints, context.Request.Path.Value);
+
+    private static GatewayError NotFound(HttpContext context, string? meant)
+    {
+        var error = new GatewayError(ErrorCode.NotFound, $"There is nothing at {Shorten(context.Request.Method)} {Shorten(context.Request.Path)}.");
+        if (meant is null) return error;
+        // SDKs put the rest of the path behind the address they are given, Anthropic's the version too.
+        var site = PublicAddress.Of(context);
+        var right = site.Reference(meant);
+        var sdk = meant.StartsWith("/v1/messages", StringComparison.Ordinal) ? site.Link("") : meant.StartsWith("/v1/", StringComparison.Ordinal) ? site.Link("/v1") : null;
+        return error with
+        {
+            Message = $"{error.Message} Did you mean {right}?",
+            Remedy = sdk is null ? $"Send the request to {right}." : $"Send the request to {right}; an SDK takes {sdk} as its base address.",
+        };
     }
 
     private static List<string> MethodsOf(HttpContext context)

@@ -35,6 +35,17 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 
+    /// <summary>Whether words that the dialect's own servers do not know are refused here too: it is such a server, or no server at all.</summary>
+    protected virtual bool HoldsToTheList => true;
+
+    /// <summary>Why a word in the request that is not on the dialect's list keeps this provider from it, or null.</summary>
+    internal GatewayError? RefuseForeignWord(GatewayCall call) => call.Facts.ForeignWord is null ? null : RefuseForeignWord(call, SpeaksWith(call));
+
+    /// <param name="call">The call.</param>
+    /// <param name="isNative">Whether the body goes through.</param>
+    protected GatewayError? RefuseForeignWord(GatewayCall call, bool isNative) =>
+        HoldsToTheList || (!isNative && call.Facts.ForeignWordIsRead) ? call.Facts.ForeignWord : null;
+
     /// <summary>
     /// One try. Everything a healthy provider does wrong comes back as <see cref="ProviderReply.Failed"/>; it throws only
     /// <see cref="OperationCanceledException"/> of <paramref name="cancellationToken"/>, and for bugs.

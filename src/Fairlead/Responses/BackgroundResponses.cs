@@ -85,11 +85,11 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         var before = await generations.CancelAsync(caller.ProjectId, record.Id, worker.NeverRun(record, outcome, error), CancellationToken.None);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, record.Id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, record.Id);
-        var until = time.GetUtcNow() + LongestWait;
+        var since = time.GetTimestamp();
         while (await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.None, cancellationToken) is { } now)
         {
             record = now;
-            if (now.IsFinal || time.GetUtcNow() >= until) break;
+            if (now.IsFinal || time.GetElapsedTime(since) >= LongestWait) break;
             await ended.Task.WaitAsync(Look, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancellationToken.ThrowIfCancellationRequested();
             // A notice that came too early (the run has begun) must not make this loop spin.

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Fairlead.Generations;
 using Fairlead.Storage;
 
 namespace Fairlead.Responses;
@@ -8,18 +9,31 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
     /// <summary>Rows of one statement, so that other writers get in between.</summary>
     private const int BatchRows = 200;
 
-    public async Task SaveAsync(StoredResponse response, CancellationToken cancellationToken)
+    public async Task SaveAsync(StoredResponse response, RunLease? lease, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = """
-            INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
-            VALUES (@id, @project, @status, @previous, @created, @expires, @response, @input, @output)
-            """;
+        command.CommandText = lease is null
+            ? """
+                INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
+                VALUES (@id, @project, @status, @previous, @created, @expires, @response, @input, @output)
+                """
+            : """
+                INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
+                SELECT @id, @project, @status, @previous, @created, @expires, @response, @input, @output
+                WHERE EXISTS (SELECT 1 FROM generations WHERE id = @generation AND lease_owner = @owner AND runs = @run AND status = 'in_progress')
+                ON CONFLICT (id) DO UPDATE SET status = excluded.status, expires_at = excluded.expires_at, response = excluded.response, input = excluded.input, output = excluded.output
+                """;
+        if (lease is not null)
+        {
+            command.AddParameter("@generation", lease.GenerationId);
+            command.AddParameter("@owner", lease.Owner);
+            command.AddParameter("@run", (long)lease.Number);
+        }
         command.AddParameter("@id", response.Id);
         command.AddParameter("@project", response.ProjectId);
         command.AddParameter("@status", response.Status);
-        command.AddParameter("@previous", response.PreviousId);
+        command.AddParameter("@previous", System.Data.DbType.String, response.PreviousId);
         command.AddParameter("@created", response.CreatedAt.ToUnixTimeMilliseconds());
         command.AddParameter("@expires", response.ExpiresAt.ToUnixTimeMilliseconds());
         command.AddParameter("@response", response.Response);
@@ -69,7 +83,7 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         {
             await using var connection = await storage.OpenAsync(cancellationToken);
             await using var command = connection.CreateCommand();
-            command.CommandText = "DELETE FROM stored_responses WHERE id IN (SELECT id FROM stored_responses WHERE expires_at <= @now ORDER BY expires_at LIMIT @most)";
+            command.CommandText = $"DELETE FROM stored_responses WHERE id IN (SELECT id FROM stored_responses WHERE expires_at <= @now ORDER BY expires_at LIMIT @most{storage.Sql.ForUpdateSkipLocked})";
             command.AddParameter("@now", Now);
             command.AddParameter("@most", (long)BatchRows);
             var count = await command.ExecuteNonQueryAsync(cancellationToken);

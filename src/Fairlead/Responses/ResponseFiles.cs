@@ -15,6 +15,8 @@ namespace Fairlead.Responses;
 /// </summary>
 internal sealed class ResponseFiles(FileStore files, IFileContents contents)
 {
+    private const int MaxDepth = 4;
+
     private const int MostFiles = 100;
 
     /// <summary>Writes the request anew and reads it again. Null when all is well.</summary>
@@ -25,7 +27,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         try
         {
             body = (JsonObject)JsonNode.Parse(call.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
-            Find(body["input"], "input", places);
+            Find(body["input"], "input", 0, places);
         }
         catch (ArgumentException)
         {
@@ -73,11 +75,13 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         return null;
     }
 
-    private static void Find(JsonNode? node, string path, List<Place> places)
+    // Input, item, content, part: what lies deeper is nobody's file.
+    private static void Find(JsonNode? node, string path, int depth, List<Place> places)
     {
+        if (depth > MaxDepth) return;
         if (node is JsonArray items)
         {
-            for (var i = 0; i < items.Count; i++) Find(items[i], $"{path}[{i.ToString(CultureInfo.InvariantCulture)}]", places);
+            for (var i = 0; i < items.Count; i++) Find(items[i], $"{path}[{i.ToString(CultureInfo.InvariantCulture)}]", depth + 1, places);
         }
         if (node is not JsonObject part) return;
         if (part["type"] is JsonValue type && type.TryGetValue<string>(out var word) && word is "input_file" or "input_image" && part["file_id"] is JsonValue id && id.TryGetValue<string>(out var file))
@@ -86,8 +90,8 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
             return;
         }
         // Content of messages, and output of tools.
-        Find(part["content"], $"{path}.content", places);
-        Find(part["output"], $"{path}.output", places);
+        Find(part["content"], $"{path}.content", depth + 1, places);
+        Find(part["output"], $"{path}.output", depth + 1, places);
     }
 
     // What it is, not what it is called; of texts only the name tells.

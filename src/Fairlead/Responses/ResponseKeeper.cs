@@ -56,7 +56,7 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
         using var limit = new CancellationTokenSource(LongestWrite, time);
         try
         {
-            if (found.Stores) await store.SaveAsync(Made(), limit.Token);
+            if (found.Stores) await store.SaveAsync(Made(), call.RunLease, limit.Token);
             else if (!call.Session!.TryKeep(Made())) call.Warn("response_not_stored", "The server has no memory to keep the response on this connection: it cannot be named as 'previous_response_id'.");
         }
         // The last two for an input whose members stand twice: a provider of the dialect may take it, but it cannot be kept as items.

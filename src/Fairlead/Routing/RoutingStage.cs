@@ -5,6 +5,7 @@ using Fairlead.Errors;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
+using Fairlead.Providers.Http;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Microsoft.Extensions.Logging;
@@ -38,8 +39,14 @@ internal sealed class RoutingStage(
         {
             try
             {
+                spool.Reserve(call);
                 var counted = counter.CountInput(call);
                 return new GatewayReply.Counted(counted.Tokens, counted.Basis);
+            }
+            catch (SpoolUnavailableException exception)
+            {
+                RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
+                return new GatewayReply.Refused(exception.Error);
             }
             catch (GatewayErrorException refused)
             {
@@ -60,7 +67,7 @@ internal sealed class RoutingStage(
             // Those without a free place are waited for once all others were asked.
             var waits = i >= order.Count;
             var deployment = waits ? full![i - order.Count] : order[i];
-            if (!waits && deployment.Provider.Refuse(call) is { } refusal)
+            if (!waits && (deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseForeignWord(call)) is { } refusal)
             {
                 last ??= refusal;
                 continue;
@@ -98,7 +105,8 @@ internal sealed class RoutingStage(
                 if (reply is not null) return reply;
 
                 var failure = failed!;
-                last = failure.Error;
+                // What only the operator can fix at one deployment does not replace an error that may pass at another.
+                if (last is not { IsRetryable: true } || failure.Error.IsRetryable || failure.Class == FailureClass.GiveBack) last = failure.Error;
                 RoutingLog.AttemptFailed(logger, call.RequestId, attempt.Number, deployment.Name, failure.Error.Definition.Name, failure.Status);
                 if (failure.Class == FailureClass.GiveBack) return new GatewayReply.Refused(failure.Error);
                 if (failure.Error.RetryAfter is { } wait && (shortestWait is null || wait < shortestWait)) shortestWait = wait;
@@ -110,7 +118,7 @@ internal sealed class RoutingStage(
         }
 
         last ??= full is null ? GatewayError.ModelNotFound(call.Model.Id) : NoPlace;
-        return new GatewayReply.Refused(shortestWait is { } advised && last.Definition.Retryable ? last with { RetryAfter = advised } : last);
+        return new GatewayReply.Refused(shortestWait is { } advised && last.IsRetryable ? last with { RetryAfter = advised } : last);
     }
 
     private static readonly GatewayError NoPlace =
@@ -206,7 +214,7 @@ internal sealed class RoutingStage(
         {
             if (await events.WaitForContentAsync(cancellationToken) == StreamStart.Broken)
             {
-                return Fail(call, attempt, events.Error!, ClassOf(events.Error!), attempt.UpstreamStatus);
+                return Fail(call, attempt, events.Error!, UpstreamErrors.ClassOf(events.Error!), attempt.UpstreamStatus);
             }
             call.Answering = attempt;
             kept = true;
@@ -238,15 +246,6 @@ internal sealed class RoutingStage(
         var final = call.Cancellation.Reason == CancellationReason.AttemptTimeout ? FailureClass.GiveBack : failureClass;
         return (null, new ProviderReply.Failed(error, final, status));
     }
-
-    /// <summary>What a stream that broke before content allows: its status was good, so its error alone tells.</summary>
-    private static FailureClass ClassOf(GatewayError error) => error.Code switch
-    {
-        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded or ErrorCode.Overloaded => FailureClass.GiveBack,
-        // Who was waited for in vain is not waited for again.
-        ErrorCode.ProviderTimeout => FailureClass.Failover,
-        _ => FailureClass.Retry,
-    };
 
     private static void End(Attempt attempt, GatewayCall call, string outcome, GatewayError error)
     {

@@ -39,6 +39,12 @@ internal abstract class SqlFlavour
     public abstract string ForUpdateSkipLocked { get; }
 
     /// <summary>
+    /// The time that leases and pauses are measured by, in milliseconds. In PostgreSQL the database's own clock, which all nodes share; in SQLite the parameter
+    /// <c>@clock</c>, which the caller takes from its <see cref="SteadyClock"/>.
+    /// </summary>
+    public abstract string Clock { get; }
+
+    /// <summary>
     /// Begins a transaction that will write. In SQLite it has the write lock from here on, so that it never fails halfway for having
     /// read first; in PostgreSQL it is READ COMMITTED, and what it must not lose it locks by <see cref="ForUpdate"/> or
     /// <see cref="LockAsync"/>.
@@ -69,6 +75,8 @@ internal abstract class SqlFlavour
         public override string ForUpdate => "";
 
         public override string ForUpdateSkipLocked => "";
+
+        public override string Clock => "@clock";
 
         // The provider begins with BEGIN IMMEDIATE unless a deferred transaction is asked for.
         public override ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken) => connection.BeginTransactionAsync(cancellationToken);
@@ -105,6 +113,8 @@ internal abstract class SqlFlavour
         public override string ForUpdate => " FOR UPDATE";
 
         public override string ForUpdateSkipLocked => " FOR UPDATE SKIP LOCKED";
+
+        public override string Clock => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
         public override ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken) =>
             connection.BeginTransactionAsync(System.Data.IsolationLevel.ReadCommitted, cancellationToken);

@@ -39,6 +39,10 @@ internal static class StorageFaults
         _ => false,
     };
 
+    /// <summary>PostgreSQL broke the transaction off to let another one pass. Nothing of it was written.</summary>
+    public static bool IsBrokenOff(Exception fault) =>
+        Core(fault) is PostgresException { SqlState: PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected };
+
     /// <summary>
     /// The database could not be reached, is starting or stopping, or did not answer in time. Whether a commit that ended so took effect is
     /// unknown.

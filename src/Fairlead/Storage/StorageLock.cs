@@ -12,6 +12,12 @@ internal enum StorageLock
     /// <summary>Changing organizations, projects and keys: rare, and simplest to reason about one after another.</summary>
     Access = 2,
 
+    /// <summary>Deciding about runs whose process is gone, and taking one of them for a run alone. Always before any row of a generation.</summary>
+    Suspects = 200,
+
     /// <summary>Adding a webhook, so that the bound of a project holds.</summary>
     Webhooks = 300,
+
+    /// <summary>Reserving room for files, so that the quota of a project holds.</summary>
+    Files = 500,
 }

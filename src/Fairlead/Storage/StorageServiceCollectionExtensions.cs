@@ -2,6 +2,7 @@ using Fairlead.Configuration;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
 
 namespace Fairlead.Storage;
 
@@ -11,6 +12,8 @@ internal static class StorageServiceCollectionExtensions
     internal static IServiceCollection AddStorage(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<DataFolderLock>();
+        services.AddSingleton<IHostedService, DataFolderGuard>();
         services.AddSingleton<ISchemaStep, AccessSchema>();
         services.AddSingleton<ISchemaStep, KeyBatchingSchema>();
         services.AddSingleton<SchemaMigrator>();

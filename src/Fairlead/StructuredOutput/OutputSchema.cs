@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 
 namespace Fairlead.StructuredOutput;
 
@@ -13,13 +12,21 @@ internal sealed class OutputSchema
 {
     private const int MaxNodes = 10_000;
 
+    /// <summary>Schemas that lead from one to the next for one and the same value, by reference or as branches.</summary>
+    private const int MaxDepthAtOneValue = 100;
+
     private static readonly HashSet<string> Notes = new(StringComparer.Ordinal) { "title", "description", "$schema", "$id", "$comment", "default", "examples", "deprecated", "readOnly", "writeOnly", "$defs", "definitions" };
 
     private static readonly HashSet<string> TypeNames = new(StringComparer.Ordinal) { "object", "array", "string", "number", "integer", "boolean", "null" };
 
     private readonly SchemaNode _root;
+    private readonly IReadOnlyList<(string At, SchemaPattern Pattern)> _patterns;
 
-    private OutputSchema(SchemaNode root) => _root = root;
+    private OutputSchema(SchemaNode root, IReadOnlyList<(string At, SchemaPattern Pattern)> patterns)
+    {
+        _root = root;
+        _patterns = patterns;
+    }
 
     public SchemaNode Root => _root;
 
@@ -31,7 +38,8 @@ internal sealed class OutputSchema
         fault = default;
         try
         {
-            return new OutputSchema(new Compiler(schema.Clone()).Root());
+            var compiler = new Compiler(schema.Clone());
+            return new OutputSchema(compiler.Root(), compiler.Patterns);
         }
         catch (SchemaFaultException wrong)
         {
@@ -40,14 +48,24 @@ internal sealed class OutputSchema
         }
     }
 
+    /// <summary>Compiles the patterns; the place of the first that is none that can be matched in linear time, or null. Not before the model is known and the caller may use it.</summary>
+    public string? CompilePatterns()
+    {
+        foreach (var (at, pattern) in _patterns)
+        {
+            if (!pattern.TryCompile()) return at;
+        }
+        return null;
+    }
+
     /// <summary>What is wrong with a finished output; nothing when it satisfies the schema.</summary>
     public IReadOnlyList<SchemaViolation> Check(ReadOnlyMemory<byte> output)
     {
         try
         {
             using var document = JsonDocument.Parse(output, PartialJson.DocumentOptions);
-            var check = new SchemaCheck(SchemaCheck.MostNoted);
-            _root.Check(document.RootElement, "", check);
+            var check = new SchemaCheck(SchemaCheck.MostNoted, SchemaCheck.BudgetFor(output.Length));
+            _root.Check(document.RootElement, null, check);
             return check.Violations;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
@@ -61,114 +79,139 @@ internal sealed class OutputSchema
         public string At => at;
     }
 
+    /// <summary>
+    /// Compiles without recursion: a schema that is met for the first time is noted and read later. So neither a chain of references nor deep nesting needs stack.
+    /// </summary>
     private sealed class Compiler(JsonElement root)
     {
-        private readonly Dictionary<string, SchemaNode> _byPointer = new(StringComparer.Ordinal);
+        private readonly SchemaPlace _root = new(null, "", root);
+        private readonly Queue<(SchemaNode Node, SchemaPlace Place)> _unread = new();
+        private readonly List<SchemaNode> _all = [];
+        private readonly Dictionary<string, SchemaPattern> _patterns = new(StringComparer.Ordinal);
+        private readonly List<(string At, SchemaPattern Pattern)> _places = [];
+        private long _patternSize;
 
-        public SchemaNode Root() => At("", root);
+        public IReadOnlyList<(string At, SchemaPattern Pattern)> Patterns => _places;
 
-        private SchemaNode At(string pointer, JsonElement schema)
+        public SchemaNode Root()
         {
-            if (_byPointer.TryGetValue(pointer, out var known)) return known;
-            if (_byPointer.Count == MaxNodes) throw Fault(pointer, string.Create(CultureInfo.InvariantCulture, $"it has more than {MaxNodes:N0} schemas"));
-            if (schema.ValueKind is JsonValueKind.True or JsonValueKind.False) return _byPointer[pointer] = schema.ValueKind == JsonValueKind.True ? SchemaNode.Anything : SchemaNode.Never;
-            if (schema.ValueKind != JsonValueKind.Object) throw Fault(pointer, "a schema is an object or a boolean");
-            // Noted before its parts are looked at, since they may refer to it.
-            var node = _byPointer[pointer] = new SchemaNode();
-            foreach (var member in schema.EnumerateObject()) Keyword(node, member.Name, member.Value, SchemaNode.Under(pointer, member.Name));
+            var node = At(_root);
+            while (_unread.TryDequeue(out var next))
+            {
+                foreach (var member in next.Place.Members) Keyword(next.Node, member);
+            }
+            if (DepthAtOneValue.Of(_all) > MaxDepthAtOneValue) throw Fault(_root, string.Create(CultureInfo.InvariantCulture, $"more than {MaxDepthAtOneValue} of its schemas refer to each other for one and the same value"));
             return node;
         }
 
-        private void Keyword(SchemaNode node, string keyword, JsonElement value, string at)
+        private SchemaNode At(SchemaPlace place)
         {
-            switch (keyword)
+            if (place.Node is { } known) return known;
+            switch (place.Value.ValueKind)
             {
-                case "$ref": node.Reference = Resolve(Text(value, at), at); break;
-                case "type": node.Types = TypesOf(value, at); break;
-                case "properties": node.Properties = PropertiesOf(value, at); break;
-                case "required": node.Required = [.. Items(value, at).Select(name => Text(name, at))]; break;
-                case "additionalProperties": node.Additional = At(at, value); break;
-                case "minProperties": node.MinProperties = Count(value, at); break;
-                case "maxProperties": node.MaxProperties = Count(value, at); break;
-                case "items": node.Items = At(at, value); break;
-                case "prefixItems": node.Prefix = Branches(value, at); break;
-                case "minItems": node.MinItems = Count(value, at); break;
-                case "maxItems": node.MaxItems = Count(value, at); break;
-                case "enum": node.Values = [.. Items(value, at)]; break;
-                case "const": node.Values = [value]; break;
-                case "anyOf": node.AnyOf = Branches(value, at); break;
-                case "oneOf": node.OneOf = Branches(value, at); break;
-                case "allOf": node.AllOf = Branches(value, at); break;
-                case "minimum": node.Minimum = Number(value, at); break;
-                case "maximum": node.Maximum = Number(value, at); break;
-                case "exclusiveMinimum": node.ExclusiveMinimum = Number(value, at); break;
-                case "exclusiveMaximum": node.ExclusiveMaximum = Number(value, at); break;
-                case "multipleOf": node.MultipleOf = Number(value, at) is > 0 and var step ? step : throw Fault(at, "it is a number above 0"); break;
-                case "minLength": node.MinLength = Count(value, at); break;
-                case "maxLength": node.MaxLength = Count(value, at); break;
-                case "pattern": node.Pattern = PatternOf(value, at); break;
-                case "format": node.Format = Text(value, at); break;
+                case JsonValueKind.True: return place.Node = SchemaNode.Anything;
+                case JsonValueKind.False: return place.Node = SchemaNode.Never;
+                case JsonValueKind.Object: break;
+                default: throw Fault(place, "a schema is an object or a boolean");
+            }
+            if (_all.Count == MaxNodes) throw Fault(place, string.Create(CultureInfo.InvariantCulture, $"it has more than {MaxNodes:N0} schemas"));
+            var node = place.Node = new SchemaNode();
+            _all.Add(node);
+            _unread.Enqueue((node, place));
+            return node;
+        }
+
+        private void Keyword(SchemaNode node, SchemaPlace at)
+        {
+            switch (at.Name)
+            {
+                case "$ref": node.Reference = Resolve(at); break;
+                case "type": node.Types = TypesOf(at); break;
+                case "properties": node.Properties = PropertiesOf(at); break;
+                case "required": node.Required = [.. Items(at).Select(Text).Distinct(StringComparer.Ordinal)]; break;
+                case "additionalProperties": node.Additional = At(at); break;
+                case "minProperties": node.MinProperties = Count(at); break;
+                case "maxProperties": node.MaxProperties = Count(at); break;
+                case "items": node.Items = At(at); break;
+                case "prefixItems": node.Prefix = Branches(at); break;
+                case "minItems": node.MinItems = Count(at); break;
+                case "maxItems": node.MaxItems = Count(at); break;
+                case "enum": node.Values = [.. Items(at).Select(item => item.Value)]; break;
+                case "const": node.Values = [at.Value]; break;
+                case "anyOf": node.AnyOf = Branches(at); break;
+                case "oneOf": node.OneOf = Branches(at); break;
+                case "allOf": node.AllOf = Branches(at); break;
+                case "minimum": node.Minimum = Number(at); break;
+                case "maximum": node.Maximum = Number(at); break;
+                case "exclusiveMinimum": node.ExclusiveMinimum = Number(at); break;
+                case "exclusiveMaximum": node.ExclusiveMaximum = Number(at); break;
+                case "multipleOf": node.MultipleOf = Number(at) is > 0 and var step ? step : throw Fault(at, "it is a number above 0"); break;
+                case "minLength": node.MinLength = Count(at); break;
+                case "maxLength": node.MaxLength = Count(at); break;
+                case "pattern": node.Pattern = PatternOf(at); break;
+                case "format": node.Format = Text(at); break;
                 default:
-                    if (!Notes.Contains(keyword)) throw Fault(at, "this keyword cannot be checked while an output is made");
+                    if (!Notes.Contains(at.Name)) throw Fault(at, "this keyword cannot be checked while an output is made");
                     break;
             }
         }
 
-        private SchemaNode Resolve(string reference, string at)
+        private SchemaNode Resolve(SchemaPlace at)
         {
-            if (reference == "#") return At("", root);
+            var reference = Text(at);
+            if (reference == "#") return At(_root);
             if (!reference.StartsWith("#/", StringComparison.Ordinal)) throw Fault(at, "it is '#' or points into this schema ('#/$defs/…')");
-            var (pointer, place) = ("", root);
-            foreach (var escaped in reference[2..].Split('/'))
+            var place = _root;
+            // The steps that lead to something are as deep as the schema at most.
+            foreach (var step in reference.AsSpan(2).Split('/'))
             {
-                var name = Uri.UnescapeDataString(escaped).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal);
-                pointer = SchemaNode.Under(pointer, name);
-                if (place.ValueKind == JsonValueKind.Object && place.TryGetProperty(name, out var member)) place = member;
-                else if (place.ValueKind == JsonValueKind.Array && int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < place.GetArrayLength()) place = place[index];
-                else throw Fault(at, "it points at nothing");
+                var name = Uri.UnescapeDataString(reference.AsSpan(2)[step]).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal);
+                place = place.Step(name) ?? throw Fault(at, "it points at nothing");
             }
-            return At(pointer, place);
+            return At(place);
         }
 
-        private static List<string> TypesOf(JsonElement value, string at)
+        private static List<string> TypesOf(SchemaPlace at)
         {
-            var types = value.ValueKind == JsonValueKind.String ? [value.GetString()!] : Items(value, at).Select(type => Text(type, at)).ToList();
+            var types = at.Value.ValueKind == JsonValueKind.String ? [at.Value.GetString()!] : Items(at).Select(Text).Distinct(StringComparer.Ordinal).ToList();
             return types.Count > 0 && types.TrueForAll(TypeNames.Contains) ? types : throw Fault(at, $"a type is one of {string.Join(", ", TypeNames)}");
         }
 
-        private Dictionary<string, SchemaNode> PropertiesOf(JsonElement value, string at)
+        private Dictionary<string, SchemaNode> PropertiesOf(SchemaPlace at)
         {
-            if (value.ValueKind != JsonValueKind.Object) throw Fault(at, "it is an object of schemas");
-            return value.EnumerateObject().ToDictionary(member => member.Name, member => At(SchemaNode.Under(at, member.Name), member.Value), StringComparer.Ordinal);
+            if (at.Value.ValueKind != JsonValueKind.Object) throw Fault(at, "it is an object of schemas");
+            return at.Members.ToDictionary(member => member.Name, At, StringComparer.Ordinal);
         }
 
-        private List<SchemaNode> Branches(JsonElement value, string at)
+        private List<SchemaNode> Branches(SchemaPlace at)
         {
-            var branches = Items(value, at).Select((branch, index) => At($"{at}/{index.ToString(CultureInfo.InvariantCulture)}", branch)).ToList();
+            var branches = Items(at).Select(At).ToList();
             return branches.Count > 0 ? branches : throw Fault(at, "it is an array with at least one schema");
         }
 
-        // In time that grows with the text and not faster, whatever the pattern is.
-        private static Regex PatternOf(JsonElement value, string at)
+        // Measured, not compiled: that waits until the call is known to be one that this caller may make.
+        private SchemaPattern PatternOf(SchemaPlace at)
         {
-            try
-            {
-                return new Regex(Text(value, at), RegexOptions.NonBacktracking | RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
-            }
-            catch (Exception exception) when (exception is ArgumentException or NotSupportedException)
-            {
-                throw Fault(at, "it is not a regular expression, or one with look-around or back references");
-            }
+            var text = Text(at);
+            if (_patterns.TryGetValue(text, out var known)) return known;
+            if (text.Length > SchemaPattern.MaxLength) throw Fault(at, string.Create(CultureInfo.InvariantCulture, $"it is longer than {SchemaPattern.MaxLength:N0} characters"));
+            if (_patterns.Count == SchemaPattern.MaxCount) throw Fault(at, $"the schema has more than {SchemaPattern.MaxCount} different patterns");
+            var size = SchemaPattern.SizeOf(text);
+            if (size > SchemaPattern.MaxSize) throw Fault(at, string.Create(CultureInfo.InvariantCulture, $"the pattern is too large: its characters times their repetitions are more than {SchemaPattern.MaxSize:N0}"));
+            if ((_patternSize += size) > SchemaPattern.MaxTotalSize) throw Fault(at, string.Create(CultureInfo.InvariantCulture, $"the patterns of the schema are too large together: their characters times their repetitions are more than {SchemaPattern.MaxTotalSize:N0}"));
+            var pattern = _patterns[text] = new SchemaPattern(text);
+            _places.Add((at.Pointer(), pattern));
+            return pattern;
         }
 
-        private static JsonElement.ArrayEnumerator Items(JsonElement value, string at) => value.ValueKind == JsonValueKind.Array ? value.EnumerateArray() : throw Fault(at, "it is an array");
+        private static IReadOnlyList<SchemaPlace> Items(SchemaPlace at) => at.Value.ValueKind == JsonValueKind.Array ? at.Items : throw Fault(at, "it is an array");
 
-        private static string Text(JsonElement value, string at) => value.ValueKind == JsonValueKind.String ? value.GetString()! : throw Fault(at, "it is a string");
+        private static string Text(SchemaPlace at) => at.Value.ValueKind == JsonValueKind.String ? at.Value.GetString()! : throw Fault(at, "it is a string");
 
-        private static int Count(JsonElement value, string at) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var count) && count >= 0 ? count : throw Fault(at, "it is a whole number from 0");
+        private static int Count(SchemaPlace at) => at.Value.ValueKind == JsonValueKind.Number && at.Value.TryGetInt32(out var count) && count >= 0 ? count : throw Fault(at, "it is a whole number from 0");
 
-        private static decimal Number(JsonElement value, string at) => value.ValueKind == JsonValueKind.Number && value.TryGetDecimal(out var number) ? number : throw Fault(at, "it is a number of at most 28 digits");
+        private static decimal Number(SchemaPlace at) => at.Value.ValueKind == JsonValueKind.Number && at.Value.TryGetDecimal(out var number) ? number : throw Fault(at, "it is a number of at most 28 digits");
 
-        private static SchemaFaultException Fault(string pointer, string reason) => new(pointer.TrimStart('/'), reason);
+        private static SchemaFaultException Fault(SchemaPlace place, string reason) => new(place.Pointer(), reason);
     }
 }

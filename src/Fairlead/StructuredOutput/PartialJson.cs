@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -14,8 +15,13 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
 {
     private const int MaxDepth = 128;
 
+    /// <summary>Characters of a pointer: each value repeats the names around it.</summary>
+    private const int LongestPointer = 2000;
+
     /// <summary>How finished documents are read, so that both ways of reading refuse the same.</summary>
     public static readonly JsonDocumentOptions DocumentOptions = new() { MaxDepth = MaxDepth, AllowDuplicateProperties = false };
+
+    private static readonly SearchValues<char> NumberLetters = SearchValues.Create("0123456789+-.eE");
 
     private readonly PooledBuffer _text = new(1024);
     private readonly List<Frame> _frames = [];
@@ -23,9 +29,20 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
     private int _read;
 
     // A schema is a caller's program: when showing values has cost this much, the rest waits for the end.
-    private int _budget = SchemaCheck.Budget;
+    private int _budget = SchemaCheck.BudgetFor(0);
+    private long _spent;
     private bool _isBroken;
-    private bool _isInString;
+
+    // What the end of the text so far is in the middle of.
+    private Open _open;
+    private bool _isEscaped;
+
+    private enum Open
+    {
+        Nothing,
+        String,
+        Number,
+    }
 
     /// <summary>All that was written so far.</summary>
     public string Text => Encoding.UTF8.GetString(_text.WrittenSpan);
@@ -34,8 +51,9 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
     public void Add(string piece, List<PartialValue> found)
     {
         Encoding.UTF8.GetBytes(piece, _text);
-        // A long text would be looked at from its beginning with every piece of it; only its end matters.
-        if (_isBroken || (_isInString && !piece.Contains('"', StringComparison.Ordinal))) return;
+        Grant(piece.Length);
+        // A long text or number would be looked at from its beginning with every piece of it; only its end matters.
+        if (_isBroken || !MayEndIn(piece)) return;
         Read(isFinal: false, found);
     }
 
@@ -66,8 +84,41 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         }
         _read += (int)json.BytesConsumed;
         _state = json.CurrentState;
-        var open = rest[(int)json.BytesConsumed..].TrimStart(" \t\r\n,:"u8);
-        _isInString = !open.IsEmpty && open[0] == '"';
+        NoteOpen(rest[(int)json.BytesConsumed..].TrimStart(" \t\r\n,:"u8));
+    }
+
+    private void NoteOpen(ReadOnlySpan<byte> open)
+    {
+        _open = open.IsEmpty ? Open.Nothing : open[0] switch { (byte)'"' => Open.String, (byte)'-' or (>= (byte)'0' and <= (byte)'9') => Open.Number, _ => Open.Nothing };
+        if (_open != Open.String) return;
+        _isEscaped = false;
+        for (var i = 1; i < open.Length; i++) _isEscaped = !_isEscaped && open[i] == '\\';
+    }
+
+    /// <summary>Whether the value that is open may end in the piece.</summary>
+    private bool MayEndIn(ReadOnlySpan<char> piece)
+    {
+        switch (_open)
+        {
+            case Open.String:
+                foreach (var letter in piece)
+                {
+                    if (letter == '"' && !_isEscaped) return true;
+                    _isEscaped = !_isEscaped && letter == '\\';
+                }
+                return false;
+            case Open.Number:
+                return piece.ContainsAnyExcept(NumberLetters);
+            default:
+                return true;
+        }
+    }
+
+    // Work grows with the text: what is still to come brings its own.
+    private void Grant(int characters)
+    {
+        var granted = Math.Min(SchemaCheck.BudgetFor(int.MaxValue) - _spent - _budget, 32L * characters);
+        if (granted > 0 && _budget > 0) _budget += (int)granted;
     }
 
     private void Take(ref Utf8JsonReader json, List<PartialValue> found)
@@ -105,9 +156,12 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
     {
         // The whole waits for the end: something may follow it.
         if (_frames.Count == 0) return;
-        var pointer = Pointer();
+        var pointer = here.IsNever || _budget <= 0 ? null : Pointer();
         if (_frames[^1].IsArray) _frames[^1].Index++;
-        if (here.IsNever || _budget <= 0) return;
+        if (pointer is null) return;
+        // A value is read again for each level around it.
+        var before = _budget;
+        _budget -= (end - start) / 16;
         var bytes = _text.WrittenMemory[start..end];
         try
         {
@@ -118,13 +172,21 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         {
             // A name that stands there twice, or no Unicode.
         }
+        _spent += before - _budget;
     }
 
-    private string Pointer()
+    /// <summary>Where the value stands; null when that takes so long to say that the value waits for the end.</summary>
+    private string? Pointer()
     {
-        var pointer = "";
-        foreach (var frame in _frames) pointer = frame.IsArray ? $"{pointer}/{frame.Index.ToString(CultureInfo.InvariantCulture)}" : SchemaNode.Under(pointer, frame.Name);
-        return pointer;
+        var pointer = new StringBuilder();
+        foreach (var frame in _frames)
+        {
+            if (pointer.Length + (frame.IsArray ? 10 : frame.Name.Length) > LongestPointer) return null;
+            pointer.Append('/');
+            if (frame.IsArray) pointer.Append(CultureInfo.InvariantCulture, $"{frame.Index}");
+            else pointer.Append(SchemaNode.Escaped(frame.Name));
+        }
+        return pointer.ToString();
     }
 
     // Line ends stand only between the tokens of JSON, never in them (RFC 8259, section 7).

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Net;
-using System.Text;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
@@ -16,6 +16,9 @@ internal sealed partial class SchemaNode
     public static readonly SchemaNode Never = new() { IsNever = true };
 
     private const int MaxBranches = 64;
+
+    /// <summary>Schemas that are followed from one to the next without a step into the value.</summary>
+    private const int MaxDepth = 200;
 
     public bool IsNever { get; private init; }
 
@@ -65,9 +68,18 @@ internal sealed partial class SchemaNode
 
     public int? MaxLength { get; set; }
 
-    public Regex? Pattern { get; set; }
+    public SchemaPattern? Pattern { get; set; }
 
     public string? Format { get; set; }
+
+    /// <summary>The schemas that a value of this one is held against too, without a step into it.</summary>
+    public IEnumerable<SchemaNode> AtOneValue()
+    {
+        if (Reference is not null) yield return Reference;
+        foreach (var one in AllOf) yield return one;
+        foreach (var one in AnyOf) yield return one;
+        foreach (var one in OneOf) yield return one;
+    }
 
     /// <summary>What a value one step inside a value of this schema has to satisfy.</summary>
     /// <param name="step">From a schema to that of its member or item; null when it has none there.</param>
@@ -75,38 +87,38 @@ internal sealed partial class SchemaNode
     public SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, ref int budget)
     {
         var known = new Dictionary<SchemaNode, SchemaNode>();
-        var inside = Inside(step, known);
+        var inside = Inside(step, known, 0);
         budget -= known.Count;
         return inside;
     }
 
-    // Each schema is asked once. One that leads back to itself without a step has no answer, and lets nothing through.
-    private SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known)
+    // Each schema is asked once. One that leads back to itself without a step has no answer, and lets nothing through; so does one that is too deep for the stack.
+    private SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known, int depth)
     {
-        if (IsNever) return Never;
+        if (IsNever || depth > MaxDepth) return Never;
         if (known.TryGetValue(this, out var answer)) return answer;
         known[this] = Never;
-        return known[this] = Combine(step, known);
+        return known[this] = Combine(step, known, depth + 1);
     }
 
-    private SchemaNode Combine(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known)
+    private SchemaNode Combine(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known, int depth)
     {
         var own = step(this) ?? Never;
         if (Reference is null && AnyOf.Count == 0 && OneOf.Count == 0 && AllOf.Count == 0) return own;
         var all = new HashSet<SchemaNode> { own };
-        if (Reference is not null) all.Add(Reference.Inside(step, known));
-        foreach (var one in AllOf) all.Add(one.Inside(step, known));
-        if (AnyOf.Count > 0) all.Add(Either(AnyOf, step, known));
-        if (OneOf.Count > 0) all.Add(Either(OneOf, step, known));
+        if (Reference is not null) all.Add(Reference.Inside(step, known, depth));
+        foreach (var one in AllOf) all.Add(one.Inside(step, known, depth));
+        if (AnyOf.Count > 0) all.Add(Either(AnyOf, step, known, depth));
+        if (OneOf.Count > 0) all.Add(Either(OneOf, step, known, depth));
         all.Remove(Anything);
         if (all.Any(one => one.IsNever)) return Never;
         return all.Count switch { 0 => Anything, 1 => all.First(), _ => new SchemaNode { AllOf = [.. all] } };
     }
 
-    private static SchemaNode Either(IReadOnlyList<SchemaNode> branches, Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known)
+    private static SchemaNode Either(IReadOnlyList<SchemaNode> branches, Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known, int depth)
     {
         var any = new HashSet<SchemaNode>();
-        foreach (var branch in branches) any.Add(branch.Inside(step, known));
+        foreach (var branch in branches) any.Add(branch.Inside(step, known, depth));
         any.RemoveWhere(one => one.IsNever);
         // Too many to follow: then nothing is shown before the end, when the whole is checked.
         if (any.Count > MaxBranches) return Never;
@@ -124,19 +136,19 @@ internal sealed partial class SchemaNode
     public bool Accepts(JsonElement value, ref int budget)
     {
         var check = new SchemaCheck(1, budget);
-        Check(value, "", check);
+        Check(value, null, check);
         budget -= check.Steps;
         return check.Violations.Count == 0;
     }
 
-    public void Check(JsonElement value, string at, SchemaCheck check)
+    public void Check(JsonElement value, OutputPlace? at, SchemaCheck check)
     {
         if (!check.Enter()) return;
         CheckAll(value, at, check);
         check.Leave();
     }
 
-    private void CheckAll(JsonElement value, string at, SchemaCheck check)
+    private void CheckAll(JsonElement value, OutputPlace? at, SchemaCheck check)
     {
         if (IsNever)
         {
@@ -150,12 +162,12 @@ internal sealed partial class SchemaNode
             // What is of another type breaks every rule of this one; one word is enough.
             return;
         }
-        if (Values is { } values && !values.Any(one => JsonElement.DeepEquals(one, value))) check.Add(at, values.Count == 1 ? "It is not the one value that may stand here." : "It is none of the values that may stand here.");
+        if (Values is { } values && !IsOneOf(values, value, check)) check.Add(at, values.Count == 1 ? "It is not the one value that may stand here." : "It is none of the values that may stand here.");
         switch (value.ValueKind)
         {
             case JsonValueKind.Object: CheckObject(value, at, check); break;
             case JsonValueKind.Array: CheckArray(value, at, check); break;
-            case JsonValueKind.String: CheckText(value.GetString()!, at, check); break;
+            case JsonValueKind.String: CheckText(value, at, check); break;
             case JsonValueKind.Number: CheckNumber(value, at, check); break;
         }
         foreach (var all in AllOf) all.Check(value, at, check);
@@ -163,7 +175,7 @@ internal sealed partial class SchemaNode
         if (OneOf.Count > 0 && Matches(OneOf, value, at, check, 2) is not 1 and var matches) check.Add(at, matches == 0 ? "It satisfies none of the schemas of 'oneOf'." : "It satisfies more than one of the schemas of 'oneOf'.");
     }
 
-    private static int Matches(IReadOnlyList<SchemaNode> branches, JsonElement value, string at, SchemaCheck check, int enough)
+    private static int Matches(IReadOnlyList<SchemaNode> branches, JsonElement value, OutputPlace? at, SchemaCheck check, int enough)
     {
         var matches = 0;
         foreach (var branch in branches)
@@ -176,30 +188,34 @@ internal sealed partial class SchemaNode
         return matches;
     }
 
-    private void CheckObject(JsonElement value, string at, SchemaCheck check)
+    private void CheckObject(JsonElement value, OutputPlace? at, SchemaCheck check)
     {
         var count = 0;
+        // Looking each of them up would go through all members every time.
+        var names = Required.Count > 8 ? new HashSet<string>(StringComparer.Ordinal) : null;
         foreach (var member in value.EnumerateObject())
         {
             count++;
-            var here = Under(at, member.Name);
+            names?.Add(member.Name);
+            var here = new OutputPlace(at, member.Name, count - 1);
             if (Member(member.Name) is { } schema) schema.Check(member.Value, here, check);
             else check.Add(here, "There is no such property.");
         }
+        if (!check.Spend(count / 16 + Required.Count)) return;
         foreach (var name in Required)
         {
-            if (!value.TryGetProperty(name, out _)) check.Add(at, $"The property '{Shown(name)}' is missing.");
+            if (!(names?.Contains(name) ?? value.TryGetProperty(name, out _))) check.Add(at, $"The property '{Shown(name)}' is missing.");
         }
         if (count < MinProperties) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {count} properties; at least {MinProperties} are needed."));
         if (count > MaxProperties) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {count} properties; at most {MaxProperties} may be there."));
     }
 
-    private void CheckArray(JsonElement value, string at, SchemaCheck check)
+    private void CheckArray(JsonElement value, OutputPlace? at, SchemaCheck check)
     {
         var index = 0;
         foreach (var item in value.EnumerateArray())
         {
-            var here = $"{at}/{index.ToString(CultureInfo.InvariantCulture)}";
+            var here = new OutputPlace(at, null, index);
             if (Item(index++) is { } schema) schema.Check(item, here, check);
             else check.Add(here, "There may be no such item.");
         }
@@ -207,8 +223,11 @@ internal sealed partial class SchemaNode
         if (index > MaxItems) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {index} items; at most {MaxItems} may be there."));
     }
 
-    private void CheckText(string value, string at, SchemaCheck check)
+    private void CheckText(JsonElement json, OutputPlace? at, SchemaCheck check)
     {
+        // A caller may have one text looked at by every schema of a large one. It is read also where nothing is said of it: one with half a character is no JSON.
+        if (!check.Spend(JsonMarshal.GetRawUtf8Value(json).Length / 16)) return;
+        var value = json.GetString()!;
         if (MinLength is not null || MaxLength is not null)
         {
             var length = 0;
@@ -216,11 +235,22 @@ internal sealed partial class SchemaNode
             if (length < MinLength) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {length} characters; at least {MinLength} are needed."));
             if (length > MaxLength) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {length} characters; at most {MaxLength} may be there."));
         }
-        if (Pattern is { } pattern && !pattern.IsMatch(value)) check.Add(at, "It does not match the pattern.");
+        if (Pattern is { } pattern) CheckPattern(pattern, value, at, check);
         if (Format is { } format && !IsOf(format, value)) check.Add(at, $"It is not of the format '{format}'.");
     }
 
-    private void CheckNumber(JsonElement value, string at, SchemaCheck check)
+    private static void CheckPattern(SchemaPattern pattern, string value, OutputPlace? at, SchemaCheck check)
+    {
+        // Matching takes a step for each letter, or one for each letter and state.
+        if (!check.Spend((int)Math.Min(int.MaxValue, (long)value.Length * pattern.Size / 256))) return;
+        switch (pattern.IsMatch(value))
+        {
+            case false: check.Add(at, "It does not match the pattern."); break;
+            case null: check.GiveUp(); break;
+        }
+    }
+
+    private void CheckNumber(JsonElement value, OutputPlace? at, SchemaCheck check)
     {
         if (Minimum is null && Maximum is null && ExclusiveMinimum is null && ExclusiveMaximum is null && MultipleOf is null) return;
         if (!value.TryGetDecimal(out var number))
@@ -234,6 +264,17 @@ internal sealed partial class SchemaNode
         if (number <= ExclusiveMinimum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not more than {ExclusiveMinimum}."));
         if (number >= ExclusiveMaximum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not less than {ExclusiveMaximum}."));
         if (MultipleOf is { } step && number % step != 0) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is no multiple of {step}."));
+    }
+
+    private static bool IsOneOf(IReadOnlyList<JsonElement> values, JsonElement value, SchemaCheck check)
+    {
+        var length = JsonMarshal.GetRawUtf8Value(value).Length / 16;
+        foreach (var one in values)
+        {
+            if (!check.Spend(1 + (one.ValueKind == value.ValueKind ? Math.Min(length, JsonMarshal.GetRawUtf8Value(one).Length / 16) : 0))) return true;
+            if (JsonElement.DeepEquals(one, value)) return true;
+        }
+        return false;
     }
 
     private static bool Is(JsonElement value, string type) => type switch
@@ -280,7 +321,10 @@ internal sealed partial class SchemaNode
         _ => "a " + type,
     };
 
-    public static string Under(string at, string name) => $"{at}/{name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}";
+    public static string Under(string at, string name) => $"{at}/{Escaped(name)}";
+
+    /// <summary>A name as a step of a JSON Pointer (RFC 6901).</summary>
+    public static string Escaped(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
 
     private static string Shown(string name) => name.Length > 64 ? name[..64] + "…" : name;
 
@@ -295,53 +339,4 @@ internal sealed partial class SchemaNode
 
     [GeneratedRegex(@"^[^@\s]+@[^@\s]+\z")]
     private static partial Regex Email();
-}
-
-/// <summary>One value being held against a schema: what was found, and how much more may be spent on it.</summary>
-/// <param name="most">Violations that are noted; more would help nobody.</param>
-/// <param name="budget">Schemas tried at most: branches within branches grow faster than the text does.</param>
-internal sealed class SchemaCheck(int most, int budget = SchemaCheck.Budget)
-{
-    /// <summary>For one whole output; and for all values of one that are shown before its end.</summary>
-    public const int Budget = 2_000_000;
-
-    public const int MostNoted = 20;
-
-    /// <summary>Schemas within schemas: enough for the deepest document, and too few to fill a stack by one that only leads to itself.</summary>
-    private const int MostDepth = 1000;
-
-    private int _depth;
-    private bool _isOver;
-
-    public List<SchemaViolation> Violations { get; } = [];
-
-    /// <summary>Schemas tried so far.</summary>
-    public int Steps { get; private set; }
-
-    /// <summary>Whether there is any use in going on.</summary>
-    public bool Enter()
-    {
-        if (++Steps <= budget && _depth < MostDepth)
-        {
-            if (Violations.Count >= most) return false;
-            _depth++;
-            return true;
-        }
-        if (!_isOver) Add("", "The output cannot be checked: the schema has too many ways to read it.");
-        _isOver = true;
-        return false;
-    }
-
-    public void Leave() => _depth--;
-
-    public void Add(string at, string detail)
-    {
-        if (Violations.Count < most) Violations.Add(new SchemaViolation(at, detail));
-    }
-
-    /// <summary>For one branch of several, of which it is only known whether it fits.</summary>
-    public SchemaCheck Trial() => new(1, budget) { Steps = Steps, _depth = _depth };
-
-    /// <summary>Counts what a trial cost.</summary>
-    public void Take(SchemaCheck trial) => Steps = trial.Steps;
 }

@@ -23,7 +23,17 @@ internal sealed record StructuredWish(OutputSchema Schema, bool Repairs)
         {
             return GatewayError.Invalid(field, $"The schema cannot be checked while an output is made, at '/{fault.At}': {fault.Reason}. Leave out 'fairlead.structured', or change the schema.") with { OpenAiCode = "invalid_value" };
         }
-        facts.Structured = new StructuredWish(schema, Repairs: false);
+        facts.Structured = new StructuredWish(schema, Repairs: false) { Field = field };
         return null;
+    }
+
+    /// <summary>The dialect's field that holds the schema, as its errors name it.</summary>
+    public required string Field { get; init; }
+
+    /// <summary>Compiles the patterns of the schema, or says which of them cannot be matched. Not before the model is known and the caller may use it: compiling is the costly part.</summary>
+    public GatewayError? Prepare()
+    {
+        if (Schema.CompilePatterns() is not { } at) return null;
+        return GatewayError.Invalid(Field, $"The schema cannot be checked while an output is made, at '/{at}': it is not a regular expression, or one with look-around or back references. Do not ask for the check, or change the schema.") with { OpenAiCode = "invalid_value" };
     }
 }

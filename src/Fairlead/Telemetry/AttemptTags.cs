@@ -27,6 +27,8 @@ internal sealed class AttemptTags
         [
             new("gen_ai.operation.name", operation),
             new("gen_ai.provider.name", provider.TelemetryName),
+            new("fairlead.provider", deployment.ProviderName),
+            new("fairlead.deployment", deployment.Name),
             new("gen_ai.request.model", deployment.UpstreamModel),
             new("gen_ai.response.model", responseModel),
         ];

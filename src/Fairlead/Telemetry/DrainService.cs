@@ -1,5 +1,6 @@
 using Fairlead.Configuration;
 using Fairlead.Pipeline;
+using Fairlead.Storage;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -10,7 +11,7 @@ namespace Fairlead.Telemetry;
 /// still answer. 2. Open calls go on, at most for the drain limit. 3. What is still open is ended by its own error event. 4. Only then
 /// the web server stops.
 /// </summary>
-internal sealed class DrainService(DrainState drain, IConfigurationSource configuration, TimeProvider time, ILogger<DrainService> logger) : IHostedLifecycleService
+internal sealed class DrainService(DrainState drain, DataFolderLock folder, IConfigurationSource configuration, TimeProvider time, ILogger<DrainService> logger) : IHostedLifecycleService
 {
     /// <summary>What ended calls have to write their last event and their record.</summary>
     internal static readonly TimeSpan Farewell = TimeSpan.FromSeconds(5);
@@ -21,6 +22,7 @@ internal sealed class DrainService(DrainState drain, IConfigurationSource config
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
         drain.Begin();
+        folder.Drain();
         var limit = configuration.Current.DrainTimeout;
         if (drain.Active > 0) logger.Draining(drain.Active, limit.TotalSeconds);
         if (await EmptyWithinAsync(limit, cancellationToken))

@@ -32,6 +32,7 @@ internal sealed class GatewayTelemetry : IDisposable
     private readonly Histogram<double> _callDuration;
     private readonly Histogram<double> _firstToken;
     private readonly Histogram<double> _perToken;
+    private readonly Counter<double> _cost;
     private int _activeCalls;
     private int _openStreams;
 
@@ -45,6 +46,7 @@ internal sealed class GatewayTelemetry : IDisposable
         _callDuration = _meter.CreateHistogram("gen_ai.server.request.duration", "s", "Time that calls took, refused ones included.", tags: null, DurationBuckets);
         _firstToken = _meter.CreateHistogram("gen_ai.server.time_to_first_token", "s", "Time from a call's arrival to its first content.", tags: null, FirstTokenBuckets);
         _perToken = _meter.CreateHistogram("gen_ai.server.time_per_output_token", "s", "Time per output token after the first.", tags: null, PaceBuckets);
+        _cost = _meter.CreateCounter<double>("fairlead.cost.usd", "{USD}", "US dollars that attempts cost, by the prices of the configuration.");
         _meter.CreateObservableGauge("fairlead.calls.active", () => Volatile.Read(ref _activeCalls), "{call}", "Calls under way.");
         _meter.CreateObservableGauge("fairlead.streams.open", () => Volatile.Read(ref _openStreams), "{stream}", "Streaming calls under way.");
     }
@@ -82,6 +84,7 @@ internal sealed class GatewayTelemetry : IDisposable
         if (!span.IsAllDataRequested) return;
         span.SetTag("gen_ai.operation.name", operation);
         span.SetTag("gen_ai.provider.name", attempt.Deployment.Provider.TelemetryName);
+        span.SetTag("fairlead.provider", attempt.Deployment.ProviderName);
         span.SetTag("fairlead.deployment", attempt.Deployment.Name);
         span.SetTag("fairlead.attempt.number", attempt.Number);
         if (attempt.Deployment.Provider.Endpoint is { } endpoint)
@@ -102,11 +105,12 @@ internal sealed class GatewayTelemetry : IDisposable
         if (attempt.Measured) return;
         attempt.Measured = true;
         if (attempt.Span is { } span) EndSpan(span, call, attempt);
-        if (!_attemptDuration.Enabled && !_tokens.Enabled && !_firstChunk.Enabled) return;
+        if (!_attemptDuration.Enabled && !_tokens.Enabled && !_firstChunk.Enabled && !_cost.Enabled) return;
 
         var tags = AttemptTags.Of(attempt.Deployment, OperationOf(call), attempt.Meter.UpstreamModel);
         if (attempt.Usage.InputTokens > 0) _tokens.Record(attempt.Usage.InputTokens, tags.Input);
         if (attempt.Usage.OutputTokens > 0) _tokens.Record(attempt.Usage.OutputTokens, tags.Output);
+        if (attempt.Cost.Usd > 0) _cost.Add((double)attempt.Cost.Usd, tags.Plain);
         if (call.Facts.Stream && ReferenceEquals(call.Answering, attempt) && call.Timings.Milliseconds(Phase.FirstToken) is > 0 and var first) _firstChunk.Record(first / 1000, tags.Plain);
         _attemptDuration.Record(attempt.Duration.TotalSeconds, attempt.Error is { } error ? tags.WithError(error.Definition.Name) : tags.Plain);
     }
@@ -136,6 +140,8 @@ internal sealed class GatewayTelemetry : IDisposable
             if (call.Answering is { } answering)
             {
                 span.SetTag("gen_ai.provider.name", answering.Deployment.Provider.TelemetryName);
+                span.SetTag("fairlead.provider", answering.Deployment.ProviderName);
+                span.SetTag("fairlead.deployment", answering.Deployment.Name);
                 span.SetTag("gen_ai.response.id", call.GenerationId);
                 span.SetTag("gen_ai.response.model", call.Model.Id);
             }
@@ -148,6 +154,8 @@ internal sealed class GatewayTelemetry : IDisposable
         if (call.Answering is { } answer)
         {
             tags.Add("gen_ai.provider.name", answer.Deployment.Provider.TelemetryName);
+            tags.Add("fairlead.provider", answer.Deployment.ProviderName);
+            tags.Add("fairlead.deployment", answer.Deployment.Name);
             tags.Add("gen_ai.response.model", call.Model!.Id);
         }
         var generate = call.Timings.Milliseconds(Phase.Generate);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Validation;
 
@@ -56,25 +57,28 @@ internal static class StrictSchema
 
     private sealed class FaultException(string message) : Exception(message);
 
-    private sealed class Checker(JsonElement root)
+    private sealed class Checker(JsonElement schema)
     {
+        private readonly SchemaPlace _root = new(null, "", schema);
         private int _properties;
         private int _enumValues;
         private long _characters;
 
         public void Root()
         {
+            var root = _root.Value;
             if (root.ValueKind != JsonValueKind.Object) throw new FaultException("the schema must be an object");
-            if (root.TryGetProperty("anyOf", out _)) throw Fault("", "the root must not be 'anyOf'; wrap it in an object");
+            if (root.TryGetProperty("anyOf", out _)) throw Fault(_root, "the root must not be 'anyOf'; wrap it in an object");
             if (!root.TryGetProperty("$ref", out _) && (!root.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || !type.ValueEquals("object")))
             {
-                throw Fault("", "the root must have type 'object'");
+                throw Fault(_root, "the root must have type 'object'");
             }
-            Schema(root, "", 1);
+            Schema(_root, 1);
         }
 
-        private void Schema(JsonElement schema, string path, int level)
+        private void Schema(SchemaPlace path, int level)
         {
+            var schema = path.Value;
             if (schema.ValueKind != JsonValueKind.Object) throw Fault(path, "a schema must be an object (boolean schemas are not supported)");
             if (level > MaxLevels) throw Fault(path, $"nesting deeper than {MaxLevels} levels is not supported");
             var (isObject, isArray, described) = (false, false, false);
@@ -83,40 +87,39 @@ internal static class StrictSchema
                 described = true;
                 Type(type, path, out isObject, out isArray);
             }
-            foreach (var member in schema.EnumerateObject())
+            foreach (var member in path.Members)
             {
                 var value = member.Value;
-                var here = $"{path}/{Escape(member.Name)}";
+                var here = member;
                 switch (member.Name)
                 {
                     case "type":
                         break;
                     case "properties":
                         if (!isObject) throw Fault(path, "'properties' needs type 'object'");
-                        Properties(schema, value, path, here, level);
+                        Properties(path, here, level);
                         break;
                     case "required":
-                        Required(schema, value, path);
+                        Required(path, here);
                         break;
                     case "additionalProperties":
                         if (value.ValueKind != JsonValueKind.False) throw Fault(path, "'additionalProperties' must be false");
                         break;
                     case "items":
                         if (!isArray) throw Fault(path, "'items' needs type 'array'");
-                        Schema(value, here, level + 1);
+                        Schema(here, level + 1);
                         break;
                     case "anyOf":
                         described = true;
                         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0) throw Fault(path, "'anyOf' must be an array with at least one schema");
-                        var branch = 0;
-                        foreach (var item in value.EnumerateArray()) Schema(item, $"{here}/{branch++}", level);
+                        foreach (var item in here.Items) Schema(item, level);
                         break;
                     case "$defs" or "definitions":
                         if (value.ValueKind != JsonValueKind.Object) throw Fault(path, $"'{member.Name}' must be an object");
-                        foreach (var definition in value.EnumerateObject())
+                        foreach (var definition in here.Members)
                         {
                             Count(definition.Name.Length, here);
-                            Schema(definition.Value, $"{here}/{Escape(definition.Name)}", 1);
+                            Schema(definition, 1);
                         }
                         break;
                     case "$ref":
@@ -151,7 +154,7 @@ internal static class StrictSchema
             if (isObject)
             {
                 if (!schema.TryGetProperty("additionalProperties", out _)) throw Fault(path, "'additionalProperties' is required and must be false");
-                if (schema.TryGetProperty("properties", out var properties) && properties.EnumerateObject().Any() && !schema.TryGetProperty("required", out _))
+                if (schema.TryGetProperty("properties", out var properties) && properties.ValueKind == JsonValueKind.Object && properties.EnumerateObject().Any() && !schema.TryGetProperty("required", out _))
                 {
                     throw Fault(path, "'required' must list every property");
                 }
@@ -160,7 +163,7 @@ internal static class StrictSchema
             if (!described) throw Fault(path, "a schema must have a 'type'");
         }
 
-        private static void Type(JsonElement type, string path, out bool isObject, out bool isArray)
+        private static void Type(JsonElement type, SchemaPlace path, out bool isObject, out bool isArray)
         {
             (isObject, isArray) = (false, false);
             if (type.ValueKind == JsonValueKind.Array && type.GetArrayLength() > 0)
@@ -170,7 +173,7 @@ internal static class StrictSchema
             }
             One(type, path, ref isObject, ref isArray);
 
-            static void One(JsonElement type, string path, ref bool isObject, ref bool isArray)
+            static void One(JsonElement type, SchemaPlace path, ref bool isObject, ref bool isArray)
             {
                 if (type.ValueKind != JsonValueKind.String || !Types.Contains(type.GetString()!)) throw Fault(path, $"'type' must be one of {string.Join(", ", Types)}, or a list of them");
                 isObject |= type.ValueEquals("object");
@@ -178,35 +181,36 @@ internal static class StrictSchema
             }
         }
 
-        private void Properties(JsonElement schema, JsonElement properties, string path, string here, int level)
+        private void Properties(SchemaPlace path, SchemaPlace here, int level)
         {
-            if (properties.ValueKind != JsonValueKind.Object) throw Fault(path, "'properties' must be an object");
+            if (here.Value.ValueKind != JsonValueKind.Object) throw Fault(path, "'properties' must be an object");
             HashSet<string>? required = null;
-            if (schema.TryGetProperty("required", out var list) && list.ValueKind == JsonValueKind.Array)
+            if (path.Step("required") is { Value.ValueKind: JsonValueKind.Array } list)
             {
-                required = list.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!).ToHashSet(StringComparer.Ordinal);
+                required = list.Value.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!).ToHashSet(StringComparer.Ordinal);
             }
-            foreach (var property in properties.EnumerateObject())
+            foreach (var property in here.Members)
             {
                 if (++_properties > MaxProperties) throw Fault(here, $"more than {MaxProperties} properties in all are not supported");
                 Count(property.Name.Length, here);
-                if (required?.Contains(property.Name) != true) throw Fault(path, $"'required' must list every property, but '{property.Name}' is missing; make it optional with type [..., \"null\"]");
-                Schema(property.Value, $"{here}/{Escape(property.Name)}", level + 1);
+                if (required?.Contains(property.Name) != true) throw Fault(path, $"'required' must list every property, but '{Shown(property.Name)}' is missing; make it optional with type [..., \"null\"]");
+                Schema(property, level + 1);
             }
         }
 
-        private static void Required(JsonElement schema, JsonElement required, string path)
+        private static void Required(SchemaPlace path, SchemaPlace required)
         {
-            if (required.ValueKind != JsonValueKind.Array) throw Fault(path, "'required' must be an array of strings");
-            var known = schema.TryGetProperty("properties", out var properties) && properties.ValueKind == JsonValueKind.Object ? properties : default;
-            foreach (var item in required.EnumerateArray())
+            if (required.Value.ValueKind != JsonValueKind.Array) throw Fault(path, "'required' must be an array of strings");
+            var known = path.Step("properties");
+            foreach (var item in required.Value.EnumerateArray())
             {
                 if (item.ValueKind != JsonValueKind.String) throw Fault(path, "'required' must be an array of strings");
-                if (known.ValueKind != JsonValueKind.Object || !known.TryGetProperty(item.GetString()!, out _)) throw Fault(path, $"'required' names '{item.GetString()}', which is no property");
+                var name = item.GetString()!;
+                if (known is not { Value.ValueKind: JsonValueKind.Object } || known.Step(name) is null) throw Fault(path, $"'required' names '{Shown(name)}', which is no property");
             }
         }
 
-        private void Enum(JsonElement values, string path, string here)
+        private void Enum(JsonElement values, SchemaPlace path, SchemaPlace here)
         {
             if (values.ValueKind != JsonValueKind.Array || values.GetArrayLength() == 0) throw Fault(path, "'enum' must be an array with at least one value");
             var (count, characters) = (0, 0L);
@@ -220,7 +224,7 @@ internal static class StrictSchema
             Count(characters, here);
         }
 
-        private void Count(long characters, string path)
+        private void Count(long characters, SchemaPlace path)
         {
             if ((_characters += characters) > MaxCharacters) throw Fault(path, $"names, enum and const values may hold at most {MaxCharacters} characters in all");
         }
@@ -231,19 +235,18 @@ internal static class StrictSchema
         {
             if (reference == "#") return true;
             if (!reference.StartsWith("#/", StringComparison.Ordinal)) return false;
-            var at = root;
-            foreach (var step in reference[2..].Split('/'))
+            var at = _root;
+            var pointer = reference.AsSpan(2);
+            foreach (var step in pointer.Split('/'))
             {
-                var name = step.Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal);
-                if (at.ValueKind == JsonValueKind.Object && at.TryGetProperty(name, out var inside)) at = inside;
-                else if (at.ValueKind == JsonValueKind.Array && int.TryParse(name, out var index) && index >= 0 && index < at.GetArrayLength()) at = at[index];
-                else return false;
+                if (at.Step(pointer[step].ToString().Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal)) is not { } inside) return false;
+                at = inside;
             }
-            return at.ValueKind == JsonValueKind.Object;
+            return at.Value.ValueKind == JsonValueKind.Object;
         }
 
-        private static string Escape(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
+        private static string Shown(string name) => Dialects.RequestFaults.Shown(name);
 
-        private static FaultException Fault(string path, string message) => new($"at '{(path.Length == 0 ? "#" : "#" + path)}', {message}");
+        private static FaultException Fault(SchemaPlace place, string message) => new($"at '{(place.Pointer() is { Length: > 0 } pointer ? "#/" + pointer : "#")}', {message}");
     }
 }

@@ -26,7 +26,9 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         {
             return GatewayError.Invalid("Fairlead-Simulate", problem!);
         }
+        if (call.Facts.ForeignWord is { } word && call.Model.Deployments.Count > 0 && call.Model.Deployments.All(deployment => deployment.Provider.RefuseForeignWord(call) is not null)) return word;
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
+        if (call.Facts.Structured?.Prepare() is { } wrong) return wrong;
 
         call.InputBound = TokenCounter.Bound(call);
         // A count is asked for to learn how far beyond the window a request is.

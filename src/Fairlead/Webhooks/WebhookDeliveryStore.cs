@@ -110,7 +110,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     /// <param name="most">At most so many.</param>
     /// <param name="mostFailing">At most so many of them for webhooks whose last attempt failed.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task<IReadOnlyList<(WebhookDelivery Delivery, Webhook Webhook)>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, int mostFailing, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<(WebhookDelivery Delivery, Webhook Webhook)>> LeaseAsync(string owner, DateTimeOffset now, DateTimeOffset until, int most, int mostFailing, CancellationToken cancellationToken) => StorageRetry.RunAsync<IReadOnlyList<(WebhookDelivery Delivery, Webhook Webhook)>>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         // The usual look finds nothing, and must not wait for a writer to find that out.
@@ -133,7 +133,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
         }
         await transaction.CommitAsync(cancellationToken);
         return leased;
-    }
+    });
 
     /// <summary>Webhooks for which something is due and that have room, in the order in which they are served.</summary>
     private static async Task<List<Receiver>> ReceiversAsync(DbConnection connection, DateTimeOffset now, CancellationToken cancellationToken)
@@ -201,7 +201,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     /// <param name="result">What it brought.</param>
     /// <param name="pause">Until the next one; null when none follows.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task<WebhookNote> NoteAsync(string owner, WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, DateTimeOffset now, WebhookResult result, TimeSpan? pause, CancellationToken cancellationToken)
+    public Task<WebhookNote> NoteAsync(string owner, WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, DateTimeOffset now, WebhookResult result, TimeSpan? pause, CancellationToken cancellationToken) => StorageRetry.RunAsync<WebhookNote>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -246,7 +246,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
             update.AddParameter("@step", (long)delivery.Step);
             return await update.ExecuteNonQueryAsync(cancellationToken) > 0;
         }
-    }
+    });
 
     /// <summary>Gives one back that was not attempted to its end, because the process stops.</summary>
     public async Task ReturnAsync(string owner, string id, CancellationToken cancellationToken)
@@ -280,7 +280,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     public async Task<int> ForgetAsync(DateTimeOffset before, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = Command(connection, null, "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE created_at < @before ORDER BY created_at LIMIT 500)");
+        await using var command = Command(connection, null, $"DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE created_at < @before ORDER BY created_at LIMIT 500{storage.Sql.ForUpdateSkipLocked})");
         command.AddParameter("@before", Ms(before));
         return await command.ExecuteNonQueryAsync(cancellationToken);
     }

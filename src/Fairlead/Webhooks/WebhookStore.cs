@@ -82,7 +82,7 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
     }
 
     /// <summary>Changes what <paramref name="change"/> makes of it; null when there is none.</summary>
-    public async Task<Webhook?> ChangeAsync(string projectId, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken)
+    public Task<Webhook?> ChangeAsync(string projectId, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) => StorageRetry.RunAsync<Webhook?>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -102,17 +102,17 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         await update.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return changed;
-    }
+    });
 
     /// <summary>Removes it with its deliveries; false when there is none.</summary>
-    public async Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken)
+    public Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = Command(connection, null, "DELETE FROM webhooks WHERE id = @id AND project_id = @project");
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
-    }
+    });
 
     /// <summary>Forgets the webhooks of projects that are gone, which nobody can reach any more; returns how many.</summary>
     public async Task<int> ForgetOrphansAsync(CancellationToken cancellationToken)

@@ -35,6 +35,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     private readonly Lock _gate = new();
     private TaskCompletionSource _wake = NewSignal();
     private DateTimeOffset _swept;
+    private readonly SteadyClock _clock = new(time);
     private DateTimeOffset _renewed;
 
     /// <summary>Looks for work now instead of at the next look.</summary>
@@ -86,7 +87,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
 
     private async Task RenewAsync(CancellationToken stoppingToken)
     {
-        var now = time.GetUtcNow();
+        var now = _clock.Latest;
         if (now - _renewed < Lease / 3) return;
         if (!_running.IsEmpty) await deliveries.RenewAsync(_owner, now + Lease, stoppingToken);
         _renewed = now;
@@ -96,7 +97,8 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     {
         var room = MostAtOnce - _running.Count;
         if (room <= 0) return;
-        var now = time.GetUtcNow();
+        // A clock that is set back must not keep waiting what is due.
+        var now = _clock.Latest;
         var roomOfFailing = MostFailingAtOnce - _running.Values.Count(running => running.AtFailing);
         var taken = await deliveries.LeaseAsync(_owner, now, now + Lease, room, Math.Max(0, roomOfFailing), stoppingToken);
         foreach (var (delivery, webhook) in taken)
@@ -144,14 +146,14 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     /// <summary>What was delivered is worth waiting for the database.</summary>
     private async Task<WebhookNote> NoteAsync(WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, WebhookResult result, TimeSpan? pause, CancellationToken stoppingToken)
     {
-        var until = time.GetUtcNow() + NotePatience;
+        var since = time.GetTimestamp();
         while (true)
         {
             try
             {
-                return await deliveries.NoteAsync(_owner, delivery, webhook, at, time.GetUtcNow(), result, pause, CancellationToken.None);
+                return await deliveries.NoteAsync(_owner, delivery, webhook, at, _clock.Latest, result, pause, CancellationToken.None);
             }
-            catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && time.GetUtcNow() < until && !stoppingToken.IsCancellationRequested)
+            catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && time.GetElapsedTime(since) < NotePatience && !stoppingToken.IsCancellationRequested)
             {
                 WebhooksLog.StoreAway(logger, StorageFaults.Describe(exception));
             }

@@ -17,6 +17,16 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
 {
     private static readonly JsonObject Document = OpenApiDocument.Build();
 
+    /// <summary>Readers such as /reference send what a parameter shows as example or default: a job and a used key instead of a response.</summary>
+    [Fact]
+    public void Parameters_OptionalHeaders_ShowNothingThatIsSentByItself()
+    {
+        var shown = Document["components"]!["parameters"]!.AsObject()
+            .Where(one => one.Value!["in"]!.GetValue<string>() == "header" && one.Value["required"]?.GetValue<bool>() != true)
+            .Where(one => new[] { one.Value!, one.Value!["schema"]! }.Any(node => node["example"] is not null || node["examples"] is not null || node["default"] is not null));
+        Assert.Empty(shown.Select(one => one.Key));
+    }
+
     // Every operation that answers with JSON, with a call that makes it do so. {organization}, {project} and {key} are made for each.
     private static readonly (string Operation, string Path, string? Body)[] Calls =
     [

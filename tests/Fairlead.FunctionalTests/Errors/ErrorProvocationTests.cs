@@ -66,6 +66,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         var body = JsonDocument.Parse(text).RootElement;
         var error = ErrorBody.Read(body, door.Shape);
         Assert.True((door.Shape == ErrorShape.OpenAi ? provocation.Finer ?? definition.Name : definition.Name) == error.Code, seen);
+        Assert.True(FinerCodes.Contains(error.Code), $"{error.Code} is not documented: {seen}");
         var link = provocation.Gateway.Url + definition.DocPath;
         Assert.Equal(door.Shape switch { ErrorShape.OpenAi => definition.OpenAiType, ErrorShape.Anthropic => definition.AnthropicType, _ => link }, error.Type);
         Assert.Equal(link, error.DocUrl);

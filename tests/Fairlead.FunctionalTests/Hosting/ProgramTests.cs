@@ -125,7 +125,7 @@ public sealed class ProgramTests : IDisposable
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), "fairlead: { models: { mine: { deployments: [{ provider: openai, model: gpt-6-luna }] } } }", TestContext.Current.CancellationToken);
         await using var check = ServerProcess.Start(_folder, ["config", "check"], ("OPENAI_API_KEY", "sk-test"));
         Assert.Equal(0, await check.ExitAsync());
-        Assert.Matches(@"providers +openai, simulated\n +models +mine, and those", check.Output.ReplaceLineEndings("\n"));
+        Assert.Matches(@"Providers +openai, simulated\n +Models +mine, ", check.Output.ReplaceLineEndings("\n"));
     }
 
     [Theory]

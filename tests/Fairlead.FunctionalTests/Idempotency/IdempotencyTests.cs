@@ -188,6 +188,89 @@ public abstract class IdempotencyTests : IAsyncLifetime
         Assert.Equal("true", second.Headers.GetValues("Idempotent-Replayed").Single());
     }
 
+    [Theory]
+    [InlineData("/v1/chat/completions", ChatStream)]
+    [InlineData("/v1/completions", """{"model":"sim-fast","stream":true,"prompt":"hi"}""")]
+    [InlineData("/v1/messages", """{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}""")]
+    [InlineData("/v1/responses", """{"model":"sim-fast","stream":true,"input":"hi"}""")]
+    [InlineData("/v1/responses", """{"model":"sim-fast","stream":true,"store":false,"input":"hi"}""")]
+    [InlineData("/v1/responses", """{"model":"sim-fast","stream":true,"background":true,"input":"hi"}""")]
+    [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"stream"}}""")]
+    [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""")]
+    public async Task Streams_ManyAtOnce_AreOneCallThatAllJoin(string path, string body)
+    {
+        _upstream.Answer = async context =>
+        {
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"a"}"""), Chunk("""{"content":" b"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        for (var round = 0; round < 3; round++)
+        {
+            var key = $"many{round}";
+            var streams = await Task.WhenAll(Enumerable.Range(0, 6).Select(async _ =>
+            {
+                using var response = await PostAsync(key, body, path, headersOnly: true);
+                Assert.True(response.StatusCode == HttpStatusCode.OK, $"{(int)response.StatusCode} {await response.Content.ReadAsStringAsync(Cancel)}");
+                var stream = await SeenStream.ReadAsync(response, Cancel);
+                Assert.False(stream.Broken);
+                return (stream.Raw.Replace(": keep-alive\n\n", "", StringComparison.Ordinal), response.Headers.GetValues("Fairlead-Generation").Single());
+            }));
+            Assert.Single(streams.Distinct());
+        }
+        Assert.True(_upstream.Received.Count is 0 or 3, $"{_upstream.Received.Count}");
+        await BalancedAsync();
+    }
+
+    [Theory]
+    [InlineData("respond-async", 202)]
+    [InlineData("respond-async, wait=30", 200)]
+    [InlineData("respond-async, wait=1", 202)]
+    public async Task Jobs_ManyAtOnce_AreOneThatAllAreAnsweredWith(string prefer, int status)
+    {
+        var release = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            if (status == 202) await release.Task.WaitAsync(context.RequestAborted);
+            await BeginAsync(context);
+            await SendAsync(context, Chunk("""{"content":"done"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        for (var round = 0; round < 3; round++)
+        {
+            var key = $"many{round}";
+            var answers = await Task.WhenAll(Enumerable.Range(0, 6).Select(async _ =>
+            {
+                using var response = await PostAsync(key, Chat, prefer: prefer);
+                var text = await response.Content.ReadAsStringAsync(Cancel);
+                Assert.True((int)response.StatusCode == status, $"{(int)response.StatusCode} {text}");
+                return (text, response.Headers.GetValues("Fairlead-Generation").Single());
+            }));
+            Assert.Single(answers.Distinct());
+        }
+        release.SetResult();
+    }
+
+    [Fact]
+    public async Task Streams_ManyAtOnceThatAreRefused_AllGetTheRefusal()
+    {
+        var arrived = new SemaphoreSlim(0);
+        var release = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            arrived.Release();
+            await release.Task.WaitAsync(context.RequestAborted);
+            await Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400);
+        };
+        var first = PostAsync("k", ChatStream);
+        await arrived.WaitAsync(Cancel);
+        var others = Enumerable.Range(0, 4).Select(_ => PostAsync("k", ChatStream)).ToArray();
+        release.SetResult();
+        foreach (var response in (HttpResponseMessage[])[await first, .. await Task.WhenAll(others)])
+        {
+            using (response) await ExpectAsync(response, HttpStatusCode.BadRequest, "provider_rejected");
+        }
+        Assert.Single(_upstream.Received);
+    }
+
     [Fact]
     public async Task Stream_WhoseClientLeft_GoesOnForWhoAsksAgain()
     {

@@ -141,6 +141,31 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task SpoolHasNoRoom_JobLosesNoRun()
+    {
+        var starts = 0;
+        _upstream.Answer = async context =>
+        {
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"done"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
+        await StartAsync(_upstream.Yaml("  jobs: { maxRuns: 1, backoff: 1ms }"), new SpoolWith { Starting = () => Throw(Interlocked.Increment(ref starts)) });
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""", Encoding.UTF8, "application/json") };
+        request.Headers.Add("Prefer", "respond-async");
+        using var accepted = await Gateway.Client.SendAsync(request, Cancel);
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        using var done = await Gateway.Client.GetAsync(new Uri($"{accepted.Headers.Location}?wait=60", UriKind.RelativeOrAbsolute), Cancel);
+        Assert.Contains("\"completed\"", await done.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        Assert.Equal(2, starts);
+        await NothingOpenAsync();
+
+        static void Throw(int number)
+        {
+            if (number == 1) throw new SpoolUnavailableException("full");
+        }
+    }
+
+    [Fact]
     public async Task RecordCannotBeWritten_AnswerStillLeavesAndNothingStaysOpen()
     {
         await StartAsync(_upstream.Yaml(), new SpoolWith { Ending = () => throw new InvalidOperationException("a bug of the spool") });
@@ -273,6 +298,8 @@ public sealed class CallEndingTests : IAsyncLifetime
         public Action Starting { get; init; } = static () => { };
 
         public Action Ending { get; init; } = static () => { };
+
+        public void Reserve(GatewayCall call) => Inner.Reserve(call);
 
         public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt)
         {

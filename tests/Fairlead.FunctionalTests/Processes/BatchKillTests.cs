@@ -54,6 +54,7 @@ public abstract class BatchKillTests : IAsyncLifetime
         try
         {
             var key = await server.ClientKeyAsync();
+            var killed = new KilledRuns(_folder, _postgres);
             for (var round = 0; round < Rounds; round++)
             {
                 using (var client = Client(server, key))
@@ -67,7 +68,9 @@ public abstract class BatchKillTests : IAsyncLifetime
                 }
                 await server.KillAsync();
                 await server.DisposeAsync();
+                await killed.NoteAsync();
                 server = await ServeAsync();
+                await killed.SettleAsync();
             }
             using var reader = Client(server, key);
             foreach (var (id, name) in batches)

@@ -53,6 +53,7 @@ public abstract class JobKillTests : IAsyncLifetime
         try
         {
             var key = await server.ClientKeyAsync();
+            var killed = new KilledRuns(_folder, _postgres);
             for (var round = 0; round < Rounds; round++)
             {
                 var number = round;
@@ -63,7 +64,9 @@ public abstract class JobKillTests : IAsyncLifetime
                 await server.KillAsync();
                 await Task.WhenAll(sending);
                 await server.DisposeAsync();
+                await killed.NoteAsync();
                 server = await ServeAsync();
+                await killed.SettleAsync();
             }
             foreach (var (id, text) in accepted) await EndsOnceAsync(server, key, id, text);
         }

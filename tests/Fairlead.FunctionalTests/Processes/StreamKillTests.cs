@@ -58,6 +58,7 @@ public abstract class StreamKillTests : IAsyncLifetime
             var key = await server.ClientKeyAsync();
             using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(100) };
             client.DefaultRequestHeaders.Authorization = new("Bearer", key);
+            var killed = new KilledRuns(_folder, _postgres);
             for (var round = 0; round < Rounds; round++)
             {
                 var streams = Enumerable.Range(0, 6).Select(number => new Seen($"r{round}s{number} and some words more", typed: number % 2 == 0)).ToArray();
@@ -68,7 +69,9 @@ public abstract class StreamKillTests : IAsyncLifetime
                 await server.KillAsync();
                 await Task.WhenAll(reading);
                 await server.DisposeAsync();
+                await killed.NoteAsync();
                 server = await ServeAsync();
+                await killed.SettleAsync();
                 read.AddRange(streams);
             }
             foreach (var seen in read) await seen.EndAsync(client, server.Address);

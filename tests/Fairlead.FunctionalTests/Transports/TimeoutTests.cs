@@ -91,6 +91,19 @@ public sealed class TimeoutTests
         Assert.Equal("provider_timeout", await CodeAsync(response));
     }
 
+    [Fact]
+    public async Task Response_OfAProviderThatHangs_IsATimeoutThatFailsOverBeforeTheTotal()
+    {
+        await using var upstream = await FakeUpstream.StartAsync();
+        upstream.Answer = StallAsync;
+        await using var gateway = await StartAsync(upstream.Url, response: "300ms");
+        using var hung = await PostAsync(gateway, "m", stream: false);
+        Assert.Equal(HttpStatusCode.GatewayTimeout, hung.StatusCode);
+        Assert.Equal("provider_timeout", await CodeAsync(hung));
+        using var other = await PostAsync(gateway, "either", stream: false);
+        Assert.Equal(HttpStatusCode.OK, other.StatusCode);
+    }
+
     private static async Task AssertBrokenOffAsync(TestGateway gateway)
     {
         using var response = await PostAsync(gateway, "m", stream: true);
@@ -125,13 +138,13 @@ public sealed class TimeoutTests
         return await gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
     }
 
-    private static Task<TestGateway> StartAsync(string url, string connect = Long, string firstToken = Long, string streamIdle = Long, string total = Long)
+    private static Task<TestGateway> StartAsync(string url, string connect = Long, string firstToken = Long, string streamIdle = Long, string response = Long, string total = Long)
     {
         const string Facts = "contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1, output: 10 }, capabilities: { tools: false }";
         return TestGateway.StartAsync($$"""
             fairlead:
               providers:
-                up: { kind: openai, baseUrl: {{url}}/v1, apiKey: k, timeouts: { connect: {{connect}}, firstToken: {{firstToken}}, streamIdle: {{streamIdle}}, total: {{total}} } }
+                up: { kind: openai, baseUrl: {{url}}/v1, apiKey: k, timeouts: { connect: {{connect}}, firstToken: {{firstToken}}, streamIdle: {{streamIdle}}, response: {{response}}, total: {{total}} } }
                 sim: { kind: simulated }
               models:
                 m: { {{Facts}}, deployments: [{ provider: up, model: up-m }] }

@@ -241,7 +241,6 @@ public sealed class SpoolTests : IDisposable
     // The segment in advance is made on another thread; a start that finds none makes one itself.
     private static async Task SegmentInAdvance(Spool spool)
     {
-        while (!File.Exists(spool.Folder.SparePath)) await Task.Yield();
-        spool.Mend();
+        while (spool.Spares == 0) await Task.Yield();
     }
 }

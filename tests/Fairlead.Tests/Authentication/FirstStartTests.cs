@@ -28,11 +28,11 @@ public abstract class FirstStartTests : IDisposable
         var keys = await Start(null).RunAsync(Cancellation);
 
         Assert.NotNull(keys);
-        var (client, _) = _access.Authenticate(keys.ClientKey, Scopes.Chat);
+        var (client, _) = _access.Authenticate(keys.ClientKey!, Scopes.Chat);
         Assert.Equal(("default", "default"), (client?.OrganizationName, client?.ProjectName));
-        Assert.Null(_access.Authenticate(keys.ClientKey, Scopes.AdminRead).Caller);
+        Assert.Null(_access.Authenticate(keys.ClientKey!, Scopes.AdminRead).Caller);
         Assert.NotNull(_access.Authenticate(keys.AdminKey!, Scopes.AdminWrite).Caller);
-        Assert.DoesNotContain(keys.ClientKey, keys.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain(keys.ClientKey!, keys.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -60,8 +60,8 @@ public abstract class FirstStartTests : IDisposable
 
         Assert.NotNull(lost);
         Assert.NotNull(shown);
-        Assert.NotEqual(lost.ClientKey, shown.ClientKey);
-        Assert.Equal(_access.Authenticate(lost.ClientKey).Caller!.KeyId, _access.Authenticate(shown.ClientKey).Caller!.KeyId);
+        Assert.NotEqual(lost.ClientKey!, shown.ClientKey!);
+        Assert.Equal(_access.Authenticate(lost.ClientKey!).Caller!.KeyId, _access.Authenticate(shown.ClientKey!).Caller!.KeyId);
         Assert.Equal(_access.Authenticate(lost.AdminKey!).Caller!.KeyId, _access.Authenticate(shown.AdminKey!).Caller!.KeyId);
         await using var context = await _access.Contexts.CreateDbContextAsync(Cancellation);
         Assert.Equal(2, await context.ApiKeys.CountAsync(Cancellation));
@@ -97,7 +97,7 @@ public abstract class FirstStartTests : IDisposable
         var starts = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => Start(null, _access.OpenAgain()).RunAsync(Cancellation), Cancellation)));
         await _access.Snapshots.ReloadAsync(Cancellation);
 
-        foreach (var keys in starts) Assert.NotNull(_access.Authenticate(keys!.ClientKey).Caller);
+        foreach (var keys in starts) Assert.NotNull(_access.Authenticate(keys!.ClientKey!).Caller);
         await using var context = await _access.Contexts.CreateDbContextAsync(Cancellation);
         Assert.Equal(1, await context.Organizations.CountAsync(Cancellation));
         Assert.Equal(2, await context.ApiKeys.CountAsync(Cancellation));

@@ -229,6 +229,49 @@ public sealed class ConfigurationReaderTests
         Assert.Equal("http://127.0.0.1:11434/v1", configuration.Providers["ollama"].BaseUrl);
     }
 
+    [Theory]
+    [InlineData("claude: { kind: anthropic, apiKey: '${ANTHROPIC_API_KEY}' }", "ANTHROPIC_API_KEY", "claude simulated")]
+    [InlineData("claude: { kind: anthropic, apiKeys: ['${ANTHROPIC_API_KEY:-none}'] }", "ANTHROPIC_API_KEY", "claude simulated")]
+    [InlineData("fast: { kind: openai, baseUrl: 'https://api.groq.com/openai/v1', headers: { Authorization: 'Bearer ${GROQ_API_KEY}' } }", "GROQ_API_KEY", "fast simulated")]
+    [InlineData("ours: { kind: mistral, apiKey: '${MISTRAL_API_KEY}' }", "MISTRAL_API_KEY", "ours simulated")]
+    [InlineData("google: { kind: gemini, apiKey: '${GOOGLE_API_KEY}' }", "GOOGLE_API_KEY", "google simulated")]
+    [InlineData("home: { kind: ollama, baseUrl: '${OLLAMA_HOST}' }", "OLLAMA_HOST", "home simulated")]
+    [InlineData("off: { kind: anthropic, enabled: false, apiKey: '${ANTHROPIC_API_KEY}' }", "ANTHROPIC_API_KEY", "simulated")]
+    // Another kind, another variable, or no reference: the variable has its usual effect.
+    [InlineData("claude: { kind: openai, baseUrl: 'https://api.anthropic.com/v1', apiKey: '${ANTHROPIC_API_KEY}' }", "ANTHROPIC_API_KEY", "anthropic claude simulated")]
+    [InlineData("claude: { kind: anthropic, apiKey: '${ANTHROPIC_API_KEY_2:-x}' }", "ANTHROPIC_API_KEY", "anthropic claude simulated")]
+    [InlineData("claude: { kind: anthropic, apiKey: written }", "ANTHROPIC_API_KEY", "anthropic claude simulated")]
+    public void Read_VariableThatTheFileUses_SwitchesNoSecondProviderOn(string provider, string variable, string names)
+    {
+        var configuration = Good($"fairlead: {{ providers: {{ {provider} }} }}", (variable, "http://127.0.0.1:11434"));
+        Assert.Equal(names, string.Join(' ', configuration.Providers.Keys.Order()));
+    }
+
+    [Fact]
+    public void Read_VariableThatTheFileUses_StillSwitchesOnWhatADeploymentNames()
+    {
+        var configuration = Good("fairlead: { providers: { claude: { kind: anthropic, apiKey: '${ANTHROPIC_API_KEY}' } }, models: { m: { deployments: [{ provider: anthropic, model: x }] } } }", ("ANTHROPIC_API_KEY", "k"));
+        Assert.Equal(["anthropic", "claude", "simulated"], configuration.Providers.Keys.Order());
+    }
+
+    [Fact]
+    public void Read_Json_KnowsTheLinesOfErrors()
+    {
+        var json = "{\n  \"fairlead\": {\n    \"drainTimeout\": \"soon\",\n    \"requests\": {\n      \"maxDepth\": 1\n    },\n    \"providers\": {\n      \"one\": {}\n    }\n  }\n}";
+        var result = ConfigurationReader.Read(new ConfigurationInput(), "/etc/fairlead.json", Encoding.UTF8.GetBytes(json));
+        Assert.Equal([("fairlead.drainTimeout", 3), ("fairlead.requests.maxDepth", 5), ("fairlead.providers.one.kind", 8)], result.Faults.Select(f => (f.Key, f.Line!.Value)));
+    }
+
+    [Fact]
+    public void Read_StoreOnly_LooksAtNothingElse()
+    {
+        var input = new ConfigurationInput { StoreOnly = true, Environment = new Dictionary<string, string> { ["OPENAI_API_KEY"] = "k", ["Fairlead__Retry__Nonsense"] = "1" } };
+        var result = ConfigurationReader.Read(input, "fairlead.yaml", "fairlead: { dataDirectory: ./here, providers: { a: { apiKey: '${UNSET}', nonsense: 1 } } }\nother: 1"u8.ToArray());
+        Assert.Empty(result.Faults);
+        Assert.Equal("./here", result.Configuration!.DataDirectory);
+        Assert.Empty(result.Configuration.Providers);
+    }
+
     [Fact]
     public void Read_ProviderPointedElsewhere_DoesNotGetTheMakersKey()
     {

@@ -43,13 +43,13 @@ public abstract class FileStoreTests : IDisposable
     public async Task Find_OnlyWhenComplete_AndOnlyInItsProject()
     {
         var file = File("file-1");
-        await _store.BeginAsync(file, Cancel);
+        Assert.True(await _store.BeginAsync(file, 0, null, Cancel));
         Assert.Null(await _store.FindAsync("proj_1", file.Id, Cancel));
-        await _store.CompleteAsync(file, Cancel);
+        Assert.True(await _store.CompleteAsync(file, null, Cancel));
         Assert.Equal(file, await _store.FindAsync("proj_1", file.Id, Cancel));
         Assert.Null(await _store.FindAsync("proj_2", file.Id, Cancel));
         Assert.Null(await _store.FindAsync("proj_1", "file-\0'", Cancel));
-        await Assert.ThrowsAsync<StorageException>(() => _store.CompleteAsync(file, Cancel));
+        await Assert.ThrowsAsync<StorageException>(() => _store.CompleteAsync(file, null, Cancel));
     }
 
     [Fact]
@@ -71,7 +71,7 @@ public abstract class FileStoreTests : IDisposable
         await AddAsync(File("file-2"));
         await AddAsync(File("file-3") with { ExpiresAt = Start.AddHours(2) });
         Assert.True(await _store.DeleteAsync("proj_1", "file-2", Cancel));
-        Assert.False(await _store.DeleteAsync("proj_1", "file-2", Cancel));
+        Assert.Null(await _store.DeleteAsync("proj_1", "file-2", Cancel));
         await _sweeper.SweepAsync(Cancel);
         Assert.Equal(["file-1", "file-3"], await ContentsAsync());
         _time.Advance(TimeSpan.FromHours(2));
@@ -85,7 +85,8 @@ public abstract class FileStoreTests : IDisposable
     {
         await AddAsync(File("file-1"));
         await InTransactionAsync((connection, transaction) => _store.HoldAsync(connection, transaction, "proj_1", "file-1", Cancel));
-        Assert.True(await _store.DeleteAsync("proj_1", "file-1", Cancel));
+        Assert.False(await _store.DeleteAsync("proj_1", "file-1", Cancel));
+        Assert.Equal(10, await _store.BytesOfAsync("proj_1", Cancel));
         await _sweeper.SweepAsync(Cancel);
         Assert.Equal(["file-1"], await ContentsAsync());
         Assert.False(await InTransactionAsync((connection, transaction) => _store.HoldAsync(connection, transaction, "proj_1", "file-1", Cancel)));
@@ -99,16 +100,90 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Sweep_AnUploadThatNeverEnded_GoesAfterADay()
+    public async Task Sweep_AnUploadOfAProcessThatIsGone_FreesItsRoomAfterItsLease()
     {
-        await _store.BeginAsync(File("file-1"), Cancel);
+        Assert.True(await _store.BeginAsync(File("file-1"), 60, 100, Cancel));
         await WriteAsync("file-1");
-        _time.Advance(TimeSpan.FromHours(23));
+        _time.Advance(FileStore.WritingLease - TimeSpan.FromMilliseconds(1));
         await _sweeper.SweepAsync(Cancel);
         Assert.Equal(["file-1"], await ContentsAsync());
-        _time.Advance(TimeSpan.FromHours(1));
+        Assert.False(await _store.BeginAsync(File("file-2"), 50, 100, Cancel));
+        _time.Advance(TimeSpan.FromMilliseconds(1));
         await _sweeper.SweepAsync(Cancel);
         Assert.Empty(await ContentsAsync());
+        Assert.True(await _store.BeginAsync(File("file-2"), 50, 100, Cancel));
+        await Assert.ThrowsAsync<StorageException>(() => _store.GrowAsync(File("file-1"), 10, 10, 100, Cancel));
+    }
+
+    [Fact]
+    public async Task Reservation_ThatIsStillWritten_KeepsItsLease()
+    {
+        var room = new FileReservation(_store, File("file-1"), 1000, null, _time);
+        Assert.True(await room.BeginAsync(10, Cancel));
+        for (var i = 0; i < 10; i++)
+        {
+            _time.Advance(FileStore.WritingLease / 2);
+            Assert.True(await room.EnsureAsync(10, Cancel));
+            await _sweeper.SweepAsync(Cancel);
+        }
+        Assert.True(await _store.CompleteAsync(File("file-1"), 1000, Cancel));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reservation_ManyUploadsAtOnce_NeverHoldMoreThanTheQuota(bool isLengthKnown)
+    {
+        const long Quota = 1024 * 1024;
+        const long Length = 1000 * 1000;
+        var kept = 0L;
+        await Parallel.ForAsync(0, 20, Cancel, async (i, cancel) =>
+        {
+            var file = File($"file-{i}") with { Bytes = Length };
+            var room = new FileReservation(_store, file, Quota, isLengthKnown ? Length + 300 : null, _time);
+            if (!await room.BeginAsync(isLengthKnown ? Length - 65_536 : 0, cancel)) return;
+            for (var written = 0L; written < Length; written += 50_000)
+            {
+                Assert.InRange(await _store.BytesOfAsync("proj_1", cancel), 0, Quota);
+                if (await room.EnsureAsync(written + 50_000, cancel)) continue;
+                await _store.ForgetAsync(file.Id, cancel);
+                return;
+            }
+            if (await _store.CompleteAsync(file, Quota, cancel)) Interlocked.Add(ref kept, Length);
+        });
+        Assert.InRange(kept, 0, Quota);
+        if (isLengthKnown) Assert.Equal(Length, kept);
+        Assert.Equal(kept, await _store.BytesOfAsync("proj_1", Cancel));
+        // What was refused left room for others.
+        var last = new FileReservation(_store, File("file-last"), Quota, null, _time);
+        Assert.True(await last.BeginAsync(Quota - kept, Cancel));
+        Assert.False(await last.EnsureAsync(Quota - kept + 1, Cancel));
+    }
+
+    [Fact]
+    public async Task Complete_QuotaThatShrankMeanwhile_IsRefused()
+    {
+        await AddAsync(File("file-1"));
+        Assert.True(await _store.BeginAsync(File("file-2"), 10, 20, Cancel));
+        Assert.False(await _store.CompleteAsync(File("file-2"), 19, Cancel));
+        Assert.Null(await _store.FindAsync("proj_1", "file-2", Cancel));
+        Assert.True(await _store.CompleteAsync(File("file-2"), 20, Cancel));
+        // Others have a quota of their own.
+        Assert.True(await _store.BeginAsync(File("file-3") with { ProjectId = "proj_2" }, 20, 20, Cancel));
+    }
+
+    [Fact]
+    public async Task Bytes_FilesThatExpiredOrAreHeld_CountUntilTheyAreRemoved()
+    {
+        await AddAsync(File("file-1"));
+        await AddAsync(File("file-2"));
+        await InTransactionAsync((connection, transaction) => _store.HoldAsync(connection, transaction, "proj_1", "file-1", Cancel));
+        _time.Advance(TimeSpan.FromDays(1));
+        Assert.Empty(await _store.ListAsync("proj_1", null, null, true, 10, Cancel));
+        Assert.Equal(20, await _store.BytesOfAsync("proj_1", Cancel));
+        await _sweeper.SweepAsync(Cancel);
+        Assert.Equal(10, await _store.BytesOfAsync("proj_1", Cancel));
+        Assert.False(await _store.BeginAsync(File("file-3"), 11, 20, Cancel));
     }
 
     private static StoredFile File(string id) => new()
@@ -125,9 +200,9 @@ public abstract class FileStoreTests : IDisposable
 
     private async Task AddAsync(StoredFile file)
     {
-        await _store.BeginAsync(file, Cancel);
+        await _store.BeginAsync(file, 0, null, Cancel);
         await WriteAsync(file.Id);
-        await _store.CompleteAsync(file, Cancel);
+        await _store.CompleteAsync(file, null, Cancel);
     }
 
     private async Task WriteAsync(string id)

@@ -22,7 +22,7 @@ public abstract class GenerationEndTests : IDisposable
     private protected GenerationEndTests(StorageProvider provider)
     {
         _temporary = new TemporaryStorage(provider);
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationQueueSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
         var outbox = new WebhookOutbox(storage, new WebhookStore(storage, _time), _time);
         _deliveries = new WebhookDeliveryStore(storage, outbox);
         _store = new GenerationStore(storage, outbox, _time);
@@ -33,8 +33,8 @@ public abstract class GenerationEndTests : IDisposable
     [Fact]
     public async Task End_OfARun_LeavesOneEventAndTheSecondEndNone()
     {
-        await _store.AddAsync(Record(), null, default, Cancel);
-        Assert.Single(await _store.LeaseAsync("a", _time.GetUtcNow(), _time.GetUtcNow() + TimeSpan.FromMinutes(1), 1, Cancel));
+        await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
+        Assert.Single((await _store.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel)).Taken);
         Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
         Assert.False(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
 
@@ -49,8 +49,8 @@ public abstract class GenerationEndTests : IDisposable
     [Fact]
     public async Task End_OfARunThatWasTakenOver_LeavesNoEvent()
     {
-        await _store.AddAsync(Record(), null, default, Cancel);
-        await _store.LeaseAsync("a", _time.GetUtcNow(), _time.GetUtcNow() + TimeSpan.FromMinutes(1), 1, Cancel);
+        await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
+        await _store.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel);
         Assert.False(await _store.EndAsync("gen_1", "b", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
         Assert.Empty(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
     }
@@ -58,7 +58,7 @@ public abstract class GenerationEndTests : IDisposable
     [Fact]
     public async Task Cancel_OfOneThatWaits_LeavesOneEvent()
     {
-        await _store.AddAsync(Record(), null, default, Cancel);
+        await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
         Assert.Equal(GenerationStatus.Queued, await _store.CancelAsync("proj_1", "gen_1", End(GenerationStatus.Cancelled, Outcome.Cancelled), Cancel));
         Assert.Equal(GenerationStatus.Cancelled, await _store.CancelAsync("proj_1", "gen_1", End(GenerationStatus.Cancelled, Outcome.Cancelled), Cancel));
         Assert.Equal(WebhookEvents.Cancelled, Assert.Single(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel)).Type);

@@ -30,7 +30,10 @@ public abstract class GenerationStoreTests : IDisposable
 
     private DateTimeOffset Now => _time.GetUtcNow();
 
-    private DateTimeOffset Until => Now + TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(30);
+
+    /// <summary>A lease that is over when it begins: its process counts as gone, by whichever clock.</summary>
+    private static readonly TimeSpan Over = TimeSpan.FromSeconds(-1);
 
     public void Dispose()
     {
@@ -42,7 +45,7 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task Find_Added_IsTheSame()
     {
         var record = Record() with { Deadline = Start.AddMinutes(1), Model = "odd \u0001 name", Context = new RequestContext("2023-06-01", null, "fail=503"), Request = [0, 1, 255] };
-        await _store.AddAsync(record, null, default, Cancel);
+        await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
         var found = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!;
         Assert.Equal(record.Request, found.Request);
         Assert.Equivalent(record with { Request = [], RequestBytes = 3 }, found with { Request = [] });
@@ -63,7 +66,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.False(await _store.TryQueueAsync(Record(), limits, Cancel));
         Assert.True(await _store.TryQueueAsync(Record() with { ProjectId = "proj_2" }, limits, Cancel));
         // One that has begun waits no more.
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await LeaseAsync("a", 1);
         Assert.True(await _store.TryQueueAsync(Record(), limits, Cancel));
         Assert.False(await _store.TryQueueAsync(Record(), limits, Cancel));
     }
@@ -91,11 +94,11 @@ public abstract class GenerationStoreTests : IDisposable
         var first = await AddAsync("standard");
         var second = await AddAsync("standard");
         var urgent = await AddAsync("realtime");
-        var taken = await _store.LeaseAsync("a", Now, Until, 3, Cancel);
+        var taken = await LeaseAsync("a", 3);
         Assert.Equal([urgent, first, second], taken.Select(record => record.Id));
         Assert.All(taken, record => Assert.Equal((GenerationStatus.InProgress, 1, Now), (record.Status, record.Runs, record.StartedAt)));
-        Assert.Equal([bulk], (await _store.LeaseAsync("b", Now, Until, 3, Cancel)).Select(record => record.Id));
-        Assert.Empty(await _store.LeaseAsync("b", Now, Until, 3, Cancel));
+        Assert.Equal([bulk], (await LeaseAsync("b", 3)).Select(record => record.Id));
+        Assert.Empty(await LeaseAsync("b", 3));
     }
 
     [Fact]
@@ -107,39 +110,160 @@ public abstract class GenerationStoreTests : IDisposable
         var taken = await Task.WhenAll(nodes.Select(node => Task.Run(async () =>
         {
             var mine = new List<string>();
-            while (await node.Store.LeaseAsync(node.Name, Now, Until, 3, Cancel) is { Count: > 0 } some) mine.AddRange(some.Select(record => record.Id));
+            while ((await node.Store.LeaseAsync(node.Name, Lease, 3, true, Cancel)).Taken is { Count: > 0 } some) mine.AddRange(some.Select(record => record.Id));
             return mine;
         })));
         Assert.Equal(ids.Order(StringComparer.Ordinal), taken.SelectMany(mine => mine).Order(StringComparer.Ordinal));
     }
 
     [Fact]
-    public async Task Lease_RunOut_IsTakenOver_AndTheFirstRunCanWriteNothing()
+    public async Task TakeOver_LeaseRunOut_WaitsAgainAsASuspect_AndTheFirstRunCanWriteNothing()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
-        Assert.Empty(await _store.LeaseAsync("b", Now, Until, 1, Cancel));
-        _time.Advance(TimeSpan.FromSeconds(31));
-        var again = Assert.Single(await _store.LeaseAsync("b", Now, Until, 1, Cancel));
-        Assert.Equal((id, 2), (again.Id, again.Runs));
+        await LeaseAsync("a", 1);
+        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
+        Assert.Equal(GenerationStatus.InProgress, (await _store.StateAsync(id, Cancel))!.Value.Status);
+        await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Over, Cancel);
+        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
+        var again = Assert.Single(await LeaseAsync("b", 1));
+        Assert.Equal((id, 2, 1, 1), (again.Id, again.Runs, again.Returns, again.Suspicion));
 
-        Assert.Empty(await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Until, Cancel));
+        Assert.Empty(await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel));
         Assert.False(await _store.EndAsync(id, "a", 1, End("late"), [], Cancel));
-        Assert.False(await _store.ReturnAsync(id, "a", 1, Now, countRun: true, Cancel));
+        Assert.Equal(GenerationReturn.Lost, await _store.ReturnAsync(id, "a", 1, TimeSpan.Zero, countRun: true, Cancel));
         Assert.True(await _store.EndAsync(id, "b", 2, End("right"), [], Cancel));
         Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), [], Cancel));
         Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Result!));
     }
 
     [Fact]
+    public async Task Lease_Suspects_OneAtATimeOfAllNodes_AndNothingBesideThem()
+    {
+        var suspects = new List<string>();
+        for (var i = 0; i < 3; i++) suspects.Add(await AddAsync());
+        await DieAsync("dead", 3);
+        var fresh = await AddAsync();
+
+        // A node that has others under way is told to let them end.
+        var busy = await _store.LeaseAsync("b", Lease, 4, idle: false, Cancel);
+        Assert.Equal((0, true), (busy.Taken.Count, busy.IsClearing));
+        var first = Assert.Single(await LeaseAsync("b", 4));
+        Assert.Equal(suspects[0], first.Id);
+        // Another node goes on with the rest of the queue, and takes no second suspect meanwhile.
+        Assert.Equal([fresh], (await LeaseAsync("c", 4)).Select(record => record.Id));
+        Assert.Empty(await LeaseAsync("c", 4));
+        Assert.True(await _store.EndAsync(first.Id, "b", 2, End("done"), [], Cancel));
+        Assert.Equal([suspects[1]], (await LeaseAsync("c", 4)).Select(record => record.Id));
+    }
+
+    [Fact]
+    public async Task TakeOver_SuspectThatWasAlone_IsNotRunAgain_WhoeverGoesOn()
+    {
+        var deadly = await AddAsync();
+        var innocent = await AddAsync();
+        await DieAsync("dead", 2);
+        await DieAsync("dead2", 1);
+        var guilty = Assert.Single(await _store.TakeOverAsync("b", Over, Cancel));
+        Assert.Equal((deadly, -1, GenerationStatus.InProgress), (guilty.Id, guilty.Suspicion, guilty.Status));
+        // The one who was to end it dies before it could: the next one is told the same.
+        Assert.Equal((deadly, -1), (Assert.Single(await _store.TakeOverAsync("c", Lease, Cancel)) is { } still ? (still.Id, still.Suspicion) : default));
+        Assert.True(await _store.EndAsync(deadly, "c", 4, End("guilty", Outcome.Failed), [], Cancel));
+        var next = Assert.Single(await LeaseAsync("c", 4));
+        Assert.Equal((innocent, 1, 1), (next.Id, next.Runs - next.Returns, next.Suspicion));
+    }
+
+    [Fact]
+    public async Task TakeOver_SuspectThatWasNotAlone_LosesNothing()
+    {
+        var suspect = await AddAsync();
+        await DieAsync("dead", 1);
+        Assert.Equal(suspect, Assert.Single(await _store.LeaseAsync("dead2", Over, 1, true, Cancel) is { Taken: var taken } ? taken : []).Id);
+        // A stream that began with its request ran beside it.
+        var stream = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
+        await _store.AddAsync(stream, "dead2", Over, Cancel);
+        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
+        Assert.Equal(2, (await _store.FindAsync("proj_1", suspect, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
+        Assert.Equal(1, (await _store.FindAsync("proj_1", stream.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
+    }
+
+    [Fact]
+    public async Task TakeOver_AnyLeaseOfTheProcessHolds_LeavesAllOfIt()
+    {
+        await AddAsync();
+        var living = await AddAsync();
+        await _store.LeaseAsync("a", Over, 2, true, Cancel);
+        await _store.RenewAsync("a", [new RunProgress(living, 1, null)], Lease, Cancel);
+        await _store.TakeOverAsync("b", Lease, Cancel);
+        Assert.Equal(2, (await _store.HeldByAsync("a", Cancel)).Count);
+    }
+
+    [Fact]
+    public async Task Return_RunThatEndedByItself_IsNoSuspectAnyMore()
+    {
+        var id = await AddAsync();
+        await DieAsync("dead", 1);
+        await LeaseAsync("b", 1);
+        Assert.Equal(GenerationReturn.Returned, await _store.ReturnAsync(id, "b", 2, TimeSpan.Zero, countRun: true, Cancel));
+        Assert.Equal(0, Assert.Single(await LeaseAsync("b", 1)).Suspicion);
+    }
+
+    [Fact]
+    public async Task Return_AskedToCancel_StaysToBeEnded()
+    {
+        var id = await AddAsync();
+        await LeaseAsync("a", 1);
+        await _store.CancelAsync("proj_1", id, End("x"), Cancel);
+        Assert.Equal(GenerationReturn.CancelRequested, await _store.ReturnAsync(id, "a", 1, TimeSpan.FromMinutes(1), countRun: true, Cancel));
+        Assert.True(await _store.EndAsync(id, "a", 1, End("cancelled", Outcome.Cancelled), [], Cancel));
+    }
+
+    [Fact]
+    public async Task Lease_ClockSetBack_WaitsForNothing()
+    {
+        await AddAsync();
+        _time.AdjustTime(Start.AddHours(-3));
+        Assert.Single(await LeaseAsync("a", 1));
+        var id = await AddAsync();
+        await LeaseAsync("a", 1);
+        await _store.ReturnAsync(id, "a", 1, TimeSpan.FromMilliseconds(1), countRun: true, Cancel);
+        _time.AdjustTime(Start.AddHours(-6));
+        Assert.Equal(id, (await WaitForOneAsync()).Id);
+    }
+
+    [Fact]
+    public async Task Waiting_OfThoseAsked_AreTheQueuedOnes()
+    {
+        var waits = await AddAsync("bulk");
+        var runs = await AddAsync();
+        await LeaseAsync("a", 1);
+        Assert.Equal([waits], await _store.WaitingAsync([waits, runs, "gen_none"], Cancel));
+        Assert.Equal([(runs, 1)], await _store.HeldByAsync("a", Cancel));
+    }
+
+    [Fact]
+    public async Task RenewAndAppend_InOppositeOrders_NeverWaitForEachOther()
+    {
+        var ids = new List<string>();
+        for (var i = 0; i < 8; i++) ids.Add(await AddAsync());
+        await LeaseAsync("a", 8);
+        var other = Open();
+        var renewing = Task.Run(async () =>
+        {
+            for (var i = 0; i < 40; i++) Assert.Equal(8, (await _store.RenewAsync("a", [.. ids.AsEnumerable().Reverse().Select(id => new RunProgress(id, 1, null))], Lease, Cancel)).Count);
+        }, Cancel);
+        for (var i = 0; i < 40; i++) Assert.Equal(8, (await other.AppendEventsAsync("a", [.. ids.Select(id => new RunEvents(id, 1, [new TextDelta("a")]))], Cancel)).Count);
+        await renewing;
+    }
+
+    [Fact]
     public async Task Renew_HeldRun_KeepsProgressAndTellsOfCancel()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
-        Assert.False((await _store.RenewAsync("a", [new RunProgress(id, 1, "so far"u8.ToArray())], Until, Cancel))[id]);
+        await LeaseAsync("a", 1);
+        Assert.False((await _store.RenewAsync("a", [new RunProgress(id, 1, "so far"u8.ToArray())], Lease, Cancel))[id]);
         Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Progress!));
         Assert.Equal(GenerationStatus.InProgress, await _store.CancelAsync("proj_1", id, End("x"), Cancel));
-        Assert.True((await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Until, Cancel))[id]);
+        Assert.True((await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel))[id]);
         Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Progress!));
     }
 
@@ -153,14 +277,14 @@ public abstract class GenerationStoreTests : IDisposable
         var found = (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!;
         Assert.Equal((GenerationStatus.Cancelled, Outcome.Cancelled), (found.Status, found.Outcome!.Value));
         Assert.Equal("cancelled", Encoding.UTF8.GetString(found.Result!));
-        Assert.Empty(await _store.LeaseAsync("a", Now, Until, 1, Cancel));
+        Assert.Empty(await LeaseAsync("a", 1));
     }
 
     [Fact]
     public async Task Events_OfAHeldRun_AreNumberedAndReadFromAnyBatch()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await LeaseAsync("a", 1);
         Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("a"), new TextDelta("b")])], Cancel));
         Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("c")])], Cancel));
         Assert.Equal(["a", "b", "c"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
@@ -181,10 +305,11 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task Events_OfARunThatWasTakenOver_AreNotWritten()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await LeaseAsync("a", 1);
         await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("a")])], Cancel);
-        _time.Advance(TimeSpan.FromSeconds(31));
-        var again = Assert.Single(await _store.LeaseAsync("b", Now, Until, 1, Cancel));
+        await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Over, Cancel);
+        await _store.TakeOverAsync("b", Lease, Cancel);
+        var again = Assert.Single(await LeaseAsync("b", 1));
         Assert.Equal(1, again.EventCount);
         Assert.Empty(await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("late")])], Cancel));
         Assert.False(await _store.EndAsync(id, "a", 1, End("late"), [new TextDelta("late")], Cancel));
@@ -196,7 +321,7 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task Events_OfOneThatExpired_GoWithIt()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await LeaseAsync("a", 1);
         Assert.True(await _store.EndAsync(id, "a", 1, End("done"), [new TextDelta("a")], Cancel));
         Assert.Equal(1, await _store.ExpireAsync(Now.AddDays(1), Cancel));
         Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
@@ -208,29 +333,33 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task Return_WithAPause_WaitsForIt()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
-        Assert.True(await _store.ReturnAsync(id, "a", 1, Now + TimeSpan.FromSeconds(5), countRun: false, Cancel));
-        Assert.Empty(await _store.LeaseAsync("a", Now, Until, 1, Cancel));
-        _time.Advance(TimeSpan.FromSeconds(5));
-        var again = Assert.Single(await _store.LeaseAsync("a", Now, Until, 1, Cancel));
-        Assert.Equal((2, 1, Start), (again.Runs, again.Returns, again.StartedAt));
+        await LeaseAsync("a", 1);
+        Assert.Equal(GenerationReturn.Returned, await _store.ReturnAsync(id, "a", 1, TimeSpan.FromHours(1), countRun: false, Cancel));
+        Assert.Empty(await LeaseAsync("a", 1));
+        var brief = await AddAsync();
+        await LeaseAsync("a", 1);
+        await _store.ReturnAsync(brief, "a", 1, TimeSpan.FromMilliseconds(20), countRun: false, Cancel);
+        var again = await WaitForOneAsync();
+        Assert.Equal((brief, 2, 1, Start), (again.Id, again.Runs, again.Returns, again.StartedAt));
     }
 
     [Fact]
     public async Task ReleaseAll_RunsOfAProcessThatIsGone_AreTakenAtOnce()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await LeaseAsync("a", 1);
         await _store.ReleaseAllAsync(Cancel);
-        Assert.Equal(id, Assert.Single(await _store.LeaseAsync("b", Now, Until, 1, Cancel)).Id);
+        await _store.TakeOverAsync("b", Lease, Cancel);
+        Assert.Equal(id, Assert.Single(await LeaseAsync("b", 1)).Id);
     }
 
     [Fact]
     public async Task Add_RunningAlready_IsNotLeasedWhileItsLeaseHolds()
     {
         var record = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
-        await _store.AddAsync(record, "a", Until, Cancel);
-        Assert.Empty(await _store.LeaseAsync("b", Now, Until, 1, Cancel));
+        await _store.AddAsync(record, "a", Lease, Cancel);
+        await _store.TakeOverAsync("b", Lease, Cancel);
+        Assert.Empty(await LeaseAsync("b", 1));
         Assert.True(await _store.EndAsync(record.Id, "a", 1, End("done"), [], Cancel));
     }
 
@@ -240,7 +369,7 @@ public abstract class GenerationStoreTests : IDisposable
         await AddAsync();
         await AddAsync("bulk");
         var record = Record();
-        await _store.AddAsync(record, null, default, Cancel);
+        await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
         Assert.Equal(1, await _store.PositionAsync(record, Cancel));
     }
 
@@ -249,8 +378,8 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var ids = new List<string>();
         for (var i = 0; i < 4; i++) ids.Add(await AddAsync());
-        await _store.AddAsync(Record() with { ProjectId = "proj_2" }, null, default, Cancel);
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await _store.AddAsync(Record() with { ProjectId = "proj_2" }, null, TimeSpan.Zero, Cancel);
+        await LeaseAsync("a", 1);
         var all = await _store.ListAsync(new GenerationFilter("proj_1", null, null, null, 10), Cancel);
         Assert.Equal(ids.AsEnumerable().Reverse(), all.Select(record => record.Id));
         Assert.Equal(ids.Take(2).Reverse(), (await _store.ListAsync(new GenerationFilter("proj_1", null, "m", ids[2], 10), Cancel)).Select(record => record.Id));
@@ -262,7 +391,7 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task Expire_PastItsTime_IsGone()
     {
         var id = await AddAsync();
-        await _store.LeaseAsync("a", Now, Until, 1, Cancel);
+        await LeaseAsync("a", 1);
         await _store.EndAsync(id, "a", 1, End("done"), [], Cancel);
         Assert.Equal(0, await _store.ExpireAsync(Now, Cancel));
         _time.Advance(TimeSpan.FromHours(2));
@@ -271,9 +400,29 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal(1, await _store.ExpireAsync(Now, Cancel));
     }
 
+    private async Task<IReadOnlyList<GenerationRecord>> LeaseAsync(string owner, int most) => (await _store.LeaseAsync(owner, Lease, most, idle: true, Cancel)).Taken;
+
+    /// <summary>A process takes what it can of the queue and is gone.</summary>
+    private async Task DieAsync(string owner, int most)
+    {
+        Assert.Equal(most, (await _store.LeaseAsync(owner, Over, most, idle: true, Cancel)).Taken.Count);
+        if (owner == "dead") Assert.Empty(await _store.TakeOverAsync("undertaker", Lease, Cancel));
+    }
+
+    /// <summary>Takes one as soon as its pause is over, by the clock of whichever database.</summary>
+    private async Task<GenerationRecord> WaitForOneAsync()
+    {
+        while (true)
+        {
+            if (await LeaseAsync("a", 1) is [var taken]) return taken;
+            _time.Advance(TimeSpan.FromMilliseconds(50));
+            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
+        }
+    }
+
     private GenerationStore Open()
     {
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationQueueSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
         return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
     }
 
@@ -296,7 +445,7 @@ public abstract class GenerationStoreTests : IDisposable
     private async Task<string> AddAsync(string priority = "standard")
     {
         var record = Record() with { Class = priority };
-        await _store.AddAsync(record, null, default, Cancel);
+        await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
         return record.Id;
     }
 

@@ -48,6 +48,84 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
+    public async Task Bind_OfManyStreamsAtOnceOnOneNode_AllJoinTheFirst()
+    {
+        var node = Node();
+        for (var round = 0; round < 20; round++)
+        {
+            var key = $"k{round}";
+            var replies = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(
+                async () =>
+                {
+                    var call = Call();
+                    var reply = await node.BindAsync(call, key, Cancel);
+                    if (reply is null) call.Idempotency!.Log!.Append("data: x\n\n"u8);
+                    return reply;
+                },
+                Cancel)));
+            Assert.Single(replies, reply => reply is null);
+            Assert.Equal(7, replies.OfType<GatewayReply.Joined>().Count());
+        }
+    }
+
+    [Fact]
+    public async Task Bind_StreamThatWasRefusedBeforeItBegan_RunsTheOneThatWaited()
+    {
+        var node = Node();
+        var first = Call();
+        Assert.Null(await node.BindAsync(first, "k", Cancel));
+        var second = Call();
+        var waiting = node.BindAsync(second, "k", Cancel).AsTask();
+        Assert.False(waiting.IsCompleted);
+        await node.ConcludeAsync(first, new GatewayError(ErrorCode.RateLimitExceeded, "x"));
+        Assert.Null(await waiting);
+        Assert.Equal(second.GenerationId, second.Idempotency!.GenerationId);
+    }
+
+    [Fact]
+    public async Task Bind_StreamThatFailedForGoodBeforeItBegan_RepeatsItsError()
+    {
+        var node = Node();
+        var first = Call();
+        Assert.Null(await node.BindAsync(first, "k", Cancel));
+        var waiting = node.BindAsync(Call(), "k", Cancel).AsTask();
+        await node.CompleteAsync(first, 400, "application/json", "{}"u8.ToArray());
+        Assert.Equal(400, Assert.IsType<GatewayReply.Replayed>(await waiting).Status);
+    }
+
+    [Fact]
+    public async Task Bind_StreamThatDoesNotBeginForLong_IsJoinedAllTheSame()
+    {
+        var node = Node();
+        Assert.Null(await node.BindAsync(Call(), "k", Cancel));
+        var waiting = node.BindAsync(Call(), "k", Cancel).AsTask();
+        while (!waiting.IsCompleted)
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Yield();
+        }
+        Assert.IsType<GatewayReply.Joined>(await waiting);
+        Assert.Equal(ErrorCode.IdempotencyConflict, await RefusedAsync(node, """{"model":"other"}"""));
+    }
+
+    [Fact]
+    public async Task Bind_WithPatience_WaitsForTheOutcomeOfTheFirst()
+    {
+        var node = Node();
+        var first = Call();
+        first.Facts.Stream = false;
+        Assert.Null(await node.BindAsync(first, "k", Cancel));
+        var second = Call();
+        (second.Facts.Stream, second.RepeatPatience) = (false, TimeSpan.FromSeconds(7));
+        var waiting = node.BindAsync(second, "k", Cancel).AsTask();
+        var third = Call();
+        third.Facts.Stream = false;
+        Assert.Equal(ErrorCode.IdempotencyInProgress, Assert.IsType<GatewayReply.Refused>(await node.BindAsync(third, "k", Cancel)).Error.Code);
+        await node.CompleteAsync(first, 202, "application/json", "{}"u8.ToArray());
+        Assert.Equal(202, Assert.IsType<GatewayReply.Replayed>(await waiting).Status);
+    }
+
+    [Fact]
     public async Task Bind_OfAProcessThatDied_IsInProgressUntilItsLeaseIsOverAndThenLost_NeverRunAgain()
     {
         Assert.Null(await Node().BindAsync(Call(), "k", Cancel));
@@ -77,7 +155,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     {
         var call = Call();
         Assert.Null(await Node().BindAsync(call, "k", Cancel));
-        await Generations().AddAsync(JobCalls.RecordOf(call), null, default, Cancel);
+        await Generations().AddAsync(JobCalls.RecordOf(call), null, TimeSpan.Zero, Cancel);
         _time.Advance(Lease + TimeSpan.FromSeconds(1));
         var reply = Assert.IsType<GatewayReply.ReplayedJob>(await Node().BindAsync(Call(), "k", Cancel));
         Assert.Equal(call.GenerationId, reply.Record.Id);
@@ -162,7 +240,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         return call;
     }
 
-    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationQueueSchema());
+    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
 
     private GenerationStore Generations()
     {

@@ -1,5 +1,6 @@
 using Fairlead.Configuration;
 using Fairlead.Pipeline;
+using Fairlead.Storage;
 using Fairlead.Telemetry;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -11,9 +12,17 @@ public sealed class DrainServiceTests : IDisposable
     private readonly DrainState _drain = new();
     private readonly FakeTimeProvider _time = new();
 
-    public void Dispose() => _drain.Dispose();
+    private readonly DataFolderLock _folder;
 
-    private DrainService Service() => new(_drain, new Fixed(), _time, NullLogger<DrainService>.Instance);
+    public DrainServiceTests() => _folder = new DataFolderLock(new Fixed(), _time);
+
+    public void Dispose()
+    {
+        _drain.Dispose();
+        _folder.Dispose();
+    }
+
+    private DrainService Service() => new(_drain, _folder, new Fixed(), _time, NullLogger<DrainService>.Instance);
 
     [Fact]
     public async Task Stopping_NothingUnderWay_EndsAtOnce()

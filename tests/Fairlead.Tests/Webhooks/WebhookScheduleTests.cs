@@ -48,4 +48,14 @@ public sealed class WebhookScheduleTests
     [InlineData(404, null)]
     public void QuietAfter_AStrainedReceiver_IsAPause(int status, int? seconds) =>
         Assert.Equal(seconds is { } s ? TimeSpan.FromSeconds(s) : null, WebhookSchedule.QuietAfter(Failed with { StatusCode = status }));
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0.999)]
+    public void LastingFailure_WhateverChanceMakesOfThePauses_IsOverAtTheLastAttempt(double chance)
+    {
+        var total = TimeSpan.Zero;
+        for (var made = 1; WebhookSchedule.PauseAfter(made, Failed, () => chance) is { } pause; made++) total += pause;
+        Assert.True(total > WebhookSchedule.LastingFailure);
+    }
 }

@@ -179,7 +179,7 @@ internal static class BlockReader
         {
             case BlockKind.Text:
                 Text(block.Text, place, "text");
-                if (block.Text.Inner.IsEmpty && !place.IsNested) throw RequestFaults.EmptyString(place.Field("text"));
+                if (block.Text.Inner.IsEmpty && place.IsSystem) throw RequestFaults.EmptyString(place.Field("text"));
                 facts.TextBytes += block.Text.Inner.Length;
                 break;
 
@@ -203,7 +203,7 @@ internal static class BlockReader
                 break;
 
             case BlockKind.ToolUse:
-                Id(body, block.Id, place, "id");
+                Id(body, pass, block.Id, place, "id");
                 Text(block.Name, place, "name");
                 if (block.Name.Inner.IsEmpty) throw RequestFaults.EmptyString(place.Field("name"));
                 if (block.Input.IsAbsent) throw RequestFaults.Missing(place.Field("input"));
@@ -212,7 +212,7 @@ internal static class BlockReader
                 break;
 
             case BlockKind.ToolResult:
-                Id(body, block.ToolUseId, place, "tool_use_id");
+                Id(body, pass, block.ToolUseId, place, "tool_use_id");
                 if (block.Content.Token is not (JsonTokenType.None or JsonTokenType.Null or JsonTokenType.String or JsonTokenType.StartArray))
                 {
                     throw RequestFaults.Type(place.Field("content"), "a string or an array of blocks", "something else");
@@ -221,7 +221,8 @@ internal static class BlockReader
 
             case BlockKind.Thinking:
                 Text(block.Thinking, place, "thinking");
-                Text(block.Signature, place, "signature");
+                // Thinking that another company's model made, as clients send it back.
+                if (!block.Signature.IsAbsent) Text(block.Signature, place, "signature");
                 NoCaching(block, place);
                 facts.TextBytes += block.Thinking.Inner.Length;
                 break;
@@ -306,13 +307,12 @@ internal static class BlockReader
         throw value.IsAbsent ? RequestFaults.Missing(place.Field(name)) : RequestFaults.Type(place.Field(name), "a string", "something else");
     }
 
-    private static void Id(ReadOnlySpan<byte> body, BlockValue value, BlockPlace place, string name)
+    private static void Id(ReadOnlySpan<byte> body, MessagesPass pass, BlockValue value, BlockPlace place, string name)
     {
         Text(value, place, name);
-        if (value.Inner.IsEmpty || value.Inner.Length > 256 || Slice(body, value.Inner).ContainsAnyExcept(IdCharacters))
-        {
-            throw RequestFaults.Value(place.Field(name), "an id is 1 to 256 letters, digits, '_' or '-'.");
-        }
+        if (value.Inner.IsEmpty || value.Inner.Length > 256) throw RequestFaults.Value(place.Field(name), "an id has 1 to 256 characters.");
+        // Other servers make ids of other characters.
+        if (Slice(body, value.Inner).ContainsAnyExcept(IdCharacters)) (pass.Facts.ForeignIds ??= []).Add(value.Range);
     }
 
     private static void NoCaching(in ContentBlock block, BlockPlace place)

@@ -14,10 +14,10 @@ internal static class CacheControlReader
             switch (field)
             {
                 case 1:
-                    hasType = json.Word($"{path}.type", ["ephemeral"]) is not null;
+                    hasType = json.OpenWord($"{path}.type", ["ephemeral"], isRead: false) is not null;
                     break;
                 case 2:
-                    json.Word($"{path}.ttl", ["5m", "1h"]);
+                    json.OpenWord($"{path}.ttl", ["5m", "1h"], isRead: false);
                     break;
                 default:
                     json.Skip();

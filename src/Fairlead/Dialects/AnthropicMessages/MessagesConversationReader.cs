@@ -19,6 +19,7 @@ internal static class MessagesConversationReader
 
     public static ConversationRequest Read(GatewayCall call)
     {
+        call.Facts.ThrowIfForeign();
         try
         {
             using var document = JsonDocument.Parse(call.Body.WrittenMemory, Options);
@@ -118,7 +119,8 @@ internal static class MessagesConversationReader
             // These decide where or with what the answer is made: no other provider can keep that promise.
             case "container": throw Unsupported(name, "A container");
             case "inference_geo": throw Unsupported(name, "The place of inference");
-            case "context_management": throw Unsupported(name, "Editing of the context");
+            // What it edits is only what the provider would otherwise read again; Claude Code sends it with every request.
+            case "context_management": call.Warn("parameter_ignored", "The field 'context_management' was not sent: the provider of this model does not edit the context."); break;
             case "mcp_servers":
                 if (value.ValueKind == JsonValueKind.Array && value.GetArrayLength() > 0) throw Unsupported(name, "MCP servers");
                 break;

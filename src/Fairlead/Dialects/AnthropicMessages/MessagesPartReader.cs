@@ -49,7 +49,7 @@ internal static class MessagesPartReader
                 return Result(call, block, path, names) with { CacheHint = hint };
 
             case "thinking":
-                var signature = block.GetProperty("signature").GetString();
+                var signature = TextOf(block, "signature");
                 return new ReasoningPart(block.GetProperty("thinking").GetString()!, string.IsNullOrEmpty(signature) ? null : signature);
 
             case "redacted_thinking":
@@ -62,6 +62,9 @@ internal static class MessagesPartReader
                 throw MessagesConversationReader.Unsupported(path, "This block");
         }
     }
+
+    /// <summary>Whether a block of this type has a form in the inner language.</summary>
+    public static bool Knows(string? type) => type is "text" or "image" or "document" or "search_result" or "tool_use" or "tool_result" or "thinking" or "redacted_thinking";
 
     /// <summary>A string, or an array of text blocks.</summary>
     public static List<Part> ReadTexts(GatewayCall call, JsonElement value, string path)

@@ -19,6 +19,9 @@ internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, boo
 
     public ToolTurns Tools { get; } = new();
 
+    /// <summary>Whether the last assistant turn calls tools without thinking that Anthropic signed.</summary>
+    public bool EndsInUnsignedCalls { get; set; }
+
     public void CountCacheBreakpoint(FieldPath path)
     {
         if (++_cacheBreakpoints > MaxCacheBreakpoints) throw RequestFaults.Value(path, $"a request may hold at most {MaxCacheBreakpoints} blocks with cache_control.");

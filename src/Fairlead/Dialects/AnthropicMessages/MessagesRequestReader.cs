@@ -46,6 +46,10 @@ internal static class MessagesRequestReader
         public bool Thinks { get; set; }
 
         public int? Budget { get; set; }
+
+        public ByteRange Thinking { get; set; }
+
+        public bool EndsInUnsignedCalls { get; set; }
     }
 
     [Flags]
@@ -133,6 +137,7 @@ internal static class MessagesRequestReader
             isFirst = false;
         }
         json.Leave();
+        found.EndsInUnsignedCalls = pass.EndsInUnsignedCalls;
         if (facts.ModelRange.IsEmpty) throw RequestFaults.Missing("model");
         if ((seen & Fields.Messages) == 0) throw RequestFaults.Missing("messages");
         return found;
@@ -176,8 +181,8 @@ internal static class MessagesRequestReader
             case Fields.OutputConfig: ReadOutputConfig(ref json, pass); break;
             case Fields.OutputFormat: ReadFormat(ref json, pass, "output_format"); break;
             case Fields.Metadata: ReadMetadata(ref json); break;
-            case Fields.ServiceTier: json.Word("service_tier", ["auto", "standard_only"]); break;
-            case Fields.Speed: json.Word("speed", ["standard", "fast"]); break;
+            case Fields.ServiceTier: json.OpenWord("service_tier", ["auto", "standard_only"], isRead: false); break;
+            case Fields.Speed: json.OpenWord("speed", ["standard", "fast"], isRead: false); break;
             case Fields.CacheControl: CacheControlReader.Read(ref json, pass, "cache_control"); break;
         }
     }
@@ -221,6 +226,7 @@ internal static class MessagesRequestReader
     private static void ReadThinking(ref BodyCursor json, MessagesPass pass, Found found)
     {
         if (!json.Object("thinking")) return;
+        var start = json.Start;
         string? type = null;
         while (json.NextMember())
         {
@@ -228,13 +234,14 @@ internal static class MessagesRequestReader
             json.Next();
             switch (field)
             {
-                case 1: type = json.Word("thinking.type", ["enabled", "adaptive", "disabled", "between_tools"]); break;
+                case 1: type = json.OpenWord("thinking.type", ["enabled", "adaptive", "disabled", "between_tools"]); break;
                 case 2: found.Budget = (int?)json.Integer("thinking.budget_tokens", LeastThinkingBudget, int.MaxValue); break;
-                case 3: json.Word("thinking.display", ["summarized", "omitted"]); break;
+                case 3: json.OpenWord("thinking.display", ["summarized", "omitted"]); break;
                 default: json.Skip(); break;
             }
         }
         if (type is null) throw RequestFaults.Missing("thinking.type");
+        found.Thinking = new ByteRange(start, json.End - start);
         found.Thinks = type == "enabled";
         if (found.Thinks && found.Budget is null) throw RequestFaults.Missing("thinking.budget_tokens");
         if (type != "disabled") pass.Note(RequestFeatures.ReasoningEffort, "thinking");
@@ -251,7 +258,7 @@ internal static class MessagesRequestReader
             switch (field)
             {
                 case 1:
-                    if (json.Word("output_config.effort", Efforts) is not { } effort) break;
+                    if (json.OpenWord("output_config.effort", Efforts) is not { } effort) break;
                     pass.Facts.ReasoningEffort = effort;
                     pass.Note(RequestFeatures.ReasoningEffort, "output_config.effort");
                     break;
@@ -277,7 +284,7 @@ internal static class MessagesRequestReader
             switch (field)
             {
                 case 1:
-                    type = json.Word($"{path}.type", ["json_schema"]);
+                    type = json.OpenWord($"{path}.type", ["json_schema"]);
                     break;
                 case 2:
                     hasSchema = json.Object($"{path}.schema");
@@ -289,6 +296,7 @@ internal static class MessagesRequestReader
             }
         }
         if (type is null) throw RequestFaults.Missing($"{path}.type");
+        if (type != "json_schema") return;
         if (!hasSchema) throw RequestFaults.Missing($"{path}.schema");
         pass.Note(RequestFeatures.JsonSchema, path);
     }
@@ -318,6 +326,8 @@ internal static class MessagesRequestReader
             throw RequestFaults.Value("thinking.budget_tokens", $"it must be smaller than max_tokens ({facts.MaxOutputTokens}).");
         }
         if (facts.Temperature is { } temperature && temperature != 1) throw RequestFaults.Value("temperature", "it must be 1 while thinking is enabled.");
+        // With a budget of its own, thinking must have gone before the calls whose results are here; a turn of another model has none.
+        if (found.EndsInUnsignedCalls) facts.UnsignedThinking = found.Thinking;
         if (found.Tools.Choice is "any" or "tool") throw RequestFaults.Value("tool_choice.type", "tools cannot be forced while thinking is enabled.");
     }
 }

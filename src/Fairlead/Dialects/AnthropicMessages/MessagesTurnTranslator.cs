@@ -29,7 +29,7 @@ internal static class MessagesTurnTranslator
         if (content.ValueKind == JsonValueKind.String)
         {
             var text = content.GetString()!;
-            if (text.Length > 0) Append(turns, role, [new TextPart(text)]);
+            if (text.Length > 0) Append(turns, role, new List<Part> { new TextPart(text) });
             return;
         }
         var results = new List<Part>();
@@ -37,6 +37,13 @@ internal static class MessagesTurnTranslator
         var block = 0;
         foreach (var element in content.EnumerateArray())
         {
+            if (role == Role.Assistant && element.GetProperty("type").GetString() is var type && !MessagesPartReader.Knows(type))
+            {
+                // Steps of tools that Anthropic ran: the conversation goes on without them.
+                call.Warn("history_omitted", $"A block of type '{RequestFaults.Shown(type ?? "")}' in an earlier response was not sent: the provider of this model does not take it back.");
+                block++;
+                continue;
+            }
             var part = MessagesPartReader.Read(call, element, $"messages[{index}].content[{block++}]", names);
             if (part is ToolResultPart) results.Add(part);
             else parts.Add(part);
@@ -47,9 +54,10 @@ internal static class MessagesTurnTranslator
 
     private static void Append(List<Message> turns, Role role, List<Part> parts)
     {
-        if (turns.Count > 0 && turns[^1].Role == role && role != Role.System)
+        // The lists are this reader's own as long as it reads.
+        if (turns.Count > 0 && turns[^1].Role == role && role != Role.System && turns[^1].Parts is List<Part> open)
         {
-            turns[^1] = turns[^1] with { Parts = [.. turns[^1].Parts, .. parts] };
+            open.AddRange(parts);
         }
         else
         {

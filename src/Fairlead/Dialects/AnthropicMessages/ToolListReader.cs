@@ -45,7 +45,7 @@ internal static class ToolListReader
             switch (field)
             {
                 case 1:
-                    found.Choice = json.Word("tool_choice.type", ["auto", "any", "tool", "none"]);
+                    found.Choice = json.OpenWord("tool_choice.type", ["auto", "any", "tool", "none"]);
                     break;
                 case 2:
                     json.RequiredText("tool_choice.name");

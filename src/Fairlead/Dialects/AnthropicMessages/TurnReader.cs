@@ -61,12 +61,19 @@ internal static class TurnReader
         if (index == 0 && role != "user") throw RequestFaults.Value(path with { Middle = "role" }, "the first message must be the user's.");
         if (empty && role != "assistant") throw RequestFaults.Value(path with { Middle = "content" }, "it must not be empty.");
         JudgeRole(json.Body, pass, summary, index, role);
-        if (role == "assistant" && summary.ForeignThinking.Count > 0)
+        if (role != "assistant")
+        {
+            if (summary.FirstBlank >= 0) throw RequestFaults.EmptyString(path with { Middle = "content", Inner = summary.FirstBlank, Tail = "text" });
+            return role;
+        }
+        if (summary.Cuts.Count > 0 || empty)
         {
             // A turn of nothing else goes whole: left empty it would be refused, and so would its seal. It is never the first.
-            if (summary.ForeignThinking.Count < summary.Blocks) (pass.Facts.ForeignRanges ??= []).AddRange(summary.ForeignThinking);
+            if (summary.Cuts.Count < summary.Blocks) (pass.Facts.ForeignRanges ??= []).AddRange(summary.Cuts);
             else (pass.Facts.ForeignRanges ??= []).Add(BodySplicer.MemberWithComma(json.Body, start, json.End, isFirst: false));
+            pass.Facts.CutsThinking |= summary.CutsThinking;
         }
+        pass.EndsInUnsignedCalls = summary.Uses.Count > 0 && !summary.HasSignedThinking;
         return role;
     }
 
@@ -110,6 +117,11 @@ internal static class TurnReader
                 break;
             case BlockKind.Text:
                 summary.HasText = true;
+                if (IsBlank(body.Slice(block.Text.Inner.Start, block.Text.Inner.Length)))
+                {
+                    if (block.Text.Inner.IsEmpty && summary.FirstBlank < 0) summary.FirstBlank = index;
+                    Cut(body, summary, block, index);
+                }
                 if (block.Cited && summary.FirstCited < 0) summary.FirstCited = index;
                 break;
             case BlockKind.Document when summary.FirstDocument < 0:
@@ -117,13 +129,32 @@ internal static class TurnReader
                 break;
             case BlockKind.Thinking or BlockKind.RedactedThinking:
                 if (summary.FirstThinking < 0) summary.FirstThinking = index;
-                if (block.Kind == BlockKind.Thinking && block.Signature.Inner.IsEmpty)
+                if (block.Kind == BlockKind.Thinking && (block.Signature.IsAbsent || block.Signature.Inner.IsEmpty))
                 {
-                    // While all blocks so far are foreign, each takes the comma behind it with it; later ones the comma before.
-                    summary.ForeignThinking.Add(BodySplicer.MemberWithComma(body, block.Range.Start, block.Range.End, isFirst: summary.ForeignThinking.Count == index));
+                    summary.CutsThinking = true;
+                    Cut(body, summary, block, index);
+                }
+                else
+                {
+                    summary.HasSignedThinking = true;
                 }
                 break;
         }
+    }
+
+    // While all blocks so far are cut, each takes the comma behind it with it; later ones the comma before.
+    private static void Cut(ReadOnlySpan<byte> body, TurnSummary summary, in ContentBlock block, int index) =>
+        summary.Cuts.Add(BodySplicer.MemberWithComma(body, block.Range.Start, block.Range.End, isFirst: summary.Cuts.Count == index));
+
+    private static bool IsBlank(ReadOnlySpan<byte> text)
+    {
+        while (!text.IsEmpty)
+        {
+            if (text[0] == (byte)' ') text = text[1..];
+            else if (text.Length > 1 && text[0] == (byte)'\\' && text[1] is (byte)'n' or (byte)'t' or (byte)'r') text = text[2..];
+            else return false;
+        }
+        return true;
     }
 
     private static void JudgeRole(ReadOnlySpan<byte> body, MessagesPass pass, TurnSummary summary, int index, string role)

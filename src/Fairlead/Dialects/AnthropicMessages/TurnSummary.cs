@@ -9,8 +9,17 @@ internal sealed class TurnSummary
 
     public List<(int Block, ByteRange Id)> Results { get; } = [];
 
-    /// <summary>Thinking without a signature, with the range that cuts it out of its array.</summary>
-    public List<ByteRange> ForeignThinking { get; } = [];
+    /// <summary>Ranges that cut out of their array what Anthropic would refuse in an assistant turn: thinking without a signature, and blank texts.</summary>
+    public List<ByteRange> Cuts { get; } = [];
+
+    /// <summary>Index of the first text that says nothing; -1 when there is none.</summary>
+    public int FirstBlank { get; set; }
+
+    /// <summary>Whether thinking without a signature is among the cuts.</summary>
+    public bool CutsThinking { get; set; }
+
+    /// <summary>Whether there is thinking that stays.</summary>
+    public bool HasSignedThinking { get; set; }
 
     public int Blocks { get; set; }
 
@@ -32,9 +41,10 @@ internal sealed class TurnSummary
     {
         Uses.Clear();
         Results.Clear();
-        ForeignThinking.Clear();
+        Cuts.Clear();
+        CutsThinking = HasSignedThinking = false;
         Blocks = 0;
         HasText = false;
-        FirstOther = FirstDocument = FirstCited = FirstThinking = -1;
+        FirstOther = FirstBlank = FirstDocument = FirstCited = FirstThinking = -1;
     }
 }

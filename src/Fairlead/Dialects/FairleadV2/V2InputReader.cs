@@ -14,7 +14,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
     private readonly List<Part> _turn = [];
     private readonly List<Part> _results = [];
     private readonly Dictionary<string, string> _calls = new(StringComparer.Ordinal);
-    private readonly List<string> _unanswered = [];
+    private readonly OrderedDictionary<string, bool> _answered = new(StringComparer.Ordinal);
+    private int _unanswered;
     private List<Message> _messages = [];
     private List<string> _places = [];
     private string _turnAt = "";
@@ -46,7 +47,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         }
         if (isEmpty) throw input.Invalid("expected at least one item");
         Flush();
-        if (_unanswered.Count > 0) throw input.Invalid($"the tool call '{RequestFaults.Shown(_unanswered[0])}' has no result; send an item of type 'tool_result' with its id as 'tool_call_id'");
+        if (_unanswered > 0) throw input.Invalid($"the tool call '{RequestFaults.Shown(_answered.First(call => !call.Value).Key)}' has no result; send an item of type 'tool_result' with its id as 'tool_call_id'");
         if (messages.Count > 0 && messages[^1].Role == Role.Assistant) facts.Note(RequestFeatures.Prefill, input.At);
     }
 
@@ -106,7 +107,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (name is null) throw item.Missing("name");
         if (arguments is null) throw item.Missing("arguments");
         if (!_calls.TryAdd(id, name)) throw item.Invalid($"another tool call has the id '{RequestFaults.Shown(id)}'");
-        _unanswered.Add(id);
+        _answered.Add(id, false);
+        _unanswered++;
         facts.TextBytes += BytesOf(name);
         Made(new ToolCallPart(id, name, arguments), item);
     }
@@ -125,7 +127,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (id is null) throw item.Missing("tool_call_id");
         if (output is not { } given) throw item.Missing("output");
         if (!_calls.TryGetValue(id, out var name)) throw new V2Value(default, item.Under("tool_call_id")).Invalid($"there is no tool call '{RequestFaults.Shown(id)}' before it");
-        _unanswered.Remove(id);
+        if (!_answered[id]) _unanswered--;
+        _answered[id] = true;
         EndTurn();
         if (_results.Count == 0) _resultsAt = item.At;
         _results.Add(new ToolResultPart(id, Parts(given, Role.Tool)) { Name = name, IsError = isError });
@@ -141,7 +144,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (content.Element.ValueKind != JsonValueKind.Array) throw content.Type("a string or an array of parts");
         var parts = new List<Part>();
         foreach (var part in content.Items(bounds.MaxMessages)) parts.Add(Part(part, role));
-        if (parts.Count == 0) throw content.Invalid("expected at least one part");
+        // A response without content is a message without content when it comes back.
+        if (parts.Count == 0 && role != Role.Assistant) throw content.Invalid("expected at least one part");
         return parts;
     }
 

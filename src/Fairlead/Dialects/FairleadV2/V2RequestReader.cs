@@ -204,7 +204,7 @@ internal sealed class V2RequestReader
             case "json_schema":
                 if (format.Schema is null) throw output.Missing("schema");
                 _facts.Note(RequestFeatures.JsonSchema, output.At);
-                if (structured is not null) _facts.Structured = new StructuredWish(Compile(schema!.Value), repair is not null);
+                if (structured is not null) _facts.Structured = new StructuredWish(Compile(schema!.Value), repair is not null) { Field = schema.Value.At };
                 return format with { Kind = OutputKind.JsonSchema, Name = format.Name ?? "output", Strict = format.Strict ?? true };
             default:
                 return OutputFormat.Text;

@@ -97,7 +97,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
     {
         if (kept is not null) return;
         var warnings = call.Warnings;
-        if (warnings.Count == _warned.Count) return;
+        if (ReferenceEquals(warnings, _warned) || warnings.Count == 0) return;
         foreach (var warning in warnings)
         {
             if (!_warned.Contains(warning)) Warning(ref json, warning.Code, warning.Message);

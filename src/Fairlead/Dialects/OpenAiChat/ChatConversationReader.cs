@@ -20,6 +20,7 @@ internal static class ChatConversationReader
     /// <exception cref="GatewayErrorException">A member name stands twice in one object, so that it is unclear what is meant.</exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
+        call.Facts.ThrowIfForeign();
         JsonDocument document;
         try
         {
@@ -29,7 +30,7 @@ internal static class ChatConversationReader
         {
             throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once.") { OpenAiCode = "invalid_value" });
         }
-        using (document) return Request(document.RootElement, call.Facts, call.Body.WrittenMemory);
+        using (document) return Request(document.RootElement, call);
     }
 
     internal static Sampling Sampling(JsonElement root, RequestFacts facts) => new()
@@ -62,8 +63,9 @@ internal static class ChatConversationReader
 
     internal static string? Text(JsonElement element, string name) => Has(element, name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
-    private static ConversationRequest Request(JsonElement root, RequestFacts facts, ReadOnlyMemory<byte> source)
+    private static ConversationRequest Request(JsonElement root, GatewayCall call)
     {
+        var facts = call.Facts;
         var tools = new List<Tool>();
         if (Has(root, "tools", out var list))
         {
@@ -83,7 +85,7 @@ internal static class ChatConversationReader
         }
         return new ConversationRequest
         {
-            Messages = Messages(root.GetProperty("messages"), source),
+            Messages = Messages(root.GetProperty("messages"), call),
             Tools = tools,
             ToolChoice = Choice(root),
             ParallelToolCalls = Has(root, "parallel_tool_calls", out var parallel) ? parallel.GetBoolean() : null,
@@ -100,8 +102,9 @@ internal static class ChatConversationReader
         };
     }
 
-    private static List<Message> Messages(JsonElement list, ReadOnlyMemory<byte> source)
+    private static List<Message> Messages(JsonElement list, GatewayCall call)
     {
+        ReadOnlyMemory<byte> source = call.Body.WrittenMemory;
         var messages = new List<Message>(list.GetArrayLength());
         var names = new Dictionary<string, string>(StringComparer.Ordinal);
         string? legacyCall = null;
@@ -112,7 +115,7 @@ internal static class ChatConversationReader
             switch (role)
             {
                 case "assistant":
-                    messages.Add(Assistant(message, source, index, names, ref legacyCall));
+                    messages.Add(Assistant(message, index, names, ref legacyCall, call));
                     break;
                 case "tool":
                     var id = Text(message, "tool_call_id")!;
@@ -125,7 +128,7 @@ internal static class ChatConversationReader
                     break;
                 default:
                     var speaker = role switch { "system" => Role.System, "developer" => Role.Developer, _ => Role.User };
-                    messages.Add(new Message(speaker, Parts(message, source)) { Name = Text(message, "name") });
+                    messages.Add(new Message(speaker, Hinted(message, Parts(message, source))) { Name = Text(message, "name") });
                     break;
             }
             index++;
@@ -136,38 +139,86 @@ internal static class ChatConversationReader
     // Results of parallel calls are messages of their own here and one turn inside.
     private static void Result(List<Message> messages, ToolResultPart result)
     {
-        if (messages.Count > 0 && messages[^1] is { Role: Role.Tool } last) messages[^1] = last with { Parts = [.. last.Parts, result] };
-        else messages.Add(new Message(Role.Tool, [result]));
+        // The list is this reader's own as long as it reads.
+        if (messages.Count > 0 && messages[^1] is { Role: Role.Tool, Parts: List<Part> parts }) parts.Add(result);
+        else messages.Add(new Message(Role.Tool, new List<Part> { result }));
     }
 
-    private static Message Assistant(JsonElement message, ReadOnlyMemory<byte> source, int index, Dictionary<string, string> names, ref string? legacyCall)
+    private static Message Assistant(JsonElement message, int index, Dictionary<string, string> names, ref string? legacyCall, GatewayCall call)
     {
         var parts = new List<Part>();
         if ((Text(message, "reasoning_content") ?? Text(message, "reasoning")) is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
-        parts.AddRange(Parts(message, source));
+        Written(message, parts, call);
         if (Text(message, "refusal") is { Length: > 0 } refusal) parts.Add(new RefusalPart(refusal));
         if (Has(message, "tool_calls", out var calls))
         {
-            foreach (var call in calls.EnumerateArray())
+            foreach (var made in calls.EnumerateArray())
             {
-                var id = Text(call, "id")!;
-                var custom = Text(call, "type") == "custom";
-                var body = call.GetProperty(custom ? "custom" : "function");
+                var id = Text(made, "id")!;
+                var custom = Has(made, "custom", out var body) && Text(made, "type") is (null or "custom");
+                if (!custom && !Has(made, "function", out body)) continue;
                 var name = Text(body, "name")!;
                 names[id] = name;
-                parts.Add(new ToolCallPart(id, name, Text(body, custom ? "input" : "arguments") ?? "") { Kind = custom ? ToolKind.Custom : ToolKind.Function });
+                parts.Add(new ToolCallPart(id, name, Arguments(body, custom ? "input" : "arguments")) { Kind = custom ? ToolKind.Custom : ToolKind.Function });
             }
         }
         if (Has(message, "function_call", out var legacy))
         {
             legacyCall = $"call_function_{index}";
-            parts.Add(new ToolCallPart(legacyCall, Text(legacy, "name")!, Text(legacy, "arguments") ?? ""));
+            parts.Add(new ToolCallPart(legacyCall, Text(legacy, "name")!, Arguments(legacy, "arguments")));
         }
-        if (Has(message, "audio", out _))
+        if (Has(message, "audio", out var audio))
         {
-            throw new GatewayErrorException(GatewayError.Unsupported($"messages[{index}].audio", "Earlier spoken answers can only be referred to at the provider that made them. Send their transcript as content instead."));
+            // Another provider knows a spoken response only by its words.
+            if (audio.ValueKind == JsonValueKind.Object && Text(audio, "transcript") is { Length: > 0 } transcript && !parts.Exists(part => part is TextPart)) parts.Add(new TextPart(transcript));
+            else call.Warn("history_omitted", "An earlier spoken response was not sent: only the provider that made it knows it by its id.");
         }
         return new Message(Role.Assistant, parts) { Name = Text(message, "name") };
+    }
+
+    // Content that a model wrote: what has no form in the inner language is left out, since the conversation must be able to go on.
+    private static void Written(JsonElement message, List<Part> parts, GatewayCall call)
+    {
+        if (!Has(message, "content", out var content)) return;
+        if (content.ValueKind == JsonValueKind.String)
+        {
+            parts.Add(new TextPart(content.GetString()!));
+            return;
+        }
+        foreach (var part in content.EnumerateArray())
+        {
+            if (Text(part, "type") == "thinking" && Has(part, "thinking", out var thoughts) && thoughts.ValueKind == JsonValueKind.Array)
+            {
+                var thinking = string.Concat(thoughts.EnumerateArray().Where(thought => thought.ValueKind == JsonValueKind.Object).Select(thought => Text(thought, "text")));
+                if (thinking.Length > 0) parts.Add(new ReasoningPart(thinking, null));
+            }
+            else if (Text(part, "type") == "refusal")
+            {
+                parts.Add(new RefusalPart(Text(part, "refusal")!));
+            }
+            else if (Text(part, "text") is { } text)
+            {
+                parts.Add(new TextPart(text) { CacheHint = Hint(part) });
+            }
+            else
+            {
+                call.Warn("history_omitted", $"A part of type '{RequestFaults.Shown(Text(part, "type") ?? "")}' in an earlier response was not sent: the provider of this model does not take it back.");
+            }
+        }
+    }
+
+    private static string Arguments(JsonElement call, string name) =>
+        !Has(call, name, out var value) ? "" : value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText();
+
+    // OpenAI's hint, or Anthropic's as clients of this dialect send it.
+    private static JsonObject? Hint(JsonElement part) =>
+        (Has(part, "cache_control", out var hint) || Has(part, "prompt_cache_breakpoint", out hint)) && hint.ValueKind == JsonValueKind.Object ? (JsonObject)Node(hint) : null;
+
+    // A hint at the message holds for all of it, so for its last part.
+    private static List<Part> Hinted(JsonElement message, List<Part> parts)
+    {
+        if (parts.Count > 0 && parts[^1].CacheHint is null && Hint(message) is { } hint) parts[^1] = parts[^1] with { CacheHint = hint };
+        return parts;
     }
 
     private static List<Part> Parts(JsonElement message, ReadOnlyMemory<byte> source)
@@ -185,7 +236,7 @@ internal static class ChatConversationReader
                 "file" => File(part.GetProperty("file"), source),
                 _ => new RefusalPart(Text(part, "refusal")!),
             };
-            if (Has(part, "prompt_cache_breakpoint", out var hint) && hint.ValueKind == JsonValueKind.Object) made = made with { CacheHint = (JsonObject)Node(hint) };
+            if (Hint(part) is { } hint) made = made with { CacheHint = hint };
             parts.Add(made);
         }
         return parts;
@@ -214,7 +265,11 @@ internal static class ChatConversationReader
 
     private static Tool ReadTool(JsonElement tool)
     {
-        if (Text(tool, "type") != "custom") return Function(tool.GetProperty("function"));
+        if (Text(tool, "type") != "custom")
+        {
+            var function = Function(tool.GetProperty("function"));
+            return Hint(tool) is { } hint ? function with { CacheHint = hint } : function;
+        }
         var custom = tool.GetProperty("custom");
         return new Tool(Text(custom, "name")!)
         {
@@ -229,6 +284,7 @@ internal static class ChatConversationReader
         Description = Text(function, "description"),
         Parameters = Has(function, "parameters", out var parameters) ? (JsonObject)Node(parameters) : null,
         Strict = Has(function, "strict", out var strict) ? strict.GetBoolean() : null,
+        CacheHint = Hint(function),
     };
 
     private static ToolChoice Choice(JsonElement root)

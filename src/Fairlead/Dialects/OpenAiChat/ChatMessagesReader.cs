@@ -57,6 +57,7 @@ internal ref struct ChatMessagesReader
         Null,
         Text,
         Parts,
+        Empty,
     }
 
     /// <summary>What was found in one message.</summary>
@@ -71,6 +72,13 @@ internal ref struct ChatMessagesReader
         public bool HasName;
         public bool HasFunctionCall;
         public bool HasToolCalls;
+        public int FirstImage;
+        public int FirstAudio;
+        public int FirstFile;
+        public int FirstPdf;
+        public GatewayError? ForeignPart;
+        public bool HasForeign;
+        public bool IsLoose;
         public ByteRange CallId;
         public int Seen;
     }
@@ -98,6 +106,7 @@ internal ref struct ChatMessagesReader
         var path = new FieldPath("messages", index);
         if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
         var turn = new Turn();
+        var start = json.Start;
         var firstNewCall = _pending?.Count ?? 0;
         while (json.NextMember())
         {
@@ -106,7 +115,8 @@ internal ref struct ChatMessagesReader
                 case 4 when json.Is("role"u8):
                     Once(ref turn, 1, path, "role");
                     json.Next();
-                    turn.Role = json.Word(path with { Middle = "role" }, Roles);
+                    turn.Role = json.OpenWord(path with { Middle = "role" }, Roles);
+                    if (turn.Role == "developer") (_facts.DeveloperRoles ??= []).Add(json.Range);
                     break;
                 case 7 when json.Is("content"u8):
                     Once(ref turn, 2, path, "content");
@@ -136,29 +146,37 @@ internal ref struct ChatMessagesReader
                 case 5 when json.Is("audio"u8):
                     json.Next();
                     turn.HasAudio = json.Object(path with { Middle = "audio" });
+                    // Whole, as it was returned, it holds more than the reference that is taken back.
+                    turn.HasForeign |= turn.HasAudio;
                     json.Skip();
                     break;
                 case 13 when json.Is("function_call"u8):
                     json.Next();
                     turn.HasFunctionCall = json.Object(path with { Middle = "function_call" });
-                    if (turn.HasFunctionCall) Call(ref json, index, -1, "function_call", "arguments");
+                    if (turn.HasFunctionCall) Call(ref json, index, -1, "function_call", "arguments", ref turn);
+                    else turn.IsLoose = true;
                     break;
                 case 9 when json.Is("reasoning"u8):
                     json.Next();
                     if (json.Token == JsonTokenType.String) _facts.TextBytes += json.Value.Length;
+                    turn.HasForeign = true;
                     json.Skip();
                     break;
                 case 17 when json.Is("reasoning_content"u8):
                     json.Next();
-                    if (json.Text(path with { Middle = "reasoning_content" })) _facts.TextBytes += json.Value.Length;
+                    if (json.Token == JsonTokenType.String) _facts.TextBytes += json.Value.Length;
+                    turn.HasForeign = true;
+                    json.Skip();
                     break;
                 default:
+                    turn.HasForeign |= !json.Is("annotations"u8);
                     json.Next();
                     json.Skip();
                     break;
             }
         }
         Judge(json, index, ref turn, firstNewCall);
+        if (turn.Role == "assistant" && (turn.IsLoose || turn.HasForeign)) (_facts.AssistantRepairs ??= []).Add(new AssistantRepair(new ByteRange(start, json.End - start), turn.IsLoose));
     }
 
     private void Judge(in BodyCursor json, int index, ref Turn turn, int firstNewCall)
@@ -171,21 +189,35 @@ internal ref struct ChatMessagesReader
         var allowed = turn.Role switch
         {
             "user" => Parts.Text | Parts.Image | Parts.Audio | Parts.File,
-            "assistant" => Parts.Text | Parts.Refusal,
+            "assistant" => ~Parts.None,
             "function" => Parts.None,
+            not ("system" or "developer" or "tool") => ~Parts.None,
             _ => Parts.Text,
         };
         if ((turn.Parts & ~allowed) != 0)
         {
             throw RequestFaults.Value(path with { Middle = "content" }, $"a message with role '{turn.Role}' may not hold parts of type '{TypeOf(turn.Parts & ~allowed)}'.");
         }
-        var mayBeEmpty = turn.Role == "assistant" && (turn.HasToolCalls || turn.HasFunctionCall || turn.HasRefusal || turn.HasAudio);
+        if (turn.Role != "assistant")
+        {
+            Note(RequestFeatures.Images, index, turn.FirstImage);
+            Note(RequestFeatures.Audio, index, turn.FirstAudio);
+            Note(RequestFeatures.Files, index, turn.FirstFile);
+            Note(RequestFeatures.PdfFiles, index, turn.FirstPdf);
+        }
+        if (turn.Role != "assistant" && turn.ForeignPart is { } part) json.NoteForeign(part, isRead: true);
+        turn.HasForeign |= turn.ForeignPart is not null || (turn.Parts & ~(Parts.Text | Parts.Refusal)) != 0;
+        // A response without content is a message without content when it comes back.
+        var mayBeEmpty = turn.Role is not ("system" or "developer" or "user" or "tool");
+        turn.IsLoose |= turn.Content is Content.Absent or Content.Null && !(turn.HasToolCalls || turn.HasFunctionCall || turn.HasRefusal || turn.HasAudio);
         switch (turn.Content)
         {
             case Content.Absent when !mayBeEmpty && turn.Role != "function":
                 throw RequestFaults.Missing(path with { Middle = "content" });
             case Content.Null when !mayBeEmpty && turn.Role != "function":
-                throw RequestFaults.Type(path with { Middle = "content" }, turn.Role == "assistant" ? "a string, an array of parts, or null beside 'tool_calls'" : "a string or an array of parts", "null");
+                throw RequestFaults.Type(path with { Middle = "content" }, "a string or an array of parts", "null");
+            case Content.Empty when turn.Role != "assistant":
+                throw RequestFaults.EmptyArray(path with { Middle = "content" });
             case Content.Parts when turn.Role == "function":
                 throw RequestFaults.Type(path with { Middle = "content" }, "a string or null", "an array");
         }
@@ -227,7 +259,8 @@ internal ref struct ChatMessagesReader
                 turn.Content = Content.Parts;
                 var part = 0;
                 while (json.NextItem()) Part(ref json, index, part++, ref turn);
-                if (part == 0) throw RequestFaults.EmptyArray(new FieldPath("messages", index, "content"));
+                turn.IsLoose |= part == 0;
+                if (part == 0) turn.Content = Content.Empty;
                 break;
             default:
                 throw RequestFaults.Type(new FieldPath("messages", index, "content"), "a string or an array of parts", json.Describe());
@@ -242,13 +275,15 @@ internal ref struct ChatMessagesReader
         var found = Parts.None;
         var textBytes = 0;
         var (media, isPdf) = (0L, false);
+        var partStart = json.Start;
         while (json.NextMember())
         {
             if (json.Is("type"u8))
             {
                 json.Next();
                 if (type is not null) throw RequestFaults.Duplicate(path with { Tail = "type" });
-                type = json.Word(path with { Tail = "type" }, PartTypes);
+                if (!json.Text(path with { Tail = "type" })) continue;
+                type = json.GetString();
             }
             else if (json.Is("text"u8))
             {
@@ -298,8 +333,17 @@ internal ref struct ChatMessagesReader
             "image_url" => Parts.Image,
             "input_audio" => Parts.Audio,
             "file" => Parts.File,
-            _ => Parts.Refusal,
+            "refusal" => Parts.Refusal,
+            _ => Parts.None,
         };
+        if (kind == Parts.None)
+        {
+            // Another server's part: what it means is that server's matter, and its size bounds its tokens.
+            turn.ForeignPart ??= RequestFaults.OneOf(path with { Tail = "type" }, PartTypes).Error;
+            turn.HasText |= textBytes > 0;
+            _facts.TextBytes += json.End - partStart;
+            return;
+        }
         if ((found & kind) == 0) throw RequestFaults.Missing(path with { Tail = type });
         _facts.InlineBytes += media;
         if ((_mediaBytes += media) > _bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
@@ -312,24 +356,24 @@ internal ref struct ChatMessagesReader
                 break;
             case Parts.Image:
                 _facts.ImageCount++;
-                Note(RequestFeatures.Images, path);
+                if (turn.FirstImage == 0) turn.FirstImage = index + 1;
                 break;
             case Parts.Audio:
                 _facts.MediaBytes += (int)media;
-                Note(RequestFeatures.Audio, path);
+                if (turn.FirstAudio == 0) turn.FirstAudio = index + 1;
                 break;
             case Parts.File:
                 _facts.MediaBytes += (int)media;
-                Note(RequestFeatures.Files, path);
-                if (isPdf) Note(RequestFeatures.PdfFiles, path);
+                if (turn.FirstFile == 0) turn.FirstFile = index + 1;
+                if (isPdf && turn.FirstPdf == 0) turn.FirstPdf = index + 1;
                 break;
         }
     }
 
-    // The path becomes text once a request, not once a part.
-    private readonly void Note(RequestFeatures feature, FieldPath path)
+    // Only what the model is asked to look at; the path becomes text once a request, not once a part.
+    private readonly void Note(RequestFeatures feature, int message, int part)
     {
-        if (!_facts.Has(feature)) _facts.Note(feature, path.ToString());
+        if (part > 0 && !_facts.Has(feature)) _facts.Note(feature, new FieldPath("messages", message, "content", part - 1).ToString());
     }
 
     private static long Image(ref BodyCursor json, FieldPath part)
@@ -361,7 +405,7 @@ internal ref struct ChatMessagesReader
             else if (json.Is("detail"u8))
             {
                 json.Next();
-                json.Word(part with { Tail = "image_url.detail" }, Details);
+                json.OpenWord(part with { Tail = "image_url.detail" }, Details);
             }
             else
             {
@@ -386,7 +430,7 @@ internal ref struct ChatMessagesReader
             else if (json.Is("format"u8))
             {
                 json.Next();
-                format = json.Word(part with { Tail = "input_audio.format" }, AudioFormats) is not null;
+                format = json.OpenWord(part with { Tail = "input_audio.format" }, AudioFormats) is not null;
             }
             else
             {
@@ -437,19 +481,23 @@ internal ref struct ChatMessagesReader
 
     private void ToolCalls(ref BodyCursor json, int message, ref Turn turn)
     {
-        if (!json.Array(new FieldPath("messages", message, "tool_calls"))) return;
+        if (!json.Array(new FieldPath("messages", message, "tool_calls")))
+        {
+            turn.IsLoose = true;
+            return;
+        }
         _pending ??= [];
         var index = 0;
         while (json.NextItem())
         {
             if (index >= MaxToolCalls) throw RequestFaults.TooMany(new FieldPath("messages", message, "tool_calls"), MaxToolCalls);
-            ToolCall(ref json, message, index++);
+            ToolCall(ref json, message, index++, ref turn);
         }
-        if (index == 0) throw RequestFaults.EmptyArray(new FieldPath("messages", message, "tool_calls"));
-        turn.HasToolCalls = true;
+        turn.IsLoose |= index == 0;
+        turn.HasToolCalls = index > 0;
     }
 
-    private readonly void ToolCall(ref BodyCursor json, int message, int index)
+    private readonly void ToolCall(ref BodyCursor json, int message, int index, ref Turn turn)
     {
         var path = new FieldPath("messages", message, "tool_calls", index);
         if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
@@ -468,35 +516,38 @@ internal ref struct ChatMessagesReader
             else if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.Word(path with { Tail = "type" }, CallTypes);
+                type = json.OpenWord(path with { Tail = "type" }, CallTypes);
             }
             else if (json.Is("function"u8))
             {
                 json.Next();
                 if (!json.Object(path with { Tail = "function" })) continue;
-                Call(ref json, message, index, "function", "arguments");
+                Call(ref json, message, index, "function", "arguments", ref turn);
                 function = true;
             }
             else if (json.Is("custom"u8))
             {
                 json.Next();
                 if (!json.Object(path with { Tail = "custom" })) continue;
-                Call(ref json, message, index, "custom", "input");
+                Call(ref json, message, index, "custom", "input", ref turn);
                 custom = true;
             }
             else
             {
+                turn.HasForeign = true;
                 json.Next();
                 json.Skip();
             }
         }
         if (id.IsEmpty) throw RequestFaults.Missing(path with { Tail = "id" });
-        if (type is null) throw RequestFaults.Missing(path with { Tail = "type" });
-        if (type == "function" ? !function : !custom) throw RequestFaults.Missing(path with { Tail = type });
+        // Some servers leave it out.
+        turn.IsLoose |= type is null && (function || custom);
+        type ??= function ? "function" : custom ? "custom" : throw RequestFaults.Missing(path with { Tail = "type" });
+        if (type == "function" ? !function : type == "custom" && !custom) throw RequestFaults.Missing(path with { Tail = type });
         _pending!.Add(new PendingCall(id, false));
     }
 
-    private readonly void Call(ref BodyCursor json, int message, int index, string member, string argumentsName)
+    private readonly void Call(ref BodyCursor json, int message, int index, string member, string argumentsName, ref Turn turn)
     {
         var (name, arguments) = (false, false);
         while (json.NextMember())
@@ -512,8 +563,16 @@ internal ref struct ChatMessagesReader
             }
             else if (isArguments)
             {
-                arguments = json.Text(At(message, index, member, argumentsName));
-                if (arguments) _facts.TextBytes += json.Value.Length;
+                arguments = true;
+                if (json.Token == JsonTokenType.String)
+                {
+                    _facts.TextBytes += json.Value.Length;
+                    continue;
+                }
+                // Some servers write the object itself, or null where there are none.
+                if (json.Token is not (JsonTokenType.StartObject or JsonTokenType.Null)) json.Text(At(message, index, member, argumentsName));
+                turn.IsLoose = true;
+                _facts.TextBytes += json.SkipRange().Length;
             }
             else
             {

@@ -34,6 +34,7 @@ internal static class ChatRequestReader
         while (json.NextMember())
         {
             var nameStart = json.Start;
+            var nameLength = json.Value.Length + 2;
             var field = OpenAiFields.Find(json.Name(scratch));
             if (field != OpenAiField.Unknown)
             {
@@ -51,6 +52,7 @@ internal static class ChatRequestReader
                         break;
                     case OpenAiField.MaxCompletionTokens:
                         CommonFields.Cap(ref json, facts, "max_completion_tokens");
+                        facts.NewCapName = new ByteRange(nameStart, nameLength);
                         break;
                     case OpenAiField.Logprobs:
                         if ((logprobs = json.Boolean("logprobs")) == true) facts.Note(RequestFeatures.Logprobs, "logprobs");
@@ -77,13 +79,13 @@ internal static class ChatRequestReader
                         json.Boolean("parallel_tool_calls");
                         break;
                     case OpenAiField.ReasoningEffort:
-                        if ((facts.ReasoningEffort = json.Word("reasoning_effort", Efforts)) is not null) facts.Note(RequestFeatures.ReasoningEffort, "reasoning_effort");
+                        if ((facts.ReasoningEffort = json.OpenWord("reasoning_effort", Efforts)) is not null) facts.Note(RequestFeatures.ReasoningEffort, "reasoning_effort");
                         break;
                     case OpenAiField.Verbosity:
-                        json.Word("verbosity", Verbosities);
+                        json.OpenWord("verbosity", Verbosities);
                         break;
                     case OpenAiField.ServiceTier:
-                        json.Word("service_tier", Tiers);
+                        json.OpenWord("service_tier", Tiers, isRead: false);
                         break;
                     case OpenAiField.Modalities:
                         audioWanted = Modalities(ref json, facts);
@@ -107,7 +109,7 @@ internal static class ChatRequestReader
                         CacheOptions(ref json);
                         break;
                     case OpenAiField.PromptCacheRetention:
-                        json.Word("prompt_cache_retention", Retentions);
+                        json.OpenWord("prompt_cache_retention", Retentions, isRead: false);
                         break;
                     case OpenAiField.SafetyIdentifier:
                         json.Text("safety_identifier", 64);
@@ -145,7 +147,7 @@ internal static class ChatRequestReader
         while (json.NextItem())
         {
             var path = new FieldPath("modalities", count++);
-            var word = json.Word(path, OutputModalities) ?? throw RequestFaults.Type(path, "a string", "null");
+            var word = json.OpenWord(path, OutputModalities) ?? throw RequestFaults.Type(path, "a string", "null");
             if (word != "audio") continue;
             audio = true;
             facts.Note(RequestFeatures.AudioOutput, "modalities");
@@ -171,7 +173,7 @@ internal static class ChatRequestReader
             else if (json.Is("format"u8))
             {
                 json.Next();
-                format = json.Word("audio.format", AudioFormats) is not null;
+                format = json.OpenWord("audio.format", AudioFormats) is not null;
             }
             else
             {
@@ -193,7 +195,7 @@ internal static class ChatRequestReader
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.Word("prediction.type", ["content"]) is not null;
+                type = json.OpenWord("prediction.type", ["content"], isRead: false) is not null;
             }
             else if (json.Is("content"u8))
             {
@@ -234,7 +236,7 @@ internal static class ChatRequestReader
             if (json.Is("mode"u8))
             {
                 json.Next();
-                json.Word("prompt_cache_options.mode", CacheModes);
+                json.OpenWord("prompt_cache_options.mode", CacheModes, isRead: false);
             }
             else
             {

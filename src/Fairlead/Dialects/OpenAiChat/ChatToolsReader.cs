@@ -67,7 +67,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         if (json.IsNull) return;
         if (json.Token == JsonTokenType.String)
         {
-            _mode = json.Word("tool_choice", Modes);
+            _mode = json.OpenWord("tool_choice", Modes);
             return;
         }
         if (json.Token != JsonTokenType.StartObject) throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
@@ -78,7 +78,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.Word("tool_choice.type", ChoiceTypes);
+                type = json.OpenWord("tool_choice.type", ChoiceTypes);
             }
             else if (json.Is("function"u8))
             {
@@ -107,6 +107,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             case null: throw RequestFaults.Missing("tool_choice.type");
             case "function": _named = function ?? throw RequestFaults.Missing("tool_choice.function"); break;
             case "custom": _named = custom ?? throw RequestFaults.Missing("tool_choice.custom"); break;
+            case not "allowed_tools": break;
             default:
                 if (!allowed) throw RequestFaults.Missing("tool_choice.allowed_tools");
                 _mode = "allowed_tools";
@@ -117,7 +118,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
     public void FunctionCall(ref BodyCursor json)
     {
         if (json.IsNull) return;
-        if (json.Token == JsonTokenType.String) _legacyMode = json.Word("function_call", ["none", "auto"]);
+        if (json.Token == JsonTokenType.String) _legacyMode = json.OpenWord("function_call", ["none", "auto"]);
         else if (json.Token == JsonTokenType.StartObject) _legacyNamed = ChosenName(ref json, "function_call");
         else throw RequestFaults.Type("function_call", "'none', 'auto' or an object with 'name'", json.Describe());
     }
@@ -132,7 +133,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.Word("response_format.type", FormatTypes);
+                type = json.OpenWord("response_format.type", FormatTypes);
             }
             else if (json.Is("json_schema"u8))
             {
@@ -192,7 +193,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.Word(path with { Middle = "type" }, ToolTypes);
+                type = json.OpenWord(path with { Middle = "type" }, ToolTypes);
             }
             else if (json.Is("function"u8))
             {
@@ -305,7 +306,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.Word(new FieldPath("tools", index, "custom.format.type"), GrammarTypes);
+                type = json.OpenWord(new FieldPath("tools", index, "custom.format.type"), GrammarTypes);
             }
             else if (json.Is("grammar"u8))
             {
@@ -318,7 +319,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                     var isSyntax = json.Is("syntax"u8);
                     json.Next();
                     if (isDefinition) definition = json.Text(new FieldPath("tools", index, "custom.format.grammar.definition"));
-                    else if (isSyntax) syntax = json.Word(new FieldPath("tools", index, "custom.format.grammar.syntax"), Syntaxes) is not null;
+                    else if (isSyntax) syntax = json.OpenWord(new FieldPath("tools", index, "custom.format.grammar.syntax"), Syntaxes) is not null;
                     else json.Skip();
                 }
                 if (!definition) throw RequestFaults.Missing(new FieldPath("tools", index, "custom.format.grammar.definition"));
@@ -412,7 +413,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("mode"u8))
             {
                 json.Next();
-                mode = json.Word("tool_choice.allowed_tools.mode", AllowedModes) is not null;
+                mode = json.OpenWord("tool_choice.allowed_tools.mode", AllowedModes) is not null;
             }
             else if (json.Is("tools"u8))
             {

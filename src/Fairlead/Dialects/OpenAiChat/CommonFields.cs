@@ -95,7 +95,8 @@ internal static class CommonFields
                 while (json.NextItem())
                 {
                     if (json.Token != System.Text.Json.JsonTokenType.String) throw RequestFaults.Type(new FieldPath("stop", count), "a string", json.Describe());
-                    if (++count > MaxStops) throw RequestFaults.TooMany("stop", MaxStops);
+                    // A translation judges by what its provider takes.
+                    if (++count == MaxStops + 1) json.NoteForeign(RequestFaults.TooMany("stop", MaxStops).Error, isRead: false);
                 }
                 return;
             default:

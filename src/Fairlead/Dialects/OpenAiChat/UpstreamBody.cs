@@ -11,17 +11,21 @@ internal static class UpstreamBody
     private static readonly byte[] OptionsMember = ""","stream_options":{"include_usage":true}"""u8.ToArray();
     private static readonly byte[] IncludeUsage = "\"include_usage\":true"u8.ToArray();
     private static readonly byte[] IncludeUsageAndMore = "\"include_usage\":true,"u8.ToArray();
+    private static readonly byte[] OlderCapName = "\"max_tokens\""u8.ToArray();
+    private static readonly byte[] OlderRole = "\"system\""u8.ToArray();
     private static readonly byte[] Null = "null"u8.ToArray();
     private static readonly byte[] True = "true"u8.ToArray();
 
     /// <summary>
-    /// Changes the model's name, cuts the <c>fairlead</c> member, asks for usage at the end of a stream; every other byte stays.
+    /// Changes the model's name, cuts the <c>fairlead</c> member, asks for usage at the end of a stream, and says what the server knows only by an older name by that;
+    /// every other byte stays.
     /// </summary>
     public static void Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
     {
         var body = call.Body.WrittenSpan;
         var facts = call.Facts;
-        Span<BodyEdit> edits = [default, default, default];
+        var more = (facts.DeveloperRoles?.Count ?? 0) + (facts.AssistantRepairs?.Count ?? 0);
+        Span<BodyEdit> edits = more > 0 ? new BodyEdit[4 + more] : [default, default, default, default];
         var count = 0;
 
         ReadOnlyMemory<byte> model = BodySplicer.Quote(upstreamModel);
@@ -34,6 +38,17 @@ internal static class UpstreamBody
             if (!facts.StreamOptionsRange.IsEmpty) edits[count++] = new BodyEdit(facts.StreamOptionsRange, Null);
         }
         else if (facts.Stream && !addOptions && !facts.IncludeUsage) edits[count++] = AskForUsage(body, facts.StreamOptionsRange);
+
+        if (facts.UsesOlderNames)
+        {
+            if (!facts.NewCapName.IsEmpty) edits[count++] = new BodyEdit(facts.NewCapName, OlderCapName);
+            foreach (var role in facts.DeveloperRoles ?? []) edits[count++] = new BodyEdit(role, OlderRole);
+        }
+
+        foreach (var (message, isLoose) in facts.AssistantRepairs ?? [])
+        {
+            if ((isLoose || facts.HoldsToKnownFields) && AssistantMessages.Repair(body.Slice(message.Start, message.Length), facts.HoldsToKnownFields) is { } repaired) edits[count++] = new BodyEdit(message, repaired);
+        }
 
         BodySplicer.Write(body, edits[..count], output);
     }

@@ -16,12 +16,13 @@ internal static class ResponsesConversationReader
     {
         "model", "input", "instructions", "previous_response_id", "store", "background", "stream", "stream_options", "max_output_tokens", "max_tool_calls",
         "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "tools", "tool_choice", "text", "reasoning", "include", "truncation", "metadata",
-        "safety_identifier", "user", "presence_penalty", "frequency_penalty", "fairlead", "conversation", "prompt", "prompt_cache_options",
+        "safety_identifier", "user", "context_management", "presence_penalty", "frequency_penalty", "fairlead", "conversation", "prompt", "prompt_cache_options",
     };
 
     /// <exception cref="GatewayErrorException">Something in it has a meaning only at a provider that speaks the dialect, or calls and results do not fit.</exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
+        call.Facts.ThrowIfForeign();
         JsonDocument document;
         try
         {
@@ -38,7 +39,7 @@ internal static class ResponsesConversationReader
     {
         var facts = call.Facts;
         var found = facts.Responses!;
-        if (ChatConversationReader.Has(root, "context_management", out _)) throw Unsupported("context_management", "The provider of this model does not manage the context itself.");
+        if (ChatConversationReader.Has(root, "context_management", out _)) call.Warn("parameter_ignored", "The field 'context_management' was not sent: the provider of this model does not edit the context.");
         if (ChatConversationReader.Text(root, "truncation") == "auto") call.Warn("parameter_ignored", "The field 'truncation' had no effect: an input that is too large for this model is refused, not cut.");
         var messages = new List<Message>();
         if (ChatConversationReader.Text(root, "instructions") is { Length: > 0 } instructions) messages.Add(Message.Of(Role.Developer, instructions));

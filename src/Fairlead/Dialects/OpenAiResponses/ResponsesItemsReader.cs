@@ -83,7 +83,7 @@ internal ref struct ResponsesItemsReader
                 case 1:
                     if (json.Text(path with { Middle = "type" }, 64)) type = json.GetString();
                     break;
-                case 2: role = json.Word(path with { Middle = "role" }, Roles); break;
+                case 2: role = json.OpenWord(path with { Middle = "role" }, Roles); break;
                 case 4: hasId = json.Text(path with { Middle = "id" }, 256); break;
                 default: json.Skip(); break;
             }
@@ -133,7 +133,9 @@ internal ref struct ResponsesItemsReader
         {
             var isType = look.Is("type"u8);
             look.Next();
-            if (isType) type = look.Word(path with { Tail = "type" }, assistant ? ["output_text", "refusal"] : ["input_text", "input_image", "input_file", "input_audio"]);
+            // What a model wrote is not held to a list: it is on its way back.
+            if (isType && assistant) type = look.Text(path with { Tail = "type" }) ? look.GetString() : null;
+            else if (isType) type = look.OpenWord(path with { Tail = "type" }, ["input_text", "input_image", "input_file", "input_audio"]);
             else look.Skip();
         }
         switch (type)
@@ -142,7 +144,10 @@ internal ref struct ResponsesItemsReader
             case "input_image": return Image(ref json, path);
             case "input_file": return File(ref json, path);
             case "input_audio": return Audio(ref json, path);
-            default: return Words(ref json, path, type == "refusal" ? "refusal" : "text");
+            case "input_text" or "output_text" or "refusal": return Words(ref json, path, type == "refusal" ? "refusal" : "text");
+            default:
+                _facts.TextBytes += json.SkipRange().Length;
+                return false;
         }
     }
 
@@ -193,7 +198,7 @@ internal ref struct ResponsesItemsReader
                     }
                     break;
                 case 2: found |= NamesFile(json, path); break;
-                case 3: json.Word(path with { Tail = "detail" }, ["auto", "low", "high", "original"]); break;
+                case 3: json.OpenWord(path with { Tail = "detail" }, ["auto", "low", "high", "original"]); break;
                 default: json.Skip(); break;
             }
         }
@@ -261,7 +266,7 @@ internal ref struct ResponsesItemsReader
                         json.RequiredText(path with { Tail = "input_audio.data" });
                         data = json.Value.Length;
                         break;
-                    case 2: format = json.Word(path with { Tail = "input_audio.format" }, ["wav", "mp3"]) is not null; break;
+                    case 2: format = json.OpenWord(path with { Tail = "input_audio.format" }, ["wav", "mp3"]) is not null; break;
                     default: json.Skip(); break;
                 }
             }

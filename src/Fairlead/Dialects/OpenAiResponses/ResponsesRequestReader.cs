@@ -160,19 +160,19 @@ internal static class ResponsesRequestReader
                     Include(ref json, facts, found);
                     break;
                 case "truncation":
-                    json.Word("truncation", Truncations);
+                    json.OpenWord("truncation", Truncations, isRead: false);
                     break;
                 case "metadata":
                     Metadata(ref json);
                     break;
                 case "service_tier":
-                    json.Word("service_tier", Tiers);
+                    json.OpenWord("service_tier", Tiers, isRead: false);
                     break;
                 case "prompt_cache_key" or "user":
                     json.Text(Names[field]);
                     break;
                 case "prompt_cache_retention":
-                    json.Word("prompt_cache_retention", ["in_memory", "in-memory", "24h"]);
+                    json.OpenWord("prompt_cache_retention", ["in_memory", "in-memory", "24h"], isRead: false);
                     break;
                 case "safety_identifier":
                     json.Text("safety_identifier", 64);
@@ -230,10 +230,10 @@ internal static class ResponsesRequestReader
             switch (field)
             {
                 case 1:
-                    if ((facts.ReasoningEffort = json.Word("reasoning.effort", Efforts)) is not null) facts.Note(RequestFeatures.ReasoningEffort, "reasoning.effort");
+                    if ((facts.ReasoningEffort = json.OpenWord("reasoning.effort", Efforts)) is not null) facts.Note(RequestFeatures.ReasoningEffort, "reasoning.effort");
                     break;
-                case 2: json.Word("reasoning.summary", Summaries); break;
-                case 3: json.Word("reasoning.generate_summary", Summaries); break;
+                case 2: json.OpenWord("reasoning.summary", Summaries, isRead: false); break;
+                case 3: json.OpenWord("reasoning.generate_summary", Summaries, isRead: false); break;
                 default: json.Skip(); break;
             }
         }
@@ -247,7 +247,7 @@ internal static class ResponsesRequestReader
         while (json.NextItem())
         {
             var path = new FieldPath("include", index++);
-            var word = json.Word(path, Includes) ?? throw RequestFaults.Type(path, "a string", "null");
+            var word = json.OpenWord(path, Includes, isRead: false) ?? throw RequestFaults.Type(path, "a string", "null");
             if (word == "reasoning.encrypted_content") found.IncludesSealedReasoning = true;
             if (word != "message.output_text.logprobs") continue;
             found.IncludesLogprobs = true;

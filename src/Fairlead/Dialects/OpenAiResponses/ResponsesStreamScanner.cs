@@ -70,6 +70,10 @@ internal sealed class ResponsesStreamScanner(AnswerMeter meter) : NativeStreamSc
                 return (ResponsesEventKind.Item, NativeEventTraits.Content);
             case "response.completed" or "response.incomplete":
                 return Finished(data);
+            // An error of the general shape in a stream of events.
+            case var type when !type.StartsWith("response.", StringComparison.Ordinal) && NativeChunk.Text(data, "object"u8) == "error":
+                error = ErrorIn(data, "error");
+                return null;
             case var type when type.EndsWith(".delta", StringComparison.Ordinal):
                 var delta = NativeChunk.Find(data, "delta"u8, JsonTokenType.String);
                 var made = new OutputTally();

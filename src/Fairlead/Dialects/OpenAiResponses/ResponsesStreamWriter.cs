@@ -128,7 +128,7 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         {
             if (status == "failed" && response["error"] is JsonObject error)
             {
-                Error(ref json, new GatewayError(ErrorCode.InternalError, error["message"]?.GetValue<string>() ?? "The response could not be made.") { OpenAiCode = error["code"]?.GetValue<string>() });
+                Error(ref json, new GatewayError(ErrorCode.InternalError, error["message"]?.GetValue<string>() ?? "The response could not be made.") { OpenAiCode = error["code"]?.GetValue<string>() is { } code && FinerCodes.Contains(code) ? code : null });
             }
             _frame.Whole(ref json, "response." + status, ResponseJson.Bytes(new JsonObject { ["type"] = "response." + status, ["response"] = response.DeepClone() }));
         }

@@ -33,7 +33,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         if (json.IsNull) return;
         if (json.Token == JsonTokenType.String)
         {
-            _needsTools = json.Word("tool_choice", ["none", "auto", "required"]) == "required";
+            _needsTools = json.OpenWord("tool_choice", ["none", "auto", "required"]) == "required";
             return;
         }
         if (json.Token != JsonTokenType.StartObject) throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
@@ -67,7 +67,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
                 case 1:
                     if (json.Object("text.format")) Format(ref json, facts);
                     break;
-                case 2: json.Word("text.verbosity", ["low", "medium", "high"]); break;
+                case 2: json.OpenWord("text.verbosity", ["low", "medium", "high"]); break;
                 default: json.Skip(); break;
             }
         }
@@ -161,7 +161,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             json.Next();
             switch (field)
             {
-                case 1: mode = json.Word("tool_choice.mode", ["auto", "required", "none"]) is not null; break;
+                case 1: mode = json.OpenWord("tool_choice.mode", ["auto", "required", "none"]) is not null; break;
                 case 2:
                     if (!json.Array("tool_choice.tools")) break;
                     var count = 0;
@@ -194,7 +194,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             json.Next();
             switch (field)
             {
-                case 1: type = json.Word("text.format.type", FormatTypes); break;
+                case 1: type = json.OpenWord("text.format.type", FormatTypes); break;
                 case 2:
                     if (json.IsNull) break;
                     ChatToolsReader.CheckName(ref json, "text.format.name");
@@ -213,7 +213,8 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         {
             case null: throw RequestFaults.Missing("text.format.type");
             case "json_object": facts.Note(RequestFeatures.JsonObject, "text.format"); return;
-            case "text": return;
+            // Forms of other servers.
+            case not "json_schema": return;
         }
         if (!name) throw RequestFaults.Missing("text.format.name");
         if (schema.IsEmpty) throw RequestFaults.Missing("text.format.schema");

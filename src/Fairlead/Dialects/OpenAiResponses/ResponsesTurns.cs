@@ -13,7 +13,9 @@ namespace Fairlead.Dialects.OpenAiResponses;
 internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
 {
     private readonly Dictionary<string, string> _calls = new(StringComparer.Ordinal);
-    private readonly List<string> _unanswered = [];
+    private readonly OrderedDictionary<string, int> _unanswered = new(StringComparer.Ordinal);
+    private int _waiting;
+    private readonly HashSet<string> _cut = new(StringComparer.Ordinal);
     private readonly List<Part> _turn = [];
     private readonly List<Part> _results = [];
 
@@ -36,7 +38,9 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                 var name = ChatConversationReader.Text(item, "name")!;
                 var custom = type == "custom_tool_call";
                 _calls[id] = name;
-                _unanswered.Add(id);
+                _unanswered[id] = _unanswered.GetValueOrDefault(id) + 1;
+                _waiting++;
+                if (ChatConversationReader.Text(item, "status") == "incomplete") _cut.Add(id);
                 Made(new ToolCallPart(id, name, ChatConversationReader.Text(item, custom ? "input" : "arguments") ?? "") { Kind = custom ? ToolKind.Custom : ToolKind.Function });
                 break;
             case "function_call_output" or "custom_tool_call_output": AddResult(item, path); break;
@@ -49,6 +53,9 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                     break;
                 }
                 throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{RequestFaults.Shown(ChatConversationReader.Text(item, "id") ?? "")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+            case var step when IsStep(step):
+                call.Warn("history_omitted", $"An item of type '{RequestFaults.Shown(step)}' of an earlier response was not sent: the provider of this model does not take it back.");
+                break;
             default:
                 throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id", $"Items of type '{type}' have a meaning only at providers that speak the Responses API; the provider of this model does not."));
         }
@@ -58,14 +65,35 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
     public void Finish()
     {
         Flush();
-        if (_unanswered.Count == 0) return;
-        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call '{_unanswered[0]}'. Every call must be answered by an item with its call_id.") with { OpenAiCode = "invalid_value" });
+        if (_waiting == 0) return;
+        // A call that was cut cannot be answered.
+        var removed = _unanswered.Where(call => _cut.Contains(call.Key)).Sum(call => call.Value);
+        if (removed > 0) RemoveCut(removed);
+        if (_waiting == removed) return;
+        var missing = _unanswered.First(call => call.Value > 0 && !_cut.Contains(call.Key)).Key;
+        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call '{RequestFaults.Shown(missing)}'. Every call must be answered by an item with its call_id.") with { OpenAiCode = "invalid_value" });
+    }
+
+    /// <summary>Steps that a provider took with tools of its own, which come back with the conversation.</summary>
+    private static bool IsStep(string type) => type.EndsWith("_call", StringComparison.Ordinal) || type.EndsWith("_call_output", StringComparison.Ordinal) || type.StartsWith("mcp_", StringComparison.Ordinal);
+
+    private void RemoveCut(int removed)
+    {
+        var answered = messages.SelectMany(message => message.Parts).OfType<ToolResultPart>().Select(result => result.CallId).ToHashSet(StringComparer.Ordinal);
+        for (var i = messages.Count - 1; i >= 0; i--)
+        {
+            var kept = messages[i].Parts.Where(part => part is not ToolCallPart cut || !_cut.Contains(cut.Id) || answered.Contains(cut.Id)).ToList();
+            if (kept.Count == messages[i].Parts.Count) continue;
+            if (kept.Count == 0) messages.RemoveAt(i);
+            else messages[i] = messages[i] with { Parts = kept };
+        }
+        call.Warn("history_omitted", $"{removed} calls of tools that were cut in an earlier response were not sent.");
     }
 
     private void AddMessage(JsonElement item, string? path)
     {
         var role = ChatConversationReader.Text(item, "role");
-        var parts = Parts(item.GetProperty("content"), path);
+        var parts = Parts(item.GetProperty("content"), path, role == "assistant");
         if (role == "assistant")
         {
             // Two messages in a row stay two.
@@ -84,7 +112,11 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         {
             throw new GatewayErrorException(GatewayError.Invalid($"{path ?? "input"}.call_id", $"No tool call found for the output with call_id '{RequestFaults.Shown(id)}'. Send the call before it, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
         }
-        _unanswered.Remove(id);
+        if (_unanswered[id] > 0)
+        {
+            _unanswered[id]--;
+            _waiting--;
+        }
         var output = item.GetProperty("output");
         EndTurn();
         _results.Add(new ToolResultPart(id, Parts(output, path)) { Name = name });
@@ -114,12 +146,18 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         }
     }
 
-    private List<Part> Parts(JsonElement content, string? path)
+    private List<Part> Parts(JsonElement content, string? path, bool isWritten = false)
     {
         if (content.ValueKind == JsonValueKind.String) return [new TextPart(content.GetString()!)];
         var parts = new List<Part>(content.GetArrayLength());
         foreach (var part in content.EnumerateArray())
         {
+            if (isWritten && ChatConversationReader.Text(part, "type") is not ("output_text" or "refusal"))
+            {
+                if (ChatConversationReader.Text(part, "text") is { } said) parts.Add(new TextPart(said));
+                else call.Warn("history_omitted", "A part of an earlier response was not sent: the provider of this model does not take it back.");
+                continue;
+            }
             parts.Add(ChatConversationReader.Text(part, "type") switch
             {
                 "input_text" or "output_text" or "text" => new TextPart(ChatConversationReader.Text(part, "text")!),

@@ -72,20 +72,22 @@ internal static class ResponsesUpstreamBody
         {
             using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
             json.WriteStartArray();
-            foreach (var item in found.History ?? []) Item(json, (JsonObject)Copy(item), null, found);
+            var writer = new ItemWriter(json, found, call.Facts.HoldsToKnownFields);
+            foreach (var item in found.History ?? []) writer.Note((JsonObject)Copy(item), null);
             if (!found.Input.IsEmpty)
             {
                 var input = JsonNode.Parse(call.Body.WrittenSpan.Slice(found.Input.Start, found.Input.Length), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 });
                 if (input is JsonArray items)
                 {
                     var index = 0;
-                    foreach (var item in items) Item(json, (JsonObject)item!, $"input[{index++}]", found);
+                    foreach (var item in items) writer.Note((JsonObject)item!, $"input[{index++}]");
                 }
                 else
                 {
-                    new JsonObject { ["type"] = "message", ["role"] = "user", ["content"] = input!.DeepClone() }.WriteTo(json);
+                    writer.Note(new JsonObject { ["type"] = "message", ["role"] = "user", ["content"] = input!.DeepClone() }, null);
                 }
             }
+            writer.Write();
             json.WriteEndArray();
         }
         catch (ArgumentException)
@@ -93,6 +95,35 @@ internal static class ResponsesUpstreamBody
             throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" });
         }
         return output.WrittenSpan.ToArray();
+    }
+
+    /// <summary>Writes the items once all are known: a call that was cut and has no result goes with neither.</summary>
+    private sealed class ItemWriter(Utf8JsonWriter json, ResponsesFacts found, bool isStrict)
+    {
+        private readonly List<(JsonObject Item, string? Path)> _items = [];
+        private readonly HashSet<string> _answered = new(StringComparer.Ordinal);
+
+        public void Note(JsonObject item, string? path)
+        {
+            _items.Add((item, path));
+            if (Text(item, "type")?.EndsWith("_call_output", StringComparison.Ordinal) == true && Text(item, "call_id") is { } id) _answered.Add(id);
+        }
+
+        public void Write()
+        {
+            foreach (var (item, path) in _items)
+            {
+                if (Text(item, "type") is "function_call" or "custom_tool_call" && Text(item, "status") == "incomplete" && !_answered.Contains(Text(item, "call_id") ?? "")) continue;
+                if (isStrict && Text(item, "role") == "assistant" && item["content"] is JsonArray parts)
+                {
+                    foreach (var part in parts.ToList())
+                    {
+                        if (part is not JsonObject known || Text(known, "type") is not ("output_text" or "refusal")) parts.Remove(part);
+                    }
+                }
+                Item(json, item, path, found);
+            }
+        }
     }
 
     private static void Item(Utf8JsonWriter json, JsonObject item, string? path, ResponsesFacts found)

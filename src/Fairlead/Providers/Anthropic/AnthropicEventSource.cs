@@ -16,7 +16,7 @@ internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange ex
         _events.Clear();
         if (!_reader.TryRead(name, data, _events, out var error)) Exchange.Attempt.Meter.SkippedEvents++;
         foreach (var generationEvent in _events) batch.Add(generationEvent);
-        if (error is not null) FailWith(batch, error);
+        if (error is not null) FailWith(batch, UpstreamErrorBody.Find(data) ?? new UpstreamErrorBody(error.Type, null, null, error.Message));
         else if (_reader.IsStopped) EndOrFail(batch);
     }
 }

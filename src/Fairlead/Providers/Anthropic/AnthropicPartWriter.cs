@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -161,10 +160,12 @@ internal static class AnthropicPartWriter
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // Told below.
+            // Wrapped below.
         }
-        var id = call.Id.Length > 64 ? call.Id[..64] : call.Id;
-        throw new GatewayErrorException(GatewayError.Invalid("messages", string.Create(CultureInfo.InvariantCulture, $"The arguments of the tool call '{id}' are not a JSON object.")));
+        // One broken call must not end the conversation.
+        json.WriteStartObject();
+        json.WriteString("invalid_arguments", call.Arguments);
+        json.WriteEndObject();
     }
 
     private static void WriteResult(Utf8JsonWriter json, AnthropicRequest request, ToolResultPart result)

@@ -18,6 +18,8 @@ internal sealed class AnthropicProvider : Provider
 
     public const string KeyHeader = "x-api-key";
 
+    private const int LongestToolName = 128;
+
     private const string ApiPath = "/v1";
 
     private readonly UpstreamClient _client;
@@ -42,6 +44,8 @@ internal sealed class AnthropicProvider : Provider
 
     public override bool Speaks(Dialect dialect) => dialect is MessagesDialect or CountTokensDialect;
 
+    protected override bool HoldsToTheList => _messages.Host.EndsWith("anthropic.com", StringComparison.OrdinalIgnoreCase);
+
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.Embeddings
         ? GatewayError.Unsupported("model", "The provider of this model makes no embeddings.")
         : null;
@@ -53,9 +57,11 @@ internal sealed class AnthropicProvider : Provider
         var mode = call.Facts.Stream && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
         using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes);
         string version;
+        ToolAdapter? tools;
         try
         {
-            version = WriteBody(call, attempt, isNative, body);
+            tools = isNative ? null : ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false);
+            version = WriteBody(call, attempt, isNative, tools?.Request, body);
         }
         catch (GatewayErrorException refusal)
         {
@@ -69,6 +75,7 @@ internal sealed class AnthropicProvider : Provider
         if (isNative && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
 
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: isNative, cancellationToken);
+        exchange.Tools = tools;
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
@@ -78,9 +85,9 @@ internal sealed class AnthropicProvider : Provider
     }
 
     // Returns the version that the body needs.
-    private static string WriteBody(GatewayCall call, Attempt attempt, bool isNative, PooledBuffer body)
+    private static string WriteBody(GatewayCall call, Attempt attempt, bool isNative, Conversation.ConversationRequest? adapted, PooledBuffer body)
     {
-        if (!isNative) return AnthropicTranslator.Write(call, attempt.Deployment.UpstreamModel, body);
+        if (!isNative) return AnthropicTranslator.Write(call, adapted ?? call.Conversation, attempt.Deployment.UpstreamModel, body);
         call.Dialect.WriteUpstreamBody(call, attempt.Deployment.UpstreamModel, body);
         return AnthropicVersions.Of(call.AnthropicVersion);
     }
@@ -95,13 +102,13 @@ internal sealed class AnthropicProvider : Provider
             var meter = exchange.Attempt.Meter;
             if (call.Operation == Operation.CountTokens)
             {
-                return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Malformed();
+                return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
             }
             if (!isNative)
             {
-                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(answer) : exchange.Malformed();
+                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer) : exchange.Unreadable(body);
             }
-            if (!call.Dialect.ScanAnswer(body.WrittenSpan, meter)) return exchange.Malformed();
+            if (!call.Dialect.ScanAnswer(body.WrittenSpan, meter)) return exchange.Unreadable(body);
             kept = true;
             return new ProviderReply.NativeBody(body);
         }

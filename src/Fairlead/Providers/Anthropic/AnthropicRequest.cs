@@ -22,5 +22,11 @@ internal sealed record AnthropicRequest(GatewayCall Call, ConversationRequest Co
     /// <summary>Whether the caller forces a call, which the API does not allow together with thinking.</summary>
     public bool ForcesTool => Conversation.ToolChoice.Mode is ToolChoiceMode.Required or ToolChoiceMode.Named;
 
+    /// <summary>Cache hints written so far.</summary>
+    public int CacheMarks { get; set; }
+
+    /// <summary>Whether the last assistant turn calls tools: its thinking is not sent, and a budget of thinking demands it.</summary>
+    public bool EndsInUnsignedCalls => Conversation.Messages.LastOrDefault(message => message.Role == Role.Assistant)?.Parts.Any(part => part is ToolCallPart) == true;
+
     public void Ignored(string field, string why) => Call.Warn("parameter_ignored", $"'{field}' was left out: {why}");
 }

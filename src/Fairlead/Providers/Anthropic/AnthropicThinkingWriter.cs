@@ -65,6 +65,11 @@ internal static class AnthropicThinkingWriter
             request.Ignored("reasoning_effort", "this model cannot think while a tool is forced.");
             return false;
         }
+        if (request.EndsInUnsignedCalls)
+        {
+            request.Call.Warn("reasoning_omitted", "The model was not asked to think: the last calls of tools bear no thinking that its provider signed.");
+            return false;
+        }
         var wanted = reasoning.BudgetTokens ?? reasoning.Effort switch
         {
             "minimal" => LeastBudget,

@@ -12,7 +12,7 @@ internal static class AnthropicToolWriter
         var conversation = request.Conversation;
         var choice = conversation.ToolChoice;
         // "Only these may be called" is the same as offering only these.
-        var tools = choice.Allowed is { } allowed ? [.. conversation.Tools.Where(tool => allowed.Contains(tool.Name, StringComparer.Ordinal))] : conversation.Tools;
+        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed ? [.. conversation.Tools.Where(tool => allowed.Contains(tool.Name))] : conversation.Tools;
         if (tools.Count == 0) return;
         json.WriteStartArray("tools");
         for (var i = 0; i < tools.Count; i++) WriteTool(json, request, tools[i], i);

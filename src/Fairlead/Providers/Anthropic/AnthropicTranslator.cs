@@ -20,9 +20,15 @@ internal static class AnthropicTranslator
 
     /// <summary>Writes the body and returns the version it needs.</summary>
     /// <exception cref="GatewayErrorException">Something in the request cannot be carried over.</exception>
-    public static string Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
+    public static string Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) => Write(call, call.Conversation, upstreamModel, output);
+
+    /// <param name="call">The call.</param>
+    /// <param name="conversation">Its request, with tools as Anthropic takes them.</param>
+    /// <param name="upstreamModel">The model's name there.</param>
+    /// <param name="output">Takes the body.</param>
+    public static string Write(GatewayCall call, ConversationRequest conversation, string upstreamModel, IBufferWriter<byte> output)
     {
-        var request = new AnthropicRequest(call, call.Conversation, upstreamModel);
+        var request = new AnthropicRequest(call, conversation, upstreamModel);
         RefuseWhatIsMissing(request);
         using var json = new Utf8JsonWriter(output, WriterOptions);
         json.WriteStartObject();
@@ -58,7 +64,8 @@ internal static class AnthropicTranslator
         if (conversation.ChoiceCount > 1) throw Unsupported("n", "gives one answer per request; n must be 1");
         if (sampling.Logprobs || sampling.TopLogprobs > 0) throw Unsupported("logprobs", "does not report log probabilities");
         if (sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "does not take a bias of tokens");
-        if (sampling.Seed is not null) throw Unsupported("seed", "does not take a seed");
+        // A seed never promises the same output, so the response without it is one that the caller could have got.
+        if (sampling.Seed is not null) request.Ignored("seed", "the model's provider takes none.");
         if (sampling.FrequencyPenalty is not (null or 0)) throw Unsupported("frequency_penalty", "does not take penalties");
         if (sampling.PresencePenalty is not (null or 0)) throw Unsupported("presence_penalty", "does not take penalties");
         if (conversation.Audio is not null) throw Unsupported("modalities", "does not speak");

@@ -42,17 +42,30 @@ internal static class AnthropicTurnWriter
         json.WriteEndArray();
     }
 
+    private const int MaxCacheMarks = 4;
+
     /// <summary>Anthropic's own hint as it was, another dialect's as the plain one.</summary>
     public static void WriteCacheControl(Utf8JsonWriter json, AnthropicRequest request, JsonObject? hint)
     {
         if (hint is null) return;
+        if (++request.CacheMarks > MaxCacheMarks)
+        {
+            request.Call.Warn("parameter_ignored", $"Only {MaxCacheMarks} cache hints were sent, the most that the model's provider takes.");
+            return;
+        }
         json.WriteStartObject("cache_control");
         json.WriteString("type", "ephemeral");
         if (hint["ttl"] is JsonValue ttl && ttl.TryGetValue<string>(out var lifetime) && lifetime is "5m" or "1h") json.WriteString("ttl", lifetime);
         json.WriteEndObject();
     }
 
-    private sealed record Turn(string Role, List<Part> Parts);
+    private sealed record Turn(string Role, List<Part> Parts)
+    {
+        /// <summary>Where the next result goes: after the last one.</summary>
+        public int ResultsEnd { get; set; } = AfterResults(Parts);
+
+        public static int AfterResults(List<Part> parts) => parts.FindLastIndex(part => part is ToolResultPart) + 1;
+    }
 
     private static void WriteSystem(Utf8JsonWriter json, AnthropicRequest request, IEnumerable<Message> messages, string? instruction)
     {
@@ -113,8 +126,14 @@ internal static class AnthropicTurnWriter
         if (turns.Count > 0 && turns[^1].Role == role)
         {
             // Results stand first in their turn, whatever was said before them.
-            var at = message.Role == Role.Tool ? turns[^1].Parts.FindLastIndex(part => part is ToolResultPart) + 1 : turns[^1].Parts.Count;
-            turns[^1].Parts.InsertRange(at, parts);
+            var turn = turns[^1];
+            if (message.Role != Role.Tool)
+            {
+                turn.Parts.AddRange(parts);
+                return;
+            }
+            turn.Parts.InsertRange(turn.ResultsEnd, parts);
+            turn.ResultsEnd += Turn.AfterResults(parts);
         }
         else
         {

@@ -72,7 +72,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
     {
         using var watch = new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken);
         using var given = new BuilderToken(watch.Token);
-        watch.Arm(WaitingFor.Total);
+        watch.Arm(WaitingFor.Response);
         ChatResponse response;
         try
         {

@@ -65,10 +65,11 @@ internal static class ChatClientRequest
         if (request.Tools.Count == 0) return;
         var strict = request.OutputFormat.Strict == true;
         options.Tools = [];
+        var allowed = request.ToolChoice.Allowed?.ToHashSet(StringComparer.Ordinal);
         foreach (var tool in request.Tools)
         {
             if (tool.Kind == ToolKind.Custom) throw Unsupported("tools", "This model takes functions, no custom tools.");
-            if (request.ToolChoice.Allowed is { } allowed && !allowed.Contains(tool.Name)) continue;
+            if (allowed?.Contains(tool.Name) == false) continue;
             strict |= tool.Strict == true;
             options.Tools.Add(AIFunctionFactory.CreateDeclaration(
                 tool.Name, tool.Description, tool.Parameters is { Count: > 0 } parameters ? Parse(parameters.ToJsonString()) : NoArguments, returnJsonSchema: null));

@@ -47,7 +47,7 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
         attempt.Sent = true;
         using var watch = new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken);
         using var given = new BuilderToken(watch.Token);
-        watch.Arm(WaitingFor.Total);
+        watch.Arm(WaitingFor.Response);
         GeneratedEmbeddings<Embedding<float>> embeddings;
         try
         {

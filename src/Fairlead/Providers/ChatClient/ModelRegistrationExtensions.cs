@@ -1,4 +1,5 @@
 using Fairlead.Catalogue;
+using Fairlead.Logging;
 using Fairlead.Providers.ChatClient;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
@@ -72,7 +73,7 @@ public static class ModelRegistrationExtensions
     }
 
     private static ILogger CreateLogger(IServiceProvider services, string name) =>
-        services.GetRequiredService<ILoggerFactory>().CreateLogger($"Fairlead.Providers.{name}");
+        LimitedLogger.Of(services.GetRequiredService<ILoggerFactory>().CreateLogger($"Fairlead.Providers.{name}"), services.GetService<RepeatedLines>());
 
     private sealed record ModelKey(string Name);
 

@@ -18,8 +18,7 @@ internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiAnswerR
         _events.Clear();
         if (!reader.TryRead(data, _events, out var failure))
         {
-            var error = UpstreamErrorBody.Parse(data.ToArray());
-            if (error.Type is not null || error.Message is not null) FailWith(batch, new UpstreamError(error.Type ?? error.Code, error.Message));
+            if (UpstreamErrorBody.Find(data) is { } error) FailWith(batch, error);
             else Exchange.Attempt.Meter.SkippedEvents++;
             return;
         }

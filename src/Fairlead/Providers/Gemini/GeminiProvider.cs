@@ -20,6 +20,8 @@ internal sealed class GeminiProvider : Provider
 
     public const string KeyHeader = "x-goog-api-key";
 
+    private const int LongestToolName = 64;
+
     private const string ApiVersion = "/v1beta";
 
     private readonly UpstreamClient _client;
@@ -44,17 +46,20 @@ internal sealed class GeminiProvider : Provider
 
     public override bool Speaks(Dialect dialect) => false;
 
+    protected override bool HoldsToTheList => false;
+
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var model = GeminiModel.Parse(attempt.Deployment.UpstreamModel);
         using var body = new PooledBuffer(4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0) + 4096 };
+        ToolAdapter? tools = null;
         try
         {
             switch (call.Operation)
             {
                 case Operation.Embeddings: GeminiEmbeddings.Write(call.Embeddings, model, call.Warn, body); break;
-                case Operation.CountTokens: GeminiRequestWriter.WriteCount(call.Conversation, model, call.Warn, body); break;
-                default: GeminiRequestWriter.Write(call.Conversation, model, call.Warn, body); break;
+                case Operation.CountTokens: GeminiRequestWriter.WriteCount(ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false)?.Request ?? call.Conversation, model, call.Warn, body); break;
+                default: GeminiRequestWriter.Write((tools = ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false))?.Request ?? call.Conversation, model, call.Warn, body); break;
             }
         }
         catch (GatewayErrorException e)
@@ -80,6 +85,7 @@ internal sealed class GeminiProvider : Provider
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(KeyHeader, key);
 
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: false, cancellationToken);
+        exchange.Tools = tools;
         if (exchange.Failure is { } failure) return failure;
         if (stream) return new ProviderReply.Streaming(new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount));
         using (exchange)
@@ -90,9 +96,9 @@ internal sealed class GeminiProvider : Provider
             {
                 return call.Operation switch
                 {
-                    Operation.Embeddings => (ProviderReply?)ReadEmbeddings(call, answer) ?? exchange.Malformed(),
-                    Operation.CountTokens => (ProviderReply?)ReadCount(answer) ?? exchange.Malformed(),
-                    _ => ReadAnswer(CreateReader(call, attempt), attempt, answer) ?? exchange.Malformed(),
+                    Operation.Embeddings => (ProviderReply?)ReadEmbeddings(call, answer) ?? exchange.Unreadable(answer),
+                    Operation.CountTokens => (ProviderReply?)ReadCount(answer) ?? exchange.Unreadable(answer),
+                    _ => ReadAnswer(CreateReader(call, attempt), attempt, answer, tools) ?? exchange.Unreadable(answer),
                 };
             }
         }
@@ -108,7 +114,7 @@ internal sealed class GeminiProvider : Provider
     private static GeminiAnswerReader CreateReader(GatewayCall call, Attempt attempt) =>
         new(call.Conversation.ChoiceCount, attempt.Meter, call.Warn, () => Ids.New("call_", call.Time));
 
-    private static ProviderReply? ReadAnswer(GeminiAnswerReader reader, Attempt attempt, PooledBuffer body)
+    private static ProviderReply? ReadAnswer(GeminiAnswerReader reader, Attempt attempt, PooledBuffer body, ToolAdapter? tools)
     {
         var events = new List<GenerationEvent>();
         if (!reader.TryRead(body.WrittenSpan, events, out var failure)) return null;
@@ -120,7 +126,9 @@ internal sealed class GeminiProvider : Provider
         }
         if (failure is not null) return new ProviderReply.Failed(failure, FailureClass.Retry, attempt.UpstreamStatus);
         // A body without the end of what it began is no whole answer.
-        return reader.AnyFinished && !reader.HasOpenChoice ? new ProviderReply.Complete(builder.Build()) : null;
+        if (!reader.AnyFinished || reader.HasOpenChoice) return null;
+        var made = builder.Build();
+        return new ProviderReply.Complete(tools?.Restore(made) ?? made);
     }
 
     private static ProviderReply.Embedded? ReadEmbeddings(GatewayCall call, PooledBuffer body) =>

@@ -204,7 +204,10 @@ internal sealed class GeminiRequestWriter
         }
         else if (!TryWriteObject(json, call.Arguments))
         {
-            throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].tool_calls", "The arguments of a tool call must be a JSON object."));
+            // One broken call must not end the conversation.
+            json.WriteStartObject();
+            json.WriteString("invalid_arguments", call.Arguments);
+            json.WriteEndObject();
         }
         json.WriteEndObject();
         if (call.Signature is { } signature) json.WriteString("thoughtSignature", signature);
@@ -246,7 +249,8 @@ internal sealed class GeminiRequestWriter
         json.WriteString("name", name);
         json.WritePropertyName("response");
         // The API wants an object, and names these two members for what is none.
-        if (result.IsError || !TryWriteObject(json, text))
+        // A reference would be looked up there, and refused.
+        if (result.IsError || HoldsReference(text) || !TryWriteObject(json, text))
         {
             json.WriteStartObject();
             json.WriteString(result.IsError ? "error" : "output", text);
@@ -415,6 +419,8 @@ internal sealed class GeminiRequestWriter
             return false;
         }
     }
+
+    private static bool HoldsReference(string text) => text.Contains("\"$ref\"", StringComparison.Ordinal) || text.Contains("\\u0024", StringComparison.Ordinal);
 
     private static string? GuessMediaType(string? name)
     {

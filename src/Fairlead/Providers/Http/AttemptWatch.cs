@@ -18,6 +18,9 @@ internal enum WaitingFor
     /// <summary>What may follow the last finish of a stream: usage and the end mark.</summary>
     End,
 
+    /// <summary>The whole response of an attempt that is not streamed.</summary>
+    Response,
+
     /// <summary>The end of the whole attempt.</summary>
     Total,
 }
@@ -77,6 +80,7 @@ internal sealed class AttemptWatch : IDisposable
             WaitingFor.Connect => _timeouts.Connect,
             WaitingFor.FirstToken => _timeouts.FirstToken - _time.GetElapsedTime(_startedAt),
             WaitingFor.StreamIdle => _timeouts.StreamIdle,
+            WaitingFor.Response => _timeouts.Response - _time.GetElapsedTime(_startedAt),
             WaitingFor.End => grace < _timeouts.StreamIdle ? grace.Value : _timeouts.StreamIdle,
             _ => left,
         };

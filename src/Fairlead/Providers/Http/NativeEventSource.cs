@@ -16,12 +16,15 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Dialect diale
     {
         if (data.IsEmpty) return;
         var scanned = _scanner.Scan(name, data, out var error);
-        if (error is not null)
+        // The scanner knows its dialect's error event; whatever else holds an error is one too.
+        if (error is not null || scanned is null)
         {
-            var failure = UpstreamErrors.FromEvent(error);
-            UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, UpstreamText.CleanCode(error.Type));
-            Fail(batch, failure);
-            return;
+            var body = UpstreamErrorBody.Find(data) ?? (error is null ? null : new UpstreamErrorBody(error.Type, null, null, error.Message));
+            if (body is not null)
+            {
+                FailWith(batch, body);
+                return;
+            }
         }
         if (scanned is not { } known) return;
         var isEnd = (known.Traits & NativeEventTraits.End) != 0;

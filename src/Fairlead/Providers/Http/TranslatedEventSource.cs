@@ -14,18 +14,11 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
 
     /// <summary>
     /// Adds what one event of the provider means. Malformed ones are counted in the meter's <c>SkippedEvents</c> and left out; the provider's error event
-    /// goes to <see cref="FailWith"/>, its end mark to <see cref="UpstreamEventSource.End"/>.
+    /// goes to <see cref="UpstreamEventSource.FailWith"/>, its end mark to <see cref="UpstreamEventSource.End"/>.
     /// </summary>
     /// <param name="name">Empty where the provider's events have no names.</param>
     /// <param name="data">Never empty.</param>
     protected abstract void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch);
-
-    /// <summary>Ends the stream with the provider's own error, cleaned.</summary>
-    protected void FailWith(EventBatch batch, Dialects.UpstreamError error)
-    {
-        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, UpstreamText.CleanCode(error.Type));
-        Fail(batch, UpstreamErrors.FromEvent(error));
-    }
 
     /// <summary>The provider's end mark came; without the finish of every choice it is a cut.</summary>
     protected void EndOrFail(EventBatch batch)
@@ -39,6 +32,13 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
         if (data.IsEmpty) return;
         var before = batch.Items.Count;
         Translate(name, data, batch);
+        // An event without content that holds an error, whatever the provider calls it.
+        if (batch.Items.Count == before && UpstreamErrorBody.Find(data) is { } error)
+        {
+            FailWith(batch, error);
+            return;
+        }
+        Exchange.Tools?.Restore(batch, before);
         for (var i = before; i < batch.Items.Count; i++)
         {
             if (batch.Items[i].Event is ChoiceFinished) _finishedChoices++;

@@ -118,7 +118,7 @@ internal sealed class UpstreamClient : IDisposable
         var handedOver = false;
         try
         {
-            var first = mode == UpstreamMode.Stream ? WaitingFor.FirstToken : WaitingFor.Total;
+            var first = mode == UpstreamMode.Stream ? WaitingFor.FirstToken : WaitingFor.Response;
             if (attempt.Deployment.Timeouts.Connect < _connectTimeout && request.Content is RentedContent awaiting)
             {
                 // The pool's own patience is the provider's; this deployment has less.
@@ -145,12 +145,14 @@ internal sealed class UpstreamClient : IDisposable
                 }
                 // Asked for a stream, got a document: some servers report errors so, with a good status.
                 using var document = await ReadErrorAsync(response, watch);
-                return new UpstreamExchange(NotAStream(document, attempt));
+                return new UpstreamExchange(NotAStream(document, attempt)) { IsMissingPath = UpstreamExchange.NamesMissingPath(document.WrittenSpan) };
             }
             using var body = await ReadErrorAsync(response, watch);
             return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt, sameDialect, _time, _logger))
             {
                 RefusedStreamOptions = attempt.UpstreamStatus is 400 or 422 && body.WrittenSpan.IndexOf("stream_options"u8) >= 0,
+                RefusedNames = attempt.UpstreamStatus is 400 or 422 && (body.WrittenSpan.IndexOf("developer"u8) >= 0 || body.WrittenSpan.IndexOf("max_completion_tokens"u8) >= 0),
+                IsMissingPath = attempt.UpstreamStatus is 404 or 405 or 501 || UpstreamExchange.NamesMissingPath(body.WrittenSpan),
             };
         }
         catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
@@ -221,11 +223,11 @@ internal sealed class UpstreamClient : IDisposable
     private ProviderReply.Failed NotAStream(PooledBuffer document, Attempt attempt)
     {
         var parsed = UpstreamErrorBody.Parse(document.WrittenMemory);
-        var error = parsed.Message is null && parsed.Code is null
+        var error = parsed.IsEmpty
             ? new GatewayError(ErrorCode.ProviderError, "The model's provider did not answer with a stream.")
-            : UpstreamErrors.FromEvent(new UpstreamError(parsed.Type ?? parsed.Code, parsed.Message));
+            : UpstreamErrors.FromEvent(parsed);
         UpstreamLog.Answered(_logger, attempt.Deployment.ProviderName, attempt.Deployment.Name, attempt.UpstreamStatus ?? 0, "no event stream");
-        return new ProviderReply.Failed(error, error.Code is ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded ? FailureClass.GiveBack : FailureClass.Retry, attempt.UpstreamStatus);
+        return new ProviderReply.Failed(error, UpstreamErrors.ClassOf(error), attempt.UpstreamStatus);
     }
 
     // As much of it as fits the bound; the rest is cut with the connection.

@@ -1,14 +1,15 @@
 using Fairlead.Configuration;
+using Fairlead.Logging;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.Http;
 
 /// <summary>Makes the HTTP side of a provider. Thread-safe.</summary>
-internal sealed class UpstreamClientFactory(TimeProvider time, ILoggerFactory loggers)
+internal sealed class UpstreamClientFactory(TimeProvider time, ILoggerFactory loggers, RepeatedLines? lines = null)
 {
     /// <param name="name">The provider's name in the configuration.</param>
     /// <param name="config">Its timeouts and headers.</param>
-    public UpstreamClient Create(string name, ProviderConfig config) => new(config, time, loggers.CreateLogger($"Fairlead.Providers.{name}"));
+    public UpstreamClient Create(string name, ProviderConfig config) => new(config, time, LimitedLogger.Of(loggers.CreateLogger($"Fairlead.Providers.{name}"), lines));
 
     /// <summary>
     /// <paramref name="path"/> below the provider's base URL, whether or not that ends in a slash.

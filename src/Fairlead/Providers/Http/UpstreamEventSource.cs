@@ -53,10 +53,20 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     /// <summary>The provider's end mark came: nothing after it is read.</summary>
     protected void End() => _ended = true;
 
+    /// <summary>Ends the stream with the provider's own error, classified like the body of an error status.</summary>
+    protected void FailWith(EventBatch batch, UpstreamErrorBody body)
+    {
+        UpstreamErrors.LogEvent(body, Exchange.Attempt, Exchange.Client.Logger);
+        Fail(batch, UpstreamErrors.FromEvent(body));
+    }
+
     /// <summary>The attempt broke: the last item.</summary>
     protected void Fail(EventBatch batch, GatewayError error)
     {
+        var at = batch.Items.Count;
         batch.Add(new AttemptFailed(error));
+        // What is held of a call leaves before the end.
+        Exchange.Tools?.Restore(batch, at);
         _ended = true;
     }
 

@@ -24,6 +24,12 @@ internal sealed class UpstreamExchange : IDisposable
     /// <summary>Whether the refusal names <c>stream_options</c>, a field that older servers do not know.</summary>
     public bool RefusedStreamOptions { get; init; }
 
+    /// <summary>Whether the refusal names one of the fields that servers of different ages call by different names.</summary>
+    public bool RefusedNames { get; init; }
+
+    /// <summary>Whether the server has nothing at this path, or nothing that takes a POST.</summary>
+    public bool IsMissingPath { get; init; }
+
     public UpstreamExchange(UpstreamClient client, HttpResponseMessage response, AttemptWatch watch, Attempt attempt)
     {
         _client = client;
@@ -31,6 +37,9 @@ internal sealed class UpstreamExchange : IDisposable
         _watch = watch;
         _attempt = attempt;
     }
+
+    /// <summary>How the tools of the request were offered; null when as the caller wrote them.</summary>
+    public ToolAdapter? Tools { get; set; }
 
     /// <summary>Not null when there is no answer to read.</summary>
     public ProviderReply.Failed? Failure { get; }
@@ -92,6 +101,9 @@ internal sealed class UpstreamExchange : IDisposable
         }
     }
 
+    /// <summary>LM Studio says with a good status that it has nothing at a path.</summary>
+    public static bool NamesMissingPath(ReadOnlySpan<byte> body) => body.Length < 1024 && body.IndexOf("Unexpected endpoint or method"u8) >= 0;
+
     public void Dispose()
     {
         _response?.Dispose();
@@ -104,6 +116,11 @@ internal sealed class UpstreamExchange : IDisposable
         UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "malformed answer");
         return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model's provider sent an answer that cannot be read."), FailureClass.Retry, Attempt.UpstreamStatus);
     }
+
+    /// <summary>The failure of a body that is no valid response: its error, where the provider put one behind a good status.</summary>
+    public ProviderReply.Failed Unreadable(PooledBuffer body) => UpstreamErrorBody.Find(body.WrittenSpan) is null
+        ? Malformed()
+        : UpstreamErrors.FromResponse(Response.StatusCode, Response.Headers, body.WrittenMemory, Attempt, sameDialect: false, Client.Time, Client.Logger);
 
     private ProviderReply.Failed TooLarge()
     {

@@ -31,12 +31,9 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             using var document = JsonDocument.ParseValue(ref reader);
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object) throw new JsonException();
-            if (root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String)
+            if ((root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String) || OpenAiWire.Text(root, "object") == "error")
             {
-                var isObject = error.ValueKind == JsonValueKind.Object;
-                FailWith(batch, new UpstreamError(
-                    isObject ? OpenAiWire.Text(error, "code") ?? OpenAiWire.Text(error, "type") : null,
-                    isObject ? OpenAiWire.Text(error, "message") : error.GetString()));
+                FailWith(batch, UpstreamErrorBody.Parse(data.ToArray()));
                 return;
             }
             Chunk(root, batch);

@@ -13,7 +13,8 @@ namespace Fairlead.Providers.OpenAi;
 /// </summary>
 /// <param name="warn">Gets code and message of each warning.</param>
 /// <param name="sameFamily">Whether the caller's dialect is one of OpenAI's, so that fields without a canonical form keep their meaning.</param>
-internal sealed class OpenAiChatRequestWriter(ConversationRequest request, CatalogueModel? model, OpenAiEndpoint endpoint, Action<string, string> warn, bool sameFamily)
+/// <param name="olderNames">Whether the server takes <c>system</c> and <c>max_tokens</c>; null for what is usual there.</param>
+internal sealed class OpenAiChatRequestWriter(ConversationRequest request, CatalogueModel? model, OpenAiEndpoint endpoint, Action<string, string> warn, bool sameFamily, bool? olderNames = null)
 {
     /// <summary>OpenAI's own models take no more.</summary>
     private const int MaxStops = 4;
@@ -23,15 +24,17 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
 
     private static readonly JsonWriterOptions Options = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 1100 };
 
+    private bool UsesOlderNames => olderNames ?? endpoint.TakesOlderNames;
+
     public void Write(string upstreamModel, bool stream, IBufferWriter<byte> output, bool askForUsage = true)
     {
         using var json = new Utf8JsonWriter(output, Options);
         json.WriteStartObject();
         json.WriteString("model", upstreamModel);
         json.WriteStartArray("messages");
-        new OpenAiMessagesWriter(json, endpoint, warn).Write(request.Messages);
+        new OpenAiMessagesWriter(json, endpoint, warn, UsesOlderNames).Write(request.Messages);
         json.WriteEndArray();
-        if (request.MaxOutputTokens is { } cap) json.WriteNumber(endpoint.IsOpenAi ? "max_completion_tokens" : "max_tokens", cap);
+        if (request.MaxOutputTokens is { } cap) json.WriteNumber(UsesOlderNames ? "max_tokens" : "max_completion_tokens", cap);
         if (request.ChoiceCount != 1) json.WriteNumber("n", request.ChoiceCount);
         WriteSampling(json, request.Sampling);
         WriteTools(json);
@@ -101,7 +104,7 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     {
         var choice = request.ToolChoice;
         // Only OpenAI itself knows allowed_tools; elsewhere the others are simply not offered.
-        var tools = choice.Allowed is { } allowed && !endpoint.IsOpenAi ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
+        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed && !endpoint.IsOpenAi ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
         if (tools.Count == 0) return;
         json.WriteStartArray("tools");
         foreach (var tool in tools) WriteTool(json, tool);

@@ -23,6 +23,7 @@ internal sealed class OpenAiEndpoint
         IsAzure = IsAzureAt(config.Kind, baseUrl);
         IsOpenAi = IsAzure || HostIs(host, "api.openai.com");
         HasCompletions = !IsOpenAi && !HostIs(host, "api.mistral.ai") && !HostIs(host, "api.deepseek.com") && !HostIs(host, "api.groq.com");
+        TakesReasoningBack = config.Kind == "deepseek" || HostIs(host, "api.deepseek.com") || HostIs(host, "moonshot.ai") || HostIs(host, "moonshot.cn");
         TelemetryName = IsAzure ? "azure.ai.openai"
             : HostIs(host, "api.openai.com") ? "openai"
             : HostIs(host, "api.mistral.ai") || config.Kind == "mistral" ? "mistral_ai"
@@ -69,6 +70,12 @@ internal sealed class OpenAiEndpoint
 
     /// <summary>OpenAI's own models, there or at Azure: newest field names, chat only.</summary>
     public bool IsOpenAi { get; }
+
+    /// <summary>Whether it takes <c>system</c> and <c>max_tokens</c> rather than <c>developer</c> and <c>max_completion_tokens</c>, which many servers refuse or, worse, ignore.</summary>
+    public bool TakesOlderNames => !IsOpenAi;
+
+    /// <summary>Whether it wants the reasoning of earlier turns back, as <c>reasoning_content</c>: models that think between calls of tools go on from it.</summary>
+    public bool TakesReasoningBack { get; }
 
     /// <summary>Whether it still has text completions.</summary>
     public bool HasCompletions { get; }

@@ -5,7 +5,7 @@ using Fairlead.Conversation;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>Writes the turns of a conversation as OpenAI chat messages. One per request.</summary>
-internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint endpoint, Action<string, string> warn)
+internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint endpoint, Action<string, string> warn, bool olderNames)
 {
     public void Write(IReadOnlyList<Message> messages)
     {
@@ -17,7 +17,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 case Role.Tool: WriteResults(message); break;
                 case Role.User: WriteTurn("user", message); break;
                 // Other servers only know the older name.
-                case Role.Developer when endpoint.IsOpenAi: WriteTurn("developer", message); break;
+                case Role.Developer when !olderNames: WriteTurn("developer", message); break;
                 default: WriteTurn("system", message); break;
             }
         }
@@ -125,6 +125,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
     {
         var text = new StringBuilder();
         var refusal = new StringBuilder();
+        var reasoning = new StringBuilder();
         var calls = 0;
         foreach (var part in message.Parts)
         {
@@ -134,6 +135,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 case TextPart t: text.Append(t.Text); break;
                 case RefusalPart r: refusal.Append(r.Text); break;
                 case ToolCallPart: calls++; break;
+                case ReasoningPart { Text.Length: > 0 } thought when endpoint.TakesReasoningBack: reasoning.Append(thought.Text); break;
                 case ReasoningPart: warn("parameter_ignored", "Thinking of earlier turns was not sent: the model's provider takes none back."); break;
                 default: throw OpenAiChatRequestWriter.Unsupported("messages", "An assistant message holds a part that the model's provider cannot be sent.");
             }
@@ -146,6 +148,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         if (text.Length > 0) json.WriteString("content", text.ToString());
         else json.WriteNull("content");
         if (refusal.Length > 0) json.WriteString("refusal", refusal.ToString());
+        if (reasoning.Length > 0) json.WriteString("reasoning_content", reasoning.ToString());
         if (calls > 0)
         {
             json.WriteStartArray("tool_calls");
@@ -166,9 +169,25 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         json.WriteString("type", custom ? "custom" : "function");
         json.WriteStartObject(custom ? "custom" : "function");
         json.WriteString("name", call.Name);
-        json.WriteString(custom ? "input" : "arguments", call.Arguments);
+        json.WriteString(custom ? "input" : "arguments", custom || endpoint.IsOpenAi ? call.Arguments : Whole(call.Arguments));
         json.WriteEndObject();
         json.WriteEndObject();
+    }
+
+    // Servers fill the arguments into a template and fail where they are no JSON object, for ever.
+    private static string Whole(string arguments)
+    {
+        if (string.IsNullOrWhiteSpace(arguments)) return "{}";
+        try
+        {
+            using var document = JsonDocument.Parse(arguments, new JsonDocumentOptions { MaxDepth = 512 });
+            if (document.RootElement.ValueKind == JsonValueKind.Object) return arguments;
+        }
+        catch (JsonException)
+        {
+            // Wrapped.
+        }
+        return new System.Text.Json.Nodes.JsonObject { ["invalid_arguments"] = arguments }.ToJsonString();
     }
 
     // One message a result. Pictures have no place in them, so they follow in the user's name, saying whose they are.

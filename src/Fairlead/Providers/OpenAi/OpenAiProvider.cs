@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using System.Net;
 using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Errors;
@@ -17,8 +15,7 @@ internal sealed class OpenAiProvider : Provider
     private readonly UpstreamClient _client;
     private readonly ApiKeyRing _keys;
 
-    // Upstream models whose server refused the field; learned anew after a restart or reload.
-    private readonly ConcurrentDictionary<string, bool> _withoutStreamOptions = new(StringComparer.Ordinal);
+    private readonly LearnedHabits _learned;
 
     public OpenAiProvider(string name, ProviderConfig config, UpstreamClientFactory clients)
         : base(name, config.Kind)
@@ -26,6 +23,7 @@ internal sealed class OpenAiProvider : Provider
         _endpoint = new OpenAiEndpoint(config);
         _client = clients.Create(name, config);
         _keys = new ApiKeyRing(config, _endpoint.KeyPrefix);
+        _learned = new LearnedHabits(_client.Time);
     }
 
     public override string TelemetryName => _endpoint.TelemetryName;
@@ -39,10 +37,13 @@ internal sealed class OpenAiProvider : Provider
     public override bool Speaks(Dialect dialect) => dialect.Name switch
     {
         "openai.chat" or "openai.embeddings" => true,
-        "openai.completions" => _endpoint.HasCompletions,
-        "openai.responses" or "openai.responses.compact" => _endpoint.HasResponses,
+        "openai.completions" => _endpoint.HasCompletions && !_learned.Knows(Completions),
+        "openai.responses" => _endpoint.HasResponses && !_learned.Knows(Responses),
+        "openai.responses.compact" => _endpoint.HasResponses && !_learned.Knows(Compaction),
         _ => false,
     };
+
+    protected override bool HoldsToTheList => _endpoint.IsOpenAi;
 
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.CountTokens
         ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no interface to count tokens.")
@@ -53,55 +54,123 @@ internal sealed class OpenAiProvider : Provider
         if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
         var native = SpeaksWith(call);
         var mode = call.Facts.Stream && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
-        call.Facts.OmitsStreamOptions = mode == UpstreamMode.Stream && call.Dialect.Name != "openai.responses" && _withoutStreamOptions.ContainsKey(attempt.Deployment.UpstreamModel);
-        var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
-        if (exchange.RefusedStreamOptions && mode == UpstreamMode.Stream && !call.Facts.OmitsStreamOptions)
+        var exchange = await SendAdaptedAsync(call, attempt, native, mode, cancellationToken);
+        PooledBuffer? body = null;
+        ProviderReply.Failed? broken = null;
+        if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
+        var path = PathOf(call, native);
+        if (native && MayBeMissing(path) && (exchange.IsMissingPath || (body is not null && UpstreamExchange.NamesMissingPath(body.WrittenSpan))))
         {
-            // Asked for by us, so not a fault of the request: once more without, and usage is estimated.
-            call.Facts.OmitsStreamOptions = true;
-            exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
-            if (exchange.Failure is null) _withoutStreamOptions.TryAdd(attempt.Deployment.UpstreamModel, true);
+            // The server has no such interface, which every server of this kind may lack: the same request goes to the one that all have.
+            body?.Dispose();
+            native = false;
+            (body, broken) = (null, null);
+            exchange = await SendAdaptedAsync(call, attempt, native, mode, cancellationToken);
+            if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
+            // An unknown model has the same status, but there too.
+            if (attempt.Sent && !exchange.IsMissingPath) _learned.Learn(path);
         }
-        if (exchange.Failure is { } failure) return failure;
-        if (mode == UpstreamMode.Stream)
+        if ((exchange.Failure ?? broken) is { } failure) return failure;
+        if (body is null)
         {
             return new ProviderReply.Streaming(native
                 ? new NativeEventSource(exchange, call.Dialect, call.Facts.ExpectedChoices)
                 : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount, call.Conversation.Sampling.Stop));
         }
-        using (exchange)
+        if (native) return ReadNative(call, attempt, exchange, body);
+        using (body)
         {
-            var (body, broken) = await exchange.ReadWholeAsync();
-            if (body is null) return broken!;
-            if (native) return ReadNative(call, attempt, exchange, body);
-            using (body)
+            return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
+                ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
+                : exchange.Unreadable(body);
+        }
+    }
+
+    // The fields that the server was found not to take are left out or said in other words; what it refuses for the first time is learned.
+    private async ValueTask<UpstreamExchange> SendAdaptedAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
+    {
+        var facts = call.Facts;
+        var model = attempt.Deployment.UpstreamModel;
+        var asksForUsage = mode == UpstreamMode.Stream && PathOf(call, native) != Responses;
+        facts.OmitsStreamOptions = asksForUsage && _learned.Knows(StreamOptions, model);
+        facts.HoldsToKnownFields = _endpoint.IsOpenAi;
+        facts.UsesOlderNames = _endpoint.TakesOlderNames != _learned.Knows(OtherNames, model);
+        var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+        if (exchange.RefusedStreamOptions && asksForUsage && !facts.OmitsStreamOptions)
+        {
+            // Asked for by us, so not a fault of the request: once more without, and usage is estimated.
+            facts.OmitsStreamOptions = true;
+            exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+            if (exchange.Failure is null) _learned.Learn(StreamOptions, model);
+        }
+        if (exchange.RefusedNames && (facts.MaxOutputTokens is not null || facts.DeveloperRoles is not null || !native))
+        {
+            // Another server behind the same interface: OpenAI's behind a proxy, or one that knows only the older names.
+            facts.UsesOlderNames = !facts.UsesOlderNames;
+            exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+            if (exchange.Failure is null)
             {
-                return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
-                    ? new ProviderReply.Complete(answer)
-                    : Unreadable(exchange, body);
+                if (_learned.Knows(OtherNames, model)) _learned.Forget(OtherNames, model);
+                else _learned.Learn(OtherNames, model);
             }
         }
+        return exchange;
     }
 
     private async ValueTask<UpstreamExchange> SendBodyAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
         using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0) + 4096 };
+        ToolAdapter? tools = null;
         try
         {
+            if (!native && RefuseForeignWord(call, native) is { } foreign) throw new GatewayErrorException(foreign);
             if (native) call.Dialect.WriteUpstreamBody(call, model, body);
-            else new OpenAiChatRequestWriter(call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect)).Write(model, mode == UpstreamMode.Stream, body, askForUsage: !call.Facts.OmitsStreamOptions);
+            else new OpenAiChatRequestWriter((tools = ToolAdapter.For(call.Conversation, LongestToolName, _endpoint.IsOpenAi))?.Request ?? call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect), call.Facts.UsesOlderNames).Write(model, mode == UpstreamMode.Stream, body, askForUsage: !call.Facts.OmitsStreamOptions);
         }
         catch (GatewayErrorException refused)
         {
             // Another deployment may have a form for what this one cannot be told.
+            attempt.Sent = false;
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
-        var path = call.Operation == Operation.Embeddings ? "/embeddings" : native && call.Dialect.Name == "openai.completions" ? "/completions" : native && call.Dialect.Name == "openai.responses" ? "/responses" : native && call.Dialect.Name == "openai.responses.compact" ? "/responses/compact" : "/chat/completions";
-        var request = _client.CreatePost(_endpoint.AddressOf(path, model), body.WrittenMemory, call, mode);
+        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, native), model), body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
-        return await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
+        exchange.Tools = tools;
+        return exchange;
     }
+
+    private static async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadAsync(UpstreamExchange exchange)
+    {
+        using (exchange) return await exchange.ReadWholeAsync();
+    }
+
+    private const string StreamOptions = "stream_options";
+
+    private const string OtherNames = "the other names";
+
+    /// <summary>OpenAI's own limit, which the other servers copied.</summary>
+    private const int LongestToolName = 64;
+
+    private const string Chat = "/chat/completions";
+
+    private const string Completions = "/completions";
+
+    private const string Responses = "/responses";
+
+    private const string Compaction = "/responses/compact";
+
+    private static string PathOf(GatewayCall call, bool native) => call.Operation == Operation.Embeddings ? "/embeddings" : !native ? Chat : call.Dialect.Name switch
+    {
+        "openai.completions" => Completions,
+        "openai.responses" => Responses,
+        "openai.responses.compact" => Compaction,
+        _ => Chat,
+    };
+
+    // OpenAI's own servers have all of them: there the status is about the model.
+    private bool MayBeMissing(string path) => path is Completions or Responses or Compaction && (_endpoint.IsAzure || !_endpoint.IsOpenAi);
 
     private static ProviderReply ReadNative(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body)
     {
@@ -110,16 +179,7 @@ internal sealed class OpenAiProvider : Provider
             OutputText.KeepUncounted(body.WrittenSpan, attempt.Meter);
             return new ProviderReply.NativeBody(body);
         }
-        using (body) return Unreadable(exchange, body);
-    }
-
-    // Some servers put errors into an answer with status 200.
-    private static ProviderReply.Failed Unreadable(UpstreamExchange exchange, PooledBuffer body)
-    {
-        var parsed = UpstreamErrorBody.Parse(body.WrittenMemory);
-        if (parsed.Message is null && parsed.Code is null) return exchange.Malformed();
-        var status = int.TryParse(parsed.Code, out var code) && code is >= 400 and < 600 ? code : 500;
-        return UpstreamErrors.FromResponse((HttpStatusCode)status, exchange.Response.Headers, body.WrittenMemory, exchange.Attempt, sameDialect: false, exchange.Client.Time, exchange.Client.Logger);
+        using (body) return exchange.Unreadable(body);
     }
 
     private static bool Family(Dialect dialect) => dialect.Name.StartsWith("openai.", StringComparison.Ordinal);

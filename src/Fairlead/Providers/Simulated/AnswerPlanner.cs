@@ -122,7 +122,7 @@ internal static class AnswerPlanner
     private static IReadOnlyList<Tool> ToolsToCall(ConversationRequest request, SimulatedModel model)
     {
         var choice = request.ToolChoice;
-        var tools = choice.Allowed is { } allowed ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
+        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
         if (tools.Count == 0 || choice.Mode == ToolChoiceMode.None || LastToolResult(request) is not null) return [];
         if (choice.Mode == ToolChoiceMode.Named) return [.. tools.Where(t => t.Name == choice.Name).Take(1)];
         if (model.Task != SimulatedTask.Tools && choice.Mode != ToolChoiceMode.Required) return [];

@@ -1,5 +1,5 @@
 using System.Text;
-using System.Text.RegularExpressions;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Providers.Simulated;
 
@@ -10,21 +10,14 @@ internal static class PatternText
 {
     private const int MaxLength = 2000;
 
-    public static string? TryMake(string pattern, SimulatedRandom random)
+    /// <summary>A text that the pattern matches, or null.</summary>
+    public static string? TryMake(SchemaPattern pattern, SimulatedRandom random)
     {
-        if (pattern.Length > 1000) return null;
-        try
-        {
-            // Refuses what has no linear matching, before any time is spent on it.
-            var regex = new Regex(pattern, RegexOptions.NonBacktracking);
-            var reader = new Reader(pattern, random);
-            var made = reader.Alternatives(0);
-            return made is not null && reader.AtEnd && regex.IsMatch(made) ? made : null;
-        }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException)
-        {
-            return null;
-        }
+        // Refuses what has no linear matching, before any time is spent on it.
+        if (!pattern.TryCompile()) return null;
+        var reader = new Reader(pattern.Text, random);
+        var made = reader.Alternatives(0);
+        return made is not null && reader.AtEnd && pattern.IsMatch(made) == true ? made : null;
     }
 
     private sealed class Reader(string pattern, SimulatedRandom random)

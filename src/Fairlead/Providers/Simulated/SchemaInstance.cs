@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.StructuredOutput;
 
 namespace Fairlead.Providers.Simulated;
 
@@ -17,14 +18,16 @@ internal sealed class SchemaInstance
     private const int MaxItems = 1000;
     private const int MaxCharacters = 200_000;
 
-    private readonly JsonObject _root;
+    private readonly MergedSchemas _schemas;
     private readonly SimulatedRandom _random;
+    private readonly Dictionary<string, SchemaPattern?> _patterns = new(StringComparer.Ordinal);
+    private long _patternSize;
     private int _nodes;
     private int _characters;
 
     private SchemaInstance(JsonObject root, SimulatedRandom random)
     {
-        _root = root;
+        _schemas = new MergedSchemas(root);
         _random = random;
     }
 
@@ -33,11 +36,11 @@ internal sealed class SchemaInstance
     private JsonNode? Value(JsonNode? node, int depth)
     {
         if (++_nodes > MaxNodes || depth > MaxDepth) return null;
-        if (node is not JsonObject schema) return "anything";
-        schema = Resolve(schema);
-        if (schema.TryGetPropertyValue("const", out var constant)) return constant?.DeepClone();
-        if (schema["enum"] is JsonArray { Count: > 0 } choices) return choices[_random.Below(choices.Count)]?.DeepClone();
-        if ((schema["anyOf"] ?? schema["oneOf"]) is JsonArray { Count: > 0 } branches) return Branch(branches, depth);
+        if (node is not JsonObject given) return "anything";
+        var schema = _schemas.Of(given);
+        if (schema.TryGet("const", out var constant)) return Copy(constant);
+        if (schema["enum"] is JsonArray { Count: > 0 } choices) return Copy(choices[_random.Below(choices.Count)]);
+        if ((schema["anyOf"] ?? schema["oneOf"]) is JsonArray { Count: > 0 } branches) return Branch(schema, branches, depth);
         return TypeOf(schema) switch
         {
             "object" => Object(schema, depth),
@@ -50,35 +53,78 @@ internal sealed class SchemaInstance
         };
     }
 
-    private bool Frugal(int depth) => depth >= FrugalDepth || _nodes > FrugalNodes;
+    private bool Frugal(int depth) => depth >= FrugalDepth || _nodes > FrugalNodes || _schemas.IsExhausted;
 
-    private JsonNode? Branch(JsonArray branches, int depth)
+    // The same constant may stand at thousands of places.
+    private JsonNode? Copy(JsonNode? value)
+    {
+        if (value is null) return null;
+        if (_characters >= MaxCharacters) return null;
+        _characters += SizeOf(value);
+        return value.DeepClone();
+    }
+
+    private static int SizeOf(JsonNode value) => value is JsonValue && value.GetValueKind() != JsonValueKind.String ? 8 : value.ToJsonString().Length;
+
+    private JsonNode? Branch(MergedSchema schema, JsonArray branches, int depth)
     {
         if (!Frugal(depth)) return Value(branches[_random.Below(branches.Count)], depth + 1);
-        // Scalars end a recursion; of the rest, what refers to nothing.
-        var simplest = branches.OrderBy(b => b is not JsonObject o ? 0 : o.ContainsKey("$ref") ? 3 : TypeOf(o) switch { "object" => 2, "array" => 1, _ => 0 }).First();
-        return Value(simplest, depth + 1);
+        return Value(schema.Simplest ??= Simplest(branches), depth + 1);
     }
 
-    private JsonObject Object(JsonObject schema, int depth)
+    // Scalars end a recursion; of the rest, what refers to nothing.
+    private JsonNode? Simplest(JsonArray branches)
+    {
+        var (simplest, least) = (branches[0], int.MaxValue);
+        foreach (var branch in branches)
+        {
+            if (least == 0 || !_schemas.Spend(1)) break;
+            var rank = branch is not JsonObject o ? 0 : o.ContainsKey("$ref") ? 3 : TypeOf(_schemas.Of(o)) switch { "object" => 2, "array" => 1, _ => 0 };
+            if (rank < least) (simplest, least) = (branch, rank);
+        }
+        return simplest;
+    }
+
+    private JsonObject Object(MergedSchema schema, int depth)
     {
         var made = new JsonObject();
-        var required = (schema["required"] as JsonArray ?? []).Select(r => r?.GetValueKind() == JsonValueKind.String ? (string)r! : null).OfType<string>().ToHashSet(StringComparer.Ordinal);
-        if (schema["properties"] is JsonObject properties)
+        if (Frugal(depth))
         {
-            foreach (var (name, property) in properties)
+            foreach (var name in schema.Required)
             {
-                if (required.Remove(name) || !Frugal(depth)) made[name] = Value(property, depth + 1);
+                if (schema.Properties.TryGetValue(name, out var property) && !Add(name, property)) return made;
             }
         }
-        foreach (var name in required) made[name] = Value(schema["additionalProperties"] as JsonObject, depth + 1);
+        else
+        {
+            foreach (var (name, property) in schema.Properties)
+            {
+                if ((!Frugal(depth) || schema.Required.Contains(name)) && !Add(name, property)) return made;
+            }
+        }
+        foreach (var name in schema.Required)
+        {
+            if (!schema.Properties.ContainsKey(name) && !Add(name, schema["additionalProperties"] as JsonObject)) break;
+        }
         return made;
+
+        bool Add(string name, JsonNode? property)
+        {
+            // Names are output too.
+            if ((_characters += name.Length) > 5 * MaxCharacters) return false;
+            made[name] = Value(property, depth + 1);
+            return _nodes < MaxNodes;
+        }
     }
 
-    private JsonArray Array(JsonObject schema, int depth)
+    private JsonArray Array(MergedSchema schema, int depth)
     {
         var made = new JsonArray();
-        foreach (var item in schema["prefixItems"] as JsonArray ?? []) made.Add(Value(item, depth + 1));
+        foreach (var item in schema["prefixItems"] as JsonArray ?? [])
+        {
+            if (_nodes >= MaxNodes) return made;
+            made.Add(Value(item, depth + 1));
+        }
         var least = (int)Math.Clamp(Bound(schema, "minItems") ?? 0, 0, MaxItems);
         var most = (int)Math.Clamp(Bound(schema, "maxItems") ?? least + 2, least, MaxItems);
         var wanted = Frugal(depth) ? least : Math.Min(most, Math.Max(least, 1 + _random.Below(2)));
@@ -87,9 +133,9 @@ internal sealed class SchemaInstance
         return made;
     }
 
-    private string Text(JsonObject schema)
+    private string Text(MergedSchema schema)
     {
-        if (Word(schema, "pattern") is { } pattern && PatternText.TryMake(pattern, _random) is { } matching) return matching;
+        if (Word(schema, "pattern") is { } pattern && Matching(pattern) is { } matching) return matching;
         var text = Word(schema, "format") switch
         {
             "date-time" => $"2026-0{1 + _random.Below(9)}-1{_random.Below(10)}T0{_random.Below(10)}:30:00Z",
@@ -118,7 +164,29 @@ internal sealed class SchemaInstance
         return text;
     }
 
-    private JsonValue Integer(JsonObject schema)
+    // Compiling costs more than all the rest, so it is done for some patterns and once for each of them.
+    private string? Matching(string text)
+    {
+        if (_characters >= MaxCharacters) return null;
+        if (!_patterns.TryGetValue(text, out var pattern))
+        {
+            if (text.Length > SchemaPattern.MaxLength || _patterns.Count == SchemaPattern.MaxCount) return null;
+            var size = SchemaPattern.SizeOf(text);
+            var isUsable = size <= SchemaPattern.MaxSize && _patternSize + size <= SchemaPattern.MaxTotalSize;
+            if (isUsable) _patternSize += size;
+            _patterns[text] = pattern = isUsable ? new SchemaPattern(text) : null;
+        }
+        if (pattern is null) return null;
+        if (PatternText.TryMake(pattern, _random) is not { } made)
+        {
+            _patterns[text] = null;
+            return null;
+        }
+        _characters += made.Length;
+        return made;
+    }
+
+    private JsonValue Integer(MergedSchema schema)
     {
         var range = RangeOf(schema);
         var least = range.OpenBelow ? Math.Floor(range.Least) + 1 : Math.Ceiling(range.Least);
@@ -127,7 +195,7 @@ internal sealed class SchemaInstance
         return JsonValue.Create((long)Math.Clamp(value, -9e15, 9e15));
     }
 
-    private JsonValue Number(JsonObject schema)
+    private JsonValue Number(MergedSchema schema)
     {
         var (least, most, openBelow, openAbove) = RangeOf(schema);
         if (Bound(schema, "multipleOf") is { } step and > 0)
@@ -150,7 +218,7 @@ internal sealed class SchemaInstance
         return (double)((decimal)Math.Clamp(first + _random.Below((int)steps + 1), -1e15, 1e15) * (decimal)Math.Clamp(step, 1e-9, 1e12));
     }
 
-    private static (double Least, double Most, bool OpenBelow, bool OpenAbove) RangeOf(JsonObject schema)
+    private static (double Least, double Most, bool OpenBelow, bool OpenAbove) RangeOf(MergedSchema schema)
     {
         var (minimum, above) = (Bound(schema, "minimum"), Bound(schema, "exclusiveMinimum"));
         var (maximum, below) = (Bound(schema, "maximum"), Bound(schema, "exclusiveMaximum"));
@@ -162,67 +230,30 @@ internal sealed class SchemaInstance
         return (least ?? (most is { } m ? m > 0 ? 0 : m - span : 0), most ?? ((least ?? 0) + span), openBelow, openAbove);
     }
 
-    private JsonObject Resolve(JsonObject schema)
+    private static string? TypeOf(MergedSchema schema)
     {
-        for (var hops = 0; hops < 32 && Word(schema, "$ref") is { } reference; hops++)
-        {
-            if (Find(reference) is not { } target || ReferenceEquals(target, schema)) break;
-            schema = target;
-        }
-        if (schema["allOf"] is not JsonArray all) return schema;
-        var merged = new JsonObject();
-        foreach (var part in all.OfType<JsonObject>().Take(50).Append(schema))
-        {
-            foreach (var (name, value) in part.ContainsKey("$ref") && part != schema ? Resolve(part) : part)
-            {
-                if (name == "allOf") continue;
-                if (name == "properties" && merged[name] is JsonObject properties && value is JsonObject more)
-                {
-                    foreach (var (property, inner) in more) properties[property] = inner?.DeepClone();
-                }
-                else if (name == "required" && merged[name] is JsonArray required && value is JsonArray further)
-                {
-                    foreach (var item in further) required.Add(item?.DeepClone());
-                }
-                else
-                {
-                    merged[name] = value?.DeepClone();
-                }
-            }
-        }
-        return merged;
-    }
-
-    private JsonObject? Find(string reference)
-    {
-        if (reference == "#") return _root;
-        if (!reference.StartsWith("#/", StringComparison.Ordinal)) return null;
-        JsonNode? at = _root;
-        foreach (var step in reference[2..].Split('/'))
-        {
-            at = (at as JsonObject)?[step.Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal)];
-        }
-        return at as JsonObject;
-    }
-
-    private string? TypeOf(JsonObject schema)
-    {
-        if (Word(schema, "$ref") is not null) schema = Resolve(schema);
         if (Word(schema, "type") is { } type) return type;
         if (schema["type"] is JsonArray types)
         {
-            var words = types.Select(t => t?.GetValueKind() == JsonValueKind.String ? (string)t! : null).OfType<string>().ToArray();
-            return words.FirstOrDefault(t => t != "null") ?? words.FirstOrDefault();
+            string? first = null;
+            foreach (var one in types)
+            {
+                if (one?.GetValueKind() != JsonValueKind.String) continue;
+                var name = (string)one!;
+                if (name != "null") return name;
+                first ??= name;
+            }
+            return first;
         }
-        return schema.ContainsKey("properties") || schema.ContainsKey("required") ? "object"
-            : schema.ContainsKey("items") || schema.ContainsKey("prefixItems") ? "array"
-            : schema.ContainsKey("minimum") || schema.ContainsKey("maximum") || schema.ContainsKey("multipleOf") ? "number"
-            : schema.ContainsKey("not") || schema.ContainsKey("if") ? null
+        return schema.Has("properties") || schema.Has("required") ? "object"
+            : schema.Has("items") || schema.Has("prefixItems") ? "array"
+            : schema.Has("minimum") || schema.Has("maximum") || schema.Has("multipleOf") ? "number"
+            : schema.Has("not") || schema.Has("if") ? null
             : "string";
     }
 
-    private static string? Word(JsonObject schema, string name) => schema[name] is JsonValue value && value.GetValueKind() == JsonValueKind.String ? (string)value! : null;
+    private static string? Word(MergedSchema schema, string name) => schema[name] is JsonValue value && value.GetValueKind() == JsonValueKind.String ? (string)value! : null;
 
-    private static double? Bound(JsonObject schema, string name) =>
+    private static double? Bound(MergedSchema schema, string name) =>
         schema[name] is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue<double>(out var number) && double.IsFinite(number) ? number : null;
 }

@@ -143,9 +143,10 @@ internal sealed class SimulatedProvider : Provider
         if (directives.Hang)
         {
             var timeouts = attempt.Deployment.Timeouts;
-            var first = call.Facts.Stream && timeouts.FirstToken < timeouts.Total;
-            await WaitAsync(call, startedAt, first ? timeouts.FirstToken : timeouts.Total, cancellationToken);
-            return new ProviderReply.Failed(UpstreamClient.TimeoutError(first ? WaitingFor.FirstToken : WaitingFor.Total), FailureClass.Failover);
+            var (patience, phase) = call.Facts.Stream ? (timeouts.FirstToken, WaitingFor.FirstToken) : (timeouts.Response, WaitingFor.Response);
+            if (patience >= timeouts.Total) (patience, phase) = (timeouts.Total, WaitingFor.Total);
+            await WaitAsync(call, startedAt, patience, cancellationToken);
+            return new ProviderReply.Failed(UpstreamClient.TimeoutError(phase), FailureClass.Failover);
         }
         if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
         if (directives.Status is not { } status) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);

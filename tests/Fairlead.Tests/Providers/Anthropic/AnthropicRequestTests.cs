@@ -108,8 +108,8 @@ public sealed class AnthropicRequestTests
 
     public static TheoryData<string, string> Refusals => new()
     {
-        { "n", "n" }, { "logprobs", "logprobs" }, { "logit_bias", "logit_bias" }, { "seed", "seed" }, { "frequency_penalty", "frequency_penalty" },
-        { "presence_penalty", "presence_penalty" }, { "stop", "stop" }, { "arguments", "messages" }, { "audio", "messages" }, { "custom", "tools[0]" },
+        { "n", "n" }, { "logprobs", "logprobs" }, { "logit_bias", "logit_bias" }, { "frequency_penalty", "frequency_penalty" },
+        { "presence_penalty", "presence_penalty" }, { "stop", "stop" }, { "audio", "messages" }, { "custom", "tools[0]" },
         { "file", "messages" }, { "web", "web_search_options" }, { "assistant-first", "messages" }, { "nothing", "messages" },
     };
 
@@ -123,11 +123,9 @@ public sealed class AnthropicRequestTests
             "n" => ask with { ChoiceCount = 2 },
             "logprobs" => ask with { Sampling = new Sampling { Logprobs = true } },
             "logit_bias" => ask with { Sampling = new Sampling { LogitBias = new Dictionary<string, double> { ["1"] = 1 } } },
-            "seed" => ask with { Sampling = new Sampling { Seed = 1 } },
             "frequency_penalty" => ask with { Sampling = new Sampling { FrequencyPenalty = 1 } },
             "presence_penalty" => ask with { Sampling = new Sampling { PresencePenalty = 1 } },
             "stop" => ask with { Sampling = new Sampling { Stop = ["\n"] } },
-            "arguments" => ask with { Messages = [Message.Of(Role.User, "x"), new Message(Role.Assistant, [new ToolCallPart("c", "f", "{oops")])] },
             "audio" => ask with { Messages = [new Message(Role.User, [new AudioPart("wav", "aGk=")])] },
             "custom" => ask with { Tools = [new Tool("c") { Kind = ToolKind.Custom }] },
             "file" => ask with { Messages = [new Message(Role.User, [new FilePart { FileId = "file-1" }])] },

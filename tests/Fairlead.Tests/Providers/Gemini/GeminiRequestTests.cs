@@ -164,11 +164,10 @@ public sealed class GeminiRequestTests
     [InlineData("[1]")]
     [InlineData("{")]
     [InlineData("{} {}")]
-    public void Request_CallWithArgumentsThatAreNoObject_IsInvalid(string arguments)
+    public void Request_CallWithArgumentsThatAreNoObject_IsWrapped(string arguments)
     {
         var request = new ConversationRequest { Messages = [Message.Of(Role.User, "a"), new(Role.Assistant, [new ToolCallPart("c", "f", arguments)])] };
-        var error = Assert.Throws<GatewayErrorException>(() => Write(request, "gemini-2.5-flash", out _)).Error;
-        Assert.Equal((ErrorCode.InvalidParameter, "messages[1].tool_calls"), (error.Code, error.Parameter));
+        Assert.Contains("invalid_arguments", Write(request, "gemini-2.5-flash", out _), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -8,7 +8,7 @@ using Markdig.Renderers.Html;
 using Markdig.Syntax;
 using Markdig.Syntax.Inlines;
 
-namespace Fairlead.Server.Documentation;
+namespace Fairlead.Documentation;
 
 /// <summary>The guides: Markdown that ships inside the program, rendered on first request and kept. Thread-safe.</summary>
 internal sealed partial class DocumentationPages

@@ -1,8 +1,9 @@
+using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Configuration;
 
-namespace Fairlead.Server.Documentation;
+namespace Fairlead.Documentation;
 
 /// <summary>
 /// The OpenAPI documents, put together from the hand-written pieces under <c>openapi/</c> (YAML): <c>info.yaml</c> is the ground, every other
@@ -17,6 +18,9 @@ internal sealed class OpenApiDocument
     public static readonly IReadOnlyList<string> Names = ["v1", "v2"];
 
     private static readonly JsonSerializerOptions Compact = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    // Without the build's suffix.
+    private static readonly string Version = typeof(OpenApiDocument).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0.0.0";
 
     private readonly Dictionary<string, Lazy<string>> _json = Names.ToDictionary(name => name, name => new Lazy<string>(() => Build(name).ToJsonString(Compact)), StringComparer.Ordinal);
 
@@ -55,7 +59,7 @@ internal sealed class OpenApiDocument
             if (document is null) document = piece;
             else Merge(document, piece, name);
         }
-        document!["info"]!["version"] = ProductVersion.Text;
+        document!["info"]!["version"] = Version;
         foreach (var operation in document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject())) AddExample(operation.Value!);
         return document;
     }

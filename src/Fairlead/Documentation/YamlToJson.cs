@@ -4,7 +4,7 @@ using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 using YamlScalar = YamlDotNet.Core.Events.Scalar;
 
-namespace Fairlead.Server.Documentation;
+namespace Fairlead.Documentation;
 
 /// <summary>YAML of our own pieces as JSON: plain scalars by YAML's JSON schema, everything quoted or in blocks as text.</summary>
 internal static class YamlToJson

@@ -1,0 +1,202 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Generations;
+using Fairlead.Streaming;
+
+namespace Fairlead.Providers;
+
+/// <summary>
+/// Offers tools to a provider in a form that it takes, and gives its calls the caller's own form again: names that are too long or hold other characters become short ones
+/// with a hash, and custom tools, whose input is free text, become functions with one text field. One per attempt.
+/// </summary>
+internal sealed class ToolAdapter
+{
+    /// <summary>The field of a custom tool's text.</summary>
+    private const string InputField = "input";
+
+    private const int HashLength = 12;
+
+    private static readonly JsonSerializerOptions Relaxed = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private readonly Dictionary<string, string> _names = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _customs = new(StringComparer.Ordinal);
+    private Dictionary<(int Choice, int Index), StringBuilder>? _held;
+
+    private ToolAdapter()
+    {
+    }
+
+    /// <summary>The request as it is sent.</summary>
+    public ConversationRequest Request { get; private set; } = null!;
+
+    /// <param name="request">The caller's.</param>
+    /// <param name="longestName">Longest name that the provider takes.</param>
+    /// <param name="takesCustom">Whether it knows custom tools.</param>
+    /// <returns>Null when nothing has to be changed.</returns>
+    public static ToolAdapter? For(ConversationRequest request, int longestName, bool takesCustom)
+    {
+        var needed = false;
+        foreach (var tool in request.Tools) needed |= !Fits(tool.Name, longestName) || (tool.Kind == ToolKind.Custom && !takesCustom);
+        foreach (var message in request.Messages)
+        {
+            if (message.Role != Role.Assistant) continue;
+            foreach (var part in message.Parts) needed |= part is ToolCallPart call && (!Fits(call.Name, longestName) || (call.Kind == ToolKind.Custom && !takesCustom));
+        }
+        if (!needed) return null;
+
+        var adapter = new ToolAdapter();
+        adapter.Request = request with
+        {
+            Tools = [.. request.Tools.Select(tool => adapter.Offer(tool, longestName, takesCustom))],
+            ToolChoice = request.ToolChoice with
+            {
+                Name = request.ToolChoice.Name is { } named ? adapter.Short(named, longestName) : null,
+                Allowed = request.ToolChoice.Allowed is { } allowed ? [.. allowed.Select(name => adapter.Short(name, longestName))] : null,
+            },
+            Messages = [.. request.Messages.Select(message => message.Role is Role.Assistant or Role.Tool
+                ? message with { Parts = [.. message.Parts.Select(part => adapter.Told(part, longestName, takesCustom))] }
+                : message)],
+        };
+        return adapter;
+    }
+
+    /// <summary>Gives the calls of a whole response the caller's form.</summary>
+    public Answer Restore(Answer answer) => answer with
+    {
+        Choices = [.. answer.Choices.Select(choice => choice with
+        {
+            Parts = [.. choice.Parts.Select(part => part is ToolCallPart call
+                ? call with
+                {
+                    Name = _names.GetValueOrDefault(call.Name, call.Name),
+                    Kind = _customs.Contains(call.Name) ? ToolKind.Custom : call.Kind,
+                    Arguments = _customs.Contains(call.Name) ? InputOf(call.Arguments) : call.Arguments,
+                }
+                : part)],
+        })],
+    };
+
+    /// <summary>The same for the events of <paramref name="batch"/> from <paramref name="start"/> on. A custom tool's text is there when its call is whole.</summary>
+    public void Restore(EventBatch batch, int start)
+    {
+        var items = batch.Items;
+        for (var i = start; i < items.Count; i++)
+        {
+            switch (items[i].Event)
+            {
+                case ToolCallStarted started:
+                    var isCustom = _customs.Contains(started.Name);
+                    if (isCustom) (_held ??= [])[(started.Choice, started.Index)] = new StringBuilder();
+                    if (isCustom || _names.ContainsKey(started.Name))
+                    {
+                        items[i] = new StreamItem(started with { Name = _names.GetValueOrDefault(started.Name, started.Name), Kind = isCustom ? ToolKind.Custom : started.Kind });
+                    }
+                    break;
+                case ToolCallDelta delta when _held?.TryGetValue((delta.Choice, delta.Index), out var held) == true:
+                    held.Append(delta.Arguments);
+                    items.RemoveAt(i--);
+                    break;
+                case ChoiceFinished finished:
+                    i += Release(items, i, finished.Choice);
+                    break;
+                case AttemptFailed:
+                    i += Release(items, i, null);
+                    break;
+            }
+        }
+    }
+
+    private int Release(List<StreamItem> items, int at, int? choice)
+    {
+        var count = 0;
+        foreach (var (key, held) in (_held ?? []).OrderBy(entry => entry.Key.Index).ToList())
+        {
+            if (choice is { } only && key.Choice != only) continue;
+            _held!.Remove(key);
+            if (held.Length > 0) items.Insert(at + count++, new StreamItem(new ToolCallDelta(key.Index, InputOf(held.ToString())) { Choice = key.Choice }));
+        }
+        return count;
+    }
+
+    private Tool Offer(Tool tool, int longestName, bool takesCustom)
+    {
+        var name = Short(tool.Name, longestName);
+        if (tool.Kind != ToolKind.Custom || takesCustom) return tool with { Name = name };
+        _customs.Add(name);
+        var field = new JsonObject { ["type"] = "string", ["description"] = "The whole input of the tool, as plain text." };
+        var description = tool.Description;
+        if (tool.Format?["grammar"] is JsonObject grammar && grammar["definition"] is JsonValue definition)
+        {
+            description = $"{description}\n\nThe input must follow this grammar ({grammar["syntax"]}):\n{definition}".TrimStart();
+        }
+        return new Tool(name)
+        {
+            Description = description,
+            CacheHint = tool.CacheHint,
+            Parameters = new JsonObject
+            {
+                ["type"] = "object",
+                ["properties"] = new JsonObject { [InputField] = field },
+                ["required"] = new JsonArray(InputField),
+                ["additionalProperties"] = false,
+            },
+        };
+    }
+
+    private Part Told(Part part, int longestName, bool takesCustom) => part switch
+    {
+        ToolCallPart { Kind: ToolKind.Custom } custom when !takesCustom => custom with
+        {
+            Name = Short(custom.Name, longestName),
+            Kind = ToolKind.Function,
+            Arguments = new JsonObject { [InputField] = custom.Arguments }.ToJsonString(Relaxed),
+        },
+        ToolCallPart call => call with { Name = Short(call.Name, longestName) },
+        ToolResultPart { Name: { } name } result => result with { Name = Short(name, longestName) },
+        _ => part,
+    };
+
+    private string Short(string name, int longestName)
+    {
+        if (Fits(name, longestName)) return name;
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)))[..HashLength];
+        var plain = new StringBuilder();
+        foreach (var c in name)
+        {
+            if (plain.Length == longestName - HashLength - 1) break;
+            plain.Append(char.IsAsciiLetterOrDigit(c) || c is '_' or '-' ? c : '_');
+        }
+        var made = plain.Append('_').Append(hash).ToString();
+        _names[made] = name;
+        return made;
+    }
+
+    private static bool Fits(string name, int longestName)
+    {
+        if (name.Length > longestName) return false;
+        foreach (var c in name)
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && c is not ('_' or '-')) return false;
+        }
+        return true;
+    }
+
+    // What is not the one field is the model's own idea of an input, and reaches the caller as it is.
+    private static string InputOf(string arguments)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(arguments);
+            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty(InputField, out var input) && input.ValueKind == JsonValueKind.String
+                ? input.GetString()!
+                : arguments;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            return arguments;
+        }
+    }
+}

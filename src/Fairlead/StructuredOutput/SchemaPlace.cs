@@ -1,0 +1,70 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace Fairlead.StructuredOutput;
+
+/// <summary>A value in the JSON of a schema, with the way to it. Each object is looked through once, however many references lead through it. Not thread-safe.</summary>
+internal sealed class SchemaPlace(SchemaPlace? parent, string name, JsonElement value)
+{
+    private const int LongestShown = 300;
+
+    private Dictionary<string, SchemaPlace>? _members;
+    private List<SchemaPlace>? _items;
+
+    public JsonElement Value => value;
+
+    public string Name => name;
+
+    /// <summary>The schema that stands here; null as long as nobody has asked for it.</summary>
+    public SchemaNode? Node { get; set; }
+
+    /// <summary>Members of an object, in their order; of two with one name the last.</summary>
+    public IReadOnlyCollection<SchemaPlace> Members => MembersByName().Values;
+
+    /// <summary>Items of an array.</summary>
+    public IReadOnlyList<SchemaPlace> Items
+    {
+        get
+        {
+            if (_items is not null) return _items;
+            _items = new List<SchemaPlace>(value.GetArrayLength());
+            foreach (var item in value.EnumerateArray()) _items.Add(new SchemaPlace(this, _items.Count.ToString(CultureInfo.InvariantCulture), item));
+            return _items;
+        }
+    }
+
+    /// <summary>One step of a JSON Pointer; null when there is nothing.</summary>
+    public SchemaPlace? Step(string to) => value.ValueKind switch
+    {
+        JsonValueKind.Object => MembersByName().GetValueOrDefault(to),
+        JsonValueKind.Array => int.TryParse(to, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < Items.Count ? Items[index] : null,
+        _ => null,
+    };
+
+    /// <summary>JSON Pointer without its first slash, shortened where a client made it long.</summary>
+    public string Pointer()
+    {
+        var steps = new Stack<string>();
+        for (var place = this; place.Parent is not null; place = place.Parent) steps.Push(place.Name);
+        var text = new StringBuilder();
+        foreach (var step in steps)
+        {
+            if (text.Length > LongestShown) break;
+            if (text.Length > 0) text.Append('/');
+            text.Append(step.Length <= LongestShown ? SchemaNode.Escaped(step) : SchemaNode.Escaped(step[..LongestShown]));
+        }
+        if (text.Length <= LongestShown) return text.ToString();
+        return text.ToString(0, char.IsHighSurrogate(text[LongestShown - 1]) ? LongestShown - 1 : LongestShown) + "…";
+    }
+
+    private SchemaPlace? Parent => parent;
+
+    private Dictionary<string, SchemaPlace> MembersByName()
+    {
+        if (_members is not null) return _members;
+        _members = new Dictionary<string, SchemaPlace>(StringComparer.Ordinal);
+        foreach (var member in value.EnumerateObject()) _members[member.Name] = new SchemaPlace(this, member.Name, member.Value);
+        return _members;
+    }
+}

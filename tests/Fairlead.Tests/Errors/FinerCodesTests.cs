@@ -1,0 +1,35 @@
+using System.Text.RegularExpressions;
+using Fairlead.Errors;
+
+namespace Fairlead.Tests.Errors;
+
+public sealed partial class FinerCodesTests
+{
+    [Fact]
+    public void Sources_CodesOfTheOpenAiInterfaces_AreAllListed()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
+        var sent = new SortedSet<string>(StringComparer.Ordinal);
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(folder.FullName, "src", "Fairlead"), "*.cs", SearchOption.AllDirectories))
+        {
+            foreach (Match match in Codes().Matches(File.ReadAllText(file))) sent.Add(match.Groups[1].Success ? match.Groups[1].Value : match.Groups[2].Value);
+        }
+        Assert.Contains("decimal_above_max_value", sent);
+        Assert.Contains("websocket_connection_limit_reached", sent);
+        // A field of a batch's line, which stands where the pattern expects a code.
+        sent.Remove("custom_id");
+        Assert.Empty(sent.Where(code => !FinerCodes.Contains(code)));
+    }
+
+    [Fact]
+    public void List_EveryCode_StandsForKnownCodes()
+    {
+        Assert.All(FinerCodes.Requests, code => Assert.All(code.Of.Split(", "), of => Assert.NotNull(ErrorCatalogue.Find(of))));
+        Assert.All(FinerCodes.Requests.Concat(FinerCodes.Batches), code => Assert.Null(ErrorCatalogue.Find(code.Name)));
+        Assert.Distinct(FinerCodes.Requests.Concat(FinerCodes.Responses).Concat(FinerCodes.Batches).Select(code => code.Name));
+    }
+
+    [GeneratedRegex("""OpenAiCode = "([a-z_]+)"|(?:RequestFaults\.Invalid|Invalid|Refuse|Fault|new BatchFault)\([^;\n]*"([a-z]+(?:_[a-z]+)+)"\)(?:;| ?\))""")]
+    private static partial Regex Codes();
+}
