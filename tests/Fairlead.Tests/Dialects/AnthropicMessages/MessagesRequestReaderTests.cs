@@ -142,10 +142,8 @@ public sealed class MessagesRequestReaderTests
         { User(Points(5)), "invalid_parameter", "messages[0].content[4].cache_control" },
         { User("""{"type":"text","text":"x","cache_control":{"type":"forever"}}"""), "invalid_parameter", "messages[0].content[0].cache_control.type" },
         { User("""{"type":"text","text":"x","cache_control":{"type":"ephemeral","ttl":"2h"}}"""), "invalid_parameter", "messages[0].content[0].cache_control.ttl" },
-        { Messages(Ask + """{"role":"assistant","content":[{"type":"tool_use","id":"a b","name":"f","input":{}}]}"""), "invalid_parameter", "messages[1].content[0].id" },
         { Messages(Ask + """{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":"x"}]}"""), "invalid_parameter", "messages[1].content[0].input" },
         { Messages(Ask + """{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f"}]}"""), "missing_parameter", "messages[1].content[0].input" },
-        { Messages(Ask + """{"role":"assistant","content":[{"type":"thinking","thinking":"x"}]}"""), "missing_parameter", "messages[1].content[0].signature" },
         { Messages(Ask + """{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"y","cache_control":{"type":"ephemeral"}}]}"""), "invalid_parameter", "messages[1].content[0].cache_control" },
         { Messages(Calls), "invalid_parameter", "messages[1]" },
         { Messages(Calls + """,{"role":"user","content":"no"}"""), "invalid_parameter", "messages[1]" },
@@ -194,7 +192,9 @@ public sealed class MessagesRequestReaderTests
     [MemberData(nameof(Faults))]
     public void Read_Fault_IsNamed(string body, string code, string? parameter)
     {
-        var error = Dialect.Read(DialectCalls.Of(Dialect, body), new RequestBounds());
+        var call = DialectCalls.Of(Dialect, body);
+        // The fault, or the word with which Anthropic's own servers refuse the request.
+        var error = Dialect.Read(call, new RequestBounds()) ?? call.Facts.ForeignWord;
         Assert.NotNull(error);
         Assert.Equal((code, parameter), (error.Definition.Name, error.Parameter));
     }
