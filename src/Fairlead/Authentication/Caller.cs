@@ -58,7 +58,7 @@ public sealed class Caller
     }
 }
 
-public static class ApiVersions
+internal static class ApiVersions
 {
     /// <summary>The newest dated version of the interface.</summary>
     public const string Current = "2026-11-23";

@@ -2,14 +2,14 @@ using System.Collections.Frozen;
 
 namespace Fairlead.Catalogue;
 
-public enum ModelKind
+internal enum ModelKind
 {
     Chat,
     Embedding,
 }
 
 /// <summary>Whose vocabulary counts the tokens.</summary>
-public enum TokenizerFamily
+internal enum TokenizerFamily
 {
     /// <summary>Exact, by Microsoft.ML.Tokenizers.</summary>
     O200k,
@@ -22,7 +22,7 @@ public enum TokenizerFamily
 }
 
 /// <summary>One model as clients know it. Immutable; replaced whole when the configuration changes.</summary>
-public sealed record CatalogueModel
+internal sealed record CatalogueModel
 {
     /// <summary>The name clients send and see.</summary>
     public required string Id { get; init; }
@@ -76,7 +76,7 @@ public sealed record CatalogueModel
 }
 
 /// <summary>What a model can do beyond text.</summary>
-public sealed record ModelCapabilities
+internal sealed record ModelCapabilities
 {
     public bool Tools { get; init; } = true;
 
@@ -105,14 +105,14 @@ public sealed record ModelCapabilities
     public IReadOnlyList<string> ReasoningEfforts { get; init; } = [];
 }
 
-public enum LifecycleState
+internal enum LifecycleState
 {
     Active,
     Deprecated,
     Retired,
 }
 
-public sealed record ModelLifecycle(LifecycleState State)
+internal sealed record ModelLifecycle(LifecycleState State)
 {
     public static readonly ModelLifecycle Active = new(LifecycleState.Active);
 

@@ -4,7 +4,7 @@ using Fairlead.Providers;
 namespace Fairlead.Catalogue;
 
 /// <summary>One endpoint + upstream model + credential that can answer for a model. Immutable.</summary>
-public sealed record Deployment
+internal sealed record Deployment
 {
     /// <summary><c>provider/upstream-model</c>, as metadata and the admin API show it.</summary>
     public required string Name { get; init; }

@@ -3,7 +3,7 @@ using Fairlead.Ledger;
 namespace Fairlead.Catalogue;
 
 /// <summary>US dollars per million tokens. What is null is charged at the rate of the kind of tokens that it is a part of.</summary>
-public sealed record ModelPrices(decimal Input, decimal Output)
+internal sealed record ModelPrices(decimal Input, decimal Output)
 {
     /// <summary>What Anthropic charges for a cache write of an hour, by one of five minutes: twice the input price to one and a quarter of it.</summary>
     public const decimal LongWriteFactor = 1.6m;
@@ -63,7 +63,7 @@ public sealed record ModelPrices(decimal Input, decimal Output)
 }
 
 /// <summary>Prices from a size of input on.</summary>
-public sealed record PriceTier(int AboveInputTokens, decimal Input, decimal Output)
+internal sealed record PriceTier(int AboveInputTokens, decimal Input, decimal Output)
 {
     public decimal? CachedInput { get; init; }
 

@@ -7,10 +7,10 @@ namespace Fairlead.Configuration;
 /// <param name="Configuration">Null when there are faults.</param>
 /// <param name="Faults">In the order of the file.</param>
 /// <param name="Path">The file read; null when there was none.</param>
-public sealed record ConfigurationResult(GatewayConfiguration? Configuration, IReadOnlyList<ConfigurationFault> Faults, string? Path);
+internal sealed record ConfigurationResult(GatewayConfiguration? Configuration, IReadOnlyList<ConfigurationFault> Faults, string? Path);
 
 /// <summary>Reads all sources into one checked configuration. Holds no state; thread-safe.</summary>
-public static class ConfigurationReader
+internal static class ConfigurationReader
 {
     /// <summary>A configuration is read by people; a larger file is another file.</summary>
     internal const int MaxFileBytes = 4 * 1024 * 1024;

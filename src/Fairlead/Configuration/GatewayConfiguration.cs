@@ -389,7 +389,7 @@ public sealed record TelemetryConfig
 }
 
 /// <summary>The present configuration; swapped whole by a reload that passed every check. Thread-safe.</summary>
-public interface IConfigurationSource
+internal interface IConfigurationSource
 {
     GatewayConfiguration Current { get; }
 

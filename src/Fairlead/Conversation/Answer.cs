@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 namespace Fairlead.Conversation;
 
 /// <summary>Why a choice ended, in OpenAI's words, which the other dialects map to.</summary>
-public enum FinishReason
+internal enum FinishReason
 {
     Stop,
     Length,
@@ -12,7 +12,7 @@ public enum FinishReason
 }
 
 /// <summary>A finished answer in the inner language. Usage stands in the call's meter, not here.</summary>
-public sealed record Answer(IReadOnlyList<AnswerChoice> Choices)
+internal sealed record Answer(IReadOnlyList<AnswerChoice> Choices)
 {
     /// <summary>The provider's own fingerprint of the running system, or null.</summary>
     public string? SystemFingerprint { get; init; }
@@ -24,7 +24,7 @@ public sealed record Answer(IReadOnlyList<AnswerChoice> Choices)
 /// <param name="Index">From 0.</param>
 /// <param name="Parts">Reasoning, text, refusal and tool calls in the order in which the model made them.</param>
 /// <param name="FinishReason">Null when the answer was cut before it ended.</param>
-public sealed record AnswerChoice(int Index, IReadOnlyList<Part> Parts, FinishReason? FinishReason)
+internal sealed record AnswerChoice(int Index, IReadOnlyList<Part> Parts, FinishReason? FinishReason)
 {
     /// <summary>The stop sequence that ended it, where the provider said so.</summary>
     public string? StopSequence { get; init; }
@@ -39,7 +39,7 @@ public sealed record AnswerChoice(int Index, IReadOnlyList<Part> Parts, FinishRe
 }
 
 /// <summary>One generated token and its natural-logarithm probability.</summary>
-public sealed record TokenLogprob(string Token, double Logprob, IReadOnlyList<TokenLogprob> Top)
+internal sealed record TokenLogprob(string Token, double Logprob, IReadOnlyList<TokenLogprob> Top)
 {
     /// <summary>UTF-8 bytes of the token, or null when it has none.</summary>
     public byte[]? Bytes { get; init; }

@@ -6,7 +6,7 @@ namespace Fairlead.Conversation;
 /// The inner language: one request for an answer, independent of the wire format it came in or goes out by.
 /// Dialects read into it, providers write out of it; same-dialect calls never make one.
 /// </summary>
-public sealed record ConversationRequest
+internal sealed record ConversationRequest
 {
     /// <summary>All turns in order, instructions (system, developer) included where they stood.</summary>
     public required IReadOnlyList<Message> Messages { get; init; }
@@ -49,7 +49,7 @@ public sealed record ConversationRequest
 }
 
 /// <summary>How tokens are drawn. Null means that the caller did not say and the model's default holds.</summary>
-public sealed record Sampling
+internal sealed record Sampling
 {
     /// <summary>0 to 2.</summary>
     public double? Temperature { get; init; }
@@ -78,7 +78,7 @@ public sealed record Sampling
 }
 
 /// <summary>How much the model should think, in whichever form the caller said it.</summary>
-public sealed record Reasoning
+internal sealed record Reasoning
 {
     /// <summary>none, minimal, low, medium, high, xhigh or max; null when a budget or only a mode was given.</summary>
     public string? Effort { get; init; }
@@ -93,4 +93,4 @@ public sealed record Reasoning
     public string? Display { get; init; }
 }
 
-public sealed record AudioOutput(string Voice, string Format);
+internal sealed record AudioOutput(string Voice, string Format);

@@ -1,7 +1,7 @@
 namespace Fairlead.Conversation;
 
 /// <summary>Texts to turn into vectors. Exactly one of a text and tokens is set per item.</summary>
-public sealed record EmbeddingsRequest(IReadOnlyList<EmbeddingInput> Inputs)
+internal sealed record EmbeddingsRequest(IReadOnlyList<EmbeddingInput> Inputs)
 {
     /// <summary>Wanted length of the vectors, or null for the model's own.</summary>
     public int? Dimensions { get; init; }
@@ -9,7 +9,7 @@ public sealed record EmbeddingsRequest(IReadOnlyList<EmbeddingInput> Inputs)
     public string? EndUser { get; init; }
 }
 
-public sealed record EmbeddingInput(string? Text, IReadOnlyList<int>? Tokens);
+internal sealed record EmbeddingInput(string? Text, IReadOnlyList<int>? Tokens);
 
 /// <summary>Vectors in the order of the inputs.</summary>
-public sealed record EmbeddingsAnswer(IReadOnlyList<ReadOnlyMemory<float>> Vectors);
+internal sealed record EmbeddingsAnswer(IReadOnlyList<ReadOnlyMemory<float>> Vectors);

@@ -8,7 +8,7 @@ namespace Fairlead.Conversation;
 /// <summary>
 /// Base64 of inline media, as UTF-8. Of a request it is a piece of the body, so that a large picture is not copied, and lives as long as the call. Immutable.
 /// </summary>
-public sealed class MediaData : IEquatable<MediaData>
+internal sealed class MediaData : IEquatable<MediaData>
 {
     private static readonly byte[] DataScheme = "data:"u8.ToArray();
 

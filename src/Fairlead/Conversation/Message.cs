@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace Fairlead.Conversation;
 
-public enum Role
+internal enum Role
 {
     System,
     Developer,
@@ -14,7 +14,7 @@ public enum Role
 }
 
 /// <summary>One turn.</summary>
-public sealed record Message(Role Role, IReadOnlyList<Part> Parts)
+internal sealed record Message(Role Role, IReadOnlyList<Part> Parts)
 {
     /// <summary>The participant's name where the dialect has one.</summary>
     public string? Name { get; init; }
@@ -23,19 +23,19 @@ public sealed record Message(Role Role, IReadOnlyList<Part> Parts)
 }
 
 /// <summary>One piece of a turn.</summary>
-public abstract record Part
+internal abstract record Part
 {
     /// <summary>Anthropic's <c>cache_control</c> or OpenAI's <c>prompt_cache_breakpoint</c> as it was sent; a hint.</summary>
     public JsonObject? CacheHint { get; init; }
 }
 
-public sealed record TextPart(string Text) : Part;
+internal sealed record TextPart(string Text) : Part;
 
 /// <summary>A picture, by address or inline.</summary>
 /// <param name="Url">https address, or null when <paramref name="Data"/> is there.</param>
 /// <param name="MediaType">Such as <c>image/png</c>; required with <paramref name="Data"/>.</param>
 /// <param name="Data">Base64 of the bytes.</param>
-public sealed record ImagePart(string? Url, string? MediaType, MediaData? Data) : Part
+internal sealed record ImagePart(string? Url, string? MediaType, MediaData? Data) : Part
 {
     /// <summary>auto, low or high.</summary>
     public string? Detail { get; init; }
@@ -43,10 +43,10 @@ public sealed record ImagePart(string? Url, string? MediaType, MediaData? Data) 
 
 /// <param name="Format">wav or mp3.</param>
 /// <param name="Data">Base64 of the bytes.</param>
-public sealed record AudioPart(string Format, MediaData Data) : Part;
+internal sealed record AudioPart(string Format, MediaData Data) : Part;
 
 /// <summary>A document: inline (base64), by address, or as plain text.</summary>
-public sealed record FilePart : Part
+internal sealed record FilePart : Part
 {
     public string? FileName { get; init; }
 
@@ -70,19 +70,19 @@ public sealed record FilePart : Part
 /// <summary>Thinking that came from a model and goes back to it unchanged in tool loops.</summary>
 /// <param name="Text">The readable thinking; empty when it was redacted.</param>
 /// <param name="Signature">The provider's seal; a provider of another kind must not be sent it.</param>
-public sealed record ReasoningPart(string Text, string? Signature) : Part
+internal sealed record ReasoningPart(string Text, string? Signature) : Part
 {
     /// <summary>Sealed thinking without readable text (Anthropic's <c>redacted_thinking</c>).</summary>
     public string? Redacted { get; init; }
 }
 
-public sealed record RefusalPart(string Text) : Part;
+internal sealed record RefusalPart(string Text) : Part;
 
 /// <summary>The model's wish to call a tool.</summary>
 /// <param name="Id">Ties the call to its result.</param>
 /// <param name="Name">The tool.</param>
 /// <param name="Arguments">JSON text for functions, free text for custom tools.</param>
-public sealed record ToolCallPart(string Id, string Name, string Arguments) : Part
+internal sealed record ToolCallPart(string Id, string Name, string Arguments) : Part
 {
     public ToolKind Kind { get; init; }
 
@@ -91,7 +91,7 @@ public sealed record ToolCallPart(string Id, string Name, string Arguments) : Pa
 }
 
 /// <summary>What a tool answered.</summary>
-public sealed record ToolResultPart(string CallId, IReadOnlyList<Part> Content) : Part
+internal sealed record ToolResultPart(string CallId, IReadOnlyList<Part> Content) : Part
 {
     public bool IsError { get; init; }
 

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace Fairlead.Conversation;
 
-public enum ToolKind
+internal enum ToolKind
 {
     /// <summary>Arguments are a JSON object by a schema.</summary>
     Function,
@@ -12,7 +12,7 @@ public enum ToolKind
 }
 
 /// <summary>Something the model may call.</summary>
-public sealed record Tool(string Name)
+internal sealed record Tool(string Name)
 {
     public ToolKind Kind { get; init; }
 
@@ -29,7 +29,7 @@ public sealed record Tool(string Name)
     public JsonObject? CacheHint { get; init; }
 }
 
-public enum ToolChoiceMode
+internal enum ToolChoiceMode
 {
     /// <summary>The caller did not say: none without tools, auto with.</summary>
     Unset,
@@ -43,7 +43,7 @@ public enum ToolChoiceMode
     Named,
 }
 
-public sealed record ToolChoice(ToolChoiceMode Mode, string? Name = null)
+internal sealed record ToolChoice(ToolChoiceMode Mode, string? Name = null)
 {
     public static readonly ToolChoice Unset = new(ToolChoiceMode.Unset);
 
@@ -51,7 +51,7 @@ public sealed record ToolChoice(ToolChoiceMode Mode, string? Name = null)
     public IReadOnlyList<string>? Allowed { get; init; }
 }
 
-public enum OutputKind
+internal enum OutputKind
 {
     Text,
 
@@ -62,7 +62,7 @@ public enum OutputKind
     JsonSchema,
 }
 
-public sealed record OutputFormat(OutputKind Kind)
+internal sealed record OutputFormat(OutputKind Kind)
 {
     public static readonly OutputFormat Text = new(OutputKind.Text);
 

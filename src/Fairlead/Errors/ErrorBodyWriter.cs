@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Http;
 namespace Fairlead.Errors;
 
 /// <summary>The shape in which a family of clients expects its errors.</summary>
-public enum ErrorShape
+internal enum ErrorShape
 {
     /// <summary><c>{"error":{message,type,param,code,…}}</c></summary>
     OpenAi,
@@ -19,7 +19,7 @@ public enum ErrorShape
 }
 
 /// <summary>The one place that turns an error into the status, headers and body of a dialect.</summary>
-public static class ErrorBodyWriter
+internal static class ErrorBodyWriter
 {
     /// <summary>A longer wait stands in the body only: some clients sleep for whatever the header says.</summary>
     public static readonly TimeSpan LongestAdvertisedWait = TimeSpan.FromSeconds(60);

@@ -3,7 +3,7 @@ using System.Collections.Frozen;
 namespace Fairlead.Errors;
 
 /// <summary>The closed list of errors with everything that does not change between occurrences.</summary>
-public static class ErrorCatalogue
+internal static class ErrorCatalogue
 {
     private const string Invalid = "invalid_request_error";
 

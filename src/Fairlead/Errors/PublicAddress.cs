@@ -8,7 +8,7 @@ namespace Fairlead.Errors;
 /// Where this server is reached by whoever made a request, for links in answers: <c>publicUrl</c> of the configuration, else the request's own
 /// scheme and host. The empty value leaves links as paths. Text is made only when a link is.
 /// </summary>
-public readonly record struct PublicAddress(string? Configured, string? Scheme, string? Host, string? PathBase)
+internal readonly record struct PublicAddress(string? Configured, string? Scheme, string? Host, string? PathBase)
 {
     public static PublicAddress Of(HttpContext context)
     {

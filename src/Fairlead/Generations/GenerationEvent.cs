@@ -7,7 +7,7 @@ using Fairlead.StructuredOutput;
 namespace Fairlead.Generations;
 
 /// <summary>One step of an answer in the inner language, in the order in which it was made.</summary>
-public abstract record GenerationEvent
+internal abstract record GenerationEvent
 {
     /// <summary>The alternative this belongs to, from 0.</summary>
     public int Choice { get; init; }
@@ -17,7 +17,7 @@ public abstract record GenerationEvent
 }
 
 /// <summary>The provider accepted and begins.</summary>
-public sealed record AnswerStarted : GenerationEvent
+internal sealed record AnswerStarted : GenerationEvent
 {
     public string? SystemFingerprint { get; init; }
 
@@ -27,7 +27,7 @@ public sealed record AnswerStarted : GenerationEvent
     public Usage? Usage { get; init; }
 }
 
-public sealed record TextDelta(string Text) : GenerationEvent
+internal sealed record TextDelta(string Text) : GenerationEvent
 {
     public IReadOnlyList<TokenLogprob>? Logprobs { get; init; }
 
@@ -35,7 +35,7 @@ public sealed record TextDelta(string Text) : GenerationEvent
 }
 
 /// <summary>Readable thinking, its signature, or a sealed block.</summary>
-public sealed record ReasoningDelta(string Text) : GenerationEvent
+internal sealed record ReasoningDelta(string Text) : GenerationEvent
 {
     /// <summary>Comes once, after the text of the block.</summary>
     public string? Signature { get; init; }
@@ -46,14 +46,14 @@ public sealed record ReasoningDelta(string Text) : GenerationEvent
     public override bool IsContent => true;
 }
 
-public sealed record RefusalDelta(string Text) : GenerationEvent
+internal sealed record RefusalDelta(string Text) : GenerationEvent
 {
     public override bool IsContent => Text.Length > 0;
 }
 
 /// <summary>A tool call begins.</summary>
 /// <param name="Index">Position among the calls of this choice, from 0.</param>
-public sealed record ToolCallStarted(int Index, string Id, string Name) : GenerationEvent
+internal sealed record ToolCallStarted(int Index, string Id, string Name) : GenerationEvent
 {
     public ToolKind Kind { get; init; }
 
@@ -63,16 +63,16 @@ public sealed record ToolCallStarted(int Index, string Id, string Name) : Genera
 }
 
 /// <summary>A fragment of the arguments of the call at <paramref name="Index"/>.</summary>
-public sealed record ToolCallDelta(int Index, string Arguments) : GenerationEvent
+internal sealed record ToolCallDelta(int Index, string Arguments) : GenerationEvent
 {
     public override bool IsContent => true;
 }
 
 /// <summary>Citations or other annotations of the text so far, as OpenAI's <c>annotations</c>.</summary>
-public sealed record AnnotationsAdded(JsonArray Annotations) : GenerationEvent;
+internal sealed record AnnotationsAdded(JsonArray Annotations) : GenerationEvent;
 
 /// <summary>A piece of spoken output as OpenAI's <c>delta.audio</c>.</summary>
-public sealed record AudioDelta(JsonObject Audio) : GenerationEvent
+internal sealed record AudioDelta(JsonObject Audio) : GenerationEvent
 {
     public override bool IsContent => true;
 }
@@ -80,20 +80,20 @@ public sealed record AudioDelta(JsonObject Audio) : GenerationEvent
 /// <summary>A value of a structured output is complete and satisfies its schema. It repeats what the text said; only the gateway itself makes it.</summary>
 /// <param name="Pointer">JSON Pointer (RFC 6901) into the output; empty for the whole, which comes last.</param>
 /// <param name="Json">The value, on one line.</param>
-public sealed record PartialValue(string Pointer, string Json) : GenerationEvent;
+internal sealed record PartialValue(string Pointer, string Json) : GenerationEvent;
 
 /// <summary>What the model wrote did not satisfy its schema and is written anew: all output before it is void. Only the gateway itself makes it.</summary>
 /// <param name="Violations">What was wrong with it.</param>
-public sealed record OutputRepaired(IReadOnlyList<SchemaViolation> Violations) : GenerationEvent;
+internal sealed record OutputRepaired(IReadOnlyList<SchemaViolation> Violations) : GenerationEvent;
 
 /// <summary>A choice ended.</summary>
-public sealed record ChoiceFinished(FinishReason Reason) : GenerationEvent
+internal sealed record ChoiceFinished(FinishReason Reason) : GenerationEvent
 {
     public string? StopSequence { get; init; }
 }
 
 /// <summary>The provider's count so far; the last one stands.</summary>
-public sealed record UsageReported(Usage Usage) : GenerationEvent
+internal sealed record UsageReported(Usage Usage) : GenerationEvent
 {
     /// <summary>What the provider reported, where <see cref="Usage"/> comes from one.</summary>
     internal UsageReport? Report { get; init; }
@@ -102,4 +102,4 @@ public sealed record UsageReported(Usage Usage) : GenerationEvent
 }
 
 /// <summary>The attempt broke. Always the last event of its source; nothing follows.</summary>
-public sealed record AttemptFailed(GatewayError Error) : GenerationEvent;
+internal sealed record AttemptFailed(GatewayError Error) : GenerationEvent;

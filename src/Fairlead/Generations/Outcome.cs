@@ -1,7 +1,7 @@
 namespace Fairlead.Generations;
 
 /// <summary>How a generation ended. Every one ends with exactly one of these; there is no silent end.</summary>
-public enum Outcome
+internal enum Outcome
 {
     /// <summary>The model finished by itself.</summary>
     Complete,
@@ -35,7 +35,7 @@ public enum Outcome
 }
 
 /// <summary>State of the resource (DESIGN: queued, in_progress, then one of the four ends).</summary>
-public enum GenerationStatus
+internal enum GenerationStatus
 {
     Queued,
     InProgress,
@@ -45,7 +45,7 @@ public enum GenerationStatus
     Cancelled,
 }
 
-public static class OutcomeExtensions
+internal static class OutcomeExtensions
 {
     /// <summary>Name on the wire, snake_case.</summary>
     public static string ToWire(this Outcome outcome) => outcome switch

@@ -1,7 +1,7 @@
 namespace Fairlead.Ledger;
 
 /// <summary>Where a number comes from.</summary>
-public enum Basis
+internal enum Basis
 {
     /// <summary>The provider said it.</summary>
     Measured,
@@ -13,7 +13,7 @@ public enum Basis
 /// <summary>Tokens of one attempt or one call.</summary>
 /// <param name="InputTokens">All input, cached reads and cache writes included.</param>
 /// <param name="OutputTokens">All output, reasoning included.</param>
-public readonly record struct Usage(long InputTokens, long OutputTokens)
+internal readonly record struct Usage(long InputTokens, long OutputTokens)
 {
     /// <summary>Part of the input that was read from the provider's cache.</summary>
     public long CachedInputTokens { get; init; }
@@ -78,9 +78,9 @@ public readonly record struct Usage(long InputTokens, long OutputTokens)
 /// <summary>Money of one attempt or one call.</summary>
 /// <param name="Usd">US dollars, exact.</param>
 /// <param name="Basis">Estimated when the usage it was computed from is.</param>
-public readonly record struct Cost(decimal Usd, Basis Basis);
+internal readonly record struct Cost(decimal Usd, Basis Basis);
 
-public static class BasisExtensions
+internal static class BasisExtensions
 {
     public static string ToWire(this Basis basis) => basis == Basis.Measured ? "measured" : "estimated";
 }

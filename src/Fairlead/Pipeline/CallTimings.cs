@@ -1,7 +1,7 @@
 namespace Fairlead.Pipeline;
 
 /// <summary>The phases every call may pass, in the order of the wire's <c>timing_ms</c>.</summary>
-public enum Phase
+internal enum Phase
 {
     Auth,
     Validate,

@@ -58,7 +58,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
             CheckEvents(response, text, code, door);
             return;
         }
-        Assert.True(response.Content.Headers.ContentType?.MediaType == ErrorBodyWriter.ContentTypeOf(door.Shape), seen);
+        Assert.True(response.Content.Headers.ContentType?.MediaType == ErrorBodyWriter.ContentTypeOf((Fairlead.Errors.ErrorShape)door.Shape), seen);
 
         var definition = ErrorCatalogue.Get(code);
         var status = door.Shape == ErrorShape.Anthropic ? definition.AnthropicStatus : definition.Status;

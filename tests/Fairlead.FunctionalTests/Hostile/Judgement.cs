@@ -30,7 +30,7 @@ internal static class Judgement
         var status = (int)response.StatusCode;
         var shown = $"{status} {text[..Math.Min(400, text.Length)]}";
         if (status is < 400 or >= 500) return shown;
-        if (response.Content.Headers.ContentType?.MediaType != ErrorBodyWriter.ContentTypeOf(shape)) return $"As {response.Content.Headers.ContentType}: {shown}";
+        if (response.Content.Headers.ContentType?.MediaType != ErrorBodyWriter.ContentTypeOf((Fairlead.Errors.ErrorShape)shape)) return $"As {response.Content.Headers.ContentType}: {shown}";
         JsonNode? body;
         try
         {

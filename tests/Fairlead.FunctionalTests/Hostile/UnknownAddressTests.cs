@@ -103,7 +103,7 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
     private static async Task<ErrorBody> RefusalAsync(HttpResponseMessage response, ErrorShape shape)
     {
         var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.Equal(ErrorBodyWriter.ContentTypeOf(shape), response.Content.Headers.ContentType?.MediaType);
+        Assert.Equal(ErrorBodyWriter.ContentTypeOf((Fairlead.Errors.ErrorShape)shape), response.Content.Headers.ContentType?.MediaType);
         Assert.Empty(HostileDoor.ErrorsOf(shape).Faults(JsonNode.Parse(text)));
         return ErrorBody.Read(JsonDocument.Parse(text).RootElement, shape);
     }

@@ -12,7 +12,7 @@ public sealed class QuirksPageTests
     [Fact]
     public void QuirksPage_InTheRepository_IsTheGeneratedOne()
     {
-        using var reader = new StreamReader(typeof(QuirksPage).Assembly.GetManifestResourceStream("docs/quirks.md")!);
+        using var reader = new StreamReader(typeof(Quirk).Assembly.GetManifestResourceStream("docs/quirks.md")!);
         Assert.Equal(QuirksPage.Write(), reader.ReadToEnd());
     }
 

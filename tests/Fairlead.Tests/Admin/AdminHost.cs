@@ -35,7 +35,9 @@ internal sealed class AdminHost : IAsyncDisposable
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<AdminHost> StartAsync(FixedConfiguration configuration)
+    /// <param name="configuration">Where its store is.</param>
+    /// <param name="holdsFolder">False for one that works beside the server on the same data folder, as the commands do.</param>
+    public static async Task<AdminHost> StartAsync(FixedConfiguration configuration, bool holdsFolder = true)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -43,6 +45,7 @@ internal sealed class AdminHost : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection([new(Fairlead.Authentication.AdminKey.Variable, AdminKey)]);
         builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(configuration);
         builder.Services.AddStorage().AddCallers().AddAdmin();
+        if (!holdsFolder) builder.Services.Remove(builder.Services.Single(service => service.ImplementationType == typeof(DataFolderGuard)));
         var app = builder.Build();
         app.MapAdmin();
         app.MapGet("/whoami", (RequestDelegate)(async context =>

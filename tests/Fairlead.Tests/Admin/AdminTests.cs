@@ -12,7 +12,7 @@ public abstract class AdminTests : IAsyncLifetime
 
     private protected AdminHost Host { get; private set; } = null!;
 
-    public async ValueTask InitializeAsync() => Host = await StartHostAsync();
+    public async ValueTask InitializeAsync() => Host = await AdminHost.StartAsync(_temporary.Configuration);
 
     public async ValueTask DisposeAsync()
     {
@@ -43,5 +43,5 @@ public abstract class AdminTests : IAsyncLifetime
     }
 
     /// <summary>One more process on the same store.</summary>
-    private protected Task<AdminHost> StartHostAsync() => AdminHost.StartAsync(_temporary.Configuration);
+    private protected Task<AdminHost> StartHostAsync() => AdminHost.StartAsync(_temporary.Configuration, holdsFolder: false);
 }

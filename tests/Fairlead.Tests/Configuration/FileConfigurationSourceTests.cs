@@ -117,7 +117,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     [InlineData("dataDirectory: ./elsewhere", "fairlead.dataDirectory")]
     [InlineData("storage: { connectionString: 'postgres://user:secret@db/fairlead' }", "fairlead.storage")]
     [InlineData("audit: { durability: fsync }", "fairlead.audit.durability")]
-    [InlineData("telemetry: { otlpEndpoint: 'http://collector:4317' }", "fairlead.telemetry")]
+    [InlineData("telemetry: { otlpEndpoint: 'http://collector:4317' }", "fairlead.telemetry.otlpEndpoint")]
     public void Reload_WhatOnlyAStartCanChange_IsSaidByItsKey(string change, string key)
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");

@@ -41,15 +41,15 @@ public sealed class PublicAddressTests
     }
 
     [Theory]
-    [InlineData(ErrorShape.OpenAi)]
-    [InlineData(ErrorShape.Anthropic)]
-    [InlineData(ErrorShape.Problem)]
-    public void Body_InEveryShape_LinksToTheAddress(ErrorShape shape)
+    [InlineData(nameof(ErrorShape.OpenAi))]
+    [InlineData(nameof(ErrorShape.Anthropic))]
+    [InlineData(nameof(ErrorShape.Problem))]
+    public void Body_InEveryShape_LinksToTheAddress(string shape)
     {
         using var output = new PooledBuffer();
-        ErrorBodyWriter.WriteBody(output, new GatewayError(ErrorCode.ShuttingDown, "x"), shape, "req_1", new PublicAddress("https://ai.example.com", null, null, null));
+        ErrorBodyWriter.WriteBody(output, new GatewayError(ErrorCode.ShuttingDown, "x"), Enum.Parse<ErrorShape>(shape), "req_1", new PublicAddress("https://ai.example.com", null, null, null));
         var body = JsonDocument.Parse(output.WrittenMemory.ToArray()).RootElement;
-        var holder = shape == ErrorShape.Problem ? body : body.GetProperty("error");
+        var holder = Enum.Parse<ErrorShape>(shape) == ErrorShape.Problem ? body : body.GetProperty("error");
         Assert.Equal("https://ai.example.com/docs/errors#shutting_down", holder.GetProperty("doc_url").GetString());
     }
 }

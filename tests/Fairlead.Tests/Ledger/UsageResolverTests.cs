@@ -161,17 +161,17 @@ public sealed class UsageResolverTests
     }
 
     [Theory]
-    [InlineData("""{"prompt_tokens":90,"total_tokens":90}""", 90, Basis.Measured)]
-    [InlineData("""{"total_tokens":90}""", 90, Basis.Measured)]
-    [InlineData("""{"promptTokenCount":90}""", 90, Basis.Measured)]
-    [InlineData("""{"prompt_tokens":0,"total_tokens":0}""", 100, Basis.Estimated)]
-    [InlineData("""{"completion_tokens":0}""", 100, Basis.Estimated)]
-    [InlineData("""{"prompt_tokens":24576}""", 24576, Basis.Measured)]
-    [InlineData("""{"prompt_tokens":24577}""", 100, Basis.Estimated)]
-    public void Resolve_Embeddings_HaveInputOnly(string json, long input, Basis basis)
+    [InlineData("""{"prompt_tokens":90,"total_tokens":90}""", 90, nameof(Basis.Measured))]
+    [InlineData("""{"total_tokens":90}""", 90, nameof(Basis.Measured))]
+    [InlineData("""{"promptTokenCount":90}""", 90, nameof(Basis.Measured))]
+    [InlineData("""{"prompt_tokens":0,"total_tokens":0}""", 100, nameof(Basis.Estimated))]
+    [InlineData("""{"completion_tokens":0}""", 100, nameof(Basis.Estimated))]
+    [InlineData("""{"prompt_tokens":24576}""", 24576, nameof(Basis.Measured))]
+    [InlineData("""{"prompt_tokens":24577}""", 100, nameof(Basis.Estimated))]
+    public void Resolve_Embeddings_HaveInputOnly(string json, long input, string basis)
     {
         var resolved = Resolve(json, Known with { MakesOutput = false, OutputBytes = 0, Inputs = 3 }, new Counts(100, 30));
-        Assert.Equal((input, 0, basis), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens, resolved.Usage.Basis));
+        Assert.Equal((input, 0, Enum.Parse<Basis>(basis)), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens, resolved.Usage.Basis));
     }
 
     [Fact]

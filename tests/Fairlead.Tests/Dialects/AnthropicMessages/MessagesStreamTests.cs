@@ -92,13 +92,13 @@ public sealed class MessagesStreamTests
     }
 
     [Theory]
-    [InlineData(Outcome.ProviderLost, "api_error")]
-    [InlineData(Outcome.Deadline, "timeout_error")]
-    [InlineData(Outcome.Cancelled, "api_error")]
-    public void End_NoAnswerAndNoError_IsNeverSilent(Outcome outcome, string type)
+    [InlineData(nameof(Outcome.ProviderLost), "api_error")]
+    [InlineData(nameof(Outcome.Deadline), "timeout_error")]
+    [InlineData(nameof(Outcome.Cancelled), "api_error")]
+    public void End_NoAnswerAndNoError_IsNeverSilent(string outcome, string type)
     {
         var call = DialectCalls.Answered(Dialect, Request);
-        var last = DialectCalls.Events(DialectCalls.Stream(Dialect, call, [new TextDelta("x")], () => call.End(outcome)))[^1];
+        var last = DialectCalls.Events(DialectCalls.Stream(Dialect, call, [new TextDelta("x")], () => call.End(Enum.Parse<Outcome>(outcome))))[^1];
         Assert.Equal(type, (string?)last["error"]!["type"]);
     }
 
@@ -124,21 +124,21 @@ public sealed class MessagesStreamTests
     }
 
     [Theory]
-    [InlineData("end_turn", FinishReason.Stop)]
-    [InlineData("stop_sequence", FinishReason.Stop)]
-    [InlineData("pause_turn", FinishReason.Stop)]
-    [InlineData("max_tokens", FinishReason.Length)]
-    [InlineData("model_context_window_exceeded", FinishReason.Length)]
-    [InlineData("tool_use", FinishReason.ToolCalls)]
-    [InlineData("refusal", FinishReason.ContentFilter)]
-    [InlineData("of_a_later_date", FinishReason.Stop)]
-    public void Scan_StopReason_IsMapped(string reason, FinishReason expected)
+    [InlineData("end_turn", nameof(FinishReason.Stop))]
+    [InlineData("stop_sequence", nameof(FinishReason.Stop))]
+    [InlineData("pause_turn", nameof(FinishReason.Stop))]
+    [InlineData("max_tokens", nameof(FinishReason.Length))]
+    [InlineData("model_context_window_exceeded", nameof(FinishReason.Length))]
+    [InlineData("tool_use", nameof(FinishReason.ToolCalls))]
+    [InlineData("refusal", nameof(FinishReason.ContentFilter))]
+    [InlineData("of_a_later_date", nameof(FinishReason.Stop))]
+    public void Scan_StopReason_IsMapped(string reason, string expected)
     {
         var meter = new AnswerMeter();
         var scanned = Dialect.CreateScanner(meter).Scan(default, Encoding.UTF8.GetBytes($$$"""{"type":"message_delta","delta":{"stop_reason":"{{{reason}}}"}}"""), out _);
         Assert.Equal(NativeEventTraits.Finish, scanned!.Value.Traits);
-        Assert.Equal(expected, meter.FinishReason);
-        Assert.Equal(expected, StopReasons.Read(reason));
+        Assert.Equal(Enum.Parse<FinishReason>(expected), meter.FinishReason);
+        Assert.Equal(Enum.Parse<FinishReason>(expected), StopReasons.Read(reason));
     }
 
     [Fact]

@@ -55,13 +55,13 @@ public sealed class ChatReplyTests
     }
 
     [Theory]
-    [InlineData(Outcome.Complete, "stop")]
-    [InlineData(Outcome.Budget, "length")]
-    [InlineData(Outcome.ContentFilter, "content_filter")]
-    public void WriteReply_ProviderGaveNoReason_OutcomeDoes(Outcome outcome, string reason)
+    [InlineData(nameof(Outcome.Complete), "stop")]
+    [InlineData(nameof(Outcome.Budget), "length")]
+    [InlineData(nameof(Outcome.ContentFilter), "content_filter")]
+    public void WriteReply_ProviderGaveNoReason_OutcomeDoes(string outcome, string reason)
     {
         var call = DialectCalls.Answered(Dialect, """{"model":"fast","messages":[{"role":"user","content":"hi"}]}""");
-        call.End(outcome);
+        call.End(Enum.Parse<Outcome>(outcome));
         var reply = JsonNode.Parse(DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new Answer([new AnswerChoice(0, [new TextPart("cut")], null)]))))!;
         Assert.Equal(reason, (string?)reply["choices"]![0]!["finish_reason"]);
     }

@@ -103,15 +103,15 @@ public sealed class ChatStreamWriterTests
     }
 
     [Theory]
-    [InlineData(Outcome.Deadline, "deadline_exceeded")]
-    [InlineData(Outcome.ProviderLost, "provider_error")]
-    public void End_FailedWithoutError_IsNeverSilent(Outcome outcome, string code)
+    [InlineData(nameof(Outcome.Deadline), "deadline_exceeded")]
+    [InlineData(nameof(Outcome.ProviderLost), "provider_error")]
+    public void End_FailedWithoutError_IsNeverSilent(string outcome, string code)
     {
-        var stream = Canonical([new TextDelta("part")], outcome: outcome);
+        var stream = Canonical([new TextDelta("part")], outcome: Enum.Parse<Outcome>(outcome));
         Assert.DoesNotContain("[DONE]", stream, StringComparison.Ordinal);
         var last = DialectCalls.Events(stream)[^1];
         Assert.Equal(code, (string?)last["error"]!["code"]);
-        Assert.Equal(outcome.ToWire(), (string?)last["fairlead"]!["outcome"]);
+        Assert.Equal(Enum.Parse<Outcome>(outcome).ToWire(), (string?)last["fairlead"]!["Enum.Parse<Outcome>(outcome)"]);
     }
 
     [Fact]

@@ -73,12 +73,12 @@ public class OpenAiTranslationTests
     }
 
     [Theory]
-    [InlineData(ToolChoiceMode.None, "\"none\"")]
-    [InlineData(ToolChoiceMode.Auto, "\"auto\"")]
-    [InlineData(ToolChoiceMode.Required, "\"required\"")]
-    public void Write_ToolChoice_HasItsWord(ToolChoiceMode mode, string expected)
+    [InlineData(nameof(ToolChoiceMode.None), "\"none\"")]
+    [InlineData(nameof(ToolChoiceMode.Auto), "\"auto\"")]
+    [InlineData(nameof(ToolChoiceMode.Required), "\"required\"")]
+    public void Write_ToolChoice_HasItsWord(string mode, string expected)
     {
-        var body = JsonNode.Parse(Write(InnerCall.Ask("hi") with { Tools = [new Tool("a")], ToolChoice = new ToolChoice(mode) }, OpenAi, []))!;
+        var body = JsonNode.Parse(Write(InnerCall.Ask("hi") with { Tools = [new Tool("a")], ToolChoice = new ToolChoice(Enum.Parse<ToolChoiceMode>(mode)) }, OpenAi, []))!;
         Assert.Equal(expected, body["tool_choice"]!.ToJsonString());
     }
 
