@@ -89,7 +89,18 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     /// <summary>Takes what the job needs from its project; how long to wait with it, when that cannot be had for now.</summary>
     private async Task<TimeSpan?> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
     {
-        if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect || calls.CallOf(record, dialect, caller).Call is not { } call) return null;
+        GatewayCall? call;
+        try
+        {
+            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect) return null;
+            call = calls.CallOf(record, dialect, caller).Call;
+        }
+        catch (GatewayErrorException refused)
+        {
+            // There is no memory to look at it now.
+            return refused.Error.RetryAfter ?? TimeSpan.FromSeconds(1);
+        }
+        if (call is null) return null;
         using (call.Body)
         {
             var refusal = await RefusalAsync(call, cancellationToken);

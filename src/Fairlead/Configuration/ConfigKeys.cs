@@ -106,14 +106,19 @@ internal static class ConfigKeys
         new("maxBodyBytes", new ConfigSize(1024, 1L << 30), r => r.MaxBodyBytes, (r, v) => r with { MaxBodyBytes = (long)v }, "Size of a request's body."),
         new("maxDepth", new ConfigInteger(8, 256), r => (long)r.MaxDepth, (r, v) => r with { MaxDepth = (int)(long)v }, "Nesting of a request's JSON."),
         new("maxMessages", new ConfigInteger(1, 1_000_000), r => (long)r.MaxMessages, (r, v) => r with { MaxMessages = (int)(long)v }, "Messages of a conversation."),
-        new("maxMediaBytes", new ConfigSize(0, 1L << 30), r => r.MaxMediaBytes, (r, v) => r with { MaxMediaBytes = (long)v }, "Base64 bytes of all inline media of a request."));
+        new("maxMediaBytes", new ConfigSize(0, 1L << 30), r => r.MaxMediaBytes, (r, v) => r with { MaxMediaBytes = (long)v }, "Base64 bytes of all inline media of a request."),
+        new("memoryBudget", new ConfigSize(1024 * 1024, 1L << 50), r => r.MemoryBudget, (r, v) => r with { MemoryBudget = (long)v }, "Bytes of requests and responses that this process holds in memory; a quarter of the memory that it may use when left out. When it is used up, new requests get 503 `overloaded`. A tenth of it is reserved for requests of up to 64 KiB."),
+        new("maxSocketMessageTime", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1)), r => r.MaxSocketMessageTime, (r, v) => r with { MaxSocketMessageTime = (TimeSpan)v }, "Time from the first byte of a WebSocket message to its last; a slower one closes its connection."),
+        new("maxSocketsPerKey", new ConfigInteger(1, 1_000_000), r => (long)r.MaxSocketsPerKey, (r, v) => r with { MaxSocketsPerKey = (int)(long)v }, "WebSockets that one key may have open on this node."));
 
     private static readonly ConfigObjectType<JobsConfig> Jobs = new(() => new JobsConfig(), None,
         new("workers", new ConfigInteger(0, 10_000), j => j.Workers, (j, v) => j with { Workers = (int)(long)v }, "Jobs and lines of batches that run at once on this node; 0 leaves them to other nodes."),
         new("maxRuns", new ConfigInteger(1, 100), j => j.MaxRuns, (j, v) => j with { MaxRuns = (int)(long)v }, "Runs of one generation, counting those that failed for a passing reason. A run that is lost because its process stops or dies does not count."),
         new("lease", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), j => j.Lease, (j, v) => j with { Lease = (TimeSpan)v }, "Time without a sign of life after which a run counts as dead and another node takes over."),
         new("resultTtl", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(365)), j => j.ResultTtl, (j, v) => j with { ResultTtl = (TimeSpan)v }, "How long a result is kept."),
-        new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."));
+        new("backoff", new ConfigDuration(TimeSpan.FromMilliseconds(1), TimeSpan.FromHours(1)), j => j.Backoff, (j, v) => j with { Backoff = (TimeSpan)v }, "First pause before a failed generation is run again; doubles with every run."),
+        new("maxQueuedPerProject", new ConfigInteger(1, 100_000_000), j => (long)j.MaxQueuedPerProject, (j, v) => j with { MaxQueuedPerProject = (int)(long)v }, "Jobs of one project that may wait; a further one is refused with 429 `queue_full`. Lines of batches do not count."),
+        new("maxQueuedBytesPerProject", new ConfigSize(1024, 1L << 50), j => j.MaxQueuedBytesPerProject, (j, v) => j with { MaxQueuedBytesPerProject = (long)v }, "Bytes of the requests of those jobs together."));
 
     private static readonly ConfigObjectType<FilesConfig> Files = new(() => new FilesConfig(), None,
         new("maxFileBytes", new ConfigSize(1024, 1L << 40), f => f.MaxFileBytes, (f, v) => f with { MaxFileBytes = (long)v }, "Length of one file; a batch takes 200 MiB at most."),

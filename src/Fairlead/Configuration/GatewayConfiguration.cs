@@ -266,6 +266,15 @@ public sealed record RequestBounds
 
     /// <summary>Base64 bytes of all inline media of a request. Default 24 MiB.</summary>
     public long MaxMediaBytes { get; init; } = 24 * 1024 * 1024;
+
+    /// <summary>Bytes of requests and responses that the process holds in memory. Null, the default, is a quarter of what the runtime may use.</summary>
+    public long? MemoryBudget { get; init; }
+
+    /// <summary>From the first byte of a WebSocket message to its last. Default 60 s.</summary>
+    public TimeSpan MaxSocketMessageTime { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>WebSockets that one key may have open on this node. Default 100.</summary>
+    public int MaxSocketsPerKey { get; init; } = 100;
 }
 
 public sealed record StreamConfig
@@ -307,6 +316,12 @@ public sealed record JobsConfig
 
     /// <summary>First pause before a failed generation is run again; doubles with every run. Default 1 s.</summary>
     public TimeSpan Backoff { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Jobs of one project that may wait. Default 10,000.</summary>
+    public int MaxQueuedPerProject { get; init; } = 10_000;
+
+    /// <summary>Bytes of the requests of those. Default 1 GiB.</summary>
+    public long MaxQueuedBytesPerProject { get; init; } = 1024L * 1024 * 1024;
 }
 
 /// <summary>Files that callers upload, and those that batches make.</summary>

@@ -35,7 +35,7 @@ internal sealed record TextPart(string Text) : Part;
 /// <param name="Url">https address, or null when <paramref name="Data"/> is there.</param>
 /// <param name="MediaType">Such as <c>image/png</c>; required with <paramref name="Data"/>.</param>
 /// <param name="Data">Base64 of the bytes.</param>
-internal sealed record ImagePart(string? Url, string? MediaType, string? Data) : Part
+internal sealed record ImagePart(string? Url, string? MediaType, MediaData? Data) : Part
 {
     /// <summary>auto, low or high.</summary>
     public string? Detail { get; init; }
@@ -43,7 +43,7 @@ internal sealed record ImagePart(string? Url, string? MediaType, string? Data) :
 
 /// <param name="Format">wav or mp3.</param>
 /// <param name="Data">Base64 of the bytes.</param>
-internal sealed record AudioPart(string Format, string Data) : Part;
+internal sealed record AudioPart(string Format, MediaData Data) : Part;
 
 /// <summary>A document: inline (base64), by address, or as plain text.</summary>
 internal sealed record FilePart : Part
@@ -52,7 +52,7 @@ internal sealed record FilePart : Part
 
     public string? MediaType { get; init; }
 
-    public string? Data { get; init; }
+    public MediaData? Data { get; init; }
 
     public string? Url { get; init; }
 

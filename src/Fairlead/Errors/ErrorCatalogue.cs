@@ -36,6 +36,7 @@ internal static class ErrorCatalogue
         Access(ErrorCode.AddressNotAllowed, "address_not_allowed", 403, "The API key may not be used from this address", "Call from an address the key allows, or ask an administrator to add this one."),
 
         new(ErrorCode.RateLimitExceeded, "rate_limit_exceeded", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true, "A rate limit was reached", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
+        new(ErrorCode.QueueFull, "queue_full", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true, "The project has too many jobs that wait", "Wait until some of the project's jobs have started, then repeat the request. Batches have a queue of their own."),
         new(ErrorCode.DeadlineExceeded, "deadline_exceeded", ErrorGroup.Limits, 504, 504, "server_error", "timeout_error", true, "The deadline of the request passed", "Allow more time in fairlead.deadline_ms, or ask for less output."),
 
         Provider(ErrorCode.ProviderError, "provider_error", 502, 500, "api_error", true, "The model's provider failed", "Repeat the request; if it keeps failing, choose another model."),
@@ -45,6 +46,7 @@ internal static class ErrorCatalogue
 
         System(ErrorCode.InternalError, "internal_error", 500, 500, "api_error", true, "Something went wrong inside Fairlead", "Repeat the request; if it keeps failing, report the request id to the operator."),
         System(ErrorCode.StoreUnavailable, "store_unavailable", 503, 529, "overloaded_error", true, "A store that this request needs is away", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
+        System(ErrorCode.Overloaded, "overloaded", 503, 529, "overloaded_error", true, "The server has no memory left for this request or response", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request. Smaller requests are served first."),
         System(ErrorCode.ShuttingDown, "shutting_down", 503, 529, "overloaded_error", true, "The server is shutting down", "Repeat the request; another instance or the restarted one will take it."),
     ];
 

@@ -32,6 +32,7 @@ public enum ErrorCode
     AddressNotAllowed,
 
     RateLimitExceeded,
+    QueueFull,
     DeadlineExceeded,
 
     ProviderError,
@@ -41,5 +42,6 @@ public enum ErrorCode
 
     InternalError,
     StoreUnavailable,
+    Overloaded,
     ShuttingDown,
 }

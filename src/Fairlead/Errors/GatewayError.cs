@@ -56,7 +56,7 @@ public sealed record GatewayError(ErrorCode Code, string Message)
 }
 
 /// <summary>Carries a <see cref="GatewayError"/> out of code that parses deep structures; caught at the door of the slice that throws it.</summary>
-public sealed class GatewayErrorException(GatewayError error) : Exception(error.Message)
+public class GatewayErrorException(GatewayError error) : Exception(error.Message)
 {
     public GatewayError Error { get; } = error;
 }

@@ -3,6 +3,7 @@ using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Ledger;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -11,12 +12,15 @@ using Microsoft.Net.Http.Headers;
 namespace Fairlead.Files;
 
 /// <summary><c>/v1/files</c> of OpenAI: upload, list, read, delete. A key sees the files of its project.</summary>
-internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, FileSweeper sweeper, IConfigurationSource configuration, TimeProvider time)
+internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, FileSweeper sweeper, IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
 {
     private const int MostListed = 10_000;
 
     // What the parts around a content may take.
     private const int MultipartOverhead = 64 * 1024;
+
+    // The buffers of one upload: what was read of the body, and what is written at once.
+    private const int UploadBytes = (64 * 1024) + DatabaseFileContents.ChunkBytes;
 
     public Task UploadAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
     {
@@ -25,6 +29,9 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         if (context.Request.ContentLength > bounds.MaxFileBytes + MultipartOverhead) return FileUpload.TooLarge(bounds.MaxFileBytes);
         // The bound is ours, so that going over it is answered in words.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
+        // The content itself is not held; what it passes through is.
+        using var held = new MemoryLease(memory);
+        if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
         var now = time.GetUtcNow();
         var file = new StoredFile
         {

@@ -122,16 +122,19 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
         }
     }
 
+    /// <summary>Bytes that an event takes in memory, about.</summary>
+    public static long SizeOf(GenerationEvent made) => 64 + made switch
+    {
+        TextDelta text => text.Text.Length * 2L,
+        ReasoningDelta reasoning => reasoning.Text.Length * 2L,
+        ToolCallDelta call => call.Arguments.Length * 2L,
+        NativeEvent native => native.Data.Length,
+        _ => 64,
+    };
+
     private readonly record struct Entry(GenerationEvent? Event, byte[]? Native, int Kind, NativeEventTraits Traits)
     {
-        public long Size => 64 + (Native?.Length ?? Event switch
-        {
-            TextDelta text => text.Text.Length * 2,
-            ReasoningDelta reasoning => reasoning.Text.Length * 2,
-            ToolCallDelta call => call.Arguments.Length * 2,
-            NativeEvent native => native.Data.Length,
-            _ => 64,
-        });
+        public long Size => Native is not null ? 64 + Native.Length : SizeOf(Event!);
     }
 
     private sealed class Reader(EventLog log, int position) : IEventSource

@@ -33,6 +33,12 @@ internal sealed record GenerationRecord
     /// <summary>The request's body as it came.</summary>
     public required byte[] Request { get; init; }
 
+    /// <summary>Length of the request, also where it was not read.</summary>
+    public long RequestBytes { get; init; }
+
+    /// <summary>Length of what came of it, also where it was not read.</summary>
+    public long ResultBytes { get; init; }
+
     /// <summary>What its headers said.</summary>
     public RequestContext Context { get; init; } = RequestContext.Empty;
 

@@ -11,10 +11,9 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 {
     private const string Head = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
-        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line, context, suspicion
+        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line, context, suspicion,
+        LENGTH(request), COALESCE(LENGTH(result), 0) + COALESCE(LENGTH(details), 0) + COALESCE(LENGTH(progress), 0)
         """;
-
-    private const string Bodies = ", request, result, details, progress";
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
 
@@ -25,6 +24,32 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     private const int MostDeaths = 3;
 
     private readonly SteadyClock _clock = new(time);
+
+    public async Task<bool> TryQueueAsync(GenerationRecord record, QueueLimits limits, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await using var count = connection.CreateCommand();
+        count.Transaction = transaction;
+        // Of a project's requests one at a time, so that two do not take the last place.
+        if (storage.Provider == StorageProvider.Postgres)
+        {
+            count.CommandText = "SELECT pg_advisory_xact_lock(hashtextextended(@project, 1718774117))";
+            count.AddParameter("@project", record.ProjectId);
+            await count.ExecuteNonQueryAsync(cancellationToken);
+            count.Parameters.Clear();
+        }
+        count.CommandText = "SELECT COUNT(*), CAST(COALESCE(SUM(request_bytes), 0) AS BIGINT) FROM generations WHERE project_id = @project AND status = 'queued' AND batch_id IS NULL";
+        count.AddParameter("@project", record.ProjectId);
+        await using (var reader = await count.ExecuteReaderAsync(cancellationToken))
+        {
+            await reader.ReadAsync(cancellationToken);
+            if (reader.GetInt64(0) >= limits.Jobs || reader.GetInt64(1) + record.Request.Length > limits.Bytes) return false;
+        }
+        await InsertAsync(connection, transaction, record, null, TimeSpan.Zero, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return true;
+    }
 
     public async Task AddAsync(GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken)
     {
@@ -44,9 +69,9 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 #pragma warning disable CA2100 // Constants of this program.
         command.CommandText = $"""
             INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at,
-                started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status, request, context, webhook_url, batch_id, batch_line)
+                started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status, request, request_bytes, context, webhook_url, batch_id, batch_line)
             VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created, @available,
-                @started, @deadline, @runs, @returns, 0, @owner, {(leaseOwner is null ? "NULL" : Until)}, 0, @request, @context, @webhook, @batch, @line)
+                @started, @deadline, @runs, @returns, 0, @owner, {(leaseOwner is null ? "NULL" : Until)}, 0, @request, @request_bytes, @context, @webhook, @batch, @line)
             """;
 #pragma warning restore CA2100
         command.AddParameter("@id", record.Id);
@@ -68,6 +93,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.Parameters.Add(TextOrNull(command, "@owner", leaseOwner));
         AddLease(command, lease);
         command.AddParameter("@request", record.Request);
+        command.AddParameter("@request_bytes", (long)record.Request.Length);
         command.AddParameter("@webhook", System.Data.DbType.String, record.WebhookUrl);
         command.AddParameter("@batch", System.Data.DbType.String, record.Batch?.BatchId);
         command.AddParameter("@line", System.Data.DbType.Int64, (long?)record.Batch?.Line);
@@ -75,16 +101,25 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    public async Task<GenerationRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
+    public async Task<byte[]?> RequestAsync(string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = $"SELECT {Head}{Bodies} FROM generations WHERE id = @id AND project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
+        command.CommandText = "SELECT request FROM generations WHERE id = @id";
+        command.AddParameter("@id", id);
+        return await command.ExecuteScalarAsync(cancellationToken) as byte[];
+    }
+
+    public async Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = $"SELECT {Head}{Columns(bodies)} FROM generations WHERE id = @id AND project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? Read(reader, bodies: true) : null;
+        return await reader.ReadAsync(cancellationToken) ? Read(reader, bodies) : null;
     }
 
     public async Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken)
@@ -122,8 +157,16 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 #pragma warning disable CA2100 // Values are parameters; the conditions are constants of this program.
         command.CommandText = string.Create(CultureInfo.InvariantCulture, $"SELECT {Head} FROM generations WHERE {where} ORDER BY id DESC LIMIT {filter.Limit}");
 #pragma warning restore CA2100
-        return await ReadAllAsync(command, bodies: false, cancellationToken);
+        return await ReadAllAsync(command, cancellationToken);
     }
+
+    private static string Columns(GenerationBodies bodies) => bodies switch
+    {
+        GenerationBodies.None => "",
+        GenerationBodies.Request => ", request",
+        GenerationBodies.Result => ", result, details, progress",
+        _ => ", request, result, details, progress",
+    };
 
     public async Task<LeasedGenerations> LeaseAsync(string owner, TimeSpan lease, int most, bool idle, CancellationToken cancellationToken)
     {
@@ -177,13 +220,13 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
             UPDATE generations SET status = 'in_progress', runs = runs + 1, started_at = COALESCE(started_at, @now), lease_owner = @owner, lease_until = {Until}, progress = NULL
             WHERE id IN (SELECT id FROM generations WHERE {condition} LIMIT {count}{storage.Sql.ForUpdateSkipLocked})
-            RETURNING {Head}{Bodies}
+            RETURNING {Head}
             """);
 #pragma warning restore CA2100
         command.AddParameter("@now", Ms(time.GetUtcNow()));
         command.AddParameter("@owner", owner);
         AddLease(command, lease);
-        var rows = await ReadAllAsync(command, bodies: true, cancellationToken);
+        var rows = await ReadAllAsync(command, cancellationToken);
         return [.. rows.OrderBy(row => Array.IndexOf(Classes, row.Class)).ThenBy(row => row.CreatedAt).ThenBy(row => row.Id, StringComparer.Ordinal)];
     }
 
@@ -245,13 +288,13 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 #pragma warning disable CA2100 // Constants of this program.
         command.CommandText = $"""
             UPDATE generations SET suspicion = {Convicted.ToString(CultureInfo.InvariantCulture)}, runs = runs + 1, returns = returns + 1, lease_owner = @owner, lease_until = {Until}, progress = NULL
-            WHERE id = @id RETURNING {Head}{Bodies}
+            WHERE id = @id RETURNING {Head}
             """;
 #pragma warning restore CA2100
         command.AddParameter("@id", id);
         command.AddParameter("@owner", owner);
         AddLease(command, lease);
-        return await ReadAllAsync(command, bodies: true, cancellationToken);
+        return await ReadAllAsync(command, cancellationToken);
     }
 
     public async Task<IReadOnlySet<string>> WaitingAsync(IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
@@ -569,15 +612,15 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.AddParameter("@details", end.Details);
     }
 
-    private static async Task<List<GenerationRecord>> ReadAllAsync(DbCommand command, bool bodies, CancellationToken cancellationToken)
+    private static async Task<List<GenerationRecord>> ReadAllAsync(DbCommand command, CancellationToken cancellationToken)
     {
         var rows = new List<GenerationRecord>();
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken)) rows.Add(Read(reader, bodies));
+        while (await reader.ReadAsync(cancellationToken)) rows.Add(Read(reader, GenerationBodies.None));
         return rows;
     }
 
-    private static GenerationRecord Read(DbDataReader row, bool bodies) => new()
+    private static GenerationRecord Read(DbDataReader row, GenerationBodies bodies) => new()
     {
         Id = row.GetString(0),
         OrganizationId = row.GetString(1),
@@ -604,11 +647,15 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         Batch = row.IsDBNull(22) ? null : new BatchPlace(row.GetString(22), (int)row.GetInt64(23)),
         Context = JsonSerializer.Deserialize(row.GetFieldValue<byte[]>(24), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty,
         Suspicion = (int)row.GetInt64(25),
-        Request = bodies ? row.GetFieldValue<byte[]>(26) : [],
-        Result = bodies ? BytesOrNull(row, 27) : null,
-        Details = bodies ? BytesOrNull(row, 28) : null,
-        Progress = bodies ? BytesOrNull(row, 29) : null,
+        RequestBytes = row.GetInt64(26),
+        ResultBytes = row.GetInt64(27),
+        Request = bodies.HasFlag(GenerationBodies.Request) ? row.GetFieldValue<byte[]>(28) : [],
+        Result = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies)) : null,
+        Details = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies) + 1) : null,
+        Progress = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies) + 2) : null,
     };
+
+    private static int FirstOf(GenerationBodies bodies) => bodies.HasFlag(GenerationBodies.Request) ? 29 : 28;
 
     private static byte[]? BytesOrNull(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);
 

@@ -9,21 +9,28 @@ namespace Fairlead.Generations;
 /// <remarks>All members throw what <see cref="Storage.StorageFaults"/> tells apart when the database is away.</remarks>
 internal interface IGenerationStore
 {
+    /// <summary>Keeps a new one in the queue, unless its project has as many there as it may; then false, and nothing was written.</summary>
+    Task<bool> TryQueueAsync(GenerationRecord record, QueueLimits limits, CancellationToken cancellationToken);
+
     /// <summary>Keeps a new one: queued, or already running under <paramref name="leaseOwner"/> for <paramref name="lease"/>.</summary>
     Task AddAsync(GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken);
 
     /// <summary>Adds several that wait, within a transaction of the caller's.</summary>
     Task AddAsync(DbConnection connection, DbTransaction transaction, IReadOnlyList<GenerationRecord> records, CancellationToken cancellationToken);
 
-    /// <summary>Null when there is none of this id in the project, or it has expired.</summary>
-    Task<GenerationRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken);
+    /// <summary>Null when there is none of this id in the project, or it has expired. Only the bodies that are asked for are read: they may be large.</summary>
+    Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken);
+
+    /// <summary>The request of one that was leased; null when it is gone.</summary>
+    Task<byte[]?> RequestAsync(string id, CancellationToken cancellationToken);
 
     /// <summary>Newest first, without bodies, and without the lines of batches.</summary>
     Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken);
 
     /// <summary>
     /// Takes up to <paramref name="most"/> that wait, by class and age, and begins a run of each. No two callers get the same one. Those that ran when a process died
-    /// come first, one at a time of all nodes, and only for a caller that is <paramref name="idle"/>; another one is told to become so.
+    /// come first, one at a time of all nodes, and only for a caller that is <paramref name="idle"/>; another one is told to become so. Without bodies: a request is read when its run
+    /// begins.
     /// </summary>
     Task<LeasedGenerations> LeaseAsync(string owner, TimeSpan lease, int most, bool idle, CancellationToken cancellationToken);
 
@@ -80,6 +87,25 @@ internal interface IGenerationStore
     /// <summary>Forgets what expired before <paramref name="now"/>; returns how many.</summary>
     Task<int> ExpireAsync(DateTimeOffset now, CancellationToken cancellationToken);
 }
+
+/// <summary>Which bodies of a generation are read with it.</summary>
+[Flags]
+internal enum GenerationBodies
+{
+    /// <summary>The status and the other short columns.</summary>
+    None = 0,
+
+    /// <summary>What was asked.</summary>
+    Request = 1,
+
+    /// <summary>What came of it: the result, its details and, while it runs, how far it has come.</summary>
+    Result = 2,
+}
+
+/// <summary>What one project may have in the queue.</summary>
+/// <param name="Jobs">So many.</param>
+/// <param name="Bytes">Requests of so many bytes together.</param>
+internal readonly record struct QueueLimits(int Jobs, long Bytes);
 
 /// <summary>What a caller may begin now.</summary>
 /// <param name="Taken">Each has a new run.</param>

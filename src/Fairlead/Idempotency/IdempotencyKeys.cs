@@ -41,7 +41,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                     continue;
                 }
                 // Known to this node before the database is asked: who repeats the request in this moment joins it as at any other.
-                var run = new IdempotentRun(id.ProjectId, key, call.GenerationId, hash, call.Facts.Stream);
+                var run = new IdempotentRun(id.ProjectId, key, call.GenerationId, hash, call.Facts.Stream, call.Memory);
                 if (!_running.TryAdd(id, run)) continue;
                 if (await TryBindAsync(run))
                 {
@@ -220,7 +220,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         var left = known.LeaseUntil - time.GetUtcNow();
         if (left > TimeSpan.Zero && left <= LongestLease) return new GatewayReply.Refused(Running(known.GenerationId));
         // Its process died. A job goes on elsewhere, and is what was accepted; of anything else nobody knows how far it came.
-        return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, cancellationToken) is { } job
+        return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, GenerationBodies.Result, cancellationToken) is { } job
             ? new GatewayReply.ReplayedJob(job)
             : new GatewayReply.Refused(Lost(known.GenerationId));
     }

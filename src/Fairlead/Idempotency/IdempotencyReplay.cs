@@ -1,6 +1,7 @@
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Jobs;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
 
@@ -17,16 +18,18 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         switch (reply)
         {
             case GatewayReply.Replayed replayed:
-                Begin(context, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
-                if (replayed.Status == StatusCodes.Status202Accepted) Accepted(context, replayed.GenerationId);
-                var from = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal) ? ReplayLog.PositionAfter(replayed.Body, LastEventId(context)) : 0;
-                if (!replayed.Broken) context.Response.ContentLength = replayed.Body.Length - from;
-                await context.Response.BodyWriter.WriteAsync(replayed.Body.AsMemory(from), context.RequestAborted);
-                await EndAsync(context, replayed.Broken);
+                using (var held = new MemoryLease(call.Memory))
+                {
+                    held.Take(replayed.Body.Length);
+                    await WriteAsync(context, call, replayed);
+                }
                 return true;
             case GatewayReply.Joined joined:
-                Begin(context, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
-                await FollowAsync(context, joined.Log);
+                using (joined.Log.Join())
+                {
+                    Begin(context, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
+                    await FollowAsync(context, joined.Log);
+                }
                 return true;
             case GatewayReply.ReplayedJob job:
                 Begin(context, call, job.Record.Id, StatusCodes.Status202Accepted, "application/json");
@@ -37,6 +40,16 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
             default:
                 return false;
         }
+    }
+
+    private async Task WriteAsync(HttpContext context, GatewayCall call, GatewayReply.Replayed replayed)
+    {
+        Begin(context, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
+        if (replayed.Status == StatusCodes.Status202Accepted) Accepted(context, replayed.GenerationId);
+        var from = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal) ? ReplayLog.PositionAfter(replayed.Body, LastEventId(context)) : 0;
+        if (!replayed.Broken) context.Response.ContentLength = replayed.Body.Length - from;
+        await context.Response.BodyWriter.WriteAsync(replayed.Body.AsMemory(from), context.RequestAborted);
+        await EndAsync(context, replayed.Broken);
     }
 
     private static void Begin(HttpContext context, GatewayCall call, string generationId, int status, string contentType)

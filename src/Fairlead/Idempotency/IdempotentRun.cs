@@ -1,7 +1,7 @@
 namespace Fairlead.Idempotency;
 
 /// <summary>A generation under way on this node that a key is bound to, or is about to be. Thread-safe, but for <see cref="Concluded"/>.</summary>
-internal sealed class IdempotentRun(string projectId, string key, string generationId, byte[] requestHash, bool streams)
+internal sealed class IdempotentRun(string projectId, string key, string generationId, byte[] requestHash, bool streams, Memory.MemoryBudget? memory = null)
 {
     private readonly TaskCompletionSource<bool> _bound = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -15,7 +15,7 @@ internal sealed class IdempotentRun(string projectId, string key, string generat
     public byte[] RequestHash { get; } = requestHash;
 
     /// <summary>What its client gets, for those who join; null when the answer comes in one body.</summary>
-    public ReplayLog? Log { get; } = streams ? new ReplayLog() : null;
+    public ReplayLog? Log { get; } = streams ? new ReplayLog(memory: memory) : null;
 
     /// <summary>Set once its outcome is stored, or the key is free again.</summary>
     public bool Concluded { get; set; }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Fairlead.Memory;
 
 namespace Fairlead.Idempotency;
 
@@ -6,13 +7,18 @@ namespace Fairlead.Idempotency;
 /// The bytes of one stream as its first client gets them: one writer, any number of readers from any place. Bounded: a stream that outgrows it goes
 /// on, but can no longer be joined or replayed. Thread-safe.
 /// </summary>
-internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes)
+/// <param name="maxBytes">The most that it holds.</param>
+/// <param name="memory">Counts what it holds; used up, the log counts as outgrown. Null for nothing.</param>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The lease is given back when the log is complete and read; there is no other owner who could dispose of it.")]
+internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, MemoryBudget? memory = null)
 {
     /// <summary>Well above the longest answers of today's models (128,000 tokens) with a chunk for every token.</summary>
     public const int DefaultMaxBytes = 32 * 1024 * 1024;
 
     private readonly Lock _gate = new();
-    private readonly ArrayBufferWriter<byte> _bytes = new();
+    private ArrayBufferWriter<byte> _bytes = new();
+    private readonly MemoryLease _lease = new(memory);
+    private int _readers;
     private TaskCompletionSource _changed = NewSignal();
 
     /// <summary>No more bytes come.</summary>
@@ -31,10 +37,12 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes)
         lock (_gate)
         {
             if (IsCompleted || Overflowed) return;
-            if (_bytes.WrittenCount + bytes.Length > maxBytes)
+            // Twice, for the growing of the array.
+            if (_bytes.WrittenCount + bytes.Length > maxBytes || !_lease.TryTake(2L * bytes.Length))
             {
                 Overflowed = true;
-                _bytes.ResetWrittenCount();
+                _bytes = new ArrayBufferWriter<byte>();
+                LetGo();
             }
             else
             {
@@ -80,9 +88,42 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes)
             if (IsCompleted) return;
             IsCompleted = true;
             Broken = broken;
+            LetGo();
             changed = Renew();
         }
         changed.TrySetResult();
+    }
+
+    /// <summary>A reader that may still read when the log is complete; it counts until it is disposed of.</summary>
+    public IDisposable Join()
+    {
+        lock (_gate) _readers++;
+        return new Reader(this);
+    }
+
+    private void Leave()
+    {
+        lock (_gate)
+        {
+            _readers--;
+            LetGo();
+        }
+    }
+
+    // Nobody holds it any more but who is about to.
+    private void LetGo()
+    {
+        if (Overflowed || (IsCompleted && _readers == 0)) _lease.Dispose();
+    }
+
+    private sealed class Reader(ReplayLog log) : IDisposable
+    {
+        private int _left;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _left, 1) == 0) log.Leave();
+        }
     }
 
     public byte[] ToArray()

@@ -4,6 +4,7 @@ using Fairlead.Authentication;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Ledger;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
@@ -21,6 +22,7 @@ internal sealed class GenerationEndpoints(
     GenerationWriter writer,
     KeptStreams streams,
     DrainState drain,
+    MemoryBudget memory,
     TimeProvider time,
     ILogger<GenerationEndpoints> logger)
 {
@@ -37,8 +39,7 @@ internal sealed class GenerationEndpoints(
         if (query.Error is { } fault) return fault;
         if (await AwaitAsync(caller, id, wait, context.RequestAborted) is not { } record) return NotFound(id);
         if (!record.IsFinal) context.Response.Headers.RetryAfter = "1";
-        await AnswerAsync(context, record);
-        return null;
+        return await AnswerAsync(context, caller, record) ? null : NotFound(id);
     });
 
     public Task ResultAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
@@ -52,6 +53,10 @@ internal sealed class GenerationEndpoints(
             context.Response.Headers.RetryAfter = "1";
             return new GatewayError(ErrorCode.Conflict, $"The generation is {record.Status.ToWire()} and has no result yet.") { Remedy = "Ask again after Retry-After, or with ?wait=60." };
         }
+        using var held = new MemoryLease(memory);
+        if (!held.TryTake(record.ResultBytes)) return MemoryBudget.Overloaded;
+        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.Result, context.RequestAborted) is not { } whole) return NotFound(id);
+        record = whole;
         context.Response.StatusCode = record.ResultStatus;
         context.Response.ContentType = record.ResultStatus < 400 ? "application/json" : ErrorBodyWriter.ContentTypeOf(calls.ShapeOf(record.Dialect));
         context.Response.Headers.CacheControl = "no-store";
@@ -67,10 +72,10 @@ internal sealed class GenerationEndpoints(
         if (query.Error is { } fault) return fault;
         var (after, wrong) = KeptStreams.AfterOf(context, "after");
         if (wrong is not null) return wrong;
-        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } record) return NotFound(id);
+        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.Request, context.RequestAborted) is not { } record) return NotFound(id);
         if (calls.ViewOf(record, caller) is not { } view) return NotFound(id);
         RequestIds.Of(context);
-        using (view.Body) await streams.RelayAsync(context, view, record, new TypedEventsView(view, record), after);
+        using (view.Body) await streams.RelayAsync(context, view, record with { Request = [] }, new TypedEventsView(view, record), after);
         return null;
     });
 
@@ -104,15 +109,14 @@ internal sealed class GenerationEndpoints(
 
     public Task CancelAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
     {
-        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } record) return NotFound(id);
+        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.None, context.RequestAborted) is not { } record) return NotFound(id);
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         var before = await store.CancelAsync(caller.ProjectId, id, worker.NeverRun(record, outcome, error), CancellationToken.None);
         if (before is null) return NotFound(id);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, id);
-        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } now) return NotFound(id);
-        await AnswerAsync(context, now);
-        return null;
+        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.None, context.RequestAborted) is not { } now) return NotFound(id);
+        return await AnswerAsync(context, caller, now) ? null : NotFound(id);
     });
 
     private async Task ServeAsync(HttpContext context, Func<Caller, Task<GatewayError?>> serve)
@@ -131,6 +135,10 @@ internal sealed class GenerationEndpoints(
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             return;
+        }
+        catch (MemoryExhaustedException exhausted) when (!context.Response.HasStarted)
+        {
+            error = exhausted.Error;
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && !context.Response.HasStarted)
         {
@@ -152,7 +160,8 @@ internal sealed class GenerationEndpoints(
         while (true)
         {
             var changed = heard.Next;
-            var record = await store.FindAsync(caller.ProjectId, id, cancellationToken);
+            // Without its bodies, which may be large and are read once it has ended.
+            var record = await store.FindAsync(caller.ProjectId, id, GenerationBodies.None, cancellationToken);
             var left = TimeSpan.FromSeconds(seconds) - time.GetElapsedTime(since);
             if (record is null || record.IsFinal || left <= TimeSpan.Zero || drain.Over.IsCancellationRequested) return record;
             try
@@ -170,12 +179,18 @@ internal sealed class GenerationEndpoints(
         }
     }
 
-    private async Task AnswerAsync(HttpContext context, GenerationRecord record)
+    /// <summary>False when it is no longer there.</summary>
+    /// <exception cref="MemoryExhaustedException">There is no memory for what came of it.</exception>
+    private async Task<bool> AnswerAsync(HttpContext context, Caller caller, GenerationRecord head)
     {
+        using var held = new MemoryLease(memory);
+        if (!held.TryTake(head.ResultBytes)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
+        if (await store.FindAsync(caller.ProjectId, head.Id, GenerationBodies.Result, context.RequestAborted) is not { } record) return false;
         Head(context);
         context.Response.Headers["Fairlead-Generation"] = record.Id;
         await writer.WriteAsync(context.Response.BodyWriter, record, context.RequestAborted);
         await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+        return true;
     }
 
     private static void Head(HttpContext context)

@@ -76,6 +76,8 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         }
         catch (Exception exception)
         {
+            // Whoever follows it fails too, instead of beginning anew with the same rows.
+            follower.Failure = exception;
             JobsLog.FollowingBroke(logger, follower.Id, exception);
         }
         finally
@@ -108,6 +110,9 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         public CancellationTokenSource Stop { get; } = new();
 
         public int Readers { get; set; }
+
+        /// <summary>Why its events cannot be read; set before its log ends.</summary>
+        public Exception? Failure { get; set; }
     }
 
     /// <summary>One reader's hold on a follower.</summary>
@@ -116,6 +121,9 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         private bool _left;
 
         public EventLog Log => follower.Log;
+
+        /// <summary>Why its events cannot be read; null when they can.</summary>
+        public Exception? Failure => follower.Failure;
 
         /// <summary>Done when work on it has begun, or it is over.</summary>
         public Task Begun => follower.Begun.Task;

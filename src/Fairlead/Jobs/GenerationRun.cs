@@ -2,6 +2,7 @@ using System.Text;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.TokenCounting;
@@ -20,9 +21,13 @@ internal sealed class GenerationRun : IDisposable
     private readonly Lock _gate = new();
     private readonly StringBuilder _text = new();
     private readonly bool _tellsOnce;
+    private readonly MemoryLease _memory;
+    private long _uncounted;
     private int _taken;
     private bool _hasContent;
     private IReadOnlyList<CallWarning> _warned = [];
+
+    private const int CountedPiece = 16 * 1024;
 
     /// <param name="call">Its call.</param>
     /// <param name="cancellation">Its token.</param>
@@ -34,6 +39,7 @@ internal sealed class GenerationRun : IDisposable
         call.Cancellation = cancellation;
         _tellsOnce = TellsOnce(call);
         // Whoever follows it has to hear that what was said is void.
+        _memory = memory?.Lease() ?? new MemoryLease(null);
         Events = new RunEventLog(call.Time, memory) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Facts.Stream };
         if (earlierEvents > 0) Events.Add(new GenerationRestarted(call.Run));
     }
@@ -79,8 +85,10 @@ internal sealed class GenerationRun : IDisposable
         }
     }
 
+    /// <exception cref="MemoryExhaustedException">The process has no memory for it: the run ends.</exception>
     public void Add(GenerationEvent made)
     {
+        Count(EventLog.SizeOf(made));
         Events.Add(made);
         Note(made);
     }
@@ -88,10 +96,21 @@ internal sealed class GenerationRun : IDisposable
     /// <summary>An event of a provider in the client's own dialect.</summary>
     /// <param name="made">The event.</param>
     /// <param name="understood">What it says, as far as the inner language has a word for it.</param>
+    /// <exception cref="MemoryExhaustedException">The process has no memory for it: the run ends.</exception>
     public void Add(NativeEvent made, GenerationEvent? understood)
     {
+        Count(EventLog.SizeOf(made));
         Events.Add(made);
         if (understood is not null) Note(understood);
+    }
+
+    /// <summary>Counts what is kept of an event until the run is over: its text in the answer, in the progress and among what waits to be written. In pieces, not by event.</summary>
+    private void Count(long bytes)
+    {
+        _uncounted += 2 * bytes;
+        if (_uncounted < CountedPiece) return;
+        if (!_memory.TryTake(_uncounted)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
+        _uncounted = 0;
     }
 
     private void Note(GenerationEvent made)
@@ -131,6 +150,7 @@ internal sealed class GenerationRun : IDisposable
 
     public void Dispose()
     {
+        _memory.Dispose();
         Call.Cancellation.Dispose();
         Call.Body.Dispose();
     }

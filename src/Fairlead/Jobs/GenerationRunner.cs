@@ -94,7 +94,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
             await written.PrepareEndAsync();
             return new RunResult(outcome, StatusCodes.Status200OK, written.Whole(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
         }
-        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
+        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, call.Memory, neverRefused: true);
         await call.Dialect.PrepareReplyAsync(call, reply);
         call.Dialect.WriteReply(call, reply, output);
         return new RunResult(outcome, StatusCodes.Status200OK, output.WrittenSpan.ToArray(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
@@ -150,13 +150,20 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private static bool SaysAll(GatewayCall call)
     {
         if (!call.Dialect.IsConversation) return false;
-        var trial = new GatewayCall(call.RequestId, call.GenerationId, call.Dialect, call.Caller, call.Time) { Body = call.Body, Facts = call.Facts, AnthropicVersion = call.AnthropicVersion, AnthropicBeta = call.AnthropicBeta };
+        var trial = new GatewayCall(call.RequestId, call.GenerationId, call.Dialect, call.Caller, call.Time) { Memory = call.Memory, Body = call.Body, Facts = call.Facts, AnthropicVersion = call.AnthropicVersion, AnthropicBeta = call.AnthropicBeta };
         try
         {
             // Fields that only its own server knows may bring answers that only it can give.
-            return trial.Conversation.Extra is null or { Count: 0 } && trial.Warnings.Count == 0;
+            if (trial.Conversation.Extra is null or { Count: 0 } && trial.Warnings.Count == 0)
+            {
+                // Read once: of a large request it is large.
+                call.Conversation = trial.Conversation;
+                return true;
+            }
+            call.Body.Uncount(call.ConversationBytes);
+            return false;
         }
-        catch (GatewayErrorException)
+        catch (GatewayErrorException refused) when (refused is not Memory.MemoryExhaustedException)
         {
             return false;
         }

@@ -28,6 +28,7 @@ internal sealed class JobAcceptance(
     WebhookRules webhooks,
     IdempotencyKeys keys,
     IdempotencyReplay replay,
+    Configuration.IConfigurationSource configuration,
     TimeProvider time,
     ILogger<JobAcceptance> logger)
 {
@@ -94,6 +95,9 @@ internal sealed class JobAcceptance(
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
 
         var record = JobCalls.BegunOf(call, null);
+        // Both before it is kept: what there is no memory for is refused, and not begun.
+        if (calls.ViewOf(record, call.Caller) is not { } view) throw new InvalidOperationException("A request that was read cannot be read again.");
+        using var shown = view.Body;
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
         var (askedAt, lease) = (time.GetTimestamp(), worker.Lease);
@@ -114,11 +118,10 @@ internal sealed class JobAcceptance(
         call.HandedOver = true;
         worker.Adopt(run, record, askedAt, lease);
         run.Start(runner.RunAsync);
-        _ = worker.FinishAsync(run, record);
+        _ = worker.FinishAsync(run, record with { Request = [] });
 
         context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
-        if (calls.ViewOf(record, call.Caller) is not { } view) throw new InvalidOperationException("A request that was read cannot be read again.");
-        using (view.Body) await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view, record), after: -1);
+        await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view, record), after: -1);
         return null;
     }
 
@@ -141,7 +144,12 @@ internal sealed class JobAcceptance(
         try
         {
             // Not the client's token: a client that leaves now may have a job or not, but never half of one.
-            await store.AddAsync(record, null, TimeSpan.Zero, CancellationToken.None);
+            var limits = configuration.Current.Jobs;
+            if (!await store.TryQueueAsync(record, new QueueLimits(limits.MaxQueuedPerProject, limits.MaxQueuedBytesPerProject), CancellationToken.None))
+            {
+                held.Take(record.Id);
+                return Full(limits);
+            }
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -156,6 +164,11 @@ internal sealed class JobAcceptance(
         storage.Notifier.Announce(JobNotices.Queued, record.Id);
         return null;
     }
+
+    private static GatewayError Full(Configuration.JobsConfig limits) => new(ErrorCode.QueueFull, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The project's queue is full: {limits.MaxQueuedPerProject:N0} jobs may wait, with requests of {limits.MaxQueuedBytesPerProject:N0} bytes together."))
+    {
+        RetryAfter = TimeSpan.FromSeconds(5),
+    };
 
     private async Task<GatewayError?> ServeWithinAsync(HttpContext context, GatewayCall call, TimeSpan wait)
     {
@@ -244,7 +257,7 @@ internal sealed class JobAcceptance(
             return false;
         }
         worker.Adopt(run, record, askedAt, lease);
-        _ = worker.FinishAsync(run, record);
+        _ = worker.FinishAsync(run, record with { Request = [] });
         return true;
     }
 

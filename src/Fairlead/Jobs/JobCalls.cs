@@ -5,13 +5,14 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.FairleadV2;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 
 namespace Fairlead.Jobs;
 
 /// <summary>Makes the kept form of a call, and the call of what is kept. Thread-safe.</summary>
-internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, ClientKey clientKey, ApplicationCallers applicationCallers, IConfigurationSource configuration, DrainState drain, EventMemory memory, TimeProvider time)
+internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, ClientKey clientKey, ApplicationCallers applicationCallers, IConfigurationSource configuration, DrainState drain, EventMemory memory, MemoryBudget budget, TimeProvider time)
 {
     public static GenerationRecord RecordOf(GatewayCall call) => new()
     {
@@ -24,7 +25,8 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         Endpoint = call.Endpoint,
         Model = call.Facts.Model,
         Class = call.Class,
-        Request = call.Body.WrittenSpan.ToArray(),
+        Request = call.Body.ToSharedArray(),
+        RequestBytes = call.Body.Length,
         Context = new RequestContext(call.AnthropicVersion, call.AnthropicBeta, call.Simulate)
         {
             Delivery = call.Delivery ?? DeliveryOf(call),
@@ -65,17 +67,21 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     };
 
     /// <summary>A run of <paramref name="record"/> that has not begun yet, or why there cannot be one.</summary>
-    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record)
+    /// <param name="record">The generation.</param>
+    /// <param name="isAlone">Nothing else is taken from the queue while it runs, and it is not refused for its size.</param>
+    /// <exception cref="MemoryExhaustedException">There is no memory for its request.</exception>
+    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, bool isAlone = false)
     {
         if (dialects.Find(record.Dialect) is not { } dialect) return (null, new GatewayError(ErrorCode.InternalError, $"This version of the server does not know the dialect {record.Dialect}."));
         if (CallerOf(record.KeyId, record.ProjectId) is not { } caller) return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it began."));
-        return RunOf(record, dialect, caller);
+        return RunOf(record, dialect, caller, isAlone);
     }
 
     /// <summary>The same for a caller who is at hand.</summary>
-    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, Dialect dialect, Caller caller)
+    /// <exception cref="MemoryExhaustedException">There is no memory for its request.</exception>
+    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false)
     {
-        var (call, fault) = CallOf(record, dialect, caller);
+        var (call, fault) = CallOf(record, dialect, caller, isAlone);
         return call is null ? (null, fault) : (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached), record.EventCount, memory), null);
     }
 
@@ -91,10 +97,12 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     }
 
     /// <summary>The request read again. Its body is the caller's to dispose.</summary>
-    public (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller)
+    /// <exception cref="MemoryExhaustedException">There is no memory for it.</exception>
+    public (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false)
     {
         var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
         {
+            Memory = isAlone ? null : budget,
             StartedAt = Kept(record.CreatedAt),
             Run = Math.Max(1, record.Runs),
             Delivery = record.Context.Delivery,
@@ -103,10 +111,18 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
             AnthropicBeta = record.Context.AnthropicBeta,
             Simulate = record.Context.Simulate,
             Site = new PublicAddress(configuration.Current.PublicUrl, null, null, null),
-            Body = new PooledBuffer(Math.Max(256, record.Request.Length)),
+            Body = PooledBuffer.Of(record.Request, budget, neverRefused: isAlone),
         };
-        call.Body.Write(record.Request);
-        var fault = dialect.Read(call, configuration.Current.Requests);
+        GatewayError? fault;
+        try
+        {
+            fault = dialect.Read(call, configuration.Current.Requests);
+        }
+        catch
+        {
+            call.Body.Dispose();
+            throw;
+        }
         if (fault is null && record.Batch is not null) fault = LineFault(call);
         if (fault is not null)
         {

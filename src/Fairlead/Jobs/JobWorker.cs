@@ -2,6 +2,7 @@ using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.TokenCounting;
@@ -23,6 +24,7 @@ internal sealed class JobWorker(
     JobCalls calls,
     HeldReservations held,
     DrainState drain,
+    MemoryBudget memory,
     IConfigurationSource configuration,
     TokenCounter counter,
     TimeProvider time,
@@ -30,6 +32,9 @@ internal sealed class JobWorker(
 {
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan StorePause = TimeSpan.FromSeconds(1);
+
+    /// <summary>A request is held as it came, as its provider is sent it, and as its texts.</summary>
+    private const int Copies = 3;
 
     // Results of lines wait for the end of their batch, with which they go; this is for a batch that never has one.
     private static readonly TimeSpan LineTtl = TimeSpan.FromDays(60);
@@ -196,7 +201,7 @@ internal sealed class JobWorker(
         var lease = Lease;
         if (storage.Provider != StorageProvider.Sqlite && !_watch.HasAnsweredFor(lease)) return;
         var asked = time.GetTimestamp();
-        foreach (var guilty in await store.TakeOverAsync(Owner, lease, cancellationToken)) Begin(guilty, asked, lease);
+        foreach (var guilty in await store.TakeOverAsync(Owner, lease, cancellationToken)) Begin(guilty, isAlone: false, asked, lease);
     }
 
     private async Task FillAsync(CancellationToken cancellationToken)
@@ -204,14 +209,14 @@ internal sealed class JobWorker(
         var lease = Lease;
         // What began with its request asked for no room, and however much there is of it, the queue goes on.
         var room = configuration.Current.Jobs.Workers - running.Leased;
-        if (room <= 0 || running.All().Any(IsAlone))
+        if (room <= 0 || (memory.IsExhausted && running.Leased > 0) || running.All().Any(IsAlone))
         {
             return;
         }
         var asked = time.GetTimestamp();
         var leased = await store.LeaseAsync(Owner, lease, room, running.Leased == 0, cancellationToken);
         _watch.Answered(lease);
-        foreach (var record in leased.Taken) Begin(record, asked, lease);
+        foreach (var record in leased.Taken) await BeginAsync(record, asked, lease, cancellationToken);
         if (leased.Taken.Count == room) Wake();
     }
 
@@ -233,7 +238,41 @@ internal sealed class JobWorker(
         }
     }
 
-    private void Begin(GenerationRecord record, long askedAt, TimeSpan lease)
+    private async Task BeginAsync(GenerationRecord head, long askedAt, TimeSpan lease, CancellationToken cancellationToken)
+    {
+        // Its request is read now and not with its turn in the queue, and only where there is room for it. One that is larger than all of the budget runs alone.
+        var isAlone = running.Leased == 0;
+        if (!isAlone && !memory.HasRoomFor(Copies * head.RequestBytes))
+        {
+            await PutBackAsync(head);
+            return;
+        }
+        GenerationRecord record;
+        try
+        {
+            record = head with { Request = head.CancelRequested ? [] : await store.RequestAsync(head.Id, cancellationToken) ?? [] };
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        {
+            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            await PutBackAsync(head);
+            return;
+        }
+        try
+        {
+            Begin(record, isAlone, askedAt, lease);
+        }
+        catch (MemoryExhaustedException)
+        {
+            await PutBackAsync(head);
+        }
+    }
+
+    /// <summary>There was no room for it: it waits again, and the run does not count.</summary>
+    private Task<GenerationReturn> PutBackAsync(GenerationRecord record) =>
+        KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, Look, countRun: false, CancellationToken.None));
+
+    private void Begin(GenerationRecord record, bool isAlone, long askedAt, TimeSpan lease)
     {
         var reservation = held.Take(record.Id);
         var jobs = configuration.Current.Jobs;
@@ -244,7 +283,18 @@ internal sealed class JobWorker(
         else if (record.CancelRequested) (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         else if (record.EventCount > 0 && calls.TellsOnce(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
         else if (record.Runs - record.Returns > jobs.MaxRuns) error = new GatewayError(ErrorCode.InternalError, $"The generation was begun {jobs.MaxRuns} times, and none of its runs came to an end.");
-        else (run, error) = calls.RunOf(record);
+        else
+        {
+            try
+            {
+                (run, error) = calls.RunOf(record, isAlone);
+            }
+            catch (MemoryExhaustedException)
+            {
+                if (reservation is not null) held.Keep(record.Id, reservation);
+                throw;
+            }
+        }
 
         if (run is null)
         {
@@ -257,7 +307,7 @@ internal sealed class JobWorker(
         run.Start(runner.RunAsync);
         running.Add(new HeldRun(run, record.Runs, isLeased: true, record.Suspicion, askedAt, lease));
         storage.Notifier.Announce(JobNotices.Changed, record.Id);
-        _ = FinishAsync(run, record);
+        _ = FinishAsync(run, record with { Request = [] });
     }
 
     private async Task RefuseAsync(GenerationRecord record, Outcome outcome, GatewayError error)
@@ -309,7 +359,7 @@ internal sealed class JobWorker(
             if (given != GenerationReturn.CancelRequested) return;
             cancelled = true;
         }
-        // A run that this node could not record was not sent, and takes none of the job's runs.
+        // A run that this node could not record, or had no memory for, was not sent, and takes none of the job's runs.
         else if (result.Error is { } error && IsPassing(error) && !run.IsTold && (IsUnsent(run, error) || record.Runs - record.Returns < jobs.MaxRuns))
         {
             var pause = Pause(jobs, record.Runs - record.Returns, error.RetryAfter);
@@ -436,7 +486,7 @@ internal sealed class JobWorker(
         _averageSeconds = _averageSeconds <= 0 ? seconds : (_averageSeconds * 0.9) + (seconds * 0.1);
     }
 
-    private static bool IsUnsent(GenerationRun run, GatewayError error) => error.Code == ErrorCode.StoreUnavailable && !run.Call.Attempts.Exists(attempt => attempt.Sent);
+    private static bool IsUnsent(GenerationRun run, GatewayError error) => error.Code is ErrorCode.StoreUnavailable or ErrorCode.Overloaded && !run.Call.Attempts.Exists(attempt => attempt.Sent);
 
     private static bool IsPassing(GatewayError error) => error.IsRetryable && error.Code is not ErrorCode.Conflict;
 

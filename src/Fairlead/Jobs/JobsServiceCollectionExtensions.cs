@@ -21,9 +21,10 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, GenerationEventsSchema>();
         services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
         services.AddSingleton<ISchemaStep, GenerationSuspicionSchema>();
+        services.AddSingleton<ISchemaStep, GenerationQueueSchema>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<DialectRegistry>();
-        services.AddSingleton<EventMemory>(_ => new EventMemory());
+        services.AddSingleton<EventMemory>(provider => new EventMemory(EventMemory.Most, provider.GetRequiredService<Memory.MemoryBudget>()));
         services.AddSingleton<RunningGenerations>();
         services.AddSingleton<GenerationRunner>();
         services.AddSingleton<JobCalls>();

@@ -14,6 +14,7 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
     private GenerationFollowers.Following? _following;
     private IEventSource? _log;
     private int _position;
+    private int _emptyReads;
 
     /// <summary>The generation as last read; null once it is no longer kept.</summary>
     public GenerationRecord? Record { get; private set; } = record;
@@ -25,7 +26,7 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
         {
             _log ??= Open();
             if (_following is { } following) await following.Begun.WaitAsync(cancellationToken);
-            Record = await store.FindAsync(_projectId, _id, cancellationToken);
+            Record = await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
         }
         return Record;
     }
@@ -35,6 +36,8 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
         while (true)
         {
             _log ??= Open();
+            var following = _following;
+            var before = _position;
             try
             {
                 if (await _log.ReadAsync(batch, cancellationToken))
@@ -53,7 +56,7 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
                 if (batch.Items.Count > 0) return true;
             }
             var known = Record;
-            Record = await store.FindAsync(_projectId, _id, cancellationToken);
+            Record = await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
             if (Record is null && known is { IsFinal: true })
             {
                 // Its time ended while it was read. What is still kept of it is read to the end.
@@ -65,6 +68,9 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
                 return batch.Items.Count > 0;
             }
             if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
+            // To read again what cannot be read would never end.
+            if (following?.Failure is { } failure) throw new IOException("The kept events of the generation cannot be read.", failure);
+            if (Record.IsFinal && following is not null && _position == before && ++_emptyReads > 1) throw new IOException("Kept events of the generation are missing.");
             // The run that was followed is over and the generation is not, or its last words came after.
             Close();
         }

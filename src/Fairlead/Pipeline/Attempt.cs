@@ -25,6 +25,9 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
 
     public AnswerMeter Meter { get; } = new();
 
+    /// <summary>Counts what is held of its response; null where nothing is counted.</summary>
+    public Memory.MemoryBudget? Memory { get; init; }
+
     /// <summary>Timestamp of the start.</summary>
     public long StartedAt { get; set; }
 

@@ -16,6 +16,9 @@ internal static partial class CallLog
     [LoggerMessage(1006, LogLevel.Information, "Call {RequestId} is {ClientRequestId} to its caller")]
     public static partial void NamedByTheCaller(ILogger logger, string requestId, string clientRequestId);
 
+    [LoggerMessage(1007, LogLevel.Information, "Call {RequestId}: its client reads too slowly and is cut off; the generation goes on")]
+    public static partial void ClientTooSlow(ILogger logger, string requestId);
+
     [LoggerMessage(1005, LogLevel.Error, "Call {RequestId}: its usage could not be computed; it is recorded with what was known")]
     public static partial void EndingFailed(ILogger logger, string requestId, Exception exception);
 

@@ -8,6 +8,7 @@ using Fairlead.Generations;
 using Fairlead.Idempotency;
 using Fairlead.Ledger;
 using Fairlead.Limits;
+using Fairlead.Memory;
 using Fairlead.Responses;
 using Fairlead.Streaming;
 using Fairlead.StructuredOutput;
@@ -65,6 +66,9 @@ public sealed class GatewayCall
 
     /// <summary>The request's bytes; owned and returned to the pool by the edge when the call has ended.</summary>
     internal PooledBuffer Body { get; set; } = null!;
+
+    /// <summary>Counts what is held in memory for the call; null where nothing is counted.</summary>
+    internal MemoryBudget? Memory { get; init; }
 
     internal RequestFacts Facts { get; set; } = new();
 
@@ -183,7 +187,7 @@ public sealed class GatewayCall
     /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
     internal ConversationRequest Conversation
     {
-        get => _conversation ??= Dialect.ToConversation(this);
+        get => _conversation ??= ReadConversation();
         set => _conversation = value;
     }
 
@@ -192,6 +196,24 @@ public sealed class GatewayCall
 
     /// <summary>The embeddings request in the inner language; made on first use.</summary>
     internal EmbeddingsRequest Embeddings => _embeddings ??= Dialect.ToEmbeddings(this);
+
+    /// <summary>Bytes that the conversation takes in memory beside the body: its texts as UTF-16. Media stay where they are.</summary>
+    internal long ConversationBytes => 2 * Math.Max(0, Body.Length - Facts.InlineBytes);
+
+    private ConversationRequest ReadConversation()
+    {
+        // Held as long as the body.
+        Body?.Count(ConversationBytes);
+        try
+        {
+            return Dialect.ToConversation(this);
+        }
+        catch
+        {
+            Body?.Uncount(ConversationBytes);
+            throw;
+        }
+    }
 
     /// <summary>Adds a warning, once, in the order of the codes. At most <see cref="CallWarnings.Max"/> are listed; one more counts the rest. Thread-safe.</summary>
     internal void Warn(string code, string message)

@@ -5,6 +5,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Idempotency;
 using Fairlead.Jobs;
+using Fairlead.Memory;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
 using Microsoft.AspNetCore.Http;
@@ -27,6 +28,7 @@ internal sealed class GatewayEndpoint(
     IdempotencyKeys keys,
     IdempotencyReplay replay,
     DrainState drain,
+    MemoryBudget memory,
     GatewayTelemetry telemetry,
     TimeProvider time,
     ILogger<GatewayEndpoint> logger)
@@ -64,10 +66,10 @@ internal sealed class GatewayEndpoint(
         var call = MakeCall(context, dialect, caller, requestId);
         if (RequestIds.OfCaller(context.Request) is { } named) CallLog.NamedByTheCaller(logger, requestId, named);
         call.Timings.Add(Phase.Auth, arrived);
-        using var body = new PooledBuffer(BodyCapacity(context.Request.ContentLength));
-        call.Body = body;
+        PooledBuffer? body = null;
         try
         {
+            call.Body = body = new PooledBuffer(BodyCapacity(context.Request.ContentLength), memory);
             await ServeAsync(context, call);
         }
         catch (OperationCanceledException) when (!IsStray(context, call))
@@ -76,6 +78,8 @@ internal sealed class GatewayEndpoint(
         }
         catch (GatewayErrorException refused) when (!context.Response.HasStarted)
         {
+            // There was no room even for the beginning of the body.
+            call.Body ??= body = new PooledBuffer(16);
             await RefuseAsync(context, call, refused.Error);
         }
         catch (Exception exception) when (exception is BadHttpRequestException or IOException && call.Attempts.Count == 0 && !context.Response.HasStarted)
@@ -109,6 +113,7 @@ internal sealed class GatewayEndpoint(
             finally
             {
                 call.Cancellation?.Dispose();
+                body?.Dispose();
                 drain.Leave();
             }
         }
@@ -116,6 +121,7 @@ internal sealed class GatewayEndpoint(
 
     private GatewayCall MakeCall(HttpContext context, Dialect dialect, Caller caller, string requestId) => new(requestId, RequestIds.IsOurs(context, requestId) ? Ids.Sibling("gen_", requestId) : Ids.New("gen_", time), dialect, caller, time)
     {
+        Memory = memory,
         Address = context.Connection.RemoteIpAddress,
         Endpoint = context.Request.Path.Value ?? "",
         Site = PublicAddress.Of(context.Request, configuration.Current.PublicUrl),
@@ -212,7 +218,7 @@ internal sealed class GatewayEndpoint(
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
         await call.Dialect.PrepareReplyAsync(call, reply);
 
-        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048);
+        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, memory, neverRefused: true);
         call.Dialect.WriteReply(call, reply, output);
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
         var response = context.Response;

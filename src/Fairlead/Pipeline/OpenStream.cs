@@ -23,6 +23,16 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
     /// <summary>Set once a write found the client gone.</summary>
     public bool ClientGone { get; private set; }
 
+    /// <summary>Writes that have reached the output, or the log of who repeats the request; not necessarily the client.</summary>
+    public long Writes { get; private set; }
+
+    /// <summary>The client is too slow to be waited for: a write that waits for it goes on, and nothing more is sent to it.</summary>
+    public void GiveUp()
+    {
+        ClientGone = true;
+        output.CancelPendingFlush();
+    }
+
     /// <summary>Set while a write has put only a part of its events into the output: what follows could not be told from it.</summary>
     public bool Torn { get; private set; }
 
@@ -41,6 +51,7 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
             if (log is null) write(state, output);
             else WriteBoth(write, state, log);
             Torn = false;
+            Writes++;
             if (ClientGone || output.UnflushedBytes == 0) return;
             _lastWrite = call.Timings.Now();
             var result = await output.FlushAsync(cancellationToken);

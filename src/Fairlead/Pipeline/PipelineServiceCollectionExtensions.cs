@@ -11,6 +11,7 @@ internal static class PipelineServiceCollectionExtensions
     internal static IServiceCollection AddPipeline(this IServiceCollection services)
     {
         services.AddSingleton<IGatewayStage, CatalogueStage>();
+        services.TryAddSingleton<Memory.MemoryBudget>();
         services.TryAddSingleton<GatewayPipeline>();
         services.TryAddSingleton<AttemptCharge>();
         services.TryAddSingleton<CallEnder>();

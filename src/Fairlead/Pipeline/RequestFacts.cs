@@ -158,6 +158,9 @@ internal sealed class RequestFacts
     /// <summary>Base64 bytes of audio and files.</summary>
     public int MediaBytes { get; set; }
 
+    /// <summary>Bytes of all inline media of the body, pictures too.</summary>
+    public long InlineBytes { get; set; }
+
     /// <summary>Already tokenised input (embeddings, completions).</summary>
     public int InputTokenIds { get; set; }
 

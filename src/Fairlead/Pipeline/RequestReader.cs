@@ -1,6 +1,7 @@
 using System.Globalization;
 using Fairlead.Configuration;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -41,6 +42,7 @@ internal static class RequestReader
     {
         // The bound is ours, so that going over it is answered in the caller's dialect.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
+        buffer.Expected = (int)Math.Min(context.Request.ContentLength ?? 0, bounds.MaxBodyBytes);
         var reader = context.Request.BodyReader;
         while (true)
         {
@@ -51,8 +53,19 @@ internal static class RequestReader
                 reader.AdvanceTo(sequence.End);
                 return TooLarge(bounds);
             }
-            foreach (var segment in sequence) buffer.Write(segment.Span);
-            reader.AdvanceTo(sequence.End);
+            try
+            {
+                foreach (var segment in sequence) buffer.Write(segment.Span);
+            }
+            catch (MemoryExhaustedException exhausted)
+            {
+                return exhausted.Error;
+            }
+            finally
+            {
+                // Also when it is refused: the connection cannot be used again with a read that is open.
+                reader.AdvanceTo(sequence.End);
+            }
             if (result.IsCompleted) break;
         }
         return buffer.Length > 0 ? null : new GatewayError(ErrorCode.MalformedJson, "The body is empty; a JSON object is expected.");

@@ -132,26 +132,29 @@ internal sealed class StreamDelivery(
         await using var owned = events;
         var settings = BatchSettings.Of(call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
-        await using var logged = call.GoesOn ? LoggedEvents.Start((IEventSource?)batched ?? events, call.Cancellation.Token) : null;
-        var source = logged?.Log.Read() ?? (IEventSource?)batched ?? events;
+        // A client that is too slow is given up; the generation goes on, and is kept whole for who repeats the request.
+        await using var logged = call.GoesOn
+            ? LoggedEvents.Start((IEventSource?)batched ?? events, call.Cancellation.Token, new EventQueue(budget: call.Memory), () => GiveUp(context, call, stream))
+            : null;
+        var source = logged?.Events ?? (IEventSource?)batched ?? events;
         var token = call.Cancellation.Token;
         using var batch = new EventBatch();
 
         if (!context.Response.HasStarted) await StartAsync(context, call);
         sweep.Add(stream);
         (Outcome Outcome, GatewayError? Error) ending;
-        var writing = false;
+        var written = 0L;
         try
         {
             while (await source.ReadAsync(batch, token))
             {
-                writing = true;
+                written = stream.Writes;
                 await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), token);
-                writing = false;
                 batch.Clear();
                 // Who repeats the request will read on, so the rest is written too.
                 if (!stream.ClientGone || call.Idempotency is not null) continue;
                 if (logged is null) throw new OperationCanceledException();
+                logged.Events.Abandon();
                 await logged.Completion;
                 break;
             }
@@ -161,11 +164,19 @@ internal sealed class StreamDelivery(
         catch (OperationCanceledException) when (IsOurs(call.Cancellation.Reason))
         {
             ending = CallOutcome.Of(call.Cancellation.Reason);
-            batch.Clear();
-            // What was held was made, and stands behind all that was sent.
-            if (logged is null && !writing && batched?.TakeHeld(batch) == true)
+            if (logged is not null) await logged.StopAsync();
+            if (batched is not null) await batched.StopAsync();
+            // What was made is charged, and stands behind all that was sent: the batch that was about to be written, what waited, and what was held.
+            if (stream.Writes > written) batch.Clear();
+            if (!stream.Torn)
             {
-                await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), context.RequestAborted);
+                do
+                {
+                    if (batch.Items.Count == 0) continue;
+                    await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), context.RequestAborted);
+                    batch.Clear();
+                }
+                while (logged?.Events.TryRead(batch) == true || batched?.TakeHeld(batch) == true);
             }
         }
         catch (Exception exception) when (exception is not OperationCanceledException && !stream.Torn)
@@ -184,6 +195,14 @@ internal sealed class StreamDelivery(
         if (logged is not null) await logged.StopAsync();
         if (batched is not null) await batched.StopAsync();
         await EndAsync(context, call, stream, writer, ending.Outcome, ending.Error);
+    }
+
+    private void GiveUp(HttpContext context, GatewayCall call, OpenStream stream)
+    {
+        if (stream.ClientGone) return;
+        CallLog.ClientTooSlow(logger, call.RequestId);
+        stream.GiveUp();
+        context.Abort();
     }
 
     /// <summary>A bug behind a stream that began: the client is told, as for every other end.</summary>

@@ -86,7 +86,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, record.Id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, record.Id);
         var since = time.GetTimestamp();
-        while (await generations.FindAsync(caller.ProjectId, record.Id, cancellationToken) is { } now)
+        while (await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.None, cancellationToken) is { } now)
         {
             record = now;
             if (now.IsFinal || time.GetElapsedTime(since) >= LongestWait) break;
@@ -95,13 +95,13 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
             // A notice that came too early (the run has begun) must not make this loop spin.
             if (ended.Task.IsCompleted) ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
-        return ResponsesView.Show(run.Call, record);
+        return await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.Result, cancellationToken) is { } last ? ResponsesView.Show(run.Call, last) : null;
     }
 
     private async Task<(GenerationRecord Record, GenerationRun Run)?> FindAsync(Caller caller, string id, CancellationToken cancellationToken)
     {
         if (!id.StartsWith(ResponseIds.Prefix, StringComparison.Ordinal)) return null;
-        var record = await generations.FindAsync(caller.ProjectId, string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length)), cancellationToken);
+        var record = await generations.FindAsync(caller.ProjectId, string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length)), GenerationBodies.Request | GenerationBodies.Result, cancellationToken);
         if (record is null || calls.DialectOf(record) is not ResponsesDialect dialect) return null;
         // Read again as its run reads it, for what the response repeats of its request.
         var (run, _) = calls.RunOf(record, dialect, caller);

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Files;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Responses;
@@ -33,6 +34,8 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
             return new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" };
         }
         if (places.Count > MostFiles) return GatewayError.Invalid("input", $"A request names at most {MostFiles} files.");
+        // The content, and its base64 as UTF-16 until the request is written anew.
+        using var held = new MemoryLease(call.Memory);
         var bytes = 0L;
         foreach (var place in places)
         {
@@ -43,6 +46,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
             {
                 return new GatewayError(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = place.Path };
             }
+            if (!held.TryTake(4 * file.Bytes)) return MemoryBudget.Overloaded;
             if (await PutAsync(place, file, cancellationToken) is { } fault) return fault;
         }
 

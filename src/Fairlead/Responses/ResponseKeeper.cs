@@ -57,7 +57,7 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
         try
         {
             if (found.Stores) await store.SaveAsync(Made(), call.RunLease, limit.Token);
-            else call.Session!.Keep(Made());
+            else if (!call.Session!.TryKeep(Made())) call.Warn("response_not_stored", "The server has no memory to keep the response on this connection: it cannot be named as 'previous_response_id'.");
         }
         // The last two for an input whose members stand twice: a provider of the dialect may take it, but it cannot be kept as items.
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException or JsonException or OperationCanceledException or ArgumentException or InvalidOperationException)
@@ -86,6 +86,8 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
             }
             steps.Add(stored);
             bytes += stored.Input.Length + stored.Output.Length;
+            // As it was read, and as it is put into the request.
+            call.Body.Count(2L * (stored.Input.Length + stored.Output.Length));
             if (steps.Count > LongestChain || bytes > bounds.MaxBodyBytes)
             {
                 return new GatewayError(ErrorCode.PayloadTooLarge, "The responses before this one are larger than a request may be. Begin anew with what still matters of them.") { Parameter = "previous_response_id" };
@@ -115,6 +117,7 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
             if (known.ContainsKey(id) || at == 0 || id.Length < at + UlidLength) continue;
             var response = string.Concat(ResponseIds.Prefix, id.AsSpan(at, UlidLength));
             if (!asked.Add(response) || await FindAsync(call, response, cancellationToken) is not { } stored) continue;
+            call.Body.Count(2L * (stored.Input.Length + stored.Output.Length));
             foreach (var item in Items(stored.Input).Concat(Items(stored.Output)))
             {
                 if (!item.TryGetProperty("id", out var name) || name.ValueKind != JsonValueKind.String) continue;

@@ -2,20 +2,32 @@ using System.Buffers;
 using System.Net.WebSockets;
 using System.Text.Json;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Responses;
+
+/// <summary>What one connection may do.</summary>
+/// <param name="MaxMessageBytes">Length of one message.</param>
+/// <param name="MaxMessageTime">Time from the first byte of a message to its last.</param>
+internal readonly record struct SocketLimits(int MaxMessageBytes, TimeSpan MaxMessageTime);
 
 /// <summary>
 /// One connection of the WebSocket transport of Responses. Each message <c>response.create</c> is a request like any other, walked through the same endpoint; its events
 /// leave as messages instead of as lines. One response at a time.
 /// </summary>
-internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func<HttpContext, Task> serve, int maxMessageBytes, TimeProvider time) : IDisposable
+internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func<HttpContext, Task> serve, SocketLimits limits, MemoryBudget memory, DrainState drain, TimeProvider time, ILogger logger) : IDisposable
 {
     /// <summary>As OpenAI has it.</summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromMinutes(60);
+
+    /// <summary>A longer event is not sent as a message.</summary>
+    internal const int MaxEventBytes = SseParser.DefaultMaxEventBytes;
+
+    private const int ReadBytes = 4096;
 
     private static readonly TimeSpan CloseGrace = TimeSpan.FromSeconds(5);
 
@@ -26,75 +38,116 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
     };
 
     private readonly SemaphoreSlim _sending = new(1, 1);
-    private readonly ResponseSession _session = new();
+    private readonly ResponseSession _session = new(memory);
+    private readonly TaskCompletionSource _isClosed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();
     private Task _turn = Task.CompletedTask;
     private CancellationTokenSource? _turnStops;
-    private volatile bool _isEnding;
+    private bool _isEnding;
+    private volatile bool _isRefusing;
 
     /// <summary>Serves the connection until it is closed; <paramref name="stopping"/> lets the response under way end and then closes it.</summary>
     public async Task RunAsync(CancellationToken stopping)
     {
         using var age = new CancellationTokenSource(Lifetime, time);
-        var isClosed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using var old = age.Token.UnsafeRegister(_ => _ = CloseAsync(WebSocketCloseStatus.NormalClosure, new GatewayError(ErrorCode.Conflict, "The connection has reached its limit of 60 minutes.") { OpenAiCode = "websocket_connection_limit_reached", Remedy = "Connect again." }, isClosed.Task), null);
-        using var stop = stopping.UnsafeRegister(_ => _ = CloseAsync(WebSocketCloseStatus.EndpointUnavailable, null, isClosed.Task), null);
+        using var old = age.Token.UnsafeRegister(_ => _ = CloseAsync(WebSocketCloseStatus.NormalClosure, new GatewayError(ErrorCode.Conflict, "The connection has reached its limit of 60 minutes.") { OpenAiCode = "websocket_connection_limit_reached", Remedy = "Connect again." }), null);
+        using var stop = stopping.UnsafeRegister(_ => _ = CloseAsync(WebSocketCloseStatus.EndpointUnavailable, null), null);
         try
         {
             while (await ReceiveAsync() is { } message) await TakeAsync(message);
         }
-        catch (WebSocketException)
+        catch (Exception exception) when (exception is WebSocketException or OperationCanceledException or ObjectDisposedException)
         {
             // Gone without a word.
         }
-        catch (OperationCanceledException)
-        {
-            // So is this.
-        }
         finally
         {
-            isClosed.SetResult();
+            _isClosed.SetResult();
+            Task turn;
+            lock (_gate)
+            {
+                _isEnding = true;
+                turn = _turn;
+            }
             if (_turnStops is not null) await _turnStops.CancelAsync();
-            await _turn;
+            await turn;
             _turnStops?.Dispose();
         }
     }
 
-    public void Dispose() => _sending.Dispose();
-
-    private async Task TakeAsync(ReadOnlyMemory<byte> message)
+    public void Dispose()
     {
-        var (body, fault) = RequestOf(message);
-        if (fault is null && !_turn.IsCompleted) fault = new GatewayError(ErrorCode.Conflict, "A response is under way on this connection.") { Remedy = "Wait for its last event, or open another connection." };
-        if (fault is null && _isEnding) fault = new GatewayError(ErrorCode.ShuttingDown, "The connection is about to be closed.") { RetryAfter = TimeSpan.FromSeconds(1) };
+        _sending.Dispose();
+        _session.Dispose();
+    }
+
+    private async Task TakeAsync(PooledBuffer message)
+    {
+        PooledBuffer? body;
+        GatewayError? fault;
+        using (message) (body, fault) = RequestOf(message.WrittenSpan);
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (fault is null)
+        {
+            lock (_gate)
+            {
+                if (!_turn.IsCompleted) fault = new GatewayError(ErrorCode.Conflict, "A response is under way on this connection.") { Remedy = "Wait for its last event, or open another connection." };
+                else if (_isEnding) fault = new GatewayError(ErrorCode.ShuttingDown, "The connection is about to be closed.") { RetryAfter = TimeSpan.FromSeconds(1) };
+                // Known before it begins: its first event may reach the client, and a closing begin, before the call that begins it has returned.
+                else _turn = ended.Task;
+            }
+        }
         if (fault is not null)
         {
-            await SendAsync(ErrorEvent(fault, Ids.New("req_", time)));
+            body?.Dispose();
+            await SendAsync(ErrorEvent(fault));
             return;
         }
         _turnStops?.Dispose();
         _turnStops = CancellationTokenSource.CreateLinkedTokenSource(upgrade.RequestAborted);
-        _turn = TurnAsync(body!, _turnStops);
+        _ = TurnAsync(body!, _turnStops, ended);
     }
 
     /// <summary>Never throws.</summary>
-    private async Task TurnAsync(byte[] body, CancellationTokenSource stops)
+    private async Task TurnAsync(PooledBuffer body, CancellationTokenSource stops, TaskCompletionSource ended)
     {
-        var exchange = new SocketExchange(stops.Cancel, stops.Token);
-        var serving = ServeAsync(exchange, body);
+        // Until its last event is sent, and not only written.
+        drain.Enter();
         try
         {
-            await PumpAsync(exchange);
+            var exchange = new SocketExchange(stops.Cancel, stops.Token);
+            var serving = ServeAsync(exchange, body);
+            try
+            {
+                await PumpAsync(exchange);
+            }
+            catch (Exception exception) when (exception is WebSocketException or OperationCanceledException or ObjectDisposedException)
+            {
+                // Nobody hears it any more.
+                await stops.CancelAsync();
+            }
+            catch (Exception exception)
+            {
+                if (exception is not MemoryExhaustedException) ResponsesLog.TurnFailed(logger, exception);
+                await stops.CancelAsync();
+                await TellAsync((exception as MemoryExhaustedException)?.Error ?? new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway while the response was sent."));
+            }
+            await exchange.Reader.CompleteAsync();
+            await serving;
         }
-        catch (Exception exception) when (exception is WebSocketException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception exception)
         {
-            // Nobody hears it any more.
-            await stops.CancelAsync();
+            ResponsesLog.TurnFailed(logger, exception);
         }
-        await exchange.Reader.CompleteAsync();
-        await serving;
+        finally
+        {
+            body.Dispose();
+            drain.Leave();
+            ended.SetResult();
+        }
     }
 
-    private async Task ServeAsync(SocketExchange exchange, byte[] body)
+    private async Task ServeAsync(SocketExchange exchange, PooledBuffer body)
     {
         var features = new Microsoft.AspNetCore.Http.Features.FeatureCollection();
         features.Set<Microsoft.AspNetCore.Http.Features.IHttpRequestFeature>(new Microsoft.AspNetCore.Http.Features.HttpRequestFeature());
@@ -117,7 +170,7 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
         }
         request.ContentType = "application/json";
         request.ContentLength = body.Length;
-        request.Body = new MemoryStream(body, writable: false);
+        request.Body = new BufferStream(body);
         try
         {
             await serve(context);
@@ -126,13 +179,18 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
         {
             // The other end of the pipe is closed: the connection is gone.
         }
-        await exchange.CompleteAsync();
+        finally
+        {
+            // Whatever happened, whoever reads the other end learns that it is over.
+            await exchange.CompleteAsync();
+        }
     }
 
     private async Task PumpAsync(SocketExchange exchange)
     {
-        using var events = new SseParser();
-        using var whole = new PooledBuffer(1024);
+        using var events = new SseParser(MaxEventBytes, memory);
+        using var whole = new PooledBuffer(1024, memory);
+        var told = false;
         while (true)
         {
             var read = await exchange.Reader.ReadAsync(CancellationToken.None);
@@ -140,14 +198,36 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
             var isStream = exchange.StatusCode == StatusCodes.Status200OK && exchange.Headers.ContentType.ToString().StartsWith("text/event-stream", StringComparison.Ordinal);
             foreach (var segment in read.Buffer)
             {
-                if (isStream) events.Append(segment.Span);
-                else whole.Write(segment.Span);
+                if (!isStream) whole.Write(segment.Span);
+                else if (!events.TooLarge) events.Append(segment.Span);
             }
             exchange.Reader.AdvanceTo(read.Buffer.End);
-            while (isStream && Next(events) is { } data) await SendAsync(data);
+            while (isStream && Next(events) is { } data)
+            {
+                told = true;
+                await SendAsync(data);
+            }
+            if (events.TooLarge)
+            {
+                await SendAsync(ErrorEvent(new GatewayError(ErrorCode.PayloadTooLarge, $"An event of this response is larger than {MaxEventBytes:N0} bytes, which is the limit of a message on a WebSocket.") { Remedy = "Retrieve the response by its id if it was stored, or send the request over HTTP, which has no such limit." }));
+                // The rest goes unsent; the call itself ends as it would.
+                await DrainAsync(exchange);
+                return;
+            }
             if (read.IsCompleted) break;
         }
         if (whole.Length > 0) await SendAsync(ErrorEvent(exchange.StatusCode, whole.WrittenMemory));
+        else if (!told) await SendAsync(ErrorEvent(new GatewayError(ErrorCode.InternalError, "The request ended without a response.")));
+    }
+
+    private static async Task DrainAsync(SocketExchange exchange)
+    {
+        while (true)
+        {
+            var read = await exchange.Reader.ReadAsync(CancellationToken.None);
+            exchange.Reader.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted) return;
+        }
     }
 
     private static byte[]? Next(SseParser events)
@@ -160,58 +240,81 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
         return null;
     }
 
-    /// <summary>The body of the request that a message stands for.</summary>
-    private static (byte[]? Body, GatewayError? Error) RequestOf(ReadOnlyMemory<byte> message)
+    /// <summary>The body of the request that a message stands for: its members as they came, without those that are about the transport.</summary>
+    private (PooledBuffer? Body, GatewayError? Error) RequestOf(ReadOnlySpan<byte> message)
     {
+        PooledBuffer? body = null;
         try
         {
-            using var document = JsonDocument.Parse(message, new JsonDocumentOptions { MaxDepth = 1024 });
-            var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object) return (null, new GatewayError(ErrorCode.MalformedJson, "A message is a JSON object."));
-            if (!root.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || type.GetString() != "response.create")
+            var json = new Utf8JsonReader(message, new JsonReaderOptions { MaxDepth = 1024 });
+            json.Read();
+            if (json.TokenType != JsonTokenType.StartObject) return (null, new GatewayError(ErrorCode.MalformedJson, "A message is a JSON object."));
+            body = new PooledBuffer(ReadBytes, memory) { Expected = message.Length + 32 };
+            body.Write("{"u8);
+            var isCreate = false;
+            while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
             {
-                return (null, GatewayError.Invalid("type", "Invalid value for 'type': a message is of the type 'response.create'.") with { OpenAiCode = "invalid_value" });
+                var start = (int)json.TokenStartIndex;
+                var isType = json.ValueTextEquals("type"u8);
+                var isKept = !isType && !json.ValueTextEquals("stream"u8);
+                json.Read();
+                if (isType) isCreate = json.TokenType == JsonTokenType.String && json.ValueTextEquals("response.create"u8);
+                json.Skip();
+                if (!isKept) continue;
+                body.Write(message[start..(int)json.BytesConsumed]);
+                body.Write(","u8);
             }
-            var output = new ArrayBufferWriter<byte>(message.Length + 32);
-            using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions))
+            // Nothing may follow.
+            json.Read();
+            if (isCreate)
             {
-                json.WriteStartObject();
-                foreach (var member in root.EnumerateObject())
-                {
-                    if (member.Name is not ("type" or "stream")) member.WriteTo(json);
-                }
                 // What else could it be.
-                json.WriteBoolean("stream", true);
-                json.WriteEndObject();
+                body.Write("\"stream\":true}"u8);
+                return (body, null);
             }
-            return (output.WrittenSpan.ToArray(), null);
+            body.Dispose();
+            return (null, GatewayError.Invalid("type", "Invalid value for 'type': a message is of the type 'response.create'.") with { OpenAiCode = "invalid_value" });
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
+            body?.Dispose();
             return (null, new GatewayError(ErrorCode.MalformedJson, "The message is not valid JSON."));
+        }
+        catch (MemoryExhaustedException exhausted)
+        {
+            body?.Dispose();
+            return (null, exhausted.Error);
         }
     }
 
-    private static byte[] ErrorEvent(GatewayError error, string requestId)
+    private byte[] ErrorEvent(GatewayError error)
     {
         using var body = new PooledBuffer(1024);
-        ErrorBodyWriter.WriteBody(body, error, ErrorShape.OpenAi, requestId);
+        ErrorBodyWriter.WriteBody(body, error, ErrorShape.OpenAi, Ids.New("req_", time));
         return ErrorEvent(ErrorBodyWriter.StatusOf(error, ErrorShape.OpenAi), body.WrittenMemory);
     }
 
-    private static byte[] ErrorEvent(int status, ReadOnlyMemory<byte> body)
+    private byte[] ErrorEvent(int status, ReadOnlyMemory<byte> body)
     {
-        var output = new ArrayBufferWriter<byte>(body.Length + 64);
-        using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions))
+        try
         {
-            json.WriteStartObject();
-            json.WriteString("type", "error");
-            json.WriteNumber("status", status);
-            using var document = JsonDocument.Parse(body);
-            foreach (var member in document.RootElement.EnumerateObject()) member.WriteTo(json);
-            json.WriteEndObject();
+            using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 1024 });
+            var output = new ArrayBufferWriter<byte>(body.Length + 64);
+            using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions))
+            {
+                json.WriteStartObject();
+                json.WriteString("type", "error");
+                json.WriteNumber("status", status);
+                foreach (var member in document.RootElement.EnumerateObject()) member.WriteTo(json);
+                json.WriteEndObject();
+            }
+            return output.WrittenSpan.ToArray();
         }
-        return output.WrittenSpan.ToArray();
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            // Something between here and the endpoint answered in its own way, such as with a page.
+            return ErrorEvent(new GatewayError(ErrorCode.InternalError, $"The request was answered with status {status}, and with a body that is no JSON error."));
+        }
     }
 
     private async Task SendAsync(byte[] message)
@@ -227,42 +330,122 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
         }
     }
 
-    /// <summary>The next message; null when there will be none.</summary>
-    private async Task<ReadOnlyMemory<byte>?> ReceiveAsync()
+    /// <summary>Sends an error as far as that is still possible.</summary>
+    private async Task TellAsync(GatewayError error)
     {
-        var message = new ArrayBufferWriter<byte>(4096);
-        while (true)
+        try
         {
-            // Not a token that would break the connection off: it is to be closed in good order.
-            var got = await socket.ReceiveAsync(message.GetMemory(4096), CancellationToken.None);
-            if (got.MessageType == WebSocketMessageType.Close)
+            await SendAsync(ErrorEvent(error));
+        }
+        catch (Exception exception) when (exception is WebSocketException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        {
+            // Nobody hears it any more.
+        }
+    }
+
+    /// <summary>The next message, which the caller disposes of; null when there will be none.</summary>
+    private async Task<PooledBuffer?> ReceiveAsync()
+    {
+        // What an idle connection needs is not counted.
+        var message = new PooledBuffer(ReadBytes, memory, uncounted: ReadBytes);
+        ITimer? timer = null;
+        var isTaken = false;
+        try
+        {
+            while (true)
             {
-                if (socket.State == WebSocketState.CloseReceived) await CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null);
+                // Not a token that would break the connection off: it is to be closed in good order.
+                var got = await socket.ReceiveAsync(message.GetMemory(ReadBytes), CancellationToken.None);
+                if (got.MessageType == WebSocketMessageType.Close)
+                {
+                    if (socket.State == WebSocketState.CloseReceived) await CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null);
+                    return null;
+                }
+                if (_isRefusing)
+                {
+                    // Its client is told; what it still sends is read over.
+                    message.Clear();
+                    continue;
+                }
+                message.Advance(got.Count);
+                if (message.Length > limits.MaxMessageBytes)
+                {
+                    message.Clear();
+                    await RefuseAsync(WebSocketCloseStatus.MessageTooBig, new GatewayError(ErrorCode.PayloadTooLarge, $"The message is larger than {limits.MaxMessageBytes:N0} bytes."));
+                    return null;
+                }
+                if (!got.EndOfMessage)
+                {
+                    timer ??= time.CreateTimer(_ => _ = RefuseAsync(WebSocketCloseStatus.PolicyViolation, new GatewayError(ErrorCode.MalformedJson, $"The message was not complete within {limits.MaxMessageTime.TotalSeconds:0.###} s.") { Remedy = "Connect again, and send a message without a pause." }), null, limits.MaxMessageTime, Timeout.InfiniteTimeSpan);
+                    continue;
+                }
+                if (got.MessageType == WebSocketMessageType.Text)
+                {
+                    isTaken = true;
+                    return message;
+                }
+                await CloseOutputAsync(WebSocketCloseStatus.InvalidMessageType, "Messages are text.");
                 return null;
             }
-            message.Advance(got.Count);
-            if (message.WrittenCount > maxMessageBytes)
-            {
-                await CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, "The message is too large.");
-                return null;
-            }
-            if (!got.EndOfMessage) continue;
-            if (got.MessageType == WebSocketMessageType.Text) return message.WrittenMemory;
-            await CloseOutputAsync(WebSocketCloseStatus.InvalidMessageType, "Messages are text.");
+        }
+        catch (MemoryExhaustedException exhausted)
+        {
+            // Given back first: others wait for it.
+            message.Dispose();
+            await RefuseAsync(WebSocketCloseStatus.InternalServerError, exhausted.Error);
             return null;
+        }
+        finally
+        {
+            if (timer is not null) await timer.DisposeAsync();
+            if (!isTaken) message.Dispose();
+        }
+    }
+
+    /// <summary>Ends the connection because of what its client sent: with an error, then in good order, then without. Never throws.</summary>
+    private async Task RefuseAsync(WebSocketCloseStatus status, GatewayError error)
+    {
+        var isReading = !_isRefusing && status == WebSocketCloseStatus.PolicyViolation;
+        _isRefusing = true;
+        lock (_gate) _isEnding = true;
+        try
+        {
+            await SendAsync(ErrorEvent(error)).WaitAsync(CloseGrace, time);
+            await CloseOutputAsync(status, null).WaitAsync(CloseGrace, time);
+            // A connection that is broken off with something unread takes the error with it.
+            if (isReading) await _isClosed.Task.WaitAsync(CloseGrace, time);
+            else await ReadOverAsync().WaitAsync(CloseGrace, time);
+        }
+        catch (Exception exception) when (exception is WebSocketException or OperationCanceledException or ObjectDisposedException or TimeoutException or InvalidOperationException)
+        {
+            socket.Abort();
+        }
+    }
+
+    private async Task ReadOverAsync()
+    {
+        var rest = new byte[ReadBytes];
+        while ((await socket.ReceiveAsync(rest.AsMemory(), CancellationToken.None)).MessageType != WebSocketMessageType.Close)
+        {
+            // Until its client has closed too.
         }
     }
 
     /// <summary>Closes the connection when the response under way has ended. Never throws.</summary>
-    private async Task CloseAsync(WebSocketCloseStatus status, GatewayError? reason, Task isClosed)
+    private async Task CloseAsync(WebSocketCloseStatus status, GatewayError? reason)
     {
-        _isEnding = true;
-        await _turn;
+        Task turn;
+        lock (_gate)
+        {
+            _isEnding = true;
+            turn = _turn;
+        }
+        await turn;
         try
         {
-            if (reason is not null) await SendAsync(ErrorEvent(reason, Ids.New("req_", time)));
+            if (reason is not null) await SendAsync(ErrorEvent(reason));
             await CloseOutputAsync(status, null);
-            await isClosed.WaitAsync(CloseGrace, time);
+            await _isClosed.Task.WaitAsync(CloseGrace, time);
         }
         catch (Exception exception) when (exception is WebSocketException or OperationCanceledException or ObjectDisposedException or TimeoutException)
         {
@@ -282,5 +465,55 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
         {
             _sending.Release();
         }
+    }
+
+    /// <summary>A request's body as a stream, which gives its memory back when it was read.</summary>
+    private sealed class BufferStream(PooledBuffer content) : Stream
+    {
+        private int _position;
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override int Read(Span<byte> buffer)
+        {
+            var rest = content.WrittenSpan;
+            if (_position >= rest.Length)
+            {
+                content.Dispose();
+                return 0;
+            }
+            var count = Math.Min(buffer.Length, rest.Length - _position);
+            rest.Slice(_position, count).CopyTo(buffer);
+            _position += count;
+            return count;
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => ValueTask.FromResult(Read(buffer.Span));
+
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => Task.FromResult(Read(buffer, offset, count));
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 }

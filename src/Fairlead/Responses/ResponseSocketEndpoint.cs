@@ -1,22 +1,27 @@
+using System.Globalization;
 using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Responses;
 
 /// <summary>The WebSocket transport at <c>GET /v1/responses</c> (CONTRACTS 2.7).</summary>
-internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpoint endpoint, ResponsesDialect dialect, IConfigurationSource configuration, DrainState drain, IHostApplicationLifetime lifetime, TimeProvider time) : IStartupFilter
+internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpoint endpoint, ResponsesDialect dialect, IConfigurationSource configuration, DrainState drain, MemoryBudget memory, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<ResponseSocketEndpoint> logger) : IStartupFilter
 {
     // What stands in a message beside the request's own members.
     private const int Overhead = 1024;
 
     private static readonly WebSocketOptions Options = new() { KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(30) };
+
+    private readonly OpenSockets _open = new();
 
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
@@ -26,22 +31,43 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
 
     public async Task ServeAsync(HttpContext context)
     {
-        if (Refusal(context) is { } refusal)
-        {
-            await ErrorResponses.WriteAsync(context, refusal, ErrorShape.OpenAi);
-            return;
-        }
-        using var socket = await context.WebSockets.AcceptWebSocketAsync();
         var bounds = configuration.Current.Requests;
-        using var connection = new ResponseSocket(context, socket, turn => endpoint.HandleAsync(turn, dialect), (int)bounds.MaxBodyBytes + Overhead, time);
-        await connection.RunAsync(lifetime.ApplicationStopping);
+        var refusal = Refusal(context, out var keyId);
+        var isCounted = false;
+        try
+        {
+            if (refusal is null && !(isCounted = _open.TryEnter(keyId, bounds.MaxSocketsPerKey)))
+            {
+                refusal = new GatewayError(ErrorCode.RateLimitExceeded, string.Create(CultureInfo.InvariantCulture, $"This key has {bounds.MaxSocketsPerKey:N0} WebSockets open, which is as many as it may have on this server."))
+                {
+                    RetryAfter = TimeSpan.FromSeconds(5),
+                    Remedy = "Close a connection that is no longer used, or send several requests one after another on one connection.",
+                };
+            }
+            if (refusal is not null)
+            {
+                await ErrorResponses.WriteAsync(context, refusal, ErrorShape.OpenAi);
+                return;
+            }
+            using var socket = await context.WebSockets.AcceptWebSocketAsync();
+            var limits = new SocketLimits((int)bounds.MaxBodyBytes + Overhead, bounds.MaxSocketMessageTime);
+            using var connection = new ResponseSocket(context, socket, turn => endpoint.HandleAsync(turn, dialect), limits, memory, drain, time, logger);
+            await connection.RunAsync(lifetime.ApplicationStopping);
+        }
+        finally
+        {
+            if (isCounted) _open.Leave(keyId);
+        }
     }
 
-    private GatewayError? Refusal(HttpContext context)
+    private GatewayError? Refusal(HttpContext context, out string keyId)
     {
+        keyId = "";
         if (!context.WebSockets.IsWebSocketRequest) return new GatewayError(ErrorCode.MethodNotAllowed, "/v1/responses takes POST, and GET for a WebSocket only.") { Allow = "POST" };
         if (drain.IsDraining) return new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and takes no new calls.") { RetryAfter = TimeSpan.FromSeconds(1) };
         // Every message is asked for its key again: one that is revoked does not live on in a connection.
-        return callers.Authenticate(context, dialect.Scope).Error;
+        var authentication = callers.Authenticate(context, dialect.Scope);
+        keyId = authentication.Caller?.KeyId ?? "";
+        return authentication.Error;
     }
 }

@@ -9,4 +9,7 @@ internal static partial class ResponsesLog
 
     [LoggerMessage(14002, LogLevel.Error, "The response of request {RequestId} could not be kept: {Reason}")]
     public static partial void NotKept(ILogger logger, string requestId, string reason);
+
+    [LoggerMessage(14003, LogLevel.Error, "A response on a WebSocket could not be sent")]
+    public static partial void TurnFailed(ILogger logger, Exception exception);
 }

@@ -1,5 +1,6 @@
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
@@ -25,7 +26,14 @@ internal enum StreamStart
 /// </summary>
 internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source, ChunkClock? clock, DeploymentPlaces places) : IEventSource
 {
+    /// <summary>Events without content that are held. A stream of more is broken: no provider needs so many to begin.</summary>
+    internal const int MaxHeldEvents = 10_000;
+
+    /// <summary>Bytes of them. A response that echoes its request fits.</summary>
+    internal const int MaxHeldBytes = 4 * 1024 * 1024;
+
     private readonly EventBatch _held = new();
+    private MemoryLease? _memory;
     private bool _hasHeld;
     private bool _ended;
 
@@ -53,9 +61,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             }
             Meter(batch);
             var content = batch.HasContent;
-            if (_hasHeld) _held.Append(batch);
-            else _held.SwapWith(batch);
-            _hasHeld = true;
+            if (!TryHold(batch)) return StreamStart.Broken;
             if (content)
             {
                 clock?.Tick();
@@ -67,11 +73,33 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         }
     }
 
+    private bool TryHold(EventBatch batch)
+    {
+        if (!_hasHeld)
+        {
+            _hasHeld = true;
+            _held.SwapWith(batch);
+            return true;
+        }
+        // Only what is repeated is counted: nearly all streams begin within two reads.
+        _memory ??= new MemoryLease(attempt.Memory);
+        if (!_memory.TryTake(batch.Size))
+        {
+            Error = MemoryBudget.Overloaded;
+            return false;
+        }
+        _held.Append(batch);
+        if (_held.Items.Count <= MaxHeldEvents && _held.Size <= MaxHeldBytes) return true;
+        Error = new GatewayError(ErrorCode.ProviderError, "The model's provider sent event after event without content.");
+        return false;
+    }
+
     public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
     {
         if (_hasHeld)
         {
             _hasHeld = false;
+            _memory?.Dispose();
             batch.Clear();
             batch.SwapWith(_held);
             return true;
@@ -93,6 +121,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
     public ValueTask DisposeAsync()
     {
         _held.Dispose();
+        _memory?.Dispose();
         if (HoldsPlace)
         {
             HoldsPlace = false;

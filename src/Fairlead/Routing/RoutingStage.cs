@@ -87,7 +87,7 @@ internal sealed class RoutingStage(
                     break;
                 }
                 var number = call.Attempts.Count + 1;
-                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
+                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Memory = call.Memory, Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
                 call.Attempts.Add(attempt);
                 var kept = false;
                 GatewayReply? reply;

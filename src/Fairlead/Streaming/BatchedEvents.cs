@@ -103,7 +103,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         }
     }
 
-    /// <summary>What was held when the reading broke off: it was made, and is charged. False when there was nothing.</summary>
+    /// <summary>What was held when the reading broke off, after <see cref="StopAsync"/>: it was made, and is charged. False when there was nothing.</summary>
     public bool TakeHeld(EventBatch batch)
     {
         if (_merger.IsEmpty) return false;
@@ -119,6 +119,9 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _reading = null;
         _ended = true;
+        // It may have brought something that nobody asked for any more.
+        if (reading.IsCompletedSuccessfully && await reading) _merger.Add(_incoming);
+        _incoming.Clear();
     }
 
     public async ValueTask DisposeAsync()

@@ -70,6 +70,9 @@ internal sealed class EventBatch : IDisposable
     /// <summary>Bytes of the native items.</summary>
     public PooledBuffer Buffer => _buffer ??= new PooledBuffer();
 
+    /// <summary>Bytes that it takes in memory, about.</summary>
+    public long Size => ((long)_items.Count * 64) + (_buffer?.Length ?? 0);
+
     public bool HasContent
     {
         get

@@ -1,17 +1,66 @@
 using System.Buffers;
+using Fairlead.Memory;
 
 namespace Fairlead.Streaming;
 
 /// <summary>
-/// A growing buffer on rented arrays. One owner, who disposes it once; memory taken from it is valid until then or until the next write.
+/// A growing buffer on rented arrays. One owner, who disposes it once; memory taken from it is valid until then or until the next write. One with a budget counts in it
+/// what it holds.
 /// </summary>
 internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
 {
-    private byte[] _array;
+    /// <summary>Larger arrays are left to the collector: a pool would keep them, and rounds them up to powers of two.</summary>
+    public const int LargestPooled = 1024 * 1024;
+
+    private readonly MemoryBudget? _budget;
+    private readonly int _uncounted;
+    private readonly int _factor;
+    private readonly bool _isNeverRefused;
+    private byte[] _array = [];
     private int _start;
     private int _end;
+    private long _counted;
 
-    public PooledBuffer(int capacity = 4096) => _array = ArrayPool<byte>.Shared.Rent(capacity);
+    /// <param name="capacity">Room at the start.</param>
+    /// <param name="budget">Counts what it holds; null for nothing.</param>
+    /// <param name="uncounted">Bytes that are not counted, for a buffer that is small nearly always.</param>
+    /// <param name="factor">How often a byte counts, for content that is copied on its way.</param>
+    /// <param name="neverRefused">It is counted, but never refused: it holds what is paid for.</param>
+    /// <exception cref="MemoryExhaustedException">The budget has no room for it.</exception>
+    public PooledBuffer(int capacity = 4096, MemoryBudget? budget = null, int uncounted = 0, int factor = 1, bool neverRefused = false)
+    {
+        _budget = budget;
+        _uncounted = uncounted;
+        _factor = factor;
+        _isNeverRefused = neverRefused;
+        _array = Rent(capacity);
+    }
+
+    private PooledBuffer(byte[] content, MemoryBudget? budget, bool neverRefused)
+    {
+        _budget = budget;
+        _factor = 1;
+        _isNeverRefused = neverRefused;
+        if (budget is not null) Grow(0, content.Length);
+        _array = content;
+        _end = content.Length;
+    }
+
+    /// <summary>A buffer with <paramref name="content"/>, which nobody changes any more. Large content is not copied.</summary>
+    /// <exception cref="MemoryExhaustedException">The budget has no room for it.</exception>
+    public static PooledBuffer Of(byte[] content, MemoryBudget? budget = null, bool neverRefused = false)
+    {
+        if (content.Length > LargestPooled) return new PooledBuffer(content, budget, neverRefused);
+        var copy = new PooledBuffer(Math.Max(256, content.Length), budget, neverRefused: neverRefused);
+        copy.Write(content);
+        return copy;
+    }
+
+    /// <summary>What was written, for a holder of its own. Not a copy where the buffer holds exactly this and never gives it to a pool; then nobody may change either.</summary>
+    public byte[] ToSharedArray() => _array.Length > LargestPooled && _start == 0 && _end == _array.Length ? _array : WrittenSpan.ToArray();
+
+    /// <summary>The length that it will probably have: it grows to that instead of beyond it.</summary>
+    public int Expected { get; set; }
 
     public int Length => _end - _start;
 
@@ -63,11 +112,53 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         _end = _start + length;
     }
 
+    /// <summary>Counts <paramref name="bytes"/> more, which somebody holds as long as this buffer lives.</summary>
+    /// <exception cref="MemoryExhaustedException">The budget has no room for them.</exception>
+    public void Count(long bytes)
+    {
+        if (_budget is null) return;
+        if (_isNeverRefused) _budget.Take(bytes);
+        else if (!_budget.TryTake(bytes, Volatile.Read(ref _counted) + bytes)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
+        Interlocked.Add(ref _counted, bytes);
+    }
+
+    /// <summary>Counts <paramref name="bytes"/> less.</summary>
+    public void Uncount(long bytes)
+    {
+        if (_budget is null) return;
+        Interlocked.Add(ref _counted, -bytes);
+        _budget.Return(bytes);
+    }
+
     public void Dispose()
     {
         var array = Interlocked.Exchange(ref _array, []);
         _start = _end = 0;
-        if (array.Length > 0) ArrayPool<byte>.Shared.Return(array);
+        Return(array);
+        if (_budget is not null && Interlocked.Exchange(ref _counted, 0) is not 0 and var counted) _budget.Return(counted);
+    }
+
+    private byte[] Rent(int length)
+    {
+        if (length <= LargestPooled)
+        {
+            // Counted first, as what the pool will give: the next power of two.
+            if (_budget is not null) Grow(_array.Length, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(16, length)));
+            return ArrayPool<byte>.Shared.Rent(length);
+        }
+        if (_budget is not null) Grow(_array.Length, length);
+        return GC.AllocateUninitializedArray<byte>(length);
+    }
+
+    private void Grow(int from, int to)
+    {
+        var more = ((long)Math.Max(0, to - _uncounted) - Math.Max(0, from - _uncounted)) * _factor;
+        if (more > 0) Count(more);
+    }
+
+    private static void Return(byte[] array)
+    {
+        if (array.Length is > 0 and <= LargestPooled) ArrayPool<byte>.Shared.Return(array);
     }
 
     private void Ensure(int sizeHint)
@@ -81,9 +172,12 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         }
         else
         {
-            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_array.Length * 2, length + sizeHint));
+            var needed = checked(length + sizeHint);
+            var wanted = (int)Math.Min((long)_array.Length * 2, Array.MaxLength);
+            if (wanted > Expected && Expected >= needed) wanted = Expected;
+            var larger = Rent(Math.Max(wanted, needed));
             Buffer.BlockCopy(_array, _start, larger, 0, length);
-            if (_array.Length > 0) ArrayPool<byte>.Shared.Return(_array);
+            Return(_array);
             _array = larger;
         }
         _start = 0;

@@ -1,3 +1,5 @@
+using Fairlead.Memory;
+
 namespace Fairlead.Streaming;
 
 /// <summary>
@@ -10,8 +12,14 @@ namespace Fairlead.Streaming;
 /// that arrives in many pieces costs no more than one that comes whole.
 /// </remarks>
 /// <param name="maxEventBytes">Most bytes one event may have before its end is seen. Default 16 MiB: a picture inside a delta fits.</param>
-internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventBytes) : IDisposable
+/// <param name="budget">Counts an event that is long, three times: it is copied on its way. Null for nothing.</param>
+internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventBytes, MemoryBudget? budget = null) : IDisposable
 {
+    /// <summary>A stream of ordinary events holds less, and goes uncounted.</summary>
+    private const int UncountedBytes = 16 * 1024;
+
+    private const int Copies = 3;
+
     public const int DefaultMaxEventBytes = 16 * 1024 * 1024;
 
     private static ReadOnlySpan<byte> ByteOrderMark => [0xEF, 0xBB, 0xBF];
@@ -33,7 +41,8 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
     public bool TooLarge { get; private set; }
 
     /// <summary>Room for the next bytes of the stream. Spans handed out before are no longer valid.</summary>
-    public Memory<byte> GetMemory(int sizeHint) => (_buffer ??= new PooledBuffer(sizeHint)).GetMemory(sizeHint);
+    /// <exception cref="MemoryExhaustedException">The budget has no room for the event.</exception>
+    public Memory<byte> GetMemory(int sizeHint) => (_buffer ??= new PooledBuffer(sizeHint, budget, UncountedBytes, Copies)).GetMemory(sizeHint);
 
     /// <summary>Says how many bytes were written into the memory.</summary>
     public void Advance(int count) => _buffer!.Advance(count);

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Buffers.Text;
-using System.Text;
 using Fairlead.Conversation;
 
 namespace Fairlead.TokenCounting;
@@ -30,12 +29,10 @@ internal static class MediaTokens
     public static int OfDocument(FilePart file) => file.Data is null ? 1500 : 1500 + (int)(file.Data.Length * 3L / 4 / 25);
 
     /// <summary>Width and height of an inline PNG, GIF or JPEG, from its first bytes; null when they do not say.</summary>
-    internal static (int Width, int Height)? SizeOf(string base64)
+    internal static (int Width, int Height)? SizeOf(MediaData base64)
     {
         // The frame header of a JPEG comes after its thumbnails; 48 KB reach it in practice.
-        var head = base64.AsSpan(0, Math.Min(base64.Length, 65_536) & ~3);
-        var utf8 = new byte[head.Length];
-        Encoding.ASCII.GetBytes(head, utf8);
+        var utf8 = base64.Base64.Span[..(Math.Min(base64.Length, 65_536) & ~3)].ToArray();
         Base64.DecodeFromUtf8InPlace(utf8, out var written);
         var bytes = utf8.AsSpan(0, written);
         (int, int)? size = null;

@@ -29,6 +29,8 @@ internal static class Absences
         ErrorCode.IdempotencyInProgress or ErrorCode.IdempotencyConflict
             => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that a repeated request could meet.",
 
+        ErrorCode.QueueFull => door.Generates && door != Door.CountTokens ? null : "Nothing waits in a queue for it.",
+        ErrorCode.Overloaded => door.Generates ? null : "It holds little, and takes no large bodies.",
         ErrorCode.ShuttingDown => door.Generates ? null : "What answers at once is answered until the process ends.",
         ErrorCode.StoreUnavailable => door == Door.Models || door == Door.AnthropicModels ? "The list of models is in memory." : null,
         _ => null,

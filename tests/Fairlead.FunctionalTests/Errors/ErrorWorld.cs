@@ -6,6 +6,7 @@ using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Idempotency;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Microsoft.AspNetCore.Http;
@@ -33,6 +34,12 @@ public sealed class ErrorWorld : IAsyncLifetime
 
     /// <summary>The tables of its database are gone.</summary>
     public TestGateway Storeless { get; private set; } = null!;
+
+    /// <summary>Has used up its memory.</summary>
+    public TestGateway Heavy { get; private set; } = null!;
+
+    /// <summary>Has as many jobs in its queue as it may.</summary>
+    public TestGateway Full { get; private set; } = null!;
 
     public CapturedLog Log { get; } = new();
 
@@ -85,6 +92,19 @@ public sealed class ErrorWorld : IAsyncLifetime
         Draining = await StartAsync();
         Draining.Services.GetRequiredService<DrainState>().Begin();
 
+        Heavy = await StartAsync();
+        var memory = Heavy.Services.GetRequiredService<MemoryBudget>();
+        memory.Take(memory.Limit);
+
+        Full = await StartAsync(more: "  jobs: { workers: 0, maxQueuedPerProject: 1 }");
+        using (var first = Post(Door.Chat, "sim-fast", Full.Key))
+        using (var client = Full.MakeClient(null))
+        {
+            first.Headers.Add("Prefer", "respond-async");
+            using var accepted = await client.SendAsync(first);
+            Assert.Equal(System.Net.HttpStatusCode.Accepted, accepted.StatusCode);
+        }
+
         Storeless = await StartAsync();
         await using (var connection = new SqliteConnection($"Data Source={Path.Combine(Storeless.DataDirectory, "fairlead.db")};Pooling=False"))
         {
@@ -105,6 +125,8 @@ public sealed class ErrorWorld : IAsyncLifetime
     {
         await Gateway.DisposeAsync();
         await Draining.DisposeAsync();
+        await Heavy.DisposeAsync();
+        await Full.DisposeAsync();
         await Storeless.DisposeAsync();
         await Spoolless.DisposeAsync();
         await Upstream.DisposeAsync();
@@ -137,7 +159,7 @@ public sealed class ErrorWorld : IAsyncLifetime
         }
     }
 
-    private Task<TestGateway> StartAsync(bool smallSpool = false) => TestGateway.StartAsync(
+    private Task<TestGateway> StartAsync(bool smallSpool = false, string more = "") => TestGateway.StartAsync(
         $$"""
         fairlead:
           providers:
@@ -152,6 +174,7 @@ public sealed class ErrorWorld : IAsyncLifetime
             cl: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: claude, prices: { input: 1, output: 10 }, deployments: [{ provider: cl, model: upstream-c }] }
           retry: { maxRetries: 0 }
           requests: { maxBodyBytes: 64KiB }
+        {{more}}
         """,
         (builder, _) =>
         {

@@ -151,6 +151,13 @@ internal static class Provocations
                 return new(world.Storeless, Get(door, "/v2/usage"), world.Storeless.Key) { Waits = true };
             case ErrorCode.StoreUnavailable:
                 return new(world.Storeless, Get(door, door.Path), TestGateway.AdminKey) { Waits = true };
+            case ErrorCode.QueueFull:
+                // A generation of our own says so itself; other dialects by the header.
+                var job = Post(door, door == Door.Generations ? door.Body(simple, stream: true, more: ",\"delivery\":{\"mode\":\"job\"}") : door.Body(simple));
+                if (door != Door.Generations) job.Headers.Add("Prefer", "respond-async");
+                return new(world.Full, job, world.Full.Key) { Waits = true };
+            case ErrorCode.Overloaded:
+                return new(world.Heavy, Post(door, door.Body(simple, stream: stream)), world.Heavy.Key) { Waits = true };
             case ErrorCode.ShuttingDown:
                 return new(world.Draining, Post(door, door.Body(simple, stream: stream)), world.Draining.Key) { Waits = true };
             default:

@@ -78,7 +78,7 @@ public sealed class EventLogTests
         var release = new TaskCompletionSource();
         await using var logged = LoggedEvents.Start(new Paused(release.Task), TestContext.Current.CancellationToken);
         using var leaving = new CancellationTokenSource();
-        var reader = logged.Log.Read();
+        var reader = logged.Events;
         using var batch = new EventBatch();
         Assert.True(await reader.ReadAsync(batch, leaving.Token));
         var waiting = reader.ReadAsync(batch, leaving.Token).AsTask();
@@ -86,7 +86,7 @@ public sealed class EventLogTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
         release.SetResult();
         await logged.Completion;
-        Assert.Equal(["first", "last"], (await ReadAllAsync(logged.Log.Read())));
+        Assert.Equal(["last"], await ReadAllAsync(logged.Events));
     }
 
     private static async Task<List<string>> ReadAllAsync(IEventSource source)

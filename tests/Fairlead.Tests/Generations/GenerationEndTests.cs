@@ -22,7 +22,7 @@ public abstract class GenerationEndTests : IDisposable
     private protected GenerationEndTests(StorageProvider provider)
     {
         _temporary = new TemporaryStorage(provider);
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
         var outbox = new WebhookOutbox(storage, new WebhookStore(storage, _time), _time);
         _deliveries = new WebhookDeliveryStore(storage, outbox);
         _store = new GenerationStore(storage, outbox, _time);

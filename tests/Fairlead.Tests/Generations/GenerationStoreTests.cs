@@ -46,11 +46,45 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var record = Record() with { Deadline = Start.AddMinutes(1), Model = "odd \u0001 name", Context = new RequestContext("2023-06-01", null, "fail=503"), Request = [0, 1, 255] };
         await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
-        var found = (await _store.FindAsync("proj_1", record.Id, Cancel))!;
+        var found = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!;
         Assert.Equal(record.Request, found.Request);
-        Assert.Equivalent(record with { Request = [] }, found with { Request = [] });
-        Assert.Null(await _store.FindAsync("proj_2", record.Id, Cancel));
-        Assert.Null(await _store.FindAsync("proj_1", "gen_\0'", Cancel));
+        Assert.Equivalent(record with { Request = [], RequestBytes = 3 }, found with { Request = [] });
+        // What was not asked for is not read, and its length is known all the same.
+        var head = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.None, Cancel))!;
+        Assert.Empty(head.Request);
+        Assert.Equal((3, 0), (head.RequestBytes, head.ResultBytes));
+        Assert.Equal(record.Request, await _store.RequestAsync(record.Id, Cancel));
+        Assert.Null(await _store.FindAsync("proj_2", record.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel));
+        Assert.Null(await _store.FindAsync("proj_1", "gen_\0'", GenerationBodies.Request | GenerationBodies.Result, Cancel));
+    }
+
+    [Fact]
+    public async Task Queue_AtItsLimit_TakesNoMoreOfTheProject()
+    {
+        var limits = new QueueLimits(3, 1000);
+        for (var i = 0; i < 3; i++) Assert.True(await _store.TryQueueAsync(Record(), limits, Cancel));
+        Assert.False(await _store.TryQueueAsync(Record(), limits, Cancel));
+        Assert.True(await _store.TryQueueAsync(Record() with { ProjectId = "proj_2" }, limits, Cancel));
+        // One that has begun waits no more.
+        await LeaseAsync("a", 1);
+        Assert.True(await _store.TryQueueAsync(Record(), limits, Cancel));
+        Assert.False(await _store.TryQueueAsync(Record(), limits, Cancel));
+    }
+
+    [Fact]
+    public async Task Queue_AtItsBytes_TakesOnlyWhatFits()
+    {
+        var limits = new QueueLimits(100, 1000);
+        Assert.True(await _store.TryQueueAsync(Record() with { Request = new byte[900] }, limits, Cancel));
+        Assert.False(await _store.TryQueueAsync(Record() with { Request = new byte[101] }, limits, Cancel));
+        Assert.True(await _store.TryQueueAsync(Record() with { Request = new byte[100] }, limits, Cancel));
+    }
+
+    [Fact]
+    public async Task Queue_ManyAtOnce_NeverHasMoreThanItsLimit()
+    {
+        var taken = await Task.WhenAll(Enumerable.Range(0, 24).Select(_ => Task.Run(() => Open().TryQueueAsync(Record(), new QueueLimits(5, 100_000), Cancel))));
+        Assert.Equal(5, taken.Count(one => one));
     }
 
     [Fact]
@@ -99,7 +133,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal(GenerationReturn.Lost, await _store.ReturnAsync(id, "a", 1, TimeSpan.Zero, countRun: true, Cancel));
         Assert.True(await _store.EndAsync(id, "b", 2, End("right"), [], Cancel));
         Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), [], Cancel));
-        Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, Cancel))!.Result!));
+        Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Result!));
     }
 
     [Fact]
@@ -148,8 +182,8 @@ public abstract class GenerationStoreTests : IDisposable
         var stream = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
         await _store.AddAsync(stream, "dead2", Over, Cancel);
         Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
-        Assert.Equal(2, (await _store.FindAsync("proj_1", suspect, Cancel))!.Suspicion);
-        Assert.Equal(1, (await _store.FindAsync("proj_1", stream.Id, Cancel))!.Suspicion);
+        Assert.Equal(2, (await _store.FindAsync("proj_1", suspect, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
+        Assert.Equal(1, (await _store.FindAsync("proj_1", stream.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
     }
 
     [Fact]
@@ -229,10 +263,10 @@ public abstract class GenerationStoreTests : IDisposable
         var id = await AddAsync();
         await LeaseAsync("a", 1);
         Assert.False((await _store.RenewAsync("a", [new RunProgress(id, 1, "so far"u8.ToArray())], Lease, Cancel))[id]);
-        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, Cancel))!.Progress!));
+        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Progress!));
         Assert.Equal(GenerationStatus.InProgress, await _store.CancelAsync("proj_1", id, End("x"), Cancel));
         Assert.True((await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel))[id]);
-        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, Cancel))!.Progress!));
+        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Progress!));
     }
 
     [Fact]
@@ -242,7 +276,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Null(await _store.CancelAsync("proj_2", id, End("x"), Cancel));
         Assert.Equal(GenerationStatus.Queued, await _store.CancelAsync("proj_1", id, End("cancelled", Outcome.Cancelled), Cancel));
         Assert.Equal(GenerationStatus.Cancelled, await _store.CancelAsync("proj_1", id, End("again", Outcome.Cancelled), Cancel));
-        var found = (await _store.FindAsync("proj_1", id, Cancel))!;
+        var found = (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!;
         Assert.Equal((GenerationStatus.Cancelled, Outcome.Cancelled), (found.Status, found.Outcome!.Value));
         Assert.Equal("cancelled", Encoding.UTF8.GetString(found.Result!));
         Assert.Empty(await LeaseAsync("a", 1));
@@ -263,7 +297,7 @@ public abstract class GenerationStoreTests : IDisposable
 
         Assert.True(await _store.EndAsync(id, "a", 1, End("done"), [new TextDelta("d")], Cancel));
         Assert.Equal((GenerationStatus.Completed, 4), await _store.StateAsync(id, Cancel));
-        Assert.Equal(4, (await _store.FindAsync("proj_1", id, Cancel))!.EventCount);
+        Assert.Equal(4, (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.EventCount);
         Assert.True(await _store.ForgetAsync("proj_1", id, Cancel));
         Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
         Assert.Null(await _store.StateAsync("gen_none", Cancel));
@@ -364,7 +398,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal(0, await _store.ExpireAsync(Now, Cancel));
         _time.Advance(TimeSpan.FromHours(2));
         // Not shown from the moment on, whether or not it was swept yet.
-        Assert.Null(await _store.FindAsync("proj_1", id, Cancel));
+        Assert.Null(await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel));
         Assert.Equal(1, await _store.ExpireAsync(Now, Cancel));
     }
 
@@ -391,7 +425,7 @@ public abstract class GenerationStoreTests : IDisposable
 
     private GenerationStore Open(TimeProvider? clock = null)
     {
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema());
+        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
         return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), clock ?? _time);
     }
 

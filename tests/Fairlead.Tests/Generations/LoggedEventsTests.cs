@@ -1,4 +1,5 @@
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Streaming;
 
 namespace Fairlead.Tests.Generations;
@@ -17,7 +18,48 @@ public sealed class LoggedEventsTests
         source.MayStop.SetResult();
         await disposing.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
         Assert.True(source.Disposed);
-        Assert.True(logged.Log.IsCompleted);
+        Assert.True(logged.Events.IsCompleted);
+    }
+
+    [Fact]
+    public async Task Reader_TooSlow_IsToldAndNothingIsLost()
+    {
+        var lagging = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var budget = new MemoryBudget(() => 1024 * 1024);
+        await using var logged = LoggedEvents.Start(new Counting(500), TestContext.Current.CancellationToken, new EventQueue(maxBytes: 4096, budget), () => lagging.TrySetResult());
+        // Nobody reads: the generation waits instead of losing what it made.
+        await lagging.Task.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
+        Assert.True(budget.Used > 0);
+        var seen = new List<string>();
+        using var batch = new EventBatch();
+        while (await logged.Events.ReadAsync(batch, TestContext.Current.CancellationToken)) seen.AddRange(batch.Items.Select(item => ((TextDelta)item.Event!).Text));
+        Assert.Equal(Enumerable.Range(0, 500).Select(i => $"{i}"), seen);
+        Assert.Equal(0, budget.Used);
+    }
+
+    [Fact]
+    public async Task Reader_Gone_GoesOnToTheEndWithoutMemory()
+    {
+        var budget = new MemoryBudget(() => 1024 * 1024);
+        await using var logged = LoggedEvents.Start(new Counting(5000), TestContext.Current.CancellationToken, new EventQueue(maxBytes: 4096, budget), null);
+        logged.Events.Abandon();
+        await logged.Completion.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
+        Assert.Equal(0, budget.Used);
+    }
+
+    private sealed class Counting(int count) : IEventSource
+    {
+        private int _next;
+
+        public ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+        {
+            batch.Clear();
+            if (_next == count) return ValueTask.FromResult(false);
+            batch.Add(new TextDelta($"{_next++}"));
+            return ValueTask.FromResult(true);
+        }
+
+        public ValueTask DisposeAsync() => default;
     }
 
     private sealed class SlowToStop : IEventSource

@@ -40,6 +40,42 @@ public sealed class OpenStreamTests
     }
 
     [Fact]
+    public async Task Write_StoppedBeforeItBegan_IsNotCountedAsWritten()
+    {
+        var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
+        await using var stream = new OpenStream(pipe.Writer, RecordedCalls.New());
+        using var stop = new CancellationTokenSource();
+        // A keep-alive is on its way to a client that does not read, so the write has to wait.
+        var comment = stream.KeepAliveAsync(TimeSpan.Zero, Cancel).AsTask();
+        var waiting = stream.WriteAsync(static (text, output) => System.Buffers.BuffersExtensions.Write(output, text), "one"u8.ToArray(), stop.Token).AsTask();
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        Assert.Equal(0, stream.Writes);
+        pipe.Reader.AdvanceTo((await pipe.Reader.ReadAsync(Cancel)).Buffer.End);
+        await comment;
+        // Stopped in its flush it is in the output, and comes with the next flush.
+        using var late = new CancellationTokenSource();
+        var flushing = stream.WriteAsync(static (text, output) => System.Buffers.BuffersExtensions.Write(output, text), "two"u8.ToArray(), late.Token).AsTask();
+        await late.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => flushing);
+        Assert.Equal(1, stream.Writes);
+        Assert.False(stream.Torn);
+        Assert.Equal("two", Encoding.UTF8.GetString((await pipe.Reader.ReadAsync(Cancel)).Buffer));
+    }
+
+    [Fact]
+    public async Task GiveUp_WhileTheClientIsWaitedFor_EndsTheWait()
+    {
+        var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
+        await using var stream = new OpenStream(pipe.Writer, RecordedCalls.New());
+        var waiting = stream.WriteAsync(static (text, output) => System.Buffers.BuffersExtensions.Write(output, text), "one"u8.ToArray(), Cancel).AsTask();
+        Assert.False(waiting.IsCompleted);
+        stream.GiveUp();
+        await waiting.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        Assert.True(stream.ClientGone);
+    }
+
+    [Fact]
     public async Task Sweep_OneClientDoesNotRead_OthersGetTheirComments()
     {
         var time = new FakeTimeProvider();

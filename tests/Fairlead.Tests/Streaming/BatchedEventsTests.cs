@@ -76,6 +76,25 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Stop_AfterAReadThatNobodyAskedForAnyMore_KeepsWhatItBrought()
+    {
+        await SendFirstAsync();
+        var reading = ReadAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(5));
+        await _source.SendAndSettleAsync("b");
+        _time.Advance(TimeSpan.FromMilliseconds(20));
+        Assert.Equal(["b"], await reading);
+        // Made, and charged, while the piece before it was written.
+        _source.Send("c");
+        await _events.StopAsync();
+        _batch.Clear();
+        Assert.True(_events.TakeHeld(_batch));
+        Assert.Equal(["c"], Texts());
+        _batch.Clear();
+        Assert.False(_events.TakeHeld(_batch));
+    }
+
+    [Fact]
     public async Task SlowModel_WaitsForNothingAndNeedsNoTimer()
     {
         await SendFirstAsync();

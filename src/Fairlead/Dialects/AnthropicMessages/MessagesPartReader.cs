@@ -25,7 +25,7 @@ internal static class MessagesPartReader
                 return new TextPart(block.GetProperty("text").GetString()!) { CacheHint = hint };
 
             case "image":
-                return Image(block.GetProperty("source"), path) with { CacheHint = hint };
+                return Image(call, block.GetProperty("source"), path) with { CacheHint = hint };
 
             case "document":
                 return Document(call, block, path) with { CacheHint = hint };
@@ -97,9 +97,9 @@ internal static class MessagesPartReader
         };
     }
 
-    private static ImagePart Image(JsonElement source, string path) => source.GetProperty("type").GetString() switch
+    private static ImagePart Image(GatewayCall call, JsonElement source, string path) => source.GetProperty("type").GetString() switch
     {
-        "base64" => new ImagePart(null, source.GetProperty("media_type").GetString(), source.GetProperty("data").GetString()),
+        "base64" => new ImagePart(null, source.GetProperty("media_type").GetString(), MediaData.Of(source.GetProperty("data"), call.Body.WrittenMemory)),
         "url" => new ImagePart(source.GetProperty("url").GetString(), null, null),
         _ => throw MessagesConversationReader.Unsupported($"{path}.source", "A file stored at Anthropic"),
     };
@@ -119,7 +119,7 @@ internal static class MessagesPartReader
         };
         return source.GetProperty("type").GetString() switch
         {
-            "base64" => file with { MediaType = source.GetProperty("media_type").GetString(), Data = source.GetProperty("data").GetString() },
+            "base64" => file with { MediaType = source.GetProperty("media_type").GetString(), Data = MediaData.Of(source.GetProperty("data"), call.Body.WrittenMemory) },
             "url" => file with { MediaType = "application/pdf", Url = source.GetProperty("url").GetString() },
             "text" => file with { MediaType = "text/plain", Text = source.GetProperty("data").GetString() },
             "content" => file with { MediaType = "text/plain", Text = Joined(call, source.GetProperty("content"), $"{path}.source.content") },

@@ -30,6 +30,7 @@ internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, boo
     public void CountMedia(FieldPath path, int base64Bytes)
     {
         _mediaBytes += base64Bytes;
+        Facts.InlineBytes += base64Bytes;
         if (_mediaBytes > Bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of a request may have at most {Bounds.MaxMediaBytes} bytes of base64; refer to large files by URL.");
     }
 

@@ -9,7 +9,7 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>Reads <c>input</c>: a text, or items, of which the output of an earlier generation is made too, so that it can be sent back as it came.</summary>
-internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
+internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, ReadOnlyMemory<byte> source)
 {
     private readonly List<Part> _turn = [];
     private readonly List<Part> _results = [];
@@ -183,7 +183,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
 
     private ImagePart Image(V2Value part)
     {
-        string? url = null, data = null, media = null, detail = null;
+        string? url = null, media = null, detail = null;
+        MediaData? data = null;
         foreach (var (member, value) in part.Members("type", "url", "data", "media_type", "detail"))
         {
             switch (member)
@@ -203,7 +204,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
 
     private AudioPart Audio(V2Value part)
     {
-        string? data = null, format = null;
+        string? format = null;
+        MediaData? data = null;
         foreach (var (member, value) in part.Members("type", "data", "format"))
         {
             if (member == "data") data = Media(value);
@@ -218,7 +220,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
 
     private FilePart File(V2Value part)
     {
-        string? url = null, data = null, media = null, name = null;
+        string? url = null, media = null, name = null;
+        MediaData? data = null;
         foreach (var (member, value) in part.Members("type", "url", "data", "media_type", "filename"))
         {
             switch (member)
@@ -237,7 +240,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
         return new FilePart { FileName = name, MediaType = media, Data = data, Url = url };
     }
 
-    private static void OneOf(V2Value part, string? url, string? data)
+    private static void OneOf(V2Value part, string? url, MediaData? data)
     {
         if (url is null == data is null) throw part.Invalid("expected either 'url' or 'data'");
     }
@@ -250,14 +253,15 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds)
             : throw value.Invalid("expected an https address; send bytes as 'data', in base64, with their 'media_type'");
     }
 
-    private string Media(V2Value value)
+    private MediaData Media(V2Value value)
     {
-        var data = value.Text();
+        var data = value.Media(source);
+        facts.InlineBytes += data.Length;
         if ((_mediaBytes += data.Length) > bounds.MaxMediaBytes)
         {
             throw new GatewayErrorException(new GatewayError(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The inline media of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = value.At });
         }
-        return System.Buffers.Text.Base64.IsValid(data) ? data : throw value.Invalid("expected base64");
+        return System.Buffers.Text.Base64.IsValid(data.Base64.Span) ? data : throw value.Invalid("expected base64");
     }
 
     private string Words(V2Value value, bool mayBeEmpty)

@@ -33,11 +33,11 @@ internal sealed class V2RequestReader
     private bool _saysDelivery;
     private V2Value? _onDisconnect;
 
-    private V2RequestReader(RequestFacts facts, RequestBounds bounds)
+    private V2RequestReader(RequestFacts facts, RequestBounds bounds, ReadOnlyMemory<byte> source)
     {
         _facts = facts;
         _bounds = bounds;
-        _input = new V2InputReader(facts, bounds);
+        _input = new V2InputReader(facts, bounds, source);
     }
 
     public static GatewayError? Read(GatewayCall call, RequestBounds bounds) => BodyCursor.Run(call, bounds, Pass);
@@ -57,7 +57,7 @@ internal sealed class V2RequestReader
         {
             throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once."));
         }
-        using (document) call.Facts.V2 = new V2RequestReader(call.Facts, bounds).Read(new V2Value(document.RootElement, ""));
+        using (document) call.Facts.V2 = new V2RequestReader(call.Facts, bounds, call.Body.WrittenMemory).Read(new V2Value(document.RootElement, ""));
     }
 
     private V2Request Read(V2Value root)

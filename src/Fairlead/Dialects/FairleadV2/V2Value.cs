@@ -44,6 +44,14 @@ internal readonly record struct V2Value(JsonElement Element, string At)
         return text;
     }
 
+    /// <summary>Inline media.</summary>
+    public Conversation.MediaData Media(ReadOnlyMemory<byte> source)
+    {
+        if (Element.ValueKind != JsonValueKind.String) throw Type("a string");
+        var data = Conversation.MediaData.Of(Element, source);
+        return data.Length > 0 ? data : throw Invalid("expected a string that is not empty");
+    }
+
     public string Word(params IReadOnlyList<string> words)
     {
         var word = Text();

@@ -104,6 +104,7 @@ internal static class ChatConversationReader
 
     private static List<Message> Messages(JsonElement list, GatewayCall call)
     {
+        ReadOnlyMemory<byte> source = call.Body.WrittenMemory;
         var messages = new List<Message>(list.GetArrayLength());
         var names = new Dictionary<string, string>(StringComparer.Ordinal);
         string? legacyCall = null;
@@ -118,16 +119,16 @@ internal static class ChatConversationReader
                     break;
                 case "tool":
                     var id = Text(message, "tool_call_id")!;
-                    Result(messages, new ToolResultPart(id, Parts(message)) { Name = names.GetValueOrDefault(id) });
+                    Result(messages, new ToolResultPart(id, Parts(message, source)) { Name = names.GetValueOrDefault(id) });
                     break;
                 case "function":
                     // Results of legacy functions carry no id: they answer the call just before, or one we make up.
                     var name = Text(message, "name")!;
-                    Result(messages, new ToolResultPart(legacyCall ?? $"call_function_{index}", Parts(message)) { Name = name });
+                    Result(messages, new ToolResultPart(legacyCall ?? $"call_function_{index}", Parts(message, source)) { Name = name });
                     break;
                 default:
                     var speaker = role switch { "system" => Role.System, "developer" => Role.Developer, _ => Role.User };
-                    messages.Add(new Message(speaker, Hinted(message, Parts(message))) { Name = Text(message, "name") });
+                    messages.Add(new Message(speaker, Hinted(message, Parts(message, source))) { Name = Text(message, "name") });
                     break;
             }
             index++;
@@ -220,7 +221,7 @@ internal static class ChatConversationReader
         return parts;
     }
 
-    private static List<Part> Parts(JsonElement message)
+    private static List<Part> Parts(JsonElement message, ReadOnlyMemory<byte> source)
     {
         if (!Has(message, "content", out var content)) return [];
         if (content.ValueKind == JsonValueKind.String) return [new TextPart(content.GetString()!)];
@@ -230,9 +231,9 @@ internal static class ChatConversationReader
             Part made = Text(part, "type") switch
             {
                 "text" => new TextPart(Text(part, "text")!),
-                "image_url" => Image(part.GetProperty("image_url")),
-                "input_audio" => new AudioPart(Text(part.GetProperty("input_audio"), "format")!, Text(part.GetProperty("input_audio"), "data")!),
-                "file" => File(part.GetProperty("file")),
+                "image_url" => Image(part.GetProperty("image_url"), source),
+                "input_audio" => new AudioPart(Text(part.GetProperty("input_audio"), "format")!, MediaData.Of(part.GetProperty("input_audio").GetProperty("data"), source)),
+                "file" => File(part.GetProperty("file"), source),
                 _ => new RefusalPart(Text(part, "refusal")!),
             };
             if (Hint(part) is { } hint) made = made with { CacheHint = hint };
@@ -241,30 +242,25 @@ internal static class ChatConversationReader
         return parts;
     }
 
-    private static ImagePart Image(JsonElement image)
-    {
-        var url = Text(image, "url")!;
-        var detail = Text(image, "detail");
-        return SplitDataUrl(url) is { } data ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail } : new ImagePart(url, null, null) { Detail = detail };
-    }
+    private static ImagePart Image(JsonElement image, ReadOnlyMemory<byte> source) => ImageOf(image.GetProperty("url"), Text(image, "detail"), source);
 
-    private static FilePart File(JsonElement file)
+    /// <summary>A picture by its address or data URL.</summary>
+    internal static ImagePart ImageOf(JsonElement url, string? detail, ReadOnlyMemory<byte> source) => MediaData.OfDataUrl(url, source) is { } data
+        ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail }
+        : new ImagePart(url.GetString(), null, null) { Detail = detail };
+
+    private static FilePart File(JsonElement file, ReadOnlyMemory<byte> source)
     {
         var made = new FilePart { FileName = Text(file, "filename"), FileId = Text(file, "file_id") };
-        if (Text(file, "file_data") is not { } content) return made;
-        if (SplitDataUrl(content) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
-        // Bare base64, as some clients send it: the name tells the type.
-        return made with { Data = content, MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
+        return Has(file, "file_data", out var content) && content.ValueKind == JsonValueKind.String ? WithContent(made, content, source) : made;
     }
 
-    internal static (string MediaType, string Data)? SplitDataUrl(string url)
+    /// <summary>The file with its inline content.</summary>
+    internal static FilePart WithContent(FilePart made, JsonElement content, ReadOnlyMemory<byte> source)
     {
-        if (!url.StartsWith("data:", StringComparison.OrdinalIgnoreCase)) return null;
-        var comma = url.IndexOf(',', StringComparison.Ordinal);
-        if (comma < 0) return null;
-        var type = url[5..comma];
-        var semicolon = type.IndexOf(';', StringComparison.Ordinal);
-        return (semicolon < 0 ? type : type[..semicolon], url[(comma + 1)..]);
+        if (MediaData.OfDataUrl(content, source) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
+        // Bare base64, as some clients send it: the name tells the type.
+        return made with { Data = MediaData.Of(content, source), MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
     }
 
     private static Tool ReadTool(JsonElement tool)

@@ -345,6 +345,7 @@ internal ref struct ChatMessagesReader
             return;
         }
         if ((found & kind) == 0) throw RequestFaults.Missing(path with { Tail = type });
+        _facts.InlineBytes += media;
         if ((_mediaBytes += media) > _bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
         turn.Parts |= kind;
         _facts.TextBytes += textBytes;

@@ -399,6 +399,7 @@ internal ref struct ResponsesItemsReader
 
     private void Media(int bytes, FieldPath path)
     {
+        _facts.InlineBytes += bytes;
         if ((_mediaBytes += bytes) > _bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
     }
 

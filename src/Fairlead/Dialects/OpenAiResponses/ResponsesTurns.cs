@@ -163,7 +163,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                 "input_text" or "output_text" or "text" => new TextPart(ChatConversationReader.Text(part, "text")!),
                 "refusal" => new RefusalPart(ChatConversationReader.Text(part, "refusal")!),
                 "input_image" => Image(part),
-                "input_audio" => new AudioPart(ChatConversationReader.Text(part.GetProperty("input_audio"), "format")!, ChatConversationReader.Text(part.GetProperty("input_audio"), "data")!),
+                "input_audio" => new AudioPart(ChatConversationReader.Text(part.GetProperty("input_audio"), "format")!, MediaData.Of(part.GetProperty("input_audio").GetProperty("data"), call.Body.WrittenMemory)),
                 "input_file" => File(part),
                 var type => throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id", $"Parts of type '{type}' cannot be sent to the provider of this model.")),
             });
@@ -171,19 +171,14 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         return parts;
     }
 
-    private static ImagePart Image(JsonElement part)
-    {
-        var url = ChatConversationReader.Text(part, "image_url")!;
-        var detail = ChatConversationReader.Text(part, "detail");
-        return ChatConversationReader.SplitDataUrl(url) is { } data ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail } : new ImagePart(url, null, null) { Detail = detail };
-    }
+    private ImagePart Image(JsonElement part) => ChatConversationReader.ImageOf(part.GetProperty("image_url"), ChatConversationReader.Text(part, "detail"), call.Body.WrittenMemory);
 
-    private static FilePart File(JsonElement part)
+    private FilePart File(JsonElement part)
     {
         var made = new FilePart { FileName = ChatConversationReader.Text(part, "filename"), Url = ChatConversationReader.Text(part, "file_url") };
-        if (ChatConversationReader.Text(part, "file_data") is not { } content) return made;
-        if (ChatConversationReader.SplitDataUrl(content) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
-        return made with { Data = content, MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
+        return ChatConversationReader.Has(part, "file_data", out var content) && content.ValueKind == JsonValueKind.String
+            ? ChatConversationReader.WithContent(made, content, call.Body.WrittenMemory)
+            : made;
     }
 
     private void Made(Part part)

@@ -61,7 +61,7 @@ internal static class AnthropicPartWriter
             }
             json.WriteString("type", "base64");
             json.WriteString("media_type", type);
-            json.WriteString("data", data);
+            json.WriteString("data"u8, data.Base64.Span);
         }
         else
         {
@@ -87,13 +87,13 @@ internal static class AnthropicPartWriter
             {
                 json.WriteString("type", "text");
                 json.WriteString("media_type", "text/plain");
-                json.WriteString("data", Decode(data));
+                json.WriteString("data", Decode(data.ToString()));
             }
             else if (string.Equals(file.MediaType, "application/pdf", StringComparison.OrdinalIgnoreCase))
             {
                 json.WriteString("type", "base64");
                 json.WriteString("media_type", "application/pdf");
-                json.WriteString("data", data);
+                json.WriteString("data"u8, data.Base64.Span);
             }
             else
             {

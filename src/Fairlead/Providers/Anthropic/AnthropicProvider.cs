@@ -2,6 +2,7 @@ using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
@@ -54,7 +55,7 @@ internal sealed class AnthropicProvider : Provider
         var isNative = SpeaksWith(call);
         var isCount = call.Operation == Operation.CountTokens;
         var mode = call.Facts.Stream && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
-        using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096);
+        using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes);
         string version;
         ToolAdapter? tools;
         try

@@ -151,16 +151,25 @@ internal static class ChatClientRequest
         return content;
     }
 
-    private static DataContent Inline(string base64, string mediaType, string? name, int index)
+    private static DataContent Inline(MediaData base64, string mediaType, string? name, int index)
     {
         try
         {
-            return new DataContent(Convert.FromBase64String(base64), mediaType) { Name = name };
+            return new DataContent(Decode(base64.Base64.Span), mediaType) { Name = name };
         }
         catch (Exception e) when (e is FormatException or ArgumentException)
         {
             throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].content", "Inline data must be base64 with a media type such as image/png."));
         }
+    }
+
+    /// <exception cref="FormatException">It is no base64.</exception>
+    private static byte[] Decode(ReadOnlySpan<byte> base64)
+    {
+        var bytes = new byte[System.Buffers.Text.Base64.GetMaxDecodedFromUtf8Length(base64.Length)];
+        return System.Buffers.Text.Base64.DecodeFromUtf8(base64, bytes, out var consumed, out var written) == System.Buffers.OperationStatus.Done && consumed == base64.Length
+            ? bytes.AsSpan(0, written).ToArray()
+            : throw new FormatException("The content is not base64.");
     }
 
     private static UriContent ByAddress(string? url, string mediaType, int index)

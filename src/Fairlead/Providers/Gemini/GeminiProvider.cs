@@ -4,6 +4,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
@@ -50,7 +51,7 @@ internal sealed class GeminiProvider : Provider
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var model = GeminiModel.Parse(attempt.Deployment.UpstreamModel);
-        using var body = new PooledBuffer();
+        using var body = new PooledBuffer(4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0) + 4096 };
         ToolAdapter? tools = null;
         try
         {

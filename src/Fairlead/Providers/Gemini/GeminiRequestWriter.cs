@@ -293,13 +293,13 @@ internal sealed class GeminiRequestWriter
         else throw Unsupported($"messages[{index}].content", "Files by id of another provider cannot be read by Gemini models; send the file inline.");
     }
 
-    private static void WriteMedia(Utf8JsonWriter json, string? data, string? url, string? mediaType)
+    private static void WriteMedia(Utf8JsonWriter json, MediaData? data, string? url, string? mediaType)
     {
         json.WriteStartObject();
         json.WriteStartObject(data is null ? "fileData" : "inlineData");
         if (mediaType is not null) json.WriteString("mimeType", mediaType);
         if (data is null) json.WriteString("fileUri", url);
-        else json.WriteString("data", data);
+        else json.WriteString("data"u8, data.Base64.Span);
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -94,7 +94,7 @@ internal static class UpstreamErrors
     /// <summary>What may be tried after a stream that broke before its first content; its status was good, so its error alone tells.</summary>
     public static FailureClass ClassOf(GatewayError error) => error.Code switch
     {
-        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded or ErrorCode.PayloadTooLarge => FailureClass.GiveBack,
+        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded or ErrorCode.PayloadTooLarge or ErrorCode.Overloaded => FailureClass.GiveBack,
         // Who was waited for in vain is not waited for again, nor who refused the operator's key.
         ErrorCode.ProviderTimeout => FailureClass.Failover,
         _ => error.IsRetryable ? FailureClass.Retry : FailureClass.Failover,

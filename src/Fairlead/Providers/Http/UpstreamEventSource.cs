@@ -1,5 +1,6 @@
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Http;
@@ -13,6 +14,9 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     // Small, since it stays rented while the stream waits; a delta is some 200 bytes.
     private const int ReadBytes = 4096;
 
+    /// <summary>So many reads in a row that brought no event and did not have to wait; then other work gets its turn.</summary>
+    private const int MaxIdleReads = 16;
+
     /// <summary>How long the end of the connection is awaited after the end mark, so that the connection can be used again.</summary>
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromMilliseconds(250);
 
@@ -22,8 +26,9 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     /// </summary>
     internal static readonly TimeSpan EndGrace = TimeSpan.FromSeconds(2);
 
-    private readonly SseParser _parser = new();
+    private readonly SseParser _parser = new(budget: exchange.Attempt.Memory);
     private TimeSpan _graceLeft = EndGrace;
+    private int _idleReads;
     private Stream? _stream;
     private bool _contentSeen;
     private bool _ended;
@@ -82,7 +87,11 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
                 _contentSeen = true;
                 watch.Disarm();
             }
-            if (batch.Items.Count > 0) return true;
+            if (batch.Items.Count > 0)
+            {
+                _idleReads = 0;
+                return true;
+            }
             if (_ended) return false;
             if (_endOfBytes)
             {
@@ -95,6 +104,12 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
                 var read = await ReadBytesAsync(watch, cancellationToken);
                 if (read == 0) _endOfBytes = true;
                 else _parser.Advance(read);
+            }
+            catch (MemoryExhaustedException exhausted)
+            {
+                UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "no memory for an event");
+                Fail(batch, exhausted.Error);
+                continue;
             }
             catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException or ObjectDisposedException)
             {
@@ -131,7 +146,14 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         _stream ??= await Exchange.Response.Content.ReadAsStreamAsync(watch.Token);
         using var link = watch.Link(cancellationToken);
         var reading = _stream.ReadAsync(_parser.GetMemory(ReadBytes), watch.Token);
-        if (reading.IsCompleted) return await reading;
+        if (reading.IsCompleted)
+        {
+            var ready = await reading;
+            // Comments that come faster than they are read would keep this thread for themselves, and twenty such streams every thread there is.
+            if (++_idleReads % MaxIdleReads == 0) await Task.Yield();
+            return ready;
+        }
+        _idleReads = 0;
         if (IsFinished) return await ReadAfterFinishAsync(reading, watch);
         if (!_contentSeen) return await reading;
         watch.Arm(WaitingFor.StreamIdle);

@@ -1,4 +1,5 @@
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Microsoft.Extensions.Logging;
@@ -10,6 +11,9 @@ namespace Fairlead.Providers.Http;
 /// </summary>
 internal sealed class UpstreamExchange : IDisposable
 {
+    /// <summary>Most responses are no longer, and go uncounted.</summary>
+    private const int UncountedBytes = 16 * 1024;
+
     private readonly UpstreamClient? _client;
     private readonly HttpResponseMessage? _response;
     private readonly AttemptWatch? _watch;
@@ -60,9 +64,10 @@ internal sealed class UpstreamExchange : IDisposable
         var length = Response.Content.Headers.ContentLength;
         if (length > maxBytes) return (null, TooLarge());
         // One byte more than announced, so that the read that finds the end needs no larger array.
-        var buffer = new PooledBuffer(length is { } known ? (int)known + 1 : 8192);
+        PooledBuffer? buffer = null;
         try
         {
+            buffer = new PooledBuffer(length is { } known ? (int)known + 1 : 8192, Attempt.Memory, uncounted: UncountedBytes);
             var stream = await Response.Content.ReadAsStreamAsync(watch.Token);
             while (true)
             {
@@ -77,15 +82,21 @@ internal sealed class UpstreamExchange : IDisposable
             }
             return (buffer, null);
         }
+        catch (MemoryExhaustedException exhausted)
+        {
+            buffer?.Dispose();
+            UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "no memory for the response");
+            return (null, new ProviderReply.Failed(exhausted.Error, FailureClass.GiveBack, Attempt.UpstreamStatus));
+        }
         catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
         {
-            buffer.Dispose();
+            buffer?.Dispose();
             watch.ThrowIfStoppedByCaller();
             return (null, Client.ToFailure(e, watch, Attempt));
         }
         catch
         {
-            buffer.Dispose();
+            buffer?.Dispose();
             throw;
         }
     }

@@ -56,7 +56,8 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 json.WriteStartObject();
                 json.WriteString("type", "image_url");
                 json.WriteStartObject("image_url");
-                json.WriteString("url", image.Url ?? $"data:{image.MediaType};base64,{image.Data}");
+                if (image.Data is { } picture) WriteDataUrl("url", image.MediaType, picture);
+                else json.WriteString("url", image.Url);
                 if (image.Detail is { } detail) json.WriteString("detail", detail);
                 json.WriteEndObject();
                 json.WriteEndObject();
@@ -65,7 +66,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 json.WriteStartObject();
                 json.WriteString("type", "input_audio");
                 json.WriteStartObject("input_audio");
-                json.WriteString("data", audio.Data);
+                json.WriteString("data"u8, audio.Data.Base64.Span);
                 json.WriteString("format", audio.Format);
                 json.WriteEndObject();
                 json.WriteEndObject();
@@ -74,6 +75,14 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
             case RefusalPart refusal: WriteText(refusal.Text); break;
             default: throw OpenAiChatRequestWriter.Unsupported("messages", "A message holds a part that the model's provider cannot be sent there.");
         }
+    }
+
+    // In pieces: the whole would be a copy.
+    private void WriteDataUrl(string name, string? mediaType, MediaData data)
+    {
+        json.WritePropertyName(name);
+        json.WriteStringValueSegment(Encoding.UTF8.GetBytes($"data:{mediaType};base64,"), isFinalSegment: false);
+        json.WriteStringValueSegment(data.Base64.Span, isFinalSegment: true);
     }
 
     private void WriteText(string text)
@@ -107,7 +116,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         json.WriteString("type", "file");
         json.WriteStartObject("file");
         json.WriteString("filename", file.FileName ?? file.Title ?? "document.pdf");
-        json.WriteString("file_data", $"data:{file.MediaType ?? "application/pdf"};base64,{data}");
+        WriteDataUrl("file_data", file.MediaType ?? "application/pdf", data);
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -1,6 +1,7 @@
 using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
@@ -119,7 +120,7 @@ internal sealed class OpenAiProvider : Provider
     private async ValueTask<UpstreamExchange> SendBodyAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
-        using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096);
+        using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0) + 4096 };
         ToolAdapter? tools = null;
         try
         {

@@ -45,6 +45,12 @@ internal sealed class SimulatedRandom(ulong seed)
         return Mix(hash ^ (ulong)text.Length);
     }
 
+    private static ulong Media(ulong hash, MediaData media)
+    {
+        foreach (var c in media.Base64.Span) hash = (hash ^ c) * 0x100000001B3;
+        return Mix(hash ^ (ulong)media.Length);
+    }
+
     public static ulong Mix(ulong value)
     {
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
@@ -57,9 +63,10 @@ internal sealed class SimulatedRandom(ulong seed)
         TextPart text => Text(hash, text.Text),
         ToolCallPart call => Text(Text(hash, call.Name), call.Arguments),
         ToolResultPart result => result.Content.Aggregate(Mix(hash + 1), Of),
-        ImagePart image => Text(hash, image.Url ?? image.Data),
-        AudioPart audio => Text(hash, audio.Data),
-        FilePart file => Text(hash, file.Text ?? file.Data ?? file.Url ?? file.FileId),
+        ImagePart image => image.Url is null && image.Data is { } picture ? Media(hash, picture) : Text(hash, image.Url),
+        AudioPart audio => Media(hash, audio.Data),
+        FilePart { Text: null, Data: { } content } => Media(hash, content),
+        FilePart file => Text(hash, file.Text ?? file.Url ?? file.FileId),
         _ => Mix(hash + 2),
     };
 }

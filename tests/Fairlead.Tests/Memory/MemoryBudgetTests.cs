@@ -1,0 +1,106 @@
+using Fairlead.Errors;
+using Fairlead.Memory;
+using Fairlead.Streaming;
+
+namespace Fairlead.Tests.Memory;
+
+public sealed class MemoryBudgetTests
+{
+    private const long Limit = 10 * 1024 * 1024;
+
+    private readonly MemoryBudget _budget = new(() => Limit);
+
+    [Fact]
+    public void Large_UpToNineTenths_SmallUpToAll()
+    {
+        Assert.True(_budget.TryTake(9 * Limit / 10, 9 * Limit / 10));
+        Assert.False(_budget.TryTake(1, MemoryBudget.SmallBytes + 1));
+        Assert.True(_budget.TryTake(MemoryBudget.SmallBytes, MemoryBudget.SmallBytes));
+        _budget.Take(Limit - _budget.Used);
+        Assert.False(_budget.TryTake(1, 1));
+        _budget.Return(Limit);
+        Assert.Equal(0, _budget.Used);
+    }
+
+    [Fact]
+    public void Refused_LeavesNothingTaken()
+    {
+        Assert.False(_budget.TryTake(2 * Limit, 2 * Limit));
+        Assert.Equal(0, _budget.Used);
+        Assert.Equal(ErrorCode.Overloaded, MemoryBudget.Overloaded.Code);
+        Assert.NotNull(MemoryBudget.Overloaded.RetryAfter);
+    }
+
+    [Fact]
+    public async Task ManyThreads_NeverHoldMoreThanTheLimit_AndGiveAllBack()
+    {
+        var most = 0L;
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(seed => Task.Run(() =>
+        {
+            var random = new Random(seed);
+            for (var i = 0; i < 5000; i++)
+            {
+                using var lease = new MemoryLease(_budget);
+                for (var n = random.Next(5); n >= 0; n--)
+                {
+                    // A refused try may be seen for a moment; what was granted never exceeds the limit.
+                    if (lease.TryTake(random.Next(2_000_000))) InterlockedMax(ref most, lease.Held);
+                }
+                if (random.Next(3) == 0) lease.Return(lease.Held / 2);
+                lease.Dispose();
+                lease.Take(77);
+            }
+        })));
+        Assert.Equal(0, _budget.Used);
+        Assert.True(most <= Limit);
+    }
+
+    [Fact]
+    public void Buffer_CountsWhatItHolds_UntilItIsDisposed_Once()
+    {
+        var buffer = new PooledBuffer(1000, _budget);
+        Assert.Equal(1024, _budget.Used);
+        buffer.Write(new byte[3000]);
+        Assert.True(_budget.Used >= 3000);
+        buffer.Write(new byte[3_000_000]);
+        Assert.True(_budget.Used >= 3_003_000);
+        buffer.Count(1000);
+        buffer.Dispose();
+        buffer.Dispose();
+        Assert.Equal(0, _budget.Used);
+    }
+
+    [Fact]
+    public void Buffer_ThatDoesNotFit_ThrowsAndKeepsWhatItHas()
+    {
+        using (var other = new PooledBuffer(8 * 1024 * 1024, _budget))
+        {
+            var buffer = new PooledBuffer(64, _budget);
+            buffer.Write("kept"u8);
+            Assert.Equal(ErrorCode.Overloaded, Assert.Throws<MemoryExhaustedException>(() => buffer.Write(new byte[4_000_000])).Error.Code);
+            Assert.Equal("kept"u8.ToArray(), buffer.WrittenSpan.ToArray());
+            buffer.Dispose();
+            Assert.Throws<MemoryExhaustedException>(() => new PooledBuffer(4_000_000, _budget));
+        }
+        Assert.Equal(0, _budget.Used);
+    }
+
+    [Fact]
+    public void Buffer_WithAnExpectedLength_GrowsToItAndNotBeyond()
+    {
+        const int expected = 5_000_000;
+        using var buffer = new PooledBuffer(256 * 1024, _budget) { Expected = expected };
+        for (var i = 0; i < 50; i++) buffer.Write(new byte[expected / 50]);
+        Assert.Equal(expected, buffer.Length);
+        Assert.Equal(expected, _budget.Used);
+        Assert.Same(buffer.ToSharedArray(), buffer.ToSharedArray());
+    }
+
+    private static void InterlockedMax(ref long target, long value)
+    {
+        long known;
+        while ((known = Volatile.Read(ref target)) < value && Interlocked.CompareExchange(ref target, value, known) != known)
+        {
+        }
+    }
+}

@@ -1,0 +1,347 @@
+using System.IO.Pipelines;
+using System.Net.WebSockets;
+using System.Text;
+using System.Text.Json;
+using Fairlead.Memory;
+using Fairlead.Pipeline;
+using Fairlead.Responses;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Responses;
+
+/// <summary>The connection itself, with an endpoint that does what a test wants.</summary>
+public sealed class ResponseSocketTests : IAsyncDisposable
+{
+    private const string Create = """{"type":"response.create","model":"m","input":"x"}""";
+
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 11, 29, 12, 0, 0, TimeSpan.Zero));
+    private readonly MemoryBudget _budget = new(() => 4 * 1024 * 1024);
+    private readonly DrainState _drain = new();
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Duplex _serverStream;
+    private readonly WebSocket _client;
+    private readonly WebSocket _server;
+    private readonly Task _running;
+    private Func<HttpContext, Task> _serve = _ => Task.CompletedTask;
+
+    public ResponseSocketTests()
+    {
+        var (there, back) = (new Pipe(), new Pipe());
+        _client = WebSocket.CreateFromStream(new Duplex(back.Reader, there.Writer), new WebSocketCreationOptions());
+        _serverStream = new Duplex(there.Reader, back.Writer);
+        _server = WebSocket.CreateFromStream(_serverStream, new WebSocketCreationOptions { IsServer = true });
+        var upgrade = new DefaultHttpContext();
+        var socket = new ResponseSocket(upgrade, _server, context => _serve(context), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), _budget, _drain, _time, NullLogger.Instance);
+        _running = Task.Run(async () =>
+        {
+            using (socket) await socket.RunAsync(_stopping.Token);
+        });
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask DisposeAsync()
+    {
+        _client.Abort();
+        _server.Abort();
+        await _running.WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.Equal(0, _budget.Used);
+        Assert.Equal(0, _drain.Active);
+        _client.Dispose();
+        _server.Dispose();
+        _stopping.Dispose();
+        _drain.Dispose();
+    }
+
+    [Fact]
+    public async Task Shutdown_WhileTheTurnIsJustBeginning_LetsItEnd()
+    {
+        using var scheduled = new ManualResetEventSlim();
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _serve = async context =>
+        {
+            Stream(context);
+            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
+            await goOn.Task.WaitAsync(Cancel);
+            await context.Response.WriteAsync("data: {\"type\":\"response.completed\"}\n\n", Cancel);
+        };
+        // The first event is with the client, and the thread that began the turn is not scheduled for a while.
+        _serverStream.Written = () =>
+        {
+            _serverStream.Written = null;
+            scheduled.Wait(Cancel);
+        };
+        await SendAsync(Create);
+        Assert.Equal("response.created", await TypeAsync());
+        await _stopping.CancelAsync();
+        scheduled.Set();
+        goOn.SetResult();
+        Assert.Equal("response.completed", await TypeAsync());
+        Assert.Null(await TypeAsync());
+        Assert.Equal(WebSocketCloseStatus.EndpointUnavailable, _client.CloseStatus);
+    }
+
+    [Fact]
+    public async Task Message_AfterTheShutdownBegan_BeginsNoTurn()
+    {
+        var held = new TaskCompletionSource();
+        _serve = async context =>
+        {
+            Stream(context);
+            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
+            await held.Task;
+        };
+        await SendAsync(Create);
+        Assert.Equal("response.created", await TypeAsync());
+        await _stopping.CancelAsync();
+        await SendAsync(Create);
+        Assert.Equal("error", await TypeAsync());
+        held.SetResult();
+        Assert.Null(await TypeAsync());
+    }
+
+    [Theory]
+    [InlineData(502, "text/html", "<html>Bad gateway</html>")]
+    [InlineData(500, "application/json", "{\"half\":")]
+    [InlineData(500, "application/json", "[1]")]
+    [InlineData(503, null, "")]
+    [InlineData(200, "application/json", "nonsense")]
+    public async Task ErrorBody_ThatIsNoJsonObject_IsAnErrorEventAndTheConnectionGoesOn(int status, string? type, string body)
+    {
+        _serve = async context =>
+        {
+            context.Response.StatusCode = status;
+            context.Response.ContentType = type;
+            await context.Response.WriteAsync(body, Cancel);
+        };
+        for (var i = 0; i < 2; i++)
+        {
+            await SendAsync(Create);
+            var error = (await ReceiveAsync())!.Value;
+            Assert.Equal("error", error.GetProperty("type").GetString());
+            Assert.Equal("internal_error", error.GetProperty("error").GetProperty("code").GetString());
+        }
+    }
+
+    [Fact]
+    public async Task Endpoint_ThatThrows_IsAnErrorEvent()
+    {
+        _serve = _ => throw new NotSupportedException("a bug");
+        await SendAsync(Create);
+        Assert.Equal("error", await TypeAsync());
+        _serve = async context =>
+        {
+            Stream(context);
+            await context.Response.WriteAsync("data: {\"type\":\"response.completed\"}\n\n", Cancel);
+        };
+        await SendAsync(Create);
+        Assert.Equal("response.completed", await TypeAsync());
+    }
+
+    [Theory]
+    [InlineData(17)]
+    [InlineData(40)]
+    public async Task Event_LongerThanAMessage_FailsVisibly(int mebibytes)
+    {
+        await using var roomy = new Roomy();
+        roomy.Serve = async context =>
+        {
+            Stream(context);
+            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\ndata: {\"type\":\"response.completed\",\"text\":\"", Cancel);
+            var piece = new string('x', 1024 * 1024);
+            for (var i = 0; i < mebibytes; i++) await context.Response.WriteAsync(piece, Cancel);
+            await context.Response.WriteAsync("\"}\n\n", Cancel);
+        };
+        await roomy.SendAsync(Create);
+        Assert.Equal("response.created", (await roomy.ReceiveAsync())!.Value.GetProperty("type").GetString());
+        var error = (await roomy.ReceiveAsync())!.Value;
+        Assert.Equal("payload_too_large", error.GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal(413, error.GetProperty("status").GetInt32());
+    }
+
+    [Fact]
+    public async Task Event_WithoutMemoryForIt_EndsTheTurnAsOverloaded()
+    {
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _serve = async context =>
+        {
+            Stream(context);
+            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
+            await goOn.Task.WaitAsync(Cancel);
+            await context.Response.WriteAsync("data: " + new string('x', 3 * 1024 * 1024), Cancel);
+        };
+        await SendAsync(Create);
+        Assert.Equal("response.created", await TypeAsync());
+        goOn.SetResult();
+        var error = (await ReceiveAsync())!.Value;
+        Assert.Equal("overloaded", error.GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal(503, error.GetProperty("status").GetInt32());
+    }
+
+    [Fact]
+    public async Task Message_WithoutMemoryForIt_EndsItsConnectionAsOverloaded_AndOnlyIt()
+    {
+        await using var other = new Roomy(_budget);
+        other.Serve = async context =>
+        {
+            Stream(context);
+            await context.Response.WriteAsync("data: {\"type\":\"response.completed\"}\n\n", Cancel);
+        };
+        var piece = Encoding.UTF8.GetBytes(new string(' ', 1024 * 1024));
+        var receiving = ReceiveAsync();
+        for (var i = 0; i < 6 && !receiving.IsCompleted; i++) await _client.SendAsync(piece, WebSocketMessageType.Text, endOfMessage: false, Cancel);
+        var error = (await receiving)!.Value;
+        Assert.Equal("overloaded", error.GetProperty("error").GetProperty("code").GetString());
+        Assert.Null(await ReceiveAsync());
+        await _client.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, Cancel);
+        await _running.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+        await other.SendAsync(Create);
+        Assert.Equal("response.completed", (await other.ReceiveAsync())!.Value.GetProperty("type").GetString());
+    }
+
+    [Fact]
+    public async Task Message_ThatIsNotCompletedInTime_IsAnErrorAndTheConnectionIsClosed()
+    {
+        await _client.SendAsync("{\"type\":"u8.ToArray(), WebSocketMessageType.Text, endOfMessage: false, Cancel);
+        var receiving = ReceiveAsync();
+        while (!receiving.IsCompleted)
+        {
+            // Until the server has the first piece, from which the time counts.
+            _time.Advance(TimeSpan.FromSeconds(61));
+            await Task.WhenAny(receiving, Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, Cancel));
+        }
+        Assert.Equal("malformed_json", (await receiving)!.Value.GetProperty("error").GetProperty("code").GetString());
+        Assert.Null(await ReceiveAsync());
+        Assert.Equal(WebSocketCloseStatus.PolicyViolation, _client.CloseStatus);
+    }
+
+    [Fact]
+    public async Task Request_IsTheMessageWithoutItsTypeAndStream()
+    {
+        var seen = new TaskCompletionSource<string>();
+        _serve = async context =>
+        {
+            using var reader = new StreamReader(context.Request.Body);
+            seen.SetResult(await reader.ReadToEndAsync(Cancel));
+        };
+        await SendAsync("""{ "stream" : false, "type":"response.create", "model": "m", "a":[1, {"type":"x","stream":2}] , "b":1.50 }""");
+        Assert.Equal("""{"model": "m","a":[1, {"type":"x","stream":2}],"b":1.50,"stream":true}""", await seen.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel));
+    }
+
+    private static void Stream(HttpContext context)
+    {
+        context.Response.StatusCode = 200;
+        context.Response.ContentType = "text/event-stream; charset=utf-8";
+    }
+
+    private Task SendAsync(string message) => SendAsync(_client, message);
+
+    private Task<JsonElement?> ReceiveAsync() => ReceiveAsync(_client);
+
+    private async Task<string?> TypeAsync() => (await ReceiveAsync())?.GetProperty("type").GetString();
+
+    private static Task SendAsync(WebSocket socket, string message) => socket.SendAsync(Encoding.UTF8.GetBytes(message), WebSocketMessageType.Text, endOfMessage: true, Cancel);
+
+    private static async Task<JsonElement?> ReceiveAsync(WebSocket socket)
+    {
+        var bytes = new MemoryStream();
+        var piece = new byte[64 * 1024];
+        while (true)
+        {
+            var got = await socket.ReceiveAsync(piece.AsMemory(), Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancel);
+            if (got.MessageType == WebSocketMessageType.Close) return null;
+            bytes.Write(piece, 0, got.Count);
+            if (got.EndOfMessage) return JsonDocument.Parse(bytes.ToArray()).RootElement;
+        }
+    }
+
+    /// <summary>A second connection.</summary>
+    private sealed class Roomy : IAsyncDisposable
+    {
+        private readonly DrainState _drain = new();
+        private readonly WebSocket _client;
+        private readonly WebSocket _server;
+        private readonly Task _running;
+
+        public Roomy(MemoryBudget? budget = null)
+        {
+            var (there, back) = (new Pipe(), new Pipe());
+            _client = WebSocket.CreateFromStream(new Duplex(back.Reader, there.Writer), new WebSocketCreationOptions());
+            _server = WebSocket.CreateFromStream(new Duplex(there.Reader, back.Writer), new WebSocketCreationOptions { IsServer = true });
+            var socket = new ResponseSocket(new DefaultHttpContext(), _server, context => Serve(context), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), budget ?? new MemoryBudget(() => 1L << 30), _drain, TimeProvider.System, NullLogger.Instance);
+            _running = Task.Run(async () =>
+            {
+                using (socket) await socket.RunAsync(CancellationToken.None);
+            });
+        }
+
+        public Func<HttpContext, Task> Serve { get; set; } = _ => Task.CompletedTask;
+
+        public Task SendAsync(string message) => ResponseSocketTests.SendAsync(_client, message);
+
+        public Task<JsonElement?> ReceiveAsync() => ResponseSocketTests.ReceiveAsync(_client);
+
+        public async ValueTask DisposeAsync()
+        {
+            _client.Abort();
+            _server.Abort();
+            await _running.WaitAsync(TimeSpan.FromSeconds(20));
+            _client.Dispose();
+            _server.Dispose();
+            _drain.Dispose();
+        }
+    }
+
+    /// <summary>One end of a connection in memory.</summary>
+    private sealed class Duplex(PipeReader input, PipeWriter output) : Stream
+    {
+        private readonly Stream _input = input.AsStream();
+        private readonly Stream _output = output.AsStream();
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => _input.ReadAsync(buffer, cancellationToken);
+
+        /// <summary>Called when something is with the other end.</summary>
+        public Action? Written { get; set; }
+
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            await _output.WriteAsync(buffer, cancellationToken);
+            Written?.Invoke();
+        }
+
+        public override Task FlushAsync(CancellationToken cancellationToken) => _output.FlushAsync(cancellationToken);
+
+        public override void Flush() => _output.Flush();
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing)
+        {
+            output.Complete();
+            input.Complete();
+            base.Dispose(disposing);
+        }
+    }
+}
