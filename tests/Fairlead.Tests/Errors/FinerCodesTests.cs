@@ -19,7 +19,7 @@ public sealed partial class FinerCodesTests
         Assert.Contains("websocket_connection_limit_reached", sent);
         // A field of a batch's line, which stands where the pattern expects a code.
         sent.Remove("custom_id");
-        Assert.Empty(sent.Where(code => !FinerCodes.Contains(code)));
+        Assert.DoesNotContain(sent, code => !FinerCodes.Contains(code));
     }
 
     [Fact]

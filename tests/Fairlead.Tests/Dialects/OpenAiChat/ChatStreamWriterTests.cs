@@ -111,7 +111,7 @@ public sealed class ChatStreamWriterTests
         Assert.DoesNotContain("[DONE]", stream, StringComparison.Ordinal);
         var last = DialectCalls.Events(stream)[^1];
         Assert.Equal(code, (string?)last["error"]!["code"]);
-        Assert.Equal(Enum.Parse<Outcome>(outcome).ToWire(), (string?)last["fairlead"]!["Enum.Parse<Outcome>(outcome)"]);
+        Assert.Equal(Enum.Parse<Outcome>(outcome).ToWire(), (string?)last["fairlead"]!["outcome"]);
     }
 
     [Fact]
