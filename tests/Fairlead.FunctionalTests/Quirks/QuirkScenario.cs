@@ -23,7 +23,9 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
     /// <summary>A word that a warning must quote.</summary>
     public string? Warning { get; init; }
 
-    public static IReadOnlyList<QuirkScenario> All { get; } = [.. Tools(), .. Frames(), .. Finishes(), .. Texts(), .. Bodies(), .. OtherInterfaces()];
+    public static IReadOnlyList<QuirkScenario> All => Made.Value;
+
+    private static readonly Lazy<IReadOnlyList<QuirkScenario>> Made = new(() => [.. Tools(), .. Frames(), .. Finishes(), .. Texts(), .. Bodies(), .. OtherInterfaces()]);
 
     private const string Usage = """{"prompt_tokens":11,"completion_tokens":3,"total_tokens":14}""";
 
@@ -194,14 +196,14 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
 
     private static IEnumerable<QuirkScenario> OtherInterfaces()
     {
-        string Message(string content, string reason) => $$"""{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{{content}}],"stop_reason":"{{reason}}","stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":3}}""";
+        string Message(string content, string reason) => $$$"""{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{{{content}}}],"stop_reason":"{{{reason}}}","stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":3}}""";
         const string TextBlock = """{"type":"text","text":"Hello"}""";
         QuirkReply Events(string reason, params string[] texts) => QuirkReply.Events([
             """{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":1}}}""",
             """{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}""",
-            .. texts.Select(text => $$"""{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"{{text}}"}}"""),
+            .. texts.Select(text => $$$"""{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"{{{text}}}"}}"""),
             """{"type":"content_block_stop","index":0}""",
-            $$"""{"type":"message_delta","delta":{"stop_reason":"{{reason}}","stop_sequence":null},"usage":{"output_tokens":3}}""", """{"type":"message_stop"}"""]);
+            $$$"""{"type":"message_delta","delta":{"stop_reason":"{{{reason}}}","stop_sequence":null},"usage":{"output_tokens":3}}""", """{"type":"message_stop"}"""]);
         foreach (var (word, finish) in new[] { ("stop", "stop"), ("eos_token", "stop"), ("length", "length"), ("content_filter", "content_filter") })
         {
             yield return new("finish-foreign-word", "messages", QuirkReply.Json(Message(TextBlock, word)), Events(word, "Hel", "lo")) { Finish = finish };
@@ -226,7 +228,7 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         yield return new("stream-for-whole", "gemini", QuirkReply.Events(Candidate("Hel", null), Candidate("lo", "STOP")), null);
 
         const string Output = """{"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hello","annotations":[],"logprobs":[]}]}""";
-        const string Response = $$"""{"id":"resp_1","object":"response","created_at":1700000000,"status":"completed","model":"up-1","output":[{{Output}}],"usage":{"input_tokens":5,"output_tokens":3,"total_tokens":8}}""";
+        const string Response = $$$"""{"id":"resp_1","object":"response","created_at":1700000000,"status":"completed","model":"up-1","output":[{{{Output}}}],"usage":{"input_tokens":5,"output_tokens":3,"total_tokens":8}}""";
         string[] made = [
             """{"type":"response.created","response":{"id":"resp_1","object":"response","status":"in_progress","output":[]}}""",
             """{"type":"response.output_item.added","output_index":0,"item":{"id":"msg_1","type":"message","role":"assistant","status":"in_progress","content":[]}}""",

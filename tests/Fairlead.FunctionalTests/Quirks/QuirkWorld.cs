@@ -65,6 +65,7 @@ public sealed class QuirkWorld : IAsyncLifetime
                 chat: { {{Facts}}, deployments: [{ provider: ch, model: up }] }
                 messages: { {{Facts}}, deployments: [{ provider: an, model: claude-haiku-5-5 }] }
                 responses: { {{Facts}}, deployments: [{ provider: re, model: up }] }
+                embed: { kind: embedding, contextWindow: 8000, prices: { input: 1, output: 0 }, deployments: [{ provider: ch, model: e }] }
                 gemini: { {{Facts}}, deployments: [{ provider: ge, model: gemini-2.5-flash }] }
             """);
     }

@@ -89,7 +89,7 @@ public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWo
     private async Task<(int Status, string Body)> EmbedAsync(string data)
     {
         world.Upstream.Answer = context => FakeUpstream.Json(context, $$$"""{"object":"list","data":{{{data}}},"model":"e","usage":{"prompt_tokens":2,"total_tokens":2}}""");
-        using var content = new StringContent("""{"model":"chat","input":["a","b"]}""", Encoding.UTF8, "application/json");
+        using var content = new StringContent("""{"model":"embed","input":["a","b"]}""", Encoding.UTF8, "application/json");
         using var response = await world.Gateway.Client.PostAsync(new Uri("/v1/embeddings", UriKind.Relative), content, Cancel);
         return ((int)response.StatusCode, await response.Content.ReadAsStringAsync(Cancel));
     }

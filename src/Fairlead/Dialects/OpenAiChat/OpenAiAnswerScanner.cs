@@ -38,6 +38,8 @@ internal static class OpenAiAnswerScanner
 
         /// <summary>A choice holds neither a message nor a text.</summary>
         public bool LacksBody;
+        public bool HasMessage;
+        public bool HasDelta;
 
         /// <summary>Of the last choice.</summary>
         public int Choice;
@@ -215,6 +217,8 @@ internal static class OpenAiAnswerScanner
                 if (reader.ValueTextEquals("delta"u8) || reader.ValueTextEquals("message"u8))
                 {
                     isWhole |= reader.ValueSpan[0] == (byte)'m';
+                    found.HasMessage |= isWhole;
+                    found.HasDelta |= !isWhole;
                     reader.Read();
                     hasBody |= reader.TokenType == JsonTokenType.StartObject;
                     if (reader.TokenType == JsonTokenType.StartObject) Delta(ref reader, isWhole, ref found);

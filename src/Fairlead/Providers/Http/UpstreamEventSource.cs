@@ -213,20 +213,21 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     private void AtEndOfDocument(EventBatch batch)
     {
         var whole = _document!.WrittenMemory;
-        if (HalfCharacters.RepairWhole(whole.Span) is { } repaired) whole = repaired;
         var lines = DocumentText.Split(whole);
         if (lines.Count > 0)
         {
             // One JSON object a line, or a list of events.
             foreach (var line in lines)
             {
-                if (!_ended) OnEvent(default, line.Span, batch);
+                if (!_ended) Receive(default, line.Span, batch);
             }
+            FlushHalves(batch);
             if (_ended) return;
             if (MayEnd) _ended = true;
             else Fail(batch, UpstreamClient.BrokenError);
             return;
         }
+        if (HalfCharacters.RepairWhole(whole.Span) is { } repaired) whole = repaired;
         if (OnDocument(whole, batch) || _ended)
         {
             _ended = true;

@@ -108,7 +108,8 @@ internal sealed class UpstreamExchange : IDisposable
                     return (null, TooLarge());
                 }
             }
-            if (HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired) Replace(ref buffer, repaired);
+            // Of events, halves are joined when they are read.
+            if (!DocumentText.IsEventStream(buffer.WrittenSpan) && HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired) Replace(ref buffer, repaired);
             return (buffer, null);
         }
         catch (MemoryExhaustedException exhausted)

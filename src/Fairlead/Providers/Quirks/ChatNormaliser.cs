@@ -55,7 +55,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
     public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt)
     {
         if (!OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) || found.IsError || found.FailedReason is not null || found.Choices == 0) return null;
-        return found.IsOdd || !found.HasEnvelope ? Rewrite(body, root => new ChatNormaliser(isChat, createdAt).Whole(root)) : null;
+        return found.IsOdd || !found.HasEnvelope || found.HasDelta ? Rewrite(body, root => new ChatNormaliser(isChat, createdAt).Whole(root)) : null;
     }
 
     private static byte[]? Rewrite(ReadOnlySpan<byte> data, Func<JsonObject, bool> repair)
@@ -77,11 +77,12 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
     private bool IsNormal(in OpenAiAnswerScanner.Found found, ReadOnlySpan<byte> data)
     {
         // Azure begins with a chunk that has neither an id nor choices.
-        if (found is { HasChoices: true, Choices: 0, IsOdd: false }) return true;
-        if (found.IsOdd || !found.HasChoices || found.Choices > 1 || !found.HasEnvelope) return false;
+        if (found is { HasChoices: true, Choices: 0, IsOdd: false, HasUsage: false } && _id is null && _ownId is null) return true;
+        if (found.IsOdd || !found.HasChoices || found.Choices > 1 || found.HasMessage || !found.HasEnvelope) return false;
         var id = data.Slice(found.IdStart, found.IdLength);
         if (_id is null) _id = id.ToArray();
         else if (!id.SequenceEqual(_id)) return false;
+        if (found.Choices == 0) return true;
 
         var choice = Of(found.Choice);
         if (isChat && !choice.Started && !found.HasRole) return false;
@@ -93,7 +94,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             {
                 choice.Calls.Add(choice.Current = new Call(open) { Id = found.CallId, Name = "?", At = open, HasUnseenArguments = true });
             }
-            else if (found.CallIndex >= 0 && found.CallIndex < open && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null && !found.CallHasName)
+            else if (choice.IsRegular && found.CallIndex >= 0 && found.CallIndex < open && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null && !found.CallHasName)
             {
                 known.HasUnseenArguments = true;
                 choice.Current = known;
@@ -339,6 +340,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         var call = choice.Match(id, at, name, arguments, position, count);
         var isNew = call is null;
         if (call is null) choice.Calls.Add(call = new Call(choice.Calls.Count) { At = at });
+        choice.IsRegular &= call.At == call.Position;
         choice.Current = call;
         call.Id ??= id;
         var wasNamed = call.Name is not null;
@@ -578,6 +580,9 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         public bool Started { get; set; }
 
         public bool HasLegacyCall { get; set; }
+
+        /// <summary>Whether the provider's indexes of calls are ours.</summary>
+        public bool IsRegular { get; set; } = true;
 
         public FinishMeaning Reason { get; set; }
 
