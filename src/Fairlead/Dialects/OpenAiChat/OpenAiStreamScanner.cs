@@ -30,7 +30,7 @@ internal sealed class OpenAiStreamScanner(AnswerMeter meter, bool isChat) : Nati
             return null;
         }
         if (found.FailedReason is not null) meter.FailedReason = found.FailedReason;
-        if (_normaliser.IsNothing(found)) return null;
+        if (ChatNormaliser.IsNothing(found)) return null;
         found.Report(meter);
         Repaired = repaired;
         return (0, found.Traits);

@@ -31,7 +31,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
     public bool HasOpenChoice => _choices.Exists(static choice => choice.Reason == FinishMeaning.None);
 
     /// <summary>Whether a scanned event says nothing at all: neither choices nor usage.</summary>
-    public bool IsNothing(in OpenAiAnswerScanner.Found found) => !found.HasChoices && !found.HasUsage && found.FailedReason is null;
+    public static bool IsNothing(in OpenAiAnswerScanner.Found found) => !found.HasChoices && !found.HasUsage && found.FailedReason is null;
 
     /// <summary>Scans one event of a stream. False when it is not one JSON object.</summary>
     /// <param name="data">The event.</param>

@@ -113,6 +113,8 @@ internal static class ContentDecoding
 
         public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Bodies of providers are read without blocking.");
 
+        public abstract override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default);
+
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
         public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
