@@ -519,19 +519,6 @@ internal static class OpenAiAnswerScanner
         }
     }
 
-    private static long Count(ref Utf8JsonReader reader)
-    {
-        reader.Read();
-        if (reader.TokenType == JsonTokenType.Number)
-        {
-            if (reader.TryGetInt64(out var count)) return Math.Max(0, count);
-            // Some servers write 12.0.
-            return reader.TryGetDouble(out var number) && number is >= 0 and < 1e15 ? (long)number : 0;
-        }
-        reader.Skip();
-        return 0;
-    }
-
     private static void Error(ref Utf8JsonReader reader, ref Found found)
     {
         if (reader.TokenType == JsonTokenType.String)

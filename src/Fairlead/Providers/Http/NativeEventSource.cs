@@ -58,7 +58,7 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Provider prov
         Exchange.Attempt.Meter.FailedReason ??= meter.FailedReason;
         if (answer is null) return false;
         Exchange.Attempt.Meter.UpstreamModel = meter.UpstreamModel;
-        AnswerEvents.Add(answer, meter.Reported, batch);
+        AnswerEvents.Add(answer, meter.Report, batch);
         return true;
     }
 }

@@ -35,7 +35,7 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
         Exchange.Attempt.Meter.FailedReason ??= read.FailedReason;
         if (answer is null) return false;
         Exchange.Attempt.Meter.UpstreamModel = read.UpstreamModel;
-        Quirks.AnswerEvents.Add(Exchange.Tools?.Restore(answer) ?? answer, read.Reported, batch);
+        Quirks.AnswerEvents.Add(Exchange.Tools?.Restore(answer) ?? answer, read.Report, batch);
         return true;
     }
 

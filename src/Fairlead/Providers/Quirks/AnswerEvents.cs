@@ -8,7 +8,7 @@ namespace Fairlead.Providers.Quirks;
 /// <summary>A whole answer as the events that a stream of it would have had: the counterpart of <see cref="AnswerBuilder"/>.</summary>
 internal static class AnswerEvents
 {
-    public static void Add(Answer answer, Usage? usage, EventBatch batch)
+    public static void Add(Answer answer, UsageReport? report, EventBatch batch)
     {
         batch.Add(new AnswerStarted { SystemFingerprint = answer.SystemFingerprint, ServiceTier = answer.ServiceTier });
         foreach (var choice in answer.Choices)
@@ -43,6 +43,6 @@ internal static class AnswerEvents
             if (choice.Audio is { } audio) batch.Add(new AudioDelta((System.Text.Json.Nodes.JsonObject)audio.DeepClone()) { Choice = choice.Index });
             if (choice.FinishReason is { } reason) batch.Add(new ChoiceFinished(reason) { Choice = choice.Index, StopSequence = choice.StopSequence });
         }
-        if (usage is { } reported) batch.Add(new UsageReported(reported));
+        if (report is not null) batch.Add(UsageReported.Of(report));
     }
 }
