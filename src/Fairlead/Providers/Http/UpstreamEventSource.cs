@@ -54,7 +54,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     protected virtual bool MayEnd => IsFinished;
 
     /// <summary>The provider sent a whole response where a stream was asked for: adds its events. False when it is no response.</summary>
-    protected abstract bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch);
+    protected virtual bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch) => false;
 
     /// <summary>The bytes ended after the finish; the last chance to add something.</summary>
     protected virtual void OnEnd(EventBatch batch)
