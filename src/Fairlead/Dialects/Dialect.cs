@@ -99,6 +99,15 @@ internal abstract class Dialect
     /// <summary>A reader of a provider's native stream in this dialect.</summary>
     public virtual NativeStreamScanner CreateScanner(AnswerMeter meter) => throw new NotSupportedException();
 
+    /// <summary>The whole response that a stream of this dialect brings in its last event; null where there is none.</summary>
+    public virtual byte[]? WholeOf(ReadOnlySpan<byte> events) => null;
+
+    /// <summary>Whether a whole response that came where a stream was asked for has a form as events of this dialect, see <see cref="EventsOf"/>.</summary>
+    public virtual bool ReadsDocumentsAsEvents => false;
+
+    /// <summary>The events that a whole response would have been as a stream.</summary>
+    public virtual IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document) => [];
+
     /// <summary>
     /// Where a native event that carries a piece of text, reasoning or arguments holds it, so that it can be joined with others. False for every event that must
     /// go on as it came. Only asked for events that the scanner found to hold content and no end.
@@ -126,6 +135,12 @@ internal abstract class Dialect
 /// <summary>Finds in a native event what the stages care about, without materialising it. One per stream.</summary>
 internal abstract class NativeStreamScanner
 {
+    /// <summary>The bytes that take the place of the event judged last, where it had to be repaired; null where it goes on as it came.</summary>
+    public byte[]? Repaired { get; protected set; }
+
+    /// <summary>Whether a choice began and has not ended.</summary>
+    public virtual bool HasOpenChoice => false;
+
     /// <summary>
     /// Judges one event and feeds the meter. <paramref name="eventName"/> is empty where the dialect has none; <paramref name="data"/> is the joined data.
     /// </summary>

@@ -48,6 +48,12 @@ internal sealed class AnswerMeter
     /// <summary>Malformed events that were left out.</summary>
     public int SkippedEvents { get; set; }
 
+    /// <summary>Unix seconds of the request, for responses that do not say when they were made.</summary>
+    public long CreatedAt { get; set; }
+
+    /// <summary>The provider's word for an end that is a failure, not yet fit for clients; null where there was none.</summary>
+    public string? FailedReason { get; set; }
+
     public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
 
     /// <summary>Takes in a report of the provider.</summary>

@@ -4,6 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Ledger;
 using Fairlead.Limits;
+using Fairlead.Providers.Http;
 using Fairlead.TokenCounting;
 using Microsoft.Extensions.Logging;
 
@@ -53,6 +54,12 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             FinishAttempt(call, attempt, outcome, error);
             usd += attempt.Cost.Usd;
             if (attempt.Cost.Usd > 0 && attempt.Cost.Basis == Basis.Estimated) basis = Basis.Estimated;
+            if (attempt.Meter.FailedReason is { } reason)
+            {
+                call.Warn("provider_finish_reason", UpstreamText.CleanCode(reason) is var word and not "no code"
+                    ? $"The model's provider ended its response with the reason '{word}'. The response is not complete."
+                    : "The model's provider ended its response with a reason that is not known. The response is not complete.");
+            }
         }
         if (call.Answering is { } answering)
         {
@@ -61,6 +68,10 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             if (answering.Meter.SkippedEvents is > 0 and var skipped)
             {
                 call.Warn("malformed_events_skipped", $"{skipped} malformed event(s) of the model's provider were left out; the rest of the answer stands.");
+            }
+            if (call.Operation == Operation.Chat && outcome is Outcome.Complete or Outcome.ToolCalls or Outcome.Length && answering.Meter.FinishedChoices is > 0 and var choices && choices < call.Facts.ExpectedChoices)
+            {
+                call.Warn("fewer_choices", $"The model's provider made {choices} of the {call.Facts.ExpectedChoices} choices that were asked for.");
             }
             if (WordsFor(answering.UsageDoubt) is { } words)
             {

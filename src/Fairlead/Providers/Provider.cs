@@ -46,6 +46,9 @@ internal abstract class Provider(string name, string kind)
     protected GatewayError? RefuseForeignWord(GatewayCall call, bool isNative) =>
         HoldsToTheList || (!isNative && call.Facts.ForeignWordIsRead) ? call.Facts.ForeignWord : null;
 
+    /// <summary>Reads a whole response that came where a stream was asked for; null when it is none. Usage, finish and model go to <paramref name="meter"/>.</summary>
+    internal virtual Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => null;
+
     /// <summary>
     /// One try. Everything a healthy provider does wrong comes back as <see cref="ProviderReply.Failed"/>; it throws only
     /// <see cref="OperationCanceledException"/> of <paramref name="cancellationToken"/>, and for bugs.

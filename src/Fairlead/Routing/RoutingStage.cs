@@ -88,6 +88,7 @@ internal sealed class RoutingStage(
                 }
                 var number = call.Attempts.Count + 1;
                 var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Memory = call.Memory, Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
+                attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
                 call.Attempts.Add(attempt);
                 var kept = false;
                 GatewayReply? reply;

@@ -197,10 +197,15 @@ public sealed class BatchingPropertyTests
         {
             var (name, json) = Render(piece, _number++);
             var data = Encoding.UTF8.GetBytes(json);
-            var scanned = Dialect.CreateScanner(new AnswerMeter()).Scan(Encoding.UTF8.GetBytes(name), data, out var error);
+            var scanner = Dialect.CreateScanner(new AnswerMeter());
+            // Fragments belong to calls that have begun.
+            if (Opening is { } opening) scanner.Scan(default, Encoding.UTF8.GetBytes(opening), out _);
+            var scanned = scanner.Scan(Encoding.UTF8.GetBytes(name), data, out var error);
             Assert.Null(error);
             batch.AddNative(data, scanned!.Value.Kind, scanned.Value.Traits);
         }
+
+        protected virtual string? Opening => null;
 
         public virtual Piece Read(StreamItem item, EventBatch batch) => Parse(JsonNode.Parse(batch.DataOf(item))!);
 
@@ -216,6 +221,8 @@ public sealed class BatchingPropertyTests
     private sealed class Chat : Wire
     {
         public override Dialect Dialect { get; } = new OpenAiChatDialect();
+
+        protected override string? Opening => """{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g"}}]}}]}""";
 
         public override Piece Fitting(Piece piece) => piece with { Logprobs = piece is { Logprobs: true, Kind: 0, Text.Length: > 0 } };
 

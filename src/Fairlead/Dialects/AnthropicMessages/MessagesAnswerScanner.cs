@@ -1,7 +1,7 @@
 using System.Text.Json;
-using Fairlead.Conversation;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
@@ -10,15 +10,22 @@ namespace Fairlead.Dialects.AnthropicMessages;
 internal static class MessagesAnswerScanner
 {
     /// <summary>False when the body is no message of this dialect.</summary>
-    public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter)
+    public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter) => Scan(body, meter, out _);
+
+    /// <param name="body">The body.</param>
+    /// <param name="meter">Gets what is found.</param>
+    /// <param name="repaired">The body with Anthropic's own reason where the provider has another; null where it stays as it is.</param>
+    public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
     {
+        repaired = null;
         try
         {
             var json = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
             if (!json.Read() || json.TokenType != JsonTokenType.StartObject) return false;
             UsageReport? usage = null;
             var (isMessage, hasContent) = (false, false);
-            FinishReason? finish = null;
+            var (finish, isForeign, hasCalls) = (FinishMeaning.None, false, false);
+            string? word = null;
             string? model = null;
             var output = new OutputTally();
             while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
@@ -30,14 +37,16 @@ internal static class MessagesAnswerScanner
                 {
                     case 1 when json.TokenType == JsonTokenType.StartArray:
                         hasContent = true;
-                        Content(body, ref json, ref output);
+                        Content(body, ref json, ref output, out hasCalls);
                         break;
                     case 2:
                         if (json.TokenType == JsonTokenType.StartObject) usage = UsageReport.Read(ref json);
                         else json.Skip();
                         break;
                     case 3 when json.TokenType == JsonTokenType.String:
-                        finish = StopReasons.Read(json);
+                        finish = StopReasons.Read(json, out var isAnthropic);
+                        isForeign = !isAnthropic;
+                        if (finish == FinishMeaning.Failed) word = json.GetString();
                         break;
                     case 4 when json.TokenType == JsonTokenType.String && json.ValueSpan.Length <= 256:
                         model = json.GetString();
@@ -52,7 +61,11 @@ internal static class MessagesAnswerScanner
             }
             json.Read();
             // A message always says why it ended; one that does not was cut.
-            if (!isMessage || !hasContent || finish is not { } reason) return false;
+            if (!isMessage || !hasContent) return false;
+            if (finish == FinishMeaning.Failed) meter.FailedReason = word;
+            var fitting = MessagesNormaliser.Fit(finish, hasCalls);
+            if (FinishWords.ToReason(fitting) is not { } reason) return false;
+            if (fitting != finish || isForeign) repaired = MessagesNormaliser.WithReason(body, fitting);
             if (model is not null) meter.UpstreamModel = model;
             if (output.Bytes > 0) meter.AddOutput(output);
             if (usage is not null) meter.ReportUsage(usage);
@@ -81,15 +94,18 @@ internal static class MessagesAnswerScanner
     }
 
     // Bytes of everything the model wrote: from them output is estimated where usage is missing.
-    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output)
+    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output, out bool hasCalls)
     {
+        hasCalls = false;
         var depth = json.CurrentDepth;
         while (json.Read() && json.CurrentDepth > depth)
         {
             if (json.TokenType != JsonTokenType.PropertyName || json.CurrentDepth != depth + 2) continue;
             var isText = json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
             var isInput = !isText && json.ValueTextEquals("input"u8);
+            var isType = !isText && !isInput && json.ValueTextEquals("type"u8);
             json.Read();
+            hasCalls |= isType && json.TokenType == JsonTokenType.String && json.ValueTextEquals("tool_use"u8);
             var start = (int)json.TokenStartIndex;
             if (isText && json.TokenType == JsonTokenType.String) output.Add(json.ValueSpan, json.ValueIsEscaped, isArguments: false);
             json.Skip();

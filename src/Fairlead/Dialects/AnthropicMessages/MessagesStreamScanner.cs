@@ -1,7 +1,7 @@
 using System.Text.Json;
-using Fairlead.Conversation;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -11,14 +11,16 @@ namespace Fairlead.Dialects.AnthropicMessages;
 internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamScanner
 {
     private const int LongestErrorText = 2048;
+    private bool _hasCalls;
 
     public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
     {
         error = null;
+        Repaired = null;
         try
         {
             var json = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 256 });
-            if (json.Read() && json.TokenType == JsonTokenType.StartObject) return ScanObject(ref json, eventName, out error);
+            if (json.Read() && json.TokenType == JsonTokenType.StartObject) return ScanObject(ref json, eventName, data, out error);
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
@@ -28,7 +30,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         return null;
     }
 
-    private (int, NativeEventTraits)? ScanObject(ref Utf8JsonReader json, ReadOnlySpan<byte> eventName, out UpstreamError? error)
+    private (int, NativeEventTraits)? ScanObject(ref Utf8JsonReader json, ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
     {
         var seen = new Seen();
         var kind = MessagesEventKind.Of(eventName);
@@ -70,6 +72,13 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         // A second document in one event is malformed.
         if (json.Read()) throw new JsonException();
         error = kind == MessagesEventKind.Error ? new UpstreamError(seen.ErrorType, seen.ErrorMessage) : null;
+        if (kind == MessagesEventKind.MessageDelta && seen.StopReason is not FinishMeaning.None)
+        {
+            var fitting = MessagesNormaliser.Fit(seen.StopReason, _hasCalls);
+            if (fitting == FinishMeaning.Failed) meter.FailedReason = seen.StopWord;
+            if (fitting != seen.StopReason || seen.IsForeignReason) Repaired = MessagesNormaliser.WithReason(data, fitting);
+            seen.StopReason = fitting;
+        }
         return (kind, TraitsOf(kind, seen));
     }
 
@@ -87,7 +96,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
                     traits |= NativeEventTraits.Content;
                 }
                 break;
-            case MessagesEventKind.MessageDelta when seen.StopReason is { } reason:
+            case MessagesEventKind.MessageDelta when FinishWords.ToReason(seen.StopReason) is { } reason:
                 meter.Finish(reason, 0);
                 traits |= NativeEventTraits.Finish;
                 break;
@@ -105,7 +114,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
     }
 
     // A delta, or a block that begins.
-    private static void ReadPiece(ref Utf8JsonReader json, ref Seen seen)
+    private void ReadPiece(ref Utf8JsonReader json, ref Seen seen)
     {
         if (json.TokenType != JsonTokenType.StartObject)
         {
@@ -135,11 +144,15 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             }
             else if (isType)
             {
-                seen.IsContent |= json.ValueTextEquals("tool_use"u8) || json.ValueTextEquals("server_tool_use"u8);
+                var isCall = json.ValueTextEquals("tool_use"u8);
+                _hasCalls |= isCall;
+                seen.IsContent |= isCall || json.ValueTextEquals("server_tool_use"u8);
             }
             else if (isStop)
             {
-                seen.StopReason = StopReasons.Read(json);
+                seen.StopReason = StopReasons.Read(json, out var isAnthropic);
+                seen.IsForeignReason = !isAnthropic;
+                if (seen.StopReason == FinishMeaning.Failed) seen.StopWord = json.GetString();
             }
         }
     }
@@ -195,7 +208,9 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         public OutputTally Output;
         public bool IsContent;
         public UsageReport? Usage;
-        public FinishReason? StopReason;
+        public FinishMeaning StopReason;
+        public bool IsForeignReason;
+        public string? StopWord;
         public string? Model;
         public string? ErrorType;
         public string? ErrorMessage;

@@ -1,27 +1,24 @@
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Providers.Quirks;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>Between Anthropic's <c>stop_reason</c> and the inner language (CONTRACTS 4.7).</summary>
 internal static class StopReasons
 {
-    public static FinishReason Read(string? reason) => reason switch
-    {
-        "max_tokens" or "model_context_window_exceeded" => FinishReason.Length,
-        "tool_use" => FinishReason.ToolCalls,
-        "refusal" => FinishReason.ContentFilter,
-        // end_turn, stop_sequence, pause_turn, and whatever a later date brings.
-        _ => FinishReason.Stop,
-    };
-
     /// <summary>The reason at which <paramref name="json"/> stands.</summary>
-    public static FinishReason Read(in Utf8JsonReader json)
+    /// <param name="json">The reader.</param>
+    /// <param name="isAnthropic">Whether Anthropic itself writes this word.</param>
+    public static FinishMeaning Read(in Utf8JsonReader json, out bool isAnthropic)
     {
-        if (json.ValueTextEquals("end_turn"u8)) return FinishReason.Stop;
-        if (json.ValueTextEquals("tool_use"u8)) return FinishReason.ToolCalls;
-        if (json.ValueTextEquals("max_tokens"u8) || json.ValueTextEquals("model_context_window_exceeded"u8)) return FinishReason.Length;
-        return json.ValueTextEquals("refusal"u8) ? FinishReason.ContentFilter : FinishReason.Stop;
+        isAnthropic = true;
+        if (json.ValueTextEquals("end_turn"u8) || json.ValueTextEquals("stop_sequence"u8) || json.ValueTextEquals("pause_turn"u8) || json.ValueTextEquals("compaction"u8)) return FinishMeaning.Stop;
+        if (json.ValueTextEquals("tool_use"u8)) return FinishMeaning.ToolCalls;
+        if (json.ValueTextEquals("max_tokens"u8) || json.ValueTextEquals("model_context_window_exceeded"u8)) return FinishMeaning.Length;
+        if (json.ValueTextEquals("refusal"u8)) return FinishMeaning.ContentFilter;
+        isAnthropic = false;
+        return FinishWords.Of(json.GetString());
     }
 
     public static string Write(FinishReason reason, string? stopSequence) => reason switch

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -28,6 +29,35 @@ internal static class OpenAiAnswerScanner
         public (int Choice, FinishReason Reason)? Finished;
         public List<(int Choice, FinishReason Reason)>? MoreFinished;
         public List<double>? Logprobs;
+
+        /// <summary>A provider's word for an end that is a failure.</summary>
+        public string? FailedReason;
+
+        /// <summary>Something that OpenAI itself never sends: the normaliser must look at it.</summary>
+        public bool IsOdd;
+
+        /// <summary>A choice holds neither a message nor a text.</summary>
+        public bool LacksBody;
+        public bool HasMessage;
+        public bool HasDelta;
+
+        /// <summary>Of the last choice.</summary>
+        public int Choice;
+        public bool HasRole;
+        public int Calls;
+        public int CallIndex;
+        public string? CallId;
+        public bool CallHasName;
+        public bool CallHasType;
+        public bool HasLegacyCall;
+        public bool HasId;
+        public bool HasObject;
+        public bool HasCreated;
+        public bool HasModel;
+        public int IdStart;
+        public int IdLength;
+
+        public readonly bool HasEnvelope => HasId && HasObject && HasCreated && HasModel;
 
         public readonly bool Finishes => Finished is not null;
 
@@ -87,8 +117,15 @@ internal static class OpenAiAnswerScanner
             {
                 case 7 when reader.ValueTextEquals("choices"u8):
                     reader.Read();
-                    if (reader.TokenType == JsonTokenType.StartArray) Choices(ref reader, ref found);
-                    else reader.Skip();
+                    if (reader.TokenType == JsonTokenType.StartArray)
+                    {
+                        Choices(ref reader, ref found);
+                    }
+                    else
+                    {
+                        found.IsOdd = true;
+                        reader.Skip();
+                    }
                     break;
                 case 5 when reader.ValueTextEquals("usage"u8):
                     reader.Read();
@@ -112,10 +149,22 @@ internal static class OpenAiAnswerScanner
                     reader.Read();
                     AddUsage(UsageReport.Of(UsageMember.Output, ref reader), ref found);
                     break;
-                case 5 when wantModel && reader.ValueTextEquals("model"u8):
+                case 5 when reader.ValueTextEquals("model"u8):
                     reader.Read();
-                    if (reader.TokenType == JsonTokenType.String) found.Model = reader.GetString();
+                    found.HasModel = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
+                    if (wantModel && reader.TokenType == JsonTokenType.String) found.Model = reader.GetString();
                     else reader.Skip();
+                    break;
+                case 2 when reader.ValueTextEquals("id"u8):
+                    reader.Read();
+                    found.HasId = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
+                    (found.IdStart, found.IdLength) = ((int)reader.TokenStartIndex, found.HasId ? reader.ValueSpan.Length + 2 : 0);
+                    reader.Skip();
+                    break;
+                case 7 when reader.ValueTextEquals("created"u8):
+                    reader.Read();
+                    found.HasCreated = reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out _);
+                    reader.Skip();
                     break;
                 case 5 when reader.ValueTextEquals("error"u8):
                     reader.Read();
@@ -125,6 +174,7 @@ internal static class OpenAiAnswerScanner
                     reader.Read();
                     // Older vLLM: {"object":"error","message":…}.
                     isErrorObject = reader.TokenType == JsonTokenType.String && reader.ValueTextEquals("error"u8);
+                    found.HasObject = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
                     reader.Skip();
                     break;
                 case 7 when reader.ValueTextEquals("message"u8):
@@ -153,8 +203,12 @@ internal static class OpenAiAnswerScanner
             // By its place where the server leaves the index out.
             var index = found.Choices++;
             FinishReason? finish = null;
+            var (hasIndex, isWhole, hasBody, hasReason) = (false, false, false, false);
+            var (callsBefore, legacyBefore) = (found.Calls, found.HasLegacyCall);
+            found.HasRole = false;
             if (reader.TokenType != JsonTokenType.StartObject)
             {
+                found.IsOdd = true;
                 reader.Skip();
                 continue;
             }
@@ -162,23 +216,39 @@ internal static class OpenAiAnswerScanner
             {
                 if (reader.ValueTextEquals("delta"u8) || reader.ValueTextEquals("message"u8))
                 {
+                    isWhole |= reader.ValueSpan[0] == (byte)'m';
+                    found.HasMessage |= isWhole;
+                    found.HasDelta |= !isWhole;
                     reader.Read();
-                    if (reader.TokenType == JsonTokenType.StartObject) Delta(ref reader, ref found);
+                    hasBody |= reader.TokenType == JsonTokenType.StartObject;
+                    if (reader.TokenType == JsonTokenType.StartObject) Delta(ref reader, isWhole, ref found);
                     else reader.Skip();
                 }
                 else if (reader.ValueTextEquals("finish_reason"u8))
                 {
                     reader.Read();
-                    if (reader.TokenType == JsonTokenType.String) finish = Finish(ref reader, ref found);
-                    else reader.Skip();
+                    hasReason = true;
+                    if (reader.TokenType == JsonTokenType.String)
+                    {
+                        finish = Finish(ref reader, ref found);
+                    }
+                    else
+                    {
+                        found.IsOdd |= reader.TokenType != JsonTokenType.Null;
+                        reader.Skip();
+                    }
                 }
                 else if (reader.ValueTextEquals("index"u8))
                 {
-                    index = (int)Math.Min(Count(ref reader), int.MaxValue);
+                    reader.Read();
+                    hasIndex = reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out var number) && number is >= 0 and < 128;
+                    if (hasIndex) index = reader.GetInt32();
+                    else reader.Skip();
                 }
                 else if (reader.ValueTextEquals("text"u8))
                 {
                     reader.Read();
+                    hasBody |= reader.TokenType == JsonTokenType.String;
                     Text(ref reader, ref found);
                 }
                 else if (reader.ValueTextEquals("logprobs"u8))
@@ -199,13 +269,22 @@ internal static class OpenAiAnswerScanner
                     reader.Skip();
                 }
             }
+            found.Choice = index;
+            found.IsOdd |= !hasIndex || !hasBody;
+            found.LacksBody |= !hasBody;
+            // In a whole body the end is known at once; in a stream the normaliser knows what came before.
+            if (isWhole)
+            {
+                var called = found.Calls > callsBefore || found.HasLegacyCall != legacyBefore;
+                found.IsOdd |= !hasReason || finish is null || !found.HasRole || (finish == FinishReason.ToolCalls && !called) || (finish == FinishReason.Stop && called);
+            }
             if (finish is not { } reason) continue;
             if (found.Finished is null) found.Finished = (index, reason);
             else (found.MoreFinished ??= []).Add((index, reason));
         }
     }
 
-    private static void Delta(ref Utf8JsonReader reader, ref Found found)
+    private static void Delta(ref Utf8JsonReader reader, bool isWhole, ref Found found)
     {
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -215,29 +294,53 @@ internal static class OpenAiAnswerScanner
                 || reader.ValueTextEquals("refusal"u8))
             {
                 reader.Read();
+                found.IsOdd |= reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null);
                 if (reader.TokenType == JsonTokenType.String) Text(ref reader, ref found);
                 else if (reader.TokenType == JsonTokenType.StartArray) Parts(ref reader, ref found);
                 else reader.Skip();
+            }
+            else if (reader.ValueTextEquals("role"u8))
+            {
+                reader.Read();
+                found.HasRole = reader.TokenType == JsonTokenType.String && reader.ValueTextEquals("assistant"u8);
+                found.IsOdd |= reader.TokenType != JsonTokenType.Null && !found.HasRole;
+                reader.Skip();
             }
             else if (reader.ValueTextEquals("tool_calls"u8))
             {
                 reader.Read();
                 if (reader.TokenType != JsonTokenType.StartArray)
                 {
+                    found.IsOdd |= reader.TokenType != JsonTokenType.Null;
+                    found.HasContent |= reader.TokenType == JsonTokenType.StartObject;
                     reader.Skip();
                     continue;
                 }
                 while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
                 {
-                    if (reader.TokenType == JsonTokenType.StartObject) ToolCall(ref reader, ref found);
-                    else reader.Skip();
+                    if (reader.TokenType == JsonTokenType.StartObject)
+                    {
+                        ToolCall(ref reader, isWhole, ref found);
+                    }
+                    else
+                    {
+                        found.IsOdd = true;
+                        reader.Skip();
+                    }
                 }
             }
             else if (reader.ValueTextEquals("function_call"u8))
             {
                 reader.Read();
-                if (reader.TokenType == JsonTokenType.StartObject) Call(ref reader, ref found);
-                else reader.Skip();
+                if (reader.TokenType == JsonTokenType.StartObject)
+                {
+                    found.HasLegacyCall = true;
+                    _ = Call(ref reader, ref found);
+                }
+                else
+                {
+                    reader.Skip();
+                }
             }
             else if (reader.ValueTextEquals("audio"u8))
             {
@@ -277,45 +380,80 @@ internal static class OpenAiAnswerScanner
         }
     }
 
-    private static void ToolCall(ref Utf8JsonReader reader, ref Found found)
+    private static void ToolCall(ref Utf8JsonReader reader, bool isWhole, ref Found found)
     {
         found.HasContent = true;
+        found.Calls++;
+        (found.CallIndex, found.CallId, found.CallHasName, found.CallHasType) = (-1, null, false, false);
+        var hasBody = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var call = reader.ValueTextEquals("function"u8) || reader.ValueTextEquals("custom"u8);
-            reader.Read();
-            if (call && reader.TokenType == JsonTokenType.StartObject) Call(ref reader, ref found);
-            else reader.Skip();
+            if (reader.ValueTextEquals("function"u8) || reader.ValueTextEquals("custom"u8))
+            {
+                reader.Read();
+                if (reader.TokenType == JsonTokenType.StartObject)
+                {
+                    hasBody = true;
+                    found.CallHasName = Call(ref reader, ref found);
+                }
+                else
+                {
+                    reader.Skip();
+                }
+            }
+            else if (reader.ValueTextEquals("index"u8))
+            {
+                reader.Read();
+                if (reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out var index)) found.CallIndex = index;
+                reader.Skip();
+            }
+            else if (reader.ValueTextEquals("id"u8))
+            {
+                reader.Read();
+                found.IsOdd |= reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null);
+                if (reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty) found.CallId = reader.GetString();
+                else reader.Skip();
+            }
+            else
+            {
+                var isType = reader.ValueTextEquals("type"u8);
+                reader.Read();
+                if (isType) found.CallHasType = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
+                reader.Skip();
+            }
         }
+        found.IsOdd |= !hasBody || (isWhole && !(found.CallId is not null && found.CallHasName && found.CallHasType));
     }
 
-    private static void Call(ref Utf8JsonReader reader, ref Found found)
+    // Whether it has a name.
+    private static bool Call(ref Utf8JsonReader reader, ref Found found)
     {
         found.HasContent = true;
+        var named = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var counts = reader.ValueTextEquals("arguments"u8) || reader.ValueTextEquals("name"u8) || reader.ValueTextEquals("input"u8);
+            var isName = reader.ValueTextEquals("name"u8);
+            var counts = isName || reader.ValueTextEquals("arguments"u8) || reader.ValueTextEquals("input"u8);
             reader.Read();
-            if (counts) Text(ref reader, ref found, isArguments: true);
-            else reader.Skip();
+            if (!counts)
+            {
+                reader.Skip();
+                continue;
+            }
+            if (isName) named = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
+            else found.IsOdd |= reader.TokenType != JsonTokenType.String;
+            Text(ref reader, ref found, isArguments: true);
         }
+        return named;
     }
 
     private static FinishReason? Finish(ref Utf8JsonReader reader, ref Found found)
     {
-        // Some servers write an empty or the word null where there is no reason yet.
-        if (reader.ValueSpan.IsEmpty || reader.ValueTextEquals("null"u8)) return null;
-        if (reader.ValueTextEquals("length"u8) || reader.ValueTextEquals("model_length"u8)) return FinishReason.Length;
-        if (reader.ValueTextEquals("tool_calls"u8) || reader.ValueTextEquals("function_call"u8)) return FinishReason.ToolCalls;
-        if (reader.ValueTextEquals("content_filter"u8)) return FinishReason.ContentFilter;
-        if (reader.ValueTextEquals("insufficient_system_resource"u8) || reader.ValueTextEquals("error"u8) || reader.ValueTextEquals("network_error"u8))
-        {
-            // The provider gave up in the middle: a failure in the clothes of a finish.
-            found.IsError = true;
-            found.ErrorType = reader.GetString();
-            return null;
-        }
-        return FinishReason.Stop;
+        var meaning = FinishWords.Of(reader, out var isOpenAi);
+        found.IsOdd |= !isOpenAi;
+        // The provider stopped in the middle: a failure that looks like a finish.
+        if (meaning == FinishMeaning.Failed) found.FailedReason = reader.GetString();
+        return FinishWords.ToReason(meaning);
     }
 
     private static void Logprobs(ref Utf8JsonReader reader, ref Found found)
@@ -379,19 +517,6 @@ internal static class OpenAiAnswerScanner
             if (isUsage) ReadUsage(ref reader, ref found);
             else reader.Skip();
         }
-    }
-
-    private static long Count(ref Utf8JsonReader reader)
-    {
-        reader.Read();
-        if (reader.TokenType == JsonTokenType.Number)
-        {
-            if (reader.TryGetInt64(out var count)) return Math.Max(0, count);
-            // Some servers write 12.0.
-            return reader.TryGetDouble(out var number) && number is >= 0 and < 1e15 ? (long)number : 0;
-        }
-        reader.Skip();
-        return 0;
     }
 
     private static void Error(ref Utf8JsonReader reader, ref Found found)

@@ -30,12 +30,14 @@ internal sealed class OpenAiChatDialect : Dialect
 
     public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
-        if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found) || found.IsError || !found.HasChoices) return false;
+        if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found) || found.IsError || found.Choices == 0 || found.LacksBody) return false;
+        meter.FailedReason = found.FailedReason;
+        if (found.FailedReason is not null) return false;
         found.Report(meter);
         return true;
     }
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter);
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter, isChat: true);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 

@@ -1,18 +1,24 @@
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Judges the events of a provider's stream of chat or text completion chunks.</summary>
-internal sealed class OpenAiStreamScanner(AnswerMeter meter) : NativeStreamScanner
+/// <summary>Judges the events of a provider's stream of chat or text completion chunks, and repairs what is not as OpenAI sends it.</summary>
+internal sealed class OpenAiStreamScanner(AnswerMeter meter, bool isChat) : NativeStreamScanner
 {
+    private readonly ChatNormaliser _normaliser = new(isChat, meter.CreatedAt);
+
+    public override bool HasOpenChoice => _normaliser.HasOpenChoice;
+
     public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
     {
         error = null;
+        Repaired = null;
         data = data.Trim(" \t\r\n"u8);
-        if (data.SequenceEqual("[DONE]"u8)) return (0, NativeEventTraits.End);
+        if (ChatNormaliser.IsEndMark(data)) return (0, NativeEventTraits.End);
         var isErrorEvent = eventName.SequenceEqual("error"u8);
-        if (!OpenAiAnswerScanner.TryScan(data, meter.UpstreamModel is null, out var found))
+        if (!_normaliser.TryNormalise(data, meter.UpstreamModel is null, out var found, out var repaired))
         {
             if (isErrorEvent) error = new UpstreamError(null, null);
             else meter.SkippedEvents++;
@@ -23,7 +29,10 @@ internal sealed class OpenAiStreamScanner(AnswerMeter meter) : NativeStreamScann
             error = new UpstreamError(found.ErrorType, found.ErrorMessage);
             return null;
         }
+        if (found.FailedReason is not null) meter.FailedReason = found.FailedReason;
+        if (ChatNormaliser.IsNothing(found)) return null;
         found.Report(meter);
+        Repaired = repaired;
         return (0, found.Traits);
     }
 }

@@ -173,6 +173,8 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
                 break;
             case ChoiceFinished finished:
                 Starts(finished.Choice, output);
+                // Some servers end a choice twice; the last reason is the one that counts.
+                _finishes.RemoveAll(held => held.Choice == finished.Choice);
                 _finishes.Add((finished.Choice, finished.Reason));
                 break;
             default:
@@ -223,15 +225,23 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         }
         if ((traits & NativeEventTraits.Content) == 0)
         {
-            _heldFinishes.Add(data.ToArray());
+            Hold(data.ToArray());
             return;
         }
         // Content leaves at once, its reason waits: what was made must not be lost when the stream breaks before its end.
         var (content, finish) = NativeChunk.Split(data);
         Splice(content, Extra.None, output);
-        // Servers that write a reason into every chunk of a choice mean the last one.
-        var choice = NativeChunk.ChoiceOf(finish);
-        _heldFinishes.RemoveAll(held => NativeChunk.ChoiceOf(held) == choice);
+        Hold(finish);
+    }
+
+    // Servers that write a reason into every chunk of a choice, or end it twice, mean the last one.
+    private void Hold(byte[] finish)
+    {
+        if (_heldFinishes.Count > 0)
+        {
+            var choice = NativeChunk.ChoiceOf(finish);
+            _heldFinishes.RemoveAll(held => NativeChunk.ChoiceOf(held) == choice);
+        }
         _heldFinishes.Add(finish);
     }
 

@@ -78,6 +78,12 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
 
     public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => ResponsesAnswerScanner.Scan(body, meter);
 
+    public override bool ReadsDocumentsAsEvents => true;
+
+    public override IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document) => ResponsesDocument.EventsOf(document);
+
+    public override byte[]? WholeOf(ReadOnlySpan<byte> events) => ResponsesDocument.WholeOf(events);
+
     public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new ResponsesStreamScanner(meter);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => ResponsesDelta.TryFind(data, kind, out shape);

@@ -14,9 +14,10 @@ internal static class AnthropicAnswerReader
     {
         try
         {
+            if (!MessagesAnswerScanner.Scan(body.Span, meter, out var repaired) || meter.FinishReason is not { } reason) return null;
+            if (repaired is not null) body = repaired;
             using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 256 });
             var root = document.RootElement;
-            if (Text(root, "stop_reason") is not { } reason || !MessagesAnswerScanner.Scan(body.Span, meter)) return null;
             var parts = new List<Part>();
             JsonArray? annotations = null;
             var letters = 0;
@@ -48,7 +49,7 @@ internal static class AnthropicAnswerReader
                         break;
                 }
             }
-            var choice = new AnswerChoice(0, parts, StopReasons.Read(reason)) { StopSequence = Text(root, "stop_sequence"), Annotations = annotations };
+            var choice = new AnswerChoice(0, parts, reason) { StopSequence = Text(root, "stop_sequence"), Annotations = annotations };
             return new Answer([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage) ? AnthropicServiceTiers.Read(Text(usage, "service_tier")) : null };
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)

@@ -5,6 +5,7 @@ using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Generations;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 
 namespace Fairlead.Providers.Anthropic;
 
@@ -131,7 +132,10 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
             events.Add(UsageReported.Of(_usage));
         }
         var delta = root.GetProperty("delta");
-        if (Text(delta, "stop_reason") is { } reason) events.Add(new ChoiceFinished(StopReasons.Read(reason)) { StopSequence = Text(delta, "stop_sequence") });
+        var word = Text(delta, "stop_reason");
+        var meaning = MessagesNormaliser.Fit(FinishWords.Of(word), _callCount > 0);
+        if (meaning == FinishMeaning.Failed) meter.FailedReason = word;
+        if (FinishWords.ToReason(meaning) is { } reason) events.Add(new ChoiceFinished(reason) { StopSequence = Text(delta, "stop_sequence") });
     }
 
     private void AddText(string text, List<GenerationEvent> events)

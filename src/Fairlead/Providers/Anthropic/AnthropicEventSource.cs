@@ -11,12 +11,19 @@ internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange ex
     private readonly AnthropicEventReader _reader = new(call, exchange.Attempt.Meter);
     private readonly List<GenerationEvent> _events = [];
 
+    protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
+    {
+        var read = new AnswerMeter();
+        return AddAnswer(AnthropicAnswerReader.Read(document, call, read), read, batch);
+    }
+
     protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
         _events.Clear();
         if (!_reader.TryRead(name, data, _events, out var error)) Exchange.Attempt.Meter.SkippedEvents++;
         foreach (var generationEvent in _events) batch.Add(generationEvent);
         if (error is not null) FailWith(batch, UpstreamErrorBody.Find(data) ?? new UpstreamErrorBody(error.Type, null, null, error.Message));
+        else if (Exchange.Attempt.Meter.FailedReason is not null) FailReason(batch);
         else if (_reader.IsStopped) EndOrFail(batch);
     }
 }

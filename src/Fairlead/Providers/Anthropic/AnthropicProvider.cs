@@ -5,6 +5,7 @@ using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Anthropic;
@@ -79,10 +80,12 @@ internal sealed class AnthropicProvider : Provider
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
-            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, call.Dialect, expectedChoices: 1) : new AnthropicEventSource(call, exchange));
+            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, this, call, expectedChoices: 1) : new AnthropicEventSource(call, exchange));
         }
-        using (exchange) return await ReadAsync(call, exchange, isNative);
+        using (exchange) return await ReadAsync(call, exchange, isNative, cancellationToken);
     }
+
+    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => AnthropicAnswerReader.Read(body, call, meter);
 
     // Returns the version that the body needs.
     private static string WriteBody(GatewayCall call, Attempt attempt, bool isNative, Conversation.ConversationRequest? adapted, PooledBuffer body)
@@ -92,7 +95,7 @@ internal sealed class AnthropicProvider : Provider
         return AnthropicVersions.Of(call.AnthropicVersion);
     }
 
-    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, bool isNative)
+    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, bool isNative, CancellationToken cancellationToken)
     {
         var (body, failure) = await exchange.ReadWholeAsync();
         if (body is null) return failure!;
@@ -104,11 +107,19 @@ internal sealed class AnthropicProvider : Provider
             {
                 return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
             }
+            if (DocumentText.IsEventStream(body.WrittenSpan))
+            {
+                // Events although a whole response was asked for.
+                exchange.Replay(body.WrittenSpan);
+                await using var events = new AnthropicEventSource(call, exchange);
+                return await EventGatherer.GatherAsync(events, exchange.Attempt, cancellationToken);
+            }
             if (!isNative)
             {
                 return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer) : exchange.Unreadable(body);
             }
-            if (!call.Dialect.ScanAnswer(body.WrittenSpan, meter)) return exchange.Unreadable(body);
+            if (!MessagesAnswerScanner.Scan(body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
+            if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
             kept = true;
             return new ProviderReply.NativeBody(body);
         }

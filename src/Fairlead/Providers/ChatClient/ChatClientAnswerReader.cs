@@ -95,10 +95,18 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
             events.Add(new ToolCallStarted(i, string.IsNullOrEmpty(function.CallId) ? Ids.New("call_", call.Time) : function.CallId, function.Name));
             events.Add(new ToolCallDelta(i, arguments));
         }
-        var reason = _finishReason == ChatFinishReason.Length ? FinishReason.Length
-            : _finishReason == ChatFinishReason.ContentFilter ? FinishReason.ContentFilter
-            : _calls.Count > 0 ? FinishReason.ToolCalls
-            : FinishReason.Stop;
+        var meaning = Quirks.FinishWords.Of(_finishReason?.Value);
+        if (meaning == Quirks.FinishMeaning.Failed)
+        {
+            meter.FailedReason = _finishReason?.Value;
+            return Http.UpstreamClient.FailedReasonError;
+        }
+        var reason = meaning switch
+        {
+            Quirks.FinishMeaning.Length => FinishReason.Length,
+            Quirks.FinishMeaning.ContentFilter => FinishReason.ContentFilter,
+            _ => _calls.Count > 0 ? FinishReason.ToolCalls : FinishReason.Stop,
+        };
         events.Add(new ChoiceFinished(reason));
         return null;
     }

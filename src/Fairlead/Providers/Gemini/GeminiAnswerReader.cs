@@ -4,6 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 
 namespace Fairlead.Providers.Gemini;
 
@@ -161,25 +162,16 @@ internal sealed class GeminiAnswerReader
 
     private GatewayError? ReadFinish(string word, int index, CandidateState state, ICollection<GenerationEvent> events)
     {
-        switch (word)
+        var meaning = FinishWords.Of(word);
+        if (meaning == FinishMeaning.None) return null;
+        if (FinishWords.ToReason(meaning) is { } reason)
         {
-            case "FINISH_REASON_UNSPECIFIED":
-                return null;
-            case "STOP":
-                Finish(index, state.Calls > 0 ? FinishReason.ToolCalls : FinishReason.Stop, events);
-                return null;
-            case "MAX_TOKENS":
-                Finish(index, FinishReason.Length, events);
-                return null;
-            case "SAFETY" or "RECITATION" or "BLOCKLIST" or "PROHIBITED_CONTENT" or "SPII" or "IMAGE_SAFETY" or "LANGUAGE" or "IMAGE_PROHIBITED_CONTENT" or "IMAGE_RECITATION":
-                Finish(index, FinishReason.ContentFilter, events);
-                return null;
+            Finish(index, reason is FinishReason.Stop or FinishReason.ToolCalls ? state.Calls > 0 ? FinishReason.ToolCalls : FinishReason.Stop : reason, events);
+            return null;
         }
-        // A broken function call or a word not yet known. With nothing to show for it, it is a failure, not an empty answer.
-        if (!state.HasContent) return new GatewayError(ErrorCode.ProviderError, "The model's provider ended the answer before it began.");
-        _warn("unusual_finish", "The provider ended the answer for a reason of its own; it may be incomplete.");
-        Finish(index, state.Calls > 0 ? FinishReason.ToolCalls : FinishReason.Stop, events);
-        return null;
+        // A broken function call or a word not yet known: nobody knows whether the response is complete.
+        _meter.FailedReason = word;
+        return Http.UpstreamClient.FailedReasonError;
     }
 
     private void Finish(int index, FinishReason reason, ICollection<GenerationEvent> events)

@@ -13,6 +13,13 @@ internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiAnswerR
     // Fewer candidates than were asked for may come; those that began must end.
     protected override bool IsFinished => reader.AnyFinished && !reader.HasOpenChoice;
 
+    // A whole response has the form of an event.
+    protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
+    {
+        OnEvent(default, document.Span, batch);
+        return IsFinished;
+    }
+
     protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
         _events.Clear();

@@ -7,6 +7,7 @@ using Fairlead.Generations;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Gemini;
@@ -94,6 +95,13 @@ internal sealed class GeminiProvider : Provider
             if (answer is null) return broken!;
             using (answer)
             {
+                if (call.Operation == Operation.Chat && (DocumentText.IsEventStream(answer.WrittenSpan) || DocumentText.Split(answer.WrittenMemory).Count > 0))
+                {
+                    // Events, or a list of them, although a whole response was asked for.
+                    exchange.Replay(answer.WrittenSpan);
+                    await using var events = new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount);
+                    return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
+                }
                 return call.Operation switch
                 {
                     Operation.Embeddings => (ProviderReply?)ReadEmbeddings(call, answer) ?? exchange.Unreadable(answer),

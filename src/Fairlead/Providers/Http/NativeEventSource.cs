@@ -1,16 +1,20 @@
 using Fairlead.Dialects;
-using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Http;
 
 /// <summary>A stream in the caller's own dialect: events go on as they came, scanned for what the stages need. Feeds the attempt's meter itself.</summary>
 /// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
-internal sealed class NativeEventSource(UpstreamExchange exchange, Dialect dialect, int expectedChoices) : UpstreamEventSource(exchange)
+internal sealed class NativeEventSource(UpstreamExchange exchange, Provider provider, GatewayCall call, int expectedChoices) : UpstreamEventSource(exchange)
 {
-    private readonly NativeStreamScanner _scanner = dialect.CreateScanner(exchange.Attempt.Meter);
+    private readonly NativeStreamScanner _scanner = call.Dialect.CreateScanner(exchange.Attempt.Meter);
 
     protected override bool IsFinished => Exchange.Attempt.Meter.FinishedChoices >= expectedChoices;
+
+    // A server may make fewer choices than were asked for; those that began must have ended.
+    protected override bool MayEnd => IsFinished || (Exchange.Attempt.Meter.FinishedChoices > 0 && !_scanner.HasOpenChoice);
 
     protected override void OnEvent(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
@@ -26,15 +30,35 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Dialect diale
                 return;
             }
         }
-        if (scanned is not { } known) return;
-        var isEnd = (known.Traits & NativeEventTraits.End) != 0;
-        if (isEnd && !IsFinished)
+        var failed = Exchange.Attempt.Meter.FailedReason is not null;
+        if (scanned is { } known)
         {
-            // An end mark without a finish is a cut answer in the clothes of a whole one.
-            Fail(batch, UpstreamClient.BrokenError);
-            return;
+            var isEnd = (known.Traits & NativeEventTraits.End) != 0;
+            if (isEnd && !MayEnd && !failed)
+            {
+                // An end mark without a finish: nobody knows whether the response is complete.
+                Fail(batch, UpstreamClient.NoReasonError);
+                return;
+            }
+            if ((known.Traits & NativeEventTraits.Ping) == 0 && (!failed || (known.Traits & NativeEventTraits.Content) != 0)) batch.AddNative(_scanner.Repaired ?? data, known.Kind, known.Traits);
+            if (isEnd && !failed) End();
         }
-        if ((known.Traits & NativeEventTraits.Ping) == 0) batch.AddNative(data, known.Kind, known.Traits);
-        if (isEnd) End();
+        if (failed) FailReason(batch);
+    }
+
+    protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
+    {
+        if (call.Dialect.ReadsDocumentsAsEvents)
+        {
+            foreach (var data in call.Dialect.EventsOf(document)) OnEvent(default, data, batch);
+            return IsFinished;
+        }
+        var meter = new AnswerMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
+        var answer = provider.ReadDocument(call, document, meter);
+        Exchange.Attempt.Meter.FailedReason ??= meter.FailedReason;
+        if (answer is null) return false;
+        Exchange.Attempt.Meter.UpstreamModel = meter.UpstreamModel;
+        AnswerEvents.Add(answer, meter.Report, batch);
+        return true;
     }
 }

@@ -8,9 +8,11 @@ namespace Fairlead.Providers.Http;
 /// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
 internal abstract class TranslatedEventSource(UpstreamExchange exchange, int expectedChoices) : UpstreamEventSource(exchange)
 {
-    private int _finishedChoices;
+    private UInt128 _finishedChoices;
 
-    protected override bool IsFinished => _finishedChoices >= expectedChoices;
+    protected override bool IsFinished => FinishedChoices >= expectedChoices;
+
+    protected int FinishedChoices => (int)UInt128.PopCount(_finishedChoices);
 
     /// <summary>
     /// Adds what one event of the provider means. Malformed ones are counted in the meter's <c>SkippedEvents</c> and left out; the provider's error event
@@ -20,11 +22,21 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
     /// <param name="data">Never empty.</param>
     protected abstract void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch);
 
-    /// <summary>The provider's end mark came; without the finish of every choice it is a cut.</summary>
+    /// <summary>The provider's end mark came; without the finish of every choice that began, nobody knows whether the response is complete.</summary>
     protected void EndOrFail(EventBatch batch)
     {
-        if (IsFinished) End();
-        else Fail(batch, UpstreamClient.BrokenError);
+        if (MayEnd) End();
+        else Fail(batch, UpstreamClient.NoReasonError);
+    }
+
+    /// <summary>A whole answer where events were asked for.</summary>
+    protected bool AddAnswer(Conversation.Answer? answer, Pipeline.AnswerMeter read, EventBatch batch)
+    {
+        Exchange.Attempt.Meter.FailedReason ??= read.FailedReason;
+        if (answer is null) return false;
+        Exchange.Attempt.Meter.UpstreamModel = read.UpstreamModel;
+        Quirks.AnswerEvents.Add(Exchange.Tools?.Restore(answer) ?? answer, read.Report, batch);
+        return true;
     }
 
     protected sealed override void OnEvent(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
@@ -41,7 +53,7 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
         Exchange.Tools?.Restore(batch, before);
         for (var i = before; i < batch.Items.Count; i++)
         {
-            if (batch.Items[i].Event is ChoiceFinished) _finishedChoices++;
+            if (batch.Items[i].Event is ChoiceFinished finished) _finishedChoices |= UInt128.One << Math.Min(finished.Choice, 127);
         }
     }
 }

@@ -93,6 +93,7 @@ internal sealed class UpstreamClient : IDisposable
         };
         var headers = request.Headers;
         headers.TryAddWithoutValidation("Accept", mode == UpstreamMode.Stream ? "text/event-stream" : "application/json");
+        headers.TryAddWithoutValidation("Accept-Encoding", "identity");
         headers.TryAddWithoutValidation("User-Agent", "fairlead");
         headers.TryAddWithoutValidation("X-Client-Request-Id", call.RequestId);
         AddTrace(headers, call.IncomingTrace);
@@ -138,14 +139,13 @@ internal sealed class UpstreamClient : IDisposable
             if (response.StatusCode is HttpStatusCode.OK or HttpStatusCode.Created or HttpStatusCode.Accepted)
             {
                 var exchange = new UpstreamExchange(this, response, watch, attempt);
-                if (mode == UpstreamMode.Whole || exchange.IsEventStream)
+                if (mode == UpstreamMode.Stream && exchange.IsLabelledDocument && await exchange.PeekMissingPathAsync())
                 {
-                    handedOver = true;
-                    return exchange;
+                    return new UpstreamExchange(new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model's provider has nothing at this path."), FailureClass.Failover, attempt.UpstreamStatus)) { IsMissingPath = true };
                 }
-                // Asked for a stream, got a document: some servers report errors so, with a good status.
-                using var document = await ReadErrorAsync(response, watch);
-                return new UpstreamExchange(NotAStream(document, attempt)) { IsMissingPath = UpstreamExchange.NamesMissingPath(document.WrittenSpan) };
+                // Whether it holds events or a document is seen by its bytes: labels are wrong too often.
+                handedOver = true;
+                return exchange;
             }
             using var body = await ReadErrorAsync(response, watch);
             return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt, sameDialect, _time, _logger))
@@ -210,6 +210,10 @@ internal sealed class UpstreamClient : IDisposable
 
     internal static readonly GatewayError BrokenError = new(ErrorCode.ProviderError, "The connection to the model's provider broke before the answer was complete.");
 
+    internal static readonly GatewayError NoReasonError = new(ErrorCode.ProviderError, "The model's provider ended the response without a reason. It may not be complete.");
+
+    internal static readonly GatewayError FailedReasonError = new(ErrorCode.ProviderError, "The model's provider stopped before the response was complete.");
+
     internal static GatewayError TimeoutError(WaitingFor waiting) => new(ErrorCode.ProviderTimeout, waiting switch
     {
         WaitingFor.Connect => "The model's provider could not be connected to in time.",
@@ -220,23 +224,13 @@ internal sealed class UpstreamClient : IDisposable
 
     public void Dispose() => _invoker.Dispose();
 
-    private ProviderReply.Failed NotAStream(PooledBuffer document, Attempt attempt)
-    {
-        var parsed = UpstreamErrorBody.Parse(document.WrittenMemory);
-        var error = parsed.IsEmpty
-            ? new GatewayError(ErrorCode.ProviderError, "The model's provider did not answer with a stream.")
-            : UpstreamErrors.FromEvent(parsed);
-        UpstreamLog.Answered(_logger, attempt.Deployment.ProviderName, attempt.Deployment.Name, attempt.UpstreamStatus ?? 0, "no event stream");
-        return new ProviderReply.Failed(error, UpstreamErrors.ClassOf(error), attempt.UpstreamStatus);
-    }
-
     // As much of it as fits the bound; the rest is cut with the connection.
     private static async ValueTask<PooledBuffer> ReadErrorAsync(HttpResponseMessage response, AttemptWatch watch)
     {
         var buffer = new PooledBuffer();
         try
         {
-            var stream = await response.Content.ReadAsStreamAsync(watch.Token);
+            var stream = await Quirks.ContentDecoding.OpenAsync(response.Content, watch.Token);
             while (buffer.Length < MaxErrorBytes)
             {
                 var read = await stream.ReadAsync(buffer.GetMemory(1024), watch.Token);

@@ -1,6 +1,7 @@
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Memory;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Http;
@@ -29,6 +30,10 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     private readonly SseParser _parser = new(budget: exchange.Attempt.Memory);
     private TimeSpan _graceLeft = EndGrace;
     private int _idleReads;
+    private HalfCharacters? _halves;
+    private PooledBuffer? _document;
+    private Memory<byte> _target;
+    private bool _isEventStream;
     private Stream? _stream;
     private bool _contentSeen;
     private bool _ended;
@@ -45,9 +50,22 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     /// <summary>Takes one event: adds what it means to <paramref name="batch"/>, or calls <see cref="End"/> or <see cref="Fail"/>.</summary>
     protected abstract void OnEvent(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch);
 
+    /// <summary>Whether the provider's end mark is an end: also where it made fewer choices than were asked for.</summary>
+    protected virtual bool MayEnd => IsFinished;
+
+    /// <summary>The provider sent a whole response where a stream was asked for: adds its events. False when it is no response.</summary>
+    protected virtual bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch) => false;
+
     /// <summary>The bytes ended after the finish; the last chance to add something.</summary>
     protected virtual void OnEnd(EventBatch batch)
     {
+    }
+
+    /// <summary>The provider ended the response with a reason that is a failure.</summary>
+    protected void FailReason(EventBatch batch)
+    {
+        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, UpstreamText.CleanCode(Exchange.Attempt.Meter.FailedReason));
+        Fail(batch, UpstreamClient.FailedReasonError);
     }
 
     /// <summary>The provider's end mark came: nothing after it is read.</summary>
@@ -76,7 +94,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         var watch = Exchange.Watch;
         while (true)
         {
-            while (!_ended && _parser.TryRead(out var name, out var data)) OnEvent(name, data, batch);
+            while (!_ended && _parser.TryRead(out var name, out var data)) Receive(name, data, batch);
             if (!_ended && _parser.TooLarge)
             {
                 UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "event too large");
@@ -103,7 +121,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             {
                 var read = await ReadBytesAsync(watch, cancellationToken);
                 if (read == 0) _endOfBytes = true;
-                else _parser.Advance(read);
+                else Take(read, batch);
             }
             catch (MemoryExhaustedException exhausted)
             {
@@ -121,6 +139,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
                     _endOfBytes = true;
                     continue;
                 }
+                FlushHalves(batch);
                 Fail(batch, Exchange.Client.ToFailure(e, watch, Exchange.Attempt).Error);
             }
         }
@@ -138,14 +157,103 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         }
         Exchange.Dispose();
         _parser.Dispose();
+        _document?.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    // Characters that the provider split between two events become whole before anything reads them.
+    private void Receive(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
+    {
+        if (!System.Text.Unicode.Utf8.IsValid(data)) data = HalfCharacters.WithoutInvalidBytes(data);
+        if (_halves is not { IsHolding: true } && HalfCharacters.FindLone(data) < 0)
+        {
+            OnEvent(name, data, batch);
+            return;
+        }
+        var repaired = (_halves ??= new HalfCharacters()).Repair(name, data, out var before);
+        foreach (var (heldName, held) in before)
+        {
+            if (!_ended) OnEvent(heldName, held, batch);
+        }
+        if (!_ended) OnEvent(name, repaired, batch);
+    }
+
+    private void FlushHalves(EventBatch batch)
+    {
+        if (_halves is not { IsHolding: true } halves) return;
+        foreach (var (name, held) in halves.Flush())
+        {
+            if (!_ended) OnEvent(name, held, batch);
+        }
+    }
+
+    // By what came and not by its label: events, or a whole document.
+    private void Take(int read, EventBatch batch)
+    {
+        if (_document is { } document)
+        {
+            document.Advance(read);
+            if (document.Length > UpstreamClient.MaxAnswerBytes) Fail(batch, new GatewayError(ErrorCode.ProviderError, "The model's provider sent a response that is too large."));
+            return;
+        }
+        if (!_isEventStream)
+        {
+            var start = _target.Span[..read].TrimStart("\uFEFF \t\r\n"u8);
+            if (start.Length > 0 && start[0] is (byte)'{' or (byte)'[' or (byte)'<')
+            {
+                _document = new PooledBuffer(ReadBytes, Exchange.Attempt.Memory, uncounted: UpstreamExchange.UncountedBytes);
+                _document.Write(start);
+                return;
+            }
+            _isEventStream = start.Length > 0;
+        }
+        _parser.Advance(read);
+    }
+
+    private void AtEndOfDocument(EventBatch batch)
+    {
+        var whole = _document!.WrittenMemory;
+        var lines = DocumentText.Split(whole);
+        if (lines.Count > 0)
+        {
+            // One JSON object a line, or a list of events.
+            foreach (var line in lines)
+            {
+                if (!_ended) Receive(default, line.Span, batch);
+            }
+            FlushHalves(batch);
+            if (_ended) return;
+            if (MayEnd) _ended = true;
+            else Fail(batch, UpstreamClient.BrokenError);
+            return;
+        }
+        if (HalfCharacters.RepairWhole(whole.Span) is { } repaired) whole = repaired;
+        if (OnDocument(whole, batch) || _ended)
+        {
+            _ended = true;
+            return;
+        }
+        if (Exchange.Attempt.Meter.FailedReason is not null)
+        {
+            FailReason(batch);
+            return;
+        }
+        var error = UpstreamErrorBody.Find(whole.Span) ?? (UpstreamErrorBody.Parse(whole) is { IsEmpty: false } parsed && (parsed.Message is not null || parsed.Code is not null) ? parsed : null);
+        UpstreamLog.Answered(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, Exchange.Attempt.UpstreamStatus ?? 0, "no event stream");
+        Fail(batch, error is null ? new GatewayError(ErrorCode.ProviderError, "The model's provider sent a response that cannot be read.") : UpstreamErrors.FromEvent(error));
     }
 
     private async ValueTask<int> ReadBytesAsync(AttemptWatch watch, CancellationToken cancellationToken)
     {
-        _stream ??= await Exchange.Response.Content.ReadAsStreamAsync(watch.Token);
+        if (_stream is null)
+        {
+            _stream = await Exchange.OpenBodyAsync();
+            var first = await ReadFirstAsync(watch, cancellationToken);
+            if (first >= 0) return first;
+        }
         using var link = watch.Link(cancellationToken);
-        var reading = _stream.ReadAsync(_parser.GetMemory(ReadBytes), watch.Token);
+        _target = _document?.GetMemory(ReadBytes) ?? _parser.GetMemory(ReadBytes);
+        var reading = _stream.ReadAsync(_target, watch.Token);
         if (reading.IsCompleted)
         {
             var ready = await reading;
@@ -162,6 +270,17 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         return read;
     }
 
+    // Compressed events without a label are seen by their first bytes; -1 where they must be read again, decoded.
+    private async ValueTask<int> ReadFirstAsync(AttemptWatch watch, CancellationToken cancellationToken)
+    {
+        using var link = watch.Link(cancellationToken);
+        _target = _parser.GetMemory(ReadBytes);
+        var read = await _stream!.ReadAsync(_target, watch.Token);
+        if (!ContentDecoding.IsGzip(_target.Span[..read])) return read;
+        _stream = await ContentDecoding.OpenGzipAsync(new PrefixedStream(_target[..read].ToArray(), _stream), watch.Token);
+        return -1;
+    }
+
     private async ValueTask<int> ReadAfterFinishAsync(ValueTask<int> reading, AttemptWatch watch)
     {
         var since = Exchange.Client.Time.GetTimestamp();
@@ -175,7 +294,14 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
 
     private void AtEndOfBytes(EventBatch batch)
     {
-        if (IsFinished)
+        if (_document is not null)
+        {
+            AtEndOfDocument(batch);
+            return;
+        }
+        FlushHalves(batch);
+        if (_ended) return;
+        if (MayEnd)
         {
             OnEnd(batch);
             _ended = true;

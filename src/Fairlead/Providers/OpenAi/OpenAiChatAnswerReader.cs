@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.OpenAi;
@@ -15,6 +16,7 @@ internal static class OpenAiChatAnswerReader
     {
         try
         {
+            if (ChatNormaliser.RepairWhole(body.Span, isChat: true, meter.CreatedAt) is { } repaired) body = repaired;
             using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 512 });
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(root, "choices", JsonValueKind.Array, out var list) || list.GetArrayLength() == 0) return null;
@@ -22,6 +24,7 @@ internal static class OpenAiChatAnswerReader
             foreach (var choice in list.EnumerateArray())
             {
                 if (choice.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(choice, "message", JsonValueKind.Object, out var message)) return null;
+                if (OpenAiWire.FinishText(choice) is { } reason && FinishWords.Of(reason) == FinishMeaning.Failed) meter.FailedReason = reason;
                 choices.Add(Choice(choice, message, choices.Count, stops));
             }
             if (choices.Exists(choice => choice.FinishReason is null)) return null;
@@ -74,7 +77,7 @@ internal static class OpenAiChatAnswerReader
         return new AnswerChoice(
             choice.TryGetProperty("index", out var index) && index.ValueKind == JsonValueKind.Number && index.TryGetInt32(out var at) && at >= 0 ? at : position,
             parts,
-            OpenAiWire.Finish(OpenAiWire.Text(choice, "finish_reason") ?? "stop", called))
+            OpenAiWire.Finish(OpenAiWire.FinishText(choice) ?? "stop", called))
         {
             StopSequence = OpenAiWire.StopSequence(choice, stops),
             Logprobs = OpenAiWire.Logprobs(choice),

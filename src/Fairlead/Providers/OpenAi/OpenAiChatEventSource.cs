@@ -4,7 +4,9 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Generations;
+using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.OpenAi;
@@ -14,16 +16,47 @@ namespace Fairlead.Providers.OpenAi;
 internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expectedChoices, IReadOnlyList<string> stops) : TranslatedEventSource(exchange, expectedChoices)
 {
     private readonly Dictionary<(int Choice, int Index), Call> _calls = [];
-    private readonly HashSet<int> _finished = [];
+    private readonly Dictionary<int, FinishMeaning> _finished = [];
+    private readonly ChatNormaliser _normaliser = new(isChat: true, exchange.Attempt.Meter.CreatedAt);
     private bool _started;
+
+    // A server may make fewer choices than were asked for; those that began must have ended.
+    protected override bool MayEnd => IsFinished || (FinishedChoices > 0 && !_normaliser.HasOpenChoice);
+
+    protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
+    {
+        var read = new AnswerMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
+        return AddAnswer(OpenAiChatAnswerReader.Read(document, read, stops), read, batch);
+    }
 
     protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
-        if (data.SequenceEqual("[DONE]"u8))
+        if (ChatNormaliser.IsEndMark(data))
         {
             EndOrFail(batch);
             return;
         }
+        var isErrorEvent = name.SequenceEqual("error"u8);
+        if (!_normaliser.TryNormalise(data, wantModel: false, out var found, out var repaired))
+        {
+            if (isErrorEvent) FailWith(batch, UpstreamErrorBody.Find(data) ?? UpstreamErrorBody.Empty);
+            else Exchange.Attempt.Meter.SkippedEvents++;
+            return;
+        }
+        if (found.IsError || isErrorEvent)
+        {
+            FailWith(batch, UpstreamErrorBody.Find(data) ?? new UpstreamErrorBody(found.ErrorType, null, null, found.ErrorMessage));
+            return;
+        }
+        if (ChatNormaliser.IsNothing(found)) return;
+        Parse(repaired ?? data, batch);
+        if (found.FailedReason is null) return;
+        Exchange.Attempt.Meter.FailedReason = found.FailedReason;
+        FailReason(batch);
+    }
+
+    private void Parse(ReadOnlySpan<byte> data, EventBatch batch)
+    {
         var before = batch.Items.Count;
         try
         {
@@ -31,11 +64,6 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             using var document = JsonDocument.ParseValue(ref reader);
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object) throw new JsonException();
-            if ((root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String) || OpenAiWire.Text(root, "object") == "error")
-            {
-                FailWith(batch, UpstreamErrorBody.Parse(data.ToArray()));
-                return;
-            }
             Chunk(root, batch);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
@@ -96,8 +124,9 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             }
             if (OpenAiWire.Has(delta, "audio", JsonValueKind.Object, out var audio)) batch.Add(new AudioDelta((JsonObject)OpenAiWire.Copy(audio)) { Choice = index });
         }
-        if (OpenAiWire.FinishText(choice) is { } reason && _finished.Add(index))
+        if (OpenAiWire.FinishText(choice) is { } reason && FinishWords.Of(reason) is var meaning && FinishWords.ToReason(meaning) is not null && meaning > _finished.GetValueOrDefault(index))
         {
+            _finished[index] = meaning;
             var called = false;
             foreach (var (key, call) in _calls)
             {

@@ -4,6 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.OpenAi;
@@ -63,6 +64,7 @@ internal sealed class OpenAiProvider : Provider
         {
             // The server has no such interface, which every server of this kind may lack: the same request goes to the one that all have.
             body?.Dispose();
+            exchange.Dispose();
             native = false;
             (body, broken) = (null, null);
             exchange = await SendAdaptedAsync(call, attempt, native, mode, cancellationToken);
@@ -70,12 +72,21 @@ internal sealed class OpenAiProvider : Provider
             // An unknown model has the same status, but there too.
             if (attempt.Sent && !exchange.IsMissingPath) _learned.Learn(path);
         }
-        if ((exchange.Failure ?? broken) is { } failure) return failure;
+        if ((exchange.Failure ?? broken) is { } failure)
+        {
+            exchange.Dispose();
+            return failure;
+        }
         if (body is null)
         {
             return new ProviderReply.Streaming(native
-                ? new NativeEventSource(exchange, call.Dialect, call.Facts.ExpectedChoices)
+                ? new NativeEventSource(exchange, this, call, call.Facts.ExpectedChoices)
                 : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount, call.Conversation.Sampling.Stop));
+        }
+        using var read = exchange;
+        if (call.Operation == Operation.Chat && DocumentText.IsEventStream(body.WrittenSpan))
+        {
+            using (body) return await GatherAsync(call, attempt, exchange, body, native, cancellationToken);
         }
         if (native) return ReadNative(call, attempt, exchange, body);
         using (body)
@@ -141,10 +152,7 @@ internal sealed class OpenAiProvider : Provider
         return exchange;
     }
 
-    private static async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadAsync(UpstreamExchange exchange)
-    {
-        using (exchange) return await exchange.ReadWholeAsync();
-    }
+    private static ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadAsync(UpstreamExchange exchange) => exchange.ReadWholeAsync();
 
     private const string StreamOptions = "stream_options";
 
@@ -172,8 +180,38 @@ internal sealed class OpenAiProvider : Provider
     // OpenAI's own servers have all of them: there the status is about the model.
     private bool MayBeMissing(string path) => path is Completions or Responses or Compaction && (_endpoint.IsAzure || !_endpoint.IsOpenAi);
 
+    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => OpenAiChatAnswerReader.Read(body, meter, []);
+
+    // Events although a whole response was asked for.
+    private static async ValueTask<ProviderReply> GatherAsync(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, bool native, CancellationToken cancellationToken)
+    {
+        if (native && call.Dialect.WholeOf(body.WrittenSpan) is { } whole)
+        {
+            var response = new PooledBuffer(whole.Length);
+            response.Write(whole);
+            return ReadNative(call, attempt, exchange, response);
+        }
+        exchange.Replay(body.WrittenSpan);
+        await using var events = new OpenAiChatEventSource(exchange, call.Facts.ExpectedChoices, []);
+        return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
+    }
+
     private static ProviderReply ReadNative(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body)
     {
+        var vectors = call.Facts.MessageCount;
+        var repaired = call.Dialect.Name switch
+        {
+            "openai.chat" => ChatNormaliser.RepairWhole(body.WrittenSpan, isChat: true, attempt.Meter.CreatedAt),
+            "openai.completions" => ChatNormaliser.RepairWhole(body.WrittenSpan, isChat: false, attempt.Meter.CreatedAt),
+            "openai.embeddings" => EmbeddingsNormaliser.Repair(body.WrittenSpan, call.Facts.MessageCount, out vectors),
+            _ => null,
+        };
+        if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
+        if (vectors != call.Facts.MessageCount)
+        {
+            // Nobody could tell which text is without its vector.
+            using (body) return exchange.Unreadable(body);
+        }
         if (call.Dialect.ScanAnswer(body.WrittenSpan, attempt.Meter))
         {
             OutputText.KeepUncounted(body.WrittenSpan, attempt.Meter);

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Ledger;
+using Fairlead.Providers.Quirks;
 
 namespace Fairlead.Providers.OpenAi;
 
@@ -35,15 +36,12 @@ internal static class OpenAiWire
     /// <summary>Why a choice ended, or null while it has not: some servers write an empty or the word null where there is no reason yet.</summary>
     public static string? FinishText(JsonElement choice) => Text(choice, "finish_reason") is { Length: > 0 } reason && reason != "null" ? reason : null;
 
-    /// <summary>Null for the words by which servers say that they broke off (DeepSeek, OpenRouter, Mistral): that is no finish.</summary>
-    public static FinishReason? Finish(string reason, bool calledTools) => reason switch
+    /// <summary>Null for the words by which servers say that they stopped early (DeepSeek, OpenRouter, Mistral, vLLM): that is no finish.</summary>
+    public static FinishReason? Finish(string reason, bool calledTools) => FinishWords.ToReason(FinishWords.Of(reason)) switch
     {
-        "insufficient_system_resource" or "error" or "network_error" => null,
-        "length" or "model_length" => FinishReason.Length,
-        "tool_calls" or "function_call" => FinishReason.ToolCalls,
-        "content_filter" => FinishReason.ContentFilter,
-        // Some servers say "stop" after tool calls; what the client must do is answer them.
-        _ => calledTools ? FinishReason.ToolCalls : FinishReason.Stop,
+        // Some servers say "stop" after tool calls, and "tool_calls" without any; what the client must do is answer those that are there.
+        FinishReason.Stop or FinishReason.ToolCalls => calledTools ? FinishReason.ToolCalls : FinishReason.Stop,
+        var other => other,
     };
 
     /// <summary>What a body or chunk reports about usage, wherever its server puts it; null when it reports nothing.</summary>

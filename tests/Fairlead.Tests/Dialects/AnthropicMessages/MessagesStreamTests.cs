@@ -131,14 +131,14 @@ public sealed class MessagesStreamTests
     [InlineData("model_context_window_exceeded", nameof(FinishReason.Length))]
     [InlineData("tool_use", nameof(FinishReason.ToolCalls))]
     [InlineData("refusal", nameof(FinishReason.ContentFilter))]
-    [InlineData("of_a_later_date", nameof(FinishReason.Stop))]
     public void Scan_StopReason_IsMapped(string reason, string expected)
     {
         var meter = new AnswerMeter();
-        var scanned = Dialect.CreateScanner(meter).Scan(default, Encoding.UTF8.GetBytes($$$"""{"type":"message_delta","delta":{"stop_reason":"{{{reason}}}"}}"""), out _);
+        var scanner = Dialect.CreateScanner(meter);
+        if (reason == "tool_use") scanner.Scan(default, """{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"""u8, out _);
+        var scanned = scanner.Scan(default, Encoding.UTF8.GetBytes($$$"""{"type":"message_delta","delta":{"stop_reason":"{{{reason}}}"}}"""), out _);
         Assert.Equal(NativeEventTraits.Finish, scanned!.Value.Traits);
         Assert.Equal(Enum.Parse<FinishReason>(expected), meter.FinishReason);
-        Assert.Equal(Enum.Parse<FinishReason>(expected), StopReasons.Read(reason));
     }
 
     [Fact]

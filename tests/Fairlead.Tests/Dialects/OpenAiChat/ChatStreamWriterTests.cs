@@ -252,7 +252,7 @@ public sealed class ChatStreamWriterTests
     [Fact]
     public void Scanner_ChunkWithNullError_IsNoError()
     {
-        var scanned = Dialect.CreateScanner(new AnswerMeter()).Scan(default, """{"error":null,"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}}]}"""u8, out var error);
+        var scanned = Dialect.CreateScanner(new AnswerMeter()).Scan(default, """{"error":null,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"""u8, out var error);
         Assert.Null(error);
         Assert.Equal(NativeEventTraits.Content, scanned!.Value.Traits);
     }

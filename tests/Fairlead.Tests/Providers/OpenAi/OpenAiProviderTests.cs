@@ -309,10 +309,21 @@ public class OpenAiProviderTests
         foreach (var ask in (string[])[Ask, AskStream])
         {
             await using var upstream = await FakeUpstream.AnsweringAsync(status, body, type, ("Location", "/elsewhere"));
-            var failed = Assert.IsType<ProviderReply.Failed>((await SendAsync(upstream.Provider(), ask)).Reply);
-            Assert.Equal(expected, failed.Class.ToString());
-            Assert.Equal(ErrorGroup.Provider, failed.Error.Definition.Group);
-            Assert.DoesNotContain("internal", failed.Error.Message, StringComparison.Ordinal);
+            var reply = (await SendAsync(upstream.Provider(), ask)).Reply;
+            GatewayError error;
+            if (reply is ProviderReply.Streaming streaming)
+            {
+                // By what came and not by its label, so it is seen when it is read.
+                error = Assert.IsType<AttemptFailed>((await InnerCall.ReadAllAsync(streaming.Events, Token))[^1]).Error;
+            }
+            else
+            {
+                var failed = Assert.IsType<ProviderReply.Failed>(reply);
+                Assert.Equal(expected, failed.Class.ToString());
+                error = failed.Error;
+            }
+            Assert.Equal(ErrorGroup.Provider, error.Definition.Group);
+            Assert.DoesNotContain("internal", error.Message, StringComparison.Ordinal);
             Assert.Single(upstream.Requests);
         }
     }

@@ -206,7 +206,7 @@ public class OpenAiTranslationTests
                 """{"choices":[{"index":0,"delta":{"content":"a"}}]}""",
                 """{"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}""",
             ],
-            ["0 started", "0 text \"a\"", "0 failed provider_error: The connection to the model's provider broke before the answer was complete."]
+            ["0 started", "0 text \"a\"", "0 failed provider_error: The model's provider stopped before the response was complete."]
         },
         {
             "malformed between, filter at the end",

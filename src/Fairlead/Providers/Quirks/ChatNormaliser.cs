@@ -1,0 +1,656 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Conversation;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Errors;
+
+namespace Fairlead.Providers.Quirks;
+
+/// <summary>
+/// Makes what servers of OpenAI's chat interface send into what OpenAI itself sends, for the native and the translating path alike. An event or body
+/// without a quirk keeps its bytes: the scan that every event passes anyway sees that nothing is odd. Only an odd event is parsed and written again.
+/// One per stream or body; not thread-safe.
+/// </summary>
+/// <param name="isChat">False for text completions, which have neither roles nor tools.</param>
+/// <param name="createdAt">Unix seconds for responses that do not say when they were made.</param>
+internal sealed class ChatNormaliser(bool isChat, long createdAt)
+{
+    private readonly List<Choice> _choices = new(1);
+    private byte[]? _id;
+    private string? _ownId;
+    private JsonNode? _created;
+    private string? _model;
+
+    /// <summary>Whether an event is <c>[DONE]</c>, with or without spaces and quotes.</summary>
+    public static bool IsEndMark(ReadOnlySpan<byte> data) => data.Length is >= 4 and <= 10 && data.Trim(" \t\r\n\"[]"u8).SequenceEqual("DONE"u8);
+
+    /// <summary>Whether a choice began and has not ended.</summary>
+    public bool HasOpenChoice => _choices.Exists(static choice => choice.Reason == FinishMeaning.None);
+
+    /// <summary>Whether a scanned event says nothing at all: neither choices nor usage.</summary>
+    public static bool IsNothing(in OpenAiAnswerScanner.Found found) => !found.HasChoices && !found.HasUsage && found.FailedReason is null;
+
+    /// <summary>Scans one event of a stream. False when it is not one JSON object.</summary>
+    /// <param name="data">The event.</param>
+    /// <param name="wantModel">Whether the model's name is still to be learned.</param>
+    /// <param name="found">What is in the event as repaired.</param>
+    /// <param name="repaired">The event as repaired; null when it stays as it is.</param>
+    public bool TryNormalise(ReadOnlySpan<byte> data, bool wantModel, out OpenAiAnswerScanner.Found found, out byte[]? repaired)
+    {
+        repaired = null;
+        if (!OpenAiAnswerScanner.TryScan(data, wantModel, out found)) return false;
+        if (found.IsError || IsNothing(found) || IsNormal(found, data)) return true;
+        var failed = found.FailedReason;
+        if (Rewrite(data, Event) is not { } rewritten) return true;
+        repaired = rewritten;
+        OpenAiAnswerScanner.TryScan(rewritten, wantModel, out found);
+        found.FailedReason = failed;
+        return true;
+    }
+
+    /// <summary>A whole body as OpenAI sends it: the same bytes where nothing is odd.</summary>
+    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt)
+    {
+        if (!OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) || found.IsError || found.FailedReason is not null || found.Choices == 0) return null;
+        return found.IsOdd || !found.HasEnvelope || found.HasDelta ? Rewrite(body, root => new ChatNormaliser(isChat, createdAt).Whole(root)) : null;
+    }
+
+    private static byte[]? Rewrite(ReadOnlySpan<byte> data, Func<JsonObject, bool> repair)
+    {
+        try
+        {
+            if (JsonNode.Parse(data, documentOptions: new JsonDocumentOptions { MaxDepth = 512 }) is not JsonObject root || !repair(root)) return null;
+            var output = new ArrayBufferWriter<byte>(data.Length + 256);
+            using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) root.WriteTo(json);
+            return output.WrittenSpan.ToArray();
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException or FormatException)
+        {
+            // Members that stand twice or strings that are no text: it goes on as it came.
+            return null;
+        }
+    }
+
+    private bool IsNormal(in OpenAiAnswerScanner.Found found, ReadOnlySpan<byte> data)
+    {
+        // Azure begins with a chunk that has neither an id nor choices.
+        if (found is { HasChoices: true, Choices: 0, IsOdd: false, HasUsage: false } && _id is null && _ownId is null) return true;
+        if (found.IsOdd || !found.HasChoices || found.Choices > 1 || found.HasMessage || !found.HasEnvelope) return false;
+        var id = data.Slice(found.IdStart, found.IdLength);
+        if (_id is null) _id = id.ToArray();
+        else if (!id.SequenceEqual(_id)) return false;
+        if (found.Choices == 0) return true;
+
+        var choice = Of(found.Choice);
+        if (isChat && !choice.Started && !found.HasRole) return false;
+        if (found.Calls > 1) return false;
+        if (found.Calls == 1)
+        {
+            var open = choice.Calls.Count;
+            if (found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
+            {
+                choice.Calls.Add(choice.Current = new Call(open) { Id = found.CallId, Name = "?", At = open, HasUnseenArguments = true });
+            }
+            else if (choice.IsRegular && found.CallIndex >= 0 && found.CallIndex < open && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null && !found.CallHasName)
+            {
+                known.HasUnseenArguments = true;
+                choice.Current = known;
+            }
+            else
+            {
+                return false;
+            }
+        }
+        choice.HasLegacyCall |= found.HasLegacyCall;
+        if (found.Finished is { } finished)
+        {
+            var called = choice.HasCalls;
+            if (choice.Reason != FinishMeaning.None || (finished.Reason == FinishReason.ToolCalls && !called) || (finished.Reason == FinishReason.Stop && called) || choice.HasWaitingCall) return false;
+            choice.Reason = MeaningOf(finished.Reason);
+        }
+        choice.Started = true;
+        return true;
+    }
+
+    private static FinishMeaning MeaningOf(FinishReason reason) => reason switch
+    {
+        FinishReason.Length => FinishMeaning.Length,
+        FinishReason.ToolCalls => FinishMeaning.ToolCalls,
+        FinishReason.ContentFilter => FinishMeaning.ContentFilter,
+        _ => FinishMeaning.Stop,
+    };
+
+    private Choice Of(int index)
+    {
+        foreach (var choice in _choices)
+        {
+            if (choice.Index == index) return choice;
+        }
+        var made = new Choice(index);
+        _choices.Add(made);
+        return made;
+    }
+
+    private bool Event(JsonObject root)
+    {
+        var changed = Envelope(root, isChat ? "chat.completion.chunk" : "text_completion");
+        if (root["choices"] is not JsonArray choices)
+        {
+            var single = root["choices"] as JsonObject;
+            root.Remove("choices");
+            root["choices"] = choices = single is null ? [] : [single];
+            changed = true;
+        }
+        for (var i = choices.Count - 1; i >= 0; i--)
+        {
+            if (choices[i] is JsonObject) continue;
+            choices.RemoveAt(i);
+            changed = true;
+        }
+        for (var i = 0; i < choices.Count; i++) changed |= StreamChoice((JsonObject)choices[i]!, i);
+        return changed;
+    }
+
+    private bool Envelope(JsonObject root, string objectName)
+    {
+        var changed = false;
+        var id = Text(root["id"]);
+        if (string.IsNullOrEmpty(id) && Number(root["id"]) is { } numeric) id = numeric.ToString(CultureInfo.InvariantCulture);
+        var known = _id is null ? null : JsonNode.Parse(_id)?.GetValue<string>();
+        known ??= _ownId;
+        if (known is null)
+        {
+            known = string.IsNullOrEmpty(id) ? _ownId = (isChat ? "chatcmpl-" : "cmpl-") + Guid.NewGuid().ToString("N") : id;
+            _ownId = known;
+        }
+        if (Text(root["id"]) != known)
+        {
+            root["id"] = known;
+            changed = true;
+        }
+        if (string.IsNullOrEmpty(Text(root["object"])))
+        {
+            root["object"] = objectName;
+            changed = true;
+        }
+        if (root["created"] is not JsonValue created || created.GetValueKind() != JsonValueKind.Number || !created.TryGetValue<long>(out _))
+        {
+            // Whole seconds, also from texts and fractions.
+            _created ??= JsonValue.Create(Number(root["created"]) ?? createdAt);
+            root["created"] = _created.DeepClone();
+            changed = true;
+        }
+        else
+        {
+            _created ??= created.DeepClone();
+        }
+        var model = Text(root["model"]);
+        if (string.IsNullOrEmpty(model))
+        {
+            root["model"] = _model ?? "";
+            changed = true;
+        }
+        else
+        {
+            _model ??= model;
+        }
+        return changed;
+    }
+
+    private bool StreamChoice(JsonObject node, int position)
+    {
+        var changed = Index(node, position, out var index);
+        var choice = Of(index);
+        if (isChat)
+        {
+            if (node["delta"] is not JsonObject delta)
+            {
+                // Some servers call it as in a whole response.
+                var message = node["message"] as JsonObject;
+                node.Remove("message");
+                node.Remove("delta");
+                node["delta"] = delta = message ?? [];
+                changed = true;
+            }
+            changed |= Role(delta, choice.Started);
+            choice.Started = true;
+            changed |= Content(delta, isWhole: false);
+            changed |= StreamCalls(delta, choice);
+            if (delta["function_call"] is JsonObject legacy)
+            {
+                choice.HasLegacyCall = true;
+                changed |= Arguments(legacy, "arguments", isWhole: false);
+            }
+            if (Text(node["text"]) is { Length: > 0 } text && !delta.ContainsKey("content"))
+            {
+                delta["content"] = text;
+                changed = true;
+            }
+        }
+        else if (node["text"] is not JsonValue)
+        {
+            node["text"] = "";
+            changed = true;
+        }
+        return changed | StreamFinish(node, choice);
+    }
+
+    private static bool Index(JsonObject node, int position, out int index)
+    {
+        if (node["index"] is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue(out index) && index is >= 0 and < 128) return false;
+        index = Number(node["index"]) is >= 0 and < 128 and var number ? (int)number : position;
+        node["index"] = index;
+        return true;
+    }
+
+    private static bool Role(JsonObject message, bool started)
+    {
+        if (started ? !message.ContainsKey("role") || message["role"] is null || Text(message["role"]) == "assistant" : Text(message["role"]) == "assistant") return false;
+        message["role"] = "assistant";
+        return true;
+    }
+
+    // A list of parts becomes text and reasoning, as from Mistral's reasoning models.
+    private static bool Content(JsonObject message, bool isWhole)
+    {
+        var changed = false;
+        foreach (var name in (ReadOnlySpan<string>)["content", "reasoning_content", "reasoning", "refusal"])
+        {
+            switch (message[name])
+            {
+                case JsonArray parts:
+                    var (text, thinking) = (new StringBuilder(), new StringBuilder());
+                    Collect(parts, text, thinking);
+                    if (thinking.Length > 0 && name == "content") message["reasoning_content"] = (Text(message["reasoning_content"]) ?? "") + thinking;
+                    message[name] = text.ToString();
+                    changed = true;
+                    break;
+                case JsonObject part:
+                    var (single, thought) = (new StringBuilder(), new StringBuilder());
+                    Collect([part.DeepClone()], single, thought);
+                    if (name == "reasoning" && single.Length == 0) break;
+                    message[name] = single.ToString();
+                    changed = true;
+                    break;
+                case JsonValue value when value.GetValueKind() is not (JsonValueKind.String or JsonValueKind.Null):
+                    message[name] = value.ToJsonString();
+                    changed = true;
+                    break;
+            }
+        }
+        if (!isWhole || message.ContainsKey("content")) return changed;
+        message["content"] = null;
+        return true;
+    }
+
+    private static void Collect(JsonArray parts, StringBuilder text, StringBuilder thinking)
+    {
+        foreach (var part in parts)
+        {
+            if (Text(part) is { } plain) text.Append(plain);
+            if (part is not JsonObject member) continue;
+            if (member["thinking"] is JsonArray thoughts) Collect(thoughts, thinking, thinking);
+            else if (Text(member["thinking"]) is { } thought) thinking.Append(thought);
+            else if (member["text"] is JsonObject inner) text.Append(Text(inner["value"]));
+            else text.Append(Text(member["text"]) ?? Text(member["content"]));
+        }
+    }
+
+    private static bool StreamCalls(JsonObject delta, Choice choice)
+    {
+        if (!delta.TryGetPropertyValue("tool_calls", out var node) || node is null) return false;
+        var changed = false;
+        if (node is not JsonArray calls)
+        {
+            delta.Remove("tool_calls");
+            if (node is not JsonObject single) return true;
+            delta["tool_calls"] = calls = [single];
+            changed = true;
+        }
+        for (var i = 0; i < calls.Count; i++)
+        {
+            if (calls[i] is JsonObject call)
+            {
+                changed |= StreamCall(call, choice, i, calls.Count, out var held);
+                if (!held) continue;
+            }
+            calls.RemoveAt(i--);
+            changed = true;
+        }
+        if (calls.Count > 0) return changed;
+        delta.Remove("tool_calls");
+        return true;
+    }
+
+    private static bool StreamCall(JsonObject node, Choice choice, int position, int count, out bool held)
+    {
+        held = false;
+        var changed = Wrap(node);
+        var custom = node["custom"] is JsonObject;
+        var (body, argumentsName) = custom ? ((JsonObject)node["custom"]!, "input") : ((JsonObject)node["function"]!, "arguments");
+        changed |= Arguments(body, argumentsName, isWhole: false);
+        var id = Text(node["id"]) is { Length: > 0 } given ? given : Number(node["id"])?.ToString(CultureInfo.InvariantCulture);
+        var at = Number(node["index"]) is >= 0 and < 1024 and var number ? (int)number : (int?)null;
+        var name = Text(body["name"]) is { Length: > 0 } named ? named : null;
+        var arguments = Text(body[argumentsName]) ?? "";
+
+        var call = choice.Match(id, at, name, arguments, position, count);
+        var isNew = call is null;
+        if (call is null) choice.Calls.Add(call = new Call(choice.Calls.Count) { At = at });
+        choice.IsRegular &= call.At == call.Position;
+        choice.Current = call;
+        call.Id ??= id;
+        var wasNamed = call.Name is not null;
+        if (!wasNamed && name is null)
+        {
+            // A call begins when its name is known; what comes before waits.
+            call.Waiting.Append(arguments);
+            call.Arguments.Append(arguments);
+            call.IsCustom |= custom;
+            held = true;
+            return true;
+        }
+        call.Arguments.Append(arguments);
+        if (!Is(node["index"], call.Position))
+        {
+            node["index"] = call.Position;
+            changed = true;
+        }
+        if (!wasNamed)
+        {
+            call.Name = name;
+            call.Id ??= $"call_{choice.Index}_{call.Position}";
+            if (Text(node["id"]) != call.Id)
+            {
+                node["id"] = call.Id;
+                changed = true;
+            }
+            if (Text(node["type"]) is not { Length: > 0 })
+            {
+                node["type"] = custom ? "custom" : "function";
+                changed = true;
+            }
+            if (call.Waiting.Length > 0)
+            {
+                body[argumentsName] = call.Waiting + arguments;
+                call.Waiting.Clear();
+                changed = true;
+            }
+            else if (isNew && Text(body[argumentsName]) is null)
+            {
+                body[argumentsName] = "";
+                changed = true;
+            }
+            return changed;
+        }
+        // Clients add names and ids up, or take a second one for another call.
+        if (name is not null) changed |= body.Remove("name");
+        if (node["id"] is not null && Text(node["id"]) is not ("" or null)) changed |= node.Remove("id");
+        return changed;
+    }
+
+    // Servers that leave the inner object out, and those that have it as text.
+    private static bool Wrap(JsonObject node)
+    {
+        if (node["custom"] is JsonObject || node["function"] is JsonObject) return false;
+        var body = new JsonObject();
+        if (Text(node["function"]) is { } function) body["name"] = function;
+        node.Remove("function");
+        foreach (var name in (ReadOnlySpan<string>)["name", "arguments"])
+        {
+            if (!node.TryGetPropertyValue(name, out var value)) continue;
+            node.Remove(name);
+            body[name] = value;
+        }
+        node["function"] = body;
+        return true;
+    }
+
+    private static bool Arguments(JsonObject body, string name, bool isWhole)
+    {
+        if (!body.TryGetPropertyValue(name, out var value))
+        {
+            if (!isWhole) return false;
+            body[name] = "{}";
+            return true;
+        }
+        if (value is JsonValue text && text.GetValueKind() == JsonValueKind.String)
+        {
+            if (!isWhole || text.GetValue<string>().Length > 0 || name != "arguments") return false;
+            body[name] = "{}";
+            return true;
+        }
+        body[name] = value is null ? (isWhole && name == "arguments" ? "{}" : "") : Plain(value);
+        return true;
+    }
+
+    private static string Plain(JsonNode value)
+    {
+        var output = new ArrayBufferWriter<byte>(256);
+        using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) value.WriteTo(json);
+        return Encoding.UTF8.GetString(output.WrittenSpan);
+    }
+
+    private static bool StreamFinish(JsonObject node, Choice choice)
+    {
+        var word = Text(node["finish_reason"]);
+        var meaning = FinishWords.Of(word);
+        if (meaning is FinishMeaning.None or FinishMeaning.Failed)
+        {
+            if (node["finish_reason"] is null) return false;
+            node["finish_reason"] = null;
+            return true;
+        }
+        var changed = choice.HasWaitingCall && Announce(node, choice);
+        if (meaning == FinishMeaning.ToolCalls && !choice.HasCalls) meaning = FinishMeaning.Stop;
+        else if (meaning == FinishMeaning.Stop && choice.HasCalls) meaning = FinishMeaning.ToolCalls;
+        choice.Reason = FinishWords.Stronger(choice.Reason, meaning);
+        var ours = word == "function_call" && choice.Reason == FinishMeaning.ToolCalls ? word : FinishWords.OpenAi(choice.Reason);
+        if (word == ours) return changed;
+        node["finish_reason"] = ours;
+        return true;
+    }
+
+    // A call whose name never came: it is shown as it is, so that nothing of it is lost.
+    private static bool Announce(JsonObject node, Choice choice)
+    {
+        var delta = (JsonObject)node["delta"]!;
+        if (delta["tool_calls"] is not JsonArray calls) delta["tool_calls"] = calls = [];
+        foreach (var call in choice.Calls)
+        {
+            if (call.Name is not null) continue;
+            call.Name = "";
+            calls.Add((JsonNode)new JsonObject
+            {
+                ["index"] = call.Position,
+                ["id"] = call.Id ?? $"call_{choice.Index}_{call.Position}",
+                ["type"] = call.IsCustom ? "custom" : "function",
+                [call.IsCustom ? "custom" : "function"] = new JsonObject { ["name"] = "", [call.IsCustom ? "input" : "arguments"] = call.Waiting.ToString() },
+            });
+            call.Waiting.Clear();
+        }
+        return true;
+    }
+
+    private bool Whole(JsonObject root)
+    {
+        var changed = Envelope(root, isChat ? "chat.completion" : "text_completion");
+        if (root["choices"] is not JsonArray choices) return changed;
+        for (var i = 0; i < choices.Count; i++)
+        {
+            if (choices[i] is not JsonObject choice) continue;
+            changed |= Index(choice, i, out var index);
+            var called = false;
+            if (isChat)
+            {
+                if (choice["message"] is not JsonObject message)
+                {
+                    if (choice["delta"] is not JsonObject delta) continue;
+                    choice.Remove("delta");
+                    choice.Remove("message");
+                    choice["message"] = message = delta;
+                    changed = true;
+                }
+                changed |= Role(message, started: false) | Content(message, isWhole: true) | WholeCalls(message, index, out called);
+            }
+            var word = Text(choice["finish_reason"]);
+            var meaning = FinishWords.Of(word);
+            if (meaning == FinishMeaning.None) meaning = FinishMeaning.Stop;
+            if (meaning == FinishMeaning.ToolCalls && !called) meaning = FinishMeaning.Stop;
+            else if (meaning == FinishMeaning.Stop && called) meaning = FinishMeaning.ToolCalls;
+            var ours = word == "function_call" && called ? word : FinishWords.OpenAi(meaning);
+            if (word == ours) continue;
+            choice["finish_reason"] = ours;
+            changed = true;
+        }
+        return changed;
+    }
+
+    private static bool WholeCalls(JsonObject message, int choice, out bool called)
+    {
+        called = false;
+        var changed = false;
+        if (message["function_call"] is JsonObject legacy)
+        {
+            called = true;
+            changed |= Arguments(legacy, "arguments", isWhole: true);
+        }
+        if (message["tool_calls"] is JsonObject single)
+        {
+            message.Remove("tool_calls");
+            message["tool_calls"] = new JsonArray(single);
+            changed = true;
+        }
+        if (message["tool_calls"] is not JsonArray calls) return changed;
+        for (var i = 0; i < calls.Count; i++)
+        {
+            if (calls[i] is JsonObject call)
+            {
+                changed |= Wrap(call);
+                var custom = call["custom"] as JsonObject;
+                var body = custom ?? (JsonObject)call["function"]!;
+                // A call without a name cannot be answered.
+                if (Text(body["name"]) is { Length: > 0 })
+                {
+                    called = true;
+                    changed |= Arguments(body, custom is null ? "arguments" : "input", isWhole: true);
+                    if (Text(call["id"]) is not { Length: > 0 })
+                    {
+                        call["id"] = Number(call["id"])?.ToString(CultureInfo.InvariantCulture) ?? $"call_{choice}_{i}";
+                        changed = true;
+                    }
+                    if (Text(call["type"]) is not { Length: > 0 })
+                    {
+                        call["type"] = custom is null ? "function" : "custom";
+                        changed = true;
+                    }
+                    continue;
+                }
+            }
+            calls.RemoveAt(i--);
+            changed = true;
+        }
+        if (calls.Count == 0 && changed) message.Remove("tool_calls");
+        return changed;
+    }
+
+    private static string? Text(JsonNode? node) => node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
+
+    private static long? Number(JsonNode? node)
+    {
+        if (node is not JsonValue value) return null;
+        var text = value.GetValueKind() switch
+        {
+            JsonValueKind.String => value.GetValue<string>(),
+            JsonValueKind.Number => value.ToJsonString(),
+            _ => null,
+        };
+        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number is >= 0 and < 1e15 ? (long)number : null;
+    }
+
+    private static bool Is(JsonNode? node, int number) => node is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue<int>(out var given) && given == number;
+
+    private sealed class Choice(int index)
+    {
+        public int Index { get; } = index;
+
+        public bool Started { get; set; }
+
+        public bool HasLegacyCall { get; set; }
+
+        /// <summary>Whether the provider's indexes of calls are ours.</summary>
+        public bool IsRegular { get; set; } = true;
+
+        public FinishMeaning Reason { get; set; }
+
+        public List<Call> Calls { get; } = [];
+
+        /// <summary>The call that the last fragment belonged to.</summary>
+        public Call? Current { get; set; }
+
+        public bool HasCalls => HasLegacyCall || Calls.Count > 0;
+
+        public bool HasWaitingCall => Calls.Exists(static call => call.Name is null);
+
+        public Call? Find(string id) => Calls.Find(call => call.Id == id);
+
+        /// <summary>The call that a fragment continues; null when it opens a new one.</summary>
+        public Call? Match(string? id, int? at, string? name, string arguments, int position, int count)
+        {
+            if (id is not null && Find(id) is { } same) return same;
+            var placed = at is null ? null : Calls.FindLast(call => call.At == at);
+            if (id is not null)
+            {
+                // A late id of the call at that place, or servers that make a new id for every fragment: without a name it is no new call.
+                if (placed is null) return null;
+                return name is null ? placed : placed.Id is null && placed.Name is null ? placed : null;
+            }
+            if (at is not null && placed is null) return null;
+            var open = placed ?? (count > 1 && name is null && position < Calls.Count ? Calls[Calls.Count - count + position < 0 ? position : Calls.Count - count + position] : at is null && count > 1 && name is not null ? null : Current);
+            if (open is null || name is null || open.Name is null) return open;
+            // A name again: the same call where it is only repeated, another one where the first is complete.
+            return open.Name != "?" && open.Name != name ? null : open.IsComplete ? null : open;
+        }
+    }
+
+    private sealed class Call(int position)
+    {
+        public int Position { get; } = position;
+
+        /// <summary>The provider's own index.</summary>
+        public int? At { get; set; }
+
+        public string? Id { get; set; }
+
+        /// <summary>Null until it is known; a question mark where it went by unread.</summary>
+        public string? Name { get; set; }
+
+        public bool IsCustom { get; set; }
+
+        public StringBuilder Waiting { get; } = new();
+
+        public StringBuilder Arguments { get; } = new();
+
+        public bool HasUnseenArguments { get; set; }
+
+        public bool IsComplete
+        {
+            get
+            {
+                if (HasUnseenArguments || Arguments.Length == 0) return false;
+                try
+                {
+                    using var document = JsonDocument.Parse(Arguments.ToString());
+                    return true;
+                }
+                catch (JsonException)
+                {
+                    return false;
+                }
+            }
+        }
+    }
+}

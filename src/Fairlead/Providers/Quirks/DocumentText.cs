@@ -1,0 +1,41 @@
+using System.Text.Json;
+
+namespace Fairlead.Providers.Quirks;
+
+/// <summary>Tells events from documents by their bytes.</summary>
+internal static class DocumentText
+{
+    /// <summary>Whether a body that was asked for whole is a stream of server-sent events.</summary>
+    public static bool IsEventStream(ReadOnlySpan<byte> body)
+    {
+        body = body.TrimStart("\uFEFF \t\r\n"u8);
+        return body.StartsWith("data:"u8) || body.StartsWith("event:"u8) || body.StartsWith("id:"u8) || body.StartsWith("retry:"u8) || body.StartsWith(":"u8);
+    }
+
+    /// <summary>The objects of a body that holds several, one behind the other or in one list. Empty when it holds one, or is no JSON.</summary>
+    public static IReadOnlyList<ReadOnlyMemory<byte>> Split(ReadOnlyMemory<byte> body)
+    {
+        var result = new List<ReadOnlyMemory<byte>>();
+        try
+        {
+            var reader = new Utf8JsonReader(body.Span, new JsonReaderOptions { AllowMultipleValues = true, MaxDepth = 512 });
+            if (!reader.Read()) return [];
+            var inList = reader.TokenType == JsonTokenType.StartArray;
+            if (inList && !reader.Read()) return [];
+            do
+            {
+                if (reader.TokenType == JsonTokenType.EndArray) break;
+                var start = (int)reader.TokenStartIndex;
+                reader.Skip();
+                result.Add(body[start..(int)reader.BytesConsumed]);
+            }
+            while (reader.Read());
+            return result.Count > 1 || inList ? result : [];
+        }
+        catch (JsonException)
+        {
+            // The rest of a list that broke off: what is whole counts, and the missing end is seen by its reader.
+            return result.Count > 1 ? result : [];
+        }
+    }
+}

@@ -1,0 +1,98 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+
+namespace Fairlead.Providers.Quirks;
+
+/// <summary>Puts a provider's embeddings into the order of the inputs, which clients take for granted.</summary>
+internal static class EmbeddingsNormaliser
+{
+    /// <summary>The body in the order of the inputs, with an index and the envelope of OpenAI; null where it is so already or cannot be repaired.</summary>
+    /// <param name="body">The provider's.</param>
+    /// <param name="count">Inputs.</param>
+    /// <param name="vectors">Vectors in the body; -1 when it is no list of vectors.</param>
+    public static byte[]? Repair(ReadOnlySpan<byte> body, int count, out int vectors)
+    {
+        var indexes = new List<int>(count);
+        vectors = Read(body, indexes);
+        if (vectors != count) return null;
+        var ordered = true;
+        var seen = new bool[count];
+        var isPermutation = true;
+        for (var i = 0; i < count; i++)
+        {
+            ordered &= indexes[i] == i;
+            if (indexes[i] < 0 || indexes[i] >= count || seen[indexes[i]]) isPermutation = false;
+            else seen[indexes[i]] = true;
+        }
+        if (ordered) return null;
+        // Indexes that say nothing, such as all 0: the order on the wire is all there is.
+        if (!isPermutation && indexes.Exists(static index => index > 0))
+        {
+            vectors = -1;
+            return null;
+        }
+        try
+        {
+            if (JsonNode.Parse(body) is not JsonObject root || root["data"] is not JsonArray data) return null;
+            var items = data.ToArray();
+            data.Clear();
+            for (var i = 0; i < count; i++)
+            {
+                var item = (JsonObject)items[isPermutation ? indexes.IndexOf(i) : i]!;
+                item["index"] = i;
+                data.Add((JsonNode)item);
+            }
+            var output = new ArrayBufferWriter<byte>(body.Length + 64);
+            using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) root.WriteTo(json);
+            return output.WrittenSpan.ToArray();
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException or InvalidCastException)
+        {
+            return null;
+        }
+    }
+
+    // Without an index in range: -1 in its place.
+    private static int Read(ReadOnlySpan<byte> body, List<int> indexes)
+    {
+        try
+        {
+            var reader = new Utf8JsonReader(body);
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return -1;
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var isData = reader.ValueTextEquals("data"u8);
+                reader.Read();
+                if (!isData || reader.TokenType != JsonTokenType.StartArray)
+                {
+                    reader.Skip();
+                    continue;
+                }
+                var count = 0;
+                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+                {
+                    if (reader.TokenType != JsonTokenType.StartObject) return -1;
+                    var index = -1;
+                    while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+                    {
+                        var isIndex = reader.ValueTextEquals("index"u8);
+                        reader.Read();
+                        if (isIndex && reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out var number)) index = number;
+                        reader.Skip();
+                    }
+                    indexes.Add(index);
+                    count++;
+                }
+                return count;
+            }
+            return -1;
+        }
+        catch (JsonException)
+        {
+            return -1;
+        }
+    }
+}
