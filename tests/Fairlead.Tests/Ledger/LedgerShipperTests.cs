@@ -214,7 +214,7 @@ public abstract class LedgerShipperTests : IDisposable
         {
             time.Advance(TimeSpan.FromMilliseconds(250));
             // The database works in real time: without a pause the forty days are over before it has answered.
-            await Task.Delay(1, TestContext.Current.CancellationToken);
+            await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, TestContext.Current.CancellationToken);
         }
         await caughtUp;
         Assert.Equal(50, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_records"));
