@@ -85,8 +85,9 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.Transaction = transaction;
 #pragma warning disable CA2100 // Conditions are constants of this program.
         command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
+            WITH chosen AS MATERIALIZED (SELECT id FROM batches WHERE ended_at IS NULL AND next_at <= {storage.Sql.Clock} AND (lease_until IS NULL OR lease_until < {storage.Sql.Clock}) ORDER BY next_at LIMIT {most}{storage.Sql.ForUpdateSkipLocked})
             UPDATE batches SET lease_owner = @owner, lease_until = {storage.Sql.Clock} + @lease
-            WHERE id IN (SELECT id FROM batches WHERE ended_at IS NULL AND next_at <= {storage.Sql.Clock} AND (lease_until IS NULL OR lease_until < {storage.Sql.Clock}) ORDER BY next_at LIMIT {most}{storage.Sql.ForUpdateSkipLocked})
+            WHERE id IN (SELECT id FROM chosen)
             RETURNING {Columns}
             """);
 #pragma warning restore CA2100

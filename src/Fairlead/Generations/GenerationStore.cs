@@ -217,9 +217,11 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
 #pragma warning disable CA2100 // Conditions are constants of this program.
+        // Chosen once, apart: PostgreSQL may evaluate a subquery of the condition for each row, and then takes more than the limit.
         command.CommandText = string.Create(CultureInfo.InvariantCulture, $"""
+            WITH chosen AS MATERIALIZED (SELECT id FROM generations WHERE {condition} LIMIT {count}{storage.Sql.ForUpdateSkipLocked})
             UPDATE generations SET status = 'in_progress', runs = runs + 1, started_at = COALESCE(started_at, @now), lease_owner = @owner, lease_until = {Until}, progress = NULL
-            WHERE id IN (SELECT id FROM generations WHERE {condition} LIMIT {count}{storage.Sql.ForUpdateSkipLocked})
+            WHERE id IN (SELECT id FROM chosen)
             RETURNING {Head}
             """);
 #pragma warning restore CA2100

@@ -45,7 +45,7 @@ public abstract class SuspectTests : IAsyncLifetime
     {
         ServerProcess? server = null;
         var together = 0;
-        var alone = true;
+        var beside = new ConcurrentQueue<string>();
         var under = new ConcurrentDictionary<string, bool>(StringComparer.Ordinal);
         var deaths = 0;
         var gathered = new TaskCompletionSource();
@@ -55,7 +55,7 @@ public abstract class SuspectTests : IAsyncLifetime
             var text = request.GetProperty("messages")[0].GetProperty("content").GetString()!;
             if (Interlocked.Increment(ref together) == 5) gathered.TrySetResult();
             // On a busy machine a run may lose its lease and be followed by another of the same job before its call is seen to end.
-            if (Volatile.Read(ref deaths) > 0 && under.Keys.Any(other => other != text)) alone = false;
+            if (Volatile.Read(ref deaths) > 0 && under.Keys.FirstOrDefault(other => other != text) is { } running) beside.Enqueue($"{text} beside {running} after death {deaths}");
             under[text] = true;
             try
             {
@@ -111,7 +111,7 @@ public abstract class SuspectTests : IAsyncLifetime
                 Assert.Equal(("completed", "so far " + text), (state.GetProperty("status").GetString(), state.GetProperty("output_text").GetString()));
             }
             Assert.Equal(2, deaths);
-            Assert.True(alone, "A job ran beside a suspect.");
+            Assert.Empty(beside);
             Assert.False(server.Process.HasExited);
         }
         finally
