@@ -48,15 +48,17 @@ public abstract class SuspectTests : IAsyncLifetime
         var beside = new ConcurrentQueue<string>();
         var under = new ConcurrentDictionary<string, bool>(StringComparer.Ordinal);
         var deaths = 0;
+        var died = false;
         var gathered = new TaskCompletionSource();
         _upstream.Answer = async context =>
         {
             var request = (JsonElement)context.Items[FakeUpstream.RequestItem]!;
             var text = request.GetProperty("messages")[0].GetProperty("content").GetString()!;
-            if (Interlocked.Increment(ref together) == 5) gathered.TrySetResult();
-            // On a busy machine a run may lose its lease and be followed by another of the same job before its call is seen to end.
-            if (Volatile.Read(ref deaths) > 0 && under.Keys.FirstOrDefault(other => other != text) is { } running) beside.Enqueue($"{text} beside {running} after death {deaths}");
+            Interlocked.Increment(ref together);
+            // On a busy machine an attempt or a run may be followed by another of the same job before its call is seen to end, so jobs are counted and not calls.
+            if (Volatile.Read(ref died) && under.Keys.FirstOrDefault(other => other != text) is { } running) beside.Enqueue($"{text} beside {running} after death {deaths}");
             under[text] = true;
+            if (under.Count == 5) gathered.TrySetResult();
             try
             {
                 await FakeUpstream.BeginAsync(context);
@@ -96,6 +98,7 @@ public abstract class SuspectTests : IAsyncLifetime
                 await server.Process.WaitForExitAsync(Cancel);
                 await server.DisposeAsync();
                 while (Volatile.Read(ref together) > 0) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
+                Volatile.Write(ref died, true);
                 server = await ServeAsync();
             }
             foreach (var (text, id) in ids)
