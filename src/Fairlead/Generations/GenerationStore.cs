@@ -242,18 +242,26 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         await storage.Sql.LockAsync(transaction, StorageLock.Suspects, cancellationToken);
         var dead = await DeadAsync(connection, transaction, owner, cancellationToken);
         var guilty = new List<GenerationRecord>();
+        // One that is still connected was only slow: it has stopped its runs by its own clock, and they have killed nobody.
+        var gone = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var process in dead.Select(one => one.Owner).Distinct(StringComparer.Ordinal))
+        {
+            if (await storage.Sql.IsGoneAsync(transaction, process, cancellationToken)) gone.Add(process);
+        }
         // By id, as everybody locks them.
         foreach (var (id, leaseOwner, suspicion) in dead)
         {
+            var died = gone.Contains(leaseOwner);
             var alone = dead.Count(other => other.Owner == leaseOwner) == 1;
-            if (suspicion == Convicted || (suspicion > 0 && (alone || suspicion >= MostDeaths)))
+            if (suspicion == Convicted || (died && suspicion > 0 && (alone || suspicion >= MostDeaths)))
             {
                 guilty.AddRange(await ConvictAsync(connection, transaction, id, owner, lease, cancellationToken));
                 continue;
             }
             await using var free = connection.CreateCommand();
             free.Transaction = transaction;
-            free.CommandText = "UPDATE generations SET status = 'queued', available_at = created_at, lease_owner = NULL, lease_until = NULL, progress = NULL, returns = returns + 1, suspicion = suspicion + 1 WHERE id = @id";
+            free.CommandText = "UPDATE generations SET status = 'queued', available_at = created_at, lease_owner = NULL, lease_until = NULL, progress = NULL, returns = returns + 1, suspicion = suspicion + @deaths WHERE id = @id";
+            free.AddParameter("@deaths", died ? 1L : 0L);
             free.AddParameter("@id", id);
             await free.ExecuteNonQueryAsync(cancellationToken);
         }

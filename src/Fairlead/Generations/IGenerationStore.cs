@@ -36,7 +36,8 @@ internal interface IGenerationStore
 
     /// <summary>
     /// Puts the runs of processes that are gone back into the queue, as suspects, without counting the run. One that was alone with its process when that died, and was
-    /// a suspect already, is not run again: these are returned, under the caller's lease, to be ended. Processes are gone when all their leases have ended.
+    /// a suspect already, is not run again: these are returned, under the caller's lease, to be ended. Processes are gone when all their leases have ended; the runs of one that is
+    /// still connected to the database wait again, but are no suspects.
     /// </summary>
     Task<IReadOnlyList<GenerationRecord>> TakeOverAsync(string owner, TimeSpan lease, CancellationToken cancellationToken);
 

@@ -120,6 +120,7 @@ internal sealed class JobWorker(
     {
         // This process holds the lock on the data folder, so whatever stands as running in its file belongs to one that is gone.
         var released = storage.Provider != StorageProvider.Sqlite;
+        await using var presence = new NodePresence(storage, time);
         while (!stoppingToken.IsCancellationRequested)
         {
             try
@@ -129,6 +130,7 @@ internal sealed class JobWorker(
                     await store.ReleaseAllAsync(stoppingToken);
                     released = true;
                 }
+                await presence.HoldAsync(Owner, stoppingToken);
                 if (!drain.IsDraining && snapshots.Current is not null)
                 {
                     await TakeOverAsync(stoppingToken);

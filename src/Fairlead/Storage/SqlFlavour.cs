@@ -54,6 +54,12 @@ internal abstract class SqlFlavour
     /// <summary>Waits until no other transaction has the lock; it goes with the transaction. Nothing to do where a write transaction is alone anyway.</summary>
     public abstract ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken);
 
+    /// <summary>Marks the connection as that of a process that lives, until it closes: when the process dies, at once. Nothing to do where one process is alone anyway.</summary>
+    public abstract ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken);
+
+    /// <summary>Whether no open connection is marked as that of the process. One that does not answer but is still connected is not gone.</summary>
+    public abstract ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken);
+
     /// <summary>Whether the table exists where unqualified names are looked up.</summary>
     public abstract Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken);
 
@@ -83,6 +89,10 @@ internal abstract class SqlFlavour
 
         public override ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken) => default;
 
+        public override ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken) => default;
+
+        public override ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken) => new(true);
+
         public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken)
         {
             await using var command = connection.CreateCommand();
@@ -100,6 +110,9 @@ internal abstract class SqlFlavour
         private const int LockSpace = 0x66616972;
 
         public override StorageProvider Provider => StorageProvider.Postgres;
+
+        /// <summary>The same for the processes that live.</summary>
+        private const int ProcessSpace = LockSpace + 1;
 
         // Not the database's own order: it may weigh case and punctuation, and changes with the system's libraries.
         public override string Text => "TEXT COLLATE \"C\"";
@@ -129,6 +142,33 @@ internal abstract class SqlFlavour
             // Another node may be at work on the schema for minutes; who waits is ended by its token.
             if (name == StorageLock.Schema) command.CommandTimeout = 600;
             await command.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        public override async ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken)
+        {
+            await using var command = connection.CreateCommand();
+            command.CommandText = "SELECT pg_advisory_lock(@space, @key)";
+            command.AddParameter("@space", ProcessSpace);
+            command.AddParameter("@key", KeyOf(process));
+            await command.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        public override async ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken)
+        {
+            await using var command = transaction.Connection!.CreateCommand();
+            command.Transaction = transaction;
+            command.CommandText = "SELECT pg_try_advisory_xact_lock(@space, @key)";
+            command.AddParameter("@space", ProcessSpace);
+            command.AddParameter("@key", KeyOf(process));
+            return await command.ExecuteScalarAsync(cancellationToken) is true;
+        }
+
+        // FNV-1a: the same in every process.
+        private static int KeyOf(string process)
+        {
+            var hash = 2166136261u;
+            foreach (var letter in process) hash = unchecked((hash ^ letter) * 16777619u);
+            return unchecked((int)hash);
         }
 
         public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using System.Text;
 using Fairlead.Generations;
+using Fairlead.Jobs;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
 using Fairlead.Webhooks;
@@ -184,6 +185,24 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
         Assert.Equal(2, (await _store.FindAsync("proj_1", suspect, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
         Assert.Equal(1, (await _store.FindAsync("proj_1", stream.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
+    }
+
+    [Fact]
+    public async Task TakeOver_ProcessThatIsSlowAndStillConnected_LeavesNoSuspect()
+    {
+        var storage = _temporary.Open();
+        if (storage.Provider == StorageProvider.Sqlite) return;
+        await AddAsync();
+        await using (var presence = new NodePresence(storage, TimeProvider.System))
+        {
+            await presence.HoldAsync("slow", Cancel);
+            await _store.LeaseAsync("slow", Over, 1, idle: true, Cancel);
+            Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
+            var again = Assert.Single((await _store.LeaseAsync("slow", Over, 1, idle: true, Cancel)).Taken);
+            Assert.Equal((2, 1, 0), (again.Runs, again.Returns, again.Suspicion));
+        }
+        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
+        Assert.Equal(1, Assert.Single(await LeaseAsync("b", 1)).Suspicion);
     }
 
     [Fact]
