@@ -190,7 +190,7 @@ public abstract class GenerationStoreTests : IDisposable
     [Fact]
     public async Task TakeOver_ProcessThatIsSlowAndStillConnected_LeavesNoSuspect()
     {
-        var storage = _temporary.Open();
+        var storage = OpenStorage();
         if (storage.Provider == StorageProvider.Sqlite) return;
         await AddAsync();
         await using (var presence = new NodePresence(storage, TimeProvider.System))
@@ -442,9 +442,12 @@ public abstract class GenerationStoreTests : IDisposable
         }
     }
 
+    private IStorage OpenStorage() =>
+        _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
+
     private GenerationStore Open(TimeProvider? clock = null)
     {
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
+        var storage = OpenStorage();
         return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), clock ?? _time);
     }
 
