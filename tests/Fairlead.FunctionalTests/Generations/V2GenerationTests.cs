@@ -299,7 +299,6 @@ public abstract class V2GenerationTests : IAsyncLifetime
 
     [Theory]
     [InlineData("""{"model":"claude","input":[{"role":"user","content":"x"},{"role":"user","content":[{"type":"audio","data":"aGk=","format":"wav"}]}],"delivery":{"mode":"MODE"}}""", "/input")]
-    [InlineData("""{"model":"gem","instructions":"a","input":[{"role":"user","content":"x"},{"type":"tool_call","id":"c","name":"f","arguments":"[]"},{"type":"tool_result","tool_call_id":"c","output":"x"}],"delivery":{"mode":"MODE"}}""", "/input/1")]
     [InlineData("""{"model":"small","input":"one two three four five six seven eight nine ten","sampling":{"max_output_tokens":8000},"delivery":{"mode":"MODE"}}""", "/sampling/max_output_tokens")]
     public async Task Fault_FoundBehindTheDialect_IsNamedByItsPlaceInTheRequest(string body, string pointer)
     {
@@ -308,11 +307,9 @@ public abstract class V2GenerationTests : IAsyncLifetime
               retry: { maxRetries: 0 }
               providers:
                 anthropic: { kind: anthropic, baseUrl: "http://127.0.0.1:9", apiKey: k }
-                gemini: { kind: gemini, baseUrl: "http://127.0.0.1:9", apiKey: k }
                 sim: { kind: simulated }
               models:
                 claude: { contextWindow: 100000, maxOutputTokens: 1000, modalities: { input: [text, audio] }, prices: { input: 0, output: 0 }, deployments: [{ provider: anthropic, model: claude-haiku-5-5 }] }
-                gem: { contextWindow: 100000, maxOutputTokens: 1000, capabilities: { tools: true }, prices: { input: 0, output: 0 }, deployments: [{ provider: gemini, model: gemini-x }] }
                 small: { contextWindow: 100000, maxOutputTokens: 1000, prices: { input: 0, output: 0 }, deployments: [{ provider: sim, model: sim-echo }] }
             """);
         foreach (var mode in (string[])["sync", "stream", "job"])

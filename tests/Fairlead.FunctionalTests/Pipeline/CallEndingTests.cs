@@ -19,7 +19,7 @@ namespace Fairlead.FunctionalTests.Pipeline;
 public sealed class CallEndingTests : IAsyncLifetime
 {
     private const string Retries = """
-          retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 3s }
+          retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 10s }
         """;
 
     private FakeUpstream _upstream = null!;
@@ -102,11 +102,11 @@ public sealed class CallEndingTests : IAsyncLifetime
     public async Task WaitForTheNextAttempt_IsNotCutByTheClockOfTheLast()
     {
         // The wait that the provider asks for is longer than an attempt may take, by the jitter that is added to it and more.
-        await StartAsync(_upstream.Yaml(Retries).Replace("model: upstream-m }", "model: upstream-m, timeouts: { total: 500ms } }", StringComparison.Ordinal));
+        await StartAsync(_upstream.Yaml(Retries).Replace("model: upstream-m }", "model: upstream-m, timeouts: { total: 2s } }", StringComparison.Ordinal));
         _upstream.Answer = context =>
         {
             if (_upstream.Received.Count > 1) return Json(context, Completion("at last"));
-            context.Response.Headers.RetryAfter = "1";
+            context.Response.Headers.RetryAfter = "3";
             return Json(context, "{}", 503);
         };
         using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
