@@ -74,6 +74,8 @@ internal sealed class HostileRun(HostileGateway world)
     {
         try
         {
+            if (door.Requests.Faults(body) is { Count: 0 } none) return none;
+            LenientRequest.Apply(door, body);
             return door.Requests.Faults(body);
         }
         catch (ArgumentException)
