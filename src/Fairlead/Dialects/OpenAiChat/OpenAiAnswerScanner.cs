@@ -21,6 +21,9 @@ internal static class OpenAiAnswerScanner
         public string? ErrorType;
         public string? ErrorMessage;
         public bool HasChoices;
+
+        /// <summary>One choice stands where a list of them belongs.</summary>
+        public bool HasSingleChoice;
         public int Choices;
         public bool HasContent;
         public OutputTally Output;
@@ -90,7 +93,7 @@ internal static class OpenAiAnswerScanner
         found = default;
         try
         {
-            var reader = new Utf8JsonReader(json);
+            var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 512 });
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
             Root(ref reader, wantModel, ref found);
             // Anything behind the object makes it no JSON.
@@ -124,6 +127,7 @@ internal static class OpenAiAnswerScanner
                     else
                     {
                         found.IsOdd = true;
+                        found.HasSingleChoice = reader.TokenType == JsonTokenType.StartObject;
                         reader.Skip();
                     }
                     break;
