@@ -60,7 +60,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
         var random = new Random(seed);
         for (var round = 0; round < Rounds; round++)
         {
-            var server = new QuirkyServer(random);
+            var server = new QuirkyServer(random, earlyFinish: false);
             var dialect = QuirkWorld.Dialects[random.Next(QuirkWorld.Dialects.Length)];
             var stream = random.Next(3) > 0;
             var reply = server.Reply(stream, isCut: true);
@@ -77,7 +77,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
                 return;
             }
             var told = $"{place}: {seen.Status} {seen.Raw}\nsent {Encoding.UTF8.GetString(reply.Body)}";
-            Assert.True(seen.Status is 200 or 502, told);
+            Assert.True(seen.Status is 200 or 502 or 503, told);
             if (seen.Finish == "failed")
             {
                 // Half of a character at the cut becomes U+FFFD.
@@ -111,7 +111,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
             string[] bodies = [raw];
             if (stream)
             {
-                var events = raw.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => line[6..]).ToArray();
+                var events = raw.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => line[6..]).ToArray();
                 Assert.True(events[^1] == "[DONE]", told);
                 bodies = events[..^1];
             }
@@ -149,13 +149,14 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
 
         private bool _asText;
 
-        public QuirkyServer(Random random, bool calls = true)
+        public QuirkyServer(Random random, bool calls = true, bool earlyFinish = true)
         {
             _random = random;
             foreach (var quirk in (string[])["no-role", "no-index", "no-id", "no-created", "text-created", "no-model", "id-changes", "no-type", "no-call-id", "object-arguments", "no-call-index", "same-call-index", "name-repeated", "empty-finish", "foreign-finish", "finish-twice", "finish-with-content", "no-done", "done-twice", "no-usage", "null-usage", "halves", "escapes", "crlf", "comments", "pings", "no-space", "gzip", "pieces", "other-form", "wrong-label", "parts", "stop-with-calls", "new-call-ids", "single-choice", "lines", "zlib", "bom", "early-finish"])
             {
                 if (random.Next(5) == 0) _quirks.Add(quirk);
             }
+            if (!earlyFinish) _quirks.Remove("early-finish");
             for (var i = random.Next(1, 6); i > 0; i--) _pieces.Add(Words[random.Next(Words.Length)]);
             Text = string.Concat(_pieces);
             for (var i = calls ? random.Next(3) : 0; i > 0; i--) Calls.Add((Calls.Count == 0 ? "get" : "set", $$"""{"n":{{random.Next(100).ToString(CultureInfo.InvariantCulture)}}}"""));

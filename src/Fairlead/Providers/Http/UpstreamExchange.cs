@@ -110,7 +110,7 @@ internal sealed class UpstreamExchange : IDisposable
             }
             if (buffer.WrittenSpan.StartsWith("\uFEFF"u8)) Replace(ref buffer, buffer.WrittenSpan[3..]);
             // Of events, halves are joined when they are read.
-            if (!DocumentText.IsEventStream(buffer.WrittenSpan) && HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired) Replace(ref buffer, repaired);
+            if (!DocumentText.IsEventStream(buffer.WrittenSpan) && HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired && !DocumentText.HoldsSeveral(buffer.WrittenMemory)) Replace(ref buffer, repaired);
             return (buffer, null);
         }
         catch (MemoryExhaustedException exhausted)
