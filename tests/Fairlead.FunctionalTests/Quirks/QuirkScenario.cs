@@ -65,6 +65,8 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
             """{"index":0,"function":{"arguments":"2}"}}"""], null, TwoCalls);
         yield return Call("tool-call-index-repeated", [
             """{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":1}"}},{"index":0,"id":"b","type":"function","function":{"name":"set","arguments":"{\"b\":2}"}}"""], null, TwoCalls);
+        yield return Call("tool-call-index-repeated", [
+            """{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":1}"}}""", """{"index":0,"function":{"name":"set","arguments":"{\"b\":"}}""", """{"index":0,"function":{"arguments":"2}"}}"""], null, TwoCalls);
         yield return Call("tool-call-index-from-1", [
             """{"index":1,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":"}}""", """{"index":1,"function":{"arguments":"1}"}}""",
             """{"index":3,"id":"b","type":"function","function":{"name":"set","arguments":"{\"b\":2}"}}"""], null, TwoCalls);

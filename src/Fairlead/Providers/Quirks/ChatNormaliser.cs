@@ -94,7 +94,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             var open = choice.Calls.Count;
             if (found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
             {
-                choice.Calls.Add(choice.Current = new Call(open) { Id = found.CallId, Name = "?", At = open, HasUnseenArguments = true });
+                choice.Calls.Add(choice.Current = new Call(open) { Id = found.CallId, Name = found.CallName, At = open, HasUnseenArguments = true });
             }
             else if (choice.IsRegular && found.CallIndex >= 0 && found.CallIndex < open && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null && !found.CallHasName)
             {
@@ -651,7 +651,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             var open = placed ?? (count > 1 && name is null && position < Calls.Count ? Calls[Calls.Count - count + position < 0 ? position : Calls.Count - count + position] : at is null && count > 1 && name is not null ? null : Current);
             if (open is null || name is null || open.Name is null) return open;
             // A name again: the same call where it is only repeated, another one where the first is complete.
-            return open.Name != "?" && open.Name != name ? null : open.IsComplete ? null : open;
+            return open.Name != name ? null : open.IsComplete ? null : open;
         }
     }
 
@@ -664,7 +664,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
 
         public string? Id { get; set; }
 
-        /// <summary>Null until it is known; a question mark where it went by unread.</summary>
+        /// <summary>Null until it is known.</summary>
         public string? Name { get; set; }
 
         public bool IsCustom { get; set; }
