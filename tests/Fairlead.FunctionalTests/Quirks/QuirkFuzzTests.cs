@@ -77,7 +77,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
                 return;
             }
             var told = $"{place}: {seen.Status} {seen.Raw}\nsent {Encoding.UTF8.GetString(reply.Body)}";
-            Assert.True(seen.Status is 200 or 502 or 503, told);
+            Assert.True(seen.Status == 200 || seen.Raw.Contains("\"provider_", StringComparison.Ordinal), told);
             if (seen.Finish == "failed")
             {
                 // Half of a character at the cut becomes U+FFFD.

@@ -80,8 +80,16 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         if (found is { HasChoices: true, Choices: 0, IsOdd: false, HasUsage: false } && _id is null && _ownId is null) return true;
         if (found.IsOdd || !found.HasChoices || found.Choices > 1 || found.HasMessage || !found.HasEnvelope) return false;
         var id = data.Slice(found.IdStart, found.IdLength);
-        if (_id is null) _id = id.ToArray();
-        else if (!id.SequenceEqual(_id)) return false;
+        if (_id is null)
+        {
+            // The id that all events before it were given.
+            if (_ownId is not null && Encoding.UTF8.GetString(id[1..^1]) != _ownId) return false;
+            _id = id.ToArray();
+        }
+        else if (!id.SequenceEqual(_id))
+        {
+            return false;
+        }
         if (found.Choices == 0) return true;
         // A chunk of the other interface, or a text beside an empty place.
         if (found.HasDelta != isChat) return false;
