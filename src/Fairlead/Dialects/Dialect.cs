@@ -106,7 +106,7 @@ internal abstract class Dialect
     public virtual bool ReadsDocumentsAsEvents => false;
 
     /// <summary>The events that a whole response would have been as a stream.</summary>
-    public virtual IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document) => [];
+    public virtual IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document, long createdAt) => [];
 
     /// <summary>
     /// Where a native event that carries a piece of text, reasoning or arguments holds it, so that it can be joined with others. False for every event that must

@@ -38,6 +38,7 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
         ("openai", 429, """{"error":{"message":"Rate limit reached","type":"requests","param":null,"code":"rate_limit_exceeded"}}""", "rate_limit_exceeded", true),
         ("azure", 429, """{"error":{"code":"429","message":"Requests have exceeded the call rate limit."}}""", "rate_limit_exceeded", true),
         ("anthropic", 429, """{"type":"error","error":{"type":"rate_limit_error","message":"Number of request tokens has exceeded your per-minute rate limit"}}""", "rate_limit_exceeded", true),
+        ("anthropic", 429, """{"type":"error","error":{"type":"rate_limit_error","message":"Too many tokens, please wait before trying again."}}""", "rate_limit_exceeded", true),
         ("gemini", 429, """{"error":{"code":429,"message":"Resource has been exhausted (e.g. check quota).","status":"RESOURCE_EXHAUSTED"}}""", "rate_limit_exceeded", true),
         ("mistral", 429, """{"object":"error","message":"Rate limit exceeded","type":"rate_limited","param":null,"code":"1300"}""", "rate_limit_exceeded", true),
         ("openrouter", 429, """{"error":{"code":429}}""", "rate_limit_exceeded", true),

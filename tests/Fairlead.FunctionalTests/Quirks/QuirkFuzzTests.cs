@@ -51,6 +51,83 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
         }
     }
 
+    /// <summary>The same servers, whose connection ends anywhere: what is reported as complete is complete, and what is not says so.</summary>
+    [Theory]
+    [InlineData(11)]
+    [InlineData(12)]
+    public async Task Response_WithRandomQuirksThatIsCut_NeverLooksComplete(int seed)
+    {
+        var random = new Random(seed);
+        for (var round = 0; round < Rounds; round++)
+        {
+            var server = new QuirkyServer(random, earlyFinish: false);
+            var dialect = QuirkWorld.Dialects[random.Next(QuirkWorld.Dialects.Length)];
+            var stream = random.Next(3) > 0;
+            var reply = server.Reply(stream, isCut: true);
+            var place = $"seed {seed}, round {round} ({dialect} {(stream ? "streamed" : "whole")}, {server.Quirks})";
+            world.Upstream.Answer = reply.SendAsync;
+            QuirkSeen seen;
+            try
+            {
+                seen = await world.AskAsync("chat", dialect, stream, 1, Cancel);
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException)
+            {
+                Assert.Fail($"{place}: {exception.Message}\n{Encoding.UTF8.GetString(reply.Body)}");
+                return;
+            }
+            var told = $"{place}: {seen.Status} {seen.Raw}\nsent {Encoding.UTF8.GetString(reply.Body)}";
+            Assert.True(seen.Status == 200 || seen.Raw.Contains("\"provider_", StringComparison.Ordinal), told);
+            if (seen.Finish == "failed")
+            {
+                // Half of a character at the cut becomes U+FFFD.
+                Assert.True(server.Text.StartsWith(seen.Text.TrimEnd('\uFFFD'), StringComparison.Ordinal), told);
+                continue;
+            }
+            Assert.True(seen.Text == server.Text, told);
+            Assert.True(seen.Calls.SequenceEqual(server.Calls), told);
+            Assert.True(seen.Finish == server.Finish, told);
+            Assert.True(CostOf(dialect, stream, seen.Raw) > 0, told);
+        }
+    }
+
+    /// <summary>Text completions, which have a frame of their own, or get that of a chat.</summary>
+    [Theory]
+    [InlineData(21)]
+    public async Task Completion_WithRandomQuirks_ArrivesWhole(int seed)
+    {
+        var random = new Random(seed);
+        for (var round = 0; round < Rounds; round++)
+        {
+            var server = new QuirkyServer(random, calls: false);
+            var stream = random.Next(3) > 0;
+            var reply = server.Reply(stream, asText: random.Next(4) > 0);
+            world.Upstream.Answer = reply.SendAsync;
+            using var content = new StringContent($$"""{"model":"chat","prompt":"hi","max_tokens":50,"stream":{{(stream ? "true" : "false")}}}""", Encoding.UTF8, "application/json");
+            using var response = await world.Gateway.Client.PostAsync(new Uri("/v1/completions", UriKind.Relative), content, Cancel);
+            var raw = await response.Content.ReadAsStringAsync(Cancel);
+            var told = $"seed {seed}, round {round} ({(stream ? "streamed" : "whole")}, {server.Quirks}): {(int)response.StatusCode} {raw}\nsent {Encoding.UTF8.GetString(reply.Body)}";
+            Assert.True((int)response.StatusCode == 200, told);
+            string[] bodies = [raw];
+            if (stream)
+            {
+                var events = raw.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => line[6..]).ToArray();
+                Assert.True(events[^1] == "[DONE]", told);
+                bodies = events[..^1];
+            }
+            var text = new StringBuilder();
+            var finishes = new List<string>();
+            foreach (var choice in bodies.SelectMany(body => JsonDocument.Parse(body).RootElement.GetProperty("choices").EnumerateArray()))
+            {
+                text.Append(choice.GetProperty("text").GetString());
+                if (choice.GetProperty("finish_reason").GetString() is { } finish) finishes.Add(finish);
+            }
+            Assert.True(text.ToString() == server.Text, told);
+            Assert.True(finishes.SequenceEqual([server.Finish]), told);
+            Assert.True(CostOf("completions", stream, raw) > 0, told);
+        }
+    }
+
     private static double CostOf(string dialect, bool stream, string raw)
     {
         // The last object that tells the cost.
@@ -70,16 +147,19 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
         private readonly HashSet<string> _quirks = new(StringComparer.Ordinal);
         private readonly List<string> _pieces = [];
 
-        public QuirkyServer(Random random)
+        private bool _asText;
+
+        public QuirkyServer(Random random, bool calls = true, bool earlyFinish = true)
         {
             _random = random;
-            foreach (var quirk in (string[])["no-role", "no-index", "no-id", "no-created", "text-created", "no-model", "id-changes", "no-type", "no-call-id", "object-arguments", "no-call-index", "same-call-index", "name-repeated", "empty-finish", "foreign-finish", "finish-twice", "finish-with-content", "no-done", "done-twice", "no-usage", "null-usage", "halves", "escapes", "crlf", "comments", "pings", "no-space", "gzip", "pieces", "other-form", "wrong-label", "parts", "stop-with-calls"])
+            foreach (var quirk in (string[])["no-role", "no-index", "no-id", "no-created", "text-created", "no-model", "id-changes", "no-type", "no-call-id", "object-arguments", "no-call-index", "same-call-index", "name-repeated", "empty-finish", "foreign-finish", "finish-twice", "finish-with-content", "no-done", "done-twice", "no-usage", "null-usage", "halves", "escapes", "crlf", "comments", "pings", "no-space", "gzip", "pieces", "other-form", "wrong-label", "parts", "stop-with-calls", "new-call-ids", "single-choice", "lines", "zlib", "bom", "early-finish"])
             {
                 if (random.Next(5) == 0) _quirks.Add(quirk);
             }
+            if (!earlyFinish) _quirks.Remove("early-finish");
             for (var i = random.Next(1, 6); i > 0; i--) _pieces.Add(Words[random.Next(Words.Length)]);
             Text = string.Concat(_pieces);
-            for (var i = random.Next(3); i > 0; i--) Calls.Add((Calls.Count == 0 ? "get" : "set", $$"""{"n":{{random.Next(100).ToString(CultureInfo.InvariantCulture)}}}"""));
+            for (var i = calls ? random.Next(3) : 0; i > 0; i--) Calls.Add((Calls.Count == 0 ? "get" : "set", $$"""{"n":{{random.Next(100).ToString(CultureInfo.InvariantCulture)}}}"""));
             Finish = Calls.Count > 0 ? "tool_calls" : random.Next(4) == 0 ? "length" : "stop";
         }
 
@@ -91,11 +171,13 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
 
         public string Quirks => string.Join(' ', _quirks);
 
-        public QuirkReply Reply(bool stream)
+        public QuirkReply Reply(bool stream, bool isCut = false, bool asText = false)
         {
+            _asText = asText;
             var asStream = Has("other-form") ? !stream : stream;
             var body = asStream ? Events() : Write(Whole());
-            var bytes = QuirkReply.Utf8(body);
+            var bytes = QuirkReply.Utf8(Has("bom") ? "\uFEFF" + body : body);
+            if (isCut) bytes = bytes[.._random.Next(bytes.Length)];
             var label = asStream ? "text/event-stream" : "application/json";
             if (Has("wrong-label")) label = asStream ? "application/json" : "text/event-stream";
             if (Has("gzip"))
@@ -104,8 +186,16 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
                 using (var gzip = new System.IO.Compression.GZipStream(output, System.IO.Compression.CompressionLevel.Fastest, leaveOpen: true)) gzip.Write(bytes);
                 bytes = output.ToArray();
             }
+            else if (Has("zlib"))
+            {
+                using var output = new MemoryStream();
+                using (var zlib = new System.IO.Compression.ZLibStream(output, System.IO.Compression.CompressionLevel.Fastest, leaveOpen: true)) zlib.Write(bytes);
+                bytes = output.ToArray();
+            }
             return new QuirkReply(bytes, label, Has("gzip") && _random.Next(2) == 0 ? "gzip" : null) { PieceBytes = Has("pieces") ? _random.Next(1, 50) : 0 };
         }
+
+        private static JsonNode ChoiceOf(JsonObject chunk) => chunk["choices"] is JsonArray list ? list[0]! : chunk["choices"]!;
 
         private bool Has(string quirk) => _quirks.Contains(quirk);
 
@@ -120,9 +210,10 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
                 chunks.Add(CallChunk(i, name, whole ? Has("object-arguments") ? JsonNode.Parse(arguments)! : arguments : arguments[..3], first: true));
                 if (!whole) chunks.Add(CallChunk(i, Has("name-repeated") ? name : null, arguments[3..], first: false));
             }
-            if (!Has("no-role")) chunks[0]["choices"]![0]!["delta"]!["role"] = "assistant";
+            if (!Has("no-role")) ChoiceOf(chunks[0])["delta"]?["role"] = "assistant";
             var reason = Reason();
-            if (Has("finish-with-content")) chunks[^1]["choices"]![0]!["finish_reason"] = reason;
+            if (Has("early-finish") && Calls.Count == 0) chunks.Insert(chunks.Count - 1, Chunk([], reason));
+            else if (Has("finish-with-content")) ChoiceOf(chunks[^1])["finish_reason"] = reason;
             else chunks.Add(Chunk([], reason));
             if (Has("finish-twice")) chunks.Add(Chunk([], reason));
             if (!Has("no-usage"))
@@ -133,6 +224,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
                 chunks.Add(usage);
             }
             var text = new StringBuilder();
+            if (Has("lines")) return string.Join(Has("crlf") ? "\r\n" : "\n", chunks.Select(Write)).Replace("@high@", "\\ud83d", StringComparison.Ordinal).Replace("@low@", "\\ude00", StringComparison.Ordinal);
             foreach (var chunk in chunks)
             {
                 if (Has("comments") && _random.Next(2) == 0) text.Append(": comment\n\n");
@@ -160,8 +252,9 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
             }
             var root = Envelope("chat.completion");
             var choice = new JsonObject { ["message"] = message, ["finish_reason"] = Reason() };
+            if (_asText) choice = new JsonObject { ["text"] = Text, ["finish_reason"] = Reason() };
             if (!Has("no-index")) choice["index"] = 0;
-            root["choices"] = new JsonArray(choice);
+            root["choices"] = Has("single-choice") ? choice : new JsonArray(choice);
             if (!Has("no-usage")) root["usage"] = Has("null-usage") ? null : Usage();
             return root;
         }
@@ -184,6 +277,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
             function["arguments"] = arguments;
             var call = new JsonObject();
             if (!Has("no-call-index")) call["index"] = Has("same-call-index") ? 0 : index;
+            if (!first && Has("new-call-ids") && !Has("no-call-id") && !Has("name-repeated")) call["id"] = $"call-{index.ToString(CultureInfo.InvariantCulture)}-more";
             if (first && !Has("no-call-id")) call["id"] = $"call-{index.ToString(CultureInfo.InvariantCulture)}";
             if (first && !Has("no-type")) call["type"] = "function";
             call["function"] = function;
@@ -194,8 +288,18 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
         {
             var root = Envelope("chat.completion.chunk");
             var choice = new JsonObject { ["delta"] = delta, ["finish_reason"] = reason ?? (Has("empty-finish") ? "" : null) };
+            if (_asText)
+            {
+                choice.Remove("delta");
+                choice["text"] = delta["content"] switch
+                {
+                    JsonArray parts => parts[0]!["text"]!.DeepClone(),
+                    { } piece => piece.DeepClone(),
+                    null => "",
+                };
+            }
             if (!Has("no-index")) choice["index"] = 0;
-            root["choices"] = new JsonArray(choice);
+            root["choices"] = Has("single-choice") ? choice : new JsonArray(choice);
             return root;
         }
 
@@ -204,6 +308,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
             var root = new JsonObject { ["object"] = name };
             if (!Has("no-id")) root["id"] = Has("id-changes") ? $"c-{_random.Next(1000).ToString(CultureInfo.InvariantCulture)}" : "c-1";
             if (!Has("no-created")) root["created"] = Has("text-created") ? "1700000000" : 1700000000;
+            if (_asText) root["object"] = "text_completion";
             if (!Has("no-model")) root["model"] = "up-1";
             return root;
         }

@@ -45,6 +45,8 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
 
     private static readonly string PlainBody = Body("""{"role":"assistant","content":"Hello"}""");
 
+    private static string Single(string json) => json.Replace("\"choices\":[", "\"choices\":", StringComparison.Ordinal).Replace("}]", "}", StringComparison.Ordinal);
+
     private static QuirkReply Fragments(string[] fragments, string finish = "tool_calls") =>
         QuirkReply.Events([Role, .. fragments.Select(f => Chunk($$"""{"tool_calls":[{{f}}]}""")), Chunk("{}", finish), UsageChunk, "[DONE]"]);
 
@@ -63,6 +65,8 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
             """{"index":0,"function":{"arguments":"2}"}}"""], null, TwoCalls);
         yield return Call("tool-call-index-repeated", [
             """{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":1}"}},{"index":0,"id":"b","type":"function","function":{"name":"set","arguments":"{\"b\":2}"}}"""], null, TwoCalls);
+        yield return Call("tool-call-index-repeated", [
+            """{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":1}"}}""", """{"index":0,"function":{"name":"set","arguments":"{\"b\":"}}""", """{"index":0,"function":{"arguments":"2}"}}"""], null, TwoCalls);
         yield return Call("tool-call-index-from-1", [
             """{"index":1,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":"}}""", """{"index":1,"function":{"arguments":"1}"}}""",
             """{"index":3,"id":"b","type":"function","function":{"name":"set","arguments":"{\"b\":2}"}}"""], null, TwoCalls);
@@ -76,6 +80,9 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         yield return Call("tool-call-without-id", ["""{"type":"function","function":{"name":"get","arguments":"{\"a\":1}"}},{"type":"function","function":{"name":"set","arguments":"{\"b\":2}"}}"""], null, TwoCalls);
         yield return Call("tool-call-new-id-per-fragment", [
             """{"index":0,"id":"a1","type":"function","function":{"name":"get","arguments":""}}""", """{"index":0,"id":"a2","type":"function","function":{"arguments":"{\"a\":"}}""", """{"index":0,"id":"a3","function":{"arguments":"1}"}}"""], null, OneCall);
+        yield return Call("tool-call-new-id-per-fragment", [
+            """{"id":"a1","type":"function","function":{"name":"get","arguments":""}}""", """{"id":"a2","function":{"arguments":"{\"a\":"}}""", """{"id":"a3","function":{"arguments":"1}"}}""",
+            """{"id":"b1","type":"function","function":{"name":"set","arguments":"{\"b\":"}}""", """{"id":"b2","function":{"arguments":"2}"}}"""], null, TwoCalls);
         yield return Call("tool-call-without-type", ["""{"index":0,"id":"a","function":{"name":"get","arguments":"{\"a\":1}"}}"""], """[{"id":"a","function":{"name":"get","arguments":"{\"a\":1}"}}]""", OneCall);
         yield return Call("tool-call-arguments-as-object", ["""{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":{"a":1}}}"""], """[{"id":"a","type":"function","function":{"name":"get","arguments":{"a":1}}}]""", OneCall);
         yield return Call("tool-call-arguments-null", ["""{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":null}}""", """{"index":0,"function":{"arguments":"{\"a\":1}"}}"""],
@@ -101,6 +108,9 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         yield return new("choices-missing-in-event", "chat", null, QuirkReply.Events([Role, """{"id":"c-1","choices":null}""", """{"type":"ping"}""", .. Plain.Skip(1).Take(3), $$"""{"usage":{{Usage}}}""", "[DONE]"]));
         yield return new("choice-without-index", "chat", QuirkReply.Json(PlainBody.Replace("\"index\":0,", "", StringComparison.Ordinal)), QuirkReply.Events([.. Plain.Select(c => c.Replace("\"index\":0,", "", StringComparison.Ordinal))]));
         yield return new("choice-with-message", "chat", QuirkReply.Json(PlainBody.Replace("\"message\"", "\"delta\"", StringComparison.Ordinal)), QuirkReply.Events([.. Plain.Select(c => c.Replace("\"delta\"", "\"message\"", StringComparison.Ordinal))]));
+        yield return new("choice-with-message", "chat", QuirkReply.Json(PlainBody.Replace("\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"}", "\"text\":\"Hello\"", StringComparison.Ordinal)),
+            QuirkReply.Events(Chunk("""{"index":0,"text":"Hel","finish_reason":null}""", choice: true), Chunk("""{"index":0,"text":"lo","finish_reason":null}""", choice: true), Chunk("""{"index":0,"text":"","finish_reason":"stop"}""", choice: true), "[DONE]"));
+        yield return new("choices-as-object", "chat", QuirkReply.Json(Single(PlainBody)), QuirkReply.Events([.. Plain.Take(4).Select(Single), UsageChunk, "[DONE]"]));
         yield return new("choice-without-delta", "chat", null, QuirkReply.Events([.. Plain.Take(3), Chunk("""{"index":0,"finish_reason":"stop"}""", choice: true), UsageChunk, "[DONE]"]));
         yield return new("content-as-parts", "chat", QuirkReply.Json(Body("""{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"think"}]},{"type":"text","text":"Hello"}]}""")),
             QuirkReply.Events(Role, Chunk("""{"content":[{"type":"thinking","thinking":[{"type":"text","text":"think"}]}]}"""), Chunk("""{"content":[{"type":"text","text":"Hello"}]}"""), Chunk("{}", "stop"), "[DONE]")) { Reasoning = "think" };
@@ -156,7 +166,7 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         byte[] broken = [.. QuirkReply.Utf8(PlainBody[..PlainBody.IndexOf("Hello", StringComparison.Ordinal)]), .. "Hell"u8, 0xF0, 0x9F, .. QuirkReply.Utf8(PlainBody[(PlainBody.IndexOf("Hello", StringComparison.Ordinal) + 5)..])];
         yield return new("invalid-utf8", "chat", new QuirkReply(broken, "application/json"), new QuirkReply([.. QuirkReply.Utf8($"data: {Role}\n\ndata: "), .. QuirkReply.Utf8(Chunk("""{"content":"Hell@"}""")).SelectMany(b => b == (byte)'@' ? [(byte)0xF0, (byte)0x9F] : new[] { b }), .. QuirkReply.Utf8($"\n\ndata: {Plain[3]}\n\ndata: [DONE]\n\n")], "text/event-stream"), "Hell\uFFFD");
         var events = string.Concat(Plain.Select(one => $"data: {one}\n\n"));
-        yield return new("event-stream-form", "chat", null, QuirkReply.Raw("\uFEFF" + events));
+        yield return new("event-stream-form", "chat", QuirkReply.Json("\uFEFF" + PlainBody), QuirkReply.Raw("\uFEFF" + events));
         yield return new("event-stream-form", "chat", null, QuirkReply.Raw(events.Replace("\n", "\r\n", StringComparison.Ordinal)));
         yield return new("event-stream-form", "chat", null, QuirkReply.Raw(events.Replace("\n", "\r", StringComparison.Ordinal)));
         yield return new("event-stream-form", "chat", null, QuirkReply.Raw(events.Replace("data: ", "data:", StringComparison.Ordinal)));
@@ -168,10 +178,11 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
     {
         var json = QuirkReply.Utf8(PlainBody);
         var events = QuirkReply.Events(Plain).Body;
-        foreach (var (label, encode) in new (string?, Func<byte[], byte[]>)[] { ("gzip", Gzip), ("x-gzip", Gzip), ("deflate", Zlib), ("deflate", Deflate), ("br", Brotli), ("gzip, gzip", b => Gzip(Gzip(b))), ("gzip", b => Gzip(Gzip(b))), (null, Gzip), ("br", Gzip), ("gzip", b => b), ("deflate", b => b), ("identity", b => b) })
+        foreach (var (label, encode) in new (string?, Func<byte[], byte[]>)[] { ("gzip", Gzip), ("x-gzip", Gzip), ("deflate", Zlib), ("deflate", Deflate), ("br", Brotli), ("gzip, gzip", b => Gzip(Gzip(b))), ("gzip", b => Gzip(Gzip(b))), (null, Gzip), (null, Zlib), ("gzip", Zlib), ("br", Gzip), ("gzip", b => b), ("deflate", b => b), ("identity", b => b) })
         {
             yield return new("body-compressed", "chat", new QuirkReply(encode(json), "application/json", label), new QuirkReply(encode(events), "text/event-stream", label));
         }
+        yield return new("body-compressed", "chat", null, new QuirkReply(Gzip(events), "text/event-stream") { PieceBytes = 1 });
         yield return new("body-compressed-unreadable", "chat", new QuirkReply([0x28, 0xB5, 0x2F, 0xFD, 1, 2, 3], "application/json", "zstd"), new QuirkReply([0x28, 0xB5, 0x2F, 0xFD, 1, 2, 3], "text/event-stream", "zstd"), "") { Finish = "failed" };
         yield return new("body-compressed-unreadable", "chat", new QuirkReply([0x1F, 0x8B, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8], "application/json", "gzip"), new QuirkReply([0x1F, 0x8B, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8], "text/event-stream", "gzip"), "") { Finish = "failed" };
         var bomb = Gzip(new byte[70 * 1024 * 1024]);
@@ -183,7 +194,8 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         yield return new("whole-for-stream", "chat", null, QuirkReply.Json(PlainBody));
         yield return new("whole-for-stream", "chat", null, QuirkReply.Raw("\n " + PlainBody));
         yield return new("whole-for-stream", "chat", null, WholeCalls("""[{"function":{"name":"get","arguments":{"a":1}}}]"""), "") { Finish = "tool_calls", Calls = OneCall };
-        yield return new("lines-for-stream", "chat", null, QuirkReply.Raw(string.Join('\n', Plain.SkipLast(1)), "application/x-ndjson"));
+        yield return new("lines-for-stream", "chat", QuirkReply.Raw(string.Join('\n', Plain.SkipLast(1)), "application/x-ndjson"), QuirkReply.Raw(string.Join('\n', Plain.SkipLast(1)), "application/x-ndjson"));
+        yield return new("lines-for-stream", "chat", QuirkReply.Json($"[{PlainBody}]"), QuirkReply.Json($"[{PlainBody}]"));
         yield return new("content-type-wrong", "chat", QuirkReply.Raw(PlainBody, "text/plain"), QuirkReply.Raw(string.Concat(Plain.Select(one => $"data: {one}\n\n")), "application/json"));
         yield return new("content-type-wrong", "chat", QuirkReply.Raw(PlainBody, "text/event-stream"), QuirkReply.Raw(string.Concat(Plain.Select(one => $"data: {one}\n\n")), "text/html"));
         foreach (var bad in new[] { "<!doctype html><html><body>Bad gateway</body></html>", "", PlainBody[..^40], """{"error":{"message":"broken","type":"server_error"}}""", "null", "\"text\"" })
@@ -213,6 +225,8 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         yield return new("finish-tools-without-calls", "messages", QuirkReply.Json(Message(TextBlock, "tool_use")), Events("tool_use", "Hello"));
         yield return new("half-character", "messages", null, Events("end_turn", "a\\ud83d", "\\ude00b"), "a\U0001F600b");
         yield return new("half-character-lone", "messages", QuirkReply.Json(Message("""{"type":"text","text":"a\ud83d"}""", "end_turn")), Events("end_turn", "a\\ud83d"), "a\uFFFD");
+        yield return new("block-without-index", "messages", null, new QuirkReply(QuirkReply.Utf8(Encoding.UTF8.GetString(Events("end_turn", "Hel", "lo").Body).Replace("\"index\":0,", "", StringComparison.Ordinal).Replace(",\"index\":0", "", StringComparison.Ordinal)), "text/event-stream"));
+        yield return new("tool-call-incomplete-in-message", "messages", QuirkReply.Json(Message("""{"type":"tool_use","name":"get","input":"{\"a\":1}"},{"type":"tool_use","id":"","name":"set"}""", "tool_use")), null, "") { Finish = "tool_calls", Calls = [("get", """{"a":1}"""), ("set", "{}")] };
         yield return new("stream-for-whole", "messages", Events("end_turn", "Hel", "lo"), null);
         yield return new("whole-for-stream", "messages", null, QuirkReply.Json(Message(TextBlock, "end_turn")));
         yield return new("body-compressed", "messages", new QuirkReply(Gzip(QuirkReply.Utf8(Message(TextBlock, "end_turn"))), "application/json", "gzip"), new QuirkReply(Gzip(Events("end_turn", "Hello").Body), "text/event-stream", "gzip"));
@@ -238,6 +252,7 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         yield return new("stream-for-whole", "responses", QuirkReply.Events(made), null);
         yield return new("whole-for-stream", "responses", null, QuirkReply.Json(Response));
         yield return new("half-character", "responses", null, QuirkReply.Events([.. made.Select(e => e.Replace("\"delta\":\"Hel\"", "\"delta\":\"a\\ud83d\"", StringComparison.Ordinal).Replace("\"delta\":\"lo\"", "\"delta\":\"\\ude00b\"", StringComparison.Ordinal).Replace("Hello", "a\\ud83d\\ude00b", StringComparison.Ordinal))]), "a\U0001F600b");
+        yield return new("half-character-lone", "responses", null, QuirkReply.Events([.. made.Select(e => e.Replace("\"delta\":\"lo\"", "\"delta\":\"lo\\ud83d\"", StringComparison.Ordinal).Replace("Hello", "Hello\\ud83d", StringComparison.Ordinal))]), "Hello\uFFFD");
         yield return new("body-compressed", "responses", new QuirkReply(Gzip(QuirkReply.Utf8(Response)), "application/json", "gzip"), new QuirkReply(Brotli(QuirkReply.Events(made).Body), "text/event-stream", "br"));
     }
 

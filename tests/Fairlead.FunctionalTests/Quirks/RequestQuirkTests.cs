@@ -142,6 +142,42 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Theory]
+    [InlineData("/v1/chat/completions", "gemini", true, """
+        "tools":[{"type":"function","function":{"name":"@","parameters":{"type":"object"}}}],"tool_choice":{"type":"function","function":{"name":"@"}},"messages":[{"role":"user","content":"a"}]
+        """)]
+    [InlineData("/v1/responses", "gemini", true, """
+        "store":false,"tools":[{"type":"function","name":"@","parameters":{"type":"object"}}],"input":"a"
+        """)]
+    [InlineData("/v1/chat/completions", "vllm", false, """
+        "tools":[{"type":"function","function":{"name":"@","parameters":{"type":"object"}}}],"messages":[{"role":"user","content":"a"}]
+        """)]
+    public async Task LongToolName_OfAClientOfOpenAi_IsTaken(string path, string model, bool isShortened, string fields)
+    {
+        var sent = "";
+        var usual = fixture.Upstream.Answer;
+        fixture.Upstream.Answer = async context =>
+        {
+            var asked = (JsonElement)context.Items[RequestItem]!;
+            sent = model == "gemini"
+                ? asked.GetProperty("tools")[0].GetProperty("functionDeclarations")[0].GetProperty("name").GetString()!
+                : asked.GetProperty("tools")[0].GetProperty("function").GetProperty("name").GetString()!;
+            await CallAsync(context, model, stream: false, sent, """{"a":1}""");
+        };
+        try
+        {
+            using var response = await PostAsync(path, $$"""{"model":"{{model}}",{{fields.Replace("@", LongName, StringComparison.Ordinal)}}}""");
+            var text = await response.Content.ReadAsStringAsync(Cancel);
+            Assert.True(response.StatusCode == HttpStatusCode.OK, text);
+            Assert.Equal(isShortened, sent != LongName);
+            Assert.Contains($"\"name\":\"{LongName}\"", text, StringComparison.Ordinal);
+        }
+        finally
+        {
+            fixture.Upstream.Answer = usual;
+        }
+    }
+
+    [Theory]
     [InlineData("vllm", false)]
     [InlineData("vllm", true)]
     [InlineData("anthropic", false)]

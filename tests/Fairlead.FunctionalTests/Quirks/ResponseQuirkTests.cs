@@ -64,6 +64,8 @@ public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWo
     [InlineData("""[{"index":1,"embedding":[2]},{"index":0,"embedding":[1]}]""", "1,2")]
     [InlineData("""[{"index":0,"embedding":[1]},{"index":0,"embedding":[2]}]""", "1,2")]
     [InlineData("""[{"embedding":[1]},{"embedding":[2]}]""", "1,2")]
+    [InlineData("""[{"index":"1","embedding":[2]},{"index":"0","embedding":[1]}]""", "1,2")]
+    [InlineData("""[{"index":1.0,"embedding":[2]},{"embedding":[1]}]""", "1,2")]
     [InlineData("""[{"index":0,"embedding":"AACAPw=="},{"index":1,"embedding":"AAAAQA=="}]""", "1,2")]
     public async Task Embeddings_InUnusualForm_AreInTheOrderOfTheInputs(string data, string expected)
     {
@@ -79,6 +81,7 @@ public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWo
     [InlineData("""[{"index":0,"embedding":[1]}]""")]
     [InlineData("""[{"index":0,"embedding":[1]},{"index":1,"embedding":[2]},{"index":2,"embedding":[3]}]""")]
     [InlineData("""[{"index":1,"embedding":[1]},{"index":1,"embedding":[2]}]""")]
+    [InlineData("""[{"index":0,"embedding":[1]},{"index":1,"embedding":[]}]""")]
     [InlineData("null")]
     public async Task Embeddings_OfTheWrongCount_AreAFailedAttempt(string data)
     {

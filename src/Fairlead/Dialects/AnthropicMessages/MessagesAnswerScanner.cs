@@ -24,7 +24,7 @@ internal static class MessagesAnswerScanner
             if (!json.Read() || json.TokenType != JsonTokenType.StartObject) return false;
             UsageReport? usage = null;
             var (isMessage, hasContent) = (false, false);
-            var (finish, isForeign, hasCalls) = (FinishMeaning.None, false, false);
+            var (finish, isForeign, hasCalls, hasOddCalls) = (FinishMeaning.None, false, false, false);
             string? word = null;
             string? model = null;
             var output = new OutputTally();
@@ -37,7 +37,7 @@ internal static class MessagesAnswerScanner
                 {
                     case 1 when json.TokenType == JsonTokenType.StartArray:
                         hasContent = true;
-                        Content(body, ref json, ref output, out hasCalls);
+                        Content(body, ref json, ref output, out hasCalls, out hasOddCalls);
                         break;
                     case 2:
                         if (json.TokenType == JsonTokenType.StartObject) usage = UsageReport.Read(ref json);
@@ -66,6 +66,7 @@ internal static class MessagesAnswerScanner
             var fitting = MessagesNormaliser.Fit(finish, hasCalls);
             if (FinishWords.ToReason(fitting) is not { } reason) return false;
             if (fitting != finish || isForeign) repaired = MessagesNormaliser.WithReason(body, fitting);
+            if (hasOddCalls) repaired = MessagesNormaliser.WithWholeCalls(repaired ?? body) ?? repaired;
             if (model is not null) meter.UpstreamModel = model;
             if (output.Bytes > 0) meter.AddOutput(output);
             if (usage is not null) meter.ReportUsage(usage);
@@ -94,18 +95,28 @@ internal static class MessagesAnswerScanner
     }
 
     // Bytes of everything the model wrote: from them output is estimated where usage is missing.
-    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output, out bool hasCalls)
+    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output, out bool hasCalls, out bool hasOddCalls)
     {
-        hasCalls = false;
+        (hasCalls, hasOddCalls) = (false, false);
+        var (isCall, hasId, hasInput) = (false, false, false);
         var depth = json.CurrentDepth;
         while (json.Read() && json.CurrentDepth > depth)
         {
+            if (json.TokenType == JsonTokenType.EndObject && json.CurrentDepth == depth + 1)
+            {
+                hasOddCalls |= isCall && !(hasId && hasInput);
+                (isCall, hasId, hasInput) = (false, false, false);
+            }
             if (json.TokenType != JsonTokenType.PropertyName || json.CurrentDepth != depth + 2) continue;
             var isText = json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
             var isInput = !isText && json.ValueTextEquals("input"u8);
             var isType = !isText && !isInput && json.ValueTextEquals("type"u8);
+            var isId = !isText && !isInput && !isType && json.ValueTextEquals("id"u8);
             json.Read();
-            hasCalls |= isType && json.TokenType == JsonTokenType.String && json.ValueTextEquals("tool_use"u8);
+            isCall |= isType && json.TokenType == JsonTokenType.String && json.ValueTextEquals("tool_use"u8);
+            hasCalls |= isCall;
+            hasId |= isId && json.TokenType == JsonTokenType.String && !json.ValueSpan.IsEmpty;
+            hasInput |= isInput && json.TokenType == JsonTokenType.StartObject;
             var start = (int)json.TokenStartIndex;
             if (isText && json.TokenType == JsonTokenType.String) output.Add(json.ValueSpan, json.ValueIsEscaped, isArguments: false);
             json.Skip();

@@ -80,7 +80,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
     // The data's own type is the name; without one that fits on a line nobody could listen to it.
     private void WriteUnknown(ref JsonAppender json, scoped ReadOnlySpan<byte> data)
     {
-        var reader = new Utf8JsonReader(data);
+        var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
         reader.Read();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -122,7 +122,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
 
     private static ByteRange FindModel(ReadOnlySpan<byte> data)
     {
-        var reader = new Utf8JsonReader(data);
+        var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
         reader.Read();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {

@@ -11,6 +11,9 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
 {
     private const int MaxNameLength = 64;
 
+    /// <summary>The longest name of a tool that any server takes; longer ones than OpenAI's are shortened where the request is translated.</summary>
+    private const int MaxToolNameLength = 128;
+
     private static readonly SearchValues<byte> NameLetters = SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"u8);
     private static readonly string[] ToolTypes = ["function", "custom"];
     private static readonly string[] Modes = ["none", "auto", "required"];
@@ -173,12 +176,18 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         if (_legacyNamed is not null && !Offers(_functions, _legacyNamed)) throw RequestFaults.Value("function_call", $"the function '{_legacyNamed}' is not among 'functions'.");
     }
 
-    /// <summary>A tool's or format's name: 1 to 64 letters, digits, <c>_</c> or <c>-</c>.</summary>
-    public static void CheckName(ref BodyCursor json, FieldPath path)
+    /// <summary>A format's name: 1 to 64 letters, digits, <c>_</c> or <c>-</c>.</summary>
+    public static void CheckName(ref BodyCursor json, FieldPath path) => CheckName(ref json, path, isTool: false);
+
+    /// <summary>A tool's name: the same, but other servers than OpenAI's own take up to 128.</summary>
+    public static void CheckToolName(ref BodyCursor json, FieldPath path) => CheckName(ref json, path, isTool: true);
+
+    private static void CheckName(ref BodyCursor json, FieldPath path, bool isTool)
     {
         json.RequiredText(path);
         ReadOnlySpan<byte> name = json.IsEscaped ? System.Text.Encoding.UTF8.GetBytes(json.GetString()) : json.Value;
-        if (name.Length > MaxNameLength) throw RequestFaults.TooLong(path, MaxNameLength);
+        if (name.Length > (isTool ? MaxToolNameLength : MaxNameLength)) throw RequestFaults.TooLong(path, isTool ? MaxToolNameLength : MaxNameLength);
+        if (name.Length > MaxNameLength) json.NoteForeign(RequestFaults.TooLong(path, MaxNameLength).Error, isRead: false);
         if (name.ContainsAnyExcept(NameLetters)) throw RequestFaults.Value(path, "expected 1 to 64 letters (a-z, A-Z), digits, underscores or dashes.");
     }
 
@@ -232,7 +241,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("name"u8))
             {
                 json.Next();
-                CheckName(ref json, new FieldPath(list, index, prefix + "name"));
+                CheckToolName(ref json, new FieldPath(list, index, prefix + "name"));
                 if (name) throw RequestFaults.Duplicate(new FieldPath(list, index, prefix + "name"));
                 name = true;
             }
@@ -275,7 +284,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("name"u8))
             {
                 json.Next();
-                CheckName(ref json, new FieldPath("tools", index, "custom.name"));
+                CheckToolName(ref json, new FieldPath("tools", index, "custom.name"));
                 name = true;
             }
             else if (json.Is("description"u8))
@@ -393,7 +402,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             json.Next();
             if (isName)
             {
-                CheckName(ref json, path + ".name");
+                CheckToolName(ref json, path + ".name");
                 name = json.GetString();
             }
             else

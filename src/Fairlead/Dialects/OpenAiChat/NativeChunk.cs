@@ -13,7 +13,7 @@ internal static class NativeChunk
     /// <summary>Where the value of a member of the given type stands; empty when there is none.</summary>
     public static ByteRange Find(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name, JsonTokenType type)
     {
-        var reader = new Utf8JsonReader(json);
+        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 512 });
         reader.Read();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -63,7 +63,7 @@ internal static class NativeChunk
     {
         var content = new List<BodyEdit>();
         var finish = new List<BodyEdit>();
-        var reader = new Utf8JsonReader(json);
+        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 512 });
         reader.Read();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {

@@ -21,6 +21,9 @@ internal static class OpenAiAnswerScanner
         public string? ErrorType;
         public string? ErrorMessage;
         public bool HasChoices;
+
+        /// <summary>One choice stands where a list of them belongs.</summary>
+        public bool HasSingleChoice;
         public int Choices;
         public bool HasContent;
         public OutputTally Output;
@@ -48,6 +51,7 @@ internal static class OpenAiAnswerScanner
         public int CallIndex;
         public string? CallId;
         public bool CallHasName;
+        public string? CallName;
         public bool CallHasType;
         public bool HasLegacyCall;
         public bool HasId;
@@ -90,7 +94,7 @@ internal static class OpenAiAnswerScanner
         found = default;
         try
         {
-            var reader = new Utf8JsonReader(json);
+            var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 512 });
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
             Root(ref reader, wantModel, ref found);
             // Anything behind the object makes it no JSON.
@@ -124,6 +128,7 @@ internal static class OpenAiAnswerScanner
                     else
                     {
                         found.IsOdd = true;
+                        found.HasSingleChoice = reader.TokenType == JsonTokenType.StartObject;
                         reader.Skip();
                     }
                     break;
@@ -384,7 +389,7 @@ internal static class OpenAiAnswerScanner
     {
         found.HasContent = true;
         found.Calls++;
-        (found.CallIndex, found.CallId, found.CallHasName, found.CallHasType) = (-1, null, false, false);
+        (found.CallIndex, found.CallId, found.CallHasName, found.CallName, found.CallHasType) = (-1, null, false, null, false);
         var hasBody = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -394,7 +399,7 @@ internal static class OpenAiAnswerScanner
                 if (reader.TokenType == JsonTokenType.StartObject)
                 {
                     hasBody = true;
-                    found.CallHasName = Call(ref reader, ref found);
+                    found.CallHasName = Call(ref reader, ref found, keepsName: !isWhole);
                 }
                 else
                 {
@@ -426,7 +431,7 @@ internal static class OpenAiAnswerScanner
     }
 
     // Whether it has a name.
-    private static bool Call(ref Utf8JsonReader reader, ref Found found)
+    private static bool Call(ref Utf8JsonReader reader, ref Found found, bool keepsName = false)
     {
         found.HasContent = true;
         var named = false;
@@ -442,6 +447,7 @@ internal static class OpenAiAnswerScanner
             }
             if (isName) named = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
             else found.IsOdd |= reader.TokenType != JsonTokenType.String;
+            if (isName && named && keepsName) found.CallName = reader.GetString();
             Text(ref reader, ref found, isArguments: true);
         }
         return named;

@@ -14,7 +14,7 @@ internal static class OpenAiDelta
         shape = default;
         try
         {
-            var reader = new Utf8JsonReader(data);
+            var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
             var texts = 0;
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)

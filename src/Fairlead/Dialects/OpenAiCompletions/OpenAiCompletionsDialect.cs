@@ -5,6 +5,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
@@ -44,7 +45,8 @@ internal sealed class OpenAiCompletionsDialect : Dialect
     public override bool ReadsDocumentsAsEvents => true;
 
     /// <summary>A whole completion has the form of its only chunk.</summary>
-    public override IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document) => [document.ToArray()];
+    public override IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document, long createdAt) =>
+        [ChatNormaliser.RepairWhole(document.Span, isChat: false, createdAt) ?? document.ToArray()];
 
     public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {

@@ -89,7 +89,7 @@ internal ref struct EmbeddingsAnswerScan
                 reader.Skip();
                 continue;
             }
-            found = reader.TokenType is JsonTokenType.String or JsonTokenType.StartArray;
+            found = (reader.TokenType == JsonTokenType.StartArray && !IsEmptyList(reader)) || (reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty);
             if (!found || base64 is not { } wanted || reader.TokenType == JsonTokenType.String == wanted)
             {
                 reader.Skip();
@@ -107,6 +107,9 @@ internal ref struct EmbeddingsAnswerScan
         }
         scan.IsValid &= found;
     }
+
+    // On a copy of the reader.
+    private static bool IsEmptyList(Utf8JsonReader reader) => reader.Read() && reader.TokenType == JsonTokenType.EndArray;
 
     private static ByteRange RangeOf(in Utf8JsonReader reader) => new((int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex));
 }

@@ -13,7 +13,7 @@ internal static class ResponsesDelta
         if (kind != ResponsesEventKind.Other) return false;
         try
         {
-            var reader = new Utf8JsonReader(data);
+            var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
             var (typed, found) = (false, false);
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)

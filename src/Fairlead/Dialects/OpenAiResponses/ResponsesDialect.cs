@@ -80,7 +80,7 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
 
     public override bool ReadsDocumentsAsEvents => true;
 
-    public override IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document) => ResponsesDocument.EventsOf(document);
+    public override IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document, long createdAt) => ResponsesDocument.EventsOf(document);
 
     public override byte[]? WholeOf(ReadOnlySpan<byte> events) => ResponsesDocument.WholeOf(events);
 

@@ -46,7 +46,7 @@ internal sealed class ResponsesStreamScanner(AnswerMeter meter) : NativeStreamSc
     private (int Kind, NativeEventTraits Traits)? Judge(ReadOnlySpan<byte> data, out UpstreamError? error)
     {
         error = null;
-        var check = new Utf8JsonReader(data);
+        var check = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
         if (!check.Read() || check.TokenType != JsonTokenType.StartObject) throw new JsonException();
         check.Skip();
         switch (NativeChunk.Text(data, "type"u8))

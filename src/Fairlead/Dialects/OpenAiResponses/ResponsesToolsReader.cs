@@ -108,7 +108,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             switch (field)
             {
                 case 1:
-                    ChatToolsReader.CheckName(ref json, path with { Middle = "name" });
+                    ChatToolsReader.CheckToolName(ref json, path with { Middle = "name" });
                     if (name) throw RequestFaults.Duplicate(path with { Middle = "name" });
                     _names.Add(json.GetString());
                     name = true;
@@ -138,7 +138,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             switch (field)
             {
                 case 1:
-                    ChatToolsReader.CheckName(ref json, path with { Middle = "name" });
+                    ChatToolsReader.CheckToolName(ref json, path with { Middle = "name" });
                     _names.Add(json.GetString());
                     name = true;
                     break;

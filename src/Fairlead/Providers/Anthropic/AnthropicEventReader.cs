@@ -19,6 +19,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
     private UsageReport? _usage;
     private int _callCount;
     private int _letters;
+    private int _block = -1;
 
     /// <summary>Whether <c>message_stop</c> was read.</summary>
     public bool IsStopped { get; private set; }
@@ -33,7 +34,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         error = null;
         try
         {
-            var reader = new Utf8JsonReader(data);
+            var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
             using var document = JsonDocument.ParseValue(ref reader);
             if (reader.Read()) return false;
             var root = document.RootElement;
@@ -56,9 +57,9 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         switch (kind)
         {
             case MessagesEventKind.MessageStart: Start(root.GetProperty("message"), events); break;
-            case MessagesEventKind.BlockStart: BlockStart(root.GetProperty("index").GetInt32(), root.GetProperty("content_block"), events); break;
-            case MessagesEventKind.BlockDelta: BlockDelta(root.GetProperty("index").GetInt32(), root.GetProperty("delta"), events); break;
-            case MessagesEventKind.BlockStop: BlockStop(root.GetProperty("index").GetInt32(), events); break;
+            case MessagesEventKind.BlockStart: BlockStart(IndexOf(root, starts: true), root.GetProperty("content_block"), events); break;
+            case MessagesEventKind.BlockDelta: BlockDelta(IndexOf(root, starts: false), root.GetProperty("delta"), events); break;
+            case MessagesEventKind.BlockStop: BlockStop(IndexOf(root, starts: false), events); break;
             case MessagesEventKind.MessageDelta: Delta(root, events); break;
             case MessagesEventKind.MessageStop: IsStopped = true; break;
             case MessagesEventKind.Error:
@@ -67,6 +68,10 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
                 break;
         }
     }
+
+    // Blocks come one after the other: without an index it is the next one, or the one that is open.
+    private int IndexOf(JsonElement root, bool starts) =>
+        _block = root.TryGetProperty("index", out var index) && index.ValueKind == JsonValueKind.Number && index.TryGetInt32(out var number) ? number : starts ? _block + 1 : Math.Max(0, _block);
 
     private void Start(JsonElement message, List<GenerationEvent> events)
     {
@@ -89,7 +94,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
             case "tool_use":
                 var opened = new OpenCall(_callCount++);
                 _calls[index] = opened;
-                events.Add(new ToolCallStarted(opened.Index, Text(block, "id") ?? "", Text(block, "name") ?? ""));
+                events.Add(new ToolCallStarted(opened.Index, Text(block, "id") is { Length: > 0 } id ? id : $"call_0_{opened.Index}", Text(block, "name") ?? ""));
                 if (block.TryGetProperty("input", out var input) && input.ValueKind == JsonValueKind.Object && input.EnumerateObject().MoveNext())
                 {
                     opened.HasArguments = true;

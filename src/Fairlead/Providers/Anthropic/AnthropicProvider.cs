@@ -107,7 +107,7 @@ internal sealed class AnthropicProvider : Provider
             {
                 return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
             }
-            if (DocumentText.IsEventStream(body.WrittenSpan))
+            if (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory))
             {
                 // Events although a whole response was asked for.
                 exchange.Replay(body.WrittenSpan);

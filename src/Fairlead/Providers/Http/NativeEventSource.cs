@@ -50,8 +50,8 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Provider prov
     {
         if (call.Dialect.ReadsDocumentsAsEvents)
         {
-            foreach (var data in call.Dialect.EventsOf(document)) OnEvent(default, data, batch);
-            return IsFinished;
+            foreach (var data in call.Dialect.EventsOf(document, Exchange.Attempt.Meter.CreatedAt)) OnEvent(default, data, batch);
+            return MayEnd;
         }
         var meter = new AnswerMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
         var answer = provider.ReadDocument(call, document, meter);

@@ -160,6 +160,8 @@ internal static class UpstreamErrors
         var told = status is null or (>= 200 and < 300) or 500 or 502 ? body.Status ?? status : status;
         return told switch
         {
+            // A rate limit of tokens speaks of tokens, too.
+            null or (>= 200 and < 300) when known is UpstreamFault.ContextLength && ByWord(body) == UpstreamFault.RateLimited => UpstreamFault.RateLimited,
             null or (>= 200 and < 300) => known ?? ByWord(body),
             400 or 413 or 422 => known ?? (told == 413 ? UpstreamFault.TooLarge : UpstreamFault.Rejected),
             402 => UpstreamFault.Quota,

@@ -276,8 +276,9 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         using var link = watch.Link(cancellationToken);
         _target = _parser.GetMemory(ReadBytes);
         var read = await _stream!.ReadAsync(_target, watch.Token);
-        if (!ContentDecoding.IsGzip(_target.Span[..read])) return read;
-        _stream = await ContentDecoding.OpenGzipAsync(new PrefixedStream(_target[..read].ToArray(), _stream), watch.Token);
+        if (read == 1 && ContentDecoding.MayBeCompressed(_target.Span[0])) read += await _stream.ReadAsync(_target[1..], watch.Token);
+        if (!ContentDecoding.IsCompressed(_target.Span[..read])) return read;
+        _stream = await ContentDecoding.OpenUnlabelledAsync(new PrefixedStream(_target[..read].ToArray(), _stream), watch.Token);
         return -1;
     }
 

@@ -94,9 +94,9 @@ internal sealed class UpstreamExchange : IDisposable
                 var read = await stream.ReadAsync(buffer.GetMemory(1), watch.Token);
                 if (read == 0)
                 {
-                    if (!ContentDecoding.IsGzip(buffer.WrittenSpan)) break;
+                    if (!ContentDecoding.IsCompressed(buffer.WrittenSpan)) break;
                     // Compressed without a label.
-                    stream = await ContentDecoding.OpenGzipAsync(new MemoryStream(buffer.WrittenSpan.ToArray(), writable: false), watch.Token);
+                    stream = await ContentDecoding.OpenUnlabelledAsync(new MemoryStream(buffer.WrittenSpan.ToArray(), writable: false), watch.Token);
                     buffer.Dispose();
                     buffer = new PooledBuffer(8192, Attempt.Memory, uncounted: UncountedBytes);
                     continue;
@@ -108,8 +108,9 @@ internal sealed class UpstreamExchange : IDisposable
                     return (null, TooLarge());
                 }
             }
+            if (buffer.WrittenSpan.StartsWith("\uFEFF"u8)) Replace(ref buffer, buffer.WrittenSpan[3..]);
             // Of events, halves are joined when they are read.
-            if (!DocumentText.IsEventStream(buffer.WrittenSpan) && HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired) Replace(ref buffer, repaired);
+            if (!DocumentText.IsEventStream(buffer.WrittenSpan) && HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired && !DocumentText.HoldsSeveral(buffer.WrittenMemory)) Replace(ref buffer, repaired);
             return (buffer, null);
         }
         catch (MemoryExhaustedException exhausted)

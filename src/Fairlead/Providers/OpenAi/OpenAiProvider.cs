@@ -84,7 +84,7 @@ internal sealed class OpenAiProvider : Provider
                 : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount, call.Conversation.Sampling.Stop));
         }
         using var read = exchange;
-        if (call.Operation == Operation.Chat && DocumentText.IsEventStream(body.WrittenSpan))
+        if (call.Operation == Operation.Chat && (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory)))
         {
             using (body) return await GatherAsync(call, attempt, exchange, body, native, cancellationToken);
         }

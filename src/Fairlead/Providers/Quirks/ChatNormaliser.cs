@@ -31,7 +31,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
     public bool HasOpenChoice => _choices.Exists(static choice => choice.Reason == FinishMeaning.None);
 
     /// <summary>Whether a scanned event says nothing at all: neither choices nor usage.</summary>
-    public static bool IsNothing(in OpenAiAnswerScanner.Found found) => !found.HasChoices && !found.HasUsage && found.FailedReason is null;
+    public static bool IsNothing(in OpenAiAnswerScanner.Found found) => !found.HasChoices && !found.HasSingleChoice && !found.HasUsage && found.FailedReason is null;
 
     /// <summary>Scans one event of a stream. False when it is not one JSON object.</summary>
     /// <param name="data">The event.</param>
@@ -47,15 +47,15 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         if (Rewrite(data, Event) is not { } rewritten) return true;
         repaired = rewritten;
         OpenAiAnswerScanner.TryScan(rewritten, wantModel, out found);
-        found.FailedReason = failed;
+        found.FailedReason = failed ?? _choices.Find(static choice => choice.FailedWord is not null)?.FailedWord;
         return true;
     }
 
     /// <summary>A whole body as OpenAI sends it: the same bytes where nothing is odd.</summary>
     public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt)
     {
-        if (!OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) || found.IsError || found.FailedReason is not null || found.Choices == 0) return null;
-        return found.IsOdd || !found.HasEnvelope || found.HasDelta ? Rewrite(body, root => new ChatNormaliser(isChat, createdAt).Whole(root)) : null;
+        if (!OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) || found.IsError || found.FailedReason is not null || (found.Choices == 0 && !found.HasSingleChoice)) return null;
+        return found.IsOdd || !found.HasEnvelope || found.HasDelta || found.HasMessage != isChat ? Rewrite(body, root => new ChatNormaliser(isChat, createdAt).Whole(root)) : null;
     }
 
     private static byte[]? Rewrite(ReadOnlySpan<byte> data, Func<JsonObject, bool> repair)
@@ -80,9 +80,19 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         if (found is { HasChoices: true, Choices: 0, IsOdd: false, HasUsage: false } && _id is null && _ownId is null) return true;
         if (found.IsOdd || !found.HasChoices || found.Choices > 1 || found.HasMessage || !found.HasEnvelope) return false;
         var id = data.Slice(found.IdStart, found.IdLength);
-        if (_id is null) _id = id.ToArray();
-        else if (!id.SequenceEqual(_id)) return false;
+        if (_id is null)
+        {
+            // The id that all events before it were given.
+            if (_ownId is not null && Encoding.UTF8.GetString(id[1..^1]) != _ownId) return false;
+            _id = id.ToArray();
+        }
+        else if (!id.SequenceEqual(_id))
+        {
+            return false;
+        }
         if (found.Choices == 0) return true;
+        // A chunk of the other interface, or a text beside an empty place.
+        if (found.HasDelta != isChat) return false;
 
         var choice = Of(found.Choice);
         if (isChat && !choice.Started && !found.HasRole) return false;
@@ -92,7 +102,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             var open = choice.Calls.Count;
             if (found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
             {
-                choice.Calls.Add(choice.Current = new Call(open) { Id = found.CallId, Name = "?", At = open, HasUnseenArguments = true });
+                choice.Calls.Add(choice.Current = new Call(open) { Id = found.CallId, Name = found.CallName, At = open, HasUnseenArguments = true });
             }
             else if (choice.IsRegular && found.CallIndex >= 0 && found.CallIndex < open && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null && !found.CallHasName)
             {
@@ -171,7 +181,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             root["id"] = known;
             changed = true;
         }
-        if (string.IsNullOrEmpty(Text(root["object"])))
+        if (Text(root["object"]) != objectName)
         {
             root["object"] = objectName;
             changed = true;
@@ -227,15 +237,32 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             if (Text(node["text"]) is { Length: > 0 } text && !delta.ContainsKey("content"))
             {
                 delta["content"] = text;
+                node.Remove("text");
                 changed = true;
             }
         }
-        else if (node["text"] is not JsonValue)
+        else
         {
-            node["text"] = "";
-            changed = true;
+            changed |= PlainText(node);
         }
         return changed | StreamFinish(node, choice);
+    }
+
+    // A text completion from a server that sends the frame of a chat.
+    private static bool PlainText(JsonObject node)
+    {
+        var inner = node["delta"] as JsonObject ?? node["message"] as JsonObject;
+        if (inner is null && node["text"] is JsonValue) return false;
+        var text = Text(node["text"]) is { Length: > 0 } given ? given : null;
+        if (inner is not null)
+        {
+            Content(inner, isWhole: false);
+            text ??= Text(inner["content"]);
+            node.Remove("delta");
+            node.Remove("message");
+        }
+        node["text"] = text ?? "";
+        return true;
     }
 
     private static bool Index(JsonObject node, int position, out int index)
@@ -440,6 +467,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         var meaning = FinishWords.Of(word);
         if (meaning is FinishMeaning.None or FinishMeaning.Failed)
         {
+            if (meaning == FinishMeaning.Failed) choice.FailedWord = word;
             if (node["finish_reason"] is null) return false;
             node["finish_reason"] = null;
             return true;
@@ -478,6 +506,12 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
     private bool Whole(JsonObject root)
     {
         var changed = Envelope(root, isChat ? "chat.completion" : "text_completion");
+        if (root["choices"] is JsonObject one)
+        {
+            root.Remove("choices");
+            root["choices"] = new JsonArray(one);
+            changed = true;
+        }
         if (root["choices"] is not JsonArray choices) return changed;
         for (var i = 0; i < choices.Count; i++)
         {
@@ -488,16 +522,25 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             {
                 if (choice["message"] is not JsonObject message)
                 {
-                    if (choice["delta"] is not JsonObject delta) continue;
+                    // Another name, or the place where a text completion has its text.
+                    var delta = choice["delta"] as JsonObject ?? (Text(choice["text"]) is { } text ? new JsonObject { ["content"] = text } : null);
+                    if (delta is null) continue;
                     choice.Remove("delta");
+                    choice.Remove("text");
                     choice.Remove("message");
                     choice["message"] = message = delta;
                     changed = true;
                 }
                 changed |= Role(message, started: false) | Content(message, isWhole: true) | WholeCalls(message, index, out called);
             }
+            else if (choice["message"] is JsonObject || choice["delta"] is JsonObject)
+            {
+                changed |= PlainText(choice);
+            }
             var word = Text(choice["finish_reason"]);
             var meaning = FinishWords.Of(word);
+            // Its reader sees the failure.
+            if (meaning == FinishMeaning.Failed) continue;
             if (meaning == FinishMeaning.None) meaning = FinishMeaning.Stop;
             if (meaning == FinishMeaning.ToolCalls && !called) meaning = FinishMeaning.Stop;
             else if (meaning == FinishMeaning.Stop && called) meaning = FinishMeaning.ToolCalls;
@@ -586,6 +629,9 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
 
         public FinishMeaning Reason { get; set; }
 
+        /// <summary>The word by which the provider said that it stopped early.</summary>
+        public string? FailedWord { get; set; }
+
         public List<Call> Calls { get; } = [];
 
         /// <summary>The call that the last fragment belonged to.</summary>
@@ -605,14 +651,15 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             if (id is not null)
             {
                 // A late id of the call at that place, or servers that make a new id for every fragment: without a name it is no new call.
-                if (placed is null) return null;
+                // Without any index, a call goes on while its arguments are not whole.
+                if (placed is null) return at is null && name is null && Current is { Name: not null, IsComplete: false } ? Current : null;
                 return name is null ? placed : placed.Id is null && placed.Name is null ? placed : null;
             }
             if (at is not null && placed is null) return null;
             var open = placed ?? (count > 1 && name is null && position < Calls.Count ? Calls[Calls.Count - count + position < 0 ? position : Calls.Count - count + position] : at is null && count > 1 && name is not null ? null : Current);
             if (open is null || name is null || open.Name is null) return open;
             // A name again: the same call where it is only repeated, another one where the first is complete.
-            return open.Name != "?" && open.Name != name ? null : open.IsComplete ? null : open;
+            return open.Name != name ? null : open.IsComplete ? null : open;
         }
     }
 
@@ -625,7 +672,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
 
         public string? Id { get; set; }
 
-        /// <summary>Null until it is known; a question mark where it went by unread.</summary>
+        /// <summary>Null until it is known.</summary>
         public string? Name { get; set; }
 
         public bool IsCustom { get; set; }

@@ -13,7 +13,15 @@ internal static class ContentDecoding
 
     private const int MaxLayers = 4;
 
-    public static bool IsGzip(ReadOnlySpan<byte> start) => start.Length >= 2 && start[0] == 0x1F && start[1] == 0x8B;
+    /// <summary>Whether bytes begin like gzip or zlib: neither JSON nor events do.</summary>
+    public static bool IsCompressed(ReadOnlySpan<byte> start) => IsGzip(start) || IsZlib(start);
+
+    /// <summary>Whether the second byte is needed to tell.</summary>
+    public static bool MayBeCompressed(byte first) => first is 0x1F or 0x78;
+
+    private static bool IsGzip(ReadOnlySpan<byte> start) => start.Length >= 2 && start[0] == 0x1F && start[1] == 0x8B;
+
+    private static bool IsZlib(ReadOnlySpan<byte> start) => start.Length >= 2 && start[0] == 0x78 && start[1] is 0x01 or 0x5E or 0x9C or 0xDA;
 
     /// <summary>The body of a response as it was before compression; the very stream where it has no label.</summary>
     /// <exception cref="IOException">An encoding that is not known.</exception>
@@ -48,13 +56,14 @@ internal static class ContentDecoding
         return layers == 0 ? stream : new DecodedStream(stream);
     }
 
-    /// <summary>The same for a body without a label that begins like gzip.</summary>
-    public static ValueTask<Stream> OpenGzipAsync(Stream stream, CancellationToken cancellationToken) => OpenAsync(stream, ["gzip"], cancellationToken);
+    /// <summary>The same for a body without a label that begins as if it were compressed.</summary>
+    public static ValueTask<Stream> OpenUnlabelledAsync(Stream stream, CancellationToken cancellationToken) => OpenAsync(stream, ["gzip"], cancellationToken);
 
     private static Stream? Decode(PeekedStream stream, string label, bool isLabelled)
     {
         var start = stream.Start;
         if (IsGzip(start)) return new GZipStream(stream, CompressionMode.Decompress);
+        if (IsZlib(start)) return new ZLibStream(stream, CompressionMode.Decompress);
         if (!isLabelled || start.IsEmpty) return null;
         switch (label)
         {

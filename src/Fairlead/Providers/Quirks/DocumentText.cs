@@ -12,6 +12,14 @@ internal static class DocumentText
         return body.StartsWith("data:"u8) || body.StartsWith("event:"u8) || body.StartsWith("id:"u8) || body.StartsWith("retry:"u8) || body.StartsWith(":"u8);
     }
 
+    /// <summary>Whether a body that was asked for whole holds several objects, one a line, or a list of them.</summary>
+    public static bool HoldsSeveral(ReadOnlyMemory<byte> body)
+    {
+        var start = body.Span.TrimStart(" \t\r\n"u8);
+        // Between objects of one document there is a comma.
+        return (start.StartsWith("["u8) || start.IndexOf("}\n{"u8) >= 0 || start.IndexOf("}\r\n{"u8) >= 0) && Split(body).Count > 0;
+    }
+
     /// <summary>The objects of a body that holds several, one behind the other or in one list. Empty when it holds one, or is no JSON.</summary>
     public static IReadOnlyList<ReadOnlyMemory<byte>> Split(ReadOnlyMemory<byte> body)
     {

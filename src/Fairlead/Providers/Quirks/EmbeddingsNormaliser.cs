@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects;
@@ -16,8 +17,9 @@ internal static class EmbeddingsNormaliser
     public static byte[]? Repair(ReadOnlySpan<byte> body, int count, out int vectors)
     {
         var indexes = new List<int>(count);
-        vectors = Read(body, indexes);
+        vectors = Read(body, indexes, out var odd);
         if (vectors != count) return null;
+        FillTheOneLeftOut(indexes);
         var ordered = true;
         var seen = new bool[count];
         var isPermutation = true;
@@ -27,7 +29,7 @@ internal static class EmbeddingsNormaliser
             if (indexes[i] < 0 || indexes[i] >= count || seen[indexes[i]]) isPermutation = false;
             else seen[indexes[i]] = true;
         }
-        if (ordered) return null;
+        if (ordered && !odd) return null;
         // Indexes that say nothing, such as all 0: the order on the wire is all there is.
         if (!isPermutation && indexes.Exists(static index => index > 0))
         {
@@ -55,9 +57,21 @@ internal static class EmbeddingsNormaliser
         }
     }
 
-    // Without an index in range: -1 in its place.
-    private static int Read(ReadOnlySpan<byte> body, List<int> indexes)
+    // A text or a fraction.
+    private static int? Loose(in Utf8JsonReader reader) =>
+        reader.TokenType is JsonTokenType.Number or JsonTokenType.String && double.TryParse(reader.ValueSpan, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number is >= 0 and < int.MaxValue ? (int)number : null;
+
+    // Servers whose writer leaves zeros out.
+    private static void FillTheOneLeftOut(List<int> indexes)
     {
+        var at = indexes.IndexOf(-1);
+        if (at >= 0 && indexes.Count > 1 && indexes.LastIndexOf(-1) == at && !indexes.Contains(0)) indexes[at] = 0;
+    }
+
+    // Without an index in range: -1 in its place.
+    private static int Read(ReadOnlySpan<byte> body, List<int> indexes, out bool odd)
+    {
+        odd = false;
         try
         {
             var reader = new Utf8JsonReader(body);
@@ -81,8 +95,10 @@ internal static class EmbeddingsNormaliser
                         var isIndex = reader.ValueTextEquals("index"u8);
                         reader.Read();
                         if (isIndex && reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out var number)) index = number;
+                        else if (isIndex && Loose(reader) is { } loose) (index, odd) = (loose, true);
                         reader.Skip();
                     }
+                    odd |= index < 0;
                     indexes.Add(index);
                     count++;
                 }

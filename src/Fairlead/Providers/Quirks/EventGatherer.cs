@@ -1,6 +1,6 @@
-using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Quirks;
@@ -18,8 +18,7 @@ internal static class EventGatherer
             {
                 if (item.Event is AttemptFailed failed)
                 {
-                    var final = failed.Error.Code is ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded ? FailureClass.GiveBack : FailureClass.Retry;
-                    return new ProviderReply.Failed(failed.Error, final, attempt.UpstreamStatus);
+                    return new ProviderReply.Failed(failed.Error, UpstreamErrors.ClassOf(failed.Error), attempt.UpstreamStatus);
                 }
                 if (item.Event is not { } generationEvent) continue;
                 builder.Add(generationEvent);

@@ -90,6 +90,7 @@ internal sealed class HalfCharacters
         var edits = new List<BodyEdit>();
         List<(string Key, byte[] Half, Found At)>? opened = null;
         var continued = false;
+        var isWhole = IsWholeText(data);
         foreach (var found in strings)
         {
             var raw = data.Slice(found.Start, found.Length);
@@ -105,7 +106,7 @@ internal sealed class HalfCharacters
             for (var at = FindLone(raw, from); at >= 0; at = FindLone(raw, at + EscapeLength))
             {
                 var range = new ByteRange(found.Start + at, EscapeLength);
-                if (found.IsText && at + EscapeLength == raw.Length && UnitAt(raw, at) < 0xDC00)
+                if (found.IsText && !isWhole && at + EscapeLength == raw.Length && UnitAt(raw, at) < 0xDC00)
                 {
                     edits.Add(new BodyEdit(range, default));
                     (opened ??= []).Add((key, raw.Slice(at, EscapeLength).ToArray(), found));
@@ -138,6 +139,10 @@ internal sealed class HalfCharacters
         BodySplicer.Write(data, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(edits), output);
         return output.WrittenSpan.ToArray();
     }
+
+    // An event that repeats a text which came in pieces: nothing continues it.
+    private static bool IsWholeText(ReadOnlySpan<byte> data) =>
+        data.IndexOf(".done\""u8) >= 0 || data.IndexOf("\"response.completed\""u8) >= 0 || data.IndexOf("\"response.incomplete\""u8) >= 0 || data.IndexOf("\"response.failed\""u8) >= 0;
 
     // An event after which no more of the text can come: a half must be delivered before it.
     private static bool IsEnd(ReadOnlySpan<byte> data) =>
