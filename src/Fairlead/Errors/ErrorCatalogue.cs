@@ -45,7 +45,7 @@ internal static class ErrorCatalogue
         new(ErrorCode.ProviderRejected, "provider_rejected", ErrorGroup.Provider, 400, 400, Invalid, Invalid, false, "The model's provider refused the request", "Change the request as the message says, or choose another model."),
 
         System(ErrorCode.InternalError, "internal_error", 500, 500, "api_error", true, "Something went wrong inside Fairlead", "Repeat the request; if it keeps failing, report the request id to the operator."),
-        System(ErrorCode.StoreUnavailable, "store_unavailable", 503, 529, "overloaded_error", true, "A store that this request needs is away", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
+        System(ErrorCode.StoreUnavailable, "store_unavailable", 503, 529, "overloaded_error", true, "A required data store is unavailable", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
         System(ErrorCode.Overloaded, "overloaded", 503, 529, "overloaded_error", true, "The server has no memory left for this request or response", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request. Smaller requests are served first."),
         System(ErrorCode.ShuttingDown, "shutting_down", 503, 529, "overloaded_error", true, "The server is shutting down", "Repeat the request; another instance or the restarted one will take it."),
     ];
