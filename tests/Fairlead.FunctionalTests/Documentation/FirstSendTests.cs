@@ -44,6 +44,46 @@ public sealed class FirstSendTests(ServerFixture fixture) : IClassFixture<Server
         Assert.NotEqual(0, await body.ReadAsync(new byte[1], Token));
     }
 
+    [Fact]
+    public async Task Send_InABrowser_IsAnsweredAndAsksForNothingUnasked()
+    {
+        var chromium = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Select(folder => Path.Combine(folder, "chromium")).FirstOrDefault(File.Exists);
+        Assert.SkipWhen(chromium is null, "Chromium is not installed; ./test.sh installs it.");
+        var scripts = Path.Combine(Example.Root, "tests", "Fairlead.FunctionalTests", "Clients", "node");
+        var node = Path.Combine(scripts, "node_modules", ".bin", "node");
+        Assert.True(File.Exists(node), "The npm clients are not installed: run ./test.sh, or `npm ci` in tests/Fairlead.FunctionalTests/Clients/node.");
+        string[] operations = ["v1/chat/v1/chat/completions", "v1/responses/v1/responses", "v1/messages/v1/messages", "v2/generations/v2/generations"];
+        var profile = Directory.CreateTempSubdirectory("fairlead-chromium-");
+
+        var (exit, output) = await CSharpExamples.RunAsync(node, [Path.Combine(scripts, "reference.mjs"), chromium!, profile.FullName, fixture.Server.Address, await fixture.Server.ClientKeyAsync(), .. operations], profile.FullName, [], Token);
+
+        Assert.True(exit == 0, output);
+        var sent = output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line[0] == '{').Select(line => JsonNode.Parse(line)!).ToList();
+        Assert.Equal(["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v2/generations"], sent.Select(one => one["path"]!.GetValue<string>()));
+        Assert.All(sent, one => Assert.True(one["status"]!.GetValue<int>() == 200, one.ToJsonString()));
+        var headers = sent.SelectMany(one => one["headers"]!.AsArray().Select(name => name!.GetValue<string>().ToLowerInvariant())).ToHashSet();
+        Assert.Contains("authorization", headers);
+        Assert.Empty(headers.Where(name => name is "prefer" or "idempotency-key" || name.StartsWith("fairlead-", StringComparison.Ordinal)));
+        await RemoveAsync(profile);
+    }
+
+    // Chromium's own helpers may still write there for a moment.
+    private static async Task RemoveAsync(DirectoryInfo folder)
+    {
+        for (var tries = 0; ; tries++)
+        {
+            try
+            {
+                folder.Delete(recursive: true);
+                return;
+            }
+            catch (IOException) when (tries < 20)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Token);
+            }
+        }
+    }
+
     private static IEnumerable<(string Path, JsonNode Operation)> Operations() => OpenApiDocument.Build()["paths"]!.AsObject()
         .Where(path => !path.Key.Contains('{', StringComparison.Ordinal) && !path.Key.StartsWith("/admin", StringComparison.Ordinal) && !NeedMore.Contains(path.Key) && path.Value!["post"] is not null)
         .Select(path => (path.Key, path.Value!["post"]!));
