@@ -99,6 +99,11 @@ public static class FairleadApplicationBuilderExtensions
         ArgumentNullException.ThrowIfNull(endpoints);
         // First of all: what is mapped opens files in the data folder.
         endpoints.ServiceProvider.GetRequiredService<DataFolderLock>().Hold();
+        if (endpoints is IApplicationBuilder app)
+        {
+            endpoints.ServiceProvider.GetRequiredService<CrossOriginRequests>().UseUnderPathBase(app);
+            endpoints.ServiceProvider.GetRequiredService<ErrorEdgeMiddleware>().UseUnderPathBase(app);
+        }
         var options = new FairleadEndpointOptions();
         configure?.Invoke(options);
         if (options.Docs) endpoints.MapGuides();

@@ -17,7 +17,7 @@ internal static class ErrorsPage
 
             ## How an error looks
 
-            Each interface answers in its own shape, so that official SDKs raise the exceptions they have for it. The status is the same
+            Each interface returns errors in its own shape, so that official SDKs raise their own exceptions. The status is the same
             everywhere, except that the Anthropic interface has two of its own (529, and 500 where others say 502).
 
             On `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/models`:
@@ -84,11 +84,11 @@ internal static class ErrorsPage
             ## When to retry
 
             * `retryable: true` says that the same request may succeed later. `retry_after_ms` says when, where the server knows.
-            * `Retry-After` (seconds) and `retry-after-ms` say the same to SDKs, which obey them by themselves. A wait of more than
+            * `Retry-After` (seconds) and `retry-after-ms` tell SDKs the same, which obey them without your code. A wait of more than
               60 seconds stands in the body only, because some clients would sleep for it.
             * `x-should-retry: false` is sent where clients would retry by status although it cannot help.
-            * An error after a stream has begun comes as the stream's last event; see [Streaming](streaming.md#when-a-stream-fails).
-            * Report problems with the `x-request-id` of the answer: the operator finds the call by it.
+            * An error after the start of a stream is the stream's last event; see [Streaming](streaming.md#when-a-stream-fails).
+            * Report problems with the `x-request-id` of the response: the operator finds the call by it.
 
 
             """.ReplaceLineEndings("\n"));
@@ -158,8 +158,8 @@ internal static class ErrorsPage
     {
         ErrorGroup.Request => "The request itself is wrong; the same bytes will be refused again.",
         ErrorGroup.Access => "The key is missing, wrong, or not allowed to do this.",
-        ErrorGroup.Limits => "A limit or a deadline said no; later it may say yes.",
-        ErrorGroup.Provider => "The model's provider failed or refused. What a provider says reaches you only where it is known to be harmless.",
-        _ => "Fairlead itself failed or is going away.",
+        ErrorGroup.Limits => "A limit or a deadline was reached; a later request may succeed.",
+        ErrorGroup.Provider => "The model's provider failed or refused. You see a provider's own message only where it is known to be harmless.",
+        _ => "Fairlead itself failed or is shutting down.",
     };
 }

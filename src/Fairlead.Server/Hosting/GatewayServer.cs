@@ -1,6 +1,7 @@
 using Fairlead.Authentication;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Pipeline;
 using Fairlead.Server.Documentation;
 using Fairlead.Storage;
 using Fairlead.Telemetry;
@@ -122,6 +123,7 @@ internal static class GatewayServer
         app.MapFairlead();
         app.MapDocumentation();
         app.MapMetrics();
+        UnknownAddressEndpoint.MapEverythingElse(app);
     }
 
     private static string AddressOf(WebApplication app) =>

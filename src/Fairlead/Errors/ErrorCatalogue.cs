@@ -20,7 +20,7 @@ internal static class ErrorCatalogue
         Request(ErrorCode.NotFound, "not_found", 404, "There is nothing at this address", "Check the path and the id; ids of other projects are not visible to this key.", anthropicType: "not_found_error"),
         Request(ErrorCode.MethodNotAllowed, "method_not_allowed", 405, "The address does not take this method", "Use a method listed in the Allow header."),
         Request(ErrorCode.ModelRetired, "model_retired", 410, "The model has been retired", "Use the replacement that the message names.", anthropicType: "not_found_error"),
-        Request(ErrorCode.PayloadTooLarge, "payload_too_large", 413, "The body is too large", "Send less; the message names the bound. Reference large media by URL instead of embedding it.", anthropicType: "request_too_large"),
+        Request(ErrorCode.PayloadTooLarge, "payload_too_large", 413, "The body is too large", "Send less; the message names the limit. Reference large media by URL instead of embedding it.", anthropicType: "request_too_large"),
         Request(ErrorCode.UnsupportedMediaType, "unsupported_media_type", 415, "The body is not declared as JSON", "Send the header Content-Type: application/json."),
         Request(ErrorCode.Conflict, "conflict", 409, "The request contradicts the present state", "Read the resource again and repeat the change on what you find.", anthropicType: "conflict_error"),
         new(ErrorCode.IdempotencyInProgress, "idempotency_in_progress", ErrorGroup.Request, 409, 409, Invalid, "conflict_error", true, "The request of this Idempotency-Key is still under way", "Wait as long as `retry_after_ms` says, then repeat the request: it is answered with the outcome of the first one."),
@@ -45,7 +45,7 @@ internal static class ErrorCatalogue
         new(ErrorCode.ProviderRejected, "provider_rejected", ErrorGroup.Provider, 400, 400, Invalid, Invalid, false, "The model's provider refused the request", "Change the request as the message says, or choose another model."),
 
         System(ErrorCode.InternalError, "internal_error", 500, 500, "api_error", true, "Something went wrong inside Fairlead", "Repeat the request; if it keeps failing, report the request id to the operator."),
-        System(ErrorCode.StoreUnavailable, "store_unavailable", 503, 529, "overloaded_error", true, "A store that this request needs is away", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
+        System(ErrorCode.StoreUnavailable, "store_unavailable", 503, 529, "overloaded_error", true, "A required data store is unavailable", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request."),
         System(ErrorCode.Overloaded, "overloaded", 503, 529, "overloaded_error", true, "The server has no memory left for this request or response", "Wait as long as `retry_after_ms` says (a few seconds when it says nothing), then repeat the request. Smaller requests are served first."),
         System(ErrorCode.ShuttingDown, "shutting_down", 503, 529, "overloaded_error", true, "The server is shutting down", "Repeat the request; another instance or the restarted one will take it."),
     ];

@@ -9,13 +9,13 @@ public enum ErrorGroup
     /// <summary>The key is missing, wrong or not allowed to do this.</summary>
     Access,
 
-    /// <summary>A limit, a queue or a deadline said no; later it may say yes.</summary>
+    /// <summary>A limit, a queue or a deadline was reached; a later request may succeed.</summary>
     Limits,
 
     /// <summary>The model's provider failed or refused.</summary>
     Provider,
 
-    /// <summary>Fairlead itself failed or is going away.</summary>
+    /// <summary>Fairlead itself failed or is shutting down.</summary>
     System,
 }
 

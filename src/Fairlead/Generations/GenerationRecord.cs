@@ -94,13 +94,16 @@ internal sealed record GenerationRecord
     public bool IsFinal => Status is not (GenerationStatus.Queued or GenerationStatus.InProgress);
 }
 
-/// <summary>Headers of a request that change its answer, kept with it.</summary>
+/// <summary>What is kept of a request besides its body: headers that change its response, and where it came from.</summary>
 internal sealed record RequestContext(string? AnthropicVersion, string? AnthropicBeta, string? Simulate)
 {
     public static readonly RequestContext Empty = new(null, null, null);
 
     /// <summary>How the sender of a batch finds the answer to a line; null outside of batches.</summary>
     public string? CustomId { get; init; }
+
+    /// <summary>Address of the client, for the audit record; null in rows of earlier versions and of batches.</summary>
+    public string? Address { get; init; }
 
     /// <summary>Whether it was put into the queue, rather than begun when it was accepted.</summary>
     public bool Queued { get; init; }

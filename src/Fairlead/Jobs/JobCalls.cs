@@ -29,6 +29,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         RequestBytes = call.Body.Length,
         Context = new RequestContext(call.AnthropicVersion, call.AnthropicBeta, call.Simulate)
         {
+            Address = call.Address?.ToString(),
             Delivery = call.Delivery ?? DeliveryOf(call),
             Metadata = call.Facts.V2?.Conversation.Metadata,
         },
@@ -106,6 +107,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
             StartedAt = Kept(record.CreatedAt),
             Run = Math.Max(1, record.Runs),
             Delivery = record.Context.Delivery,
+            Address = System.Net.IPAddress.TryParse(record.Context.Address, out var address) ? address : null,
             Endpoint = record.Endpoint,
             AnthropicVersion = record.Context.AnthropicVersion,
             AnthropicBeta = record.Context.AnthropicBeta,

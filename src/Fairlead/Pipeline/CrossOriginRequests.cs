@@ -24,6 +24,10 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
         next(app);
     };
 
+    /// <summary>The same for requests under a path of the app's choosing. Belongs behind <c>UsePathBase</c>, which hides that path from what runs earlier.</summary>
+    internal void UseUnderPathBase(IApplicationBuilder app) =>
+        app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue && IsAnswered(context) ? Task.CompletedTask : rest(context));
+
     // Whether the request was a preflight, which is answered here.
     private bool IsAnswered(HttpContext context)
     {
@@ -59,7 +63,7 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
 
     private static Task Vary(HttpResponse response)
     {
-        response.Headers.Append("Vary", "Origin");
+        if (!response.Headers.Vary.Contains("Origin", StringComparer.OrdinalIgnoreCase)) response.Headers.Append("Vary", "Origin");
         return Task.CompletedTask;
     }
 }

@@ -8,7 +8,7 @@ namespace Fairlead.Pipeline;
 
 /// <summary>
 /// Around Fairlead's own paths: every answer has a request id, and what no endpoint caught becomes an error of the list. Other paths of an
-/// embedding app are left alone.
+/// embedding app are left alone. Runs first of all; for an app that puts everything under a path (<c>UsePathBase</c>) once more behind that, where the path is known.
 /// </summary>
 internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMiddleware> logger) : IMiddleware, IStartupFilter
 {
@@ -17,6 +17,9 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
         app.Use((HttpContext context, RequestDelegate rest) => InvokeAsync(context, rest));
         next(app);
     };
+
+    /// <summary>The same for requests under a path of the app's choosing. Belongs behind <c>UsePathBase</c>, which hides that path from what runs earlier.</summary>
+    internal void UseUnderPathBase(IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue ? InvokeAsync(context, rest) : rest(context));
 
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {

@@ -22,8 +22,10 @@ internal static class PipelineServiceCollectionExtensions
         services.TryAddSingleton<StreamDelivery>();
         services.TryAddSingleton<GatewayEndpoint>();
         services.AddSingleton<IStartupFilter, TrustedProxies>();
-        services.AddSingleton<IStartupFilter, CrossOriginRequests>();
-        services.AddSingleton<IStartupFilter, ErrorEdgeMiddleware>();
+        services.TryAddSingleton<CrossOriginRequests>();
+        services.TryAddSingleton<ErrorEdgeMiddleware>();
+        services.AddSingleton<IStartupFilter>(provider => provider.GetRequiredService<CrossOriginRequests>());
+        services.AddSingleton<IStartupFilter>(provider => provider.GetRequiredService<ErrorEdgeMiddleware>());
         return services;
     }
 }

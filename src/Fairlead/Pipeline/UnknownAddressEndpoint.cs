@@ -18,14 +18,25 @@ internal static class UnknownAddressEndpoint
         }
     }
 
+    /// <summary>For a program that serves nothing but Fairlead: every other address gets an error of the list too. An app that embeds the gateway keeps its own 404.</summary>
+    public static void MapEverythingElse(IEndpointRouteBuilder endpoints)
+    {
+        // Last of all, so that it hides no address of the program's own.
+        endpoints.Map("/{**rest}", AnswerAsync).WithDisplayName("Fairlead: unknown address").Add(endpoint => ((RouteEndpointBuilder)endpoint).Order = int.MaxValue);
+    }
+
     private static Task AnswerAsync(HttpContext context)
     {
-        var shape = ErrorEdgeMiddleware.ShapeOf(context.Request);
         var methods = MethodsOf(context);
-        var error = methods.Count > 0
-            ? new GatewayError(ErrorCode.MethodNotAllowed, $"{Shorten(context.Request.Path)} takes {string.Join(", ", methods)}, not {Shorten(context.Request.Method)}.") { Allow = string.Join(", ", methods) }
-            : NotFound(context, Meant(context));
-        return ErrorResponses.WriteAsync(context, error, shape);
+        if (methods.Count > 0)
+        {
+            var error = new GatewayError(ErrorCode.MethodNotAllowed, $"{Written(context)} takes {string.Join(", ", methods)}, not {Shorten(context.Request.Method)}.") { Allow = string.Join(", ", methods) };
+            return ErrorResponses.WriteAsync(context, error, ErrorEdgeMiddleware.ShapeOf(context.Request));
+        }
+        var meant = Meant(context);
+        // In the shape of the interface that was called, else of the one that was meant.
+        var shape = meant is null || ErrorEdgeMiddleware.IsOurs(context.Request.Path) ? ErrorEdgeMiddleware.ShapeOf(context.Request) : ErrorEdgeMiddleware.ShapeOf(meant, context.Request.Headers);
+        return ErrorResponses.WriteAsync(context, NotFound(context, meant), shape);
     }
 
     /// <summary>Answers an address outside of Fairlead's own that nothing else took, where it is one of Fairlead's under a wrong beginning. False when it is not.</summary>
@@ -41,7 +52,7 @@ internal static class UnknownAddressEndpoint
 
     private static GatewayError NotFound(HttpContext context, string? meant)
     {
-        var error = new GatewayError(ErrorCode.NotFound, $"There is nothing at {Shorten(context.Request.Method)} {Shorten(context.Request.Path)}.");
+        var error = new GatewayError(ErrorCode.NotFound, $"There is nothing at {Shorten(context.Request.Method)} {Written(context)}.");
         if (meant is null) return error;
         // SDKs put the rest of the path behind the address they are given, Anthropic's the version too.
         var site = PublicAddress.Of(context);
@@ -65,6 +76,9 @@ internal static class UnknownAddressEndpoint
         }
         return [.. methods];
     }
+
+    // As the client wrote it: a path that the program puts everything under belongs to it.
+    private static string Written(HttpContext context) => Shorten(context.Request.PathBase.Value + context.Request.Path.Value);
 
     // Both are the client's own and may be as long as the server lets a request line be.
     private static string Shorten(string? text) => text is { Length: > 200 } ? string.Concat(text.AsSpan(0, 200), "…") : text ?? "";

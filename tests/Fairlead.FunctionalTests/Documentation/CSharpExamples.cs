@@ -81,6 +81,41 @@ internal static class CSharpExamples
         return (process.ExitCode, await output + await errors);
     }
 
+    /// <summary>Compiles a whole program, with the implicit usings of a web project, to <paramref name="path"/>.</summary>
+    public static async Task CompileProgramAsync(string folder, string source, string path, CancellationToken cancellationToken)
+    {
+        const string Usings = """
+            global using System;
+            global using System.Collections.Generic;
+            global using System.IO;
+            global using System.Linq;
+            global using System.Net.Http;
+            global using System.Net.Http.Json;
+            global using System.Threading;
+            global using System.Threading.Tasks;
+            global using Microsoft.AspNetCore.Builder;
+            global using Microsoft.AspNetCore.Hosting;
+            global using Microsoft.AspNetCore.Http;
+            global using Microsoft.AspNetCore.Routing;
+            global using Microsoft.Extensions.Configuration;
+            global using Microsoft.Extensions.DependencyInjection;
+            global using Microsoft.Extensions.Hosting;
+            global using Microsoft.Extensions.Logging;
+            """;
+        var options = new StringBuilder("/nologo\n/target:exe\n/langversion:latest\n/nullable:enable\n/nowarn:1701,1702,CS0436\n");
+        options.Append("/out:\"").Append(path).Append("\"\n");
+        foreach (var reference in ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)) options.Append("/reference:\"").Append(reference).Append("\"\n");
+        foreach (var (name, text) in (ReadOnlySpan<(string, string)>)[("Usings.cs", Usings), ("Program.cs", source)])
+        {
+            File.WriteAllText(Path.Combine(folder, name), text);
+            options.Append('"').Append(Path.Combine(folder, name)).Append("\"\n");
+        }
+        var settings = Path.Combine(folder, "options.rsp");
+        await File.WriteAllTextAsync(settings, options.ToString(), cancellationToken);
+        var (exit, output) = await RunAsync("dotnet", ["exec", Compiler(), "@" + settings], folder, [], cancellationToken);
+        Assert.True(exit == 0, output);
+    }
+
     // The SDK that builds these tests lies beside the runtime that runs them.
     private static string Compiler()
     {

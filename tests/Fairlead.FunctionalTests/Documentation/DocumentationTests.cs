@@ -30,6 +30,16 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
         Assert.All(ProviderVariables.Documented, v => Assert.Contains(v.Variable.Split(' ')[0], page, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void ConfigurationPage_NamesEveryVariableThatTheProgramReads()
+    {
+        var page = Embedded("docs/configuration.md");
+        var read = Directory.GetFiles(Path.Combine(Example.Root, "src"), "*.cs", SearchOption.AllDirectories)
+            .SelectMany(file => Variable().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value)).Distinct().ToList();
+        Assert.Contains("FAIRLEAD_DATA", read);
+        Assert.All(read, variable => Assert.Contains($"| `{variable}` |", page, StringComparison.Ordinal));
+    }
+
     [Theory]
     [MemberData(nameof(Codes))]
     public async Task DocUrl_OfEveryError_Resolves(string code)
@@ -210,6 +220,9 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
         using var reader = new StreamReader(typeof(DocumentationPages).Assembly.GetManifestResourceStream(name)!);
         return reader.ReadToEnd();
     }
+
+    [GeneratedRegex("\"(FAIRLEAD_[A-Z_]+)\"")]
+    private static partial Regex Variable();
 
     [GeneratedRegex("""<(?:script|link|img)[^>]*(?:src|href)="([^"]+)""")]
     private static partial Regex Assets();

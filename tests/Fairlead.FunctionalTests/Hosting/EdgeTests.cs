@@ -72,6 +72,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [InlineData("/v1/audio/speech", true)]
     [InlineData("/v1/threads", true)]
     [InlineData("/shop/files", false)]
+    [InlineData("/foo", false)]
     [InlineData("/favicon.ico", false)]
     public async Task Address_OfNothingLikeOurs_NamesNone(string path, bool ours)
     {
@@ -159,6 +160,36 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
         if (forwarded is not null) client.DefaultRequestHeaders.Add("X-Forwarded-For", forwarded);
         using var response = await client.GetAsync(new Uri("/v1/models", UriKind.Relative), Cancel);
         Assert.Equal(status, (int)response.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("203.0.113.7", "203.0.113.7")]
+    [InlineData("198.51.100.1, 203.0.113.7, 10.1.2.3", "203.0.113.7")]
+    [InlineData("2001:db8::7", "2001:db8::7")]
+    [InlineData(null, "127.0.0.1")]
+    public async Task TrustedProxy_AuditRecords_HaveTheAddressOfTheClient(string? forwarded, string address)
+    {
+        var (secret, id) = await world.Gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
+        using var client = world.Gateway.MakeClient(secret);
+        if (forwarded is not null) client.DefaultRequestHeaders.Add("X-Forwarded-For", forwarded);
+        using var chat = await ChatAsync(client, "sim-fast");
+        Assert.Equal(HttpStatusCode.OK, chat.StatusCode);
+        using var unknown = await ChatAsync(client, "no-such-model");
+        Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
+        // A key without the scope: refused before anything is read.
+        using var scope = await client.PostAsync(new Uri("/v1/embeddings", UriKind.Relative), new StringContent("""{"model":"sim-embed","input":"a"}""", Encoding.UTF8, "application/json"), Cancel);
+        Assert.Equal(HttpStatusCode.Forbidden, scope.StatusCode);
+        // A job runs without its request.
+        using var job = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("""{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}""", Encoding.UTF8, "application/json") };
+        job.Headers.Add("Prefer", "respond-async");
+        using var accepted = await client.SendAsync(job, Cancel);
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        using var done = await client.GetAsync(accepted.Headers.Location!.OriginalString + "?wait=30", Cancel);
+        Assert.Equal("completed", JsonNode.Parse(await done.Content.ReadAsStringAsync(Cancel))!["status"]!.GetValue<string>());
+
+        var audit = JsonNode.Parse(await world.Gateway.Admin.GetStringAsync(new Uri($"/admin/v1/audit?key_id={id}", UriKind.Relative), Cancel))!["data"]!.AsArray();
+        Assert.Equal(4, audit.Count);
+        Assert.All(audit, record => Assert.Equal(address, record!["address"]?.GetValue<string>()));
     }
 
     [Fact]

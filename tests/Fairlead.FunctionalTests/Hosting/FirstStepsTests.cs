@@ -188,6 +188,26 @@ public sealed class FirstStepsTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("README.md")]
+    [InlineData("CONTRIBUTING.md")]
+    [InlineData("docs/start.md")]
+    public void Sdk_OfTheDocuments_IsTheOneGlobalJsonAsksFor(string document)
+    {
+        var sdk = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot, "global.json"))).RootElement.GetProperty("sdk");
+        var version = sdk.GetProperty("version").GetString()!;
+        var words = sdk.GetProperty("rollForward").GetString() switch
+        {
+            "latestFeature" => $"{version} or later of version {version[..version.LastIndexOf('.')]}",
+            "latestPatch" => $"{version} or a later patch of it",
+            "latestMinor" => $"{version} or later of version {version[..version.IndexOf('.', StringComparison.Ordinal)]}",
+            "latestMajor" => $"{version} or later",
+            var other => throw new InvalidOperationException($"Say in the documents what '{other}' means."),
+        };
+        var text = string.Join(' ', File.ReadAllText(Path.Combine(RepositoryRoot, document)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        Assert.Contains(words, text, StringComparison.Ordinal);
+    }
+
     private Task WriteAsync(string yaml) => File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), yaml, Cancel);
 
     private static async Task<HttpStatusCode> ChatAsync(ServerProcess server, string key, string model = "sim-fast")

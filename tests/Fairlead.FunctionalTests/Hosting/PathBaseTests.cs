@@ -75,6 +75,59 @@ public sealed class PathBaseTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, page.StatusCode);
     }
 
+    [Theory]
+    [InlineData("/ai/chat/completions", "/ai/v1/chat/completions")]
+    [InlineData("/ai/openai/deployments/gpt-6/chat/completions", "/ai/v1/chat/completions")]
+    [InlineData("/ai/v1/v1/models", "/ai/v1/models")]
+    [InlineData("/ai/messages", "/ai/v1/messages")]
+    [InlineData("/chat/completions", "/v1/chat/completions")]
+    public async Task Address_WrongBeginning_NamesTheRightOneUnderThePath(string path, string right)
+    {
+        using var response = await _gateway.Client.PostAsync(path, new StringContent("{}", System.Text.Encoding.UTF8, "application/json"), Token);
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        var error = JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))!["error"]!;
+        Assert.Equal($"There is nothing at POST {path}. Did you mean {right}?", error["message"]!.GetValue<string>());
+        var sdk = _gateway.Url + (right.StartsWith("/ai", StringComparison.Ordinal) ? "/ai" : "") + (right.Contains("messages", StringComparison.Ordinal) ? "" : "/v1");
+        Assert.EndsWith($"an SDK takes {sdk} as its base address.", error["remedy"]!.GetValue<string>(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("/ai/foo")]
+    [InlineData("/ai/shop/files")]
+    public async Task Address_OfNothingLikeOursUnderThePath_IsLeftToTheApp(string path)
+    {
+        using var response = await _gateway.Client.GetAsync(path, Token);
+        Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+        Assert.Empty(await response.Content.ReadAsByteArrayAsync(Token));
+    }
+
+    [Fact]
+    public async Task Preflight_UnderThePath_IsAllowed()
+    {
+        await using var gateway = await TestGateway.StartAsync("fairlead: { server: { corsOrigins: ['https://app.example'] } }", (builder, _) => builder.Services.AddTransient<IStartupFilter, UnderAi>());
+        using var request = new HttpRequestMessage(HttpMethod.Options, "/ai/v1/chat/completions");
+        request.Headers.Add("Origin", "https://app.example");
+        request.Headers.Add("Access-Control-Request-Method", "POST");
+        using var client = gateway.MakeClient(null);
+        using var response = await client.SendAsync(request, Token);
+        Assert.Equal(HttpStatusCode.NoContent, response.StatusCode);
+        Assert.Equal("https://app.example", response.Headers.GetValues("Access-Control-Allow-Origin").Single());
+        Assert.Equal("Origin", string.Join(", ", response.Headers.Vary));
+    }
+
+    [Fact]
+    public async Task Defect_OfAnEndpointUnderThePath_IsAnErrorOfTheList()
+    {
+        await using var gateway = await TestGateway.StartAsync(null, (builder, fairlead) =>
+        {
+            builder.Services.AddTransient<IStartupFilter, UnderAi>();
+            fairlead.UseApplicationCallers(context => context.Request.PathBase.HasValue ? throw new InvalidOperationException("a defect of the app") : null);
+        });
+        using var response = await gateway.Client.SendAsync(Chat("/ai/v1/chat/completions"), Token);
+        Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
+        Assert.Equal("internal_error", JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))!["error"]!["code"]!.GetValue<string>());
+    }
+
     [Fact]
     public async Task ClientRequestId_IsLoggedBesideOurs()
     {

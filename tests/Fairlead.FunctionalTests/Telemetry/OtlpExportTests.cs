@@ -63,7 +63,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
                 ["openai.request.service_tier"] = "default", ["server.address"] = "127.0.0.1", ["server.port"] = (long)UpstreamPort,
                 ["gen_ai.response.model"] = "upstream-m-0001", ["gen_ai.response.finish_reasons"] = "stop",
                 ["gen_ai.usage.input_tokens"] = 11L, ["gen_ai.usage.output_tokens"] = 3L, ["gen_ai.usage.cache_read.input_tokens"] = 4L,
-                ["http.response.status_code"] = 200L, ["fairlead.deployment"] = "up/upstream-m", ["fairlead.attempt.number"] = 1L,
+                ["http.response.status_code"] = 200L, ["fairlead.provider"] = "up", ["fairlead.deployment"] = "up/upstream-m", ["fairlead.attempt.number"] = 1L,
             }.OrderBy(pair => pair.Key, StringComparer.Ordinal),
             client.Attributes.OrderBy(pair => pair.Key, StringComparer.Ordinal));
 
@@ -73,6 +73,8 @@ public sealed class OtlpExportTests : IAsyncLifetime
         Assert.Equal(request.SpanId, client.ParentId);
         Assert.Equal($"00-{TraceId}-{client.SpanId}-01", Assert.Single(_upstream.Headers)["traceparent"]);
         Assert.Equal(("chat", "complete", 11L), (request.Attributes["gen_ai.operation.name"], request.Attributes["fairlead.outcome"], request.Attributes["gen_ai.usage.input_tokens"]));
+        // The vendor by the names of the convention, provider and deployment by those of the configuration.
+        Assert.Equal(("openai-compatible", "up", "up/upstream-m"), (request.Attributes["gen_ai.provider.name"], request.Attributes["fairlead.provider"], request.Attributes["fairlead.deployment"]));
         Assert.StartsWith("gen_", (string)request.Attributes["gen_ai.response.id"]!, StringComparison.Ordinal);
         foreach (var id in (string[])["organization", "project", "key"]) Assert.Contains("_", (string)request.Attributes[$"fairlead.{id}.id"]!, StringComparison.Ordinal);
 
@@ -136,7 +138,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
         Dictionary<string, object?> attempt = new()
         {
             ["gen_ai.operation.name"] = "chat", ["gen_ai.provider.name"] = "openai-compatible", ["gen_ai.request.model"] = "upstream-m", ["gen_ai.response.model"] = "upstream-m-0001",
-            ["server.address"] = "127.0.0.1", ["server.port"] = (long)UpstreamPort,
+            ["server.address"] = "127.0.0.1", ["server.port"] = (long)UpstreamPort, ["fairlead.provider"] = "up", ["fairlead.deployment"] = "up/upstream-m",
         };
         foreach (var name in (string[])["gen_ai.client.operation.duration", "gen_ai.client.operation.time_to_first_chunk", "gen_ai.client.operation.time_per_output_chunk"])
         {
