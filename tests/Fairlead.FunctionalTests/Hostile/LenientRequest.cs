@@ -50,6 +50,10 @@ internal static class LenientRequest
         if (request["tool_choice"] is JsonObject choice && HasUnknown(choice, "function", "custom", "allowed_tools")) request.Remove("tool_choice");
         if (request["response_format"] is JsonObject format && HasUnknown(format, "text", "json_object", "json_schema")) request.Remove("response_format");
         Keep(request["tools"] as JsonArray, tool => !HasUnknown(tool, "function", "custom"));
+        if (request["tools"] is JsonArray { Count: 0 })
+        {
+            foreach (var name in (string[])["tools", "tool_choice", "parallel_tool_calls"]) request.Remove(name);
+        }
         if (request["messages"] is not JsonArray messages) return;
         foreach (var message in Objects(messages))
         {
