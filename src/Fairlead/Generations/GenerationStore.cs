@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
+using Fairlead.Jobs;
 using Fairlead.Storage;
 using Fairlead.Webhooks;
 
@@ -234,6 +235,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 
     public Task<IReadOnlyList<GenerationRecord>> TakeOverAsync(string owner, TimeSpan lease, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
+        var began = time.GetTimestamp();
         await using var connection = await storage.OpenAsync(cancellationToken);
         // The usual look finds nothing, and must not wait for a writer to find that out.
         if (await DeadAsync(connection, null, owner, cancellationToken) is { Count: 0 }) return (IReadOnlyList<GenerationRecord>)[];
@@ -265,6 +267,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             free.AddParameter("@id", id);
             await free.ExecuteNonQueryAsync(cancellationToken);
         }
+        // A look that hung ended with an outage of the database: what had run out by then may be renewed by now.
+        if (time.GetElapsedTime(began) > StoreWatch.GapOf(lease)) return (IReadOnlyList<GenerationRecord>)[];
         await transaction.CommitAsync(cancellationToken);
         return guilty;
     });

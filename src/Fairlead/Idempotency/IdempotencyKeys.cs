@@ -212,6 +212,8 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         if (!hash.AsSpan().SequenceEqual(known.RequestHash)) return new GatewayReply.Refused(Reused());
         if (known.Status != 0)
         {
+            // Who repeats a request many times would otherwise hold its response as often.
+            if (known.Body is { } kept && call.Memory?.HasRoomFor(kept.Length) == false) return new GatewayReply.Refused(Memory.MemoryBudget.Overloaded);
             return known.Body is { } body
                 ? new GatewayReply.Replayed(known.GenerationId, known.Status, known.ContentType ?? "application/json", body, known.Broken)
                 : new GatewayReply.Refused(Lost(known.GenerationId));

@@ -79,7 +79,7 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
     {
         await context.Response.StartAsync(context.RequestAborted);
         var output = context.Response.BodyWriter;
-        var position = ReplayLog.PositionAfter(log.ToArray(), LastEventId(context));
+        var position = log.PositionAfter(LastEventId(context));
         while (true)
         {
             var bytes = log.Read(position, out var changed);

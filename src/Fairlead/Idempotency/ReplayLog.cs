@@ -15,6 +15,9 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
     /// <summary>Well above the longest answers of today's models (128,000 tokens) with a chunk for every token.</summary>
     public const int DefaultMaxBytes = 32 * 1024 * 1024;
 
+    /// <summary>What a reader gets at once: a slow one holds no more beside the log.</summary>
+    private const int MaxPiece = 64 * 1024;
+
     private readonly Lock _gate = new();
     private ArrayBufferWriter<byte> _bytes = new();
     private readonly MemoryLease _lease = new(memory);
@@ -131,14 +134,20 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         lock (_gate) return _bytes.WrittenSpan.ToArray();
     }
 
-    /// <summary>What stands behind <paramref name="position"/>, or null with a task that ends when there is more to know. Empty at the end.</summary>
+    /// <summary>Where the event behind the one with <c>id:</c> <paramref name="lastEventId"/> begins; 0 when it has no such event.</summary>
+    public int PositionAfter(string lastEventId)
+    {
+        lock (_gate) return PositionAfter(_bytes.WrittenSpan, lastEventId);
+    }
+
+    /// <summary>A piece of what stands behind <paramref name="position"/>, or null with a task that ends when there is more to know. Empty at the end.</summary>
     public byte[]? Read(int position, out Task changed)
     {
         lock (_gate)
         {
             changed = _changed.Task;
             if (Overflowed) return [];
-            if (position < _bytes.WrittenCount) return _bytes.WrittenSpan[position..].ToArray();
+            if (position < _bytes.WrittenCount) return _bytes.WrittenSpan.Slice(position, Math.Min(MaxPiece, _bytes.WrittenCount - position)).ToArray();
             return IsCompleted ? [] : null;
         }
     }

@@ -109,7 +109,9 @@ internal sealed class JobAcceptance(
         {
             run.Dispose();
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
-            return new GatewayError(ErrorCode.StoreUnavailable, "The stream cannot be kept now, so it was not begun.") { RetryAfter = TimeSpan.FromSeconds(5) };
+            var refusal = new GatewayError(ErrorCode.StoreUnavailable, "The stream cannot be kept now, so it was not begun.") { RetryAfter = TimeSpan.FromSeconds(5) };
+            worker.Disown(record, refusal);
+            return refusal;
         }
         run.Call.Address = call.Address;
         run.Call.Site = call.Site;
@@ -254,6 +256,7 @@ internal sealed class JobAcceptance(
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            worker.Disown(record, new GatewayError(ErrorCode.StoreUnavailable, "The generation could not be kept. Its result went to the client that waited for it."));
             return false;
         }
         worker.Adopt(run, record, askedAt, lease);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Fairlead.Authentication;
 using Fairlead.Configuration;
 using Fairlead.Errors;
@@ -48,11 +49,17 @@ internal sealed class JobWorker(
     /// <summary>Part of its lease after which a run that could not renew stops: what is left is for the upstream connection to close and for clocks that run apart.</summary>
     private const double LastPart = 5.0 / 6;
 
+    /// <summary>Longer than a statement whose answer was lost can take.</summary>
+    private static readonly TimeSpan DisownedFor = TimeSpan.FromMinutes(2);
+
     private static readonly TimeSpan CheckPause = TimeSpan.FromSeconds(10);
 
     private readonly Lock _gate = new();
     private readonly StoreWatch _watch = new(time);
     private readonly Dictionary<string, int> _orphans = new(StringComparer.Ordinal);
+
+    /// <summary>Generations that must not run again if the database has them as runs of this node, with the end that they then get.</summary>
+    private readonly ConcurrentDictionary<string, (GenerationEnd End, long Since)> _disowned = new(StringComparer.Ordinal);
     private TaskCompletionSource _wake = NewSignal();
     private long? _checkedAt;
     private long? _orphansAt;
@@ -79,6 +86,12 @@ internal sealed class JobWorker(
         running.Add(new HeldRun(run, record.Runs, isLeased: false, suspicion: 0, askedAt, lease));
     }
 
+    /// <summary>
+    /// The run of <paramref name="record"/> ends without the database, which may have it all the same: the answer to the statement that added or ended it was lost. When it
+    /// is found there it is ended, and not begun once more.
+    /// </summary>
+    public void Disown(GenerationRecord record, GatewayError error) => _disowned[record.Id] = (NeverRun(record, Outcome.Failed, error), time.GetTimestamp());
+
     /// <summary>Lets a run that is held by this node in the database end there; returns when it has.</summary>
     public async Task FinishAsync(GenerationRun run, GenerationRecord record)
     {
@@ -93,6 +106,8 @@ internal sealed class JobWorker(
         catch (Exception exception)
         {
             JobsLog.RunLost(logger, run.Id, exception);
+            // It ran and is charged, so it does not run again.
+            Disown(record, new GatewayError(ErrorCode.InternalError, "The generation ran, but its result could not be kept."));
         }
         finally
         {
@@ -203,7 +218,9 @@ internal sealed class JobWorker(
         var lease = Lease;
         if (storage.Provider != StorageProvider.Sqlite && !_watch.HasAnsweredFor(lease)) return;
         var asked = time.GetTimestamp();
-        foreach (var guilty in await store.TakeOverAsync(Owner, lease, cancellationToken)) Begin(guilty, isAlone: false, asked, lease);
+        var convicted = await store.TakeOverAsync(Owner, lease, cancellationToken);
+        if (storage.Provider != StorageProvider.Sqlite && time.GetElapsedTime(asked) > StoreWatch.GapOf(lease)) _watch.Failed();
+        foreach (var guilty in convicted) Begin(guilty, isAlone: false, asked, lease);
     }
 
     private async Task FillAsync(CancellationToken cancellationToken)
@@ -283,18 +300,24 @@ internal sealed class JobWorker(
         var outcome = Outcome.Failed;
         if (record.Suspicion < 0) error = new GatewayError(ErrorCode.InternalError, "The process died while it ran this generation, and died again while it ran nothing else. The generation is not run again.");
         else if (record.CancelRequested) (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        else if (record.EventCount > 0 && calls.TellsOnce(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
         else if (record.Runs - record.Returns > jobs.MaxRuns) error = new GatewayError(ErrorCode.InternalError, $"The generation was begun {jobs.MaxRuns} times, and none of its runs came to an end.");
         else
         {
             try
             {
-                (run, error) = calls.RunOf(record, isAlone);
+                if (record.EventCount > 0 && calls.TellsOnce(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
+                else (run, error) = calls.RunOf(record, isAlone);
             }
             catch (MemoryExhaustedException)
             {
                 if (reservation is not null) held.Keep(record.Id, reservation);
                 throw;
+            }
+            catch (Exception exception)
+            {
+                // One that cannot be read ends here. Given back, it would come again and hold up those that were taken with it.
+                JobsLog.RunLost(logger, record.Id, exception);
+                error = new GatewayError(ErrorCode.InternalError, "The request of this generation could not be read when its turn came.");
             }
         }
 
@@ -445,7 +468,7 @@ internal sealed class JobWorker(
 
     /// <summary>
     /// Gives back runs that the database believes to be here and that are not: the answer to a statement that began one was lost. Those found twice in a row, since one may
-    /// be about to begin or to end.
+    /// be about to begin or to end. Those that were disowned end at once.
     /// </summary>
     private async Task FindOrphansAsync(TimeSpan lease, CancellationToken cancellationToken)
     {
@@ -454,11 +477,22 @@ internal sealed class JobWorker(
         var found = await store.HeldByAsync(Owner, cancellationToken);
         _watch.Answered(lease);
         var missing = found.Where(one => !running.Has(one.Id, one.Run)).ToArray();
-        var orphans = missing.Where(one => _orphans.TryGetValue(one.Id, out var run) && run == one.Run).ToArray();
+        var orphans = missing.Where(one => _disowned.ContainsKey(one.Id) || (_orphans.TryGetValue(one.Id, out var run) && run == one.Run)).ToArray();
         _orphans.Clear();
         foreach (var (id, run) in missing) _orphans[id] = run;
+        // Of the others the database has no run by now, or one that is ended below.
+        foreach (var (id, disowned) in _disowned)
+        {
+            if (!_orphans.ContainsKey(id) && time.GetElapsedTime(disowned.Since) > DisownedFor) _disowned.TryRemove(id, out _);
+        }
         foreach (var (id, run) in orphans)
         {
+            if (_disowned.TryGetValue(id, out var disowned))
+            {
+                await store.EndAsync(id, Owner, run, disowned.End, [], cancellationToken);
+                storage.Notifier.Announce(JobNotices.Changed, id);
+                continue;
+            }
             if (await store.ReturnAsync(id, Owner, run, TimeSpan.Zero, countRun: false, cancellationToken) == GenerationReturn.Returned) Wake();
         }
     }

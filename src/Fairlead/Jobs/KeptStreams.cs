@@ -116,7 +116,8 @@ internal sealed class KeptStreams(
             // Stored first: who saw the end and asks again must get the same.
             var log = bound.Log!;
             log.Append(events.WrittenSpan);
-            if (log.Overflowed) await keys.ConcludeAsync(call, new GatewayError(ErrorCode.InternalError, "The answer was too long to be kept for a repeated request."));
+            // The generation is kept: who repeats the request is led to it. A free key would run it, and charge it, once more.
+            if (log.Overflowed) keys.LeaveToJob(call);
             else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken: false);
             call.Idempotency = null;
         }

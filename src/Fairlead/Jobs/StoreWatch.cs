@@ -10,14 +10,16 @@ internal sealed class StoreWatch(TimeProvider time)
     private long? _since;
     private long _last;
 
+    /// <summary>Silence of more than this is an outage.</summary>
+    public static TimeSpan GapOf(TimeSpan lease) => lease / 2 is var gap && gap > ShortestGap ? gap : ShortestGap;
+
     /// <summary>It has answered just now.</summary>
     public void Answered(TimeSpan lease)
     {
         lock (_gate)
         {
             var now = time.GetTimestamp();
-            var gap = lease / 2;
-            if (_since is null || time.GetElapsedTime(_last, now) > (gap > ShortestGap ? gap : ShortestGap)) _since = now;
+            if (_since is null || time.GetElapsedTime(_last, now) > GapOf(lease)) _since = now;
             _last = now;
         }
     }

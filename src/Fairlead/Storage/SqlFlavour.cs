@@ -147,7 +147,8 @@ internal abstract class SqlFlavour
         public override async ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken)
         {
             await using var command = connection.CreateCommand();
-            command.CommandText = "SELECT pg_advisory_lock(@space, @key)";
+            // Shared: after a lost connection the server may hold the old one's lock for hours, and two processes may have the same key.
+            command.CommandText = "SELECT pg_advisory_lock_shared(@space, @key)";
             command.AddParameter("@space", ProcessSpace);
             command.AddParameter("@key", KeyOf(process));
             await command.ExecuteNonQueryAsync(cancellationToken);

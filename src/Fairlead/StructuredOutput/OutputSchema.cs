@@ -197,6 +197,7 @@ internal sealed class OutputSchema
             if (text.Length > SchemaPattern.MaxLength) throw Fault(at, string.Create(CultureInfo.InvariantCulture, $"it is longer than {SchemaPattern.MaxLength:N0} characters"));
             if (_patterns.Count == SchemaPattern.MaxCount) throw Fault(at, $"the schema has more than {SchemaPattern.MaxCount} different patterns");
             var size = SchemaPattern.SizeOf(text);
+            if (size == SchemaPattern.Unknown) throw Fault(at, "the option x is not supported");
             if (size > SchemaPattern.MaxSize) throw Fault(at, string.Create(CultureInfo.InvariantCulture, $"the pattern is too large: its characters times their repetitions are more than {SchemaPattern.MaxSize:N0}"));
             if ((_patternSize += size) > SchemaPattern.MaxTotalSize) throw Fault(at, string.Create(CultureInfo.InvariantCulture, $"the patterns of the schema are too large together: their characters times their repetitions are more than {SchemaPattern.MaxTotalSize:N0}"));
             var pattern = _patterns[text] = new SchemaPattern(text);

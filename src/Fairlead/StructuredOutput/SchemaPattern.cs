@@ -20,6 +20,9 @@ internal sealed class SchemaPattern(string text)
     /// <summary>The same of all patterns of one schema together.</summary>
     public const int MaxTotalSize = 10_000;
 
+    /// <summary>What <see cref="SizeOf"/> says of a pattern with the option x: it has comments of its own, and no other validator of JSON Schema reads it.</summary>
+    public const long Unknown = long.MaxValue;
+
     private static readonly TimeSpan MatchTimeout = TimeSpan.FromSeconds(1);
 
     private Regex? _compiled;
@@ -71,13 +74,19 @@ internal sealed class SchemaPattern(string text)
             switch (pattern[i])
             {
                 case '\\':
-                    i++;
+                    i = EndOfEscape(pattern, i);
                     Single();
                     break;
                 case '[':
                     // A class is one state however many characters it names.
                     i = EndOfClass(pattern, i);
                     Single();
+                    break;
+                case '(' when HasExtendedOption(pattern, i):
+                    return Unknown;
+                case '(' when pattern.AsSpan(i).StartsWith("(?#", StringComparison.Ordinal):
+                    // A comment ends at the first parenthesis.
+                    i = pattern.IndexOf(')', i) is >= 0 and var close ? close : pattern.Length;
                     break;
                 case '(':
                     groups.Push((size, atom));
@@ -111,16 +120,80 @@ internal sealed class SchemaPattern(string text)
         }
     }
 
+    /// <summary>Last character of the escape that begins at <paramref name="start"/>. Digits of a code may follow; they change no structure.</summary>
+    private static int EndOfEscape(string pattern, int start) => start + 1 < pattern.Length ? pattern[start + 1] switch
+    {
+        'c' => start + 2,
+        'p' or 'P' when start + 2 < pattern.Length && pattern[start + 2] == '{' && pattern.IndexOf('}', start) is >= 0 and var end => end,
+        _ => start + 1,
+    } : start;
+
+    /// <summary>
+    /// Last character of the class that begins at <paramref name="start"/>, by the rules of .NET for first characters, ranges and subtractions: where it is taken to end
+    /// decides what of the pattern is counted.
+    /// </summary>
     private static int EndOfClass(string pattern, int start)
     {
-        var depth = 0;
-        for (var i = start; i < pattern.Length; i++)
+        var depth = 1;
+        var (isFirst, inRange) = (true, false);
+        var i = AfterCaret(start + 1);
+        while (i < pattern.Length)
         {
-            if (pattern[i] == '\\') i++;
-            else if (pattern[i] == '[' && (i == start || pattern[i - 1] == '-')) depth++;
-            else if (pattern[i] == ']' && i > start + 1 && --depth <= 0) return i;
+            var at = i;
+            var letter = pattern[i++];
+            var isEscaped = letter == '\\' && i < pattern.Length;
+            if (letter == ']' && !isFirst)
+            {
+                if (--depth == 0) return at;
+                continue;
+            }
+            if (isEscaped)
+            {
+                letter = pattern[i];
+                i = EndOfEscape(pattern, at) + 1;
+                if (letter is 'd' or 'D' or 's' or 'S' or 'w' or 'W' or 'p' or 'P' or '-')
+                {
+                    (isFirst, inRange) = (false, false);
+                    continue;
+                }
+            }
+            else if (letter == '[' && !inRange && pattern.AsSpan(i).StartsWith("::]", StringComparison.Ordinal))
+            {
+                i += 3;
+            }
+            var isInner = false;
+            if (inRange)
+            {
+                inRange = false;
+                isInner = letter == '[' && !isEscaped && !isFirst;
+            }
+            else if (i + 1 < pattern.Length && pattern[i] == '-' && pattern[i + 1] != ']')
+            {
+                inRange = true;
+                i++;
+            }
+            else if (letter == '-' && !isEscaped && !isFirst && i < pattern.Length && pattern[i] == '[')
+            {
+                isInner = true;
+                i++;
+            }
+            isFirst = isInner;
+            if (!isInner) continue;
+            depth++;
+            i = AfterCaret(i);
         }
         return pattern.Length;
+
+        int AfterCaret(int index) => index < pattern.Length && pattern[index] == '^' ? index + 1 : index;
+    }
+
+    /// <summary>Whether a group begins here that sets the option x: (?x), (?ix:…).</summary>
+    private static bool HasExtendedOption(string pattern, int start)
+    {
+        if (start + 1 >= pattern.Length || pattern[start + 1] != '?') return false;
+        var options = pattern.AsSpan(start + 2);
+        var length = options.IndexOfAnyExcept("imnsxIMNSX+-");
+        return length > 0 && options[length] is (')' or ':') && options[..length].IndexOfAny('x', 'X') >= 0;
     }
 
     /// <summary>Reads {n}, {n,} and {n,m}: the larger number is what it costs.</summary>

@@ -5,6 +5,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Ledger;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Tests.Auditing;
@@ -22,7 +23,7 @@ internal static class RecordedCalls
         Prices = new ModelPrices(2m, 8m),
     };
 
-    public static GatewayCall New(TimeProvider? time = null, string project = "proj_1", string key = "key_1", string? id = null, string model = "large")
+    public static GatewayCall New(TimeProvider? time = null, string project = "proj_1", string key = "key_1", string? id = null, string model = "large", MemoryBudget? memory = null)
     {
         time ??= TimeProvider.System;
         var caller = new Caller
@@ -38,6 +39,7 @@ internal static class RecordedCalls
         var request = Ids.New("req_", time);
         return new GatewayCall(request, id ?? Ids.Sibling("gen_", request), Dialect, caller, time)
         {
+            Memory = memory,
             Address = IPAddress.Parse("192.0.2.7"),
             Endpoint = "/v1/chat/completions",
             Facts = new RequestFacts { Model = model, Stream = true, Temperature = 0.5, MessageCount = 2 },

@@ -202,6 +202,31 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task TakeOver_DatabaseThatHungInBetween_TakesNothing()
+    {
+        await AddAsync();
+        await _store.LeaseAsync("dead", Over, 1, idle: true, Cancel);
+        // Every look at this clock takes longer than a living holder needs to renew.
+        var slow = Open(new FakeTimeProvider(Start.AddHours(1)) { AutoAdvanceAmount = Lease * 0.75 });
+        Assert.Empty(await slow.TakeOverAsync("b", Lease, Cancel));
+        Assert.Single(await _store.HeldByAsync("dead", Cancel));
+        await _store.TakeOverAsync("b", Lease, Cancel);
+        Assert.Empty(await _store.HeldByAsync("dead", Cancel));
+    }
+
+    [Fact]
+    public async Task Presence_DatabaseStillHoldsTheLostConnection_OpensAnotherAtOnce()
+    {
+        var storage = OpenStorage();
+        await using var lost = new NodePresence(storage, TimeProvider.System);
+        await lost.HoldAsync("node", Cancel);
+        await using (var again = new NodePresence(storage, TimeProvider.System))
+        {
+            await again.HoldAsync("node", Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        }
+    }
+
+    [Fact]
     public async Task TakeOver_AnyLeaseOfTheProcessHolds_LeavesAllOfIt()
     {
         await AddAsync();

@@ -3,6 +3,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Idempotency;
 using Fairlead.Jobs;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
@@ -220,6 +221,37 @@ public abstract class IdempotencyKeysTests : IDisposable
         Assert.True(log.Overflowed);
         Assert.Empty(log.ToArray());
         Assert.Equal([], log.Read(0, out _)!);
+    }
+
+    [Fact]
+    public void ReplayLog_LongStream_IsReadInPieces()
+    {
+        var log = new ReplayLog();
+        var all = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 20_000).Select(number => $"id: {number}\ndata: x\n\n")));
+        log.Append(all);
+        log.Complete(broken: false);
+        var read = new List<byte>();
+        while (log.Read(read.Count, out _) is { Length: > 0 } piece)
+        {
+            Assert.True(piece.Length <= 64 * 1024);
+            read.AddRange(piece);
+        }
+        Assert.Equal(all, read);
+        Assert.Equal(ReplayLog.PositionAfter(all, "15000"), log.PositionAfter("15000"));
+    }
+
+    [Fact]
+    public async Task Bind_ResponseThatNoMemoryIsLeftFor_IsOverloaded()
+    {
+        var node = Node();
+        var first = Call();
+        Assert.Null(await node.BindAsync(first, "k", Cancel));
+        await node.CompleteAsync(first, 200, "application/json", new byte[200_000]);
+        var repeated = RecordedCalls.New(memory: new MemoryBudget(() => 100_000));
+        repeated.Body = new PooledBuffer();
+        _owned.Add(repeated.Body);
+        repeated.Body.Write(first.Body.WrittenSpan);
+        Assert.Equal(ErrorCode.Overloaded, Assert.IsType<GatewayReply.Refused>(await node.BindAsync(repeated, "k", Cancel)).Error.Code);
     }
 
     private static async Task<ErrorCode> RefusedAsync(IdempotencyKeys node, string? body = null) =>

@@ -91,6 +91,46 @@ public sealed class SchemaBombTests
         Assert.True(ProcessorTime.OfThread() - since < Enough, $"{name}: {ProcessorTime.OfThread() - since}");
     }
 
+    /// <summary>Each makes a reader who is wrong about the end of a class, an escape or a comment pass over the repetitions.</summary>
+    [Theory]
+    [InlineData("[-[](x{900}){9}")]
+    [InlineData("[^-[](x{900}){9}")]
+    [InlineData(@"[a\-[b](x{900}){9}")]
+    [InlineData("[+--[](x{900}){9}")]
+    [InlineData("[a-z-[b]](x{900}){9}")]
+    [InlineData(@"[\p{L}--[a]](x{900}){9}")]
+    [InlineData("[]](x{900}){9}")]
+    [InlineData("[[::]](x{900}){9}")]
+    [InlineData("(a{900}[)]b){9}")]
+    [InlineData("(a{900}[](]b){9}")]
+    [InlineData(@"\c[(x{900}){9}")]
+    [InlineData("(a{900}(?#()b){9}")]
+    public void SizeOf_HiddenRepetition_IsCounted(string pattern)
+    {
+        Assert.True(new SchemaPattern(pattern).TryCompile());
+        Assert.InRange(SchemaPattern.SizeOf(pattern), 8_000, 9_000);
+    }
+
+    [Theory]
+    [InlineData("^[a-z-[aeiou]]{3}$", 10)]
+    [InlineData(@"^[^\]\[]+[](){}-]{2,20}$", 40)]
+    [InlineData(@"^\p{Lu}\p{IsLatin-1Supplement}{3}\d{4}-\d{2}(?i:z)$", 30)]
+    public void SizeOf_OrdinaryPattern_IsSmall(string pattern, int most)
+    {
+        Assert.True(new SchemaPattern(pattern).TryCompile());
+        Assert.InRange(SchemaPattern.SizeOf(pattern), 1, most);
+    }
+
+    [Theory]
+    [InlineData("(?x)#(\\n(x{900}){9}")]
+    [InlineData("a(?i-nx:b #(\\n)")]
+    public void Compile_PatternWithTheOptionX_SaysWhy(string pattern)
+    {
+        using var document = JsonDocument.Parse($$"""{"pattern":"{{pattern}}"}""");
+        Assert.Null(OutputSchema.Compile(document.RootElement, out var fault));
+        Assert.Equal(("pattern", "the option x is not supported"), fault);
+    }
+
     [Fact]
     public void Compile_ChainOfAHundredReferences_IsChecked()
     {
