@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.Errors;
@@ -14,6 +15,9 @@ internal ref struct ChatMessagesReader
     /// <summary>Bounds the search for the call that a result answers.</summary>
     private const int MaxToolCalls = 512;
 
+    /// <summary>Of more calls, those that are not found soon are looked up by id, so that no order of results makes the search quadratic.</summary>
+    private const int MostSearched = 32;
+
     private static readonly string[] Roles = ["developer", "system", "user", "assistant", "tool", "function"];
     private static readonly string[] PartTypes = ["text", "image_url", "input_audio", "file", "refusal"];
     private static readonly string[] Details = ["auto", "low", "high", "original"];
@@ -26,6 +30,8 @@ internal ref struct ChatMessagesReader
     private int _unanswered;
     private int _callsAt;
     private int _nextAnswer;
+    private Dictionary<string, int>? _callsById;
+    private int[] _nextOfId = [];
     private long _mediaBytes;
     private bool _userText;
     private bool _prefill;
@@ -234,12 +240,17 @@ internal ref struct ChatMessagesReader
             case "assistant" when turn.HasToolCalls:
                 // Only the calls of this turn count; those before are all answered.
                 _pending!.RemoveRange(0, firstNewCall);
+                _callsById = null;
                 _unanswered = _pending.Count;
                 _callsAt = index;
                 _nextAnswer = 0;
                 break;
         }
-        if (turn.Role != "tool" && !turn.HasToolCalls) _pending?.Clear();
+        if (turn.Role != "tool" && !turn.HasToolCalls)
+        {
+            _pending?.Clear();
+            _callsById = null;
+        }
         _prefill = turn.Role == "assistant" && !turn.HasToolCalls && !turn.HasFunctionCall && (turn.Content is Content.Text or Content.Parts);
     }
 
@@ -594,17 +605,58 @@ internal ref struct ChatMessagesReader
         {
             throw RequestFaults.Invalid(new FieldPath("messages", index, "role"), "A message with role 'tool' must follow an assistant message with 'tool_calls'.", "invalid_value");
         }
-        // Results usually come in the order of the calls, so the search begins where the last one ended.
-        for (var i = 0; i < calls.Count; i++)
+        var at = Find(json.Body, calls, id);
+        if (at < 0) throw RequestFaults.Value(new FieldPath("messages", index, "tool_call_id"), "it is not the id of a call in the 'tool_calls' of the assistant message before.");
+        if (!calls[at].Answered) _unanswered--;
+        calls[at] = calls[at] with { Answered = true };
+        _nextAnswer = at + 1;
+    }
+
+    /// <summary>The call of an id; of several with it one that has no result, if there is one. -1 for none.</summary>
+    private int Find(ReadOnlySpan<byte> body, List<PendingCall> calls, ByteRange id)
+    {
+        if (_callsById is null)
         {
-            var at = (_nextAnswer + i) % calls.Count;
-            if (!Same(json.Body, calls[at].Id, id)) continue;
-            if (!calls[at].Answered) _unanswered--;
-            calls[at] = calls[at] with { Answered = true };
-            _nextAnswer = at + 1;
-            return;
+            // Results usually come in the order of the calls, so the search begins where the last one ended.
+            for (var i = 0; i < Math.Min(calls.Count, MostSearched); i++)
+            {
+                var at = (_nextAnswer + i) % calls.Count;
+                if (Same(body, calls[at].Id, id)) return at;
+            }
+            if (calls.Count <= MostSearched) return -1;
+            IndexById(body, calls);
         }
-        throw RequestFaults.Value(new FieldPath("messages", index, "tool_call_id"), "it is not the id of a call in the 'tool_calls' of the assistant message before.");
+        var key = KeyOf(body, id);
+        if (!_callsById!.TryGetValue(key, out var found)) return -1;
+        if (_nextOfId[found] >= 0) _callsById[key] = _nextOfId[found];
+        return found;
+    }
+
+    private void IndexById(ReadOnlySpan<byte> body, List<PendingCall> calls)
+    {
+        _callsById = new Dictionary<string, int>(calls.Count, StringComparer.Ordinal);
+        _nextOfId = new int[calls.Count];
+        for (var i = calls.Count - 1; i >= 0; i--)
+        {
+            var key = KeyOf(body, calls[i].Id);
+            var isKnown = _callsById.TryGetValue(key, out var later);
+            _nextOfId[i] = isKnown ? later : -1;
+            if (!isKnown || !calls[i].Answered) _callsById[key] = i;
+        }
+    }
+
+    private static string KeyOf(ReadOnlySpan<byte> body, ByteRange id)
+    {
+        var literal = body.Slice(id.Start, id.Length);
+        try
+        {
+            return Decode(literal);
+        }
+        catch (InvalidOperationException)
+        {
+            // Half a character: it is the same only as it is written.
+            return Encoding.UTF8.GetString(literal);
+        }
     }
 
     private readonly GatewayErrorException Unanswered(in BodyCursor json, int index)

@@ -147,7 +147,8 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
             json.WriteStartObject("allowed_tools");
             json.WriteString("mode", choice.Mode == ToolChoiceMode.Required ? "required" : "auto");
             json.WriteStartArray("tools");
-            foreach (var name in choice.Allowed) WriteNamed(json, name);
+            var customs = request.Tools.Where(tool => tool.Kind == ToolKind.Custom).Select(tool => tool.Name).ToHashSet(StringComparer.Ordinal);
+            foreach (var name in choice.Allowed) WriteNamed(json, name, customs.Contains(name));
             json.WriteEndArray();
             json.WriteEndObject();
             json.WriteEndObject();
@@ -160,14 +161,14 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
             case ToolChoiceMode.Required: json.WriteString("tool_choice", "required"); break;
             case ToolChoiceMode.Named:
                 json.WritePropertyName("tool_choice");
-                WriteNamed(json, choice.Name!);
+                WriteNamed(json, choice.Name!, request.Tools.FirstOrDefault(tool => tool.Name == choice.Name)?.Kind == ToolKind.Custom);
                 break;
         }
     }
 
-    private void WriteNamed(Utf8JsonWriter json, string name)
+    private static void WriteNamed(Utf8JsonWriter json, string name, bool isCustom)
     {
-        var kind = request.Tools.FirstOrDefault(t => t.Name == name)?.Kind == ToolKind.Custom ? "custom" : "function";
+        var kind = isCustom ? "custom" : "function";
         json.WriteStartObject();
         json.WriteString("type", kind);
         json.WriteStartObject(kind);

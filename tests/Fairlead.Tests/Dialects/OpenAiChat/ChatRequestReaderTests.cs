@@ -247,6 +247,20 @@ public sealed class ChatRequestReaderTests
     public void Read_NotJson_IsMalformed(string body) => Assert.Equal(ErrorCode.MalformedJson, Read(body)!.Code);
 
     [Fact]
+    public void Read_ResultsOfManyCallsInAnyOrder_FindTheirCalls()
+    {
+        // Ids stand twice, are escaped, and their results come last first: the dearest order for a search.
+        static string Id(int number) => $"\\u0063{number / 2}";
+        var calls = string.Join(',', Enumerable.Range(0, 500).Select(number => $$$"""{"id":"{{{Id(number)}}}","type":"function","function":{"name":"f","arguments":"{}"}}"""));
+        var results = Enumerable.Range(0, 500).Reverse().Select(number => $$"""{"role":"tool","tool_call_id":"c{{number / 2}}","content":""}""").ToArray();
+        string Body(IEnumerable<string> answers) => Messages($$"""[{"role":"assistant","tool_calls":[{{calls}}]},{{string.Join(',', answers)}}]""");
+        Assert.Null(Read(Body(results)));
+        Assert.Null(Read(Body(results.Concat(results[..9]))));
+        Assert.Contains("'c0'", Read(Body(results[..^1]))!.Message, StringComparison.Ordinal);
+        Assert.Equal("messages[1].tool_call_id", Read(Body(results.Prepend("""{"role":"tool","tool_call_id":"c250","content":""}""")))!.Parameter);
+    }
+
+    [Fact]
     public void Read_NotJson_NamesLineAndPosition() => Assert.Contains("line 2, position 4", Read("{\n  \"a\" 1}".Replace("\"a\" 1", "?", StringComparison.Ordinal).Replace("  ?", "   ?", StringComparison.Ordinal))!.Message, StringComparison.Ordinal);
 
     [Fact]
