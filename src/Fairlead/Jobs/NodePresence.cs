@@ -45,7 +45,20 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
 
     public async ValueTask DisposeAsync()
     {
-        if (_connection is { } connection) await connection.DisposeAsync();
+        if (_connection is not { } connection) return;
         _connection = null;
+        try
+        {
+            // A pool would keep the connection, and with it the mark.
+            await using var command = connection.CreateCommand();
+            command.CommandTimeout = 2;
+            command.CommandText = "SELECT pg_advisory_unlock_all()";
+            await command.ExecuteNonQueryAsync();
+        }
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is InvalidOperationException)
+        {
+            // A connection that is lost marks nothing any more, or its process as living a little longer.
+        }
+        await connection.DisposeAsync();
     }
 }
