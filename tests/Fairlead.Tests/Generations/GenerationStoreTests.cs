@@ -224,6 +224,17 @@ public abstract class GenerationStoreTests : IDisposable
         {
             await again.HoldAsync("node", Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
         }
+        Assert.Equal(storage.Provider == StorageProvider.Sqlite, await IsGoneAsync());
+        await lost.DisposeAsync();
+        // The pool keeps both connections.
+        Assert.True(await IsGoneAsync());
+
+        async Task<bool> IsGoneAsync()
+        {
+            await using var connection = await OpenStorage().OpenAsync(Cancel);
+            await using var transaction = await storage.Sql.BeginWriteAsync(connection, Cancel);
+            return await storage.Sql.IsGoneAsync(transaction, "node", Cancel);
+        }
     }
 
     [Fact]
