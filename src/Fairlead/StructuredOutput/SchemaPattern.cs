@@ -23,6 +23,8 @@ internal sealed class SchemaPattern(string text)
     /// <summary>What <see cref="SizeOf"/> says of a pattern with the option x: it has comments of its own, and no other validator of JSON Schema reads it.</summary>
     public const long Unknown = long.MaxValue;
 
+    private static readonly System.Buffers.SearchValues<char> OptionLetters = System.Buffers.SearchValues.Create("imnsxIMNSX+-");
+
     private static readonly TimeSpan MatchTimeout = TimeSpan.FromSeconds(1);
 
     private Regex? _compiled;
@@ -192,7 +194,7 @@ internal sealed class SchemaPattern(string text)
     {
         if (start + 1 >= pattern.Length || pattern[start + 1] != '?') return false;
         var options = pattern.AsSpan(start + 2);
-        var length = options.IndexOfAnyExcept("imnsxIMNSX+-");
+        var length = options.IndexOfAnyExcept(OptionLetters);
         return length > 0 && options[length] is (')' or ':') && options[..length].IndexOfAny('x', 'X') >= 0;
     }
 
