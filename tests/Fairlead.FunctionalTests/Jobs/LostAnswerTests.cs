@@ -75,6 +75,7 @@ public sealed class LostAnswerTests : IAsyncLifetime
 }
 
 /// <summary>Keeps runs that have begun, and says that it could not.</summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Performance", "CA1852", Justification = "The proxy is made as a subclass of it.")]
 internal class ForgetfulStore : DispatchProxy
 {
     public IGenerationStore Inner { get; set; } = null!;
