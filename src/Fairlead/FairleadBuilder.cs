@@ -1,4 +1,4 @@
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
-using Fairlead.Pipeline;
+using Fairlead.Conversation;
 using Fairlead.Server.Hosting;
 using Fairlead.Storage;
 using Microsoft.EntityFrameworkCore;

@@ -1,4 +1,4 @@
-using Fairlead.Authentication;
+using Fairlead.Access;
 
 namespace Fairlead.Server.Hosting;
 

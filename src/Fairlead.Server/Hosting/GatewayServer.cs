@@ -1,7 +1,7 @@
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Fairlead.Server.Documentation;
 using Fairlead.Storage;
 using Fairlead.Telemetry;

@@ -1,5 +1,5 @@
 using System.Net.Sockets;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Connections;

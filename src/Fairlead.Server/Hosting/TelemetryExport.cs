@@ -1,8 +1,9 @@
 using System.Security.Cryptography;
 using System.Text;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Telemetry;
 using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;

@@ -1,10 +1,10 @@
 using System.Buffers;
 using System.Globalization;
 using System.Net;
+using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Auditing;

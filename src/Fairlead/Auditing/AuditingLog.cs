@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Spooling;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Auditing;

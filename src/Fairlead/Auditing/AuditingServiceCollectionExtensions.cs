@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Spooling;
 using Fairlead.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;

@@ -1,7 +1,6 @@
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Files;
-using Fairlead.Generations;
-using Fairlead.Pipeline;
 
 namespace Fairlead.Batches;
 

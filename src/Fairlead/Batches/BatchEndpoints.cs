@@ -1,10 +1,10 @@
-using Fairlead.Authentication;
+using Fairlead.Access;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Files;
+using Fairlead.Generations;
+using Fairlead.Http;
 using Fairlead.Idempotency;
-using Fairlead.Jobs;
-using Fairlead.Ledger;
-using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;

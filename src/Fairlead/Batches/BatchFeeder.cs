@@ -1,7 +1,7 @@
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Generations;
-using Fairlead.Jobs;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 

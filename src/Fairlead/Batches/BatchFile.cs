@@ -1,8 +1,8 @@
 using System.Buffers;
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Files;
-using Fairlead.Pipeline;
 using Fairlead.Storage;
 
 namespace Fairlead.Batches;

@@ -2,6 +2,7 @@ using System.Data;
 using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Files;
 using Fairlead.Generations;
 using Fairlead.Storage;

@@ -1,9 +1,8 @@
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
-using Fairlead.Errors;
+using Fairlead.Conversation;
 using Fairlead.Files;
 using Fairlead.Generations;
-using Fairlead.Jobs;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.Extensions.Hosting;

@@ -1,5 +1,4 @@
-using Fairlead.Generations;
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;

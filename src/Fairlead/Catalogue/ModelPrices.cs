@@ -1,4 +1,4 @@
-using Fairlead.Ledger;
+using Fairlead.Conversation;
 
 namespace Fairlead.Catalogue;
 

@@ -1,4 +1,4 @@
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 

@@ -1,7 +1,8 @@
 using System.Globalization;
-using Fairlead.Authentication;
+using Fairlead.Access;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;

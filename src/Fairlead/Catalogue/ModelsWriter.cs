@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Fairlead.Errors;
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Catalogue;

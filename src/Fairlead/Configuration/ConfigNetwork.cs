@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using Fairlead.Admin;
+using Fairlead.Security;
 
 namespace Fairlead.Configuration;
 

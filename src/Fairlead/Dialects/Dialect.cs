@@ -4,6 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects;
 
@@ -70,7 +71,7 @@ internal abstract class Dialect
     public virtual bool CanRestart => true;
 
     /// <summary>How the request itself asks to be delivered when it does not want to wait for its end; null when it says nothing of the kind.</summary>
-    public virtual Jobs.Preference? DeliveryOf(GatewayCall call) => null;
+    public virtual Pipeline.Preference? DeliveryOf(GatewayCall call) => null;
 
     /// <summary>Whether the header <c>Prefer</c> may say how the answer is delivered.</summary>
     public virtual bool TakesPreference(GatewayCall call) => !call.Facts.Stream;

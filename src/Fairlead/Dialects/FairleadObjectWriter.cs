@@ -1,6 +1,5 @@
 using System.Buffers;
 using Fairlead.Conversation;
-using Fairlead.Ledger;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 

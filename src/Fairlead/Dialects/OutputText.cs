@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
-using Fairlead.Ledger;
-using Fairlead.Pipeline;
+using Fairlead.Auditing.Ledger;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects;
 

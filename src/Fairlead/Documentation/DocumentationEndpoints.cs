@@ -1,5 +1,5 @@
 using Fairlead.Configuration;
-using Fairlead.Errors;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;

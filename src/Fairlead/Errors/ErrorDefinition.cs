@@ -1,3 +1,5 @@
+using Fairlead.Http;
+
 namespace Fairlead.Errors;
 
 /// <summary>Who can mend an error, which decides its group in the documentation and its severity in logs.</summary>

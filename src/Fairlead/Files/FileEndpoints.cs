@@ -1,10 +1,10 @@
 using System.Globalization;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
+using Fairlead.Http;
 using Fairlead.Memory;
-using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Net.Http.Headers;

@@ -1,4 +1,4 @@
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;

@@ -1,7 +1,8 @@
 using System.Buffers;
 using System.Text.Json;
-using Fairlead.Admin;
+using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Webhooks;
 
 namespace Fairlead.Generations;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Fairlead.Conversation;
 
 namespace Fairlead.Generations;
 

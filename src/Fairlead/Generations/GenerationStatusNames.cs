@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Fairlead.Conversation;
 
 namespace Fairlead.Generations;
 

@@ -1,7 +1,8 @@
 using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
-using Fairlead.Jobs;
+using Fairlead.Conversation;
+using Fairlead.Generations.Events;
 using Fairlead.Storage;
 using Fairlead.Webhooks;
 

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Text.Json;
 using Fairlead.Dialects.FairleadV2;
 using Fairlead.Errors;
-using Fairlead.Jobs;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Fairlead.Conversation;
 
 namespace Fairlead.Generations;
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;

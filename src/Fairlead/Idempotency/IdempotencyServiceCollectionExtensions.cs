@@ -1,3 +1,4 @@
+using Fairlead.Delivery;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;

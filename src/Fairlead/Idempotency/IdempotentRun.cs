@@ -1,3 +1,5 @@
+using Fairlead.Delivery;
+
 namespace Fairlead.Idempotency;
 
 /// <summary>A generation under way on this node that a key is bound to, or is about to be. Thread-safe, but for <see cref="Concluded"/>.</summary>

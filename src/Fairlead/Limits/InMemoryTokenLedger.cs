@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Fairlead.Ledger;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;

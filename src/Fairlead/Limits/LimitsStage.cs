@@ -1,3 +1,4 @@
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;

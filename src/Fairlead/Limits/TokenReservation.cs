@@ -1,4 +1,4 @@
-using Fairlead.Ledger;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;

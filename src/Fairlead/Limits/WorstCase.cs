@@ -1,5 +1,5 @@
 using Fairlead.Catalogue;
-using Fairlead.Ledger;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Anthropic;
 using Fairlead.StructuredOutput;

@@ -1,7 +1,8 @@
 using System.Globalization;
 using Fairlead.Catalogue;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Pipeline;
 

@@ -1,5 +1,5 @@
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Pipeline;

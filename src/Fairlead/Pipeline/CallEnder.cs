@@ -1,8 +1,8 @@
-using Fairlead.Auditing;
+using Fairlead.Auditing.Spooling;
 using Fairlead.Catalogue;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Providers.Http;
 using Fairlead.TokenCounting;

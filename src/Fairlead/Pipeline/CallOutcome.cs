@@ -1,6 +1,5 @@
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 
 namespace Fairlead.Pipeline;
 

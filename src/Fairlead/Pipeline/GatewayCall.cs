@@ -1,12 +1,12 @@
 using System.Net;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Http;
 using Fairlead.Idempotency;
-using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Memory;
 using Fairlead.Responses;

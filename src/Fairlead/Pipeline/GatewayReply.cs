@@ -1,7 +1,7 @@
 using Fairlead.Conversation;
+using Fairlead.Delivery;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Idempotency;
 using Fairlead.Streaming;
 
 namespace Fairlead.Pipeline;
@@ -76,10 +76,10 @@ internal abstract class GatewayReply
         public EmbeddingsAnswer Answer { get; } = answer;
     }
 
-    public sealed class Counted(long inputTokens, Ledger.Basis basis = Ledger.Basis.Measured) : GatewayReply
+    public sealed class Counted(long inputTokens, Basis basis = Basis.Measured) : GatewayReply
     {
         /// <summary>Whether they were counted, or estimated for a vocabulary that is not published.</summary>
-        public Ledger.Basis Basis { get; } = basis;
+        public Basis Basis { get; } = basis;
 
         public long InputTokens { get; } = inputTokens;
     }

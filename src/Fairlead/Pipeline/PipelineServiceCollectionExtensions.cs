@@ -1,4 +1,6 @@
 using Fairlead.Catalogue;
+using Fairlead.Delivery;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;

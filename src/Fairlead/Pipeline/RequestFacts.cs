@@ -1,3 +1,4 @@
+using Fairlead.Conversation;
 using Fairlead.Errors;
 
 namespace Fairlead.Pipeline;

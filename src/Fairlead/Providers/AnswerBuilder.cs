@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using Fairlead.Generations;
+using Fairlead.Generations.Events;
 
 namespace Fairlead.Providers;
 

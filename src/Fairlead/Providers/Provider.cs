@@ -3,6 +3,7 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers;
 

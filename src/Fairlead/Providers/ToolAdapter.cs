@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using Fairlead.Generations;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers;

@@ -1,8 +1,8 @@
-using Fairlead.Authentication;
+using Fairlead.Access;
+using Fairlead.Conversation;
+using Fairlead.Delivery;
 using Fairlead.Dialects.OpenAiResponses;
-using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Jobs;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;

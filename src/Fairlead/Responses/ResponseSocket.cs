@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;

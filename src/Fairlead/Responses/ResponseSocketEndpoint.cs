@@ -1,8 +1,10 @@
 using System.Globalization;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
+using Fairlead.Delivery;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Builder;

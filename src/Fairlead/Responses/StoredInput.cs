@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Pipeline;

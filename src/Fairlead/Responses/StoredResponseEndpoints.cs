@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
-using Fairlead.Authentication;
+using Fairlead.Access;
+using Fairlead.Delivery;
 using Fairlead.Errors;
-using Fairlead.Jobs;
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;

@@ -1,6 +1,7 @@
-using Fairlead.Auditing;
+using Fairlead.Auditing.Spooling;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Limits;
 using Fairlead.Pipeline;

@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;

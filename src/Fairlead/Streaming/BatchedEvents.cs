@@ -1,7 +1,6 @@
 using System.Threading.Tasks.Sources;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Streaming;

@@ -1,6 +1,5 @@
 using Fairlead.Conversation;
 using Fairlead.Dialects;
-using Fairlead.Generations;
 
 namespace Fairlead.Streaming;
 

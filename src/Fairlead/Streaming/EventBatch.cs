@@ -1,4 +1,4 @@
-using Fairlead.Generations;
+using Fairlead.Conversation;
 
 namespace Fairlead.Streaming;
 

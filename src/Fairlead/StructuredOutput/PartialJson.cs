@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Fairlead.Generations;
+using Fairlead.Conversation;
 using Fairlead.Streaming;
 
 namespace Fairlead.StructuredOutput;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Telemetry;
@@ -129,7 +130,7 @@ internal sealed class GatewayTelemetry : IDisposable
         {
             if (ending is not null)
             {
-                span.SetTag("fairlead.outcome", Generations.OutcomeExtensions.ToWire(ending.Outcome));
+                span.SetTag("fairlead.outcome", Conversation.OutcomeExtensions.ToWire(ending.Outcome));
                 SetUsage(span, ending.Usage);
             }
             if (ending?.Error is { } failure)
@@ -167,7 +168,7 @@ internal sealed class GatewayTelemetry : IDisposable
             _firstToken.Record((Math.Max(0, before) + firstToken) / 1000, tags);
             if (ending is { Usage.OutputTokens: > 1 } && generate > firstToken) _perToken.Record((generate - firstToken) / 1000 / (ending.Usage.OutputTokens - 1), tags);
         }
-        if (ending is not null) tags.Add("fairlead.outcome", Generations.OutcomeExtensions.ToWire(ending.Outcome));
+        if (ending is not null) tags.Add("fairlead.outcome", Conversation.OutcomeExtensions.ToWire(ending.Outcome));
         if (ending?.Error is { } error) tags.Add("error.type", error.Definition.Name);
         _callDuration.Record(call.Timings.Elapsed.TotalSeconds, tags);
     }
@@ -211,7 +212,7 @@ internal sealed class GatewayTelemetry : IDisposable
         if (call.Body is { } body) RequestSettings.Tag(span, body.WrittenSpan);
     }
 
-    private static void SetUsage(Activity span, in Ledger.Usage usage)
+    private static void SetUsage(Activity span, in Usage usage)
     {
         span.SetTag("gen_ai.usage.input_tokens", usage.InputTokens);
         span.SetTag("gen_ai.usage.output_tokens", usage.OutputTokens);

@@ -1,6 +1,5 @@
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.TokenCounting;

@@ -1,4 +1,5 @@
 using Fairlead.Catalogue;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 

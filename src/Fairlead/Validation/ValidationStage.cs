@@ -1,5 +1,5 @@
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Simulated;
 using Fairlead.TokenCounting;

@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Fairlead.Catalogue;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Validation;

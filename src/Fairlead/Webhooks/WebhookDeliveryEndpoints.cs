@@ -1,5 +1,5 @@
-using Fairlead.Admin;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Webhooks;

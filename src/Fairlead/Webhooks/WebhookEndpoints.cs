@@ -1,8 +1,8 @@
 using System.Buffers;
 using System.Text.Json;
-using Fairlead.Admin;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Fairlead.Security;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;

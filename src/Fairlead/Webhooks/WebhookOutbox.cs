@@ -1,9 +1,9 @@
 using System.Buffers;
 using System.Data.Common;
 using System.Text.Json;
-using Fairlead.Admin;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Pipeline;
+using Fairlead.Http;
 using Fairlead.Storage;
 
 namespace Fairlead.Webhooks;

@@ -1,7 +1,7 @@
 using System.Data;
 using System.Data.Common;
 using System.Globalization;
-using Fairlead.Pipeline;
+using Fairlead.Conversation;
 using Fairlead.Storage;
 
 namespace Fairlead.Webhooks;

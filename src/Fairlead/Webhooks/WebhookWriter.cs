@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
-using Fairlead.Admin;
 using Fairlead.Errors;
+using Fairlead.Http;
 
 namespace Fairlead.Webhooks;
 

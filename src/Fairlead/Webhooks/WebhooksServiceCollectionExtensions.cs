@@ -1,6 +1,5 @@
-using Fairlead.Admin;
-using Fairlead.Authentication;
-using Fairlead.Pipeline;
+using Fairlead.Access;
+using Fairlead.Http;
 using Fairlead.Security;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Files;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;

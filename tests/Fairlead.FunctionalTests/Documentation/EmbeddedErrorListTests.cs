@@ -1,5 +1,6 @@
 using System.Net;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.TestHost;

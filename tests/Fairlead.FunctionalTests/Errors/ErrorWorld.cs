@@ -1,8 +1,9 @@
 using System.Text;
-using Fairlead.Auditing;
-using Fairlead.Authentication;
+using Fairlead.Access;
+using Fairlead.Auditing.Spooling;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Idempotency;

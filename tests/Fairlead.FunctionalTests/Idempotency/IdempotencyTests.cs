@@ -2,7 +2,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
-using Fairlead.Jobs;
+using Fairlead.Generations;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Storage;

@@ -1,10 +1,10 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
-using Fairlead.Auditing;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.FunctionalTests.Common;
-using Fairlead.Generations;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Providers;

@@ -8,7 +8,7 @@ internal static class AwayCalls
     public const string Chat = """{"model":"sim-fast","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}""";
 
     /// <summary>Well-formed, and nobody's.</summary>
-    public static readonly string UnknownKey = Authentication.ApiKeyText.New().Text;
+    public static readonly string UnknownKey = Access.ApiKeyText.New().Text;
 
     /// <summary>Calls and streams of known keys that nobody asked to keep.</summary>
     public static readonly IReadOnlyList<(string Path, string Body)> ThatGoOn =

@@ -1,6 +1,9 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using Fairlead.Conversation;
+using Fairlead.Delivery;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Http;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Builder;

@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Auditing;
-using Fairlead.Ledger;
+using Fairlead.Auditing.Spooling;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Time.Testing;
 

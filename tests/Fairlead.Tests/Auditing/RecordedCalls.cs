@@ -1,10 +1,10 @@
 using System.Net;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Catalogue;
+using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 

@@ -1,5 +1,5 @@
 using Fairlead.Catalogue;
-using Fairlead.Ledger;
+using Fairlead.Conversation;
 
 namespace Fairlead.Tests.Catalogue;
 

@@ -1,7 +1,7 @@
 using System.Collections.Frozen;
 using System.Net;
 using System.Text.Json.Nodes;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Errors;
 using Microsoft.AspNetCore.Builder;

@@ -1,13 +1,12 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json.Nodes;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Microsoft.Extensions.Time.Testing;

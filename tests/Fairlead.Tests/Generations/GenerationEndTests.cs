@@ -1,5 +1,7 @@
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Generations;
+using Fairlead.Generations.Events;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
 using Fairlead.Webhooks;

@@ -1,6 +1,7 @@
 using System.Text;
+using Fairlead.Conversation;
 using Fairlead.Generations;
-using Fairlead.Jobs;
+using Fairlead.Generations.Events;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
 using Fairlead.Webhooks;

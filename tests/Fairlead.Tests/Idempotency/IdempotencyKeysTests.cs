@@ -1,8 +1,9 @@
 using System.Text;
+using Fairlead.Delivery;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Generations.Events;
 using Fairlead.Idempotency;
-using Fairlead.Jobs;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;

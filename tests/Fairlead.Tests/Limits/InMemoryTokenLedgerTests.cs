@@ -1,5 +1,5 @@
 using CsCheck;
-using Fairlead.Ledger;
+using Fairlead.Conversation;
 using Fairlead.Limits;
 
 namespace Fairlead.Tests.Limits;

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Fairlead.Pipeline;
+using Fairlead.Delivery;
 using Fairlead.Tests.Auditing;
 using Microsoft.Extensions.Time.Testing;
 

@@ -1,12 +1,11 @@
 using System.Buffers;
 using System.Collections.Frozen;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Streaming;

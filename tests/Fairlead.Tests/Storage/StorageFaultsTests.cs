@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Storage;
 using Microsoft.EntityFrameworkCore;
 

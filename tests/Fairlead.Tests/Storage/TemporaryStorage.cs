@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;

@@ -1,7 +1,6 @@
 using System.Threading.Channels;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Microsoft.Extensions.Time.Testing;

@@ -8,9 +8,9 @@ using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiResponses;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Streaming;

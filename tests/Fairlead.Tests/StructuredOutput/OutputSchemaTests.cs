@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using Fairlead.Generations;
+using Fairlead.Conversation;
 using Fairlead.StructuredOutput;
 
 namespace Fairlead.Tests.StructuredOutput;

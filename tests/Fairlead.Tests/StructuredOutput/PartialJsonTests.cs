@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using CsCheck;
-using Fairlead.Generations;
+using Fairlead.Conversation;
 using Fairlead.StructuredOutput;
 
 namespace Fairlead.Tests.StructuredOutput;

@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using CsCheck;
-using Fairlead.Generations;
+using Fairlead.Conversation;
 using Fairlead.Providers.Simulated;
 using Fairlead.StructuredOutput;
 using Fairlead.Validation;

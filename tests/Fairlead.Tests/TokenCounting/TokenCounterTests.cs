@@ -1,12 +1,10 @@
+using System.Text;
+using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.TokenCounting;
-using System.Text;
-using System.Text.Json.Nodes;
 
 namespace Fairlead.Tests.TokenCounting;
 

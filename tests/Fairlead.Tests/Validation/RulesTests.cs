@@ -1,7 +1,7 @@
 using System.Collections.Frozen;
 using Fairlead.Catalogue;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Validation;
 

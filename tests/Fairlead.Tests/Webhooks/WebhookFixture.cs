@@ -1,6 +1,6 @@
 using System.Net;
 using Fairlead.Configuration;
-using Fairlead.Pipeline;
+using Fairlead.Conversation;
 using Fairlead.Security;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;

@@ -1,10 +1,11 @@
 using System.Buffers;
 using System.Text.Json;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Fairlead.Ledger;
+using Fairlead.Auditing.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;

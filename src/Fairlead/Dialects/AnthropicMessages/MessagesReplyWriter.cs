@@ -89,9 +89,9 @@ internal static class MessagesReplyWriter
     {
         var known = reason ?? call.Ending?.Outcome switch
         {
-            Generations.Outcome.Length or Generations.Outcome.Budget => FinishReason.Length,
-            Generations.Outcome.ToolCalls => FinishReason.ToolCalls,
-            Generations.Outcome.ContentFilter => FinishReason.ContentFilter,
+            Conversation.Outcome.Length or Conversation.Outcome.Budget => FinishReason.Length,
+            Conversation.Outcome.ToolCalls => FinishReason.ToolCalls,
+            Conversation.Outcome.ContentFilter => FinishReason.ContentFilter,
             _ => FinishReason.Stop,
         };
         if (known == FinishReason.Stop && hasRefusal) known = FinishReason.ContentFilter;

@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Fairlead.Ledger;
-using Fairlead.Pipeline;
+using Fairlead.Auditing.Ledger;
+using Fairlead.Conversation;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;

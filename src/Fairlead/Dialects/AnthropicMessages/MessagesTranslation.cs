@@ -1,7 +1,5 @@
 using System.Text;
 using Fairlead.Conversation;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;

@@ -1,6 +1,6 @@
 using System.Buffers;
+using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;

@@ -1,11 +1,10 @@
 using System.Buffers;
 using System.Text.Json;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Validation;

@@ -1,10 +1,9 @@
 using System.Buffers;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Jobs;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.FairleadV2;

@@ -3,7 +3,6 @@ using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Jobs;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.FairleadV2;

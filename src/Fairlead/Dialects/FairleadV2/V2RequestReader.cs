@@ -263,7 +263,7 @@ internal sealed class V2RequestReader
                     _onDisconnect = value;
                     extension = extension with { OnDisconnect = value.Word("cancel", "continue") == "continue" ? OnDisconnect.Continue : OnDisconnect.Cancel };
                     break;
-                case "wait_seconds": _wait = (int)value.Integer(1, Jobs.Preference.LongestWaitSeconds); break;
+                case "wait_seconds": _wait = (int)value.Integer(1, Pipeline.Preference.LongestWaitSeconds); break;
                 case "webhook":
                     string? url = null;
                     foreach (var (_, address) in value.Members("url")) url = address.Text(Security.OutboundUrl.MaxLength);

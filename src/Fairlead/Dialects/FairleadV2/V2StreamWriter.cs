@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.Text;
+using Fairlead.Conversation;
 using Fairlead.Generations;
+using Fairlead.Generations.Events;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Streaming;

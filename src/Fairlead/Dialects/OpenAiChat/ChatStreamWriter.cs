@@ -1,6 +1,5 @@
 using System.Buffers;
 using Fairlead.Conversation;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;

@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
-using Fairlead.Ledger;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;

@@ -1,7 +1,6 @@
 using System.Text.Json;
+using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Ledger;
-using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;

@@ -1,11 +1,12 @@
 using System.Buffers;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.StructuredOutput;
 using Fairlead.Streaming;
+using Fairlead.StructuredOutput;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
 

@@ -1,6 +1,4 @@
 using Fairlead.Conversation;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;

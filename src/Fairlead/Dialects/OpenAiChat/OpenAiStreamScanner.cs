@@ -1,6 +1,6 @@
-using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
 

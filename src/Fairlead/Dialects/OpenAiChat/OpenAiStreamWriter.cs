@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 

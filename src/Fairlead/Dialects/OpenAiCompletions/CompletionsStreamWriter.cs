@@ -1,7 +1,6 @@
 using System.Buffers;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiCompletions;

@@ -1,5 +1,5 @@
 using System.Buffers;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
@@ -7,6 +7,7 @@ using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
 

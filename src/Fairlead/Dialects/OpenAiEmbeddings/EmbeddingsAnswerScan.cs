@@ -1,5 +1,6 @@
 using System.Text.Json;
-using Fairlead.Ledger;
+using Fairlead.Auditing.Ledger;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiEmbeddings;

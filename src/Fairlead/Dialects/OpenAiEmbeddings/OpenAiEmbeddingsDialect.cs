@@ -1,9 +1,10 @@
 using System.Buffers;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiEmbeddings;
 

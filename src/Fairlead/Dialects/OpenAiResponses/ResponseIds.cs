@@ -1,4 +1,5 @@
 using System.Globalization;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;

@@ -4,7 +4,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Ledger;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 

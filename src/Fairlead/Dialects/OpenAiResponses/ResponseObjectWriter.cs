@@ -1,5 +1,5 @@
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;

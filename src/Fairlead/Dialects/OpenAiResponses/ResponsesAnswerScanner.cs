@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Fairlead.Conversation;
-using Fairlead.Pipeline;
 using Fairlead.Providers.OpenAi;
 using Fairlead.TokenCounting;
 

@@ -1,5 +1,5 @@
 using System.Buffers;
-using Fairlead.Authentication;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
@@ -8,6 +8,7 @@ using Fairlead.Pipeline;
 using Fairlead.Responses;
 using Fairlead.Streaming;
 using Fairlead.StructuredOutput;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 

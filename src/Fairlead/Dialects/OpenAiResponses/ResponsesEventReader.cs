@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Fairlead.Conversation;
-using Fairlead.Generations;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Pipeline;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;

@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
-using Fairlead.Generations;
+using Fairlead.Generations.Events;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
 using Fairlead.Streaming;

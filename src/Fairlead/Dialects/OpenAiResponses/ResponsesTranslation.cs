@@ -1,5 +1,4 @@
 using Fairlead.Conversation;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;

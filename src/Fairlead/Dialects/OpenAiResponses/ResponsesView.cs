@@ -1,7 +1,9 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Conversation;
 using Fairlead.Generations;
+using Fairlead.Generations.Events;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 

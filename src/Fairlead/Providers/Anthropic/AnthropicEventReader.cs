@@ -1,11 +1,11 @@
 using System.Text.Json;
+using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 

@@ -1,7 +1,8 @@
-using Fairlead.Generations;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 

@@ -1,4 +1,5 @@
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
@@ -7,6 +8,7 @@ using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 

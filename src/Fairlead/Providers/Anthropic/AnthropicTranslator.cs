@@ -1,8 +1,8 @@
 using System.Buffers;
 using System.Text.Json;
 using Fairlead.Conversation;
-using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects;
+using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 

@@ -1,10 +1,10 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 using Microsoft.Extensions.AI;
 
 namespace Fairlead.Providers.ChatClient;

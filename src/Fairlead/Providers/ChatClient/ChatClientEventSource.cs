@@ -1,5 +1,5 @@
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
 using Microsoft.Extensions.AI;

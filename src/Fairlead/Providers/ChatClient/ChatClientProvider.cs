@@ -1,6 +1,6 @@
+using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Microsoft.Extensions.AI;

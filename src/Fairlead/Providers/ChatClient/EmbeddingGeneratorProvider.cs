@@ -1,7 +1,7 @@
+using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Microsoft.Extensions.AI;

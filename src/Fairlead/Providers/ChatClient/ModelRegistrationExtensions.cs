@@ -1,6 +1,6 @@
 using Fairlead.Catalogue;
-using Fairlead.Logging;
 using Fairlead.Providers.ChatClient;
+using Fairlead.Telemetry;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;

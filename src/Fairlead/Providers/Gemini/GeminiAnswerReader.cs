@@ -1,10 +1,10 @@
 using System.Text.Json;
+using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Gemini;
 

@@ -1,5 +1,5 @@
+using Fairlead.Conversation;
 using Fairlead.Dialects;
-using Fairlead.Generations;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
 

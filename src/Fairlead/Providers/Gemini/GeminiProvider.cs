@@ -3,7 +3,6 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;

@@ -2,6 +2,7 @@ using Fairlead.Dialects;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Http;
 

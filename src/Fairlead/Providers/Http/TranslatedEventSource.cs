@@ -1,6 +1,7 @@
-using Fairlead.Errors;
-using Fairlead.Generations;
+using Fairlead.Conversation;
+using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Http;
 
@@ -30,7 +31,7 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
     }
 
     /// <summary>A whole answer where events were asked for.</summary>
-    protected bool AddAnswer(Conversation.Answer? answer, Pipeline.AnswerMeter read, EventBatch batch)
+    protected bool AddAnswer(Conversation.Answer? answer, AnswerMeter read, EventBatch batch)
     {
         Exchange.Attempt.Meter.FailedReason ??= read.FailedReason;
         if (answer is null) return false;

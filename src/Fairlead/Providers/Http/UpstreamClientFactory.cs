@@ -1,5 +1,5 @@
 using Fairlead.Configuration;
-using Fairlead.Logging;
+using Fairlead.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.Http;

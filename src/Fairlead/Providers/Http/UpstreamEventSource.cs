@@ -1,5 +1,5 @@
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Memory;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;

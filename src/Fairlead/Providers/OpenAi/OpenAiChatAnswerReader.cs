@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 

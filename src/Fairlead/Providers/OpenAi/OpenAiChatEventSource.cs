@@ -3,11 +3,11 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.OpenAi;
 

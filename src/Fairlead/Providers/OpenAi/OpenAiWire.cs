@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Ledger;
 using Fairlead.Providers.Quirks;
 
 namespace Fairlead.Providers.OpenAi;

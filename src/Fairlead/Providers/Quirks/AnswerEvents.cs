@@ -1,6 +1,5 @@
+using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Quirks;

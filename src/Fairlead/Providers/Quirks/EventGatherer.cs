@@ -1,4 +1,4 @@
-using Fairlead.Generations;
+using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;

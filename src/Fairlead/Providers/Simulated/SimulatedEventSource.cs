@@ -1,10 +1,10 @@
 using Fairlead.Catalogue;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Simulated;
 

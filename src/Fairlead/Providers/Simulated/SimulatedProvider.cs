@@ -4,8 +4,6 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.TokenCounting;

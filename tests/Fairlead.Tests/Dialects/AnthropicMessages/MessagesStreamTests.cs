@@ -3,10 +3,9 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.AnthropicMessages;
 

@@ -2,10 +2,9 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiChat;
 

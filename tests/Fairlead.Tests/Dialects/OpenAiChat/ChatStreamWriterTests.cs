@@ -6,9 +6,9 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiChat;
 

@@ -5,8 +5,6 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Ledger;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Tests.Dialects.OpenAiCompletions;

@@ -7,6 +7,7 @@ using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiEmbeddings;
 

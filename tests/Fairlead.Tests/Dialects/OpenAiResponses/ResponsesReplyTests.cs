@@ -1,9 +1,9 @@
 using System.Text;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiResponses;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiResponses;
 
@@ -41,7 +41,7 @@ public sealed class ResponsesReplyTests
         var meter = call.Answering!.Meter;
         Assert.True(Dialect.ScanAnswer(Encoding.UTF8.GetBytes(body), meter));
         Assert.Equal(FinishReason.ToolCalls, meter.FinishReason);
-        Assert.Equal(new Fairlead.Ledger.Usage(9, 4) { CachedInputTokens = 3, ReasoningTokens = 2 }, meter.Reported);
+        Assert.Equal(new Fairlead.Conversation.Usage(9, 4) { CachedInputTokens = 3, ReasoningTokens = 2 }, meter.Reported);
         call.End(Outcome.ToolCalls);
         using var native = new PooledBuffer();
         native.Write(Encoding.UTF8.GetBytes(body));

@@ -5,9 +5,8 @@ using CsCheck;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiResponses;
 

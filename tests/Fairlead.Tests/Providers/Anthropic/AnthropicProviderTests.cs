@@ -3,7 +3,6 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Streaming;

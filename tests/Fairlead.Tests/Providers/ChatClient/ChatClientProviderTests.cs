@@ -5,7 +5,6 @@ using System.Threading.Channels;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Providers.ChatClient;

@@ -1,9 +1,9 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using Fairlead.Generations;
-using Fairlead.Pipeline;
+using Fairlead.Conversation;
 using Fairlead.Providers;
 using Fairlead.Providers.Gemini;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Providers.Gemini;
 

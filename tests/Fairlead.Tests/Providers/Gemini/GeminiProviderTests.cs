@@ -1,7 +1,6 @@
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Streaming;

@@ -1,8 +1,8 @@
 using System.Net;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;

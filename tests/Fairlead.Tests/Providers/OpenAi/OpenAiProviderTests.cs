@@ -8,7 +8,6 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Providers.OpenAi;

@@ -5,10 +5,9 @@ using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
-using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Providers.OpenAi;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Providers.OpenAi;
 

@@ -3,7 +3,6 @@ using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
-using Fairlead.Generations;
 using Fairlead.Providers;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;

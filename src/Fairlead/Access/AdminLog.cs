@@ -1,0 +1,12 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Access;
+
+internal static partial class AdminLog
+{
+    [LoggerMessage(1201, LogLevel.Information, "{Action} {Id} by key {KeyId}")]
+    public static partial void Changed(ILogger logger, string action, string id, string keyId);
+
+    [LoggerMessage(1202, LogLevel.Error, "The store failed under an admin request")]
+    public static partial void StoreFailed(ILogger logger, Exception fault);
+}

@@ -1,0 +1,45 @@
+namespace Fairlead.Access;
+
+/// <summary>What a credential may do. The credentials themselves are its <see cref="Secrets"/>.</summary>
+internal sealed class ApiKeyRow
+{
+    /// <summary><c>key_</c> + ULID.</summary>
+    public required string Id { get; init; }
+
+    public required string ProjectId { get; init; }
+
+    public required string Name { get; set; }
+
+    public required string[] Scopes { get; set; }
+
+    /// <summary>Null for all models.</summary>
+    public string[]? Models { get; set; }
+
+    public required string[] Classes { get; set; }
+
+    /// <summary>One of <see cref="Classes"/>.</summary>
+    public required string DefaultClass { get; set; }
+
+    /// <summary>Networks in CIDR notation; empty for any.</summary>
+    public required string[] Addresses { get; set; }
+
+    public DateTimeOffset? ExpiresAt { get; set; }
+
+    public required string ApiVersion { get; set; }
+
+    public required bool Extensions { get; set; }
+
+    /// <summary>Tokens joined into one piece of a stream; null for the server's setting.</summary>
+    public int? BatchTokens { get; set; }
+
+    /// <summary>Longest wait for them in milliseconds; null for the server's setting.</summary>
+    public int? BatchDelayMs { get; set; }
+
+    public DateTimeOffset? RevokedAt { get; set; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    public required DateTimeOffset UpdatedAt { get; set; }
+
+    public List<ApiKeySecretRow> Secrets { get; } = [];
+}

@@ -1,0 +1,71 @@
+using System.Collections.Concurrent;
+using System.Collections.Frozen;
+using Fairlead.Errors;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Access;
+
+/// <summary>Callers of the app's own authentication, known by id for work that goes on without their request. Thread-safe.</summary>
+internal sealed class ApplicationCallers
+{
+    private const string KeyPrefix = "key_app_";
+    private const int MaxKept = 10_000;
+
+    private readonly ConcurrentDictionary<string, (ApplicationCaller Source, Caller Caller)> _callers = new(StringComparer.Ordinal);
+
+    /// <exception cref="ArgumentException">The id or the project is empty, or too long.</exception>
+    public Caller Of(ApplicationCaller caller)
+    {
+        var keyId = KeyPrefix + caller.Id;
+        if (_callers.TryGetValue(keyId, out var known) && IsSame(known.Source, caller)) return known.Caller;
+        if (caller.Id.Length is 0 or > ApplicationCaller.MaxId || caller.Project is { Length: 0 or > ApplicationCaller.MaxId })
+        {
+            throw new ArgumentException($"The id and the project of an application's caller have 1 to {ApplicationCaller.MaxId} characters.", nameof(caller));
+        }
+        var made = Make(caller, keyId);
+        // Callers are made anew where they are missing, so that forgetting them all now and then costs little.
+        if (_callers.Count >= MaxKept) _callers.Clear();
+        _callers[keyId] = (caller, made);
+        return made;
+    }
+
+    /// <summary>The caller of a job or batch that was accepted earlier, also before a restart; null when the key is not one of an application's callers.</summary>
+    public Caller? Find(string keyId, string projectId)
+    {
+        if (!keyId.StartsWith(KeyPrefix, StringComparison.Ordinal)) return null;
+        if (_callers.TryGetValue(keyId, out var known) && known.Caller.ProjectId == projectId) return known.Caller;
+        // What it may do was checked when the work was accepted.
+        return Make(new ApplicationCaller(keyId[KeyPrefix.Length..]) { Project = projectId["proj_app_".Length..] }, keyId);
+    }
+
+    private static Caller Make(ApplicationCaller caller, string keyId) => new()
+    {
+        OrganizationId = "org_app",
+        OrganizationName = "app",
+        ProjectId = "proj_app_" + (caller.Project ?? caller.Id),
+        ProjectName = caller.Project ?? caller.Name ?? caller.Id,
+        KeyId = keyId,
+        KeyName = caller.Name ?? caller.Id,
+        Scopes = caller.Scopes.ToFrozenSet(StringComparer.Ordinal),
+        Models = caller.Models?.ToFrozenSet(StringComparer.Ordinal),
+    };
+
+    private static bool IsSame(ApplicationCaller left, ApplicationCaller right) =>
+        left.Name == right.Name && left.Project == right.Project && IsSame(left.Scopes, right.Scopes) && IsSame(left.Models, right.Models);
+
+    private static bool IsSame(IReadOnlyCollection<string>? left, IReadOnlyCollection<string>? right) =>
+        ReferenceEquals(left, right) || (left is not null && right is not null && left.SequenceEqual(right, StringComparer.Ordinal));
+}
+
+/// <summary>Asks the app who is calling first, and looks for an API key where it does not know. Thread-safe.</summary>
+internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCaller?> find, ApplicationCallers callers, ICallerSource keys) : ICallerSource
+{
+    public AuthenticationResult Authenticate(HttpContext context, string? scope)
+    {
+        if (find(context) is not { } known) return keys.Authenticate(context, scope);
+        var caller = callers.Of(known);
+        return scope is null || caller.HasScope(scope)
+            ? new AuthenticationResult(caller, null)
+            : new AuthenticationResult(null, new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
+    }
+}

@@ -1,0 +1,21 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.Access;
+
+internal static class AuthenticationServiceCollectionExtensions
+{
+    /// <summary>Callers from keys: the snapshot, its refreshing, the admin key of the environment, the first start. Needs the storage.</summary>
+    internal static IServiceCollection AddCallers(this IServiceCollection services)
+    {
+        services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
+        services.AddSingleton(provider => new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
+        services.AddSingleton<ApplicationCallers>();
+        services.AddSingleton<CallerSnapshotReader>();
+        services.AddSingleton<CallerSnapshots>();
+        services.AddSingleton<ICallerSource, ApiKeyCallerSource>();
+        services.AddSingleton<FirstStart>();
+        services.AddHostedService<CallerSnapshotRefresher>();
+        return services;
+    }
+}

@@ -1,0 +1,9 @@
+namespace Fairlead.Access;
+
+/// <summary>Names of the priority classes a key may be allowed.</summary>
+internal static class CallClasses
+{
+    public const string Default = "standard";
+
+    public static IReadOnlyList<string> All { get; } = ["realtime", "standard", "bulk"];
+}

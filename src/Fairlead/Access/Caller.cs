@@ -1,0 +1,65 @@
+using System.Collections.Frozen;
+using System.Net;
+
+namespace Fairlead.Access;
+
+/// <summary>Who asks: organization, project and key, resolved from a credential. Immutable; shared by all calls of the key until the snapshot changes.</summary>
+public sealed class Caller
+{
+    public required string OrganizationId { get; init; }
+
+    public required string OrganizationName { get; init; }
+
+    public required string ProjectId { get; init; }
+
+    public required string ProjectName { get; init; }
+
+    public required string KeyId { get; init; }
+
+    public required string KeyName { get; init; }
+
+    /// <summary>Scopes by endpoint family; <c>*</c> at the end matches every continuation.</summary>
+    public required FrozenSet<string> Scopes { get; init; }
+
+    /// <summary>Models the key may use, by the names clients send; null for all.</summary>
+    public FrozenSet<string>? Models { get; init; }
+
+    /// <summary>Classes the key may ask for.</summary>
+    public FrozenSet<string> Classes { get; init; } = FrozenSet.ToFrozenSet(["realtime", "standard", "bulk"]);
+
+    public string DefaultClass { get; init; } = "standard";
+
+    /// <summary>Networks the key may be used from; empty for any.</summary>
+    public IReadOnlyList<IPNetwork> Addresses { get; init; } = [];
+
+    public DateTimeOffset? ExpiresAt { get; init; }
+
+    /// <summary>False when the key asked for bodies without Fairlead's additions (<c>extensions: "none"</c>).</summary>
+    public bool Extensions { get; init; } = true;
+
+    /// <summary>Tokens joined into one piece of a stream, 1 to 64; null for the server's setting.</summary>
+    public int? BatchTokens { get; init; }
+
+    /// <summary>Longest wait for them; null for the server's setting.</summary>
+    public TimeSpan? BatchDelay { get; init; }
+
+    /// <summary>The dated API version the key is pinned to.</summary>
+    public string ApiVersion { get; init; } = ApiVersions.Current;
+
+    /// <summary>Whether the call used a secret that was rotated out and only works until this time.</summary>
+    public DateTimeOffset? SecretRetiresAt { get; init; }
+
+    /// <summary>Whether the key has <paramref name="scope"/>, by itself or by a wildcard such as <c>admin:*</c>.</summary>
+    public bool HasScope(string scope)
+    {
+        if (Scopes.Contains(scope) || Scopes.Contains("*")) return true;
+        var colon = scope.IndexOf(':', StringComparison.Ordinal);
+        return colon > 0 && Scopes.Contains(string.Concat(scope.AsSpan(0, colon), ":*"));
+    }
+}
+
+internal static class ApiVersions
+{
+    /// <summary>The newest dated version of the interface.</summary>
+    public const string Current = "2026-11-23";
+}

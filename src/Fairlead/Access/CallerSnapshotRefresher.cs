@@ -1,0 +1,65 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Access;
+
+/// <summary>Loads the snapshot before the server listens, then looks once a second whether another process changed the store.</summary>
+internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimeProvider time, ILogger<CallerSnapshotRefresher> logger) : BackgroundService
+{
+    /// <summary>Half of the two seconds in which a revocation must be seen; the other half is for reading.</summary>
+    public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    /// <summary>A look that takes longer is one at a store that does not answer; it goes on all the same.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        // A store that cannot be read at start is a fault of the installation: better said now than at the first call.
+        if (snapshots.Current is null) await snapshots.ReloadAsync(cancellationToken);
+        await base.StartAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Interval, time);
+        var failing = false;
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                try
+                {
+                    await LookAsync(stoppingToken);
+                    snapshots.IsBehind = false;
+                    if (failing) AuthenticationLog.RefreshRecovered(logger);
+                    failing = false;
+                }
+                catch (Exception fault) when (fault is not OperationCanceledException)
+                {
+                    snapshots.IsBehind = true;
+                    // Once per outage, not once per second.
+                    if (!failing) AuthenticationLog.RefreshFailed(logger, fault);
+                    failing = true;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The server stops.
+        }
+    }
+
+    private async Task LookAsync(CancellationToken stoppingToken)
+    {
+        var look = snapshots.RefreshAsync(stoppingToken);
+        try
+        {
+            await look.WaitAsync(Patience, time, stoppingToken);
+        }
+        catch (TimeoutException) when (!look.IsCompleted)
+        {
+            snapshots.IsBehind = true;
+            await look;
+        }
+    }
+}

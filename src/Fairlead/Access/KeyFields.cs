@@ -1,0 +1,165 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Fairlead.Http;
+using Fairlead.Security;
+using Fairlead.Streaming;
+
+namespace Fairlead.Access;
+
+/// <summary>
+/// The fields of a key that a body may set. One rule for all but <c>name</c>: null is the default, in a new key and in a change.
+/// </summary>
+internal sealed partial class KeyFields
+{
+    public static readonly string[] OfNew = ["name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions", "batch_tokens", "batch_delay_ms"];
+
+    public static readonly string[] OfChange = [.. OfNew.Where(field => field != "project_id")];
+
+    public static readonly IReadOnlyDictionary<string, string> RefusedOfNew = new Dictionary<string, string> { ["limits"] = NotYet.Limits };
+
+    public static readonly IReadOnlyDictionary<string, string> RefusedOfChange = new Dictionary<string, string>
+    {
+        ["limits"] = NotYet.Limits,
+        ["project_id"] = "A key stays with its project; make a new key in the other one.",
+    };
+
+    private const int MaxModels = 500;
+    private const int MaxAddresses = 100;
+
+    private KeyFields()
+    {
+    }
+
+    public string Name { get; private set; } = "";
+
+    public string[] Scopes { get; private set; } = [.. Access.Scopes.Default];
+
+    public string[]? Models { get; private set; }
+
+    public string[] Classes { get; private set; } = [.. CallClasses.All];
+
+    public string DefaultClass { get; private set; } = CallClasses.Default;
+
+    public string[] Addresses { get; private set; } = [];
+
+    public DateTimeOffset? ExpiresAt { get; private set; }
+
+    public string ApiVersion { get; private set; } = ApiVersions.Current;
+
+    public bool Extensions { get; private set; } = true;
+
+    public int? BatchTokens { get; private set; }
+
+    public int? BatchDelayMs { get; private set; }
+
+    public static bool GrantsAdmin(IEnumerable<string> scopes) => scopes.Any(scope => scope == "*" || scope.StartsWith("admin:", StringComparison.Ordinal));
+
+    public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
+    {
+        var key = new KeyFields();
+        if (!body.HasValue("name")) body.Missing("name");
+        key.Read(body, now, isNew: true);
+        return key;
+    }
+
+    public static KeyFields ReadChange(BodyFields body, ApiKeyRow row, DateTimeOffset now)
+    {
+        var key = new KeyFields
+        {
+            Name = row.Name, Scopes = row.Scopes, Models = row.Models, Classes = row.Classes, DefaultClass = row.DefaultClass,
+            Addresses = row.Addresses, ExpiresAt = row.ExpiresAt, ApiVersion = row.ApiVersion, Extensions = row.Extensions,
+            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs,
+        };
+        if (body.Has("name") && !body.HasValue("name")) body.Invalid("name", "Must not be null.");
+        key.Read(body, now, isNew: false);
+        return key;
+    }
+
+    public void ApplyTo(ApiKeyRow row)
+    {
+        row.Name = Name;
+        row.Scopes = Scopes;
+        row.Models = Models;
+        row.Classes = Classes;
+        row.DefaultClass = DefaultClass;
+        row.Addresses = Addresses;
+        row.ExpiresAt = ExpiresAt;
+        row.ApiVersion = ApiVersion;
+        row.Extensions = Extensions;
+        row.BatchTokens = BatchTokens;
+        row.BatchDelayMs = BatchDelayMs;
+    }
+
+    private void Read(BodyFields body, DateTimeOffset now, bool isNew)
+    {
+        Name = body.Text("name", FieldLengths.Name) ?? Name;
+        if (body.Has("scopes")) Scopes = NotEmpty(body, "scopes", body.List("scopes", 32, 64, OneOf(Access.Scopes.All))) ?? [.. Access.Scopes.Default];
+        if (body.Has("models")) Models = NotEmpty(body, "models", body.List("models", MaxModels, FieldLengths.Name));
+        // Here an empty list has one meaning only: no restriction, as the key itself shows it.
+        if (body.Has("addresses")) Addresses = body.List("addresses", MaxAddresses, 64, NetworkAddress.Read) ?? [];
+        ReadClasses(body, isNew);
+        if (body.Has("expires_at")) ExpiresAt = ReadExpiry(body, now);
+        if (body.Has("api_version")) ApiVersion = Choice(body, "api_version", [ApiVersions.Current]) ?? ApiVersions.Current;
+        if (body.Has("extensions")) Extensions = Choice(body, "extensions", ["all", "none"]) != "none";
+        if (body.Has("batch_tokens")) BatchTokens = body.Integer("batch_tokens", 1, BatchSettings.MaxTokens);
+        if (body.Has("batch_delay_ms")) BatchDelayMs = body.Integer("batch_delay_ms", 0, BatchSettings.MaxDelayMs);
+    }
+
+    private void ReadClasses(BodyFields body, bool isNew)
+    {
+        if (body.Has("classes"))
+        {
+            var classes = NotEmpty(body, "classes", body.List("classes", 16, 32, OneOf(CallClasses.All)));
+            // Faulty classes say nothing about the default one.
+            if (classes is null && body.HasValue("classes")) return;
+            Classes = classes ?? [.. CallClasses.All];
+        }
+        if (body.HasValue("default_class"))
+        {
+            if (Choice(body, "default_class", Classes) is { } choice) DefaultClass = choice;
+            return;
+        }
+        // A new key, and null in a change, take the usual class where it is allowed; otherwise a change must not alter a choice in silence.
+        if (isNew || body.Has("default_class"))
+            DefaultClass = Classes.Contains(CallClasses.Default) ? CallClasses.Default : Classes[0];
+        else if (!Classes.Contains(DefaultClass))
+            body.Invalid("default_class", $"The key's default class '{DefaultClass}' is not among the new classes; name one of {string.Join(", ", Classes)}.");
+    }
+
+    private static DateTimeOffset? ReadExpiry(BodyFields body, DateTimeOffset now)
+    {
+        if (body.Text("expires_at", 64) is not { } text) return null;
+        if (!Rfc3339().IsMatch(text) || !DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.None, out var time))
+        {
+            body.Invalid("expires_at", "Must be a time of RFC 3339 with its offset, such as 2027-01-31T00:00:00Z.");
+            return null;
+        }
+        // Stored to the millisecond; what is answered is what is stored.
+        time = DateTimeOffset.FromUnixTimeMilliseconds(time.ToUnixTimeMilliseconds());
+        if (time > now) return time;
+        body.Invalid("expires_at", "Must be in the future; to end a key now, revoke it.");
+        return null;
+    }
+
+    private static string? Choice(BodyFields body, string name, string[] choices)
+    {
+        if (body.Text(name, 64) is not { } text) return null;
+        if (choices.Contains(text)) return text;
+        body.Invalid(name, $"Must be {(choices.Length == 1 ? "" : "one of ")}{string.Join(", ", choices)}.");
+        return null;
+    }
+
+    // An empty list reads as "nothing" to some and as "everything" to others; a key that may do nothing is of no use.
+    private static string[]? NotEmpty(BodyFields body, string name, string[]? items)
+    {
+        if (items is not { Length: 0 }) return items;
+        body.Invalid(name, "Must not be empty; leave it out or send null for the default.");
+        return null;
+    }
+
+    private static Func<string, (string? Value, string? Fault)> OneOf(IReadOnlyList<string> choices) =>
+        text => choices.Contains(text) ? (text, null) : (null, $"Must be one of {string.Join(", ", choices)}.");
+
+    [GeneratedRegex(@"\A\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
+    private static partial Regex Rfc3339();
+}

@@ -1,0 +1,56 @@
+using System.Text.Json;
+using Fairlead.Http;
+using Fairlead.Pipeline;
+
+namespace Fairlead.Access;
+
+/// <summary>A key on the wire. Never with a hash; with a secret only where one was just made.</summary>
+internal static class KeyJson
+{
+    public static void Write(Utf8JsonWriter json, ApiKeyRow row, DateTimeOffset now, string? secret = null, IReadOnlyList<CallWarning>? warnings = null)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", row.Id);
+        json.WriteString("object", "key");
+        json.WriteString("name", row.Name);
+        json.WriteString("project_id", row.ProjectId);
+        json.WriteString("status", row.RevokedAt is not null ? "revoked" : row.ExpiresAt <= now ? "expired" : "active");
+        AdminAnswer.WriteTexts(json, "scopes", row.Scopes);
+        AdminAnswer.WriteTexts(json, "models", row.Models);
+        AdminAnswer.WriteTexts(json, "classes", row.Classes);
+        json.WriteString("default_class", row.DefaultClass);
+        AdminAnswer.WriteTexts(json, "addresses", row.Addresses);
+        AdminAnswer.WriteTime(json, "expires_at", row.ExpiresAt);
+        json.WriteString("api_version", row.ApiVersion);
+        json.WriteString("extensions", row.Extensions ? "all" : "none");
+        AdminAnswer.WriteNumber(json, "batch_tokens", row.BatchTokens);
+        AdminAnswer.WriteNumber(json, "batch_delay_ms", row.BatchDelayMs);
+        json.WriteStartArray("secrets");
+        foreach (var known in row.Secrets.OrderBy(known => known.CreatedAt).ThenBy(known => known.PublicId, StringComparer.Ordinal))
+        {
+            json.WriteStartObject();
+            json.WriteString("prefix", ApiKeyText.Prefix + known.PublicId);
+            AdminAnswer.WriteTime(json, "created_at", known.CreatedAt);
+            AdminAnswer.WriteTime(json, "retires_at", known.RetiresAt);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        AdminAnswer.WriteTime(json, "revoked_at", row.RevokedAt);
+        AdminAnswer.WriteTime(json, "created_at", row.CreatedAt);
+        AdminAnswer.WriteTime(json, "updated_at", row.UpdatedAt);
+        if (secret is not null) json.WriteString("secret", secret);
+        if (warnings is not null)
+        {
+            json.WriteStartArray("warnings");
+            foreach (var warning in warnings)
+            {
+                json.WriteStartObject();
+                json.WriteString("code", warning.Code);
+                json.WriteString("message", warning.Message);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+        }
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,33 @@
+namespace Fairlead.Access;
+
+/// <summary>Names of the scopes, one per family of endpoints.</summary>
+public static class Scopes
+{
+    /// <summary>Chat, completions, messages and token counting.</summary>
+    public const string Chat = "chat";
+
+    public const string Embeddings = "embeddings";
+
+    /// <summary>Files and batches. What the lines of a batch ask for needs its own scope besides.</summary>
+    public const string Batches = "batches";
+
+    public const string Models = "models:read";
+
+    public const string UsageRead = "usage:read";
+
+    /// <summary>The project's webhooks: where its events go, and what became of them.</summary>
+    public const string Webhooks = "webhooks";
+
+    /// <summary>Organizations, projects, keys, deployments: reading.</summary>
+    public const string AdminRead = "admin:read";
+
+    public const string AdminWrite = "admin:write";
+
+    public const string AdminAll = "admin:*";
+
+    /// <summary>Every scope that may be granted.</summary>
+    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Batches, Models, UsageRead, Webhooks, AdminRead, AdminWrite, AdminAll, "*"];
+
+    /// <summary>What a key gets when none are named.</summary>
+    public static IReadOnlyList<string> Default { get; } = [Chat, Embeddings, Batches, Models, UsageRead];
+}

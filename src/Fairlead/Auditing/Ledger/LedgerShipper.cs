@@ -1,0 +1,264 @@
+using Fairlead.Auditing.Spooling;
+using Fairlead.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Auditing.Ledger;
+
+/// <summary>
+/// Carries what is on the spool into the database, in order and in batches, and recovers what killed processes left: their finished calls
+/// are written, their unfinished ones are recorded as failed and charged by the last checkpoint. A database that is away delays it and
+/// loses nothing; the records wait on disk. What was written twice is known by its id.
+/// </summary>
+/// <remarks>
+/// A segment of this process is deleted when all of it is in the database; calls that started in it and still run are first copied to
+/// the newest segment, so that a long stream does not hold gigabytes. An earlier process's segments are deleted once its open calls
+/// have been recorded. If this process is killed at any point of that, the next one does the same again with the same ids.
+/// </remarks>
+internal sealed class LedgerShipper : BackgroundService
+{
+    /// <summary>How long a record waits before the next ones are looked for. A reader who wants it sooner wakes the shipper.</summary>
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
+
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(10);
+
+    private static readonly TimeSpan LongestDrain = TimeSpan.FromSeconds(5);
+
+    /// <summary>Records of one transaction: some ten milliseconds in which no other writer gets in. Each writes the ends of all indexes once more.</summary>
+    private const int MostCalls = 1024;
+
+    private readonly Spool _spool;
+    private readonly IStorage _storage;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly List<SpoolSource> _sources;
+    private readonly SpoolSource _own;
+    private readonly LedgerNames _names = new();
+    private readonly byte[] _window = new byte[2 * SpoolFile.WindowBytes];
+    private readonly Lock _gate = new();
+    private readonly List<(SpoolPosition Target, TaskCompletionSource Done)> _waiting = [];
+    private TaskCompletionSource _wake = NewSource();
+    private SpoolPosition _shipped;
+
+    // What recovery appended counts as there before anybody asked: an operator who looks after a crash sees the lost calls.
+    private SpoolPosition _recovered;
+
+    public LedgerShipper(Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger)
+    {
+        _spool = spool;
+        _storage = storage;
+        _time = time;
+        _logger = logger;
+        _own = new SpoolSource(spool.Folder, spool);
+        // Folders of nodes that are gone come first: their records are older.
+        _sources = [.. spool.Adopted.Select(folder => new SpoolSource(folder, null)), _own];
+    }
+
+    /// <summary>
+    /// Returns when all that is on this node's spool now is in the database, or after <paramref name="timeout"/>; so that a reader sees
+    /// its own last call.
+    /// </summary>
+    public async Task CatchUpAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var target = _spool.End;
+        Task done;
+        lock (_gate)
+        {
+            if (_shipped >= target) return;
+            var source = NewSource();
+            _waiting.Add((target, source));
+            done = source.Task;
+            _wake.TrySetResult();
+        }
+        await Task.WhenAny(done, Task.Delay(timeout, _time, cancellationToken));
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>One pass over everything there is. True when something was done.</summary>
+    internal async Task<bool> ShipAsync(CancellationToken cancellationToken)
+    {
+        _spool.Mend();
+        var worked = false;
+        foreach (var source in _sources.ToArray()) worked |= await ShipAsync(source, cancellationToken);
+        Announce();
+        return worked;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await Task.Yield();
+        var delay = TimeSpan.Zero;
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                var end = _spool.End;
+                var worked = await ShipAsync(stoppingToken);
+                if (delay > TimeSpan.Zero) _logger.ShippingResumed();
+                delay = TimeSpan.Zero;
+                // What came meanwhile waits for company: a commit writes the same pages for one call as for hundreds.
+                if (!worked || HasReached(end)) await IdleAsync(stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                var first = delay == TimeSpan.Zero;
+                delay = first ? Interval : TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks));
+                if (first || delay == LongestDelay) _logger.ShippingFailed(e, delay);
+                try
+                {
+                    await Task.Delay(delay, _time, stoppingToken);
+                }
+                catch (OperationCanceledException)
+                {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// <summary>Writes what is left, for a few seconds at most; the rest stays on the spool for the next start.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        using var limit = new CancellationTokenSource(LongestDrain, _time);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            while (await ShipAsync(linked.Token))
+            {
+            }
+        }
+        catch (Exception e)
+        {
+            if (e is not OperationCanceledException) _logger.ShippingFailed(e, TimeSpan.Zero);
+            _logger.ShippingLeft();
+        }
+    }
+
+    public override void Dispose()
+    {
+        foreach (var source in _sources) source.Dispose();
+        base.Dispose();
+    }
+
+    private bool HasReached(SpoolPosition end) => _sources.Count == 1 && _own.EarlierDone && _own.Position >= end;
+
+    private async Task<bool> ShipAsync(SpoolSource source, CancellationToken cancellationToken)
+    {
+        source.Known ??= await SqliteLedgerWriter.ReadPositionAsync(_storage, source.Folder.Node, cancellationToken);
+        if (source.AtEndOfEarlier && !source.EarlierDone)
+        {
+            await FinishEarlierAsync(source, cancellationToken);
+            return true;
+        }
+
+        var count = source.Read(_window, out var isEnd, out var isClosed);
+        var at = 0;
+        var (calls, read) = Collect(source, count, isEnd, ref at);
+        if (calls.Count > 0)
+        {
+            var after = source.Position with { Offset = source.Position.Offset + at };
+            await LedgerWriter.WriteAsync(_storage, _names, source.Folder.Node, calls, after, cancellationToken);
+        }
+        source.Advance(at);
+        if (read != SpoolRead.End || !isClosed) return at > 0;
+
+        if (source.AtEndOfEarlier) await GiveUpAsync(source, source.Position.Segment);
+        source.Next();
+        return true;
+    }
+
+    private (List<ShippedCall> Calls, SpoolRead Read) Collect(SpoolSource source, int count, bool isEnd, ref int at)
+    {
+        var calls = new List<ShippedCall>();
+        var start = source.Position;
+        SpoolRead read;
+        while ((read = SpoolFormat.Next(_window.AsSpan(0, count), ref at, isEnd, out var record)) == SpoolRead.Found)
+        {
+            if (!source.Open.Observe(record.Type, record.Payload, start.Segment)) NoteUnreadable(source, start.Segment);
+            if (record.Type != SpoolRecordType.CallEnded || start with { Offset = start.Offset + record.End } <= source.Known!.Value) continue;
+            if (ShippedCall.Read(_window.AsMemory(record.PayloadStart, record.Payload.Length), record.Sequence) is { } call) calls.Add(call);
+            else NoteUnreadable(source, start.Segment);
+            if (calls.Count == MostCalls) break;
+        }
+        return (calls, read);
+    }
+
+    // The segment has been read to its end and is in the database. What began in it and still runs goes to the newest segment.
+    private async Task GiveUpAsync(SpoolSource source, long segment)
+    {
+        var copied = false;
+        foreach (var (id, began, progress) in source.Open.StartedUpTo(segment))
+        {
+            var now = _spool.End.Segment;
+            _spool.Append(SpoolRecordType.AttemptCarried, began);
+            if (progress is not null) _spool.Append(SpoolRecordType.AttemptProgressed, progress);
+            source.Open.Moved(id, now);
+            copied = true;
+        }
+        if (copied) await _spool.FlushAsync();
+        source.Discard(segment);
+    }
+
+    private async Task FinishEarlierAsync(SpoolSource source, CancellationToken cancellationToken)
+    {
+        var lost = source.Open.Lost();
+        foreach (var record in lost) _spool.Append(SpoolRecordType.CallEnded, record);
+        if (lost.Count > 0)
+        {
+            _recovered = _spool.End;
+            await _spool.FlushAsync();
+            _logger.CallsRecovered(source.Folder.Node, lost.Count);
+        }
+        foreach (var segment in source.EarlierSegments) source.Discard(segment);
+        source.Open.Clear();
+        source.Open.IsLive = true;
+        source.EarlierDone = true;
+        if (source.IsLive) return;
+        _sources.Remove(source);
+        source.Dispose();
+        source.Folder.Remove();
+        await SqliteLedgerWriter.ForgetNodeAsync(_storage, source.Folder.Node, cancellationToken);
+    }
+
+    private void NoteUnreadable(SpoolSource source, long segment)
+    {
+        if (source.Unreadable.Add(segment)) _logger.RecordUnreadable(source.Folder.Node, segment);
+    }
+
+    private void Announce()
+    {
+        lock (_gate)
+        {
+            _shipped = _own.EarlierDone && _own.Position >= _recovered ? _own.Position : default;
+            for (var i = _waiting.Count - 1; i >= 0; i--)
+            {
+                if (_waiting[i].Target > _shipped) continue;
+                _waiting[i].Done.TrySetResult();
+                _waiting.RemoveAt(i);
+            }
+        }
+    }
+
+    private async Task IdleAsync(CancellationToken cancellationToken)
+    {
+        Task wake;
+        lock (_gate)
+        {
+            if (_wake.Task.IsCompleted) _wake = NewSource();
+            if (_waiting.Count > 0) return;
+            wake = _wake.Task;
+        }
+        using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await Task.WhenAny(wake, Task.Delay(Interval, _time, timer.Token));
+        // Without it each early wake would leave its timer behind.
+        await timer.CancelAsync();
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private static TaskCompletionSource NewSource() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}

@@ -1,0 +1,214 @@
+using System.Text;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Conversation;
+using Fairlead.Storage;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Fairlead.Auditing.Ledger;
+
+/// <summary>
+/// Puts calls into PostgreSQL: records, entries, hourly sums and the position in the spool, all in one transaction of two round trips,
+/// each column of a batch as one array. A record or an entry that is there already is left alone and not summed again.
+/// </summary>
+internal static class PostgresLedgerWriter
+{
+    private const string InsertRecords = """
+        INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
+        SELECT id, @node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record
+        FROM unnest(@id, @sequence, @at, @organization_id, @project_id, @key_id, @request_id, @model, @outcome, @record)
+            WITH ORDINALITY AS call (id, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record, place)
+        ORDER BY place
+        ON CONFLICT (id) DO NOTHING RETURNING id
+        """;
+
+    private const string InsertEntries = """
+        INSERT INTO ledger_entries (attempt_id, generation_id, number, at, organization_id, project_id, key_id, model, provider, deployment, upstream_model, outcome,
+            input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, basis, cost_pico_usd)
+        SELECT * FROM unnest(@attempt_id, @generation_id, @number, @at, @organization_id, @project_id, @key_id, @model, @provider, @deployment, @upstream_model, @outcome,
+            @input_tokens, @cached_input_tokens, @cache_write_tokens, @output_tokens, @reasoning_tokens, @basis, @cost_pico_usd)
+        ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id
+        """;
+
+    // In the order of the primary key: two nodes that add to the same hours then wait for each other and never both ways round.
+    private const string AddToHours = """
+        INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
+        SELECT * FROM unnest(@project_id, @key_id, @hour, @model, @outcome, @organization_id, @requests, @input_tokens, @cached_input_tokens, @cache_write_tokens, @output_tokens, @reasoning_tokens, @cost_pico_usd)
+            AS sums (project_id, key_id, hour, model, outcome)
+        ORDER BY project_id COLLATE "C", key_id COLLATE "C", hour, model COLLATE "C", outcome COLLATE "C"
+        ON CONFLICT (project_id, key_id, hour, model, outcome) DO UPDATE SET
+            requests = usage_hours.requests + excluded.requests,
+            input_tokens = usage_hours.input_tokens + excluded.input_tokens,
+            cached_input_tokens = usage_hours.cached_input_tokens + excluded.cached_input_tokens,
+            cache_write_tokens = usage_hours.cache_write_tokens + excluded.cache_write_tokens,
+            output_tokens = usage_hours.output_tokens + excluded.output_tokens,
+            reasoning_tokens = usage_hours.reasoning_tokens + excluded.reasoning_tokens,
+            cost_pico_usd = LEAST(usage_hours.cost_pico_usd::numeric + excluded.cost_pico_usd, 9223372036854775807)::bigint
+        """;
+
+    // Never backwards: a process that reads the start of a spool again must not undo what it knows.
+    private const string SetPosition = """
+        INSERT INTO spool_positions (node, segment, at_byte) VALUES (@node, @segment, @at_byte)
+        ON CONFLICT (node) DO UPDATE SET segment = excluded.segment, at_byte = excluded.at_byte
+        WHERE (excluded.segment, excluded.at_byte) > (spool_positions.segment, spool_positions.at_byte)
+        """;
+
+    public static Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    {
+        await using var connection = (NpgsqlConnection)await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        var (records, entries) = await InsertAsync(connection, node, calls, cancellationToken);
+        var hours = Sum(calls, records, entries);
+        await using (var batch = new NpgsqlBatch(connection))
+        {
+            // In one order, as every node locks them.
+            if (hours.Count > 0) batch.BatchCommands.Add(HoursOf([.. hours.Values.OrderBy(row => row.ProjectId, StringComparer.Ordinal).ThenBy(row => row.KeyId, StringComparer.Ordinal).ThenBy(row => row.Hour).ThenBy(row => row.Model, StringComparer.Ordinal).ThenBy(row => row.Outcome, StringComparer.Ordinal)]));
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(SetPosition)
+            {
+                Parameters = { new("node", node), new("segment", position.Segment), new("at_byte", (long)position.Offset) },
+            });
+            await batch.ExecuteNonQueryAsync(cancellationToken);
+        }
+        await transaction.CommitAsync(cancellationToken);
+    });
+
+    /// <summary>The ids of the records and of the entries that were not there before.</summary>
+    private static async Task<(HashSet<string> Records, HashSet<string> Entries)> InsertAsync(NpgsqlConnection connection, string node, IReadOnlyList<ShippedCall> calls, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch(connection);
+        batch.BatchCommands.Add(RecordsOf(node, calls));
+        var attempts = calls.SelectMany(call => call.Attempts.Select(attempt => (Call: call, Attempt: attempt))).ToArray();
+        if (attempts.Length > 0) batch.BatchCommands.Add(EntriesOf(attempts));
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        var records = await IdsAsync(reader, cancellationToken);
+        var entries = await reader.NextResultAsync(cancellationToken) ? await IdsAsync(reader, cancellationToken) : [];
+        return (records, entries);
+    }
+
+    private static async Task<HashSet<string>> IdsAsync(NpgsqlDataReader reader, CancellationToken cancellationToken)
+    {
+        var ids = new HashSet<string>(StringComparer.Ordinal);
+        while (await reader.ReadAsync(cancellationToken)) ids.Add(reader.GetString(0));
+        return ids;
+    }
+
+    private static Dictionary<(string, string, long, string, string), HourSums> Sum(IReadOnlyList<ShippedCall> calls, HashSet<string> records, HashSet<string> entries)
+    {
+        var hours = new Dictionary<(string, string, long, string, string), HourSums>();
+        foreach (var call in calls)
+        {
+            HourSums? sums = null;
+            // Removed, since a batch may hold a call twice.
+            if (records.Remove(Text(call.Id)) && call.Counts) (sums = SumsOf(call)).Requests++;
+            foreach (var attempt in call.Attempts)
+            {
+                if (entries.Remove(Text(attempt.Id))) (sums ??= SumsOf(call)).Add(attempt);
+            }
+        }
+        return hours;
+
+        HourSums SumsOf(ShippedCall call)
+        {
+            var key = (Text(call.ProjectId), Text(call.KeyId), HourOf(call.At), call.Model is { } model ? Text(model) : "", Text(call.Outcome));
+            if (!hours.TryGetValue(key, out var sums)) hours[key] = sums = new HourSums(key.Item1, key.Item2, key.Item3, key.Item4, key.Item5, Text(call.OrganizationId));
+            return sums;
+        }
+    }
+
+    private static long HourOf(long at)
+    {
+        const long Hour = 3_600_000;
+        return (Math.DivRem(at, Hour, out var rest) - (rest < 0 ? 1 : 0)) * Hour;
+    }
+
+    private static NpgsqlBatchCommand RecordsOf(string node, IReadOnlyList<ShippedCall> calls) => new(InsertRecords)
+    {
+        Parameters =
+        {
+            new("node", node), Texts("id", calls, call => call.Id), Numbers("sequence", calls, call => call.Sequence), Numbers("at", calls, call => call.At),
+            Texts("organization_id", calls, call => call.OrganizationId), Texts("project_id", calls, call => call.ProjectId), Texts("key_id", calls, call => call.KeyId),
+            Texts("request_id", calls, call => call.RequestId), Texts("model", calls, call => call.Model), Texts("outcome", calls, call => call.Outcome), Texts("record", calls, call => call.Record),
+        },
+    };
+
+    private static NpgsqlBatchCommand EntriesOf(IReadOnlyList<(ShippedCall Call, ShippedAttempt Attempt)> attempts) => new(InsertEntries)
+    {
+        Parameters =
+        {
+            Texts("attempt_id", attempts, row => row.Attempt.Id), Texts("generation_id", attempts, row => row.Call.GenerationId), Numbers("number", attempts, row => row.Attempt.Number),
+            Numbers("at", attempts, row => row.Call.At), Texts("organization_id", attempts, row => row.Call.OrganizationId), Texts("project_id", attempts, row => row.Call.ProjectId),
+            Texts("key_id", attempts, row => row.Call.KeyId), Texts("model", attempts, row => row.Call.Model), Texts("provider", attempts, row => row.Attempt.Provider),
+            Texts("deployment", attempts, row => row.Attempt.Deployment), Texts("upstream_model", attempts, row => row.Attempt.UpstreamModel), Texts("outcome", attempts, row => row.Attempt.Outcome),
+            Numbers("input_tokens", attempts, row => row.Attempt.InputTokens), Numbers("cached_input_tokens", attempts, row => row.Attempt.CachedInputTokens),
+            Numbers("cache_write_tokens", attempts, row => row.Attempt.CacheWriteTokens), Numbers("output_tokens", attempts, row => row.Attempt.OutputTokens),
+            Numbers("reasoning_tokens", attempts, row => row.Attempt.ReasoningTokens), Texts("basis", attempts, row => row.Attempt.Basis), Numbers("cost_pico_usd", attempts, row => row.Attempt.CostPicoUsd),
+        },
+    };
+
+    private static NpgsqlBatchCommand HoursOf(IReadOnlyList<HourSums> hours) => new(AddToHours)
+    {
+        Parameters =
+        {
+            Words("project_id", hours, row => row.ProjectId), Words("key_id", hours, row => row.KeyId), Numbers("hour", hours, row => row.Hour), Words("model", hours, row => row.Model),
+            Words("outcome", hours, row => row.Outcome), Words("organization_id", hours, row => row.OrganizationId), Numbers("requests", hours, row => row.Requests),
+            Numbers("input_tokens", hours, row => row.InputTokens), Numbers("cached_input_tokens", hours, row => row.CachedInputTokens), Numbers("cache_write_tokens", hours, row => row.CacheWriteTokens),
+            Numbers("output_tokens", hours, row => row.OutputTokens), Numbers("reasoning_tokens", hours, row => row.ReasoningTokens), Numbers("cost_pico_usd", hours, row => row.CostPicoUsd),
+        },
+    };
+
+    private static NpgsqlParameter Texts<T>(string name, IReadOnlyList<T> rows, Func<T, ReadOnlyMemory<byte>?> value) => Words(name, rows, row => value(row) is { } text ? Text(text) : null);
+
+    private static NpgsqlParameter Words<T>(string name, IReadOnlyList<T> rows, Func<T, string?> value) =>
+        new(name, NpgsqlDbType.Array | NpgsqlDbType.Text) { Value = Array(rows, value) };
+
+    private static NpgsqlParameter Numbers<T>(string name, IReadOnlyList<T> rows, Func<T, long> value) =>
+        new(name, NpgsqlDbType.Array | NpgsqlDbType.Bigint) { Value = Array(rows, value) };
+
+    private static TValue[] Array<T, TValue>(IReadOnlyList<T> rows, Func<T, TValue> value)
+    {
+        var values = new TValue[rows.Count];
+        for (var i = 0; i < values.Length; i++) values[i] = value(rows[i]);
+        return values;
+    }
+
+    private static string Text(ReadOnlyMemory<byte> utf8) => SqlFlavour.Postgres.Storable(Encoding.UTF8.GetString(utf8.Span));
+
+    private sealed class HourSums(string projectId, string keyId, long hour, string model, string outcome, string organizationId)
+    {
+        public string ProjectId => projectId;
+
+        public string KeyId => keyId;
+
+        public long Hour => hour;
+
+        public string Model => model;
+
+        public string Outcome => outcome;
+
+        public string OrganizationId => organizationId;
+
+        public long Requests { get; set; }
+
+        public long InputTokens { get; private set; }
+
+        public long CachedInputTokens { get; private set; }
+
+        public long CacheWriteTokens { get; private set; }
+
+        public long OutputTokens { get; private set; }
+
+        public long ReasoningTokens { get; private set; }
+
+        public long CostPicoUsd { get; private set; }
+
+        public void Add(ShippedAttempt attempt)
+        {
+            InputTokens += attempt.InputTokens;
+            CachedInputTokens += attempt.CachedInputTokens;
+            CacheWriteTokens += attempt.CacheWriteTokens;
+            OutputTokens += attempt.OutputTokens;
+            ReasoningTokens += attempt.ReasoningTokens;
+            CostPicoUsd = Money.Add(CostPicoUsd, attempt.CostPicoUsd);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+using System.Data.Common;
+using System.Text;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Conversation;
+using Fairlead.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Fairlead.Auditing.Ledger;
+
+/// <summary>
+/// Puts calls into the database: records, entries, hourly sums and the position in the spool, all in one transaction. A record or an
+/// entry that is there already is left alone and not summed again, so writing the same calls twice changes nothing.
+/// </summary>
+internal static class SqliteLedgerWriter
+{
+    private const int MillisecondsPerHour = 3_600_000;
+
+    private const string InsertRecord = """
+        INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+        """;
+
+    private const string InsertEntry = """
+        INSERT INTO ledger_attempts (call, number, provider, deployment, upstream_model, outcome,
+            input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, basis, cost_pico_usd)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (call, number) DO NOTHING
+        """;
+
+    private const string AddToHour = """
+        INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (project_id, key_id, hour, model, outcome) DO UPDATE SET
+            requests = requests + excluded.requests,
+            input_tokens = input_tokens + excluded.input_tokens,
+            cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
+            cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
+            output_tokens = output_tokens + excluded.output_tokens,
+            reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+            cost_pico_usd = MIN(cost_pico_usd + excluded.cost_pico_usd, 9223372036854775807)
+        """;
+
+    // Never backwards: a process that reads the start of a spool again must not undo what it knows.
+    private const string SetPosition = """
+        INSERT INTO spool_positions (node, segment, at_byte) VALUES (?, ?, ?)
+        ON CONFLICT (node) DO UPDATE SET segment = excluded.segment, at_byte = excluded.at_byte
+        WHERE (excluded.segment, excluded.at_byte) > (segment, at_byte)
+        """;
+
+    public static async Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken)
+    {
+        await using var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
+        await TuneAsync(connection, Relaxed, cancellationToken);
+        try
+        {
+            // Takes the write lock at once; everything after it is memory and the log of the database.
+            await using var transaction = connection.BeginTransaction();
+            Write(connection, names, node, calls, position);
+            await transaction.CommitAsync(cancellationToken);
+            names.Committed();
+        }
+        finally
+        {
+            names.Ended();
+            // The connection goes back to a pool that others take theirs from, whose commits must wait for the disk.
+            await TuneAsync(connection, Strict, CancellationToken.None);
+        }
+    }
+
+    /// <summary>
+    /// The spool keeps what the database has not yet written through, so a commit need not wait for the disk (NORMAL: only checkpoints do), and
+    /// checkpoints may be rare (every 32 MB): each copies the hot ends of the indexes once more. The cache (16 MB) holds a whole batch, which
+    /// would otherwise be written before its commit and read back. Together a third of the shipper's processor time.
+    /// </summary>
+    private const string Relaxed = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -16000";
+
+    private const string Strict = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 250; PRAGMA cache_size = -2000";
+
+    private static async Task TuneAsync(SqliteConnection connection, string settings, CancellationToken cancellationToken)
+    {
+        await using var command = connection.CreateCommand();
+        command.CommandText = settings;
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    public static async Task<SpoolPosition> ReadPositionAsync(IStorage storage, string node, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "SELECT segment, at_byte FROM spool_positions WHERE node = @node";
+        command.AddParameter("@node", node);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? new SpoolPosition(reader.GetInt64(0), reader.GetInt32(1)) : default;
+    }
+
+    /// <summary>Forgets a node that is no more.</summary>
+    public static async Task ForgetNodeAsync(IStorage storage, string node, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = "DELETE FROM spool_positions WHERE node = @node";
+        command.AddParameter("@node", node);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private static void Write(SqliteConnection connection, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position)
+    {
+        var hours = new Dictionary<HourKey, HourSums>();
+        using (var numbers = names.Begin(connection))
+        using (var records = new SqliteStatement(connection, InsertRecord))
+        using (var entries = new SqliteStatement(connection, InsertEntry))
+        {
+            var nodeNumber = numbers.Of(Encoding.UTF8.GetBytes(node));
+            foreach (var call in calls)
+            {
+                records.Bind(call.Id).Bind(nodeNumber).Bind(call.Sequence).Bind(call.At)
+                    .Bind(numbers.Of(call.OrganizationId)).Bind(numbers.Of(call.ProjectId)).Bind(numbers.Of(call.KeyId));
+                if (call.HasItsOwnRequestId) records.BindNull();
+                else records.Bind(call.RequestId);
+                Name(records, numbers, call.Model).Bind(numbers.Of(call.Outcome)).Bind(call.Record);
+                // One that is there already has its attempts and its place in the sums.
+                if (records.Run() == 0) continue;
+                var number = records.LastNumber;
+                HourSums? sums = null;
+                if (call.Counts) (sums = SumsOf(hours, call)).Requests++;
+                foreach (var attempt in call.Attempts)
+                {
+                    entries.Bind(number).Bind(attempt.Number).Bind(numbers.Of(attempt.Provider)).Bind(numbers.Of(attempt.Deployment)).Bind(numbers.Of(attempt.UpstreamModel));
+                    Name(entries, numbers, attempt.Outcome)
+                        .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens).Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
+                        .Bind(numbers.Of(attempt.Basis)).Bind(attempt.CostPicoUsd);
+                    if (entries.Run() > 0) (sums ??= SumsOf(hours, call)).Add(attempt);
+                }
+            }
+        }
+        WriteHours(connection, hours);
+        using var place = new SqliteStatement(connection, SetPosition);
+        place.Bind(node).Bind(position.Segment).Bind(position.Offset).Run();
+    }
+
+    private static SqliteStatement Name(SqliteStatement statement, LedgerNames.Numbers numbers, ReadOnlyMemory<byte>? name) =>
+        name is { } value ? statement.Bind(numbers.Of(value)) : statement.BindNull();
+
+    private static HourSums SumsOf(Dictionary<HourKey, HourSums> hours, ShippedCall call)
+    {
+        var hour = Math.DivRem(call.At, MillisecondsPerHour, out var rest) - (rest < 0 ? 1 : 0);
+        var key = new HourKey(Encoding.UTF8.GetString(call.ProjectId.Span), Encoding.UTF8.GetString(call.KeyId.Span), hour,
+            call.Model is { } model ? Encoding.UTF8.GetString(model.Span) : "", Encoding.UTF8.GetString(call.Outcome.Span));
+        if (hours.TryGetValue(key, out var sums)) return sums;
+        return hours[key] = new HourSums(call.OrganizationId.ToArray());
+    }
+
+    private static void WriteHours(SqliteConnection connection, Dictionary<HourKey, HourSums> hours)
+    {
+        if (hours.Count == 0) return;
+        using var statement = new SqliteStatement(connection, AddToHour);
+        foreach (var (key, sums) in hours)
+        {
+            statement.Bind(key.ProjectId).Bind(key.KeyId).Bind(key.Hour * MillisecondsPerHour).Bind(key.Model).Bind(key.Outcome).Bind((ReadOnlyMemory<byte>)sums.OrganizationId)
+                .Bind(sums.Requests).Bind(sums.InputTokens).Bind(sums.CachedInputTokens).Bind(sums.CacheWriteTokens).Bind(sums.OutputTokens)
+                .Bind(sums.ReasoningTokens).Bind(sums.CostPicoUsd).Run();
+        }
+    }
+
+    private readonly record struct HourKey(string ProjectId, string KeyId, long Hour, string Model, string Outcome);
+
+    private sealed class HourSums(byte[] organizationId)
+    {
+        public byte[] OrganizationId { get; } = organizationId;
+
+        public long Requests { get; set; }
+
+        public long InputTokens { get; private set; }
+
+        public long CachedInputTokens { get; private set; }
+
+        public long CacheWriteTokens { get; private set; }
+
+        public long OutputTokens { get; private set; }
+
+        public long ReasoningTokens { get; private set; }
+
+        public long CostPicoUsd { get; private set; }
+
+        public void Add(ShippedAttempt attempt)
+        {
+            InputTokens += attempt.InputTokens;
+            CachedInputTokens += attempt.CachedInputTokens;
+            CacheWriteTokens += attempt.CacheWriteTokens;
+            OutputTokens += attempt.OutputTokens;
+            ReasoningTokens += attempt.ReasoningTokens;
+            CostPicoUsd = Money.Add(CostPicoUsd, attempt.CostPicoUsd);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using System.Buffers;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace Fairlead.Auditing.Spooling;
+
+/// <summary>One thread's buffer and JSON writer, used again for every record that thread makes. Not to be held across an await.</summary>
+internal sealed class RecordBuffer
+{
+    // A buffer that one unusual record made large is let go.
+    private const int LargestKept = 64 * 1024;
+
+    [ThreadStatic]
+    private static RecordBuffer? _current;
+
+    private ArrayBufferWriter<byte> _bytes = new(2048);
+    private Utf8JsonWriter? _json;
+
+    private RecordBuffer()
+    {
+    }
+
+    /// <summary>For records of known form.</summary>
+    public IBufferWriter<byte> Output => _bytes;
+
+    /// <summary>For records that are put together from others.</summary>
+    public Utf8JsonWriter Json => _json ??= new Utf8JsonWriter(_bytes, new JsonWriterOptions
+    {
+        // The names and their order are ours; the encoder leaves letters readable and still escapes what JSON demands.
+        SkipValidation = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+
+    /// <summary>The empty buffer of this thread.</summary>
+    public static RecordBuffer Rent()
+    {
+        var buffer = _current ??= new RecordBuffer();
+        if (buffer._bytes.Capacity > LargestKept) buffer._bytes = new ArrayBufferWriter<byte>(2048);
+        else buffer._bytes.ResetWrittenCount();
+        buffer._json?.Reset(buffer._bytes);
+        return buffer;
+    }
+
+    /// <summary>The record as written; valid until the thread's next <see cref="Rent"/>.</summary>
+    public ReadOnlySpan<byte> Finish()
+    {
+        _json?.Flush();
+        return _bytes.WrittenSpan;
+    }
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+
+namespace Fairlead.Auditing.Spooling;
+
+/// <summary>
+/// The folder of one node, <c>spool/{node}</c>, held by an exclusively opened file for as long as this lives. The lock goes with the
+/// process that held it, so who gets it knows that nobody appends there any more.
+/// </summary>
+internal sealed class SpoolFolder : IDisposable
+{
+    private const string LockName = "lock";
+    private const string Extension = ".seg";
+    private const string SpareName = "spare";
+    private readonly FileStream _lock;
+
+    private SpoolFolder(string path, FileStream held)
+    {
+        Path = path;
+        Node = System.IO.Path.GetFileName(path);
+        _lock = held;
+    }
+
+    public string Path { get; }
+
+    /// <summary>Such as <c>node_01J…</c>: the folder's name.</summary>
+    public string Node { get; }
+
+    /// <summary>Takes the folder, or null when another process has it or it is gone.</summary>
+    public static SpoolFolder? TryOpen(string path)
+    {
+        FileStream held;
+        try
+        {
+            held = new FileStream(System.IO.Path.Combine(path, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return null;
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+        // The one before may have emptied and removed it between our opening and its letting go.
+        if (File.Exists(System.IO.Path.Combine(path, LockName))) return new SpoolFolder(path, held);
+        held.Dispose();
+        return null;
+    }
+
+    public static SpoolFolder Create(string root, string node)
+    {
+        var path = System.IO.Path.Combine(root, node);
+        CreatePrivate(path);
+        return TryOpen(path) ?? throw new SpoolUnavailableException($"The new spool folder '{path}' was taken by another process.");
+    }
+
+    public static void CreatePrivate(string path)
+    {
+        if (OperatingSystem.IsWindows()) Directory.CreateDirectory(path);
+        else Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    /// <summary>Numbers of the segments there, ascending.</summary>
+    public long[] Segments()
+    {
+        var numbers = new List<long>();
+        foreach (var file in Directory.EnumerateFiles(Path, "*" + Extension))
+        {
+            if (long.TryParse(System.IO.Path.GetFileNameWithoutExtension(file.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture, out var number)) numbers.Add(number);
+        }
+        numbers.Sort();
+        return [.. numbers];
+    }
+
+    public string PathOf(long segment) => System.IO.Path.Combine(Path, segment.ToString("D16", CultureInfo.InvariantCulture) + Extension);
+
+    /// <summary>Name of a segment that is made in advance; it gets its own when it is taken into use.</summary>
+    public string SparePathOf(int number) => System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $"{SpareName}{number}"));
+
+    /// <summary>Deletes what a killed process had made in advance.</summary>
+    public void DeleteSpares()
+    {
+        foreach (var spare in Directory.GetFiles(Path, SpareName + "*")) File.Delete(spare);
+    }
+
+    public void Delete(long segment) => File.Delete(PathOf(segment));
+
+    /// <summary>Puts a segment with unreadable records aside instead of deleting it.</summary>
+    public void Keep(long segment) => File.Move(PathOf(segment), PathOf(segment) + ".kept", overwrite: true);
+
+    /// <summary>Removes the folder of a node that is no more, unless something that is not ours is left in it; then lets go.</summary>
+    public void Remove()
+    {
+        try
+        {
+            DeleteSpares();
+            if (Directory.EnumerateFileSystemEntries(Path).All(entry => System.IO.Path.GetFileName(entry) == LockName)) Directory.Delete(Path, recursive: true);
+        }
+        catch (IOException)
+        {
+            // An empty folder that stays is found again at the next start.
+        }
+        Dispose();
+    }
+
+    public void Dispose() => _lock.Dispose();
+}

@@ -1,0 +1,69 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+
+namespace Fairlead.Conversation;
+
+/// <summary>
+/// Makes ids: a prefix and a ULID in Crockford base 32: 48 bits of milliseconds, 16 that count within one, 64 random bits. Ids sort by time, and those
+/// of one process in the order in which they were made, also when the clock goes back: then they go on from the last one. Thread-safe.
+/// </summary>
+internal static class Ids
+{
+    private const string Alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+    /// <summary>Milliseconds and count of the last id.</summary>
+    private static long _last;
+
+    [ThreadStatic]
+    private static byte[]? _entropy;
+
+    [ThreadStatic]
+    private static int _used;
+
+    /// <param name="prefix">Such as <c>gen_</c>.</param>
+    /// <param name="time">Gives the time part.</param>
+    public static string New(string prefix, TimeProvider time) =>
+        string.Create(prefix.Length + 26, (prefix, Next(time.GetUtcNow().ToUnixTimeMilliseconds())), static (chars, state) =>
+        {
+            state.prefix.CopyTo(chars);
+            var ulid = chars[state.prefix.Length..];
+            var ms = state.Item2 >> 16;
+            for (var i = 9; i >= 0; i--, ms >>= 5) ulid[i] = Alphabet[(int)(ms & 31)];
+            Span<byte> random = stackalloc byte[16];
+            Draw(random[2..10]);
+            BinaryPrimitives.WriteUInt16BigEndian(random, (ushort)state.Item2);
+            var high = BinaryPrimitives.ReadUInt64BigEndian(random);
+            var low = BinaryPrimitives.ReadUInt16BigEndian(random[8..]);
+            // 80 bits are sixteen letters of five: twelve and four bits from the first word, the rest from the second.
+            for (var i = 0; i < 12; i++) ulid[10 + i] = Alphabet[(int)(high >> (59 - (5 * i))) & 31];
+            var rest = ((uint)(high & 0xF) << 16) | low;
+            for (var i = 0; i < 4; i++) ulid[22 + i] = Alphabet[(int)(rest >> (15 - (5 * i))) & 31];
+        });
+
+    /// <summary>The id of another kind with the same ULID as <paramref name="id"/>: which generation a request began can be read off.</summary>
+    public static string Sibling(string prefix, string id) => string.Concat(prefix, id.AsSpan(id.IndexOf('_', StringComparison.Ordinal) + 1));
+
+    /// <summary>Milliseconds and count of the next id. A count that is full runs over into the milliseconds.</summary>
+    private static long Next(long ms)
+    {
+        while (true)
+        {
+            var last = Volatile.Read(ref _last);
+            var next = Math.Max(ms << 16, last + 1);
+            if (Interlocked.CompareExchange(ref _last, next, last) == last) return next;
+        }
+    }
+
+    // The system's generator costs a call into the kernel; one call serves many ids.
+    private static void Draw(Span<byte> target)
+    {
+        _entropy ??= new byte[1024];
+        if (_used == 0 || _used + target.Length > _entropy.Length)
+        {
+            RandomNumberGenerator.Fill(_entropy);
+            _used = 0;
+        }
+        _entropy.AsSpan(_used, target.Length).CopyTo(target);
+        _used += target.Length;
+    }
+}

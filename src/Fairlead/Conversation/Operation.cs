@@ -1,0 +1,12 @@
+namespace Fairlead.Conversation;
+
+/// <summary>What kind of work a call asks for.</summary>
+internal enum Operation
+{
+    /// <summary>A conversation to be continued (chat, messages, text completions).</summary>
+    Chat,
+    Embeddings,
+
+    /// <summary>Only counting; nothing is generated or charged.</summary>
+    CountTokens,
+}

@@ -1,0 +1,60 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Delivery;
+
+/// <summary>The headers that every answer of a call carries.</summary>
+internal static class ReplyHeaders
+{
+    public static void Write(HttpResponse response, GatewayCall call)
+    {
+        var headers = response.Headers;
+        headers.CacheControl = "no-store";
+        headers["Fairlead-Generation"] = call.GenerationId;
+        headers["Api-Version"] = call.Caller.ApiVersion;
+        if (call.Dialect.ErrorShape == ErrorShape.Anthropic) headers["request-id"] = call.RequestId;
+        if (call.Answering is { } answering)
+        {
+            headers["Fairlead-Model"] = Ascii(call.Model.Id);
+            headers["Fairlead-Provider"] = Ascii(answering.Deployment.ProviderName);
+        }
+        if (call.Warnings.Count > 0) headers["Fairlead-Warning"] = string.Join(", ", call.Warnings.Select(warning => warning.Code).Distinct());
+        headers["Server-Timing"] = ServerTiming(call);
+    }
+
+    /// <summary>W3C Server-Timing of the phases passed so far, in milliseconds.</summary>
+    internal static string ServerTiming(GatewayCall call)
+    {
+        var text = new DefaultInterpolatedStringHandler(0, 0, CultureInfo.InvariantCulture, stackalloc char[256]);
+        var first = true;
+        for (var phase = Phase.Auth; phase <= Phase.Total; phase++)
+        {
+            var ms = call.Timings.Milliseconds(phase);
+            if (ms <= 0) continue;
+            Append(ref text, ref first, CallTimings.Names[(int)phase], ms);
+        }
+        foreach (var (name, duration) in call.Timings.Own) Append(ref text, ref first, name, duration.TotalMilliseconds);
+        if (call.Ending is null) Append(ref text, ref first, "total", call.Timings.Elapsed.TotalMilliseconds);
+        return text.ToStringAndClear();
+    }
+
+    // Hundredths of a millisecond, without the zeros at their end.
+    private static void Append(ref DefaultInterpolatedStringHandler text, ref bool first, string name, double ms)
+    {
+        if (!first) text.AppendLiteral(", ");
+        first = false;
+        text.AppendLiteral(name);
+        text.AppendLiteral(";dur=");
+        var (whole, part) = Math.DivRem((long)((ms * 100) + 0.5), 100);
+        text.AppendFormatted(whole);
+        if (part == 0) return;
+        text.AppendLiteral(part < 10 ? ".0" : ".");
+        text.AppendFormatted(part % 10 == 0 ? part / 10 : part);
+    }
+
+    // Header values are ASCII here; a model may be named otherwise.
+    private static string Ascii(string value) => System.Text.Ascii.IsValid(value) ? value : Uri.EscapeDataString(value);
+}

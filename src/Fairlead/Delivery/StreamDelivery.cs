@@ -1,0 +1,269 @@
+using System.Buffers;
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Generations.Events;
+using Fairlead.Idempotency;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Delivery;
+
+/// <summary>
+/// Delivers a generation as server-sent events. 200 is committed with the first content, or after a wait with a comment; until then a failure is
+/// a proper status. A dialect with events for what comes before content commits when the call is accepted. After it the stream always ends with the dialect's end, or with its error event.
+/// </summary>
+internal sealed class StreamDelivery(
+    GatewayPipeline pipeline,
+    CallEnder ender,
+    IdempotencyKeys keys,
+    IdempotencyReplay replay,
+    StreamSweep sweep,
+    IConfigurationSource configuration,
+    TimeProvider time,
+    ILogger<StreamDelivery> logger)
+{
+    /// <summary>Returns the refusal when the call failed before anything was sent, so that the edge answers it; null when all is delivered.</summary>
+    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call)
+    {
+        var options = configuration.Current.Stream;
+        await using var stream = new OpenStream(context.Response.BodyWriter, call);
+        var running = pipeline.InvokeAsync(call, call.Cancellation.Token);
+        GatewayReply reply;
+        DialectStreamWriter? writer = null;
+        try
+        {
+            if (call.Dialect.CommitsAtAcceptance)
+            {
+                var task = running.AsTask();
+                await Task.WhenAny(task, call.Accepted);
+                if (call.Accepted.IsCompleted) writer = call.Dialect.CreateStreamWriter(call);
+                reply = writer is null ? await task : await CommitAtAcceptanceAsync(context, call, stream, writer, task);
+            }
+            else reply = running.IsCompleted ? await running : await CommitLateAsync(context, call, stream, running.AsTask(), options);
+        }
+        catch (OperationCanceledException) when (context.Response.HasStarted && IsOurs(call.Cancellation.Reason))
+        {
+            var (reason, why) = CallOutcome.Of(call.Cancellation.Reason);
+            await EndAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), reason, why);
+            return null;
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException && context.Response.HasStarted)
+        {
+            await EndUnexpectedAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), exception);
+            return null;
+        }
+
+        if (reply is GatewayReply.Refused refused)
+        {
+            if (!context.Response.HasStarted) return refused.Error;
+            await EndAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), Outcome.Failed, refused.Error);
+            return null;
+        }
+        if (await replay.TryWriteAsync(context, call, reply)) return null;
+        if (reply is not GatewayReply.Streaming streaming) throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
+
+        await RelayAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), streaming.Events);
+        return null;
+    }
+
+    private async Task<GatewayReply> CommitLateAsync(HttpContext context, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
+    {
+        try
+        {
+            return await task.WaitAsync(options.CommitAfter, time);
+        }
+        catch (TimeoutException)
+        {
+            // Its answer may have come in the same moment, and must not be lost.
+            if (task.IsCompleted) return await task;
+        }
+        try
+        {
+            await StartAsync(context, call);
+            sweep.Add(stream);
+            await stream.KeepAliveAsync(TimeSpan.Zero, call.Cancellation.Token);
+            return await task;
+        }
+        catch when (!task.IsCompleted)
+        {
+            // The call may not end, nor its buffers go back, while a stage still walks with it.
+            call.Cancellation.Stop();
+            await LetGoAsync(task);
+            throw;
+        }
+        finally
+        {
+            sweep.Remove(stream);
+        }
+    }
+
+    private async Task<GatewayReply> CommitAtAcceptanceAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Task<GatewayReply> task)
+    {
+        try
+        {
+            await StartAsync(context, call);
+            sweep.Add(stream);
+            await stream.WriteAsync(static (state, output) => state.WriteStart(output), writer, call.Cancellation.Token);
+            return await task;
+        }
+        catch when (!task.IsCompleted)
+        {
+            call.Cancellation.Stop();
+            await LetGoAsync(task);
+            throw;
+        }
+        finally
+        {
+            sweep.Remove(stream);
+        }
+    }
+
+    private static async Task LetGoAsync(Task<GatewayReply> task)
+    {
+        await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!task.IsCompletedSuccessfully) return;
+        if (await task is GatewayReply.Streaming streaming) await streaming.Events.DisposeAsync();
+    }
+
+    private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
+    {
+        await using var owned = events;
+        var settings = BatchSettings.Of(call, configuration.Current.Stream);
+        await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
+        // A client that is too slow is given up; the generation goes on, and is kept whole for who repeats the request.
+        await using var logged = call.GoesOn
+            ? LoggedEvents.Start((IEventSource?)batched ?? events, call.Cancellation.Token, new EventQueue(budget: call.Memory), () => GiveUp(context, call, stream))
+            : null;
+        var source = logged?.Events ?? (IEventSource?)batched ?? events;
+        var token = call.Cancellation.Token;
+        using var batch = new EventBatch();
+
+        if (!context.Response.HasStarted) await StartAsync(context, call);
+        sweep.Add(stream);
+        (Outcome Outcome, GatewayError? Error) ending;
+        var written = 0L;
+        try
+        {
+            while (await source.ReadAsync(batch, token))
+            {
+                written = stream.Writes;
+                await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), token);
+                batch.Clear();
+                // Who repeats the request will read on, so the rest is written too.
+                if (!stream.ClientGone || call.Idempotency is not null) continue;
+                if (logged is null) throw new OperationCanceledException();
+                logged.Events.Abandon();
+                await logged.Completion;
+                break;
+            }
+            if (logged is not null) await logged.Completion;
+            ending = Judge(call);
+        }
+        catch (OperationCanceledException) when (IsOurs(call.Cancellation.Reason))
+        {
+            ending = CallOutcome.Of(call.Cancellation.Reason);
+            if (logged is not null) await logged.StopAsync();
+            if (batched is not null) await batched.StopAsync();
+            // What was made is charged, and stands behind all that was sent: the batch that was about to be written, what waited, and what was held.
+            if (stream.Writes > written) batch.Clear();
+            if (!stream.Torn)
+            {
+                do
+                {
+                    if (batch.Items.Count == 0) continue;
+                    await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), context.RequestAborted);
+                    batch.Clear();
+                }
+                while (logged?.Events.TryRead(batch) == true || batched?.TakeHeld(batch) == true);
+            }
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException && !stream.Torn)
+        {
+            sweep.Remove(stream);
+            if (logged is not null) await logged.StopAsync();
+            if (batched is not null) await batched.StopAsync();
+            await EndUnexpectedAsync(context, call, stream, writer, exception);
+            return;
+        }
+        finally
+        {
+            sweep.Remove(stream);
+        }
+        // What the meter holds is charged from here on, so nobody may write to it any more.
+        if (logged is not null) await logged.StopAsync();
+        if (batched is not null) await batched.StopAsync();
+        await EndAsync(context, call, stream, writer, ending.Outcome, ending.Error);
+    }
+
+    private void GiveUp(HttpContext context, GatewayCall call, OpenStream stream)
+    {
+        if (stream.ClientGone) return;
+        CallLog.ClientTooSlow(logger, call.RequestId);
+        stream.GiveUp();
+        context.Abort();
+    }
+
+    /// <summary>A bug behind a stream that began: the client is told, as for every other end.</summary>
+    private async Task EndUnexpectedAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Exception exception)
+    {
+        CallLog.Unexpected(logger, call.RequestId, exception);
+        var error = new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
+        await EndAsync(context, call, stream, writer, Outcome.Failed, error);
+    }
+
+    /// <summary>Whether the client is still there to be told.</summary>
+    private static bool IsOurs(CancellationReason reason) => reason is CancellationReason.Deadline or CancellationReason.AttemptTimeout or CancellationReason.Shutdown;
+
+    /// <summary>How a stream that came to its end ended: a cut one is never passed off as complete.</summary>
+    private static (Outcome, GatewayError?) Judge(GatewayCall call)
+    {
+        var attempt = call.Answering!;
+        if (attempt.Error is { } error) return (Outcome.ProviderLost, error);
+        return attempt.Meter.FinishReason is not null
+            ? (CallOutcome.Of(call), null)
+            : (Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete."));
+    }
+
+    private async Task EndAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Outcome outcome, GatewayError? error)
+    {
+        // Settled and on the spool first: the last event may only leave when nothing can be lost any more.
+        await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
+        await writer.PrepareEndAsync();
+        var broken = error is not null && call.Dialect.ErrorShape == ErrorShape.OpenAi && !call.Dialect.CommitsAtAcceptance;
+        if (call.Idempotency is null) await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
+        else await EndKeptAsync(context, call, stream, writer, broken);
+        if (!broken) return;
+
+        // Clients of these dialects take a clean end for success, so an unclean answer gets an unclean end.
+        await UncleanEnd.SendAsync(context, time);
+    }
+
+    // Stored first: who saw the end and asks again must get the same.
+    private async Task EndKeptAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, bool broken)
+    {
+        var log = call.Idempotency!.Log!;
+        using var end = new PooledBuffer();
+        writer.WriteEnd(end);
+        log.Append(end.WrittenSpan);
+        if (log.Overflowed) await keys.ConcludeAsync(call, new GatewayError(ErrorCode.InternalError, "The answer was too long to be kept for a repeated request."));
+        else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken);
+        call.Idempotency = null;
+        await stream.WriteAsync(static (state, output) => output.Write(state), end.WrittenSpan.ToArray(), context.RequestAborted);
+    }
+
+    private static Task StartAsync(HttpContext context, GatewayCall call)
+    {
+        var response = context.Response;
+        response.StatusCode = StatusCodes.Status200OK;
+        response.ContentType = "text/event-stream; charset=utf-8";
+        ReplyHeaders.Write(response, call);
+        response.Headers.CacheControl = "no-cache, no-store";
+        // Tells nginx and those that learnt from it not to collect the stream.
+        response.Headers["X-Accel-Buffering"] = "no";
+        return response.StartAsync(call.Cancellation.Token);
+    }
+}

@@ -1,0 +1,74 @@
+using System.Collections.Concurrent;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Configuration;
+using Fairlead.Pipeline;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Delivery;
+
+/// <summary>
+/// Once a second, over all open streams: a comment to those that have been quiet, a checkpoint to the spool for those that have moved.
+/// One sweep instead of a timer a stream.
+/// </summary>
+internal sealed class StreamSweep(ISpool spool, IConfigurationSource configuration, TimeProvider time, ILogger<StreamSweep> logger) : BackgroundService
+{
+    private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
+
+    private readonly ConcurrentDictionary<OpenStream, bool> _open = new();
+
+    /// <summary>Streams under way.</summary>
+    public int Count => _open.Count;
+
+    public void Add(OpenStream stream) => _open[stream] = true;
+
+    public void Remove(OpenStream stream) => _open.TryRemove(stream, out _);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Period, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken)) Sweep(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The host stops.
+        }
+    }
+
+    internal void Sweep(CancellationToken cancellationToken)
+    {
+        var pause = configuration.Current.Stream.KeepAlive;
+        foreach (var (stream, _) in _open)
+        {
+            try
+            {
+                if (stream.TakeProgress()) spool.AttemptProgressed(stream.Call, stream.Call.Answering!);
+                // Not awaited: a client that does not read holds up its own stream only.
+                _ = KeepAliveAsync(stream, pause, cancellationToken);
+            }
+            catch (Exception exception)
+            {
+                // One stream that just ended must not stop the sweep for the others.
+                CallLog.SweepFailed(logger, stream.Call.RequestId, exception);
+            }
+        }
+    }
+
+    private async Task KeepAliveAsync(OpenStream stream, TimeSpan pause, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await stream.KeepAliveAsync(pause, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            CallLog.SweepFailed(logger, stream.Call.RequestId, exception);
+        }
+        catch (OperationCanceledException)
+        {
+            // The host stops.
+        }
+    }
+}

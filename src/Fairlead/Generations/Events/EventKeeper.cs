@@ -1,0 +1,83 @@
+using Fairlead.Pipeline;
+using Fairlead.Storage;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Generations.Events;
+
+/// <summary>
+/// Writes the events of all runs of this node to the database, those of many runs in one transaction, and tells other nodes. Runs that somebody follows
+/// are written every few milliseconds, others twice a second.
+/// </summary>
+internal sealed class EventKeeper(IStorage storage, IGenerationStore store, RunningGenerations running, JobWorker worker, TimeProvider time, ILogger<EventKeeper> logger) : BackgroundService
+{
+    /// <summary>Between two writings: what a commit costs is shared by what came meanwhile.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
+
+    private static readonly TimeSpan StorePause = TimeSpan.FromSeconds(1);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            while (true)
+            {
+                var made = running.Made.Next;
+                var pause = await WriteAsync() ? Pause : StorePause;
+                await Task.Delay(pause, time, stoppingToken);
+                // Runs that nobody follows become due without a sign.
+                if (running.Count > 0) await made.WaitAsync(Look, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                else await made.WaitAsync(stoppingToken);
+                stoppingToken.ThrowIfCancellationRequested();
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // What still runs writes its last events with its end.
+        }
+    }
+
+    /// <summary>False when the database is away.</summary>
+    private async Task<bool> WriteAsync()
+    {
+        var taken = new List<(GenerationRun Run, RunEvents Events)>();
+        foreach (var held in running.All())
+        {
+            if (!held.IsLost && held.Run.Events.IsDue() && held.Run.Events.TryTake() is { } events) taken.Add((held.Run, new RunEvents(held.Run.Id, held.Number, events)));
+        }
+        var writing = taken.FindAll(static one => one.Events.Events.Count > 0);
+        foreach (var (run, events) in taken)
+        {
+            if (events.Events.Count == 0) run.Events.NotWritten([]);
+        }
+        if (writing.Count == 0) return true;
+
+        IReadOnlySet<string> stillHeld;
+        try
+        {
+            stillHeld = await store.AppendEventsAsync(worker.Owner, writing.ConvertAll(static one => one.Events), CancellationToken.None);
+        }
+        catch (Exception exception)
+        {
+            foreach (var (run, events) in writing) run.Events.NotWritten(events.Events);
+            JobsLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+            return false;
+        }
+        foreach (var (run, events) in writing)
+        {
+            if (stillHeld.Contains(run.Id))
+            {
+                run.Events.Written(events.Events);
+                storage.Notifier.Announce(JobNotices.Events, run.Id);
+            }
+            else
+            {
+                run.Events.NotWritten(events.Events);
+                run.Stop(CancellationReason.LeaseLost);
+            }
+        }
+        return true;
+    }
+}

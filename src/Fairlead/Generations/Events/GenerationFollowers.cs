@@ -1,0 +1,138 @@
+using Fairlead.Conversation;
+using Fairlead.Storage;
+using Fairlead.Streaming;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Generations.Events;
+
+/// <summary>
+/// Reads the kept events of generations from the database as they come, once for all readers of this node. What nobody reads any more is
+/// forgotten. Thread-safe.
+/// </summary>
+internal sealed class GenerationFollowers(IGenerationStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
+{
+    // Notices may be lost; then the rows themselves are looked at.
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, Follower> _followers = new(StringComparer.Ordinal);
+
+    /// <summary>The events from the first on, growing until the generation has ended. Disposed when its reader is done.</summary>
+    public Following Follow(string id)
+    {
+        lock (_gate)
+        {
+            if (!_followers.TryGetValue(id, out var follower))
+            {
+                _followers[id] = follower = new Follower(id, memory);
+                _ = PumpAsync(follower);
+            }
+            follower.Readers++;
+            return new Following(this, follower);
+        }
+    }
+
+    private async Task PumpAsync(Follower follower)
+    {
+        var heard = new AsyncSignal();
+        void Hear(string? subject)
+        {
+            if (subject is null || subject == follower.Id) heard.Set();
+        }
+        using var events = storage.Notifier.Subscribe(JobNotices.Events, Hear);
+        using var ends = storage.Notifier.Subscribe(JobNotices.Changed, Hear);
+        var token = follower.Stop.Token;
+        var position = 0;
+        try
+        {
+            while (true)
+            {
+                var next = heard.Next;
+                try
+                {
+                    // The state first: of one that has ended, all events are there.
+                    var state = await store.StateAsync(follower.Id, token);
+                    while (await store.ReadEventsAsync(follower.Id, position, token) is { Count: > 0 } read)
+                    {
+                        using var batch = new EventBatch();
+                        foreach (var made in read) batch.Add(made);
+                        position += read.Count;
+                        follower.Log.Append(batch);
+                    }
+                    if (state is not { Status: GenerationStatus.Queued, Events: 0 }) follower.Begun.TrySetResult();
+                    if (state is null || state.Value.Status is not (GenerationStatus.Queued or GenerationStatus.InProgress)) break;
+                }
+                catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+                {
+                    JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+                }
+                await next.WaitAsync(Look, time, token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                token.ThrowIfCancellationRequested();
+            }
+        }
+        catch (OperationCanceledException) when (token.IsCancellationRequested)
+        {
+            // The last reader left.
+        }
+        catch (Exception exception)
+        {
+            // Whoever follows it fails too, instead of beginning anew with the same rows.
+            follower.Failure = exception;
+            JobsLog.FollowingBroke(logger, follower.Id, exception);
+        }
+        finally
+        {
+            follower.Begun.TrySetResult();
+            follower.Log.Complete();
+        }
+    }
+
+    private void Leave(Follower follower)
+    {
+        lock (_gate)
+        {
+            if (--follower.Readers > 0) return;
+            _followers.Remove(follower.Id);
+        }
+        follower.Stop.Cancel();
+        follower.Stop.Dispose();
+    }
+
+    internal sealed class Follower(string id, EventMemory memory)
+    {
+        public string Id { get; } = id;
+
+        public EventLog Log { get; } = new(EventMemory.MostOfOne, memory);
+
+        /// <summary>Done when work on it has begun, or it is over.</summary>
+        public TaskCompletionSource Begun { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public CancellationTokenSource Stop { get; } = new();
+
+        public int Readers { get; set; }
+
+        /// <summary>Why its events cannot be read; set before its log ends.</summary>
+        public Exception? Failure { get; set; }
+    }
+
+    /// <summary>One reader's hold on a follower.</summary>
+    internal sealed class Following(GenerationFollowers owner, Follower follower) : IDisposable
+    {
+        private bool _left;
+
+        public EventLog Log => follower.Log;
+
+        /// <summary>Why its events cannot be read; null when they can.</summary>
+        public Exception? Failure => follower.Failure;
+
+        /// <summary>Done when work on it has begun, or it is over.</summary>
+        public Task Begun => follower.Begun.Task;
+
+        public void Dispose()
+        {
+            if (_left) return;
+            _left = true;
+            owner.Leave(follower);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using Fairlead.Streaming;
+
+namespace Fairlead.Generations.Events;
+
+/// <summary>
+/// All events of a kept generation from the first on, wherever it runs, also when one run follows another. Ends when the generation has; then
+/// <see cref="Record"/> says how. For one reader.
+/// </summary>
+internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations running, GenerationFollowers followers, GenerationRecord record) : IEventSource
+{
+    private readonly string _projectId = record.ProjectId;
+    private readonly string _id = record.Id;
+    private GenerationFollowers.Following? _following;
+    private IEventSource? _log;
+    private int _position;
+    private int _emptyReads;
+
+    /// <summary>The generation as last read; null once it is no longer kept.</summary>
+    public GenerationRecord? Record { get; private set; } = record;
+
+    /// <summary>Waits until work on it has begun, or it has ended without: the generation as it then is; null when it is no longer kept.</summary>
+    public async ValueTask<GenerationRecord?> WaitForBeginAsync(CancellationToken cancellationToken)
+    {
+        while (Record is { IsFinal: false, StartedAt: null })
+        {
+            _log ??= Open();
+            if (_following is { } following) await following.Begun.WaitAsync(cancellationToken);
+            Record = await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
+        }
+        return Record;
+    }
+
+    public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            _log ??= Open();
+            var following = _following;
+            var before = _position;
+            try
+            {
+                if (await _log.ReadAsync(batch, cancellationToken))
+                {
+                    _position += batch.Items.Count;
+                    return true;
+                }
+            }
+            catch (EventsNoLongerKeptException)
+            {
+                // Memory holds the last of them; all are in the database.
+                Close();
+                batch.Clear();
+                foreach (var made in await store.ReadEventsAsync(_id, _position, cancellationToken)) batch.Add(made);
+                _position += batch.Items.Count;
+                if (batch.Items.Count > 0) return true;
+            }
+            var known = Record;
+            Record = await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
+            if (Record is null && known is { IsFinal: true })
+            {
+                // Its time ended while it was read. What is still kept of it is read to the end.
+                Close();
+                batch.Clear();
+                foreach (var made in await store.ReadEventsAsync(_id, _position, cancellationToken)) batch.Add(made);
+                _position += batch.Items.Count;
+                if (batch.Items.Count > 0 || _position >= known.EventCount) Record = known;
+                return batch.Items.Count > 0;
+            }
+            if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
+            // To read again what cannot be read would never end.
+            if (following?.Failure is { } failure) throw new IOException("The kept events of the generation cannot be read.", failure);
+            if (Record.IsFinal && following is not null && _position == before && ++_emptyReads > 1) throw new IOException("Kept events of the generation are missing.");
+            // The run that was followed is over and the generation is not, or its last words came after.
+            Close();
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Close();
+        return ValueTask.CompletedTask;
+    }
+
+    private IEventSource Open()
+    {
+        // What runs here needs no reading back, as long as it is the first run.
+        if (running.Find(_id) is { Events: { Start: 0 } events } && !events.Shown.IsCompleted)
+        {
+            events.Watched = true;
+            return events.Shown.Read(_position);
+        }
+        _following = followers.Follow(_id);
+        return _following.Log.Read(_position);
+    }
+
+    private void Close()
+    {
+        _log = null;
+        _following?.Dispose();
+        _following = null;
+    }
+}

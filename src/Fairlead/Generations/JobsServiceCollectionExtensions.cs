@@ -1,0 +1,57 @@
+using Fairlead.Delivery;
+using Fairlead.Dialects;
+using Fairlead.Generations.Events;
+using Fairlead.Http;
+using Fairlead.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Fairlead.Generations;
+
+internal static class JobsServiceCollectionExtensions
+{
+    /// <summary>Generations that outlive their request: the store, the queue's worker, acceptance and the endpoints that read them.</summary>
+    internal static IServiceCollection AddJobs(this IServiceCollection services)
+    {
+        services.AddSingleton<ISchemaStep, GenerationSchema>();
+        services.AddSingleton<ISchemaStep, GenerationWebhookSchema>();
+        services.AddSingleton<ISchemaStep, GenerationEventsSchema>();
+        services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
+        services.AddSingleton<ISchemaStep, GenerationSuspicionSchema>();
+        services.AddSingleton<ISchemaStep, GenerationQueueSchema>();
+        services.AddSingleton<IGenerationStore, GenerationStore>();
+        services.AddSingleton<DialectRegistry>();
+        services.AddSingleton<EventMemory>(provider => new EventMemory(EventMemory.Most, provider.GetRequiredService<Memory.MemoryBudget>()));
+        services.AddSingleton<RunningGenerations>();
+        services.AddSingleton<GenerationRunner>();
+        services.AddSingleton<JobCalls>();
+        services.AddSingleton<HeldReservations>();
+        services.AddSingleton<JobWorker>();
+        services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<JobWorker>());
+        services.AddSingleton<IHostedService, EventKeeper>();
+        services.AddSingleton<IHostedService, GenerationExpiry>();
+        services.AddSingleton<GenerationFollowers>();
+        services.AddSingleton<KeptStreams>();
+        services.AddSingleton<GenerationWriter>();
+        services.AddSingleton<JobAcceptance>();
+        services.AddSingleton<GenerationEndpoints>();
+        return services;
+    }
+
+    internal static void MapGenerations(this IEndpointRouteBuilder endpoints)
+    {
+        var generations = endpoints.ServiceProvider.GetRequiredService<GenerationEndpoints>();
+        RequestDelegate list = generations.ListAsync;
+        endpoints.MapRead("/v2/generations", list);
+        Map(endpoints.MapRead, "/v2/generations/{id}", generations.GetAsync);
+        Map(endpoints.MapRead, "/v2/generations/{id}/result", generations.ResultAsync);
+        Map(endpoints.MapGet, "/v2/generations/{id}/events", generations.EventsAsync);
+        Map(endpoints.MapPost, "/v2/generations/{id}/cancel", generations.CancelAsync);
+    }
+
+    private static void Map(Func<string, RequestDelegate, IEndpointConventionBuilder> map, string path, Func<HttpContext, string, Task> serve) =>
+        map(path, context => serve(context, context.Request.RouteValues["id"] as string ?? ""));
+}

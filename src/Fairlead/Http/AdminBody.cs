@@ -1,0 +1,103 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Unicode;
+using Fairlead.Errors;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Net.Http.Headers;
+
+namespace Fairlead.Http;
+
+/// <summary>Reads the body of an admin request: JSON, bounded, every fault a documented refusal.</summary>
+internal static class AdminBody
+{
+    /// <summary>Far above the largest key that makes sense (500 models, 100 networks).</summary>
+    public const int MaxBytes = 256 * 1024;
+
+    private static readonly JsonDocumentOptions Options = new() { MaxDepth = 16, AllowDuplicateProperties = false };
+
+    /// <summary>The body as one JSON object; the caller disposes the document.</summary>
+    /// <exception cref="GatewayErrorException">The body is missing, too large, of another type or not a JSON object.</exception>
+    public static Task<JsonDocument> ReadAsync(AdminRequest request) => ReadAsync(request, isOptional: false);
+
+    /// <summary>As <see cref="ReadAsync(AdminRequest)"/>; no body at all is an empty object.</summary>
+    public static Task<JsonDocument> ReadOptionalAsync(AdminRequest request) => ReadAsync(request, isOptional: true);
+
+    private static async Task<JsonDocument> ReadAsync(AdminRequest request, bool isOptional)
+    {
+        if (!isOptional) CheckType(request.Context.Request);
+        var bytes = await ReadBytesAsync(request);
+        if (isOptional)
+        {
+            if (bytes.Length == 0) return JsonDocument.Parse("{}");
+            CheckType(request.Context.Request);
+        }
+        if (bytes.Length == 0) throw Refused(ErrorCode.MalformedJson, "The body is empty; send a JSON object.");
+        if (!Utf8.IsValid(bytes)) throw Refused(ErrorCode.MalformedJson, "The body is not valid UTF-8.");
+        try
+        {
+            var document = JsonDocument.Parse(bytes, Options);
+            if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
+            var kind = document.RootElement.ValueKind;
+            document.Dispose();
+            throw Refused(ErrorCode.MalformedJson, $"The body is a JSON {Words.Of(kind)}; send a JSON object.");
+        }
+        catch (JsonException fault)
+        {
+            throw Refused(ErrorCode.MalformedJson, fault.LineNumber is { } line && fault.BytePositionInLine is { } position
+                ? $"The body is not valid JSON: reading stopped at line {line + 1}, byte {position + 1}."
+                : "The body is not valid JSON, is nested too deeply or names a field twice.");
+        }
+        catch (InvalidOperationException)
+        {
+            // A name with half of a surrogate pair written as an escape.
+            throw Refused(ErrorCode.MalformedJson, "A name in the body is not valid Unicode.");
+        }
+    }
+
+    private static void CheckType(HttpRequest request)
+    {
+        if (RequestReader.CheckEncoding(request) is { } encoded) throw new GatewayErrorException(encoded);
+        if (MediaTypeHeaderValue.TryParse(request.ContentType, out var type)
+            && (type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase)
+                || (HttpMethods.IsPatch(request.Method) && type.MediaType.Equals("application/merge-patch+json", StringComparison.OrdinalIgnoreCase)))
+            && (!type.Charset.HasValue || type.Charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) || type.Charset.Equals("\"utf-8\"", StringComparison.OrdinalIgnoreCase)))
+        {
+            return;
+        }
+        throw Refused(ErrorCode.UnsupportedMediaType, "The body must be declared as JSON in UTF-8.");
+    }
+
+    private static async Task<byte[]> ReadBytesAsync(AdminRequest request)
+    {
+        if (request.Context.Request.ContentLength > MaxBytes) throw TooLarge();
+        var reader = request.Context.Request.BodyReader;
+        try
+        {
+            while (true)
+            {
+                var read = await reader.ReadAsync(request.Cancellation);
+                if (read.Buffer.Length > MaxBytes)
+                {
+                    reader.AdvanceTo(read.Buffer.End);
+                    throw TooLarge();
+                }
+                if (read.IsCompleted)
+                {
+                    var bytes = read.Buffer.ToArray();
+                    reader.AdvanceTo(read.Buffer.End);
+                    return bytes;
+                }
+                reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            }
+        }
+        catch (IOException fault)
+        {
+            // A refusal of the transport is one of these too.
+            throw new GatewayErrorException(RequestReader.BrokenBody(fault));
+        }
+    }
+
+    private static GatewayErrorException TooLarge() => Refused(ErrorCode.PayloadTooLarge, $"The body is larger than {MaxBytes / 1024} KiB, the most an admin request may have.");
+
+    private static GatewayErrorException Refused(ErrorCode code, string message) => new(new GatewayError(code, message));
+}

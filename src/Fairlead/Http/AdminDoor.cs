@@ -1,0 +1,45 @@
+using Fairlead.Access;
+using Fairlead.Errors;
+using Fairlead.Storage;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Http;
+
+/// <summary>The edge of the admin API: lets known callers in and turns refusals and faults of the store into problem documents.</summary>
+internal sealed class AdminDoor(ICallerSource callers, ILogger<AdminDoor> logger)
+{
+    public async Task EnterAsync(HttpContext context, string scope, AdminHandler handler)
+    {
+        var (caller, refusal) = callers.Authenticate(context, scope);
+        if (refusal is not null || caller is null)
+        {
+            await ErrorResponses.WriteAsync(context, refusal ?? new GatewayError(ErrorCode.InvalidApiKey, "The API key is not known to this server."), ErrorShape.Problem);
+            return;
+        }
+        GatewayError error;
+        try
+        {
+            await handler(new AdminRequest(context, caller));
+            return;
+        }
+        catch (GatewayErrorException fault)
+        {
+            error = fault.Error;
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            return;
+        }
+        catch (Exception fault) when (StorageFaults.IsContradiction(fault))
+        {
+            error = new GatewayError(ErrorCode.Conflict, "Another change at the same moment contradicts this one.");
+        }
+        catch (Exception fault) when (StorageFaults.IsStoreFault(fault))
+        {
+            AdminLog.StoreFailed(logger, fault);
+            error = new GatewayError(ErrorCode.StoreUnavailable, "The store could not be reached.") { RetryAfter = TimeSpan.FromSeconds(1) };
+        }
+        await ErrorResponses.WriteAsync(context, error, ErrorShape.Problem);
+    }
+}

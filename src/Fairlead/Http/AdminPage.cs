@@ -1,0 +1,65 @@
+using System.Globalization;
+using Fairlead.Errors;
+
+namespace Fairlead.Http;
+
+/// <summary>Which part of a list was asked for. Lists run in the order of ids, which is that of creation.</summary>
+internal sealed class AdminPage
+{
+    public const int DefaultLimit = 20;
+    public const int MaxLimit = 100;
+
+    private readonly Dictionary<string, string> _filters = [];
+
+    private AdminPage()
+    {
+    }
+
+    public int Limit { get; private set; } = DefaultLimit;
+
+    /// <summary>The id after which the page begins; empty for the first page.</summary>
+    public string After { get; private set; } = "";
+
+    /// <summary>The value of a filter, or null.</summary>
+    public string? Filter(string name) => _filters.GetValueOrDefault(name);
+
+    /// <param name="request">Its query is read.</param>
+    /// <param name="idPrefix">Prefix of the ids of the list, by which a cursor is recognised.</param>
+    /// <param name="filters">Names of further parameters.</param>
+    /// <exception cref="GatewayErrorException">A parameter is unknown or has a wrong value.</exception>
+    public static AdminPage Read(AdminRequest request, string idPrefix, params ReadOnlySpan<string> filters)
+    {
+        var page = new AdminPage();
+        foreach (var (name, values) in request.Context.Request.Query)
+        {
+            if (values.Count != 1) throw Refused(name, "was given more than once.");
+            var value = values[0] ?? "";
+            if (name == "limit")
+            {
+                if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) || limit is < 1 or > MaxLimit)
+                    throw Refused(name, $"must be a whole number from 1 to {MaxLimit}.");
+                page.Limit = limit;
+            }
+            else if (name == "cursor")
+            {
+                if (value.Length != idPrefix.Length + 26 || !value.StartsWith(idPrefix, StringComparison.Ordinal) || !value.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
+                    throw Refused(name, "is not a next_cursor of this list.");
+                page.After = value;
+            }
+            else if (filters.Contains(name))
+            {
+                if (value.Length is 0 or > 64 || value.Any(char.IsControl)) throw Refused(name, "must be an id.");
+                page._filters[name] = value;
+            }
+            else
+            {
+                throw new GatewayErrorException(GatewayError.Unsupported(Shortened(name), $"The list takes no parameter '{Shortened(name)}'; it takes {string.Join(", ", (string[])["limit", "cursor", .. filters])}."));
+            }
+        }
+        return page;
+    }
+
+    private static GatewayErrorException Refused(string name, string what) => new(GatewayError.Invalid(Shortened(name), $"The parameter '{Shortened(name)}' {what}"));
+
+    private static string Shortened(string name) => name.Length <= 64 ? name : name[..64];
+}

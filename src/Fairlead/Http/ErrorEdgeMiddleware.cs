@@ -1,0 +1,83 @@
+using Fairlead.Errors;
+using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Http;
+
+/// <summary>
+/// Around Fairlead's own paths: every answer has a request id, and what no endpoint caught becomes an error of the list. Other paths of an
+/// embedding app are left alone. Runs first of all; for an app that puts everything under a path (<c>UsePathBase</c>) once more behind that, where the path is known.
+/// </summary>
+internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMiddleware> logger) : IMiddleware, IStartupFilter
+{
+    public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+    {
+        app.Use((HttpContext context, RequestDelegate rest) => InvokeAsync(context, rest));
+        next(app);
+    };
+
+    /// <summary>The same for requests under a path of the app's choosing. Belongs behind <c>UsePathBase</c>, which hides that path from what runs earlier.</summary>
+    internal void UseUnderPathBase(IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue ? InvokeAsync(context, rest) : rest(context));
+
+    public Task InvokeAsync(HttpContext context, RequestDelegate next)
+    {
+        if (!IsOurs(context.Request.Path)) return HintAsync(context, next);
+        RequestIds.Of(context, time);
+        return GuardAsync(context, next);
+    }
+
+    // Without regard to case, as routing takes addresses.
+    internal static bool IsOurs(PathString path) =>
+        path.Value is { } value && (value.StartsWith("/v1/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/v2/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/admin/", StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>The shape in which a path's clients expect errors.</summary>
+    internal static ErrorShape ShapeOf(HttpRequest request) => ShapeOf(request.Path.Value ?? "", request.Headers);
+
+    internal static ErrorShape ShapeOf(string path, IHeaderDictionary headers)
+    {
+        if (path.StartsWith("/v1/messages", StringComparison.OrdinalIgnoreCase)) return ErrorShape.Anthropic;
+        if (path.StartsWith("/v1/models", StringComparison.OrdinalIgnoreCase) && headers.ContainsKey("anthropic-version")) return ErrorShape.Anthropic;
+        return path.StartsWith("/v1", StringComparison.OrdinalIgnoreCase) ? ErrorShape.OpenAi : ErrorShape.Problem;
+    }
+
+    // Where nothing of the app took an address, it may be one of ours under a wrong beginning, such as /chat/completions.
+    private async Task HintAsync(HttpContext context, RequestDelegate next)
+    {
+        await next(context);
+        if (context.Response is { StatusCode: StatusCodes.Status404NotFound, HasStarted: false } && context.GetEndpoint() is null) await UnknownAddressEndpoint.TryAnswerMistakenAsync(context, time);
+    }
+
+    private async Task GuardAsync(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The client left; there is nobody to answer.
+        }
+        catch (Exception exception)
+        {
+            var requestId = RequestIds.Of(context);
+            if (exception is BadHttpRequestException bad)
+            {
+                if (context.Response.HasStarted) throw;
+                await ErrorResponses.WriteAsync(context, RequestReader.BrokenBody(bad), ShapeOf(context.Request));
+                return;
+            }
+            CallLog.Unexpected(logger, requestId, exception);
+            if (context.Response.HasStarted)
+            {
+                context.Abort();
+                return;
+            }
+            context.Response.Clear();
+            context.Response.Headers["x-request-id"] = requestId;
+            await ErrorResponses.WriteAsync(context, new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it."), ShapeOf(context.Request));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+using System.Globalization;
+using Fairlead.Configuration;
+using Fairlead.Errors;
+using Fairlead.Memory;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Fairlead.Http;
+
+/// <summary>Reads a request's body once, bounded, into one pooled buffer; and the headers that speak to the gateway.</summary>
+internal static class RequestReader
+{
+    /// <summary>Why the body cannot be JSON of this API, judged by its headers alone; null when it can.</summary>
+    public static GatewayError? CheckHeaders(HttpRequest request, RequestBounds bounds)
+    {
+        if (request.ContentLength > bounds.MaxBodyBytes) return TooLarge(bounds);
+        if (CheckEncoding(request) is { } encoded) return encoded;
+        var type = request.ContentType;
+        // The usual value, without parsing.
+        if (type is null or "application/json") return null;
+        if (!Microsoft.Net.Http.Headers.MediaTypeHeaderValue.TryParse(type, out var media)
+            || !(media.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase) || media.Suffix.Equals("json", StringComparison.OrdinalIgnoreCase)))
+        {
+            return new GatewayError(ErrorCode.UnsupportedMediaType, "The body must be JSON.");
+        }
+        if (media.Charset.HasValue && !media.Charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) && !media.Charset.Equals("\"utf-8\"", StringComparison.OrdinalIgnoreCase))
+        {
+            return new GatewayError(ErrorCode.UnsupportedMediaType, "The body must be encoded as UTF-8.");
+        }
+        return null;
+    }
+
+    /// <summary>Why the body cannot be read as it was packed; null when it is not packed.</summary>
+    public static GatewayError? CheckEncoding(HttpRequest request) =>
+        request.Headers.ContentEncoding.Count == 0 || request.Headers.ContentEncoding.ToString().Equals("identity", StringComparison.OrdinalIgnoreCase)
+            ? null
+            : new GatewayError(ErrorCode.UnsupportedMediaType, "Compressed bodies are not taken.") { Remedy = "Send the body without Content-Encoding." };
+
+    /// <summary>Reads the whole body. The caller disposes the buffer also when an error comes back.</summary>
+    public static async ValueTask<GatewayError?> ReadAsync(HttpContext context, PooledBuffer buffer, RequestBounds bounds)
+    {
+        // The bound is ours, so that going over it is answered in the caller's dialect.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
+        buffer.Expected = (int)Math.Min(context.Request.ContentLength ?? 0, bounds.MaxBodyBytes);
+        var reader = context.Request.BodyReader;
+        while (true)
+        {
+            var result = await reader.ReadAsync(context.RequestAborted);
+            var sequence = result.Buffer;
+            if (buffer.Length + sequence.Length > bounds.MaxBodyBytes)
+            {
+                reader.AdvanceTo(sequence.End);
+                return TooLarge(bounds);
+            }
+            try
+            {
+                foreach (var segment in sequence) buffer.Write(segment.Span);
+            }
+            catch (MemoryExhaustedException exhausted)
+            {
+                return exhausted.Error;
+            }
+            finally
+            {
+                // Also when it is refused: the connection cannot be used again with a read that is open.
+                reader.AdvanceTo(sequence.End);
+            }
+            if (result.IsCompleted) break;
+        }
+        return buffer.Length > 0 ? null : new GatewayError(ErrorCode.MalformedJson, "The body is empty; a JSON object is expected.");
+    }
+
+    /// <summary>Takes over the Fairlead-… headers; what the body's <c>fairlead</c> object says wins.</summary>
+    public static GatewayError? ReadExtensionHeaders(HttpRequest request, GatewayCall call)
+    {
+        var headers = request.Headers;
+        var extension = call.Facts.Extension;
+        if (extension.Class is null && headers.TryGetValue("Fairlead-Class", out var classes))
+        {
+            var name = classes.ToString();
+            if (name is not ("realtime" or "standard" or "bulk")) return GatewayError.Invalid("Fairlead-Class", "The header Fairlead-Class takes realtime, standard or bulk.");
+            extension = extension with { Class = name };
+        }
+        if (extension.Deadline is null && headers.TryGetValue("Fairlead-Deadline-Ms", out var deadlines))
+        {
+            if (!int.TryParse(deadlines.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var ms) || ms < 1)
+            {
+                return GatewayError.Invalid("Fairlead-Deadline-Ms", "The header Fairlead-Deadline-Ms takes whole milliseconds from 1.");
+            }
+            extension = extension with { Deadline = TimeSpan.FromMilliseconds(ms) };
+        }
+        call.Facts.Extension = extension;
+
+        var caller = call.Caller;
+        call.Class = extension.Class ?? caller.DefaultClass;
+        if (extension.Class is { } wanted && !caller.Classes.Contains(wanted))
+        {
+            return new GatewayError(ErrorCode.ClassNotAllowed, $"This key may not use the class `{wanted}`; it may use {string.Join(", ", caller.Classes.Order(StringComparer.Ordinal))}.")
+            {
+                Parameter = call.Dialect.ClassField,
+            };
+        }
+        if (extension.Deadline is { } deadline) call.Deadline = call.StartedAt + deadline;
+        return null;
+    }
+
+    /// <summary>What an exception of the transport says of the body that was being read.</summary>
+    public static GatewayError BrokenBody(Exception exception) => (exception as BadHttpRequestException)?.StatusCode switch
+    {
+        StatusCodes.Status413PayloadTooLarge => new GatewayError(ErrorCode.PayloadTooLarge, "The body is larger than the server takes."),
+        StatusCodes.Status408RequestTimeout => new GatewayError(ErrorCode.MalformedJson, "The body came too slowly, and the rest of it was not waited for.") { Remedy = "Send the whole body without a pause." },
+        _ => new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete, or its framing is broken."),
+    };
+
+    private static GatewayError TooLarge(RequestBounds bounds) =>
+        new(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The body is larger than {bounds.MaxBodyBytes:N0} bytes."));
+}

@@ -1,0 +1,122 @@
+using Fairlead.Auditing.Ledger;
+using Fairlead.Conversation;
+
+namespace Fairlead.TokenCounting;
+
+/// <summary>
+/// What is known of an answer under way: usage as reported, or the size from which it is estimated, and why it ended.
+/// One per attempt. Written by one reader at a time; numbers may be read from other threads for checkpoints.
+/// </summary>
+internal sealed class AnswerMeter
+{
+    private OutputTally _output;
+    private UsageReport? _report;
+    private double _logprobSum;
+    private long _logprobCount;
+    private bool _firstFinished;
+    private HashSet<int>? _finished;
+
+    /// <summary>What the provider has reported about usage, all reports together; null while there is none.</summary>
+    /// <remarks>Reports are immutable, so a checkpoint on another thread never reads half of one and half of the next.</remarks>
+    public UsageReport? Report => Volatile.Read(ref _report);
+
+    /// <summary>The report as it stands, believed or not.</summary>
+    public Usage? Reported => Report is { } report ? UsageResolver.Unjudged(report) : null;
+
+    /// <summary>UTF-8 bytes of text, reasoning and tool arguments so far.</summary>
+    public long OutputBytes => _output.Bytes;
+
+    /// <summary>The same by kinds of text.</summary>
+    public OutputTally Output => _output;
+
+    /// <summary>The output itself where somebody holds it anyway: an <see cref="Answer"/> or a text. Null otherwise.</summary>
+    public object? Kept { get; set; }
+
+    /// <summary>The most telling reason so far: with several choices, one that was cut or filtered wins over a plain stop.</summary>
+    public FinishReason? FinishReason { get; private set; }
+
+    /// <summary>Choices that have ended.</summary>
+    public int FinishedChoices => (_firstFinished ? 1 : 0) + (_finished?.Count ?? 0);
+
+    public bool HasContent { get; private set; }
+
+    /// <summary>The model's name as the provider reports it.</summary>
+    public string? UpstreamModel { get; set; }
+
+    /// <summary>Malformed events that were left out.</summary>
+    public int SkippedEvents { get; set; }
+
+    /// <summary>Unix seconds of the request, for responses that do not say when they were made.</summary>
+    public long CreatedAt { get; set; }
+
+    /// <summary>The provider's word for an end that is a failure, not yet fit for clients; null where there was none.</summary>
+    public string? FailedReason { get; set; }
+
+    public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
+
+    /// <summary>Takes in a report of the provider.</summary>
+    public void ReportUsage(UsageReport report) => Volatile.Write(ref _report, _report is null ? report : _report.Then(report));
+
+    /// <summary>Takes what the gateway itself counted.</summary>
+    public void ReportUsage(in Usage usage) => Volatile.Write(ref _report, UsageReport.OfOwn(usage));
+
+    public void AddOutput(int utf8Bytes)
+    {
+        HasContent = true;
+        _output.Add(utf8Bytes);
+    }
+
+    public void AddOutput(in OutputTally output)
+    {
+        HasContent = true;
+        _output.Add(output);
+    }
+
+    private void AddOutput(string text, bool isArguments = false)
+    {
+        HasContent = true;
+        _output.Add(text, isArguments);
+    }
+
+    public void AddLogprob(double logprob)
+    {
+        _logprobSum += logprob;
+        _logprobCount++;
+    }
+
+    /// <summary>Notes that a choice has ended; some providers say it more than once.</summary>
+    public void Finish(FinishReason reason, int choice)
+    {
+        if (choice == 0) _firstFinished = true;
+        else (_finished ??= []).Add(choice);
+        if (FinishReason is null || Rank(reason) > Rank(FinishReason.Value)) FinishReason = reason;
+    }
+
+    /// <summary>Takes in an event of the inner language.</summary>
+    public void Observe(GenerationEvent generationEvent)
+    {
+        switch (generationEvent)
+        {
+            case TextDelta text:
+                AddOutput(text.Text);
+                foreach (var logprob in text.Logprobs ?? []) AddLogprob(logprob.Logprob);
+                break;
+            case ReasoningDelta reasoning: AddOutput(reasoning.Text); break;
+            case RefusalDelta refusal: AddOutput(refusal.Text); break;
+            case ToolCallStarted started: AddOutput(started.Name, isArguments: true); break;
+            case ToolCallDelta delta: AddOutput(delta.Arguments, isArguments: true); break;
+            case AudioDelta: AddOutput(0); break;
+            case ChoiceFinished finished: Finish(finished.Reason, finished.Choice); break;
+            case UsageReported { Report: { } report }: ReportUsage(report); break;
+            case UsageReported usage: ReportUsage(usage.Usage); break;
+        }
+    }
+
+    private static int Rank(FinishReason reason) => reason switch
+    {
+        Conversation.FinishReason.ContentFilter => 4,
+        Conversation.FinishReason.Length => 3,
+        Conversation.FinishReason.ToolCalls => 2,
+        _ => 1,
+    };
+}

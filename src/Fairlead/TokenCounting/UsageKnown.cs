@@ -1,0 +1,82 @@
+using Fairlead.Conversation;
+
+namespace Fairlead.TokenCounting;
+
+/// <summary>What is known of an attempt without asking its provider: a usage report that contradicts it cannot be true.</summary>
+internal readonly record struct UsageKnown
+{
+    public UsageKnown()
+    {
+    }
+
+    /// <summary>False for embeddings, whose output is not made of tokens.</summary>
+    public bool MakesOutput { get; init; } = true;
+
+    /// <summary>Whether the provider said why the response ended. Until then there may be more output than it has counted.</summary>
+    public bool IsFinished { get; init; } = true;
+
+    /// <summary>Whether any output was delivered, also such as has no text (audio, sealed reasoning).</summary>
+    public bool HasOutput { get; init; }
+
+    /// <summary>UTF-8 bytes of output that was delivered.</summary>
+    public long OutputBytes { get; init; }
+
+    /// <summary>Whether the request has any input at all.</summary>
+    public bool HasInput { get; init; } = true;
+
+    /// <summary>UTF-8 bytes of the request's text.</summary>
+    public long InputBytes { get; init; }
+
+    /// <summary>More input tokens than the request itself can have; 0 when unknown. Providers add to it (tools, system prompts).</summary>
+    public long InputBound { get; init; }
+
+    /// <summary>Tokens of the model's context window; null when unknown.</summary>
+    public long? Window { get; init; }
+
+    /// <summary>Tokens of the model's longest output; null when unknown.</summary>
+    public long? MaxOutput { get; init; }
+
+    /// <summary>Inputs that are read each by itself (texts to embed, prompts to complete), so that each may fill the window.</summary>
+    public int Inputs { get; init; } = 1;
+
+    /// <summary>Choices that are charged.</summary>
+    public int Choices { get; init; } = 1;
+}
+
+/// <summary>The gateway's own counts, made only where they are needed: counting costs more than most calls.</summary>
+internal interface IUsageEstimates
+{
+    long InputTokens();
+
+    long OutputTokens();
+}
+
+/// <summary>Why usage is not, or not all, what the provider reported.</summary>
+internal enum UsageDoubt
+{
+    /// <summary>It is what the provider reported.</summary>
+    None,
+
+    /// <summary>The provider reported nothing.</summary>
+    NotReported,
+
+    /// <summary>The response was cut before the provider had counted to its end.</summary>
+    Cut,
+
+    /// <summary>A count is missing.</summary>
+    Incomplete,
+
+    /// <summary>A count is no whole number of tokens.</summary>
+    Unreadable,
+
+    /// <summary>No tokens, or far too few, for the text that there is.</summary>
+    TooFew,
+
+    /// <summary>More tokens than the model can hold or make.</summary>
+    TooMany,
+
+    /// <summary>The counts do not add up to their total.</summary>
+    Contradiction,
+}
+
+internal readonly record struct ResolvedUsage(Usage Usage, UsageDoubt Doubt);

@@ -1,0 +1,94 @@
+using System.Net;
+using System.Reflection;
+using System.Text;
+using System.Text.Json;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.Generations;
+using Fairlead.Storage;
+using Fairlead.Tests.Common;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Fairlead.FunctionalTests.Generations;
+
+/// <summary>The database has kept a run, and its answer to the statement was lost: nothing runs, or is charged, a second time.</summary>
+public sealed class LostAnswerTests : IAsyncLifetime
+{
+    private FakeUpstream _upstream = null!;
+    private TestGateway _gateway = null!;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync();
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml() + "\n  jobs: { lease: 2s }\n", static (builder, _) =>
+        {
+            builder.Services.AddSingleton<GenerationStore>();
+            builder.Services.AddSingleton(static services =>
+            {
+                var store = DispatchProxy.Create<IGenerationStore, ForgetfulStore>();
+                ((ForgetfulStore)(object)store).Inner = services.GetRequiredService<GenerationStore>();
+                return store;
+            });
+        });
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Wait_RunIsKeptAndTheAnswerIsLost_RunsOnce()
+    {
+        var calls = 0;
+        var wait = new TaskCompletionSource();
+        _upstream.Answer = async context =>
+        {
+            Interlocked.Increment(ref calls);
+            await FakeUpstream.BeginAsync(context);
+            await Task.WhenAny(wait.Task, Task.Delay(TimeSpan.FromSeconds(2), TimeProvider.System, context.RequestAborted));
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"once"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
+        using var response = await SendAsync("""{"model":"m","messages":[{"role":"user","content":"x"}]}""", "respond-async, wait=1");
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        wait.SetResult();
+        var ended = await EndOfAsync(response.Headers.GetValues("Fairlead-Generation").Single());
+        Assert.Equal(("failed", 1), (ended.GetProperty("status").GetString(), calls));
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(string body, string prefer)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        request.Headers.Add("Prefer", prefer);
+        return await _gateway.Client.SendAsync(request, Cancel);
+    }
+
+    private async Task<JsonElement> EndOfAsync(string id)
+    {
+        JsonElement state;
+        do state = JsonDocument.Parse(await _gateway.Client.GetStringAsync(new Uri($"/v2/generations/{id}?wait=30", UriKind.Relative), Cancel)).RootElement;
+        while (state.GetProperty("status").GetString() is "queued" or "in_progress");
+        return state;
+    }
+}
+
+/// <summary>Keeps runs that have begun, and says that it could not.</summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Performance", "CA1852", Justification = "The proxy is made as a subclass of it.")]
+internal class ForgetfulStore : DispatchProxy
+{
+    public IGenerationStore Inner { get; set; } = null!;
+
+    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
+    {
+        var result = targetMethod!.Invoke(Inner, args);
+        return targetMethod.Name == nameof(IGenerationStore.AddAsync) && args is [GenerationRecord, string, ..] ? LoseAsync((Task)result!) : result;
+    }
+
+    private static async Task LoseAsync(Task done)
+    {
+        await done;
+        throw new StorageException("The answer of the database was lost.");
+    }
+}

@@ -1,0 +1,128 @@
+using Fairlead.Access;
+using Fairlead.Errors;
+using Fairlead.Storage;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Access;
+
+public sealed class SqliteCallerSnapshotsTests() : CallerSnapshotsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresCallerSnapshotsTests() : CallerSnapshotsTests(StorageProvider.Postgres);
+
+public abstract class CallerSnapshotsTests : IDisposable
+{
+    private readonly AccessFixture _access;
+
+    private protected CallerSnapshotsTests(StorageProvider provider) => _access = new AccessFixture(provider);
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Refresh_NothingChanged_KeepsTheSnapshot()
+    {
+        await _access.AddKeyAsync();
+        var before = _access.Snapshots.Current;
+        await _access.Snapshots.RefreshAsync(Cancellation);
+        Assert.Same(before, _access.Snapshots.Current);
+    }
+
+    [Fact]
+    public async Task Refresh_AnotherProcessChanged_TakesItIn()
+    {
+        var key = await _access.AddKeyAsync();
+        await using (var context = await new FairleadDbContextFactory(_access.OpenAgain()).CreateDbContextAsync(Cancellation))
+        {
+            (await context.ApiKeys.SingleAsync(Cancellation)).RevokedAt = _access.Time.GetUtcNow();
+            await context.SaveChangesAsync(Cancellation);
+        }
+        Assert.NotNull(_access.Authenticate(key).Caller);
+        await _access.Snapshots.RefreshAsync(Cancellation);
+        Assert.Null(_access.Authenticate(key).Caller);
+    }
+
+    [Fact]
+    public async Task Refresher_StoreFails_KeepsTheSnapshotAndRecovers()
+    {
+        var key = await _access.AddKeyAsync();
+        var time = new FakeTimeProvider();
+        using var refresher = new CallerSnapshotRefresher(_access.Snapshots, time, NullLogger<CallerSnapshotRefresher>.Instance);
+        await refresher.StartAsync(Cancellation);
+        var before = _access.Snapshots.Current;
+
+        await ExecuteAsync("ALTER TABLE api_keys RENAME TO hidden; UPDATE access_revision SET revision = revision + 1");
+        await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => _access.Snapshots.RefreshAsync(Cancellation));
+        time.Advance(CallerSnapshotRefresher.Interval);
+        await _access.Snapshots.ReloadAfterChangeAsync();
+        Assert.Same(before, _access.Snapshots.Current);
+        Assert.NotNull(_access.Authenticate(key).Caller);
+        // A key that is not known may be one that another node made meanwhile; a wrong secret of a known key is wrong.
+        while (!_access.Snapshots.IsBehind)
+        {
+            time.Advance(CallerSnapshotRefresher.Interval);
+            await Task.Yield();
+            Cancellation.ThrowIfCancellationRequested();
+        }
+        Assert.Equal(ErrorCode.StoreUnavailable, _access.Authenticate(ApiKeyText.New().Text).Error?.Code);
+        Assert.Equal(ErrorCode.InvalidApiKey, _access.Authenticate("fl_rubbish").Error?.Code);
+        Assert.NotNull(_access.Authenticate(AccessFixture.AdminSecret).Caller);
+
+        await ExecuteAsync("ALTER TABLE hidden RENAME TO api_keys");
+        // Each tick is one look; the refresher's own thread may need a moment between them.
+        while (ReferenceEquals(before, _access.Snapshots.Current))
+        {
+            time.Advance(CallerSnapshotRefresher.Interval);
+            await Task.Yield();
+            Cancellation.ThrowIfCancellationRequested();
+        }
+        while (_access.Snapshots.IsBehind) await Task.Yield();
+        Assert.Equal(ErrorCode.InvalidApiKey, _access.Authenticate(ApiKeyText.New().Text).Error?.Code);
+        await refresher.StopAsync(Cancellation);
+    }
+
+    /// <summary>While keys come and go, one that stays is never refused and one that was revoked never comes back.</summary>
+    [Fact]
+    public async Task Reload_WhileAuthenticating_NeverLosesNorRevives()
+    {
+        var staying = await _access.AddKeyAsync(id: "key_staying");
+        var revoked = await _access.AddKeyAsync(row => row.RevokedAt = _access.Time.GetUtcNow(), id: "key_revoked");
+        using var done = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var readers = Enumerable.Range(0, 3).Select(_ => Task.Factory.StartNew(() =>
+        {
+            // Threads of their own: spinning in the pool would starve the writer.
+            do
+            {
+                if (_access.Authenticate(staying).Caller is null) return "the staying key was refused";
+                if (_access.Authenticate(revoked).Caller is not null) return "the revoked key was let in";
+            }
+            while (!done.IsCancellationRequested);
+            return "";
+        }, Cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default)).ToArray();
+
+        for (var i = 0; i < 40; i++)
+        {
+            var key = await _access.AddKeyAsync(id: $"key_{i}");
+            Assert.NotNull(_access.Authenticate(key).Caller);
+            await Task.WhenAll(_access.Snapshots.ReloadAsync(Cancellation), _access.Snapshots.RefreshAsync(Cancellation));
+        }
+        await done.CancelAsync();
+        Assert.All(await Task.WhenAll(readers), Assert.Empty);
+    }
+
+    public void Dispose()
+    {
+        _access.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private async Task ExecuteAsync(string sql)
+    {
+        await using var connection = await _access.Storage.OpenAsync(Cancellation);
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // Constants of this test.
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        await command.ExecuteNonQueryAsync(Cancellation);
+    }
+}

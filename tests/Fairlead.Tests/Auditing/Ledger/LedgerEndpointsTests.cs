@@ -1,0 +1,329 @@
+using System.Text.Json.Nodes;
+using Fairlead.Access;
+using Fairlead.Auditing;
+using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Storage;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Auditing.Ledger;
+
+public sealed class SqliteLedgerEndpointsTests() : LedgerEndpointsTests(StorageProvider.Sqlite);
+
+public sealed class PostgresLedgerEndpointsTests() : LedgerEndpointsTests(StorageProvider.Postgres);
+
+public abstract class LedgerEndpointsTests : IDisposable
+{
+    private readonly LedgerFixture _fixture;
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 11, 23, 12, 30, 0, TimeSpan.Zero));
+    private readonly Spool _spool;
+    private readonly LedgerShipper _shipper;
+    private readonly KnownCaller _callers = new();
+    private readonly LedgerEndpoints _endpoints;
+
+    private protected LedgerEndpointsTests(StorageProvider provider)
+    {
+        _fixture = new LedgerFixture(provider);
+        _spool = _fixture.Spools.Open(segmentBytes: 1024 * 1024);
+        _shipper = _fixture.Ship(_spool);
+        _endpoints = new LedgerEndpoints(_callers, _shipper, new AuditReader(_fixture.Storage), new UsageReader(_fixture.Storage), _time);
+    }
+
+    public void Dispose()
+    {
+        _fixture.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    [Fact]
+    public async Task Audit_Pages_GiveEveryRecordOnceNewestFirst()
+    {
+        var ids = new List<string>();
+        for (var i = 0; i < 23; i++)
+        {
+            ids.Add(await CallAsync());
+            // Several within one millisecond.
+            if (i % 4 == 0) _time.Advance(TimeSpan.FromMilliseconds(1));
+        }
+        await ShipAsync();
+
+        var seen = new List<string>();
+        string? cursor = null;
+        do
+        {
+            var page = await GetAsync(_endpoints.AuditAsync, "?limit=5" + (cursor is null ? "" : "&cursor=" + cursor));
+            seen.AddRange(page["data"]!.AsArray().Select(record => (string)record!["generation_id"]!));
+            cursor = (string?)page["next_cursor"];
+        } while (cursor is not null);
+        Assert.Equal(ids.AsEnumerable().Reverse(), seen);
+    }
+
+    [Fact]
+    public async Task Audit_Record_HasNodeAndSequence()
+    {
+        await CallAsync();
+        await ShipAsync();
+        var record = (await GetAsync(_endpoints.AuditAsync, ""))["data"]![0]!.AsObject();
+        Assert.Equal(["id", "node", "sequence", "at"], record.Select(member => member.Key).Take(4));
+        Assert.Equal(_spool.Folder.Node, (string?)record["node"]);
+        Assert.Equal(1, (long)record["sequence"]!);
+        Assert.Equal("2026-11-23T12:30:00Z", (string?)record["at"]);
+    }
+
+    [Theory]
+    [InlineData("?organization_id=org_of_proj_2", 4)]
+    [InlineData("?project_id=proj_2", 4)]
+    [InlineData("?key_id=key_b", 2)]
+    [InlineData("?model=small", 3)]
+    [InlineData("?outcome=cancelled", 1)]
+    [InlineData("?outcome=complete", 6)]
+    [InlineData("?project_id=proj_2&outcome=cancelled", 1)]
+    [InlineData("?project_id=proj_1&outcome=cancelled", 0)]
+    [InlineData("?key_id=key_b&model=small&project_id=proj_2&organization_id=org_of_proj_2", 1)]
+    [InlineData("?from=2026-11-23T12:30:00Z&to=2026-11-23T12:32:00Z", 2)]
+    [InlineData("?from=2026-11-23T13:32:00+01:00&model=large", 2)]
+    [InlineData("?to=2026-11-23", 0)]
+    [InlineData("?generation_id=gen_of_nobody", 0)]
+    public async Task Audit_Filters_GiveWhatTheyName(string query, int expected)
+    {
+        foreach (var (project, key, model, outcome) in new[]
+        {
+            ("proj_1", "key_a", "large", Outcome.Complete), ("proj_1", "key_a", "small", Outcome.Complete), ("proj_1", "key_a", "large", Outcome.Complete),
+            ("proj_2", "key_b", "large", Outcome.Complete), ("proj_2", "key_b", "small", Outcome.Complete), ("proj_2", "key_c", "small", Outcome.Complete), ("proj_2", "key_c", "huge", Outcome.Cancelled),
+        })
+        {
+            await CallAsync(project, key, model, outcome);
+            _time.Advance(TimeSpan.FromMinutes(1));
+        }
+        await ShipAsync();
+        var page = await GetAsync(_endpoints.AuditAsync, query);
+        Assert.Equal(expected, page["data"]!.AsArray().Count);
+        Assert.Null(page["next_cursor"]);
+    }
+
+    [Fact]
+    public async Task Audit_ByGenerationAndRequest_FindsTheOne()
+    {
+        await CallAsync();
+        var id = await CallAsync();
+        await CallAsync();
+        await ShipAsync();
+        var found = Assert.Single((await GetAsync(_endpoints.AuditAsync, "?generation_id=" + id))["data"]!.AsArray())!;
+        var again = Assert.Single((await GetAsync(_endpoints.AuditAsync, "?request_id=" + (string)found["request_id"]!))["data"]!.AsArray())!;
+        Assert.Equal(id, (string?)again["generation_id"]);
+        Assert.Single((await GetAsync(_endpoints.AuditAsync, $"?generation_id={id}&request_id={(string)found["request_id"]!}&key_id=key_1"))["data"]!.AsArray());
+        Assert.Empty((await GetAsync(_endpoints.AuditAsync, $"?generation_id={id}&request_id=req_other"))["data"]!.AsArray());
+        Assert.Empty((await GetAsync(_endpoints.AuditAsync, $"?generation_id={id}&model=none"))["data"]!.AsArray());
+    }
+
+    /// <summary>A line of a batch or a repeated run has a generation that its request's id says nothing of.</summary>
+    [Fact]
+    public async Task Audit_ByARequestOfItsOwnId_FindsTheOne()
+    {
+        await CallAsync();
+        var call = RecordedCalls.New(_time, id: Ids.New("gen_", _time));
+        await _spool.AttemptStartedAsync(call, call.Try());
+        await _spool.CallEndedAsync(call.End(), 200);
+        var found = Assert.Single((await GetAsync(_endpoints.AuditAsync, "?request_id=" + call.RequestId))["data"]!.AsArray())!;
+        Assert.Equal(call.GenerationId, (string?)found["generation_id"]);
+        Assert.Empty((await GetAsync(_endpoints.AuditAsync, "?request_id=" + Ids.Sibling("req_", call.GenerationId)))["data"]!.AsArray());
+        Assert.Equal(call.RequestId, Assert.Single(await _fixture.TextsAsync($"SELECT request_id FROM audit_records WHERE id = '{AuditRecordWriter.RecordIdOf(call.GenerationId)}'")));
+    }
+
+    /// <summary>Calls of one millisecond have an order, too, and a page ends in the middle of them.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("&key_id=key_1")]
+    [InlineData("&key_id=key_2&model=large")]
+    public async Task Audit_PagesOfAFilterThatManyMatch_HoldEachOnceNewestFirst(string filter)
+    {
+        var made = new List<(string Generation, string Key, string Model)>();
+        for (var i = 0; i < 60; i++)
+        {
+            var (key, model) = ($"key_{i % 3}", i % 2 == 0 ? "large" : "small");
+            made.Add((await CallAsync(key: key, model: model), key, model));
+            if (i % 9 == 0) _time.Advance(TimeSpan.FromMilliseconds(1));
+        }
+        await ShipAsync();
+        made.Reverse();
+        var expected = made.Where(call => (!filter.Contains("key_id") || filter.Contains(call.Key)) && (!filter.Contains("model") || filter.Contains(call.Model))).Select(call => call.Generation);
+
+        var found = new List<string>();
+        string? cursor = null;
+        do
+        {
+            var page = await GetAsync(_endpoints.AuditAsync, "?limit=7" + filter + (cursor is null ? "" : "&cursor=" + cursor));
+            found.AddRange(page["data"]!.AsArray().Select(record => (string)record!["generation_id"]!));
+            cursor = (string?)page["next_cursor"];
+        } while (cursor is not null);
+        Assert.Equal(expected, found);
+    }
+
+    [Fact]
+    public async Task Audit_RareMatchAmongMany_EndsPagesEarlyAndStillFindsIt()
+    {
+        await _fixture.ExecuteAsync(_fixture.Storage.Provider == StorageProvider.Sqlite
+            ? $$"""
+                INSERT INTO audit_names (number, name) VALUES (1, 'n'), (2, 'org'), (3, 'proj'), (4, 'key'), (5, 'rare'), (6, 'common'), (7, 'complete');
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{CompactAuditSearch.MostScanned * 9 / 4}})
+                INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
+                SELECT 'aud_' || i, 1, i, i, 2, 3, 4, 'req', CASE WHEN i = 3 THEN 5 ELSE 6 END, 7, '{"id":"aud_' || i || '"}' FROM n
+                """
+            : $$"""
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{PostgresAuditSearch.MostScanned * 9 / 4}})
+                INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
+                SELECT 'aud_' || i, 'n', i, i, 'org', 'proj', 'key', 'req', CASE WHEN i = 3 THEN 'rare' ELSE 'common' END, 'complete', '{"id":"aud_' || i || '"}' FROM n
+                """);
+        var pages = 0;
+        string? cursor = null;
+        var found = 0;
+        do
+        {
+            var page = await GetAsync(_endpoints.AuditAsync, "?key_id=key&model=rare" + (cursor is null ? "" : "&cursor=" + cursor));
+            found += page["data"]!.AsArray().Count;
+            cursor = (string?)page["next_cursor"];
+            pages++;
+        } while (cursor is not null);
+        Assert.Equal((1, 3), (found, pages));
+    }
+
+    [Fact]
+    public async Task Audit_WrongParameters_AreAllNamed()
+    {
+        var error = await GetAsync(_endpoints.AuditAsync, "?limit=0&from=yesterday&outcome=good&colour=red&cursor=%21&model=a&model=b", expectedStatus: 400);
+        Assert.Equal("invalid_parameter", (string?)error["code"]);
+        Assert.Equal(["/colour", "/cursor", "/from", "/limit", "/model", "/outcome"], error["errors"]!.AsArray().Select(fault => (string)fault!["pointer"]!).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("?limit=501")]
+    [InlineData("?limit=-1")]
+    [InlineData("?limit=")]
+    [InlineData("?cursor=MQ")]
+    [InlineData("?cursor=%FF%FE")]
+    [InlineData("?from=2026-11-24&to=2026-11-23")]
+    [InlineData("?from=99999-01-01")]
+    [InlineData("?from=0001-01-01")]
+    [InlineData("?key_id=")]
+    [InlineData("?key_id=a%00b")]
+    [InlineData("?generation_id=gen_%00")]
+    [InlineData("?model=%0D%0A")]
+    public async Task Audit_WrongParameter_IsRefused(string query) => await GetAsync(_endpoints.AuditAsync, query, expectedStatus: 400);
+
+    [Fact]
+    public async Task Audit_KeyWithoutScope_IsRefused()
+    {
+        _callers.Scopes = [.. Scopes.Default];
+        var error = await GetAsync(_endpoints.AuditAsync, "", expectedStatus: 403);
+        Assert.Equal("insufficient_scope", (string?)error["code"]);
+    }
+
+    [Fact]
+    public async Task Usage_GroupedByDayAndModel_SumsExactly()
+    {
+        await CallAsync(model: "large");
+        await CallAsync(model: "small");
+        _time.Advance(TimeSpan.FromHours(11));
+        await CallAsync(model: "large");
+        _time.Advance(TimeSpan.FromHours(2));
+        await CallAsync(model: "large");
+        await ShipAsync();
+
+        var usage = await GetAsync(_endpoints.AdminUsageAsync, "?group_by=model,day");
+        Assert.Equal(
+            ["2026-11-23T00:00:00Z large 2", "2026-11-23T00:00:00Z small 1", "2026-11-24T00:00:00Z large 1"],
+            usage["data"]!.AsArray().Select(row => $"{row!["from"]} {row["group"]!["model"]} {row["requests"]}"));
+        // The last day ends where the question does: at the end of this hour.
+        Assert.Equal("2026-11-24T02:00:00Z", (string?)usage["data"]![2]!["to"]);
+        Assert.Equal(4, (long)usage["totals"]!["requests"]!);
+        Assert.Equal(400, (long)usage["totals"]!["input_tokens"]!);
+        Assert.Equal("0.00112", usage["totals"]!["cost_usd"]!.ToJsonString());
+    }
+
+    [Fact]
+    public async Task Usage_NothingFound_HasZeroTotals()
+    {
+        var usage = await GetAsync(_endpoints.AdminUsageAsync, "");
+        Assert.Empty(usage["data"]!.AsArray());
+        Assert.Equal("0", usage["totals"]!["cost_usd"]!.ToJsonString());
+    }
+
+    [Fact]
+    public async Task OwnUsage_ShowsOnlyTheCallersProject()
+    {
+        await CallAsync("proj_1", "key_a");
+        await CallAsync("proj_1", "key_b");
+        await CallAsync("proj_2", "key_c");
+        await ShipAsync();
+        _callers.Scopes = [.. Scopes.Default];
+
+        var usage = await GetAsync(_endpoints.OwnUsageAsync, "?group_by=key");
+        Assert.Equal(["key_a", "key_b"], usage["data"]!.AsArray().Select(row => (string)row!["group"]!["key_id"]!));
+        Assert.Empty((await GetAsync(_endpoints.OwnUsageAsync, "?key_id=key_c"))["data"]!.AsArray());
+        await GetAsync(_endpoints.OwnUsageAsync, "?project_id=proj_2", expectedStatus: 400);
+        await GetAsync(_endpoints.OwnUsageAsync, "?group_by=project", expectedStatus: 400);
+    }
+
+    [Theory]
+    [InlineData("?group_by=colour")]
+    [InlineData("?group_by=day,hour")]
+    [InlineData("?group_by=model,model")]
+    [InlineData("?group_by=")]
+    [InlineData("?model=a%00b")]
+    [InlineData("?from=2020-01-01")]
+    [InlineData("?from=2026-11-24")]
+    public async Task Usage_WrongParameter_IsRefused(string query) => await GetAsync(_endpoints.AdminUsageAsync, query, expectedStatus: 400);
+
+    [Fact]
+    public async Task Usage_MoreLinesThanAllowed_IsRefused()
+    {
+        await _fixture.ExecuteAsync("""
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)
+            INSERT INTO usage_hours SELECT 'p', 'key_' || i, 1795392000000, 'm', 'complete', 'o', 1, 1, 0, 0, 1, 0, 1 FROM n
+            """);
+        var error = await GetAsync(_endpoints.AdminUsageAsync, "?group_by=key&from=2026-11-23&to=2026-11-24", expectedStatus: 400);
+        Assert.Contains("10000", (string)error["detail"]!, StringComparison.Ordinal);
+        Assert.Equal(10001, (long)(await GetAsync(_endpoints.AdminUsageAsync, "?from=2026-11-23&to=2026-11-24"))["totals"]!["requests"]!);
+    }
+
+    private async Task<string> CallAsync(string project = "proj_1", string key = "key_1", string model = "large", Outcome outcome = Outcome.Complete)
+    {
+        var call = RecordedCalls.New(_time, project, key, model: model);
+        await _spool.AttemptStartedAsync(call, call.Try());
+        await _spool.CallEndedAsync(call.End(outcome: outcome), 200);
+        return call.GenerationId;
+    }
+
+    private Task ShipAsync() => LedgerFixture.ShipAllAsync(_shipper);
+
+    private async Task<JsonNode> GetAsync(RequestDelegate endpoint, string query, int expectedStatus = 200)
+    {
+        await ShipAsync();
+        using var body = new MemoryStream();
+        await using var services = new ServiceCollection().AddSingleton<TimeProvider>(_time).BuildServiceProvider();
+        var context = new DefaultHttpContext { RequestServices = services, RequestAborted = TestContext.Current.CancellationToken };
+        context.Request.QueryString = new QueryString(query.Replace("+", "%2B", StringComparison.Ordinal));
+        context.Response.Body = body;
+        await endpoint(context);
+        await context.Response.BodyWriter.FlushAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(expectedStatus, context.Response.StatusCode);
+        return JsonNode.Parse(body.ToArray())!;
+    }
+
+    private sealed class KnownCaller : ICallerSource
+    {
+        public string[] Scopes { get; set; } = [Fairlead.Access.Scopes.AdminRead, Fairlead.Access.Scopes.UsageRead];
+
+        public AuthenticationResult Authenticate(HttpContext context, string? scope)
+        {
+            var caller = new Caller { OrganizationId = "org_of_proj_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_a", KeyName = "K", Scopes = [.. Scopes] };
+            return scope is null || caller.HasScope(scope)
+                ? new AuthenticationResult(caller, null)
+                : new AuthenticationResult(null, new GatewayError(ErrorCode.InsufficientScope, $"The key lacks the scope {scope}."));
+        }
+    }
+}

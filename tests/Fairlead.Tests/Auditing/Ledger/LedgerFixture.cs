@@ -1,0 +1,72 @@
+using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Storage;
+using Fairlead.Tests.Auditing.Spooling;
+using Fairlead.Tests.Storage;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Fairlead.Tests.Auditing.Ledger;
+
+/// <summary>A spool, a database and the way from one to the other.</summary>
+internal sealed class LedgerFixture : IDisposable
+{
+    private readonly List<LedgerShipper> _shippers = [];
+
+    public LedgerFixture(StorageProvider provider)
+    {
+        Database = new TemporaryStorage(provider);
+        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema());
+    }
+
+    public TemporarySpool Spools { get; } = new();
+
+    public TemporaryStorage Database { get; }
+
+    public IStorage Storage { get; }
+
+    public LedgerShipper Ship(Spool spool, IStorage? storage = null)
+    {
+        var shipper = new LedgerShipper(spool, storage ?? Storage, TimeProvider.System, NullLogger<LedgerShipper>.Instance);
+        _shippers.Add(shipper);
+        return shipper;
+    }
+
+    public static async Task ShipAllAsync(LedgerShipper shipper)
+    {
+        while (await shipper.ShipAsync(TestContext.Current.CancellationToken))
+        {
+        }
+    }
+
+    public async Task<long> CountAsync(string sql)
+    {
+        await using var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // Constants of the tests.
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        return Convert.ToInt64(await command.ExecuteScalarAsync(TestContext.Current.CancellationToken), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    public async Task ExecuteAsync(string sql) => await CountAsync(sql + "; SELECT 0");
+
+    public async Task<HashSet<string>> TextsAsync(string sql)
+    {
+        await using var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // Constants of the tests.
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        var texts = new HashSet<string>(StringComparer.Ordinal);
+        await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
+        while (await reader.ReadAsync(TestContext.Current.CancellationToken)) Assert.True(texts.Add(reader.GetString(0)));
+        return texts;
+    }
+
+    public void Dispose()
+    {
+        foreach (var shipper in _shippers) shipper.Dispose();
+        Spools.Dispose();
+        Database.Dispose();
+    }
+}

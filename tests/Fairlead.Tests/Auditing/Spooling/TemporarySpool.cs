@@ -1,0 +1,27 @@
+using Fairlead.Auditing.Spooling;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Fairlead.Tests.Auditing.Spooling;
+
+/// <summary>A spool folder of its own, gone with the test.</summary>
+internal sealed class TemporarySpool : IDisposable
+{
+    private readonly List<Spool> _opened = [];
+
+    public string Root { get; } = Path.Combine(Path.GetTempPath(), "fairlead-spool-" + Path.GetRandomFileName());
+
+    public Spool Open(int segmentBytes = 64 * 1024, Fairlead.Configuration.AuditDurability durability = default, TimeProvider? time = null)
+    {
+        var spool = new Spool(new SpoolOptions(Root) { SegmentBytes = segmentBytes, Durability = durability }, time ?? TimeProvider.System, NullLogger<Spool>.Instance);
+        _opened.Add(spool);
+        return spool;
+    }
+
+    public static List<SpoolEntry> ReadAll(SpoolFolder folder) => [.. folder.Segments().SelectMany(number => SpoolFile.Read(folder.PathOf(number)))];
+
+    public void Dispose()
+    {
+        foreach (var spool in _opened) spool.Dispose();
+        if (Directory.Exists(Root)) Directory.Delete(Root, recursive: true);
+    }
+}

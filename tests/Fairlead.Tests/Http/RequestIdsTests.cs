@@ -1,0 +1,31 @@
+using Fairlead.Http;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Tests.Http;
+
+public sealed class RequestIdsTests
+{
+    [Fact]
+    public void Of_AskedAgain_IsTheSameAndOurs()
+    {
+        var context = new DefaultHttpContext();
+        var id = RequestIds.Of(context, TimeProvider.System);
+        Assert.Same(id, RequestIds.Of(context, TimeProvider.System));
+        Assert.True(RequestIds.IsOurs(context, RequestIds.Of(context, TimeProvider.System)));
+    }
+
+    /// <summary>An app around the gateway may give answers ids of its own, which need not be unique; generations must be.</summary>
+    [Fact]
+    public void Of_HeaderThatAnotherSet_IsTheirsAndNotOurs()
+    {
+        var context = new DefaultHttpContext();
+        var ours = RequestIds.Of(context, TimeProvider.System);
+        context.Response.Headers["x-request-id"] = new string(ours);
+        Assert.Equal(ours, RequestIds.Of(context, TimeProvider.System));
+        Assert.False(RequestIds.IsOurs(context, RequestIds.Of(context, TimeProvider.System)));
+
+        var before = new DefaultHttpContext();
+        before.Response.Headers["x-request-id"] = "chosen by a client";
+        Assert.False(RequestIds.IsOurs(before, RequestIds.Of(before, TimeProvider.System)));
+    }
+}

@@ -1,0 +1,135 @@
+using Fairlead.Routing;
+using Fairlead.Telemetry;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Telemetry;
+
+public sealed partial class RepeatedLinesTests : IDisposable
+{
+    private readonly FakeTimeProvider _time = new();
+    private readonly RepeatedLines _repeated;
+    private readonly Written _written = new();
+    private readonly LimitedLogger _logger;
+
+    public RepeatedLinesTests()
+    {
+        _repeated = new RepeatedLines(_time);
+        _logger = new LimitedLogger(_written, _repeated);
+    }
+
+    public void Dispose() => _repeated.Dispose();
+
+    [Fact]
+    public void Log_SameLineOfManyCalls_AppearsOnceASecondWithACount()
+    {
+        for (var second = 0; second < 3; second++)
+        {
+            for (var i = 0; i < 1000; i++) Failed(_logger, $"req_{second}_{i}", "acme");
+            Assert.Equal(second + 1, _written.Lines.Count);
+            _time.Advance(TimeSpan.FromSeconds(1));
+        }
+        Assert.Equal("Warning Call req_0_0 failed at acme", _written.Lines[0]);
+        Assert.Equal("Warning 999 more line(s) like this in the last second: Call {RequestId} failed at {Provider}", _written.Lines[1]);
+        Assert.Equal("Warning 1000 more line(s) like this in the last second: Call {RequestId} failed at {Provider}", _written.Lines[2]);
+        Assert.Equal(4, _written.Lines.Count);
+
+        // Once it was quiet for a second, the next one appears as it is.
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Failed(_logger, "req_9", "acme");
+        Assert.Equal("Warning Call req_9 failed at acme", _written.Lines[^1]);
+    }
+
+    [Fact]
+    public void Log_LinesOfOtherProviders_AppearBesideEachOther()
+    {
+        foreach (var provider in (string[])["acme", "other", "acme"]) Failed(_logger, "req_1", provider);
+        Assert.Equal(2, _written.Lines.Count);
+    }
+
+    [Fact]
+    public void Log_AnotherTypeOfException_IsAnotherLine()
+    {
+        foreach (var exception in (Exception[])[new IOException(), new InvalidOperationException(), new IOException()]) Broke(_logger, exception);
+        Assert.Equal(2, _written.Lines.Count);
+    }
+
+    [Fact]
+    public void Log_MoreThingsThanAreTold_CountAsOne()
+    {
+        for (var round = 0; round < 2; round++)
+        {
+            for (var i = 0; i < 1000; i++) Failed(_logger, "req_1", $"provider{i}");
+        }
+        Assert.Equal(RepeatedLines.MaxThings + 1, _written.Lines.Count);
+    }
+
+    [Fact]
+    public void Log_Acts_AppearUpToTheirOwnLimit()
+    {
+        for (var i = 0; i < 250; i++) Made(_logger, $"whk_{i}");
+        Assert.Equal(RepeatedLines.MaxActsPerSecond, _written.Lines.Count);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("Information 150 more line(s) like this in the last second: Made {Id}", _written.Lines[^1]);
+    }
+
+    [Fact]
+    public void Dispose_LinesThatWereLeftOut_AreTold()
+    {
+        Failed(_logger, "req_1", "acme");
+        Failed(_logger, "req_2", "acme");
+        _repeated.Dispose();
+        Assert.Equal(2, _written.Lines.Count);
+    }
+
+    [Fact]
+    public void AddLimitedLogging_OwnTypesOnly_AreLimited()
+    {
+        var services = new ServiceCollection();
+        services.AddLogging(builder => builder.AddProvider(new Provider(_written)));
+        services.AddSingleton<TimeProvider>(_time);
+        services.AddLimitedLogging();
+        using var provider = services.BuildServiceProvider();
+        var ours = provider.GetRequiredService<ILogger<RoutingStage>>();
+        var theirs = provider.GetRequiredService<ILogger<RepeatedLinesTests>>();
+        for (var i = 0; i < 3; i++)
+        {
+            Failed(ours, "req_1", "acme");
+            Failed(theirs, "req_2", "acme");
+        }
+        Assert.Equal(1, _written.Lines.Count(line => line.Contains("req_1", StringComparison.Ordinal)));
+        Assert.Equal(3, _written.Lines.Count(line => line.Contains("req_2", StringComparison.Ordinal)));
+    }
+
+    [LoggerMessage(1, LogLevel.Warning, "Call {RequestId} failed at {Provider}")]
+    private static partial void Failed(ILogger logger, string requestId, string provider);
+
+    [LoggerMessage(3, LogLevel.Error, "Broke")]
+    private static partial void Broke(ILogger logger, Exception exception);
+
+    [LoggerMessage(2, LogLevel.Information, "Made {Id}")]
+    private static partial void Made(ILogger logger, string id);
+
+    private sealed class Written : ILogger
+    {
+        public List<string> Lines { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Add($"{logLevel} {formatter(state, exception)}");
+    }
+
+    private sealed class Provider(ILogger logger) : ILoggerProvider
+    {
+        public ILogger CreateLogger(string categoryName) => logger;
+
+        public void Dispose()
+        {
+        }
+    }
+}
