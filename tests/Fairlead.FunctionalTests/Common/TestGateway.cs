@@ -64,6 +64,9 @@ public sealed class TestGateway : IAsyncDisposable
         return gateway;
     }
 
+    /// <summary>The same on a database that the caller has made.</summary>
+    internal static Task<TestGateway> StartOnAsync(string postgres, string? yaml = null) => StartAsync(yaml, configure: null, postgres);
+
     private static async Task<TestGateway> StartAsync(string? yaml, Action<WebApplicationBuilder, FairleadBuilder>? configure, string? postgres)
     {
         var folder = Directory.CreateTempSubdirectory("fairlead-test-");

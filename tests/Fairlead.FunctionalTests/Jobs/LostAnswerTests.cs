@@ -89,6 +89,6 @@ internal class ForgetfulStore : DispatchProxy
     private static async Task LoseAsync(Task done)
     {
         await done;
-        throw new StorageException("The answer of the database was lost.");
+        throw new UnknownCommitException(new StorageException("The response of the database was lost."));
     }
 }

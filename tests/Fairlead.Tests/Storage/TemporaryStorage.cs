@@ -19,6 +19,13 @@ internal sealed class TemporaryStorage : IDisposable
         Configuration = new FixedConfiguration(DataDirectory, ConnectionString);
     }
 
+    /// <summary>A database of PostgreSQL that is reached by another way.</summary>
+    public TemporaryStorage(Func<string, string> way)
+    {
+        ConnectionString = TestPostgres.CreateDatabase();
+        Configuration = new FixedConfiguration(DataDirectory, way(ConnectionString));
+    }
+
     public string DataDirectory { get; } = Path.Combine(Path.GetTempPath(), "fairlead-" + Path.GetRandomFileName());
 
     /// <summary>Of PostgreSQL; null for SQLite.</summary>
