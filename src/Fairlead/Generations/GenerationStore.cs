@@ -125,11 +125,19 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return await command.ExecuteScalarAsync(cancellationToken) as byte[];
     }
 
-    public async Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken)
+    public Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken) =>
+        FindAsync(projectId, id, bodies, "(expires_at IS NULL OR expires_at > @now)", cancellationToken);
+
+    public Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken) =>
+        FindAsync(projectId, id, bodies, "expires_at <= @now AND result IS NOT NULL", cancellationToken);
+
+    private async Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, string condition, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = $"SELECT {Head}{Columns(bodies)} FROM generations WHERE id = @id AND project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"SELECT {Head}{Columns(bodies)} FROM generations WHERE id = @id AND project_id = @project AND {condition}";
+#pragma warning restore CA2100
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));

@@ -24,6 +24,9 @@ internal interface IGenerationStore
     /// <summary>Null when there is none of this id in the project, or it has expired. Only the bodies that are asked for are read: they may be large.</summary>
     Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken);
 
+    /// <summary>One that has ended, also after its time, as long as what came of it is kept: for who began to read it before. Null when it is gone or was deleted.</summary>
+    Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken);
+
     /// <summary>The request of one that was leased; null when it is gone.</summary>
     Task<byte[]?> RequestAsync(string id, CancellationToken cancellationToken);
 
