@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -17,7 +18,7 @@ internal sealed class LossyPostgres : IAsyncDisposable
     private readonly string _host;
     private readonly int _port;
     private readonly Task _accepting;
-    private Loss? _next;
+    private ImmutableArray<Loss> _armed = [];
     private volatile bool _isClosed;
 
     public LossyPostgres(string connectionString)
@@ -45,7 +46,7 @@ internal sealed class LossyPostgres : IAsyncDisposable
     {
         var tag = alone ? statement.Split(' ')[0] is "INSERT" ? "INSERT 0 1" : statement.Split(' ')[0] : "COMMIT";
         var loss = new Loss(Encoding.UTF8.GetBytes(statement), Encoding.UTF8.GetBytes(tag), closes);
-        Volatile.Write(ref _next, loss);
+        ImmutableInterlocked.Update(ref _armed, static (armed, one) => armed.Add(one), loss);
         return loss.Happened.Task;
     }
 
@@ -111,13 +112,13 @@ internal sealed class LossyPostgres : IAsyncDisposable
         int read;
         while ((read = await from.ReadAsync(buffer, _stop.Token)) > 0)
         {
-            if (Volatile.Read(ref _next) is { } loss)
+            // The text may be split between two reads.
+            byte[] seen = [.. tail, .. buffer.AsSpan(0, read)];
+            foreach (var loss in _armed)
             {
-                // The text may be split between two reads.
-                byte[] seen = [.. tail, .. buffer.AsSpan(0, read)];
-                if (seen.AsSpan().IndexOf(loss.Statement) >= 0 && Interlocked.CompareExchange(ref _next, null, loss) == loss) link.Loss = loss;
-                tail = seen[^Math.Min(seen.Length, loss.Statement.Length)..];
+                if (seen.AsSpan().IndexOf(loss.Statement) >= 0 && loss.TryUse()) link.Loss = loss;
             }
+            tail = seen[^Math.Min(seen.Length, 200)..];
             await to.WriteAsync(buffer.AsMemory(0, read), _stop.Token);
         }
     }
@@ -147,7 +148,11 @@ internal sealed class LossyPostgres : IAsyncDisposable
 
     private sealed record Loss(byte[] Statement, byte[] Tag, bool Closes)
     {
+        private int _uses;
+
         public TaskCompletionSource Happened { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public bool TryUse() => Interlocked.Exchange(ref _uses, 1) == 0;
     }
 
     private sealed class Link(TcpClient client) : IDisposable

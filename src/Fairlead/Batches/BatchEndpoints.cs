@@ -59,6 +59,11 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
             if (await store.FindByKeyAsync(caller.ProjectId, key, context.RequestAborted) is { } winner) return await RepeatAsync(context, winner, request);
             throw;
         }
+        catch (UnknownCommitException)
+        {
+            worker.Disown(batch);
+            throw;
+        }
         worker.Wake();
         storage.Notifier.Announce(BatchNotices.Changed, batch.Id);
         await OpenAiObjects.WriteAsync(context, json => BatchWriter.Write(json, batch));

@@ -89,7 +89,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     {
         var now = _clock.Latest;
         if (now - _renewed < Lease / 3) return;
-        if (!_running.IsEmpty) await deliveries.RenewAsync(_owner, now + Lease, stoppingToken);
+        if (!_running.IsEmpty) await deliveries.RenewAsync(_owner, [.. _running.Keys], now + Lease, stoppingToken);
         _renewed = now;
     }
 
