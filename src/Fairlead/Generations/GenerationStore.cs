@@ -394,7 +394,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return (IReadOnlyDictionary<string, bool>)held;
     });
 
-    public Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, NewEvents last, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    public Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, NewEvents last, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -406,6 +406,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.AddParameter("@owner", owner);
         command.AddParameter("@run", (long)run);
         if (await EndAsync(connection, transaction, command, id, end, cancellationToken) is not { } events) return await HasEndedAsync();
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         if (events > 0) outbox.Announce();
         return true;
@@ -422,7 +423,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             outbox.Announce();
             return true;
         }
-    });
+    }, time);
 
     public Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {

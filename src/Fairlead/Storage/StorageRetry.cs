@@ -56,7 +56,7 @@ internal static class StorageRetry
             {
                 continue;
             }
-            catch (Exception fault) when (lostAt is not null ? StorageFaults.IsStoreFault(fault) : attempt.IsSent && StorageFaults.MayHaveCommitted(fault))
+            catch (Exception fault) when (lostAt is not null ? StorageFaults.IsStoreFault(fault) && !StorageFaults.IsContradiction(fault) : attempt.IsSent && StorageFaults.MayHaveCommitted(fault))
             {
                 if (lostAt is null)
                 {
