@@ -1,6 +1,8 @@
 using System.Text.Json;
+using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Files;
+using Fairlead.Storage;
 
 namespace Fairlead.Batches;
 
@@ -57,9 +59,17 @@ internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileCon
             Failures = failures,
             Usage = usage,
         };
-        if (!await store.EndAsync(end, owner, made, cancellationToken)) return false;
-        output.IsKept = errors.IsKept = true;
-        return true;
+        try
+        {
+            output.IsKept = errors.IsKept = await store.EndAsync(end, owner, made, cancellationToken);
+        }
+        catch (UnknownCommitException)
+        {
+            // The batch may have ended with these files. If not, nobody finds them, and they go with their time.
+            output.IsKept = errors.IsKept = true;
+            throw;
+        }
+        return output.IsKept;
     }
 
     /// <summary>Names the lines that were never handed to the queue.</summary>

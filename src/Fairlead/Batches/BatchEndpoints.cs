@@ -1,4 +1,5 @@
 using Fairlead.Access;
+using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Files;
@@ -57,6 +58,11 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
         catch (Exception exception) when (key is not null && StorageFaults.IsUniqueViolation(exception))
         {
             if (await store.FindByKeyAsync(caller.ProjectId, key, context.RequestAborted) is { } winner) return await RepeatAsync(context, winner, request);
+            throw;
+        }
+        catch (UnknownCommitException)
+        {
+            worker.Disown(batch);
             throw;
         }
         worker.Wake();

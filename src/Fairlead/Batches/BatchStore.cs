@@ -5,6 +5,7 @@ using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Files;
 using Fairlead.Generations;
+using Fairlead.Providers;
 using Fairlead.Storage;
 using Fairlead.Webhooks;
 
@@ -26,11 +27,14 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
 
     /// <summary>Adds a batch and holds its input file. False when that file is gone.</summary>
     /// <exception cref="DbException">Among others, the Idempotency-Key is taken (<see cref="StorageFaults.IsUniqueViolation"/>).</exception>
-    public Task<bool> AddAsync(BatchRecord batch, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
+    /// <exception cref="UnknownCommitException">It may be there.</exception>
+    public Task<bool> AddAsync(BatchRecord batch, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        if (!await files.HoldAsync(connection, transaction, batch.ProjectId, batch.InputFileId, cancellationToken)) return false;
+        var isHeld = await files.HoldAsync(connection, transaction, batch.ProjectId, batch.InputFileId, cancellationToken);
+        if (attempt.IsRepeat && await IsThereAsync(connection, transaction, "SELECT 1 FROM batches WHERE id = @id", batch.Id, cancellationToken)) return true;
+        if (!isHeld) return false;
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
         command.CommandText = """
@@ -51,9 +55,21 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.AddParameter("@idempotency", DbType.String, batch.IdempotencyKey);
         command.AddParameter("@fingerprint", batch.Fingerprint);
         await command.ExecuteNonQueryAsync(cancellationToken);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
-    });
+    }, time);
+
+    private static async Task<bool> IsThereAsync(DbConnection connection, DbTransaction transaction, string select, string id, CancellationToken cancellationToken)
+    {
+        await using var find = connection.CreateCommand();
+        find.Transaction = transaction;
+#pragma warning disable CA2100 // Constants of this program.
+        find.CommandText = select;
+#pragma warning restore CA2100
+        find.AddParameter("@id", id);
+        return await find.ExecuteScalarAsync(cancellationToken) is not null;
+    }
 
     /// <summary>Null when there is none of this id in the project.</summary>
     public Task<BatchRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken) => FindAsync("id", projectId, id, cancellationToken);
@@ -145,7 +161,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         }, cancellationToken, " AND status = 'in_progress'");
 
     /// <summary>Puts lines into the queue of jobs, and notes how far the file is read, in one.</summary>
-    public Task<bool> FeedAsync(string id, string owner, IReadOnlyList<GenerationRecord> lines, int fedLines, long fedOffset, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
+    public Task<bool> FeedAsync(string id, string owner, IReadOnlyList<GenerationRecord> lines, int fedLines, long fedOffset, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -156,11 +172,14 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.AddParameter("@offset", fedOffset);
         command.AddParameter("@id", id);
         command.AddParameter("@owner", owner);
-        if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) return false;
+        var isHeld = await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        if (attempt.IsRepeat && await IsThereAsync(connection, transaction, "SELECT 1 FROM generations WHERE id = @id", lines[0].Id, cancellationToken)) return true;
+        if (!isHeld) return false;
         await generations.AddAsync(connection, transaction, lines, cancellationToken);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
-    });
+    }, time);
 
     /// <summary>Asks for the end of a batch. Returns it as it then is, or null when there is none of this id in the project.</summary>
     public async Task<BatchRecord?> CancelAsync(string projectId, string id, CancellationToken cancellationToken)
@@ -178,6 +197,20 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
             await command.ExecuteNonQueryAsync(cancellationToken);
         }
         return await FindAsync(projectId, id, cancellationToken);
+    }
+
+    /// <summary>Cancels a batch whose client was told that there is none, and frees its Idempotency-Key. False when it is not there, or has nothing left to cancel.</summary>
+    public async Task<bool> DisownAsync(string id, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var command = connection.CreateCommand();
+        command.CommandText = """
+            UPDATE batches SET status = 'cancelling', ending = 'cancelled', cancelling_at = @now, next_at = 0, idempotency_key = NULL
+            WHERE id = @id AND (status = 'validating' OR status = 'in_progress')
+            """;
+        command.AddParameter("@now", Now);
+        command.AddParameter("@id", id);
+        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
     }
 
     /// <summary>Whether somebody asked for its end since it was leased.</summary>
@@ -263,7 +296,8 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
     }
 
     /// <summary>Ends a batch: with its files, what became of its lines, and the news of it, all or nothing. What was kept of its lines goes.</summary>
-    public Task<bool> EndAsync(BatchRecord batch, string owner, IReadOnlyList<StoredFile> made, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
+    /// <exception cref="UnknownCommitException">It may have ended, and its files may be found.</exception>
+    public Task<bool> EndAsync(BatchRecord batch, string owner, IReadOnlyList<StoredFile> made, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -285,7 +319,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         command.AddParameter("@usage", DbType.Binary, batch.Usage is { } usage ? JsonSerializer.SerializeToUtf8Bytes(usage, BatchJsonContext.Default.BatchUsage) : null);
         command.AddParameter("@id", batch.Id);
         command.AddParameter("@owner", owner);
-        if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) return false;
+        if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) return attempt.IsRepeat && await HasEndedAsync(connection, transaction, batch, cancellationToken);
         foreach (var file in made) await files.CompleteAsync(connection, transaction, file, cancellationToken);
         await FileStore.LetGoAsync(connection, transaction, batch.InputFileId, cancellationToken);
         await using var lines = connection.CreateCommand();
@@ -295,10 +329,24 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
         lines.AddParameter("@id", batch.Id);
         await lines.ExecuteNonQueryAsync(cancellationToken);
         var told = await outbox.AddAsync(connection, transaction, new WebhookEvent(batch.ProjectId, "batch." + batch.Status, batch.EndedAt.Value, BatchWriter.WriteNews(batch)), cancellationToken);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         if (told > 0) outbox.Announce();
         return true;
-    });
+    }, time);
+
+    /// <summary>Whether it has ended with these very files.</summary>
+    private static async Task<bool> HasEndedAsync(DbConnection connection, DbTransaction transaction, BatchRecord batch, CancellationToken cancellationToken)
+    {
+        await using var find = connection.CreateCommand();
+        find.Transaction = transaction;
+        find.CommandText = "SELECT 1 FROM batches WHERE id = @id AND ended_at = @ended AND COALESCE(output_file_id, '') = @output AND COALESCE(error_file_id, '') = @error_file";
+        find.AddParameter("@id", batch.Id);
+        find.AddParameter("@ended", Ms(batch.EndedAt!.Value));
+        find.AddParameter("@output", batch.OutputFileId ?? "");
+        find.AddParameter("@error_file", batch.ErrorFileId ?? "");
+        return await find.ExecuteScalarAsync(cancellationToken) is not null;
+    }
 
     /// <summary>Forgets batches that ended before <paramref name="before"/>.</summary>
     public async Task ForgetAsync(DateTimeOffset before, CancellationToken cancellationToken)

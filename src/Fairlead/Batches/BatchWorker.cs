@@ -1,9 +1,11 @@
+using System.Collections.Concurrent;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Files;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Storage;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -31,12 +33,21 @@ internal sealed class BatchWorker(
     private static readonly TimeSpan Forgetting = TimeSpan.FromHours(1);
     private static readonly TimeSpan Trouble = TimeSpan.FromSeconds(30);
 
+    /// <summary>Longer than a statement whose response was lost can take.</summary>
+    private static readonly TimeSpan DisownedFor = TimeSpan.FromMinutes(2);
+
     private readonly string _owner = Ids.New("node_", time);
     private readonly AsyncSignal _wake = new();
+
+    /// <summary>Batches whose clients were told that there is none, and which the database may have all the same.</summary>
+    private readonly ConcurrentDictionary<string, long> _disowned = new(StringComparer.Ordinal);
     private DateTimeOffset _forgotten;
 
     /// <summary>There is something to do.</summary>
     public void Wake() => _wake.Set();
+
+    /// <summary>The client is told that there is no batch: if the database has it, it is cancelled as soon as that can be reached.</summary>
+    public void Disown(BatchRecord batch) => _disowned[batch.Id] = time.GetTimestamp();
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -52,6 +63,7 @@ internal sealed class BatchWorker(
                     await store.ReleaseAllAsync(stoppingToken);
                     released = true;
                 }
+                await CancelDisownedAsync(stoppingToken);
                 if (!drain.IsDraining && snapshots.Current is not null) await StepAllAsync(stoppingToken);
                 await wake.WaitAsync(Look, time, stoppingToken);
             }
@@ -69,6 +81,16 @@ internal sealed class BatchWorker(
                 BatchesLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
                 await Task.Delay(Look, time, CancellationToken.None);
             }
+        }
+    }
+
+    private async Task CancelDisownedAsync(CancellationToken cancellationToken)
+    {
+        foreach (var (id, since) in _disowned)
+        {
+            if (await store.DisownAsync(id, cancellationToken)) storage.Notifier.Announce(BatchNotices.Changed, id);
+            else if (time.GetElapsedTime(since) <= DisownedFor) continue;
+            _disowned.TryRemove(id, out _);
         }
     }
 

@@ -1,5 +1,8 @@
 using System.Buffers;
+using Fairlead.Access;
+using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Http;
@@ -112,7 +115,7 @@ internal sealed class JobAcceptance(
             run.Dispose();
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
             var refusal = new GatewayError(ErrorCode.StoreUnavailable, "The stream cannot be kept now, so it was not begun.") { RetryAfter = TimeSpan.FromSeconds(5) };
-            worker.Disown(record, refusal);
+            if (exception is UnknownCommitException) worker.Disown(record, refusal);
             return refusal;
         }
         run.Call.Address = call.Address;
@@ -160,7 +163,9 @@ internal sealed class JobAcceptance(
             // The call itself settles.
             held.Take(record.Id);
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
-            return new GatewayError(ErrorCode.StoreUnavailable, "The job cannot be kept now, so it was not accepted.") { RetryAfter = TimeSpan.FromSeconds(5) };
+            var refusal = new GatewayError(ErrorCode.StoreUnavailable, "The job cannot be kept now, so it was not accepted.") { RetryAfter = TimeSpan.FromSeconds(5) };
+            if (exception is UnknownCommitException) worker.Disown(record, refusal);
+            return refusal;
         }
         call.Reservation = null;
         call.HandedOver = true;
@@ -258,7 +263,7 @@ internal sealed class JobAcceptance(
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
-            worker.Disown(record, new GatewayError(ErrorCode.StoreUnavailable, "The generation could not be kept. Its result went to the client that waited for it."));
+            if (exception is UnknownCommitException) worker.Disown(record, new GatewayError(ErrorCode.StoreUnavailable, "The generation could not be kept. Its result went to the client that waited for it."));
             return false;
         }
         worker.Adopt(run, record, askedAt, lease);
@@ -277,6 +282,7 @@ internal sealed class JobAcceptance(
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
             JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            if (exception is UnknownCommitException) worker.Disown(queued, new GatewayError(ErrorCode.StoreUnavailable, "The server stopped, and the generation could not be kept."));
             return null;
         }
         storage.Notifier.Announce(JobNotices.Queued, record.Id);

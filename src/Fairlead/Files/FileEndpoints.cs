@@ -1,10 +1,12 @@
 using System.Globalization;
 using Fairlead.Access;
+using Fairlead.Batches;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
+using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Net.Http.Headers;
@@ -61,6 +63,12 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
             // Not the client's token: what is committed is kept, and what is not is removed.
             if (!await store.CompleteAsync(file, configuration.Current.Files.MaxProjectBytes, CancellationToken.None)) return Full(configuration.Current.Files);
             isKept = true;
+        }
+        catch (UnknownCommitException)
+        {
+            // It may be found by now. If not, it goes with the time of its reservation.
+            isKept = true;
+            throw;
         }
         finally
         {

@@ -19,16 +19,16 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     /// <param name="maxProjectBytes">All that the project may have, or null for no limit.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>False when the project has no room for it.</returns>
-    public async Task<bool> BeginAsync(StoredFile file, long bytes, long? maxProjectBytes, CancellationToken cancellationToken)
+    public Task<bool> BeginAsync(StoredFile file, long bytes, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         if (maxProjectBytes is { } max && await RoomAsync(connection, transaction, file, max, cancellationToken) < Math.Max(bytes, 1)) return false;
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
-        command.CommandText = """
+        command.CommandText = $"""
             INSERT INTO files (id, organization_id, project_id, filename, purpose, status, bytes, created_at, expires_at)
-            VALUES (@id, @organization, @project, @name, @purpose, 'writing', @bytes, @created, @expires)
+            VALUES (@id, @organization, @project, @name, @purpose, 'writing', @bytes, @created, @expires){(attempt.IsRepeat ? " ON CONFLICT (id) DO NOTHING" : "")}
             """;
         command.AddParameter("@id", file.Id);
         command.AddParameter("@organization", file.OrganizationId);
@@ -39,9 +39,10 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         command.AddParameter("@created", Ms(file.CreatedAt));
         command.AddParameter("@expires", Ms(time.GetUtcNow() + WritingLease));
         await command.ExecuteNonQueryAsync(cancellationToken);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
-    }
+    }, time);
 
     /// <summary>Reserves more room for a file that is being written, and renews its time.</summary>
     /// <param name="file">The file.</param>
@@ -51,7 +52,7 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>The bytes it has from now on; -1 when there is no room for <paramref name="needed"/>, and nothing was changed.</returns>
     /// <exception cref="StorageException">It took so long to write that it was given up.</exception>
-    public async Task<long> GrowAsync(StoredFile file, long needed, long wished, long? maxProjectBytes, CancellationToken cancellationToken)
+    public Task<long> GrowAsync(StoredFile file, long needed, long wished, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -69,24 +70,37 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         command.AddParameter("@expires", Ms(time.GetUtcNow() + WritingLease));
         command.AddParameter("@id", file.Id);
         if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) throw GivenUp(file);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return granted;
-    }
+    }, time);
 
     /// <summary>The content is written: from now on the file is there.</summary>
     /// <param name="file">The file with the length of its content.</param>
     /// <param name="maxProjectBytes">All that the project may have, or null for no limit.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>False when the project would have more than it may.</returns>
-    public Task<bool> CompleteAsync(StoredFile file, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    /// <exception cref="UnknownCommitException">It may be there.</exception>
+    public Task<bool> CompleteAsync(StoredFile file, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         if (maxProjectBytes is { } max && await RoomAsync(connection, transaction, file, max, cancellationToken) < file.Bytes) return false;
+        if (attempt.IsRepeat && await IsReadyAsync(connection, transaction, file.Id, cancellationToken)) return true;
         await CompleteAsync(connection, transaction, file, cancellationToken);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
-    });
+    }, time);
+
+    private async Task<bool> IsReadyAsync(DbConnection connection, DbTransaction transaction, string id, CancellationToken cancellationToken)
+    {
+        await using var find = connection.CreateCommand();
+        find.Transaction = transaction;
+        find.CommandText = $"SELECT status FROM files WHERE id = @id{storage.Sql.ForUpdate}";
+        find.AddParameter("@id", id);
+        return await find.ExecuteScalarAsync(cancellationToken) is "ready";
+    }
 
     /// <summary>The same within a transaction of the caller's.</summary>
     public async Task CompleteAsync(DbConnection connection, DbTransaction transaction, StoredFile file, CancellationToken cancellationToken)

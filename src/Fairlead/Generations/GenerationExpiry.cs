@@ -25,7 +25,7 @@ internal sealed class GenerationExpiry(IGenerationStore store, TimeProvider time
         }
     }
 
-    private async Task SweepAsync(CancellationToken cancellationToken)
+    internal async Task SweepAsync(CancellationToken cancellationToken)
     {
         try
         {

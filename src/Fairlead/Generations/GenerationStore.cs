@@ -2,7 +2,9 @@ using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Generations.Events;
+using Fairlead.Providers;
 using Fairlead.Storage;
 using Fairlead.Webhooks;
 
@@ -27,7 +29,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 
     private readonly SteadyClock _clock = new(time);
 
-    public async Task<bool> TryQueueAsync(GenerationRecord record, QueueLimits limits, CancellationToken cancellationToken)
+    public Task<bool> TryQueueAsync(GenerationRecord record, QueueLimits limits, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -41,6 +43,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             await count.ExecuteNonQueryAsync(cancellationToken);
             count.Parameters.Clear();
         }
+        // It has its place in the queue already, or has left it since.
+        if (attempt.IsRepeat && await IsThereAsync(connection, transaction, record.Id, cancellationToken)) return true;
         count.CommandText = "SELECT COUNT(*), CAST(COALESCE(SUM(request_bytes), 0) AS BIGINT) FROM generations WHERE project_id = @project AND status = 'queued' AND batch_id IS NULL";
         count.AddParameter("@project", record.ProjectId);
         await using (var reader = await count.ExecuteReaderAsync(cancellationToken))
@@ -49,22 +53,34 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             if (reader.GetInt64(0) >= limits.Jobs || reader.GetInt64(1) + record.Request.Length > limits.Bytes) return false;
         }
         await InsertAsync(connection, transaction, record, null, TimeSpan.Zero, cancellationToken);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
+    }, time);
+
+    private static async Task<bool> IsThereAsync(DbConnection connection, DbTransaction transaction, string id, CancellationToken cancellationToken)
+    {
+        await using var find = connection.CreateCommand();
+        find.Transaction = transaction;
+        find.CommandText = "SELECT 1 FROM generations WHERE id = @id";
+        find.AddParameter("@id", id);
+        return await find.ExecuteScalarAsync(cancellationToken) is not null;
     }
 
-    public async Task AddAsync(GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken)
+    public Task AddAsync(GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await InsertAsync(connection, null, record, leaseOwner, lease, cancellationToken);
-    }
+        attempt.Sending();
+        await InsertAsync(connection, null, record, leaseOwner, lease, cancellationToken, attempt.IsRepeat);
+        return true;
+    }, time);
 
     public async Task AddAsync(DbConnection connection, DbTransaction transaction, IReadOnlyList<GenerationRecord> records, CancellationToken cancellationToken)
     {
         foreach (var record in records) await InsertAsync(connection, transaction, record, null, TimeSpan.Zero, cancellationToken);
     }
 
-    private async Task InsertAsync(DbConnection connection, DbTransaction? transaction, GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken)
+    private async Task InsertAsync(DbConnection connection, DbTransaction? transaction, GenerationRecord record, string? leaseOwner, TimeSpan lease, CancellationToken cancellationToken, bool unlessThere = false)
     {
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
@@ -73,7 +89,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at,
                 started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status, request, request_bytes, context, webhook_url, batch_id, batch_line)
             VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created, @available,
-                @started, @deadline, @runs, @returns, 0, @owner, {(leaseOwner is null ? "NULL" : Until)}, 0, @request, @request_bytes, @context, @webhook, @batch, @line)
+                @started, @deadline, @runs, @returns, 0, @owner, {(leaseOwner is null ? "NULL" : Until)}, 0, @request, @request_bytes, @context, @webhook, @batch, @line){(unlessThere ? " ON CONFLICT (id) DO NOTHING" : "")}
             """;
 #pragma warning restore CA2100
         command.AddParameter("@id", record.Id);
@@ -112,11 +128,19 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return await command.ExecuteScalarAsync(cancellationToken) as byte[];
     }
 
-    public async Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken)
+    public Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken) =>
+        FindAsync(projectId, id, bodies, "(expires_at IS NULL OR expires_at > @now)", cancellationToken);
+
+    public Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken) =>
+        FindAsync(projectId, id, bodies, "expires_at <= @now AND result IS NOT NULL", cancellationToken);
+
+    private async Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, string condition, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = $"SELECT {Head}{Columns(bodies)} FROM generations WHERE id = @id AND project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"SELECT {Head}{Columns(bodies)} FROM generations WHERE id = @id AND project_id = @project AND {condition}";
+#pragma warning restore CA2100
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));
@@ -373,22 +397,36 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return (IReadOnlyDictionary<string, bool>)held;
     });
 
-    public Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, IReadOnlyList<GenerationEvent> last, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    public Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, NewEvents last, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        if (last.Count > 0 && !await AppendAsync(connection, transaction, owner, new RunEvents(id, run, last), cancellationToken)) return false;
+        if (last.Events.Count > 0 && !await AppendAsync(connection, transaction, owner, new RunEvents(id, run, last), cancellationToken)) return await HasEndedAsync();
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
         command.CommandText = $"{SetEnd} WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress' RETURNING {Told}";
         AddEnd(command, id, end);
         command.AddParameter("@owner", owner);
         command.AddParameter("@run", (long)run);
-        if (await EndAsync(connection, transaction, command, id, end, cancellationToken) is not { } events) return false;
+        if (await EndAsync(connection, transaction, command, id, end, cancellationToken) is not { } events) return await HasEndedAsync();
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         if (events > 0) outbox.Announce();
         return true;
-    });
+
+        // This very end, of which the response was lost. Another run would have another number, and another end another time or result.
+        async Task<bool> HasEndedAsync()
+        {
+            await using var find = connection.CreateCommand();
+            find.Transaction = transaction;
+            find.CommandText = "SELECT 1 FROM generations WHERE id = @id AND runs = @run AND status = @status AND outcome = @outcome AND ended_at = @ended AND result_status = @result_status AND result = @result";
+            AddEnd(find, id, end);
+            find.AddParameter("@run", (long)run);
+            if (await find.ExecuteScalarAsync(cancellationToken) is null) return false;
+            outbox.Announce();
+            return true;
+        }
+    }, time);
 
     public Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
@@ -438,23 +476,62 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 
     private static async Task<bool> AppendAsync(DbConnection connection, DbTransaction transaction, string owner, RunEvents events, CancellationToken cancellationToken)
     {
-        await using var count = connection.CreateCommand();
-        count.Transaction = transaction;
-        count.CommandText = "UPDATE generations SET event_count = event_count + @new WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress' RETURNING event_count";
-        count.AddParameter("@new", (long)events.Events.Count);
-        count.AddParameter("@id", events.Id);
-        count.AddParameter("@owner", owner);
-        count.AddParameter("@run", (long)events.Run);
-        if (await count.ExecuteScalarAsync(cancellationToken) is not { } after) return false;
+        var made = events.Made;
+        // The count is the fence: a repeated batch and another writer both find another one.
+        await using var count = Of("UPDATE generations SET event_count = event_count + @new WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress' AND event_count = @first");
+        count.AddParameter("@new", (long)made.Events.Count);
+        count.AddParameter("@first", (long)made.First);
+        if (await count.ExecuteNonQueryAsync(cancellationToken) == 0)
+        {
+            await using var find = Of("SELECT event_count FROM generations WHERE id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'");
+            if (await find.ExecuteScalarAsync(cancellationToken) is not { } found) return false;
+            var written = (int)(Convert.ToInt64(found, CultureInfo.InvariantCulture) - made.First);
+            if (written <= 0 || written > made.Events.Count || !await AreWrittenAsync(connection, transaction, events.Id, made, written, cancellationToken)) return false;
+            var rest = new NewEvents(made.First + written, [.. made.Events.Skip(written)]);
+            return rest.Events.Count == 0 || await AppendAsync(connection, transaction, owner, events with { Made = rest }, cancellationToken);
+        }
 
         await using var insert = connection.CreateCommand();
         insert.Transaction = transaction;
         insert.CommandText = "INSERT INTO generation_events (generation_id, first_event, events) VALUES (@id, @first, @events)";
         insert.AddParameter("@id", events.Id);
-        insert.AddParameter("@first", Convert.ToInt64(after, CultureInfo.InvariantCulture) - events.Events.Count);
-        insert.AddParameter("@events", KeptEvents.Write(events.Events));
+        insert.AddParameter("@first", (long)made.First);
+        insert.AddParameter("@events", KeptEvents.Write(made.Events));
         await insert.ExecuteNonQueryAsync(cancellationToken);
         return true;
+
+        DbCommand Of(string text)
+        {
+            var command = connection.CreateCommand();
+            command.Transaction = transaction;
+#pragma warning disable CA2100 // Constants of this program.
+            command.CommandText = text;
+#pragma warning restore CA2100
+            command.AddParameter("@id", events.Id);
+            command.AddParameter("@owner", owner);
+            command.AddParameter("@run", (long)events.Run);
+            return command;
+        }
+    }
+
+    /// <summary>Whether the first <paramref name="count"/> events of <paramref name="made"/> are those that the database has in their place, in whichever batches.</summary>
+    private static async Task<bool> AreWrittenAsync(DbConnection connection, DbTransaction transaction, string id, NewEvents made, int count, CancellationToken cancellationToken)
+    {
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "SELECT first_event, events FROM generation_events WHERE generation_id = @id AND first_event >= @first ORDER BY first_event";
+        command.AddParameter("@id", id);
+        command.AddParameter("@first", (long)made.First);
+        var seen = 0;
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (seen < count && await reader.ReadAsync(cancellationToken))
+        {
+            var kept = reader.GetFieldValue<byte[]>(1);
+            var length = KeptEvents.Read(kept).Count;
+            if (reader.GetInt64(0) != made.First + seen || seen + length > count || !kept.AsSpan().SequenceEqual(KeptEvents.Write([.. made.Events.Skip(seen).Take(length)]))) return false;
+            seen += length;
+        }
+        return seen == count;
     }
 
     public Task<GenerationReturn> ReturnAsync(string id, string owner, int run, TimeSpan pause, bool countRun, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Conversation;
+using Fairlead.Storage;
 
 namespace Fairlead.Generations;
 
@@ -7,7 +8,10 @@ namespace Fairlead.Generations;
 /// Where generations are kept that outlive their request. What a member returned from is committed. A run is named by the owner of its
 /// lease and its number: whatever a run writes is ignored once another one has taken over. Thread-safe.
 /// </summary>
-/// <remarks>All members throw what <see cref="Storage.StorageFaults"/> tells apart when the database is away.</remarks>
+/// <remarks>
+/// All members throw what <see cref="Storage.StorageFaults"/> tells apart when the database is away. Those that add a generation find out what became of a commit whose response was lost;
+/// where they cannot, they throw <see cref="Storage.UnknownCommitException"/>. Those that write of a run may be repeated by the caller: what the first try has written is written once.
+/// </remarks>
 internal interface IGenerationStore
 {
     /// <summary>Keeps a new one in the queue, unless its project has as many there as it may; then false, and nothing was written.</summary>
@@ -21,6 +25,9 @@ internal interface IGenerationStore
 
     /// <summary>Null when there is none of this id in the project, or it has expired. Only the bodies that are asked for are read: they may be large.</summary>
     Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken);
+
+    /// <summary>One that has ended, also after its time, as long as what came of it is kept: for who began to read it before. Null when it is gone or was deleted.</summary>
+    Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken);
 
     /// <summary>The request of one that was leased; null when it is gone.</summary>
     Task<byte[]?> RequestAsync(string id, CancellationToken cancellationToken);
@@ -51,7 +58,10 @@ internal interface IGenerationStore
     /// <summary>Extends the leases of <paramref name="runs"/> and notes how far they have come. Returns the ids of those still held and, with it, whether someone asked to cancel.</summary>
     Task<IReadOnlyDictionary<string, bool>> RenewAsync(string owner, IReadOnlyCollection<RunProgress> runs, TimeSpan lease, CancellationToken cancellationToken);
 
-    /// <summary>Appends what runs have made to their generations' events, in order. Returns the ids of those that are still held; of the others nothing was written.</summary>
+    /// <summary>
+    /// Appends what runs have made to their generations' events, in order. Returns the ids of those that are still held; of the others nothing was written. Events that an
+    /// earlier call has written are not written again, also when more have come after them.
+    /// </summary>
     Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken);
 
     /// <summary>
@@ -62,8 +72,8 @@ internal interface IGenerationStore
     /// <summary>Its state, and how many events are kept of it; null when there is none of this id.</summary>
     Task<(GenerationStatus Status, int Events)?> StateAsync(string id, CancellationToken cancellationToken);
 
-    /// <summary>Ends a run, with the last of its events. False when it no longer holds the generation; then nothing was written.</summary>
-    Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, IReadOnlyList<GenerationEvent> last, CancellationToken cancellationToken);
+    /// <summary>Ends a run, with the last of its events. False when it no longer holds the generation; then nothing was written. True as well when it has ended so already.</summary>
+    Task<bool> EndAsync(string id, string owner, int run, GenerationEnd end, NewEvents last, CancellationToken cancellationToken);
 
     /// <summary>
     /// Puts a generation back into the queue: after a pause, or because its process could not go on (<paramref name="countRun"/> false: the run does not count). One that
@@ -129,5 +139,13 @@ internal enum GenerationReturn
 /// <summary>One run and how far it has come, or null when nothing is new.</summary>
 internal sealed record RunProgress(string Id, int Run, byte[]? Progress);
 
-/// <summary>Events that one run has made, in order and behind those it wrote before.</summary>
-internal sealed record RunEvents(string Id, int Run, IReadOnlyList<GenerationEvent> Events);
+/// <summary>Events that one run has made.</summary>
+internal sealed record RunEvents(string Id, int Run, NewEvents Made);
+
+/// <summary>Events in order, with their place among all of their generation.</summary>
+/// <param name="First">Number of the first of them: so many must be written before, or these are.</param>
+/// <param name="Events">The events.</param>
+internal sealed record NewEvents(int First, IReadOnlyList<GenerationEvent> Events)
+{
+    public static readonly NewEvents None = new(0, []);
+}

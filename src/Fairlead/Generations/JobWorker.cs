@@ -2,11 +2,14 @@ using System.Collections.Concurrent;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Storage;
+using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -59,8 +62,8 @@ internal sealed class JobWorker(
     private readonly StoreWatch _watch = new(time);
     private readonly Dictionary<string, int> _orphans = new(StringComparer.Ordinal);
 
-    /// <summary>Generations that must not run again if the database has them as runs of this node, with the end that they then get.</summary>
-    private readonly ConcurrentDictionary<string, (GenerationEnd End, long Since)> _disowned = new(StringComparer.Ordinal);
+    /// <summary>Generations that must not run if the database has them, by their ids.</summary>
+    private readonly ConcurrentDictionary<string, Disowned> _disowned = new(StringComparer.Ordinal);
     private TaskCompletionSource _wake = NewSignal();
     private long? _checkedAt;
     private long? _orphansAt;
@@ -88,10 +91,18 @@ internal sealed class JobWorker(
     }
 
     /// <summary>
-    /// The run of <paramref name="record"/> ends without the database, which may have it all the same: the answer to the statement that added or ended it was lost. When it
+    /// The run of <paramref name="record"/> ends, or never begins, without the database, which may have it all the same: the response to the statement that added or ended it was lost. When it
     /// is found there it is ended, and not begun once more.
     /// </summary>
-    public void Disown(GenerationRecord record, GatewayError error) => _disowned[record.Id] = (NeverRun(record, Outcome.Failed, error), time.GetTimestamp());
+    public void Disown(GenerationRecord record, GatewayError error) =>
+        _disowned[record.Id] = new Disowned(record.ProjectId, NeverRun(record, Outcome.Failed, error), time.GetTimestamp(), record.Status == GenerationStatus.Queued);
+
+    /// <summary>A generation whose client was told that there is none.</summary>
+    /// <param name="ProjectId">Its project.</param>
+    /// <param name="End">The end that it gets where it is found.</param>
+    /// <param name="Since">When it was disowned.</param>
+    /// <param name="Waits">Whether it waits in the queue, where any node may begin it, rather than runs here.</param>
+    private sealed record Disowned(string ProjectId, GenerationEnd End, long Since, bool Waits);
 
     /// <summary>Lets a run that is held by this node in the database end there; returns when it has.</summary>
     public async Task FinishAsync(GenerationRun run, GenerationRecord record)
@@ -175,6 +186,7 @@ internal sealed class JobWorker(
             try
             {
                 await RenewAsync(lease, stoppingToken);
+                await EndDisownedAsync(stoppingToken);
                 await FindOrphansAsync(lease, stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -295,6 +307,12 @@ internal sealed class JobWorker(
     private void Begin(GenerationRecord record, bool isAlone, long askedAt, TimeSpan lease)
     {
         var reservation = held.Take(record.Id);
+        if (_disowned.TryGetValue(record.Id, out var disowned))
+        {
+            if (reservation is not null) held.Keep(record.Id, reservation);
+            _ = RefuseAsync(record, disowned.End);
+            return;
+        }
         var jobs = configuration.Current.Jobs;
         GatewayError? error = null;
         GenerationRun? run = null;
@@ -325,7 +343,7 @@ internal sealed class JobWorker(
         if (run is null)
         {
             if (reservation is not null) held.Keep(record.Id, reservation);
-            _ = RefuseAsync(record, outcome, error!);
+            _ = RefuseAsync(record, NeverRun(record, outcome, error!));
             return;
         }
         run.Call.Reservation = reservation;
@@ -336,11 +354,11 @@ internal sealed class JobWorker(
         _ = FinishAsync(run, record with { Request = [] });
     }
 
-    private async Task RefuseAsync(GenerationRecord record, Outcome outcome, GatewayError error)
+    private async Task RefuseAsync(GenerationRecord record, GenerationEnd end)
     {
         try
         {
-            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, NeverRun(record, outcome, error), [], CancellationToken.None));
+            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, end, NewEvents.None, CancellationToken.None));
         }
         catch (Exception exception)
         {
@@ -402,7 +420,9 @@ internal sealed class JobWorker(
         {
             // Somebody asked for it before it was back in the queue.
             var (outcome, reason) = CallOutcome.Of(CancellationReason.Requested);
-            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, NeverRun(record, outcome, reason), [], CancellationToken.None));
+            // One end for all tries, so that a repeated one finds what the first has written.
+            var never = NeverRun(record, outcome, reason);
+            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, never, NewEvents.None, CancellationToken.None));
             return;
         }
         var end = new GenerationEnd(result.Outcome.ToStatus(), result.Outcome, result.Status, result.Body, result.Details, now, now + TtlOf(record));
@@ -467,6 +487,20 @@ internal sealed class JobWorker(
         }
     }
 
+    /// <summary>Ends those that were disowned and wait in the queue; asks those that some node has begun since to stop.</summary>
+    private async Task EndDisownedAsync(CancellationToken cancellationToken)
+    {
+        foreach (var (id, disowned) in _disowned)
+        {
+            if (!disowned.Waits) continue;
+            var found = await store.CancelAsync(disowned.ProjectId, id, disowned.End, cancellationToken);
+            if (found == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, id);
+            if (found == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, id);
+            // What is not there may still be on its way for a while.
+            if (found is not null || time.GetElapsedTime(disowned.Since) > DisownedFor) _disowned.TryRemove(id, out _);
+        }
+    }
+
     /// <summary>
     /// Gives back runs that the database believes to be here and that are not: the answer to a statement that began one was lost. Those found twice in a row, since one may
     /// be about to begin or to end. Those that were disowned end at once.
@@ -484,13 +518,13 @@ internal sealed class JobWorker(
         // Of the others the database has no run by now, or one that is ended below.
         foreach (var (id, disowned) in _disowned)
         {
-            if (!_orphans.ContainsKey(id) && time.GetElapsedTime(disowned.Since) > DisownedFor) _disowned.TryRemove(id, out _);
+            if (!disowned.Waits && !_orphans.ContainsKey(id) && time.GetElapsedTime(disowned.Since) > DisownedFor) _disowned.TryRemove(id, out _);
         }
         foreach (var (id, run) in orphans)
         {
             if (_disowned.TryGetValue(id, out var disowned))
             {
-                await store.EndAsync(id, Owner, run, disowned.End, [], cancellationToken);
+                await store.EndAsync(id, Owner, run, disowned.End, NewEvents.None, cancellationToken);
                 storage.Notifier.Announce(JobNotices.Changed, id);
                 continue;
             }

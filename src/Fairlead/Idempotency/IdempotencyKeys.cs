@@ -1,8 +1,11 @@
 using System.Collections.Concurrent;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
@@ -23,7 +26,13 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
     // As long as a client waits for the head of a response without a doubt.
     private static readonly TimeSpan LongestPatience = TimeSpan.FromSeconds(5);
 
+    /// <summary>Longer than a statement whose response was lost can take.</summary>
+    private static readonly TimeSpan AbandonedFor = TimeSpan.FromMinutes(2);
+
     private readonly string _owner = Ids.New("run_", time);
+
+    /// <summary>Keys that may be bound to a generation that never ran, because the database could not be reached when they were bound or freed. Left so, they would refuse the request until their time is over.</summary>
+    private readonly ConcurrentDictionary<(string ProjectId, string Key, string GenerationId), long> _abandoned = new();
     private readonly ConcurrentDictionary<(string ProjectId, string Key), IdempotentRun> _running = new();
 
     /// <summary>Binds the call's key to it (then null: the call goes on), or says what is to be answered instead.</summary>
@@ -49,7 +58,8 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                     call.Idempotency = run;
                     return null;
                 }
-                if (await store.FindAsync(id.ProjectId, key, cancellationToken) is { } known) return await MeetAsync(call, hash, known, cancellationToken);
+                var known = await store.FindAsync(id.ProjectId, key, cancellationToken);
+                if (known is not null && !await TryFreeAsync((id.ProjectId, key, known.GenerationId), cancellationToken)) return await MeetAsync(call, hash, known, cancellationToken);
                 asked++;
             }
             return new GatewayReply.Refused(Running(call.GenerationId));
@@ -76,11 +86,23 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         }
         catch (Exception exception)
         {
+            if (exception is UnknownCommitException) Abandon(run);
             Forget(run);
             run.SetBound(exception);
             throw;
         }
     }
+
+    /// <summary>Frees a key of which this node knows that its generation never ran.</summary>
+    private async Task<bool> TryFreeAsync((string ProjectId, string Key, string GenerationId) id, CancellationToken cancellationToken)
+    {
+        if (!_abandoned.ContainsKey(id)) return false;
+        await store.ReleaseAsync(id.ProjectId, id.Key, id.GenerationId, cancellationToken);
+        _abandoned.TryRemove(id, out _);
+        return true;
+    }
+
+    private void Abandon(IdempotentRun run) => _abandoned[(run.ProjectId, run.Key, run.GenerationId)] = time.GetTimestamp();
 
     private void Forget(IdempotentRun run)
     {
@@ -131,6 +153,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
             IdempotencyLog.StoreAway(logger, StorageFaults.Describe(exception));
+            Abandon(run);
         }
         finally
         {
@@ -170,6 +193,11 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         {
             var now = time.GetUtcNow();
             if (!_running.IsEmpty) await store.RenewAsync(_owner, now + configuration.Current.Jobs.Lease, [.. _running.Keys], cancellationToken);
+            foreach (var (id, since) in _abandoned)
+            {
+                // What is not there may still be on its way for a while.
+                if (await store.ReleaseAsync(id.ProjectId, id.Key, id.GenerationId, cancellationToken) || time.GetElapsedTime(since) > AbandonedFor) _abandoned.TryRemove(id, out _);
+            }
             while (await store.ExpireAsync(now, cancellationToken) > 0)
             {
                 // In pieces.

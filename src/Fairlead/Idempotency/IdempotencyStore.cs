@@ -10,22 +10,24 @@ internal sealed record BoundKey(byte[] RequestHash, string GenerationId, string 
 
 /// <summary>Bound keys in the database, either of the two. What a member returned from is committed. Thread-safe.</summary>
 /// <remarks>All members throw what <see cref="StorageFaults"/> tells apart when the database is away.</remarks>
-internal sealed class IdempotencyStore(IStorage storage)
+internal sealed class IdempotencyStore(IStorage storage, TimeProvider time)
 {
     /// <summary>Rows forgotten in one statement, so that nobody waits long for the write lock.</summary>
     private const int ExpireRows = 200;
 
     /// <summary>Binds the key when it is free or its time is over. The one winner among all who try at once gets true.</summary>
-    public async Task<bool> TryBindAsync(string projectId, string key, BoundKey bound, DateTimeOffset now, CancellationToken cancellationToken)
+    /// <exception cref="UnknownCommitException">It may be bound.</exception>
+    public Task<bool> TryBindAsync(string projectId, string key, BoundKey bound, DateTimeOffset now, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = """
+        // A first try may have bound it to the same generation, which has not begun yet.
+        command.CommandText = $"""
             INSERT INTO idempotency_keys (project_id, idempotency_key, request_hash, generation_id, owner, lease_until, expires_at, status, broken)
             VALUES (@project, @key, @hash, @generation, @owner, @lease, @expires, 0, 0)
             ON CONFLICT (project_id, idempotency_key) DO UPDATE SET request_hash = excluded.request_hash, generation_id = excluded.generation_id,
                 owner = excluded.owner, lease_until = excluded.lease_until, expires_at = excluded.expires_at, status = 0, content_type = NULL, broken = 0, body = NULL
-            WHERE idempotency_keys.expires_at <= @now
+            WHERE idempotency_keys.expires_at <= @now{(attempt.IsRepeat ? " OR (idempotency_keys.generation_id = excluded.generation_id AND idempotency_keys.status = 0)" : "")}
             """;
         command.AddParameter("@project", projectId);
         command.AddParameter("@key", key);
@@ -35,8 +37,9 @@ internal sealed class IdempotencyStore(IStorage storage)
         command.AddParameter("@lease", bound.LeaseUntil.ToUnixTimeMilliseconds());
         command.AddParameter("@expires", bound.ExpiresAt.ToUnixTimeMilliseconds());
         command.AddParameter("@now", now.ToUnixTimeMilliseconds());
+        attempt.Sending();
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
-    }
+    }, time);
 
     public async Task<BoundKey?> FindAsync(string projectId, string key, CancellationToken cancellationToken)
     {
@@ -71,8 +74,8 @@ internal sealed class IdempotencyStore(IStorage storage)
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>Frees a key whose call was refused.</summary>
-    public async Task ReleaseAsync(string projectId, string key, string generationId, CancellationToken cancellationToken)
+    /// <summary>Frees a key whose call was refused; false when it is not bound to it.</summary>
+    public async Task<bool> ReleaseAsync(string projectId, string key, string generationId, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
@@ -80,7 +83,7 @@ internal sealed class IdempotencyStore(IStorage storage)
         command.AddParameter("@project", projectId);
         command.AddParameter("@key", key);
         command.AddParameter("@generation", generationId);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
     }
 
     /// <summary>A sign of life for everything that <paramref name="owner"/> runs.</summary>

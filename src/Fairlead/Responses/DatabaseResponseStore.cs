@@ -9,14 +9,14 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
     /// <summary>Rows of one statement, so that other writers get in between.</summary>
     private const int BatchRows = 200;
 
-    public async Task SaveAsync(StoredResponse response, RunLease? lease, CancellationToken cancellationToken)
+    public Task SaveAsync(StoredResponse response, RunLease? lease, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
         command.CommandText = lease is null
-            ? """
+            ? $"""
                 INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
-                VALUES (@id, @project, @status, @previous, @created, @expires, @response, @input, @output)
+                VALUES (@id, @project, @status, @previous, @created, @expires, @response, @input, @output){(attempt.IsRepeat ? " ON CONFLICT (id) DO NOTHING" : "")}
                 """
             : """
                 INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
@@ -39,8 +39,9 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         command.AddParameter("@response", response.Response);
         command.AddParameter("@input", response.Input);
         command.AddParameter("@output", response.Output);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
+        attempt.Sending();
+        return await command.ExecuteNonQueryAsync(cancellationToken);
+    }, time);
 
     public async Task<StoredResponse?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
     {

@@ -57,6 +57,17 @@ internal static class StorageFaults
         _ => false,
     };
 
+    /// <summary>
+    /// Whether a commit that failed so may have taken effect. An error that PostgreSQL reports is its answer, and says no, unless its process was ended; a connection that
+    /// broke or a time that ran out says nothing.
+    /// </summary>
+    public static bool MayHaveCommitted(Exception fault) => Core(fault) switch
+    {
+        PostgresException postgres => postgres.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown || postgres.SqlState.StartsWith("08", StringComparison.Ordinal),
+        NpgsqlException => true,
+        _ => false,
+    };
+
     /// <summary>The store itself failed or is away.</summary>
     public static bool IsStoreFault(Exception fault) => Core(fault) is DbException or DbUpdateException or StorageException;
 

@@ -1,6 +1,7 @@
 using System.Data;
 using System.Data.Common;
 using System.Globalization;
+using Fairlead.Providers.Simulated;
 using Fairlead.Storage;
 
 namespace Fairlead.Webhooks;
@@ -259,14 +260,21 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     }
 
     /// <summary>Extends the leases of a process that is at work on what it has leased.</summary>
-    public async Task RenewAsync(string owner, DateTimeOffset until, CancellationToken cancellationToken)
+    public Task RenewAsync(string owner, IReadOnlyCollection<string> ids, DateTimeOffset until, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = Command(connection, null, "UPDATE webhook_deliveries SET lease_until = @until WHERE lease_owner = @owner AND status = 'pending'");
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await using var command = Command(connection, transaction, "UPDATE webhook_deliveries SET lease_until = @until WHERE id = @id AND lease_owner = @owner AND status = 'pending'");
         command.AddParameter("@until", Ms(until));
         command.AddParameter("@owner", owner);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
+        command.AddParameter("@id", "");
+        foreach (var id in ids.Order(StringComparer.Ordinal))
+        {
+            command.Parameters["@id"].Value = id;
+            await command.ExecuteNonQueryAsync(cancellationToken);
+        }
+        await transaction.CommitAsync(cancellationToken);
+    });
 
     /// <summary>Lets what processes that are gone had leased be taken at once. Only right when no other process can be at work on this database.</summary>
     public async Task ReleaseAllAsync(CancellationToken cancellationToken)

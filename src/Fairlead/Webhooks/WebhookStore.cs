@@ -14,20 +14,27 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
     public const int MostOfAProject = 20;
 
     /// <summary>Adds it; false when the project has as many as it may.</summary>
-    public async Task<bool> AddAsync(Webhook webhook, CancellationToken cancellationToken)
+    public Task<bool> AddAsync(Webhook webhook, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await storage.Sql.LockAsync(transaction, StorageLock.Webhooks, cancellationToken);
+        if (attempt.IsRepeat)
+        {
+            await using var find = Command(connection, transaction, "SELECT 1 FROM webhooks WHERE id = @id");
+            find.AddParameter("@id", webhook.Id);
+            if (await find.ExecuteScalarAsync(cancellationToken) is not null) return true;
+        }
         await using (var count = Command(connection, transaction, "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL"))
         {
             count.AddParameter("@project", webhook.ProjectId);
             if (Convert.ToInt64(await count.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture) >= MostOfAProject) return false;
         }
         await InsertAsync(connection, transaction, webhook, cancellationToken);
+        attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
-    }
+    }, time);
 
     /// <summary>The one that signs what goes to addresses of single requests; made when there is none yet.</summary>
     public async Task<Webhook> OfRequestsAsync(string projectId, CancellationToken cancellationToken)

@@ -1,4 +1,7 @@
 using System.Collections.Concurrent;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
+using Fairlead.Providers.Simulated;
 using Fairlead.Storage;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -89,7 +92,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     {
         var now = _clock.Latest;
         if (now - _renewed < Lease / 3) return;
-        if (!_running.IsEmpty) await deliveries.RenewAsync(_owner, now + Lease, stoppingToken);
+        if (!_running.IsEmpty) await deliveries.RenewAsync(_owner, [.. _running.Keys], now + Lease, stoppingToken);
         _renewed = now;
     }
 

@@ -1,7 +1,9 @@
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Configuration;
+using Fairlead.Server.Hosting;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
 using Microsoft.AspNetCore.Builder;
@@ -63,6 +65,9 @@ public sealed class TestGateway : IAsyncDisposable
         gateway._postgres = database;
         return gateway;
     }
+
+    /// <summary>The same on a database that the caller has made.</summary>
+    internal static Task<TestGateway> StartOnAsync(string postgres, string? yaml = null) => StartAsync(yaml, configure: null, postgres);
 
     private static async Task<TestGateway> StartAsync(string? yaml, Action<WebApplicationBuilder, FairleadBuilder>? configure, string? postgres)
     {

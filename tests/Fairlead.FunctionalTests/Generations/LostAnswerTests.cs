@@ -2,10 +2,10 @@ using System.Net;
 using System.Reflection;
 using System.Text;
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Generations;
 using Fairlead.Storage;
-using Fairlead.Tests.Common;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.FunctionalTests.Generations;
@@ -89,6 +89,6 @@ internal class ForgetfulStore : DispatchProxy
     private static async Task LoseAsync(Task done)
     {
         await done;
-        throw new StorageException("The answer of the database was lost.");
+        throw new UnknownCommitException(new StorageException("The response of the database was lost."));
     }
 }

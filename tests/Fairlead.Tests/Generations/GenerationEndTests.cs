@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
 using Fairlead.Storage;
@@ -33,12 +34,15 @@ public abstract class GenerationEndTests : IDisposable
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task End_OfARun_LeavesOneEventAndTheSecondEndNone()
+    public async Task End_OfARunThatIsRepeated_LeavesOneEventAndRefusesAnotherEnd()
     {
         await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
         Assert.Single((await _store.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel)).Taken);
-        Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
-        Assert.False(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
+        Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
+        // The same end again, since the response to the first was lost; then another one.
+        Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
+        Assert.False(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete) with { Result = "other"u8.ToArray() }, NewEvents.None, Cancel));
+        Assert.False(await _store.EndAsync("gen_1", "a", 2, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
 
         var delivery = Assert.Single(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
         Assert.Equal((WebhookEvents.Completed, "https://example.com/once"), (delivery.Type, delivery.Url));
@@ -53,7 +57,7 @@ public abstract class GenerationEndTests : IDisposable
     {
         await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
         await _store.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel);
-        Assert.False(await _store.EndAsync("gen_1", "b", 1, End(GenerationStatus.Completed, Outcome.Complete), [], Cancel));
+        Assert.False(await _store.EndAsync("gen_1", "b", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
         Assert.Empty(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
     }
 

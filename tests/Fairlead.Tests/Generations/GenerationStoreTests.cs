@@ -1,7 +1,9 @@
 using System.Text;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
+using Fairlead.Providers;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
 using Fairlead.Webhooks;
@@ -131,10 +133,10 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal((id, 2, 1, 1), (again.Id, again.Runs, again.Returns, again.Suspicion));
 
         Assert.Empty(await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel));
-        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), [], Cancel));
+        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), NewEvents.None, Cancel));
         Assert.Equal(GenerationReturn.Lost, await _store.ReturnAsync(id, "a", 1, TimeSpan.Zero, countRun: true, Cancel));
-        Assert.True(await _store.EndAsync(id, "b", 2, End("right"), [], Cancel));
-        Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), [], Cancel));
+        Assert.True(await _store.EndAsync(id, "b", 2, End("right"), NewEvents.None, Cancel));
+        Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), NewEvents.None, Cancel));
         Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Result!));
     }
 
@@ -154,7 +156,7 @@ public abstract class GenerationStoreTests : IDisposable
         // Another node goes on with the rest of the queue, and takes no second suspect meanwhile.
         Assert.Equal([fresh], (await LeaseAsync("c", 4)).Select(record => record.Id));
         Assert.Empty(await LeaseAsync("c", 4));
-        Assert.True(await _store.EndAsync(first.Id, "b", 2, End("done"), [], Cancel));
+        Assert.True(await _store.EndAsync(first.Id, "b", 2, End("done"), NewEvents.None, Cancel));
         Assert.Equal([suspects[1]], (await LeaseAsync("c", 4)).Select(record => record.Id));
     }
 
@@ -169,7 +171,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal((deadly, -1, GenerationStatus.InProgress), (guilty.Id, guilty.Suspicion, guilty.Status));
         // The one who was to end it dies before it could: the next one is told the same.
         Assert.Equal((deadly, -1), (Assert.Single(await _store.TakeOverAsync("c", Lease, Cancel)) is { } still ? (still.Id, still.Suspicion) : default));
-        Assert.True(await _store.EndAsync(deadly, "c", 4, End("guilty", Outcome.Failed), [], Cancel));
+        Assert.True(await _store.EndAsync(deadly, "c", 4, End("guilty", Outcome.Failed), NewEvents.None, Cancel));
         var next = Assert.Single(await LeaseAsync("c", 4));
         Assert.Equal((innocent, 1, 1), (next.Id, next.Runs - next.Returns, next.Suspicion));
     }
@@ -270,7 +272,7 @@ public abstract class GenerationStoreTests : IDisposable
         await LeaseAsync("a", 1);
         await _store.CancelAsync("proj_1", id, End("x"), Cancel);
         Assert.Equal(GenerationReturn.CancelRequested, await _store.ReturnAsync(id, "a", 1, TimeSpan.FromMinutes(1), countRun: true, Cancel));
-        Assert.True(await _store.EndAsync(id, "a", 1, End("cancelled", Outcome.Cancelled), [], Cancel));
+        Assert.True(await _store.EndAsync(id, "a", 1, End("cancelled", Outcome.Cancelled), NewEvents.None, Cancel));
     }
 
     [Fact]
@@ -309,7 +311,7 @@ public abstract class GenerationStoreTests : IDisposable
         {
             for (var i = 0; i < 40; i++) Assert.Equal(8, (await _store.RenewAsync("a", [.. ids.AsEnumerable().Reverse().Select(id => new RunProgress(id, 1, null))], Lease, Cancel)).Count);
         }, Cancel);
-        for (var i = 0; i < 40; i++) Assert.Equal(8, (await other.AppendEventsAsync("a", [.. ids.Select(id => new RunEvents(id, 1, [new TextDelta("a")]))], Cancel)).Count);
+        for (var i = 0; i < 40; i++) Assert.Equal(8, (await other.AppendEventsAsync("a", [.. ids.Select(id => new RunEvents(id, 1, new(i, [new TextDelta("a")])))], Cancel)).Count);
         await renewing;
     }
 
@@ -343,15 +345,15 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("a"), new TextDelta("b")])], Cancel));
-        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("c")])], Cancel));
+        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(0, [new TextDelta("a"), new TextDelta("b")]))], Cancel));
+        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(2, [new TextDelta("c")]))], Cancel));
         Assert.Equal(["a", "b", "c"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
         Assert.Equal(["c"], Texts(await _store.ReadEventsAsync(id, 2, Cancel)));
         Assert.Equal(["b", "c"], Texts(await _store.ReadEventsAsync(id, 1, Cancel)));
         Assert.Empty(await _store.ReadEventsAsync(id, 3, Cancel));
         Assert.Equal((GenerationStatus.InProgress, 3), await _store.StateAsync(id, Cancel));
 
-        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), [new TextDelta("d")], Cancel));
+        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), new(3, [new TextDelta("d")]), Cancel));
         Assert.Equal((GenerationStatus.Completed, 4), await _store.StateAsync(id, Cancel));
         Assert.Equal(4, (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.EventCount);
         Assert.True(await _store.ForgetAsync("proj_1", id, Cancel));
@@ -364,14 +366,14 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("a")])], Cancel);
+        await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(0, [new TextDelta("a")]))], Cancel);
         await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Over, Cancel);
         await _store.TakeOverAsync("b", Lease, Cancel);
         var again = Assert.Single(await LeaseAsync("b", 1));
         Assert.Equal(1, again.EventCount);
-        Assert.Empty(await _store.AppendEventsAsync("a", [new RunEvents(id, 1, [new TextDelta("late")])], Cancel));
-        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), [new TextDelta("late")], Cancel));
-        await _store.AppendEventsAsync("b", [new RunEvents(id, 2, [new GenerationRestarted(2), new TextDelta("b")])], Cancel);
+        Assert.Empty(await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(1, [new TextDelta("late")]))], Cancel));
+        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), new(1, [new TextDelta("late")]), Cancel));
+        await _store.AppendEventsAsync("b", [new RunEvents(id, 2, new(1, [new GenerationRestarted(2), new TextDelta("b")]))], Cancel);
         Assert.Equal(["a", "b"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
     }
 
@@ -380,7 +382,7 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), [new TextDelta("a")], Cancel));
+        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), new(0, [new TextDelta("a")]), Cancel));
         Assert.Equal(1, await _store.ExpireAsync(Now.AddDays(1), Cancel));
         Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
     }
@@ -418,7 +420,7 @@ public abstract class GenerationStoreTests : IDisposable
         await _store.AddAsync(record, "a", Lease, Cancel);
         await _store.TakeOverAsync("b", Lease, Cancel);
         Assert.Empty(await LeaseAsync("b", 1));
-        Assert.True(await _store.EndAsync(record.Id, "a", 1, End("done"), [], Cancel));
+        Assert.True(await _store.EndAsync(record.Id, "a", 1, End("done"), NewEvents.None, Cancel));
     }
 
     [Fact]
@@ -450,7 +452,7 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        await _store.EndAsync(id, "a", 1, End("done"), [], Cancel);
+        await _store.EndAsync(id, "a", 1, End("done"), NewEvents.None, Cancel);
         Assert.Equal(0, await _store.ExpireAsync(Now, Cancel));
         _time.Advance(TimeSpan.FromHours(2));
         // Not shown from the moment on, whether or not it was swept yet.

@@ -176,12 +176,12 @@ public abstract class IdempotencyKeysTests : IDisposable
         var again = Call("""{"model":"other"}""");
         Assert.Null(await node.BindAsync(again, "k", Cancel));
         // What the first one would still say comes too late.
-        await new IdempotencyStore(Open()).CompleteAsync("proj_1", "k", call.GenerationId, 200, "application/json", false, "late"u8.ToArray(), Cancel);
+        await new IdempotencyStore(Open(), _time).CompleteAsync("proj_1", "k", call.GenerationId, 200, "application/json", false, "late"u8.ToArray(), Cancel);
         Assert.Equal(ErrorCode.IdempotencyInProgress, await RefusedAsync(Node(), """{"model":"other"}"""));
         await node.CompleteAsync(again, 200, "application/json", "{}"u8.ToArray());
         _time.Advance(_temporary.Configuration.Current.Idempotency.Ttl);
         await node.BeatAsync(Cancel);
-        Assert.Null(await new IdempotencyStore(Open()).FindAsync("proj_1", "k", Cancel));
+        Assert.Null(await new IdempotencyStore(Open(), _time).FindAsync("proj_1", "k", Cancel));
     }
 
     [Fact]
@@ -283,7 +283,7 @@ public abstract class IdempotencyKeysTests : IDisposable
 
     private IdempotencyKeys Node()
     {
-        var node = new IdempotencyKeys(new IdempotencyStore(Open()), Generations(), _temporary.Configuration, _time, NullLogger<IdempotencyKeys>.Instance);
+        var node = new IdempotencyKeys(new IdempotencyStore(Open(), _time), Generations(), _temporary.Configuration, _time, NullLogger<IdempotencyKeys>.Instance);
         _owned.Add(node);
         return node;
     }

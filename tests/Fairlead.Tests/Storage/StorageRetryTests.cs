@@ -65,6 +65,49 @@ public sealed class StorageRetryTests : IDisposable
         Assert.Equal(1, tries);
     }
 
+    [Fact]
+    public async Task RunUntilKnown_ConnectionBreaksAtTheCommit_RepeatsAndSaysSo()
+    {
+        var repeats = new List<bool>();
+        Assert.Equal(2, await StorageRetry.RunUntilKnownAsync(
+            attempt =>
+            {
+                repeats.Add(attempt.IsRepeat);
+                attempt.Sending();
+                return repeats.Count == 1 ? throw new NpgsqlException("Exception while reading from stream") : Task.FromResult(repeats.Count);
+            },
+            TimeProvider.System));
+        Assert.Equal([false, true], repeats);
+    }
+
+    [Fact]
+    public async Task RunUntilKnown_RowOfAnotherThere_ReportsIt()
+    {
+        var tries = 0;
+        var fault = await Assert.ThrowsAsync<PostgresException>(() => StorageRetry.RunUntilKnownAsync<int>(
+            attempt =>
+            {
+                attempt.Sending();
+                throw ++tries == 1 ? new NpgsqlException("Exception while reading from stream") : new PostgresException("x", "ERROR", "ERROR", PostgresErrorCodes.UniqueViolation);
+            },
+            TimeProvider.System));
+        Assert.Equal((PostgresErrorCodes.UniqueViolation, 2), (fault.SqlState, tries));
+    }
+
+    [Fact]
+    public async Task RunUntilKnown_ConnectionBreaksBeforeTheCommit_IsNotTriedAgain()
+    {
+        var tries = 0;
+        await Assert.ThrowsAsync<NpgsqlException>(() => StorageRetry.RunUntilKnownAsync<int>(
+            _ =>
+            {
+                tries++;
+                throw new NpgsqlException("Exception while reading from stream");
+            },
+            TimeProvider.System));
+        Assert.Equal(1, tries);
+    }
+
     private static async Task ExecuteAsync(IStorage storage, string sql)
     {
         await using var connection = await storage.OpenAsync(Cancel);

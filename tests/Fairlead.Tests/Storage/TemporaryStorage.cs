@@ -1,5 +1,6 @@
 using Fairlead.Access;
 using Fairlead.Configuration;
+using Fairlead.Providers;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -18,6 +19,13 @@ internal sealed class TemporaryStorage : IDisposable
     {
         if (provider == StorageProvider.Postgres) ConnectionString = TestPostgres.CreateDatabase();
         Configuration = new FixedConfiguration(DataDirectory, ConnectionString);
+    }
+
+    /// <summary>A database of PostgreSQL that is reached by another way.</summary>
+    public TemporaryStorage(Func<string, string> way)
+    {
+        ConnectionString = TestPostgres.CreateDatabase();
+        Configuration = new FixedConfiguration(DataDirectory, way(ConnectionString));
     }
 
     public string DataDirectory { get; } = Path.Combine(Path.GetTempPath(), "fairlead-" + Path.GetRandomFileName());

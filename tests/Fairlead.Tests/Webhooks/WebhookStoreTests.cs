@@ -175,16 +175,31 @@ public abstract class WebhookStoreTests : IDisposable
     {
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
-        Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
+        var (held, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
         for (var i = 0; i < 3; i++)
         {
             _fixture.Time.Advance(WebhookWorker.Lease / 2);
-            await _fixture.Deliveries.RenewAsync("a", Now + WebhookWorker.Lease, Cancel);
-            await _fixture.Deliveries.RenewAsync("b", Now + WebhookWorker.Lease, Cancel);
+            await _fixture.Deliveries.RenewAsync("a", [held.Id], Now + WebhookWorker.Lease, Cancel);
+            await _fixture.Deliveries.RenewAsync("b", [held.Id], Now + WebhookWorker.Lease, Cancel);
         }
         Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
         _fixture.Time.Advance(WebhookWorker.Lease);
         Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
+    }
+
+    [Fact]
+    public async Task Renew_DeliveryThatTheProcessDoesNotKnowItHas_LetsItsLeaseEnd()
+    {
+        await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync();
+        await _fixture.HappenAsync();
+        var (known, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
+        // The response to this one was lost.
+        var (unknown, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
+        await _fixture.Deliveries.RenewAsync("a", [known.Id], Now + (2 * WebhookWorker.Lease), Cancel);
+        _fixture.Time.Advance(WebhookWorker.Lease + TimeSpan.FromSeconds(1));
+        var (taken, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 2, 2, Cancel));
+        Assert.Equal(unknown.Id, taken.Id);
     }
 
     [Fact]

@@ -47,10 +47,10 @@ internal sealed class EventKeeper(IStorage storage, IGenerationStore store, Runn
         {
             if (!held.IsLost && held.Run.Events.IsDue() && held.Run.Events.TryTake() is { } events) taken.Add((held.Run, new RunEvents(held.Run.Id, held.Number, events)));
         }
-        var writing = taken.FindAll(static one => one.Events.Events.Count > 0);
+        var writing = taken.FindAll(static one => one.Events.Made.Events.Count > 0);
         foreach (var (run, events) in taken)
         {
-            if (events.Events.Count == 0) run.Events.NotWritten([]);
+            if (events.Made.Events.Count == 0) run.Events.NotWritten(events.Made);
         }
         if (writing.Count == 0) return true;
 
@@ -61,7 +61,7 @@ internal sealed class EventKeeper(IStorage storage, IGenerationStore store, Runn
         }
         catch (Exception exception)
         {
-            foreach (var (run, events) in writing) run.Events.NotWritten(events.Events);
+            foreach (var (run, events) in writing) run.Events.NotWritten(events.Made);
             JobsLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
             return false;
         }
@@ -69,12 +69,12 @@ internal sealed class EventKeeper(IStorage storage, IGenerationStore store, Runn
         {
             if (stillHeld.Contains(run.Id))
             {
-                run.Events.Written(events.Events);
+                run.Events.Written(events.Made);
                 storage.Notifier.Announce(JobNotices.Events, run.Id);
             }
             else
             {
-                run.Events.NotWritten(events.Events);
+                run.Events.NotWritten(events.Made);
                 run.Stop(CancellationReason.LeaseLost);
             }
         }

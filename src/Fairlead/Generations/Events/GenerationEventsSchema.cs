@@ -3,8 +3,8 @@ using Fairlead.Storage;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// Events of kept generations, a row for each batch that a run wrote at once. The count in the generation's row is the lock and the fence: a run adds
-/// to it before it writes, and one that was taken over finds no row to add to.
+/// Events of kept generations, a row for each batch that a run wrote at once. The count in the generation's row is the lock and the fence: a run names
+/// the count that it knows and adds to it before it writes. One that was taken over finds no row to add to; one that repeats a batch whose commit was lost finds another count.
 /// </summary>
 internal sealed class GenerationEventsSchema : ISchemaStep
 {

@@ -25,7 +25,7 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
         {
             _log ??= Open();
             if (_following is { } following) await following.Begun.WaitAsync(cancellationToken);
-            Record = await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
+            Record = await FindAsync(cancellationToken);
         }
         return Record;
     }
@@ -55,7 +55,7 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
                 if (batch.Items.Count > 0) return true;
             }
             var known = Record;
-            Record = await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
+            Record = await FindAsync(cancellationToken);
             if (Record is null && known is { IsFinal: true })
             {
                 // Its time ended while it was read. What is still kept of it is read to the end.
@@ -80,6 +80,10 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
         Close();
         return ValueTask.CompletedTask;
     }
+
+    // Its time may end while it is read.
+    private async Task<GenerationRecord?> FindAsync(CancellationToken cancellationToken) =>
+        await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken) ?? await store.FindExpiredAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
 
     private IEventSource Open()
     {

@@ -57,31 +57,31 @@ internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
     }
 
     /// <summary>Takes what waits, unless another writing is under way; then null. Ends with <see cref="Written"/> or <see cref="NotWritten"/>.</summary>
-    public IReadOnlyList<GenerationEvent>? TryTake() => _writing.Wait(TimeSpan.Zero) ? Take() : null;
+    public NewEvents? TryTake() => _writing.Wait(TimeSpan.Zero) ? Take() : null;
 
     /// <summary>The same, after the other one.</summary>
-    public async Task<IReadOnlyList<GenerationEvent>> TakeAsync()
+    public async Task<NewEvents> TakeAsync()
     {
         await _writing.WaitAsync();
         return Take();
     }
 
     /// <summary>The database has <paramref name="events"/>: they are shown.</summary>
-    public void Written(IReadOnlyList<GenerationEvent> events)
+    public void Written(NewEvents events)
     {
         using var batch = new EventBatch();
-        foreach (var made in events) batch.Add(made);
+        foreach (var made in events.Events) batch.Add(made);
         Shown.Append(batch);
         _writing.Release();
     }
 
-    /// <summary>They wait again, before what has come since.</summary>
-    public void NotWritten(IReadOnlyList<GenerationEvent> events)
+    /// <summary>They wait again, before what has come since, and with the same numbers: the database may have them, and then knows them by these.</summary>
+    public void NotWritten(NewEvents events)
     {
         lock (_gate)
         {
             if (_waiting.Count == 0) _since = time.GetTimestamp();
-            _waiting = [.. events, .. _waiting];
+            _waiting = [.. events.Events, .. _waiting];
         }
         _writing.Release();
     }
@@ -94,11 +94,12 @@ internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
         _writing.Release();
     }
 
-    private List<GenerationEvent> Take()
+    private NewEvents Take()
     {
         lock (_gate)
         {
-            var taken = _waiting;
+            // What is shown is what was written, so the next number follows from it.
+            var taken = new NewEvents(Start + Shown.Count, _waiting);
             _waiting = [];
             return taken;
         }
