@@ -99,7 +99,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.AddParameter("@batch", System.Data.DbType.String, record.Batch?.BatchId);
         command.AddParameter("@line", System.Data.DbType.Int64, (long?)record.Batch?.Line);
         command.AddParameter("@context", JsonSerializer.SerializeToUtf8Bytes(record.Context, GenerationJsonContext.Default.RequestContext));
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        if (transaction is null) await storage.Sql.WriteAsync(command, cancellationToken);
+        else await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     public async Task<byte[]?> RequestAsync(string id, CancellationToken cancellationToken)

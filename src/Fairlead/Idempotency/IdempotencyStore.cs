@@ -35,7 +35,7 @@ internal sealed class IdempotencyStore(IStorage storage)
         command.AddParameter("@lease", bound.LeaseUntil.ToUnixTimeMilliseconds());
         command.AddParameter("@expires", bound.ExpiresAt.ToUnixTimeMilliseconds());
         command.AddParameter("@now", now.ToUnixTimeMilliseconds());
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+        return await storage.Sql.WriteAsync(command, cancellationToken) == 1;
     }
 
     public async Task<BoundKey?> FindAsync(string projectId, string key, CancellationToken cancellationToken)
@@ -68,7 +68,7 @@ internal sealed class IdempotencyStore(IStorage storage)
         command.AddParameter("@project", projectId);
         command.AddParameter("@key", key);
         command.AddParameter("@generation", generationId);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await storage.Sql.WriteAsync(command, cancellationToken);
     }
 
     /// <summary>Frees a key whose call was refused.</summary>
@@ -80,7 +80,7 @@ internal sealed class IdempotencyStore(IStorage storage)
         command.AddParameter("@project", projectId);
         command.AddParameter("@key", key);
         command.AddParameter("@generation", generationId);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await storage.Sql.WriteAsync(command, cancellationToken);
     }
 
     /// <summary>A sign of life for everything that <paramref name="owner"/> runs.</summary>

@@ -39,7 +39,7 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         command.AddParameter("@response", response.Response);
         command.AddParameter("@input", response.Input);
         command.AddParameter("@output", response.Output);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await storage.Sql.WriteAsync(command, cancellationToken);
     }
 
     public async Task<StoredResponse?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
@@ -73,7 +73,7 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         command.CommandText = "DELETE FROM stored_responses WHERE id = @id AND project_id = @project AND expires_at > @now";
         Identify(command, projectId, id);
         command.AddParameter("@now", Now);
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        return await storage.Sql.WriteAsync(command, cancellationToken) > 0;
     }
 
     public async Task<long> DeleteExpiredAsync(CancellationToken cancellationToken)
@@ -86,7 +86,7 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
             command.CommandText = $"DELETE FROM stored_responses WHERE id IN (SELECT id FROM stored_responses WHERE expires_at <= @now ORDER BY expires_at LIMIT @most{storage.Sql.ForUpdateSkipLocked})";
             command.AddParameter("@now", Now);
             command.AddParameter("@most", (long)BatchRows);
-            var count = await command.ExecuteNonQueryAsync(cancellationToken);
+            var count = await storage.Sql.WriteAsync(command, cancellationToken);
             total += count;
             if (count < BatchRows) return total;
         }
