@@ -270,6 +270,9 @@ public sealed record RequestBounds
     /// <summary>Bytes of requests and responses that the process holds in memory. Null, the default, is a quarter of what the runtime may use.</summary>
     public long? MemoryBudget { get; init; }
 
+    /// <summary>What of <see cref="MemoryBudget"/> is held for one key at most. Null, the default, is half of it.</summary>
+    public long? MaxMemoryPerKey { get; init; }
+
     /// <summary>From the first byte of a WebSocket message to its last. Default 60 s.</summary>
     public TimeSpan MaxSocketMessageTime { get; init; } = TimeSpan.FromSeconds(60);
 

@@ -1,3 +1,4 @@
+using System.Data;
 using System.Data.Common;
 using Fairlead.Generations;
 using Fairlead.Storage;
@@ -42,27 +43,40 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         await storage.Sql.WriteAsync(command, cancellationToken);
     }
 
-    public async Task<StoredResponse?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
+    public async Task<StoredResponse?> FindAsync(string projectId, string id, StoredParts parts, Action<long>? count, CancellationToken cancellationToken)
     {
         // PostgreSQL takes no zero byte in a text, and no id of ours has one.
         if (id.Contains('\0', StringComparison.Ordinal)) return null;
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT status, previous_id, created_at, expires_at, response, input, output FROM stored_responses WHERE id = @id AND project_id = @project AND expires_at > @now";
+        var columns = parts switch
+        {
+            StoredParts.None => ", 0",
+            StoredParts.Response => ", LENGTH(response), response",
+            _ => ", LENGTH(input) + LENGTH(output), input, output",
+        };
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"SELECT status, previous_id, created_at, expires_at{columns} FROM stored_responses WHERE id = @id AND project_id = @project AND expires_at > @now";
+#pragma warning restore CA2100
         Identify(command, projectId, id);
         command.AddParameter("@now", Now);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        // Column by column: the length comes first, so that a part is counted before it is in memory.
+        await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
         if (!await reader.ReadAsync(cancellationToken)) return null;
-        return new StoredResponse(
+        var head = new StoredResponse(
             id,
             projectId,
             reader.GetString(0),
             reader.IsDBNull(1) ? null : reader.GetString(1),
             DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(2)),
             DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(3)),
-            reader.GetFieldValue<byte[]>(4),
-            reader.GetFieldValue<byte[]>(5),
-            reader.GetFieldValue<byte[]>(6));
+            [],
+            [],
+            []);
+        if (parts == StoredParts.None) return head;
+        count?.Invoke(reader.GetInt64(4));
+        var first = await reader.GetFieldValueAsync<byte[]>(5, cancellationToken);
+        return parts == StoredParts.Response ? head with { Response = first } : head with { Input = first, Output = await reader.GetFieldValueAsync<byte[]>(6, cancellationToken) };
     }
 
     public async Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken)
