@@ -114,8 +114,8 @@ public sealed class BooksTests : IAsyncLifetime
         Assert.True(response.StatusCode == HttpStatusCode.OK, body);
         Assert.Equal(2, calls);
         Assert.Contains("\"total_tokens\":14", body, StringComparison.Ordinal);
-        // Both attempts: 7 + 4 cached + 3 out, at 1, 0.5 and 10 dollars a million.
-        Assert.Equal((28, 2 * 0.000039m), (ledger.Totals().UsedTokens, ledger.Totals().UsedUsd));
+        // The response: 7 + 4 cached + 3 out, at 1, 0.5 and 10 dollars a million. The failed attempt: its input, as it is estimated.
+        Assert.Equal((14 + 8, 0.000039m + 0.000008m), (ledger.Totals().UsedTokens, ledger.Totals().UsedUsd));
     }
 
     [Fact]
