@@ -3,12 +3,14 @@ using System.Globalization;
 
 namespace Fairlead.Tests;
 
-/// <summary>Processor time of the present thread: a limit on it holds on a machine that others keep busy too.</summary>
+/// <summary>Processor time of the current thread: a limit on it holds on a machine that others keep busy too. Elapsed time where the system does not count it by thread.</summary>
 internal static class ProcessorTime
 {
     public static TimeSpan OfThread()
     {
         if (!OperatingSystem.IsLinux()) return Stopwatch.GetElapsedTime(0);
-        return TimeSpan.FromMicroseconds(long.Parse(File.ReadAllText("/proc/thread-self/schedstat").Split(' ')[0], CultureInfo.InvariantCulture) / 1000.0);
+        // First number: nanoseconds on a processor.
+        var text = File.ReadAllText("/proc/thread-self/schedstat");
+        return TimeSpan.FromMicroseconds(long.Parse(text.AsSpan(0, text.IndexOf(' ', StringComparison.Ordinal)), NumberStyles.None, CultureInfo.InvariantCulture) / 1000.0);
     }
 }

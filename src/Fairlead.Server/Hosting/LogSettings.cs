@@ -1,3 +1,4 @@
+using Fairlead.Telemetry;
 namespace Fairlead.Server.Hosting;
 
 /// <summary>How the console logs: <c>FAIRLEAD_LOG_LEVEL</c> and <c>FAIRLEAD_LOG_FORMAT</c>.</summary>
@@ -48,5 +49,6 @@ internal sealed record LogSettings(LogLevel Level, bool Json, string? Fault)
                 options.TimestampFormat = "HH:mm:ss.fff ";
             });
         }
+        logging.Services.LimitAllLogging();
     }
 }

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Security.Cryptography;
 using System.Text;
+using Fairlead.Auditing.Spooling;
 
 namespace Fairlead.Access;
 
@@ -51,10 +52,10 @@ internal static class ApiKeyText
         return true;
     }
 
-    /// <summary>SHA-256 of the UTF-8 of <paramref name="text"/>, of at most <see cref="AdminKey.MaxLength"/> characters. Allocates nothing.</summary>
+    /// <summary>SHA-256 of the UTF-8 of <paramref name="text"/>, of at most <see cref="EnvironmentKey.MaxLength"/> characters. Allocates nothing.</summary>
     public static void Hash(ReadOnlySpan<char> text, Span<byte> hash)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(text.Length, AdminKey.MaxLength);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(text.Length, EnvironmentKey.MaxLength);
         Span<byte> utf8 = stackalloc byte[Encoding.UTF8.GetMaxByteCount(text.Length)];
         SHA256.HashData(utf8[..Encoding.UTF8.GetBytes(text, utf8)], hash);
     }

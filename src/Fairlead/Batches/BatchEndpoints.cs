@@ -6,6 +6,7 @@ using Fairlead.Files;
 using Fairlead.Generations;
 using Fairlead.Http;
 using Fairlead.Idempotency;
+using Fairlead.Memory;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
@@ -13,7 +14,7 @@ using Microsoft.AspNetCore.Http;
 namespace Fairlead.Batches;
 
 /// <summary><c>/v1/batches</c> of OpenAI. A key sees the batches of its project.</summary>
-internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, FileStore files, JobCalls calls, BatchWorker worker, IStorage storage, Configuration.IConfigurationSource configuration, TimeProvider time)
+internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, FileStore files, JobCalls calls, BatchWorker worker, IStorage storage, Configuration.IConfigurationSource configuration, Memory.MemoryBudget memory, TimeProvider time)
 {
     private const int MaxBodyBytes = 64 * 1024;
     private const int MostListed = 100;
@@ -21,7 +22,7 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
     public Task CreateAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
     {
         var bounds = configuration.Current.Requests with { MaxBodyBytes = MaxBodyBytes };
-        using var body = new PooledBuffer(1024);
+        using var body = new PooledBuffer(1024, memory.ShareOf(caller.KeyId));
         if ((RequestReader.CheckHeaders(context.Request, bounds) ?? await RequestReader.ReadAsync(context, body, bounds)) is { } unread) return unread;
         var (key, fault) = IdempotencyHeader.Read(context.Request.Headers);
         if (fault is not null) return fault;

@@ -1,3 +1,9 @@
+using Fairlead.Auditing.Spooling;
+using Fairlead.Catalogue;
+using Fairlead.Conversation;
+using Fairlead.Http;
+using Fairlead.Memory;
+using Fairlead.Providers;
 using Fairlead.Streaming;
 
 namespace Fairlead.Configuration;
@@ -108,6 +114,7 @@ internal static class ConfigKeys
         new("maxMessages", new ConfigInteger(1, 1_000_000), r => (long)r.MaxMessages, (r, v) => r with { MaxMessages = (int)(long)v }, "Messages of a conversation."),
         new("maxMediaBytes", new ConfigSize(0, 1L << 30), r => r.MaxMediaBytes, (r, v) => r with { MaxMediaBytes = (long)v }, "Base64 bytes of all inline media of a request."),
         new("memoryBudget", new ConfigSize(1024 * 1024, 1L << 50), r => r.MemoryBudget, (r, v) => r with { MemoryBudget = (long)v }, "Bytes of requests and responses that this process holds in memory; a quarter of the memory that it may use when left out. When it is used up, new requests get 503 `overloaded`. A tenth of it is reserved for requests of up to 64 KiB."),
+        new("maxMemoryPerKey", new ConfigSize(1024 * 1024, 1L << 50), r => r.MaxMemoryPerKey, (r, v) => r with { MaxMemoryPerKey = (long)v }, "What of `memoryBudget` the requests and responses of one key may hold; half of it when left out. More is refused with 503 `overloaded`, while other keys are served. Where all callers share one key, set it to `memoryBudget`."),
         new("maxSocketMessageTime", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1)), r => r.MaxSocketMessageTime, (r, v) => r with { MaxSocketMessageTime = (TimeSpan)v }, "Time from the first byte of a WebSocket message to its last; a slower one closes its connection."),
         new("maxSocketsPerKey", new ConfigInteger(1, 1_000_000), r => (long)r.MaxSocketsPerKey, (r, v) => r with { MaxSocketsPerKey = (int)(long)v }, "WebSockets that one key may have open on this node."));
 

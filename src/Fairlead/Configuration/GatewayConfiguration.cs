@@ -1,3 +1,9 @@
+using Fairlead.Auditing.Spooling;
+using Fairlead.Conversation;
+using Fairlead.Http;
+using Fairlead.Memory;
+using Fairlead.Providers;
+
 namespace Fairlead.Configuration;
 
 // What was written, already checked and with defaults filled in. The reader of files, environment and code makes it;
@@ -269,6 +275,9 @@ public sealed record RequestBounds
 
     /// <summary>Bytes of requests and responses that the process holds in memory. Null, the default, is a quarter of what the runtime may use.</summary>
     public long? MemoryBudget { get; init; }
+
+    /// <summary>What of <see cref="MemoryBudget"/> is held for one key at most. Null, the default, is half of it.</summary>
+    public long? MaxMemoryPerKey { get; init; }
 
     /// <summary>From the first byte of a WebSocket message to its last. Default 60 s.</summary>
     public TimeSpan MaxSocketMessageTime { get; init; } = TimeSpan.FromSeconds(60);

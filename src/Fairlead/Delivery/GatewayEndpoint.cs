@@ -2,14 +2,17 @@ using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
+using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Responses;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
+using Fairlead.Webhooks;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -71,7 +74,7 @@ internal sealed class GatewayEndpoint(
         PooledBuffer? body = null;
         try
         {
-            call.Body = body = new PooledBuffer(BodyCapacity(context.Request.ContentLength), memory);
+            call.Body = body = new PooledBuffer(BodyCapacity(context.Request.ContentLength), call.Memory);
             await ServeAsync(context, call);
         }
         catch (OperationCanceledException) when (!IsStray(context, call))
@@ -123,7 +126,7 @@ internal sealed class GatewayEndpoint(
 
     private GatewayCall MakeCall(HttpContext context, Dialect dialect, Caller caller, string requestId) => new(requestId, RequestIds.IsOurs(context, requestId) ? Ids.Sibling("gen_", requestId) : Ids.New("gen_", time), dialect, caller, time)
     {
-        Memory = memory,
+        Memory = memory.ShareOf(caller.KeyId),
         Address = context.Connection.RemoteIpAddress,
         Endpoint = context.Request.Path.Value ?? "",
         Site = PublicAddress.Of(context.Request, configuration.Current.PublicUrl),
@@ -220,7 +223,7 @@ internal sealed class GatewayEndpoint(
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
         await call.Dialect.PrepareReplyAsync(call, reply);
 
-        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, memory, neverRefused: true);
+        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, call.Memory, neverRefused: true);
         call.Dialect.WriteReply(call, reply, output);
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
         var response = context.Response;
@@ -228,7 +231,7 @@ internal sealed class GatewayEndpoint(
         response.ContentType = "application/json";
         response.ContentLength = output.Length;
         ReplyHeaders.Write(response, call);
-        await response.BodyWriter.WriteAsync(output.WrittenMemory, context.RequestAborted);
+        await LargeBody.WriteAsync(response.BodyWriter, output.WrittenMemory, context.RequestAborted);
     }
 
     private async Task RefuseAsync(HttpContext context, GatewayCall call, GatewayError error)

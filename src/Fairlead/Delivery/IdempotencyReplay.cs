@@ -1,7 +1,7 @@
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Generations;
 using Fairlead.Http;
-using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
 
@@ -18,11 +18,8 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         switch (reply)
         {
             case GatewayReply.Replayed replayed:
-                using (var held = new MemoryLease(call.Memory))
-                {
-                    held.Take(replayed.Body.Length);
-                    await WriteAsync(context, call, replayed);
-                }
+                // Counted with the body of the call, which lives until it is written.
+                await WriteAsync(context, call, replayed);
                 return true;
             case GatewayReply.Joined joined:
                 using (joined.Log.Join())
@@ -48,7 +45,7 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         if (replayed.Status == StatusCodes.Status202Accepted) Accepted(context, replayed.GenerationId);
         var from = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal) ? ReplayLog.PositionAfter(replayed.Body, LastEventId(context)) : 0;
         if (!replayed.Broken) context.Response.ContentLength = replayed.Body.Length - from;
-        await context.Response.BodyWriter.WriteAsync(replayed.Body.AsMemory(from), context.RequestAborted);
+        await LargeBody.WriteAsync(context.Response.BodyWriter, replayed.Body.AsMemory(from), context.RequestAborted);
         await EndAsync(context, replayed.Broken);
     }
 

@@ -317,6 +317,6 @@ internal sealed class JobAcceptance(
         }
         ReplyHeaders.Write(response, run.Call);
         response.ContentLength = result.Body.Length;
-        await response.BodyWriter.WriteAsync(result.Body, context.RequestAborted);
+        await LargeBody.WriteAsync(response.BodyWriter, result.Body, context.RequestAborted);
     }
 }

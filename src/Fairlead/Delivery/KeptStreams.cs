@@ -1,9 +1,12 @@
 using System.Globalization;
+using Fairlead.Access;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
 using Fairlead.Http;
 using Fairlead.Idempotency;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
@@ -22,8 +25,16 @@ internal sealed class KeptStreams(
     IdempotencyKeys keys,
     StreamSweep sweep,
     DrainState drain,
+    MemoryBudget memory,
+    TimeProvider time,
     ILogger<KeptStreams> logger)
 {
+    /// <summary>A stream of ordinary events holds less, and goes uncounted.</summary>
+    private const int UncountedBytes = 16 * 1024;
+
+    /// <summary>What is written is copied on its way: as an object, behind the last event that the reader has, and out.</summary>
+    private const int Copies = 3;
+
     /// <summary>Reads the number of the last event that a reader has: of the header that event streams resume with, or of the query. -1 for none.</summary>
     public static (long After, GatewayError? Error) AfterOf(HttpContext context, string parameter)
     {
@@ -45,9 +56,10 @@ internal sealed class KeptStreams(
     public async Task RelayAsync(HttpContext context, GatewayCall call, GenerationRecord record, GenerationView view, long after)
     {
         var kept = call.Idempotency is not null;
+        var share = memory.ShareOf(call.Caller.KeyId);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : context.RequestAborted, drain.Over);
         await using var stream = new OpenStream(context.Response.BodyWriter, call);
-        await using var events = new KeptEventSource(store, running, followers, record);
+        await using var events = new KeptEventSource(store, running, followers, share, record);
         var filter = new EventsAfter(after);
         // Of what is made here a reader hears the end; of anything else it can hear elsewhere.
         var isHere = running.Find(record.Id) is not null;
@@ -58,7 +70,7 @@ internal sealed class KeptStreams(
             if (!record.IsFinal) await StartAsync(context, record, stop.Token);
             sweep.Add(stream);
             using var batch = new EventBatch();
-            using var output = new PooledBuffer();
+            using var output = new PooledBuffer(4096, share, UncountedBytes, Copies);
             view.WriteStart(output);
             if (record.StartedAt is null) await PassAsync(context, stream, record, filter, output, stop.Token);
             if (await events.WaitForBeginAsync(stop.Token) is { StartedAt: not null } begun) view.WriteBegun(begun, output);
@@ -85,6 +97,12 @@ internal sealed class KeptStreams(
             // The reader left, or this server stops. Never an end that looks like one.
             if (!context.RequestAborted.IsCancellationRequested) context.Abort();
         }
+        catch (MemoryExhaustedException exhausted) when (context.Response.HasStarted)
+        {
+            // Others who repeat the request read the same bytes, and are not without memory.
+            if (!kept) await stream.WriteAsync(static (state, output) => Overloaded(state.Call, state.Error, output), (Call: call, exhausted.Error), context.RequestAborted);
+            await UncleanEnd.SendAsync(context, time);
+        }
         catch (Exception exception) when (context.Response.HasStarted)
         {
             CallLog.Unexpected(logger, call.RequestId, exception);
@@ -107,6 +125,16 @@ internal sealed class KeptStreams(
         if (passed.Length == 0) return;
         if (!context.Response.HasStarted) await StartAsync(context, record, cancellationToken);
         await stream.WriteAsync(static (state, output) => System.Buffers.BuffersExtensions.Write(output, state.WrittenSpan), passed, cancellationToken);
+    }
+
+    // Without a number: a reader that comes back goes on behind the last event that it has.
+    private static void Overloaded(GatewayCall call, GatewayError error, System.Buffers.IBufferWriter<byte> output)
+    {
+        using var body = new PooledBuffer(512);
+        ErrorBodyWriter.WriteBody(body, error, call.Dialect.ErrorShape, call.RequestId, call.Site);
+        System.Buffers.BuffersExtensions.Write(output, "event: error\ndata: "u8);
+        System.Buffers.BuffersExtensions.Write(output, body.WrittenSpan);
+        System.Buffers.BuffersExtensions.Write(output, "\n\n"u8);
     }
 
     private async Task EndAsync(HttpContext context, GatewayCall call, OpenStream stream, GenerationRecord record, EventsAfter filter, PooledBuffer events, CancellationToken cancellationToken)

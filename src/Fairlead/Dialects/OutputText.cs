@@ -15,7 +15,7 @@ internal static class OutputText
     public static void KeepUncounted(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
         if (!meter.HasContent || meter.OutputBytes == 0) return;
-        if (meter.Report is { } report && report[UsageMember.Output] is > 0 and <= UsageResolver.LargestWindow and var output && !UsageResolver.IsTooFew(output, meter.OutputBytes)) return;
+        if (meter.Report is { } report && report[UsageMember.Output] is > 0 and <= UsageResolver.LargestWindow and var output && output >= meter.Output.LeastTokens) return;
         meter.Kept = Of(body);
     }
 

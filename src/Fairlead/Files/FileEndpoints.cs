@@ -32,7 +32,7 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         // The bound is ours, so that going over it is answered in words.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
         // The content itself is not held; what it passes through is.
-        using var held = new MemoryLease(memory);
+        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
         if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
         var now = time.GetUtcNow();
         var file = new StoredFile
@@ -107,6 +107,9 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     {
         var (file, fault) = await FindAsync(context, caller);
         if (file is null) return fault;
+        // What a content passes through: its beginning, and one chunk of the rest.
+        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
+        if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
         await using var opened = await OpenAsync(file.Id, context.RequestAborted);
         if (opened is not { } content) return new GatewayError(ErrorCode.NotFound, $"The content of the file {file.Id} is gone.");
         var headers = context.Response.Headers;

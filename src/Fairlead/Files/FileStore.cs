@@ -50,7 +50,10 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     /// <param name="wished">Bytes that it gets where that leaves others at least fifteen times as many more.</param>
     /// <param name="maxProjectBytes">All that the project may have, or null for no limit.</param>
     /// <param name="cancellationToken">Ends the work.</param>
-    /// <returns>The bytes it has from now on; -1 when there is no room for <paramref name="needed"/>, and nothing was changed.</returns>
+    /// <returns>
+    /// The bytes it has from now on; -1 when there is no room for <paramref name="needed"/>. Then what it had reserved is free at once, so that the next of several
+    /// uploads may have it instead of being refused too. The caller removes the content.
+    /// </returns>
     /// <exception cref="StorageException">It took so long to write that it was given up.</exception>
     public Task<long> GrowAsync(StoredFile file, long needed, long wished, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
@@ -60,8 +63,7 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         if (maxProjectBytes is { } max)
         {
             var room = await RoomAsync(connection, transaction, file, max, cancellationToken);
-            if (room < needed) return -1;
-            granted = needed + Math.Clamp(wished - needed, 0, (room - needed) / 16);
+            granted = room < needed ? 0 : needed + Math.Clamp(wished - needed, 0, (room - needed) / 16);
         }
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;
@@ -72,7 +74,7 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         if (await command.ExecuteNonQueryAsync(cancellationToken) == 0) throw GivenUp(file);
         attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
-        return granted;
+        return granted == 0 ? -1 : granted;
     }, time);
 
     /// <summary>The content is written: from now on the file is there.</summary>
@@ -175,12 +177,16 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     public async Task<bool?> DeleteAsync(string projectId, string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
         command.CommandText = $"UPDATE files SET expires_at = @now WHERE id = @id AND project_id = @project AND {Live} RETURNING holders";
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));
-        return await command.ExecuteScalarAsync(cancellationToken) is { } holders ? Convert.ToInt64(holders, CultureInfo.InvariantCulture) == 0 : null;
+        if (await command.ExecuteScalarAsync(cancellationToken) is not { } holders) return null;
+        await transaction.CommitAsync(cancellationToken);
+        return Convert.ToInt64(holders, CultureInfo.InvariantCulture) == 0;
     }
 
     /// <summary>Keeps the content until <see cref="LetGoAsync"/>, whatever becomes of the file. False when it is not there any more.</summary>
@@ -224,7 +230,7 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         await using var command = connection.CreateCommand();
         command.CommandText = "DELETE FROM files WHERE id = @id";
         command.AddParameter("@id", id);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await storage.Sql.WriteAsync(command, cancellationToken);
     }
 
     /// <summary>Bytes that the file may have beside the project's other files, which stays true to the end of the transaction.</summary>

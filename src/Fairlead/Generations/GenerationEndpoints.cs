@@ -3,6 +3,7 @@ using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Delivery;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
@@ -54,16 +55,15 @@ internal sealed class GenerationEndpoints(
             context.Response.Headers.RetryAfter = "1";
             return new GatewayError(ErrorCode.Conflict, $"The generation is {record.Status.ToWire()} and has no result yet.") { Remedy = "Ask again after Retry-After, or with ?wait=60." };
         }
-        using var held = new MemoryLease(memory);
-        if (!held.TryTake(record.ResultBytes)) return MemoryBudget.Overloaded;
-        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.Result, context.RequestAborted) is not { } whole) return NotFound(id);
+        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
+        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.Result, held.Count, context.RequestAborted) is not { } whole) return NotFound(id);
         record = whole;
         context.Response.StatusCode = record.ResultStatus;
         context.Response.ContentType = record.ResultStatus < 400 ? "application/json" : ErrorBodyWriter.ContentTypeOf(calls.ShapeOf(record.Dialect));
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers["Fairlead-Generation"] = record.Id;
         context.Response.ContentLength = record.Result?.Length ?? 0;
-        await context.Response.BodyWriter.WriteAsync(record.Result, context.RequestAborted);
+        await LargeBody.WriteAsync(context.Response.BodyWriter, record.Result, context.RequestAborted);
         return null;
     });
 
@@ -73,8 +73,15 @@ internal sealed class GenerationEndpoints(
         if (query.Error is { } fault) return fault;
         var (after, wrong) = KeptStreams.AfterOf(context, "after");
         if (wrong is not null) return wrong;
-        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.Request, context.RequestAborted) is not { } record) return NotFound(id);
-        if (calls.ViewOf(record, caller) is not { } view) return NotFound(id);
+        GenerationRecord? record;
+        GatewayCall? view;
+        // Until the view counts what it holds.
+        using (var held = new MemoryLease(memory.ShareOf(caller.KeyId)))
+        {
+            record = await store.FindAsync(caller.ProjectId, id, GenerationBodies.Request, held.Count, context.RequestAborted);
+            view = record is null ? null : calls.ViewOf(record, caller);
+        }
+        if (record is null || view is null) return NotFound(id);
         RequestIds.Of(context);
         using (view.Body) await streams.RelayAsync(context, view, record with { Request = [] }, new TypedEventsView(view, record), after);
         return null;
@@ -110,13 +117,13 @@ internal sealed class GenerationEndpoints(
 
     public Task CancelAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
     {
-        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.None, context.RequestAborted) is not { } record) return NotFound(id);
+        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } record) return NotFound(id);
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         var before = await store.CancelAsync(caller.ProjectId, id, worker.NeverRun(record, outcome, error), CancellationToken.None);
         if (before is null) return NotFound(id);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, id);
-        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.None, context.RequestAborted) is not { } now) return NotFound(id);
+        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } now) return NotFound(id);
         return await AnswerAsync(context, caller, now) ? null : NotFound(id);
     });
 
@@ -162,7 +169,7 @@ internal sealed class GenerationEndpoints(
         {
             var changed = heard.Next;
             // Without its bodies, which may be large and are read once it has ended.
-            var record = await store.FindAsync(caller.ProjectId, id, GenerationBodies.None, cancellationToken);
+            var record = await store.FindAsync(caller.ProjectId, id, cancellationToken);
             var left = TimeSpan.FromSeconds(seconds) - time.GetElapsedTime(since);
             if (record is null || record.IsFinal || left <= TimeSpan.Zero || drain.Over.IsCancellationRequested) return record;
             try
@@ -184,9 +191,10 @@ internal sealed class GenerationEndpoints(
     /// <exception cref="MemoryExhaustedException">There is no memory for what came of it.</exception>
     private async Task<bool> AnswerAsync(HttpContext context, Caller caller, GenerationRecord head)
     {
-        using var held = new MemoryLease(memory);
-        if (!held.TryTake(head.ResultBytes)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
-        if (await store.FindAsync(caller.ProjectId, head.Id, GenerationBodies.Result, context.RequestAborted) is not { } record) return false;
+        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
+        if (await store.FindAsync(caller.ProjectId, head.Id, GenerationBodies.Result, held.Count, context.RequestAborted) is not { } record) return false;
+        // As an object again, and as it is written.
+        held.Count(2L * (record.Details?.Length ?? 0));
         Head(context);
         context.Response.Headers["Fairlead-Generation"] = record.Id;
         await writer.WriteAsync(context.Response.BodyWriter, record, context.RequestAborted);

@@ -1,3 +1,4 @@
+using System.Data;
 using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
@@ -18,6 +19,11 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count, batch_id, batch_line, context, suspicion,
         LENGTH(request), COALESCE(LENGTH(result), 0) + COALESCE(LENGTH(details), 0) + COALESCE(LENGTH(progress), 0)
         """;
+
+    private const int HeadColumns = 28;
+
+    /// <summary>Bytes of events after which a read ends: its reader asks again.</summary>
+    private const long MaxEventBytes = 1024 * 1024;
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
 
@@ -116,7 +122,8 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.AddParameter("@batch", System.Data.DbType.String, record.Batch?.BatchId);
         command.AddParameter("@line", System.Data.DbType.Int64, (long?)record.Batch?.Line);
         command.AddParameter("@context", JsonSerializer.SerializeToUtf8Bytes(record.Context, GenerationJsonContext.Default.RequestContext));
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        if (transaction is null) await storage.Sql.WriteAsync(command, cancellationToken);
+        else await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     public async Task<byte[]?> RequestAsync(string id, CancellationToken cancellationToken)
@@ -128,13 +135,13 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return await command.ExecuteScalarAsync(cancellationToken) as byte[];
     }
 
-    public Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken) =>
-        FindAsync(projectId, id, bodies, "(expires_at IS NULL OR expires_at > @now)", cancellationToken);
+    public Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, Action<long>? count, CancellationToken cancellationToken) =>
+        FindAsync(projectId, id, bodies, count, "(expires_at IS NULL OR expires_at > @now)", cancellationToken);
 
-    public Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken) =>
-        FindAsync(projectId, id, bodies, "expires_at <= @now AND result IS NOT NULL", cancellationToken);
+    public Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, Action<long>? count, CancellationToken cancellationToken) =>
+        FindAsync(projectId, id, bodies, count, "expires_at <= @now AND result IS NOT NULL", cancellationToken);
 
-    private async Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, string condition, CancellationToken cancellationToken)
+    private async Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, Action<long>? count, string condition, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
@@ -144,8 +151,27 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         command.AddParameter("@id", storage.Sql.Storable(id));
         command.AddParameter("@project", projectId);
         command.AddParameter("@now", Ms(time.GetUtcNow()));
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? Read(reader, bodies) : null;
+        // Column by column: the lengths come first, so that a body is counted before it is in memory.
+        await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
+        if (!await reader.ReadAsync(cancellationToken)) return null;
+        var record = Read(reader);
+        var column = HeadColumns;
+        if (bodies.HasFlag(GenerationBodies.Request))
+        {
+            count?.Invoke(record.RequestBytes);
+            record = record with { Request = await BytesOrNullAsync(reader, column++, cancellationToken) ?? [] };
+        }
+        if (bodies.HasFlag(GenerationBodies.Result))
+        {
+            if (record.ResultBytes > 0) count?.Invoke(record.ResultBytes);
+            record = record with
+            {
+                Result = await BytesOrNullAsync(reader, column, cancellationToken),
+                Details = await BytesOrNullAsync(reader, column + 1, cancellationToken),
+                Progress = await BytesOrNullAsync(reader, column + 2, cancellationToken),
+            };
+        }
+        return record;
     }
 
     public async Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken)
@@ -442,24 +468,29 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         return (IReadOnlySet<string>)held;
     });
 
-    public async Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, Action<long>? count, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
         // Number from may stand within a batch.
         command.CommandText = """
-            SELECT events, first_event FROM generation_events
+            SELECT first_event, LENGTH(events), events FROM generation_events
             WHERE generation_id = @id AND first_event >= COALESCE((SELECT MAX(first_event) FROM generation_events WHERE generation_id = @id AND first_event <= @from), 0)
             ORDER BY first_event LIMIT 256
             """;
         command.AddParameter("@id", id);
         command.AddParameter("@from", (long)from);
         var events = new List<GenerationEvent>();
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken))
+        var total = 0L;
+        await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
+        while (total < MaxEventBytes && await reader.ReadAsync(cancellationToken))
         {
-            var batch = KeptEvents.Read(reader.GetFieldValue<byte[]>(0));
-            events.AddRange(batch.Skip((int)Math.Max(0, from - reader.GetInt64(1))));
+            var skipped = (int)Math.Max(0, from - reader.GetInt64(0));
+            var length = reader.GetInt64(1);
+            total += length;
+            // The row, and its texts as UTF-16.
+            count?.Invoke(3 * length);
+            events.AddRange(KeptEvents.Read(await reader.GetFieldValueAsync<byte[]>(2, cancellationToken)).Skip(skipped));
         }
         return events;
     }
@@ -708,11 +739,12 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     {
         var rows = new List<GenerationRecord>();
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken)) rows.Add(Read(reader, GenerationBodies.None));
+        while (await reader.ReadAsync(cancellationToken)) rows.Add(Read(reader));
         return rows;
     }
 
-    private static GenerationRecord Read(DbDataReader row, GenerationBodies bodies) => new()
+    // In the order of the columns, which a sequential reader needs.
+    private static GenerationRecord Read(DbDataReader row) => new()
     {
         Id = row.GetString(0),
         OrganizationId = row.GetString(1),
@@ -741,15 +773,11 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         Suspicion = (int)row.GetInt64(25),
         RequestBytes = row.GetInt64(26),
         ResultBytes = row.GetInt64(27),
-        Request = bodies.HasFlag(GenerationBodies.Request) ? row.GetFieldValue<byte[]>(28) : [],
-        Result = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies)) : null,
-        Details = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies) + 1) : null,
-        Progress = bodies.HasFlag(GenerationBodies.Result) ? BytesOrNull(row, FirstOf(bodies) + 2) : null,
+        Request = [],
     };
 
-    private static int FirstOf(GenerationBodies bodies) => bodies.HasFlag(GenerationBodies.Request) ? 29 : 28;
-
-    private static byte[]? BytesOrNull(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<byte[]>(column);
+    private static async ValueTask<byte[]?> BytesOrNullAsync(DbDataReader row, int column, CancellationToken cancellationToken) =>
+        await row.IsDBNullAsync(column, cancellationToken) ? null : await row.GetFieldValueAsync<byte[]>(column, cancellationToken);
 
     private static DateTimeOffset? Time(DbDataReader row, int column) => row.IsDBNull(column) ? null : DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(column));
 

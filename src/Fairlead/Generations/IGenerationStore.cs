@@ -24,10 +24,18 @@ internal interface IGenerationStore
     Task AddAsync(DbConnection connection, DbTransaction transaction, IReadOnlyList<GenerationRecord> records, CancellationToken cancellationToken);
 
     /// <summary>Null when there is none of this id in the project, or it has expired. Only the bodies that are asked for are read: they may be large.</summary>
-    Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken);
+    /// <param name="projectId">The project.</param>
+    /// <param name="id">Its id.</param>
+    /// <param name="bodies">Bodies to read.</param>
+    /// <param name="count">Called with the length of the bodies before they are read; throws when the process has no memory for them. Null for nothing.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    Task<GenerationRecord?> FindAsync(string projectId, string id, GenerationBodies bodies, Action<long>? count, CancellationToken cancellationToken);
+
+    /// <summary>Its status and the other short columns. Null when there is none of this id in the project, or it has expired.</summary>
+    Task<GenerationRecord?> FindAsync(string projectId, string id, CancellationToken cancellationToken) => FindAsync(projectId, id, GenerationBodies.None, null, cancellationToken);
 
     /// <summary>One that has ended, also after its time, as long as what came of it is kept: for who began to read it before. Null when it is gone or was deleted.</summary>
-    Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, CancellationToken cancellationToken);
+    Task<GenerationRecord?> FindExpiredAsync(string projectId, string id, GenerationBodies bodies, Action<long>? count, CancellationToken cancellationToken);
 
     /// <summary>The request of one that was leased; null when it is gone.</summary>
     Task<byte[]?> RequestAsync(string id, CancellationToken cancellationToken);
@@ -64,10 +72,12 @@ internal interface IGenerationStore
     /// </summary>
     Task<IReadOnlySet<string>> AppendEventsAsync(string owner, IReadOnlyList<RunEvents> runs, CancellationToken cancellationToken);
 
-    /// <summary>
-    /// Kept events from number <paramref name="from"/> on. At most some hundred batches; empty when there are no more for now.
-    /// </summary>
-    Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, CancellationToken cancellationToken);
+    /// <summary>Kept events from number <paramref name="from"/> on. About a megabyte at most, unless one batch is longer; empty when there are no more for now.</summary>
+    /// <param name="id">The generation.</param>
+    /// <param name="from">Number of the first event.</param>
+    /// <param name="count">Called with what each batch takes in memory before it is read; throws when the process has no memory for it. Null for nothing.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    Task<IReadOnlyList<GenerationEvent>> ReadEventsAsync(string id, int from, Action<long>? count, CancellationToken cancellationToken);
 
     /// <summary>Its state, and how many events are kept of it; null when there is none of this id.</summary>
     Task<(GenerationStatus Status, int Events)?> StateAsync(string id, CancellationToken cancellationToken);

@@ -10,6 +10,7 @@ using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.Webhooks;
 
 namespace Fairlead.Generations;
 
@@ -90,7 +91,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
 
     /// <summary>The request read again, for a view of what became of it: nothing runs for it. Its body is the caller's to dispose.</summary>
     public GatewayCall? ViewOf(GenerationRecord record, Caller caller) =>
-        dialects.Find(record.Dialect) is { } dialect ? CallOf(record with { Runs = 1 }, dialect, caller).Call : null;
+        dialects.Find(record.Dialect) is { } dialect ? CallOf(record with { Runs = 1 }, dialect, caller, reader: budget.ShareOf(caller.KeyId)).Call : null;
 
     /// <summary>Whether what was told of it cannot be taken back.</summary>
     public bool TellsOnce(GenerationRecord record)
@@ -100,12 +101,17 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     }
 
     /// <summary>The request read again. Its body is the caller's to dispose.</summary>
+    /// <param name="record">The generation.</param>
+    /// <param name="dialect">Its dialect.</param>
+    /// <param name="caller">Whose call it is.</param>
+    /// <param name="isAlone">It is not refused for its size.</param>
+    /// <param name="reader">Counts it for one who only reads the generation. Null for a run: jobs are limited by their workers and not by the share of their key.</param>
     /// <exception cref="MemoryExhaustedException">There is no memory for it.</exception>
-    public (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false)
+    public (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false, MemoryBudget? reader = null)
     {
         var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
         {
-            Memory = isAlone ? null : budget,
+            Memory = isAlone ? null : reader ?? budget,
             StartedAt = Kept(record.CreatedAt),
             Run = Math.Max(1, record.Runs),
             Delivery = record.Context.Delivery,
@@ -115,7 +121,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
             AnthropicBeta = record.Context.AnthropicBeta,
             Simulate = record.Context.Simulate,
             Site = new PublicAddress(configuration.Current.PublicUrl, null, null, null),
-            Body = PooledBuffer.Of(record.Request, budget, neverRefused: isAlone),
+            Body = PooledBuffer.Of(record.Request, reader ?? budget, neverRefused: isAlone),
         };
         GatewayError? fault;
         try

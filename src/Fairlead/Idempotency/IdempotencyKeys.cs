@@ -58,11 +58,16 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                     call.Idempotency = run;
                     return null;
                 }
-                var known = await store.FindAsync(id.ProjectId, key, cancellationToken);
+                var known = await store.FindAsync(id.ProjectId, key, call.Body.Count, cancellationToken);
                 if (known is not null && !await TryFreeAsync((id.ProjectId, key, known.GenerationId), cancellationToken)) return await MeetAsync(call, hash, known, cancellationToken);
                 asked++;
             }
             return new GatewayReply.Refused(Running(call.GenerationId));
+        }
+        catch (MemoryExhaustedException exhausted)
+        {
+            // Who repeats a request many times would otherwise hold its response as often.
+            return new GatewayReply.Refused(exhausted.Error);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -117,7 +122,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         run.Concluded = true;
         try
         {
-            await store.CompleteAsync(run.ProjectId, run.Key, run.GenerationId, status, contentType, broken, body.ToArray(), CancellationToken.None);
+            await store.CompleteAsync(run.ProjectId, run.Key, run.GenerationId, status, contentType, broken, ArrayOf(body), CancellationToken.None);
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -241,8 +246,6 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         if (!hash.AsSpan().SequenceEqual(known.RequestHash)) return new GatewayReply.Refused(Reused());
         if (known.Status != 0)
         {
-            // Who repeats a request many times would otherwise hold its response as often.
-            if (known.Body is { } kept && call.Memory?.HasRoomFor(kept.Length) == false) return new GatewayReply.Refused(Memory.MemoryBudget.Overloaded);
             return known.Body is { } body
                 ? new GatewayReply.Replayed(known.GenerationId, known.Status, known.ContentType ?? "application/json", body, known.Broken)
                 : new GatewayReply.Refused(Lost(known.GenerationId));
@@ -251,10 +254,14 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         var left = known.LeaseUntil - time.GetUtcNow();
         if (left > TimeSpan.Zero && left <= LongestLease) return new GatewayReply.Refused(Running(known.GenerationId));
         // Its process died. A job goes on elsewhere, and is what was accepted; of anything else nobody knows how far it came.
-        return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, GenerationBodies.Result, cancellationToken) is { } job
+        return await generations.FindAsync(call.Caller.ProjectId, known.GenerationId, GenerationBodies.Result, call.Body.Count, cancellationToken) is { } job
             ? new GatewayReply.ReplayedJob(job)
             : new GatewayReply.Refused(Lost(known.GenerationId));
     }
+
+    // Not a copy where it is a whole array already.
+    private static byte[] ArrayOf(ReadOnlyMemory<byte> body) =>
+        System.Runtime.InteropServices.MemoryMarshal.TryGetArray(body, out var part) && part.Array is { } whole && part.Offset == 0 && part.Count == whole.Length ? whole : body.ToArray();
 
     private static GatewayError Reused() => new(ErrorCode.IdempotencyConflict, "This Idempotency-Key was sent with another request before.") { Parameter = "Idempotency-Key" };
 

@@ -1,3 +1,4 @@
+using System.Data;
 using System.Data.Common;
 using Fairlead.Storage;
 
@@ -38,21 +39,29 @@ internal sealed class IdempotencyStore(IStorage storage, TimeProvider time)
         command.AddParameter("@expires", bound.ExpiresAt.ToUnixTimeMilliseconds());
         command.AddParameter("@now", now.ToUnixTimeMilliseconds());
         attempt.Sending();
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+        return await storage.Sql.WriteAsync(command, cancellationToken) == 1;
     }, time);
 
-    public async Task<BoundKey?> FindAsync(string projectId, string key, CancellationToken cancellationToken)
+    /// <summary>Null when nothing is bound to the key.</summary>
+    /// <param name="projectId">The project.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="count">Called with the length of the body before it is read; throws when the process has no memory for it. Null for nothing.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    public async Task<BoundKey?> FindAsync(string projectId, string key, Action<long>? count, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT request_hash, generation_id, owner, lease_until, expires_at, status, content_type, broken, body FROM idempotency_keys WHERE project_id = @project AND idempotency_key = @key";
+        command.CommandText = "SELECT request_hash, generation_id, owner, lease_until, expires_at, status, content_type, broken, COALESCE(LENGTH(body), 0), body FROM idempotency_keys WHERE project_id = @project AND idempotency_key = @key";
         command.AddParameter("@project", projectId);
         command.AddParameter("@key", key);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        // Column by column: the length comes first, so that the body is counted before it is in memory.
+        await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
         if (!await reader.ReadAsync(cancellationToken)) return null;
-        return new BoundKey(
+        var bound = new BoundKey(
             reader.GetFieldValue<byte[]>(0), reader.GetString(1), reader.GetString(2), Time(reader, 3), Time(reader, 4), (int)reader.GetInt64(5),
-            reader.IsDBNull(6) ? null : reader.GetString(6), reader.GetInt64(7) != 0, reader.IsDBNull(8) ? null : reader.GetFieldValue<byte[]>(8));
+            reader.IsDBNull(6) ? null : reader.GetString(6), reader.GetInt64(7) != 0, null);
+        if (reader.GetInt64(8) is > 0 and var length) count?.Invoke(length);
+        return await reader.IsDBNullAsync(9, cancellationToken) ? bound : bound with { Body = await reader.GetFieldValueAsync<byte[]>(9, cancellationToken) };
     }
 
     /// <summary>Stores the outcome of the generation that the key is bound to.</summary>
@@ -71,7 +80,7 @@ internal sealed class IdempotencyStore(IStorage storage, TimeProvider time)
         command.AddParameter("@project", projectId);
         command.AddParameter("@key", key);
         command.AddParameter("@generation", generationId);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await storage.Sql.WriteAsync(command, cancellationToken);
     }
 
     /// <summary>Frees a key whose call was refused; false when it is not bound to it.</summary>
@@ -83,7 +92,7 @@ internal sealed class IdempotencyStore(IStorage storage, TimeProvider time)
         command.AddParameter("@project", projectId);
         command.AddParameter("@key", key);
         command.AddParameter("@generation", generationId);
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        return await storage.Sql.WriteAsync(command, cancellationToken) > 0;
     }
 
     /// <summary>A sign of life for everything that <paramref name="owner"/> runs.</summary>

@@ -1,6 +1,7 @@
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Providers.Anthropic;
 using Fairlead.StructuredOutput;
 
@@ -32,26 +33,31 @@ internal static class WorstCase
         var worst = new Usage(input, output);
         foreach (var deployment in model.Deployments)
         {
-            dearest = Math.Max(dearest, Dearest(deployment, worst, call.Facts));
+            dearest = Math.Max(dearest, Dearest(deployment, worst, call));
         }
         return (input, output, dearest);
     }
 
     // Input and output are priced by themselves, so the dearest of each together is the dearest of all.
-    private static decimal Dearest(Deployment deployment, in Usage worst, RequestFacts facts)
+    private static decimal Dearest(Deployment deployment, in Usage worst, GatewayCall call)
     {
+        var facts = call.Facts;
         var prices = deployment.Prices;
         var (input, output) = (worst.InputTokens, worst.OutputTokens);
         var usd = prices.CostOf(worst).Usd;
         if (facts.Has(RequestFeatures.AudioOutput)) usd = Math.Max(usd, prices.CostOf(worst with { AudioOutputTokens = output }).Usd);
         var dearestOutput = usd - prices.CostOf(worst).Usd;
         if (facts.Has(RequestFeatures.Audio)) usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { AudioInputTokens = input }).Usd);
-        // Everything may turn out to be written to a cache at its premium. Only Anthropic has one that no price of the model need mention.
-        if (prices.CacheWrite is not null || prices.LongCacheWrite is not null || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || deployment.Provider.Kind == AnthropicProvider.KindName)
+        // Everything may turn out to be written to a cache at its premium. Anthropic has one that no price of the model need mention, and so has any other server of Claude
+        // that passes the wish for an hour on.
+        if (prices.CacheWrite is not null || prices.LongCacheWrite is not null || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || deployment.Provider.Kind == AnthropicProvider.KindName || AsksForLongCache(call))
         {
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input }).Usd);
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);
         }
         return usd;
     }
+
+    // Wherever it stands in the request. One that says it otherwise, by escapes, is charged all the same.
+    private static bool AsksForLongCache(GatewayCall call) => call.Body is { Length: > 0 } body && body.WrittenSpan.IndexOf("\"1h\""u8) >= 0;
 }

@@ -1,6 +1,8 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using Fairlead.Configuration;
 using Fairlead.Errors;
+using Fairlead.Streaming;
 using Fairlead.Telemetry;
 
 namespace Fairlead.Memory;
@@ -11,18 +13,25 @@ namespace Fairlead.Memory;
 /// </summary>
 /// <remarks>
 /// What holds memory takes it here and gives it back exactly once: a <see cref="Streaming.PooledBuffer"/> for bytes, a <see cref="MemoryLease"/> for anything else. The last
-/// tenth of the budget is reserved for holders of at most <see cref="SmallBytes"/>, so that ordinary calls go on while large ones are refused.
+/// tenth of the budget is reserved for holders of at most <see cref="SmallBytes"/>, so that ordinary calls go on while large ones are refused. What holds memory for a caller
+/// takes it from <see cref="ShareOf"/>: a budget of one key, which counts in this one too.
 /// </remarks>
 internal sealed class MemoryBudget
 {
     /// <summary>A holder of at most this many bytes may use the reserved tenth.</summary>
     public const int SmallBytes = 64 * 1024;
 
+    /// <summary>Above this number, shares of which nothing is held are forgotten.</summary>
+    private const int ManyShares = 10_000;
+
     private readonly Func<long?> _configured;
+    private readonly Func<long?>? _configuredShare;
+    private readonly MemoryBudget? _whole;
+    private readonly ConcurrentDictionary<string, MemoryBudget> _shares = new(StringComparer.Ordinal);
     private long _used;
 
     public MemoryBudget(IConfigurationSource configuration, IMeterFactory meters)
-        : this(() => configuration.Current.Requests.MemoryBudget)
+        : this(() => configuration.Current.Requests.MemoryBudget, () => configuration.Current.Requests.MaxMemoryPerKey)
     {
         var meter = meters.Create(GatewayTelemetry.Name);
         meter.CreateObservableGauge("fairlead.memory.used", () => Used, "By", "Bytes of requests and responses that are held in memory.");
@@ -30,7 +39,32 @@ internal sealed class MemoryBudget
     }
 
     /// <param name="configured">The limit; null for the default.</param>
-    internal MemoryBudget(Func<long?> configured) => _configured = configured;
+    /// <param name="configuredShare">The limit of one key; null for half of all.</param>
+    internal MemoryBudget(Func<long?> configured, Func<long?>? configuredShare = null)
+    {
+        _configured = configured;
+        _configuredShare = configuredShare;
+    }
+
+    private MemoryBudget(MemoryBudget whole)
+    {
+        _whole = whole;
+        _configured = () => whole._configuredShare?.Invoke() ?? (whole.Limit / 2);
+    }
+
+    /// <summary>What may be held for one key. It counts in this budget too, and is smaller, so that one key never takes the memory of all others.</summary>
+    public MemoryBudget ShareOf(string keyId)
+    {
+        if (_shares.TryGetValue(keyId, out var known)) return known;
+        if (_shares.Count > ManyShares)
+        {
+            foreach (var share in _shares)
+            {
+                if (share.Value.Used == 0) _shares.TryRemove(share);
+            }
+        }
+        return _shares.GetOrAdd(keyId, static (_, whole) => new MemoryBudget(whole), this);
+    }
 
     /// <summary>What may be held. A reload may lower it below what is held; then nothing new is admitted until enough was given back.</summary>
     public long Limit => _configured() ?? Default;
@@ -42,7 +76,7 @@ internal sealed class MemoryBudget
     public static long Default { get; } = Math.Max(64L * 1024 * 1024, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
 
     /// <summary>Whether a holder of more than <see cref="SmallBytes"/> would be refused.</summary>
-    public bool IsExhausted => Used >= LargeLimit(Limit);
+    public bool IsExhausted => Used >= LargeLimit(Limit) || _whole is { IsExhausted: true };
 
     /// <summary>What a holder is told that does not fit.</summary>
     public static GatewayError Overloaded { get; } = new(ErrorCode.Overloaded, "The memory of this server for requests and responses is used up at the moment.") { RetryAfter = TimeSpan.FromSeconds(1) };
@@ -52,18 +86,26 @@ internal sealed class MemoryBudget
     {
         var used = Interlocked.Add(ref _used, bytes);
         var limit = Limit;
-        if (used <= (total <= SmallBytes ? limit : LargeLimit(limit))) return true;
+        if (used <= (total <= SmallBytes ? limit : LargeLimit(limit)) && _whole?.TryTake(bytes, total) != false) return true;
         Interlocked.Add(ref _used, -bytes);
         return false;
     }
 
     /// <summary>Whether <paramref name="bytes"/> would fit at this moment. Nothing is taken.</summary>
-    public bool HasRoomFor(long bytes) => Used + bytes <= (bytes <= SmallBytes ? Limit : LargeLimit(Limit));
+    public bool HasRoomFor(long bytes) => Used + bytes <= (bytes <= SmallBytes ? Limit : LargeLimit(Limit)) && _whole?.HasRoomFor(bytes) != false;
 
     /// <summary>Takes <paramref name="bytes"/> whether or not they fit: for what must not be refused any more, such as a result that is paid for.</summary>
-    public void Take(long bytes) => Interlocked.Add(ref _used, bytes);
+    public void Take(long bytes)
+    {
+        Interlocked.Add(ref _used, bytes);
+        _whole?.Take(bytes);
+    }
 
-    public void Return(long bytes) => Interlocked.Add(ref _used, -bytes);
+    public void Return(long bytes)
+    {
+        Interlocked.Add(ref _used, -bytes);
+        _whole?.Return(bytes);
+    }
 
     private static long LargeLimit(long limit) => limit - (limit / 10);
 }

@@ -29,6 +29,13 @@ internal sealed class MemoryLease(MemoryBudget? budget) : IDisposable
         }
     }
 
+    /// <summary>Takes <paramref name="bytes"/> for what is about to be read.</summary>
+    /// <exception cref="MemoryExhaustedException">They do not fit into the budget.</exception>
+    public void Count(long bytes)
+    {
+        if (!TryTake(bytes)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
+    }
+
     /// <summary>Takes them whether or not they fit.</summary>
     public void Take(long bytes)
     {

@@ -1,3 +1,4 @@
+using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.TokenCounting;
@@ -40,6 +41,7 @@ internal sealed class AttemptCharge(TokenCounter counter)
             IsFinished = meter.FinishReason is not null,
             HasOutput = meter.HasContent,
             OutputBytes = meter.OutputBytes,
+            LeastOutput = meter.Output.LeastTokens,
             HasInput = facts.TextBytes > 0 || facts.MediaBytes > 0 || facts.ImageCount > 0 || facts.InputTokenIds > 0,
             InputBytes = facts.TextBytes,
             InputBound = call.InputBound,

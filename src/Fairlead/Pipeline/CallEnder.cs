@@ -37,10 +37,10 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         {
             // A fault in counting must keep no money held and no call off the record.
             CallLog.EndingFailed(logger, call.RequestId, exception);
-            ending = new CallEnding(outcome, call.Answering?.Usage ?? default, new Cost(call.Attempts.Sum(attempt => attempt.Cost.Usd), Basis.Estimated)) { Error = error };
+            ending = new CallEnding(outcome, call.Answering?.Usage ?? default, new Cost(call.Attempts.Sum(attempt => attempt.Cost.Usd), Basis.Estimated)) { Error = error, Used = SumOf(call) };
         }
         call.Ending = ending;
-        if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Usage, ending.Cost);
+        if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Used, ending.Cost);
         return RecordAsync(call, status);
     }
 
@@ -85,12 +85,20 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         else
         {
             // Nobody answered, but what attempts used was used.
-            foreach (var attempt in call.Attempts) usage += attempt.Usage;
+            usage = SumOf(call);
         }
         call.Timings.Set(Phase.Total, call.Timings.StartedAt);
         Calibrate(call);
 
-        return new CallEnding(outcome, usage, new Cost(usd, basis)) { Error = error };
+        return new CallEnding(outcome, usage, new Cost(usd, basis)) { Error = error, Used = SumOf(call) };
+    }
+
+    private static Usage SumOf(GatewayCall call)
+    {
+        if (call.Attempts.Count == 1) return call.Attempts[0].Usage;
+        var used = default(Usage);
+        foreach (var attempt in call.Attempts) used += attempt.Usage;
+        return used;
     }
 
     private async ValueTask RecordAsync(GatewayCall call, int status)

@@ -12,6 +12,7 @@ using Fairlead.Memory;
 using Fairlead.Responses;
 using Fairlead.Streaming;
 using Fairlead.StructuredOutput;
+using Fairlead.Telemetry;
 
 namespace Fairlead.Pipeline;
 
@@ -234,7 +235,13 @@ public sealed class GatewayCall
 internal readonly record struct TokenEstimate(long Tokens, Basis Basis);
 
 /// <summary>How a call ended; fixed once, before the last byte leaves.</summary>
+/// <param name="Outcome">How.</param>
+/// <param name="Usage">What the response used, as its client is told.</param>
+/// <param name="Cost">What all attempts cost.</param>
 internal sealed record CallEnding(Outcome Outcome, Usage Usage, Cost Cost)
 {
+    /// <summary>What all attempts used, also those that failed: it is charged, so it counts for limits.</summary>
+    public Usage Used { get; init; } = Usage;
+
     public GatewayError? Error { get; init; }
 }

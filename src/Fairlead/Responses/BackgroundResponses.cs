@@ -1,8 +1,10 @@
 using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Delivery;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
@@ -11,7 +13,7 @@ namespace Fairlead.Responses;
 
 /// <summary>
 /// Responses made in the background, seen as their dialect shows them: each is a generation with the same letters behind its prefix. What is not
-/// one of the caller's project, or was not made in the background, is null. Thread-safe.
+/// one of the caller's project, or was not made in the background, is null. What is read is counted in a lease of the caller's, which it keeps until it has sent it. Thread-safe.
 /// </summary>
 internal sealed class BackgroundResponses(IGenerationStore generations, IStorage storage, JobCalls calls, JobWorker worker, KeptStreams streams, TimeProvider time)
 {
@@ -21,20 +23,20 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
 
     /// <summary>The Response object as it stands.</summary>
-    public async Task<byte[]?> GetAsync(Caller caller, string id, CancellationToken cancellationToken)
+    public async Task<byte[]?> GetAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
-        if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
+        if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return null;
         using var run = found.Run;
         if (found.Record.Status != GenerationStatus.InProgress) return ResponsesView.Show(run.Call, found.Record);
         var events = new List<GenerationEvent>();
-        while (await generations.ReadEventsAsync(found.Record.Id, events.Count, cancellationToken) is { Count: > 0 } more) events.AddRange(more);
+        while (await generations.ReadEventsAsync(found.Record.Id, events.Count, held.Count, cancellationToken) is { Count: > 0 } more) events.AddRange(more);
         return ResponsesView.Show(run.Call, found.Record, events);
     }
 
     /// <summary>Streams it from behind event <paramref name="after"/>; false when it is not one that can be streamed again.</summary>
-    public async Task<bool> StreamAsync(HttpContext context, Caller caller, string id, long after)
+    public async Task<bool> StreamAsync(HttpContext context, Caller caller, string id, long after, MemoryLease held)
     {
-        if (await FindAsync(caller, id, context.RequestAborted) is not { } found) return false;
+        if (await FindAsync(caller, id, held, context.RequestAborted) is not { } found) return false;
         found.Run.Dispose();
         if (calls.ViewOf(found.Record, caller) is not { } view) return false;
         using (view.Body)
@@ -46,32 +48,32 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
     }
 
     /// <summary>Items of the input, each with an id: a JSON array.</summary>
-    public async Task<byte[]?> InputAsync(Caller caller, string id, CancellationToken cancellationToken)
+    public async Task<byte[]?> InputAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
-        if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
+        if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return null;
         using var run = found.Run;
         return StoredInput.Of(run.Call);
     }
 
-    public async Task<bool> IsUnderWayAsync(Caller caller, string id, CancellationToken cancellationToken)
+    public async Task<bool> IsUnderWayAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
-        if (await FindAsync(caller, id, cancellationToken) is not { } found) return false;
+        if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return false;
         found.Run.Dispose();
         return !found.Record.IsFinal;
     }
 
     /// <summary>Forgets one that has ended.</summary>
-    public async Task<bool> ForgetAsync(Caller caller, string id, CancellationToken cancellationToken)
+    public async Task<bool> ForgetAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
-        if (await FindAsync(caller, id, cancellationToken) is not { } found) return false;
+        if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return false;
         found.Run.Dispose();
         return await generations.ForgetAsync(caller.ProjectId, found.Record.Id, cancellationToken);
     }
 
     /// <summary>Stops it if it has not ended, and shows it; a second time shows the same again.</summary>
-    public async Task<byte[]?> CancelAsync(Caller caller, string id, CancellationToken cancellationToken)
+    public async Task<byte[]?> CancelAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
-        if (await FindAsync(caller, id, cancellationToken) is not { } found) return null;
+        if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return null;
         using var run = found.Run;
         var record = found.Record;
         if (record.IsFinal) return ResponsesView.Show(run.Call, record);
@@ -86,7 +88,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, record.Id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, record.Id);
         var since = time.GetTimestamp();
-        while (await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.None, cancellationToken) is { } now)
+        while (await generations.FindAsync(caller.ProjectId, record.Id, cancellationToken) is { } now)
         {
             record = now;
             if (now.IsFinal || time.GetElapsedTime(since) >= LongestWait) break;
@@ -95,13 +97,13 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
             // A notice that came too early (the run has begun) must not make this loop spin.
             if (ended.Task.IsCompleted) ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
-        return await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.Result, cancellationToken) is { } last ? ResponsesView.Show(run.Call, last) : null;
+        return await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.Result, held.Count, cancellationToken) is { } last ? ResponsesView.Show(run.Call, last) : null;
     }
 
-    private async Task<(GenerationRecord Record, GenerationRun Run)?> FindAsync(Caller caller, string id, CancellationToken cancellationToken)
+    private async Task<(GenerationRecord Record, GenerationRun Run)?> FindAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
         if (!id.StartsWith(ResponseIds.Prefix, StringComparison.Ordinal)) return null;
-        var record = await generations.FindAsync(caller.ProjectId, string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length)), GenerationBodies.Request | GenerationBodies.Result, cancellationToken);
+        var record = await generations.FindAsync(caller.ProjectId, string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length)), GenerationBodies.Request | GenerationBodies.Result, held.Count, cancellationToken);
         if (record is null || calls.DialectOf(record) is not ResponsesDialect dialect) return null;
         // Read again as its run reads it, for what the response repeats of its request.
         var (run, _) = calls.RunOf(record, dialect, caller);

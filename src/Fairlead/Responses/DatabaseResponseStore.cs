@@ -1,3 +1,4 @@
+using System.Data;
 using System.Data.Common;
 using Fairlead.Generations;
 using Fairlead.Storage;
@@ -40,30 +41,43 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         command.AddParameter("@input", response.Input);
         command.AddParameter("@output", response.Output);
         attempt.Sending();
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        return await storage.Sql.WriteAsync(command, cancellationToken);
     }, time);
 
-    public async Task<StoredResponse?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
+    public async Task<StoredResponse?> FindAsync(string projectId, string id, StoredParts parts, Action<long>? count, CancellationToken cancellationToken)
     {
         // PostgreSQL takes no zero byte in a text, and no id of ours has one.
         if (id.Contains('\0', StringComparison.Ordinal)) return null;
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT status, previous_id, created_at, expires_at, response, input, output FROM stored_responses WHERE id = @id AND project_id = @project AND expires_at > @now";
+        var columns = parts switch
+        {
+            StoredParts.None => ", 0",
+            StoredParts.Response => ", LENGTH(response), response",
+            _ => ", LENGTH(input) + LENGTH(output), input, output",
+        };
+#pragma warning disable CA2100 // Constants of this program.
+        command.CommandText = $"SELECT status, previous_id, created_at, expires_at{columns} FROM stored_responses WHERE id = @id AND project_id = @project AND expires_at > @now";
+#pragma warning restore CA2100
         Identify(command, projectId, id);
         command.AddParameter("@now", Now);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        // Column by column: the length comes first, so that a part is counted before it is in memory.
+        await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
         if (!await reader.ReadAsync(cancellationToken)) return null;
-        return new StoredResponse(
+        var head = new StoredResponse(
             id,
             projectId,
             reader.GetString(0),
             reader.IsDBNull(1) ? null : reader.GetString(1),
             DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(2)),
             DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(3)),
-            reader.GetFieldValue<byte[]>(4),
-            reader.GetFieldValue<byte[]>(5),
-            reader.GetFieldValue<byte[]>(6));
+            [],
+            [],
+            []);
+        if (parts == StoredParts.None) return head;
+        count?.Invoke(reader.GetInt64(4));
+        var first = await reader.GetFieldValueAsync<byte[]>(5, cancellationToken);
+        return parts == StoredParts.Response ? head with { Response = first } : head with { Input = first, Output = await reader.GetFieldValueAsync<byte[]>(6, cancellationToken) };
     }
 
     public async Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken)
@@ -74,7 +88,7 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         command.CommandText = "DELETE FROM stored_responses WHERE id = @id AND project_id = @project AND expires_at > @now";
         Identify(command, projectId, id);
         command.AddParameter("@now", Now);
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        return await storage.Sql.WriteAsync(command, cancellationToken) > 0;
     }
 
     public async Task<long> DeleteExpiredAsync(CancellationToken cancellationToken)
@@ -87,7 +101,7 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
             command.CommandText = $"DELETE FROM stored_responses WHERE id IN (SELECT id FROM stored_responses WHERE expires_at <= @now ORDER BY expires_at LIMIT @most{storage.Sql.ForUpdateSkipLocked})";
             command.AddParameter("@now", Now);
             command.AddParameter("@most", (long)BatchRows);
-            var count = await command.ExecuteNonQueryAsync(cancellationToken);
+            var count = await storage.Sql.WriteAsync(command, cancellationToken);
             total += count;
             if (count < BatchRows) return total;
         }

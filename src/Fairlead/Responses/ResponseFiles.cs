@@ -1,7 +1,11 @@
+using System.Buffers.Text;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Access;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Memory;
@@ -24,6 +28,9 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
     {
         JsonObject body;
         var places = new List<Place>();
+        using var held = new MemoryLease(call.Memory);
+        // As a tree of nodes: a copy of the bytes, and what finds the parts in it.
+        if (!held.TryTake(2L * call.Body.Length)) return MemoryBudget.Overloaded;
         try
         {
             body = (JsonObject)JsonNode.Parse(call.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
@@ -34,8 +41,6 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
             return new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" };
         }
         if (places.Count > MostFiles) return GatewayError.Invalid("input", $"A request names at most {MostFiles} files.");
-        // The content, and its base64 as UTF-16 until the request is written anew.
-        using var held = new MemoryLease(call.Memory);
         var bytes = 0L;
         foreach (var place in places)
         {
@@ -46,7 +51,8 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
             {
                 return new GatewayError(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = place.Path };
             }
-            if (!held.TryTake(4 * file.Bytes)) return MemoryBudget.Overloaded;
+            // The content, and its base64 until the request is written anew.
+            if (!held.TryTake(3 * file.Bytes)) return MemoryBudget.Overloaded;
             if (await PutAsync(place, file, cancellationToken) is { } fault) return fault;
         }
 
@@ -70,9 +76,21 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         var other = isImage ? "image_url" : place.Part.ContainsKey("file_url") ? "file_url" : "file_data";
         if (place.Part[other] is not null) return GatewayError.Invalid(place.Path, $"'file_id' and '{other}' cannot both be there.") with { OpenAiCode = "invalid_value" };
         place.Part.Remove("file_id");
-        place.Part[isImage ? "image_url" : "file_data"] = $"data:{type};base64,{Convert.ToBase64String(content)}";
+        place.Part[isImage ? "image_url" : "file_data"] = DataUrl(type, content);
         if (!isImage && place.Part["filename"] is null) place.Part["filename"] = file.FileName;
         return null;
+    }
+
+    // As UTF-8 and never as a string: a quarter of the memory, and the writer asks for no more than it writes.
+    private static JsonValue DataUrl(string type, ReadOnlySpan<byte> content)
+    {
+        var prefix = System.Text.Encoding.ASCII.GetBytes($"\"data:{type};base64,");
+        var json = new byte[prefix.Length + Base64.GetMaxEncodedToUtf8Length(content.Length) + 1];
+        prefix.CopyTo(json, 0);
+        Base64.EncodeToUtf8(content, json.AsSpan(prefix.Length), out _, out var written);
+        json[prefix.Length + written] = (byte)'"';
+        // Never disposed of: it lives as long as the node, and rents nothing of that size.
+        return JsonValue.Create(JsonDocument.Parse(json.AsMemory(0, prefix.Length + written + 1)).RootElement)!;
     }
 
     // Input, item, content, part: what lies deeper is nobody's file.

@@ -1,7 +1,10 @@
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Configuration;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
+using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
@@ -70,8 +73,13 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
         StoredResponse Made() => new(ResponseIds.Of(call), call.Caller.ProjectId, status, found.PreviousResponseId, call.StartedAt, time.GetUtcNow() + Lifetime, response(), StoredInput.Of(call), output());
     }
 
-    private async ValueTask<StoredResponse?> FindAsync(GatewayCall call, string id, CancellationToken cancellationToken) =>
-        call.Session?.Find(id) ?? await store.FindAsync(call.Caller.ProjectId, id, cancellationToken);
+    // As it is read, and as it is put into the request.
+    private async ValueTask<StoredResponse?> FindAsync(GatewayCall call, string id, CancellationToken cancellationToken)
+    {
+        if (call.Session?.Find(id) is not { } known) return await store.FindAsync(call.Caller.ProjectId, id, StoredParts.Items, bytes => call.Body.Count(2 * bytes), cancellationToken);
+        call.Body.Count(2L * (known.Input.Length + known.Output.Length));
+        return known;
+    }
 
     private async ValueTask<GatewayError?> ResolvePreviousAsync(GatewayCall call, string previous, RequestBounds bounds, CancellationToken cancellationToken)
     {
@@ -86,8 +94,6 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
             }
             steps.Add(stored);
             bytes += stored.Input.Length + stored.Output.Length;
-            // As it was read, and as it is put into the request.
-            call.Body.Count(2L * (stored.Input.Length + stored.Output.Length));
             if (steps.Count > LongestChain || bytes > bounds.MaxBodyBytes)
             {
                 return new GatewayError(ErrorCode.PayloadTooLarge, "The responses before this one are larger than a request may be. Begin anew with what still matters of them.") { Parameter = "previous_response_id" };
@@ -117,7 +123,6 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
             if (known.ContainsKey(id) || at == 0 || id.Length < at + UlidLength) continue;
             var response = string.Concat(ResponseIds.Prefix, id.AsSpan(at, UlidLength));
             if (!asked.Add(response) || await FindAsync(call, response, cancellationToken) is not { } stored) continue;
-            call.Body.Count(2L * (stored.Input.Length + stored.Output.Length));
             foreach (var item in Items(stored.Input).Concat(Items(stored.Output)))
             {
                 if (!item.TryGetProperty("id", out var name) || name.ValueKind != JsonValueKind.String) continue;

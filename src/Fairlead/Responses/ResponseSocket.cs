@@ -30,6 +30,15 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
 
     private const int ReadBytes = 4096;
 
+    /// <summary>
+    /// What of a message is sent at once. The socket copies what it is given into a frame, and the server copies the frame: a long message leaves in frames of this length,
+    /// so that it is in memory once.
+    /// </summary>
+    private const int FrameBytes = 64 * 1024;
+
+    /// <summary>How often a long event counts: while its buffer grows, the old one is there too.</summary>
+    private const int Copies = 2;
+
     private static readonly TimeSpan CloseGrace = TimeSpan.FromSeconds(5);
 
     // What belongs to the connection, or to a request of its own.
@@ -189,7 +198,7 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
 
     private async Task PumpAsync(SocketExchange exchange)
     {
-        using var events = new SseParser(MaxEventBytes, memory);
+        using var events = new SseParser(MaxEventBytes, memory, Copies);
         using var whole = new PooledBuffer(1024, memory);
         var told = false;
         while (true)
@@ -203,10 +212,10 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
                 else if (!events.TooLarge) events.Append(segment.Span);
             }
             exchange.Reader.AdvanceTo(read.Buffer.End);
-            while (isStream && Next(events) is { } data)
+            while (isStream && Next(events))
             {
                 told = true;
-                await SendAsync(data);
+                await SendAsync(events.Data);
             }
             if (events.TooLarge)
             {
@@ -231,14 +240,14 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
         }
     }
 
-    private static byte[]? Next(SseParser events)
+    private static bool Next(SseParser events)
     {
         while (events.TryRead(out _, out var data))
         {
             // The mark of the end is for lines; a message that says it all came before it.
-            if (!data.IsEmpty && !data.SequenceEqual("[DONE]"u8)) return data.ToArray();
+            if (!data.IsEmpty && !data.SequenceEqual("[DONE]"u8)) return true;
         }
-        return null;
+        return false;
     }
 
     /// <summary>The body of the request that a message stands for: its members as they came, without those that are about the transport.</summary>
@@ -318,11 +327,16 @@ internal sealed class ResponseSocket(HttpContext upgrade, WebSocket socket, Func
         }
     }
 
-    private async Task SendAsync(byte[] message)
+    private async Task SendAsync(ReadOnlyMemory<byte> message)
     {
         await _sending.WaitAsync();
         try
         {
+            while (message.Length > FrameBytes)
+            {
+                await socket.SendAsync(message[..FrameBytes], WebSocketMessageType.Text, endOfMessage: false, upgrade.RequestAborted);
+                message = message[FrameBytes..];
+            }
             await socket.SendAsync(message, WebSocketMessageType.Text, endOfMessage: true, upgrade.RequestAborted);
         }
         finally

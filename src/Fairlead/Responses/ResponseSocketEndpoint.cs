@@ -53,7 +53,7 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
             }
             using var socket = await context.WebSockets.AcceptWebSocketAsync();
             var limits = new SocketLimits((int)bounds.MaxBodyBytes + Overhead, bounds.MaxSocketMessageTime);
-            using var connection = new ResponseSocket(context, socket, turn => endpoint.HandleAsync(turn, dialect), limits, memory, drain, time, logger);
+            using var connection = new ResponseSocket(context, socket, turn => endpoint.HandleAsync(turn, dialect), limits, memory.ShareOf(keyId), drain, time, logger);
             await connection.RunAsync(lifetime.ApplicationStopping);
         }
         finally

@@ -2,8 +2,11 @@ using System.Globalization;
 using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Delivery;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Http;
+using Fairlead.Memory;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -11,33 +14,33 @@ using Microsoft.AspNetCore.Routing;
 namespace Fairlead.Responses;
 
 /// <summary>What can be done with a response that is kept: read, delete, list its input. Another project's is not found.</summary>
-internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseStore store, BackgroundResponses background)
+internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseStore store, BackgroundResponses background, MemoryBudget memory)
 {
     private const int MostItems = 100;
 
-    public Task GetAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
+    public Task GetAsync(HttpContext context) => ServeAsync(context, async (caller, id, held) =>
     {
         // The generation first: while it runs nothing else knows of it, and what it ended with was kept before it ended.
-        var body = await background.GetAsync(caller, id, context.RequestAborted) ?? (await store.FindAsync(caller.ProjectId, id, context.RequestAborted))?.Response;
+        var body = await background.GetAsync(caller, id, held, context.RequestAborted) ?? (await store.FindAsync(caller.ProjectId, id, StoredParts.Response, held.Count, context.RequestAborted))?.Response;
         if (body is null) return (NotFound(id), null);
         if (string.Equals(context.Request.Query["stream"], "true", StringComparison.OrdinalIgnoreCase))
         {
             var (after, fault) = KeptStreams.AfterOf(context, "starting_after");
             if (fault is not null) return (fault, null);
-            if (await background.StreamAsync(context, caller, id, after)) return (null, null);
+            if (await background.StreamAsync(context, caller, id, after, held)) return (null, null);
             return (GatewayError.Invalid("stream", $"The response '{id}' was not streamed in the background: only such a one can be streamed again.") with { OpenAiCode = "invalid_value" }, null);
         }
         return (null, body);
     });
 
-    public Task DeleteAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
+    public Task DeleteAsync(HttpContext context) => ServeAsync(context, async (caller, id, held) =>
     {
-        if (await background.IsUnderWayAsync(caller, id, context.RequestAborted))
+        if (await background.IsUnderWayAsync(caller, id, held, context.RequestAborted))
         {
             return (GatewayError.Invalid("id", $"The response '{id}' is still being made; cancel it first.") with { OpenAiCode = "invalid_value", Parameter = null }, null);
         }
         var stored = await store.DeleteAsync(caller.ProjectId, id, context.RequestAborted);
-        if (!await background.ForgetAsync(caller, id, context.RequestAborted) && !stored) return (NotFound(id), null);
+        if (!await background.ForgetAsync(caller, id, held, context.RequestAborted) && !stored) return (NotFound(id), null);
         return (null, Json(json =>
         {
             json.WriteStartObject();
@@ -48,17 +51,20 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
         }));
     });
 
-    public Task CancelAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
+    public Task CancelAsync(HttpContext context) => ServeAsync(context, async (caller, id, held) =>
     {
-        if (await background.CancelAsync(caller, id, context.RequestAborted) is { } body) return (null, body);
-        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is null) return (NotFound(id), null);
+        if (await background.CancelAsync(caller, id, held, context.RequestAborted) is { } body) return (null, body);
+        if (await store.FindAsync(caller.ProjectId, id, StoredParts.None, null, context.RequestAborted) is null) return (NotFound(id), null);
         return (GatewayError.Invalid("id", $"The response '{id}' was not made in the background: only such a one can be cancelled.") with { OpenAiCode = "invalid_value", Parameter = null }, null);
     });
 
-    public Task InputItemsAsync(HttpContext context) => ServeAsync(context, async (caller, id) =>
+    public Task InputItemsAsync(HttpContext context) => ServeAsync(context, async (caller, id, held) =>
     {
-        var input = (await store.FindAsync(caller.ProjectId, id, context.RequestAborted))?.Input ?? await background.InputAsync(caller, id, context.RequestAborted);
-        return input is null ? (NotFound(id), null) : Page(context, id, input);
+        var input = (await store.FindAsync(caller.ProjectId, id, StoredParts.Items, held.Count, context.RequestAborted))?.Input ?? await background.InputAsync(caller, id, held, context.RequestAborted);
+        if (input is null) return (NotFound(id), null);
+        // The page, which may be all of it.
+        held.Count(input.Length);
+        return Page(context, id, input);
     });
 
     private static (GatewayError? Error, byte[]? Body) Page(HttpContext context, string response, byte[] input)
@@ -96,7 +102,7 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
         }));
     }
 
-    private async Task ServeAsync(HttpContext context, Func<Caller, string, Task<(GatewayError? Error, byte[]? Body)>> answer)
+    private async Task ServeAsync(HttpContext context, Func<Caller, string, MemoryLease, Task<(GatewayError? Error, byte[]? Body)>> answer)
     {
         RequestIds.Of(context);
         var result = callers.Authenticate(context, Scopes.Chat);
@@ -108,9 +114,14 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
         var id = context.GetRouteValue("id") as string ?? "";
         GatewayError? error;
         byte[]? body = null;
+        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
         try
         {
-            (error, body) = await answer(caller, id);
+            (error, body) = await answer(caller, id, held);
+        }
+        catch (MemoryExhaustedException exhausted) when (!context.Response.HasStarted)
+        {
+            error = exhausted.Error;
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException)
         {
@@ -126,7 +137,7 @@ internal sealed class StoredResponseEndpoints(ICallerSource callers, IResponseSt
         context.Response.ContentType = "application/json";
         context.Response.Headers.CacheControl = "no-store";
         context.Response.ContentLength = body.Length;
-        await context.Response.Body.WriteAsync(body, context.RequestAborted);
+        await LargeBody.WriteAsync(context.Response.BodyWriter, body, context.RequestAborted);
     }
 
     private static GatewayError NotFound(string id) => new(ErrorCode.NotFound, $"Response with id '{(id.Length > 100 ? id[..100] : id)}' not found.");

@@ -1,5 +1,3 @@
-
-
 namespace Fairlead.Storage;
 
 /// <summary>One try of a write whose commit may take effect although its response is lost. See <see cref="StorageRetry.RunUntilKnownAsync"/>.</summary>

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Fairlead.Providers;
 
 namespace Fairlead.Storage;
 
@@ -11,9 +12,11 @@ namespace Fairlead.Storage;
 /// </summary>
 internal abstract class SqlFlavour
 {
-    public static readonly SqlFlavour Sqlite = new SqliteFlavour();
-
     public static readonly SqlFlavour Postgres = new PostgresFlavour();
+
+    /// <summary>SQLite, for one database: writers of the same instance take turns.</summary>
+    /// <param name="time">Clock of the process.</param>
+    public static SqlFlavour Sqlite(TimeProvider time) => new SqliteFlavour(time);
 
     public abstract StorageProvider Provider { get; }
 
@@ -51,6 +54,9 @@ internal abstract class SqlFlavour
     /// </summary>
     public abstract ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken);
 
+    /// <summary>Executes one statement that writes, outside of a transaction. Returns the number of rows that it changed.</summary>
+    public abstract ValueTask<int> WriteAsync(DbCommand command, CancellationToken cancellationToken);
+
     /// <summary>Waits until no other transaction has the lock; it goes with the transaction. Nothing to do where a write transaction is alone anyway.</summary>
     public abstract ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken);
 
@@ -66,8 +72,17 @@ internal abstract class SqlFlavour
     /// <summary>The text as a column of type <see cref="Text"/> can hold it: the same nearly always.</summary>
     public abstract string Storable(string text);
 
-    private sealed class SqliteFlavour : SqlFlavour
+    // The turn is never disposed of: a semaphore without a wait handle holds nothing.
+    [System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The semaphore has no wait handle, so there is nothing to dispose of.")]
+    private sealed class SqliteFlavour(TimeProvider time) : SqlFlavour
     {
+        /// <summary>After this time a writer stops waiting for its turn and tries at once. Far longer than any queue of writers that advances.</summary>
+        private static readonly TimeSpan LongestQueue = TimeSpan.FromSeconds(30);
+
+        // SQLite lets writers poll for its lock: each blocks a thread, new ones overtake old ones, and an old one fails as busy although the database is never blocked for long.
+        // So the writers of this process wait here, in the order of their arrival and without a thread. Only the first of them waits in SQLite.
+        private readonly SemaphoreSlim _turn = new(1, 1);
+
         public override StorageProvider Provider => StorageProvider.Sqlite;
 
         public override string Text => "TEXT";
@@ -84,8 +99,54 @@ internal abstract class SqlFlavour
 
         public override string Clock => "@clock";
 
-        // The provider begins with BEGIN IMMEDIATE unless a deferred transaction is asked for.
-        public override ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken) => connection.BeginTransactionAsync(cancellationToken);
+        public override async ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken)
+        {
+            var hasTurn = await TakeTurnAsync(cancellationToken);
+            try
+            {
+                // The provider begins with BEGIN IMMEDIATE unless a deferred transaction is asked for.
+                return await connection.BeginTransactionAsync(cancellationToken);
+            }
+            finally
+            {
+                // The lock is taken. The next one waits for it in SQLite, so it may be there as soon as it is free.
+                if (hasTurn) _turn.Release();
+            }
+        }
+
+        public override async ValueTask<int> WriteAsync(DbCommand command, CancellationToken cancellationToken)
+        {
+            var hasTurn = await TakeTurnAsync(cancellationToken);
+            try
+            {
+                return await command.ExecuteNonQueryAsync(cancellationToken);
+            }
+            finally
+            {
+                if (hasTurn) _turn.Release();
+            }
+        }
+
+        private async ValueTask<bool> TakeTurnAsync(CancellationToken cancellationToken)
+        {
+            var turn = _turn.WaitAsync(cancellationToken);
+            if (turn.IsCompletedSuccessfully) return true;
+            try
+            {
+                await turn.WaitAsync(LongestQueue, time, cancellationToken);
+                return true;
+            }
+            catch (Exception fault) when (fault is TimeoutException or OperationCanceledException)
+            {
+                // A turn that comes too late goes to the next one.
+                _ = turn.ContinueWith(late =>
+                {
+                    if (late.IsCompletedSuccessfully) _turn.Release();
+                }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+                cancellationToken.ThrowIfCancellationRequested();
+                return false;
+            }
+        }
 
         public override ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken) => default;
 
@@ -131,6 +192,8 @@ internal abstract class SqlFlavour
 
         public override ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken) =>
             connection.BeginTransactionAsync(System.Data.IsolationLevel.ReadCommitted, cancellationToken);
+
+        public override async ValueTask<int> WriteAsync(DbCommand command, CancellationToken cancellationToken) => await command.ExecuteNonQueryAsync(cancellationToken);
 
         public override async ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken)
         {

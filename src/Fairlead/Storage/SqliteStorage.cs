@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using SQLitePCL;
@@ -17,9 +18,10 @@ internal sealed class SqliteStorage : IStorage, IDisposable
     private readonly string _directory;
     private volatile bool _ready;
 
-    public SqliteStorage(IConfigurationSource configuration, SchemaMigrator migrator)
+    public SqliteStorage(IConfigurationSource configuration, SchemaMigrator migrator, TimeProvider time)
     {
         _migrator = migrator;
+        Sql = SqlFlavour.Sqlite(time);
         // Taken once: the database of a running server does not move when the configuration is reloaded.
         _directory = Path.GetFullPath(configuration.Current.DataDirectory);
         ConnectionString = new SqliteConnectionStringBuilder
@@ -32,7 +34,7 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         }.ConnectionString;
     }
 
-    public SqlFlavour Sql => SqlFlavour.Sqlite;
+    public SqlFlavour Sql { get; }
 
     public IDatabaseNotifier Notifier { get; } = new LocalNotifier();
 

@@ -1,5 +1,3 @@
-
-
 namespace Fairlead.Storage;
 
 /// <summary>Runs transactions again: those that PostgreSQL broke off because of others, and those whose commit may or may not have taken effect.</summary>

@@ -1,5 +1,3 @@
-
-
 namespace Fairlead.Storage;
 
 /// <summary>The connection broke while the database was committing, and it has not been reachable since: nobody knows whether the write is there.</summary>

@@ -64,6 +64,12 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
 
     public int Length => _end - _start;
 
+    /// <summary>Where what is written begins in the memory of the buffer. Good for <see cref="At"/> until the next write.</summary>
+    public int Start => _start;
+
+    /// <summary>Memory of the buffer, also what was consumed, until the next write.</summary>
+    public ReadOnlyMemory<byte> At(int start, int length) => _array.AsMemory(start, length);
+
     public ReadOnlyMemory<byte> WrittenMemory => _array.AsMemory(_start, _end - _start);
 
     public ReadOnlySpan<byte> WrittenSpan => _array.AsSpan(_start, _end - _start);

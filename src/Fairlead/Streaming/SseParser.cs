@@ -12,8 +12,9 @@ namespace Fairlead.Streaming;
 /// that arrives in many pieces costs no more than one that comes whole.
 /// </remarks>
 /// <param name="maxEventBytes">Most bytes one event may have before its end is seen. Default 16 MiB: a picture inside a delta fits.</param>
-/// <param name="budget">Counts an event that is long, three times: it is copied on its way. Null for nothing.</param>
-internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventBytes, MemoryBudget? budget = null) : IDisposable
+/// <param name="budget">Counts an event that is long. Null for nothing.</param>
+/// <param name="copies">How often it counts, where it is copied on its way.</param>
+internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventBytes, MemoryBudget? budget = null, int copies = SseParser.Copies) : IDisposable
 {
     /// <summary>A stream of ordinary events holds less, and goes uncounted.</summary>
     private const int UncountedBytes = 16 * 1024;
@@ -33,6 +34,8 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
     private int _searched;
     private int _dataStart;
     private int _dataLength;
+    private int _readAt;
+    private int _readLength;
     private bool _hasData;
     private bool _skipLineFeed;
     private bool _started;
@@ -40,9 +43,12 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
     /// <summary>True once an event passed the bound; nothing is read from then on.</summary>
     public bool TooLarge { get; private set; }
 
+    /// <summary>The data of the event that was read last, as memory. Valid until the next call of any other member.</summary>
+    public ReadOnlyMemory<byte> Data => _buffer is null ? default : _buffer.At(_readAt, _readLength);
+
     /// <summary>Room for the next bytes of the stream. Spans handed out before are no longer valid.</summary>
     /// <exception cref="MemoryExhaustedException">The budget has no room for the event.</exception>
-    public Memory<byte> GetMemory(int sizeHint) => (_buffer ??= new PooledBuffer(sizeHint, budget, UncountedBytes, Copies)).GetMemory(sizeHint);
+    public Memory<byte> GetMemory(int sizeHint) => (_buffer ??= new PooledBuffer(sizeHint, budget, UncountedBytes, copies)).GetMemory(sizeHint);
 
     /// <summary>Says how many bytes were written into the memory.</summary>
     public void Advance(int count) => _buffer!.Advance(count);
@@ -89,6 +95,7 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
                 var dispatch = _hasData;
                 name = _name.AsSpan(0, _nameLength);
                 data = bytes.Slice(_dataStart, _dataLength);
+                (_readAt, _readLength) = (buffer.Start + _dataStart, _dataLength);
                 buffer.Consume(next);
                 Reset();
                 if (dispatch) return true;

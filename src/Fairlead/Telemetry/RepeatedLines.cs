@@ -1,4 +1,7 @@
 using System.Collections.Frozen;
+using Fairlead.Catalogue;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Telemetry;
@@ -32,7 +35,10 @@ internal sealed class RepeatedLines(TimeProvider time) : IDisposable
     {
         if (level < LogLevel.Information) return true;
         var values = state as IReadOnlyList<KeyValuePair<string, object?>>;
+        var template = values is { Count: > 0 } ? values[^1].Value as string : null;
         var thing = level > LogLevel.Information ? ThingOf(values ?? [], exception) : "";
+        // Lines without an event are told apart by their text.
+        if (eventId.Id == 0) thing = $"{thing}\n{template}";
         lock (_gate)
         {
             if (_disposed) return true;
@@ -40,7 +46,7 @@ internal sealed class RepeatedLines(TimeProvider time) : IDisposable
             if (!ofEvent.TryGetValue(thing, out var entry))
             {
                 if (ofEvent.Count >= MaxThings && !ofEvent.TryGetValue("", out entry)) thing = "";
-                if (entry is null) ofEvent[thing] = entry = new Entry(level, eventId, values is { Count: > 0 } ? values[^1].Value as string : null, time.GetTimestamp());
+                if (entry is null) ofEvent[thing] = entry = new Entry(level, eventId, template, time.GetTimestamp());
             }
             _timer ??= time.CreateTimer(static lines => ((RepeatedLines)lines!).Sweep(), this, Period, Timeout.InfiniteTimeSpan);
             if (entry.Shown < (level > LogLevel.Information ? 1 : MaxActsPerSecond))

@@ -21,6 +21,9 @@ internal readonly record struct UsageKnown
     /// <summary>UTF-8 bytes of output that was delivered.</summary>
     public long OutputBytes { get; init; }
 
+    /// <summary>Fewer tokens than the delivered output can have, by its kinds of text.</summary>
+    public long LeastOutput { get; init; }
+
     /// <summary>Whether the request has any input at all.</summary>
     public bool HasInput { get; init; } = true;
 

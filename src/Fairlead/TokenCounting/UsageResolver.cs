@@ -17,8 +17,8 @@ internal static class UsageResolver
     /// <summary>Limit of input and output where the model's window is unknown: that of the largest window on offer.</summary>
     public const long LargestWindow = 10_000_000;
 
-    // Prose has four bytes a token. Only long runs of one sign (spaces, dashes) come near this many.
-    private const int MaxBytesPerToken = 64;
+    // Of a request only the bytes are known. English has four a token, Thai twelve, and both three times as many where a client escapes every letter. Long runs of spaces come near this many.
+    private const int MaxInputBytesPerToken = 40;
 
     // Facts of a catalogue age: a model that was allowed more since then is still believed.
     private const int OutputTolerance = 2;
@@ -154,11 +154,10 @@ internal static class UsageResolver
         if (!report.OutputIsFinal && known.IsFinished) return UsageDoubt.Incomplete;
         // What is cut is compared with the text by the caller of this.
         if (!known.IsFinished) return UsageDoubt.None;
-        return (output == 0 && known.HasOutput) || IsTooFew(output, known.OutputBytes) ? UsageDoubt.TooFew : UsageDoubt.None;
+        return (output == 0 && known.HasOutput) || output < known.LeastOutput ? UsageDoubt.TooFew : UsageDoubt.None;
     }
 
-    /// <summary>Whether there are too few tokens for the bytes of a text.</summary>
-    public static bool IsTooFew(long tokens, long bytes) => bytes > (MaxBytesPerToken * tokens) + MaxBytesPerToken;
+    private static bool IsTooFew(long tokens, long inputBytes) => inputBytes > MaxInputBytesPerToken * (tokens + 1);
 
     private static long InputLimit(UsageReport report, in UsageKnown known) =>
         (report.RanTools ? Math.Max(LargestWindow, known.Window ?? 0) : known.Window ?? LargestWindow) * Math.Max(1, known.Inputs);

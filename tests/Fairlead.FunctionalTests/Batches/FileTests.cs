@@ -174,13 +174,11 @@ public abstract class FileTests : IAsyncLifetime
             }
         }));
         var kept = statuses.Count(status => status == HttpStatusCode.OK);
-        // On a machine that is busy with other things, SQLite may not be free in time for every one of them.
-        var busy = statuses.Count(status => status == HttpStatusCode.ServiceUnavailable);
-        Assert.InRange(kept, Math.Max(0, (isLengthKnown ? 5 : 1) - busy), 5);
-        Assert.All(statuses, status => Assert.True(status is null or HttpStatusCode.OK or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.ServiceUnavailable, $"{status}"));
+        // Of those whose length is unknown, each may have taken a part that another one needed.
+        Assert.InRange(kept, isLengthKnown ? 5 : 1, 5);
+        Assert.All(statuses, status => Assert.True(status is null or HttpStatusCode.OK or HttpStatusCode.RequestEntityTooLarge, $"{status}"));
         Assert.Equal(kept, (await GetAsync(Client, "/v1/files")).GetProperty("data").GetArrayLength());
         var store = _gateway.Services.GetRequiredService<FileStore>();
-        if (kept == 0) return;
         var project = await ProjectAsync();
         // One whose client was cut off is removed a moment after it.
         for (var i = 0; await store.BytesOfAsync(project, Cancel) != kept * Length; i++)

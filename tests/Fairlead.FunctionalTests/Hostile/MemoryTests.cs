@@ -3,7 +3,9 @@ using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Processes;
 using Fairlead.Memory;
 using Fairlead.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -27,7 +29,7 @@ public sealed class MemoryTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _upstream = await FakeUpstream.StartAsync();
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml("  requests: { memoryBudget: 8MiB, maxSocketMessageTime: 60s, maxSocketsPerKey: 3 }"));
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("  requests: { memoryBudget: 8MiB, maxMemoryPerKey: 8MiB, maxSocketMessageTime: 60s, maxSocketsPerKey: 3 }").Replace("contextWindow: 8000", "contextWindow: 100000", StringComparison.Ordinal));
         _budget = _gateway.Services.GetRequiredService<MemoryBudget>();
         Assert.Equal(Budget, _budget.Limit);
     }
@@ -245,12 +247,193 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task StoredRequestsAndResults_ThatDoNotFit_AreOverloaded()
+    {
+        _upstream.Answer = context => context.Request.Path.Value!.EndsWith("/responses", StringComparison.Ordinal) ? FakeUpstream.Json(context, "{}", 404) : FakeUpstream.Json(context, Completion(new string('y', 300_000)));
+        // A job with a large request and a large result, one with a small request, a stored response, a repeated request and a file.
+        var large = await JobAsync(Large(300_000), null);
+        var small = await JobAsync(Small, null);
+        string response, background, file;
+        using (var made = await PostAsync("/v1/responses", $$"""{"model":"m","input":"{{new string('z', 20_000)}}"}""")) response = await IdOfAsync(made);
+        using (var made = await PostAsync("/v1/responses", """{"model":"m","input":"hi","background":true}""")) background = await IdOfAsync(made);
+        using (var first = await PostAsync("/v1/chat/completions", Small, "a-key")) Assert.Equal(HttpStatusCode.OK, first.StatusCode);
+        using (var form = new MultipartFormDataContent { { new StringContent("user_data"), "purpose" }, { new ByteArrayContent("%PDF-1.7 tides"u8.ToArray()), "file", "a.pdf" } })
+        using (var made = await _gateway.Client.PostAsync(new Uri("/v1/files", UriKind.Relative), form, Cancel))
+        {
+            file = await IdOfAsync(made);
+        }
+        while (!(await _gateway.Client.GetStringAsync(new Uri($"/v1/responses/{background}", UriKind.Relative), Cancel)).Contains("\"completed\"", StringComparison.Ordinal))
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Cancel);
+        }
+        await FreeAsync();
+
+        _budget.Take(Budget * 9 / 10);
+        try
+        {
+            foreach (var path in (string[])[$"/v2/generations/{large}", $"/v2/generations/{large}/result", $"/v2/generations/{large}/events", $"/v1/responses/{response}", $"/v1/responses/{background}", $"/v1/files/{file}/content"])
+            {
+                using var refused = await _gateway.Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
+                Assert.True(refused.StatusCode == HttpStatusCode.ServiceUnavailable, $"{path}: {refused.StatusCode}");
+                Assert.Contains("\"overloaded\"", await refused.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+            }
+            using (var repeated = await PostAsync("/v1/chat/completions", Small, "a-key")) Assert.Equal(HttpStatusCode.ServiceUnavailable, repeated.StatusCode);
+            using (var next = await PostAsync("/v1/responses", $$"""{"model":"m","input":"go on","previous_response_id":"{{response}}"}""")) Assert.Equal(HttpStatusCode.ServiceUnavailable, next.StatusCode);
+            // Its small request fits, so its stream begins; then its events do not.
+            using var events = await _gateway.Client.GetAsync(new Uri($"/v2/generations/{small}/events", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, Cancel);
+            Assert.Equal(HttpStatusCode.OK, events.StatusCode);
+            var seen = await SeenStream.ReadAsync(events, Cancel);
+            Assert.Contains("\"overloaded\"", seen.Raw, StringComparison.Ordinal);
+            Assert.DoesNotContain("generation.completed", seen.Raw, StringComparison.Ordinal);
+            // Heads are small.
+            using var list = await _gateway.Client.GetAsync(new Uri("/v2/generations", UriKind.Relative), Cancel);
+            Assert.Equal(HttpStatusCode.OK, list.StatusCode);
+        }
+        finally
+        {
+            _budget.Return(Budget * 9 / 10);
+        }
+        foreach (var path in (string[])[$"/v2/generations/{large}/events", $"/v2/generations/{small}/events", $"/v1/responses/{response}/input_items"])
+        {
+            Assert.True((await _gateway.Client.GetStringAsync(new Uri(path, UriKind.Relative), Cancel)).Length > 10_000);
+        }
+        await FreeAsync();
+    }
+
+    [Fact]
+    public async Task Key_WithManySlowBodies_LeavesMemoryToOthers()
+    {
+        await using var gateway = await TestGateway.StartAsync(_upstream.Yaml("  requests: { memoryBudget: 8MiB }"));
+        var budget = gateway.Services.GetRequiredService<MemoryBudget>();
+        var organization = await TestGateway.PostAsync(gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await TestGateway.PostAsync(gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var other = await TestGateway.PostAsync(gateway.Admin, "/admin/v1/keys", $$"""{"name":"other","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        using var second = gateway.MakeClient(other.GetProperty("secret").GetString());
+        var url = new Uri(gateway.Url);
+        var clients = new List<TcpClient>();
+        try
+        {
+            // Slow clients of one key, until the first of them is refused.
+            while (true)
+            {
+                var client = new TcpClient();
+                clients.Add(client);
+                await client.ConnectAsync(url.Host, url.Port, Cancel);
+                var stream = client.GetStream();
+                var before = budget.Used;
+                await stream.WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.Key}\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"), Cancel);
+                await stream.WriteAsync(new byte[900_000], Cancel);
+                var refusal = stream.ReadAtLeastAsync(new byte[12], 12, throwOnEndOfStream: false, Cancel).AsTask();
+                while (budget.Used < before + 900_000 && !refusal.IsCompleted) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
+                if (refusal.IsCompleted) break;
+                Assert.True(clients.Count < 10);
+            }
+            Assert.InRange(budget.Used, 2_000_000, Budget / 2);
+            using (var refused = await gateway.Client.PostAsync(Address, Json(Large(1_500_000)), Cancel)) Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+            using var served = await second.PostAsync(Address, Json(Large(1_500_000)), Cancel);
+            Assert.Equal(HttpStatusCode.OK, served.StatusCode);
+        }
+        finally
+        {
+            foreach (var client in clients) client.Dispose();
+        }
+    }
+
+    [Fact]
+    public async Task Socket_WithALongEvent_GetsItWhole_InFrames()
+    {
+        _upstream.Answer = async context =>
+        {
+            if (context.Request.Path.Value!.EndsWith("/responses", StringComparison.Ordinal))
+            {
+                await FakeUpstream.Json(context, "{}", 404);
+                return;
+            }
+            await BeginAsync(context);
+            await FakeUpstream.SendAsync(context, Chunk($$"""{"role":"assistant","content":"{{new string('x', 500_000)}}"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
+        };
+        using (var socket = await ConnectAsync())
+        {
+            await socket.SendAsync(Encoding.UTF8.GetBytes("""{"type":"response.create","model":"m","input":"hi","store":false}"""), WebSocketMessageType.Text, endOfMessage: true, Cancel);
+            var (longest, largestFrame) = (0, 0);
+            while (true)
+            {
+                using var message = new MemoryStream();
+                ValueWebSocketReceiveResult got;
+                var (frame, buffer) = (0, new byte[1024 * 1024]);
+                do
+                {
+                    got = await socket.ReceiveAsync(buffer.AsMemory(), Cancel);
+                    message.Write(buffer, 0, got.Count);
+                    frame = Math.Max(frame, got.Count);
+                }
+                while (!got.EndOfMessage);
+                (longest, largestFrame) = (Math.Max(longest, (int)message.Length), Math.Max(largestFrame, frame));
+                var type = JsonDocument.Parse(message.ToArray()).RootElement.GetProperty("type").GetString();
+                if (type is "response.completed" or "error")
+                {
+                    Assert.Equal("response.completed", type);
+                    break;
+                }
+            }
+            Assert.True(longest > 500_000);
+            Assert.InRange(largestFrame, 1, 64 * 1024);
+            socket.Abort();
+        }
+        await FreeAsync();
+    }
+
+    [Fact]
+    public async Task Server_WithManyReadersOfLargeResults_StaysWithinItsBudget()
+    {
+        var folder = Directory.CreateTempSubdirectory("fairlead-memory").FullName;
+        try
+        {
+            _upstream.Answer = context => context.Request.Path.Value!.EndsWith("/responses", StringComparison.Ordinal) ? FakeUpstream.Json(context, "{}", 404) : FakeUpstream.Json(context, Completion(new string('y', 6_000_000)));
+            await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), _upstream.Yaml("  requests: { memoryBudget: 64MiB, maxMemoryPerKey: 64MiB }"), Cancel);
+            await using var server = await ServerProcess.ServeAsync(folder);
+            var key = await server.ClientKeyAsync();
+            string id;
+            using (var made = await Processes.ProcessCalls.PostAsync(server, key, """{"model":"m","input":"hi"}""", "/v1/responses")) id = await IdOfAsync(made);
+            var address = new Uri(server.Address);
+            var clients = new List<TcpClient>();
+            try
+            {
+                // Sixty readers that do not read: 720 MB, were their responses all held, and copied once more by the server.
+                var refused = 0;
+                await Parallel.ForEachAsync(Enumerable.Range(0, 60), new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = Cancel }, async (_, token) =>
+                {
+                    var client = new TcpClient();
+                    lock (clients) clients.Add(client);
+                    await client.ConnectAsync(address.Host, address.Port, token);
+                    var stream = client.GetStream();
+                    await stream.WriteAsync(Encoding.ASCII.GetBytes($"GET /v1/responses/{id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n"), token);
+                    var head = new byte[12];
+                    await stream.ReadExactlyAsync(head, token);
+                    if (Encoding.ASCII.GetString(head) == "HTTP/1.1 503") Interlocked.Increment(ref refused);
+                });
+                Assert.InRange(refused, 40, 59);
+                server.Process.Refresh();
+                Assert.True(server.Process.WorkingSet64 < 450L * 1024 * 1024, $"{server.Process.WorkingSet64 / 1024 / 1024} MiB are resident.");
+            }
+            finally
+            {
+                foreach (var client in clients) client.Dispose();
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task Server_UnderManyLargeBodies_StaysWithinItsBudget_AndServesSmallOnes()
     {
         var folder = Directory.CreateTempSubdirectory("fairlead-memory").FullName;
         try
         {
-            await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), _upstream.Yaml("  requests: { memoryBudget: 48MiB }"), Cancel);
+            await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), _upstream.Yaml("  requests: { memoryBudget: 48MiB, maxMemoryPerKey: 48MiB }"), Cancel);
             await using var server = await ServerProcess.ServeAsync(folder);
             var key = await server.ClientKeyAsync();
             var address = new Uri(server.Address);
@@ -289,6 +472,30 @@ public sealed class MemoryTests : IAsyncLifetime
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    private async Task<string> JobAsync(string body, string? key)
+    {
+        using var accepted = await PostAsync("/v1/chat/completions", body, key, "respond-async");
+        var id = await IdOfAsync(accepted);
+        var ended = await _gateway.Client.GetStringAsync(new Uri($"/v2/generations/{id}?wait=30", UriKind.Relative), Cancel);
+        Assert.Contains("\"completed\"", ended, StringComparison.Ordinal);
+        return id;
+    }
+
+    private async Task<HttpResponseMessage> PostAsync(string path, string body, string? key = null, string? prefer = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Content = Json(body) };
+        if (key is not null) request.Headers.Add("Idempotency-Key", key);
+        if (prefer is not null) request.Headers.Add("Prefer", prefer);
+        return await _gateway.Client.SendAsync(request, Cancel);
+    }
+
+    private static async Task<string> IdOfAsync(HttpResponseMessage response)
+    {
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.IsSuccessStatusCode, text.Length > 1000 ? text[..1000] : text);
+        return JsonDocument.Parse(text).RootElement.GetProperty("id").GetString()!;
     }
 
     private static async Task StreamedAsync(Microsoft.AspNetCore.Http.HttpContext context)

@@ -101,6 +101,45 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task AttemptThatFailedAfterItCost_CountsForLimits_AndNotAsTheResponses()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
+        var calls = 0;
+        _upstream.Answer = context => Json(context, Interlocked.Increment(ref calls) == 1
+            ? $$"""{"id":"chatcmpl-up","object":"chat.completion","created":1700000000,"model":"upstream-m","choices":[],"usage":{{Usage}}}"""
+            : Completion("hello"));
+        using var response = await PostAsync(_gateway.Client, "/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        var body = await response.Content.ReadAsStringAsync(Cancel);
+        Assert.True(response.StatusCode == HttpStatusCode.OK, body);
+        Assert.Equal(2, calls);
+        Assert.Contains("\"total_tokens\":14", body, StringComparison.Ordinal);
+        // The response: 7 + 4 cached + 3 out, at 1, 0.5 and 10 dollars a million. The failed attempt: its input, as it is estimated.
+        Assert.Equal((14 + 8, 0.000039m + 0.000008m), (ledger.Totals().UsedTokens, ledger.Totals().UsedUsd));
+    }
+
+    [Fact]
+    public async Task CacheWriteOfAnHour_IsHeldAtItsPrice_AtAnyServer()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
+        var held = new List<decimal>();
+        _upstream.Answer = async context =>
+        {
+            held.Add(ledger.Totals().HeldUsd);
+            await Json(context, Completion("hello"));
+        };
+        foreach (var ttl in (string[])["5m", "1h"])
+        {
+            using var response = await PostAsync(_gateway.Client, "/v1/messages", $$"""{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"{{new string('x', 4000)}}","cache_control":{"type":"ephemeral","ttl":"{{ttl}}"} }]}]}""");
+            var body = await response.Content.ReadAsStringAsync(Cancel);
+            Assert.True(response.StatusCode == HttpStatusCode.OK, body);
+        }
+        // Nearly all of it is input, which costs 1.6 times as much when it is written to such a cache.
+        Assert.InRange(held[1] / held[0], 1.55m, 1.61m);
+    }
+
+    [Fact]
     public async Task CountTokens_BeyondTheWindow_Counts()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());

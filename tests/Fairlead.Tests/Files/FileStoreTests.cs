@@ -151,13 +151,24 @@ public abstract class FileStoreTests : IDisposable
             }
             if (await _store.CompleteAsync(file, Quota, cancel)) Interlocked.Add(ref kept, Length);
         });
-        Assert.InRange(kept, 0, Quota);
-        if (isLengthKnown) Assert.Equal(Length, kept);
+        // One is kept in any case: whoever is refused leaves its room to the others, and the last one has it all.
+        Assert.Equal(Length, kept);
         Assert.Equal(kept, await _store.BytesOfAsync("proj_1", Cancel));
         // What was refused left room for others.
         var last = new FileReservation(_store, File("file-last"), Quota, null, _time);
         Assert.True(await last.BeginAsync(Quota - kept, Cancel));
         Assert.False(await last.EnsureAsync(Quota - kept + 1, Cancel));
+    }
+
+    [Fact]
+    public async Task Grow_WithoutRoom_LeavesItsReservationToOthersAtOnce()
+    {
+        Assert.True(await _store.BeginAsync(File("file-1"), 0, 100, Cancel));
+        Assert.True(await _store.BeginAsync(File("file-2"), 0, 100, Cancel));
+        Assert.Equal(60, await _store.GrowAsync(File("file-1"), 60, 60, 100, Cancel));
+        Assert.Equal(40, await _store.GrowAsync(File("file-2"), 40, 40, 100, Cancel));
+        Assert.Equal(-1, await _store.GrowAsync(File("file-1"), 70, 70, 100, Cancel));
+        Assert.Equal(100, await _store.GrowAsync(File("file-2"), 100, 100, 100, Cancel));
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
+using Fairlead.Memory;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Fairlead.Tests.Storage;
@@ -48,10 +49,10 @@ public abstract class ExpiryWhileReadTests : IDisposable
     {
         var id = await BeginAsync();
         if (isFinalAtFirst) await EndAsync(id);
-        var record = (await _store.FindAsync("proj_1", id, GenerationBodies.Result, Cancel))!;
+        var record = (await _store.FindAsync("proj_1", id, GenerationBodies.Result, null, Cancel))!;
         // A log that holds next to nothing: the rest is read from the database, page by page.
         var followers = new GenerationFollowers(_store, _storage, new EventMemory(0), _time, NullLogger<GenerationFollowers>.Instance);
-        await using var events = new KeptEventSource(_store, new RunningGenerations(), followers, record);
+        await using var events = new KeptEventSource(_store, new RunningGenerations(), followers, new MemoryBudget(() => 1L << 30), record);
         using var batch = new EventBatch();
         Assert.True(await events.ReadAsync(batch, Cancel));
         var texts = TextsOf(batch).ToList();
@@ -59,7 +60,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
 
         _time.Advance(Ttl + TimeSpan.FromSeconds(1));
         await SweepAsync();
-        Assert.Null(await _store.FindAsync("proj_1", id, GenerationBodies.None, Cancel));
+        Assert.Null(await _store.FindAsync("proj_1", id, GenerationBodies.None, null, Cancel));
         while (await events.ReadAsync(batch, Cancel)) texts.AddRange(TextsOf(batch));
 
         Assert.Equal(Enumerable.Range(0, 600).Select(number => number.ToString(System.Globalization.CultureInfo.InvariantCulture)), texts);
@@ -74,7 +75,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
         _time.Advance(Ttl + TimeSpan.FromMinutes(6));
         await SweepAsync();
         Assert.Null(await _store.StateAsync(id, Cancel));
-        Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
+        Assert.Empty(await _store.ReadEventsAsync(id, 0, null, Cancel));
     }
 
     private static IEnumerable<string> TextsOf(EventBatch batch) => batch.Items.Select(item => item.Event).OfType<TextDelta>().Select(made => made.Text);

@@ -50,16 +50,16 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var record = Record() with { Deadline = Start.AddMinutes(1), Model = "odd \u0001 name", Context = new RequestContext("2023-06-01", null, "fail=503"), Request = [0, 1, 255] };
         await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
-        var found = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!;
+        var found = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!;
         Assert.Equal(record.Request, found.Request);
         Assert.Equivalent(record with { Request = [], RequestBytes = 3 }, found with { Request = [] });
         // What was not asked for is not read, and its length is known all the same.
-        var head = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.None, Cancel))!;
+        var head = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.None, null, Cancel))!;
         Assert.Empty(head.Request);
         Assert.Equal((3, 0), (head.RequestBytes, head.ResultBytes));
         Assert.Equal(record.Request, await _store.RequestAsync(record.Id, Cancel));
-        Assert.Null(await _store.FindAsync("proj_2", record.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel));
-        Assert.Null(await _store.FindAsync("proj_1", "gen_\0'", GenerationBodies.Request | GenerationBodies.Result, Cancel));
+        Assert.Null(await _store.FindAsync("proj_2", record.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
+        Assert.Null(await _store.FindAsync("proj_1", "gen_\0'", GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
     }
 
     [Fact]
@@ -137,7 +137,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal(GenerationReturn.Lost, await _store.ReturnAsync(id, "a", 1, TimeSpan.Zero, countRun: true, Cancel));
         Assert.True(await _store.EndAsync(id, "b", 2, End("right"), NewEvents.None, Cancel));
         Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), NewEvents.None, Cancel));
-        Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Result!));
+        Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Result!));
     }
 
     [Fact]
@@ -186,8 +186,8 @@ public abstract class GenerationStoreTests : IDisposable
         var stream = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
         await _store.AddAsync(stream, "dead2", Over, Cancel);
         Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
-        Assert.Equal(2, (await _store.FindAsync("proj_1", suspect, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
-        Assert.Equal(1, (await _store.FindAsync("proj_1", stream.Id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Suspicion);
+        Assert.Equal(2, (await _store.FindAsync("proj_1", suspect, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Suspicion);
+        Assert.Equal(1, (await _store.FindAsync("proj_1", stream.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Suspicion);
     }
 
     [Fact]
@@ -321,10 +321,10 @@ public abstract class GenerationStoreTests : IDisposable
         var id = await AddAsync();
         await LeaseAsync("a", 1);
         Assert.False((await _store.RenewAsync("a", [new RunProgress(id, 1, "so far"u8.ToArray())], Lease, Cancel))[id]);
-        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Progress!));
+        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Progress!));
         Assert.Equal(GenerationStatus.InProgress, await _store.CancelAsync("proj_1", id, End("x"), Cancel));
         Assert.True((await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel))[id]);
-        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.Progress!));
+        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Progress!));
     }
 
     [Fact]
@@ -334,7 +334,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Null(await _store.CancelAsync("proj_2", id, End("x"), Cancel));
         Assert.Equal(GenerationStatus.Queued, await _store.CancelAsync("proj_1", id, End("cancelled", Outcome.Cancelled), Cancel));
         Assert.Equal(GenerationStatus.Cancelled, await _store.CancelAsync("proj_1", id, End("again", Outcome.Cancelled), Cancel));
-        var found = (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!;
+        var found = (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!;
         Assert.Equal((GenerationStatus.Cancelled, Outcome.Cancelled), (found.Status, found.Outcome!.Value));
         Assert.Equal("cancelled", Encoding.UTF8.GetString(found.Result!));
         Assert.Empty(await LeaseAsync("a", 1));
@@ -347,17 +347,17 @@ public abstract class GenerationStoreTests : IDisposable
         await LeaseAsync("a", 1);
         Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(0, [new TextDelta("a"), new TextDelta("b")]))], Cancel));
         Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(2, [new TextDelta("c")]))], Cancel));
-        Assert.Equal(["a", "b", "c"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
-        Assert.Equal(["c"], Texts(await _store.ReadEventsAsync(id, 2, Cancel)));
-        Assert.Equal(["b", "c"], Texts(await _store.ReadEventsAsync(id, 1, Cancel)));
-        Assert.Empty(await _store.ReadEventsAsync(id, 3, Cancel));
+        Assert.Equal(["a", "b", "c"], Texts(await _store.ReadEventsAsync(id, 0, null, Cancel)));
+        Assert.Equal(["c"], Texts(await _store.ReadEventsAsync(id, 2, null, Cancel)));
+        Assert.Equal(["b", "c"], Texts(await _store.ReadEventsAsync(id, 1, null, Cancel)));
+        Assert.Empty(await _store.ReadEventsAsync(id, 3, null, Cancel));
         Assert.Equal((GenerationStatus.InProgress, 3), await _store.StateAsync(id, Cancel));
 
         Assert.True(await _store.EndAsync(id, "a", 1, End("done"), new(3, [new TextDelta("d")]), Cancel));
         Assert.Equal((GenerationStatus.Completed, 4), await _store.StateAsync(id, Cancel));
-        Assert.Equal(4, (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel))!.EventCount);
+        Assert.Equal(4, (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.EventCount);
         Assert.True(await _store.ForgetAsync("proj_1", id, Cancel));
-        Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
+        Assert.Empty(await _store.ReadEventsAsync(id, 0, null, Cancel));
         Assert.Null(await _store.StateAsync("gen_none", Cancel));
     }
 
@@ -374,7 +374,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Empty(await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(1, [new TextDelta("late")]))], Cancel));
         Assert.False(await _store.EndAsync(id, "a", 1, End("late"), new(1, [new TextDelta("late")]), Cancel));
         await _store.AppendEventsAsync("b", [new RunEvents(id, 2, new(1, [new GenerationRestarted(2), new TextDelta("b")]))], Cancel);
-        Assert.Equal(["a", "b"], Texts(await _store.ReadEventsAsync(id, 0, Cancel)));
+        Assert.Equal(["a", "b"], Texts(await _store.ReadEventsAsync(id, 0, null, Cancel)));
     }
 
     [Fact]
@@ -384,7 +384,7 @@ public abstract class GenerationStoreTests : IDisposable
         await LeaseAsync("a", 1);
         Assert.True(await _store.EndAsync(id, "a", 1, End("done"), new(0, [new TextDelta("a")]), Cancel));
         Assert.Equal(1, await _store.ExpireAsync(Now.AddDays(1), Cancel));
-        Assert.Empty(await _store.ReadEventsAsync(id, 0, Cancel));
+        Assert.Empty(await _store.ReadEventsAsync(id, 0, null, Cancel));
     }
 
     private static IEnumerable<string> Texts(IReadOnlyList<GenerationEvent> events) => events.OfType<TextDelta>().Select(text => text.Text);
@@ -456,7 +456,7 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal(0, await _store.ExpireAsync(Now, Cancel));
         _time.Advance(TimeSpan.FromHours(2));
         // Not shown from the moment on, whether or not it was swept yet.
-        Assert.Null(await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, Cancel));
+        Assert.Null(await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
         Assert.Equal(1, await _store.ExpireAsync(Now, Cancel));
     }
 

@@ -176,7 +176,7 @@ public sealed class LostCommitTests : IAsyncDisposable
 
     private static NewEvents Made(int first, params string[] texts) => new(first, [.. texts.Select(text => new TextDelta(text))]);
 
-    private async Task<IEnumerable<string>> TextsAsync(string id) => (await _store.ReadEventsAsync(id, 0, Cancel)).OfType<TextDelta>().Select(made => made.Text);
+    private async Task<IEnumerable<string>> TextsAsync(string id) => (await _store.ReadEventsAsync(id, 0, null, Cancel)).OfType<TextDelta>().Select(made => made.Text);
 
     private Task<IReadOnlyList<GenerationRecord>> ListAsync() => _store.ListAsync(new GenerationFilter("proj_1", null, null, null, 10), Cancel);
 

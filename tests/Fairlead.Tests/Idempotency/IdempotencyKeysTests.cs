@@ -181,7 +181,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         await node.CompleteAsync(again, 200, "application/json", "{}"u8.ToArray());
         _time.Advance(_temporary.Configuration.Current.Idempotency.Ttl);
         await node.BeatAsync(Cancel);
-        Assert.Null(await new IdempotencyStore(Open(), _time).FindAsync("proj_1", "k", Cancel));
+        Assert.Null(await new IdempotencyStore(Open(), _time).FindAsync("proj_1", "k", null, Cancel));
     }
 
     [Fact]
@@ -248,8 +248,9 @@ public abstract class IdempotencyKeysTests : IDisposable
         var first = Call();
         Assert.Null(await node.BindAsync(first, "k", Cancel));
         await node.CompleteAsync(first, 200, "application/json", new byte[200_000]);
-        var repeated = RecordedCalls.New(memory: new MemoryBudget(() => 100_000));
-        repeated.Body = new PooledBuffer();
+        var memory = new MemoryBudget(() => 100_000);
+        var repeated = RecordedCalls.New(memory: memory);
+        repeated.Body = new PooledBuffer(budget: memory);
         _owned.Add(repeated.Body);
         repeated.Body.Write(first.Body.WrittenSpan);
         Assert.Equal(ErrorCode.Overloaded, Assert.IsType<GatewayReply.Refused>(await node.BindAsync(repeated, "k", Cancel)).Error.Code);

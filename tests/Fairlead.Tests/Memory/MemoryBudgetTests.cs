@@ -32,6 +32,47 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
+    public void Share_OfOneKey_IsHalfOfAll_AndCountsInIt()
+    {
+        var (first, second) = (_budget.ShareOf("key_1"), _budget.ShareOf("key_2"));
+        Assert.Same(first, _budget.ShareOf("key_1"));
+        Assert.Equal(Limit / 2, first.Limit);
+        Assert.True(first.TryTake(9 * Limit / 20, 9 * Limit / 20));
+        Assert.False(first.TryTake(1, Limit));
+        Assert.False(first.HasRoomFor(MemoryBudget.SmallBytes + 1));
+        Assert.True(first.IsExhausted);
+        Assert.Equal(9 * Limit / 20, _budget.Used);
+        // What one key may not have, another one may.
+        Assert.True(second.TryTake(9 * Limit / 20, 9 * Limit / 20));
+        // All of it is used up now, though the share of a third key is not.
+        Assert.False(_budget.ShareOf("key_3").TryTake(MemoryBudget.SmallBytes + 1, MemoryBudget.SmallBytes + 1));
+        Assert.Equal(0, _budget.ShareOf("key_3").Used);
+        Assert.True(_budget.ShareOf("key_3").IsExhausted);
+        first.Return(9 * Limit / 20);
+        second.Return(9 * Limit / 20);
+        Assert.Equal(0, _budget.Used);
+    }
+
+    [Fact]
+    public void Share_Configured_IsItsLimit()
+    {
+        var budget = new MemoryBudget(() => Limit, () => 1024 * 1024);
+        Assert.Equal(1024 * 1024, budget.ShareOf("key_1").Limit);
+    }
+
+    [Fact]
+    public void Share_OfManyKeys_AreForgotten_UnlessTheyHoldSomething()
+    {
+        var held = _budget.ShareOf("held");
+        held.Take(1);
+        var idle = _budget.ShareOf("idle");
+        for (var i = 0; i < 10_001; i++) _budget.ShareOf($"key_{i}");
+        Assert.Same(held, _budget.ShareOf("held"));
+        Assert.NotSame(idle, _budget.ShareOf("idle"));
+        held.Return(1);
+    }
+
+    [Fact]
     public async Task ManyThreads_NeverHoldMoreThanTheLimit_AndGiveAllBack()
     {
         var most = 0L;

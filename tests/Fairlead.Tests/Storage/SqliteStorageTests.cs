@@ -1,3 +1,5 @@
+using System.Threading.Channels;
+using Fairlead.Conversation;
 using Fairlead.Storage;
 
 namespace Fairlead.Tests.Storage;
@@ -50,6 +52,68 @@ public sealed class SqliteStorageTests : IDisposable
         await using var command = connection.CreateCommand();
         command.CommandText = "SELECT (SELECT journal_mode FROM pragma_journal_mode) || ' ' || (SELECT foreign_keys FROM pragma_foreign_keys)";
         Assert.Equal("wal 1", await command.ExecuteScalarAsync(Cancellation));
+    }
+
+    [Fact]
+    public async Task BeginWrite_DatabaseIsLocked_OnlyTheFirstWriterBlocksAThread()
+    {
+        const int Writers = 8;
+        var storage = _temporary.Open();
+        await using var holding = await storage.OpenAsync(Cancellation);
+        await using var held = await storage.Sql.BeginWriteAsync(holding, Cancellation);
+        var returned = Channel.CreateUnbounded<bool>();
+        var writers = new Task[Writers];
+        for (var i = 0; i < Writers; i++)
+        {
+            var connection = await storage.OpenAsync(Cancellation);
+            writers[i] = Task.Factory.StartNew(
+                async () =>
+                {
+                    await using var mine = connection;
+                    var begins = storage.Sql.BeginWriteAsync(mine, Cancellation);
+                    returned.Writer.TryWrite(begins.IsCompleted);
+                    await using var transaction = await begins;
+                    await transaction.CommitAsync(Cancellation);
+                },
+                Cancellation,
+                TaskCreationOptions.LongRunning,
+                TaskScheduler.Default).Unwrap();
+        }
+        for (var i = 0; i < Writers - 1; i++) Assert.False(await returned.Reader.ReadAsync(Cancellation), "A writer blocked its thread until it failed or had the lock.");
+
+        await held.CommitAsync(Cancellation);
+        await Task.WhenAll(writers);
+    }
+
+    [Fact]
+    public async Task BeginWrite_WriterThatWaits_CanBeCancelledWithoutTakingTheTurn()
+    {
+        var storage = _temporary.Open();
+        await using var holding = await storage.OpenAsync(Cancellation);
+        await using var held = await storage.Sql.BeginWriteAsync(holding, Cancellation);
+        await using var first = await storage.OpenAsync(Cancellation);
+        await using var second = await storage.OpenAsync(Cancellation);
+        // One of the two has the turn and blocks its thread, so both are begun on threads of their own.
+        using var cancelled = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        var one = Task.Run(() => storage.Sql.BeginWriteAsync(first, Cancellation).AsTask(), Cancellation);
+        var other = Task.Run(() => storage.Sql.BeginWriteAsync(second, cancelled.Token).AsTask(), Cancellation);
+        await cancelled.CancelAsync();
+        await held.CommitAsync(Cancellation);
+        await using (await one)
+        {
+            // Ends the transaction.
+        }
+        try
+        {
+            await using var late = await other;
+        }
+        catch (OperationCanceledException)
+        {
+            // It had not begun.
+        }
+        await using var third = await storage.OpenAsync(Cancellation);
+        await using var after = await storage.Sql.BeginWriteAsync(third, Cancellation);
+        await after.CommitAsync(Cancellation);
     }
 
     public void Dispose() => _temporary.Dispose();

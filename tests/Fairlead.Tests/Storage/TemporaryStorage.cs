@@ -39,7 +39,7 @@ internal sealed class TemporaryStorage : IDisposable
     public IStorage Open(params ISchemaStep[] further)
     {
         var migrator = new SchemaMigrator([new AccessSchema(), new KeyBatchingSchema(), .. further], TimeProvider.System);
-        IStorage storage = ConnectionString is null ? new SqliteStorage(Configuration, migrator) : new PostgresStorage(Configuration, migrator, TimeProvider.System, NullLogger<PostgresStorage>.Instance);
+        IStorage storage = ConnectionString is null ? new SqliteStorage(Configuration, migrator, TimeProvider.System) : new PostgresStorage(Configuration, migrator, TimeProvider.System, NullLogger<PostgresStorage>.Instance);
         _opened.Add(storage);
         return storage;
     }

@@ -1,3 +1,4 @@
+using Fairlead.Providers;
 using Fairlead.Routing;
 using Fairlead.Telemetry;
 using Microsoft.Extensions.DependencyInjection;
@@ -102,6 +103,76 @@ public sealed partial class RepeatedLinesTests : IDisposable
         Assert.Equal(3, _written.Lines.Count(line => line.Contains("req_2", StringComparison.Ordinal)));
     }
 
+    [Fact]
+    public void LimitAllLogging_LinesOfAnyType_AreLimitedOnce()
+    {
+        var services = new ServiceCollection();
+        services.AddLogging(builder => builder.AddProvider(new Provider(_written)));
+        services.AddSingleton<TimeProvider>(_time);
+        services.LimitAllLogging();
+        services.AddLimitedLogging();
+        using (var provider = services.BuildServiceProvider())
+        {
+            var factory = provider.GetRequiredService<ILoggerFactory>();
+            var (web, own) = (factory.CreateLogger("Microsoft.AspNetCore.Server.Kestrel"), provider.GetRequiredService<ILogger<RoutingStage>>());
+            for (var i = 0; i < 1000; i++)
+            {
+                Failed(web, $"req_{i}", "acme");
+                Failed(own, $"req_{i}", "other");
+            }
+            Assert.Equal(2, _written.Lines.Count);
+            _time.Advance(TimeSpan.FromSeconds(1));
+            Assert.Equal(4, _written.Lines.Count);
+            Assert.All(_written.Lines.Skip(2), line => Assert.Contains("999 more line(s)", line, StringComparison.Ordinal));
+        }
+        Assert.Equal(4, _written.Lines.Count);
+    }
+
+    [Fact]
+    public void LimitAllLogging_LevelThatIsOff_NeverReachesTheProvider()
+    {
+        var services = new ServiceCollection();
+        services.AddLogging(builder => builder.AddProvider(new Provider(_written)).SetMinimumLevel(LogLevel.Warning));
+        services.AddSingleton<TimeProvider>(_time);
+        services.LimitAllLogging();
+        using var provider = services.BuildServiceProvider();
+        var logger = provider.GetRequiredService<ILogger<RoutingStage>>();
+        // Type and nothing between it and the factory's own logger.
+        Assert.IsType<Logger<RoutingStage>>(logger);
+        _written.Asked = 0;
+        Made(logger, "whk_1");
+        Assert.False(logger.IsEnabled(LogLevel.Information));
+        Assert.Equal((0, 0), (_written.Asked, _written.Lines.Count));
+    }
+
+    [Fact]
+    public void AddLimitedLogging_LevelThatIsOff_IsAskedForOnce()
+    {
+        var services = new ServiceCollection();
+        services.AddLogging(builder => builder.AddProvider(new Provider(_written)));
+        services.AddSingleton<TimeProvider>(_time);
+        services.AddLimitedLogging();
+        using var provider = services.BuildServiceProvider();
+        var logger = provider.GetRequiredService<ILogger<RoutingStage>>();
+        _written.IsOn = false;
+        _written.Asked = 0;
+        Made(logger, "whk_1");
+        Assert.Equal((1, 0), (_written.Asked, _written.Lines.Count));
+    }
+
+    [Fact]
+    public void Log_LinesWithoutAnEvent_AreToldApartByTheirText()
+    {
+#pragma warning disable CA1848, CA2254 // As other libraries write them.
+        for (var i = 0; i < 10; i++)
+        {
+            _logger.LogWarning("One thing of {Number}", i);
+            _logger.LogWarning("Another of {Number}", i);
+        }
+#pragma warning restore CA1848, CA2254
+        Assert.Equal(["Warning One thing of 0", "Warning Another of 0"], _written.Lines);
+    }
+
     [LoggerMessage(1, LogLevel.Warning, "Call {RequestId} failed at {Provider}")]
     private static partial void Failed(ILogger logger, string requestId, string provider);
 
@@ -115,10 +186,18 @@ public sealed partial class RepeatedLinesTests : IDisposable
     {
         public List<string> Lines { get; } = [];
 
+        public bool IsOn { get; set; } = true;
+
+        public int Asked { get; set; }
+
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => true;
+        public bool IsEnabled(LogLevel logLevel)
+        {
+            Asked++;
+            return IsOn;
+        }
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
             Lines.Add($"{logLevel} {formatter(state, exception)}");

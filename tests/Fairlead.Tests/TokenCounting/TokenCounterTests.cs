@@ -108,10 +108,10 @@ public sealed class TokenCounterTests
     {
         Vocabulary.O200k.Load();
         var text = Repeat(unit, 1_000_000);
-        var started = ThreadTime.Used();
+        var started = ProcessorTime.OfThread();
         var count = _counter.CountText(text, Gpt);
         // Uncut, each of these takes minutes. The thread's own processor time does not depend on what else the machine does.
-        Assert.InRange(ThreadTime.Used() - started, TimeSpan.Zero, TimeSpan.FromSeconds(10));
+        Assert.InRange(ProcessorTime.OfThread() - started, TimeSpan.Zero, TimeSpan.FromSeconds(10));
         Assert.InRange(count.Tokens, 1, Encoding.UTF8.GetByteCount(text));
     }
 
@@ -204,6 +204,36 @@ public sealed class TokenCounterTests
             wire.AddOutput(tally);
             Assert.Equal(Encoding.UTF8.GetByteCount(text), wire.OutputBytes);
             Assert.InRange(_counter.EstimateOutput(wire, Gpt), truth * (1 - tolerance), (truth * (1 + tolerance)) + 1);
+        }
+    }
+
+    [Theory]
+    [InlineData("The gateway holds back the last chunk until the provider has reported its usage. When it does not report anything, the tokens are estimated. ", 6)]
+    [InlineData("Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz und Donaudampfschifffahrtsgesellschaft sind lange Wörter. ", 8)]
+    [InlineData("Правительство объявило о новых мерах поддержки малого бизнеса. По словам министра, программа начнёт работать уже в следующем году. ", 6)]
+    [InlineData("政府宣布了支持小企业的新措施。部长表示，该计划将于明年开始实施，预计将惠及全国约二十万家企业。", 6)]
+    [InlineData("รัฐบาลประกาศมาตรการใหม่เพื่อสนับสนุนธุรกิจขนาดเล็ก รัฐมนตรีกล่าวว่าโครงการนี้จะเริ่มต้นในปีหน้า ", 8)]
+    [InlineData("सरकार ने छोटे व्यवसायों का समर्थन करने के लिए नए उपायों की घोषणा की। मंत्री के अनुसार कार्यक्रम अगले साल से शुरू होगा। ", 8)]
+    [InlineData("정부는 중소기업을 지원하기 위한 새로운 조치를 발표했습니다. 장관은 이 프로그램이 내년부터 시작될 것이라고 말했습니다. ", 8)]
+    [InlineData("                                        \"deeply\": {\n                                            \"indented\": 1\n", 0)]
+    [InlineData("----------------------------------------------------------------\n", 0)]
+    [InlineData("================================================================\n| a | b |\n|---------------------------|---------------------------|\n", 0)]
+    [InlineData("🙂👍🏽🎉🚀", 12)]
+    [InlineData("\t\t\t\t\t\t\t\t\treturn;\n", 0)]
+    public void LeastTokens_OfAnyText_IsBelowTheVocabularys_AndNotFarBelowForProse(string piece, int divisor)
+    {
+        var text = Repeat(piece, 3000);
+        var truth = Vocabulary.O200k.Count(text, out _);
+        foreach (var isArguments in new[] { false, true })
+        {
+            var whole = new OutputTally();
+            whole.Add(text, isArguments);
+            Assert.InRange(whole.LeastTokens, 0, truth);
+            var streamed = new OutputTally();
+            foreach (var part in text.Chunk(5)) streamed.Add(part, isArguments);
+            Assert.InRange(streamed.LeastTokens, 0, truth);
+            // A count that is so many times too low is found out.
+            if (divisor > 0) Assert.True(whole.LeastTokens > truth / divisor, $"{whole.LeastTokens} of {truth}");
         }
     }
 

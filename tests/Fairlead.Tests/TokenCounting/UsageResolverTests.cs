@@ -131,7 +131,7 @@ public sealed class UsageResolverTests
     [Fact]
     public void Resolve_LittleForLongText_IsEstimated()
     {
-        var resolved = Resolve("""{"prompt_tokens":90,"completion_tokens":1,"total_tokens":91}""", Known with { OutputBytes = 4000 }, new Counts(100, 1000));
+        var resolved = Resolve("""{"prompt_tokens":90,"completion_tokens":1,"total_tokens":91}""", Known with { OutputBytes = 4000, LeastOutput = 250 }, new Counts(100, 1000));
         Assert.Equal((90, 1000, UsageDoubt.TooFew), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens, resolved.Doubt));
         resolved = Resolve("""{"prompt_tokens":1,"completion_tokens":28,"total_tokens":29}""", Known with { InputBytes = 40_000 }, new Counts(10_000, 30));
         Assert.Equal((8192, 28, UsageDoubt.TooFew), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens, resolved.Doubt));

@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Memory;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Microsoft.Extensions.Logging;
@@ -52,8 +53,11 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
                 {
                     // The state first: of one that has ended, all events are there.
                     var state = await store.StateAsync(follower.Id, token);
-                    while (await store.ReadEventsAsync(follower.Id, position, token) is { Count: > 0 } read)
+                    while (true)
                     {
+                        // Until the log counts what it holds.
+                        using var held = memory.Lease();
+                        if (await store.ReadEventsAsync(follower.Id, position, held.Count, token) is not { Count: > 0 } read) break;
                         using var batch = new EventBatch();
                         foreach (var made in read) batch.Add(made);
                         position += read.Count;
@@ -73,6 +77,11 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         catch (OperationCanceledException) when (token.IsCancellationRequested)
         {
             // The last reader left.
+        }
+        catch (MemoryExhaustedException exhausted)
+        {
+            // Its readers end as overloaded; the next one reads anew.
+            follower.Failure = exhausted;
         }
         catch (Exception exception)
         {

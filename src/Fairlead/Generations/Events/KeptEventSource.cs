@@ -1,3 +1,4 @@
+using Fairlead.Memory;
 using Fairlead.Streaming;
 
 namespace Fairlead.Generations.Events;
@@ -6,7 +7,7 @@ namespace Fairlead.Generations.Events;
 /// All events of a kept generation from the first on, wherever it runs, also when one run follows another. Ends when the generation has; then
 /// <see cref="Record"/> says how. For one reader.
 /// </summary>
-internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations running, GenerationFollowers followers, GenerationRecord record) : IEventSource
+internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations running, GenerationFollowers followers, MemoryBudget memory, GenerationRecord record) : IEventSource
 {
     private readonly string _projectId = record.ProjectId;
     private readonly string _id = record.Id;
@@ -14,6 +15,10 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
     private IEventSource? _log;
     private int _position;
     private int _emptyReads;
+
+    // What came of the generation, and the events that were read for the batch that its reader has.
+    private readonly MemoryLease _result = new(memory);
+    private readonly MemoryLease _events = new(memory);
 
     /// <summary>The generation as last read; null once it is no longer kept.</summary>
     public GenerationRecord? Record { get; private set; } = record;
@@ -25,13 +30,33 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
         {
             _log ??= Open();
             if (_following is { } following) await following.Begun.WaitAsync(cancellationToken);
-            Record = await FindAsync(cancellationToken);
+            Record = await LookAsync(cancellationToken);
         }
         return Record;
     }
 
+    // Only of one that has ended is more than its head needed.
+    private async ValueTask<GenerationRecord?> LookAsync(CancellationToken cancellationToken)
+    {
+        var head = await store.FindAsync(_projectId, _id, cancellationToken);
+        if (head is { IsFinal: false }) return head;
+        if (Record is { IsFinal: true, Details: not null }) return Record;
+        _result.Return(_result.Held);
+        if (head is null) return await store.FindExpiredAsync(_projectId, _id, GenerationBodies.Result, _result.Count, cancellationToken);
+        return await store.FindAsync(_projectId, _id, GenerationBodies.Result, _result.Count, cancellationToken);
+    }
+
+    private async ValueTask ReadKeptAsync(EventBatch batch, CancellationToken cancellationToken)
+    {
+        batch.Clear();
+        foreach (var made in await store.ReadEventsAsync(_id, _position, _events.Count, cancellationToken)) batch.Add(made);
+        _position += batch.Items.Count;
+    }
+
+    /// <exception cref="MemoryExhaustedException">The process has no memory for the next events, or for what came of the generation.</exception>
     public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
     {
+        _events.Return(_events.Held);
         while (true)
         {
             _log ??= Open();
@@ -49,25 +74,22 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
             {
                 // Memory holds the last of them; all are in the database.
                 Close();
-                batch.Clear();
-                foreach (var made in await store.ReadEventsAsync(_id, _position, cancellationToken)) batch.Add(made);
-                _position += batch.Items.Count;
+                await ReadKeptAsync(batch, cancellationToken);
                 if (batch.Items.Count > 0) return true;
             }
             var known = Record;
-            Record = await FindAsync(cancellationToken);
+            Record = await LookAsync(cancellationToken);
             if (Record is null && known is { IsFinal: true })
             {
                 // Its time ended while it was read. What is still kept of it is read to the end.
                 Close();
-                batch.Clear();
-                foreach (var made in await store.ReadEventsAsync(_id, _position, cancellationToken)) batch.Add(made);
-                _position += batch.Items.Count;
+                await ReadKeptAsync(batch, cancellationToken);
                 if (batch.Items.Count > 0 || _position >= known.EventCount) Record = known;
                 return batch.Items.Count > 0;
             }
             if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
             // To read again what cannot be read would never end.
+            if (following?.Failure is MemoryExhaustedException exhausted) throw new MemoryExhaustedException(exhausted.Error);
             if (following?.Failure is { } failure) throw new IOException("The kept events of the generation cannot be read.", failure);
             if (Record.IsFinal && following is not null && _position == before && ++_emptyReads > 1) throw new IOException("Kept events of the generation are missing.");
             // The run that was followed is over and the generation is not, or its last words came after.
@@ -78,12 +100,12 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
     public ValueTask DisposeAsync()
     {
         Close();
+        _result.Dispose();
+        _events.Dispose();
         return ValueTask.CompletedTask;
     }
 
     // Its time may end while it is read.
-    private async Task<GenerationRecord?> FindAsync(CancellationToken cancellationToken) =>
-        await store.FindAsync(_projectId, _id, GenerationBodies.Result, cancellationToken) ?? await store.FindExpiredAsync(_projectId, _id, GenerationBodies.Result, cancellationToken);
 
     private IEventSource Open()
     {

@@ -1,0 +1,59 @@
+using System.Security.Cryptography;
+
+namespace Fairlead.Access;
+
+/// <summary>A key that stands in a variable of the environment and in no database. Only its hash is held. Immutable.</summary>
+internal abstract class EnvironmentKey
+{
+    public const int MinLength = 16;
+    public const int MaxLength = 512;
+
+    private readonly byte[]? _hash;
+
+    /// <param name="value">What the variable holds; null or empty when it is not set.</param>
+    /// <param name="fault">What keeps it from serving as a key; null for nothing.</param>
+    /// <exception cref="ArgumentException">The value cannot serve as a key; the message says why and what to do.</exception>
+    protected EnvironmentKey(string? value, string? fault)
+    {
+        if (string.IsNullOrEmpty(value)) return;
+        if (fault is not null) throw new ArgumentException(fault, nameof(value));
+        _hash = new byte[ApiKeyText.HashLength];
+        ApiKeyText.Hash(value, _hash);
+    }
+
+    public bool IsSet => _hash is not null;
+
+    /// <summary>Whether <paramref name="text"/> is the key, in time that does not depend on how much of it is right.</summary>
+    public bool Matches(ReadOnlySpan<char> text)
+    {
+        if (_hash is null || text.Length > MaxLength) return false;
+        Span<byte> hash = stackalloc byte[ApiKeyText.HashLength];
+        ApiKeyText.Hash(text, hash);
+        return CryptographicOperations.FixedTimeEquals(hash, _hash);
+    }
+
+    /// <summary>What keeps <paramref name="value"/> from serving as the key of <paramref name="variable"/>, or null. The value itself is never repeated.</summary>
+    protected static string? FaultOf(string variable, string? value)
+    {
+        if (string.IsNullOrEmpty(value)) return null;
+        if (value.Length < MinLength) return $"{variable} has {value.Length} characters; a key needs at least {MinLength}. `openssl rand -base64 32` makes a good one.";
+        if (value.Length > MaxLength) return $"{variable} has {value.Length} characters; the longest accepted is {MaxLength}.";
+        foreach (var letter in value)
+        {
+            if (letter is <= ' ' or >= '\u007f') return $"{variable} holds a space, a line break or a letter outside ASCII, which does not travel in an HTTP header. Use letters, digits and punctuation.";
+        }
+        return null;
+    }
+
+    /// <summary>Who such a key stands for: the operator, of no organization of the store.</summary>
+    protected static Caller CallerOf(string keyId, string variable, IEnumerable<string> scopes) => new()
+    {
+        OrganizationId = "org_operator",
+        OrganizationName = "operator",
+        ProjectId = "proj_operator",
+        ProjectName = "operator",
+        KeyId = keyId,
+        KeyName = variable,
+        Scopes = System.Collections.Frozen.FrozenSet.ToFrozenSet(scopes),
+    };
+}
