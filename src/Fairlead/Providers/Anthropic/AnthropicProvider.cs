@@ -39,13 +39,13 @@ internal sealed class AnthropicProvider : Provider
         // Clients differ in whether the base URL has the version in it; both forms are taken.
         var baseUrl = (config.BaseUrl ?? DefaultBaseUrl).TrimEnd('/');
         if (baseUrl.EndsWith(ApiPath, StringComparison.Ordinal)) baseUrl = baseUrl[..^ApiPath.Length];
-        _messages = UpstreamClientFactory.Address(baseUrl, $"{ApiPath}/messages");
-        _counting = UpstreamClientFactory.Address(baseUrl, $"{ApiPath}/messages/count_tokens");
+        _messages = UpstreamClientFactory.Address(baseUrl, ApiPath + MessagesWire.Path);
+        _counting = UpstreamClientFactory.Address(baseUrl, ApiPath + CountTokensWire.Path);
     }
 
     public override Uri? Endpoint => _messages;
 
-    public override bool Speaks(Dialect dialect) => dialect is MessagesDialect or CountTokensDialect;
+    public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
 
     protected override bool HoldsToTheList => _messages.Host.EndsWith("anthropic.com", StringComparison.OrdinalIgnoreCase);
 
@@ -57,7 +57,7 @@ internal sealed class AnthropicProvider : Provider
     {
         var isNative = SpeaksWith(call);
         var isCount = call.Operation == Operation.CountTokens;
-        var mode = call.Facts.Stream && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
+        var mode = call.Streams && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
         using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes);
         string version;
         ToolAdapter? tools;
@@ -82,7 +82,7 @@ internal sealed class AnthropicProvider : Provider
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
-            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, this, call, expectedChoices: 1) : new AnthropicEventSource(call, exchange));
+            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, this, call, call.Dialect.Native!.Streams!, expectedChoices: 1) : new AnthropicEventSource(call, exchange));
         }
         using (exchange) return await ReadAsync(call, exchange, isNative, cancellationToken);
     }
@@ -93,7 +93,7 @@ internal sealed class AnthropicProvider : Provider
     private static string WriteBody(GatewayCall call, Attempt attempt, bool isNative, Conversation.ConversationRequest? adapted, PooledBuffer body)
     {
         if (!isNative) return AnthropicTranslator.Write(call, adapted ?? call.Conversation, attempt.Deployment.UpstreamModel, body);
-        call.Dialect.WriteUpstreamBody(call, attempt.Deployment.UpstreamModel, body);
+        call.Dialect.Native!.WriteBody(call, attempt.Deployment.UpstreamModel, default, body);
         return AnthropicVersions.Of(call.AnthropicVersion);
     }
 
@@ -107,7 +107,7 @@ internal sealed class AnthropicProvider : Provider
             var meter = exchange.Attempt.Meter;
             if (call.Operation == Operation.CountTokens)
             {
-                return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
+                return CountTokensWire.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
             }
             if (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory))
             {
@@ -120,7 +120,7 @@ internal sealed class AnthropicProvider : Provider
             {
                 return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer) : exchange.Unreadable(body);
             }
-            if (!MessagesAnswerScanner.Scan(body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
+            if (!call.Dialect.Native!.TryScan(call.Facts, body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
             if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
             kept = true;
             return new ProviderReply.NativeBody(body);
