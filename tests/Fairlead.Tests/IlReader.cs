@@ -6,7 +6,8 @@ namespace Fairlead.Tests;
 /// <summary>Reads which members and strings the code of an assembly uses, for tests of borders between folders.</summary>
 internal static class IlReader
 {
-    private const BindingFlags All = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
+    private const BindingFlags All =
+        BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
 
     private static readonly Dictionary<short, OpCode> Codes = typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static)
         .Select(field => (OpCode)field.GetValue(null)!)
@@ -45,7 +46,10 @@ internal static class IlReader
                 OperandType.InlineSwitch => 4 + (4 * BitConverter.ToInt32(code, operand)),
                 _ => 4,
             };
-            if (opCode.OperandType == OperandType.InlineString) yield return method.Module.ResolveString(BitConverter.ToInt32(code, operand));
+            if (opCode.OperandType == OperandType.InlineString)
+            {
+                yield return method.Module.ResolveString(BitConverter.ToInt32(code, operand));
+            }
             if (opCode.OperandType == OperandType.InlineMethod
                 && method.Module.ResolveMethod(BitConverter.ToInt32(code, operand), typeArguments, methodArguments) is { } called)
             {

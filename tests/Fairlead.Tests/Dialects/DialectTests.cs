@@ -83,25 +83,32 @@ public sealed class DialectTests
     public void Names_OfDialects_StandInTheirFoldersOnly()
     {
         // The name of the gateway's own dialect is also the gateway's.
-        var names = All.Select(dialect => dialect.Name).Where(name => name.Contains('.', StringComparison.Ordinal)).ToHashSet(StringComparer.Ordinal);
+        var names = All.Select(dialect => dialect.Name)
+            .Where(name => name.Contains('.', StringComparison.Ordinal))
+            .ToHashSet(StringComparer.Ordinal);
         var uses = IlReader.UsesOf(typeof(Dialect).Assembly).Where(use => use.Used is string text && names.Contains(text)).ToList();
         Assert.Equal(names.Count, uses.Count);
         Assert.All(uses, use => Assert.StartsWith("Fairlead.Dialects.", use.User.Namespace, StringComparison.Ordinal));
     }
 
     [Theory]
-    [InlineData(false, false, """{"model":"up","stream_options":{"include_usage":true},"messages":[{"role":"developer","content":"x"}],"max_completion_tokens":9,"stream":true}""")]
-    [InlineData(true, false, """{"model":"up","messages":[{"role":"developer","content":"x"}],"max_completion_tokens":9,"stream":true}""")]
-    [InlineData(true, true, """{"model":"up","messages":[{"role":"system","content":"x"}],"max_tokens":9,"stream":true}""")]
-    [InlineData(false, true, """{"model":"up","stream_options":{"include_usage":true},"messages":[{"role":"system","content":"x"}],"max_tokens":9,"stream":true}""")]
-    public void WriteBody_OptionsOfAnAttempt_ChangeOnlyItsBody(bool omitsStreamOptions, bool usesOlderNames, string expected)
+    [InlineData(false, false, "developer", "max_completion_tokens")]
+    [InlineData(true, false, "developer", "max_completion_tokens")]
+    [InlineData(true, true, "system", "max_tokens")]
+    [InlineData(false, true, "system", "max_tokens")]
+    public void WriteBody_OptionsOfAnAttempt_ChangeOnlyItsBody(bool omitsStreamOptions, bool usesOlderNames, string role, string maximum)
     {
         var dialect = OpenAiChatDialect.Create();
-        var call = DialectCalls.Of(dialect, """{"model":"a","messages":[{"role":"developer","content":"x"}],"max_completion_tokens":9,"stream":true}""");
+        var call = DialectCalls.Of(dialect, Body("a", "", "developer", "max_completion_tokens"));
         Assert.Null(dialect.Requests.Read(call, new RequestBounds()));
         var before = DialectCalls.Upstream(dialect, call, "up");
 
-        Assert.Equal(expected, DialectCalls.Upstream(dialect, call, "up", new NativeBodyOptions(omitsStreamOptions, usesOlderNames, HoldsToKnownFields: false)));
+        var options = new NativeBodyOptions(omitsStreamOptions, usesOlderNames, HoldsToKnownFields: false);
+        var streamOptions = omitsStreamOptions ? "" : ""","stream_options":{"include_usage":true}""";
+        Assert.Equal(Body("up", streamOptions, role, maximum), DialectCalls.Upstream(dialect, call, "up", options));
         Assert.Equal(before, DialectCalls.Upstream(dialect, call, "up"));
     }
+
+    private static string Body(string model, string streamOptions, string role, string maximum) =>
+        $$"""{"model":"{{model}}"{{streamOptions}},"messages":[{"role":"{{role}}","content":"x"}],"{{maximum}}":9,"stream":true}""";
 }

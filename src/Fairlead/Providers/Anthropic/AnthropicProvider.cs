@@ -55,7 +55,7 @@ internal sealed class AnthropicProvider : Provider
 
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
-        var isNative = SpeaksWith(call);
+        var wire = WireOf(call);
         var isCount = call.Operation == Operation.CountTokens;
         var mode = call.Streams && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
         using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes);
@@ -63,8 +63,8 @@ internal sealed class AnthropicProvider : Provider
         ToolAdapter? tools;
         try
         {
-            tools = isNative ? null : ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false);
-            version = WriteBody(call, attempt, isNative, tools?.Request, body);
+            tools = wire is not null ? null : ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false);
+            version = WriteBody(call, attempt, wire, tools?.Request, body);
         }
         catch (GatewayErrorException refusal)
         {
@@ -75,29 +75,31 @@ internal sealed class AnthropicProvider : Provider
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(KeyHeader, key);
         request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
-        if (isNative && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
+        if (wire is not null && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
 
-        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: isNative, cancellationToken);
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
-            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, this, call, call.Dialect.Native!.Streams!, expectedChoices: 1) : new AnthropicEventSource(call, exchange));
+            return new ProviderReply.Streaming(wire?.Streams is { } streams
+                ? new NativeEventSource(exchange, this, call, streams, expectedChoices: 1)
+                : new AnthropicEventSource(call, exchange));
         }
-        using (exchange) return await ReadAsync(call, exchange, isNative, cancellationToken);
+        using (exchange) return await ReadAsync(call, exchange, wire, cancellationToken);
     }
 
     internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => AnthropicAnswerReader.Read(body, call, meter);
 
     // Returns the version that the body needs.
-    private static string WriteBody(GatewayCall call, Attempt attempt, bool isNative, Conversation.ConversationRequest? adapted, PooledBuffer body)
+    private static string WriteBody(GatewayCall call, Attempt attempt, NativeWire? wire, Conversation.ConversationRequest? adapted, PooledBuffer body)
     {
-        if (!isNative) return AnthropicTranslator.Write(call, adapted ?? call.Conversation, attempt.Deployment.UpstreamModel, body);
-        call.Dialect.Native!.WriteBody(call, attempt.Deployment.UpstreamModel, default, body);
+        if (wire is null) return AnthropicTranslator.Write(call, adapted ?? call.Conversation, attempt.Deployment.UpstreamModel, body);
+        wire.WriteBody(call, attempt.Deployment.UpstreamModel, default, body);
         return AnthropicVersions.Of(call.AnthropicVersion);
     }
 
-    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, bool isNative, CancellationToken cancellationToken)
+    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, NativeWire? wire, CancellationToken cancellationToken)
     {
         var (body, failure) = await exchange.ReadWholeAsync();
         if (body is null) return failure!;
@@ -116,11 +118,13 @@ internal sealed class AnthropicProvider : Provider
                 await using var events = new AnthropicEventSource(call, exchange);
                 return await EventGatherer.GatherAsync(events, exchange.Attempt, cancellationToken);
             }
-            if (!isNative)
+            if (wire is null)
             {
-                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer) : exchange.Unreadable(body);
+                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer
+                    ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
+                    : exchange.Unreadable(body);
             }
-            if (!call.Dialect.Native!.TryScan(call.Facts, body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
+            if (!wire.TryScan(call.Facts, body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
             if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
             kept = true;
             return new ProviderReply.NativeBody(body);

@@ -38,7 +38,7 @@ internal sealed class OpenAiProvider : Provider
 
     public override string? OpenAiTypeOf(GatewayCall call) =>
         !_endpoint.IsOpenAi || call.Operation != Operation.Chat ? null
-        : PathOf(call, SpeaksWith(call)) == ResponsesWire.Path ? "responses" : "chat_completions";
+        : PathOf(call, WireOf(call)) == ResponsesWire.Path ? "responses" : "chat_completions";
 
     public override bool Speaks(Dialect dialect) =>
         dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_learned.Knows(path);
@@ -52,22 +52,22 @@ internal sealed class OpenAiProvider : Provider
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
-        var native = SpeaksWith(call);
+        var wire = WireOf(call);
         var mode = call.Streams && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
-        var exchange = await SendAdaptedAsync(call, attempt, native, mode, cancellationToken);
+        var exchange = await SendAdaptedAsync(call, attempt, wire, mode, cancellationToken);
         PooledBuffer? body = null;
         ProviderReply.Failed? broken = null;
         if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
-        var path = PathOf(call, native);
-        if (native && _endpoint.MayLack(path)
+        var path = PathOf(call, wire);
+        if (wire is not null && _endpoint.MayLack(path)
             && (exchange.IsMissingPath || (body is not null && UpstreamExchange.NamesMissingPath(body.WrittenSpan))))
         {
             // The server has no such interface, which every server of this kind may lack: the same request goes to the one that all have.
             body?.Dispose();
             exchange.Dispose();
-            native = false;
+            wire = null;
             (body, broken) = (null, null);
-            exchange = await SendAdaptedAsync(call, attempt, native, mode, cancellationToken);
+            exchange = await SendAdaptedAsync(call, attempt, wire, mode, cancellationToken);
             if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
             // An unknown model has the same status, but there too.
             if (attempt.Sent && !exchange.IsMissingPath) _learned.Learn(path);
@@ -79,16 +79,17 @@ internal sealed class OpenAiProvider : Provider
         }
         if (body is null)
         {
-            return new ProviderReply.Streaming(native
-                ? new NativeEventSource(exchange, this, call, call.Dialect.Native!.Streams!, call.Facts.ExpectedChoices)
+            return new ProviderReply.Streaming(wire?.Streams is { } streams
+                ? new NativeEventSource(exchange, this, call, streams, call.Facts.ExpectedChoices)
                 : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount, call.Conversation.Sampling.Stop));
         }
         using var read = exchange;
-        if (call.Operation == Operation.Chat && (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory)))
+        if (call.Operation == Operation.Chat
+            && (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory)))
         {
-            using (body) return await GatherAsync(call, attempt, exchange, body, native, cancellationToken);
+            using (body) return await GatherAsync(call, attempt, exchange, body, wire, cancellationToken);
         }
-        if (native) return ReadNative(call, attempt, exchange, body);
+        if (wire is not null) return ReadNative(call, attempt, exchange, body, wire);
         using (body)
         {
             return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
@@ -99,27 +100,27 @@ internal sealed class OpenAiProvider : Provider
 
     // The fields that the server was found not to take are left out or said in other words; what it refuses for the first time is learned.
     private async ValueTask<UpstreamExchange> SendAdaptedAsync(
-        GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
+        GatewayCall call, Attempt attempt, NativeWire? wire, UpstreamMode mode, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
-        var asksForUsage = mode == UpstreamMode.Stream && (!native || call.Dialect.Native!.UsesStreamOptions);
+        var asksForUsage = mode == UpstreamMode.Stream && wire is not { UsesStreamOptions: false };
         var options = new NativeBodyOptions(
             OmitsStreamOptions: asksForUsage && _learned.Knows(StreamOptions, model),
             UsesOlderNames: _endpoint.TakesOlderNames != _learned.Knows(OtherNames, model),
             HoldsToKnownFields: _endpoint.IsOpenAi);
-        var exchange = await SendBodyAsync(call, attempt, native, mode, options, cancellationToken);
+        var exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
         if (exchange.RefusedStreamOptions && asksForUsage && !options.OmitsStreamOptions)
         {
             // The gateway added the field, so the request is not at fault: send it again without, and estimate the usage.
             options = options with { OmitsStreamOptions = true };
-            exchange = await SendBodyAsync(call, attempt, native, mode, options, cancellationToken);
+            exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
             if (exchange.Failure is null) _learned.Learn(StreamOptions, model);
         }
-        if (exchange.RefusedNames && (call.MaxOutputTokens is not null || call.Facts.DeveloperRoles is not null || !native))
+        if (exchange.RefusedNames && (call.MaxOutputTokens is not null || call.Facts.DeveloperRoles is not null || wire is null))
         {
             // Another server behind the same interface: OpenAI's behind a proxy, or one that knows only the older names.
             options = options with { UsesOlderNames = !options.UsesOlderNames };
-            exchange = await SendBodyAsync(call, attempt, native, mode, options, cancellationToken);
+            exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
             if (exchange.Failure is null)
             {
                 if (_learned.Knows(OtherNames, model)) _learned.Forget(OtherNames, model);
@@ -130,26 +131,27 @@ internal sealed class OpenAiProvider : Provider
     }
 
     private async ValueTask<UpstreamExchange> SendBodyAsync(
-        GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, NativeBodyOptions options, CancellationToken cancellationToken)
+        GatewayCall call, Attempt attempt, NativeWire? wire, UpstreamMode mode, NativeBodyOptions options, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
-        using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes)
+        using var body = new PooledBuffer(wire is null ? 4096 : call.Body.Length + 512, call.Memory, uncounted: MemoryBudget.SmallBytes)
         {
             Expected = (call.Body?.Length ?? 0) + 4096,
         };
         ToolAdapter? tools = null;
         try
         {
-            if (!native && RefuseForeignWord(call, native) is { } foreign) throw new GatewayErrorException(foreign);
-            if (native)
+            if (wire is null && RefuseForeignWord(call, isNative: false) is { } foreign) throw new GatewayErrorException(foreign);
+            if (wire is not null)
             {
-                call.Dialect.Native!.WriteBody(call, model, options, body);
+                wire.WriteBody(call, model, options, body);
             }
             else
             {
                 tools = ToolAdapter.For(call.Conversation, LongestToolName, _endpoint.IsOpenAi);
                 var sameFamily = call.Dialect.Native is { Family: ApiFamily.OpenAi };
-                new OpenAiChatRequestWriter(tools?.Request ?? call.Conversation, call.Model, _endpoint, call.Warn, sameFamily, options.UsesOlderNames)
+                var conversation = tools?.Request ?? call.Conversation;
+                new OpenAiChatRequestWriter(conversation, call.Model, _endpoint, call.Warn, sameFamily, options.UsesOlderNames)
                     .Write(model, mode == UpstreamMode.Stream, body, askForUsage: !options.OmitsStreamOptions);
             }
         }
@@ -159,9 +161,9 @@ internal sealed class OpenAiProvider : Provider
             attempt.Sent = false;
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
-        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, native), model), body.WrittenMemory, call, mode);
+        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, wire), model), body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
-        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
         return exchange;
     }
@@ -177,30 +179,31 @@ internal sealed class OpenAiProvider : Provider
     private const int LongestToolName = 64;
 
     // A translated call goes to the endpoint that every such server has.
-    private static string PathOf(GatewayCall call, bool native) =>
-        native ? call.Dialect.Native!.UpstreamPath : call.Operation == Operation.Embeddings ? EmbeddingsWire.Path : ChatWire.Path;
+    private static string PathOf(GatewayCall call, NativeWire? wire) =>
+        wire?.UpstreamPath ?? (call.Operation == Operation.Embeddings ? EmbeddingsWire.Path : ChatWire.Path);
 
     internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) =>
         OpenAiChatAnswerReader.Read(body, meter, []);
 
     // Events although a whole response was asked for.
     private static async ValueTask<ProviderReply> GatherAsync(
-        GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, bool native, CancellationToken cancellationToken)
+        GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire? wire, CancellationToken cancellationToken)
     {
-        if (native && call.Dialect.Native!.Streams?.WholeOf(body.WrittenSpan) is { } whole)
+        if (wire?.Streams?.WholeOf(body.WrittenSpan) is { } whole)
         {
             var response = new PooledBuffer(whole.Length);
             response.Write(whole);
-            return ReadNative(call, attempt, exchange, response);
+            return ReadNative(call, attempt, exchange, response, wire);
         }
         exchange.Replay(body.WrittenSpan);
         await using var events = new OpenAiChatEventSource(exchange, call.Facts.ExpectedChoices, []);
         return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
     }
 
-    private static ProviderReply ReadNative(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body)
+    private static ProviderReply ReadNative(
+        GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire wire)
     {
-        var isValid = call.Dialect.Native!.TryScan(call.Facts, body.WrittenSpan, attempt.Meter, out var repaired);
+        var isValid = wire.TryScan(call.Facts, body.WrittenSpan, attempt.Meter, out var repaired);
         if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
         if (isValid)
         {
