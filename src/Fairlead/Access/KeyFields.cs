@@ -15,11 +15,11 @@ internal sealed partial class KeyFields
 
     public static readonly string[] OfChange = [.. OfNew.Where(field => field != "project_id")];
 
-    public static readonly IReadOnlyDictionary<string, string> RefusedOfNew = new Dictionary<string, string> { ["limits"] = NotYet.Limits };
+    public static readonly IReadOnlyDictionary<string, string> RefusedOfNew = new Dictionary<string, string> { ["limits"] = UnsupportedFieldMessages.Limits };
 
     public static readonly IReadOnlyDictionary<string, string> RefusedOfChange = new Dictionary<string, string>
     {
-        ["limits"] = NotYet.Limits,
+        ["limits"] = UnsupportedFieldMessages.Limits,
         ["project_id"] = "A key stays with its project; make a new key in the other one.",
     };
 

@@ -17,7 +17,7 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
     private static readonly Dictionary<string, string> Refused = new()
     {
         ["weight"] = "This version schedules all organizations alike; leave the field out.",
-        ["limits"] = NotYet.Limits,
+        ["limits"] = UnsupportedFieldMessages.Limits,
     };
 
     public async Task ListAsync(AdminRequest request)

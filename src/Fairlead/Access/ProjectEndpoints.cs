@@ -15,11 +15,11 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
     private static readonly string[] FieldsOfNew = ["name", "organization_id"];
     private static readonly string[] FieldsOfChange = ["name"];
 
-    private static readonly Dictionary<string, string> RefusedOfNew = new() { ["limits"] = NotYet.Limits };
+    private static readonly Dictionary<string, string> RefusedOfNew = new() { ["limits"] = UnsupportedFieldMessages.Limits };
 
     private static readonly Dictionary<string, string> RefusedOfChange = new()
     {
-        ["limits"] = NotYet.Limits,
+        ["limits"] = UnsupportedFieldMessages.Limits,
         ["organization_id"] = "A project stays with its organization; make a new project in the other one.",
     };
 

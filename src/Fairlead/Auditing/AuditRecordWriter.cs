@@ -173,10 +173,10 @@ internal static class AuditRecordWriter
     {
         var facts = call.Facts;
         json.Raw(",\"parameters\":{\"stream\":"u8);
-        json.Bool(facts.Stream);
+        json.Bool(call.Streams);
         json.Raw(",\"class\":"u8);
         json.String(call.Class);
-        if (facts.MaxOutputTokens is { } cap)
+        if (call.MaxOutputTokens is { } cap)
         {
             json.Raw(",\"max_output_tokens\":"u8);
             json.Number((long)cap);

@@ -1,15 +1,7 @@
 namespace Fairlead.Batches;
 
-/// <summary>The endpoints that a batch may be for, and the dialects that serve them.</summary>
+/// <summary>Addresses of the dialects whose requests a batch may hold.</summary>
 internal static class BatchEndpointNames
 {
-    private static readonly (string Path, string Dialect)[] Known =
-    [
-        ("/v1/chat/completions", "openai.chat"), ("/v1/responses", "openai.responses"), ("/v1/embeddings", "openai.embeddings"), ("/v1/completions", "openai.completions"),
-    ];
-
-    public static readonly IReadOnlyList<string> All = [.. Known.Select(one => one.Path)];
-
-    /// <summary>Null when there is no such endpoint.</summary>
-    public static string? DialectOf(string path) => Array.Find(Known, one => one.Path == path).Dialect;
+    public static readonly IReadOnlyList<string> All = ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"];
 }

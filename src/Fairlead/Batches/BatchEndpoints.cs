@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Generations;
@@ -14,7 +15,9 @@ using Microsoft.AspNetCore.Http;
 namespace Fairlead.Batches;
 
 /// <summary><c>/v1/batches</c> of OpenAI. A key sees the batches of its project.</summary>
-internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, FileStore files, JobCalls calls, BatchWorker worker, IStorage storage, Configuration.IConfigurationSource configuration, Memory.MemoryBudget memory, TimeProvider time)
+internal sealed class BatchEndpoints(
+    OpenAiObjects objects, BatchStore store, FileStore files, DialectRegistry dialects, BatchWorker worker, IStorage storage,
+    Configuration.IConfigurationSource configuration, Memory.MemoryBudget memory, TimeProvider time)
 {
     private const int MaxBodyBytes = 64 * 1024;
     private const int MostListed = 100;
@@ -116,8 +119,8 @@ internal sealed class BatchEndpoints(OpenAiObjects objects, BatchStore store, Fi
     private GatewayError? Forbids(Caller caller, BatchRequest request)
     {
         if (!caller.Classes.Contains("bulk")) return new GatewayError(ErrorCode.ClassNotAllowed, "Batches run in the class `bulk`, which this key may not use.");
-        var scope = calls.ScopeOf(BatchEndpointNames.DialectOf(request.Endpoint)!);
-        return scope is null || caller.HasScope(scope) ? null : new GatewayError(ErrorCode.InsufficientScope, $"The lines of this batch need the scope `{scope}`, which this key does not have.") { Parameter = "endpoint" };
+        var scope = dialects.At(request.Endpoint).Scope;
+        return caller.HasScope(scope) ? null : new GatewayError(ErrorCode.InsufficientScope, $"The lines of this batch need the scope `{scope}`, which this key does not have.") { Parameter = "endpoint" };
     }
 
     private static string IdOf(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";

@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Generations;
@@ -11,7 +12,7 @@ namespace Fairlead.Batches;
 /// Hands the lines of batches to the queue of jobs, a bounded number at a time. A line that is handed over has been admitted and holds its worst case, as
 /// every job does; one that can never be admitted is handed over too, and its run is refused.
 /// </summary>
-internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IFileContents contents, JobCalls calls, HeldReservations held, JobWorker jobs, IStorage storage, Configuration.IConfigurationSource configuration, TimeProvider time)
+internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IFileContents contents, JobCalls calls, DialectRegistry dialects, HeldReservations held, JobWorker jobs, IStorage storage, Configuration.IConfigurationSource configuration, TimeProvider time)
 {
     /// <summary>Lines of a batch that wait or run at once.</summary>
     public const int MostOpen = 1000;
@@ -128,7 +129,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         ProjectId = batch.ProjectId,
         KeyId = batch.KeyId,
         RequestId = Ids.New("req_", time),
-        Dialect = BatchEndpointNames.DialectOf(batch.Endpoint)!,
+        Dialect = dialects.At(batch.Endpoint).Name,
         Endpoint = batch.Endpoint,
         Model = line.Model,
         Class = "bulk",

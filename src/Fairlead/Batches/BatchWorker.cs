@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Files;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
@@ -20,6 +21,7 @@ internal sealed class BatchWorker(
     BatchStore store,
     IFileContents contents,
     BatchFeeder feeder,
+    DialectRegistry dialects,
     BatchAssembler assembler,
     JobWorker jobs,
     CallerSnapshots snapshots,
@@ -188,7 +190,7 @@ internal sealed class BatchWorker(
     {
         if (await store.OpenLinesAsync(batch.Id, cancellationToken) == 0) return true;
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        var (ended, running) = await store.StopLinesAsync(batch.Id, jobs.LineNeverRun(BatchEndpointNames.DialectOf(batch.Endpoint)!, batch.Id, outcome, error), cancellationToken);
+        var (ended, running) = await store.StopLinesAsync(batch.Id, jobs.LineNeverRun(dialects.At(batch.Endpoint).Name, batch.Id, outcome, error), cancellationToken);
         foreach (var id in ended) storage.Notifier.Announce(JobNotices.Changed, id);
         foreach (var id in running) storage.Notifier.Announce(JobNotices.Cancel, id);
         return running.Count == 0;

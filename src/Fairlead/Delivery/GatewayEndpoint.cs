@@ -2,7 +2,6 @@ using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
-using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Http;
@@ -142,26 +141,26 @@ internal sealed class GatewayEndpoint(
         var fault = RequestReader.CheckHeaders(context.Request, bounds)
             ?? await RequestReader.ReadAsync(context, call.Body, bounds)
             ?? ReadRequest(context, call, bounds)
-            ?? await call.Dialect.ResolveAsync(call, bounds, context.RequestAborted);
-        if (fault is null && call.Dialect.KeepsStream(call))
+            ?? await call.Dialect.Requests.ResolveAsync(call, bounds, context.RequestAborted);
+        if (fault is null && call.Dialect.StoredStreams?.IsStored(call) == true)
         {
             fault = await jobs.ServeStreamAsync(context, call);
             if (fault is null) return;
         }
-        else if (fault is null && call.Dialect.IsBackground(call))
+        else if (fault is null && call.Dialect.Background?.IsBackground(call) == true)
         {
             fault = await jobs.ServeBackgroundAsync(context, call);
             if (fault is null) return;
         }
-        else if (fault is null && call.Dialect.DeliveryOf(call) is { } asked)
+        else if (fault is null && call.Dialect.Delivery?.Of(call) is { } asked)
         {
             fault = await jobs.ServeAsync(context, call, asked, isPreferred: false);
             if (fault is null) return;
         }
-        else if (fault is null && call.Dialect.TakesPreference(call) && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
+        else if (fault is null && (call.Dialect.Delivery?.AllowsPreferHeader(call) ?? !call.Streams) && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
             && Preference.Of(prefer) is { RespondAsync: true } preference)
         {
-            call.Facts.Stream = false;
+            call.Streams = false;
             fault = await jobs.ServeAsync(context, call, preference);
             if (fault is null) return;
         }
@@ -177,7 +176,7 @@ internal sealed class GatewayEndpoint(
         }
 
         call.Cancellation = new CallCancellation(call.Deadline, time, call.GoesOn ? CancellationToken.None : context.RequestAborted, drain.LimitReached);
-        if (call.Facts.Stream)
+        if (call.Streams)
         {
             if (await streams.DeliverAsync(context, call) is { } refusal) await RefuseAsync(context, call, refusal);
             return;
@@ -196,7 +195,7 @@ internal sealed class GatewayEndpoint(
             if (headers.TryGetValue("anthropic-version", out var version)) call.AnthropicVersion = version.ToString();
             if (headers.TryGetValue("anthropic-beta", out var beta)) call.AnthropicBeta = beta.ToString();
         }
-        if (call.Dialect is Dialects.OpenAiResponses.ResponsesDialect) call.Session = context.Features.Get<Responses.ResponseSession>();
+        if (call.Dialect.HasSessions) call.Session = context.Features.Get<Responses.ResponseSession>();
         call.IncomingTrace = IncomingTrace.Of(headers);
         if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
         if (call.Operation != Operation.CountTokens)
@@ -207,7 +206,7 @@ internal sealed class GatewayEndpoint(
         }
 
         var since = call.Timings.Now();
-        var fault = call.Dialect.Read(call, bounds) ?? RequestReader.ReadExtensionHeaders(context.Request, call);
+        var fault = call.Dialect.Requests.Read(call, bounds) ?? RequestReader.ReadExtensionHeaders(context.Request, call);
         call.Timings.Add(Phase.Validate, since);
         if (call.Caller.SecretRetiresAt is { } retires)
         {
@@ -221,10 +220,10 @@ internal sealed class GatewayEndpoint(
         using var native = (reply as GatewayReply.NativeBody)?.Body;
         var outcome = CallOutcome.Of(call);
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
-        await call.Dialect.PrepareReplyAsync(call, reply);
+        await call.Dialect.Responses.PrepareAsync(call, reply);
 
         using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, call.Memory, neverRefused: true);
-        call.Dialect.WriteReply(call, reply, output);
+        call.Dialect.Responses.Write(call, reply, output);
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
         var response = context.Response;
         response.StatusCode = StatusCodes.Status200OK;
@@ -236,7 +235,7 @@ internal sealed class GatewayEndpoint(
 
     private async Task RefuseAsync(HttpContext context, GatewayCall call, GatewayError error)
     {
-        error = call.Dialect.Place(call, error);
+        error = call.Dialect.Requests.WithClientParameter(call, error);
         await ender.EndAsync(call, Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
         await keys.ConcludeAsync(call, error);
         ReplyHeaders.Write(context.Response, call);

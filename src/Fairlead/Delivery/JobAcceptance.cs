@@ -75,7 +75,7 @@ internal sealed class JobAcceptance(
         if (await QueueAsync(call) is { } error) return error;
 
         using var body = new PooledBuffer(1024);
-        call.Dialect.WriteAccepted(call, body);
+        call.Dialect.Background!.WriteAccepted(call, body);
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", body.WrittenMemory);
         var response = context.Response;
         response.StatusCode = StatusCodes.Status200OK;
@@ -128,7 +128,7 @@ internal sealed class JobAcceptance(
         _ = worker.FinishAsync(run, record with { Request = [] });
 
         context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
-        await streams.RelayAsync(context, call, record, view.Dialect.CreateView(view, record), after: -1);
+        await streams.RelayAsync(context, call, record, view.Dialect.StoredStreams!.CreateView(view, record), after: -1);
         return null;
     }
 

@@ -36,11 +36,11 @@ internal sealed class StreamDelivery(
         DialectStreamWriter? writer = null;
         try
         {
-            if (call.Dialect.CommitsAtAcceptance)
+            if (call.Dialect.Streams is { CommitsAtAcceptance: true })
             {
                 var task = running.AsTask();
                 await Task.WhenAny(task, call.Accepted);
-                if (call.Accepted.IsCompleted) writer = call.Dialect.CreateStreamWriter(call);
+                if (call.Accepted.IsCompleted) writer = WriterFor(call);
                 reply = writer is null ? await task : await CommitAtAcceptanceAsync(context, call, stream, writer, task);
             }
             else reply = running.IsCompleted ? await running : await CommitLateAsync(context, call, stream, running.AsTask(), options);
@@ -48,27 +48,30 @@ internal sealed class StreamDelivery(
         catch (OperationCanceledException) when (context.Response.HasStarted && IsOurs(call.Cancellation.Reason))
         {
             var (reason, why) = CallOutcome.Of(call.Cancellation.Reason);
-            await EndAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), reason, why);
+            await EndAsync(context, call, stream, writer ?? WriterFor(call), reason, why);
             return null;
         }
         catch (Exception exception) when (exception is not OperationCanceledException && context.Response.HasStarted)
         {
-            await EndUnexpectedAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), exception);
+            await EndUnexpectedAsync(context, call, stream, writer ?? WriterFor(call), exception);
             return null;
         }
 
         if (reply is GatewayReply.Refused refused)
         {
             if (!context.Response.HasStarted) return refused.Error;
-            await EndAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), Outcome.Failed, refused.Error);
+            await EndAsync(context, call, stream, writer ?? WriterFor(call), Outcome.Failed, refused.Error);
             return null;
         }
         if (await replay.TryWriteAsync(context, call, reply)) return null;
         if (reply is not GatewayReply.Streaming streaming) throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
 
-        await RelayAsync(context, call, stream, writer ?? call.Dialect.CreateStreamWriter(call), streaming.Events);
+        await RelayAsync(context, call, stream, writer ?? WriterFor(call), streaming.Events);
         return null;
     }
+
+    // A request of a dialect without streams never asks for one.
+    private static DialectStreamWriter WriterFor(GatewayCall call) => call.Dialect.Streams!.CreateWriter(call);
 
     private async Task<GatewayReply> CommitLateAsync(HttpContext context, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
     {
@@ -233,7 +236,7 @@ internal sealed class StreamDelivery(
         // Settled and on the spool first: the last event may only leave when nothing can be lost any more.
         await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
         await writer.PrepareEndAsync();
-        var broken = error is not null && call.Dialect.ErrorShape == ErrorShape.OpenAi && !call.Dialect.CommitsAtAcceptance;
+        var broken = error is not null && call.Dialect is { ErrorShape: ErrorShape.OpenAi, Streams.CommitsAtAcceptance: false };
         if (call.Idempotency is null) await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
         else await EndKeptAsync(context, call, stream, writer, broken);
         if (!broken) return;

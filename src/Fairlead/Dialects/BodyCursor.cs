@@ -11,7 +11,10 @@ namespace Fairlead.Dialects;
 /// Walks once over a request's JSON: a <see cref="Utf8JsonReader"/> that bounds depth, refuses half surrogates (no decoder could read them
 /// later) and reads typed fields with their faults. JSON <c>null</c> counts as absent.
 /// </summary>
-/// <remarks>Throws <see cref="GatewayErrorException"/> for faults and <see cref="JsonException"/> for text that is no JSON; run it inside <see cref="Run"/>.</remarks>
+/// <remarks>
+/// Throws <see cref="GatewayErrorException"/> for faults and <see cref="JsonException"/> for text that is no JSON; run it inside <see
+/// cref="Run"/>.
+/// </remarks>
 internal ref struct BodyCursor
 {
     private readonly ReadOnlySpan<byte> _body;
@@ -134,7 +137,10 @@ internal ref struct BodyCursor
     /// <summary>Whether the present name or string equals <paramref name="text"/>, escapes resolved.</summary>
     public readonly bool Is(ReadOnlySpan<byte> text) => _reader.ValueTextEquals(text);
 
-    /// <summary>The present name or string, escapes resolved; raw when it is longer than <paramref name="scratch"/>, so longer than any known name.</summary>
+    /// <summary>
+    /// The present name or string, escapes resolved; raw when it is longer than <paramref name="scratch"/>, so longer than any known
+    /// name.
+    /// </summary>
     public readonly ReadOnlySpan<byte> Name(Span<byte> scratch)
     {
         if (!_reader.ValueIsEscaped || _reader.ValueSpan.Length > scratch.Length) return _reader.ValueSpan;
@@ -225,8 +231,8 @@ internal ref struct BodyCursor
     }
 
     /// <summary>
-    /// One of a list of words that the dialect's own servers hold to and other servers add to. Another word is noted in the facts, since only the deployment decides what
-    /// becomes of it. Null for null.
+    /// One of a list of words that the dialect's own servers hold to and other servers add to. Another word is noted in the facts, since
+    /// only the deployment decides what becomes of it. Null for null.
     /// </summary>
     /// <param name="path">Where it stands.</param>
     /// <param name="words">The list.</param>

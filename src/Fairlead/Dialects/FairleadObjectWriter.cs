@@ -6,7 +6,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// Writes the <c>fairlead</c> object that every dialect adds to its answers. The same form everywhere; its names are part of the public contract.
+/// Writes the <c>fairlead</c> object that every dialect adds to its answers. The same form everywhere; its names are part of the public
+/// contract.
 /// </summary>
 internal static class FairleadObjectWriter
 {
@@ -18,7 +19,9 @@ internal static class FairleadObjectWriter
         json.Flush();
     }
 
-    /// <summary>Everything, as one JSON object: for a whole answer and the last event of a stream. <see cref="GatewayCall.Ending"/> is set.</summary>
+    /// <summary>
+    /// Everything, as one JSON object: for a whole answer and the last event of a stream. <see cref="GatewayCall.Ending"/> is set.
+    /// </summary>
     public static void WriteFinal(GatewayCall call, IBufferWriter<byte> output)
     {
         var json = new JsonAppender(output);
@@ -104,12 +107,13 @@ internal static class FairleadObjectWriter
         json.Raw(",\"api_version\":"u8);
         json.String(call.Caller.ApiVersion);
         json.Raw(",\"prompt\":null,\"parameters\":{"u8);
-        Parameters(ref json, call.Facts);
+        Parameters(ref json, call);
         json.Raw("}"u8);
     }
 
-    private static void Parameters(ref JsonAppender json, RequestFacts facts)
+    private static void Parameters(ref JsonAppender json, GatewayCall call)
     {
+        var facts = call.Facts;
         var first = true;
         if (facts.Temperature is { } temperature)
         {
@@ -121,7 +125,7 @@ internal static class FairleadObjectWriter
             Name(ref json, ref first, "\"top_p\":"u8);
             json.Number(topP);
         }
-        if (facts.MaxOutputTokens is { } cap)
+        if (call.MaxOutputTokens is { } cap)
         {
             Name(ref json, ref first, "\"max_output_tokens\":"u8);
             json.Number((long)cap);

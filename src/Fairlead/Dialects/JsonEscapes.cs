@@ -1,6 +1,8 @@
 namespace Fairlead.Dialects;
 
-/// <summary>Looks into JSON strings that contain escapes without decoding them. The text is well-formed JSON (a reader has passed over it).</summary>
+/// <summary>
+/// Looks into JSON strings that contain escapes without decoding them. The text is well-formed JSON (a reader has passed over it).
+/// </summary>
 internal static class JsonEscapes
 {
     /// <summary>Offset of a <c>\u</c> escape that is half of a surrogate pair without its other half, or -1.</summary>
@@ -52,7 +54,9 @@ internal static class JsonEscapes
         }
     }
 
-    /// <summary>Decodes the start of a text as far as <paramref name="target"/> reaches; letters beyond ASCII written as escapes become <c>?</c>.</summary>
+    /// <summary>
+    /// Decodes the start of a text as far as <paramref name="target"/> reaches; letters beyond ASCII written as escapes become <c>?</c>.
+    /// </summary>
     public static ReadOnlySpan<byte> DecodePrefix(ReadOnlySpan<byte> text, Span<byte> target)
     {
         int at = 0, written = 0;

@@ -11,7 +11,9 @@ internal static class OutputText
     // As much as is counted exactly, and a little for the estimate of the rest.
     private const int MaxChars = 2_000_000;
 
-    /// <summary>Keeps the text with the meter, unless the provider's count of the output looks usable: most responses cost nothing here.</summary>
+    /// <summary>
+    /// Keeps the text with the meter, unless the provider's count of the output looks usable: most responses cost nothing here.
+    /// </summary>
     public static void KeepUncounted(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
         if (!meter.HasContent || meter.OutputBytes == 0) return;

@@ -20,7 +20,7 @@ internal sealed class GenerationRun : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly StringBuilder _text = new();
-    private readonly bool _tellsOnce;
+    private readonly bool _cannotRestartStream;
     private readonly MemoryLease _memory;
     private long _uncounted;
     private int _taken;
@@ -37,20 +37,23 @@ internal sealed class GenerationRun : IDisposable
     {
         Call = call;
         call.Cancellation = cancellation;
-        _tellsOnce = TellsOnce(call);
+        _cannotRestartStream = CannotRestartStream(call);
         // Whoever follows it has to hear that what was said is void.
         _memory = memory?.Lease() ?? new MemoryLease(null);
-        Events = new RunEventLog(call.Time, memory) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Facts.Stream };
+        Events = new RunEventLog(call.Time, memory) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Streams };
         if (earlierEvents > 0) Events.Add(new GenerationRestarted(call.Run));
     }
 
-    public static bool TellsOnce(GatewayCall call) => call.Dialect.KeepsStream(call) && !call.Dialect.CanRestart;
+    /// <summary>
+    /// Whether its stream is stored and its dialect cannot declare delivered events void: no other run may follow one that was read.
+    /// </summary>
+    public static bool CannotRestartStream(GatewayCall call) => call.Dialect.StoredStreams is { CanRestart: false } streams && streams.IsStored(call);
 
     /// <summary>What it makes, for those who follow it.</summary>
     public RunEventLog Events { get; }
 
     /// <summary>Its dialect cannot say that another run begins, and a part of its stream has been told.</summary>
-    public bool IsTold => _tellsOnce && Events.Shown.Count > 0;
+    public bool IsTold => _cannotRestartStream && Events.Shown.Count > 0;
 
     /// <summary>What has been made of the answer.</summary>
     public AnswerBuilder Answer { get; } = new();
@@ -104,7 +107,10 @@ internal sealed class GenerationRun : IDisposable
         if (understood is not null) Note(understood);
     }
 
-    /// <summary>Counts what is kept of an event until the run is over: its text in the answer, in the progress and among what waits to be written. In pieces, not by event.</summary>
+    /// <summary>
+    /// Counts what is kept of an event until the run is over: its text in the answer, in the progress and among what waits to be written.
+    /// In pieces, not by event.
+    /// </summary>
     private void Count(long bytes)
     {
         _uncounted += 2 * bytes;
@@ -129,7 +135,7 @@ internal sealed class GenerationRun : IDisposable
     {
         var warnings = Call.Warnings;
         // What was told once cannot be begun anew, and a warning alone is not worth that.
-        if (ReferenceEquals(warnings, _warned) || warnings.Count == 0 || (_tellsOnce && !_hasContent)) return;
+        if (ReferenceEquals(warnings, _warned) || warnings.Count == 0 || (_cannotRestartStream && !_hasContent)) return;
         foreach (var warning in warnings)
         {
             if (!_warned.Contains(warning)) Events.Add(new GenerationWarned(warning.Code, warning.Message));

@@ -57,15 +57,16 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private async Task<RunResult> WalkAsync(GenerationRun run)
     {
         var call = run.Call;
-        if (await call.Dialect.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token) is { } unresolved) return await FailAsync(run, Outcome.Failed, unresolved);
+        var unresolved = await call.Dialect.Requests.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token);
+        if (unresolved is not null) return await FailAsync(run, Outcome.Failed, unresolved);
         // One that is read as a stream is asked for as one, in whichever language it comes.
-        call.InInnerLanguage = SaysAll(call);
-        call.Facts.Stream = call.InInnerLanguage || call.Dialect.ReadsStreams;
+        call.InInnerLanguage = TranslatesLosslessly(call);
+        call.Streams = call.InInnerLanguage || call.Dialect.Native?.Streams?.Collector is not null;
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
         if (reply is GatewayReply.Refused refused) return await FailAsync(run, Outcome.Failed, refused.Error);
 
         Answer? answer = null;
-        DialectStreamWriter? written = null;
+        CollectingStreamWriter? written = null;
         run.TellWarnings();
         if (reply is GatewayReply.Streaming streaming)
         {
@@ -85,23 +86,23 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         }
 
         using var native = (reply as GatewayReply.NativeBody)?.Body;
-        call.Facts.Stream = false;
+        call.Streams = false;
         var outcome = CallOutcome.Of(call);
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
         run.TellWarnings();
         if (written is not null)
         {
             await written.PrepareEndAsync();
-            return new RunResult(outcome, StatusCodes.Status200OK, written.Whole(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
+            return new RunResult(outcome, StatusCodes.Status200OK, written.ToWhole(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
         }
         using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, call.Memory, neverRefused: true);
-        await call.Dialect.PrepareReplyAsync(call, reply);
-        call.Dialect.WriteReply(call, reply, output);
+        await call.Dialect.Responses.PrepareAsync(call, reply);
+        call.Dialect.Responses.Write(call, reply, output);
         return new RunResult(outcome, StatusCodes.Status200OK, output.WrittenSpan.ToArray(), GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
     }
 
     /// <summary>Reads to the end. What a provider says in the client's own dialect is put together by the writer that is returned.</summary>
-    private async Task<DialectStreamWriter?> ReadAsync(GenerationRun run, IEventSource events)
+    private async Task<CollectingStreamWriter?> ReadAsync(GenerationRun run, IEventSource events)
     {
         await using var owned = events;
         var settings = BatchSettings.Of(run.Call, configuration.Current.Stream);
@@ -109,7 +110,8 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
         var source = (IEventSource?)batched ?? events;
         using var batch = new EventBatch();
         using var scratch = new PooledBuffer();
-        DialectStreamWriter? written = null;
+        INativeStreamCollector? collector = null;
+        CollectingStreamWriter? written = null;
         while (await source.ReadAsync(batch, run.Call.Cancellation.Token))
         {
             foreach (var item in batch.Items)
@@ -119,9 +121,11 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
                     run.Add(made);
                     continue;
                 }
-                written ??= run.Call.Dialect.CreateStreamWriter(run.Call);
+                // Only asked for where the dialect can collect it.
+                collector ??= run.Call.Dialect.Native!.Streams!.Collector!;
+                written ??= collector.CreateWriter(run.Call);
                 var native = batch.DataOf(item);
-                run.Add(new NativeEvent(item.Kind, native.ToArray()), run.Call.Dialect.Understand(native, item.Kind));
+                run.Add(new NativeEvent(item.Kind, native.ToArray()), collector.Translate(native, item.Kind));
             }
             run.TellWarnings();
             written?.Write(batch, scratch);
@@ -133,8 +137,8 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private async Task<RunResult> FailAsync(GenerationRun run, Outcome outcome, GatewayError error, CancellationReason stopped = CancellationReason.None)
     {
         var call = run.Call;
-        call.Facts.Stream = false;
-        error = call.Dialect.Place(call, error);
+        call.Streams = false;
+        error = call.Dialect.Requests.WithClientParameter(call, error);
         run.TellWarnings();
         // What was made before it broke was shown, and is charged.
         var partial = run.Answer.Build();
@@ -147,9 +151,9 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     }
 
     /// <summary>Whether nothing of the request is lost in the inner language; tried on a call that nobody sees.</summary>
-    private static bool SaysAll(GatewayCall call)
+    private static bool TranslatesLosslessly(GatewayCall call)
     {
-        if (!call.Dialect.IsConversation) return false;
+        if (call.Dialect.Conversations is not { WarnsOfEveryLoss: true }) return false;
         var trial = new GatewayCall(call.RequestId, call.GenerationId, call.Dialect, call.Caller, call.Time) { Memory = call.Memory, Body = call.Body, Facts = call.Facts, AnthropicVersion = call.AnthropicVersion, AnthropicBeta = call.AnthropicBeta };
         try
         {

@@ -67,7 +67,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     {
         { Delivery: V2Delivery.Job } => new GenerationDelivery("job", null, false),
         { Delivery: V2Delivery.Auto, WaitSeconds: var seconds } => new GenerationDelivery("auto", seconds, call.GoesOn),
-        _ => new GenerationDelivery(call.Facts.Stream ? "stream" : "sync", null, call.GoesOn),
+        _ => new GenerationDelivery(call.Streams ? "stream" : "sync", null, call.GoesOn),
     };
 
     /// <summary>A run of <paramref name="record"/> that has not begun yet, or why there cannot be one.</summary>
@@ -93,11 +93,11 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     public GatewayCall? ViewOf(GenerationRecord record, Caller caller) =>
         dialects.Find(record.Dialect) is { } dialect ? CallOf(record with { Runs = 1 }, dialect, caller, reader: budget.ShareOf(caller.KeyId)).Call : null;
 
-    /// <summary>Whether what was told of it cannot be taken back.</summary>
-    public bool TellsOnce(GenerationRecord record)
+    /// <summary>Whether its stream is stored and cannot start again after a part of it was read.</summary>
+    public bool CannotRestartStream(GenerationRecord record)
     {
         if (CallerOf(record.KeyId, record.ProjectId) is not { } caller || ViewOf(record, caller) is not { } call) return false;
-        using (call.Body) return GenerationRun.TellsOnce(call);
+        using (call.Body) return GenerationRun.CannotRestartStream(call);
     }
 
     /// <summary>The request read again. Its body is the caller's to dispose.</summary>
@@ -126,7 +126,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         GatewayError? fault;
         try
         {
-            fault = dialect.Read(call, configuration.Current.Requests);
+            fault = dialect.Requests.Read(call, configuration.Current.Requests);
         }
         catch
         {
@@ -147,16 +147,13 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     // What a line cannot have is refused rather than passed over in silence.
     private static GatewayError? LineFault(GatewayCall call)
     {
-        if (call.Facts.Stream) return GatewayError.Unsupported("stream", "A line of a batch cannot be streamed.");
-        if (call.Dialect.IsBackground(call)) return GatewayError.Unsupported("background", "A line of a batch is in the background already.");
+        if (call.Streams) return GatewayError.Unsupported("stream", "A line of a batch cannot be streamed.");
+        if (call.Dialect.Background?.IsBackground(call) == true) return GatewayError.Unsupported("background", "A line of a batch is in the background already.");
         var extension = call.Facts.Extension;
         if (extension.Webhook is not null) return GatewayError.Unsupported(call.Dialect.WebhookField, "A line of a batch has no webhook of its own; the end of the batch is told to the project's webhooks.");
         if (extension.Class is not (null or "bulk")) return GatewayError.Unsupported(call.Dialect.ClassField, "The lines of a batch run in the class `bulk`.");
         return extension.Deadline is null ? null : GatewayError.Unsupported("fairlead.deadline_ms", "A line of a batch has no deadline of its own; the batch has its completion window.");
     }
-
-    /// <summary>The scope that requests in a dialect need; null when it is none of this server's.</summary>
-    public string? ScopeOf(string dialect) => dialects.Find(dialect)?.Scope;
 
     /// <summary>The dialect it was asked in, or null when it is none of this server's.</summary>
     public Dialect? DialectOf(GenerationRecord record) => dialects.Find(record.Dialect);

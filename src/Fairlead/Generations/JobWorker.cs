@@ -324,7 +324,7 @@ internal sealed class JobWorker(
         {
             try
             {
-                if (record.EventCount > 0 && calls.TellsOnce(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
+                if (record.EventCount > 0 && calls.CannotRestartStream(record)) error = new GatewayError(ErrorCode.InternalError, "The process that made this response stopped in the midst of it. A stream in this dialect cannot be begun anew.");
                 else (run, error) = calls.RunOf(record, isAlone);
             }
             catch (MemoryExhaustedException)

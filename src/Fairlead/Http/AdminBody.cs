@@ -39,7 +39,7 @@ internal static class AdminBody
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
             var kind = document.RootElement.ValueKind;
             document.Dispose();
-            throw Refused(ErrorCode.MalformedJson, $"The body is a JSON {Words.Of(kind)}; send a JSON object.");
+            throw Refused(ErrorCode.MalformedJson, $"The body is a JSON {JsonTypeNames.Of(kind)}; send a JSON object.");
         }
         catch (JsonException fault)
         {

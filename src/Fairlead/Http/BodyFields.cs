@@ -67,7 +67,7 @@ internal sealed class BodyFields
         var value = _body.GetProperty(name);
         if (value.ValueKind != JsonValueKind.Array)
         {
-            Invalid(name, $"Must be an array of strings, not a {Words.Of(value.ValueKind)}.");
+            Invalid(name, $"Must be an array of strings, not a {JsonTypeNames.Of(value.ValueKind)}.");
             return null;
         }
         if (value.GetArrayLength() > maxItems)
@@ -106,7 +106,7 @@ internal sealed class BodyFields
     {
         if (value.ValueKind != JsonValueKind.String)
         {
-            Fault(ErrorCode.InvalidParameter, pointer, $"Must be a string, not a {Words.Of(value.ValueKind)}.");
+            Fault(ErrorCode.InvalidParameter, pointer, $"Must be a string, not a {JsonTypeNames.Of(value.ValueKind)}.");
             return null;
         }
         string text;

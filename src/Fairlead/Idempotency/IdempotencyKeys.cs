@@ -51,7 +51,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                     continue;
                 }
                 // Known to this node before the database is asked: who repeats the request in this moment joins it as at any other.
-                var run = new IdempotentRun(id.ProjectId, key, call.GenerationId, hash, call.Facts.Stream, call.Memory);
+                var run = new IdempotentRun(id.ProjectId, key, call.GenerationId, hash, call.Streams, call.Memory);
                 if (!_running.TryAdd(id, run)) continue;
                 if (await TryBindAsync(run))
                 {
@@ -219,7 +219,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
     {
         if (!await near.Bound.WaitAsync(cancellationToken)) return null;
         if (!hash.AsSpan().SequenceEqual(near.RequestHash)) return new GatewayReply.Refused(Reused());
-        if (call.Facts.Stream && near.Log is { Overflowed: false } log)
+        if (call.Streams && near.Log is { Overflowed: false } log)
         {
             // A stream that never began was refused. That is answered as it was, or the request runs now.
             var patience = configuration.Current.Stream.CommitAfter / 2;

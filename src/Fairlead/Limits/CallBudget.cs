@@ -14,10 +14,9 @@ internal static class CallBudget
     {
         var (_, _, most) = WorstCase.Of(call);
         if (most <= budget) return null;
-        if (call.Facts.MaxOutputTokens is null && Affordable(call, budget) is > 0 and var cap)
+        if (call.MaxOutputTokens is null && Affordable(call, budget) is > 0 and var cap)
         {
-            call.Facts.MaxOutputTokens = cap;
-            call.Conversation = call.Conversation with { MaxOutputTokens = cap };
+            call.CapOutput(cap);
             call.Warn("output_capped", string.Create(CultureInfo.InvariantCulture, $"The output is capped to {cap} tokens, which is what the budget of the call pays for."));
             return null;
         }

@@ -22,7 +22,7 @@ internal static class WorstCase
         long output = 0;
         if (call.Operation == Operation.Chat)
         {
-            output = cap ?? call.Facts.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
+            output = cap ?? call.MaxOutputTokens ?? model.MaxOutputTokens ?? UnboundedOutputTokens;
             output *= Math.Max(1, call.Facts.ChargedChoices);
         }
 

@@ -27,6 +27,8 @@ public sealed class GatewayCall
     private CallWarnings? _warnings;
     private ConversationRequest? _conversation;
     private EmbeddingsRequest? _embeddings;
+    private int _outputCap;
+    private bool? _streams;
 
     internal GatewayCall(string requestId, string generationId, Dialect dialect, Caller caller, TimeProvider time)
     {
@@ -73,6 +75,24 @@ public sealed class GatewayCall
 
     internal RequestFacts Facts { get; set; } = new();
 
+    /// <summary>Whether the provider is asked for a stream: as the request says, unless a delivery decided otherwise.</summary>
+    internal bool Streams
+    {
+        get => _streams ?? Facts.Stream;
+        set => _streams = value;
+    }
+
+    /// <summary>Maximum output tokens: as the request says, unless the gateway set a cap. Null for no maximum.</summary>
+    internal int? MaxOutputTokens => _outputCap > 0 ? _outputCap : Facts.MaxOutputTokens;
+
+    /// <summary>Caps the output of a call whose request has no maximum.</summary>
+    /// <param name="tokens">1 or more.</param>
+    internal void CapOutput(int tokens)
+    {
+        _outputCap = tokens;
+        Conversation = Conversation with { MaxOutputTokens = tokens };
+    }
+
     /// <summary>Address of the client, for the audit record.</summary>
     internal IPAddress? Address { get; set; }
 
@@ -114,16 +134,23 @@ public sealed class GatewayCall
     /// <summary>When the caller no longer wants the answer, or null.</summary>
     internal DateTimeOffset? Deadline { get; set; }
 
-    /// <summary>The request goes to every provider through the inner language, also to one that speaks its dialect: its answer is read by others than the client.</summary>
+    /// <summary>
+    /// The request goes to every provider through the inner language, also to one that speaks its dialect: its answer is read by others
+    /// than the client.
+    /// </summary>
     internal bool InInnerLanguage { get; set; }
 
-    /// <summary>Number of the run of a generation that is begun anew after a failure or a crash, from 1; each has an audit record of its own.</summary>
+    /// <summary>
+    /// Number of the run of a generation that is begun anew after a failure or a crash, from 1; each has an audit record of its own.
+    /// </summary>
     internal int Run { get; init; } = 1;
 
     /// <summary>How its answer reaches the caller, when it was decided before; null where the request alone says it.</summary>
     internal GenerationDelivery? Delivery { get; init; }
 
-    /// <summary>The run of a kept generation that this call is; null for all others. What it keeps outside of the generation is fenced by it.</summary>
+    /// <summary>
+    /// The run of a kept generation that this call is; null for all others. What it keeps outside of the generation is fenced by it.
+    /// </summary>
     internal RunLease? RunLease { get; set; }
 
     /// <summary>Set when another call goes on with the generation, and ends it.</summary>
@@ -186,6 +213,7 @@ public sealed class GatewayCall
 
     /// <summary>The request in the inner language; made on first use.</summary>
     /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
+    /// <exception cref="InvalidOperationException">The dialect has no conversations.</exception>
     internal ConversationRequest Conversation
     {
         get => _conversation ??= ReadConversation();
@@ -196,18 +224,21 @@ public sealed class GatewayCall
     internal IReadOnlyList<SchemaViolation>? Violations { get; set; }
 
     /// <summary>The embeddings request in the inner language; made on first use.</summary>
-    internal EmbeddingsRequest Embeddings => _embeddings ??= Dialect.ToEmbeddings(this);
+    /// <exception cref="InvalidOperationException">The dialect has no embeddings.</exception>
+    internal EmbeddingsRequest Embeddings => _embeddings ??=
+        (Dialect.Embeddings ?? throw Untranslatable("embeddings request")).ToEmbeddings(this);
 
     /// <summary>Bytes that the conversation takes in memory beside the body: its texts as UTF-16. Media stay where they are.</summary>
     internal long ConversationBytes => 2 * Math.Max(0, Body.Length - Facts.InlineBytes);
 
     private ConversationRequest ReadConversation()
     {
+        var translation = Dialect.Conversations ?? throw Untranslatable("conversation");
         // Held as long as the body.
         Body?.Count(ConversationBytes);
         try
         {
-            return Dialect.ToConversation(this);
+            return translation.ToConversation(this);
         }
         catch
         {
@@ -216,7 +247,13 @@ public sealed class GatewayCall
         }
     }
 
-    /// <summary>Adds a warning, once, in the order of the codes. At most <see cref="CallWarnings.Max"/> are listed; one more counts the rest. Thread-safe.</summary>
+    private InvalidOperationException Untranslatable(string form) =>
+        new($"A request of the dialect {Dialect.Name} has no form as a {form}.");
+
+    /// <summary>
+    /// Adds a warning, once, in the order of the codes. At most <see cref="CallWarnings.Max"/> are listed; one more counts the rest.
+    /// Thread-safe.
+    /// </summary>
     internal void Warn(string code, string message)
     {
         if (Volatile.Read(ref _warnings) is not { } warnings)

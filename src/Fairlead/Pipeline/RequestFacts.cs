@@ -44,7 +44,11 @@ internal readonly record struct ByteRange(int Start, int Length)
 /// <param name="IsLoose">Whether any server may refuse it; else only one that refuses what it does not know.</param>
 internal readonly record struct AssistantRepair(ByteRange Range, bool IsLoose);
 
-/// <summary>What one pass over the body found; everything later stages need without materialising the request.</summary>
+/// <summary>
+/// What one pass over the body found: everything that later stages need without deserializing the request. Written only while the request
+/// is read (<see cref="Dialects.IRequestReader"/> and the extension headers); decisions of stages, deliveries and attempts have places of
+/// their own.
+/// </summary>
 internal sealed class RequestFacts
 {
     /// <summary>The model asked for, decoded.</summary>
@@ -53,6 +57,7 @@ internal sealed class RequestFacts
     /// <summary>The model's JSON string in the body, quotes included.</summary>
     public ByteRange ModelRange { get; set; }
 
+    /// <summary>Whether the request asks for a stream. <see cref="GatewayCall.Streams"/> says what the call does.</summary>
     public bool Stream { get; set; }
 
     /// <summary>Whether the client asked for the extra usage chunk (OpenAI).</summary>
@@ -99,15 +104,6 @@ internal sealed class RequestFacts
     /// <summary>Choices that a whole answer has.</summary>
     public int ExpectedChoices => ChoiceCount * PromptCount;
 
-    /// <summary>Set where the deployment's server refuses <c>stream_options</c>: the field is then left out, and usage is estimated.</summary>
-    public bool OmitsStreamOptions { get; set; }
-
-    /// <summary>Set where the deployment's server takes <c>system</c> and <c>max_tokens</c>: the body's newer names are then replaced.</summary>
-    public bool UsesOlderNames { get; set; }
-
-    /// <summary>Set where the deployment's server refuses members and parts of messages that it does not know.</summary>
-    public bool HoldsToKnownFields { get; set; }
-
     /// <summary>Roles of the body that are <c>developer</c> (OpenAI chat); null when there are none.</summary>
     public List<ByteRange>? DeveloperRoles { get; set; }
 
@@ -115,8 +111,8 @@ internal sealed class RequestFacts
     public ByteRange NewCapName { get; set; }
 
     /// <summary>
-    /// The first word that the dialect's own servers do not know, as their refusal: another server may know it. A provider that holds to the list refuses the request with it.
-    /// Null when there is none.
+    /// The first word that the dialect's own servers do not know, as their refusal: another server may know it. A provider that holds to
+    /// the list refuses the request with it. Null when there is none.
     /// </summary>
     public GatewayError? ForeignWord { get; set; }
 
@@ -130,8 +126,8 @@ internal sealed class RequestFacts
     }
 
     /// <summary>
-    /// Assistant messages of the body that hold what servers returned and do not all take back (OpenAI chat): each is judged again, and repaired where its server needs it.
-    /// Null when there are none.
+    /// Assistant messages of the body that hold what servers returned and do not all take back (OpenAI chat): each is judged again, and
+    /// repaired where its server needs it. Null when there are none.
     /// </summary>
     public List<AssistantRepair>? AssistantRepairs { get; set; }
 
@@ -231,6 +227,8 @@ internal sealed record CallExtension
     /// <summary>The most that the call may cost, with all its attempts; null for no bound of its own.</summary>
     public decimal? BudgetUsd { get; init; }
 
-    /// <summary>Where the end of the generation is told, as written; null for nowhere. Only of generations that outlive their request.</summary>
+    /// <summary>
+    /// Where the end of the generation is told, as written; null for nowhere. Only of generations that outlive their request.
+    /// </summary>
     public string? Webhook { get; init; }
 }

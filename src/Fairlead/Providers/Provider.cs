@@ -30,8 +30,8 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Whether bytes of this dialect can go through as they are.</summary>
     public abstract bool Speaks(Dialect dialect);
 
-    /// <summary>Whether the call's own bytes go through.</summary>
-    internal bool SpeaksWith(GatewayCall call) => !call.InInnerLanguage && Speaks(call.Dialect);
+    /// <summary>The wire by which the call's own bytes are forwarded; null when the call is translated.</summary>
+    internal NativeWire? WireOf(GatewayCall call) => !call.InInnerLanguage && Speaks(call.Dialect) ? call.Dialect.Native : null;
 
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
@@ -40,7 +40,7 @@ internal abstract class Provider(string name, string kind)
     protected virtual bool HoldsToTheList => true;
 
     /// <summary>Why a word in the request that is not on the dialect's list keeps this provider from it, or null.</summary>
-    internal GatewayError? RefuseForeignWord(GatewayCall call) => call.Facts.ForeignWord is null ? null : RefuseForeignWord(call, SpeaksWith(call));
+    internal GatewayError? RefuseForeignWord(GatewayCall call) => call.Facts.ForeignWord is null ? null : RefuseForeignWord(call, WireOf(call) is not null);
 
     /// <param name="call">The call.</param>
     /// <param name="isNative">Whether the body goes through.</param>

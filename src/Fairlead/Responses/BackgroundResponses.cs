@@ -41,8 +41,8 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         if (calls.ViewOf(found.Record, caller) is not { } view) return false;
         using (view.Body)
         {
-            if (!view.Dialect.KeepsStream(view)) return false;
-            await streams.RelayAsync(context, view, found.Record, view.Dialect.CreateView(view, found.Record), after);
+            if (view.Dialect.StoredStreams is not { } stored || !stored.IsStored(view)) return false;
+            await streams.RelayAsync(context, view, found.Record, stored.CreateView(view, found.Record), after);
         }
         return true;
     }
@@ -104,11 +104,11 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
     {
         if (!id.StartsWith(ResponseIds.Prefix, StringComparison.Ordinal)) return null;
         var record = await generations.FindAsync(caller.ProjectId, string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length)), GenerationBodies.Request | GenerationBodies.Result, held.Count, cancellationToken);
-        if (record is null || calls.DialectOf(record) is not ResponsesDialect dialect) return null;
+        if (record is null || calls.DialectOf(record) is not { Background: { } background } dialect) return null;
         // Read again as its run reads it, for what the response repeats of its request.
         var (run, _) = calls.RunOf(record, dialect, caller);
         if (run is null) return null;
-        if (dialect.IsBackground(run.Call)) return (record, run);
+        if (background.IsBackground(run.Call)) return (record, run);
         run.Dispose();
         return null;
     }

@@ -27,7 +27,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
     public async ValueTask<GatewayError?> InlineAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken)
     {
         JsonObject body;
-        var places = new List<Place>();
+        var places = new List<FileReference>();
         using var held = new MemoryLease(call.Memory);
         // As a tree of nodes: a copy of the bytes, and what finds the parts in it.
         if (!held.TryTake(2L * call.Body.Length)) return MemoryBudget.Overloaded;
@@ -61,12 +61,12 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         // What headers said stays said.
         var extension = call.Facts.Extension;
         call.Facts = new RequestFacts();
-        var wrong = call.Dialect.Read(call, bounds);
+        var wrong = call.Dialect.Requests.Read(call, bounds);
         call.Facts.Extension = extension;
         return wrong;
     }
 
-    private async Task<GatewayError?> PutAsync(Place place, StoredFile file, CancellationToken cancellationToken)
+    private async Task<GatewayError?> PutAsync(FileReference place, StoredFile file, CancellationToken cancellationToken)
     {
         var content = new byte[file.Bytes];
         await using (var stream = contents.Open(file.Id)) await stream.ReadExactlyAsync(content, cancellationToken);
@@ -94,7 +94,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
     }
 
     // Input, item, content, part: what lies deeper is nobody's file.
-    private static void Find(JsonNode? node, string path, int depth, List<Place> places)
+    private static void Find(JsonNode? node, string path, int depth, List<FileReference> places)
     {
         if (depth > MaxDepth) return;
         if (node is JsonArray items)
@@ -104,7 +104,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         if (node is not JsonObject part) return;
         if (part["type"] is JsonValue type && type.TryGetValue<string>(out var word) && word is "input_file" or "input_image" && part["file_id"] is JsonValue id && id.TryGetValue<string>(out var file))
         {
-            places.Add(new Place(part, $"{path}.file_id", file));
+            places.Add(new FileReference(part, $"{path}.file_id", file));
             return;
         }
         // Content of messages, and output of tools.
@@ -131,5 +131,5 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         };
     }
 
-    private sealed record Place(JsonObject Part, string Path, string FileId);
+    private sealed record FileReference(JsonObject Part, string Path, string FileId);
 }

@@ -2,7 +2,7 @@ using System.Globalization;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Delivery;
-using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
@@ -16,8 +16,11 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Responses;
 
 /// <summary>The WebSocket transport at <c>GET /v1/responses</c> (CONTRACTS 2.7).</summary>
-internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpoint endpoint, ResponsesDialect dialect, IConfigurationSource configuration, DrainState drain, MemoryBudget memory, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<ResponseSocketEndpoint> logger) : IStartupFilter
+internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpoint endpoint, DialectRegistry dialects, IConfigurationSource configuration, DrainState drain, MemoryBudget memory, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<ResponseSocketEndpoint> logger) : IStartupFilter
 {
+    /// <summary>Address of the endpoint, and of the dialect that it serves.</summary>
+    public const string Path = "/v1/responses";
+
     // What stands in a message beside the request's own members.
     private const int Overhead = 1024;
 
@@ -27,7 +30,7 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
 
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
-        app.UseWhen(context => context.Request.Path.Equals("/v1/responses", StringComparison.Ordinal), branch => branch.UseWebSockets(Options));
+        app.UseWhen(context => context.Request.Path.Equals(Path, StringComparison.Ordinal), branch => branch.UseWebSockets(Options));
         next(app);
     };
 
@@ -53,7 +56,7 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
             }
             using var socket = await context.WebSockets.AcceptWebSocketAsync();
             var limits = new SocketLimits((int)bounds.MaxBodyBytes + Overhead, bounds.MaxSocketMessageTime);
-            using var connection = new ResponseSocket(context, socket, turn => endpoint.HandleAsync(turn, dialect), limits, memory.ShareOf(keyId), drain, time, logger);
+            using var connection = new ResponseSocket(context, socket, turn => endpoint.HandleAsync(turn, dialects.At(Path)), limits, memory.ShareOf(keyId), drain, time, logger);
             await connection.RunAsync(lifetime.ApplicationStopping);
         }
         finally
@@ -68,7 +71,7 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
         if (!context.WebSockets.IsWebSocketRequest) return new GatewayError(ErrorCode.MethodNotAllowed, "/v1/responses takes POST, and GET for a WebSocket only.") { Allow = "POST" };
         if (drain.IsDraining) return new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and takes no new calls.") { RetryAfter = TimeSpan.FromSeconds(1) };
         // Every message is asked for its key again: one that is revoked does not live on in a connection.
-        var authentication = callers.Authenticate(context, dialect.Scope);
+        var authentication = callers.Authenticate(context, dialects.At(Path).Scope);
         keyId = authentication.Caller?.KeyId ?? "";
         return authentication.Error;
     }

@@ -27,7 +27,7 @@ internal static class ResponsesServiceCollectionExtensions
     internal static IEndpointRouteBuilder MapStoredResponses(this IEndpointRouteBuilder endpoints)
     {
         var handlers = endpoints.ServiceProvider.GetRequiredService<StoredResponseEndpoints>();
-        endpoints.MapGet("/v1/responses", (RequestDelegate)endpoints.ServiceProvider.GetRequiredService<ResponseSocketEndpoint>().ServeAsync);
+        endpoints.MapGet(ResponseSocketEndpoint.Path, (RequestDelegate)endpoints.ServiceProvider.GetRequiredService<ResponseSocketEndpoint>().ServeAsync);
         endpoints.MapGet("/v1/responses/{id}", (RequestDelegate)handlers.GetAsync);
         endpoints.MapDelete("/v1/responses/{id}", (RequestDelegate)handlers.DeleteAsync);
         endpoints.MapPost("/v1/responses/{id}/cancel", (RequestDelegate)handlers.CancelAsync);

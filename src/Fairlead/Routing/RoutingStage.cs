@@ -55,7 +55,8 @@ internal sealed class RoutingStage(
             }
         }
 
-        if (call.Dialect.CommitsAtAcceptance && RefuseUntranslatable(call) is { } untranslatable) return new GatewayReply.Refused(untranslatable);
+        var commitsAtAcceptance = call.Dialect.Streams is { CommitsAtAcceptance: true };
+        if (commitsAtAcceptance && RefuseUntranslatable(call) is { } untranslatable) return new GatewayReply.Refused(untranslatable);
 
         var retry = configuration.Current.Retry;
         GatewayError? last = null;
@@ -88,7 +89,12 @@ internal sealed class RoutingStage(
                     break;
                 }
                 var number = call.Attempts.Count + 1;
-                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment) { StartedAt = call.Timings.Now(), Memory = call.Memory, Sending = call.Dialect.CommitsAtAcceptance ? call.Accept : null };
+                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment)
+                {
+                    StartedAt = call.Timings.Now(),
+                    Memory = call.Memory,
+                    Sending = commitsAtAcceptance ? call.Accept : null,
+                };
                 attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
                 call.Attempts.Add(attempt);
                 var kept = false;

@@ -53,7 +53,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         _delay = settings.Delay;
         _tokens = settings.Tokens;
         _time = time;
-        _merger = new DeltaMerger(dialect, settings.Tokens);
+        _merger = new DeltaMerger(dialect.Native?.Streams, settings.Tokens);
         _onRead = Release;
     }
 

@@ -4,12 +4,13 @@ using Fairlead.Dialects;
 namespace Fairlead.Streaming;
 
 /// <summary>
-/// Holds what a stream brought and gives it back in fewer, larger pieces. Only deltas of known shape are joined, each with those of the same kind
-/// and choice before it; between two of one choice nothing else of that choice may stand. Everything else keeps its place and its bytes. One per stream; not thread-safe.
+/// Holds what a stream brought and gives it back in fewer, larger pieces. Only deltas of known shape are joined, each with those of the
+/// same kind and choice before it; between two of one choice nothing else of that choice may stand. Everything else keeps its place and
+/// its bytes. One per stream; not thread-safe.
 /// </summary>
-/// <param name="dialect">Knows the shape of native events.</param>
+/// <param name="native">Finds the deltas of native events; null where there are none.</param>
 /// <param name="maxTokens">What one piece may hold at most.</param>
-internal sealed class DeltaMerger(Dialect dialect, int maxTokens) : IDisposable
+internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDisposable
 {
     /// <summary>A delta is a token, unless its text is longer than tokens are: some providers send whole phrases.</summary>
     internal const int LongTokenBytes = 16;
@@ -112,7 +113,7 @@ internal sealed class DeltaMerger(Dialect dialect, int maxTokens) : IDisposable
     {
         const NativeEventTraits Harmless = NativeEventTraits.Content | NativeEventTraits.Usage;
         if ((item.Traits & NativeEventTraits.Content) == 0 || (item.Traits & ~Harmless) != 0) return default;
-        return dialect.TryFindDelta(data, item.Kind, out var shape) ? new Piece(shape.Choice, shape.TextLength) { Shape = shape } : default;
+        return native is not null && native.TryFindDelta(data, item.Kind, out var shape) ? new Piece(shape.Choice, shape.TextLength) { Shape = shape } : default;
     }
 
     private void Copy(in StreamItem item, EventBatch batch)

@@ -58,7 +58,7 @@ internal sealed class GatewayTelemetry : IDisposable
     /// <summary>The call's request was read; its dialect, model and delivery are known.</summary>
     public void CallStarted(GatewayCall call)
     {
-        call.Trace = call.Facts.Stream ? CallTrace.Stream : CallTrace.Call;
+        call.Trace = call.Streams ? CallTrace.Stream : CallTrace.Call;
         Interlocked.Increment(ref _activeCalls);
         if (call.Trace == CallTrace.Stream) Interlocked.Increment(ref _openStreams);
 
@@ -112,7 +112,7 @@ internal sealed class GatewayTelemetry : IDisposable
         if (attempt.Usage.InputTokens > 0) _tokens.Record(attempt.Usage.InputTokens, tags.Input);
         if (attempt.Usage.OutputTokens > 0) _tokens.Record(attempt.Usage.OutputTokens, tags.Output);
         if (attempt.Cost.Usd > 0) _cost.Add((double)attempt.Cost.Usd, tags.Plain);
-        if (call.Facts.Stream && ReferenceEquals(call.Answering, attempt) && call.Timings.Milliseconds(Phase.FirstToken) is > 0 and var first) _firstChunk.Record(first / 1000, tags.Plain);
+        if (call.Streams && ReferenceEquals(call.Answering, attempt) && call.Timings.Milliseconds(Phase.FirstToken) is > 0 and var first) _firstChunk.Record(first / 1000, tags.Plain);
         _attemptDuration.Record(attempt.Duration.TotalSeconds, attempt.Error is { } error ? tags.WithError(error.Definition.Name) : tags.Plain);
     }
 
@@ -161,7 +161,7 @@ internal sealed class GatewayTelemetry : IDisposable
         }
         var generate = call.Timings.Milliseconds(Phase.Generate);
         var firstToken = call.Timings.Milliseconds(Phase.FirstToken);
-        if (call.Answering is { } streamed && call.Facts.Stream && firstToken > 0)
+        if (call.Answering is { } streamed && call.Streams && firstToken > 0)
         {
             // From arrival: what came before the attempt counts for whoever waits.
             var before = (streamed.StartedAt - call.Timings.StartedAt) * 1000.0 / call.Time.TimestampFrequency;
@@ -187,7 +187,7 @@ internal sealed class GatewayTelemetry : IDisposable
             span.SetTag("gen_ai.response.model", attempt.Meter.UpstreamModel);
             if (attempt.Meter.FinishReason is { } reason) span.SetTag("gen_ai.response.finish_reasons", new[] { WireOf(reason) });
             if (attempt.UpstreamStatus is { } status) span.SetTag("http.response.status_code", status);
-            if (call.Facts.Stream && ReferenceEquals(call.Answering, attempt)) span.SetTag("gen_ai.response.time_to_first_chunk", call.Timings.Milliseconds(Phase.FirstToken) / 1000);
+            if (call.Streams && ReferenceEquals(call.Answering, attempt)) span.SetTag("gen_ai.response.time_to_first_chunk", call.Timings.Milliseconds(Phase.FirstToken) / 1000);
             if (attempt.Error is { } error)
             {
                 span.SetTag("error.type", error.Definition.Name);
@@ -201,8 +201,8 @@ internal sealed class GatewayTelemetry : IDisposable
     {
         var facts = call.Facts;
         span.SetTag("gen_ai.request.model", model);
-        if (facts.Stream) span.SetTag("gen_ai.request.stream", true);
-        if (facts.MaxOutputTokens is { } maximum) span.SetTag("gen_ai.request.max_tokens", maximum);
+        if (call.Streams) span.SetTag("gen_ai.request.stream", true);
+        if (call.MaxOutputTokens is { } maximum) span.SetTag("gen_ai.request.max_tokens", maximum);
         if (facts.Temperature is { } temperature) span.SetTag("gen_ai.request.temperature", temperature);
         if (facts.TopP is { } topP) span.SetTag("gen_ai.request.top_p", topP);
         if (facts.Seed is { } seed) span.SetTag("gen_ai.request.seed", seed);
@@ -227,7 +227,7 @@ internal sealed class GatewayTelemetry : IDisposable
     {
         Operation.Embeddings => "embeddings",
         Operation.CountTokens => "count_tokens",
-        _ => call.Dialect is Dialects.OpenAiCompletions.OpenAiCompletionsDialect ? "text_completion" : "chat",
+        _ => call.Dialect.HasMessages ? "chat" : "text_completion",
     };
 
     private static string WireOf(Conversation.FinishReason reason) => reason switch

@@ -59,7 +59,7 @@ internal sealed class TokenCounter
     public TokenEstimate CountInput(GatewayCall call) =>
         call.Operation == Operation.Embeddings
             ? CountEmbeddings(call.Embeddings, call.Model)
-            : CountConversation(call.Conversation, call.Model, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds);
+            : CountConversation(call.Conversation, call.Model, framed: call.Dialect.HasMessages, call.Facts.InputTokenIds);
 
     // It went, or may go, through as it came (several prompts, a suffix): an ending must be settled all the same.
     private TokenEstimate GuessInput(GatewayCall call)

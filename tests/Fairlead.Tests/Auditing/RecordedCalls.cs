@@ -2,6 +2,7 @@ using System.Net;
 using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Generations;
@@ -13,7 +14,7 @@ namespace Fairlead.Tests.Auditing;
 /// <summary>Calls as they reach the spool.</summary>
 internal static class RecordedCalls
 {
-    private static readonly OpenAiChatDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiChatDialect.Create();
 
     private static readonly Deployment Deployment = new()
     {

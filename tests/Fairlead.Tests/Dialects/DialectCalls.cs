@@ -9,6 +9,7 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Dialects;
@@ -47,7 +48,7 @@ internal static class DialectCalls
     public static GatewayCall Answered(Dialect dialect, string body, bool extensions = true)
     {
         var call = Of(dialect, body, extensions);
-        Assert.Null(dialect.Read(call, new RequestBounds()));
+        Assert.Null(dialect.Requests.Read(call, new RequestBounds()));
         var deployment = new Deployment { Name = "openai/gpt-x", ProviderName = "openai", UpstreamModel = "gpt-x" };
         var attempt = new Attempt("att_1", 1, deployment) { Outcome = "complete", Duration = TimeSpan.FromMilliseconds(12.5) };
         call.Attempts.Add(attempt);
@@ -66,21 +67,25 @@ internal static class DialectCalls
     public static string Reply(Dialect dialect, GatewayCall call, GatewayReply reply)
     {
         var output = new ArrayBufferWriter<byte>();
-        dialect.WriteReply(call, reply, output);
+        dialect.Responses.Write(call, reply, output);
         return Encoding.UTF8.GetString(output.WrittenSpan);
     }
 
-    public static string Upstream(Dialect dialect, GatewayCall call, string model)
+    public static string Upstream(Dialect dialect, GatewayCall call, string model, NativeBodyOptions options = default)
     {
         var output = new ArrayBufferWriter<byte>();
-        dialect.WriteUpstreamBody(call, model, output);
+        dialect.Native!.WriteBody(call, model, options, output);
         return Encoding.UTF8.GetString(output.WrittenSpan);
     }
+
+    /// <summary>Scans a provider's whole body. Without facts, the request has one input.</summary>
+    public static bool Scan(Dialect dialect, ReadOnlySpan<byte> body, AnswerMeter meter, RequestFacts? facts = null) =>
+        dialect.Native!.TryScan(facts ?? new RequestFacts { MessageCount = 1 }, body, meter, out _);
 
     public static string Stream(Dialect dialect, GatewayCall call, IEnumerable<GenerationEvent> events, Action end)
     {
         var output = new ArrayBufferWriter<byte>();
-        var writer = dialect.CreateStreamWriter(call);
+        var writer = dialect.Streams!.CreateWriter(call);
         using var batch = new EventBatch();
         foreach (var generationEvent in events)
         {
@@ -97,8 +102,8 @@ internal static class DialectCalls
     public static string NativeStream(Dialect dialect, GatewayCall call, IEnumerable<IEnumerable<string>> batches, Action end)
     {
         var output = new ArrayBufferWriter<byte>();
-        var writer = dialect.CreateStreamWriter(call);
-        var scanner = dialect.CreateScanner(call.Answering!.Meter);
+        var writer = dialect.Streams!.CreateWriter(call);
+        var scanner = dialect.Native!.Streams!.CreateScanner(call.Answering!.Meter);
         using var batch = new EventBatch();
         foreach (var events in batches)
         {

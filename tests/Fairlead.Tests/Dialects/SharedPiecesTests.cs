@@ -93,7 +93,7 @@ public sealed class SharedPiecesTests
     [Fact]
     public void FairleadObject_WholeCall_HasEveryName()
     {
-        var dialect = new OpenAiChatDialect();
+        var dialect = OpenAiChatDialect.Create();
         var call = DialectCalls.Answered(dialect, """{"model":"alias","messages":[{"role":"user","content":"x"}],"temperature":0.5,"max_tokens":9,"n":2,"seed":3,"reasoning_effort":"low","top_p":0.9}""");
         call.Warn("parameter_ignored", "A \"quoted\" reason.");
         call.Quality.Set("groundedness", 0.75);
@@ -120,7 +120,7 @@ public sealed class SharedPiecesTests
     [Fact]
     public void FairleadObject_Final_AllocatesNextToNothing()
     {
-        var dialect = new OpenAiChatDialect();
+        var dialect = OpenAiChatDialect.Create();
         var call = DialectCalls.Answered(dialect, """{"model":"fast","messages":[{"role":"user","content":"x"}],"temperature":0.5}""");
         call.End();
         var output = new ArrayBufferWriter<byte>(8192);
@@ -134,14 +134,14 @@ public sealed class SharedPiecesTests
     [Fact]
     public void ChatRequest_Read_AllocatesNoTexts()
     {
-        var dialect = new OpenAiChatDialect();
+        var dialect = OpenAiChatDialect.Create();
         var text = new string('x', 20_000);
         var call = DialectCalls.Of(dialect, $$"""{"model":"fast","messages":[{"role":"system","content":"{{text}}"},{"role":"user","content":"{{text}}"}],"temperature":0.5}""");
         var bounds = new RequestBounds();
         Assert.InRange(AllocatedBy(() =>
         {
             call.Facts = new RequestFacts();
-            Assert.Null(dialect.Read(call, bounds));
+            Assert.Null(dialect.Requests.Read(call, bounds));
         }), 0, 1024);
     }
 

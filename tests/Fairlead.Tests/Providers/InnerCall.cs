@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Frozen;
 using Fairlead.Access;
 using Fairlead.Catalogue;
@@ -16,10 +15,10 @@ namespace Fairlead.Tests.Providers;
 internal static class InnerCall
 {
     public static GatewayCall Of(ConversationRequest request, bool stream = false, TimeProvider? time = null, Operation operation = Operation.Chat) =>
-        Create(new InnerDialect(operation, request, null), time, new RequestFacts { Model = "m", Stream = stream, ChoiceCount = request.ChoiceCount });
+        Create(InnerDialect.Of(operation, request, null), time, new RequestFacts { Model = "m", Stream = stream, ChoiceCount = request.ChoiceCount });
 
     public static GatewayCall Of(EmbeddingsRequest request) =>
-        Create(new InnerDialect(Operation.Embeddings, null, request), null, new RequestFacts { Model = "m" });
+        Create(InnerDialect.Of(Operation.Embeddings, null, request), null, new RequestFacts { Model = "m" });
 
     public static Attempt AttemptAt(Provider provider, string upstreamModel, ProviderTimeouts? timeouts = null) => new("att_1", 1, new Deployment
     {
@@ -59,23 +58,4 @@ internal static class InnerCall
         KeyName = "k",
         Scopes = FrozenSet.ToFrozenSet(["*"]),
     };
-
-    private sealed class InnerDialect(Operation operation, ConversationRequest? conversation, EmbeddingsRequest? embeddings) : Dialect
-    {
-        public override string Name => "inner";
-
-        public override Operation Operation => operation;
-
-        public override ErrorShape ErrorShape => ErrorShape.Problem;
-
-        public override string Scope => "*";
-
-        public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => null;
-
-        public override ConversationRequest ToConversation(GatewayCall call) => conversation!;
-
-        public override EmbeddingsRequest ToEmbeddings(GatewayCall call) => embeddings!;
-
-        public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => throw new NotSupportedException();
-    }
 }

@@ -18,7 +18,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     public BatchedEventsTests()
     {
         _cancellation = new CallCancellation(null, _time, CancellationToken.None, CancellationToken.None);
-        _events = new BatchedEvents(_source, new OpenAiChatDialect(), new BatchSettings(4, TimeSpan.FromMilliseconds(20)), _time, _cancellation);
+        _events = new BatchedEvents(_source, OpenAiChatDialect.Create(), new BatchSettings(4, TimeSpan.FromMilliseconds(20)), _time, _cancellation);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

@@ -197,7 +197,7 @@ public sealed class BatchingPropertyTests
         {
             var (name, json) = Render(piece, _number++);
             var data = Encoding.UTF8.GetBytes(json);
-            var scanner = Dialect.CreateScanner(new AnswerMeter());
+            var scanner = Dialect.Native!.Streams!.CreateScanner(new AnswerMeter());
             // Fragments belong to calls that have begun.
             if (Opening is { } opening) scanner.Scan(default, Encoding.UTF8.GetBytes(opening), out _);
             var scanned = scanner.Scan(Encoding.UTF8.GetBytes(name), data, out var error);
@@ -220,7 +220,7 @@ public sealed class BatchingPropertyTests
 
     private sealed class Chat : Wire
     {
-        public override Dialect Dialect { get; } = new OpenAiChatDialect();
+        public override Dialect Dialect { get; } = OpenAiChatDialect.Create();
 
         protected override string? Opening => """{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g"}}]}}]}""";
 
@@ -255,7 +255,7 @@ public sealed class BatchingPropertyTests
 
     private sealed class Completions : Wire
     {
-        public override Dialect Dialect { get; } = new OpenAiCompletionsDialect();
+        public override Dialect Dialect { get; } = OpenAiCompletionsDialect.Create();
 
         public override Piece Fitting(Piece piece) => piece with { Kind = piece.Kind == 4 ? 4 : 0, Logprobs = false };
 
@@ -280,7 +280,7 @@ public sealed class BatchingPropertyTests
         private static readonly string[] Members = ["text", "thinking", "partial_json", "partial_json", "signature"];
         private static readonly string[] Types = ["text_delta", "thinking_delta", "input_json_delta", "input_json_delta", "signature_delta"];
 
-        public override Dialect Dialect { get; } = new MessagesDialect();
+        public override Dialect Dialect { get; } = MessagesDialect.Create();
 
         public override Piece Fitting(Piece piece) => piece with { Choice = 0, Logprobs = false };
 
@@ -299,7 +299,7 @@ public sealed class BatchingPropertyTests
         private static readonly string[] Types =
             ["response.output_text.delta", "response.reasoning_summary_text.delta", "response.function_call_arguments.delta", "response.function_call_arguments.delta", "response.acme.delta"];
 
-        public override Dialect Dialect { get; } = new ResponsesDialect();
+        public override Dialect Dialect { get; } = ResponsesDialect.Create();
 
         public override Piece Fitting(Piece piece) => piece with { Choice = 0, Logprobs = false };
 
@@ -311,7 +311,7 @@ public sealed class BatchingPropertyTests
 
     private sealed class Canonical : Wire
     {
-        public override Dialect Dialect { get; } = new OpenAiChatDialect();
+        public override Dialect Dialect { get; } = OpenAiChatDialect.Create();
 
         public override Piece Fitting(Piece piece) => piece with { Logprobs = piece is { Logprobs: true, Kind: 0 } };
 

@@ -4,13 +4,11 @@ namespace Fairlead.Dialects.AnthropicMessages;
 
 internal static class AnthropicMessagesServiceCollectionExtensions
 {
-    /// <summary>The dialects <see cref="MessagesDialect"/> and <see cref="CountTokensDialect"/>, by their own types and as <see cref="Dialect"/>.</summary>
+    /// <summary>Messages and their token counting.</summary>
     internal static IServiceCollection AddAnthropicMessages(this IServiceCollection services)
     {
-        services.AddSingleton<MessagesDialect>();
-        services.AddSingleton<CountTokensDialect>();
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<MessagesDialect>());
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<CountTokensDialect>());
+        services.AddSingleton(MessagesDialect.Create());
+        services.AddSingleton(CountTokensDialect.Create());
         return services;
     }
 }

@@ -4,38 +4,41 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.Streaming;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Anthropic's Messages API, <c>POST /v1/messages</c> (CONTRACTS 4).</summary>
-internal sealed class MessagesDialect : Dialect
+/// <summary>Anthropic's Messages API, <c>POST /v1/messages</c>.</summary>
+internal sealed class MessagesDialect : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses
 {
-    public override string Name => "anthropic.messages";
+    private MessagesDialect()
+    {
+    }
 
-    public override Operation Operation => Operation.Chat;
+    public bool WarnsOfEveryLoss => true;
 
-    public override bool IsConversation => true;
+    public static Dialect Create()
+    {
+        var parts = new MessagesDialect();
+        return new Dialect
+        {
+            Name = "anthropic.messages",
+            Path = "/v1/messages",
+            Operation = Operation.Chat,
+            ErrorShape = ErrorShape.Anthropic,
+            Scope = Scopes.Chat,
+            Requests = parts,
+            Conversations = parts,
+            Native = new MessagesWire(),
+            Responses = parts,
+            Streams = parts,
+        };
+    }
 
-    public override ErrorShape ErrorShape => ErrorShape.Anthropic;
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds) => MessagesRequestReader.Read(call, bounds, countOnly: false);
 
-    public override string Scope => Scopes.Chat;
+    public ConversationRequest ToConversation(GatewayCall call) => MessagesConversationReader.Read(call);
 
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => MessagesRequestReader.Read(call, bounds, countOnly: false);
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => MessagesReplyWriter.Write(call, reply, output);
 
-    public override ConversationRequest ToConversation(GatewayCall call) => MessagesConversationReader.Read(call);
-
-    public override void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) =>
-        MessagesUpstreamBody.Write(call, upstreamModel, output);
-
-    public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => MessagesAnswerScanner.Scan(body, meter);
-
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new MessagesStreamScanner(meter);
-
-    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => MessagesDelta.TryFind(data, kind, out shape);
-
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => MessagesReplyWriter.Write(call, reply, output);
-
-    public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new MessagesStreamWriter(call);
+    public DialectStreamWriter CreateWriter(GatewayCall call) => new MessagesStreamWriter(call);
 }

@@ -23,7 +23,7 @@ internal static class MessagesReplyWriter
 
     private static void WriteNative(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
-        body = MessagesUsageWriter.Correct(call, OwnMembers.Without(body), isDelta: false);
+        body = MessagesUsageWriter.Correct(call, GatewayJsonFields.Without(body), isDelta: false);
         var model = MessagesAnswerScanner.FindModel(body);
         var end = body.LastIndexOf((byte)'}');
         if (model.IsEmpty)

@@ -40,7 +40,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
 
     private void WriteNative(ref JsonAppender json, int kind, scoped ReadOnlySpan<byte> data)
     {
-        data = OwnMembers.Without(data);
+        data = GatewayJsonFields.Without(data);
         switch (kind)
         {
             case MessagesEventKind.Ping or MessagesEventKind.Error:

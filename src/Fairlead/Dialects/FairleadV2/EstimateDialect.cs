@@ -12,37 +12,51 @@ using Fairlead.Validation;
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>
-/// <c>POST /v2/estimates</c>: a request of <c>/v2/generations</c> that is checked, counted and priced, and not answered. How it would be delivered does not matter.
+/// <c>POST /v2/estimates</c>: a request of <c>/v2/generations</c> that is validated, counted and priced, but not executed. Its delivery
+/// fields have no effect.
 /// </summary>
-internal sealed class EstimateDialect : Dialect
+internal sealed class EstimateDialect : IRequestReader, IConversationDialect, IResponseWriter
 {
-    public override string Name => "fairlead.estimates";
-
-    public override Operation Operation => Operation.CountTokens;
-
-    public override ErrorShape ErrorShape => ErrorShape.Problem;
-
-    public override string InputField => "input";
-
-    public override string ClassField => "class";
-
-    public override string Scope => Scopes.Chat;
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds)
+    private EstimateDialect()
     {
-        if (V2RequestReader.Read(call, bounds) is { } fault) return fault;
+    }
+
+    public static Dialect Create()
+    {
+        var parts = new EstimateDialect();
+        return new Dialect
+        {
+            Name = "fairlead.estimates",
+            Path = "/v2/estimates",
+            Operation = Operation.CountTokens,
+            ErrorShape = ErrorShape.Problem,
+            Scope = Scopes.Chat,
+            InputField = "input",
+            ClassField = "class",
+            Requests = parts,
+            Conversations = parts,
+            Responses = parts,
+        };
+    }
+
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds)
+    {
+        if (V2RequestReader.Read(call, bounds) is { } error) return error;
         call.Facts.Stream = false;
         call.Facts.Extension = call.Facts.Extension with { Webhook = null, OnDisconnect = OnDisconnect.Cancel, BudgetUsd = null };
         return null;
     }
 
-    public override GatewayError Place(GatewayCall call, GatewayError error) => V2Places.Of(call, error);
+    public GatewayError WithClientParameter(GatewayCall call, GatewayError error) => V2ParameterNames.Of(call, error);
 
-    public override ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
+    public ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
 
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {
-        if (reply is not GatewayReply.Counted counted) throw new InvalidOperationException($"An estimate cannot be answered with {reply.GetType().Name}.");
+        if (reply is not GatewayReply.Counted counted)
+        {
+            throw new InvalidOperationException($"An estimate has no body for {reply.GetType().Name}.");
+        }
         var model = call.Model;
         var most = MostOutput(call, counted.InputTokens);
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);

@@ -8,53 +8,71 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.FairleadV2;
 
-/// <summary>The gateway's own dialect, <c>POST /v2/generations</c>: one typed request for every delivery. Providers are reached by translation.</summary>
-internal sealed class FairleadDialect : Dialect
+/// <summary>
+/// The gateway's own dialect, <c>POST /v2/generations</c>: one typed request for every delivery. It is translated for every provider.
+/// </summary>
+internal sealed class FairleadDialect
+    : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses, IStoredStreams, IDeliveryChoice
 {
-    public override string Name => "fairlead";
+    private FairleadDialect()
+    {
+    }
 
-    public override Operation Operation => Operation.Chat;
+    public bool WarnsOfEveryLoss => true;
 
-    public override ErrorShape ErrorShape => ErrorShape.Problem;
+    /// <summary>It has events for progress and for failures.</summary>
+    public bool CommitsAtAcceptance => true;
 
-    public override string InputField => "input";
+    public static Dialect Create()
+    {
+        var parts = new FairleadDialect();
+        return new Dialect
+        {
+            Name = "fairlead",
+            Path = "/v2/generations",
+            Operation = Operation.Chat,
+            ErrorShape = ErrorShape.Problem,
+            Scope = Scopes.Chat,
+            InputField = "input",
+            ClassField = "class",
+            WebhookField = "delivery/webhook/url",
+            Requests = parts,
+            Conversations = parts,
+            Responses = parts,
+            Streams = parts,
+            StoredStreams = parts,
+            Delivery = parts,
+        };
+    }
 
-    public override string ClassField => "class";
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds) => V2RequestReader.Read(call, bounds);
 
-    public override string WebhookField => "delivery/webhook/url";
+    public GatewayError WithClientParameter(GatewayCall call, GatewayError error) => V2ParameterNames.Of(call, error);
 
-    public override bool IsConversation => true;
+    public ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
 
-    public override string Scope => Scopes.Chat;
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    {
+        if (reply is not GatewayReply.Complete complete)
+        {
+            throw new InvalidOperationException($"A generation has no body for {reply.GetType().Name}.");
+        }
+        V2GenerationObject.WriteEnded(call, complete.Answer, output);
+    }
 
-    /// <summary>It has events for what comes before content, and for failures.</summary>
-    public override bool CommitsAtAcceptance => true;
+    public DialectStreamWriter CreateWriter(GatewayCall call) => new V2StreamWriter(call);
 
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => V2RequestReader.Read(call, bounds);
+    public bool IsStored(GatewayCall call) => call.Streams && call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
 
-    public override Preference? DeliveryOf(GatewayCall call) => call.Facts.V2 switch
+    public GenerationView CreateView(GatewayCall call, GenerationRecord record) => new TypedEventsView(call, record);
+
+    public Preference? Of(GatewayCall call) => call.Facts.V2 switch
     {
         { Delivery: V2Delivery.Job } => new Preference(true, null),
         { Delivery: V2Delivery.Auto, WaitSeconds: var seconds } => new Preference(true, seconds),
         _ => null,
     };
 
-    /// <summary>A stream is what comes when neither the request nor the header says anything.</summary>
-    public override bool TakesPreference(GatewayCall call) => call.Facts.V2 is { SaysDelivery: false };
-
-    public override bool KeepsStream(GatewayCall call) => call.Facts.Stream && call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
-
-    public override GenerationView CreateView(GatewayCall call, GenerationRecord record) => new TypedEventsView(call, record);
-
-    public override GatewayError Place(GatewayCall call, GatewayError error) => V2Places.Of(call, error);
-
-    public override ConversationRequest ToConversation(GatewayCall call) => call.Facts.V2!.Conversation;
-
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
-    {
-        if (reply is not GatewayReply.Complete complete) throw new InvalidOperationException($"A generation cannot be answered with {reply.GetType().Name}.");
-        V2GenerationObject.WriteEnded(call, complete.Answer, output);
-    }
-
-    public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new V2StreamWriter(call);
+    /// <summary>A request that names no delivery is streamed, unless the header names one.</summary>
+    public bool AllowsPreferHeader(GatewayCall call) => call.Facts.V2 is { SaysDelivery: false };
 }

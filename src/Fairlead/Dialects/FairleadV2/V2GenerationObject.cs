@@ -33,7 +33,7 @@ internal static class V2GenerationObject
             Status = ending.Outcome.ToStatus(),
             Outcome = ending.Outcome,
             EndedAt = JobCalls.Kept(call.Time.GetUtcNow()),
-            Details = GenerationDetails.Of(call, answer, ending.Error is { } error ? call.Dialect.Place(call, error) : null),
+            Details = GenerationDetails.Of(call, answer, ending.Error is { } error ? call.Dialect.Requests.WithClientParameter(call, error) : null),
         }, output);
     }
 

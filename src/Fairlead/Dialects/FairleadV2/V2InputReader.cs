@@ -8,7 +8,10 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.FairleadV2;
 
-/// <summary>Reads <c>input</c>: a text, or items, of which the output of an earlier generation is made too, so that it can be sent back as it came.</summary>
+/// <summary>
+/// Reads <c>input</c>: a text, or items, of which the output of an earlier generation is made too, so that it can be sent back as it
+/// came.
+/// </summary>
 internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, ReadOnlyMemory<byte> source)
 {
     private readonly List<Part> _turn = [];

@@ -22,8 +22,11 @@ internal enum V2Delivery
 /// <param name="Conversation">In the inner language.</param>
 /// <param name="Delivery">How the answer is delivered.</param>
 /// <param name="WaitSeconds">How long <see cref="V2Delivery.Auto"/> waits.</param>
-/// <param name="Places">Where each message of the conversation stands in the request: a JSON Pointer without its first slash.</param>
-internal sealed record V2Request(ConversationRequest Conversation, V2Delivery Delivery, int WaitSeconds, IReadOnlyList<string> Places)
+/// <param name="MessagePointers">
+/// Where each message of the conversation stands in the request: a JSON Pointer without its first slash.
+/// </param>
+internal sealed record V2Request(
+    ConversationRequest Conversation, V2Delivery Delivery, int WaitSeconds, IReadOnlyList<string> MessagePointers)
 {
     /// <summary>Whether the request itself says how it is delivered.</summary>
     public bool SaysDelivery { get; init; }

@@ -288,7 +288,9 @@ internal sealed class V2RequestReader
         return extension;
     }
 
-    /// <summary>A reference to a stored prompt: its id, which version (by number or by label, or the newest), and what stands in its places.</summary>
+    /// <summary>
+    /// A reference to a stored prompt: its id, which version (by number or by label, or the newest), and what stands in its places.
+    /// </summary>
     private static (V2Value At, string Id) Prompt(V2Value prompt)
     {
         (V2Value At, string Id)? id = null;

@@ -10,8 +10,9 @@ using Fairlead.Streaming;
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>
-/// Writes typed events, numbered from 0 without gaps: <c>generation.created</c>, what is made, and last <c>generation.completed</c>, <c>.incomplete</c>, <c>.failed</c> or
-/// <c>.cancelled</c> with the whole generation. Of a call that runs for its client, or of a generation that is kept. One per stream.
+/// Writes typed events, numbered from 0 without gaps: <c>generation.created</c>, what is made, and last <c>generation.completed</c>,
+/// <c>.incomplete</c>, <c>.failed</c> or <c>.cancelled</c> with the whole generation. Of a call that runs for its client, or of a
+/// generation that is kept. One per stream.
 /// </summary>
 /// <param name="call">The call, or the request read again.</param>
 /// <param name="kept">The generation when it is kept; null for a call that runs for its client.</param>
@@ -66,7 +67,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
             if (item.Event is not { } made) throw new InvalidOperationException("No provider speaks this dialect.");
             if (kept is null) _answer.Add(made);
             // Of a generation of another dialect, what its provider said there.
-            if ((made is NativeEvent native ? Understand(native) : made) is { } known) Write(ref json, known);
+            if ((made is NativeEvent native ? Translate(native) : made) is { } known) Write(ref json, known);
         }
         json.Flush();
     }
@@ -107,7 +108,8 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
         _warned = warnings;
     }
 
-    private GenerationEvent? Understand(NativeEvent native) => call.Dialect.Understand(native.Data, native.Kind) switch
+    private GenerationEvent? Translate(NativeEvent native) =>
+        call.Dialect.Native?.Streams?.Collector?.Translate(native.Data, native.Kind) switch
     {
         ToolCallStarted started => started with { Index = _nativeCalls[started.Index] = _nativeCalls.Count },
         ToolCallDelta delta => _nativeCalls.TryGetValue(delta.Index, out var index) ? delta with { Index = index } : null,

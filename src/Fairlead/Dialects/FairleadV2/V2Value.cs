@@ -4,7 +4,10 @@ using Fairlead.Errors;
 
 namespace Fairlead.Dialects.FairleadV2;
 
-/// <summary>A value of a request with its place in it; reads itself as what is expected there, or says what is wrong. JSON <c>null</c> counts as absent.</summary>
+/// <summary>
+/// A value of a request with its place in it; reads itself as what is expected there, or says what is wrong. JSON <c>null</c> counts as
+/// absent.
+/// </summary>
 /// <param name="Element">The value.</param>
 /// <param name="At">JSON Pointer (RFC 6901) without its first slash.</param>
 internal readonly record struct V2Value(JsonElement Element, string At)

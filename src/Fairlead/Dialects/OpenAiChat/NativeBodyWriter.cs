@@ -3,12 +3,15 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>A provider's whole body as the client gets it: the model's name as the catalogue has it, the <c>fairlead</c> object added, the rest untouched.</summary>
+/// <summary>
+/// A provider's whole body as the client gets it: the model's name as the catalogue has it, the <c>fairlead</c> object added, the rest
+/// untouched.
+/// </summary>
 internal static class NativeBodyWriter
 {
     public static void Write(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
-        body = NativeUsage.Correct(call, OwnMembers.Without(body.Trim(" \t\r\n"u8)));
+        body = NativeUsage.Correct(call, GatewayJsonFields.Without(body.Trim(" \t\r\n"u8)));
         var model = NativeChunk.FindModel(body);
         var position = 0;
         if (!model.IsEmpty)

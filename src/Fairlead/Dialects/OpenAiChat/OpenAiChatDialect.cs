@@ -4,53 +4,51 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.Streaming;
 using Fairlead.StructuredOutput;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>OpenAI Chat Completions (CONTRACTS 1), the lingua franca of the field.</summary>
-internal sealed class OpenAiChatDialect : Dialect
+/// <summary>OpenAI Chat Completions (CONTRACTS 1), the most widely supported API.</summary>
+internal sealed class OpenAiChatDialect : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses
 {
-    public override string Name => "openai.chat";
-
-    public override Operation Operation => Operation.Chat;
-
-    public override bool IsConversation => true;
-
-    public override ErrorShape ErrorShape => ErrorShape.OpenAi;
-
-    public override string Scope => Scopes.Chat;
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => ChatRequestReader.Read(call, bounds) ?? StructuredWish.Note(call, "response_format");
-
-    public override ConversationRequest ToConversation(GatewayCall call) => ChatConversationReader.Read(call);
-
-    public override void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) => UpstreamBody.Write(call, upstreamModel, output);
-
-    public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter)
+    private OpenAiChatDialect()
     {
-        if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found) || found.IsError || found.Choices == 0 || found.LacksBody) return false;
-        meter.FailedReason = found.FailedReason;
-        if (found.FailedReason is not null) return false;
-        found.Report(meter);
-        return true;
     }
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter, isChat: true);
+    public bool WarnsOfEveryLoss => true;
 
-    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
+    public static Dialect Create()
+    {
+        var parts = new OpenAiChatDialect();
+        return new Dialect
+        {
+            Name = "openai.chat",
+            Path = "/v1/chat/completions",
+            Operation = Operation.Chat,
+            ErrorShape = ErrorShape.OpenAi,
+            Scope = Scopes.Chat,
+            Requests = parts,
+            Conversations = parts,
+            Native = new ChatWire(),
+            Responses = parts,
+            Streams = parts,
+        };
+    }
 
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds) =>
+        ChatRequestReader.Read(call, bounds) ?? StructuredWish.Note(call, "response_format");
+
+    public ConversationRequest ToConversation(GatewayCall call) => ChatConversationReader.Read(call);
+
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {
         switch (reply)
         {
             case GatewayReply.NativeBody native: NativeBodyWriter.Write(call, native.Body.WrittenSpan, output); break;
             case GatewayReply.Complete complete: ChatAnswerWriter.Write(call, complete.Answer, output); break;
-            default: throw new InvalidOperationException($"{Name} has no body for {reply.GetType().Name}.");
+            default: throw new InvalidOperationException($"Chat Completions have no body for {reply.GetType().Name}.");
         }
     }
 
-    public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new ChatStreamWriter(call);
+    public DialectStreamWriter CreateWriter(GatewayCall call) => new ChatStreamWriter(call);
 }

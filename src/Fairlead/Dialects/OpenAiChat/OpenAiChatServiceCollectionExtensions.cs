@@ -6,8 +6,7 @@ internal static class OpenAiChatServiceCollectionExtensions
 {
     internal static IServiceCollection AddOpenAiChat(this IServiceCollection services)
     {
-        services.AddSingleton<OpenAiChatDialect>();
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<OpenAiChatDialect>());
+        services.AddSingleton(OpenAiChatDialect.Create());
         return services;
     }
 }

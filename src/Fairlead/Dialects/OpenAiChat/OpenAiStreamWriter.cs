@@ -8,9 +8,10 @@ using Fairlead.Streaming;
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
-/// Writes a stream of OpenAI's chunks. Chunks of a provider of the same dialect go through with the model's name and our additions spliced in;
-/// events of the inner language become chunks of our own. Chunks that end a choice, and those with nothing but usage, wait for
-/// <see cref="WriteEnd"/>: only then is it known whether the stream ends well, and the last of them carries the usage and the final <c>fairlead</c> object.
+/// Writes a stream of OpenAI's chunks. Chunks of a provider of the same dialect go through with the model's name and our additions
+/// spliced in; events of the inner language become chunks of our own. Chunks that end a choice, and those with nothing but usage, wait
+/// for <see cref="WriteEnd"/>: only then is it known whether the stream ends well, and the last of them carries the usage and the final
+/// <c>fairlead</c> object.
 /// </summary>
 internal abstract class OpenAiStreamWriter : DialectStreamWriter
 {
@@ -98,7 +99,10 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         output.Write("data: [DONE]\n\n"u8);
     }
 
-    /// <summary>Writes the chunks of one event by <see cref="Begin"/> and <see cref="End(ref JsonAppender)"/>; starts of choices are announced with <see cref="Starts"/>.</summary>
+    /// <summary>
+    /// Writes the chunks of one event by <see cref="Begin"/> and <see cref="End(ref JsonAppender)"/>; starts of choices are announced
+    /// with <see cref="Starts"/>.
+    /// </summary>
     protected abstract void WriteEvent(GenerationEvent generationEvent, IBufferWriter<byte> output);
 
     /// <summary>Called once for every choice, before its first event.</summary>
@@ -210,7 +214,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         if ((traits & (NativeEventTraits.End | NativeEventTraits.Ping)) != 0) return;
         data = data.Trim(" \t\r\n"u8);
         if (data.IsEmpty) return;
-        data = OwnMembers.Without(data);
+        data = GatewayJsonFields.Without(data);
         if (!_nativeSeen) Learn(data);
         if ((traits & NativeEventTraits.OnlyUsage) != 0)
         {
@@ -368,7 +372,8 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         return copy;
     }
 
-    // Who did not ask for the extra chunk finds the usage where most servers put it: in the chunk that ends the answer. Its own stays, if it has one.
+    // Who did not ask for the extra chunk finds the usage where most servers put it: in the chunk that ends the answer. Its own stays, if
+    // it has one.
     private byte[] WithUsage(byte[] data)
     {
         if (!NativeChunk.Find(data, "usage"u8, JsonTokenType.StartObject).IsEmpty) return NativeUsage.Correct(Call, data).ToArray();

@@ -17,10 +17,10 @@ internal static class UpstreamBody
     private static readonly byte[] True = "true"u8.ToArray();
 
     /// <summary>
-    /// Changes the model's name, cuts the <c>fairlead</c> member, asks for usage at the end of a stream, and says what the server knows only by an older name by that;
-    /// every other byte stays.
+    /// Changes the model's name, cuts the <c>fairlead</c> member, asks for usage at the end of a stream, and says what the server knows
+    /// only by an older name by that; every other byte stays.
     /// </summary>
-    public static void Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
+    public static void Write(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output)
     {
         var body = call.Body.WrittenSpan;
         var facts = call.Facts;
@@ -29,17 +29,17 @@ internal static class UpstreamBody
         var count = 0;
 
         ReadOnlyMemory<byte> model = BodySplicer.Quote(upstreamModel);
-        var addOptions = facts.Stream && !facts.OmitsStreamOptions && facts.StreamOptionsRange.IsEmpty;
+        var addOptions = call.Streams && !options.OmitsStreamOptions && facts.StreamOptionsRange.IsEmpty;
         if (addOptions) model = (byte[])[.. model.Span, .. OptionsMember];
         edits[count++] = new BodyEdit(facts.ModelRange, model);
         if (!facts.ExtensionMemberRange.IsEmpty) edits[count++] = new BodyEdit(facts.ExtensionMemberRange, default);
-        if (facts.OmitsStreamOptions)
+        if (options.OmitsStreamOptions)
         {
             if (!facts.StreamOptionsRange.IsEmpty) edits[count++] = new BodyEdit(facts.StreamOptionsRange, Null);
         }
-        else if (facts.Stream && !addOptions && !facts.IncludeUsage) edits[count++] = AskForUsage(body, facts.StreamOptionsRange);
+        else if (call.Streams && !addOptions && !facts.IncludeUsage) edits[count++] = AskForUsage(body, facts.StreamOptionsRange);
 
-        if (facts.UsesOlderNames)
+        if (options.UsesOlderNames)
         {
             if (!facts.NewCapName.IsEmpty) edits[count++] = new BodyEdit(facts.NewCapName, OlderCapName);
             foreach (var role in facts.DeveloperRoles ?? []) edits[count++] = new BodyEdit(role, OlderRole);
@@ -47,7 +47,9 @@ internal static class UpstreamBody
 
         foreach (var (message, isLoose) in facts.AssistantRepairs ?? [])
         {
-            if ((isLoose || facts.HoldsToKnownFields) && AssistantMessages.Repair(body.Slice(message.Start, message.Length), facts.HoldsToKnownFields) is { } repaired) edits[count++] = new BodyEdit(message, repaired);
+            if (!isLoose && !options.HoldsToKnownFields) continue;
+            var repaired = AssistantMessages.Repair(body.Slice(message.Start, message.Length), options.HoldsToKnownFields);
+            if (repaired is not null) edits[count++] = new BodyEdit(message, repaired);
         }
 
         BodySplicer.Write(body, edits[..count], output);

@@ -6,7 +6,9 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
 
-/// <summary>Turns a text completion into a conversation of one turn, for models that only converse; what has no meaning there is refused.</summary>
+/// <summary>
+/// Turns a text completion into a conversation of one turn, for models that only converse; what has no meaning there is refused.
+/// </summary>
 internal static class CompletionsConversationReader
 {
     /// <summary>What this endpoint has always meant when no cap is sent.</summary>

@@ -5,61 +5,51 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
-using Fairlead.Streaming;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
 
 /// <summary>OpenAI's legacy text completions.</summary>
-internal sealed class OpenAiCompletionsDialect : Dialect
+internal sealed class OpenAiCompletionsDialect : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses
 {
-    public override string Name => "openai.completions";
-
-    public override Operation Operation => Operation.Chat;
-
-    public override ErrorShape ErrorShape => ErrorShape.OpenAi;
-
-    public override string InputField => "prompt";
-
-    public override string Scope => Scopes.Chat;
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => CompletionsRequestReader.Read(call, bounds);
-
-    public override ConversationRequest ToConversation(GatewayCall call) => CompletionsConversationReader.Read(call);
-
-    public override void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) => UpstreamBody.Write(call, upstreamModel, output);
-
-    public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter)
+    private OpenAiCompletionsDialect()
     {
-        if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found) || found.IsError || found.Choices == 0 || found.LacksBody) return false;
-        meter.FailedReason = found.FailedReason;
-        if (found.FailedReason is not null) return false;
-        found.Report(meter);
-        return true;
     }
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter, isChat: false);
+    public static Dialect Create()
+    {
+        var parts = new OpenAiCompletionsDialect();
+        return new Dialect
+        {
+            Name = "openai.completions",
+            Path = "/v1/completions",
+            Operation = Operation.Chat,
+            ErrorShape = ErrorShape.OpenAi,
+            Scope = Scopes.Chat,
+            InputField = "prompt",
+            HasMessages = false,
+            Requests = parts,
+            Conversations = parts,
+            Native = new CompletionsWire(),
+            Responses = parts,
+            Streams = parts,
+        };
+    }
 
-    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds) => CompletionsRequestReader.Read(call, bounds);
 
-    public override bool ReadsDocumentsAsEvents => true;
+    public ConversationRequest ToConversation(GatewayCall call) => CompletionsConversationReader.Read(call);
 
-    /// <summary>A whole completion has the form of its only chunk.</summary>
-    public override IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document, long createdAt) =>
-        [ChatNormaliser.RepairWhole(document.Span, isChat: false, createdAt) ?? document.ToArray()];
-
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {
         switch (reply)
         {
             case GatewayReply.NativeBody native: NativeBodyWriter.Write(call, native.Body.WrittenSpan, output); break;
             case GatewayReply.Complete complete: WriteComplete(call, complete.Answer, output); break;
-            default: throw new InvalidOperationException($"{Name} has no body for {reply.GetType().Name}.");
+            default: throw new InvalidOperationException($"Text completions have no body for {reply.GetType().Name}.");
         }
     }
 
-    public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new CompletionsStreamWriter(call);
+    public DialectStreamWriter CreateWriter(GatewayCall call) => new CompletionsStreamWriter(call);
 
     private static void Omit(GatewayCall call, AnswerChoice choice)
     {

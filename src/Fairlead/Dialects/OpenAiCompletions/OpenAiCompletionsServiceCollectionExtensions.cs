@@ -6,8 +6,7 @@ internal static class OpenAiCompletionsServiceCollectionExtensions
 {
     internal static IServiceCollection AddOpenAiCompletions(this IServiceCollection services)
     {
-        services.AddSingleton<OpenAiCompletionsDialect>();
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<OpenAiCompletionsDialect>());
+        services.AddSingleton(OpenAiCompletionsDialect.Create());
         return services;
     }
 }

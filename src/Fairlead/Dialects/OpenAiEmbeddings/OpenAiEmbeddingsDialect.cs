@@ -4,61 +4,54 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiEmbeddings;
 
 /// <summary>
-/// OpenAI's embeddings. The form of the vectors that was asked for is the form that is answered, whatever the provider sent: clients decode what they
-/// asked for, and one of them makes an empty vector of the other form without a word.
+/// OpenAI's embeddings. The response has the vector format that the request asks for, whatever the provider sends. Clients decode the
+/// format they asked for, and one of them decodes the other one to an empty vector without an error.
 /// </summary>
-internal sealed class OpenAiEmbeddingsDialect : Dialect
+internal sealed class OpenAiEmbeddingsDialect : IRequestReader, IEmbeddingsDialect, IResponseWriter
 {
-    public override string Name => "openai.embeddings";
-
-    public override Operation Operation => Operation.Embeddings;
-
-    public override ErrorShape ErrorShape => ErrorShape.OpenAi;
-
-    public override string InputField => "input";
-
-    public override string Scope => Scopes.Embeddings;
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => EmbeddingsRequestReader.Read(call, bounds);
-
-    public override EmbeddingsRequest ToEmbeddings(GatewayCall call) => EmbeddingsRequestReader.ToEmbeddings(call);
-
-    public override void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output)
+    private OpenAiEmbeddingsDialect()
     {
-        var facts = call.Facts;
-        Span<BodyEdit> edits = [new BodyEdit(facts.ModelRange, BodySplicer.Quote(upstreamModel)), new BodyEdit(facts.ExtensionMemberRange, default)];
-        BodySplicer.Write(call.Body.WrittenSpan, facts.ExtensionMemberRange.IsEmpty ? edits[..1] : edits, output);
     }
 
-    public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter)
+    public static Dialect Create()
     {
-        var scan = EmbeddingsAnswerScan.Of(body, base64: null);
-        if (!scan.IsValid) return false;
-        meter.UpstreamModel = scan.ModelName;
-        if (scan.Usage is { } usage) meter.ReportUsage(usage);
-        meter.AddOutput(0);
-        meter.Finish(FinishReason.Stop, 0);
-        return true;
+        var parts = new OpenAiEmbeddingsDialect();
+        return new Dialect
+        {
+            Name = "openai.embeddings",
+            Path = "/v1/embeddings",
+            Operation = Operation.Embeddings,
+            ErrorShape = ErrorShape.OpenAi,
+            Scope = Scopes.Embeddings,
+            InputField = "input",
+            Requests = parts,
+            Embeddings = parts,
+            Native = new EmbeddingsWire(),
+            Responses = parts,
+        };
     }
 
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds) => EmbeddingsRequestReader.Read(call, bounds);
+
+    public EmbeddingsRequest ToEmbeddings(GatewayCall call) => EmbeddingsRequestReader.ToEmbeddings(call);
+
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {
         switch (reply)
         {
             case GatewayReply.NativeBody native: WriteNative(call, native.Body.WrittenSpan, output); break;
             case GatewayReply.Embedded embedded: WriteAnswer(call, embedded.Answer, output); break;
-            default: throw new NotSupportedException($"{Name} has no form for {reply.GetType().Name}.");
+            default: throw new InvalidOperationException($"Embeddings have no body for {reply.GetType().Name}.");
         }
     }
 
     private static void WriteNative(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
-        body = OpenAiChat.NativeUsage.Correct(call, OwnMembers.Without(body.Trim(" \t\r\n"u8)));
+        body = OpenAiChat.NativeUsage.Correct(call, GatewayJsonFields.Without(body.Trim(" \t\r\n"u8)));
         var scan = EmbeddingsAnswerScan.Of(body, call.Facts.Base64Vectors);
         var edits = scan.Conversions ?? [];
         if (!scan.Model.IsEmpty) edits.Add(new BodyEdit(scan.Model, BodySplicer.Quote(call.Model.Id)));

@@ -6,8 +6,7 @@ internal static class OpenAiEmbeddingsServiceCollectionExtensions
 {
     internal static IServiceCollection AddOpenAiEmbeddings(this IServiceCollection services)
     {
-        services.AddSingleton<OpenAiEmbeddingsDialect>();
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<OpenAiEmbeddingsDialect>());
+        services.AddSingleton(OpenAiEmbeddingsDialect.Create());
         return services;
     }
 }

@@ -7,58 +7,68 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>
-/// <c>POST /v1/responses/compact</c>: a conversation made short by the provider that will go on with it. Only one that speaks Responses can, and only it can read the result: what
-/// it sealed is sealed once more with whose it is. Everywhere else it is refused.
+/// <c>POST /v1/responses/compact</c>: the provider that will continue a conversation shortens it. Only a provider that speaks Responses
+/// can, and only that provider can read the result. What it encrypted is sealed again with the id of its owner.
 /// </summary>
-internal sealed class CompactDialect(ResponseKeeper? keeper = null) : Dialect
+internal sealed class CompactDialect : IRequestReader, IConversationDialect, IResponseWriter
 {
-    public override string Name => "openai.responses.compact";
+    private readonly ResponseKeeper? _keeper;
 
-    public override Operation Operation => Operation.Chat;
+    private CompactDialect(ResponseKeeper? keeper) => _keeper = keeper;
 
-    public override ErrorShape ErrorShape => ErrorShape.OpenAi;
-
-    public override string InputField => "input";
-
-    public override string Scope => Scopes.Chat;
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds)
+    /// <param name="keeper">Stores responses between calls; null stores nothing.</param>
+    public static Dialect Create(ResponseKeeper? keeper = null)
     {
-        var fault = ResponsesRequestReader.ReadCounted(call, bounds);
-        if (fault is not null) return fault;
-        // The answer is kept nowhere.
+        var parts = new CompactDialect(keeper);
+        return new Dialect
+        {
+            Name = "openai.responses.compact",
+            Path = "/v1/responses/compact",
+            Operation = Operation.Chat,
+            ErrorShape = ErrorShape.OpenAi,
+            Scope = Scopes.Chat,
+            InputField = "input",
+            Requests = parts,
+            Conversations = parts,
+            Native = new CompactionWire(),
+            Responses = parts,
+        };
+    }
+
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds)
+    {
+        var error = ResponsesRequestReader.ReadCounted(call, bounds);
+        if (error is not null) return error;
+        // The response is not stored.
         call.Facts.Responses!.Stores = false;
         call.Facts.Responses.Background = false;
         return null;
     }
 
-    public override ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
-        keeper is null ? default : keeper.ResolveAsync(call, bounds, cancellationToken);
+    public ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
+        _keeper is null ? default : _keeper.ResolveAsync(call, bounds, cancellationToken);
 
-    public override GatewayError Place(GatewayCall call, GatewayError error) => ResponsesPlaces.Of(error);
+    public GatewayError WithClientParameter(GatewayCall call, GatewayError error) => ResponsesParameterNames.Of(error);
 
-    /// <summary>Asked for by a deployment that does not speak the dialect: there is no such thing.</summary>
-    public override ConversationRequest ToConversation(GatewayCall call) =>
-        throw new GatewayErrorException(GatewayError.Unsupported("model", $"The provider of the model `{call.Facts.Model}` does not compact conversations.") with
-        {
-            Remedy = "Send fewer items, or ask the model for a summary and go on from that. Models whose provider speaks the Responses API compact.",
-        });
+    /// <summary>Called for a deployment that does not speak the dialect. It has no such endpoint, so the request is refused.</summary>
+    public ConversationRequest ToConversation(GatewayCall call) =>
+        throw new GatewayErrorException(
+            GatewayError.Unsupported("model", $"The provider of the model `{call.Facts.Model}` does not compact conversations.") with
+            {
+                Remedy = "Send fewer items, or ask the model for a summary and go on from that. "
+                    + "Models whose provider speaks the Responses API compact.",
+            });
 
-    public override void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) =>
-        ResponsesUpstreamBody.Write(call, upstreamModel, output, isCompaction: true);
-
-    public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => ResponsesAnswerScanner.ScanCompaction(body, meter);
-
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {
-        if (reply is not GatewayReply.NativeBody native || JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject answer)
+        if (reply is not GatewayReply.NativeBody native
+            || JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject answer)
         {
-            throw new InvalidOperationException($"A compaction cannot be answered with {reply.GetType().Name}.");
+            throw new InvalidOperationException($"A compaction has no body for {reply.GetType().Name}.");
         }
         var ours = new NativeResponse(call, new ResponseObjectWriter(call));
         answer["id"] = ResponseIds.Of(call);
@@ -67,7 +77,10 @@ internal sealed class CompactDialect(ResponseKeeper? keeper = null) : Dialect
         {
             if (item is JsonObject known) ours.Item(known, withSeal: true);
         }
-        if (answer["usage"] is not JsonObject || !OpenAiChat.NativeUsage.Stands(call)) answer["usage"] = JsonNode.Parse(ResponseJson.Usage(call.Ending!.Usage));
+        if (answer["usage"] is not JsonObject || !OpenAiChat.NativeUsage.Stands(call))
+        {
+            answer["usage"] = JsonNode.Parse(ResponseJson.Usage(call.Ending!.Usage));
+        }
         answer.Remove("fairlead");
         if (call.Caller.Extensions)
         {

@@ -8,31 +8,46 @@ using Fairlead.Responses;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary><c>POST /v1/responses/input_tokens</c>: a Responses request that is counted and not answered.</summary>
-internal sealed class InputTokensDialect(ResponseKeeper? keeper = null) : Dialect
+/// <summary><c>POST /v1/responses/input_tokens</c>: a Responses request whose tokens are counted.</summary>
+internal sealed class InputTokensDialect : IRequestReader, IConversationDialect, IResponseWriter
 {
-    public override string Name => "openai.responses.input_tokens";
+    private readonly ResponseKeeper? _keeper;
 
-    public override Operation Operation => Operation.CountTokens;
+    private InputTokensDialect(ResponseKeeper? keeper) => _keeper = keeper;
 
-    public override ErrorShape ErrorShape => ErrorShape.OpenAi;
-
-    public override string InputField => "input";
-
-    public override string Scope => Scopes.Chat;
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => ResponsesRequestReader.ReadCounted(call, bounds);
-
-    public override ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
-        keeper is null ? default : keeper.ResolveAsync(call, bounds, cancellationToken);
-
-    public override GatewayError Place(GatewayCall call, GatewayError error) => ResponsesPlaces.Of(error);
-
-    public override ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
-
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    /// <param name="keeper">Stores responses between calls; null stores nothing.</param>
+    public static Dialect Create(ResponseKeeper? keeper = null)
     {
-        if (reply is not GatewayReply.Counted counted) throw new InvalidOperationException($"A count cannot be answered with {reply.GetType().Name}.");
+        var parts = new InputTokensDialect(keeper);
+        return new Dialect
+        {
+            Name = "openai.responses.input_tokens",
+            Path = "/v1/responses/input_tokens",
+            Operation = Operation.CountTokens,
+            ErrorShape = ErrorShape.OpenAi,
+            Scope = Scopes.Chat,
+            InputField = "input",
+            Requests = parts,
+            Conversations = parts,
+            Responses = parts,
+        };
+    }
+
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds) => ResponsesRequestReader.ReadCounted(call, bounds);
+
+    public ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
+        _keeper is null ? default : _keeper.ResolveAsync(call, bounds, cancellationToken);
+
+    public GatewayError WithClientParameter(GatewayCall call, GatewayError error) => ResponsesParameterNames.Of(error);
+
+    public ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
+
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
+    {
+        if (reply is not GatewayReply.Counted counted)
+        {
+            throw new InvalidOperationException($"A count has no body for {reply.GetType().Name}.");
+        }
         var json = new JsonAppender(output);
         json.Raw("{\"object\":\"response.input_tokens\",\"input_tokens\":"u8);
         json.Number(counted.InputTokens);

@@ -1,3 +1,4 @@
+using Fairlead.Responses;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Dialects.OpenAiResponses;
@@ -6,12 +7,9 @@ internal static class OpenAiResponsesServiceCollectionExtensions
 {
     internal static IServiceCollection AddOpenAiResponses(this IServiceCollection services)
     {
-        services.AddSingleton<ResponsesDialect>();
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<ResponsesDialect>());
-        services.AddSingleton<InputTokensDialect>();
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<InputTokensDialect>());
-        services.AddSingleton<CompactDialect>();
-        services.AddSingleton<Dialect>(provider => provider.GetRequiredService<CompactDialect>());
+        services.AddSingleton(provider => ResponsesDialect.Create(provider.GetService<ResponseKeeper>()));
+        services.AddSingleton(provider => InputTokensDialect.Create(provider.GetService<ResponseKeeper>()));
+        services.AddSingleton(provider => CompactDialect.Create(provider.GetService<ResponseKeeper>()));
         return services;
     }
 }

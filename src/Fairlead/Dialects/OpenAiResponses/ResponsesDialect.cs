@@ -6,42 +6,66 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
-using Fairlead.Streaming;
 using Fairlead.StructuredOutput;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>OpenAI's Responses API and Open Responses, <c>POST /v1/responses</c> (CONTRACTS 2).</summary>
-/// <param name="keeper">State between calls; null keeps nothing.</param>
-internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
+/// <summary>OpenAI's Responses API and Open Responses, <c>POST /v1/responses</c>.</summary>
+internal sealed class ResponsesDialect
+    : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses, IStoredStreams, IBackgroundRequests
 {
-    public override string Name => "openai.responses";
+    private readonly ResponseKeeper? _keeper;
 
-    public override Operation Operation => Operation.Chat;
+    private ResponsesDialect(ResponseKeeper? keeper) => _keeper = keeper;
 
-    public override ErrorShape ErrorShape => ErrorShape.OpenAi;
+    /// <summary>A run of a response cannot declare the events of an earlier run void.</summary>
+    public bool CanRestart => false;
 
-    public override string InputField => "input";
+    /// <summary>It has events for progress and for failures.</summary>
+    public bool CommitsAtAcceptance => true;
 
-    public override string Scope => Scopes.Chat;
-
-    /// <summary>It has events for what comes before content, and for failures.</summary>
-    public override bool CommitsAtAcceptance => true;
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds)
+    /// <param name="keeper">Stores responses between calls; null stores nothing.</param>
+    public static Dialect Create(ResponseKeeper? keeper = null)
     {
-        var fault = ResponsesRequestReader.Read(call, bounds) ?? StructuredWish.Note(call, "text.format");
-        if (keeper is null && fault is null) call.Facts.Responses!.Stores = false;
-        return fault;
+        var parts = new ResponsesDialect(keeper);
+        return new Dialect
+        {
+            Name = "openai.responses",
+            Path = "/v1/responses",
+            Operation = Operation.Chat,
+            ErrorShape = ErrorShape.OpenAi,
+            Scope = Scopes.Chat,
+            InputField = "input",
+            HasSessions = true,
+            Requests = parts,
+            Conversations = parts,
+            Native = new ResponsesWire(keeper),
+            Responses = parts,
+            Streams = parts,
+            StoredStreams = parts,
+            Background = parts,
+        };
     }
 
-    public override ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
-        keeper is null ? default : keeper.ResolveAsync(call, bounds, cancellationToken);
-
-    public override ValueTask PrepareReplyAsync(GatewayCall call, GatewayReply reply)
+    public GatewayError? Read(GatewayCall call, RequestBounds bounds)
     {
-        return keeper is null ? default : keeper.KeepAsync(call, ResponseObjectWriter.StatusOf(call.Ending), Response, () => ResponsesReplyWriter.Output(call, reply));
+        var error = ResponsesRequestReader.Read(call, bounds) ?? StructuredWish.Note(call, "text.format");
+        if (_keeper is null && error is null) call.Facts.Responses!.Stores = false;
+        return error;
+    }
+
+    public ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) =>
+        _keeper is null ? default : _keeper.ResolveAsync(call, bounds, cancellationToken);
+
+    public GatewayError WithClientParameter(GatewayCall call, GatewayError error) => ResponsesParameterNames.Of(error);
+
+    public ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
+
+    public ValueTask PrepareAsync(GatewayCall call, GatewayReply reply)
+    {
+        return _keeper is null
+            ? default
+            : _keeper.KeepAsync(call, ResponseObjectWriter.StatusOf(call.Ending), Response, () => ResponsesReplyWriter.Output(call, reply));
 
         byte[] Response()
         {
@@ -51,45 +75,20 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
         }
     }
 
-    public override bool IsBackground(GatewayCall call) => call.Facts.Responses?.Background == true;
+    public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => ResponsesReplyWriter.Write(call, reply, output);
 
-    public override bool KeepsStream(GatewayCall call) => call.Facts.Stream && IsBackground(call);
+    public DialectStreamWriter CreateWriter(GatewayCall call) => new ResponsesStreamWriter(call, _keeper);
 
-    public override GenerationView CreateView(GatewayCall call, GenerationRecord record) => new ResponsesView(call);
+    public bool IsBackground(GatewayCall call) => call.Facts.Responses?.Background == true;
 
-    public override bool CanRestart => false;
-
-    public override bool ReadsStreams => true;
-
-    public override GenerationEvent? Understand(ReadOnlySpan<byte> data, int kind) => ResponsesEventReader.Read(data, kind);
-
-    public override GatewayError Place(GatewayCall call, GatewayError error) => ResponsesPlaces.Of(error);
-
-    public override void WriteAccepted(GatewayCall call, IBufferWriter<byte> output)
+    public void WriteAccepted(GatewayCall call, IBufferWriter<byte> output)
     {
         var json = new JsonAppender(output);
         new ResponseObjectWriter(call).Append(ref json, "queued", [], withSeals: false);
         json.Flush();
     }
 
-    public override ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
+    public bool IsStored(GatewayCall call) => call.Streams && IsBackground(call);
 
-    public override void WriteUpstreamBody(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) =>
-        ResponsesUpstreamBody.Write(call, upstreamModel, output);
-
-    public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => ResponsesAnswerScanner.Scan(body, meter);
-
-    public override bool ReadsDocumentsAsEvents => true;
-
-    public override IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document, long createdAt) => ResponsesDocument.EventsOf(document);
-
-    public override byte[]? WholeOf(ReadOnlySpan<byte> events) => ResponsesDocument.WholeOf(events);
-
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new ResponsesStreamScanner(meter);
-
-    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => ResponsesDelta.TryFind(data, kind, out shape);
-
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => ResponsesReplyWriter.Write(call, reply, output);
-
-    public override DialectStreamWriter CreateStreamWriter(GatewayCall call) => new ResponsesStreamWriter(call, keeper);
+    public GenerationView CreateView(GatewayCall call, GenerationRecord record) => new ResponsesView(call);
 }

@@ -15,7 +15,7 @@ namespace Fairlead.Dialects.OpenAiResponses;
 /// Writes a stream of Responses events (CONTRACTS 2.4): it begins when the call is accepted, before any provider has answered, and every
 /// ending is told by its event, failures too. A provider's own events go through with their ids changed and their numbers made ours.
 /// </summary>
-internal sealed class ResponsesStreamWriter : DialectStreamWriter
+internal sealed class ResponsesStreamWriter : CollectingStreamWriter
 {
     private static readonly SearchValues<char> NameLetters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789_.:-");
     private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
@@ -80,7 +80,7 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         return _keeper is null ? default : _keeper.KeepAsync(_call, Status, () => Response(withSeals: false), Output);
     }
 
-    public override byte[] Whole() => Response(withSeals: false);
+    public override byte[] ToWhole() => Response(withSeals: false);
 
     public override void WriteEnd(IBufferWriter<byte> output)
     {
@@ -251,7 +251,7 @@ internal sealed class ResponsesStreamWriter : DialectStreamWriter
         if (kind == ResponsesEventKind.Lifecycle || data.SequenceEqual("[DONE]"u8)) return;
         try
         {
-            data = OwnMembers.Without(data.Trim(" \t\r\n"u8));
+            data = GatewayJsonFields.Without(data.Trim(" \t\r\n"u8));
             var type = NativeChunk.Text(data, "type"u8);
             // It becomes the event's name, so it may hold nothing that could end a line.
             if (type is null || type.AsSpan().ContainsAnyExcept(NameLetters)) throw new JsonException();

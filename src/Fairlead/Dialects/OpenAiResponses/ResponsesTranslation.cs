@@ -85,7 +85,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         var part = new OutputPart(isRefusal);
         item.Parts.Add(part);
         frame.Begin(ref json, "response.content_part.added"u8);
-        Place(ref json, item, "content_index");
+        AppendItemPosition(ref json, item, "content_index");
         json.Raw(",\"part\":"u8);
         ResponseJson.AppendPart(ref json, part, empty: true);
         ResponsesEventFrame.End(ref json);
@@ -99,7 +99,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         var logprobs = text.Logprobs ?? [];
         part.Logprobs.AddRange(logprobs);
         frame.Begin(ref json, "response.output_text.delta"u8);
-        Place(ref json, _speaking!, "content_index");
+        AppendItemPosition(ref json, _speaking!, "content_index");
         json.Raw(",\"delta\":"u8);
         json.String(text.Text);
         json.Raw(",\"logprobs\":"u8);
@@ -111,7 +111,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
     {
         Part(ref json, isRefusal: true).Text.Append(text);
         frame.Begin(ref json, "response.refusal.delta"u8);
-        Place(ref json, _speaking!, "content_index");
+        AppendItemPosition(ref json, _speaking!, "content_index");
         json.Raw(",\"delta\":"u8);
         json.String(text);
         ResponsesEventFrame.End(ref json);
@@ -124,7 +124,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
             if (ResponseJson.Annotation(given) is not { } annotation) continue;
             var part = Part(ref json, isRefusal: false);
             frame.Begin(ref json, "response.output_text.annotation.added"u8);
-            Place(ref json, _speaking!, "content_index");
+            AppendItemPosition(ref json, _speaking!, "content_index");
             json.Raw(",\"annotation_index\":"u8);
             json.Number((long)part.Annotations.Count);
             json.Raw(",\"annotation\":"u8);
@@ -151,13 +151,13 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
             if (item.Text.Length == 0)
             {
                 frame.Begin(ref json, "response.reasoning_summary_part.added"u8);
-                Place(ref json, item, "summary_index");
+                AppendItemPosition(ref json, item, "summary_index");
                 json.Raw(",\"part\":{\"type\":\"summary_text\",\"text\":\"\"}"u8);
                 ResponsesEventFrame.End(ref json);
             }
             item.Text.Append(reasoning.Text);
             frame.Begin(ref json, "response.reasoning_summary_text.delta"u8);
-            Place(ref json, item, "summary_index");
+            AppendItemPosition(ref json, item, "summary_index");
             json.Raw(",\"delta\":"u8);
             json.String(reasoning.Text);
             ResponsesEventFrame.End(ref json);
@@ -197,7 +197,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         progress.Feed(delta.Arguments);
         item.Progress = progress;
         frame.Begin(ref json, item.Kind == OutputItemKind.CustomCall ? "response.custom_tool_call_input.delta"u8 : "response.function_call_arguments.delta"u8);
-        Place(ref json, item, null);
+        AppendItemPosition(ref json, item, null);
         json.Raw(",\"delta\":"u8);
         json.String(delta.Arguments);
         ResponsesEventFrame.End(ref json);
@@ -228,7 +228,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
             default:
                 var custom = item.Kind == OutputItemKind.CustomCall;
                 frame.Begin(ref json, custom ? "response.custom_tool_call_input.done"u8 : "response.function_call_arguments.done"u8);
-                Place(ref json, item, null);
+                AppendItemPosition(ref json, item, null);
                 if (!custom)
                 {
                     json.Raw(",\"name\":"u8);
@@ -251,12 +251,12 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
     {
         var text = item.Text.ToString();
         frame.Begin(ref json, "response.reasoning_summary_text.done"u8);
-        Place(ref json, item, "summary_index");
+        AppendItemPosition(ref json, item, "summary_index");
         json.Raw(",\"text\":"u8);
         json.String(text);
         ResponsesEventFrame.End(ref json);
         frame.Begin(ref json, "response.reasoning_summary_part.done"u8);
-        Place(ref json, item, "summary_index");
+        AppendItemPosition(ref json, item, "summary_index");
         json.Raw(",\"part\":"u8);
         ResponseJson.AppendSummary(ref json, text);
         ResponsesEventFrame.End(ref json);
@@ -266,7 +266,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
     {
         var part = item.Parts[^1];
         frame.Begin(ref json, part.IsRefusal ? "response.refusal.done"u8 : "response.output_text.done"u8);
-        Place(ref json, item, "content_index");
+        AppendItemPosition(ref json, item, "content_index");
         json.Raw(part.IsRefusal ? ",\"refusal\":"u8 : ",\"text\":"u8);
         json.String(part.Text.ToString());
         if (!part.IsRefusal)
@@ -276,13 +276,13 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         }
         ResponsesEventFrame.End(ref json);
         frame.Begin(ref json, "response.content_part.done"u8);
-        Place(ref json, item, "content_index");
+        AppendItemPosition(ref json, item, "content_index");
         json.Raw(",\"part\":"u8);
         ResponseJson.AppendPart(ref json, part);
         ResponsesEventFrame.End(ref json);
     }
 
-    private static void Place(ref JsonAppender json, OutputItem item, string? inner)
+    private static void AppendItemPosition(ref JsonAppender json, OutputItem item, string? inner)
     {
         json.Raw(",\"item_id\":"u8);
         json.String(item.Id);

@@ -19,9 +19,10 @@ internal static class ResponsesUpstreamBody
 
     /// <param name="call">The call.</param>
     /// <param name="upstreamModel">The model's name there.</param>
+    /// <param name="options">What the server requires of the body.</param>
     /// <param name="output">Takes the body.</param>
     /// <param name="isCompaction">Whether it goes where conversations are compacted, which takes neither <c>store</c> nor <c>include</c>.</param>
-    public static void Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output, bool isCompaction = false)
+    public static void Write(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output, bool isCompaction = false)
     {
         var facts = call.Facts;
         var found = facts.Responses!;
@@ -30,15 +31,15 @@ internal static class ResponsesUpstreamBody
         var edits = new List<BodyEdit>(6);
         if (found.Store.IsEmpty && !isCompaction) model.Write(NoStore);
         else if (!found.Store.IsEmpty) edits.Add(new BodyEdit(found.Store, False));
-        if (!found.StreamRange.IsEmpty) edits.Add(new BodyEdit(found.StreamRange, facts.Stream ? True : False));
-        else if (facts.Stream) model.Write(",\"stream\":true"u8);
+        if (!found.StreamRange.IsEmpty) edits.Add(new BodyEdit(found.StreamRange, call.Streams ? True : False));
+        else if (call.Streams) model.Write(",\"stream\":true"u8);
         if (found.Background) edits.Add(new BodyEdit(found.BackgroundRange, False));
         if (!found.Previous.IsEmpty) edits.Add(new BodyEdit(found.Previous, Null));
         // Without it the reasoning of a model could not be sent back: the provider has forgotten it.
         if (!isCompaction && !found.IncludesSealedReasoning && call.Model.Capabilities.Reasoning) AddInclude(call, found, model, edits);
         if (found.History is { Count: > 0 } || found.InputHasOwnMarks)
         {
-            var input = Input(call, found);
+            var input = Input(call, found, options);
             if (found.Input.IsEmpty)
             {
                 model.Write(",\"input\":"u8);
@@ -65,14 +66,14 @@ internal static class ResponsesUpstreamBody
         edits.Add(new BodyEdit(new ByteRange(found.Include.Start + 1, 0), list.IsEmpty ? "\"reasoning.encrypted_content\""u8.ToArray() : "\"reasoning.encrypted_content\","u8.ToArray()));
     }
 
-    private static byte[] Input(GatewayCall call, ResponsesFacts found)
+    private static byte[] Input(GatewayCall call, ResponsesFacts found, in NativeBodyOptions options)
     {
         var output = new ArrayBufferWriter<byte>(found.Input.Length + 1024);
         try
         {
             using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
             json.WriteStartArray();
-            var writer = new ItemWriter(json, found, call.Facts.HoldsToKnownFields);
+            var writer = new ItemWriter(json, found, options.HoldsToKnownFields);
             foreach (var item in found.History ?? []) writer.Note((JsonObject)Copy(item), null);
             if (!found.Input.IsEmpty)
             {

@@ -39,13 +39,13 @@ internal sealed class AnthropicProvider : Provider
         // Clients differ in whether the base URL has the version in it; both forms are taken.
         var baseUrl = (config.BaseUrl ?? DefaultBaseUrl).TrimEnd('/');
         if (baseUrl.EndsWith(ApiPath, StringComparison.Ordinal)) baseUrl = baseUrl[..^ApiPath.Length];
-        _messages = UpstreamClientFactory.Address(baseUrl, $"{ApiPath}/messages");
-        _counting = UpstreamClientFactory.Address(baseUrl, $"{ApiPath}/messages/count_tokens");
+        _messages = UpstreamClientFactory.Address(baseUrl, ApiPath + MessagesWire.Path);
+        _counting = UpstreamClientFactory.Address(baseUrl, ApiPath + CountTokensWire.Path);
     }
 
     public override Uri? Endpoint => _messages;
 
-    public override bool Speaks(Dialect dialect) => dialect is MessagesDialect or CountTokensDialect;
+    public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
 
     protected override bool HoldsToTheList => _messages.Host.EndsWith("anthropic.com", StringComparison.OrdinalIgnoreCase);
 
@@ -55,16 +55,16 @@ internal sealed class AnthropicProvider : Provider
 
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
-        var isNative = SpeaksWith(call);
+        var wire = WireOf(call);
         var isCount = call.Operation == Operation.CountTokens;
-        var mode = call.Facts.Stream && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
+        var mode = call.Streams && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
         using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes);
         string version;
         ToolAdapter? tools;
         try
         {
-            tools = isNative ? null : ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false);
-            version = WriteBody(call, attempt, isNative, tools?.Request, body);
+            tools = wire is not null ? null : ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false);
+            version = WriteBody(call, attempt, wire, tools?.Request, body);
         }
         catch (GatewayErrorException refusal)
         {
@@ -75,29 +75,31 @@ internal sealed class AnthropicProvider : Provider
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(KeyHeader, key);
         request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
-        if (isNative && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
+        if (wire is not null && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
 
-        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: isNative, cancellationToken);
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
-            return new ProviderReply.Streaming(isNative ? new NativeEventSource(exchange, this, call, expectedChoices: 1) : new AnthropicEventSource(call, exchange));
+            return new ProviderReply.Streaming(wire?.Streams is { } streams
+                ? new NativeEventSource(exchange, this, call, streams, expectedChoices: 1)
+                : new AnthropicEventSource(call, exchange));
         }
-        using (exchange) return await ReadAsync(call, exchange, isNative, cancellationToken);
+        using (exchange) return await ReadAsync(call, exchange, wire, cancellationToken);
     }
 
     internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => AnthropicAnswerReader.Read(body, call, meter);
 
     // Returns the version that the body needs.
-    private static string WriteBody(GatewayCall call, Attempt attempt, bool isNative, Conversation.ConversationRequest? adapted, PooledBuffer body)
+    private static string WriteBody(GatewayCall call, Attempt attempt, NativeWire? wire, Conversation.ConversationRequest? adapted, PooledBuffer body)
     {
-        if (!isNative) return AnthropicTranslator.Write(call, adapted ?? call.Conversation, attempt.Deployment.UpstreamModel, body);
-        call.Dialect.WriteUpstreamBody(call, attempt.Deployment.UpstreamModel, body);
+        if (wire is null) return AnthropicTranslator.Write(call, adapted ?? call.Conversation, attempt.Deployment.UpstreamModel, body);
+        wire.WriteBody(call, attempt.Deployment.UpstreamModel, default, body);
         return AnthropicVersions.Of(call.AnthropicVersion);
     }
 
-    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, bool isNative, CancellationToken cancellationToken)
+    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, NativeWire? wire, CancellationToken cancellationToken)
     {
         var (body, failure) = await exchange.ReadWholeAsync();
         if (body is null) return failure!;
@@ -107,7 +109,7 @@ internal sealed class AnthropicProvider : Provider
             var meter = exchange.Attempt.Meter;
             if (call.Operation == Operation.CountTokens)
             {
-                return CountTokensDialect.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
+                return CountTokensWire.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
             }
             if (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory))
             {
@@ -116,11 +118,13 @@ internal sealed class AnthropicProvider : Provider
                 await using var events = new AnthropicEventSource(call, exchange);
                 return await EventGatherer.GatherAsync(events, exchange.Attempt, cancellationToken);
             }
-            if (!isNative)
+            if (wire is null)
             {
-                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer) : exchange.Unreadable(body);
+                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer
+                    ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
+                    : exchange.Unreadable(body);
             }
-            if (!MessagesAnswerScanner.Scan(body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
+            if (!wire.TryScan(call.Facts, body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
             if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
             kept = true;
             return new ProviderReply.NativeBody(body);

@@ -52,7 +52,7 @@ internal static class AnthropicTranslator
                 request.Ignored("user", "the model's provider takes at most 256 characters.");
             }
         }
-        if (call.Facts.Stream && call.Operation == Operation.Chat) json.WriteBoolean("stream", true);
+        if (call.Streams && call.Operation == Operation.Chat) json.WriteBoolean("stream", true);
         json.WriteEndObject();
         return sampled ? AnthropicVersions.Original : AnthropicVersions.October2026;
     }

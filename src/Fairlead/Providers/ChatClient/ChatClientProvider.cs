@@ -40,7 +40,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         if (attempt.Deployment.UpstreamModel != Name) options.ModelId = attempt.Deployment.UpstreamModel;
 
         attempt.Sent = true;
-        return call.Facts.Stream
+        return call.Streams
             ? await StreamAsync(call, attempt, messages, options, cancellationToken)
             : await CompleteAsync(call, attempt, messages, options, cancellationToken);
     }

@@ -73,7 +73,7 @@ internal sealed class GeminiProvider : Provider
             return new ProviderReply.Failed(new GatewayError(ErrorCode.InvalidParameter, "A string of the request is not valid Unicode text."), FailureClass.GiveBack);
         }
 
-        var stream = call.Operation == Operation.Chat && call.Facts.Stream;
+        var stream = call.Operation == Operation.Chat && call.Streams;
         var method = call.Operation switch
         {
             Operation.Embeddings => ":batchEmbedContents",

@@ -6,11 +6,18 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>A stream in the caller's own dialect: events go on as they came, scanned for what the stages need. Feeds the attempt's meter itself.</summary>
+/// <summary>
+/// A stream in the caller's own dialect: events go on as they came, scanned for what the stages need. Feeds the attempt's meter itself.
+/// </summary>
+/// <param name="exchange">The exchange with the provider.</param>
+/// <param name="provider">Reads a whole response that the dialect cannot convert to events.</param>
+/// <param name="call">The call.</param>
+/// <param name="streams">Streams of the call's dialect.</param>
 /// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
-internal sealed class NativeEventSource(UpstreamExchange exchange, Provider provider, GatewayCall call, int expectedChoices) : UpstreamEventSource(exchange)
+internal sealed class NativeEventSource(UpstreamExchange exchange, Provider provider, GatewayCall call, NativeStreams streams, int expectedChoices)
+    : UpstreamEventSource(exchange)
 {
-    private readonly NativeStreamScanner _scanner = call.Dialect.CreateScanner(exchange.Attempt.Meter);
+    private readonly NativeStreamScanner _scanner = streams.CreateScanner(exchange.Attempt.Meter);
 
     protected override bool IsFinished => Exchange.Attempt.Meter.FinishedChoices >= expectedChoices;
 
@@ -41,7 +48,9 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Provider prov
                 Fail(batch, UpstreamClient.NoReasonError);
                 return;
             }
-            if ((known.Traits & NativeEventTraits.Ping) == 0 && (!failed || (known.Traits & NativeEventTraits.Content) != 0)) batch.AddNative(_scanner.Repaired ?? data, known.Kind, known.Traits);
+            var isPing = (known.Traits & NativeEventTraits.Ping) != 0;
+            var hasContent = (known.Traits & NativeEventTraits.Content) != 0;
+            if (!isPing && (!failed || hasContent)) batch.AddNative(_scanner.Repaired ?? data, known.Kind, known.Traits);
             if (isEnd && !failed) End();
         }
         if (failed) FailReason(batch);
@@ -49,9 +58,9 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Provider prov
 
     protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
     {
-        if (call.Dialect.ReadsDocumentsAsEvents)
+        if (streams.EventsOf(document, Exchange.Attempt.Meter.CreatedAt) is { } events)
         {
-            foreach (var data in call.Dialect.EventsOf(document, Exchange.Attempt.Meter.CreatedAt)) OnEvent(default, data, batch);
+            foreach (var data in events) OnEvent(default, data, batch);
             return MayEnd;
         }
         var meter = new AnswerMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };

@@ -1,14 +1,20 @@
 using Fairlead.Configuration;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.OpenAiCompletions;
+using Fairlead.Dialects.OpenAiEmbeddings;
+using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Providers.Http;
 
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>
-/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which the servers differ.
-/// Immutable.
+/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which the
+/// servers differ. Immutable.
 /// </summary>
 internal sealed class OpenAiEndpoint
 {
+    private static readonly string[] Paths = [ChatWire.Path, CompletionsWire.Path, EmbeddingsWire.Path, ResponsesWire.Path, CompactionWire.Path];
+
     private readonly string _baseUrl;
     private readonly string? _datedVersion;
     private readonly Dictionary<string, Uri> _fixed = new(StringComparer.Ordinal);
@@ -49,7 +55,7 @@ internal sealed class OpenAiEndpoint
             baseUrl += "/v1";
         }
         _baseUrl = baseUrl;
-        foreach (var path in (ReadOnlySpan<string>)["/chat/completions", "/completions", "/embeddings", "/responses", "/responses/compact"]) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
+        foreach (var path in Paths) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
     }
 
     /// <summary>The configured address, or the maker's own; null where there is neither.</summary>
@@ -71,10 +77,16 @@ internal sealed class OpenAiEndpoint
     /// <summary>OpenAI's own models, there or at Azure: newest field names, chat only.</summary>
     public bool IsOpenAi { get; }
 
-    /// <summary>Whether it takes <c>system</c> and <c>max_tokens</c> rather than <c>developer</c> and <c>max_completion_tokens</c>, which many servers refuse or, worse, ignore.</summary>
+    /// <summary>
+    /// Whether it takes <c>system</c> and <c>max_tokens</c> rather than <c>developer</c> and <c>max_completion_tokens</c>, which many
+    /// servers refuse or, worse, ignore.
+    /// </summary>
     public bool TakesOlderNames => !IsOpenAi;
 
-    /// <summary>Whether it wants the reasoning of earlier turns back, as <c>reasoning_content</c>: models that think between calls of tools go on from it.</summary>
+    /// <summary>
+    /// Whether it wants the reasoning of earlier turns back, as <c>reasoning_content</c>: models that think between calls of tools go on
+    /// from it.
+    /// </summary>
     public bool TakesReasoningBack { get; }
 
     /// <summary>Whether it still has text completions.</summary>
@@ -82,6 +94,20 @@ internal sealed class OpenAiEndpoint
 
     /// <summary>Whether it speaks Responses: OpenAI itself and what is configured as such, and Azure's undated interface.</summary>
     public bool HasResponses => Kind is "openai" or "azure" && _datedVersion is null;
+
+    /// <summary>Whether the server may have the endpoint at this path.</summary>
+    public bool HasPath(string path) => path switch
+    {
+        CompletionsWire.Path => HasCompletions,
+        ResponsesWire.Path or CompactionWire.Path => HasResponses,
+        _ => _fixed.ContainsKey(path),
+    };
+
+    /// <summary>
+    /// Whether a missing-path status may mean that the server lacks this endpoint. Every server has chat and embeddings, and OpenAI's own
+    /// servers have all endpoints: there the status is about the model.
+    /// </summary>
+    public bool MayLack(string path) => path is CompletionsWire.Path or ResponsesWire.Path or CompactionWire.Path && (IsAzure || !IsOpenAi);
 
     public string TelemetryName { get; }
 

@@ -1,6 +1,9 @@
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.OpenAiEmbeddings;
+using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
@@ -35,16 +38,10 @@ internal sealed class OpenAiProvider : Provider
 
     public override string? OpenAiTypeOf(GatewayCall call) =>
         !_endpoint.IsOpenAi || call.Operation != Operation.Chat ? null
-        : SpeaksWith(call) && call.Dialect.Name == "openai.responses" ? "responses" : "chat_completions";
+        : PathOf(call, WireOf(call)) == ResponsesWire.Path ? "responses" : "chat_completions";
 
-    public override bool Speaks(Dialect dialect) => dialect.Name switch
-    {
-        "openai.chat" or "openai.embeddings" => true,
-        "openai.completions" => _endpoint.HasCompletions && !_learned.Knows(Completions),
-        "openai.responses" => _endpoint.HasResponses && !_learned.Knows(Responses),
-        "openai.responses.compact" => _endpoint.HasResponses && !_learned.Knows(Compaction),
-        _ => false,
-    };
+    public override bool Speaks(Dialect dialect) =>
+        dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_learned.Knows(path);
 
     protected override bool HoldsToTheList => _endpoint.IsOpenAi;
 
@@ -55,21 +52,22 @@ internal sealed class OpenAiProvider : Provider
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
-        var native = SpeaksWith(call);
-        var mode = call.Facts.Stream && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
-        var exchange = await SendAdaptedAsync(call, attempt, native, mode, cancellationToken);
+        var wire = WireOf(call);
+        var mode = call.Streams && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
+        var exchange = await SendAdaptedAsync(call, attempt, wire, mode, cancellationToken);
         PooledBuffer? body = null;
         ProviderReply.Failed? broken = null;
         if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
-        var path = PathOf(call, native);
-        if (native && MayBeMissing(path) && (exchange.IsMissingPath || (body is not null && UpstreamExchange.NamesMissingPath(body.WrittenSpan))))
+        var path = PathOf(call, wire);
+        if (wire is not null && _endpoint.MayLack(path)
+            && (exchange.IsMissingPath || (body is not null && UpstreamExchange.NamesMissingPath(body.WrittenSpan))))
         {
             // The server has no such interface, which every server of this kind may lack: the same request goes to the one that all have.
             body?.Dispose();
             exchange.Dispose();
-            native = false;
+            wire = null;
             (body, broken) = (null, null);
-            exchange = await SendAdaptedAsync(call, attempt, native, mode, cancellationToken);
+            exchange = await SendAdaptedAsync(call, attempt, wire, mode, cancellationToken);
             if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
             // An unknown model has the same status, but there too.
             if (attempt.Sent && !exchange.IsMissingPath) _learned.Learn(path);
@@ -81,16 +79,17 @@ internal sealed class OpenAiProvider : Provider
         }
         if (body is null)
         {
-            return new ProviderReply.Streaming(native
-                ? new NativeEventSource(exchange, this, call, call.Facts.ExpectedChoices)
+            return new ProviderReply.Streaming(wire?.Streams is { } streams
+                ? new NativeEventSource(exchange, this, call, streams, call.Facts.ExpectedChoices)
                 : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount, call.Conversation.Sampling.Stop));
         }
         using var read = exchange;
-        if (call.Operation == Operation.Chat && (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory)))
+        if (call.Operation == Operation.Chat
+            && (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory)))
         {
-            using (body) return await GatherAsync(call, attempt, exchange, body, native, cancellationToken);
+            using (body) return await GatherAsync(call, attempt, exchange, body, wire, cancellationToken);
         }
-        if (native) return ReadNative(call, attempt, exchange, body);
+        if (wire is not null) return ReadNative(call, attempt, exchange, body, wire);
         using (body)
         {
             return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
@@ -100,27 +99,28 @@ internal sealed class OpenAiProvider : Provider
     }
 
     // The fields that the server was found not to take are left out or said in other words; what it refuses for the first time is learned.
-    private async ValueTask<UpstreamExchange> SendAdaptedAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
+    private async ValueTask<UpstreamExchange> SendAdaptedAsync(
+        GatewayCall call, Attempt attempt, NativeWire? wire, UpstreamMode mode, CancellationToken cancellationToken)
     {
-        var facts = call.Facts;
         var model = attempt.Deployment.UpstreamModel;
-        var asksForUsage = mode == UpstreamMode.Stream && PathOf(call, native) != Responses;
-        facts.OmitsStreamOptions = asksForUsage && _learned.Knows(StreamOptions, model);
-        facts.HoldsToKnownFields = _endpoint.IsOpenAi;
-        facts.UsesOlderNames = _endpoint.TakesOlderNames != _learned.Knows(OtherNames, model);
-        var exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
-        if (exchange.RefusedStreamOptions && asksForUsage && !facts.OmitsStreamOptions)
+        var asksForUsage = mode == UpstreamMode.Stream && wire is not { UsesStreamOptions: false };
+        var options = new NativeBodyOptions(
+            OmitsStreamOptions: asksForUsage && _learned.Knows(StreamOptions, model),
+            UsesOlderNames: _endpoint.TakesOlderNames != _learned.Knows(OtherNames, model),
+            HoldsToKnownFields: _endpoint.IsOpenAi);
+        var exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
+        if (exchange.RefusedStreamOptions && asksForUsage && !options.OmitsStreamOptions)
         {
-            // Asked for by us, so not a fault of the request: once more without, and usage is estimated.
-            facts.OmitsStreamOptions = true;
-            exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+            // The gateway added the field, so the request is not at fault: send it again without, and estimate the usage.
+            options = options with { OmitsStreamOptions = true };
+            exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
             if (exchange.Failure is null) _learned.Learn(StreamOptions, model);
         }
-        if (exchange.RefusedNames && (facts.MaxOutputTokens is not null || facts.DeveloperRoles is not null || !native))
+        if (exchange.RefusedNames && (call.MaxOutputTokens is not null || call.Facts.DeveloperRoles is not null || wire is null))
         {
             // Another server behind the same interface: OpenAI's behind a proxy, or one that knows only the older names.
-            facts.UsesOlderNames = !facts.UsesOlderNames;
-            exchange = await SendBodyAsync(call, attempt, native, mode, cancellationToken);
+            options = options with { UsesOlderNames = !options.UsesOlderNames };
+            exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
             if (exchange.Failure is null)
             {
                 if (_learned.Knows(OtherNames, model)) _learned.Forget(OtherNames, model);
@@ -130,16 +130,30 @@ internal sealed class OpenAiProvider : Provider
         return exchange;
     }
 
-    private async ValueTask<UpstreamExchange> SendBodyAsync(GatewayCall call, Attempt attempt, bool native, UpstreamMode mode, CancellationToken cancellationToken)
+    private async ValueTask<UpstreamExchange> SendBodyAsync(
+        GatewayCall call, Attempt attempt, NativeWire? wire, UpstreamMode mode, NativeBodyOptions options, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
-        using var body = new PooledBuffer(native ? call.Body.Length + 512 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0) + 4096 };
+        using var body = new PooledBuffer(wire is null ? 4096 : call.Body.Length + 512, call.Memory, uncounted: MemoryBudget.SmallBytes)
+        {
+            Expected = (call.Body?.Length ?? 0) + 4096,
+        };
         ToolAdapter? tools = null;
         try
         {
-            if (!native && RefuseForeignWord(call, native) is { } foreign) throw new GatewayErrorException(foreign);
-            if (native) call.Dialect.WriteUpstreamBody(call, model, body);
-            else new OpenAiChatRequestWriter((tools = ToolAdapter.For(call.Conversation, LongestToolName, _endpoint.IsOpenAi))?.Request ?? call.Conversation, call.Model, _endpoint, call.Warn, Family(call.Dialect), call.Facts.UsesOlderNames).Write(model, mode == UpstreamMode.Stream, body, askForUsage: !call.Facts.OmitsStreamOptions);
+            if (wire is null && RefuseForeignWord(call, isNative: false) is { } foreign) throw new GatewayErrorException(foreign);
+            if (wire is not null)
+            {
+                wire.WriteBody(call, model, options, body);
+            }
+            else
+            {
+                tools = ToolAdapter.For(call.Conversation, LongestToolName, _endpoint.IsOpenAi);
+                var sameFamily = call.Dialect.Native is { Family: ApiFamily.OpenAi };
+                var conversation = tools?.Request ?? call.Conversation;
+                new OpenAiChatRequestWriter(conversation, call.Model, _endpoint, call.Warn, sameFamily, options.UsesOlderNames)
+                    .Write(model, mode == UpstreamMode.Stream, body, askForUsage: !options.OmitsStreamOptions);
+            }
         }
         catch (GatewayErrorException refused)
         {
@@ -147,14 +161,15 @@ internal sealed class OpenAiProvider : Provider
             attempt.Sent = false;
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
-        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, native), model), body.WrittenMemory, call, mode);
+        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, wire), model), body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
-        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
+        var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
         return exchange;
     }
 
-    private static ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadAsync(UpstreamExchange exchange) => exchange.ReadWholeAsync();
+    private static ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadAsync(UpstreamExchange exchange) =>
+        exchange.ReadWholeAsync();
 
     private const string StreamOptions = "stream_options";
 
@@ -163,64 +178,38 @@ internal sealed class OpenAiProvider : Provider
     /// <summary>OpenAI's own limit, which the other servers copied.</summary>
     private const int LongestToolName = 64;
 
-    private const string Chat = "/chat/completions";
+    // A translated call goes to the endpoint that every such server has.
+    private static string PathOf(GatewayCall call, NativeWire? wire) =>
+        wire?.UpstreamPath ?? (call.Operation == Operation.Embeddings ? EmbeddingsWire.Path : ChatWire.Path);
 
-    private const string Completions = "/completions";
-
-    private const string Responses = "/responses";
-
-    private const string Compaction = "/responses/compact";
-
-    private static string PathOf(GatewayCall call, bool native) => call.Operation == Operation.Embeddings ? "/embeddings" : !native ? Chat : call.Dialect.Name switch
-    {
-        "openai.completions" => Completions,
-        "openai.responses" => Responses,
-        "openai.responses.compact" => Compaction,
-        _ => Chat,
-    };
-
-    // OpenAI's own servers have all of them: there the status is about the model.
-    private bool MayBeMissing(string path) => path is Completions or Responses or Compaction && (_endpoint.IsAzure || !_endpoint.IsOpenAi);
-
-    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => OpenAiChatAnswerReader.Read(body, meter, []);
+    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) =>
+        OpenAiChatAnswerReader.Read(body, meter, []);
 
     // Events although a whole response was asked for.
-    private static async ValueTask<ProviderReply> GatherAsync(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, bool native, CancellationToken cancellationToken)
+    private static async ValueTask<ProviderReply> GatherAsync(
+        GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire? wire, CancellationToken cancellationToken)
     {
-        if (native && call.Dialect.WholeOf(body.WrittenSpan) is { } whole)
+        if (wire?.Streams?.WholeOf(body.WrittenSpan) is { } whole)
         {
             var response = new PooledBuffer(whole.Length);
             response.Write(whole);
-            return ReadNative(call, attempt, exchange, response);
+            return ReadNative(call, attempt, exchange, response, wire);
         }
         exchange.Replay(body.WrittenSpan);
         await using var events = new OpenAiChatEventSource(exchange, call.Facts.ExpectedChoices, []);
         return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
     }
 
-    private static ProviderReply ReadNative(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body)
+    private static ProviderReply ReadNative(
+        GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire wire)
     {
-        var vectors = call.Facts.MessageCount;
-        var repaired = call.Dialect.Name switch
-        {
-            "openai.chat" => ChatNormaliser.RepairWhole(body.WrittenSpan, isChat: true, attempt.Meter.CreatedAt),
-            "openai.completions" => ChatNormaliser.RepairWhole(body.WrittenSpan, isChat: false, attempt.Meter.CreatedAt),
-            "openai.embeddings" => EmbeddingsNormaliser.Repair(body.WrittenSpan, call.Facts.MessageCount, out vectors),
-            _ => null,
-        };
+        var isValid = wire.TryScan(call.Facts, body.WrittenSpan, attempt.Meter, out var repaired);
         if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
-        if (vectors != call.Facts.MessageCount)
-        {
-            // Nobody could tell which text is without its vector.
-            using (body) return exchange.Unreadable(body);
-        }
-        if (call.Dialect.ScanAnswer(body.WrittenSpan, attempt.Meter))
+        if (isValid)
         {
             OutputText.KeepUncounted(body.WrittenSpan, attempt.Meter);
             return new ProviderReply.NativeBody(body);
         }
         using (body) return exchange.Unreadable(body);
     }
-
-    private static bool Family(Dialect dialect) => dialect.Name.StartsWith("openai.", StringComparison.Ordinal);
 }

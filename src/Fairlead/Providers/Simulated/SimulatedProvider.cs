@@ -84,11 +84,11 @@ internal sealed class SimulatedProvider : Provider
         var most = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
         var plan = AnswerPlanner.Plan(conversation, model, seed, most, isInvalid: attempt.Number <= directives.InvalidOutput);
         var facts = BuiltInModels.Find(model.Name) ?? call.Model;
-        var input = _counter.CountConversation(conversation, facts, framed: call.Dialect.Name != "openai.completions", call.Facts.InputTokenIds).Tokens;
+        var input = _counter.CountConversation(conversation, facts, framed: call.Dialect.HasMessages, call.Facts.InputTokenIds).Tokens;
         var usage = new Usage(input, plan.OutputTokens) { ReasoningTokens = plan.ReasoningTokens };
         // Latency is drawn apart from the text, so that asking for another pace never changes an answer.
         var pace = new Pace(model, _config, directives, new SimulatedRandom(seed).Fork(1));
-        if (call.Facts.Stream)
+        if (call.Streams)
         {
             return new ProviderReply.Streaming(new SimulatedEventSource(this, call, attempt, plan, pace, directives, usage, startedAt, cancellationToken));
         }
@@ -141,7 +141,7 @@ internal sealed class SimulatedProvider : Provider
         if (directives.Hang)
         {
             var timeouts = attempt.Deployment.Timeouts;
-            var (patience, phase) = call.Facts.Stream ? (timeouts.FirstToken, WaitingFor.FirstToken) : (timeouts.Response, WaitingFor.Response);
+            var (patience, phase) = call.Streams ? (timeouts.FirstToken, WaitingFor.FirstToken) : (timeouts.Response, WaitingFor.Response);
             if (patience >= timeouts.Total) (patience, phase) = (timeouts.Total, WaitingFor.Total);
             await WaitAsync(call, startedAt, patience, cancellationToken);
             return new ProviderReply.Failed(UpstreamClient.TimeoutError(phase), FailureClass.Failover);

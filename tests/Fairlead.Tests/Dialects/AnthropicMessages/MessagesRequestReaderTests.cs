@@ -12,7 +12,7 @@ namespace Fairlead.Tests.Dialects.AnthropicMessages;
 
 public sealed class MessagesRequestReaderTests
 {
-    private static readonly MessagesDialect Dialect = new();
+    private static readonly Dialect Dialect = MessagesDialect.Create();
 
     internal const string Rich = """
         {
@@ -60,7 +60,7 @@ public sealed class MessagesRequestReaderTests
     public void Read_RichRequest_FillsTheFacts()
     {
         var call = DialectCalls.Of(Dialect, Rich);
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         var facts = call.Facts;
         Assert.Equal(("claude-x", true, 2048, "max_tokens"), (facts.Model, facts.Stream, facts.MaxOutputTokens!.Value, facts.MaxOutputTokensField));
         Assert.Equal("\"claude-x\"", Encoding.UTF8.GetString(call.Body.WrittenSpan.Slice(facts.ModelRange.Start, facts.ModelRange.Length)));
@@ -79,7 +79,7 @@ public sealed class MessagesRequestReaderTests
     public void Read_PlainRequest_CountsItsTextAndNothingElse()
     {
         var call = DialectCalls.Of(Dialect, """{"model":"m","max_tokens":0,"system":"abc","messages":[{"content":"12345","role":"user"},{"role":"assistant","content":[{"text":"67","type":"text"}]},{"role":"user","content":"8"}]}""");
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         Assert.Equal((11, RequestFeatures.UserText, 0), (call.Facts.TextBytes, call.Facts.Features, call.Facts.MaxOutputTokens!.Value));
     }
 
@@ -195,7 +195,7 @@ public sealed class MessagesRequestReaderTests
     {
         var call = DialectCalls.Of(Dialect, body);
         // The fault, or the word with which Anthropic's own servers refuse the request.
-        var error = Dialect.Read(call, new RequestBounds()) ?? call.Facts.ForeignWord;
+        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.ForeignWord;
         Assert.NotNull(error);
         Assert.Equal((code, parameter), (error.Definition.Name, error.Parameter));
     }
@@ -219,7 +219,7 @@ public sealed class MessagesRequestReaderTests
         {
             var call = DialectCalls.Of(Dialect, body);
             call.AnthropicVersion = version;
-            return Dialect.Read(call, new RequestBounds());
+            return Dialect.Requests.Read(call, new RequestBounds());
         }
         var error = Read("2026-10-21");
         Assert.Equal(parameter, error?.Parameter);
@@ -233,7 +233,7 @@ public sealed class MessagesRequestReaderTests
     {
         var call = DialectCalls.Of(Dialect, With("""  "thinking":{"type":"enabled","budget_tokens":2000}"""));
         call.AnthropicBeta = "a,interleaved-thinking-2025-05-14";
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
     }
 
     [Fact]
@@ -242,32 +242,32 @@ public sealed class MessagesRequestReaderTests
         var uses = string.Join(',', Enumerable.Range(0, 500).Select(i => $$$"""{"type":"tool_use","id":"t{{{i}}}","name":"f","input":{}}"""));
         var results = string.Join(',', Enumerable.Range(0, 500).Reverse().Select(i => $$$"""{"type":"tool_result","tool_use_id":"t{{{i}}}"}"""));
         var body = Messages($$"""{{Ask}}{"role":"assistant","content":[{{uses}}]},{"role":"user","content":[{{results}}]}""");
-        Assert.Null(Dialect.Read(DialectCalls.Of(Dialect, body), new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds()));
         var twice = body.Replace("\"t7\",\"name\"", "\"t8\",\"name\"", StringComparison.Ordinal);
-        Assert.Equal("messages[1]", Dialect.Read(DialectCalls.Of(Dialect, twice), new RequestBounds())?.Parameter);
+        Assert.Equal("messages[1]", Dialect.Requests.Read(DialectCalls.Of(Dialect, twice), new RequestBounds())?.Parameter);
     }
 
     [Fact]
     public void Read_ResultsOverTwoUserMessages_AreOneTurn()
     {
         var body = Messages(Calls + """,{"role":"user","content":[{"type":"tool_result","tool_use_id":"b"}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]},{"role":"user","content":"ok"}""");
-        Assert.Null(Dialect.Read(DialectCalls.Of(Dialect, body), new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds()));
     }
 
     [Fact]
     public void Read_BeyondTheBounds_IsRefused()
     {
         var call = DialectCalls.Of(Dialect, Rich);
-        Assert.Equal(ErrorCode.PayloadTooLarge, Dialect.Read(call, new RequestBounds { MaxMediaBytes = 20 })?.Code);
-        Assert.Equal("messages", Dialect.Read(DialectCalls.Of(Dialect, Rich), new RequestBounds { MaxMessages = 3 })?.Parameter);
+        Assert.Equal(ErrorCode.PayloadTooLarge, Dialect.Requests.Read(call, new RequestBounds { MaxMediaBytes = 20 })?.Code);
+        Assert.Equal("messages", Dialect.Requests.Read(DialectCalls.Of(Dialect, Rich), new RequestBounds { MaxMessages = 3 })?.Parameter);
     }
 
     [Fact]
     public void ReadCount_WithoutMaxTokens_IsEnough()
     {
-        var dialect = new CountTokensDialect();
+        var dialect = CountTokensDialect.Create();
         var call = DialectCalls.Of(dialect, """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
-        Assert.Null(dialect.Read(call, new RequestBounds()));
+        Assert.Null(dialect.Requests.Read(call, new RequestBounds()));
         Assert.False(call.Facts.Stream);
         Assert.Equal(Operation.CountTokens, call.Operation);
     }
@@ -276,7 +276,7 @@ public sealed class MessagesRequestReaderTests
     public void Upstream_Body_KeepsEveryOtherByte()
     {
         var call = DialectCalls.Of(Dialect, Rich);
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         var expected = Rich.Replace("\"claude-x\"", "\"claude-\\\"up\"", StringComparison.Ordinal)
             .Replace(",\n  \"fairlead\": {\"class\": \"bulk\", \"deadline_ms\": 5000}", "", StringComparison.Ordinal);
         Assert.Equal(expected, DialectCalls.Upstream(Dialect, call, "claude-\"up"));
@@ -303,7 +303,7 @@ public sealed class MessagesRequestReaderTests
             return Messages($$"""{{Ask}}{{turn}}{"role":"user","content":"go"}""");
         }
         var call = DialectCalls.Of(Dialect, Build(blocks));
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         var upstream = DialectCalls.Upstream(Dialect, call, "m");
         Assert.True(JsonNode.DeepEquals(JsonNode.Parse(Build(left)), JsonNode.Parse(upstream)), upstream);
         Assert.Equal(blocks != left, call.Warnings.Any(w => w.Code == "reasoning_omitted"));
@@ -343,7 +343,7 @@ public sealed class MessagesRequestReaderTests
     private static void Check(byte[] body)
     {
         var call = DialectCalls.Of(Dialect, body);
-        if (Dialect.Read(call, new RequestBounds()) is { } error)
+        if (Dialect.Requests.Read(call, new RequestBounds()) is { } error)
         {
             Assert.Equal(ErrorGroup.Request, error.Definition.Group);
             return;

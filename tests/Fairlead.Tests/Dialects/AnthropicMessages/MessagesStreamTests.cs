@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
@@ -11,7 +12,7 @@ namespace Fairlead.Tests.Dialects.AnthropicMessages;
 
 public sealed class MessagesStreamTests
 {
-    private static readonly MessagesDialect Dialect = new();
+    private static readonly Dialect Dialect = MessagesDialect.Create();
 
     private const string Request = """{"model":"fast","max_tokens":64,"stream":true,"messages":[{"role":"user","content":"hi"}]}""";
 
@@ -110,7 +111,7 @@ public sealed class MessagesStreamTests
     public void Scan_MalformedEvent_IsLeftOutAndCounted(string data)
     {
         var meter = new AnswerMeter();
-        Assert.Null(Dialect.CreateScanner(meter).Scan("ping"u8, Encoding.UTF8.GetBytes(data), out var error));
+        Assert.Null(Dialect.Native!.Streams!.CreateScanner(meter).Scan("ping"u8, Encoding.UTF8.GetBytes(data), out var error));
         Assert.Null(error);
         Assert.Equal(1, meter.SkippedEvents);
     }
@@ -118,7 +119,7 @@ public sealed class MessagesStreamTests
     [Fact]
     public void Scan_ErrorEvent_IsHandedOut()
     {
-        Dialect.CreateScanner(new AnswerMeter()).Scan("error"u8, """{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"""u8, out var error);
+        Dialect.Native!.Streams!.CreateScanner(new AnswerMeter()).Scan("error"u8, """{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"""u8, out var error);
         Assert.Equal(("overloaded_error", "Overloaded"), (error!.Type, error.Message));
     }
 
@@ -133,7 +134,7 @@ public sealed class MessagesStreamTests
     public void Scan_StopReason_IsMapped(string reason, string expected)
     {
         var meter = new AnswerMeter();
-        var scanner = Dialect.CreateScanner(meter);
+        var scanner = Dialect.Native!.Streams!.CreateScanner(meter);
         if (reason == "tool_use") scanner.Scan(default, """{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"""u8, out _);
         var scanned = scanner.Scan(default, Encoding.UTF8.GetBytes($$$"""{"type":"message_delta","delta":{"stop_reason":"{{{reason}}}"}}"""), out _);
         Assert.Equal(NativeEventTraits.Finish, scanned!.Value.Traits);
@@ -210,7 +211,7 @@ public sealed class MessagesStreamTests
     {
         const string Body = """{"id":"msg_1","type":"message","role":"assistant","model":"claude-up","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2},"later":[1]} """;
         var call = DialectCalls.Answered(Dialect, Request);
-        Assert.True(Dialect.ScanAnswer(Encoding.UTF8.GetBytes(Body), call.Answering!.Meter));
+        Assert.True(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(Body), call.Answering!.Meter));
         Assert.Equal((3, 2, 2), ((int)call.Answering.Meter.Reported!.Value.InputTokens, (int)call.Answering.Meter.Reported.Value.OutputTokens, (int)call.Answering.Meter.OutputBytes));
         call.End();
         using var buffer = new PooledBuffer();
@@ -228,7 +229,7 @@ public sealed class MessagesStreamTests
     [InlineData("""{"type":"message","content":[],"stop_reason":null}""")]
     [InlineData("""{"type":"error","error":{"type":"api_error","message":"x"}}""")]
     [InlineData("""{"type":"message","content":[""")]
-    public void ScanAnswer_NoWholeMessage_IsFalse(string body) => Assert.False(Dialect.ScanAnswer(Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_NoWholeMessage_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
 
     [Fact]
     public void Reply_Answer_HasEveryMemberOfAMessage()
@@ -254,7 +255,7 @@ public sealed class MessagesStreamTests
     [Fact]
     public void Reply_Count_IsBare()
     {
-        var dialect = new CountTokensDialect();
+        var dialect = CountTokensDialect.Create();
         var call = DialectCalls.Of(dialect, Request);
         Assert.Equal("""{"input_tokens":42}""", DialectCalls.Reply(dialect, call, new GatewayReply.Counted(42)));
     }
@@ -266,7 +267,7 @@ public sealed class MessagesStreamTests
             .Replace("""{"type": "container_upload", "file_id": "file_1"}""", """{"type": "text", "text": "last"}""", StringComparison.Ordinal)
             .Replace(",\n    {\"type\": \"web_search_20250305\", \"name\": \"web_search\", \"max_uses\": 3}", "", StringComparison.Ordinal);
         var call = DialectCalls.Of(Dialect, rich);
-        Assert.Null(Dialect.Read(call, new Fairlead.Configuration.RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new Fairlead.Configuration.RequestBounds()));
         var conversation = call.Conversation;
         Assert.Equal([Role.System, Role.User, Role.Assistant, Role.Tool, Role.User, Role.Assistant], conversation.Messages.Select(m => m.Role));
         Assert.Equal("1h", (string?)conversation.Messages[0].Parts[0].CacheHint!["ttl"]);
@@ -295,7 +296,7 @@ public sealed class MessagesStreamTests
     {
         var cap = members.Contains("max_tokens", StringComparison.Ordinal) ? "" : "\"max_tokens\":5,";
         var call = DialectCalls.Of(Dialect, $$"""{"model":"m",{{cap}}"messages":[{"role":"user","content":"hi"}],{{members}}}""");
-        Assert.Null(Dialect.Read(call, new Fairlead.Configuration.RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new Fairlead.Configuration.RequestBounds()));
         var refused = Assert.Throws<GatewayErrorException>(() => call.Conversation);
         Assert.Equal((ErrorCode.UnsupportedParameter, parameter), (refused.Error.Code, refused.Error.Parameter));
     }

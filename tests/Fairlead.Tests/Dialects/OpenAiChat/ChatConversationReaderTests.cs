@@ -1,5 +1,6 @@
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
@@ -8,12 +9,12 @@ namespace Fairlead.Tests.Dialects.OpenAiChat;
 
 public sealed class ChatConversationReaderTests
 {
-    private static readonly OpenAiChatDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiChatDialect.Create();
 
     private static ConversationRequest Read(string body)
     {
         var call = DialectCalls.Of(Dialect, body);
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         return call.Conversation;
     }
 
@@ -104,7 +105,7 @@ public sealed class ChatConversationReaderTests
     public void Read_MemberTwiceInSchema_IsRefusedWithReason()
     {
         var call = DialectCalls.Of(Dialect, """{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","type":"object"}}}]}""");
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         var refused = Assert.Throws<GatewayErrorException>(() => call.Conversation);
         Assert.Equal(ErrorCode.InvalidParameter, refused.Error.Code);
     }

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
@@ -10,7 +11,7 @@ namespace Fairlead.Tests.Dialects.OpenAiChat;
 
 public sealed class ChatReplyTests
 {
-    private static readonly OpenAiChatDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiChatDialect.Create();
 
     private static string Complete(Answer answer, bool extensions = true, string more = "")
     {
@@ -91,10 +92,11 @@ public sealed class ChatReplyTests
     }
 
     [Fact]
-    public void ScanAnswer_WholeBody_FeedsTheMeter()
+    public void TryScan_WholeBody_FeedsTheMeter()
     {
         var meter = new AnswerMeter();
-        Assert.True(Dialect.ScanAnswer(
+        Assert.True(DialectCalls.Scan(
+            Dialect,
             """
             {"id":"x","model":"gpt-x-1","choices":[
               {"index":0,"message":{"role":"assistant","content":"h\u00e9\n","refusal":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"fn","arguments":"{}"}}]},
@@ -120,5 +122,5 @@ public sealed class ChatReplyTests
     [InlineData("{\"choices\":[]} x")]
     [InlineData("{\"id\":\"x\"}")]
     [InlineData("{\"error\":{\"message\":\"m\"},\"choices\":[]}")]
-    public void ScanAnswer_NotAnAnswer_IsFalse(string body) => Assert.False(Dialect.ScanAnswer(Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_NotAResponse_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
 }

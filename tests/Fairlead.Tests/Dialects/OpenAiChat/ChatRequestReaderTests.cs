@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
@@ -11,7 +12,7 @@ namespace Fairlead.Tests.Dialects.OpenAiChat;
 
 public sealed class ChatRequestReaderTests
 {
-    private static readonly OpenAiChatDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiChatDialect.Create();
 
     internal const string Rich = """
         {
@@ -52,14 +53,14 @@ public sealed class ChatRequestReaderTests
     private static GatewayError? Read(string body, RequestBounds? bounds = null)
     {
         var call = DialectCalls.Of(Dialect, body);
-        return Dialect.Read(call, bounds ?? new RequestBounds()) ?? call.Facts.ForeignWord;
+        return Dialect.Requests.Read(call, bounds ?? new RequestBounds()) ?? call.Facts.ForeignWord;
     }
 
     [Fact]
     public void Read_RichRequest_FillsFacts()
     {
         var call = DialectCalls.Of(Dialect, Rich);
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         var facts = call.Facts;
         Assert.Equal("fast", facts.Model);
         Assert.Equal("\"fast\"", Encoding.UTF8.GetString(call.Body.WrittenSpan.Slice(facts.ModelRange.Start, facts.ModelRange.Length)));
@@ -229,7 +230,7 @@ public sealed class ChatRequestReaderTests
     public void Read_ConversationEndsWithAssistant_IsPrefill(string messages, bool prefill)
     {
         var call = DialectCalls.Of(Dialect, Messages(messages));
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         Assert.Equal(prefill, call.Facts.Has(RequestFeatures.Prefill));
     }
 
@@ -268,7 +269,7 @@ public sealed class ChatRequestReaderTests
     public void Read_InvalidUtf8_IsMalformed()
     {
         var body = Encoding.Latin1.GetBytes(With("\"user\":\"\u00FF\""));
-        var error = Dialect.Read(DialectCalls.Of(Dialect, body), new RequestBounds());
+        var error = Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds());
         Assert.Equal(ErrorCode.MalformedJson, error!.Code);
         Assert.Contains("UTF-8", error.Message, StringComparison.Ordinal);
     }
@@ -333,7 +334,7 @@ public sealed class ChatRequestReaderTests
     private static void Check(byte[] body)
     {
         var call = DialectCalls.Of(Dialect, body);
-        var error = Dialect.Read(call, new RequestBounds());
+        var error = Dialect.Requests.Read(call, new RequestBounds());
         if (error is not null)
         {
             Assert.InRange(error.Definition.Status, 400, 499);
@@ -343,7 +344,7 @@ public sealed class ChatRequestReaderTests
         JsonNode.Parse(DialectCalls.Upstream(Dialect, call, "up"));
         try
         {
-            Dialect.ToConversation(call);
+            Dialect.Conversations!.ToConversation(call);
         }
         catch (GatewayErrorException refused)
         {

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.Generations;
@@ -14,7 +15,7 @@ namespace Fairlead.Tests.Dialects.OpenAiChat;
 
 public sealed class ChatStreamWriterTests
 {
-    private static readonly OpenAiChatDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiChatDialect.Create();
 
     private const string Head = "\"id\":\"chatcmpl-up\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-x-2026\"";
 
@@ -244,7 +245,7 @@ public sealed class ChatStreamWriterTests
     [InlineData("error", "plain text", null, null)]
     public void Scanner_ErrorEvent_IsReported(string name, string data, string? type, string? message)
     {
-        var scanned = Dialect.CreateScanner(new AnswerMeter()).Scan(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(data), out var error);
+        var scanned = Dialect.Native!.Streams!.CreateScanner(new AnswerMeter()).Scan(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(data), out var error);
         Assert.Null(scanned);
         Assert.Equal(new Fairlead.Dialects.UpstreamError(type, message), error);
     }
@@ -252,7 +253,7 @@ public sealed class ChatStreamWriterTests
     [Fact]
     public void Scanner_ChunkWithNullError_IsNoError()
     {
-        var scanned = Dialect.CreateScanner(new AnswerMeter()).Scan(default, """{"error":null,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"""u8, out var error);
+        var scanned = Dialect.Native!.Streams!.CreateScanner(new AnswerMeter()).Scan(default, """{"error":null,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"""u8, out var error);
         Assert.Null(error);
         Assert.Equal(NativeEventTraits.Content, scanned!.Value.Traits);
     }
@@ -265,8 +266,8 @@ public sealed class ChatStreamWriterTests
         Gen.Int[1, bytes.Length].Array[0, 12].Sample(cuts =>
         {
             var call = DialectCalls.Answered(Dialect, Request());
-            var scanner = Dialect.CreateScanner(call.Answering!.Meter);
-            var writer = Dialect.CreateStreamWriter(call);
+            var scanner = Dialect.Native!.Streams!.CreateScanner(call.Answering!.Meter);
+            var writer = Dialect.Streams!.CreateWriter(call);
             var output = new ArrayBufferWriter<byte>();
             using var parser = new SseParser();
             using var batch = new EventBatch();
@@ -297,9 +298,9 @@ public sealed class ChatStreamWriterTests
             {
                 byte[] data = cut ? valid[..at] : [.. valid[..at], value, .. valid[(at + 1)..]];
                 var call = DialectCalls.Answered(Dialect, Request());
-                var writer = Dialect.CreateStreamWriter(call);
+                var writer = Dialect.Streams!.CreateWriter(call);
                 using var batch = new EventBatch();
-                if (Dialect.CreateScanner(call.Answering!.Meter).Scan(default, data, out _) is { } kind) batch.AddNative(data, kind.Kind, kind.Traits);
+                if (Dialect.Native!.Streams!.CreateScanner(call.Answering!.Meter).Scan(default, data, out _) is { } kind) batch.AddNative(data, kind.Kind, kind.Traits);
                 var output = new ArrayBufferWriter<byte>();
                 writer.Write(batch, output);
                 call.End();

@@ -1,13 +1,14 @@
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Configuration;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 
 namespace Fairlead.Tests.Dialects.OpenAiChat;
 
 public sealed class UpstreamBodyTests
 {
-    private static readonly OpenAiChatDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiChatDialect.Create();
 
     [Theory]
     [InlineData("""{"model":"a","messages":M}""", """{"model":"up","messages":M}""")]
@@ -27,7 +28,7 @@ public sealed class UpstreamBodyTests
     {
         const string Messages = """[{"role":"user","content":"\"model\":\"a\", fairlead"}]""";
         var call = DialectCalls.Of(Dialect, body.Replace("M", Messages, StringComparison.Ordinal));
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         Assert.Equal(expected.Replace("M", Messages, StringComparison.Ordinal), DialectCalls.Upstream(Dialect, call, "up"));
     }
 
@@ -45,7 +46,7 @@ public sealed class UpstreamBodyTests
             var separator = "," + new string(' ', t.spaces) + (t.spaces == 3 ? "\n" : "");
             var body = "{" + string.Join(separator, chosen) + "}";
             var call = DialectCalls.Of(Dialect, body);
-            Assert.Null(Dialect.Read(call, new RequestBounds()));
+            Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
             var actual = JsonNode.Parse(DialectCalls.Upstream(Dialect, call, "an \"upstream\" modèl"))!.AsObject();
 
             var expected = JsonNode.Parse(body)!.AsObject();

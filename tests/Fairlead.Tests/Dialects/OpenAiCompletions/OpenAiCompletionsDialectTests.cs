@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
@@ -11,17 +12,17 @@ namespace Fairlead.Tests.Dialects.OpenAiCompletions;
 
 public sealed class OpenAiCompletionsDialectTests
 {
-    private static readonly OpenAiCompletionsDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiCompletionsDialect.Create();
 
     private static string Body(string more, string prompt = "\"Once\"") => $$"""{"model":"fast","prompt":{{prompt}}{{more}}}""";
 
-    private static GatewayError? Read(string body) => Dialect.Read(DialectCalls.Of(Dialect, body), new RequestBounds());
+    private static GatewayError? Read(string body) => Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds());
 
     [Fact]
     public void Read_Request_FillsFacts()
     {
         var call = DialectCalls.Of(Dialect, Body(",\"max_tokens\":5,\"n\":2,\"logprobs\":0,\"stream\":true,\"echo\":false,\"suffix\":\"end\",\"best_of\":null,\"fairlead\":{\"class\":\"bulk\"}"));
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         Assert.Equal(5, call.Facts.MaxOutputTokens);
         Assert.Equal(2, call.Facts.ChoiceCount);
         Assert.Equal("Onceend".Length, call.Facts.TextBytes);
@@ -37,7 +38,7 @@ public sealed class OpenAiCompletionsDialectTests
     public void Read_PromptForms_AreTaken(string prompt, int tokens)
     {
         var call = DialectCalls.Of(Dialect, Body("", prompt));
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         Assert.Equal(tokens, call.Facts.InputTokenIds);
     }
 
@@ -73,7 +74,7 @@ public sealed class OpenAiCompletionsDialectTests
             {
                 byte[] body = cut ? valid[..at] : [.. valid[..at], value, .. valid[(at + 1)..]];
                 var call = DialectCalls.Of(Dialect, body);
-                if (Dialect.Read(call, new RequestBounds()) is { } error) Assert.InRange(error.Definition.Status, 400, 499);
+                if (Dialect.Requests.Read(call, new RequestBounds()) is { } error) Assert.InRange(error.Definition.Status, 400, 499);
                 else JsonNode.Parse(DialectCalls.Upstream(Dialect, call, "up"));
             },
             iter: 5_000);

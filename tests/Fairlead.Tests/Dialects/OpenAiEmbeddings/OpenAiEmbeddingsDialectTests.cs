@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
@@ -13,7 +14,7 @@ namespace Fairlead.Tests.Dialects.OpenAiEmbeddings;
 
 public class OpenAiEmbeddingsDialectTests
 {
-    private static readonly OpenAiEmbeddingsDialect Dialect = new();
+    private static readonly Dialect Dialect = OpenAiEmbeddingsDialect.Create();
 
     [Theory]
     [InlineData("""{"model":"m","input":"a"}""", 1, 1, 0)]
@@ -25,7 +26,7 @@ public class OpenAiEmbeddingsDialectTests
     {
         var call = Read(body);
         Assert.Equal((inputs, bytes, tokens), (call.Facts.MessageCount, call.Facts.TextBytes, call.Facts.InputTokenIds));
-        Assert.Equal(inputs, Dialect.ToEmbeddings(call).Inputs.Count);
+        Assert.Equal(inputs, Dialect.Embeddings!.ToEmbeddings(call).Inputs.Count);
     }
 
     [Theory]
@@ -52,7 +53,7 @@ public class OpenAiEmbeddingsDialectTests
     public void Read_Fault_NamesTheField(string body, string parameter)
     {
         var call = DialectCalls.Of(Dialect, body);
-        var error = Dialect.Read(call, new RequestBounds());
+        var error = Dialect.Requests.Read(call, new RequestBounds());
         Assert.NotNull(error);
         Assert.Equal(parameter, error.Parameter);
     }
@@ -63,21 +64,21 @@ public class OpenAiEmbeddingsDialectTests
     [InlineData("{")]
     [InlineData("""{"model":"m","input":"a"} x""")]
     public void Read_NoJsonObject_IsMalformed(string body) =>
-        Assert.Equal(ErrorCode.MalformedJson, Dialect.Read(DialectCalls.Of(Dialect, body), new RequestBounds())?.Code);
+        Assert.Equal(ErrorCode.MalformedJson, Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds())?.Code);
 
     [Fact]
     public void Read_TooManyInputs_IsRefused()
     {
         var texts = string.Join(',', Enumerable.Repeat("\"a\"", 2049));
-        Assert.Equal("input", Dialect.Read(DialectCalls.Of(Dialect, $$"""{"model":"m","input":[{{texts}}]}"""), new RequestBounds())?.Parameter);
+        Assert.Equal("input", Dialect.Requests.Read(DialectCalls.Of(Dialect, $$"""{"model":"m","input":[{{texts}}]}"""), new RequestBounds())?.Parameter);
         var tokens = string.Join(',', Enumerable.Repeat("1", 8193));
-        Assert.Equal("input", Dialect.Read(DialectCalls.Of(Dialect, $$"""{"model":"m","input":[{{tokens}}]}"""), new RequestBounds())?.Parameter);
+        Assert.Equal("input", Dialect.Requests.Read(DialectCalls.Of(Dialect, $$"""{"model":"m","input":[{{tokens}}]}"""), new RequestBounds())?.Parameter);
         var lists = string.Join(',', Enumerable.Repeat("[" + string.Join(',', Enumerable.Repeat("1", 8000)) + "]", 38));
-        Assert.Equal("input", Dialect.Read(DialectCalls.Of(Dialect, $$"""{"model":"m","input":[{{lists}}]}"""), new RequestBounds())?.Parameter);
+        Assert.Equal("input", Dialect.Requests.Read(DialectCalls.Of(Dialect, $$"""{"model":"m","input":[{{lists}}]}"""), new RequestBounds())?.Parameter);
     }
 
     [Fact]
-    public void WriteUpstreamBody_ChangesOnlyModelAndExtension()
+    public void WriteBody_Request_ChangesOnlyModelAndExtension()
     {
         var call = Read("""{"fairlead":{"class":"bulk"}, "model":"fast", "input":["a"], "own":{"x":1}}""");
         Assert.Equal("bulk", call.Facts.Extension.Class);
@@ -96,7 +97,7 @@ public class OpenAiEmbeddingsDialectTests
         var call = DialectCalls.Answered(Dialect, $$"""{"model":"m","input":"a","encoding_format":"{{(wanted64 ? "base64" : "float")}}"}""");
         using var body = new PooledBuffer();
         body.Write(Encoding.UTF8.GetBytes($$$"""{"object":"list","own":true,"data":[{"object":"embedding","index":0,"embedding":{{{sent}}}}],"model":"up","usage":{"prompt_tokens":4,"total_tokens":4}}"""));
-        Assert.True(Dialect.ScanAnswer(body.WrittenSpan, call.Answering!.Meter));
+        Assert.True(DialectCalls.Scan(Dialect, body.WrittenSpan, call.Answering!.Meter));
         Assert.Equal(4, call.Answering.Meter.Reported!.Value.InputTokens);
         call.End();
 
@@ -142,12 +143,12 @@ public class OpenAiEmbeddingsDialectTests
     [InlineData("""{"data":[{"index":0}]}""")]
     [InlineData("""{"data":[1]}""")]
     [InlineData("""{"data":[""")]
-    public void ScanAnswer_NoEmbeddings_IsFalse(string body) => Assert.False(Dialect.ScanAnswer(Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_NoEmbeddings_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
 
     private static GatewayCall Read(string body)
     {
         var call = DialectCalls.Of(Dialect, body);
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         return call;
     }
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
@@ -9,7 +10,7 @@ namespace Fairlead.Tests.Dialects.OpenAiResponses;
 
 public sealed class ResponsesReplyTests
 {
-    private static readonly ResponsesDialect Dialect = new();
+    private static readonly Dialect Dialect = ResponsesDialect.Create();
 
     [Fact]
     public void Reply_OfAWholeAnswer_HasEveryMember()
@@ -39,7 +40,7 @@ public sealed class ResponsesReplyTests
         var body = """{"id":"resp_upstream","object":"response","created_at":1,"status":"completed","model":"gpt-x-2026","new_member":[1],"fairlead":{"theirs":true},"output":[{"id":"rs_upstream","type":"reasoning","summary":[],"encrypted_content":"gAAA"},{"id":"fc_upstream","type":"function_call","call_id":"c1","name":"f","arguments":"{}","status":"completed"}],"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":3},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":13}}""";
         var call = DialectCalls.Answered(Dialect, """{"model":"fast","input":"hi"}""", extensions: false);
         var meter = call.Answering!.Meter;
-        Assert.True(Dialect.ScanAnswer(Encoding.UTF8.GetBytes(body), meter));
+        Assert.True(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), meter));
         Assert.Equal(FinishReason.ToolCalls, meter.FinishReason);
         Assert.Equal(new Fairlead.Conversation.Usage(9, 4) { CachedInputTokens = 3, ReasoningTokens = 2 }, meter.Reported);
         call.End(Outcome.ToolCalls);
@@ -57,5 +58,5 @@ public sealed class ResponsesReplyTests
     [InlineData("""{"object":"chat.completion","status":"completed","output":[]}""")]
     [InlineData("nothing")]
     [InlineData("[]")]
-    public void ScanAnswer_OfWhatIsNoAnswer_SaysNo(string body) => Assert.False(Dialect.ScanAnswer(Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_NotAResponse_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
@@ -9,7 +10,7 @@ namespace Fairlead.Tests.Dialects.OpenAiResponses;
 
 public sealed class ResponsesRequestReaderTests
 {
-    private static readonly ResponsesDialect Dialect = new();
+    private static readonly Dialect Dialect = ResponsesDialect.Create();
 
     [Theory]
     [InlineData("""{"input":"hi"}""", "model", "missing_required_parameter")]
@@ -49,7 +50,7 @@ public sealed class ResponsesRequestReaderTests
     public void Read_Fault_NamesTheField(string body, string parameter, string? code)
     {
         var call = DialectCalls.Of(Dialect, body);
-        var error = Dialect.Read(call, new RequestBounds()) ?? call.Facts.ForeignWord;
+        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.ForeignWord;
         Assert.NotNull(error);
         Assert.Equal(parameter, error.Parameter);
         Assert.Equal(code, error.OpenAiCode);
@@ -157,7 +158,7 @@ public sealed class ResponsesRequestReaderTests
     private static GatewayCall Read(string body)
     {
         var call = DialectCalls.Of(Dialect, body);
-        Assert.Null(Dialect.Read(call, new RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         return call;
     }
 }

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Streaming;
@@ -14,7 +15,7 @@ public sealed class ResponsesStreamTests
 {
     private const string Plain = """{"model":"fast","input":"hi","stream":true}""";
 
-    private static readonly ResponsesDialect Dialect = new();
+    private static readonly Dialect Dialect = ResponsesDialect.Create();
     private static readonly string[] Fragments = ["{", "}", "\"a\":1", "\\"];
     private static readonly Outcome[] Endings = [Outcome.Complete, Outcome.Length, Outcome.ProviderLost];
 
@@ -166,7 +167,7 @@ public sealed class ResponsesStreamTests
     {
         var call = DialectCalls.Answered(Dialect, Plain, extensions: false);
         var output = new ArrayBufferWriter<byte>();
-        var writer = Dialect.CreateStreamWriter(call);
+        var writer = Dialect.Streams!.CreateWriter(call);
         writer.WriteStart(output);
         using var batch = new EventBatch();
         for (var i = 0; i < events.Length; i++)

@@ -41,11 +41,11 @@ public sealed class AnthropicProviderTests
 
     private static GatewayCall NativeCall(bool stream, string? version = null, string? beta = null)
     {
-        var dialect = new MessagesDialect();
+        var dialect = MessagesDialect.Create();
         var call = DialectCalls.Of(dialect, Native.Replace("STREAM", stream ? "true" : "false", StringComparison.Ordinal));
         call.AnthropicVersion = version;
         call.AnthropicBeta = beta;
-        Assert.Null(dialect.Read(call, new RequestBounds()));
+        Assert.Null(dialect.Requests.Read(call, new RequestBounds()));
         return call;
     }
 
@@ -198,9 +198,9 @@ public sealed class AnthropicProviderTests
     public async Task Send_Count_AsksTheCounter()
     {
         await using var server = await FakeAnthropic.AnswerAsync("""{"input_tokens":2095}""");
-        var dialect = new CountTokensDialect();
+        var dialect = CountTokensDialect.Create();
         var call = DialectCalls.Of(dialect, """{"model":"fast","messages":[{"role":"user","content":"hi"}]}""");
-        Assert.Null(dialect.Read(call, new RequestBounds()));
+        Assert.Null(dialect.Requests.Read(call, new RequestBounds()));
         var reply = await server.Provider.SendAsync(call, InnerCall.AttemptAt(server.Provider, "claude-sonnet-5"), Token);
         Assert.Equal(2095, Assert.IsType<ProviderReply.Counted>(reply).InputTokens);
         Assert.True(server.Requests.TryDequeue(out var seen));

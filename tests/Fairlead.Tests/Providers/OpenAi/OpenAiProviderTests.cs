@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
@@ -24,7 +25,7 @@ public class OpenAiProviderTests
     private const string AskStream = """{"model":"fast","stream":true,"messages":[{"role":"user","content":"hi"}]}""";
     private const string Reply = """{"id":"c1","object":"chat.completion","created":1,"model":"gpt-x-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}""";
 
-    private static readonly OpenAiChatDialect Chat = new();
+    private static readonly Dialect Chat = OpenAiChatDialect.Create();
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -75,7 +76,7 @@ public class OpenAiProviderTests
         const string Parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var call = DialectCalls.Of(Chat, Ask);
-        Assert.Null(Chat.Read(call, new RequestBounds()));
+        Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
         call.IncomingTrace = new Fairlead.Telemetry.IncomingTrace(Parent, "vendor=1");
         var provider = upstream.Provider();
         Assert.IsType<ProviderReply.NativeBody>(await provider.SendAsync(call, InnerCall.AttemptAt(provider, "gpt-x"), Token)).Body.Dispose();
@@ -117,9 +118,9 @@ public class OpenAiProviderTests
     public void Speaks_Completions_OnlyWhereModelsStillHaveThem(string kind, string? baseUrl, bool expected)
     {
         var provider = new OpenAiProvider("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl }, FakeUpstream.Clients());
-        Assert.Equal(expected, provider.Speaks(new OpenAiCompletionsDialect()));
+        Assert.Equal(expected, provider.Speaks(OpenAiCompletionsDialect.Create()));
         Assert.True(provider.Speaks(Chat));
-        Assert.True(provider.Speaks(new OpenAiEmbeddingsDialect()));
+        Assert.True(provider.Speaks(OpenAiEmbeddingsDialect.Create()));
     }
 
     [Theory]
@@ -370,7 +371,7 @@ public class OpenAiProviderTests
         var config = new ProviderConfig { Kind = "openai", BaseUrl = $"https://{silent.LocalEndpoint}/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromMinutes(1) } };
         var provider = new OpenAiProvider("p", config, FakeUpstream.Clients(time));
         var call = DialectCalls.Of(Chat, Ask);
-        Assert.Null(Chat.Read(call, new RequestBounds()));
+        Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
         var attempt = InnerCall.AttemptAt(provider, "gpt-x", new ProviderTimeouts { Connect = TimeSpan.FromMilliseconds(connectMs), Total = TimeSpan.FromMilliseconds(totalMs) });
         var sending = provider.SendAsync(call, attempt, Token).AsTask();
         using var accepted = await silent.AcceptTcpClientAsync(Token);
@@ -395,7 +396,7 @@ public class OpenAiProviderTests
         var time = new FakeTimeProvider();
         var provider = upstream.Provider(time);
         var call = DialectCalls.Of(Chat, Ask);
-        Assert.Null(Chat.Read(call, new RequestBounds()));
+        Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
         var attempt = InnerCall.AttemptAt(provider, "gpt-x", new ProviderTimeouts { Connect = TimeSpan.FromMilliseconds(1) });
         var sending = provider.SendAsync(call, attempt, Token).AsTask();
         while (upstream.Requests.Count == 0) await Task.Yield();
@@ -477,7 +478,7 @@ public class OpenAiProviderTests
     private static async Task<(ProviderReply Reply, Attempt Attempt, GatewayCall Call)> SendAsync(OpenAiProvider provider, string body, CancellationToken? token = null)
     {
         var call = DialectCalls.Of(Chat, body);
-        Assert.Null(Chat.Read(call, new RequestBounds()));
+        Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
         var attempt = InnerCall.AttemptAt(provider, "gpt-x");
         return (await provider.SendAsync(call, attempt, token ?? Token), attempt, call);
     }

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Tests.Dialects;
@@ -93,11 +94,11 @@ public sealed class OpenAiRoundTripTests
             var warnings = new List<string>();
             var output = new ArrayBufferWriter<byte>();
             new OpenAiChatRequestWriter(request, null, new OpenAiEndpoint(new ProviderConfig { Kind = "openai" }), (code, text) => warnings.Add(text), sameFamily: true).Write("m", stream: false, output);
-            var call = DialectCalls.Of(new OpenAiChatDialect(), output.WrittenSpan.ToArray());
-            var fault = call.Dialect.Read(call, new RequestBounds());
+            var call = DialectCalls.Of(OpenAiChatDialect.Create(), output.WrittenSpan.ToArray());
+            var fault = call.Dialect.Requests.Read(call, new RequestBounds());
             Assert.True(fault is null, fault?.Message + Encoding.UTF8.GetString(output.WrittenSpan));
             Assert.Empty(warnings);
-            Assert.Equal(Dump(request), Dump(call.Dialect.ToConversation(call)));
+            Assert.Equal(Dump(request), Dump(call.Dialect.Conversations!.ToConversation(call)));
         },
         iter: 2000);
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
@@ -14,26 +13,6 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Providers.Simulated;
 
-/// <summary>A dialect whose request is already in the inner language.</summary>
-internal sealed class InnerDialect(ConversationRequest? conversation, EmbeddingsRequest? embeddings) : Dialect
-{
-    public override string Name => "inner";
-
-    public override Operation Operation => embeddings is null ? Operation.Chat : Operation.Embeddings;
-
-    public override ErrorShape ErrorShape => default;
-
-    public override string Scope => "chat";
-
-    public override GatewayError? Read(GatewayCall call, RequestBounds bounds) => null;
-
-    public override ConversationRequest ToConversation(GatewayCall call) => conversation!;
-
-    public override EmbeddingsRequest ToEmbeddings(GatewayCall call) => embeddings!;
-
-    public override void WriteReply(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output) => throw new NotSupportedException();
-}
-
 /// <summary>A simulated provider with one call on its way to it.</summary>
 internal sealed class SimulatedCalls(string model, SimulationConfig? simulation = null, ProviderTimeouts? timeouts = null)
 {
@@ -44,11 +23,11 @@ internal sealed class SimulatedCalls(string model, SimulationConfig? simulation 
     public Attempt Attempt { get; private set; } = null!;
 
     public ValueTask<ProviderReply> SendAsync(ConversationRequest request, bool stream = false, string? simulate = null, int attempt = 1, CancellationToken? token = null) =>
-        SendAsync(new InnerDialect(request, null), stream, simulate, attempt, token);
+        SendAsync(InnerDialect.Of(Operation.Chat, request, null), stream, simulate, attempt, token);
 
-    public ValueTask<ProviderReply> SendAsync(EmbeddingsRequest request, string? simulate = null) => SendAsync(new InnerDialect(null, request), false, simulate, 1, null);
+    public ValueTask<ProviderReply> SendAsync(EmbeddingsRequest request, string? simulate = null) => SendAsync(InnerDialect.Of(Operation.Embeddings, null, request), false, simulate, 1, null);
 
-    private ValueTask<ProviderReply> SendAsync(InnerDialect dialect, bool stream, string? simulate, int number, CancellationToken? token)
+    private ValueTask<ProviderReply> SendAsync(Dialect dialect, bool stream, string? simulate, int number, CancellationToken? token)
     {
         var caller = new Caller { OrganizationId = "org_1", OrganizationName = "o", ProjectId = "proj_1", ProjectName = "p", KeyId = "key_1", KeyName = "k", Scopes = [.. Scopes.Default] };
         var call = new GatewayCall("req_1", "gen_1", dialect, caller, Time) { Model = BuiltInModels.Find(model)!, Simulate = simulate };

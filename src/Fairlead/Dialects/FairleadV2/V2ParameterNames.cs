@@ -5,10 +5,10 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>
-/// Says where in a request of this dialect a fault stands that was found in the inner language, whose messages and fields have other names: <c>messages[2].content</c> may be
-/// <c>input/1</c>.
+/// Says where in a request of this dialect a fault stands that was found in the inner language, whose messages and fields have other
+/// names: <c>messages[2].content</c> may be <c>input/1</c>.
 /// </summary>
-internal static class V2Places
+internal static class V2ParameterNames
 {
     public static GatewayError Of(GatewayCall call, GatewayError error) =>
         // A request that could not be read has names of this dialect only.
@@ -20,7 +20,7 @@ internal static class V2Places
         var index = IndexOf(parameter, end);
         switch (end < 0 ? parameter : parameter[..end])
         {
-            case "messages": return index is { } message && message < request.Places.Count ? request.Places[message] : "input";
+            case "messages": return index is { } message && message < request.MessagePointers.Count ? request.MessagePointers[message] : "input";
             case "tools": return index is { } tool ? string.Create(CultureInfo.InvariantCulture, $"tools/{tool}") : "tools";
             case "response_format": return "output";
             case "stop" or "stop_sequences": return "sampling/stop";

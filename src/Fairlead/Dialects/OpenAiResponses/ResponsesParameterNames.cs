@@ -3,7 +3,7 @@ using Fairlead.Errors;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>Says in this dialect's words where a fault stands that was found in the inner language, whose messages are made of several items each.</summary>
-internal static class ResponsesPlaces
+internal static class ResponsesParameterNames
 {
     public static GatewayError Of(GatewayError error) => error.Parameter switch
     {

@@ -4,10 +4,10 @@ using System.Text.Json;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// The members that the gateway adds to bodies and events. An upstream that is a gateway of the same kind sends them too: they speak of its call, not of
-/// ours, and a member that stands twice is read differently by every client. So they are taken out before ours go in.
+/// The members that the gateway adds to bodies and events. An upstream that is a gateway of the same kind sends them too: they speak of
+/// its call, not of ours, and a member that stands twice is read differently by every client. So they are taken out before ours go in.
 /// </summary>
-internal static class OwnMembers
+internal static class GatewayJsonFields
 {
     /// <summary>The JSON object without them: the very bytes where there are none, else a copy.</summary>
     /// <param name="json">One whole object, already read once without fault.</param>

@@ -2,8 +2,8 @@ using System.Text.Json;
 
 namespace Fairlead.Http;
 
-/// <summary>Kinds of JSON values as messages name them.</summary>
-internal static class Words
+/// <summary>Names of the JSON types, as error messages use them.</summary>
+internal static class JsonTypeNames
 {
     public static string Of(JsonValueKind kind) => kind switch
     {

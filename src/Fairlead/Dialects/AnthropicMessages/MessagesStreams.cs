@@ -1,0 +1,13 @@
+using Fairlead.Streaming;
+using Fairlead.TokenCounting;
+
+namespace Fairlead.Dialects.AnthropicMessages;
+
+/// <summary>Streams of messages from a provider with Anthropic's API.</summary>
+internal sealed class MessagesStreams : NativeStreams
+{
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new MessagesStreamScanner(meter);
+
+    public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) =>
+        MessagesDelta.TryFind(data, kind, out shape);
+}

@@ -1,0 +1,8 @@
+namespace Fairlead.Dialects;
+
+/// <summary>The vendor whose public API a dialect belongs to.</summary>
+internal enum ApiFamily
+{
+    OpenAi,
+    Anthropic,
+}

@@ -1,0 +1,13 @@
+using Fairlead.Pipeline;
+
+namespace Fairlead.Dialects;
+
+/// <summary>Requests that choose their delivery with a field of their dialect. Thread-safe.</summary>
+internal interface IDeliveryChoice
+{
+    /// <summary>The asynchronous delivery that the request chooses; null when it chooses none.</summary>
+    Preference? Of(GatewayCall call);
+
+    /// <summary>Whether the request leaves the choice to the <c>Prefer</c> header.</summary>
+    bool AllowsPreferHeader(GatewayCall call);
+}

@@ -1,0 +1,31 @@
+using Fairlead.Streaming;
+using Fairlead.TokenCounting;
+
+namespace Fairlead.Dialects;
+
+/// <summary>Reads the streams of providers that speak the client's own dialect. Thread-safe.</summary>
+internal abstract class NativeStreams
+{
+    /// <summary>Builds a whole response from such a stream, for stored generations; null when the dialect cannot.</summary>
+    public virtual INativeStreamCollector? Collector => null;
+
+    /// <summary>A scanner for one stream.</summary>
+    public abstract NativeStreamScanner CreateScanner(AnswerMeter meter);
+
+    /// <summary>
+    /// Finds the piece of text, reasoning or arguments in an event, so that it can be merged with others. Returns false for an event that
+    /// must be forwarded unchanged. Called only for events in which the scanner found content and no end.
+    /// </summary>
+    public abstract bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape);
+
+    /// <summary>
+    /// Converts a whole response, received although a stream was requested, to the events of a stream. Null when the dialect has no such
+    /// form; the response is then translated.
+    /// </summary>
+    /// <param name="document">The provider's body.</param>
+    /// <param name="createdAt">Creation time for events that lack one, in seconds of Unix time.</param>
+    public virtual IEnumerable<byte[]>? EventsOf(ReadOnlyMemory<byte> document, long createdAt) => null;
+
+    /// <summary>The whole response that the last event of a stream contains; null when there is none.</summary>
+    public virtual byte[]? WholeOf(ReadOnlySpan<byte> events) => null;
+}

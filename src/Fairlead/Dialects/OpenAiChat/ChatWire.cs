@@ -1,0 +1,40 @@
+using System.Buffers;
+using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
+using Fairlead.TokenCounting;
+
+namespace Fairlead.Dialects.OpenAiChat;
+
+/// <summary>Chat completions at a provider with OpenAI's API.</summary>
+internal sealed class ChatWire : NativeWire
+{
+    /// <summary>Path of the endpoint below the provider's base address.</summary>
+    public const string Path = "/chat/completions";
+
+    public override ApiFamily Family => ApiFamily.OpenAi;
+
+    public override string UpstreamPath => Path;
+
+    public override bool UsesStreamOptions => true;
+
+    public override NativeStreams Streams { get; } = new ChatStreams();
+
+    public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
+        UpstreamBody.Write(call, upstreamModel, options, output);
+
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired) =>
+        TryScan(body, isChat: true, meter, out repaired);
+
+    /// <summary>Repairs and scans a response of OpenAI's two generation endpoints.</summary>
+    internal static bool TryScan(ReadOnlySpan<byte> body, bool isChat, AnswerMeter meter, out byte[]? repaired)
+    {
+        repaired = ChatNormaliser.RepairWhole(body, isChat, meter.CreatedAt);
+        if (repaired is not null) body = repaired;
+        if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found)) return false;
+        if (found.IsError || found.Choices == 0 || found.LacksBody) return false;
+        meter.FailedReason = found.FailedReason;
+        if (found.FailedReason is not null) return false;
+        found.Report(meter);
+        return true;
+    }
+}

@@ -1,0 +1,51 @@
+using System.Reflection;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Http;
+using Fairlead.Pipeline;
+using Fairlead.Responses;
+using Fairlead.StructuredOutput;
+using Fairlead.Tests.Dialects;
+
+namespace Fairlead.Tests.Pipeline;
+
+public sealed class RequestFactsTests
+{
+    // The extension headers, and what a dialect's IRequestReader uses.
+    private static readonly Type[] Readers =
+        [typeof(RequestReader), typeof(StructuredWish), typeof(ResponseKeeper), typeof(ResponseFiles), typeof(RequestFacts)];
+
+    private const string Body = """{"model":"a","messages":[{"role":"user","content":"x"}],"stream":STREAM}""";
+
+    [Fact]
+    public void Setters_AreCalledOnlyWhileTheRequestIsRead()
+    {
+        var writers = IlReader.UsesOf(typeof(RequestFacts).Assembly)
+            .Where(use => use.Used is MethodBase { IsSpecialName: true } method
+                && method.DeclaringType == typeof(RequestFacts)
+                && method.Name.StartsWith("set_", StringComparison.Ordinal))
+            .Select(use => use.User)
+            .ToHashSet();
+        Assert.Contains(typeof(ChatRequestReader), writers);
+        writers.RemoveWhere(type => type.Namespace!.StartsWith("Fairlead.Dialects", StringComparison.Ordinal));
+        Assert.Empty(writers.Except(Readers));
+    }
+
+    [Fact]
+    public void Streams_DecidedByADelivery_LeavesTheFacts()
+    {
+        var call = DialectCalls.Answered(OpenAiChatDialect.Create(), Body.Replace("STREAM", "true", StringComparison.Ordinal));
+        Assert.True(call.Streams);
+        call.Streams = false;
+        Assert.False(call.Streams);
+        Assert.True(call.Facts.Stream);
+    }
+
+    [Fact]
+    public void CapOutput_RequestWithoutMaximum_CapsTheCallAndLeavesTheFacts()
+    {
+        var call = DialectCalls.Answered(OpenAiChatDialect.Create(), Body.Replace("STREAM", "false", StringComparison.Ordinal));
+        Assert.Null(call.MaxOutputTokens);
+        call.CapOutput(7);
+        Assert.Equal((7, 7, null), (call.MaxOutputTokens, call.Conversation.MaxOutputTokens, call.Facts.MaxOutputTokens));
+    }
+}
