@@ -97,7 +97,7 @@ internal abstract class Dialect
     public virtual bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => throw new NotSupportedException();
 
     /// <summary>A reader of a provider's native stream in this dialect.</summary>
-    public virtual NativeStreamScanner CreateScanner(AnswerMeter meter) => throw new NotSupportedException();
+    public virtual NativeStreamScanner CreateScanner(AnswerMeter meter, Memory.MemoryLease? memory = null) => throw new NotSupportedException();
 
     /// <summary>The whole response that a stream of this dialect brings in its last event; null where there is none.</summary>
     public virtual byte[]? WholeOf(ReadOnlySpan<byte> events) => null;
@@ -140,6 +140,10 @@ internal abstract class NativeStreamScanner
 
     /// <summary>Whether a choice began and has not ended.</summary>
     public virtual bool HasOpenChoice => false;
+
+    /// <summary>The events that stand for one of the provider's, where it is not as its interface says; null where it goes on as it came.</summary>
+    /// <exception cref="Memory.MemoryExhaustedException">What must be kept of it does not fit into the budget.</exception>
+    public virtual IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) => null;
 
     /// <summary>
     /// Judges one event and feeds the meter. <paramref name="eventName"/> is empty where the dialect has none; <paramref name="data"/> is the joined data.

@@ -30,7 +30,7 @@ internal sealed class MessagesDialect : Dialect
 
     public override bool ScanAnswer(ReadOnlySpan<byte> body, AnswerMeter meter) => MessagesAnswerScanner.Scan(body, meter);
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new MessagesStreamScanner(meter);
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter, Memory.MemoryLease? memory = null) => new MessagesStreamScanner(meter);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => MessagesDelta.TryFind(data, kind, out shape);
 

@@ -37,7 +37,7 @@ internal sealed class OpenAiChatDialect : Dialect
         return true;
     }
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter, isChat: true);
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter, Memory.MemoryLease? memory = null) => new OpenAiStreamScanner(meter, isChat: true);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 

@@ -38,7 +38,7 @@ internal sealed class OpenAiCompletionsDialect : Dialect
         return true;
     }
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new OpenAiStreamScanner(meter, isChat: false);
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter, Memory.MemoryLease? memory = null) => new OpenAiStreamScanner(meter, isChat: false);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 

@@ -84,7 +84,7 @@ internal sealed class ResponsesDialect(ResponseKeeper? keeper = null) : Dialect
 
     public override byte[]? WholeOf(ReadOnlySpan<byte> events) => ResponsesDocument.WholeOf(events);
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new ResponsesStreamScanner(meter);
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter, Memory.MemoryLease? memory = null) => new ResponsesStreamScanner(meter, memory);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => ResponsesDelta.TryFind(data, kind, out shape);
 

@@ -46,6 +46,8 @@ internal sealed class OpenAiProvider : Provider
 
     protected override bool HoldsToTheList => _endpoint.IsOpenAi;
 
+    protected override bool ShortensToolNames => true;
+
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.CountTokens
         ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no interface to count tokens.")
         : null;
@@ -145,10 +147,12 @@ internal sealed class OpenAiProvider : Provider
             attempt.Sent = false;
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
-        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, native), model), body.WrittenMemory, call, mode);
+        var shortened = native && _endpoint.IsOpenAi && call.Facts.LongToolName is not null ? NativeToolNames.Shorten(body.WrittenSpan, LongestToolName) : null;
+        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, native), model), shortened?.Body ?? body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: native, cancellationToken);
         exchange.Tools = tools;
+        exchange.Names = shortened?.Names;
         return exchange;
     }
 
@@ -191,18 +195,20 @@ internal sealed class OpenAiProvider : Provider
             response.Write(whole);
             return ReadNative(call, attempt, exchange, response);
         }
-        exchange.Replay(body.WrittenSpan);
+        exchange.Replay(exchange.Names is { } names ? names.Restore(body.WrittenSpan) : body.WrittenSpan);
         await using var events = new OpenAiChatEventSource(exchange, call.Facts.ExpectedChoices, []);
         return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
     }
 
     private static ProviderReply ReadNative(GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body)
     {
+        if (exchange.Names is { } names) UpstreamExchange.Replace(ref body, names.Restore(body.WrittenSpan).ToArray());
         var vectors = call.Facts.MessageCount;
         var repaired = call.Dialect.Name switch
         {
-            "openai.chat" => ChatNormaliser.RepairWhole(body.WrittenSpan, isChat: true, attempt.Meter.CreatedAt),
+            "openai.chat" => ChatNormaliser.RepairWhole(body.WrittenSpan, isChat: true, attempt.Meter.CreatedAt, attempt.Meter),
             "openai.completions" => ChatNormaliser.RepairWhole(body.WrittenSpan, isChat: false, attempt.Meter.CreatedAt),
+            "openai.responses" => ResponsesNormaliser.RepairWhole(body.WrittenSpan, attempt.Meter),
             "openai.embeddings" => EmbeddingsNormaliser.Repair(body.WrittenSpan, call.Facts.MessageCount, out vectors),
             _ => null,
         };
