@@ -103,7 +103,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         if (found.Calls == 1)
         {
             var open = choice.Calls.Count;
-            if (found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
+            if (choice.IsRegular && found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
             {
                 var made = choice.Current = choice.Add(open);
                 choice.Name(made, found.CallId);
@@ -389,6 +389,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         {
             // A call begins when its name is known; what comes before waits.
             if (isNew) choice.WaitingCalls++;
+            choice.IsRegular = false;
             call.Waiting.Append(arguments);
             call.Arguments.Append(arguments);
             call.IsCustom |= custom;
@@ -404,8 +405,10 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         if (!wasNamed)
         {
             if (!isNew) choice.WaitingCalls--;
-            choice.NamedCalls++;
+            // Calls are numbered as they are shown: one that never gets a name leaves no gap.
+            call.Position = choice.NamedCalls++;
             call.Name = name;
+            changed |= Put(node, "index", call.Position);
             call.Id ??= $"call_{choice.Index}_{call.Position}";
             if (Text(node["id"]) != call.Id)
             {
@@ -667,7 +670,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
 
     private sealed class Call(int position)
     {
-        public int Position { get; } = position;
+        public int Position { get; set; } = position;
 
         /// <summary>The provider's own index.</summary>
         public int? At { get; set; }
