@@ -256,6 +256,13 @@ internal ref struct BodyCursor
         _facts.ForeignWordIsRead |= isRead;
     }
 
+    /// <summary>Notes a tool whose name is longer than the dialect's own servers take.</summary>
+    public readonly void NoteLongName(GatewayError error)
+    {
+        if (_facts is null) throw new GatewayErrorException(error);
+        _facts.LongToolName ??= error;
+    }
+
     private readonly bool Expect(JsonTokenType type, FieldPath path, string name)
     {
         if (Token == type) return true;

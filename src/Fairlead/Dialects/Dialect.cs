@@ -1,5 +1,11 @@
+using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Memory;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects;
 

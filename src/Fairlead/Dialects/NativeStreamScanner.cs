@@ -11,6 +11,10 @@ internal abstract class NativeStreamScanner
     /// <summary>Whether a choice has started and not ended.</summary>
     public virtual bool HasOpenChoice => false;
 
+    /// <summary>The events to use instead of one of the provider's, where it violates the dialect; null when it is forwarded unchanged.</summary>
+    /// <exception cref="Memory.MemoryExhaustedException">The scanner must keep some of it, and there is no memory for that.</exception>
+    public virtual IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) => null;
+
     /// <summary>Scans one event and updates the meter.</summary>
     /// <param name="eventName">Name of the event; empty where the dialect has none.</param>
     /// <param name="data">The joined data lines.</param>

@@ -1,3 +1,4 @@
+using Fairlead.Memory;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -10,7 +11,9 @@ internal abstract class NativeStreams
     public virtual INativeStreamCollector? Collector => null;
 
     /// <summary>A scanner for one stream.</summary>
-    public abstract NativeStreamScanner CreateScanner(AnswerMeter meter);
+    /// <param name="meter">Receives what the stream reports.</param>
+    /// <param name="memory">Counts what the scanner keeps; null counts nothing.</param>
+    public abstract NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null);
 
     /// <summary>
     /// Finds the piece of text, reasoning or arguments in an event, so that it can be merged with others. Returns false for an event that

@@ -119,6 +119,9 @@ internal sealed class RequestFacts
     /// <summary>Whether a translation reads a field with such a word, and so cannot carry it over.</summary>
     public bool ForeignWordIsRead { get; set; }
 
+    /// <summary>The refusal of the first tool whose name is longer than OpenAI's own servers take: a provider may shorten it. Null when there is none.</summary>
+    public GatewayError? LongToolName { get; set; }
+
     /// <exception cref="GatewayErrorException">A field that is about to be read has a word that is not known here.</exception>
     public void ThrowIfForeign()
     {

@@ -1,3 +1,5 @@
+using Fairlead.Catalogue;
+using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
@@ -40,12 +42,17 @@ internal abstract class Provider(string name, string kind)
     protected virtual bool HoldsToTheList => true;
 
     /// <summary>Why a word in the request that is not on the dialect's list keeps this provider from it, or null.</summary>
-    internal GatewayError? RefuseForeignWord(GatewayCall call) => call.Facts.ForeignWord is null ? null : RefuseForeignWord(call, WireOf(call) is not null);
+    internal GatewayError? RefuseForeignWord(GatewayCall call) =>
+        call.Facts.ForeignWord is null && call.Facts.LongToolName is null ? null : RefuseForeignWord(call, WireOf(call) is not null);
 
     /// <param name="call">The call.</param>
     /// <param name="isNative">Whether the body goes through.</param>
     protected GatewayError? RefuseForeignWord(GatewayCall call, bool isNative) =>
-        HoldsToTheList || (!isNative && call.Facts.ForeignWordIsRead) ? call.Facts.ForeignWord : null;
+        (HoldsToTheList || (!isNative && call.Facts.ForeignWordIsRead) ? call.Facts.ForeignWord : null)
+        ?? (HoldsToTheList && !ShortensToolNames ? call.Facts.LongToolName : null);
+
+    /// <summary>Whether names of tools that are too long are shortened here, also in bodies that go through.</summary>
+    protected virtual bool ShortensToolNames => false;
 
     /// <summary>Reads a whole response that came where a stream was asked for; null when it is none. Usage, finish and model go to <paramref name="meter"/>.</summary>
     internal virtual Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => null;

@@ -82,42 +82,44 @@ internal sealed class ToolAdapter
     public void Restore(EventBatch batch, int start)
     {
         var items = batch.Items;
+        var restored = new List<StreamItem>(items.Count - start);
         for (var i = start; i < items.Count; i++)
         {
-            switch (items[i].Event)
+            var item = items[i];
+            switch (item.Event)
             {
                 case ToolCallStarted started:
                     var isCustom = _customs.Contains(started.Name);
                     if (isCustom) (_held ??= [])[(started.Choice, started.Index)] = new StringBuilder();
                     if (isCustom || _names.ContainsKey(started.Name))
                     {
-                        items[i] = new StreamItem(started with { Name = _names.GetValueOrDefault(started.Name, started.Name), Kind = isCustom ? ToolKind.Custom : started.Kind });
+                        item = new StreamItem(started with { Name = _names.GetValueOrDefault(started.Name, started.Name), Kind = isCustom ? ToolKind.Custom : started.Kind });
                     }
                     break;
                 case ToolCallDelta delta when _held?.TryGetValue((delta.Choice, delta.Index), out var held) == true:
                     held.Append(delta.Arguments);
-                    items.RemoveAt(i--);
-                    break;
+                    continue;
                 case ChoiceFinished finished:
-                    i += Release(items, i, finished.Choice);
+                    Release(restored, finished.Choice);
                     break;
                 case AttemptFailed:
-                    i += Release(items, i, null);
+                    Release(restored, null);
                     break;
             }
+            restored.Add(item);
         }
+        items.RemoveRange(start, items.Count - start);
+        items.AddRange(restored);
     }
 
-    private int Release(List<StreamItem> items, int at, int? choice)
+    private void Release(List<StreamItem> items, int? choice)
     {
-        var count = 0;
         foreach (var (key, held) in (_held ?? []).OrderBy(entry => entry.Key.Index).ToList())
         {
             if (choice is { } only && key.Choice != only) continue;
             _held!.Remove(key);
-            if (held.Length > 0) items.Insert(at + count++, new StreamItem(new ToolCallDelta(key.Index, InputOf(held.ToString())) { Choice = key.Choice }));
+            if (held.Length > 0) items.Add(new StreamItem(new ToolCallDelta(key.Index, InputOf(held.ToString())) { Choice = key.Choice }));
         }
-        return count;
     }
 
     private Tool Offer(Tool tool, int longestName, bool takesCustom)
@@ -161,6 +163,14 @@ internal sealed class ToolAdapter
     private string Short(string name, int longestName)
     {
         if (Fits(name, longestName)) return name;
+        var made = Shorten(name, longestName);
+        _names[made] = name;
+        return made;
+    }
+
+    /// <summary>A name of at most <paramref name="longestName"/> letters that stands for a longer one: its begin, and a hash of it.</summary>
+    internal static string Shorten(string name, int longestName)
+    {
         var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)))[..HashLength];
         var plain = new StringBuilder();
         foreach (var c in name)
@@ -168,9 +178,7 @@ internal sealed class ToolAdapter
             if (plain.Length == longestName - HashLength - 1) break;
             plain.Append(char.IsAsciiLetterOrDigit(c) || c is '_' or '-' ? c : '_');
         }
-        var made = plain.Append('_').Append(hash).ToString();
-        _names[made] = name;
-        return made;
+        return plain.Append('_').Append(hash).ToString();
     }
 
     private static bool Fits(string name, int longestName)

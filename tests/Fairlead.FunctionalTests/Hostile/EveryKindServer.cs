@@ -17,6 +17,9 @@ internal sealed class EveryKindServer : IAsyncDisposable
 
     public string Key { get; private set; } = "";
 
+    /// <summary>What all providers send.</summary>
+    public FakeUpstream Upstream => _upstream;
+
     public static async Task<EveryKindServer> StartAsync(string more = "")
     {
         var upstream = await FakeUpstream.StartAsync();

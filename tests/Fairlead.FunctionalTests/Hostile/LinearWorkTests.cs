@@ -148,6 +148,42 @@ public sealed class LinearWorkTests : IAsyncLifetime
         }
     }
 
+    [Theory]
+    [InlineData("chat")]
+    [InlineData("messages")]
+    [InlineData("responses")]
+    [InlineData("v2")]
+    public async Task ToolCallsOfAResponse_TenTimesAsMany_CostTwentyTimesAtMost(string dialect)
+    {
+        const int most = 4_000;
+        using var client = _world.MakeClient();
+        client.DefaultRequestHeaders.Add("anthropic-version", "2023-06-01");
+        var tooMuch = new List<string>();
+        foreach (var (model, stream) in EveryKindServer.Models.SelectMany(model => new[] { (model, false), (model, true) }))
+        {
+            var kind = model == "native" ? dialect == "responses" ? "responses" : "chat" : model;
+            var (few, many) = (ManyCalls.Reply(kind, stream, most / 10), ManyCalls.Reply(kind, stream, most));
+            var wish = $"\"model\":\"{model}\",\"max_tokens\":2000,\"stream\":{(stream ? "true" : "false")}";
+            var (path, body) = dialect switch
+            {
+                "chat" => ("/v1/chat/completions", $$"""{{{wish}},"messages":[{"role":"user","content":"x"}]}"""),
+                "messages" => ("/v1/messages", $$"""{{{wish}},"messages":[{"role":"user","content":"x"}]}"""),
+                "responses" => ("/v1/responses", $$"""{{{wish.Replace("max_tokens", "max_output_tokens", StringComparison.Ordinal)}},"store":false,"input":"x"}"""),
+                _ => ("/v2/generations", $$$"""{"model":"{{{model}}}","input":"x","delivery":{"mode":"{{{(stream ? "stream" : "sync")}}}"}}"""),
+            };
+            if (await CompareAsync($"{model} {(stream ? "streamed" : "whole")}", () => AskAsync(few, most / 10), () => AskAsync(many, most)) is { } fault) tooMuch.Add(fault);
+
+            async Task AskAsync(Quirks.QuirkReply reply, int count)
+            {
+                _world.Upstream.Answer = reply.SendAsync;
+                using var response = await client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
+                var text = await response.Content.ReadAsStringAsync(Cancel);
+                Assert.True(response.IsSuccessStatusCode && text.Contains($"name{count - 1}\"", StringComparison.Ordinal), $"{dialect} {model}: {text[..Math.Min(600, text.Length)]}");
+            }
+        }
+        Assert.True(tooMuch.Count == 0, string.Join('\n', tooMuch));
+    }
+
     [Fact]
     public async Task UnknownFields_FiftyThousand_GiveTwentyWarningsAndTheirCount()
     {

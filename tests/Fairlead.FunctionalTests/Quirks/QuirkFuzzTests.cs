@@ -91,6 +91,52 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
         }
     }
 
+    /// <summary>Servers of the other interfaces, whole and cut anywhere.</summary>
+    [Theory]
+    [InlineData("messages", 31)]
+    [InlineData("messages", 32)]
+    [InlineData("gemini", 33)]
+    [InlineData("gemini", 34)]
+    [InlineData("responses", 35)]
+    [InlineData("responses", 36)]
+    [InlineData("responses", 37)]
+    public async Task Response_OfAnotherInterfaceWithRandomQuirks_ArrivesWholeOrSaysThatItIsCut(string kind, int seed)
+    {
+        var random = new Random(seed);
+        for (var round = 0; round < Rounds; round++)
+        {
+            var isCut = round % 3 == 2;
+            var server = OtherServer.Make(kind, random);
+            var dialect = kind == "responses" ? kind : QuirkWorld.Dialects[random.Next(QuirkWorld.Dialects.Length)];
+            var stream = random.Next(3) > 0;
+            var reply = server.Reply(stream, isCut);
+            var place = $"{kind}, seed {seed}, round {round} ({dialect} {(stream ? "streamed" : "whole")}{(isCut ? ", cut" : "")}, {server.Quirks})";
+            world.Upstream.Answer = reply.SendAsync;
+            QuirkSeen seen;
+            try
+            {
+                seen = await world.AskAsync(kind, dialect, stream, 1, Cancel);
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException)
+            {
+                Assert.Fail($"{place}: {exception.Message}\n{Encoding.UTF8.GetString(reply.Body)}");
+                return;
+            }
+            var told = $"{place}: {seen.Status} {seen.Raw}\nsent {Encoding.UTF8.GetString(reply.Body)}";
+            if (isCut && seen.Finish == "failed")
+            {
+                Assert.True(seen.Status == 200 || seen.Raw.Contains("\"provider_", StringComparison.Ordinal), told);
+                Assert.True(server.Text.StartsWith(seen.Text.TrimEnd('\uFFFD'), StringComparison.Ordinal), told);
+                continue;
+            }
+            Assert.True(seen.Status == 200, told);
+            Assert.True(seen.Text == server.Text, told);
+            Assert.True(seen.Calls.SequenceEqual(server.Calls), told);
+            Assert.True(seen.Finish == server.Finish, told);
+            Assert.True(CostOf(dialect, stream, seen.Raw) > 0, told);
+        }
+    }
+
     /// <summary>Text completions, which have a frame of their own, or get that of a chat.</summary>
     [Theory]
     [InlineData(21)]

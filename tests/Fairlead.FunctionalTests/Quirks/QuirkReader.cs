@@ -35,10 +35,17 @@ internal static class QuirkReader
                 finish = ChatFinish(choice.GetProperty("finish_reason").GetString()!);
                 break;
             case "messages":
+                Assert.Equal("message", root.GetProperty("type").GetString());
+                Assert.Equal("assistant", root.GetProperty("role").GetString());
+                Assert.NotEmpty(root.GetProperty("id").GetString()!);
+                Assert.NotEmpty(root.GetProperty("model").GetString()!);
+                Assert.True(root.GetProperty("usage").GetProperty("output_tokens").GetInt64() >= 0);
                 foreach (var block in root.GetProperty("content").EnumerateArray()) Block(block, text, reasoning, calls);
                 finish = MessagesFinish(root.GetProperty("stop_reason").GetString()!);
                 break;
             case "responses":
+                Assert.Equal("response", root.GetProperty("object").GetString());
+                Assert.True(root.GetProperty("usage").GetProperty("output_tokens").GetInt64() >= 0);
                 Items(root.GetProperty("output"), text, reasoning, calls);
                 finish = ResponsesFinish(root, calls.Count > 0);
                 break;
@@ -127,16 +134,34 @@ internal static class QuirkReader
         var open = new Dictionary<int, (JsonElement Block, StringBuilder Text)>();
         string? finish = null;
         var (failed, ended) = (false, false);
+        var (started, blocks) = (false, 0);
         foreach (var seen in stream.Events)
         {
             var root = seen.Json;
             Assert.Equal(seen.Name, root.GetProperty("type").GetString());
             switch (seen.Name)
             {
-                case "content_block_start": open[root.GetProperty("index").GetInt32()] = (root.GetProperty("content_block"), new StringBuilder()); break;
+                case "message_start":
+                    Assert.False(started);
+                    started = true;
+                    var message = root.GetProperty("message");
+                    Assert.Equal("message", message.GetProperty("type").GetString());
+                    Assert.Equal("assistant", message.GetProperty("role").GetString());
+                    Assert.NotEmpty(message.GetProperty("id").GetString()!);
+                    Assert.NotEmpty(message.GetProperty("model").GetString()!);
+                    Assert.Equal(0, message.GetProperty("content").GetArrayLength());
+                    Assert.True(message.GetProperty("usage").GetProperty("output_tokens").GetInt64() >= 0);
+                    break;
+                case "content_block_start":
+                    Assert.True(started);
+                    Assert.Equal(blocks++, root.GetProperty("index").GetInt32());
+                    open[root.GetProperty("index").GetInt32()] = (root.GetProperty("content_block"), new StringBuilder());
+                    break;
                 case "content_block_delta":
                     var delta = root.GetProperty("delta");
-                    var into = open[root.GetProperty("index").GetInt32()].Text;
+                    var (block, into) = open[root.GetProperty("index").GetInt32()];
+                    if (delta.GetProperty("type").GetString() is "text_delta" or "thinking_delta") Assert.Equal(delta.GetProperty("type").GetString(), block.GetProperty("type").GetString() + "_delta");
+                    if (delta.GetProperty("type").GetString() == "input_json_delta") Assert.Equal("tool_use", block.GetProperty("type").GetString());
                     foreach (var name in (string[])["text", "thinking", "partial_json"])
                     {
                         if (delta.TryGetProperty(name, out var piece)) into.Append(piece.GetString());
@@ -145,6 +170,8 @@ internal static class QuirkReader
                 case "content_block_stop": Close(root.GetProperty("index").GetInt32()); break;
                 case "message_delta":
                     Assert.Null(finish);
+                    Assert.Empty(open);
+                    Assert.True(root.GetProperty("usage").GetProperty("output_tokens").GetInt64() >= 0);
                     finish = root.GetProperty("delta").GetProperty("stop_reason").GetString();
                     break;
                 case "message_stop": ended = true; break;
@@ -174,14 +201,21 @@ internal static class QuirkReader
         var (text, reasoning) = (new StringBuilder(), new StringBuilder());
         var calls = new List<(string, string)>();
         var finish = "none";
+        var items = new OpenItems();
         foreach (var seen in stream.Events.Where(seen => seen.Data != "[DONE]"))
         {
             var root = seen.Json;
+            Assert.Equal(seen.Name, root.GetProperty("type").GetString());
+            items.Take(seen.Name, root);
             switch (seen.Name)
             {
                 case "response.output_text.delta": deltas.Append(root.GetProperty("delta").GetString()); break;
                 case "response.completed" or "response.incomplete" or "response.failed":
+                    Assert.Equal("none", finish);
                     var response = root.GetProperty("response");
+                    Assert.Equal(seen.Name, "response." + response.GetProperty("status").GetString());
+                    Assert.Equal("response", response.GetProperty("object").GetString());
+                    if (seen.Name != "response.failed") items.AreAllIn(response.GetProperty("output"));
                     Items(response.GetProperty("output"), text, reasoning, calls);
                     finish = ResponsesFinish(response, calls.Count > 0);
                     break;
@@ -225,14 +259,91 @@ internal static class QuirkReader
         }
     }
 
+    /// <summary>Items and their parts as a client puts them together: each begins, gets its pieces and ends, in the order of the output.</summary>
+    private sealed class OpenItems
+    {
+        private readonly List<(string Id, string Type)> _items = [];
+        private readonly HashSet<string> _open = [];
+        private readonly Dictionary<string, StringBuilder> _arguments = [];
+        private readonly Dictionary<(string Id, int Part), StringBuilder> _parts = [];
+
+        public void Take(string name, JsonElement root)
+        {
+            switch (name)
+            {
+                case "response.output_item.added":
+                    var item = root.GetProperty("item");
+                    var id = item.GetProperty("id").GetString()!;
+                    Assert.NotEmpty(id);
+                    Assert.Equal(_items.Count, root.GetProperty("output_index").GetInt32());
+                    Assert.True(_open.Add(id));
+                    _items.Add((id, item.GetProperty("type").GetString()!));
+                    if (_items[^1].Type == "message") Assert.Equal(0, item.GetProperty("content").GetArrayLength());
+                    if (_items[^1].Type == "function_call") Assert.NotEmpty(item.GetProperty("name").GetString()!);
+                    break;
+                case "response.output_item.done":
+                    var done = root.GetProperty("item");
+                    Assert.Equal(_items[root.GetProperty("output_index").GetInt32()].Id, done.GetProperty("id").GetString());
+                    Assert.True(_open.Remove(done.GetProperty("id").GetString()!));
+                    // One whose stream broke off is shown as it began.
+                    if (done.TryGetProperty("status", out var status) && status.GetString() == "incomplete") break;
+                    if (_arguments.TryGetValue(done.GetProperty("id").GetString()!, out var all)) Assert.Equal(all.ToString(), done.GetProperty("arguments").GetString());
+                    break;
+                case "response.content_part.added":
+                    Of(root);
+                    Assert.True(_parts.TryAdd(PartOf(root), new StringBuilder()));
+                    break;
+                case "response.output_text.delta":
+                    Of(root);
+                    _parts[PartOf(root)].Append(root.GetProperty("delta").GetString());
+                    break;
+                case "response.output_text.done":
+                    Of(root);
+                    Assert.Equal(_parts[PartOf(root)].ToString(), root.GetProperty("text").GetString());
+                    break;
+                case "response.content_part.done":
+                    Of(root);
+                    Assert.Equal(_parts[PartOf(root)].ToString(), root.GetProperty("part").GetProperty("text").GetString());
+                    break;
+                case "response.function_call_arguments.delta":
+                    Of(root);
+                    var call = root.GetProperty("item_id").GetString()!;
+                    if (!_arguments.TryGetValue(call, out var arguments)) _arguments[call] = arguments = new StringBuilder();
+                    arguments.Append(root.GetProperty("delta").GetString());
+                    break;
+            }
+        }
+
+        public void AreAllIn(JsonElement output)
+        {
+            Assert.Empty(_open);
+            Assert.Equal(_items, output.EnumerateArray().Select(item => (item.GetProperty("id").GetString()!, item.GetProperty("type").GetString()!)));
+        }
+
+        private void Of(JsonElement root)
+        {
+            Assert.Contains(root.GetProperty("item_id").GetString()!, _open);
+            Assert.Equal(_items[root.GetProperty("output_index").GetInt32()].Id, root.GetProperty("item_id").GetString());
+        }
+
+        private static (string, int) PartOf(JsonElement root) => (root.GetProperty("item_id").GetString()!, root.GetProperty("content_index").GetInt32());
+    }
+
     private static void Items(JsonElement output, StringBuilder text, StringBuilder reasoning, List<(string, string)> calls)
     {
         foreach (var item in output.EnumerateArray())
         {
+            Assert.NotEmpty(item.GetProperty("id").GetString()!);
             switch (item.GetProperty("type").GetString())
             {
                 case "message":
-                    foreach (var part in item.GetProperty("content").EnumerateArray()) text.Append(part.GetProperty("text").GetString());
+                    Assert.Equal("assistant", item.GetProperty("role").GetString());
+                    foreach (var part in item.GetProperty("content").EnumerateArray())
+                    {
+                        Assert.Equal("output_text", part.GetProperty("type").GetString());
+                        Assert.Equal(JsonValueKind.Array, part.GetProperty("annotations").ValueKind);
+                        text.Append(part.GetProperty("text").GetString());
+                    }
                     break;
                 case "function_call":
                     Assert.NotEmpty(item.GetProperty("call_id").GetString()!);

@@ -25,7 +25,7 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
 
     public static IReadOnlyList<QuirkScenario> All => Made.Value;
 
-    private static readonly Lazy<IReadOnlyList<QuirkScenario>> Made = new(() => [.. Tools(), .. Frames(), .. Finishes(), .. Texts(), .. Bodies(), .. OtherInterfaces()]);
+    private static readonly Lazy<IReadOnlyList<QuirkScenario>> Made = new(() => [.. Tools(), .. Frames(), .. Finishes(), .. Texts(), .. Bodies(), .. OtherInterfaces(), .. QuirksOfMessages.All(), .. QuirksOfResponses.All(), .. QuirksOfGemini.All()]);
 
     private const string Usage = """{"prompt_tokens":11,"completion_tokens":3,"total_tokens":14}""";
 
@@ -91,6 +91,10 @@ internal sealed record QuirkScenario(string Id, string Upstream, QuirkReply? Who
         yield return Call("tool-call-name-repeated", [
             """{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":"}}""", """{"index":0,"id":"a","type":"function","function":{"name":"get","arguments":"1}"}}"""], null, OneCall);
         yield return Call("tool-call-name-late", ["""{"index":0,"id":"a","type":"function","function":{"arguments":"{\"a\""}}""", """{"index":0,"function":{"name":"get","arguments":":1}"}}"""], null, OneCall);
+        yield return Call("tool-call-without-name", ["""{"index":0,"id":"x","type":"function","function":{"arguments":"{\"x\":1}"}}""", """{"index":1,"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":1}"}}"""],
+            """[{"id":"x","type":"function","function":{"arguments":"{}"}},{"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":1}"}}]""", OneCall) with { Warning = "malformed_events_skipped" };
+        yield return new("tool-call-without-name", "chat", QuirkReply.Json(Body("""{"role":"assistant","content":"Hello","tool_calls":[{"id":"x","type":"function","function":{"name":"","arguments":"{}"}}]}""", "tool_calls")),
+            QuirkReply.Events([.. Plain.Take(3), Chunk("""{"tool_calls":[{"index":0,"id":"x","type":"function","function":{"arguments":"{}"}}]}"""), Chunk("{}", "tool_calls"), "[DONE]"])) { Warning = "malformed_events_skipped" };
         yield return Call("tool-call-not-wrapped", ["""{"index":0,"id":"a","name":"get","arguments":"{\"a\":1}"}"""], """[{"id":"a","name":"get","arguments":{"a":1}}]""", OneCall);
         yield return new("tool-calls-as-object", "chat",
             WholeCalls("""{"id":"a","type":"function","function":{"name":"get","arguments":"{\"a\":1}"}}"""),

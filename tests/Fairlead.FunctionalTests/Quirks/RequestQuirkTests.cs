@@ -178,6 +178,41 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task LongToolName_ForOpenAiItself_IsShortenedInABodyThatGoesThrough(bool stream)
+    {
+        JsonElement asked = default;
+        var usual = fixture.Upstream.Answer;
+        fixture.Upstream.Answer = async context =>
+        {
+            asked = (JsonElement)context.Items[RequestItem]!;
+            await CallAsync(context, "azure", stream, asked.GetProperty("tools")[0].GetProperty("function").GetProperty("name").GetString()!, """{"a":1}""");
+        };
+        try
+        {
+            const string body = """
+                {"model":"azure","stream":#,"tools":[{"type":"function","function":{"name":"@","parameters":{"type":"object"}}}],"tool_choice":{"type":"function","function":{"name":"@"}},
+                "messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"@","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"\"@\""}]}
+                """;
+            using var response = await PostAsync("/v1/chat/completions", body.Replace("@", LongName, StringComparison.Ordinal).Replace("#", stream ? "true" : "false", StringComparison.Ordinal));
+            var text = await response.Content.ReadAsStringAsync(Cancel);
+            Assert.True(response.StatusCode == HttpStatusCode.OK, text);
+            var sent = asked.GetProperty("tools")[0].GetProperty("function").GetProperty("name").GetString()!;
+            Assert.InRange(sent.Length, 10, 64);
+            Assert.Equal(sent, asked.GetProperty("tool_choice").GetProperty("function").GetProperty("name").GetString());
+            Assert.Equal(sent, asked.GetProperty("messages")[1].GetProperty("tool_calls")[0].GetProperty("function").GetProperty("name").GetString());
+            Assert.Contains(LongName, asked.GetProperty("messages")[2].GetProperty("content").GetString(), StringComparison.Ordinal);
+            Assert.Contains($"\"name\":\"{LongName}\"", text, StringComparison.Ordinal);
+            Assert.DoesNotContain(sent, text, StringComparison.Ordinal);
+        }
+        finally
+        {
+            fixture.Upstream.Answer = usual;
+        }
+    }
+
+    [Theory]
     [InlineData("vllm", false)]
     [InlineData("vllm", true)]
     [InlineData("anthropic", false)]

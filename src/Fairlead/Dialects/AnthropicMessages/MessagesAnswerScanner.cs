@@ -14,17 +14,18 @@ internal static class MessagesAnswerScanner
 
     /// <param name="body">The body.</param>
     /// <param name="meter">Gets what is found.</param>
-    /// <param name="repaired">The body with Anthropic's own reason where the provider has another; null where it stays as it is.</param>
+    /// <param name="repaired">The body as Anthropic itself sends it; null where it stays as it is.</param>
     public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
     {
-        repaired = null;
+        repaired = MessagesNormaliser.RepairWhole(body, meter);
+        if (repaired is not null) body = repaired;
         try
         {
             var json = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
             if (!json.Read() || json.TokenType != JsonTokenType.StartObject) return false;
             UsageReport? usage = null;
             var (isMessage, hasContent) = (false, false);
-            var (finish, isForeign, hasCalls, hasOddCalls) = (FinishMeaning.None, false, false, false);
+            var (finish, isForeign, hasCalls, isEmpty) = (FinishMeaning.None, false, false, true);
             string? word = null;
             string? model = null;
             var output = new OutputTally();
@@ -37,7 +38,7 @@ internal static class MessagesAnswerScanner
                 {
                     case 1 when json.TokenType == JsonTokenType.StartArray:
                         hasContent = true;
-                        Content(body, ref json, ref output, out hasCalls, out hasOddCalls);
+                        Content(body, ref json, ref output, out hasCalls, out isEmpty);
                         break;
                     case 2:
                         if (json.TokenType == JsonTokenType.StartObject) usage = UsageReport.Read(ref json);
@@ -60,13 +61,13 @@ internal static class MessagesAnswerScanner
                 }
             }
             json.Read();
-            // A message always says why it ended; one that does not was cut.
             if (!isMessage || !hasContent) return false;
+            // Claude may end its turn without a word, and counts tokens then. Nothing at all is no response.
+            if (isEmpty && usage?[UsageMember.Output] is not > 0) return false;
             if (finish == FinishMeaning.Failed) meter.FailedReason = word;
             var fitting = MessagesNormaliser.Fit(finish, hasCalls);
             if (FinishWords.ToReason(fitting) is not { } reason) return false;
             if (fitting != finish || isForeign) repaired = MessagesNormaliser.WithReason(body, fitting);
-            if (hasOddCalls) repaired = MessagesNormaliser.WithWholeCalls(repaired ?? body) ?? repaired;
             if (model is not null) meter.UpstreamModel = model;
             if (output.Bytes > 0) meter.AddOutput(output);
             if (usage is not null) meter.ReportUsage(usage);
@@ -95,28 +96,19 @@ internal static class MessagesAnswerScanner
     }
 
     // Bytes of everything the model wrote: from them output is estimated where usage is missing.
-    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output, out bool hasCalls, out bool hasOddCalls)
+    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output, out bool hasCalls, out bool isEmpty)
     {
-        (hasCalls, hasOddCalls) = (false, false);
-        var (isCall, hasId, hasInput) = (false, false, false);
+        (hasCalls, isEmpty) = (false, true);
         var depth = json.CurrentDepth;
         while (json.Read() && json.CurrentDepth > depth)
         {
-            if (json.TokenType == JsonTokenType.EndObject && json.CurrentDepth == depth + 1)
-            {
-                hasOddCalls |= isCall && !(hasId && hasInput);
-                (isCall, hasId, hasInput) = (false, false, false);
-            }
+            isEmpty = false;
             if (json.TokenType != JsonTokenType.PropertyName || json.CurrentDepth != depth + 2) continue;
             var isText = json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
             var isInput = !isText && json.ValueTextEquals("input"u8);
             var isType = !isText && !isInput && json.ValueTextEquals("type"u8);
-            var isId = !isText && !isInput && !isType && json.ValueTextEquals("id"u8);
             json.Read();
-            isCall |= isType && json.TokenType == JsonTokenType.String && json.ValueTextEquals("tool_use"u8);
-            hasCalls |= isCall;
-            hasId |= isId && json.TokenType == JsonTokenType.String && !json.ValueSpan.IsEmpty;
-            hasInput |= isInput && json.TokenType == JsonTokenType.StartObject;
+            hasCalls |= isType && json.TokenType == JsonTokenType.String && json.ValueTextEquals("tool_use"u8);
             var start = (int)json.TokenStartIndex;
             if (isText && json.TokenType == JsonTokenType.String) output.Add(json.ValueSpan, json.ValueIsEscaped, isArguments: false);
             json.Skip();

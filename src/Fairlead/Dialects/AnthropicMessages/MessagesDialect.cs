@@ -3,7 +3,10 @@ using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 

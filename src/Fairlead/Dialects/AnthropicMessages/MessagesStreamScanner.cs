@@ -11,8 +11,10 @@ namespace Fairlead.Dialects.AnthropicMessages;
 internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamScanner
 {
     private const int LongestErrorText = 2048;
+    private readonly MessagesStreamNormaliser _normaliser = new(meter);
     private bool _hasCalls;
-    private int _block = -1;
+
+    public override IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) => _normaliser.Normalise(eventName, data);
 
     public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
     {
@@ -42,12 +44,6 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
                 json.Read();
                 // The name on the event line is a courtesy; some relays leave it out.
                 if (json.TokenType == JsonTokenType.String) kind = MessagesEventKind.Of(json.ValueSpan);
-            }
-            else if (json.ValueTextEquals("index"u8))
-            {
-                json.Read();
-                if (json.TokenType == JsonTokenType.Number && json.TryGetInt32(out var index)) seen.Index = index;
-                else json.Skip();
             }
             else if (json.ValueTextEquals("delta"u8) || json.ValueTextEquals("content_block"u8))
             {
@@ -79,12 +75,6 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         // A second document in one event is malformed.
         if (json.Read()) throw new JsonException();
         error = kind == MessagesEventKind.Error ? new UpstreamError(seen.ErrorType, seen.ErrorMessage) : null;
-        if (kind is MessagesEventKind.BlockStart or MessagesEventKind.BlockDelta or MessagesEventKind.BlockStop)
-        {
-            // Blocks come one after the other: without an index it is the next one, or the one that is open.
-            _block = seen.Index ?? (kind == MessagesEventKind.BlockStart ? _block + 1 : Math.Max(0, _block));
-            if (seen.Index is null) Repaired = MessagesNormaliser.WithIndex(data, _block);
-        }
         if (kind == MessagesEventKind.MessageDelta && seen.StopReason is not FinishMeaning.None)
         {
             var fitting = MessagesNormaliser.Fit(seen.StopReason, _hasCalls);
@@ -220,7 +210,6 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
     {
         public OutputTally Output;
         public bool IsContent;
-        public int? Index;
         public UsageReport? Usage;
         public FinishMeaning StopReason;
         public bool IsForeignReason;

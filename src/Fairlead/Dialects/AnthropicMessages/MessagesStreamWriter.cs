@@ -3,6 +3,7 @@ using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.AnthropicMessages;
@@ -55,7 +56,8 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
                 _frame.End(ref json, MessagesEventAddition.Start);
                 break;
             case MessagesEventKind.MessageDelta:
-                if (_heldDelta is not null) WriteWhole(ref json, kind, _heldDelta);
+                // A message ends once: the last event that says why has the most telling reason.
+                if (_heldDelta is not null && !MessagesNormaliser.HasReason(_heldDelta)) WriteWhole(ref json, kind, _heldDelta);
                 _heldDelta = data.ToArray();
                 break;
             case MessagesEventKind.MessageStop:

@@ -13,7 +13,8 @@ namespace Fairlead.Dialects.AnthropicMessages;
 /// </remarks>
 internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame frame)
 {
-    private readonly List<WaitingCall> _waiting = [];
+    private readonly Queue<WaitingCall> _waiting = [];
+    private readonly Dictionary<int, WaitingCall> _waitingByIndex = [];
     private OpenBlock _open;
     private int _block = -1;
     private int _callIndex = -1;
@@ -68,12 +69,12 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
     {
         Start(ref json, null);
         Close(ref json);
-        foreach (var waiting in _waiting)
+        while (_waiting.TryDequeue(out var waiting))
         {
             OpenCall(ref json, waiting);
             Close(ref json);
         }
-        _waiting.Clear();
+        _waitingByIndex.Clear();
     }
 
     private void Start(ref JsonAppender json, Usage? usage)
@@ -144,7 +145,8 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
         var next = new WaitingCall(started.Index, started.Id, started.Name);
         if (_open == OpenBlock.Tool && !_progress.IsWhole)
         {
-            _waiting.Add(next);
+            _waiting.Enqueue(next);
+            _waitingByIndex.TryAdd(next.Index, next);
             return;
         }
         Close(ref json);
@@ -157,18 +159,16 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
         if (_open == OpenBlock.Tool && delta.Index == _callIndex)
         {
             Arguments(ref json, delta.Arguments);
-            while (_waiting.Count > 0 && _progress.IsWhole)
+            while (_progress.IsWhole && _waiting.TryDequeue(out var next))
             {
-                var next = _waiting[0];
-                _waiting.RemoveAt(0);
+                _waitingByIndex.Remove(next.Index);
                 Close(ref json);
                 OpenCall(ref json, next);
             }
             return;
         }
-        foreach (var waiting in _waiting)
+        if (_waitingByIndex.TryGetValue(delta.Index, out var waiting))
         {
-            if (waiting.Index != delta.Index) continue;
             waiting.Arguments.Append(delta.Arguments);
             return;
         }

@@ -187,7 +187,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         json.RequiredText(path);
         ReadOnlySpan<byte> name = json.IsEscaped ? System.Text.Encoding.UTF8.GetBytes(json.GetString()) : json.Value;
         if (name.Length > (isTool ? MaxToolNameLength : MaxNameLength)) throw RequestFaults.TooLong(path, isTool ? MaxToolNameLength : MaxNameLength);
-        if (name.Length > MaxNameLength) json.NoteForeign(RequestFaults.TooLong(path, MaxNameLength).Error, isRead: false);
+        if (name.Length > MaxNameLength) json.NoteLongName(RequestFaults.TooLong(path, MaxNameLength).Error);
         if (name.ContainsAnyExcept(NameLetters)) throw RequestFaults.Value(path, "expected 1 to 64 letters (a-z, A-Z), digits, underscores or dashes.");
     }
 

@@ -28,9 +28,14 @@ internal sealed class ChatWire : NativeWire
     /// <summary>Repairs and scans a response of OpenAI's two generation endpoints.</summary>
     internal static bool TryScan(ReadOnlySpan<byte> body, bool isChat, AnswerMeter meter, out byte[]? repaired)
     {
-        repaired = ChatNormaliser.RepairWhole(body, isChat, meter.CreatedAt);
-        if (repaired is not null) body = repaired;
+        repaired = null;
         if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found)) return false;
+        // One scan serves both: a body that is as it should be, which most are, is not read again.
+        if (ChatNormaliser.MayNeedRepair(found, isChat) && ChatNormaliser.Repair(body, isChat, meter.CreatedAt, meter) is { } better)
+        {
+            repaired = better;
+            if (!OpenAiAnswerScanner.TryScan(better, wantModel: true, out found)) return false;
+        }
         if (found.IsError || found.Choices == 0 || found.LacksBody) return false;
         meter.FailedReason = found.FailedReason;
         if (found.FailedReason is not null) return false;

@@ -7,7 +7,7 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// <summary>Judges the events of a provider's stream of chat or text completion chunks, and repairs what is not as OpenAI sends it.</summary>
 internal sealed class OpenAiStreamScanner(AnswerMeter meter, bool isChat) : NativeStreamScanner
 {
-    private readonly ChatNormaliser _normaliser = new(isChat, meter.CreatedAt);
+    private readonly ChatNormaliser _normaliser = new(isChat, meter.CreatedAt, meter);
 
     public override bool HasOpenChoice => _normaliser.HasOpenChoice;
 

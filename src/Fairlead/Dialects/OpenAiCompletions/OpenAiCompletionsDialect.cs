@@ -4,7 +4,9 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
 

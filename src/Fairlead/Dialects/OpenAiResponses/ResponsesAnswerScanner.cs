@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Providers.OpenAi;
+using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
@@ -75,8 +76,13 @@ internal static class ResponsesAnswerScanner
                 var why = OpenAiWire.Has(response, "incomplete_details", JsonValueKind.Object, out var details) ? OpenAiWire.Text(details, "reason") : null;
                 reason = why == "content_filter" ? FinishReason.ContentFilter : FinishReason.Length;
                 break;
-            default: return false;
+            case var word:
+                // A word that nobody knows is a failure, which is quoted.
+                if (FinishWords.Of(word) == FinishMeaning.Failed && word is not ("failed" or "cancelled" or "in_progress" or "queued")) meter.FailedReason = word;
+                return false;
         }
+        // Nothing at all is no response.
+        if (reason == FinishReason.Stop && output.GetArrayLength() == 0) return false;
         if (made.Bytes > 0) meter.AddOutput(made);
         if (OpenAiWire.ReadUsage(response) is { } usage) meter.ReportUsage(ranTools ? usage.WithTools() : usage);
         if (OpenAiWire.Text(response, "model") is { Length: <= 256 } model) meter.UpstreamModel = model;

@@ -4,9 +4,12 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
+using Fairlead.Streaming;
 using Fairlead.StructuredOutput;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 

@@ -1,6 +1,9 @@
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Memory;
 using Fairlead.Providers.OpenAi;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -23,8 +26,12 @@ internal static class ResponsesEventKind
 }
 
 /// <summary>Judges the events of a provider's stream of Responses.</summary>
-internal sealed class ResponsesStreamScanner(AnswerMeter meter) : NativeStreamScanner
+internal sealed class ResponsesStreamScanner(AnswerMeter meter, MemoryLease? memory = null) : NativeStreamScanner
 {
+    private readonly ResponsesNormaliser _normaliser = new(meter, memory);
+
+    public override IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) => _normaliser.Normalise(eventName, data);
+
     public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
     {
         error = null;

@@ -1,6 +1,7 @@
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
+using Fairlead.Memory;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -12,7 +13,7 @@ internal sealed class ResponsesStreams(ResponseKeeper? keeper) : NativeStreams, 
 {
     public override INativeStreamCollector Collector => this;
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter) => new ResponsesStreamScanner(meter);
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null) => new ResponsesStreamScanner(meter, memory);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) =>
         ResponsesDelta.TryFind(data, kind, out shape);

@@ -11,6 +11,8 @@ namespace Fairlead.Dialects.OpenAiResponses;
 internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame frame)
 {
     private readonly List<OutputItem> _items = [];
+    private readonly Dictionary<int, OutputItem> _byCall = [];
+    private readonly SortedDictionary<int, OutputItem> _settled = [];
     private OutputItem? _speaking;
 
     /// <summary>The output so far.</summary>
@@ -176,7 +178,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         if (started.Signature is { Length: > 0 }) SealWarning.Add(call);
         CloseSettled(ref json);
         var kind = started.Kind == ToolKind.Custom ? OutputItemKind.CustomCall : OutputItemKind.FunctionCall;
-        Open(ref json, new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, _items.Count), _items.Count)
+        _byCall[started.Index] = Open(ref json, new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, _items.Count), _items.Count)
         {
             CallId = started.Id,
             Name = started.Name,
@@ -186,8 +188,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
 
     private void CallContinued(ref JsonAppender json, ToolCallDelta delta)
     {
-        var item = _items.Find(i => i.CallIndex == delta.Index);
-        if (item is null || !item.IsOpen)
+        if (!_byCall.TryGetValue(delta.Index, out var item) || !item.IsOpen)
         {
             if (!string.IsNullOrWhiteSpace(delta.Arguments)) call.Warn("late_tool_arguments", "The model's provider sent arguments for a tool call that had ended; they were left out.");
             return;
@@ -196,6 +197,8 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         var progress = item.Progress;
         progress.Feed(delta.Arguments);
         item.Progress = progress;
+        if (progress.IsWhole) _settled[item.Index] = item;
+        else _settled.Remove(item.Index);
         frame.Begin(ref json, item.Kind == OutputItemKind.CustomCall ? "response.custom_tool_call_input.delta"u8 : "response.function_call_arguments.delta"u8);
         AppendItemPosition(ref json, item, null);
         json.Raw(",\"delta\":"u8);
@@ -206,10 +209,10 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
     /// <summary>Something else begins: what speaks has ended, and calls whose arguments are whole.</summary>
     private void CloseSettled(ref JsonAppender json)
     {
-        foreach (var item in _items)
-        {
-            if (item.IsOpen && (item == _speaking || item.Progress.IsWhole)) Close(ref json, item);
-        }
+        // Not all items are looked at: a response may have thousands of them.
+        if (_speaking is { } speaking) _settled[speaking.Index] = speaking;
+        foreach (var item in _settled.Values) Close(ref json, item);
+        _settled.Clear();
         _speaking = null;
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Quirks;
 using Fairlead.Responses;
 using Fairlead.TokenCounting;
 
@@ -23,7 +24,7 @@ internal sealed class ResponsesWire(ResponseKeeper? keeper) : NativeWire
 
     public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
     {
-        repaired = null;
-        return ResponsesAnswerScanner.Scan(body, meter);
+        repaired = ResponsesNormaliser.RepairWhole(body, meter);
+        return ResponsesAnswerScanner.Scan(repaired ?? body, meter);
     }
 }

@@ -19,7 +19,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
     private UsageReport? _usage;
     private int _callCount;
     private int _letters;
-    private int _block = -1;
+    private FinishMeaning _finish;
 
     /// <summary>Whether <c>message_stop</c> was read.</summary>
     public bool IsStopped { get; private set; }
@@ -57,9 +57,9 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         switch (kind)
         {
             case MessagesEventKind.MessageStart: Start(root.GetProperty("message"), events); break;
-            case MessagesEventKind.BlockStart: BlockStart(IndexOf(root, starts: true), root.GetProperty("content_block"), events); break;
-            case MessagesEventKind.BlockDelta: BlockDelta(IndexOf(root, starts: false), root.GetProperty("delta"), events); break;
-            case MessagesEventKind.BlockStop: BlockStop(IndexOf(root, starts: false), events); break;
+            case MessagesEventKind.BlockStart: BlockStart(IndexOf(root), root.GetProperty("content_block"), events); break;
+            case MessagesEventKind.BlockDelta: BlockDelta(IndexOf(root), root.GetProperty("delta"), events); break;
+            case MessagesEventKind.BlockStop: BlockStop(IndexOf(root), events); break;
             case MessagesEventKind.MessageDelta: Delta(root, events); break;
             case MessagesEventKind.MessageStop: IsStopped = true; break;
             case MessagesEventKind.Error:
@@ -69,9 +69,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         }
     }
 
-    // Blocks come one after the other: without an index it is the next one, or the one that is open.
-    private int IndexOf(JsonElement root, bool starts) =>
-        _block = root.TryGetProperty("index", out var index) && index.ValueKind == JsonValueKind.Number && index.TryGetInt32(out var number) ? number : starts ? _block + 1 : Math.Max(0, _block);
+    private static int IndexOf(JsonElement root) => root.GetProperty("index").GetInt32();
 
     private void Start(JsonElement message, List<GenerationEvent> events)
     {
@@ -140,7 +138,10 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         var word = Text(delta, "stop_reason");
         var meaning = MessagesNormaliser.Fit(FinishWords.Of(word), _callCount > 0);
         if (meaning == FinishMeaning.Failed) meter.FailedReason = word;
-        if (FinishWords.ToReason(meaning) is { } reason) events.Add(new ChoiceFinished(reason) { StopSequence = Text(delta, "stop_sequence") });
+        // Once, unless another reason tells more.
+        if (FinishWords.ToReason(meaning) is not { } reason || meaning <= _finish) return;
+        _finish = meaning;
+        events.Add(new ChoiceFinished(reason) { StopSequence = Text(delta, "stop_sequence") });
     }
 
     private void AddText(string text, List<GenerationEvent> events)

@@ -1,6 +1,7 @@
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
+using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -10,6 +11,7 @@ namespace Fairlead.Providers.Anthropic;
 internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange exchange) : TranslatedEventSource(exchange, expectedChoices: 1)
 {
     private readonly AnthropicEventReader _reader = new(call, exchange.Attempt.Meter);
+    private readonly MessagesStreamNormaliser _normaliser = new(exchange.Attempt.Meter);
     private readonly List<GenerationEvent> _events = [];
 
     protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
@@ -19,6 +21,19 @@ internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange ex
     }
 
     protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
+    {
+        if (_normaliser.Normalise(name, data) is not { } events)
+        {
+            TranslateOne(name, data, batch);
+            return;
+        }
+        foreach (var (madeName, made) in events)
+        {
+            if (!HasEnded) TranslateOne(madeName, made, batch);
+        }
+    }
+
+    private void TranslateOne(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
         _events.Clear();
         if (!_reader.TryRead(name, data, _events, out var error)) Exchange.Attempt.Meter.SkippedEvents++;

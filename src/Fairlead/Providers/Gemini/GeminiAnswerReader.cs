@@ -54,7 +54,7 @@ internal sealed class GeminiAnswerReader
             var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
             using var document = JsonDocument.ParseValue(ref reader);
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || root.TryGetProperty("error", out _)) return false;
+            if (root.ValueKind != JsonValueKind.Object || (root.TryGetProperty("error", out var error) && error.ValueKind != JsonValueKind.Null)) return false;
             failure = Read(root, events);
             return true;
         }
@@ -67,7 +67,7 @@ internal sealed class GeminiAnswerReader
 
     private GatewayError? Read(JsonElement root, ICollection<GenerationEvent> events)
     {
-        if (root.TryGetProperty("modelVersion", out var version)) _meter.UpstreamModel = version.GetString();
+        if (TextOf(root, "modelVersion") is { } version) _meter.UpstreamModel = version;
         if (!_started)
         {
             _started = true;
@@ -77,15 +77,16 @@ internal sealed class GeminiAnswerReader
         var any = false;
         if (root.TryGetProperty("candidates", out var candidates))
         {
-            foreach (var candidate in candidates.EnumerateArray())
+            foreach (var candidate in ListOf(candidates))
             {
+                if (candidate.ValueKind != JsonValueKind.Object) continue;
                 any = true;
                 failure ??= ReadCandidate(candidate, events);
             }
         }
-        if (!any && root.TryGetProperty("promptFeedback", out var feedback) && feedback.TryGetProperty("blockReason", out _))
+        if (!any && root.TryGetProperty("promptFeedback", out var feedback) && feedback.ValueKind == JsonValueKind.Object && feedback.TryGetProperty("blockReason", out _))
         {
-            for (var i = 0; i < _candidates.Length; i++) Finish(i, FinishReason.ContentFilter, events);
+            for (var i = 0; i < _candidates.Length; i++) Finish(i, FinishMeaning.ContentFilter, events);
         }
         ReadUsage(root, isLast: _finished > 0 || failure is not null, events);
         return failure;
@@ -93,28 +94,57 @@ internal sealed class GeminiAnswerReader
 
     private GatewayError? ReadCandidate(JsonElement candidate, ICollection<GenerationEvent> events)
     {
-        var index = candidate.TryGetProperty("index", out var number) ? number.GetInt32() : 0;
+        var index = candidate.TryGetProperty("index", out var number) ? IndexOf(number) : 0;
         if ((uint)index >= (uint)_candidates.Length) return null;
         var state = _candidates[index] ??= new CandidateState();
-        if (state.Finished) return null;
 
         var logprobs = ReadLogprobs(candidate);
-        if (candidate.TryGetProperty("content", out var content) && content.TryGetProperty("parts", out var parts))
+        if (candidate.TryGetProperty("content", out var content) && content.ValueKind == JsonValueKind.Object && content.TryGetProperty("parts", out var parts))
         {
-            foreach (var part in parts.EnumerateArray()) ReadPart(part, index, state, ref logprobs, events);
+            foreach (var part in ListOf(parts)) ReadPart(part, index, state, ref logprobs, events);
         }
         // Log probabilities of an event whose text was empty still belong to the answer.
         if (logprobs is not null) events.Add(new TextDelta("") { Choice = index, Logprobs = logprobs });
-        return candidate.TryGetProperty("finishReason", out var reason) && reason.GetString() is { Length: > 0 } word
+        return candidate.TryGetProperty("finishReason", out var reason) && reason.ValueKind == JsonValueKind.String && reason.GetString() is { Length: > 0 } word
             ? ReadFinish(word, index, state, events)
             : null;
     }
 
+    /// <summary>A whole response is complete without a reason: what it holds has ended.</summary>
+    public void EndWhole(ICollection<GenerationEvent> events)
+    {
+        for (var i = 0; i < _candidates.Length; i++)
+        {
+            if (_candidates[i] is { HasContent: true, Finished: false } state) Finish(i, state.Calls > 0 ? FinishMeaning.ToolCalls : FinishMeaning.Stop, events);
+        }
+    }
+
+    // One where a list belongs, and null where nothing is.
+    private static IEnumerable<JsonElement> ListOf(JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.Array => element.EnumerateArray(),
+        JsonValueKind.Null => [],
+        _ => [element],
+    };
+
+    private static int IndexOf(JsonElement number) =>
+        number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out var index) ? index
+        : number.ValueKind == JsonValueKind.String && int.TryParse(number.GetString(), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var told) ? told : 0;
+
     private void ReadPart(JsonElement part, int index, CandidateState state, ref List<TokenLogprob>? logprobs, ICollection<GenerationEvent> events)
     {
-        if (part.TryGetProperty("text", out var text))
+        if (part.ValueKind == JsonValueKind.String)
         {
-            var value = text.GetString() ?? "";
+            if (part.GetString() is not { Length: > 0 } bare) return;
+            state.HasContent = true;
+            events.Add(new TextDelta(bare) { Choice = index, Logprobs = logprobs });
+            logprobs = null;
+            return;
+        }
+        if (part.ValueKind != JsonValueKind.Object) return;
+        if (part.TryGetProperty("text", out var text) && text.ValueKind != JsonValueKind.Null)
+        {
+            var value = text.ValueKind == JsonValueKind.String ? text.GetString()! : text.GetRawText();
             // Gemini takes these back but does not demand them, unlike those of calls.
             if (part.TryGetProperty("thoughtSignature", out _)) _warn(SealWarning.Code, SealWarning.Message);
             if (value.Length == 0) return;
@@ -129,18 +159,26 @@ internal sealed class GeminiAnswerReader
                 logprobs = null;
             }
         }
-        else if (part.TryGetProperty("functionCall", out var call))
+        else if (part.TryGetProperty("functionCall", out var call) && call.ValueKind == JsonValueKind.Object)
         {
+            if (TextOf(call, "name") is not { Length: > 0 } name)
+            {
+                // Nobody could run a call without a name.
+                _meter.SkippedEvents++;
+                return;
+            }
             state.HasContent = true;
             var position = state.Calls++;
-            var id = call.TryGetProperty("id", out var given) && given.GetString() is { Length: > 0 } known ? known : _newCallId();
-            var name = call.GetProperty("name").GetString() ?? throw new FormatException("A call without a name.");
+            var id = TextOf(call, "id") is { Length: > 0 } known ? known : _newCallId();
             events.Add(new ToolCallStarted(position, id, name)
             {
                 Choice = index,
-                Signature = part.TryGetProperty("thoughtSignature", out var signature) ? signature.GetString() : null,
+                Signature = TextOf(part, "thoughtSignature"),
             });
-            events.Add(new ToolCallDelta(position, call.TryGetProperty("args", out var args) && args.ValueKind == JsonValueKind.Object ? Compact(args) : "{}") { Choice = index });
+            var arguments = !call.TryGetProperty("args", out var args) ? "{}"
+                : args.ValueKind == JsonValueKind.Object ? Compact(args)
+                : args.ValueKind == JsonValueKind.String && args.GetString() is { Length: > 0 } told ? told : "{}";
+            events.Add(new ToolCallDelta(position, arguments) { Choice = index });
         }
         else if (part.TryGetProperty("thoughtSignature", out _))
         {
@@ -151,6 +189,8 @@ internal sealed class GeminiAnswerReader
             _warn("output_omitted", "The model made a kind of output that this API cannot carry; it was left out.");
         }
     }
+
+    private static string? TextOf(JsonElement owner, string name) => owner.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     // As one line, whatever the spacing on the wire.
     private static string Compact(JsonElement element)
@@ -164,9 +204,9 @@ internal sealed class GeminiAnswerReader
     {
         var meaning = FinishWords.Of(word);
         if (meaning == FinishMeaning.None) return null;
-        if (FinishWords.ToReason(meaning) is { } reason)
+        if (meaning != FinishMeaning.Failed)
         {
-            Finish(index, reason is FinishReason.Stop or FinishReason.ToolCalls ? state.Calls > 0 ? FinishReason.ToolCalls : FinishReason.Stop : reason, events);
+            Finish(index, meaning is FinishMeaning.Stop or FinishMeaning.ToolCalls ? state.Calls > 0 ? FinishMeaning.ToolCalls : FinishMeaning.Stop : meaning, events);
             return null;
         }
         // A broken function call or a word not yet known: nobody knows whether the response is complete.
@@ -174,13 +214,14 @@ internal sealed class GeminiAnswerReader
         return Http.UpstreamClient.FailedReasonError;
     }
 
-    private void Finish(int index, FinishReason reason, ICollection<GenerationEvent> events)
+    // Once, unless another reason tells more.
+    private void Finish(int index, FinishMeaning meaning, ICollection<GenerationEvent> events)
     {
         var state = _candidates[index] ??= new CandidateState();
-        if (state.Finished) return;
-        state.Finished = true;
-        _finished++;
-        events.Add(new ChoiceFinished(reason) { Choice = index });
+        if (meaning <= state.Reason) return;
+        if (!state.Finished) _finished++;
+        state.Reason = meaning;
+        events.Add(new ChoiceFinished(FinishWords.ToReason(meaning)!.Value) { Choice = index });
     }
 
     private static void ReadUsage(JsonElement root, bool isLast, ICollection<GenerationEvent> events)
@@ -222,6 +263,8 @@ internal sealed class GeminiAnswerReader
 
         public bool HasContent { get; set; }
 
-        public bool Finished { get; set; }
+        public FinishMeaning Reason { get; set; }
+
+        public bool Finished => Reason != FinishMeaning.None;
     }
 }

@@ -17,6 +17,10 @@ internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiAnswerR
     protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
     {
         OnEvent(default, document.Span, batch);
+        if (HasEnded) return IsFinished;
+        _events.Clear();
+        reader.EndWhole(_events);
+        foreach (var generationEvent in _events) batch.Add(generationEvent);
         return IsFinished;
     }
 

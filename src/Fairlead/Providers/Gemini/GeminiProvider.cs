@@ -125,6 +125,7 @@ internal sealed class GeminiProvider : Provider
     {
         var events = new List<GenerationEvent>();
         if (!reader.TryRead(body.WrittenSpan, events, out var failure)) return null;
+        if (failure is null) reader.EndWhole(events);
         var builder = new AnswerBuilder();
         foreach (var generationEvent in events)
         {

@@ -1,3 +1,4 @@
+using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
@@ -9,17 +10,27 @@ namespace Fairlead.Providers.Http;
 /// <summary>
 /// A stream in the caller's own dialect: events go on as they came, scanned for what the stages need. Feeds the attempt's meter itself.
 /// </summary>
-/// <param name="exchange">The exchange with the provider.</param>
-/// <param name="provider">Reads a whole response that the dialect cannot convert to events.</param>
-/// <param name="call">The call.</param>
-/// <param name="streams">Streams of the call's dialect.</param>
-/// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
-internal sealed class NativeEventSource(UpstreamExchange exchange, Provider provider, GatewayCall call, NativeStreams streams, int expectedChoices)
-    : UpstreamEventSource(exchange)
+internal sealed class NativeEventSource : UpstreamEventSource
 {
-    private readonly NativeStreamScanner _scanner = streams.CreateScanner(exchange.Attempt.Meter);
+    private readonly Provider _provider;
+    private readonly GatewayCall _call;
+    private readonly NativeStreams _streams;
+    private readonly int _expectedChoices;
+    private readonly NativeStreamScanner _scanner;
 
-    protected override bool IsFinished => Exchange.Attempt.Meter.FinishedChoices >= expectedChoices;
+    /// <param name="exchange">The exchange with the provider.</param>
+    /// <param name="provider">Reads a whole response that the dialect cannot convert to events.</param>
+    /// <param name="call">The call.</param>
+    /// <param name="streams">Streams of the call's dialect.</param>
+    /// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
+    public NativeEventSource(UpstreamExchange exchange, Provider provider, GatewayCall call, NativeStreams streams, int expectedChoices)
+        : base(exchange)
+    {
+        (_provider, _call, _streams, _expectedChoices) = (provider, call, streams, expectedChoices);
+        _scanner = streams.CreateScanner(exchange.Attempt.Meter, Held);
+    }
+
+    protected override bool IsFinished => Exchange.Attempt.Meter.FinishedChoices >= _expectedChoices;
 
     // A server may make fewer choices than were asked for; those that began must have ended.
     protected override bool MayEnd => IsFinished || (Exchange.Attempt.Meter.FinishedChoices > 0 && !_scanner.HasOpenChoice);
@@ -27,6 +38,20 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Provider prov
     protected override void OnEvent(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
         if (data.IsEmpty) return;
+        if (Exchange.Names is { } names) data = names.Restore(data);
+        if (_scanner.Normalise(name, data) is not { } events)
+        {
+            Take(name, data, batch);
+            return;
+        }
+        foreach (var (madeName, made) in events)
+        {
+            if (!HasEnded) Take(madeName, made, batch);
+        }
+    }
+
+    private void Take(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
+    {
         var scanned = _scanner.Scan(name, data, out var error);
         // The scanner knows its dialect's error event; whatever else holds an error is one too.
         if (error is not null || scanned is null)
@@ -58,13 +83,14 @@ internal sealed class NativeEventSource(UpstreamExchange exchange, Provider prov
 
     protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
     {
-        if (streams.EventsOf(document, Exchange.Attempt.Meter.CreatedAt) is { } events)
+        if (Exchange.Names is { } names) document = names.Restore(document.Span).ToArray();
+        if (_streams.EventsOf(document, Exchange.Attempt.Meter.CreatedAt) is { } events)
         {
             foreach (var data in events) OnEvent(default, data, batch);
             return MayEnd;
         }
         var meter = new AnswerMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
-        var answer = provider.ReadDocument(call, document, meter);
+        var answer = _provider.ReadDocument(_call, document, meter);
         Exchange.Attempt.Meter.FailedReason ??= meter.FailedReason;
         if (answer is null) return false;
         Exchange.Attempt.Meter.UpstreamModel = meter.UpstreamModel;

@@ -44,6 +44,12 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
 
     protected UpstreamExchange Exchange { get; } = exchange;
 
+    /// <summary>Counts what is kept of the events that were read.</summary>
+    protected MemoryLease Held { get; } = new(exchange.Attempt.Memory);
+
+    /// <summary>Whether the stream has ended, so that nothing more may be added.</summary>
+    protected bool HasEnded => _ended;
+
     /// <summary>Whether every choice has ended, so that the end of the bytes is an end and not a cut.</summary>
     protected abstract bool IsFinished { get; }
 
@@ -88,13 +94,26 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         _ended = true;
     }
 
+    private void FailForMemory(EventBatch batch, MemoryExhaustedException exhausted)
+    {
+        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "no memory for an event");
+        Fail(batch, exhausted.Error);
+    }
+
     public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
     {
         batch.Clear();
         var watch = Exchange.Watch;
         while (true)
         {
-            while (!_ended && _parser.TryRead(out var name, out var data)) Receive(name, data, batch);
+            try
+            {
+                while (!_ended && _parser.TryRead(out var name, out var data)) Receive(name, data, batch);
+            }
+            catch (MemoryExhaustedException exhausted)
+            {
+                FailForMemory(batch, exhausted);
+            }
             if (!_ended && _parser.TooLarge)
             {
                 UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "event too large");
@@ -113,7 +132,14 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             if (_ended) return false;
             if (_endOfBytes)
             {
-                AtEndOfBytes(batch);
+                try
+                {
+                    AtEndOfBytes(batch);
+                }
+                catch (MemoryExhaustedException exhausted)
+                {
+                    FailForMemory(batch, exhausted);
+                }
                 return batch.Items.Count > 0;
             }
 
@@ -125,8 +151,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             }
             catch (MemoryExhaustedException exhausted)
             {
-                UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "no memory for an event");
-                Fail(batch, exhausted.Error);
+                FailForMemory(batch, exhausted);
                 continue;
             }
             catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException or ObjectDisposedException)
@@ -149,6 +174,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     {
         if (_disposed) return ValueTask.CompletedTask;
         _disposed = true;
+        Held.Dispose();
         if (_ended && !_endOfBytes && _stream is not null && IsFinished)
         {
             // Its own errors end in it; nobody waits for it, and it is over after the drain timeout.
@@ -170,7 +196,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             OnEvent(name, data, batch);
             return;
         }
-        var repaired = (_halves ??= new HalfCharacters()).Repair(name, data, out var before);
+        var repaired = (_halves ??= new HalfCharacters(Held)).Repair(name, data, out var before);
         foreach (var (heldName, held) in before)
         {
             if (!_ended) OnEvent(heldName, held, batch);

@@ -44,6 +44,9 @@ internal sealed class UpstreamExchange : IDisposable
     /// <summary>How the tools of the request were offered; null when as the caller wrote them.</summary>
     public ToolAdapter? Tools { get; set; }
 
+    /// <summary>The short names of tools in a body that went through; null where all fit.</summary>
+    public OpenAi.NativeToolNames? Names { get; set; }
+
     /// <summary>Not null when there is no answer to read.</summary>
     public ProviderReply.Failed? Failure { get; }
 

@@ -15,7 +15,7 @@ internal static class OpenAiChatAnswerReader
     {
         try
         {
-            if (ChatNormaliser.RepairWhole(body.Span, isChat: true, meter.CreatedAt) is { } repaired) body = repaired;
+            if (ChatNormaliser.RepairWhole(body.Span, isChat: true, meter.CreatedAt, meter) is { } repaired) body = repaired;
             using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 512 });
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(root, "choices", JsonValueKind.Array, out var list) || list.GetArrayLength() == 0) return null;

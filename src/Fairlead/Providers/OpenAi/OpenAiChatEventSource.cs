@@ -15,9 +15,9 @@ namespace Fairlead.Providers.OpenAi;
 /// <param name="stops">The stop texts that the caller asked for.</param>
 internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expectedChoices, IReadOnlyList<string> stops) : TranslatedEventSource(exchange, expectedChoices)
 {
-    private readonly Dictionary<(int Choice, int Index), Call> _calls = [];
+    private readonly Dictionary<int, CallsOfChoice> _calls = [];
     private readonly Dictionary<int, FinishMeaning> _finished = [];
-    private readonly ChatNormaliser _normaliser = new(isChat: true, exchange.Attempt.Meter.CreatedAt);
+    private readonly ChatNormaliser _normaliser = new(isChat: true, exchange.Attempt.Meter.CreatedAt, exchange.Attempt.Meter);
     private bool _started;
 
     // A server may make fewer choices than were asked for; those that began must have ended.
@@ -127,15 +127,8 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
         if (OpenAiWire.FinishText(choice) is { } reason && FinishWords.Of(reason) is var meaning && FinishWords.ToReason(meaning) is not null && meaning > _finished.GetValueOrDefault(index))
         {
             _finished[index] = meaning;
-            var called = false;
-            foreach (var (key, call) in _calls)
-            {
-                if (key.Choice != index) continue;
-                called = true;
-                if (!call.Started) Start(call, index, batch);
-            }
             // Without a finish the end of the stream becomes a failure, as it must.
-            if (OpenAiWire.Finish(reason, called) is { } finish) batch.Add(new ChoiceFinished(finish) { Choice = index, StopSequence = OpenAiWire.StopSequence(choice, stops) });
+            if (OpenAiWire.Finish(reason, _calls.GetValueOrDefault(index)?.AnyStarted == true) is { } finish) batch.Add(new ChoiceFinished(finish) { Choice = index, StopSequence = OpenAiWire.StopSequence(choice, stops) });
         }
     }
 
@@ -161,10 +154,11 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
     private void ToolCall(JsonElement call, int choice, int position, EventBatch batch)
     {
         var id = OpenAiWire.Text(call, "id") is { Length: > 0 } given ? given : null;
+        var known = CallsOf(choice);
         var index = call.TryGetProperty("index", out var at) && at.ValueKind == JsonValueKind.Number && at.TryGetInt32(out var number) && number >= 0
             ? number
             // Servers that leave the index out send whole calls: a new id is a new call.
-            : id is null || _calls.Any(c => c.Key.Choice == choice && c.Value.Id == id) ? Math.Max(position, _calls.Count(c => c.Key.Choice == choice) - 1) : _calls.Count(c => c.Key.Choice == choice);
+            : id is null || known.Ids.Contains(id) ? Math.Max(position, known.ByIndex.Count - 1) : known.ByIndex.Count;
         var custom = OpenAiWire.Has(call, "custom", JsonValueKind.Object, out var body);
         if (!custom && !OpenAiWire.Has(call, "function", JsonValueKind.Object, out body)) return;
         Advance(choice, index, id, body, custom ? ToolKind.Custom : ToolKind.Function, batch);
@@ -172,12 +166,14 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
 
     private void Advance(int choice, int index, string? id, JsonElement body, ToolKind kind, EventBatch batch)
     {
-        if (!_calls.TryGetValue((choice, index), out var call))
+        var calls = CallsOf(choice);
+        if (!calls.ByIndex.TryGetValue(index, out var call))
         {
-            call = new Call(_calls.Count(c => c.Key.Choice == choice)) { Kind = kind };
-            _calls.Add((choice, index), call);
+            call = new Call(calls.ByIndex.Count) { Kind = kind };
+            calls.ByIndex.Add(index, call);
         }
         call.Id ??= id;
+        if (id is not null) calls.Ids.Add(id);
         var arguments = OpenAiWire.Text(body, kind == ToolKind.Custom ? "input" : "arguments")
             ?? (OpenAiWire.Has(body, "arguments", JsonValueKind.Object, out var value) ? value.GetRawText() : null);
         if (!call.Started)
@@ -189,9 +185,16 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
                 call.Pending.Append(arguments);
                 return;
             }
+            calls.AnyStarted = true;
             Start(call, choice, batch);
         }
         if (arguments is { Length: > 0 }) batch.Add(new ToolCallDelta(call.Position, arguments) { Choice = choice });
+    }
+
+    private CallsOfChoice CallsOf(int choice)
+    {
+        if (!_calls.TryGetValue(choice, out var calls)) _calls[choice] = calls = new CallsOfChoice();
+        return calls;
     }
 
     private static void Start(Call call, int choice, EventBatch batch)
@@ -201,6 +204,15 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
         if (call.Pending.Length == 0) return;
         batch.Add(new ToolCallDelta(call.Position, call.Pending.ToString()) { Choice = choice });
         call.Pending.Clear();
+    }
+
+    private sealed class CallsOfChoice
+    {
+        public Dictionary<int, Call> ByIndex { get; } = [];
+
+        public HashSet<string> Ids { get; } = new(StringComparer.Ordinal);
+
+        public bool AnyStarted { get; set; }
     }
 
     private sealed class Call(int position)

@@ -1,3 +1,4 @@
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
@@ -44,6 +45,8 @@ internal sealed class OpenAiProvider : Provider
         dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_learned.Knows(path);
 
     protected override bool HoldsToTheList => _endpoint.IsOpenAi;
+
+    protected override bool ShortensToolNames => true;
 
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.CountTokens
         ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no interface to count tokens.")
@@ -161,10 +164,14 @@ internal sealed class OpenAiProvider : Provider
             attempt.Sent = false;
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
-        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, wire), model), body.WrittenMemory, call, mode);
+        var shortened = wire is not null && _endpoint.IsOpenAi && call.Facts.LongToolName is not null
+            ? NativeToolNames.Shorten(body.WrittenSpan, LongestToolName)
+            : null;
+        var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, wire), model), shortened?.Body ?? body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
+        exchange.Names = shortened?.Names;
         return exchange;
     }
 
@@ -195,7 +202,7 @@ internal sealed class OpenAiProvider : Provider
             response.Write(whole);
             return ReadNative(call, attempt, exchange, response, wire);
         }
-        exchange.Replay(body.WrittenSpan);
+        exchange.Replay(exchange.Names is { } names ? names.Restore(body.WrittenSpan) : body.WrittenSpan);
         await using var events = new OpenAiChatEventSource(exchange, call.Facts.ExpectedChoices, []);
         return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
     }
@@ -203,6 +210,7 @@ internal sealed class OpenAiProvider : Provider
     private static ProviderReply ReadNative(
         GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire wire)
     {
+        if (exchange.Names is { } names) UpstreamExchange.Replace(ref body, names.Restore(body.WrittenSpan).ToArray());
         var isValid = wire.TryScan(call.Facts, body.WrittenSpan, attempt.Meter, out var repaired);
         if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
         if (isValid)

@@ -6,6 +6,8 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
+using Fairlead.TokenCounting;
+using static Fairlead.Providers.Quirks.QuirkJson;
 
 namespace Fairlead.Providers.Quirks;
 
@@ -16,7 +18,8 @@ namespace Fairlead.Providers.Quirks;
 /// </summary>
 /// <param name="isChat">False for text completions, which have neither roles nor tools.</param>
 /// <param name="createdAt">Unix seconds for responses that do not say when they were made.</param>
-internal sealed class ChatNormaliser(bool isChat, long createdAt)
+/// <param name="meter">Counts what had to be left out.</param>
+internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? meter = null)
 {
     private readonly List<Choice> _choices = new(1);
     private byte[]? _id;
@@ -52,11 +55,21 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
     }
 
     /// <summary>A whole body as OpenAI sends it: the same bytes where nothing is odd.</summary>
-    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt)
+    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt, AnswerMeter? meter = null)
     {
-        if (!OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) || found.IsError || found.FailedReason is not null || (found.Choices == 0 && !found.HasSingleChoice)) return null;
-        return found.IsOdd || !found.HasEnvelope || found.HasDelta || found.HasMessage != isChat ? Rewrite(body, root => new ChatNormaliser(isChat, createdAt).Whole(root)) : null;
+        return OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) && MayNeedRepair(found, isChat) ? Repair(body, isChat, createdAt, meter) : null;
     }
+
+    /// <summary>Whether a scan found something that <see cref="Repair"/> may have to repair.</summary>
+    public static bool MayNeedRepair(in OpenAiAnswerScanner.Found found, bool isChat)
+    {
+        if (found.IsError || found.FailedReason is not null || (found.Choices == 0 && !found.HasSingleChoice)) return false;
+        return found.IsOdd || !found.HasEnvelope || found.HasDelta || found.HasMessage != isChat;
+    }
+
+    /// <summary>The repaired body; null when there is nothing to repair after all.</summary>
+    public static byte[]? Repair(ReadOnlySpan<byte> body, bool isChat, long createdAt, AnswerMeter? meter) =>
+        Rewrite(body, root => new ChatNormaliser(isChat, createdAt, meter).Whole(root));
 
     private static byte[]? Rewrite(ReadOnlySpan<byte> data, Func<JsonObject, bool> repair)
     {
@@ -100,9 +113,13 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         if (found.Calls == 1)
         {
             var open = choice.Calls.Count;
-            if (found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
+            if (choice.IsRegular && found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
             {
-                choice.Calls.Add(choice.Current = new Call(open) { Id = found.CallId, Name = found.CallName, At = open, HasUnseenArguments = true });
+                var made = choice.Current = choice.Add(open);
+                choice.Name(made, found.CallId);
+                made.Name = found.CallName;
+                made.HasUnseenArguments = true;
+                choice.NamedCalls++;
             }
             else if (choice.IsRegular && found.CallIndex >= 0 && found.CallIndex < open && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null && !found.CallHasName)
             {
@@ -154,12 +171,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             root["choices"] = choices = single is null ? [] : [single];
             changed = true;
         }
-        for (var i = choices.Count - 1; i >= 0; i--)
-        {
-            if (choices[i] is JsonObject) continue;
-            choices.RemoveAt(i);
-            changed = true;
-        }
+        changed |= Keep(choices, static (choice, _) => choice is JsonObject);
         for (var i = 0; i < choices.Count; i++) changed |= StreamChoice((JsonObject)choices[i]!, i);
         return changed;
     }
@@ -337,18 +349,30 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             delta["tool_calls"] = calls = [single];
             changed = true;
         }
-        for (var i = 0; i < calls.Count; i++)
+        var count = calls.Count;
+        var left = Keep(calls, (node, i) =>
         {
-            if (calls[i] is JsonObject call)
-            {
-                changed |= StreamCall(call, choice, i, calls.Count, out var held);
-                if (!held) continue;
-            }
-            calls.RemoveAt(i--);
-            changed = true;
-        }
+            if (node is not JsonObject call) return false;
+            changed |= StreamCall(call, choice, i, count, out var held);
+            return !held;
+        });
+        changed |= left;
         if (calls.Count > 0) return changed;
         delta.Remove("tool_calls");
+        return true;
+    }
+
+    // Takes out what is not wanted: all at once, since each removal would move the rest of the list.
+    private static bool Keep(JsonArray list, Func<JsonNode?, int, bool> isKept)
+    {
+        var kept = new List<JsonNode?>(list.Count);
+        for (var i = 0; i < list.Count; i++)
+        {
+            if (isKept(list[i], i)) kept.Add(list[i]);
+        }
+        if (kept.Count == list.Count) return false;
+        list.Clear();
+        foreach (var node in kept) list.Add(node);
         return true;
     }
 
@@ -366,14 +390,16 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
 
         var call = choice.Match(id, at, name, arguments, position, count);
         var isNew = call is null;
-        if (call is null) choice.Calls.Add(call = new Call(choice.Calls.Count) { At = at });
+        call ??= choice.Add(at);
         choice.IsRegular &= call.At == call.Position;
         choice.Current = call;
-        call.Id ??= id;
+        choice.Name(call, id);
         var wasNamed = call.Name is not null;
         if (!wasNamed && name is null)
         {
             // A call begins when its name is known; what comes before waits.
+            if (isNew) choice.WaitingCalls++;
+            choice.IsRegular = false;
             call.Waiting.Append(arguments);
             call.Arguments.Append(arguments);
             call.IsCustom |= custom;
@@ -388,7 +414,11 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         }
         if (!wasNamed)
         {
+            if (!isNew) choice.WaitingCalls--;
+            // Calls are numbered as they are shown: one that never gets a name leaves no gap.
+            call.Position = choice.NamedCalls++;
             call.Name = name;
+            changed |= Put(node, "index", call.Position);
             call.Id ??= $"call_{choice.Index}_{call.Position}";
             if (Text(node["id"]) != call.Id)
             {
@@ -454,14 +484,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         return true;
     }
 
-    private static string Plain(JsonNode value)
-    {
-        var output = new ArrayBufferWriter<byte>(256);
-        using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) value.WriteTo(json);
-        return Encoding.UTF8.GetString(output.WrittenSpan);
-    }
-
-    private static bool StreamFinish(JsonObject node, Choice choice)
+    private bool StreamFinish(JsonObject node, Choice choice)
     {
         var word = Text(node["finish_reason"]);
         var meaning = FinishWords.Of(word);
@@ -472,34 +495,16 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             node["finish_reason"] = null;
             return true;
         }
-        var changed = choice.HasWaitingCall && Announce(node, choice);
+        // A call whose name never came cannot be run: it is left out, as from a whole response.
+        if (meter is not null) meter.SkippedEvents += choice.WaitingCalls;
+        choice.WaitingCalls = 0;
+        var changed = false;
         if (meaning == FinishMeaning.ToolCalls && !choice.HasCalls) meaning = FinishMeaning.Stop;
         else if (meaning == FinishMeaning.Stop && choice.HasCalls) meaning = FinishMeaning.ToolCalls;
         choice.Reason = FinishWords.Stronger(choice.Reason, meaning);
         var ours = word == "function_call" && choice.Reason == FinishMeaning.ToolCalls ? word : FinishWords.OpenAi(choice.Reason);
         if (word == ours) return changed;
         node["finish_reason"] = ours;
-        return true;
-    }
-
-    // A call whose name never came: it is shown as it is, so that nothing of it is lost.
-    private static bool Announce(JsonObject node, Choice choice)
-    {
-        var delta = (JsonObject)node["delta"]!;
-        if (delta["tool_calls"] is not JsonArray calls) delta["tool_calls"] = calls = [];
-        foreach (var call in choice.Calls)
-        {
-            if (call.Name is not null) continue;
-            call.Name = "";
-            calls.Add((JsonNode)new JsonObject
-            {
-                ["index"] = call.Position,
-                ["id"] = call.Id ?? $"call_{choice.Index}_{call.Position}",
-                ["type"] = call.IsCustom ? "custom" : "function",
-                [call.IsCustom ? "custom" : "function"] = new JsonObject { ["name"] = "", [call.IsCustom ? "input" : "arguments"] = call.Waiting.ToString() },
-            });
-            call.Waiting.Clear();
-        }
         return true;
     }
 
@@ -552,7 +557,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         return changed;
     }
 
-    private static bool WholeCalls(JsonObject message, int choice, out bool called)
+    private bool WholeCalls(JsonObject message, int choice, out bool called)
     {
         called = false;
         var changed = false;
@@ -568,56 +573,44 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
             changed = true;
         }
         if (message["tool_calls"] is not JsonArray calls) return changed;
-        for (var i = 0; i < calls.Count; i++)
+        var anyCall = false;
+        var left = Keep(calls, (node, i) =>
         {
-            if (calls[i] is JsonObject call)
+            if (node is not JsonObject call) return false;
+            changed |= Wrap(call);
+            var custom = call["custom"] as JsonObject;
+            var body = custom ?? (JsonObject)call["function"]!;
+            // A call without a name cannot be answered.
+            if (Text(body["name"]) is not { Length: > 0 })
             {
-                changed |= Wrap(call);
-                var custom = call["custom"] as JsonObject;
-                var body = custom ?? (JsonObject)call["function"]!;
-                // A call without a name cannot be answered.
-                if (Text(body["name"]) is { Length: > 0 })
-                {
-                    called = true;
-                    changed |= Arguments(body, custom is null ? "arguments" : "input", isWhole: true);
-                    if (Text(call["id"]) is not { Length: > 0 })
-                    {
-                        call["id"] = Number(call["id"])?.ToString(CultureInfo.InvariantCulture) ?? $"call_{choice}_{i}";
-                        changed = true;
-                    }
-                    if (Text(call["type"]) is not { Length: > 0 })
-                    {
-                        call["type"] = custom is null ? "function" : "custom";
-                        changed = true;
-                    }
-                    continue;
-                }
+                if (meter is not null) meter.SkippedEvents++;
+                return false;
             }
-            calls.RemoveAt(i--);
-            changed = true;
-        }
+            anyCall = true;
+            changed |= Arguments(body, custom is null ? "arguments" : "input", isWhole: true);
+            if (Text(call["id"]) is not { Length: > 0 })
+            {
+                call["id"] = Number(call["id"])?.ToString(CultureInfo.InvariantCulture) ?? $"call_{choice}_{i}";
+                changed = true;
+            }
+            if (Text(call["type"]) is not { Length: > 0 })
+            {
+                call["type"] = custom is null ? "function" : "custom";
+                changed = true;
+            }
+            return true;
+        });
+        changed |= left;
+        called |= anyCall;
         if (calls.Count == 0 && changed) message.Remove("tool_calls");
         return changed;
     }
 
-    private static string? Text(JsonNode? node) => node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
-
-    private static long? Number(JsonNode? node)
-    {
-        if (node is not JsonValue value) return null;
-        var text = value.GetValueKind() switch
-        {
-            JsonValueKind.String => value.GetValue<string>(),
-            JsonValueKind.Number => value.ToJsonString(),
-            _ => null,
-        };
-        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number is >= 0 and < 1e15 ? (long)number : null;
-    }
-
-    private static bool Is(JsonNode? node, int number) => node is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue<int>(out var given) && given == number;
-
     private sealed class Choice(int index)
     {
+        private readonly Dictionary<string, Call> _byId = new(StringComparer.Ordinal);
+        private readonly Dictionary<int, Call> _byPlace = [];
+
         public int Index { get; } = index;
 
         public bool Started { get; set; }
@@ -637,17 +630,39 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
         /// <summary>The call that the last fragment belonged to.</summary>
         public Call? Current { get; set; }
 
-        public bool HasCalls => HasLegacyCall || Calls.Count > 0;
+        /// <summary>Calls whose name is known.</summary>
+        public int NamedCalls { get; set; }
 
-        public bool HasWaitingCall => Calls.Exists(static call => call.Name is null);
+        /// <summary>Calls whose name has not come.</summary>
+        public int WaitingCalls { get; set; }
 
-        public Call? Find(string id) => Calls.Find(call => call.Id == id);
+        public bool HasCalls => HasLegacyCall || NamedCalls > 0;
+
+        public bool HasWaitingCall => WaitingCalls > 0;
+
+        public Call? Find(string id) => _byId.GetValueOrDefault(id);
+
+        public Call Add(int? at)
+        {
+            var call = new Call(Calls.Count) { At = at };
+            Calls.Add(call);
+            if (at is { } place) _byPlace[place] = call;
+            return call;
+        }
+
+        /// <summary>Gives the call an id where it has none.</summary>
+        public void Name(Call call, string? id)
+        {
+            if (call.Id is not null || id is null) return;
+            call.Id = id;
+            _byId.TryAdd(id, call);
+        }
 
         /// <summary>The call that a fragment continues; null when it opens a new one.</summary>
         public Call? Match(string? id, int? at, string? name, string arguments, int position, int count)
         {
             if (id is not null && Find(id) is { } same) return same;
-            var placed = at is null ? null : Calls.FindLast(call => call.At == at);
+            var placed = at is { } place ? _byPlace.GetValueOrDefault(place) : null;
             if (id is not null)
             {
                 // A late id of the call at that place, or servers that make a new id for every fragment: without a name it is no new call.
@@ -665,7 +680,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt)
 
     private sealed class Call(int position)
     {
-        public int Position { get; } = position;
+        public int Position { get; set; } = position;
 
         /// <summary>The provider's own index.</summary>
         public int? At { get; set; }

@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using Fairlead.Providers.Http;
 
 namespace Fairlead.Providers.Quirks;
 

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Fairlead.Dialects;
 using Fairlead.Errors;
 
 namespace Fairlead.Providers.Quirks;

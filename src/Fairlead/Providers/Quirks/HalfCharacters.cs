@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Dialects;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Providers.Quirks;
@@ -12,7 +13,8 @@ namespace Fairlead.Providers.Quirks;
 /// Repairs characters that a provider split between two events: <c>"…\ud83d"</c>, then <c>"\ude00…"</c>. The first half waits for the next piece of the
 /// same text. A half without its other half becomes U+FFFD. Works on the JSON of every wire format. One per stream; not thread-safe.
 /// </summary>
-internal sealed class HalfCharacters
+/// <param name="memory">Counts what waits; null where nothing is counted.</param>
+internal sealed class HalfCharacters(MemoryLease? memory = null)
 {
     private const int EscapeLength = 6;
 
@@ -99,6 +101,7 @@ internal sealed class HalfCharacters
             if (found.IsText && raw.Length > 0 && _held.Remove(key, out var held))
             {
                 continued = true;
+                memory?.Return(held.Bytes);
                 var joins = UnitAt(raw, 0) is >= 0xDC00 and <= 0xDFFF;
                 edits.Add(new BodyEdit(new ByteRange(found.Start, 0), joins ? held.Half : Replacement));
                 if (joins) from = EscapeLength;
@@ -118,7 +121,13 @@ internal sealed class HalfCharacters
             }
         }
         if (IsHolding && !continued && IsEnd(data)) before = Flush();
-        foreach (var (key, half, at) in opened ?? []) _held[key] = new Held(half, name.ToArray(), Template(data, strings, at));
+        foreach (var (key, half, at) in opened ?? [])
+        {
+            var waiting = new Held(half, name.ToArray(), Template(data, strings, at));
+            if (memory?.TryTake(waiting.Bytes) == false) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
+            if (_held.TryGetValue(key, out var replaced)) memory?.Return(replaced.Bytes);
+            _held[key] = waiting;
+        }
         return Edited(data, edits);
     }
 
@@ -126,6 +135,7 @@ internal sealed class HalfCharacters
     public IReadOnlyList<(byte[] Name, byte[] Data)> Flush()
     {
         var events = _held.Values.Select(held => (held.Name, held.Template)).ToArray();
+        foreach (var held in _held.Values) memory?.Return(held.Bytes);
         _held.Clear();
         return events;
     }
@@ -187,5 +197,8 @@ internal sealed class HalfCharacters
 
     private sealed record Found(string Path, int Start, int Length, bool IsText);
 
-    private sealed record Held(byte[] Half, byte[] Name, byte[] Template);
+    private sealed record Held(byte[] Half, byte[] Name, byte[] Template)
+    {
+        public int Bytes => Half.Length + Name.Length + Template.Length;
+    }
 }

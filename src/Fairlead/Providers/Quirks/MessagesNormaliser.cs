@@ -1,9 +1,11 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Fairlead.Conversation;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
+using Fairlead.TokenCounting;
+using static Fairlead.Providers.Quirks.QuirkJson;
 
 namespace Fairlead.Providers.Quirks;
 
@@ -18,21 +20,125 @@ internal static class MessagesNormaliser
         _ => meaning,
     };
 
-    /// <summary>The same event with the index of its block; null where it cannot be written again.</summary>
-    public static byte[]? WithIndex(ReadOnlySpan<byte> json, int index) => Rewrite(json, root => root["index"] = index);
-
-    /// <summary>The same body with whole calls: an id and an object of arguments in each; null where it cannot be written again.</summary>
-    public static byte[]? WithWholeCalls(ReadOnlySpan<byte> json) => Rewrite(json, static root =>
+    /// <summary>A whole body as Anthropic sends it; null where nothing is odd, and for what is no message.</summary>
+    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
-        var content = (JsonArray)root["content"]!;
+        try
+        {
+            if (Parse(body) is not { } message || (Text(message["type"]) is { Length: > 0 } type && type != "message") || message["error"] is JsonObject) return null;
+            return RepairWhole(message, meter) ? Bytes(message) : null;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
+        {
+            // Members that stand twice or strings that are no text: it goes on as it came.
+            return null;
+        }
+    }
+
+    private static bool RepairWhole(JsonObject message, AnswerMeter meter)
+    {
+        var changed = false;
+        if (message["content"] is not JsonArray content)
+        {
+            var single = message["content"];
+            // Something without content is no message.
+            if (single is null) return false;
+            message.Remove("content");
+            message["content"] = content = single is JsonObject block ? [block] : [new JsonObject { ["type"] = "text", ["text"] = AsText(single) }];
+            changed = true;
+        }
+        var kept = new List<JsonNode>(content.Count);
         for (var i = 0; i < content.Count; i++)
         {
-            if (content[i] is not JsonObject block || block["type"] is not JsonValue type || !type.TryGetValue<string>(out var kind) || kind != "tool_use") continue;
-            if (block["id"] is not JsonValue id || !id.TryGetValue<string>(out var given) || given.Length == 0) block["id"] = $"toolu_{i}";
-            if (block["input"] is JsonObject) continue;
-            block["input"] = block["input"] is JsonValue value && value.TryGetValue<string>(out var text) ? ObjectOf(text) : new JsonObject();
+            var block = content[i] as JsonObject ?? (Text(content[i]) is { } text ? new JsonObject { ["type"] = "text", ["text"] = text } : null);
+            var isKept = block is not null && block == content[i];
+            changed |= !isKept;
+            if (block is null) continue;
+            changed |= Block(block, i);
+            // Nobody could run a call without a name.
+            if (Text(block["type"]) == "tool_use" && Text(block["name"]) is not { Length: > 0 })
+            {
+                changed = true;
+                meter.SkippedEvents++;
+                continue;
+            }
+            kept.Add(block);
         }
-    });
+        if (changed)
+        {
+            // At once: taking them out one by one would move all others each time.
+            content.Clear();
+            foreach (var block in kept) content.Add(block);
+        }
+        changed |= Frame(message);
+        // The document itself is complete.
+        if (FinishWords.Of(Text(message["stop_reason"])) != FinishMeaning.None) return changed;
+        message["stop_reason"] = "end_turn";
+        return true;
+    }
+
+    /// <summary>The members around the content of a message.</summary>
+    public static bool Frame(JsonObject message)
+    {
+        var changed = Put(message, "type", "message") | Put(message, "role", "assistant");
+        if (Text(message["id"]) is not { Length: > 0 })
+        {
+            message["id"] = Number(message["id"])?.ToString(CultureInfo.InvariantCulture) ?? "msg_" + Guid.NewGuid().ToString("N");
+            changed = true;
+        }
+        if (Text(message["model"]) is null) changed |= Put(message, "model", "");
+        if (message["content"] is null)
+        {
+            message["content"] = new JsonArray();
+            changed = true;
+        }
+        if (message["usage"] is JsonObject) return changed;
+        message["usage"] = new JsonObject { ["input_tokens"] = 0, ["output_tokens"] = 0 };
+        return true;
+    }
+
+    /// <summary>One block of content: a known type, and text or a whole call in it.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="index">Its place, from which ids are made.</param>
+    public static bool Block(JsonObject block, int index)
+    {
+        var changed = false;
+        if (Text(block["type"]) is not { Length: > 0 } type)
+        {
+            type = block.ContainsKey("name") || block.ContainsKey("input") ? "tool_use" : block.ContainsKey("thinking") ? "thinking" : "text";
+            changed = Put(block, "type", type);
+        }
+        switch (type)
+        {
+            case "text" or "thinking" when Text(block[type]) is null:
+                block[type] = AsText(block[type]);
+                return true;
+            case "tool_use":
+                if (Text(block["id"]) is not { Length: > 0 })
+                {
+                    block["id"] = Number(block["id"])?.ToString(CultureInfo.InvariantCulture) ?? string.Create(CultureInfo.InvariantCulture, $"toolu_{index}");
+                    changed = true;
+                }
+                if (block["input"] is JsonObject) return changed;
+                block["input"] = Text(block["input"]) is { } text ? ObjectOf(text) : new JsonObject();
+                return true;
+            default:
+                return changed;
+        }
+    }
+
+    /// <summary>Whether an event tells why the message ended.</summary>
+    public static bool HasReason(ReadOnlySpan<byte> json)
+    {
+        try
+        {
+            return Parse(json)?["delta"] is JsonObject delta && FinishWords.Of(Text(delta["stop_reason"])) != FinishMeaning.None;
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
+        {
+            return false;
+        }
+    }
 
     private static JsonObject ObjectOf(string text)
     {

@@ -183,7 +183,7 @@ public sealed class AnthropicProviderTests
     [Theory]
     [InlineData("<html>")]
     [InlineData("{}")]
-    [InlineData("""{"type":"message","content":[{"type":"text","text":"cut"}],"stop_reason":null}""")]
+    [InlineData("""{"type":"message","content":[{"type":"text","text":"cut"}],"stop_reason":nu""")]
     public async Task Send_AnswerThatIsNone_Fails(string body)
     {
         await using var server = await FakeAnthropic.AnswerAsync(body);
