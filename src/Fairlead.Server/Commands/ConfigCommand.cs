@@ -14,7 +14,7 @@ internal static class ConfigCommand
         var check = new Command("check", "Read the configuration as a start would, and list every fault. Exit code 1 when there are any.") { path };
         check.SetAction(parsed => Check(parsed.GetValue(path), parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error));
         var schema = new Command("schema", "Print the JSON Schema of the configuration file, for editors.");
-        schema.SetAction(parsed => parsed.InvocationConfiguration.Output.Write(ConfigurationSchema.Text()));
+        schema.SetAction(parsed => parsed.InvocationConfiguration.Output.Write(ConfigurationSchema.Text(ConfigKeys.BuiltIn)));
         return new Command("config", "Check the configuration; print its schema.") { check, schema };
     }
 
@@ -24,7 +24,7 @@ internal static class ConfigCommand
         // have faults, and services that cannot be made would say the first of them instead of all.
         using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()) });
         var catalogue = app.Services.GetService<CatalogueBuilder>();
-        var input = (ConfigurationInput.FromProcess() with { Path = path }).WithCatalogue(catalogue);
+        var input = (ConfigurationInput.FromProcess() with { Path = path }).For(app.Services);
         var result = ConfigurationReader.Read(input);
         if (result.Configuration is not { } configuration)
         {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Fairlead.Configuration;
 using Fairlead.Server.Documentation;
 
 namespace Fairlead.Server.Commands;
@@ -12,7 +13,7 @@ internal static class DocsCommand
         var errors = new Command("errors", "Write errors.md from the list of errors.") { folder };
         errors.SetAction(async (parsed, cancellationToken) => await WriteAsync(parsed, folder, "errors.md", _ => ErrorsPage.Write(), cancellationToken));
         var configuration = new Command("configuration", "Write the tables of configuration.md from the list of keys.") { folder };
-        configuration.SetAction(async (parsed, cancellationToken) => await WriteAsync(parsed, folder, "configuration.md", ConfigurationPage.Refresh, cancellationToken));
+        configuration.SetAction(async (parsed, cancellationToken) => await WriteAsync(parsed, folder, "configuration.md", page => ConfigurationPage.Refresh(page, ConfigKeys.BuiltIn), cancellationToken));
         var quirks = new Command("quirks", "Write quirks.md from the lists of quirks of providers.") { folder };
         quirks.SetAction(async (parsed, cancellationToken) => await WriteAsync(parsed, folder, "quirks.md", _ => QuirksPage.Write(), cancellationToken));
         return new Command("docs", "Write the generated parts of the documentation.") { errors, configuration, quirks };

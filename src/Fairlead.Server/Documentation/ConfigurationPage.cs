@@ -11,18 +11,18 @@ internal static class ConfigurationPage
 
     /// <summary>The page with its table made anew.</summary>
     /// <exception cref="InvalidOperationException">The headings around the table are missing.</exception>
-    public static string Refresh(string page)
+    public static string Refresh(string page, ConfigKeys keys)
     {
         var from = page.IndexOf(Begin, StringComparison.Ordinal);
         var to = page.IndexOf(End, StringComparison.Ordinal);
         if (from < 0 || to < from) throw new InvalidOperationException($"docs/configuration.md needs the headings '{Begin}' and '{End}', in this order.");
-        return page[..from] + Begin + "\n\nAll stand below `fairlead:`. The tables are generated from the program (`fairlead docs configuration`).\n\n" + Tables() + page[to..];
+        return page[..from] + Begin + "\n\nAll stand below `fairlead:`. The tables are generated from the program (`fairlead docs configuration`).\n\n" + Tables(keys) + page[to..];
     }
 
-    public static string Tables()
+    public static string Tables(ConfigKeys keys)
     {
         var text = new StringBuilder();
-        var pending = new Queue<(string Path, ConfigObjectType Type)>([("", ConfigKeys.Fairlead)]);
+        var pending = new Queue<(string Path, ConfigObjectType Type)>([("", keys.Fairlead)]);
         while (pending.TryDequeue(out var section))
         {
             text.Append("### ").Append(section.Path.Length == 0 ? "Top level" : section.Path.Replace("<", "\\<", StringComparison.Ordinal)).Append("\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n");

@@ -9,14 +9,11 @@ namespace Fairlead.Catalogue;
 /// </summary>
 /// <remarks>
 /// 1. Every configured provider becomes an adapter. 2. Registered models come first. 3. Then those listed under <c>models:</c>, each with its
-/// own deployments or, for a built-in model, with every provider of its company. 4. Last, unlisted, the other built-in models of the companies
-/// whose providers are configured.
+/// own deployments or, for a built-in model, with every provider that offers models of its owner. 4. Last, unlisted, the other built-in models
+/// that the configured providers offer.
 /// </remarks>
-internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, IEnumerable<IModelSource> sources)
+internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSource> sources, IServiceProvider services)
 {
-    private static readonly SimulationConfig NoSimulation = new();
-
-    private readonly ProviderKinds _kinds = new(factories);
     private readonly IReadOnlyList<RegisteredModel> _registered = [.. sources.Select(s => s.Model)];
 
     /// <summary>Every fault of <paramref name="config"/>, in its order; empty when a catalogue can be made of it. Makes no provider.</summary>
@@ -39,9 +36,11 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         var faults = new List<CatalogueFault>();
         Compose(config, null, faults);
         if (faults.Count > 0) throw new CatalogueException(faults);
-        var pool = (previous ?? ProviderPool.Empty).Renew(config.Providers, _kinds);
+        var pool = (previous ?? ProviderPool.Empty).Renew(config.Providers, Create);
         return new CatalogueSnapshot(Compose(config, pool, faults), pool);
     }
+
+    private Provider Create(string name, ProviderConfig config) => kinds.Find(config.Kind)!.Create(name, config, services);
 
     private List<CatalogueModel> Compose(GatewayConfiguration config, ProviderPool? pool, List<CatalogueFault> faults)
     {
@@ -59,19 +58,26 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         foreach (var (name, provider) in scope.Config.Providers)
         {
             var key = $"providers.{name}";
-            if (_kinds.Find(provider.Kind) is not { } factory)
+            if (kinds.Find(provider.Kind) is not { } kind)
             {
-                scope.Fault($"{key}.kind", provider.Kind, $"Use one of {string.Join(", ", _kinds.Names)}.");
+                var names = string.Join(", ", kinds.All.Select(k => k.Name).Order(StringComparer.Ordinal));
+                scope.Fault($"{key}.kind", provider.Kind, $"Use one of {names}.");
                 continue;
             }
-            foreach (var fault in factory.Check(provider)) scope.Faults.Add(fault with { Key = $"{key}.{fault.Key}" });
-            if ((provider.ApiKey is not null || provider.ApiKeys.Count > 0) && factory.CredentialHeader(provider) is { } credential
+            foreach (var fault in kind.Check(provider)) scope.Faults.Add(fault with { Key = $"{key}.{fault.Key}" });
+            if ((provider.ApiKey is not null || provider.ApiKeys.Count > 0) && kind.CredentialHeaderOf(provider) is { } credential
                 && provider.Headers.Keys.FirstOrDefault(name => name.Equals(credential, StringComparison.OrdinalIgnoreCase)) is { } twice)
             {
                 scope.Fault($"{key}.headers.{twice}", null, "The credential is sent in this header already, from apiKey or the environment; keep one of the two.");
             }
-            if (provider.Kind is "anthropic" or "gemini" or "simulated" && provider.ApiVersion is { } version) scope.Fault($"{key}.apiVersion", version, "Only Azure's interface has dated versions; remove the key.");
-            if (provider.Kind != "simulated" && provider.Simulation != NoSimulation) scope.Fault($"{key}.simulation", null, "It is for the simulated kind only; remove it.");
+            if (provider.ApiVersion is { } version && !kind.TakesApiVersion(provider))
+            {
+                scope.Fault($"{key}.apiVersion", version, "Only Azure's interface has dated versions; remove the key.");
+            }
+            if (provider.HasSimulation && !kind.TakesSimulation)
+            {
+                scope.Fault($"{key}.simulation", null, "It is for the simulated kind only; remove it.");
+            }
         }
     }
 
@@ -103,7 +109,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         scope.Registered[provider.Name] = (scope.Models[name], provider);
     }
 
-    private static void AddListed(Scope scope, string name, ModelConfig config)
+    private void AddListed(Scope scope, string name, ModelConfig config)
     {
         var key = $"models.{name}";
         scope.Faults.AddRange(ModelConfigRules.Check(key, name, config));
@@ -144,7 +150,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         };
     }
 
-    private static List<Candidate> Stated(Scope scope, string key, string name, ModelConfig config)
+    private List<Candidate> Stated(Scope scope, string key, string name, ModelConfig config)
     {
         var candidates = new List<Candidate>();
         var seen = new HashSet<(string, string)>();
@@ -163,16 +169,22 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             {
                 if (stated.Timeouts?.Connect > provider.Timeouts.Connect)
                     scope.Fault($"{at}.timeouts.connect", $"{stated.Timeouts.Connect}", $"Connections belong to the provider, which waits {provider.Timeouts.Connect} for one; raise providers.{stated.Provider}.timeouts.connect.");
-                var simulated = provider.Kind == "simulated";
                 var facts = BuiltInModels.Find(upstream);
-                if (simulated && facts?.OwnedBy != "simulated")
+                // Only models of its own, which nobody else has: the simulated kind.
+                var exclusive = kinds.Find(provider.Kind) is { HasOnlyItsOwnModels: true, ModelOwner: { } owner } ? owner : null;
+                if (exclusive is not null && facts?.OwnedBy != exclusive)
                 {
-                    scope.Fault(stated.Model is null ? at : $"{at}.model", upstream, $"The simulated provider has the models {string.Join(", ", BuiltInModels.All.Where(m => m.OwnedBy == "simulated").Select(m => m.Id))}; set model to one of them.");
+                    var own = string.Join(", ", BuiltInModels.All.Where(m => m.OwnedBy == exclusive).Select(m => m.Id));
+                    scope.Fault(stated.Model is null ? at : $"{at}.model", upstream, $"The {exclusive} provider has the models {own}; set model to one of them.");
                     continue;
                 }
-                // The provider may have its own name for a model that stands in the catalogue under ours.
-                if (!simulated && facts?.OwnedBy == "simulated") facts = null;
-                candidates.Add(new Candidate(stated, upstream, facts ?? (simulated ? null : BuiltInModels.Find(name)), scope.ProviderOf(stated.Provider), provider.Timeouts));
+                if (exclusive is null)
+                {
+                    if (facts is not null && kinds.IsExclusiveOwner(facts.OwnedBy)) facts = null;
+                    // The provider may have its own name for a model that is in the catalogue under ours.
+                    facts ??= BuiltInModels.Find(name);
+                }
+                candidates.Add(new Candidate(stated, upstream, facts, scope.ProviderOf(stated.Provider), provider.Timeouts));
             }
             else
             {
@@ -184,7 +196,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         return candidates;
     }
 
-    private static List<Candidate> Implied(Scope scope, string key, string name)
+    private List<Candidate> Implied(Scope scope, string key, string name)
     {
         if (BuiltInModels.Find(name) is not { } facts)
         {
@@ -196,7 +208,7 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         return candidates;
     }
 
-    private static void AddOffered(Scope scope)
+    private void AddOffered(Scope scope)
     {
         var taken = scope.Config.Models.Values.SelectMany(m => m.Aliases).Concat(scope.Models.Values.SelectMany(m => m.Aliases)).ToHashSet(StringComparer.Ordinal);
         foreach (var facts in BuiltInModels.All)
@@ -213,12 +225,12 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         }
     }
 
-    private static List<Candidate> Offering(Scope scope, CatalogueModel facts)
+    private List<Candidate> Offering(Scope scope, CatalogueModel facts)
     {
         var candidates = new List<Candidate>();
         foreach (var (name, provider) in scope.Config.Providers)
         {
-            if (Companies.Of(name, provider) != facts.OwnedBy) continue;
+            if (kinds.ModelOwnerOf(name, provider) != facts.OwnedBy) continue;
             candidates.Add(new Candidate(new DeploymentConfig { Provider = name }, facts.Id, facts, scope.ProviderOf(name), provider.Timeouts));
         }
         return candidates;

@@ -55,6 +55,17 @@ internal sealed class ConfigMap(ConfigOrigin origin) : ConfigNode(origin)
         _entries.Add(new(name, node));
     }
 
+    /// <summary>The map at <paramref name="name"/>, created when there is nothing; null when something else is there.</summary>
+    public ConfigMap? Section(string name)
+    {
+        var node = Find(name);
+        if (node is ConfigMap map) return map;
+        if (node is not (null or ConfigScalar { Value: null })) return null;
+        var created = new ConfigMap(node?.Origin ?? default);
+        Set(name, created);
+        return created;
+    }
+
     public void Remove(string name) => _entries.RemoveAll(entry => entry.Key == name);
 
     /// <summary>Adds an entry; false when the exact name is there already.</summary>

@@ -14,6 +14,9 @@ internal abstract class ConfigKey(string name, ConfigType type, string summary)
 
     public bool Required { get; init; }
 
+    /// <summary>Whether a change takes effect at the next start only.</summary>
+    public bool NeedsRestart { get; init; }
+
     /// <summary>The default as one would write it; null when there is none.</summary>
     public abstract string? Default { get; }
 }
@@ -27,7 +30,9 @@ internal sealed class ConfigKey<T>(string name, ConfigType type, Func<T, object?
 
     public T Apply(T target, object value) => set(target, value);
 
-    public ConfigKey<T> WithSeed(Func<T> from) => new(Name, Type, get, set, Summary, from) { Required = Required };
+    public object? ValueOf(T section) => get(section);
+
+    public ConfigKey<T> WithSeed(Func<T> from) => new(Name, Type, get, set, Summary, from) { Required = Required, NeedsRestart = NeedsRestart };
 }
 
 /// <summary>A section: a closed set of keys.</summary>
@@ -51,6 +56,12 @@ internal abstract class ConfigObjectType : ConfigType
     }
 
     public override string Describe() => "section";
+
+    /// <summary>Paths of the keys whose change takes effect at the next start only, and whose values differ.</summary>
+    /// <param name="before">The section that is in effect.</param>
+    /// <param name="after">The section that replaces it.</param>
+    /// <param name="path">Path of the section.</param>
+    public abstract IEnumerable<string> RestartKeys(object before, object after, string path);
 }
 
 /// <inheritdoc/>
@@ -63,6 +74,20 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
     private readonly ConfigKey<T>[] _keys = [.. keys.Select(k => k.WithSeed(seed))];
 
     public override IReadOnlyList<ConfigKey> Keys => _keys;
+
+    public override IEnumerable<string> RestartKeys(object before, object after, string path)
+    {
+        foreach (var key in _keys)
+        {
+            var (old, changed) = (key.ValueOf((T)before), key.ValueOf((T)after));
+            if (Equals(old, changed)) continue;
+            if (key.NeedsRestart) yield return $"{path}.{key.Name}";
+            else if (key.Type is ConfigObjectType section && old is not null && changed is not null)
+            {
+                foreach (var inner in section.RestartKeys(old, changed, $"{path}.{key.Name}")) yield return inner;
+            }
+        }
+    }
 
     public override object? Read(ConfigNode node, string path, ConfigReadContext context)
     {

@@ -31,15 +31,15 @@ internal sealed class ConfigText(bool secret = false) : ConfigScalarType
 /// <summary>One of a few words.</summary>
 internal sealed class ConfigChoice(params string[] words) : ConfigScalarType
 {
-    /// <summary>Whether a program that embeds the gateway may add words (kinds of providers).</summary>
+    /// <summary>Whether the schema accepts other words too: editors use one schema for several versions and programs.</summary>
     public bool Extensible { get; init; }
 
-    protected override string Expected(ConfigReadContext context) => "one of " + string.Join(", ", All(context));
+    protected override string Expected(ConfigReadContext context) => "one of " + string.Join(", ", words);
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        problem = Suggestion.For(text, All(context)) is { } meant ? $"Not a known word; did you mean '{meant}'?" : "Not a known word.";
-        return All(context).Contains(text, StringComparer.Ordinal) ? text : null;
+        problem = Suggestion.For(text, words) is { } meant ? $"Not a known word; did you mean '{meant}'?" : "Not a known word.";
+        return words.Contains(text, StringComparer.Ordinal) ? text : null;
     }
 
     public override JsonObject Schema()
@@ -51,8 +51,6 @@ internal sealed class ConfigChoice(params string[] words) : ConfigScalarType
     public override string Describe() => "one of " + string.Join(", ", words.Select(w => $"`{w}`"));
 
     public override string? Format(object? value) => value as string;
-
-    private IEnumerable<string> All(ConfigReadContext context) => Extensible ? words.Concat(context.ExtraProviderKinds) : words;
 }
 
 /// <summary>true or false.</summary>
@@ -214,29 +212,6 @@ internal sealed class ConfigDate : ConfigScalarType
     public override JsonObject Schema() => new() { ["type"] = "string", ["pattern"] = @"^\d{4}-\d{2}-\d{2}(T.*)?$" };
 
     public override string Describe() => "date";
-}
-
-/// <summary>An origin as browsers send it (scheme, host and port), or <c>*</c>.</summary>
-internal sealed class ConfigOriginName : ConfigScalarType
-{
-    protected override string Expected(ConfigReadContext context) => "an origin such as https://app.example.com or http://localhost:5173, or \"*\"";
-
-    protected override object? Parse(string text, ConfigReadContext context, out string problem)
-    {
-        problem = "Not an origin.";
-        if (text == "*") return text;
-        if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https") || address.Host.Length == 0 || address.UserInfo.Length > 0) return null;
-        problem = "An origin has no path, query or fragment.";
-        if (address.AbsolutePath != "/" || address.Query.Length > 0 || address.Fragment.Length > 0) return null;
-        // As browsers write it: lower case, no port where it is the scheme's own.
-        return address.GetLeftPart(UriPartial.Authority);
-    }
-
-    public override JsonObject Schema() => new() { ["type"] = "string", ["minLength"] = 1 };
-
-    public override string Describe() => "origin";
-
-    public override string? Format(object? value) => value as string;
 }
 
 /// <summary>An absolute http or https address without credentials, query or fragment.</summary>

@@ -25,13 +25,10 @@ internal abstract class ConfigType
 }
 
 /// <summary>What reading gathers beside the values.</summary>
-internal sealed class ConfigReadContext(List<ConfigurationFault> faults, IReadOnlyCollection<string> extraProviderKinds)
+internal sealed class ConfigReadContext(List<ConfigurationFault> faults)
 {
     private readonly Dictionary<string, ConfigOrigin> _origins = new(StringComparer.Ordinal);
     private readonly HashSet<string> _covered = new(StringComparer.Ordinal);
-
-    /// <summary>Kinds that the embedding program registered.</summary>
-    public IReadOnlyCollection<string> ExtraProviderKinds { get; } = extraProviderKinds;
 
     public void Note(string path, ConfigOrigin origin) => _origins[path] = origin;
 

@@ -3,7 +3,10 @@ using Microsoft.Extensions.Configuration;
 
 namespace Fairlead.Configuration;
 
-/// <summary>Where the configuration comes from. Later ones win: defaults, the makers' variables, the file, settings of the program, the environment.</summary>
+/// <summary>
+/// Where the configuration comes from. Later ones have precedence: defaults, the vendors' variables, the file, settings of the program, the
+/// environment.
+/// </summary>
 public sealed record ConfigurationInput
 {
     private static readonly string[] Names = ["fairlead.yaml", "fairlead.yml", "fairlead.json"];
@@ -19,8 +22,8 @@ public sealed record ConfigurationInput
     /// <summary>The embedding program's own configuration, whose section <c>Fairlead</c> overlays the file; null for none.</summary>
     public IConfiguration? Settings { get; init; }
 
-    /// <summary>Kinds of providers that the embedding program brings.</summary>
-    public IReadOnlyCollection<string> ExtraProviderKinds { get; init; } = [];
+    /// <summary>The keys that are known.</summary>
+    internal ConfigKeys Keys { get; init; } = ConfigKeys.BuiltIn;
 
     /// <summary>Whether only <c>dataDirectory</c> and <c>storage</c> are read, for commands that need the store and nothing else.</summary>
     internal bool StoreOnly { get; init; }

@@ -37,28 +37,22 @@ internal static class ConfigurationReader
 
         Overlay(root, input);
         if (input.StoreOnly) KeepStore(root);
-        else Underlay(root, input.Environment);
+        else if (root.Section("fairlead") is { } fairlead)
+        {
+            foreach (var rules in input.Keys.Rules) rules.AddFromEnvironment(fairlead, input.Environment);
+        }
 
-        var context = new ConfigReadContext(faults, input.ExtraProviderKinds);
-        var configuration = (GatewayConfiguration?)ConfigKeys.Root.Read(root, "", context);
-        // Not a required key of the table: a provider that a variable switched on has its kind already.
-        foreach (var (provider, config) in configuration?.Providers ?? new Dictionary<string, ProviderConfig>())
+        var context = new ConfigReadContext(faults);
+        var configuration = (GatewayConfiguration?)input.Keys.Root.Read(root, "", context);
+        if (configuration is not null)
         {
-            if (config.Kind.Length == 0) Add(new($"fairlead.providers.{provider}.kind", null, "The key is required.", "Add 'kind', such as openai for every server with an OpenAI-compatible interface."));
+            foreach (var fault in input.Keys.Rules.SelectMany(rules => rules.Check(configuration))) Add(fault);
         }
-        switch (configuration?.Storage)
-        {
-            case { Provider: StorageConfig.Postgres, ConnectionString: null }:
-                Add(new("fairlead.storage.connectionString", null, "The key is required for PostgreSQL.", "Add 'connectionString', such as postgres://user:password@host/database."));
-                break;
-            case { Provider: StorageConfig.Sqlite, ConnectionString: not null }:
-                Add(new("fairlead.storage.connectionString", "(hidden)", "SQLite has no connection string.", "Remove it, or the provider; SQLite's file lies in dataDirectory."));
-                break;
-        }
-        // Of what could be read when there are errors already: all of them are listed at once. A file that cannot be parsed has nothing to check.
+        // Checks what could be read even if there are errors already, so that all errors are listed at once. A file that cannot be parsed has
+        // nothing to check.
         if (configuration is not null && !faults.Exists(fault => fault.Key == "(file)"))
         {
-            configuration = Finish(configuration);
+            configuration = input.Keys.Rules.Aggregate(configuration, (current, rules) => rules.Complete(current));
             foreach (var check in input.Checks)
             {
                 foreach (var fault in check(configuration).ToArray()) Add(fault);
@@ -120,15 +114,15 @@ internal static class ConfigurationReader
         {
             foreach (var section in settings.GetSection("Fairlead").GetChildren().SelectMany(Leaves))
             {
-                Put(root, ConfigKeys.Root, section.Path.Split(':'), section.Value!, new("settings of the program"));
+                Put(root, input.Keys.Root, section.Path.Split(':'), section.Value!, new("settings of the program"));
             }
         }
         // In a fixed order, so that list items come by their index and the outcome does not depend on the system.
         foreach (var (name, value) in input.Environment.OrderBy(e => e.Key, StringComparer.Ordinal))
         {
-            if (value.Length > 0 && name.StartsWith("Fairlead__", StringComparison.OrdinalIgnoreCase)) Put(root, ConfigKeys.Root, name.Split("__"), value, new(name));
+            if (value.Length > 0 && name.StartsWith("Fairlead__", StringComparison.OrdinalIgnoreCase)) Put(root, input.Keys.Root, name.Split("__"), value, new(name));
         }
-        if (input.Environment.TryGetValue("FAIRLEAD_DATA", out var data) && data.Length > 0) Put(root, ConfigKeys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
+        if (input.Environment.TryGetValue("FAIRLEAD_DATA", out var data) && data.Length > 0) Put(root, input.Keys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
 
         static IEnumerable<Microsoft.Extensions.Configuration.IConfigurationSection> Leaves(Microsoft.Extensions.Configuration.IConfigurationSection section) =>
             section.Value is not null ? [section] : section.GetChildren().SelectMany(Leaves);
@@ -152,83 +146,5 @@ internal static class ConfigurationReader
         var name = key?.Name ?? segment;
         map.Set(name, Put(map.Find(name, StringComparison.OrdinalIgnoreCase), key?.Type ?? type?.Item, segments[1..], value, origin));
         return map;
-    }
-
-    // What the makers' variables switch on lies under the file. A provider that the file points elsewhere stands alone:
-    // a key must not follow to an address its owner did not mean.
-    private static void Underlay(ConfigMap root, IReadOnlyDictionary<string, string> environment)
-    {
-        var fairlead = Section(root, "fairlead");
-        if (fairlead is null) return;
-        if (Section(fairlead, "providers") is { } providers)
-        {
-            foreach (var (name, provider) in ProviderVariables.Read(environment))
-            {
-                var known = providers.Find(name);
-                if (known is null or ConfigScalar { Value: null })
-                {
-                    // The file gave this credential to a provider of its own; a second one would offer the same models twice.
-                    if (!ProviderVariables.IsUsed(name, provider, providers) || IsDeployed(fairlead, name)) providers.Set(name, provider);
-                }
-                else if (known is ConfigMap written && Agrees(written, provider, "kind") && Agrees(written, provider, "baseUrl"))
-                {
-                    foreach (var (key, value) in provider.Entries)
-                    {
-                        if (key == "apiKey" && written.Find("apiKeys") is not null) continue;
-                        written.TryAdd(key, value);
-                    }
-                }
-            }
-        }
-        if (environment.TryGetValue("OTEL_EXPORTER_OTLP_ENDPOINT", out var endpoint) && endpoint.Length > 0)
-        {
-            Section(fairlead, "telemetry")?.TryAdd("otlpEndpoint", new ConfigScalar(endpoint, new("OTEL_EXPORTER_OTLP_ENDPOINT")));
-        }
-
-        static bool IsDeployed(ConfigMap fairlead, string provider) =>
-            fairlead.Find("models") is ConfigMap models
-            && models.Entries.Any(model => model.Value is ConfigMap settings && settings.Find("deployments") is ConfigList deployments
-                && deployments.Items.Any(one => one is ConfigMap deployment && deployment.Find("provider") is ConfigScalar { Value: { } name } && name == provider));
-
-        static bool Agrees(ConfigMap written, ConfigMap known, string key) =>
-            written.Find(key) is null
-            || (written.Find(key) is ConfigScalar { Value: { } ours } && known.Find(key) is ConfigScalar { Value: { } theirs } && string.Equals(ours.TrimEnd('/'), theirs, StringComparison.Ordinal));
-
-        static ConfigMap? Section(ConfigMap parent, string name)
-        {
-            var node = parent.Find(name);
-            if (node is ConfigMap map) return map;
-            if (node is not (null or ConfigScalar { Value: null })) return null;
-            var made = new ConfigMap(node?.Origin ?? default);
-            parent.Set(name, made);
-            return made;
-        }
-    }
-
-    private static GatewayConfiguration Finish(GatewayConfiguration configuration)
-    {
-        var providers = configuration.Providers.Where(p => p.Value.Enabled).ToDictionary(StringComparer.Ordinal);
-        var models = configuration.Models.ToDictionary(m => m.Key, m => m.Value with { Deployments = [.. m.Value.Deployments.Select(Resolve)] }, StringComparer.Ordinal);
-        var storage = configuration.Storage with { Provider = configuration.Storage.Provider ?? (configuration.Storage.ConnectionString is null ? StorageConfig.Sqlite : StorageConfig.Postgres) };
-        return configuration with { Providers = providers, Models = models, Storage = storage };
-
-        DeploymentConfig Resolve(DeploymentConfig deployment)
-        {
-            if (deployment.Timeouts is not { } own) return deployment;
-            var inherited = providers.GetValueOrDefault(deployment.Provider)?.Timeouts ?? ProviderTimeouts.Default;
-            return deployment with
-            {
-                Timeouts = new()
-                {
-                    Connect = Or(own.Connect, inherited.Connect),
-                    FirstToken = Or(own.FirstToken, inherited.FirstToken),
-                    StreamIdle = Or(own.StreamIdle, inherited.StreamIdle),
-                    Response = Or(own.Response, inherited.Response),
-                    Total = Or(own.Total, inherited.Total),
-                },
-            };
-        }
-
-        static TimeSpan Or(TimeSpan own, TimeSpan inherited) => own == TimeSpan.Zero ? inherited : own;
     }
 }

@@ -94,10 +94,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
             _logger.ConfigurationRefused(result.Faults.Count, string.Concat(result.Faults.Select(f => "\n  " + f)));
             return;
         }
-        if (configuration.DataDirectory != _current.DataDirectory) _logger.ConfigurationNeedsRestart("fairlead.dataDirectory");
-        if (configuration.Storage != _current.Storage) _logger.ConfigurationNeedsRestart("fairlead.storage");
-        if (configuration.Audit.Durability != _current.Audit.Durability) _logger.ConfigurationNeedsRestart("fairlead.audit.durability");
-        if (configuration.Telemetry.OtlpEndpoint != _current.Telemetry.OtlpEndpoint) _logger.ConfigurationNeedsRestart("fairlead.telemetry.otlpEndpoint");
+        foreach (var key in _input.Keys.Fairlead.RestartKeys(_current, configuration, "fairlead")) _logger.ConfigurationNeedsRestart(key);
         _current = configuration;
         foreach (var reader in Changed?.GetInvocationList() ?? [])
         {

@@ -42,10 +42,10 @@ internal abstract class Dialect
     /// One pass over <see cref="GatewayCall.Body"/>: checks the shape, fills <see cref="GatewayCall.Facts"/>. No DTOs, no copies of texts.
     /// Null when all is well, else the first fault in the order of the body.
     /// </summary>
-    public abstract GatewayError? Read(GatewayCall call, Configuration.RequestBounds bounds);
+    public abstract GatewayError? Read(GatewayCall call, RequestBounds bounds);
 
     /// <summary>Finds what the request refers to and this gateway keeps. Called once, after <see cref="Read"/> found no fault.</summary>
-    public virtual ValueTask<GatewayError?> ResolveAsync(GatewayCall call, Configuration.RequestBounds bounds, CancellationToken cancellationToken) => default;
+    public virtual ValueTask<GatewayError?> ResolveAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken) => default;
 
     /// <summary>Whether the request asks, in the dialect's own words, to be answered at once and worked on afterwards.</summary>
     public virtual bool IsBackground(GatewayCall call) => false;

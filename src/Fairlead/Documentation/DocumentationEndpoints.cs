@@ -31,11 +31,12 @@ internal static class DocumentationEndpoints
     /// <summary>The guides, at <c>/docs</c>, and the schema of the configuration that they link to.</summary>
     internal static void MapGuides(this IEndpointRouteBuilder endpoints)
     {
+        var schema = new Lazy<string>(() => ConfigurationSchema.Text(endpoints.ServiceProvider.GetRequiredService<ConfigKeys>()));
         // RequestDelegates throughout: reflection binding costs start time.
         Get(endpoints, "/docs", context => WritePageAsync(context, "README"));
         Get(endpoints, "/docs/assets/{name}", WriteAssetAsync);
         Get(endpoints, "/docs/{**page}", context => WritePageAsync(context, (string?)context.Request.RouteValues["page"] ?? "README"));
-        Get(endpoints, "/schemas/fairlead.schema.json", context => WriteAsync(context, "application/schema+json", SchemaText.Value));
+        Get(endpoints, "/schemas/fairlead.schema.json", context => WriteAsync(context, "application/schema+json", schema.Value));
     }
 
     /// <summary>The OpenAPI documents, at <c>/openapi/v1.json</c> and <c>/openapi/v2.json</c>.</summary>
@@ -45,8 +46,6 @@ internal static class DocumentationEndpoints
     }
 
     private static void Get(IEndpointRouteBuilder endpoints, string pattern, RequestDelegate handler) => endpoints.MapMethods(pattern, ["GET", "HEAD"], handler);
-
-    private static readonly Lazy<string> SchemaText = new(ConfigurationSchema.Text);
 
     private static Task WritePageAsync(HttpContext context, string name)
     {

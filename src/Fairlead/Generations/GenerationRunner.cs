@@ -57,7 +57,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private async Task<RunResult> WalkAsync(GenerationRun run)
     {
         var call = run.Call;
-        if (await call.Dialect.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token) is { } unresolved) return await FailAsync(run, Outcome.Failed, unresolved);
+        if (await call.Dialect.ResolveAsync(call, new RequestBounds(), call.Cancellation.Token) is { } unresolved) return await FailAsync(run, Outcome.Failed, unresolved);
         // One that is read as a stream is asked for as one, in whichever language it comes.
         call.InInnerLanguage = SaysAll(call);
         call.Facts.Stream = call.InInnerLanguage || call.Dialect.ReadsStreams;

@@ -1,7 +1,6 @@
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Anthropic;
 using Fairlead.StructuredOutput;
 
 namespace Fairlead.Limits;
@@ -46,8 +45,9 @@ internal static class WorstCase
         if (facts.Has(RequestFeatures.AudioOutput)) usd = Math.Max(usd, prices.CostOf(worst with { AudioOutputTokens = output }).Usd);
         var dearestOutput = usd - prices.CostOf(worst).Usd;
         if (facts.Has(RequestFeatures.Audio)) usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { AudioInputTokens = input }).Usd);
-        // Everything may turn out to be written to a cache at its premium. Only Anthropic has one that no price of the model need mention.
-        if (prices.CacheWrite is not null || prices.LongCacheWrite is not null || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || deployment.Provider.Kind == AnthropicProvider.KindName)
+        // All input may be written to a cache at its premium price.
+        if (deployment.Provider.ChargesCacheWrites || prices.CacheWrite is not null || prices.LongCacheWrite is not null
+            || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null))
         {
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input }).Usd);
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);

@@ -1,6 +1,8 @@
-using CsCheck;
 using System.Text;
+using CsCheck;
+using Fairlead.Auditing;
 using Fairlead.Configuration;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Tests.Configuration;
 

@@ -10,7 +10,7 @@ public sealed class ConfigurationSchemaTests
     [Fact]
     public void Schema_HasExactlyTheKeysThatTheReaderTakes()
     {
-        foreach (var (path, key) in Paths(ConfigurationSchema.Build(), []))
+        foreach (var (path, key) in Paths(ConfigurationSchema.Build(ConfigKeys.BuiltIn), []))
         {
             // A section as value is wrong for every key that is not one, and a list is for every section: never "not known".
             var faults = Faults(path, key, "{ nothing-of-the-kind: 1 }");
@@ -26,7 +26,7 @@ public sealed class ConfigurationSchemaTests
         var faults = new List<ConfigurationFault>();
         var root = ConfigFileParser.Parse("fairlead.yaml", Samples.Whole.Replace("${KEY_ONE}", "key", StringComparison.Ordinal), faults)!;
         var problems = new List<string>();
-        Validate(root, ConfigurationSchema.Build(), "", problems);
+        Validate(root, ConfigurationSchema.Build(ConfigKeys.BuiltIn), "", problems);
         Assert.Empty(problems);
     }
 
@@ -41,7 +41,7 @@ public sealed class ConfigurationSchemaTests
     {
         Assert.NotEmpty(ConfigurationReader.Read(new ConfigurationInput(), "fairlead.yaml", Encoding.UTF8.GetBytes(yaml)).Faults);
         var problems = new List<string>();
-        Validate(ConfigFileParser.Parse("fairlead.yaml", yaml, [])!, ConfigurationSchema.Build(), "", problems);
+        Validate(ConfigFileParser.Parse("fairlead.yaml", yaml, [])!, ConfigurationSchema.Build(ConfigKeys.BuiltIn), "", problems);
         Assert.NotEmpty(problems);
     }
 

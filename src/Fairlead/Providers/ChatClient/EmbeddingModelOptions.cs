@@ -1,4 +1,6 @@
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Providers;
 
 namespace Fairlead;
 

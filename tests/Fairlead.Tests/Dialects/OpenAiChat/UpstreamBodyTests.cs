@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Configuration;
 using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Tests.Dialects.OpenAiChat;
 

@@ -5,6 +5,8 @@ using CsCheck;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Tests.Dialects;
 

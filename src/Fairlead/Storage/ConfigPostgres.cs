@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
-using Fairlead.Storage;
+using Fairlead.Configuration;
 
-namespace Fairlead.Configuration;
+namespace Fairlead.Storage;
 
 /// <summary>A connection string of PostgreSQL, never shown.</summary>
 internal sealed class ConfigPostgres : ConfigScalarType

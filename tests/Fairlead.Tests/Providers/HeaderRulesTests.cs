@@ -1,6 +1,7 @@
 using Fairlead.Configuration;
+using Fairlead.Providers;
 
-namespace Fairlead.Tests.Configuration;
+namespace Fairlead.Tests.Providers;
 
 public sealed class HeaderRulesTests
 {

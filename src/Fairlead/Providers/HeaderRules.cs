@@ -1,4 +1,4 @@
-namespace Fairlead.Configuration;
+namespace Fairlead.Providers;
 
 /// <summary>Which headers may be sent to a provider with every request. Pure.</summary>
 internal static class HeaderRules
