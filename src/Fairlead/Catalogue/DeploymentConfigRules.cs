@@ -8,7 +8,8 @@ internal sealed class DeploymentConfigRules : ConfigRules
 {
     public override GatewayConfiguration Complete(GatewayConfiguration configuration)
     {
-        return configuration with { Models = configuration.Models.ToDictionary(m => m.Key, m => Complete(m.Value), StringComparer.Ordinal) };
+        var models = configuration.Models.ToDictionary(m => m.Key, m => Complete(m.Value), StringComparer.Ordinal);
+        return configuration with { Models = models };
 
         ModelConfig Complete(ModelConfig model) => model with { Deployments = [.. model.Deployments.Select(Inherit)] };
 

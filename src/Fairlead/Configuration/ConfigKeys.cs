@@ -15,8 +15,8 @@ using Fairlead.Webhooks;
 namespace Fairlead.Configuration;
 
 /// <summary>
-/// Joins the tables of keys that the slices declare. The reader, the schema for editors and the table in the documentation are generated from
-/// it, so they cannot differ. Immutable; thread-safe.
+/// Joins the tables of keys that the slices declare. The reader, the schema for editors and the table in the documentation are generated
+/// from it, so they cannot differ. Immutable; thread-safe.
 /// </summary>
 internal sealed class ConfigKeys
 {
@@ -28,8 +28,8 @@ internal sealed class ConfigKeys
     {
         Fairlead = new(() => new GatewayConfiguration(),
             [
-                "redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches", "console", "oidc",
-                "organizations", "projects", "keys",
+                "redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches",
+                "console", "oidc", "organizations", "projects", "keys",
             ],
             new("dataDirectory", ConfigTypes.Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v },
                 "Folder of everything kept on disk. `FAIRLEAD_DATA` sets it too.") { NeedsRestart = true },
@@ -60,7 +60,8 @@ internal sealed class ConfigKeys
             new("webhooks", WebhooksConfig.Keys, c => c.Webhooks, (c, v) => c with { Webhooks = (WebhooksConfig)v },
                 "What callers are told by requests to servers of theirs."),
             new("audit", AuditConfig.Keys, c => c.Audit, (c, v) => c with { Audit = (AuditConfig)v }, "The record of every call."),
-            new("telemetry", TelemetryConfig.Keys, c => c.Telemetry, (c, v) => c with { Telemetry = (TelemetryConfig)v }, "Traces and metrics."));
+            new("telemetry", TelemetryConfig.Keys, c => c.Telemetry, (c, v) => c with { Telemetry = (TelemetryConfig)v },
+                "Traces and metrics."));
         Root = new(() => new GatewayConfiguration(), [],
             new("fairlead", Fairlead, _ => null, (_, v) => (GatewayConfiguration)v, "Settings of Fairlead."),
             new("$schema", ConfigTypes.Text, _ => null, (c, _) => c, "Address of this schema, for editors."));

@@ -15,10 +15,12 @@ internal sealed class ConfigScalar(string? value, ConfigOrigin origin) : ConfigN
     /// <summary>Null for an empty value (<c>key:</c> with nothing after it).</summary>
     public string? Value { get; } = value;
 
-    /// <summary>The value as it stands in the file where a reference to the environment was replaced: the replacement may be a secret.</summary>
+    /// <summary>
+    /// The value as it stands in the file where a reference to the environment was replaced: the replacement may be a secret.
+    /// </summary>
     public string? Written { get; init; }
 
-    /// <summary>A fault was reported already; the value must not be used or judged again.</summary>
+    /// <summary>An error was reported already; the value must not be used or judged again.</summary>
     public bool Unusable { get; init; }
 }
 

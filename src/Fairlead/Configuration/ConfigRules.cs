@@ -1,6 +1,8 @@
 namespace Fairlead.Configuration;
 
-/// <summary>What a slice does with its settings beyond reading its keys one by one. The methods are pure, except that they change the given map.</summary>
+/// <summary>
+/// What a slice does with its settings beyond reading its keys one by one. The methods are pure, except that they change the given map.
+/// </summary>
 internal abstract class ConfigRules
 {
     /// <summary>Adds settings that well-known environment variables hold. What the file says has precedence.</summary>
@@ -11,7 +13,7 @@ internal abstract class ConfigRules
     }
 
     /// <summary>Errors that concern more than one key.</summary>
-    public virtual IEnumerable<ConfigurationFault> Check(GatewayConfiguration configuration) => [];
+    public virtual IEnumerable<ConfigurationError> Check(GatewayConfiguration configuration) => [];
 
     /// <summary>Fills in values that follow from other keys.</summary>
     public virtual GatewayConfiguration Complete(GatewayConfiguration configuration) => configuration;

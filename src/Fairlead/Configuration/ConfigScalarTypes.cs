@@ -8,7 +8,8 @@ internal sealed class ConfigText(bool secret = false) : ConfigScalarType
 {
     public override bool IsSecret => secret;
 
-    protected override string Expected(ConfigReadContext context) => secret ? "the secret as ${NAME} and set that environment variable" : "text";
+    protected override string Expected(ConfigReadContext context) =>
+        secret ? "the secret as ${NAME} and set that environment variable" : "text";
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
@@ -74,13 +75,18 @@ internal sealed class ConfigSwitch : ConfigScalarType
 /// <summary>A whole number, read as <see cref="long"/>.</summary>
 internal sealed class ConfigInteger(long min, long max) : ConfigScalarType
 {
-    protected override string Expected(ConfigReadContext context) => string.Create(CultureInfo.InvariantCulture, $"a whole number from {min} to {max}");
+    protected override string Expected(ConfigReadContext context) =>
+        string.Create(CultureInfo.InvariantCulture, $"a whole number from {min} to {max}");
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
         problem = "Not a whole number.";
         // 1_000_000 is how people write large numbers in YAML.
-        if (!long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value)) return null;
+        if (!long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture,
+            out var value))
+        {
+            return null;
+        }
         problem = "Out of range.";
         return value < min || value > max ? null : value;
     }
@@ -89,18 +95,24 @@ internal sealed class ConfigInteger(long min, long max) : ConfigScalarType
 
     public override string Describe() => string.Create(CultureInfo.InvariantCulture, $"whole number, {min:N0} to {max:N0}");
 
-    public override string? Format(object? value) => value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
+    public override string? Format(object? value) =>
+        value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
 }
 
 /// <summary>A number, read as <see cref="decimal"/>.</summary>
 internal sealed class ConfigNumber(decimal min, decimal max) : ConfigScalarType
 {
-    protected override string Expected(ConfigReadContext context) => string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}");
+    protected override string Expected(ConfigReadContext context) =>
+        string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}");
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
         problem = "Not a number.";
-        if (!decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value)) return null;
+        if (!decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
+            out var value))
+        {
+            return null;
+        }
         problem = "Out of range.";
         return value < min || value > max ? null : value;
     }
@@ -109,18 +121,21 @@ internal sealed class ConfigNumber(decimal min, decimal max) : ConfigScalarType
 
     public override string Describe() => string.Create(CultureInfo.InvariantCulture, $"number, {min:N0} to {max:N0}");
 
-    public override string? Format(object? value) => value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
+    public override string? Format(object? value) =>
+        value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
 }
 
 /// <summary>A number with the unit ms, s, m, h or d, read as <see cref="TimeSpan"/>.</summary>
 internal sealed class ConfigDuration(TimeSpan min, TimeSpan max) : ConfigScalarType
 {
-    private static readonly (string Unit, double Milliseconds)[] Units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    private static readonly (string Unit, double Milliseconds)[] Units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000),
+        ("d", 86_400_000)];
 
     /// <summary>Whether the word <c>forever</c> is taken, read as <see cref="TimeSpan.MaxValue"/>.</summary>
     public bool Unbounded { get; init; }
 
-    protected override string Expected(ConfigReadContext context) => $"a duration from {Text(min)} to {Text(max)}, such as 500ms, 10s, 2m, 1h or 7d" + (Unbounded ? ", or forever" : "");
+    protected override string Expected(ConfigReadContext context) =>
+        $"a duration from {Text(min)} to {Text(max)}, such as 500ms, 10s, 2m, 1h or 7d" + (Unbounded ? ", or forever" : "");
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
@@ -138,10 +153,12 @@ internal sealed class ConfigDuration(TimeSpan min, TimeSpan max) : ConfigScalarT
         }
         problem = "Out of range.";
         var milliseconds = (double)number * Units[known].Milliseconds;
-        return milliseconds < min.TotalMilliseconds || milliseconds > max.TotalMilliseconds ? null : TimeSpan.FromMilliseconds(milliseconds);
+        return milliseconds < min.TotalMilliseconds || milliseconds > max.TotalMilliseconds ? null
+            : TimeSpan.FromMilliseconds(milliseconds);
     }
 
-    public override JsonObject Schema() => new() { ["type"] = "string", ["pattern"] = @"^(\d+(\.\d+)?(ms|s|m|h|d)" + (Unbounded ? "|forever)$" : ")$") };
+    public override JsonObject Schema() =>
+        new() { ["type"] = "string", ["pattern"] = @"^(\d+(\.\d+)?(ms|s|m|h|d)" + (Unbounded ? "|forever)$" : ")$") };
 
     public override string Describe() => $"duration, {Text(min)} to {Text(max)}" + (Unbounded ? ", or `forever`" : "");
 
@@ -160,7 +177,8 @@ internal sealed class ConfigDuration(TimeSpan min, TimeSpan max) : ConfigScalarT
 internal sealed class ConfigSize(long min, long max) : ConfigScalarType
 {
     private static readonly (string Unit, long Bytes)[] Units =
-        [("", 1), ("B", 1), ("kB", 1000), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30)];
+        [("", 1), ("B", 1), ("kB", 1000), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("KiB", 1L << 10), ("MiB", 1L << 20),
+            ("GiB", 1L << 30)];
 
     protected override string Expected(ConfigReadContext context) => $"a size from {Text(min)} to {Text(max)}, such as 512KiB or 32MiB";
 
@@ -169,7 +187,10 @@ internal sealed class ConfigSize(long min, long max) : ConfigScalarType
         problem = "Not a size: a number and a unit are expected.";
         var digits = text.AsSpan().TrimEnd("BkKMGi");
         var unit = text[digits.Length..];
-        if (!decimal.TryParse(digits.TrimEnd(' '), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)) return null;
+        if (!decimal.TryParse(digits.TrimEnd(' '), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
+        {
+            return null;
+        }
         var known = Array.FindIndex(Units, u => u.Unit == unit);
         if (known < 0) return null;
         problem = "Out of range.";
@@ -206,7 +227,8 @@ internal sealed class ConfigDate : ConfigScalarType
     {
         problem = "Not a date.";
         string[] formats = ["yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"];
-        return DateTimeOffset.TryParseExact(text, formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var date) ? date : null;
+        return DateTimeOffset.TryParseExact(text, formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var date)
+            ? date : null;
     }
 
     public override JsonObject Schema() => new() { ["type"] = "string", ["pattern"] = @"^\d{4}-\d{2}-\d{2}(T.*)?$" };
@@ -222,7 +244,11 @@ internal sealed class ConfigUrl : ConfigScalarType
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
         problem = "Not an absolute http or https address.";
-        if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https") || address.Host.Length == 0) return null;
+        if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https")
+            || address.Host.Length == 0)
+        {
+            return null;
+        }
         problem = "The address has a query or a fragment, which requests would lose.";
         if (address.Query.Length > 0 || address.Fragment.Length > 0) return null;
         return text.TrimEnd('/');
@@ -231,9 +257,11 @@ internal sealed class ConfigUrl : ConfigScalarType
     public override object? Read(ConfigNode node, string path, ConfigReadContext context)
     {
         // Said here so that the password is not shown as the value.
-        if (node is ConfigScalar { Value: { } text } && Uri.TryCreate(text, UriKind.Absolute, out var address) && address.UserInfo.Length > 0)
+        if (node is ConfigScalar { Value: { } text } && Uri.TryCreate(text, UriKind.Absolute, out var address)
+            && address.UserInfo.Length > 0)
         {
-            context.Fault(node, path, "(hidden)", "The address holds a user name or password.", "Put the credential into apiKey or headers.");
+            context.Error(node, path, "(hidden)", "The address holds a user name or password.",
+                "Put the credential into apiKey or headers.");
             return null;
         }
         return base.Read(node, path, context);

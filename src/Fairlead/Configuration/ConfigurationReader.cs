@@ -3,37 +3,38 @@ using System.Text;
 
 namespace Fairlead.Configuration;
 
-/// <summary>What came of reading: a configuration, or all faults.</summary>
-/// <param name="Configuration">Null when there are faults.</param>
-/// <param name="Faults">In the order of the file.</param>
+/// <summary>Result of reading: a configuration, or all errors.</summary>
+/// <param name="Configuration">Null when there are errors.</param>
+/// <param name="Errors">In the order of the file.</param>
 /// <param name="Path">The file read; null when there was none.</param>
-internal sealed record ConfigurationResult(GatewayConfiguration? Configuration, IReadOnlyList<ConfigurationFault> Faults, string? Path);
+internal sealed record ConfigurationResult(GatewayConfiguration? Configuration, IReadOnlyList<ConfigurationError> Errors, string? Path);
 
 /// <summary>Reads all sources into one checked configuration. Holds no state; thread-safe.</summary>
 internal static class ConfigurationReader
 {
-    /// <summary>A configuration is read by people; a larger file is another file.</summary>
+    /// <summary>A larger file is not a configuration.</summary>
     internal const int MaxFileBytes = 4 * 1024 * 1024;
 
     /// <summary>Reads the file and all other sources.</summary>
     public static ConfigurationResult Read(ConfigurationInput input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        var faults = new List<ConfigurationFault>();
-        var path = input.Locate(faults);
+        var errors = new List<ConfigurationError>();
+        var path = input.Locate(errors);
         byte[]? content = null;
-        if (path is not null && !TryReadFile(path, out content, out var fault)) faults.Add(fault!);
-        return Read(input, path, content, faults);
+        if (path is not null && !TryReadFile(path, out content, out var error)) errors.Add(error!);
+        return Read(input, path, content, errors);
     }
 
     /// <summary>The same, with the file's content at hand.</summary>
-    internal static ConfigurationResult Read(ConfigurationInput input, string? path, byte[]? content, List<ConfigurationFault>? found = null)
+    internal static ConfigurationResult Read(ConfigurationInput input, string? path, byte[]? content,
+        List<ConfigurationError>? found = null)
     {
-        var faults = found ?? [];
+        var errors = found ?? [];
         var name = path is null ? "" : System.IO.Path.GetFileName(path);
-        var root = content is null ? null : ConfigFileParser.Parse(name, DecodeText(content), faults);
+        var root = content is null ? null : ConfigFileParser.Parse(name, DecodeText(content), errors);
         if (root is not null && input.StoreOnly) KeepStore(root);
-        root = root is null ? new ConfigMap(default) : (ConfigMap)EnvironmentReferences.Replace(root, "", input.Environment, faults);
+        root = root is null ? new ConfigMap(default) : (ConfigMap)EnvironmentReferences.Replace(root, "", input.Environment, errors);
 
         Overlay(root, input);
         if (input.StoreOnly) KeepStore(root);
@@ -42,50 +43,57 @@ internal static class ConfigurationReader
             foreach (var rules in input.Keys.Rules) rules.AddFromEnvironment(fairlead, input.Environment);
         }
 
-        var context = new ConfigReadContext(faults);
+        var context = new ConfigReadContext(errors);
         var configuration = (GatewayConfiguration?)input.Keys.Root.Read(root, "", context);
         if (configuration is not null)
         {
-            foreach (var fault in input.Keys.Rules.SelectMany(rules => rules.Check(configuration))) Add(fault);
+            foreach (var error in input.Keys.Rules.SelectMany(rules => rules.Check(configuration))) Add(error);
         }
-        // Checks what could be read even if there are errors already, so that all errors are listed at once. A file that cannot be parsed has
-        // nothing to check.
-        if (configuration is not null && !faults.Exists(fault => fault.Key == "(file)"))
+        // Checks what could be read even if there are errors already, so that all errors are listed at once. A file that cannot be parsed
+        // has nothing to check.
+        if (configuration is not null && !errors.Exists(error => error.Key == "(file)"))
         {
             configuration = input.Keys.Rules.Aggregate(configuration, (current, rules) => rules.Complete(current));
             foreach (var check in input.Checks)
             {
-                foreach (var fault in check(configuration).ToArray()) Add(fault);
+                foreach (var error in check(configuration).ToArray()) Add(error);
             }
         }
-        return new(faults.Count == 0 ? configuration : null, [.. faults.OrderBy(f => f.Line ?? int.MaxValue)], path);
+        return new(errors.Count == 0 ? configuration : null, [.. errors.OrderBy(f => f.Line ?? int.MaxValue)], path);
 
-        void Add(ConfigurationFault fault)
+        void Add(ConfigurationError error)
         {
-            if (!context.IsKnown(fault)) faults.Add(context.Locate(fault));
+            if (!context.IsKnown(error)) errors.Add(context.Locate(error));
         }
     }
 
-    // Commands on the store need nothing else of the file, whose other settings may be wrong or refer to variables that are not set here.
+    // Commands on the database need no other settings, which may be wrong or refer to variables that are not set here.
     private static void KeepStore(ConfigMap root)
     {
         foreach (var (name, node) in root.Entries.ToArray())
         {
             if (name != "fairlead") root.Remove(name);
-            else if (node is ConfigMap fairlead) foreach (var (key, _) in fairlead.Entries.Where(e => e.Key is not ("dataDirectory" or "storage")).ToArray()) fairlead.Remove(key);
+            else if (node is ConfigMap fairlead)
+            {
+                foreach (var (key, _) in fairlead.Entries.Where(e => e.Key is not ("dataDirectory" or "storage")).ToArray())
+                {
+                    fairlead.Remove(key);
+                }
+            }
         }
     }
 
-    internal static bool TryReadFile(string path, out byte[]? content, out ConfigurationFault? fault)
+    internal static bool TryReadFile(string path, out byte[]? content, out ConfigurationError? error)
     {
         content = null;
-        fault = null;
+        error = null;
         var shown = System.IO.Path.GetFileName(path);
         try
         {
             if (new FileInfo(path) is { Exists: true, Length: > MaxFileBytes })
             {
-                fault = new("(file)", path, "The configuration file is larger than 4 MiB.", "Check that it is the right file.") { Source = shown };
+                error = new("(file)", path, "The configuration file is larger than 4 MiB.",
+                    "Check that it is the right file.") { Source = shown };
                 return false;
             }
             content = File.ReadAllBytes(path);
@@ -93,11 +101,13 @@ internal static class ConfigurationReader
         }
         catch (Exception failure) when (failure is FileNotFoundException or DirectoryNotFoundException)
         {
-            fault = new("(file)", path, "The configuration file does not exist.", "Check FAIRLEAD_CONFIG or the path given.") { Source = shown };
+            error = new("(file)", path, "The configuration file does not exist.",
+                "Check FAIRLEAD_CONFIG or the path given.") { Source = shown };
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            fault = new("(file)", path, "The configuration file cannot be read.", "Check that it is a file and that this user may read it.") { Source = shown };
+            error = new("(file)", path, "The configuration file cannot be read.",
+                "Check that it is a file and that this user may read it.") { Source = shown };
         }
         return false;
     }
@@ -117,12 +127,18 @@ internal static class ConfigurationReader
                 Put(root, input.Keys.Root, section.Path.Split(':'), section.Value!, new("settings of the program"));
             }
         }
-        // In a fixed order, so that list items come by their index and the outcome does not depend on the system.
+        // In a fixed order, so that list items are in order of their index and the result does not depend on the system.
         foreach (var (name, value) in input.Environment.OrderBy(e => e.Key, StringComparer.Ordinal))
         {
-            if (value.Length > 0 && name.StartsWith("Fairlead__", StringComparison.OrdinalIgnoreCase)) Put(root, input.Keys.Root, name.Split("__"), value, new(name));
+            if (value.Length > 0 && name.StartsWith("Fairlead__", StringComparison.OrdinalIgnoreCase))
+            {
+                Put(root, input.Keys.Root, name.Split("__"), value, new(name));
+            }
         }
-        if (input.Environment.TryGetValue("FAIRLEAD_DATA", out var data) && data.Length > 0) Put(root, input.Keys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
+        if (input.Environment.TryGetValue("FAIRLEAD_DATA", out var data) && data.Length > 0)
+        {
+            Put(root, input.Keys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
+        }
 
         static IEnumerable<Microsoft.Extensions.Configuration.IConfigurationSection> Leaves(Microsoft.Extensions.Configuration.IConfigurationSection section) =>
             section.Value is not null ? [section] : section.GetChildren().SelectMany(Leaves);
@@ -132,7 +148,8 @@ internal static class ConfigurationReader
     private static ConfigNode Put(ConfigNode? node, ConfigType? type, ReadOnlySpan<string> segments, string value, ConfigOrigin origin)
     {
         if (segments.IsEmpty) return new ConfigScalar(value, origin);
-        if (type is ConfigListType && int.TryParse(segments[0], NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < 1000)
+        if (type is ConfigListType && int.TryParse(segments[0], NumberStyles.None, CultureInfo.InvariantCulture, out var index)
+            && index < 1000)
         {
             var items = node is ConfigList list ? list.Items.ToList() : [];
             while (items.Count <= index) items.Add(new ConfigScalar(null, origin));

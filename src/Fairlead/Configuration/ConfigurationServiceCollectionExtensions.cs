@@ -7,8 +7,8 @@ namespace Fairlead.Configuration;
 internal static class ConfigurationServiceCollectionExtensions
 {
     /// <summary>
-    /// Reads file and environment on first use of <see cref="IConfigurationSource"/>, which throws <see cref="ConfigurationException"/> when there
-    /// are errors. Needs the kinds of providers.
+    /// Reads file and environment on first use of <see cref="IConfigurationSource"/>, which throws <see cref="ConfigurationException"/>
+    /// when there are errors. Needs the kinds of providers.
     /// </summary>
     /// <param name="services">Gets the source.</param>
     /// <param name="input">Where to read from; the process's own environment and directory when null.</param>
@@ -30,7 +30,8 @@ internal static class ConfigurationServiceCollectionExtensions
         Checks =
         [
             .. input.Checks,
-            .. services.GetServices<IConfigurationCheck>().Select(check => (Func<GatewayConfiguration, IEnumerable<ConfigurationFault>>)check.Check),
+            .. services.GetServices<IConfigurationCheck>()
+                .Select(check => (Func<GatewayConfiguration, IEnumerable<ConfigurationError>>)check.Check),
         ],
     };
 }

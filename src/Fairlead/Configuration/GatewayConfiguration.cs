@@ -15,7 +15,8 @@ using Fairlead.Webhooks;
 namespace Fairlead.Configuration;
 
 /// <summary>
-/// The whole configuration at one moment: checked, and with defaults filled in. Each section is declared by its slice, beside its keys. Immutable.
+/// The whole configuration at one moment: checked, and with defaults filled in. Each section is declared by its slice, beside its keys.
+/// Immutable.
 /// </summary>
 public sealed record GatewayConfiguration
 {

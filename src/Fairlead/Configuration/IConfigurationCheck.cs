@@ -4,5 +4,5 @@ namespace Fairlead.Configuration;
 internal interface IConfigurationCheck
 {
     /// <summary>Every error; empty when the configuration can be used.</summary>
-    IEnumerable<ConfigurationFault> Check(GatewayConfiguration configuration);
+    IEnumerable<ConfigurationError> Check(GatewayConfiguration configuration);
 }

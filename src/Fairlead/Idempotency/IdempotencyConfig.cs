@@ -7,7 +7,8 @@ public sealed record IdempotencyConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<IdempotencyConfig> Keys = new(() => new IdempotencyConfig(), [],
-        new ConfigKey<IdempotencyConfig>("ttl", new ConfigDuration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(30)), i => i.Ttl, (i, v) => i with { Ttl = (TimeSpan)v },
+        new ConfigKey<IdempotencyConfig>("ttl", new ConfigDuration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(30)), i => i.Ttl,
+            (i, v) => i with { Ttl = (TimeSpan)v },
             "How long a key stands for its request, and the outcome is kept."));
 
     /// <summary>How long a key stands for its request, and the outcome is kept. Default 24 h.</summary>

@@ -3,8 +3,8 @@ using Fairlead.Configuration;
 namespace Fairlead.Providers;
 
 /// <summary>
-/// A provider that environment variables enable without an entry in the configuration file: most are the variables of the vendors' own tools.
-/// Immutable.
+/// A provider that environment variables enable without an entry in the configuration file: most are the variables of the vendors' own
+/// tools. Immutable.
 /// </summary>
 /// <param name="Name">Its name under <c>providers</c>.</param>
 internal sealed record EnvironmentProvider(string Name)
@@ -41,6 +41,7 @@ internal sealed record EnvironmentProvider(string Name)
         if (keyVariable is not null) map.TryAdd("apiKey", new ConfigScalar(Value(keyVariable), origin));
         return map;
 
-        string? Value(string name) => environment.TryGetValue(name, out var value) && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;
+        string? Value(string name) =>
+            environment.TryGetValue(name, out var value) && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;
     }
 }

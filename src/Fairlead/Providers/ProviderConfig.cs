@@ -10,7 +10,8 @@ public sealed record ProviderConfig
     /// <param name="kinds">The words for <c>kind</c>.</param>
     internal static ConfigObjectType<ProviderConfig> KeysFor(ProviderKinds kinds) => new(
         () => new ProviderConfig { Kind = "" }, ["breaker", "concurrency"],
-        new("kind", new ConfigChoice([.. kinds.All.Select(k => k.Name)]) { Extensible = true }, p => p.Kind, (p, v) => p with { Kind = (string)v },
+        new("kind", new ConfigChoice([.. kinds.All.Select(k => k.Name)]) { Extensible = true }, p => p.Kind,
+            (p, v) => p with { Kind = (string)v },
             "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Leave it out only where an environment "
             + "variable switches on a provider of this very name, such as `openai` by `OPENAI_API_KEY`: the kind is known then."),
         new("enabled", ConfigTypes.Switch, p => p.Enabled, (p, v) => p with { Enabled = (bool)v },
@@ -21,7 +22,7 @@ public sealed record ProviderConfig
         new("apiKeys", new ConfigListType<string>(ConfigTypes.Secret), p => p.ApiKeys,
             (p, v) => p with { ApiKeys = (IReadOnlyList<string>)v },
             "Several credentials, used in turn."),
-        new("headers", new ConfigMapType<string>(ConfigTypes.Secret, "header", HeaderRules.Fault), p => p.Headers,
+        new("headers", new ConfigMapType<string>(ConfigTypes.Secret, "header", HeaderRules.Error), p => p.Headers,
             (p, v) => p with { Headers = (IReadOnlyDictionary<string, string>)v },
             "Sent with every request to it."),
         new("apiVersion", ConfigTypes.Text, p => p.ApiVersion, (p, v) => p with { ApiVersion = (string)v },
@@ -31,7 +32,8 @@ public sealed record ProviderConfig
             "Name of the field in which clients of `/v1/chat/completions` get its reasoning when the answer is translated; "
             + "`reasoning_content` when left out. Of OpenAI-compatible servers, whose answers are not translated, both are read and go "
             + "through as they are."),
-        new("timeouts", ProviderTimeouts.Keys, p => p.Timeouts, (p, v) => p with { Timeouts = (ProviderTimeouts)v }, "Bounds of one attempt."),
+        new("timeouts", ProviderTimeouts.Keys, p => p.Timeouts, (p, v) => p with { Timeouts = (ProviderTimeouts)v },
+            "Bounds of one attempt."),
         new("simulation", SimulationConfig.Keys, p => p.Simulation, (p, v) => p with { Simulation = (SimulationConfig)v },
             "Behaviour of the simulated kind."));
 

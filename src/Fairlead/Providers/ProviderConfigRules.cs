@@ -20,7 +20,7 @@ internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
         }
     }
 
-    public override IEnumerable<ConfigurationFault> Check(GatewayConfiguration configuration)
+    public override IEnumerable<ConfigurationError> Check(GatewayConfiguration configuration)
     {
         // Not a required key of the table: a provider that a variable enabled has its kind already.
         foreach (var (provider, config) in configuration.Providers)
@@ -42,7 +42,10 @@ internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
         if (known is null or ConfigScalar { Value: null })
         {
             // If the file gives this credential to a provider of its own, a second provider would offer the same models twice.
-            if (!IsUsed(candidate.Name, provider, providers) || IsDeployed(fairlead, candidate.Name)) providers.Set(candidate.Name, provider);
+            if (!IsUsed(candidate.Name, provider, providers) || IsDeployed(fairlead, candidate.Name))
+            {
+                providers.Set(candidate.Name, provider);
+            }
         }
         else if (known is ConfigMap written && Agrees(written, provider, "kind") && Agrees(written, provider, "baseUrl"))
         {
@@ -58,7 +61,8 @@ internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
     private bool IsUsed(string name, ConfigMap provider, ConfigMap providers)
     {
         var spoken = kinds.InterfaceOf(KindOf(provider));
-        string[] variables = [.. kinds.All.SelectMany(kind => kind.EnvironmentProviders).Where(p => p.Name == name).SelectMany(p => p.Variables)];
+        var candidates = kinds.All.SelectMany(kind => kind.EnvironmentProviders).Where(candidate => candidate.Name == name);
+        string[] variables = [.. candidates.SelectMany(candidate => candidate.Variables)];
         return providers.Entries.Any(one => one.Value is ConfigMap written
             && kinds.InterfaceOf(KindOf(written)) == spoken
             && Texts(written).Any(text => variables.Any(variable => RefersTo(text, variable))));

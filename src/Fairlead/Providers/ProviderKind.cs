@@ -4,16 +4,19 @@ namespace Fairlead.Providers;
 
 /// <summary>
 /// One kind of provider, described in its own folder: its name in the configuration, its vendors and their hosts, the environment variables
-/// that enable it, its default address, and what it accepts. The configuration schema, the documentation, the catalogue and telemetry read it
-/// from here. Immutable; thread-safe.
+/// that enable it, its default address, and what it accepts. The configuration schema, the documentation, the catalogue and telemetry read
+/// it from here. Immutable; thread-safe.
 /// </summary>
 /// <param name="Name">Value of <c>kind</c> in the configuration.</param>
 /// <param name="Create">
-/// Creates the provider of this name and configuration. Gets the services of the process. Called only if <see cref="Check"/> found no errors.
+/// Creates the provider of this name and configuration. Gets the services of the process. Called only if <see cref="Check"/> found no
+/// errors.
 /// </param>
 internal record ProviderKind(string Name, Func<string, ProviderConfig, IServiceProvider, Provider> Create)
 {
-    /// <summary>Kinds with the same interface share this name: two of them with one credential are the same provider written twice.</summary>
+    /// <summary>
+    /// Kinds with the same interface share this name: two of them with one credential are the same provider written twice.
+    /// </summary>
     public string Interface { get; init; } = Name;
 
     /// <summary>Base address when the configuration has none; null when the configuration must have one.</summary>
@@ -59,5 +62,5 @@ internal record ProviderKind(string Name, Func<string, ProviderConfig, IServiceP
     public virtual bool TakesApiVersion(ProviderConfig config) => false;
 
     /// <summary>Errors that would make the provider useless. Keys are relative to the provider's own, such as <c>baseUrl</c>.</summary>
-    public virtual IEnumerable<CatalogueFault> Check(ProviderConfig config) => [];
+    public virtual IEnumerable<CatalogueError> Check(ProviderConfig config) => [];
 }

@@ -28,7 +28,8 @@ internal sealed class ProviderKinds
 
     /// <summary>The vendor that a provider's name means; null when it means none.</summary>
     public ProviderVendor? VendorNamed(string provider) =>
-        All.SelectMany(kind => kind.Vendors).FirstOrDefault(vendor => vendor.ProviderNames.Contains(provider, StringComparer.OrdinalIgnoreCase));
+        All.SelectMany(kind => kind.Vendors)
+            .FirstOrDefault(vendor => vendor.ProviderNames.Contains(provider, StringComparer.OrdinalIgnoreCase));
 
     /// <summary>Owner of the built-in models that a provider offers without being listed; null when it offers none.</summary>
     public string? ModelOwnerOf(string provider, ProviderConfig config) => Find(config.Kind)?.ModelOwnerOf(provider, config, this);

@@ -25,14 +25,17 @@ public sealed record ProviderTimeouts
     /// <summary>TCP and TLS. Default 5 s.</summary>
     public TimeSpan Connect { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>From sending the request to the first content of a stream. Default 120 s: reasoning models think before they speak.</summary>
+    /// <summary>
+    /// From sending the request to the first content of a stream. Default 120 s: reasoning models think before they speak.
+    /// </summary>
     public TimeSpan FirstToken { get; init; } = TimeSpan.FromSeconds(120);
 
     /// <summary>Between two pieces of a stream. Default 60 s.</summary>
     public TimeSpan StreamIdle { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
-    /// The whole response of an attempt that is not streamed. Default 5 min: less than the total, so that another deployment can still be tried.
+    /// The whole response of an attempt that is not streamed. Default 5 min: less than the total, so that another deployment can still be
+    /// tried.
     /// </summary>
     public TimeSpan Response { get; init; } = TimeSpan.FromMinutes(5);
 

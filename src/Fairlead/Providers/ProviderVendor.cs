@@ -10,14 +10,17 @@ internal record ProviderVendor(params string[] Hosts)
     /// <summary>Owner of the built-in models that its servers offer; null for none.</summary>
     public string? ModelOwner { get; init; }
 
-    /// <summary>Names of providers that mean this vendor when the address is not known, as behind a proxy. Case is ignored.</summary>
+    /// <summary>Names of providers that mean this vendor when the address is not known, for example a proxy. Case is ignored.</summary>
     public IReadOnlyList<string> ProviderNames { get; init; } = [];
 
     public bool Owns(string host)
     {
         foreach (var own in Hosts)
         {
-            if (host.Equals(own, StringComparison.OrdinalIgnoreCase) || host.EndsWith("." + own, StringComparison.OrdinalIgnoreCase)) return true;
+            if (host.Equals(own, StringComparison.OrdinalIgnoreCase) || host.EndsWith("." + own, StringComparison.OrdinalIgnoreCase))
+            {
+                return true;
+            }
         }
         return false;
     }

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Fairlead.Configuration;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
 using Fairlead.Pipeline;

@@ -8,7 +8,8 @@ internal sealed class ConfigPostgres : ConfigScalarType
 {
     public override bool IsSecret => true;
 
-    protected override string Expected(ConfigReadContext context) => "postgres://user:password@host/database (special characters percent-encoded), or Host=…;Database=…;Username=…;Password=…";
+    protected override string Expected(ConfigReadContext context) =>
+        "postgres://user:password@host/database (special characters percent-encoded), or Host=…;Database=…;Username=…;Password=…";
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {

@@ -7,7 +7,7 @@ internal sealed class StorageConfigRules : ConfigRules
 {
     private const string ConnectionString = "fairlead.storage.connectionString";
 
-    public override IEnumerable<ConfigurationFault> Check(GatewayConfiguration configuration)
+    public override IEnumerable<ConfigurationError> Check(GatewayConfiguration configuration)
     {
         switch (configuration.Storage)
         {

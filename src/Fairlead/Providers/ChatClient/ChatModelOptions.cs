@@ -1,5 +1,4 @@
 using Fairlead.Catalogue;
-using Fairlead.Configuration;
 using Fairlead.Providers;
 
 namespace Fairlead;

@@ -22,7 +22,12 @@ internal static class GeminiProviderKind
         ModelOwner = ModelOwner,
         Vendors =
         [
-            new("generativelanguage.googleapis.com") { TelemetryName = TelemetryName, ModelOwner = ModelOwner, ProviderNames = ["google", "gemini"] },
+            new("generativelanguage.googleapis.com")
+            {
+                TelemetryName = TelemetryName,
+                ModelOwner = ModelOwner,
+                ProviderNames = ["google", "gemini"],
+            },
         ],
         EnvironmentProviders =
         [

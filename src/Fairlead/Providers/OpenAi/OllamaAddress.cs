@@ -5,7 +5,9 @@ internal static class OllamaAddress
 {
     private const int DefaultPort = 11434;
 
-    /// <summary>The base URL for a host, a host with a port, or an address. <c>0.0.0.0</c>, the server's own setting, becomes loopback.</summary>
+    /// <summary>
+    /// The base URL for a host, a host with a port, or an address. <c>0.0.0.0</c>, the server's own setting, becomes loopback.
+    /// </summary>
     public static string Read(string host)
     {
         var hasScheme = host.Contains("://", StringComparison.Ordinal);

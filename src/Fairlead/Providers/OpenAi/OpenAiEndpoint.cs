@@ -3,8 +3,8 @@ using Fairlead.Providers.Http;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>
-/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which servers differ.
-/// The facts come from its kind and from the vendor of its host. Immutable.
+/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which servers
+/// differ. The facts come from its kind and from the vendor of its host. Immutable.
 /// </summary>
 internal sealed class OpenAiEndpoint
 {
@@ -23,7 +23,8 @@ internal sealed class OpenAiEndpoint
         kinds ??= ProviderKinds.BuiltIn;
         _kind = kinds.Find(config.Kind) as OpenAiProviderKind
             ?? throw new ArgumentException($"The kind '{config.Kind}' does not have OpenAI's interface.", nameof(config));
-        var baseUrl = _kind.AddressOf(config) ?? throw new ArgumentException($"A provider of kind '{config.Kind}' needs a baseUrl.", nameof(config));
+        var baseUrl = _kind.AddressOf(config)
+            ?? throw new ArgumentException($"A provider of kind '{config.Kind}' needs a baseUrl.", nameof(config));
         Address = UpstreamClientFactory.Address(baseUrl, "");
         IsAzure = _kind.IsAzureAt(baseUrl);
         var vendor = IsAzure ? OpenAiVendors.Azure : kinds.VendorAt(Address.Host);
@@ -55,8 +56,8 @@ internal sealed class OpenAiEndpoint
     public bool IsOpenAi { get; }
 
     /// <summary>
-    /// Whether it takes <c>system</c> and <c>max_tokens</c> instead of <c>developer</c> and <c>max_completion_tokens</c>, which many servers
-    /// refuse or, worse, ignore.
+    /// Whether it takes <c>system</c> and <c>max_tokens</c> instead of <c>developer</c> and <c>max_completion_tokens</c>, which many
+    /// servers refuse or, worse, ignore.
     /// </summary>
     public bool TakesOlderNames => !IsOpenAi;
 
@@ -80,7 +81,9 @@ internal sealed class OpenAiEndpoint
 
     public Uri AddressOf(string path, string upstreamModel) => _datedVersion is null
         ? _fixed[path]
-        : UpstreamClientFactory.Address(_baseUrl, $"/{Uri.EscapeDataString(upstreamModel)}{path}?api-version={Uri.EscapeDataString(_datedVersion)}");
+        : UpstreamClientFactory.Address(_baseUrl,
+            $"/{Uri.EscapeDataString(upstreamModel)}{path}?api-version={Uri.EscapeDataString(_datedVersion)}");
 
-    private static string Without(string url, string end) => url.EndsWith(end, StringComparison.OrdinalIgnoreCase) ? url[..^end.Length] : url;
+    private static string Without(string url, string end) =>
+        url.EndsWith(end, StringComparison.OrdinalIgnoreCase) ? url[..^end.Length] : url;
 }

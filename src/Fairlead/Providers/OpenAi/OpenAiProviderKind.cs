@@ -12,7 +12,9 @@ internal sealed record OpenAiProviderKind(string Name) : ProviderKind(Name, Crea
 
     public const string BearerHeader = "Authorization";
 
-    /// <summary>Whether it is used for servers of every vendor, so that a provider's name may say which vendor is behind an unknown address.</summary>
+    /// <summary>
+    /// Whether it is used for servers of every vendor, so that a provider's name can identify the vendor when the address does not.
+    /// </summary>
     public bool ServesAnyVendor { get; init; }
 
     /// <summary>Whether it is Azure at every address.</summary>
@@ -46,7 +48,7 @@ internal sealed record OpenAiProviderKind(string Name) : ProviderKind(Name, Crea
         return kinds.VendorAt(address.Host)?.ModelOwner ?? (ServesAnyVendor ? kinds.VendorNamed(name)?.ModelOwner : null);
     }
 
-    public override IEnumerable<CatalogueFault> Check(ProviderConfig config)
+    public override IEnumerable<CatalogueError> Check(ProviderConfig config)
     {
         if (AddressOf(config) is not null) yield break;
         yield return new("baseUrl", null, IsAzure

@@ -11,7 +11,8 @@ internal sealed record OpenAiVendor(params string[] Hosts) : ProviderVendor(Host
     public bool HasCompletions { get; init; } = true;
 
     /// <summary>
-    /// Whether it wants the reasoning of earlier turns back, as <c>reasoning_content</c>: models that think between calls of tools go on from it.
+    /// Whether it wants the reasoning of earlier turns back, as <c>reasoning_content</c>: models that think between calls of tools go on
+    /// from it.
     /// </summary>
     public bool TakesReasoningBack { get; init; }
 }

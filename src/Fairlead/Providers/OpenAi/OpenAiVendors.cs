@@ -12,7 +12,7 @@ internal static class OpenAiVendors
         HasCompletions = false,
     };
 
-    // No model owner: whoever made a deployment chose its name.
+    // No model owner: customers name their deployments themselves.
     public static readonly OpenAiVendor Azure = new("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com")
     {
         TelemetryName = "azure.ai.openai",

@@ -10,7 +10,8 @@ internal sealed record SimulatedProviderKind : ProviderKind
     public const string KindName = "simulated";
 
     public SimulatedProviderKind()
-        : base(KindName, static (name, config, services) => new SimulatedProvider(name, config, services.GetRequiredService<TokenCounter>()))
+        : base(KindName, static (name, config, services) =>
+            new SimulatedProvider(name, config, services.GetRequiredService<TokenCounter>()))
     {
         ModelOwner = KindName;
         HasOnlyItsOwnModels = true;
@@ -18,10 +19,13 @@ internal sealed record SimulatedProviderKind : ProviderKind
         EnvironmentProviders = [new(KindName)];
     }
 
-    public override IEnumerable<CatalogueFault> Check(ProviderConfig config)
+    public override IEnumerable<CatalogueError> Check(ProviderConfig config)
     {
         var simulation = config.Simulation;
-        if (!SimulationDirectives.TryParse(simulation.Faults, out _, out var fault)) yield return new("simulation.faults", simulation.Faults, fault);
+        if (!SimulationDirectives.TryParse(simulation.Faults, out _, out var fault))
+        {
+            yield return new("simulation.faults", simulation.Faults, fault);
+        }
         if (simulation.FirstToken < TimeSpan.Zero || simulation.FirstToken > TimeSpan.FromHours(1))
         {
             yield return new("simulation.firstToken", $"{simulation.FirstToken}", "Use a duration from 0ms to 1h.");
