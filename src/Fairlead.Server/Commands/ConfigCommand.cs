@@ -11,24 +11,27 @@ internal static class ConfigCommand
     public static Command Build()
     {
         var path = new Argument<string?>("path") { Description = "Configuration file. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working directory.", Arity = ArgumentArity.ZeroOrOne };
-        var check = new Command("check", "Read the configuration as a start would, and list every fault. Exit code 1 when there are any.") { path };
-        check.SetAction(parsed => Check(parsed.GetValue(path), parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error));
+        var check = new Command("check",
+            "Read the configuration as a start would, and list every error. Exit code 1 when there are any.") { path };
+        check.SetAction(parsed =>
+            Check(parsed.GetValue(path), parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error));
         var schema = new Command("schema", "Print the JSON Schema of the configuration file, for editors.");
-        schema.SetAction(parsed => parsed.InvocationConfiguration.Output.Write(ConfigurationSchema.Text()));
+        schema.SetAction(parsed => parsed.InvocationConfiguration.Output.Write(ConfigurationSchema.Text(ConfigKeys.BuiltIn)));
         return new Command("config", "Check the configuration; print its schema.") { check, schema };
     }
 
     private static int Check(string? path, TextWriter output, TextWriter error)
     {
-        // The same services as a start has, so that the models are checked too; nothing of them is started. They are made without any configuration: what is to be checked may
-        // have faults, and services that cannot be made would say the first of them instead of all.
-        using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()) });
+        // The same services as at a start, so that the models are checked too; none of them is started. They are created without any
+        // configuration: the one that is checked may have errors, and a service that cannot be created would report only the first.
+        var nowhere = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = nowhere });
         var catalogue = app.Services.GetService<CatalogueBuilder>();
-        var input = (ConfigurationInput.FromProcess() with { Path = path }).WithCatalogue(catalogue);
+        var input = (ConfigurationInput.FromProcess() with { Path = path }).For(app.Services);
         var result = ConfigurationReader.Read(input);
         if (result.Configuration is not { } configuration)
         {
-            StartFailure.WriteFaults(error, result.Faults, result.Path);
+            StartFailure.WriteErrors(error, result.Errors, result.Path);
             return 1;
         }
         output.WriteLine(result.Path is null ? "No configuration file; defaults and environment are fine." : $"{result.Path} is fine.");

@@ -3,35 +3,43 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Server.Documentation;
 
-/// <summary>Writes the table of keys of <c>docs/configuration.md</c> out of the reader's own table, between two marks.</summary>
+/// <summary>Generates the tables of <c>docs/configuration.md</c>, between two headings, from the reader's own table.</summary>
 internal static class ConfigurationPage
 {
     public const string Begin = "## All keys";
     public const string End = "## Environment variables";
 
-    /// <summary>The page with its table made anew.</summary>
+    /// <summary>The page with newly generated tables.</summary>
     /// <exception cref="InvalidOperationException">The headings around the table are missing.</exception>
-    public static string Refresh(string page)
+    public static string Refresh(string page, ConfigKeys keys)
     {
         var from = page.IndexOf(Begin, StringComparison.Ordinal);
         var to = page.IndexOf(End, StringComparison.Ordinal);
-        if (from < 0 || to < from) throw new InvalidOperationException($"docs/configuration.md needs the headings '{Begin}' and '{End}', in this order.");
-        return page[..from] + Begin + "\n\nAll stand below `fairlead:`. The tables are generated from the program (`fairlead docs configuration`).\n\n" + Tables() + page[to..];
+        if (from < 0 || to < from)
+        {
+            throw new InvalidOperationException($"docs/configuration.md needs the headings '{Begin}' and '{End}', in this order.");
+        }
+        return page[..from] + Begin + "\n\nAll stand below `fairlead:`. The tables are generated from the program (`fairlead docs configuration`).\n\n" + Tables(keys) + page[to..];
     }
 
-    public static string Tables()
+    public static string Tables(ConfigKeys keys)
     {
         var text = new StringBuilder();
-        var pending = new Queue<(string Path, ConfigObjectType Type)>([("", ConfigKeys.Fairlead)]);
+        var pending = new Queue<(string Path, ConfigObjectType Type)>([("", keys.Fairlead)]);
         while (pending.TryDequeue(out var section))
         {
-            text.Append("### ").Append(section.Path.Length == 0 ? "Top level" : section.Path.Replace("<", "\\<", StringComparison.Ordinal)).Append("\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
+            text.Append("### ").Append(section.Path.Length == 0 ? "Top level" : section.Path.Replace("<", "\\<", StringComparison.Ordinal))
+                .Append("\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
             foreach (var key in section.Type.Keys)
             {
                 var (description, inner, suffix) = Describe(key.Type);
-                if (inner is not null) pending.Enqueue(((section.Path.Length == 0 ? key.Name : $"{section.Path}.{key.Name}") + suffix, inner));
+                if (inner is not null)
+                {
+                    pending.Enqueue(((section.Path.Length == 0 ? key.Name : $"{section.Path}.{key.Name}") + suffix, inner));
+                }
                 text.Append("| `").Append(key.Name).Append("` | ").Append(description).Append(" | ")
-                    .Append(key.Required ? "required" : key.Default is { Length: > 0 } value ? $"`{value}`" : "").Append(" | ").Append(key.Summary).Append(" |\n");
+                    .Append(key.Required ? "required" : key.Default is { Length: > 0 } value ? $"`{value}`" : "").Append(" | ")
+                    .Append(key.Summary).Append(" |\n");
             }
             text.Append('\n');
         }

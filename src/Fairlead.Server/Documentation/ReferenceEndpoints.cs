@@ -1,4 +1,3 @@
-using Fairlead.Configuration;
 using Fairlead.Errors;
 using Scalar.AspNetCore;
 

@@ -14,26 +14,26 @@ internal static class StartFailure
     {
         if (Find<ConfigurationException>(failure) is { } configuration)
         {
-            WriteFaults(error, configuration.Faults, null);
+            WriteErrors(error, configuration.Errors, null);
             return;
         }
         if (start) error.WriteLine("Fairlead could not start.");
         error.WriteLine(Explain(failure, addresses));
     }
 
-    public static void WriteFaults(TextWriter error, IReadOnlyList<ConfigurationFault> faults, string? path)
+    public static void WriteErrors(TextWriter output, IReadOnlyList<ConfigurationError> errors, string? path)
     {
-        error.WriteLine($"The configuration{(path is null ? "" : $" {path}")} has {(faults.Count == 1 ? "a fault" : $"{faults.Count} faults")}:");
-        foreach (var fault in faults)
+        output.WriteLine($"The configuration{(path is null ? "" : $" {path}")} has {(errors.Count == 1 ? "an error" : $"{errors.Count} errors")}:");
+        foreach (var error in errors)
         {
-            error.WriteLine();
-            error.WriteLine($"  {fault.Key}{(fault.Value is null ? "" : $" = {fault.Value}")}");
-            if (fault.Source is not null) error.WriteLine($"    at      {fault.Source}{(fault.Line is null ? "" : $", line {fault.Line}")}");
-            error.WriteLine($"    wrong   {fault.Problem}");
-            if (fault.Remedy.Length > 0) error.WriteLine($"    mend    {fault.Remedy}");
+            output.WriteLine();
+            output.WriteLine($"  {error.Key}{(error.Value is null ? "" : $" = {error.Value}")}");
+            if (error.Source is not null) output.WriteLine($"    at      {error.Source}{(error.Line is null ? "" : $", line {error.Line}")}");
+            output.WriteLine($"    error   {error.Problem}");
+            if (error.Remedy.Length > 0) output.WriteLine($"    fix     {error.Remedy}");
         }
-        error.WriteLine();
-        error.WriteLine("'fairlead config check' reads it again without starting.");
+        output.WriteLine();
+        output.WriteLine("'fairlead config check' reads it again without starting.");
     }
 
     private static string Explain(Exception failure, string? addresses)

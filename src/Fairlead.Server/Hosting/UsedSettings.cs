@@ -1,5 +1,6 @@
 using System.Text;
 using Fairlead.Configuration;
+using Fairlead.Storage;
 
 namespace Fairlead.Server.Hosting;
 

@@ -1,3 +1,5 @@
+using Fairlead.Pipeline;
+
 namespace Fairlead.Batches;
 
 /// <summary>What a batch may be at most, as OpenAI has it.</summary>
@@ -14,7 +16,7 @@ internal static class BatchBounds
     public const int MaxErrors = 100;
 
     /// <summary>Longest line: a body and what stands around it.</summary>
-    public static int MaxLineBytes(Configuration.RequestBounds bounds) => (int)bounds.MaxBodyBytes + (16 * 1024);
+    public static int MaxLineBytes(RequestBounds bounds) => (int)bounds.MaxBodyBytes + (16 * 1024);
 
     /// <summary>The one completion window there is.</summary>
     public static readonly TimeSpan Window = TimeSpan.FromHours(24);

@@ -9,22 +9,21 @@ namespace Fairlead.Catalogue;
 /// </summary>
 /// <remarks>
 /// 1. Every configured provider becomes an adapter. 2. Registered models come first. 3. Then those listed under <c>models:</c>, each with its
-/// own deployments or, for a built-in model, with every provider of its company. 4. Last, unlisted, the other built-in models of the companies
-/// whose providers are configured.
+/// own deployments or, for a built-in model, with every provider that offers models of its owner. 4. Last, unlisted, the other built-in
+/// models that the configured providers offer.
 /// </remarks>
-internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, IEnumerable<IModelSource> sources)
+internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSource> sources, IServiceProvider services)
 {
-    private static readonly SimulationConfig NoSimulation = new();
-
-    private readonly ProviderKinds _kinds = new(factories);
     private readonly IReadOnlyList<RegisteredModel> _registered = [.. sources.Select(s => s.Model)];
 
-    /// <summary>Every fault of <paramref name="config"/>, in its order; empty when a catalogue can be made of it. Makes no provider.</summary>
-    public IReadOnlyList<CatalogueFault> Check(GatewayConfiguration config)
+    /// <summary>
+    /// Every error of <paramref name="config"/>, in its order; empty when a catalogue can be made of it. Makes no provider.
+    /// </summary>
+    public IReadOnlyList<CatalogueError> Check(GatewayConfiguration config)
     {
-        var faults = new List<CatalogueFault>();
-        Compose(config, null, faults);
-        return faults;
+        var errors = new List<CatalogueError>();
+        Compose(config, null, errors);
+        return errors;
     }
 
     /// <summary>Names of all models of <paramref name="config"/>, which <see cref="Check"/> found good. Makes no provider.</summary>
@@ -33,19 +32,21 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
     /// <summary>The catalogue of <paramref name="config"/>, which <see cref="Check"/> found good.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="previous">Providers that live on where their configuration did not change.</param>
-    /// <exception cref="CatalogueException">There are faults.</exception>
+    /// <exception cref="CatalogueException">There are errors.</exception>
     public CatalogueSnapshot Build(GatewayConfiguration config, ProviderPool? previous = null)
     {
-        var faults = new List<CatalogueFault>();
-        Compose(config, null, faults);
-        if (faults.Count > 0) throw new CatalogueException(faults);
-        var pool = (previous ?? ProviderPool.Empty).Renew(config.Providers, _kinds);
-        return new CatalogueSnapshot(Compose(config, pool, faults), pool);
+        var errors = new List<CatalogueError>();
+        Compose(config, null, errors);
+        if (errors.Count > 0) throw new CatalogueException(errors);
+        var pool = (previous ?? ProviderPool.Empty).Renew(config.Providers, Create);
+        return new CatalogueSnapshot(Compose(config, pool, errors), pool);
     }
 
-    private List<CatalogueModel> Compose(GatewayConfiguration config, ProviderPool? pool, List<CatalogueFault> faults)
+    private Provider Create(string name, ProviderConfig config) => kinds.Find(config.Kind)!.Create(name, config, services);
+
+    private List<CatalogueModel> Compose(GatewayConfiguration config, ProviderPool? pool, List<CatalogueError> errors)
     {
-        var scope = new Scope(config, pool, faults);
+        var scope = new Scope(config, pool, errors);
         CheckProviders(scope);
         foreach (var registered in _registered) AddRegistered(scope, registered);
         foreach (var (name, model) in config.Models) AddListed(scope, name, model);
@@ -59,19 +60,27 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         foreach (var (name, provider) in scope.Config.Providers)
         {
             var key = $"providers.{name}";
-            if (_kinds.Find(provider.Kind) is not { } factory)
+            if (kinds.Find(provider.Kind) is not { } kind)
             {
-                scope.Fault($"{key}.kind", provider.Kind, $"Use one of {string.Join(", ", _kinds.Names)}.");
+                var names = string.Join(", ", kinds.All.Select(k => k.Name).Order(StringComparer.Ordinal));
+                scope.Error($"{key}.kind", provider.Kind, $"Use one of {names}.");
                 continue;
             }
-            foreach (var fault in factory.Check(provider)) scope.Faults.Add(fault with { Key = $"{key}.{fault.Key}" });
-            if ((provider.ApiKey is not null || provider.ApiKeys.Count > 0) && factory.CredentialHeader(provider) is { } credential
+            foreach (var error in kind.Check(provider)) scope.Errors.Add(error with { Key = $"{key}.{error.Key}" });
+            if ((provider.ApiKey is not null || provider.ApiKeys.Count > 0) && kind.CredentialHeaderOf(provider) is { } credential
                 && provider.Headers.Keys.FirstOrDefault(name => name.Equals(credential, StringComparison.OrdinalIgnoreCase)) is { } twice)
             {
-                scope.Fault($"{key}.headers.{twice}", null, "The credential is sent in this header already, from apiKey or the environment; keep one of the two.");
+                scope.Error($"{key}.headers.{twice}", null,
+                    "The credential is sent in this header already, from apiKey or the environment; keep one of the two.");
             }
-            if (provider.Kind is "anthropic" or "gemini" or "simulated" && provider.ApiVersion is { } version) scope.Fault($"{key}.apiVersion", version, "Only Azure's interface has dated versions; remove the key.");
-            if (provider.Kind != "simulated" && provider.Simulation != NoSimulation) scope.Fault($"{key}.simulation", null, "It is for the simulated kind only; remove it.");
+            if (provider.ApiVersion is { } version && !kind.TakesApiVersion(provider))
+            {
+                scope.Error($"{key}.apiVersion", version, "Only Azure's interface has dated versions; remove the key.");
+            }
+            if (provider.HasSimulation && !kind.TakesSimulation)
+            {
+                scope.Error($"{key}.simulation", null, "It is for the simulated kind only; remove it.");
+            }
         }
     }
 
@@ -81,12 +90,19 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
         var key = $"models.{name}";
         if (scope.Models.ContainsKey(name))
         {
-            scope.Fault(key, null, "The program registers two models of this name; rename one.");
+            scope.Error(key, null, "The program registers two models of this name; rename one.");
             return;
         }
-        if (scope.Config.Models.ContainsKey(name)) scope.Fault(key, null, "The program registers a model of this name; rename or remove the one in the configuration.");
-        if (scope.Config.Providers.ContainsKey(provider.Name)) scope.Fault($"providers.{provider.Name}", null, "The program registers a model of this name, which is a provider's name too; rename the one in the configuration.");
-        scope.Faults.AddRange(ModelConfigRules.Check(key, name, config));
+        if (scope.Config.Models.ContainsKey(name))
+        {
+            scope.Error(key, null, "The program registers a model of this name; rename or remove the one in the configuration.");
+        }
+        if (scope.Config.Providers.ContainsKey(provider.Name))
+        {
+            scope.Error($"providers.{provider.Name}", null,
+                "The program registers a model of this name, which is a provider's name too; rename the one in the configuration.");
+        }
+        scope.Errors.AddRange(ModelConfigRules.Check(key, name, config));
 
         // The program need not state facts: what is unknown is not checked and costs nothing.
         var kind = config.Kind == "embedding" ? ModelKind.Embedding : ModelKind.Chat;
@@ -98,34 +114,38 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             Aliases = config.Aliases,
         };
         var stated = config.Deployments.Count > 0 ? config.Deployments[0] : new DeploymentConfig { Provider = provider.Name };
-        var deployment = ToDeployment(scope, stated, stated.Model ?? name, model.Prices, provider, stated.Timeouts ?? ProviderTimeouts.Default);
+        var deployment = ToDeployment(scope, stated, stated.Model ?? name, model.Prices, provider,
+            stated.Timeouts ?? ProviderTimeouts.Default);
         scope.Models[name] = model with { Deployments = [deployment] };
         scope.Registered[provider.Name] = (scope.Models[name], provider);
     }
 
-    private static void AddListed(Scope scope, string name, ModelConfig config)
+    private void AddListed(Scope scope, string name, ModelConfig config)
     {
         var key = $"models.{name}";
-        scope.Faults.AddRange(ModelConfigRules.Check(key, name, config));
-        var before = scope.Faults.Count;
+        scope.Errors.AddRange(ModelConfigRules.Check(key, name, config));
+        var before = scope.Errors.Count;
         var candidates = config.Deployments.Count > 0 ? Stated(scope, key, name, config) : Implied(scope, key, name);
         if (candidates.Count == 0) return;
 
         var known = candidates.Select(c => c.Facts).OfType<CatalogueModel>().ToArray();
         if (known.Length > 0 && known.Any(f => f.Kind != known[0].Kind))
         {
-            scope.Fault($"{key}.deployments", null, "Chat and embedding models stand side by side; give each kind a model of its own.");
+            scope.Error($"{key}.deployments", null, "Chat and embedding models stand side by side; give each kind a model of its own.");
         }
         else if (known.Length > 0 && known[0].Kind == ModelKind.Embedding && known.Any(f => f.Id != known[0].Id))
         {
-            scope.Fault($"{key}.deployments", null, $"Vectors of {string.Join(" and ", known.Select(f => f.Id).Distinct())} cannot be compared with each other; list deployments of one embedding model only.");
+            var models = string.Join(" and ", known.Select(f => f.Id).Distinct());
+            scope.Error($"{key}.deployments", null,
+                $"Vectors of {models} cannot be compared with each other; list deployments of one embedding model only.");
         }
-        if (config.Kind is "chat" or "embedding" && known.Length > 0 && (config.Kind == "embedding") != (known[0].Kind == ModelKind.Embedding))
+        if (config.Kind is "chat" or "embedding" && known.Length > 0
+            && (config.Kind == "embedding") != (known[0].Kind == ModelKind.Embedding))
         {
-            scope.Fault($"{key}.kind", config.Kind, $"{known[0].Id} is of the other kind; leave the key out.");
+            scope.Error($"{key}.kind", config.Kind, $"{known[0].Id} is of the other kind; leave the key out.");
         }
         if (known.Length < candidates.Count) CheckStated(scope, key, config, candidates.First(c => c.Facts is null));
-        if (scope.Faults.Count > before) return;
+        if (scope.Errors.Count > before) return;
 
         var kind = known.Length > 0 ? known[0].Kind : config.Kind == "embedding" ? ModelKind.Embedding : ModelKind.Chat;
         // A deployment outside the catalogue is taken to be what the configuration says the model is.
@@ -139,12 +159,13 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             DisplayName = name,
             Aliases = config.Aliases,
             Deployments = [.. candidates
-                .Select(c => ToDeployment(scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts ?? c.Timeouts))
+                .Select(c => ToDeployment(
+                    scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts ?? c.Timeouts))
                 .OrderBy(d => d.Priority)],
         };
     }
 
-    private static List<Candidate> Stated(Scope scope, string key, string name, ModelConfig config)
+    private List<Candidate> Stated(Scope scope, string key, string name, ModelConfig config)
     {
         var candidates = new List<Candidate>();
         var seen = new HashSet<(string, string)>();
@@ -157,48 +178,71 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             {
                 // A registered model's deployment calls itself what the program said, whatever the line says.
                 upstream = stated.Model ?? registered.Model.Deployments[0].UpstreamModel;
-                candidates.Add(new Candidate(stated, upstream, registered.Model, registered.Provider, registered.Model.Deployments[0].Timeouts));
+                candidates.Add(new Candidate(stated, upstream, registered.Model, registered.Provider,
+                    registered.Model.Deployments[0].Timeouts));
             }
             else if (scope.Config.Providers.TryGetValue(stated.Provider, out var provider))
             {
                 if (stated.Timeouts?.Connect > provider.Timeouts.Connect)
-                    scope.Fault($"{at}.timeouts.connect", $"{stated.Timeouts.Connect}", $"Connections belong to the provider, which waits {provider.Timeouts.Connect} for one; raise providers.{stated.Provider}.timeouts.connect.");
-                var simulated = provider.Kind == "simulated";
-                var facts = BuiltInModels.Find(upstream);
-                if (simulated && facts?.OwnedBy != "simulated")
                 {
-                    scope.Fault(stated.Model is null ? at : $"{at}.model", upstream, $"The simulated provider has the models {string.Join(", ", BuiltInModels.All.Where(m => m.OwnedBy == "simulated").Select(m => m.Id))}; set model to one of them.");
+                    scope.Error($"{at}.timeouts.connect", $"{stated.Timeouts.Connect}",
+                        $"Connections belong to the provider, which waits {provider.Timeouts.Connect} for one; "
+                        + $"raise providers.{stated.Provider}.timeouts.connect.");
+                }
+                var facts = BuiltInModels.Find(upstream);
+                // Only models of its own, which nobody else has: the simulated kind.
+                var exclusive = kinds.Find(provider.Kind) is { HasOnlyItsOwnModels: true, ModelOwner: { } owner } ? owner : null;
+                if (exclusive is not null && facts?.OwnedBy != exclusive)
+                {
+                    var own = string.Join(", ", BuiltInModels.All.Where(m => m.OwnedBy == exclusive).Select(m => m.Id));
+                    scope.Error(stated.Model is null ? at : $"{at}.model", upstream,
+                        $"The {exclusive} provider has the models {own}; set model to one of them.");
                     continue;
                 }
-                // The provider may have its own name for a model that stands in the catalogue under ours.
-                if (!simulated && facts?.OwnedBy == "simulated") facts = null;
-                candidates.Add(new Candidate(stated, upstream, facts ?? (simulated ? null : BuiltInModels.Find(name)), scope.ProviderOf(stated.Provider), provider.Timeouts));
+                if (exclusive is null)
+                {
+                    if (facts is not null && kinds.IsExclusiveOwner(facts.OwnedBy)) facts = null;
+                    // The provider may have its own name for a model that is in the catalogue under ours.
+                    facts ??= BuiltInModels.Find(name);
+                }
+                candidates.Add(new Candidate(stated, upstream, facts, scope.ProviderOf(stated.Provider), provider.Timeouts));
             }
             else
             {
-                scope.Fault($"{at}.provider", stated.Provider, $"No provider has this name; there are {(scope.Config.Providers.Count == 0 ? "none" : string.Join(", ", scope.Config.Providers.Keys.Order(StringComparer.Ordinal)))}. Correct the name or add it under providers.");
+                var names = string.Join(", ", scope.Config.Providers.Keys.Order(StringComparer.Ordinal));
+                scope.Error($"{at}.provider", stated.Provider,
+                    $"No provider has this name; there are {(names.Length == 0 ? "none" : names)}. Correct the name or add it under providers.");
                 continue;
             }
-            if (!seen.Add((stated.Provider, upstream))) scope.Fault(at, $"{stated.Provider}/{upstream}", "The same deployment is listed twice; keep one and set its weight.");
+            if (!seen.Add((stated.Provider, upstream)))
+            {
+                scope.Error(at, $"{stated.Provider}/{upstream}", "The same deployment is listed twice; keep one and set its weight.");
+            }
         }
         return candidates;
     }
 
-    private static List<Candidate> Implied(Scope scope, string key, string name)
+    private List<Candidate> Implied(Scope scope, string key, string name)
     {
         if (BuiltInModels.Find(name) is not { } facts)
         {
-            scope.Fault($"{key}.deployments", null, "List at least one deployment: { provider, model }; only a model of the built-in catalogue needs none.");
+            scope.Error($"{key}.deployments", null,
+                "List at least one deployment: { provider, model }; only a model of the built-in catalogue needs none.");
             return [];
         }
         var candidates = Offering(scope, facts);
-        if (candidates.Count == 0) scope.Fault($"{key}.deployments", null, $"No configured provider is known to offer {facts.Id} of {facts.OwnedBy}; add one under providers, or list a deployment.");
+        if (candidates.Count == 0)
+        {
+            scope.Error($"{key}.deployments", null,
+                $"No configured provider is known to offer {facts.Id} of {facts.OwnedBy}; add one under providers, or list a deployment.");
+        }
         return candidates;
     }
 
-    private static void AddOffered(Scope scope)
+    private void AddOffered(Scope scope)
     {
-        var taken = scope.Config.Models.Values.SelectMany(m => m.Aliases).Concat(scope.Models.Values.SelectMany(m => m.Aliases)).ToHashSet(StringComparer.Ordinal);
+        var taken = scope.Config.Models.Values.SelectMany(m => m.Aliases)
+            .Concat(scope.Models.Values.SelectMany(m => m.Aliases)).ToHashSet(StringComparer.Ordinal);
         foreach (var facts in BuiltInModels.All)
         {
             // A listed model of this name replaces it, and an alias of this name leads elsewhere on purpose.
@@ -207,19 +251,21 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
             if (candidates.Count == 0) continue;
             scope.Models[facts.Id] = facts with
             {
-                Aliases = [.. facts.Aliases.Where(a => !scope.Config.Models.ContainsKey(a) && !scope.Models.ContainsKey(a) && !taken.Contains(a))],
+                Aliases = [.. facts.Aliases.Where(a =>
+                    !scope.Config.Models.ContainsKey(a) && !scope.Models.ContainsKey(a) && !taken.Contains(a))],
                 Deployments = [.. candidates.Select(c => ToDeployment(scope, c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts))],
             };
         }
     }
 
-    private static List<Candidate> Offering(Scope scope, CatalogueModel facts)
+    private List<Candidate> Offering(Scope scope, CatalogueModel facts)
     {
         var candidates = new List<Candidate>();
         foreach (var (name, provider) in scope.Config.Providers)
         {
-            if (Companies.Of(name, provider) != facts.OwnedBy) continue;
-            candidates.Add(new Candidate(new DeploymentConfig { Provider = name }, facts.Id, facts, scope.ProviderOf(name), provider.Timeouts));
+            if (kinds.ModelOwnerOf(name, provider) != facts.OwnedBy) continue;
+            candidates.Add(new Candidate(new DeploymentConfig { Provider = name }, facts.Id, facts, scope.ProviderOf(name),
+                provider.Timeouts));
         }
         return candidates;
     }
@@ -227,32 +273,48 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
     private static void CheckStated(Scope scope, string key, ModelConfig config, Candidate unknown)
     {
         var why = $"{unknown.Config.Provider}/{unknown.Upstream} is not in the built-in catalogue";
-        if (config.ContextWindow is null) scope.Fault($"{key}.contextWindow", null, $"{why}: state its context window in tokens.");
-        if (config.Prices is null) scope.Fault($"{key}.prices", null, $"{why}: state its prices in US dollars per million tokens, {{ input: 0, output: 0 }} when it costs nothing.");
-        if (config.Capabilities is null && config.Kind != "embedding") scope.Fault($"{key}.capabilities", null, $"{why}: state what it can do, {{ tools, jsonSchema, reasoning, logprobs, prefill }}, {{ tools: false }} when nothing of it.");
+        if (config.ContextWindow is null) scope.Error($"{key}.contextWindow", null, $"{why}: state its context window in tokens.");
+        if (config.Prices is null)
+        {
+            scope.Error($"{key}.prices", null,
+                $"{why}: state its prices in US dollars per million tokens, {{ input: 0, output: 0 }} when it costs nothing.");
+        }
+        if (config.Capabilities is null && config.Kind != "embedding")
+        {
+            scope.Error($"{key}.capabilities", null,
+                $"{why}: state what it can do, {{ tools, jsonSchema, reasoning, logprobs, prefill }}, {{ tools: false }} when nothing of it.");
+        }
     }
 
     private static void CheckAliases(Scope scope)
     {
         var owner = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (name, aliases) in scope.Registered.Values.Select(r => (r.Model.Id, r.Model.Aliases)).Concat(scope.Config.Models.Select(m => (m.Key, m.Value.Aliases))))
+        foreach (var (name, aliases) in scope.Registered.Values.Select(r => (r.Model.Id, r.Model.Aliases))
+            .Concat(scope.Config.Models.Select(m => (m.Key, m.Value.Aliases))))
         {
             for (var i = 0; i < aliases.Count; i++)
             {
                 var alias = aliases[i];
                 if (scope.Config.Models.ContainsKey(alias) || scope.Registered.Values.Any(r => r.Model.Id == alias))
                 {
-                    scope.Fault($"models.{name}.aliases[{i}]", alias, alias == name ? "A model needs no alias of its own name; remove it." : "A model has this name already; choose another alias or rename the model.");
+                    scope.Error($"models.{name}.aliases[{i}]", alias,
+                        alias == name
+                            ? "A model needs no alias of its own name; remove it."
+                            : "A model has this name already; choose another alias or rename the model.");
                 }
                 else if (!owner.TryAdd(alias, name))
                 {
-                    scope.Fault($"models.{name}.aliases[{i}]", alias, owner[alias] == name ? "The alias is listed twice; remove one." : $"The model {owner[alias]} has this alias already; an alias leads to one model.");
+                    scope.Error($"models.{name}.aliases[{i}]", alias,
+                        owner[alias] == name
+                            ? "The alias is listed twice; remove one."
+                            : $"The model {owner[alias]} has this alias already; an alias leads to one model.");
                 }
             }
         }
     }
 
-    private static Deployment ToDeployment(Scope scope, DeploymentConfig config, string upstream, ModelPrices prices, Provider? provider, ProviderTimeouts timeouts) => new()
+    private static Deployment ToDeployment(
+        Scope scope, DeploymentConfig config, string upstream, ModelPrices prices, Provider? provider, ProviderTimeouts timeouts) => new()
     {
         Name = $"{config.Provider}/{upstream}",
         ProviderName = config.Provider,
@@ -271,20 +333,21 @@ internal sealed class CatalogueBuilder(IEnumerable<IProviderFactory> factories, 
     /// <param name="Facts">Of the catalogue; null when it is outside of it.</param>
     /// <param name="Provider">Null while only checking.</param>
     /// <param name="Timeouts">The provider's.</param>
-    private sealed record Candidate(DeploymentConfig Config, string Upstream, CatalogueModel? Facts, Provider? Provider, ProviderTimeouts Timeouts);
+    private sealed record Candidate(
+        DeploymentConfig Config, string Upstream, CatalogueModel? Facts, Provider? Provider, ProviderTimeouts Timeouts);
 
-    private sealed class Scope(GatewayConfiguration config, ProviderPool? pool, List<CatalogueFault> faults)
+    private sealed class Scope(GatewayConfiguration config, ProviderPool? pool, List<CatalogueError> errors)
     {
         public GatewayConfiguration Config { get; } = config;
 
-        public List<CatalogueFault> Faults { get; } = faults;
+        public List<CatalogueError> Errors { get; } = errors;
 
         public Dictionary<string, CatalogueModel> Models { get; } = new(StringComparer.Ordinal);
 
         /// <summary>Models of the embedding program by the name of their provider.</summary>
         public Dictionary<string, (CatalogueModel Model, Provider Provider)> Registered { get; } = new(StringComparer.Ordinal);
 
-        public void Fault(string key, string? value, string remedy) => Faults.Add(new CatalogueFault(key, value, remedy));
+        public void Error(string key, string? value, string remedy) => Errors.Add(new CatalogueError(key, value, remedy));
 
         public Provider? ProviderOf(string name) => pool is not null && pool.TryGet(name, out var provider) ? provider : null;
     }

@@ -1,8 +1,8 @@
 namespace Fairlead.Catalogue;
 
-/// <summary>No catalogue can be made of a configuration; the message lists every fault, one a line.</summary>
-internal sealed class CatalogueException(IReadOnlyList<CatalogueFault> faults)
-    : Exception("The configuration has faults:" + string.Concat(faults.Select(f => $"\n  {f}")))
+/// <summary>No catalogue can be made of a configuration; the message lists every error, one a line.</summary>
+internal sealed class CatalogueException(IReadOnlyList<CatalogueError> errors)
+    : Exception("The configuration has errors:" + string.Concat(errors.Select(f => $"\n  {f}")))
 {
-    public IReadOnlyList<CatalogueFault> Faults { get; } = faults;
+    public IReadOnlyList<CatalogueError> Errors { get; } = errors;
 }

@@ -1,4 +1,3 @@
-using Fairlead.Configuration;
 using Fairlead.Providers;
 
 namespace Fairlead.Catalogue;

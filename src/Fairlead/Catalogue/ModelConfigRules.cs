@@ -1,4 +1,3 @@
-using Fairlead.Configuration;
 
 namespace Fairlead.Catalogue;
 
@@ -7,52 +6,78 @@ internal static class ModelConfigRules
 {
     private static readonly string[] Modalities = ["text", "image", "audio", "video", "pdf", "embedding"];
 
-    public static IEnumerable<CatalogueFault> Check(string key, string name, ModelConfig config)
+    public static IEnumerable<CatalogueError> Check(string key, string name, ModelConfig config)
     {
         if (!IsName(name)) yield return new(key, name, "A model's name is 1 to 200 characters without spaces or control characters.");
         if (config.Kind is not (null or "chat" or "embedding")) yield return new($"{key}.kind", config.Kind, "Use chat or embedding.");
-        foreach (var fault in Positive($"{key}.contextWindow", config.ContextWindow)) yield return fault;
-        foreach (var fault in Positive($"{key}.maxInputTokens", config.MaxInputTokens)) yield return fault;
-        foreach (var fault in Positive($"{key}.maxOutputTokens", config.MaxOutputTokens)) yield return fault;
+        foreach (var error in Positive($"{key}.contextWindow", config.ContextWindow)) yield return error;
+        foreach (var error in Positive($"{key}.maxInputTokens", config.MaxInputTokens)) yield return error;
+        foreach (var error in Positive($"{key}.maxOutputTokens", config.MaxOutputTokens)) yield return error;
         foreach (var (part, tokens) in new[] { ("maxInputTokens", config.MaxInputTokens), ("maxOutputTokens", config.MaxOutputTokens) })
         {
-            if (tokens > config.ContextWindow) yield return new($"{key}.{part}", $"{tokens}", $"It is more than the whole context window, {config.ContextWindow}; correct one of the two.");
+            if (tokens > config.ContextWindow)
+            {
+                yield return new($"{key}.{part}", $"{tokens}",
+                    $"It is more than the whole context window, {config.ContextWindow}; correct one of the two.");
+            }
         }
         foreach (var (alias, i) in config.Aliases.Select((a, i) => (a, i)))
         {
-            if (!IsName(alias)) yield return new($"{key}.aliases[{i}]", alias, "An alias is 1 to 200 characters without spaces or control characters.");
+            if (!IsName(alias))
+            {
+                yield return new($"{key}.aliases[{i}]", alias, "An alias is 1 to 200 characters without spaces or control characters.");
+            }
         }
         if (config.Tokenizer is "") yield return new($"{key}.tokenizer", "", "Use o200k, cl100k or the name of a family, such as llama3.");
         foreach (var (side, words) in new[] { ("input", config.Modalities?.Input), ("output", config.Modalities?.Output) })
         {
             for (var i = 0; i < (words?.Count ?? 0); i++)
             {
-                if (!Modalities.Contains(words![i])) yield return new($"{key}.modalities.{side}[{i}]", words[i], $"Use one of {string.Join(", ", Modalities)}.");
+                if (!Modalities.Contains(words![i]))
+                {
+                    yield return new($"{key}.modalities.{side}[{i}]", words[i], $"Use one of {string.Join(", ", Modalities)}.");
+                }
             }
         }
         if (config.Prices is { } prices)
         {
-            foreach (var fault in Check($"{key}.prices", prices)) yield return fault;
+            foreach (var error in Check($"{key}.prices", prices)) yield return error;
         }
         if (config.Lifecycle is { } lifecycle)
         {
-            if (lifecycle.State is not ("active" or "deprecated" or "retired")) yield return new($"{key}.lifecycle.state", lifecycle.State, "Use active, deprecated or retired.");
-            if (lifecycle.RetiresAt < lifecycle.DeprecatedAt) yield return new($"{key}.lifecycle.retiresAt", $"{lifecycle.RetiresAt:O}", "A model retires after it was deprecated; correct one of the two dates.");
+            if (lifecycle.State is not ("active" or "deprecated" or "retired"))
+            {
+                yield return new($"{key}.lifecycle.state", lifecycle.State, "Use active, deprecated or retired.");
+            }
+            if (lifecycle.RetiresAt < lifecycle.DeprecatedAt)
+            {
+                yield return new($"{key}.lifecycle.retiresAt", $"{lifecycle.RetiresAt:O}",
+                    "A model retires after it was deprecated; correct one of the two dates.");
+            }
         }
         for (var i = 0; i < config.Deployments.Count; i++)
         {
             var deployment = config.Deployments[i];
             var at = $"{key}.deployments[{i}]";
             if (deployment.Model is "") yield return new($"{at}.model", "", "Name the model as the provider does, or leave the key out.");
-            if (deployment.Priority < 1) yield return new($"{at}.priority", $"{deployment.Priority}", "Priorities begin at 1, which is tried first.");
-            if (deployment.Weight < 1) yield return new($"{at}.weight", $"{deployment.Weight}", "A weight is at least 1; take a deployment out of the list to stop using it.");
-            foreach (var fault in Positive($"{at}.maxConcurrency", deployment.MaxConcurrency)) yield return fault;
+            if (deployment.Priority < 1)
+            {
+                yield return new($"{at}.priority", $"{deployment.Priority}", "Priorities begin at 1, which is tried first.");
+            }
+            if (deployment.Weight < 1)
+            {
+                yield return new($"{at}.weight", $"{deployment.Weight}",
+                    "A weight is at least 1; take a deployment out of the list to stop using it.");
+            }
+            foreach (var error in Positive($"{at}.maxConcurrency", deployment.MaxConcurrency)) yield return error;
         }
     }
 
-    private static IEnumerable<CatalogueFault> Check(string key, PricesConfig prices)
+    private static IEnumerable<CatalogueError> Check(string key, PricesConfig prices)
     {
-        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput), ("cacheWrite", prices.CacheWrite), ("longCacheWrite", prices.LongCacheWrite), ("audioInput", prices.AudioInput), ("output", prices.Output), ("audioOutput", prices.AudioOutput) })
+        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput),
+            ("cacheWrite", prices.CacheWrite), ("longCacheWrite", prices.LongCacheWrite), ("audioInput", prices.AudioInput),
+            ("output", prices.Output), ("audioOutput", prices.AudioOutput) })
         {
             if (value < 0) yield return new($"{key}.{name}", $"{value}", "A price is in US dollars per million tokens and not negative.");
         }
@@ -60,13 +85,25 @@ internal static class ModelConfigRules
         for (var i = 0; i < prices.Tiers.Count; i++)
         {
             var tier = prices.Tiers[i];
-            if (tier.AboveInputTokens < 1) yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}", "A step begins above at least one token of input.");
-            else if (!steps.Add(tier.AboveInputTokens)) yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}", "Two steps begin at the same size; keep one.");
-            if (tier.Input < 0 || tier.CachedInput < 0 || tier.CacheWrite < 0 || tier.LongCacheWrite < 0 || tier.AudioInput < 0 || tier.AudioOutput < 0 || tier.Output < 0) yield return new($"{key}.tiers[{i}]", null, "A price is not negative.");
+            if (tier.AboveInputTokens < 1)
+            {
+                yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}",
+                    "A step begins above at least one token of input.");
+            }
+            else if (!steps.Add(tier.AboveInputTokens))
+            {
+                yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}",
+                    "Two steps begin at the same size; keep one.");
+            }
+            if (tier.Input < 0 || tier.CachedInput < 0 || tier.CacheWrite < 0 || tier.LongCacheWrite < 0 || tier.AudioInput < 0
+                || tier.AudioOutput < 0 || tier.Output < 0)
+            {
+                yield return new($"{key}.tiers[{i}]", null, "A price is not negative.");
+            }
         }
     }
 
-    private static IEnumerable<CatalogueFault> Positive(string key, int? value)
+    private static IEnumerable<CatalogueError> Positive(string key, int? value)
     {
         if (value < 1) yield return new(key, $"{value}", "State a number of at least 1, or leave the key out.");
     }

@@ -1,5 +1,4 @@
 using System.Collections.Frozen;
-using Fairlead.Configuration;
 
 namespace Fairlead.Catalogue;
 

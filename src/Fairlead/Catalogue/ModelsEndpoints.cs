@@ -37,9 +37,9 @@ internal static class ModelsEndpoints
             await ModelsWriter.WriteAsync(context, json => ModelsWriter.OpenAiList(json, models));
             return;
         }
-        if (ReadPage(context.Request.Query, models, out var page) is { } fault)
+        if (ReadPage(context.Request.Query, models, out var page) is { } error)
         {
-            await ErrorResponses.WriteAsync(context, fault, shape);
+            await ErrorResponses.WriteAsync(context, error, shape);
             return;
         }
         await ModelsWriter.WriteAsync(context, json => ModelsWriter.AnthropicList(json, page.Models, page.HasMore));
@@ -69,9 +69,9 @@ internal static class ModelsEndpoints
     private static async Task ListV2Async(HttpContext context)
     {
         if (await AuthenticateAsync(context, ErrorShape.Problem) is not { } caller) return;
-        if (ReadCursor(context.Request.Query, Allowed(context, caller), out var page) is { } fault)
+        if (ReadCursor(context.Request.Query, Allowed(context, caller), out var page) is { } error)
         {
-            await ErrorResponses.WriteAsync(context, fault, ErrorShape.Problem);
+            await ErrorResponses.WriteAsync(context, error, ErrorShape.Problem);
             return;
         }
         await ModelsWriter.WriteAsync(context, json => ModelsWriter.FullList(json, page.Models, page.HasMore));
@@ -128,7 +128,7 @@ internal static class ModelsEndpoints
     private static GatewayError? ReadPage(IQueryCollection query, List<CatalogueModel> models, out (List<CatalogueModel> Models, bool HasMore) page)
     {
         page = ([], false);
-        if (ReadLimit(query, out var limit) is { } fault) return fault;
+        if (ReadLimit(query, out var limit) is { } error) return error;
         var (after, before) = (query["after_id"].ToString(), query["before_id"].ToString());
         if (after.Length > 0 && before.Length > 0) return GatewayError.Invalid("before_id", "'after_id' and 'before_id' cannot both be given.");
         if (before.Length > 0)

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using Fairlead.Configuration;
 using Fairlead.Providers;
 
 namespace Fairlead.Catalogue;
@@ -25,15 +24,17 @@ internal sealed class ProviderPool
         return found;
     }
 
-    /// <summary>The pool for a new configuration. Kinds must be known.</summary>
-    public ProviderPool Renew(IReadOnlyDictionary<string, ProviderConfig> configs, ProviderKinds kinds)
+    /// <summary>The pool for a new configuration.</summary>
+    /// <param name="configs">Configurations by name of provider.</param>
+    /// <param name="create">Creates a provider whose configuration is new.</param>
+    public ProviderPool Renew(IReadOnlyDictionary<string, ProviderConfig> configs, Func<string, ProviderConfig, Provider> create)
     {
         var next = new Dictionary<string, (ProviderConfig, Provider)>(configs.Count, StringComparer.Ordinal);
         foreach (var (name, config) in configs)
         {
             var provider = _providers.TryGetValue(name, out var old) && Same(old.Config, config)
                 ? old.Provider
-                : kinds.Find(config.Kind)!.Create(name, config);
+                : create(name, config);
             next.Add(name, (config, provider));
         }
         return new ProviderPool(next);

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Catalogue;
 
 /// <summary>
-/// The present catalogue, made anew and swapped whole whenever the configuration changes. Calls under way keep the snapshot they began with.
+/// The current catalogue. Built again and replaced as a whole when the configuration changes; open calls keep the snapshot they started with.
 /// Thread-safe; readers take no lock.
 /// </summary>
 internal sealed class ReloadingCatalogue : ICatalogue, IDisposable
@@ -15,7 +15,7 @@ internal sealed class ReloadingCatalogue : ICatalogue, IDisposable
     private readonly Lock _gate = new();
     private volatile CatalogueSnapshot _current;
 
-    /// <exception cref="CatalogueException">The first configuration has faults.</exception>
+    /// <exception cref="CatalogueException">The first configuration has errors.</exception>
     public ReloadingCatalogue(CatalogueBuilder builder, IConfigurationSource source, ILogger<ReloadingCatalogue> log)
     {
         _builder = builder;

@@ -5,27 +5,31 @@ using YamlDotNet.Core.Events;
 
 namespace Fairlead.Configuration;
 
-/// <summary>Turns the text of a configuration file into nodes. Faults of syntax are collected, never thrown.</summary>
+/// <summary>Turns the text of a configuration file into nodes. Errors of syntax are collected, never thrown.</summary>
 internal static class ConfigFileParser
 {
     private const int MaxDepth = 32;
 
-    /// <summary>Parses YAML, or JSON when the name ends in <c>.json</c>. Null when nothing usable came out; the faults then say why.</summary>
-    public static ConfigMap? Parse(string name, string text, List<ConfigurationFault> faults)
+    /// <summary>
+    /// Parses YAML, or JSON when the name ends in <c>.json</c>. Null when there is nothing usable; the errors then say why.
+    /// </summary>
+    public static ConfigMap? Parse(string name, string text, List<ConfigurationError> errors)
     {
-        var root = name.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ParseJson(name, text, faults) : ParseYaml(name, text, faults);
+        var root = name.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ParseJson(name, text, errors)
+            : ParseYaml(name, text, errors);
         switch (root)
         {
             case ConfigMap map: return map;
             case null: return null;
             case ConfigScalar { Value: null }: return new ConfigMap(root.Origin);
             default:
-                faults.Add(new("(file)", null, "The file does not hold keys and values.", "Begin it with 'fairlead:' and put the settings below, indented.") { Source = name, Line = root.Origin.Line });
+                errors.Add(new("(file)", null, "The file does not hold keys and values.",
+                    "Begin it with 'fairlead:' and put the settings below, indented.") { Source = name, Line = root.Origin.Line });
                 return null;
         }
     }
 
-    private static ConfigNode? ParseYaml(string name, string text, List<ConfigurationFault> faults)
+    private static ConfigNode? ParseYaml(string name, string text, List<ConfigurationError> errors)
     {
         try
         {
@@ -33,62 +37,74 @@ internal static class ConfigFileParser
             parser.Consume<StreamStart>();
             if (parser.Accept<StreamEnd>(out _)) return new ConfigScalar(null, new(name));
             parser.Consume<DocumentStart>();
-            var node = ReadYaml(parser, name, "", 0, faults);
+            var node = ReadYaml(parser, name, "", 0, errors);
             parser.Consume<DocumentEnd>();
             if (parser.Accept<DocumentStart>(out var second))
             {
-                faults.Add(new("(file)", null, "The file holds more than one document.", "Keep one document; remove the line '---'.") { Source = name, Line = (int)second.Start.Line });
+                errors.Add(new("(file)", null, "The file holds more than one document.",
+                    "Keep one document; remove the line '---'.") { Source = name, Line = (int)second.Start.Line });
             }
             return node;
         }
-        catch (YamlException fault)
+        catch (YamlException error)
         {
-            faults.Add(new("(file)", null, "The file is not valid YAML: " + Sentence(fault.Message), "Check indentation, quotes and brackets at this line.") { Source = name, Line = (int)fault.Start.Line });
+            errors.Add(new("(file)", null, "The file is not valid YAML: " + Sentence(error.Message),
+                "Check indentation, quotes and brackets at this line.") { Source = name, Line = (int)error.Start.Line });
             return null;
         }
-        // The parser lets these out for some malformed texts.
-        catch (Exception fault) when (fault is InvalidOperationException or ArgumentException or IndexOutOfRangeException or FormatException)
+        // The parser throws these for some malformed texts.
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException or IndexOutOfRangeException or FormatException)
         {
-            faults.Add(new("(file)", null, "The file is not valid YAML.", "Check indentation, quotes and brackets.") { Source = name });
+            errors.Add(new("(file)", null, "The file is not valid YAML.", "Check indentation, quotes and brackets.") { Source = name });
             return null;
         }
     }
 
-    // What a key holds stands at the key's line, not at the line of its first entry.
-    private static ConfigNode ReadYaml(Parser parser, string name, string path, int depth, List<ConfigurationFault> faults, int? line = null)
+    // A value is located at the line of its key, not at the line of its first entry.
+    private static ConfigNode ReadYaml(Parser parser, string name, string path, int depth, List<ConfigurationError> errors,
+        int? line = null)
     {
         if (depth > MaxDepth) throw new YamlException(parser.Current!.Start, parser.Current.End, $"nested deeper than {MaxDepth} levels");
         switch (parser.Current)
         {
             case Scalar scalar:
                 parser.MoveNext();
-                NoAnchor(scalar, name, path, faults);
+                NoAnchor(scalar, name, path, errors);
                 var empty = scalar.Style == ScalarStyle.Plain && scalar.Value is ("" or "~" or "null");
                 return new ConfigScalar(empty ? null : scalar.Value, empty && line is not null ? new(name, line) : At(scalar));
 
             case SequenceStart start:
                 parser.MoveNext();
-                NoAnchor(start, name, path, faults);
+                NoAnchor(start, name, path, errors);
                 var items = new List<ConfigNode>();
-                while (!parser.TryConsume<SequenceEnd>(out _)) items.Add(ReadYaml(parser, name, $"{path}[{items.Count}]", depth + 1, faults));
+                while (!parser.TryConsume<SequenceEnd>(out _))
+                {
+                    items.Add(ReadYaml(parser, name, $"{path}[{items.Count}]", depth + 1, errors));
+                }
                 return new ConfigList(items, line is null ? At(start) : new(name, line));
 
             case MappingStart start:
                 parser.MoveNext();
-                NoAnchor(start, name, path, faults);
+                NoAnchor(start, name, path, errors);
                 var map = new ConfigMap(line is null ? At(start) : new(name, line));
                 while (!parser.TryConsume<MappingEnd>(out _))
                 {
-                    if (!parser.TryConsume<Scalar>(out var key)) throw new YamlException(parser.Current!.Start, parser.Current.End, "a key is a list or a map");
+                    if (!parser.TryConsume<Scalar>(out var key))
+                    {
+                        throw new YamlException(parser.Current!.Start, parser.Current.End, "a key is a list or a map");
+                    }
                     var keyPath = path.Length == 0 ? key.Value : $"{path}.{key.Value}";
-                    var value = ReadYaml(parser, name, keyPath, depth + 1, faults, (int)key.Start.Line);
-                    if (!map.TryAdd(key.Value, value)) faults.Add(Twice(keyPath) with { Source = name, Line = (int)key.Start.Line });
+                    var value = ReadYaml(parser, name, keyPath, depth + 1, errors, (int)key.Start.Line);
+                    if (!map.TryAdd(key.Value, value)) errors.Add(Twice(keyPath) with { Source = name, Line = (int)key.Start.Line });
                 }
                 return map;
 
             case AnchorAlias alias:
                 parser.MoveNext();
-                faults.Add(new(path, "*" + alias.Value, "Aliases are not supported.", "Write the value out here.") { Source = name, Line = (int)alias.Start.Line });
+                errors.Add(new(path, "*" + alias.Value, "Aliases are not supported.", "Write the value out here.") {
+                    Source = name,
+                    Line = (int)alias.Start.Line,
+                });
                 return new ConfigScalar(null, At(alias)) { Unusable = true };
 
             default: throw new YamlException(parser.Current!.Start, parser.Current.End, "a value is missing");
@@ -97,37 +113,42 @@ internal static class ConfigFileParser
         ConfigOrigin At(ParsingEvent parsed) => new(name, (int)parsed.Start.Line);
     }
 
-    private static void NoAnchor(NodeEvent node, string name, string path, List<ConfigurationFault> faults)
+    private static void NoAnchor(NodeEvent node, string name, string path, List<ConfigurationError> errors)
     {
         if (node.Anchor.IsEmpty) return;
-        faults.Add(new(path, "&" + node.Anchor.Value, "Anchors are not supported.", "Remove the anchor and write the value out where it is needed.") { Source = name, Line = (int)node.Start.Line });
+        errors.Add(new(path, "&" + node.Anchor.Value, "Anchors are not supported.",
+            "Remove the anchor and write the value out where it is needed.") { Source = name, Line = (int)node.Start.Line });
     }
 
-    private static ConfigNode? ParseJson(string name, string text, List<ConfigurationFault> faults)
+    private static ConfigNode? ParseJson(string name, string text, List<ConfigurationError> errors)
     {
         try
         {
-            var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(text), new JsonReaderOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, MaxDepth = MaxDepth });
+            var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(text),
+                new JsonReaderOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, MaxDepth = MaxDepth });
             var lines = new LineCounter(Encoding.UTF8.GetBytes(text));
             reader.Read();
-            var node = ReadJson(ref reader, lines, name, "", lines.At(reader.TokenStartIndex), faults);
-            // Anything behind the value is an error that the reader reports.
+            var node = ReadJson(ref reader, lines, name, "", lines.At(reader.TokenStartIndex), errors);
+            // The reader reports anything after the value as an error.
             reader.Read();
             return node;
         }
-        catch (JsonException fault)
+        catch (JsonException error)
         {
-            faults.Add(new("(file)", null, "The file is not valid JSON.", "Check commas, quotes and brackets at this line.") { Source = name, Line = (int?)fault.LineNumber + 1 });
+            errors.Add(new("(file)", null, "The file is not valid JSON.",
+                "Check commas, quotes and brackets at this line.") { Source = name, Line = (int?)error.LineNumber + 1 });
             return null;
         }
         catch (InvalidOperationException)
         {
-            faults.Add(new("(file)", null, "A text of the file holds half of a character (an escape such as \\ud800).", "Correct the escape, or write the character itself.") { Source = name });
+            errors.Add(new("(file)", null, "A text of the file holds half of a character (an escape such as \\ud800).",
+                "Correct the escape, or write the character itself.") { Source = name });
             return null;
         }
     }
 
-    private static ConfigNode ReadJson(ref Utf8JsonReader reader, LineCounter lines, string name, string path, int line, List<ConfigurationFault> faults)
+    private static ConfigNode ReadJson(ref Utf8JsonReader reader, LineCounter lines, string name, string path, int line,
+        List<ConfigurationError> errors)
     {
         var origin = new ConfigOrigin(name, line);
         switch (reader.TokenType)
@@ -140,12 +161,16 @@ internal static class ConfigFileParser
                     var keyLine = lines.At(reader.TokenStartIndex);
                     var memberPath = path.Length == 0 ? key : $"{path}.{key}";
                     reader.Read();
-                    if (!map.TryAdd(key, ReadJson(ref reader, lines, name, memberPath, keyLine, faults))) faults.Add(Twice(memberPath) with { Source = name, Line = keyLine });
+                    if (!map.TryAdd(key, ReadJson(ref reader, lines, name, memberPath, keyLine, errors)))
+                    {
+                        errors.Add(Twice(memberPath) with { Source = name, Line = keyLine });
+                    }
                 }
                 return map;
             case JsonTokenType.StartArray:
                 var items = new List<ConfigNode>();
-                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray) items.Add(ReadJson(ref reader, lines, name, $"{path}[{items.Count}]", lines.At(reader.TokenStartIndex), faults));
+                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray) items.Add(ReadJson(ref reader, lines, name,
+                    $"{path}[{items.Count}]", lines.At(reader.TokenStartIndex), errors));
                 return new ConfigList(items, origin);
             case JsonTokenType.Null: return new ConfigScalar(null, origin);
             case JsonTokenType.String: return new ConfigScalar(reader.GetString(), origin);
@@ -169,9 +194,9 @@ internal static class ConfigFileParser
         }
     }
 
-    private static ConfigurationFault Twice(string key) => new(key, null, "The key stands here twice.", "Keep one of the two.");
+    private static ConfigurationError Twice(string key) => new(key, null, "The key stands here twice.", "Keep one of the two.");
 
-    // The parser quotes no values of ours in its messages; only its position in brackets is cut, which the fault states itself.
+    // The parser quotes no values of ours in its messages; only its position in brackets is cut, which the error states itself.
     private static string Sentence(string message)
     {
         var text = message.TrimEnd('.');

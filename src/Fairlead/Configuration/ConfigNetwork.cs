@@ -11,8 +11,8 @@ internal sealed class ConfigNetwork : ConfigScalarType
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        var (network, fault) = NetworkAddress.Read(text);
-        problem = fault ?? "";
+        var (network, error) = NetworkAddress.Read(text);
+        problem = error ?? "";
         return network is null ? null : IPNetwork.Parse(network);
     }
 

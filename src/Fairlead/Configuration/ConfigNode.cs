@@ -15,10 +15,12 @@ internal sealed class ConfigScalar(string? value, ConfigOrigin origin) : ConfigN
     /// <summary>Null for an empty value (<c>key:</c> with nothing after it).</summary>
     public string? Value { get; } = value;
 
-    /// <summary>The value as it stands in the file where a reference to the environment was replaced: the replacement may be a secret.</summary>
+    /// <summary>
+    /// The value as it stands in the file where a reference to the environment was replaced: the replacement may be a secret.
+    /// </summary>
     public string? Written { get; init; }
 
-    /// <summary>A fault was reported already; the value must not be used or judged again.</summary>
+    /// <summary>An error was reported already; the value must not be used or judged again.</summary>
     public bool Unusable { get; init; }
 }
 
@@ -53,6 +55,17 @@ internal sealed class ConfigMap(ConfigOrigin origin) : ConfigNode(origin)
             return;
         }
         _entries.Add(new(name, node));
+    }
+
+    /// <summary>The map at <paramref name="name"/>, created when there is nothing; null when something else is there.</summary>
+    public ConfigMap? Section(string name)
+    {
+        var node = Find(name);
+        if (node is ConfigMap map) return map;
+        if (node is not (null or ConfigScalar { Value: null })) return null;
+        var created = new ConfigMap(node?.Origin ?? default);
+        Set(name, created);
+        return created;
     }
 
     public void Remove(string name) => _entries.RemoveAll(entry => entry.Key == name);

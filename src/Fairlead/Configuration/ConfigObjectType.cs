@@ -14,20 +14,27 @@ internal abstract class ConfigKey(string name, ConfigType type, string summary)
 
     public bool Required { get; init; }
 
-    /// <summary>The default as one would write it; null when there is none.</summary>
+    /// <summary>Whether a change takes effect at the next start only.</summary>
+    public bool NeedsRestart { get; init; }
+
+    /// <summary>The default as written in a file; null for none.</summary>
     public abstract string? Default { get; }
 }
 
 /// <inheritdoc/>
-internal sealed class ConfigKey<T>(string name, ConfigType type, Func<T, object?> get, Func<T, object, T> set, string summary, Func<T>? seed = null)
+internal sealed class ConfigKey<T>(
+    string name, ConfigType type, Func<T, object?> get, Func<T, object, T> set, string summary, Func<T>? seed = null)
     : ConfigKey(name, type, summary)
 {
-    // Read from the same record that runs, so that the documented default is the true one.
+    // Read from the record that runs, so that the documented default is the real one.
     public override string? Default => seed is null || Required ? null : Type.Format(get(seed()));
 
     public T Apply(T target, object value) => set(target, value);
 
-    public ConfigKey<T> WithSeed(Func<T> from) => new(Name, Type, get, set, Summary, from) { Required = Required };
+    public object? ValueOf(T section) => get(section);
+
+    public ConfigKey<T> WithSeed(Func<T> from) =>
+        new(Name, Type, get, set, Summary, from) { Required = Required, NeedsRestart = NeedsRestart };
 }
 
 /// <summary>A section: a closed set of keys.</summary>
@@ -44,18 +51,29 @@ internal abstract class ConfigObjectType : ConfigType
             schema["description"] = key.Default is { Length: > 0 } value ? $"{key.Summary} Default {value}." : key.Summary;
             properties[key.Name] = schema;
         }
-        var result = new JsonObject { ["type"] = new JsonArray("object", "null"), ["properties"] = properties, ["additionalProperties"] = false };
+        var result = new JsonObject
+        {
+            ["type"] = new JsonArray("object", "null"),
+            ["properties"] = properties,
+            ["additionalProperties"] = false,
+        };
         var required = Keys.Where(k => k.Required).Select(k => (JsonNode)k.Name).ToArray();
         if (required.Length > 0) result["required"] = new JsonArray(required);
         return result;
     }
 
     public override string Describe() => "section";
+
+    /// <summary>Paths of the keys whose change takes effect at the next start only, and whose values differ.</summary>
+    /// <param name="before">The section that is in effect.</param>
+    /// <param name="after">The section that replaces it.</param>
+    /// <param name="path">Path of the section.</param>
+    public abstract IEnumerable<string> RestartKeys(object before, object after, string path);
 }
 
 /// <inheritdoc/>
-/// <param name="seed">Makes the value with all defaults.</param>
-/// <param name="later">Keys that later versions will know; a plain fault says so instead of guessing at a slip.</param>
+/// <param name="seed">Creates the value with all defaults.</param>
+/// <param name="later">Keys of later versions; the error says so instead of suggesting another key.</param>
 /// <param name="keys">The known ones.</param>
 internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params ConfigKey<T>[] keys) : ConfigObjectType
     where T : notnull
@@ -64,6 +82,20 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
 
     public override IReadOnlyList<ConfigKey> Keys => _keys;
 
+    public override IEnumerable<string> RestartKeys(object before, object after, string path)
+    {
+        foreach (var key in _keys)
+        {
+            var (old, changed) = (key.ValueOf((T)before), key.ValueOf((T)after));
+            if (Equals(old, changed)) continue;
+            if (key.NeedsRestart) yield return $"{path}.{key.Name}";
+            else if (key.Type is ConfigObjectType section && old is not null && changed is not null)
+            {
+                foreach (var inner in section.RestartKeys(old, changed, $"{path}.{key.Name}")) yield return inner;
+            }
+        }
+    }
+
     public override object? Read(ConfigNode node, string path, ConfigReadContext context)
     {
         context.Note(path, node.Origin);
@@ -71,7 +103,8 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
         var map = node as ConfigMap ?? (node is ConfigScalar { Value: null } ? new ConfigMap(node.Origin) : null);
         if (map is null)
         {
-            context.Fault(node, path, null, "Keys are expected here, not a single value or a list.", "Write one key a line, indented: " + string.Join(", ", _keys.Take(6).Select(k => k.Name)) + (_keys.Length > 6 ? ", …" : "") + ".");
+            context.Error(node, path, null, "Keys are expected here, not a single value or a list.",
+                $"Write one key a line, indented: {string.Join(", ", _keys.Take(6).Select(k => k.Name))}{(_keys.Length > 6 ? ", …" : "")}.");
             return result;
         }
         foreach (var (name, value) in map.Entries)
@@ -84,20 +117,26 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
             }
             if (later.Contains(name, StringComparer.Ordinal))
             {
-                context.Fault(value, entry, null, "This setting is not available in this version of Fairlead.", "Remove it; nothing it asks for would be done.");
+                context.Error(value, entry, null, "This setting is not available in this version of Fairlead.",
+                    "Remove it; nothing it asks for would be done.");
                 continue;
             }
-            // The value is not shown: behind a misspelt name may stand a secret.
+            // The value is not shown: it may be a secret under a misspelt name.
             var meant = Suggestion.For(name, _keys.Select(k => k.Name));
             if (meant is not null) context.Cover(path.Length == 0 ? meant : $"{path}.{meant}");
-            context.Fault(value, entry, null, "The key is not known.", meant is not null ? $"Did you mean '{meant}'?" : $"Keys known here: {string.Join(", ", _keys.Where(k => k.Name[0] != '$').Select(k => k.Name))}.");
+            context.Error(value, entry, null, "The key is not known.",
+                meant is not null
+                    ? $"Did you mean '{meant}'?"
+                    : $"Keys known here: {string.Join(", ", _keys.Where(k => k.Name[0] != '$').Select(k => k.Name))}.");
         }
         foreach (var key in _keys)
         {
             if (!key.Required || map.Find(key.Name) is not null) continue;
-            context.Fault(map, path.Length == 0 ? key.Name : $"{path}.{key.Name}", null, "The key is required.", $"Add '{key.Name}': {key.Summary}");
+            context.Error(map, path.Length == 0 ? key.Name : $"{path}.{key.Name}", null, "The key is required.",
+                $"Add '{key.Name}': {key.Summary}");
         }
-        // With what could be read, so that the checks of the whole find the other errors in the same pass. A configuration with errors is never used.
+        // With what could be read, so that the checks of the whole find the other errors in the same pass. A configuration with errors is
+        // never used.
         return result;
     }
 }

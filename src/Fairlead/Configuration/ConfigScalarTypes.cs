@@ -8,7 +8,8 @@ internal sealed class ConfigText(bool secret = false) : ConfigScalarType
 {
     public override bool IsSecret => secret;
 
-    protected override string Expected(ConfigReadContext context) => secret ? "the secret as ${NAME} and set that environment variable" : "text";
+    protected override string Expected(ConfigReadContext context) =>
+        secret ? "the secret as ${NAME} and set that environment variable" : "text";
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
@@ -31,15 +32,15 @@ internal sealed class ConfigText(bool secret = false) : ConfigScalarType
 /// <summary>One of a few words.</summary>
 internal sealed class ConfigChoice(params string[] words) : ConfigScalarType
 {
-    /// <summary>Whether a program that embeds the gateway may add words (kinds of providers).</summary>
+    /// <summary>Whether the schema accepts other words too: editors use one schema for several versions and programs.</summary>
     public bool Extensible { get; init; }
 
-    protected override string Expected(ConfigReadContext context) => "one of " + string.Join(", ", All(context));
+    protected override string Expected(ConfigReadContext context) => "one of " + string.Join(", ", words);
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        problem = Suggestion.For(text, All(context)) is { } meant ? $"Not a known word; did you mean '{meant}'?" : "Not a known word.";
-        return All(context).Contains(text, StringComparer.Ordinal) ? text : null;
+        problem = Suggestion.For(text, words) is { } meant ? $"Not a known word; did you mean '{meant}'?" : "Not a known word.";
+        return words.Contains(text, StringComparer.Ordinal) ? text : null;
     }
 
     public override JsonObject Schema()
@@ -51,8 +52,6 @@ internal sealed class ConfigChoice(params string[] words) : ConfigScalarType
     public override string Describe() => "one of " + string.Join(", ", words.Select(w => $"`{w}`"));
 
     public override string? Format(object? value) => value as string;
-
-    private IEnumerable<string> All(ConfigReadContext context) => Extensible ? words.Concat(context.ExtraProviderKinds) : words;
 }
 
 /// <summary>true or false.</summary>
@@ -76,13 +75,18 @@ internal sealed class ConfigSwitch : ConfigScalarType
 /// <summary>A whole number, read as <see cref="long"/>.</summary>
 internal sealed class ConfigInteger(long min, long max) : ConfigScalarType
 {
-    protected override string Expected(ConfigReadContext context) => string.Create(CultureInfo.InvariantCulture, $"a whole number from {min} to {max}");
+    protected override string Expected(ConfigReadContext context) =>
+        string.Create(CultureInfo.InvariantCulture, $"a whole number from {min} to {max}");
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
         problem = "Not a whole number.";
         // 1_000_000 is how people write large numbers in YAML.
-        if (!long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value)) return null;
+        if (!long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture,
+            out var value))
+        {
+            return null;
+        }
         problem = "Out of range.";
         return value < min || value > max ? null : value;
     }
@@ -91,18 +95,24 @@ internal sealed class ConfigInteger(long min, long max) : ConfigScalarType
 
     public override string Describe() => string.Create(CultureInfo.InvariantCulture, $"whole number, {min:N0} to {max:N0}");
 
-    public override string? Format(object? value) => value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
+    public override string? Format(object? value) =>
+        value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
 }
 
 /// <summary>A number, read as <see cref="decimal"/>.</summary>
 internal sealed class ConfigNumber(decimal min, decimal max) : ConfigScalarType
 {
-    protected override string Expected(ConfigReadContext context) => string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}");
+    protected override string Expected(ConfigReadContext context) =>
+        string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}");
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
         problem = "Not a number.";
-        if (!decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value)) return null;
+        if (!decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
+            out var value))
+        {
+            return null;
+        }
         problem = "Out of range.";
         return value < min || value > max ? null : value;
     }
@@ -111,18 +121,21 @@ internal sealed class ConfigNumber(decimal min, decimal max) : ConfigScalarType
 
     public override string Describe() => string.Create(CultureInfo.InvariantCulture, $"number, {min:N0} to {max:N0}");
 
-    public override string? Format(object? value) => value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
+    public override string? Format(object? value) =>
+        value is IFormattable number ? number.ToString(null, CultureInfo.InvariantCulture) : null;
 }
 
 /// <summary>A number with the unit ms, s, m, h or d, read as <see cref="TimeSpan"/>.</summary>
 internal sealed class ConfigDuration(TimeSpan min, TimeSpan max) : ConfigScalarType
 {
-    private static readonly (string Unit, double Milliseconds)[] Units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    private static readonly (string Unit, double Milliseconds)[] Units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000),
+        ("d", 86_400_000)];
 
     /// <summary>Whether the word <c>forever</c> is taken, read as <see cref="TimeSpan.MaxValue"/>.</summary>
     public bool Unbounded { get; init; }
 
-    protected override string Expected(ConfigReadContext context) => $"a duration from {Text(min)} to {Text(max)}, such as 500ms, 10s, 2m, 1h or 7d" + (Unbounded ? ", or forever" : "");
+    protected override string Expected(ConfigReadContext context) =>
+        $"a duration from {Text(min)} to {Text(max)}, such as 500ms, 10s, 2m, 1h or 7d" + (Unbounded ? ", or forever" : "");
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
@@ -140,10 +153,12 @@ internal sealed class ConfigDuration(TimeSpan min, TimeSpan max) : ConfigScalarT
         }
         problem = "Out of range.";
         var milliseconds = (double)number * Units[known].Milliseconds;
-        return milliseconds < min.TotalMilliseconds || milliseconds > max.TotalMilliseconds ? null : TimeSpan.FromMilliseconds(milliseconds);
+        return milliseconds < min.TotalMilliseconds || milliseconds > max.TotalMilliseconds ? null
+            : TimeSpan.FromMilliseconds(milliseconds);
     }
 
-    public override JsonObject Schema() => new() { ["type"] = "string", ["pattern"] = @"^(\d+(\.\d+)?(ms|s|m|h|d)" + (Unbounded ? "|forever)$" : ")$") };
+    public override JsonObject Schema() =>
+        new() { ["type"] = "string", ["pattern"] = @"^(\d+(\.\d+)?(ms|s|m|h|d)" + (Unbounded ? "|forever)$" : ")$") };
 
     public override string Describe() => $"duration, {Text(min)} to {Text(max)}" + (Unbounded ? ", or `forever`" : "");
 
@@ -162,7 +177,8 @@ internal sealed class ConfigDuration(TimeSpan min, TimeSpan max) : ConfigScalarT
 internal sealed class ConfigSize(long min, long max) : ConfigScalarType
 {
     private static readonly (string Unit, long Bytes)[] Units =
-        [("", 1), ("B", 1), ("kB", 1000), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30)];
+        [("", 1), ("B", 1), ("kB", 1000), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("KiB", 1L << 10), ("MiB", 1L << 20),
+            ("GiB", 1L << 30)];
 
     protected override string Expected(ConfigReadContext context) => $"a size from {Text(min)} to {Text(max)}, such as 512KiB or 32MiB";
 
@@ -171,7 +187,10 @@ internal sealed class ConfigSize(long min, long max) : ConfigScalarType
         problem = "Not a size: a number and a unit are expected.";
         var digits = text.AsSpan().TrimEnd("BkKMGi");
         var unit = text[digits.Length..];
-        if (!decimal.TryParse(digits.TrimEnd(' '), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)) return null;
+        if (!decimal.TryParse(digits.TrimEnd(' '), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
+        {
+            return null;
+        }
         var known = Array.FindIndex(Units, u => u.Unit == unit);
         if (known < 0) return null;
         problem = "Out of range.";
@@ -208,35 +227,13 @@ internal sealed class ConfigDate : ConfigScalarType
     {
         problem = "Not a date.";
         string[] formats = ["yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"];
-        return DateTimeOffset.TryParseExact(text, formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var date) ? date : null;
+        return DateTimeOffset.TryParseExact(text, formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var date)
+            ? date : null;
     }
 
     public override JsonObject Schema() => new() { ["type"] = "string", ["pattern"] = @"^\d{4}-\d{2}-\d{2}(T.*)?$" };
 
     public override string Describe() => "date";
-}
-
-/// <summary>An origin as browsers send it (scheme, host and port), or <c>*</c>.</summary>
-internal sealed class ConfigOriginName : ConfigScalarType
-{
-    protected override string Expected(ConfigReadContext context) => "an origin such as https://app.example.com or http://localhost:5173, or \"*\"";
-
-    protected override object? Parse(string text, ConfigReadContext context, out string problem)
-    {
-        problem = "Not an origin.";
-        if (text == "*") return text;
-        if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https") || address.Host.Length == 0 || address.UserInfo.Length > 0) return null;
-        problem = "An origin has no path, query or fragment.";
-        if (address.AbsolutePath != "/" || address.Query.Length > 0 || address.Fragment.Length > 0) return null;
-        // As browsers write it: lower case, no port where it is the scheme's own.
-        return address.GetLeftPart(UriPartial.Authority);
-    }
-
-    public override JsonObject Schema() => new() { ["type"] = "string", ["minLength"] = 1 };
-
-    public override string Describe() => "origin";
-
-    public override string? Format(object? value) => value as string;
 }
 
 /// <summary>An absolute http or https address without credentials, query or fragment.</summary>
@@ -247,7 +244,11 @@ internal sealed class ConfigUrl : ConfigScalarType
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
         problem = "Not an absolute http or https address.";
-        if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https") || address.Host.Length == 0) return null;
+        if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https")
+            || address.Host.Length == 0)
+        {
+            return null;
+        }
         problem = "The address has a query or a fragment, which requests would lose.";
         if (address.Query.Length > 0 || address.Fragment.Length > 0) return null;
         return text.TrimEnd('/');
@@ -256,9 +257,11 @@ internal sealed class ConfigUrl : ConfigScalarType
     public override object? Read(ConfigNode node, string path, ConfigReadContext context)
     {
         // Said here so that the password is not shown as the value.
-        if (node is ConfigScalar { Value: { } text } && Uri.TryCreate(text, UriKind.Absolute, out var address) && address.UserInfo.Length > 0)
+        if (node is ConfigScalar { Value: { } text } && Uri.TryCreate(text, UriKind.Absolute, out var address)
+            && address.UserInfo.Length > 0)
         {
-            context.Fault(node, path, "(hidden)", "The address holds a user name or password.", "Put the credential into apiKey or headers.");
+            context.Error(node, path, "(hidden)", "The address holds a user name or password.",
+                "Put the credential into apiKey or headers.");
             return null;
         }
         return base.Read(node, path, context);

@@ -2,10 +2,10 @@ using System.Text.Json.Nodes;
 
 namespace Fairlead.Configuration;
 
-/// <summary>What stands behind a key: how it is read, how it is described to editors and people.</summary>
+/// <summary>The type of a value: how it is read, and how it is described to editors and people.</summary>
 internal abstract class ConfigType
 {
-    /// <summary>The value, or null when it is wrong; the faults are then in <paramref name="context"/>.</summary>
+    /// <summary>The value, or null when it is wrong; the errors are then in <paramref name="context"/>.</summary>
     public abstract object? Read(ConfigNode node, string path, ConfigReadContext context);
 
     /// <summary>JSON Schema (2020-12) of it.</summary>
@@ -14,7 +14,7 @@ internal abstract class ConfigType
     /// <summary>For the table of keys: "duration", "one of a, b".</summary>
     public abstract string Describe();
 
-    /// <summary>A value as one would write it; null when there is nothing to show.</summary>
+    /// <summary>A value as written in a file; null for none.</summary>
     public virtual string? Format(object? value) => null;
 
     /// <summary>Type of what a list or a map holds; null for everything else.</summary>
@@ -24,48 +24,46 @@ internal abstract class ConfigType
     public virtual bool IsSecret => false;
 }
 
-/// <summary>What reading gathers beside the values.</summary>
-internal sealed class ConfigReadContext(List<ConfigurationFault> faults, IReadOnlyCollection<string> extraProviderKinds)
+/// <summary>What reading collects besides the values.</summary>
+internal sealed class ConfigReadContext(List<ConfigurationError> errors)
 {
     private readonly Dictionary<string, ConfigOrigin> _origins = new(StringComparer.Ordinal);
     private readonly HashSet<string> _covered = new(StringComparer.Ordinal);
 
-    /// <summary>Kinds that the embedding program registered.</summary>
-    public IReadOnlyCollection<string> ExtraProviderKinds { get; } = extraProviderKinds;
-
     public void Note(string path, ConfigOrigin origin) => _origins[path] = origin;
 
-    public void Fault(ConfigNode node, string path, string? value, string problem, string remedy) =>
-        faults.Add(new(path, value, problem, remedy) { Source = node.Origin.Source, Line = node.Origin.Line });
+    public void Error(ConfigNode node, string path, string? value, string problem, string remedy) =>
+        errors.Add(new(path, value, problem, remedy) { Source = node.Origin.Source, Line = node.Origin.Line });
 
     /// <summary>Notes that an error already reported explains a missing value at <paramref name="path"/>.</summary>
     public void Cover(string path) => _covered.Add(path);
 
-    /// <summary>Whether <paramref name="fault"/> only repeats an error of the same place that was reported before.</summary>
-    public bool IsKnown(ConfigurationFault fault) =>
-        _covered.Contains(fault.Key)
+    /// <summary>Whether <paramref name="error"/> only repeats an error of the same place that was reported before.</summary>
+    public bool IsKnown(ConfigurationError error) =>
+        _covered.Contains(error.Key)
         // A list with a wrong item is not read: apiKeys[0] explains a missing apiKey too.
-        || faults.Exists(known => Contains(known.Key, fault.Key) || known.Key.StartsWith(fault.Key + "[", StringComparison.Ordinal) || known.Key.StartsWith(fault.Key + "s[", StringComparison.Ordinal));
+        || errors.Exists(known => Contains(known.Key, error.Key) || known.Key.StartsWith(error.Key + "[", StringComparison.Ordinal)
+            || known.Key.StartsWith(error.Key + "s[", StringComparison.Ordinal));
 
     private static bool Contains(string outer, string inner) =>
         inner.StartsWith(outer, StringComparison.Ordinal) && (inner.Length == outer.Length || inner[outer.Length] is '.' or '[');
 
-    /// <summary>Adds the place to a fault found by a check of the finished configuration.</summary>
-    public ConfigurationFault Locate(ConfigurationFault fault)
+    /// <summary>Adds the place to an error found by a check of the finished configuration.</summary>
+    public ConfigurationError Locate(ConfigurationError error)
     {
-        if (fault.Source is not null) return fault;
-        for (var path = fault.Key; path.Length > 0; path = path[..Math.Max(0, path.LastIndexOfAny(['.', '[']))])
+        if (error.Source is not null) return error;
+        for (var path = error.Key; path.Length > 0; path = path[..Math.Max(0, path.LastIndexOfAny(['.', '[']))])
         {
-            if (_origins.TryGetValue(path, out var origin)) return fault with { Source = origin.Source, Line = origin.Line };
+            if (_origins.TryGetValue(path, out var origin)) return error with { Source = origin.Source, Line = origin.Line };
         }
-        return fault;
+        return error;
     }
 }
 
 /// <summary>One value written as text.</summary>
 internal abstract class ConfigScalarType : ConfigType
 {
-    /// <summary>What would be right, as the end of "Write …".</summary>
+    /// <summary>A valid value, as the end of "Write …".</summary>
     protected abstract string Expected(ConfigReadContext context);
 
     /// <summary>The value; null with a <paramref name="problem"/> when it is wrong.</summary>
@@ -76,17 +74,21 @@ internal abstract class ConfigScalarType : ConfigType
         context.Note(path, node.Origin);
         if (node is not ConfigScalar scalar)
         {
-            context.Fault(node, path, null, "A single value is expected here, not a list or keys.", $"Write {Expected(context)}.");
+            context.Error(node, path, null, "A single value is expected here, not a list or keys.", $"Write {Expected(context)}.");
             return null;
         }
         if (scalar.Unusable) return null;
         if (scalar.Value is null)
         {
-            context.Fault(node, path, null, "The key has no value.", $"Write {Expected(context)}, or remove the key.");
+            context.Error(node, path, null, "The key has no value.", $"Write {Expected(context)}, or remove the key.");
             return null;
         }
         var value = Parse(scalar.Value, context, out var problem);
-        if (value is null) context.Fault(node, path, IsSecret ? "(hidden)" : scalar.Written ?? Shorten(scalar.Value), problem, $"Write {Expected(context)}.");
+        if (value is null)
+        {
+            context.Error(node, path, IsSecret ? "(hidden)" : scalar.Written ?? Shorten(scalar.Value), problem,
+                $"Write {Expected(context)}.");
+        }
         return value;
     }
 
@@ -108,7 +110,7 @@ internal sealed class ConfigListType<T>(ConfigType item) : ConfigListType
         context.Note(path, node.Origin);
         if (node is not ConfigList list)
         {
-            context.Fault(node, path, null, "A list is expected here.", "Write [first, second], or one item a line, each begun with '- '.");
+            context.Error(node, path, null, "A list is expected here.", "Write [first, second], or one item a line, each begun with '- '.");
             return null;
         }
         var items = new List<T>(list.Items.Count);
@@ -135,7 +137,7 @@ internal abstract class ConfigMapType(string what) : ConfigType
 }
 
 /// <inheritdoc/>
-internal sealed class ConfigMapType<T>(ConfigType item, string what, Func<string, T, string?>? faultOf = null) : ConfigMapType(what)
+internal sealed class ConfigMapType<T>(ConfigType item, string what, Func<string, T, string?>? errorOf = null) : ConfigMapType(what)
 {
     public override ConfigType Item => item;
 
@@ -147,7 +149,8 @@ internal sealed class ConfigMapType<T>(ConfigType item, string what, Func<string
         if (node is ConfigScalar { Value: null }) return new Dictionary<string, T>();
         if (node is not ConfigMap map)
         {
-            context.Fault(node, path, null, $"Entries by name of {What} are expected here.", $"Write '<{What}>:' and its settings below, indented.");
+            context.Error(node, path, null, $"Entries by name of {What} are expected here.",
+                $"Write '<{What}>:' and its settings below, indented.");
             return null;
         }
         var items = new Dictionary<string, T>(StringComparer.Ordinal);
@@ -156,11 +159,14 @@ internal sealed class ConfigMapType<T>(ConfigType item, string what, Func<string
             var entry = $"{path}.{name}";
             if (name.Length is 0 or > 128 || name.Any(c => c <= ' ' || c == '\x7f'))
             {
-                context.Fault(value, entry, null, $"The name of a {What} has 1 to 128 characters and no spaces.", "Choose another name.");
+                context.Error(value, entry, null, $"The name of a {What} has 1 to 128 characters and no spaces.", "Choose another name.");
             }
             else if (item.Read(value, entry, context) is T read)
             {
-                if (faultOf?.Invoke(name, read) is { } fault) context.Fault(value, entry, null, fault, $"Correct the {What}, or leave it out.");
+                if (errorOf?.Invoke(name, read) is { } error)
+                {
+                    context.Error(value, entry, null, error, $"Correct the {What}, or leave it out.");
+                }
                 else items[name] = read;
             }
         }

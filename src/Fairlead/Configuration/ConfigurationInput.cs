@@ -3,30 +3,38 @@ using Microsoft.Extensions.Configuration;
 
 namespace Fairlead.Configuration;
 
-/// <summary>Where the configuration comes from. Later ones win: defaults, the makers' variables, the file, settings of the program, the environment.</summary>
+/// <summary>
+/// Where the configuration comes from. Later ones have precedence: defaults, the vendors' variables, the file, settings of the program, the
+/// environment.
+/// </summary>
 public sealed record ConfigurationInput
 {
     private static readonly string[] Names = ["fairlead.yaml", "fairlead.yml", "fairlead.json"];
 
-    /// <summary>The file; null to look for fairlead.yaml, fairlead.yml or fairlead.json in <see cref="WorkingDirectory"/>, where having none is fine.</summary>
+    /// <summary>
+    /// The file; null to look for fairlead.yaml, fairlead.yml or fairlead.json in <see cref="WorkingDirectory"/>, where none is
+    /// needed.
+    /// </summary>
     public string? Path { get; init; }
 
     public string WorkingDirectory { get; init; } = ".";
 
-    /// <summary>Variables of the process. <c>Fairlead__Section__Key</c> overlays the file; <c>${NAME}</c> in the file refers to all of them.</summary>
+    /// <summary>
+    /// Variables of the process. <c>Fairlead__Section__Key</c> overlays the file; <c>${NAME}</c> in the file refers to all of them.
+    /// </summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 
     /// <summary>The embedding program's own configuration, whose section <c>Fairlead</c> overlays the file; null for none.</summary>
     public IConfiguration? Settings { get; init; }
 
-    /// <summary>Kinds of providers that the embedding program brings.</summary>
-    public IReadOnlyCollection<string> ExtraProviderKinds { get; init; } = [];
+    /// <summary>The keys that are known.</summary>
+    internal ConfigKeys Keys { get; init; } = ConfigKeys.BuiltIn;
 
-    /// <summary>Whether only <c>dataDirectory</c> and <c>storage</c> are read, for commands that need the store and nothing else.</summary>
+    /// <summary>Whether only <c>dataDirectory</c> and <c>storage</c> are read, for commands that need only the database.</summary>
     internal bool StoreOnly { get; init; }
 
-    /// <summary>Checks of the finished configuration by slices that know more than its shape.</summary>
-    public IReadOnlyList<Func<GatewayConfiguration, IEnumerable<ConfigurationFault>>> Checks { get; init; } = [];
+    /// <summary>Further checks of the finished configuration.</summary>
+    public IReadOnlyList<Func<GatewayConfiguration, IEnumerable<ConfigurationError>>> Checks { get; init; } = [];
 
     /// <summary>The process's own working directory and environment, with <c>FAIRLEAD_CONFIG</c>.</summary>
     public static ConfigurationInput FromProcess()
@@ -39,18 +47,20 @@ public sealed record ConfigurationInput
         return new() { WorkingDirectory = Directory.GetCurrentDirectory(), Environment = environment };
     }
 
-    /// <summary>The file that is read, absolute; null when there is none.</summary>
+    /// <summary>The absolute path of the file that is read; null for none.</summary>
     internal string? FilePath => Locate([]);
 
-    /// <summary>The file to read, absolute; null when there is none. A fault when there are two to choose from.</summary>
-    internal string? Locate(List<ConfigurationFault> faults)
+    /// <summary>The absolute path of the file to read; null for none. Two candidates are an error.</summary>
+    internal string? Locate(List<ConfigurationError> errors)
     {
         var named = Path ?? (Environment.TryGetValue("FAIRLEAD_CONFIG", out var variable) && variable.Length > 0 ? variable : null);
         if (named is not null) return System.IO.Path.GetFullPath(named, System.IO.Path.GetFullPath(WorkingDirectory));
-        var found = Names.Select(name => System.IO.Path.GetFullPath(System.IO.Path.Combine(WorkingDirectory, name))).Where(File.Exists).ToArray();
+        var found = Names.Select(name => System.IO.Path.GetFullPath(System.IO.Path.Combine(WorkingDirectory, name)))
+            .Where(File.Exists).ToArray();
         if (found.Length > 1)
         {
-            faults.Add(new("(file)", string.Join(", ", found.Select(System.IO.Path.GetFileName)), "There are several configuration files.", "Keep one, or name it with FAIRLEAD_CONFIG."));
+            errors.Add(new("(file)", string.Join(", ", found.Select(System.IO.Path.GetFileName)), "There are several configuration files.",
+                "Keep one, or name it with FAIRLEAD_CONFIG."));
         }
         return found.FirstOrDefault();
     }

@@ -1,4 +1,3 @@
-using Fairlead.Catalogue;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -7,22 +6,32 @@ namespace Fairlead.Configuration;
 
 internal static class ConfigurationServiceCollectionExtensions
 {
-    /// <summary>Reads file and environment on first use of <see cref="IConfigurationSource"/>, which throws <see cref="ConfigurationException"/> when there are faults.</summary>
+    /// <summary>
+    /// Reads file and environment on first use of <see cref="IConfigurationSource"/>, which throws <see cref="ConfigurationException"/>
+    /// when there are errors. Needs the kinds of providers.
+    /// </summary>
     /// <param name="services">Gets the source.</param>
     /// <param name="input">Where to read from; the process's own environment and directory when null.</param>
     public static IServiceCollection AddGatewayConfiguration(this IServiceCollection services, ConfigurationInput? input = null)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton<ConfigKeys>();
         services.TryAddSingleton<IConfigurationSource>(provider => new FileConfigurationSource(
-            WithCatalogue(input ?? ConfigurationInput.FromProcess(), provider.GetService<CatalogueBuilder>()),
+            (input ?? ConfigurationInput.FromProcess()).For(provider),
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<FileConfigurationSource>>()));
         return services;
     }
 
-    /// <summary>The same input, checked against what a catalogue can be made of.</summary>
-    internal static ConfigurationInput WithCatalogue(this ConfigurationInput input, CatalogueBuilder? catalogue) => catalogue is null ? input : input with
+    /// <summary>The same input, read with the keys of a program and checked by its services.</summary>
+    internal static ConfigurationInput For(this ConfigurationInput input, IServiceProvider services) => input with
     {
-        Checks = [.. input.Checks, configuration => catalogue.Check(configuration).Select(f => new ConfigurationFault("fairlead." + f.Key, f.Value, f.Remedy, ""))],
+        Keys = services.GetRequiredService<ConfigKeys>(),
+        Checks =
+        [
+            .. input.Checks,
+            .. services.GetServices<IConfigurationCheck>()
+                .Select(check => (Func<GatewayConfiguration, IEnumerable<ConfigurationError>>)check.Check),
+        ],
     };
 }

@@ -5,29 +5,34 @@ namespace Fairlead.Configuration;
 /// <summary>Replaces <c>${NAME}</c> and <c>${NAME:-default}</c> in values of the file; <c>$${</c> stands for a plain <c>${</c>.</summary>
 internal static class EnvironmentReferences
 {
-    /// <summary>A copy of <paramref name="node"/> with every reference replaced; one fault for each that cannot be.</summary>
-    public static ConfigNode Replace(ConfigNode node, string path, IReadOnlyDictionary<string, string> environment, List<ConfigurationFault> faults)
+    /// <summary>A copy of <paramref name="node"/> with every reference replaced; one error for each that cannot be.</summary>
+    public static ConfigNode Replace(ConfigNode node, string path, IReadOnlyDictionary<string, string> environment,
+        List<ConfigurationError> errors)
     {
         switch (node)
         {
             case ConfigMap map:
                 var copy = new ConfigMap(map.Origin);
-                foreach (var (key, value) in map.Entries) copy.TryAdd(key, Replace(value, path.Length == 0 ? key : $"{path}.{key}", environment, faults));
+                foreach (var (key, value) in map.Entries)
+                {
+                    copy.TryAdd(key, Replace(value, path.Length == 0 ? key : $"{path}.{key}", environment, errors));
+                }
                 return copy;
             case ConfigList list:
-                return new ConfigList([.. list.Items.Select((item, i) => Replace(item, $"{path}[{i}]", environment, faults))], list.Origin);
+                return new ConfigList([.. list.Items.Select((item, i) => Replace(item, $"{path}[{i}]", environment, errors))], list.Origin);
             case ConfigScalar { Value: { } text } scalar when text.Contains("${", StringComparison.Ordinal):
-                return Replace(scalar, text, path, environment, faults);
+                return Replace(scalar, text, path, environment, errors);
             default:
                 return node;
         }
     }
 
-    private static ConfigScalar Replace(ConfigScalar scalar, string text, string path, IReadOnlyDictionary<string, string> environment, List<ConfigurationFault> faults)
+    private static ConfigScalar Replace(ConfigScalar scalar, string text, string path, IReadOnlyDictionary<string, string> environment,
+        List<ConfigurationError> errors)
     {
         var result = new StringBuilder(text.Length);
         var position = 0;
-        var faulty = false;
+        var isWrong = false;
         while (position < text.Length)
         {
             var start = text.IndexOf("${", position, StringComparison.Ordinal);
@@ -42,7 +47,7 @@ internal static class EnvironmentReferences
             var end = text.IndexOf('}', start);
             if (end < 0)
             {
-                Fault("The reference to an environment variable is not closed.", "Add the missing '}', or write '$${' for a plain '${'.");
+                Error("The reference to an environment variable is not closed.", "Add the missing '}', or write '$${' for a plain '${'.");
                 return new ConfigScalar(text, scalar.Origin) { Unusable = true };
             }
             var reference = text[(start + 2)..end];
@@ -50,11 +55,12 @@ internal static class EnvironmentReferences
             var name = split < 0 ? reference : reference[..split];
             if (name.Length == 0 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
             {
-                Fault("The name of an environment variable has letters, digits and '_' only.", "Correct the name inside '${…}', or write '$${' for a plain '${'.");
+                Error("The name of an environment variable has letters, digits and '_' only.",
+                    "Correct the name inside '${…}', or write '$${' for a plain '${'.");
             }
             else if (split >= 0 && reference.Contains("${", StringComparison.Ordinal))
             {
-                Fault("A default cannot hold another reference.", "Write the default out, or refer to one variable.");
+                Error("A default cannot hold another reference.", "Write the default out, or refer to one variable.");
             }
             else if (environment.TryGetValue(name, out var value) && value.Length > 0)
             {
@@ -66,17 +72,17 @@ internal static class EnvironmentReferences
             }
             else
             {
-                Fault($"The environment variable {name} is not set.", $"Set {name}, or give a default: ${{{name}:-…}}.");
+                Error($"The environment variable {name} is not set.", $"Set {name}, or give a default: ${{{name}:-…}}.");
             }
             position = end + 1;
         }
         result.Append(text, position, text.Length - position);
-        return new ConfigScalar(result.ToString(), scalar.Origin) { Written = text, Unusable = faulty };
+        return new ConfigScalar(result.ToString(), scalar.Origin) { Written = text, Unusable = isWrong };
 
-        void Fault(string problem, string remedy)
+        void Error(string problem, string remedy)
         {
-            faulty = true;
-            faults.Add(new(path, null, problem, remedy) { Source = scalar.Origin.Source, Line = scalar.Origin.Line });
+            isWrong = true;
+            errors.Add(new(path, null, problem, remedy) { Source = scalar.Origin.Source, Line = scalar.Origin.Line });
         }
     }
 }

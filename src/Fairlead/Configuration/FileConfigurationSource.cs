@@ -4,12 +4,14 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Configuration;
 
 /// <summary>
-/// The configuration of the process, read once at the start and again whenever the file's content changes. A file with faults is refused:
+/// The configuration of the process, read once at the start and again whenever the file's content changes. A file with errors is refused:
 /// they are all logged, and what runs stays. Thread-safe.
 /// </summary>
 internal sealed class FileConfigurationSource : IConfigurationSource, IDisposable
 {
-    /// <summary>How often the file is looked at. By content, since mounted files (Kubernetes) change behind links that no watcher reports.</summary>
+    /// <summary>
+    /// Poll interval of the file. Its content is compared: mounted files (Kubernetes) change through links that no watcher reports.
+    /// </summary>
     internal static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
 
     private readonly ConfigurationInput _input;
@@ -22,17 +24,17 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
     private byte[]? _pending;
     private bool _missing;
 
-    /// <exception cref="ConfigurationException">The configuration has faults.</exception>
+    /// <exception cref="ConfigurationException">The configuration has errors.</exception>
     public FileConfigurationSource(ConfigurationInput input, TimeProvider time, ILogger<FileConfigurationSource> logger)
     {
         _input = input;
         _logger = logger;
-        var faults = new List<ConfigurationFault>();
-        _path = input.Locate(faults);
+        var errors = new List<ConfigurationError>();
+        _path = input.Locate(errors);
         byte[]? content = null;
-        if (_path is not null && !ConfigurationReader.TryReadFile(_path, out content, out var fault)) faults.Add(fault!);
-        var result = ConfigurationReader.Read(input, _path, content, faults);
-        _current = result.Configuration ?? throw new ConfigurationException(result.Faults);
+        if (_path is not null && !ConfigurationReader.TryReadFile(_path, out content, out var error)) errors.Add(error!);
+        var result = ConfigurationReader.Read(input, _path, content, errors);
+        _current = result.Configuration ?? throw new ConfigurationException(result.Errors);
         if (_path is null) return;
         _settled = SHA256.HashData(content!);
         _timer = time.CreateTimer(static state => ((FileConfigurationSource)state!).Poll(), this, PollInterval, PollInterval);
@@ -45,7 +47,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
     /// <summary>Looks at the file once; called by the timer.</summary>
     internal void Poll()
     {
-        // A slow reader of the event must not pile up polls; the next tick looks again.
+        // A slow event handler must not accumulate polls; the next tick polls again.
         if (!_gate.TryEnter()) return;
         try
         {
@@ -80,7 +82,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
             _pending = null;
             return;
         }
-        // Taken only when two looks agree: an editor may be half through writing.
+        // Used only when two polls see the same content: an editor may still be writing.
         if (_pending is null || !hash.AsSpan().SequenceEqual(_pending))
         {
             _pending = hash;
@@ -91,13 +93,10 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
         var result = ConfigurationReader.Read(_input, _path, content);
         if (result.Configuration is not { } configuration)
         {
-            _logger.ConfigurationRefused(result.Faults.Count, string.Concat(result.Faults.Select(f => "\n  " + f)));
+            _logger.ConfigurationRefused(result.Errors.Count, string.Concat(result.Errors.Select(f => "\n  " + f)));
             return;
         }
-        if (configuration.DataDirectory != _current.DataDirectory) _logger.ConfigurationNeedsRestart("fairlead.dataDirectory");
-        if (configuration.Storage != _current.Storage) _logger.ConfigurationNeedsRestart("fairlead.storage");
-        if (configuration.Audit.Durability != _current.Audit.Durability) _logger.ConfigurationNeedsRestart("fairlead.audit.durability");
-        if (configuration.Telemetry.OtlpEndpoint != _current.Telemetry.OtlpEndpoint) _logger.ConfigurationNeedsRestart("fairlead.telemetry.otlpEndpoint");
+        foreach (var key in _input.Keys.Fairlead.RestartKeys(_current, configuration, "fairlead")) _logger.ConfigurationNeedsRestart(key);
         _current = configuration;
         foreach (var reader in Changed?.GetInvocationList() ?? [])
         {
@@ -112,7 +111,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
                 _logger.ConfigurationReaderFailed(failure);
             }
         }
-        // Last, so that who reads it may count on it.
+        // Logged last: whoever sees the line can rely on the new configuration.
         _logger.ConfigurationReloaded(configuration.Providers.Count, configuration.Models.Count);
     }
 }

@@ -1,9 +1,11 @@
 namespace Fairlead.Configuration;
 
-/// <summary>Guesses what was meant by a name that nobody knows.</summary>
+/// <summary>Suggests a known name for an unknown one.</summary>
 internal static class Suggestion
 {
-    /// <summary>The nearest of <paramref name="known"/>, when it is near enough that a slip of the keyboard explains the difference; else null.</summary>
+    /// <summary>
+    /// The nearest of <paramref name="known"/>, when a typing error can explain the difference; otherwise null.
+    /// </summary>
     public static string? For(string written, IEnumerable<string> known)
     {
         string? best = null;
@@ -18,7 +20,8 @@ internal static class Suggestion
     }
 
     // base_url, base-url and BaseUrl all mean baseUrl.
-    private static string Plain(string name) => name.Replace("_", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal).ToLowerInvariant();
+    private static string Plain(string name) =>
+        name.Replace("_", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal).ToLowerInvariant();
 
     private static int Distance(string left, string right)
     {

@@ -174,7 +174,7 @@ internal sealed class JobAcceptance(
         return null;
     }
 
-    private static GatewayError Full(Configuration.JobsConfig limits) => new(ErrorCode.QueueFull, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The project's queue is full: {limits.MaxQueuedPerProject:N0} jobs may wait, with requests of {limits.MaxQueuedBytesPerProject:N0} bytes together."))
+    private static GatewayError Full(JobsConfig limits) => new(ErrorCode.QueueFull, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The project's queue is full: {limits.MaxQueuedPerProject:N0} jobs may wait, with requests of {limits.MaxQueuedBytesPerProject:N0} bytes together."))
     {
         RetryAfter = TimeSpan.FromSeconds(5),
     };

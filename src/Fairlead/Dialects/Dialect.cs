@@ -2,7 +2,6 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;

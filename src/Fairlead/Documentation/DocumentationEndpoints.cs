@@ -31,29 +31,39 @@ internal static class DocumentationEndpoints
     /// <summary>The guides, at <c>/docs</c>, and the schema of the configuration that they link to.</summary>
     internal static void MapGuides(this IEndpointRouteBuilder endpoints)
     {
+        var schema = new Lazy<string>(() => ConfigurationSchema.Text(endpoints.ServiceProvider.GetRequiredService<ConfigKeys>()));
         // RequestDelegates throughout: reflection binding costs start time.
         Get(endpoints, "/docs", context => WritePageAsync(context, "README"));
         Get(endpoints, "/docs/assets/{name}", WriteAssetAsync);
         Get(endpoints, "/docs/{**page}", context => WritePageAsync(context, (string?)context.Request.RouteValues["page"] ?? "README"));
-        Get(endpoints, "/schemas/fairlead.schema.json", context => WriteAsync(context, "application/schema+json", SchemaText.Value));
+        Get(endpoints, "/schemas/fairlead.schema.json", context => WriteAsync(context, "application/schema+json", schema.Value));
     }
 
     /// <summary>The OpenAPI documents, at <c>/openapi/v1.json</c> and <c>/openapi/v2.json</c>.</summary>
     internal static void MapOpenApi(this IEndpointRouteBuilder endpoints)
     {
-        foreach (var name in OpenApiDocument.Names) Get(endpoints, $"/openapi/{name}.json", context => WriteAsync(context, "application/json", context.RequestServices.GetRequiredService<OpenApiDocument>().JsonOf(name, PublicAddress.Of(context).Link(""))));
+        foreach (var name in OpenApiDocument.Names)
+        {
+            Get(endpoints, $"/openapi/{name}.json", context =>
+            {
+                var document = context.RequestServices.GetRequiredService<OpenApiDocument>();
+                return WriteAsync(context, "application/json", document.JsonOf(name, PublicAddress.Of(context).Link("")));
+            });
+        }
     }
 
-    private static void Get(IEndpointRouteBuilder endpoints, string pattern, RequestDelegate handler) => endpoints.MapMethods(pattern, ["GET", "HEAD"], handler);
-
-    private static readonly Lazy<string> SchemaText = new(ConfigurationSchema.Text);
+    private static void Get(IEndpointRouteBuilder endpoints, string pattern, RequestDelegate handler) =>
+        endpoints.MapMethods(pattern, ["GET", "HEAD"], handler);
 
     private static Task WritePageAsync(HttpContext context, string name)
     {
         var pages = context.RequestServices.GetRequiredService<DocumentationPages>();
         context.Response.Headers.ContentSecurityPolicy = Policy;
         context.Response.Headers.XContentTypeOptions = "nosniff";
-        if (pages.Find(name.TrimEnd('/')) is { } page) return WriteAsync(context, "text/html; charset=utf-8", page.At(PublicAddress.Of(context).Link("")));
+        if (pages.Find(name.TrimEnd('/')) is { } page)
+        {
+            return WriteAsync(context, "text/html; charset=utf-8", page.At(PublicAddress.Of(context).Link("")));
+        }
         context.Response.StatusCode = StatusCodes.Status404NotFound;
         return WriteAsync(context, "text/html; charset=utf-8", pages.NotFound(context.Request.Path.Value ?? ""));
     }

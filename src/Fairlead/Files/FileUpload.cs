@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Fairlead.Configuration;
 using Fairlead.Errors;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Net.Http.Headers;

@@ -1,9 +1,11 @@
+using Fairlead.Access;
+using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations.Events;
+using Fairlead.Memory;
 using Fairlead.Pipeline;
-using Fairlead.Providers;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
 using Microsoft.AspNetCore.Http;
@@ -57,7 +59,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private async Task<RunResult> WalkAsync(GenerationRun run)
     {
         var call = run.Call;
-        var unresolved = await call.Dialect.Requests.ResolveAsync(call, new Configuration.RequestBounds(), call.Cancellation.Token);
+        var unresolved = await call.Dialect.Requests.ResolveAsync(call, new RequestBounds(), call.Cancellation.Token);
         if (unresolved is not null) return await FailAsync(run, Outcome.Failed, unresolved);
         // One that is read as a stream is asked for as one, in whichever language it comes.
         call.InInnerLanguage = TranslatesLosslessly(call);

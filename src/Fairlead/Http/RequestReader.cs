@@ -1,5 +1,4 @@
 using System.Globalization;
-using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;

@@ -48,9 +48,10 @@ internal static class WorstCase
         if (facts.Has(RequestFeatures.AudioOutput)) usd = Math.Max(usd, prices.CostOf(worst with { AudioOutputTokens = output }).Usd);
         var dearestOutput = usd - prices.CostOf(worst).Usd;
         if (facts.Has(RequestFeatures.Audio)) usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { AudioInputTokens = input }).Usd);
-        // Everything may turn out to be written to a cache at its premium. Anthropic has one that no price of the model need mention, and so has any other server of Claude
-        // that passes the wish for an hour on.
-        if (prices.CacheWrite is not null || prices.LongCacheWrite is not null || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || deployment.Provider.Kind == AnthropicProvider.KindName || AsksForLongCache(call))
+        // Everything may turn out to be written to a cache at its premium. Anthropic has one that no price of the model need mention, and so
+        // has any other server of Claude that passes the wish for an hour on.
+        if (deployment.Provider.ChargesCacheWrites || prices.CacheWrite is not null || prices.LongCacheWrite is not null
+            || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || AsksForLongCache(call))
         {
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input }).Usd);
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);

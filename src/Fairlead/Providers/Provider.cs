@@ -15,13 +15,25 @@ namespace Fairlead.Providers;
 /// </summary>
 internal abstract class Provider(string name, string kind)
 {
+    private readonly string _telemetryName = kind;
+
+    protected Provider(string name, ProviderKind kind)
+        : this(name, kind.Name)
+    {
+        _telemetryName = kind.TelemetryName;
+        ChargesCacheWrites = kind.ChargesCacheWrites;
+    }
+
     /// <summary>Name in the configuration.</summary>
     public string Name { get; } = name;
 
     public string Kind { get; } = kind;
 
     /// <summary>Value of <c>gen_ai.provider.name</c>.</summary>
-    public virtual string TelemetryName => Kind;
+    public virtual string TelemetryName => _telemetryName;
+
+    /// <summary>Whether it charges a premium for writes to its cache, even if no price of the model mentions one.</summary>
+    public bool ChargesCacheWrites { get; }
 
     /// <summary>Where it is reached; null when no network is between.</summary>
     public virtual Uri? Endpoint => null;
@@ -125,19 +137,4 @@ internal abstract class ProviderReply
     {
         public long InputTokens { get; } = inputTokens;
     }
-}
-
-/// <summary>Makes the provider of one kind from its configuration. Several are registered; the first that knows the kind makes it.</summary>
-internal interface IProviderFactory
-{
-    /// <summary>Kinds it makes, such as <c>openai</c>.</summary>
-    IReadOnlyList<string> Kinds { get; }
-
-    Provider Create(string name, Configuration.ProviderConfig config);
-
-    /// <summary>Header in which the provider gets its API key; null when it gets none.</summary>
-    string? CredentialHeader(Configuration.ProviderConfig config) => null;
-
-    /// <summary>What would make <see cref="Create"/> fail or the provider useless, with keys relative to the provider's own (<c>baseUrl</c>).</summary>
-    IEnumerable<Catalogue.CatalogueFault> Check(Configuration.ProviderConfig config) => [];
 }

@@ -255,7 +255,7 @@ internal readonly record struct BatchSettings(int Tokens, TimeSpan Delay)
     public const int MaxDelayMs = 1000;
 
     /// <summary>By the request, else by the key, else by the configuration.</summary>
-    public static BatchSettings Of(GatewayCall call, Configuration.StreamConfig options) => new(
+    public static BatchSettings Of(GatewayCall call, StreamConfig options) => new(
         call.Facts.Extension.BatchTokens ?? call.Caller.BatchTokens ?? options.BatchTokens,
         call.Facts.Extension.BatchDelay ?? call.Caller.BatchDelay ?? options.BatchDelay);
 }

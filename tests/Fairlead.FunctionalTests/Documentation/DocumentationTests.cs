@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Fairlead.Configuration;
 using Fairlead.Errors;
+using Fairlead.Providers;
 using Fairlead.Server.Documentation;
 
 namespace Fairlead.FunctionalTests.Documentation;
@@ -20,14 +21,16 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     public void ConfigurationPage_InTheRepository_HasTheGeneratedTables()
     {
         var page = Embedded("docs/configuration.md");
-        Assert.Equal(ConfigurationPage.Refresh(page), page);
+        Assert.Equal(ConfigurationPage.Refresh(page, ConfigKeys.BuiltIn), page);
     }
 
     [Fact]
-    public void ConfigurationPage_NamesEveryMakersVariable()
+    public void ConfigurationPage_InTheRepository_NamesEveryVariableOfTheKinds()
     {
         var page = Embedded("docs/configuration.md");
-        Assert.All(ProviderVariables.Documented, v => Assert.Contains(v.Variable.Split(' ')[0], page, StringComparison.Ordinal));
+        var variables = BuiltInProviderKinds.All.SelectMany(kind => kind.EnvironmentProviders).SelectMany(provider => provider.Variables).ToList();
+        Assert.Contains("GOOGLE_API_KEY", variables);
+        Assert.All(variables, variable => Assert.Contains($"`{variable}`", page, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -111,7 +114,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(), await Server.TextAsync("/schemas/fairlead.schema.json"));
+    public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(ConfigKeys.BuiltIn), await Server.TextAsync("/schemas/fairlead.schema.json"));
 
     [Theory]
     [InlineData("/docs/start")]

@@ -250,7 +250,7 @@ public sealed class CallEndingTests : IAsyncLifetime
           retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 5ms }
         """;
 
-    private async Task StartAsync(string yaml, SpoolWith? spool = null, IProviderFactory? provider = null) => _gateway = await TestGateway.StartAsync(yaml, (builder, _) =>
+    private async Task StartAsync(string yaml, SpoolWith? spool = null, Provider? provider = null) => _gateway = await TestGateway.StartAsync(yaml, (builder, _) =>
     {
         if (spool is not null)
         {
@@ -262,8 +262,8 @@ public sealed class CallEndingTests : IAsyncLifetime
             });
         }
         if (provider is null) return;
-        builder.Services.RemoveAll<IProviderFactory>();
-        builder.Services.AddSingleton(provider);
+        builder.Services.RemoveAll<ProviderKind>();
+        foreach (var kind in BuiltInProviderKinds.All) builder.Services.AddSingleton(kind with { Create = (_, _, _) => provider });
     });
 
     private async Task<HttpResponseMessage> PostAsync(string body, CancellationToken? cancellationToken = null, string path = "/v1/chat/completions")
@@ -317,13 +317,9 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     /// <summary>A provider in the place of all others, with a bug: it throws behind its first text, or before it once it may.</summary>
-    private sealed class ThrowingProvider(bool beforeContent) : Provider("odd", "simulated"), IProviderFactory
+    private sealed class ThrowingProvider(bool beforeContent) : Provider("odd", "simulated")
     {
         public TaskCompletionSource Release { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public IReadOnlyList<string> Kinds => ["openai", "azure", "anthropic", "gemini", "simulated"];
-
-        public Provider Create(string name, Configuration.ProviderConfig config) => this;
 
         public override bool Speaks(Dialect dialect) => false;
 

@@ -1,5 +1,7 @@
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Providers;
+using Fairlead.Providers.Simulated;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fairlead.Tests.Catalogue;
@@ -10,7 +12,7 @@ public sealed class CatalogueBuilderTests
     private static readonly ProviderConfig Anthropic = new() { Kind = "anthropic", ApiKey = "secret" };
     private static readonly ProviderConfig Simulated = new() { Kind = "simulated" };
 
-    private readonly FakeProviderFactory _factory = new();
+    private readonly FakeProviders _providers = new();
 
     [Fact]
     public void Build_OnlyAKeyOfOpenAi_OffersItsModelsUnlisted()
@@ -58,8 +60,7 @@ public sealed class CatalogueBuilderTests
     public void Check_ProviderThatCannotWork_IsAFault(string kind, string? baseUrl, string? apiVersion, string? key)
     {
         var config = new GatewayConfiguration { Providers = Providers(("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl, ApiVersion = apiVersion })) };
-        Fairlead.Providers.IProviderFactory[] real = [new Fairlead.Providers.OpenAi.OpenAiProviderFactory(null!), new Fairlead.Providers.Anthropic.AnthropicProviderFactory(null!), new Fairlead.Providers.Gemini.GeminiProviderFactory(null!)];
-        var faults = new CatalogueBuilder(real, []).Check(config);
+        var faults = new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(config);
         if (key is null) Assert.Empty(faults);
         else Assert.Equal(key, Assert.Single(faults).Key);
     }
@@ -73,13 +74,12 @@ public sealed class CatalogueBuilderTests
     [InlineData("openai", "X-Team", false)]
     public void Check_CredentialStatedTwice_IsAFault(string kind, string header, bool isFault)
     {
-        Fairlead.Providers.IProviderFactory[] real = [new Fairlead.Providers.OpenAi.OpenAiProviderFactory(null!), new Fairlead.Providers.Anthropic.AnthropicProviderFactory(null!), new Fairlead.Providers.Gemini.GeminiProviderFactory(null!)];
         var stated = new ProviderConfig { Kind = kind, BaseUrl = "https://host.example/v1", Headers = new Dictionary<string, string> { [header] = "hidden-1" }, ApiKey = "hidden-2" };
-        var faults = new CatalogueBuilder(real, []).Check(new GatewayConfiguration { Providers = Providers(("p", stated)) });
+        var faults = new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(new GatewayConfiguration { Providers = Providers(("p", stated)) });
         if (isFault) Assert.Equal($"providers.p.headers.{header}", Assert.Single(faults).Key);
         else Assert.Empty(faults);
         Assert.DoesNotContain(faults, fault => $"{fault}".Contains("hidden", StringComparison.Ordinal));
-        Assert.Empty(new CatalogueBuilder(real, []).Check(new GatewayConfiguration { Providers = Providers(("p", stated with { ApiKey = null })) }));
+        Assert.Empty(new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(new GatewayConfiguration { Providers = Providers(("p", stated with { ApiKey = null })) }));
     }
 
     [Fact]
@@ -90,14 +90,14 @@ public sealed class CatalogueBuilderTests
             Providers = Providers(("openai", OpenAi)),
             Models = Models(("gpt-4o", new ModelConfig { ContextWindow = 100, MaxInputTokens = 100, MaxOutputTokens = 101 })),
         };
-        Assert.Equal("models.gpt-4o.maxOutputTokens", Assert.Single(new CatalogueBuilder([_factory], []).Check(config)).Key);
+        Assert.Equal("models.gpt-4o.maxOutputTokens", Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config)).Key);
     }
 
     [Fact]
     public void Check_SimulationOfAnotherKind_IsAFault()
     {
         var config = new GatewayConfiguration { Providers = Providers(("p", OpenAi with { Simulation = new SimulationConfig { Seed = 2 } })) };
-        Assert.Equal("providers.p.simulation", Assert.Single(new CatalogueBuilder([_factory], []).Check(config)).Key);
+        Assert.Equal("providers.p.simulation", Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config)).Key);
     }
 
     [Theory]
@@ -111,7 +111,7 @@ public sealed class CatalogueBuilderTests
             Providers = Providers(("openai", OpenAi)),
             Models = Models(("fast", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "openai", Model = "gpt-6-luna", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(seconds) } }] })),
         };
-        var faults = new CatalogueBuilder([_factory], []).Check(config);
+        var faults = new CatalogueBuilder(_providers.Kinds, [], null!).Check(config);
         if (key is null) Assert.Empty(faults);
         else Assert.Equal(key, Assert.Single(faults).Key);
     }
@@ -208,7 +208,7 @@ public sealed class CatalogueBuilderTests
     public void Build_RegisteredModel_StandsBesideOthersAndServesTheirDeployments()
     {
         var source = new FakeModelSource(new RegisteredModel("rag", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] }, new FakeProvider("rag", "chat_client")));
-        var builder = new CatalogueBuilder([_factory], [source]);
+        var builder = new CatalogueBuilder(_providers.Kinds, [source], null!);
         var config = new GatewayConfiguration { Models = Models(("assistant", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] })) };
         Assert.Empty(builder.Check(config));
         var catalogue = builder.Build(config);
@@ -265,10 +265,10 @@ public sealed class CatalogueBuilderTests
     [MemberData(nameof(Faulty))]
     public void Check_Fault_NamesKeyAndRemedy(string key, GatewayConfiguration config)
     {
-        var builder = new CatalogueBuilder([_factory], []);
+        var builder = new CatalogueBuilder(_providers.Kinds, [], null!);
         var faults = builder.Check(config);
         Assert.Contains(faults, f => f.Key == key && f.Remedy.Length > 3);
-        Assert.Equal(0, _factory.Made);
+        Assert.Equal(0, _providers.Made);
         Assert.Contains(key, Assert.Throws<CatalogueException>(() => builder.Build(config)).Message, StringComparison.Ordinal);
     }
 
@@ -281,7 +281,7 @@ public sealed class CatalogueBuilderTests
             Providers = Providers(("openai", OpenAi)),
             Models = Models(("a", new() { Deployments = deployments, Aliases = ["x"] }), ("b", new() { Deployments = deployments, Aliases = ["x"] })),
         };
-        var fault = Assert.Single(new CatalogueBuilder([_factory], []).Check(config));
+        var fault = Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config));
         Assert.Equal(("models.b.aliases[0]", "x"), (fault.Key, fault.Value));
     }
 
@@ -289,14 +289,14 @@ public sealed class CatalogueBuilderTests
     public void Reload_ProviderUnchanged_LivesOnAndOldSnapshotStays()
     {
         var source = new FakeConfigurationSource(new() { Providers = Providers(("openai", OpenAi with { ApiKeys = ["a"] }), ("claude", Anthropic)) });
-        using var catalogue = new ReloadingCatalogue(new CatalogueBuilder([_factory], []), source, NullLogger<ReloadingCatalogue>.Instance);
+        using var catalogue = new ReloadingCatalogue(new CatalogueBuilder(_providers.Kinds, [], null!), source, NullLogger<ReloadingCatalogue>.Instance);
         var before = catalogue.Current;
-        Assert.Equal(2, _factory.Made);
+        Assert.Equal(2, _providers.Made);
 
         // Equal in content, other in lists, as every reload makes them.
         source.Change(new() { Providers = Providers(("openai", OpenAi with { ApiKeys = ["a"], Headers = new Dictionary<string, string>() }), ("claude", Anthropic with { ApiKey = "new" })) });
         Assert.NotSame(before, catalogue.Current);
-        Assert.Equal(3, _factory.Made);
+        Assert.Equal(3, _providers.Made);
         Assert.Same(before.Find("gpt-4o")!.Deployments[0].Provider, catalogue.Current.Find("gpt-4o")!.Deployments[0].Provider);
         Assert.NotSame(before.Find("claude-opus-5")!.Deployments[0].Provider, catalogue.Current.Find("claude-opus-5")!.Deployments[0].Provider);
 
@@ -307,7 +307,7 @@ public sealed class CatalogueBuilderTests
 
     private CatalogueSnapshot Build(GatewayConfiguration config)
     {
-        var builder = new CatalogueBuilder([_factory], []);
+        var builder = new CatalogueBuilder(_providers.Kinds, [], null!);
         Assert.Empty(builder.Check(config));
         return builder.Build(config);
     }

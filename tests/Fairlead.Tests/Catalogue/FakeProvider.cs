@@ -15,20 +15,20 @@ internal sealed class FakeProvider(string name, string kind) : Provider(name, ki
         throw new NotSupportedException();
 }
 
-internal sealed class FakeProviderFactory : IProviderFactory
+/// <summary>The real kinds, except that their providers are fakes.</summary>
+internal sealed class FakeProviders
 {
-    public IReadOnlyList<string> Kinds { get; } = ["openai", "azure", "anthropic", "gemini", "simulated"];
+    public FakeProviders() => Kinds = new(BuiltInProviderKinds.All.Select(kind => kind with { Create = Create }));
+
+    public ProviderKinds Kinds { get; }
 
     public int Made { get; private set; }
 
-    public Provider Create(string name, ProviderConfig config)
+    private FakeProvider Create(string name, ProviderConfig config, IServiceProvider services)
     {
         Made++;
         return new FakeProvider(name, config.Kind);
     }
-
-    public IEnumerable<CatalogueFault> Check(ProviderConfig config) =>
-        config.Kind == "azure" && config.BaseUrl is null ? [new CatalogueFault("baseUrl", null, "Needed.")] : [];
 }
 
 internal sealed class FakeModelSource(RegisteredModel model) : IModelSource

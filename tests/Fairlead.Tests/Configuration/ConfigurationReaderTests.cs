@@ -1,6 +1,8 @@
-using CsCheck;
 using System.Text;
+using CsCheck;
+using Fairlead.Auditing;
 using Fairlead.Configuration;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Tests.Configuration;
 
@@ -15,15 +17,15 @@ public sealed class ConfigurationReaderTests
     private static GatewayConfiguration Good(string yaml, params (string Name, string Value)[] environment)
     {
         var result = Read(yaml, environment);
-        Assert.Empty(result.Faults);
+        Assert.Empty(result.Errors);
         return result.Configuration!;
     }
 
-    private static ConfigurationFault Bad(string yaml, params (string Name, string Value)[] environment)
+    private static ConfigurationError Bad(string yaml, params (string Name, string Value)[] environment)
     {
         var result = Read(yaml, environment);
         Assert.Null(result.Configuration);
-        return Assert.Single(result.Faults);
+        return Assert.Single(result.Errors);
     }
 
     [Fact]
@@ -123,9 +125,9 @@ public sealed class ConfigurationReaderTests
               requests:
                 maxDepth: 1
             """);
-        Assert.Equal([2, 6, 8], result.Faults.Select(f => f.Line!.Value));
-        Assert.All(result.Faults, f => Assert.Equal("fairlead.yaml", f.Source));
-        Assert.Equal("Did you mean 'baseUrl'?", result.Faults[1].Remedy);
+        Assert.Equal([2, 6, 8], result.Errors.Select(f => f.Line!.Value));
+        Assert.All(result.Errors, f => Assert.Equal("fairlead.yaml", f.Source));
+        Assert.Equal("Did you mean 'baseUrl'?", result.Errors[1].Remedy);
     }
 
     [Theory]
@@ -161,9 +163,9 @@ public sealed class ConfigurationReaderTests
                 d: { kind: openai, baseUrl: "${LEAK}" }
                 e: { kind: openai, headers: { X-Key: "sk-secret\n5" } }
             """, ("LEAK", "sk-secret-4"));
-        Assert.Equal(5, result.Faults.Count);
-        Assert.DoesNotContain("sk-secret", string.Concat(result.Faults), StringComparison.Ordinal);
-        Assert.DoesNotContain("sk-secret", new ConfigurationException(result.Faults).Message, StringComparison.Ordinal);
+        Assert.Equal(5, result.Errors.Count);
+        Assert.DoesNotContain("sk-secret", string.Concat(result.Errors), StringComparison.Ordinal);
+        Assert.DoesNotContain("sk-secret", new ConfigurationException(result.Errors).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -259,7 +261,7 @@ public sealed class ConfigurationReaderTests
     {
         var json = "{\n  \"fairlead\": {\n    \"drainTimeout\": \"soon\",\n    \"requests\": {\n      \"maxDepth\": 1\n    },\n    \"providers\": {\n      \"one\": {}\n    }\n  }\n}";
         var result = ConfigurationReader.Read(new ConfigurationInput(), "/etc/fairlead.json", Encoding.UTF8.GetBytes(json));
-        Assert.Equal([("fairlead.drainTimeout", 3), ("fairlead.requests.maxDepth", 5), ("fairlead.providers.one.kind", 8)], result.Faults.Select(f => (f.Key, f.Line!.Value)));
+        Assert.Equal([("fairlead.drainTimeout", 3), ("fairlead.requests.maxDepth", 5), ("fairlead.providers.one.kind", 8)], result.Errors.Select(f => (f.Key, f.Line!.Value)));
     }
 
     [Fact]
@@ -267,7 +269,7 @@ public sealed class ConfigurationReaderTests
     {
         var input = new ConfigurationInput { StoreOnly = true, Environment = new Dictionary<string, string> { ["OPENAI_API_KEY"] = "k", ["Fairlead__Retry__Nonsense"] = "1" } };
         var result = ConfigurationReader.Read(input, "fairlead.yaml", "fairlead: { dataDirectory: ./here, providers: { a: { apiKey: '${UNSET}', nonsense: 1 } } }\nother: 1"u8.ToArray());
-        Assert.Empty(result.Faults);
+        Assert.Empty(result.Errors);
         Assert.Equal("./here", result.Configuration!.DataDirectory);
         Assert.Empty(result.Configuration.Providers);
     }
@@ -299,7 +301,7 @@ public sealed class ConfigurationReaderTests
     {
         var input = new ConfigurationInput { Checks = [_ => [new("fairlead.models.m.deployments[0].provider", "p", "No such provider.", "Add it.")]] };
         var result = ConfigurationReader.Read(input, "fairlead.yaml", "fairlead:\n  models:\n    m:\n      deployments:\n        - { provider: p }"u8.ToArray());
-        Assert.Equal(5, Assert.Single(result.Faults).Line);
+        Assert.Equal(5, Assert.Single(result.Errors).Line);
     }
 
     [Fact]
@@ -307,11 +309,11 @@ public sealed class ConfigurationReaderTests
     {
         var input = new ConfigurationInput();
         var result = ConfigurationReader.Read(input, "fairlead.json", """{ "$schema": "x", "fairlead": { "drainTimeout": "7s", "retry": { "maxRetries": 0 } } }"""u8.ToArray());
-        Assert.Empty(result.Faults);
+        Assert.Empty(result.Errors);
         Assert.Equal(TimeSpan.FromSeconds(7), result.Configuration!.DrainTimeout);
         Assert.Equal(0, result.Configuration.Retry.MaxRetries);
         var broken = ConfigurationReader.Read(input, "fairlead.json", "{\n \"fairlead\": }"u8.ToArray());
-        Assert.Equal(2, Assert.Single(broken.Faults).Line);
+        Assert.Equal(2, Assert.Single(broken.Errors).Line);
     }
 
     [Theory]
@@ -321,14 +323,14 @@ public sealed class ConfigurationReaderTests
     public void Read_JsonWithHalfACharacter_IsAFault(string json)
     {
         var result = ConfigurationReader.Read(new ConfigurationInput(), "fairlead.json", System.Text.Encoding.UTF8.GetBytes(json));
-        Assert.Contains("half of a character", Assert.Single(result.Faults).Problem, StringComparison.Ordinal);
+        Assert.Contains("half of a character", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Read_FileNamedButMissing_IsAFault()
     {
         var result = ConfigurationReader.Read(new ConfigurationInput { Path = "/nowhere/fairlead.yaml" });
-        Assert.Contains("does not exist", Assert.Single(result.Faults).Problem, StringComparison.Ordinal);
+        Assert.Contains("does not exist", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -338,7 +340,7 @@ public sealed class ConfigurationReaderTests
         {
             var input = new ConfigurationInput();
             var result = ConfigurationReader.Read(input, "fairlead.yaml", bytes);
-            return result.Configuration is not null || result.Faults.Count > 0;
+            return result.Configuration is not null || result.Errors.Count > 0;
         });
     }
 
@@ -350,7 +352,7 @@ public sealed class ConfigurationReaderTests
         {
             var mangled = text[..at] + insert + text[Math.Min(text.Length, at + cut)..];
             var result = Read(mangled, ("KEY_ONE", "k"));
-            return result.Configuration is not null || result.Faults.Count > 0;
+            return result.Configuration is not null || result.Errors.Count > 0;
         });
     }
 }

@@ -133,7 +133,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     public void Start_BadFile_ThrowsWithEveryFault()
     {
         var failure = Assert.Throws<ConfigurationException>(() => Open("fairlead: { drainTimeout: soon, unknown: 1 }"));
-        Assert.Equal(2, failure.Faults.Count);
+        Assert.Equal(2, failure.Errors.Count);
     }
 
     private sealed class Lines : ILogger<FileConfigurationSource>

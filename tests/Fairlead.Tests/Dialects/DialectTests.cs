@@ -1,4 +1,3 @@
-using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
@@ -7,6 +6,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Tests.Dialects;
 

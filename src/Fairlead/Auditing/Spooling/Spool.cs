@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Logging;

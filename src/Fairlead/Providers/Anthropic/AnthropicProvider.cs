@@ -1,4 +1,3 @@
-using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
@@ -15,12 +14,6 @@ namespace Fairlead.Providers.Anthropic;
 /// <summary>Anthropic's API, or a server that speaks it: calls of its own dialect go through as they came, others are translated.</summary>
 internal sealed class AnthropicProvider : Provider
 {
-    public const string KindName = "anthropic";
-
-    public const string DefaultBaseUrl = "https://api.anthropic.com";
-
-    public const string KeyHeader = "x-api-key";
-
     private const int LongestToolName = 128;
 
     private const string ApiPath = "/v1";
@@ -32,12 +25,12 @@ internal sealed class AnthropicProvider : Provider
 
     /// <exception cref="ArgumentException">The base URL is no absolute http or https address.</exception>
     public AnthropicProvider(string name, ProviderConfig config, UpstreamClient client)
-        : base(name, KindName)
+        : base(name, AnthropicProviderKind.Instance)
     {
         _client = client;
         _keys = new ApiKeyRing(config);
         // Clients differ in whether the base URL has the version in it; both forms are taken.
-        var baseUrl = (config.BaseUrl ?? DefaultBaseUrl).TrimEnd('/');
+        var baseUrl = (config.BaseUrl ?? AnthropicProviderKind.DefaultBaseUrl).TrimEnd('/');
         if (baseUrl.EndsWith(ApiPath, StringComparison.Ordinal)) baseUrl = baseUrl[..^ApiPath.Length];
         _messages = UpstreamClientFactory.Address(baseUrl, ApiPath + MessagesWire.Path);
         _counting = UpstreamClientFactory.Address(baseUrl, ApiPath + CountTokensWire.Path);
@@ -47,7 +40,7 @@ internal sealed class AnthropicProvider : Provider
 
     public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
 
-    protected override bool HoldsToTheList => _messages.Host.EndsWith("anthropic.com", StringComparison.OrdinalIgnoreCase);
+    protected override bool HoldsToTheList => AnthropicProviderKind.Vendor.Owns(_messages.Host);
 
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.Embeddings
         ? GatewayError.Unsupported("model", "The provider of this model makes no embeddings.")
@@ -73,7 +66,7 @@ internal sealed class AnthropicProvider : Provider
         }
 
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
-        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(KeyHeader, key);
+        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(AnthropicProviderKind.KeyHeader, key);
         request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
         if (wire is not null && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
 

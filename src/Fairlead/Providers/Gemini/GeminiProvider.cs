@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
@@ -14,12 +13,6 @@ namespace Fairlead.Providers.Gemini;
 /// <summary>Google's Gemini API in its native form (v1beta). No client speaks it here, so every call is translated.</summary>
 internal sealed class GeminiProvider : Provider
 {
-    public const string KindName = "gemini";
-
-    public const string DefaultBaseUrl = "https://generativelanguage.googleapis.com";
-
-    public const string KeyHeader = "x-goog-api-key";
-
     private const int LongestToolName = 64;
 
     private const string ApiVersion = "/v1beta";
@@ -29,18 +22,15 @@ internal sealed class GeminiProvider : Provider
     private readonly string _baseUrl;
 
     public GeminiProvider(string name, ProviderConfig config, UpstreamClient client)
-        : base(name, KindName)
+        : base(name, GeminiProviderKind.Instance)
     {
         _client = client;
         _keys = new ApiKeyRing(config);
-        var baseUrl = (config.BaseUrl ?? DefaultBaseUrl).TrimEnd('/');
+        var baseUrl = (config.BaseUrl ?? GeminiProviderKind.DefaultBaseUrl).TrimEnd('/');
         _baseUrl = baseUrl.EndsWith(ApiVersion, StringComparison.Ordinal) ? baseUrl[..^ApiVersion.Length] : baseUrl;
         // A wrong address is a fault of the configuration and shall show when it is read, not with the first call.
         Endpoint = UpstreamClientFactory.Address(_baseUrl, ApiVersion);
     }
-
-    /// <summary>By the GenAI conventions of OpenTelemetry.</summary>
-    public override string TelemetryName => "gcp.gemini";
 
     public override Uri? Endpoint { get; }
 
@@ -82,7 +72,7 @@ internal sealed class GeminiProvider : Provider
         };
         var mode = stream ? UpstreamMode.Stream : UpstreamMode.Whole;
         var request = _client.CreatePost(AddressOf(model, method), body.WrittenMemory, call, mode);
-        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(KeyHeader, key);
+        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(GeminiProviderKind.KeyHeader, key);
 
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: false, cancellationToken);
         exchange.Tools = tools;

@@ -1,4 +1,3 @@
-using Fairlead.Configuration;
 
 namespace Fairlead.Providers.Http;
 

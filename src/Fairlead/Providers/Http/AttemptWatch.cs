@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Fairlead.Configuration;
 
 namespace Fairlead.Providers.Http;
 

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Net;
-using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Pipeline;

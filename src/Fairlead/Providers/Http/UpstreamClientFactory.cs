@@ -1,4 +1,3 @@
-using Fairlead.Configuration;
 using Fairlead.Telemetry;
 using Microsoft.Extensions.Logging;
 

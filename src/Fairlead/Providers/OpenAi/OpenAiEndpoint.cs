@@ -8,41 +8,36 @@ using Fairlead.Providers.Http;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>
-/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which the
-/// servers differ. Immutable.
+/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which servers
+/// differ. The facts come from its kind and from the vendor of its host. Immutable.
 /// </summary>
 internal sealed class OpenAiEndpoint
 {
     private static readonly string[] Paths = [ChatWire.Path, CompletionsWire.Path, EmbeddingsWire.Path, ResponsesWire.Path, CompactionWire.Path];
 
+    private readonly OpenAiProviderKind _kind;
     private readonly string _baseUrl;
     private readonly string? _datedVersion;
     private readonly Dictionary<string, Uri> _fixed = new(StringComparer.Ordinal);
 
-    public OpenAiEndpoint(ProviderConfig config)
+    /// <param name="config">The provider's configuration.</param>
+    /// <param name="kinds">All kinds, for the vendors that they know; those that ship with Fairlead when null.</param>
+    /// <exception cref="ArgumentException">The kind has another interface, or there is no usable address.</exception>
+    public OpenAiEndpoint(ProviderConfig config, ProviderKinds? kinds = null)
     {
-        Kind = config.Kind;
-        var baseUrl = AddressOf(config)
+        kinds ??= ProviderKinds.BuiltIn;
+        _kind = kinds.Find(config.Kind) as OpenAiProviderKind
+            ?? throw new ArgumentException($"The kind '{config.Kind}' does not have OpenAI's interface.", nameof(config));
+        var baseUrl = _kind.AddressOf(config)
             ?? throw new ArgumentException($"A provider of kind '{config.Kind}' needs a baseUrl.", nameof(config));
         Address = UpstreamClientFactory.Address(baseUrl, "");
-        var host = Address.Host;
-        IsAzure = IsAzureAt(config.Kind, baseUrl);
-        IsOpenAi = IsAzure || HostIs(host, "api.openai.com");
-        HasCompletions = !IsOpenAi && !HostIs(host, "api.mistral.ai") && !HostIs(host, "api.deepseek.com") && !HostIs(host, "api.groq.com");
-        TakesReasoningBack = config.Kind == "deepseek" || HostIs(host, "api.deepseek.com") || HostIs(host, "moonshot.ai") || HostIs(host, "moonshot.cn");
-        TelemetryName = IsAzure ? "azure.ai.openai"
-            : HostIs(host, "api.openai.com") ? "openai"
-            : HostIs(host, "api.mistral.ai") || config.Kind == "mistral" ? "mistral_ai"
-            : HostIs(host, "api.deepseek.com") || config.Kind == "deepseek" ? "deepseek"
-            : HostIs(host, "api.groq.com") ? "groq"
-            : HostIs(host, "api.x.ai") ? "x_ai"
-            : HostIs(host, "api.perplexity.ai") ? "perplexity"
-            : HostIs(host, "cohere.ai") || HostIs(host, "cohere.com") ? "cohere"
-            : HostIs(host, "moonshot.ai") || HostIs(host, "moonshot.cn") ? "moonshot_ai"
-            : HostIs(host, "openrouter.ai") ? "openrouter"
-            : HostIs(host, "generativelanguage.googleapis.com") ? "gcp.gemini"
-            // Whoever speaks OpenAI's language elsewhere is not OpenAI.
-            : config.Kind == "openai" ? "openai-compatible" : config.Kind;
+        IsAzure = _kind.IsAzureAt(baseUrl);
+        var vendor = IsAzure ? OpenAiVendors.Azure : kinds.VendorAt(Address.Host);
+        var known = vendor as OpenAiVendor;
+        IsOpenAi = known is { HasOpenAiModels: true };
+        HasCompletions = known?.HasCompletions ?? true;
+        TakesReasoningBack = _kind.TakesReasoningBack || known is { TakesReasoningBack: true };
+        TelemetryName = vendor?.TelemetryName ?? _kind.TelemetryName;
 
         _datedVersion = IsAzure ? config.ApiVersion : null;
         if (IsAzure)
@@ -50,25 +45,13 @@ internal sealed class OpenAiEndpoint
             var resource = Without(Without(baseUrl, "/v1"), "/openai");
             baseUrl = _datedVersion is null ? resource + "/openai/v1" : resource + "/openai/deployments";
         }
-        else if (config.Kind == "ollama" && new Uri(baseUrl).AbsolutePath == "/")
+        else if (new Uri(baseUrl).AbsolutePath == "/")
         {
-            baseUrl += "/v1";
+            baseUrl += _kind.DefaultPath;
         }
         _baseUrl = baseUrl;
         foreach (var path in Paths) _fixed.Add(path, UpstreamClientFactory.Address(baseUrl, path));
     }
-
-    /// <summary>The configured address, or the maker's own; null where there is neither.</summary>
-    public static string? AddressOf(ProviderConfig config) => (config.BaseUrl ?? DefaultBaseUrl(config.Kind))?.TrimEnd('/');
-
-    /// <summary>Whether Azure answers there, by its kind or its host.</summary>
-    public static bool IsAzureAt(string kind, string baseUrl)
-    {
-        var host = UpstreamClientFactory.Address(baseUrl, "").Host;
-        return kind == "azure" || HostIs(host, "openai.azure.com") || HostIs(host, "services.ai.azure.com") || HostIs(host, "cognitiveservices.azure.com");
-    }
-
-    public string Kind { get; }
 
     public Uri Address { get; }
 
@@ -78,22 +61,19 @@ internal sealed class OpenAiEndpoint
     public bool IsOpenAi { get; }
 
     /// <summary>
-    /// Whether it takes <c>system</c> and <c>max_tokens</c> rather than <c>developer</c> and <c>max_completion_tokens</c>, which many
+    /// Whether it takes <c>system</c> and <c>max_tokens</c> instead of <c>developer</c> and <c>max_completion_tokens</c>, which many
     /// servers refuse or, worse, ignore.
     /// </summary>
     public bool TakesOlderNames => !IsOpenAi;
 
-    /// <summary>
-    /// Whether it wants the reasoning of earlier turns back, as <c>reasoning_content</c>: models that think between calls of tools go on
-    /// from it.
-    /// </summary>
+    /// <inheritdoc cref="OpenAiVendor.TakesReasoningBack"/>
     public bool TakesReasoningBack { get; }
 
-    /// <summary>Whether it still has text completions.</summary>
+    /// <inheritdoc cref="OpenAiVendor.HasCompletions"/>
     public bool HasCompletions { get; }
 
-    /// <summary>Whether it speaks Responses: OpenAI itself and what is configured as such, and Azure's undated interface.</summary>
-    public bool HasResponses => Kind is "openai" or "azure" && _datedVersion is null;
+    /// <summary>Whether it has <c>/responses</c>: OpenAI, what is configured as such, and Azure's interface without a date.</summary>
+    public bool HasResponses => _kind.HasResponses && _datedVersion is null;
 
     /// <summary>Whether the server may have the endpoint at this path.</summary>
     public bool HasPath(string path) => path switch
@@ -111,33 +91,18 @@ internal sealed class OpenAiEndpoint
 
     public string TelemetryName { get; }
 
-    public const string AzureKeyHeader = "api-key";
-
-    public const string BearerHeader = "Authorization";
-
-    public string KeyHeader => IsAzure ? AzureKeyHeader : BearerHeader;
+    public string KeyHeader => IsAzure ? OpenAiProviderKind.AzureKeyHeader : OpenAiProviderKind.BearerHeader;
 
     public string KeyPrefix => IsAzure ? "" : "Bearer ";
 
-    /// <summary>Whether <c>top_k</c> is known there.</summary>
-    public bool TakesTopK => Kind is "vllm" or "ollama";
+    /// <inheritdoc cref="OpenAiProviderKind.TakesTopK"/>
+    public bool TakesTopK => _kind.TakesTopK;
 
     public Uri AddressOf(string path, string upstreamModel) => _datedVersion is null
         ? _fixed[path]
-        : UpstreamClientFactory.Address(_baseUrl, $"/{Uri.EscapeDataString(upstreamModel)}{path}?api-version={Uri.EscapeDataString(_datedVersion)}");
+        : UpstreamClientFactory.Address(_baseUrl,
+            $"/{Uri.EscapeDataString(upstreamModel)}{path}?api-version={Uri.EscapeDataString(_datedVersion)}");
 
-    private static string? DefaultBaseUrl(string kind) => kind switch
-    {
-        "openai" => "https://api.openai.com/v1",
-        "mistral" => "https://api.mistral.ai/v1",
-        "deepseek" => "https://api.deepseek.com/v1",
-        "ollama" => "http://127.0.0.1:11434/v1",
-        "vllm" => "http://127.0.0.1:8000/v1",
-        _ => null,
-    };
-
-    private static bool HostIs(string host, string name) =>
-        host.Equals(name, StringComparison.OrdinalIgnoreCase) || host.EndsWith("." + name, StringComparison.OrdinalIgnoreCase);
-
-    private static string Without(string url, string end) => url.EndsWith(end, StringComparison.OrdinalIgnoreCase) ? url[..^end.Length] : url;
+    private static string Without(string url, string end) =>
+        url.EndsWith(end, StringComparison.OrdinalIgnoreCase) ? url[..^end.Length] : url;
 }

@@ -24,10 +24,14 @@ internal sealed class OpenAiProvider : Provider
 
     private readonly LearnedHabits _learned;
 
-    public OpenAiProvider(string name, ProviderConfig config, UpstreamClientFactory clients)
+    /// <param name="name">Its name in the configuration.</param>
+    /// <param name="config">Its configuration.</param>
+    /// <param name="clients">Makes its HTTP client.</param>
+    /// <param name="kinds">All kinds, for the vendors that they know; those that ship with Fairlead when null.</param>
+    public OpenAiProvider(string name, ProviderConfig config, UpstreamClientFactory clients, ProviderKinds? kinds = null)
         : base(name, config.Kind)
     {
-        _endpoint = new OpenAiEndpoint(config);
+        _endpoint = new OpenAiEndpoint(config, kinds);
         _client = clients.Create(name, config);
         _keys = new ApiKeyRing(config, _endpoint.KeyPrefix);
         _learned = new LearnedHabits(_client.Time);

@@ -11,7 +11,7 @@ internal sealed class Pace
     private readonly double _millisecondsPerToken;
     private readonly double _sigma;
 
-    public Pace(SimulatedModel model, Configuration.SimulationConfig config, SimulationDirectives directives, SimulatedRandom random)
+    public Pace(SimulatedModel model, SimulationConfig config, SimulationDirectives directives, SimulatedRandom random)
     {
         _random = random;
         var median = config.FirstToken ?? model.FirstToken;

@@ -20,7 +20,7 @@ internal sealed class SimulatedEventSource : IEventSource
     private readonly SimulatedProvider _provider;
     private readonly GatewayCall _call;
     private readonly AnswerMeter _meter;
-    private readonly Configuration.ProviderTimeouts _timeouts;
+    private readonly ProviderTimeouts _timeouts;
     private readonly AnswerPlan _plan;
     private readonly Pace _pace;
     private readonly SimulationDirectives _directives;

@@ -1,6 +1,5 @@
 using System.Text;
 using Fairlead.Catalogue;
-using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
@@ -26,7 +25,7 @@ internal sealed class SimulatedProvider : Provider
     private int _aborted;
 
     public SimulatedProvider(string name, ProviderConfig config, TokenCounter counter)
-        : base(name, "simulated")
+        : base(name, SimulatedProviderKind.KindName)
     {
         _config = config.Simulation;
         _counter = counter;

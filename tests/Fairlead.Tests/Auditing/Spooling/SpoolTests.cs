@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using Fairlead.Auditing;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Configuration;
 using Fairlead.Conversation;

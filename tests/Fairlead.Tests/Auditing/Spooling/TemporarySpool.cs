@@ -1,3 +1,4 @@
+using Fairlead.Auditing;
 using Fairlead.Auditing.Spooling;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -10,7 +11,7 @@ internal sealed class TemporarySpool : IDisposable
 
     public string Root { get; } = Path.Combine(Path.GetTempPath(), "fairlead-spool-" + Path.GetRandomFileName());
 
-    public Spool Open(int segmentBytes = 64 * 1024, Fairlead.Configuration.AuditDurability durability = default, TimeProvider? time = null)
+    public Spool Open(int segmentBytes = 64 * 1024, AuditDurability durability = default, TimeProvider? time = null)
     {
         var spool = new Spool(new SpoolOptions(Root) { SegmentBytes = segmentBytes, Durability = durability }, time ?? TimeProvider.System, NullLogger<Spool>.Instance);
         _opened.Add(spool);

@@ -267,7 +267,7 @@ public sealed class MessagesStreamTests
             .Replace("""{"type": "container_upload", "file_id": "file_1"}""", """{"type": "text", "text": "last"}""", StringComparison.Ordinal)
             .Replace(",\n    {\"type\": \"web_search_20250305\", \"name\": \"web_search\", \"max_uses\": 3}", "", StringComparison.Ordinal);
         var call = DialectCalls.Of(Dialect, rich);
-        Assert.Null(Dialect.Requests.Read(call, new Fairlead.Configuration.RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         var conversation = call.Conversation;
         Assert.Equal([Role.System, Role.User, Role.Assistant, Role.Tool, Role.User, Role.Assistant], conversation.Messages.Select(m => m.Role));
         Assert.Equal("1h", (string?)conversation.Messages[0].Parts[0].CacheHint!["ttl"]);
@@ -296,7 +296,7 @@ public sealed class MessagesStreamTests
     {
         var cap = members.Contains("max_tokens", StringComparison.Ordinal) ? "" : "\"max_tokens\":5,";
         var call = DialectCalls.Of(Dialect, $$"""{"model":"m",{{cap}}"messages":[{"role":"user","content":"hi"}],{{members}}}""");
-        Assert.Null(Dialect.Requests.Read(call, new Fairlead.Configuration.RequestBounds()));
+        Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
         var refused = Assert.Throws<GatewayErrorException>(() => call.Conversation);
         Assert.Equal((ErrorCode.UnsupportedParameter, parameter), (refused.Error.Code, refused.Error.Parameter));
     }

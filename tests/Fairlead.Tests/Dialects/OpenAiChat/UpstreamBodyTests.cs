@@ -3,6 +3,7 @@ using CsCheck;
 using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Tests.Dialects.OpenAiChat;
 

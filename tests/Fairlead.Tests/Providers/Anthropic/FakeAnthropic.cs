@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Configuration;
+using Fairlead.Providers;
 using Fairlead.Providers.Anthropic;
 using Fairlead.Providers.Http;
 using Microsoft.AspNetCore.Builder;
@@ -51,7 +52,7 @@ internal sealed class FakeAnthropic : IAsyncDisposable
             BaseUrl = fake._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First(),
             ApiKey = "sk-ant-secret",
         };
-        fake.Provider = (AnthropicProvider)new AnthropicProviderFactory(new UpstreamClientFactory(TimeProvider.System, NullLoggerFactory.Instance)).Create("claude", config);
+        fake.Provider = new AnthropicProvider("claude", config, new UpstreamClientFactory(TimeProvider.System, NullLoggerFactory.Instance).Create("claude", config));
         return fake;
     }
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Configuration;
+using Fairlead.Providers;
 using Fairlead.Providers.Gemini;
 using Fairlead.Providers.Http;
 using Microsoft.AspNetCore.Builder;
@@ -50,7 +51,7 @@ internal sealed class FakeGemini : IAsyncDisposable
             BaseUrl = fake._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First(),
             ApiKey = "AIza-secret",
         };
-        fake.Provider = (GeminiProvider)new GeminiProviderFactory(new UpstreamClientFactory(TimeProvider.System, NullLoggerFactory.Instance)).Create("google", config);
+        fake.Provider = new GeminiProvider("google", config, new UpstreamClientFactory(TimeProvider.System, NullLoggerFactory.Instance).Create("google", config));
         return fake;
     }
 

@@ -5,6 +5,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
 using Microsoft.Extensions.Logging.Abstractions;

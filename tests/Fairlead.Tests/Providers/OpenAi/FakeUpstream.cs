@@ -1,5 +1,6 @@
 using System.Text;
 using Fairlead.Configuration;
+using Fairlead.Providers;
 using Fairlead.Providers.Http;
 using Fairlead.Providers.OpenAi;
 using Microsoft.AspNetCore.Builder;

@@ -6,6 +6,8 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Tests.Dialects;
 

@@ -4,6 +4,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Providers;
+using Fairlead.Providers.Simulated;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 

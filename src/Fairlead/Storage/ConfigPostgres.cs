@@ -1,14 +1,15 @@
 using System.Text.Json.Nodes;
-using Fairlead.Storage;
+using Fairlead.Configuration;
 
-namespace Fairlead.Configuration;
+namespace Fairlead.Storage;
 
 /// <summary>A connection string of PostgreSQL, never shown.</summary>
 internal sealed class ConfigPostgres : ConfigScalarType
 {
     public override bool IsSecret => true;
 
-    protected override string Expected(ConfigReadContext context) => "postgres://user:password@host/database (special characters percent-encoded), or Host=…;Database=…;Username=…;Password=…";
+    protected override string Expected(ConfigReadContext context) =>
+        "postgres://user:password@host/database (special characters percent-encoded), or Host=…;Database=…;Username=…;Password=…";
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {

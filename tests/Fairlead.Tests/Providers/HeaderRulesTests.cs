@@ -1,6 +1,7 @@
 using Fairlead.Configuration;
+using Fairlead.Providers;
 
-namespace Fairlead.Tests.Configuration;
+namespace Fairlead.Tests.Providers;
 
 public sealed class HeaderRulesTests
 {
@@ -10,5 +11,5 @@ public sealed class HeaderRulesTests
     [InlineData("Content-Type", "text/plain", false)]
     [InlineData("X-Team", "blue\r\nX-Other: red", false)]
     [InlineData("X-Team", "bläu", false)]
-    public void Fault_OfAHeader_IsFoundBeforeItIsSent(string name, string value, bool good) => Assert.Equal(good, HeaderRules.Fault(name, value) is null);
+    public void Error_Header_FindsWhatCannotBeSent(string name, string value, bool good) => Assert.Equal(good, HeaderRules.Error(name, value) is null);
 }

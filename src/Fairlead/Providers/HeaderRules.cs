@@ -1,10 +1,10 @@
-namespace Fairlead.Configuration;
+namespace Fairlead.Providers;
 
 /// <summary>Which headers may be sent to a provider with every request. Pure.</summary>
 internal static class HeaderRules
 {
     /// <summary>What is wrong with a header, or null. The value stays out of the message: it may be a credential.</summary>
-    public static string? Fault(string name, string value)
+    public static string? Error(string name, string value)
     {
         using var probe = new HttpRequestMessage();
         try

@@ -1,0 +1,37 @@
+using Fairlead.Configuration;
+using Fairlead.Providers;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>One endpoint of a provider that serves a model.</summary>
+public sealed record DeploymentConfig
+{
+    /// <summary>Its keys in the configuration file.</summary>
+    internal static readonly ConfigObjectType<DeploymentConfig> Keys = new(
+        () => new DeploymentConfig { Provider = "" }, ["prices", "region"],
+        new("provider", ConfigTypes.Text, d => d.Provider, (d, v) => d with { Provider = (string)v },
+            "Name of the provider, as under `providers`.") { Required = true },
+        new("model", ConfigTypes.Text, d => d.Model, (d, v) => d with { Model = (string)v },
+            "The model's name there; this model's own name when left out."),
+        new("priority", new ConfigInteger(1, 1000), d => d.Priority, (d, v) => d with { Priority = (int)(long)v }, "1 is tried first."),
+        new("weight", new ConfigInteger(1, 1000), d => d.Weight, (d, v) => d with { Weight = (int)(long)v },
+            "Share among deployments of equal priority."),
+        new("maxConcurrency", new ConfigInteger(1, 1_000_000), d => d.MaxConcurrency, (d, v) => d with { MaxConcurrency = (int)(long)v },
+            "Attempts at once; unbounded when left out. While there are as many, other deployments are asked; where there is none, a "
+            + "call waits `timeouts.connect` for a place, and a job as long as it takes."),
+        new("timeouts", ProviderTimeouts.DeploymentKeys, d => d.Timeouts, (d, v) => d with { Timeouts = (ProviderTimeouts)v },
+            "Bounds of one attempt here; the provider's for what is left out."));
+
+    public required string Provider { get; init; }
+
+    /// <summary>The model's name at the provider; the configured model's own name when null.</summary>
+    public string? Model { get; init; }
+
+    public int Priority { get; init; } = 1;
+
+    public int Weight { get; init; } = 1;
+
+    public int? MaxConcurrency { get; init; }
+
+    public ProviderTimeouts? Timeouts { get; init; }
+}

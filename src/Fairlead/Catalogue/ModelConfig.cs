@@ -1,0 +1,61 @@
+using Fairlead.Configuration;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>A model that clients may call. Facts that are null come from the built-in catalogue.</summary>
+public sealed record ModelConfig
+{
+    /// <summary>Its keys in the configuration file.</summary>
+    internal static readonly ConfigObjectType<ModelConfig> Keys = new(() => new ModelConfig(), ["limits", "route", "quality"],
+        new("kind", new ConfigChoice("chat", "embedding"), m => m.Kind, (m, v) => m with { Kind = (string)v },
+            "What it does; chat unless the catalogue knows better."),
+        new("contextWindow", ModelConfigTypes.Tokens, m => m.ContextWindow, (m, v) => m with { ContextWindow = (int)(long)v },
+            "Tokens of input and output together."),
+        new("maxInputTokens", ModelConfigTypes.Tokens, m => m.MaxInputTokens, (m, v) => m with { MaxInputTokens = (int)(long)v },
+            "Tokens of input alone, where the maker bounds it below the window."),
+        new("maxOutputTokens", ModelConfigTypes.Tokens, m => m.MaxOutputTokens, (m, v) => m with { MaxOutputTokens = (int)(long)v },
+            "Tokens of output."),
+        new("modalities", ModalitiesConfig.Keys, m => m.Modalities, (m, v) => m with { Modalities = (ModalitiesConfig)v },
+            "Kinds of content."),
+        new("capabilities", CapabilitiesConfig.Keys, m => m.Capabilities, (m, v) => m with { Capabilities = (CapabilitiesConfig)v },
+            "What it can do beyond text."),
+        new("tokenizer", ConfigTypes.Text, m => m.Tokenizer, (m, v) => m with { Tokenizer = (string)v },
+            "o200k or cl100k (counted exactly), or the name of a family (estimated)."),
+        new("prices", PricesConfig.Keys, m => m.Prices, (m, v) => m with { Prices = (PricesConfig)v }, "What it costs."),
+        new("aliases", ConfigTypes.Texts, m => m.Aliases, (m, v) => m with { Aliases = (IReadOnlyList<string>)v },
+            "Other names clients may send."),
+        new("lifecycle", LifecycleConfig.Keys, m => m.Lifecycle, (m, v) => m with { Lifecycle = (LifecycleConfig)v },
+            "Whether it is on its way out."),
+        new("task", ConfigTypes.Text, m => m.Task, (m, v) => m with { Task = (string)v }, "What it is meant for, such as code."),
+        new("deployments", new ConfigListType<DeploymentConfig>(DeploymentConfig.Keys), m => m.Deployments,
+            (m, v) => m with { Deployments = (IReadOnlyList<DeploymentConfig>)v },
+            "Who can answer for it; the maker's provider when left out."));
+
+    public string? Kind { get; init; }
+
+    public int? ContextWindow { get; init; }
+
+    public int? MaxInputTokens { get; init; }
+
+    public int? MaxOutputTokens { get; init; }
+
+    public ModalitiesConfig? Modalities { get; init; }
+
+    public CapabilitiesConfig? Capabilities { get; init; }
+
+    /// <summary>o200k, cl100k or the name of an estimated family.</summary>
+    public string? Tokenizer { get; init; }
+
+    public PricesConfig? Prices { get; init; }
+
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
+    public LifecycleConfig? Lifecycle { get; init; }
+
+    public string? Task { get; init; }
+
+    /// <summary>Own length of the vectors of an embedding model.</summary>
+    public int? EmbeddingDimensions { get; init; }
+
+    public IReadOnlyList<DeploymentConfig> Deployments { get; init; } = [];
+}

@@ -1,0 +1,24 @@
+using System.Net;
+using Fairlead.Configuration;
+
+namespace Fairlead.Http;
+
+/// <summary>How clients reach the server: through which proxies, and from which pages.</summary>
+public sealed record ServerConfig
+{
+    /// <summary>Its keys in the configuration file.</summary>
+    internal static readonly ConfigObjectType<ServerConfig> Keys = new(() => new ServerConfig(), [],
+        new("trustedProxies", new ConfigListType<IPNetwork>(new ConfigNetwork()), s => s.TrustedProxies,
+            (s, v) => s with { TrustedProxies = (IReadOnlyList<IPNetwork>)v },
+            "Addresses or networks of the proxies in front of the server. Only their `X-Forwarded-For`, `X-Forwarded-Proto` and "
+            + "`X-Forwarded-Host` are believed; everybody else's are ignored."),
+        new("corsOrigins", new ConfigListType<string>(new ConfigOriginName()), s => s.CorsOrigins,
+            (s, v) => s with { CorsOrigins = (IReadOnlyList<string>)v },
+            "Origins whose pages may call the API from a browser; `\"*\"` for all."));
+
+    /// <summary>Proxies whose <c>X-Forwarded-For</c>, <c>-Proto</c> and <c>-Host</c> are believed. Default none.</summary>
+    public IReadOnlyList<IPNetwork> TrustedProxies { get; init; } = [];
+
+    /// <summary>Origins whose pages may call the API from a browser; <c>*</c> for all. Default none.</summary>
+    public IReadOnlyList<string> CorsOrigins { get; init; } = [];
+}

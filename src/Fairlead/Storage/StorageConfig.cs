@@ -1,0 +1,29 @@
+using Fairlead.Configuration;
+
+namespace Fairlead.Storage;
+
+/// <summary>The database of keys, audit and usage.</summary>
+public sealed record StorageConfig
+{
+    /// <summary>Its keys in the configuration file.</summary>
+    internal static readonly ConfigObjectType<StorageConfig> Keys = new(() => new StorageConfig(), [],
+        new("provider", new ConfigChoice(Sqlite, Postgres), s => s.Provider,
+            (s, v) => s with { Provider = (string)v },
+            "`postgres` when there is a connection string, else `sqlite`: one file in `dataDirectory`."),
+        new("connectionString", new ConfigPostgres(), s => s.ConnectionString, (s, v) => s with { ConnectionString = (string)v },
+            "PostgreSQL 13 or later, as `postgres://user:password@host/database` or in keywords (`Host=…;Database=…;Username=…`); "
+            + "best written as ${NAME}."));
+
+    public const string Sqlite = "sqlite";
+
+    public const string Postgres = "postgres";
+
+    /// <summary><see cref="Sqlite"/> or <see cref="Postgres"/>; null follows from whether there is a connection string.</summary>
+    public string? Provider { get; init; }
+
+    /// <summary>Of PostgreSQL. Holds a password.</summary>
+    public string? ConnectionString { get; init; }
+
+    /// <summary>Without the password.</summary>
+    public override string ToString() => $"{nameof(StorageConfig)} {{ Provider = {Provider} }}";
+}

@@ -1,0 +1,35 @@
+using Fairlead.Configuration;
+
+namespace Fairlead.Streaming;
+
+/// <summary>Streamed responses.</summary>
+public sealed record StreamConfig
+{
+    /// <summary>Its keys in the configuration file.</summary>
+    internal static readonly ConfigObjectType<StreamConfig> Keys = new(() => new StreamConfig(), ["resumeWindow", "midStreamRescue"],
+        new("keepAlive", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), s => s.KeepAlive,
+            (s, v) => s with { KeepAlive = (TimeSpan)v },
+            "Pause of a stream after which a comment is sent, so that proxies keep it open."),
+        new("commitAfter", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), s => s.CommitAfter,
+            (s, v) => s with { CommitAfter = (TimeSpan)v },
+            "Wait for the first content after which status 200 is sent all the same; until then a failed attempt becomes a proper "
+            + "status."),
+        new("batchTokens", new ConfigInteger(1, BatchSettings.MaxTokens), s => (long)s.BatchTokens,
+            (s, v) => s with { BatchTokens = (int)(long)v },
+            "Tokens joined into one piece of a stream at most; 1 joins nothing. A key or a request may say otherwise."),
+        new("batchDelay", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromMilliseconds(BatchSettings.MaxDelayMs)), s => s.BatchDelay,
+            (s, v) => s with { BatchDelay = (TimeSpan)v },
+            "Longest wait for them. The first token never waits, and none does while the model itself is slower."));
+
+    /// <summary>Pause of a stream after which a comment is sent. Default 15 s.</summary>
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Wait for first content after which 200 is committed all the same. Default 10 s.</summary>
+    public TimeSpan CommitAfter { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Tokens joined into one piece of a stream at most, 1 to 64; 1 joins nothing. Default 4.</summary>
+    public int BatchTokens { get; init; } = 4;
+
+    /// <summary>Longest wait for them. Default 20 ms.</summary>
+    public TimeSpan BatchDelay { get; init; } = TimeSpan.FromMilliseconds(20);
+}
