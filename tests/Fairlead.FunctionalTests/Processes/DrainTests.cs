@@ -109,6 +109,8 @@ public sealed class DrainTests : IAsyncLifetime
         var key = await server.ClientKeyAsync();
         using var open = await KeyedAsync(server, key);
         var id = open.Headers.GetValues("Fairlead-Generation").Single();
+        // The headers come before the first run has reached its provider.
+        await _asked.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);
         await server.SignalAsync("TERM");
         var cut = await SeenStream.ReadAsync(open, Cancel);
         // No end that looks like one: the reader comes back with the last number it has.

@@ -33,6 +33,13 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         }
     }
 
+    /// <summary>Logs that the database did not respond and waits before the next try.</summary>
+    public Task PauseAsync(Exception error, CancellationToken cancellationToken)
+    {
+        JobsLog.StoreAway(logger, StorageFaults.Describe(error));
+        return Task.Delay(Look, time, cancellationToken);
+    }
+
     private async Task PumpAsync(Follower follower)
     {
         var heard = new AsyncSignal();

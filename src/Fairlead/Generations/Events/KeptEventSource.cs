@@ -1,4 +1,6 @@
+using Fairlead.Conversation;
 using Fairlead.Memory;
+using Fairlead.Storage;
 using Fairlead.Streaming;
 
 namespace Fairlead.Generations.Events;
@@ -35,8 +37,11 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
         return Record;
     }
 
-    // Only of one that has ended is more than its head needed.
-    private async ValueTask<GenerationRecord?> LookAsync(CancellationToken cancellationToken)
+    private ValueTask<GenerationRecord?> LookAsync(CancellationToken cancellationToken) =>
+        WhenStoreRespondsAsync(static (source, token) => source.LookOnceAsync(token), cancellationToken);
+
+    // Only a generation that has ended needs more than its head.
+    private async ValueTask<GenerationRecord?> LookOnceAsync(CancellationToken cancellationToken)
     {
         var head = await store.FindAsync(_projectId, _id, cancellationToken);
         if (head is { IsFinal: false }) return head;
@@ -49,8 +54,30 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
     private async ValueTask ReadKeptAsync(EventBatch batch, CancellationToken cancellationToken)
     {
         batch.Clear();
-        foreach (var made in await store.ReadEventsAsync(_id, _position, _events.Count, cancellationToken)) batch.Add(made);
+        var stored = await WhenStoreRespondsAsync(
+            static async (source, token) => await source.ReadStoredOnceAsync(token), cancellationToken);
+        foreach (var made in stored) batch.Add(made);
         _position += batch.Items.Count;
+    }
+
+    private Task<IReadOnlyList<GenerationEvent>> ReadStoredOnceAsync(CancellationToken cancellationToken) =>
+        store.ReadEventsAsync(_id, _position, _events.Count, cancellationToken);
+
+    // A reader that waits for new events can wait for the database too. Its connection is closed only when it leaves or the server stops.
+    private async ValueTask<T> WhenStoreRespondsAsync<T>(
+        Func<KeptEventSource, CancellationToken, ValueTask<T>> read, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                return await read(this, cancellationToken);
+            }
+            catch (Exception error) when (StorageFaults.IsStoreFault(error))
+            {
+                await followers.PauseAsync(error, cancellationToken);
+            }
+        }
     }
 
     /// <exception cref="MemoryExhaustedException">The process has no memory for the next events, or for what came of the generation.</exception>
@@ -104,8 +131,6 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
         _events.Dispose();
         return ValueTask.CompletedTask;
     }
-
-    // Its time may end while it is read.
 
     private IEventSource Open()
     {
