@@ -38,14 +38,25 @@ public sealed class GeminiAnswerTests
     [InlineData("not json")]
     [InlineData("[]")]
     [InlineData("""{"error":{"code":503}}""")]
-    [InlineData("""{"candidates":5}""")]
-    [InlineData("""{"candidates":[{"index":"x"}]}""")]
-    [InlineData("""{"candidates":[{"content":{"parts":[{"functionCall":{}}]}}]}""")]
     [InlineData("""{"candidates":[{"content":{"parts":[{"text":"\ud800"}]}}]}""")]
     public void Answer_NotOfThisApi_IsNotRead(string body)
     {
         var reader = new GeminiAnswerReader(1, new AnswerMeter(), (_, _) => { }, () => "call_x");
         Assert.False(reader.TryRead(Encoding.UTF8.GetBytes(body), new List<GenerationEvent>(), out _));
+        Assert.False(reader.AnyFinished);
+    }
+
+    [Theory]
+    [InlineData("""{"candidates":5}""")]
+    [InlineData("""{"candidates":[{"index":"x"}]}""")]
+    [InlineData("""{"candidates":[{"content":{"parts":[{"functionCall":{}}]}}]}""")]
+    public void Answer_MistypedMembers_HasNoContentAndNoEnd(string body)
+    {
+        var reader = new GeminiAnswerReader(1, new AnswerMeter(), (_, _) => { }, () => "call_x");
+        var events = new List<GenerationEvent>();
+        Assert.True(reader.TryRead(Encoding.UTF8.GetBytes(body), events, out _));
+        reader.EndWhole(events);
+        Assert.All(events, made => Assert.IsType<AnswerStarted>(made));
         Assert.False(reader.AnyFinished);
     }
 

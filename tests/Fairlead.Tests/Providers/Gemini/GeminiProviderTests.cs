@@ -169,7 +169,8 @@ public sealed class GeminiProviderTests
     [Theory]
     [InlineData("<html>")]
     [InlineData("{}")]
-    [InlineData("""{"candidates":[{"content":{"parts":[{"text":"cut"}]}}]}""")]
+    [InlineData("""{"candidates":[{"content":{"parts":[{"text":"cut"}""")]
+    [InlineData("""{"candidates":[{"content":{"parts":[]}}]}""")]
     public async Task Send_AnswerThatIsNone_Fails(string body)
     {
         await using var gemini = await FakeGemini.AnswerAsync(body);
