@@ -230,9 +230,12 @@ public abstract class ResumeTests : IAsyncLifetime
             await SendAsync(
                 context,
                 """{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"msg_up","type":"message","status":"in_progress","role":"assistant","content":[]}}""",
-                """{"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hello","logprobs":[]}""",
-                """{"type":"response.output_item.done","sequence_number":3,"output_index":0,"item":{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}}""",
-                """{"type":"response.completed","sequence_number":4,"response":{"id":"resp_up","object":"response","status":"completed","model":"x","vendor":{"x":1},"output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""");
+                """{"type":"response.content_part.added","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}""",
+                """{"type":"response.output_text.delta","sequence_number":3,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hello","logprobs":[]}""",
+                """{"type":"response.output_text.done","sequence_number":4,"item_id":"msg_up","output_index":0,"content_index":0,"text":"hello","logprobs":[]}""",
+                """{"type":"response.content_part.done","sequence_number":5,"item_id":"msg_up","output_index":0,"content_index":0,"part":{"type":"output_text","text":"hello","annotations":[]}}""",
+                """{"type":"response.output_item.done","sequence_number":6,"output_index":0,"item":{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}}""",
+                """{"type":"response.completed","sequence_number":7,"response":{"id":"resp_up","object":"response","status":"completed","model":"x","vendor":{"x":1},"output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""");
         };
         using var response = await PostAsync("/v1/responses", """{"model":"m","background":true,"stream":true,"input":"hi"}""", Cancel);
         var whole = await ReadAsync(response);
@@ -240,13 +243,16 @@ public abstract class ResumeTests : IAsyncLifetime
         Assert.DoesNotContain("_up", string.Concat(whole), StringComparison.Ordinal);
         var events = whole[..^1].ConvertAll(Parse);
         Assert.Equal(
-            ["response.created", "response.queued", "response.in_progress", "response.output_item.added", "response.output_text.delta", "response.output_item.done", "response.completed"],
+            [
+                "response.created", "response.queued", "response.in_progress", "response.output_item.added", "response.content_part.added", "response.output_text.delta",
+                "response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed",
+            ],
             events.Select(seen => seen.GetProperty("type").GetString()));
         Assert.Equal(Enumerable.Range(0, events.Count), events.Select(seen => seen.GetProperty("sequence_number").GetInt32()));
         var end = events[^1].GetProperty("response");
         Assert.Equal("hello", end.GetProperty("output")[0].GetProperty("content")[0].GetProperty("text").GetString());
         Assert.Equal(1, end.GetProperty("vendor").GetProperty("x").GetInt32());
-        Assert.Equal(events[5].GetProperty("item").GetProperty("id").GetString(), end.GetProperty("output")[0].GetProperty("id").GetString());
+        Assert.Equal(events[^2].GetProperty("item").GetProperty("id").GetString(), end.GetProperty("output")[0].GetProperty("id").GetString());
         Assert.Equal(whole, await EventsAsync($"/v1/responses/{end.GetProperty("id").GetString()}?stream=true"));
         Assert.Equal(end.GetRawText(), (await GetAsync($"/v1/responses/{end.GetProperty("id").GetString()}")).GetRawText());
         // And it can be built on, like any other that is kept.
