@@ -6,7 +6,7 @@ namespace Fairlead.Access;
 /// A transaction that changes organizations, projects or keys. Only one runs at a time across all nodes, so a check before a write is still
 /// true at the write. Disposing it rolls back unless it was committed. For one caller.
 /// </summary>
-internal sealed class AccessChange(DbConnection connection, DbTransaction transaction, SemaphoreSlim gate) : IAsyncDisposable
+internal sealed class AccessChange(DbConnection connection, DbTransaction transaction, SemaphoreSlim? gate) : IAsyncDisposable
 {
     private bool _ended;
 
@@ -30,7 +30,7 @@ internal sealed class AccessChange(DbConnection connection, DbTransaction transa
         }
         finally
         {
-            gate.Release();
+            gate?.Release();
         }
     }
 }

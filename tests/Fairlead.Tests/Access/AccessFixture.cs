@@ -18,7 +18,7 @@ internal sealed class AccessFixture : IDisposable
     {
         _temporary = new TemporaryStorage(provider);
         Storage = _temporary.Open();
-        Changes = new AccessChanges(Storage);
+        Changes = new AccessChanges(Storage, TimeProvider.System);
         Snapshots = SnapshotsOf(Storage);
         Callers = new ApiKeyCallerSource(Snapshots, new AdminKey(adminKey), Time);
     }

@@ -2,6 +2,7 @@ using System.Data.Common;
 using Fairlead.Access;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Access;
 
@@ -22,7 +23,7 @@ public abstract class AccessTablesTests : IDisposable
     {
         var storage = _temporary.Open();
         var at = DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_123);
-        using var changes = new AccessChanges(storage);
+        using var changes = new AccessChanges(storage, TimeProvider.System);
         await using (var change = await changes.BeginAsync(Cancellation))
         {
             var made = new OrganizationRow { Id = "org_1", Name = "Ω & co", CreatedAt = at, UpdatedAt = at.AddHours(1) };
@@ -141,7 +142,7 @@ public abstract class AccessTablesTests : IDisposable
     public async Task AccessChange_NotCommitted_WritesNothing()
     {
         var storage = _temporary.Open();
-        using var changes = new AccessChanges(storage);
+        using var changes = new AccessChanges(storage, TimeProvider.System);
         await using (var change = await changes.BeginAsync(Cancellation)) await AddProjectAsync(change.Connection, "org_1", "proj_1");
         await using var connection = await storage.OpenAsync(Cancellation);
         Assert.Null(await OrganizationTable.FindAsync(connection, "org_1", Cancellation));
@@ -150,7 +151,7 @@ public abstract class AccessTablesTests : IDisposable
     [Fact]
     public async Task AccessChange_AnotherOneRuns_WaitsForItsEnd()
     {
-        using var changes = new AccessChanges(_temporary.Open());
+        using var changes = new AccessChanges(_temporary.Open(), TimeProvider.System);
         var first = await changes.BeginAsync(Cancellation);
         var second = changes.BeginAsync(Cancellation);
         Assert.False(second.IsCompleted);
@@ -167,10 +168,28 @@ public abstract class AccessTablesTests : IDisposable
     [Fact]
     public async Task AccessChanges_BeginFails_LetsTheNextOneBegin()
     {
-        using var changes = new AccessChanges(new OnceClosedStorage(_temporary.Open()));
+        using var changes = new AccessChanges(new FailingStorage(_temporary.Open(), failure: 1), TimeProvider.System);
         await Assert.ThrowsAsync<StorageException>(() => changes.BeginAsync(Cancellation));
         await using var change = await changes.BeginAsync(Cancellation);
         await AddProjectAsync(change.Connection, "org_1", "proj_1");
+    }
+
+    [Fact]
+    public async Task AccessChanges_TurnDoesNotCome_AsksTheDatabase()
+    {
+        var time = new FakeTimeProvider();
+        using var changes = new AccessChanges(new FailingStorage(_temporary.Open(), failure: 2), time);
+        var first = await changes.BeginAsync(Cancellation);
+        var second = changes.BeginAsync(Cancellation);
+        Assert.False(second.IsCompleted);
+        time.Advance(AccessChanges.LongestWait);
+        await Assert.ThrowsAsync<StorageException>(() => second);
+
+        // The failure gave away no turn that it did not have.
+        var third = changes.BeginAsync(Cancellation);
+        Assert.False(third.IsCompleted);
+        await first.DisposeAsync();
+        await (await third).DisposeAsync();
     }
 
     [Fact]
@@ -216,9 +235,11 @@ public abstract class AccessTablesTests : IDisposable
         return row;
     }
 
-    private sealed class OnceClosedStorage(IStorage inner) : IStorage
+    /// <param name="inner">The storage behind it.</param>
+    /// <param name="failure">Which attempt to open a connection fails, from 1.</param>
+    private sealed class FailingStorage(IStorage inner, int failure) : IStorage
     {
-        private bool _opened;
+        private int _opened;
 
         public SqlFlavour Sql => inner.Sql;
 
@@ -228,8 +249,7 @@ public abstract class AccessTablesTests : IDisposable
 
         public ValueTask<DbConnection> OpenAsync(CancellationToken cancellationToken)
         {
-            if (_opened) return inner.OpenAsync(cancellationToken);
-            _opened = true;
+            if (++_opened != failure) return inner.OpenAsync(cancellationToken);
             throw new StorageException("closed");
         }
     }

@@ -112,5 +112,5 @@ public abstract class FirstStartTests : IDisposable
     }
 
     private FirstStart Start(string? adminKey, IStorage? storage = null) =>
-        new(storage ?? _access.Storage, storage is null ? _access.Changes : new AccessChanges(storage), new AdminKey(adminKey), storage is null ? _access.Snapshots : AccessFixture.SnapshotsOf(storage), _access.Time, NullLogger<FirstStart>.Instance);
+        new(storage ?? _access.Storage, storage is null ? _access.Changes : new AccessChanges(storage, TimeProvider.System), new AdminKey(adminKey), storage is null ? _access.Snapshots : AccessFixture.SnapshotsOf(storage), _access.Time, NullLogger<FirstStart>.Instance);
 }
