@@ -4,7 +4,6 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Server.Hosting;
 using Fairlead.Storage;
-using Microsoft.EntityFrameworkCore;
 using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
 
 namespace Fairlead.Server.Commands;
@@ -58,7 +57,7 @@ internal static class KeysCommand
             await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
             return await work(app.Services, output, error);
         }
-        catch (Exception failure) when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException or DbUpdateException)
+        catch (Exception failure) when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException)
         {
             StartFailure.Write(error, failure, null, start: false);
             return 1;
@@ -79,10 +78,10 @@ internal static class KeysCommand
         }
         var time = services.GetRequiredService<TimeProvider>();
         var now = time.GetUtcNow();
-        await using var store = await services.GetRequiredService<IDbContextFactory<FairleadDbContext>>().CreateDbContextAsync(cancellationToken);
+        await using var change = await services.GetRequiredService<AccessChanges>().BeginAsync(cancellationToken);
         var owner = project is null
-            ? await store.Projects.OrderBy(p => p.Id).FirstOrDefaultAsync(cancellationToken)
-            : await store.Projects.FindAsync([project], cancellationToken);
+            ? await ProjectTable.FirstAsync(change.Connection, cancellationToken)
+            : await ProjectTable.FindAsync(change.Connection, project, cancellationToken);
         if (owner is null)
         {
             if (project is not null)
@@ -90,11 +89,14 @@ internal static class KeysCommand
                 await error.WriteLineAsync($"There is no project {project}.");
                 return 1;
             }
-            // Of a server that was told to make no keys of its own.
+            // The server was configured not to make keys of its own.
             var organization = new OrganizationRow { Id = Ids.New("org_", time), Name = "default", CreatedAt = now, UpdatedAt = now };
-            owner = new ProjectRow { Id = Ids.New("proj_", time), OrganizationId = organization.Id, Name = "default", CreatedAt = now, UpdatedAt = now };
-            store.Organizations.Add(organization);
-            store.Projects.Add(owner);
+            owner = new ProjectRow
+            {
+                Id = Ids.New("proj_", time), OrganizationId = organization.Id, Name = "default", CreatedAt = now, UpdatedAt = now,
+            };
+            await OrganizationTable.InsertAsync(change.Connection, organization, cancellationToken);
+            await ProjectTable.InsertAsync(change.Connection, owner, cancellationToken);
         }
         var secret = ApiKeyText.New();
         var key = new ApiKeyRow
@@ -113,8 +115,8 @@ internal static class KeysCommand
             UpdatedAt = now,
         };
         key.Secrets.Add(new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = key.Id, Hash = secret.Hash, CreatedAt = now });
-        store.ApiKeys.Add(key);
-        await store.SaveChangesAsync(cancellationToken);
+        await KeyTable.InsertAsync(change.Connection, key, cancellationToken);
+        await change.CommitAsync(cancellationToken);
         await output.WriteLineAsync($"{key.Id}  {name}");
         await output.WriteLineAsync(secret.Text);
         await error.WriteLineAsync("Keep it: it is shown this once.");
@@ -123,9 +125,9 @@ internal static class KeysCommand
 
     private static async Task<int> ListAsync(IServiceProvider services, TextWriter output, CancellationToken cancellationToken)
     {
-        await using var store = await services.GetRequiredService<IDbContextFactory<FairleadDbContext>>().CreateDbContextAsync(cancellationToken);
         var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
-        var keys = await store.ApiKeys.AsNoTracking().OrderBy(k => k.Id).ToListAsync(cancellationToken);
+        await using var connection = await services.GetRequiredService<IStorage>().OpenAsync(cancellationToken);
+        var keys = await KeyTable.ListAsync(connection, after: "", projectId: null, organizationId: null, limit: null, cancellationToken);
         await output.WriteLineAsync($"{"ID",-30}  {"NAME",-20}  {"STATE",-8}  {"CREATED",-10}  SCOPES");
         foreach (var key in keys)
         {
@@ -135,20 +137,21 @@ internal static class KeysCommand
         return 0;
     }
 
-    private static async Task<int> RevokeAsync(IServiceProvider services, TextWriter output, TextWriter error, string id, CancellationToken cancellationToken)
+    private static async Task<int> RevokeAsync(
+        IServiceProvider services, TextWriter output, TextWriter error, string id, CancellationToken cancellationToken)
     {
-        await using var store = await services.GetRequiredService<IDbContextFactory<FairleadDbContext>>().CreateDbContextAsync(cancellationToken);
-        if (await store.ApiKeys.FindAsync([id], cancellationToken) is not { } key)
+        await using var change = await services.GetRequiredService<AccessChanges>().BeginAsync(cancellationToken);
+        if (await KeyTable.FindAsync(change.Connection, id, cancellationToken) is not { } key)
         {
             await error.WriteLineAsync($"There is no key {id}. 'fairlead keys list' shows all.");
             return 1;
         }
-        var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
         if (key.RevokedAt is null)
         {
-            key.RevokedAt = key.UpdatedAt = now;
-            await store.SaveChangesAsync(cancellationToken);
+            var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+            await KeyTable.RevokeAsync(change.Connection, id, now, cancellationToken);
         }
+        await change.CommitAsync(cancellationToken);
         await output.WriteLineAsync($"{id} is revoked; a running server refuses it within 2 s.");
         return 0;
     }

@@ -1,3 +1,4 @@
+using Fairlead.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -5,15 +6,19 @@ namespace Fairlead.Access;
 
 internal static class AuthenticationServiceCollectionExtensions
 {
-    /// <summary>Callers from keys: the snapshot, its refreshing, the admin key of the environment, the first start. Needs the storage.</summary>
+    /// <summary>Callers from keys: the snapshot and its refresh, the admin key of the environment, the first start. Needs the storage.</summary>
     internal static IServiceCollection AddCallers(this IServiceCollection services)
     {
+        services.AddSingleton<ISchemaStep, AccessSchema>();
+        services.AddSingleton<ISchemaStep, KeyBatchingSchema>();
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
-        services.AddSingleton(provider => new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
+        services.AddSingleton(provider =>
+            new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
         services.AddSingleton<ApplicationCallers>();
         services.AddSingleton<CallerSnapshotReader>();
         services.AddSingleton<CallerSnapshots>();
         services.AddSingleton<ICallerSource, ApiKeyCallerSource>();
+        services.AddSingleton<AccessChanges>();
         services.AddSingleton<FirstStart>();
         services.AddHostedService<CallerSnapshotRefresher>();
         return services;

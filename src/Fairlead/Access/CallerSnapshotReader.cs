@@ -1,5 +1,4 @@
 using System.Collections.Frozen;
-using System.Data.Common;
 using System.Net;
 using System.Text.Json;
 using Fairlead.Storage;
@@ -8,16 +7,16 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
-/// <summary>
-/// Reads all secrets with one statement, so that what it returns is one consistent state. Plain SQL: it stands on the path from
-/// start to first answer, where building EF Core's model would be most of the time.
-/// </summary>
+/// <summary>Reads all secrets with one statement, so that the result is one consistent state.</summary>
 internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnapshotReader> logger)
 {
+    private const string NoRevision = "The table access_revision is empty; restore the database from a backup.";
+
     private const string Everything = """
         SELECT r.revision, s.public_id, s.hash, s.retires_at,
-               k.id, k.name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version, k.extensions, k.revoked_at,
-               p.id, p.name, o.id, o.name, k.batch_tokens, k.batch_delay_ms
+               k.id AS key_id, k.name AS key_name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version,
+               k.extensions, k.batch_tokens, k.batch_delay_ms, k.revoked_at,
+               p.id AS project_id, p.name AS project_name, o.id AS organization_id, o.name AS organization_name
         FROM access_revision r
         LEFT JOIN api_key_secrets s ON 1 = 1
         LEFT JOIN api_keys k ON k.id = s.key_id
@@ -28,60 +27,68 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     public async Task<long> ReadRevisionAsync(CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT revision FROM access_revision";
-        return (long)(await command.ExecuteScalarAsync(cancellationToken) ?? throw new SchemaException("The table access_revision is empty; restore the database from a backup."));
+        return await connection.Int64Async("SELECT revision FROM access_revision", [], cancellationToken)
+            ?? throw new SchemaException(NoRevision);
     }
 
     public async Task<CallerSnapshot> ReadAsync(CancellationToken cancellationToken)
     {
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = Everything;
-        var secrets = new Dictionary<string, KnownSecret>(StringComparer.Ordinal);
         var sets = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
-        long? revision = null;
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken))
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        var rows = await connection.QueryAsync(Everything, [], row => Read(row, sets), cancellationToken);
+        if (rows.Count == 0) throw new SchemaException(NoRevision);
+
+        var secrets = new Dictionary<string, KnownSecret>(StringComparer.Ordinal);
+        foreach (var row in rows)
         {
-            revision = reader.GetInt64(0);
-            if (reader.IsDBNull(1) || reader.IsDBNull(4) || reader.IsDBNull(15) || reader.IsDBNull(17)) continue;
-            try
-            {
-                secrets[reader.GetString(1)] = Read(reader, sets);
-            }
-            catch (Exception fault) when (fault is JsonException or FormatException or InvalidCastException or ArgumentException)
-            {
-                // A row edited by hand locks its own key out, not everybody's.
-                AuthenticationLog.KeyUnreadable(logger, reader.GetString(4), fault.Message);
-            }
+            if (row.PublicId is not null && row.Secret is not null) secrets[row.PublicId] = row.Secret;
         }
-        return new CallerSnapshot(revision ?? throw new SchemaException("The table access_revision is empty; restore the database from a backup."), secrets);
+        return new CallerSnapshot(rows[^1].Revision, secrets);
     }
 
-    private static KnownSecret Read(DbDataReader row, Dictionary<string, FrozenSet<string>> sets) => new(
-        row.GetFieldValue<byte[]>(2),
+    private SnapshotRow Read(SqlRow row, Dictionary<string, FrozenSet<string>> sets) =>
+        new(row.Int64("revision"), row.TextOrNull("public_id"), ReadSecret(row, sets));
+
+    private KnownSecret? ReadSecret(SqlRow row, Dictionary<string, FrozenSet<string>> sets)
+    {
+        if (row.IsNull("public_id") || row.IsNull("key_id") || row.IsNull("project_id") || row.IsNull("organization_id")) return null;
+        try
+        {
+            return ReadKnown(row, sets);
+        }
+        catch (Exception fault) when (fault is JsonException or FormatException or InvalidCastException or ArgumentException)
+        {
+            // A row that was edited by hand disables its own key only.
+            AuthenticationLog.KeyUnreadable(logger, row.Text("key_id"), fault.Message);
+            return null;
+        }
+    }
+
+    private static KnownSecret ReadKnown(SqlRow row, Dictionary<string, FrozenSet<string>> sets) => new(
+        row.Bytes("hash"),
         new Caller
         {
-            KeyId = row.GetString(4),
-            KeyName = row.GetString(5),
-            Scopes = Set(sets, row.GetString(6)),
-            Models = row.IsDBNull(7) ? null : Set(sets, row.GetString(7)),
-            Classes = Set(sets, row.GetString(8)),
-            DefaultClass = row.GetString(9),
-            Addresses = Array.ConvertAll(StringList.Read(row.GetString(10)), IPNetwork.Parse),
-            ExpiresAt = Time(row, 11),
-            ApiVersion = row.GetString(12),
-            Extensions = row.GetInt64(13) != 0,
-            ProjectId = row.GetString(15),
-            ProjectName = row.GetString(16),
-            OrganizationId = row.GetString(17),
-            OrganizationName = row.GetString(18),
-            BatchTokens = row.IsDBNull(19) ? null : (int)Math.Clamp(row.GetInt64(19), 1, BatchSettings.MaxTokens),
-            BatchDelay = row.IsDBNull(20) ? null : TimeSpan.FromMilliseconds(Math.Clamp(row.GetInt64(20), 0, BatchSettings.MaxDelayMs)),
-            SecretRetiresAt = Time(row, 3),
+            KeyId = row.Text("key_id"),
+            KeyName = row.Text("key_name"),
+            Scopes = Set(sets, row.Text("scopes")),
+            Models = row.TextOrNull("models") is { } models ? Set(sets, models) : null,
+            Classes = Set(sets, row.Text("classes")),
+            DefaultClass = row.Text("default_class"),
+            Addresses = Array.ConvertAll(StringList.Read(row.Text("addresses")), IPNetwork.Parse),
+            ExpiresAt = row.TimeOrNull("expires_at"),
+            ApiVersion = row.Text("api_version"),
+            Extensions = row.Bool("extensions"),
+            ProjectId = row.Text("project_id"),
+            ProjectName = row.Text("project_name"),
+            OrganizationId = row.Text("organization_id"),
+            OrganizationName = row.Text("organization_name"),
+            BatchTokens = row.Int64OrNull("batch_tokens") is { } tokens ? (int)Math.Clamp(tokens, 1, BatchSettings.MaxTokens) : null,
+            BatchDelay = row.Int64OrNull("batch_delay_ms") is { } delay
+                ? TimeSpan.FromMilliseconds(Math.Clamp(delay, 0, BatchSettings.MaxDelayMs))
+                : null,
+            SecretRetiresAt = row.TimeOrNull("retires_at"),
         },
-        Time(row, 14));
+        row.TimeOrNull("revoked_at"));
 
     // Most keys of a server have the same few lists: one set serves them all.
     private static FrozenSet<string> Set(Dictionary<string, FrozenSet<string>> sets, string json)
@@ -90,6 +97,5 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         return set;
     }
 
-    private static DateTimeOffset? Time(DbDataReader row, int column) =>
-        row.IsDBNull(column) ? null : DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(column));
+    private sealed record SnapshotRow(long Revision, string? PublicId, KnownSecret? Secret);
 }

@@ -7,11 +7,15 @@ using Fairlead.Streaming;
 namespace Fairlead.Access;
 
 /// <summary>
-/// The fields of a key that a body may set. One rule for all but <c>name</c>: null is the default, in a new key and in a change.
+/// The fields of a key that a body may set. For all of them except <c>name</c>, null is the default, in a new key and in a change.
 /// </summary>
 internal sealed partial class KeyFields
 {
-    public static readonly string[] OfNew = ["name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions", "batch_tokens", "batch_delay_ms"];
+    public static readonly string[] OfNew =
+    [
+        "name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions",
+        "batch_tokens", "batch_delay_ms",
+    ];
 
     public static readonly string[] OfChange = [.. OfNew.Where(field => field != "project_id")];
 
@@ -52,7 +56,8 @@ internal sealed partial class KeyFields
 
     public int? BatchDelayMs { get; private set; }
 
-    public static bool GrantsAdmin(IEnumerable<string> scopes) => scopes.Any(scope => scope == "*" || scope.StartsWith("admin:", StringComparison.Ordinal));
+    public static bool GrantsAdmin(IEnumerable<string> scopes) =>
+        scopes.Any(scope => scope == "*" || scope.StartsWith("admin:", StringComparison.Ordinal));
 
     public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
     {
@@ -75,6 +80,12 @@ internal sealed partial class KeyFields
         return key;
     }
 
+    /// <summary>Whether <see cref="ApplyTo"/> would change anything.</summary>
+    public bool DiffersFrom(ApiKeyRow row) =>
+        Name != row.Name || !Scopes.SequenceEqual(row.Scopes) || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes) ||
+        DefaultClass != row.DefaultClass || !Addresses.SequenceEqual(row.Addresses) || ExpiresAt != row.ExpiresAt || ApiVersion != row.ApiVersion ||
+        Extensions != row.Extensions || BatchTokens != row.BatchTokens || BatchDelayMs != row.BatchDelayMs;
+
     public void ApplyTo(ApiKeyRow row)
     {
         row.Name = Name;
@@ -90,12 +101,16 @@ internal sealed partial class KeyFields
         row.BatchDelayMs = BatchDelayMs;
     }
 
+    // Null means all models; an empty list does not exist.
+    private static bool SameModels(string[]? left, string[]? right) => left is null ? right is null : right is not null && left.SequenceEqual(right);
+
     private void Read(BodyFields body, DateTimeOffset now, bool isNew)
     {
         Name = body.Text("name", FieldLengths.Name) ?? Name;
-        if (body.Has("scopes")) Scopes = NotEmpty(body, "scopes", body.List("scopes", 32, 64, OneOf(Access.Scopes.All))) ?? [.. Access.Scopes.Default];
+        if (body.Has("scopes"))
+            Scopes = NotEmpty(body, "scopes", body.List("scopes", 32, 64, OneOf(Access.Scopes.All))) ?? [.. Access.Scopes.Default];
         if (body.Has("models")) Models = NotEmpty(body, "models", body.List("models", MaxModels, FieldLengths.Name));
-        // Here an empty list has one meaning only: no restriction, as the key itself shows it.
+        // An empty list has only one meaning here: no restriction, as in the representation of the key.
         if (body.Has("addresses")) Addresses = body.List("addresses", MaxAddresses, 64, NetworkAddress.Read) ?? [];
         ReadClasses(body, isNew);
         if (body.Has("expires_at")) ExpiresAt = ReadExpiry(body, now);
@@ -110,7 +125,7 @@ internal sealed partial class KeyFields
         if (body.Has("classes"))
         {
             var classes = NotEmpty(body, "classes", body.List("classes", 16, 32, OneOf(CallClasses.All)));
-            // Faulty classes say nothing about the default one.
+            // Invalid classes say nothing about the default class.
             if (classes is null && body.HasValue("classes")) return;
             Classes = classes ?? [.. CallClasses.All];
         }
@@ -119,11 +134,14 @@ internal sealed partial class KeyFields
             if (Choice(body, "default_class", Classes) is { } choice) DefaultClass = choice;
             return;
         }
-        // A new key, and null in a change, take the usual class where it is allowed; otherwise a change must not alter a choice in silence.
+        // A new key, and null in a change, get the usual class if it is allowed. A change must not replace the chosen class silently.
         if (isNew || body.Has("default_class"))
             DefaultClass = Classes.Contains(CallClasses.Default) ? CallClasses.Default : Classes[0];
         else if (!Classes.Contains(DefaultClass))
-            body.Invalid("default_class", $"The key's default class '{DefaultClass}' is not among the new classes; name one of {string.Join(", ", Classes)}.");
+        {
+            body.Invalid(
+                "default_class", $"The key's default class '{DefaultClass}' is not among the new classes; name one of {string.Join(", ", Classes)}.");
+        }
     }
 
     private static DateTimeOffset? ReadExpiry(BodyFields body, DateTimeOffset now)
@@ -134,7 +152,7 @@ internal sealed partial class KeyFields
             body.Invalid("expires_at", "Must be a time of RFC 3339 with its offset, such as 2027-01-31T00:00:00Z.");
             return null;
         }
-        // Stored to the millisecond; what is answered is what is stored.
+        // Stored in milliseconds; the response shows the stored value.
         time = DateTimeOffset.FromUnixTimeMilliseconds(time.ToUnixTimeMilliseconds());
         if (time > now) return time;
         body.Invalid("expires_at", "Must be in the future; to end a key now, revoke it.");
@@ -149,7 +167,7 @@ internal sealed partial class KeyFields
         return null;
     }
 
-    // An empty list reads as "nothing" to some and as "everything" to others; a key that may do nothing is of no use.
+    // An empty list may be read as "nothing" or as "everything"; a key that may do nothing is useless.
     private static string[]? NotEmpty(BodyFields body, string name, string[]? items)
     {
         if (items is not { Length: 0 }) return items;
@@ -160,6 +178,7 @@ internal sealed partial class KeyFields
     private static Func<string, (string? Value, string? Fault)> OneOf(IReadOnlyList<string> choices) =>
         text => choices.Contains(text) ? (text, null) : (null, $"Must be one of {string.Join(", ", choices)}.");
 
-    [GeneratedRegex(@"\A\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
+    [GeneratedRegex(
+        @"\A\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
     private static partial Regex Rfc3339();
 }

@@ -1,14 +1,16 @@
+using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Http;
+using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
 /// <summary><c>/admin/v1/organizations</c></summary>
-internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext> contexts, CallerSnapshots snapshots, TimeProvider time, ILogger<OrganizationEndpoints> logger)
+internal sealed class OrganizationEndpoints(
+    IStorage storage, AccessChanges changes, CallerSnapshots snapshots, TimeProvider time, ILogger<OrganizationEndpoints> logger)
 {
     private const string Prefix = "org_";
 
@@ -23,15 +25,21 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
     public async Task ListAsync(AdminRequest request)
     {
         var page = AdminPage.Read(request, Prefix);
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        var rows = await context.Organizations.AsNoTracking().Where(row => row.Id.CompareTo(page.After) > 0).OrderBy(row => row.Id).Take(page.Limit + 1).ToListAsync(request.Cancellation);
+        List<OrganizationRow> rows;
+        await using (var connection = await storage.OpenAsync(request.Cancellation))
+        {
+            rows = await OrganizationTable.ListAsync(connection, page.After, page.Limit + 1, request.Cancellation);
+        }
         await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, Write);
     }
 
     public async Task GetAsync(AdminRequest request)
     {
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        var row = await context.Organizations.AsNoTracking().SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("organization");
+        OrganizationRow row;
+        await using (var connection = await storage.OpenAsync(request.Cancellation))
+        {
+            row = await FindAsync(connection, request);
+        }
         await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => Write(json, row));
     }
 
@@ -45,9 +53,10 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
 
         var now = time.GetUtcNow();
         var row = new OrganizationRow { Id = Ids.New(Prefix, time), Name = name!, CreatedAt = now, UpdatedAt = now };
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        context.Organizations.Add(row);
-        await context.SaveChangesAsync(request.Cancellation);
+        await using (var connection = await storage.OpenAsync(request.Cancellation))
+        {
+            await OrganizationTable.InsertAsync(connection, row, request.Cancellation);
+        }
         AdminLog.Changed(logger, "Created organization", row.Id, request.Caller.KeyId);
         request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/admin/v1/organizations/" + row.Id);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status201Created, json => Write(json, row));
@@ -61,19 +70,17 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
         if (fields.Has("name") && !fields.HasValue("name")) fields.Invalid("name", "Must not be null.");
         fields.ThrowIfFaulty();
 
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
-        var row = await context.Organizations.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("organization");
-        var changes = name is not null && name != row.Name;
-        if (changes)
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var row = await FindAsync(change.Connection, request);
+        var isNew = name is not null && name != row.Name;
+        if (isNew)
         {
-            row.Name = name!;
-            row.UpdatedAt = time.GetUtcNow();
-            await context.SaveChangesAsync(request.Cancellation);
+            row = row with { Name = name!, UpdatedAt = time.GetUtcNow() };
+            await OrganizationTable.UpdateAsync(change.Connection, row, request.Cancellation);
         }
-        // Also when nothing changed: the lock is not held while a client reads its answer.
-        await transaction.CommitAsync(request.Cancellation);
-        if (changes)
+        // Also when nothing changed: a client must not hold the lock while it reads its response.
+        await change.CommitAsync(request.Cancellation);
+        if (isNew)
         {
             AdminLog.Changed(logger, "Changed organization", row.Id, request.Caller.KeyId);
             await snapshots.ReloadAfterChangeAsync();
@@ -81,21 +88,29 @@ internal sealed class OrganizationEndpoints(IDbContextFactory<FairleadDbContext>
         await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => Write(json, row));
     }
 
-    /// <summary>Only an empty one: what its projects have done stands in the ledger under their names, and their keys must not vanish unnoticed.</summary>
+    /// <summary>
+    /// Deletes an organization without projects. One with projects stays: the ledger refers to its projects, and their keys must not
+    /// disappear unnoticed.
+    /// </summary>
     public async Task DeleteAsync(AdminRequest request)
     {
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
-        var row = await context.Organizations.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("organization");
-        var projects = await context.Projects.CountAsync(project => project.OrganizationId == row.Id, request.Cancellation);
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var row = await FindAsync(change.Connection, request);
+        var projects = await ProjectTable.CountAsync(change.Connection, row.Id, request.Cancellation);
         if (projects > 0)
-            throw AdminAnswer.Conflict($"The organization still has {projects} {(projects == 1 ? "project" : "projects")}.", "Delete its projects first; GET /admin/v1/projects?organization_id=… lists them.");
-        context.Organizations.Remove(row);
-        await context.SaveChangesAsync(request.Cancellation);
-        await transaction.CommitAsync(request.Cancellation);
+        {
+            throw AdminAnswer.Conflict(
+                $"The organization still has {projects} {(projects == 1 ? "project" : "projects")}.",
+                "Delete its projects first; GET /admin/v1/projects?organization_id=… lists them.");
+        }
+        await OrganizationTable.DeleteAsync(change.Connection, row.Id, request.Cancellation);
+        await change.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Deleted organization", row.Id, request.Caller.KeyId);
         AdminAnswer.NoContent(request);
     }
+
+    private static async Task<OrganizationRow> FindAsync(DbConnection connection, AdminRequest request) =>
+        await OrganizationTable.FindAsync(connection, request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("organization");
 
     private static void Write(Utf8JsonWriter json, OrganizationRow row)
     {

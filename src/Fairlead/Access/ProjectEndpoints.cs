@@ -1,14 +1,16 @@
+using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Http;
+using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
 /// <summary><c>/admin/v1/projects</c></summary>
-internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> contexts, CallerSnapshots snapshots, TimeProvider time, ILogger<ProjectEndpoints> logger)
+internal sealed class ProjectEndpoints(
+    IStorage storage, AccessChanges changes, CallerSnapshots snapshots, TimeProvider time, ILogger<ProjectEndpoints> logger)
 {
     private const string Prefix = "proj_";
 
@@ -26,17 +28,21 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
     public async Task ListAsync(AdminRequest request)
     {
         var page = AdminPage.Read(request, Prefix, "organization_id");
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        var query = context.Projects.AsNoTracking().Where(row => row.Id.CompareTo(page.After) > 0);
-        if (page.Filter("organization_id") is { } organization) query = query.Where(row => row.OrganizationId == organization);
-        var rows = await query.OrderBy(row => row.Id).Take(page.Limit + 1).ToListAsync(request.Cancellation);
+        List<ProjectRow> rows;
+        await using (var connection = await storage.OpenAsync(request.Cancellation))
+        {
+            rows = await ProjectTable.ListAsync(connection, page.After, page.Filter("organization_id"), page.Limit + 1, request.Cancellation);
+        }
         await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, Write);
     }
 
     public async Task GetAsync(AdminRequest request)
     {
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        var row = await context.Projects.AsNoTracking().SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("project");
+        ProjectRow row;
+        await using (var connection = await storage.OpenAsync(request.Cancellation))
+        {
+            row = await FindAsync(connection, request);
+        }
         await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => Write(json, row));
     }
 
@@ -49,17 +55,15 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
         var organization = fields.Text("organization_id", FieldLengths.Id);
         if (!fields.HasValue("organization_id")) fields.Missing("organization_id");
 
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
-        if (organization is not null && !await context.Organizations.AnyAsync(row => row.Id == organization, request.Cancellation))
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        if (organization is not null && await OrganizationTable.FindAsync(change.Connection, organization, request.Cancellation) is null)
             fields.Invalid("organization_id", "There is no organization with this id.");
         fields.ThrowIfFaulty();
 
         var now = time.GetUtcNow();
         var row = new ProjectRow { Id = Ids.New(Prefix, time), OrganizationId = organization!, Name = name!, CreatedAt = now, UpdatedAt = now };
-        context.Projects.Add(row);
-        await context.SaveChangesAsync(request.Cancellation);
-        await transaction.CommitAsync(request.Cancellation);
+        await ProjectTable.InsertAsync(change.Connection, row, request.Cancellation);
+        await change.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Created project", row.Id, request.Caller.KeyId);
         request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/admin/v1/projects/" + row.Id);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status201Created, json => Write(json, row));
@@ -73,19 +77,17 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
         if (fields.Has("name") && !fields.HasValue("name")) fields.Invalid("name", "Must not be null.");
         fields.ThrowIfFaulty();
 
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
-        var row = await context.Projects.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("project");
-        var changes = name is not null && name != row.Name;
-        if (changes)
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var row = await FindAsync(change.Connection, request);
+        var isNew = name is not null && name != row.Name;
+        if (isNew)
         {
-            row.Name = name!;
-            row.UpdatedAt = time.GetUtcNow();
-            await context.SaveChangesAsync(request.Cancellation);
+            row = row with { Name = name!, UpdatedAt = time.GetUtcNow() };
+            await ProjectTable.UpdateAsync(change.Connection, row, request.Cancellation);
         }
-        // Also when nothing changed: the lock is not held while a client reads its answer.
-        await transaction.CommitAsync(request.Cancellation);
-        if (changes)
+        // Also when nothing changed: a client must not hold the lock while it reads its response.
+        await change.CommitAsync(request.Cancellation);
+        if (isNew)
         {
             AdminLog.Changed(logger, "Changed project", row.Id, request.Caller.KeyId);
             await snapshots.ReloadAfterChangeAsync();
@@ -93,21 +95,25 @@ internal sealed class ProjectEndpoints(IDbContextFactory<FairleadDbContext> cont
         await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => Write(json, row));
     }
 
-    /// <summary>Only one without keys: whoever still holds one must be told first.</summary>
+    /// <summary>Deletes a project without keys: the holders of its keys must be informed first.</summary>
     public async Task DeleteAsync(AdminRequest request)
     {
-        await using var context = await contexts.CreateDbContextAsync(request.Cancellation);
-        await using var transaction = await context.BeginChangeAsync(request.Cancellation);
-        var row = await context.Projects.SingleOrDefaultAsync(row => row.Id == request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("project");
-        var keys = await context.ApiKeys.CountAsync(key => key.ProjectId == row.Id, request.Cancellation);
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var row = await FindAsync(change.Connection, request);
+        var keys = await KeyTable.CountAsync(change.Connection, row.Id, request.Cancellation);
         if (keys > 0)
-            throw AdminAnswer.Conflict($"The project still has {keys} {(keys == 1 ? "key" : "keys")}.", "Delete its keys first; GET /admin/v1/keys?project_id=… lists them.");
-        context.Projects.Remove(row);
-        await context.SaveChangesAsync(request.Cancellation);
-        await transaction.CommitAsync(request.Cancellation);
+        {
+            throw AdminAnswer.Conflict(
+                $"The project still has {keys} {(keys == 1 ? "key" : "keys")}.", "Delete its keys first; GET /admin/v1/keys?project_id=… lists them.");
+        }
+        await ProjectTable.DeleteAsync(change.Connection, row.Id, request.Cancellation);
+        await change.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Deleted project", row.Id, request.Caller.KeyId);
         AdminAnswer.NoContent(request);
     }
+
+    private static async Task<ProjectRow> FindAsync(DbConnection connection, AdminRequest request) =>
+        await ProjectTable.FindAsync(connection, request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("project");
 
     private static void Write(Utf8JsonWriter json, ProjectRow row)
     {

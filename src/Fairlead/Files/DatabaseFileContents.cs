@@ -2,9 +2,9 @@ using Fairlead.Storage;
 
 namespace Fairlead.Files;
 
-/// <summary>Contents as rows of equal chunks, where several nodes share a database and each must find every file.</summary>
+/// <summary>Contents as rows of equal chunks, for nodes that share a database: each of them finds every file.</summary>
 /// <param name="storage">The database.</param>
-/// <param name="chunkBytes">Length of all chunks but the last one of a file. Never another one for the same database.</param>
+/// <param name="chunkBytes">Length of all chunks except the last one of a file. It must never change for a database.</param>
 internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = DatabaseFileContents.ChunkBytes) : IFileContents
 {
     public const int ChunkBytes = 256 * 1024;
@@ -15,11 +15,7 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
 
     public async Task DeleteAsync(string id, CancellationToken cancellationToken)
     {
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = "DELETE FROM file_chunks WHERE file_id = @id";
-        command.AddParameter("@id", id);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await storage.ExecuteAsync("DELETE FROM file_chunks WHERE file_id = @id", [("@id", id)], cancellationToken);
     }
 
     private sealed class Sink(IStorage storage, string id, int chunkBytes) : FileSink
@@ -46,19 +42,15 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
 
         private async Task FlushAsync(CancellationToken cancellationToken)
         {
-            await using var connection = await storage.OpenAsync(cancellationToken);
-            await using var command = connection.CreateCommand();
-            command.CommandText = "INSERT INTO file_chunks (file_id, number, content) VALUES (@id, @number, @content)";
-            command.AddParameter("@id", id);
-            command.AddParameter("@number", _number);
-            command.AddParameter("@content", _filled == _chunk.Length ? _chunk : _chunk[.._filled]);
-            await command.ExecuteNonQueryAsync(cancellationToken);
+            await storage.ExecuteAsync(
+                "INSERT INTO file_chunks (file_id, number, content) VALUES (@id, @number, @content)",
+                [("@id", id), ("@number", _number), ("@content", _filled == _chunk.Length ? _chunk : _chunk[.._filled])], cancellationToken);
             _number++;
             _filled = 0;
         }
     }
 
-    /// <summary>Holds one chunk at a time, and no connection between two of them: its reader may be slow.</summary>
+    /// <summary>Holds one chunk at a time, and no connection between two chunks: its reader may be slow.</summary>
     private sealed class ChunkStream(IStorage storage, string id, int chunkBytes, long from) : Stream
     {
         private readonly long _first = from / chunkBytes;
@@ -89,9 +81,10 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
             return taken;
         }
 
-        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+            ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("The database is only waited for asynchronously.");
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("The content is read asynchronously only.");
 
         public override void Flush()
         {
@@ -106,11 +99,9 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
         private async Task FetchAsync(CancellationToken cancellationToken)
         {
             await using var connection = await storage.OpenAsync(cancellationToken);
-            await using var command = connection.CreateCommand();
-            command.CommandText = "SELECT content FROM file_chunks WHERE file_id = @id AND number = @number";
-            command.AddParameter("@id", id);
-            command.AddParameter("@number", _next);
-            if (await command.ExecuteScalarAsync(cancellationToken) is not byte[] chunk)
+            var chunk = await connection.BytesAsync(
+                "SELECT content FROM file_chunks WHERE file_id = @id AND number = @number", [("@id", id), ("@number", _next)], cancellationToken);
+            if (chunk is null)
             {
                 if (_next == 0) throw new FileNotFoundException($"The content of {id} is not there.");
                 _isOver = true;

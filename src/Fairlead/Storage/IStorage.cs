@@ -1,32 +1,33 @@
 using System.Data.Common;
-using Microsoft.EntityFrameworkCore;
 
 namespace Fairlead.Storage;
 
 /// <summary>The database of this node, its schema brought up to date before the first connection is given out. Thread-safe.</summary>
 internal interface IStorage
 {
-    /// <summary>Where its SQL differs from the other's.</summary>
+    /// <summary>Where its SQL differs from that of the other database.</summary>
     SqlFlavour Sql { get; }
 
     StorageProvider Provider => Sql.Provider;
 
-    /// <summary>Word of changes between the nodes of this database.</summary>
+    /// <summary>Tells the nodes of this database of changes.</summary>
     IDatabaseNotifier Notifier { get; }
 
-    /// <summary>Creates what is missing of the database and applies the schema steps it lacks. Repeatable; done by the first of the other members otherwise.</summary>
-    /// <exception cref="StorageException">The database cannot be opened or made; as <see cref="SchemaException"/>, a newer version made it.</exception>
+    /// <summary>
+    /// Creates the database if it is missing and applies the schema steps that it lacks. Repeatable. The other members do it when it was not
+    /// done yet.
+    /// </summary>
+    /// <exception cref="StorageException">
+    /// The database cannot be opened or created; a <see cref="SchemaException"/> when a newer version created it.
+    /// </exception>
     Task EnsureReadyAsync(CancellationToken cancellationToken);
 
     /// <summary>
-    /// An open connection from the pool; dispose it to give it back. For <see cref="StorageProvider.Sqlite"/> it is a
+    /// An open connection from the pool; dispose it to return it. For <see cref="StorageProvider.Sqlite"/> it is a
     /// <see cref="Microsoft.Data.Sqlite.SqliteConnection"/> in WAL mode with foreign keys on and a busy timeout of 5 s, for
-    /// <see cref="StorageProvider.Postgres"/> an <see cref="Npgsql.NpgsqlConnection"/>. Who writes more than one statement begins with
-    /// <see cref="SqlFlavour.BeginWriteAsync"/>.
+    /// <see cref="StorageProvider.Postgres"/> an <see cref="Npgsql.NpgsqlConnection"/>. Code that writes with more than one statement
+    /// starts with <see cref="SqlFlavour.BeginWriteAsync"/>; <see cref="SqlExtensions"/> runs statements.
     /// </summary>
-    /// <exception cref="DbException">The database is away; <see cref="StorageFaults"/> tells faults apart.</exception>
+    /// <exception cref="DbException">The database is unavailable; <see cref="StorageFaults"/> classifies errors.</exception>
     ValueTask<DbConnection> OpenAsync(CancellationToken cancellationToken);
-
-    /// <summary>Points EF Core at this database.</summary>
-    void Configure(DbContextOptionsBuilder options);
 }

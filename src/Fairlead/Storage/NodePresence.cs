@@ -3,7 +3,8 @@ using System.Data.Common;
 namespace Fairlead.Storage;
 
 /// <summary>
-/// A connection that stays open as long as this process lives, so that other nodes can tell a process that died from one that is slow. For one caller. Nothing on SQLite.
+/// A connection that stays open as long as this process runs, so that other nodes can distinguish a process that died from a slow one. Does
+/// nothing on SQLite. For one caller.
 /// </summary>
 internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsyncDisposable
 {
@@ -12,7 +13,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
     private DbConnection? _connection;
     private long _lookedAt;
 
-    /// <summary>Opens it where it is missing, and looks now and then whether it still stands.</summary>
+    /// <summary>Opens it when it is missing, and checks it every few seconds.</summary>
     public async Task HoldAsync(string process, CancellationToken cancellationToken)
     {
         if (storage.Provider == StorageProvider.Sqlite) return;
@@ -25,9 +26,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
             }
             else if (time.GetElapsedTime(_lookedAt) >= Look)
             {
-                await using var command = _connection.CreateCommand();
-                command.CommandText = "SELECT 1";
-                await command.ExecuteScalarAsync(cancellationToken);
+                await _connection.Int64Async("SELECT 1", [], cancellationToken);
             }
             else
             {
@@ -48,7 +47,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
         _connection = null;
         try
         {
-            // A pool would keep the connection, and with it the mark.
+            // The pool would keep the connection, and with it the mark.
             await using var command = connection.CreateCommand();
             command.CommandTimeout = 2;
             command.CommandText = "SELECT pg_advisory_unlock_all()";
@@ -56,7 +55,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is InvalidOperationException)
         {
-            // A connection that is lost marks nothing any more, or its process as living a little longer.
+            // A lost connection marks nothing any more, or marks its process as alive a little longer.
         }
         await connection.DisposeAsync();
     }

@@ -1,6 +1,5 @@
 using System.Data.Common;
 using Fairlead.Configuration;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -66,8 +65,6 @@ internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
         return await _source.OpenConnectionAsync(cancellationToken);
     }
 
-    public void Configure(DbContextOptionsBuilder options) => options.UseNpgsql(_source);
-
     public async ValueTask DisposeAsync()
     {
         await _notifier.DisposeAsync();
@@ -87,9 +84,7 @@ internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
     {
         if (connection.PostgreSqlVersion < Oldest)
             throw new StorageException($"The database {_where} is PostgreSQL {connection.PostgreSqlVersion}; Fairlead needs {Oldest.Major} or later.");
-        await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT current_setting('server_encoding')";
-        var encoding = (string?)await command.ExecuteScalarAsync(cancellationToken);
+        var encoding = await connection.TextAsync("SELECT current_setting('server_encoding')", [], cancellationToken);
         if (encoding != "UTF8") throw new StorageException($"The database {_where} has the encoding {encoding}; make one with UTF8: CREATE DATABASE fairlead ENCODING 'UTF8' TEMPLATE template0;");
     }
 

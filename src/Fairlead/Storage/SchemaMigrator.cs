@@ -26,7 +26,10 @@ internal sealed class SchemaMigrator
         for (var i = 1; i < _steps.Length; i++)
         {
             if (_steps[i].Version == _steps[i - 1].Version)
-                throw new SchemaException($"Two schema steps have the number {_steps[i].Version}: '{_steps[i - 1].Name}' and '{_steps[i].Name}'. Give one of them the next free number.");
+            {
+                throw new SchemaException(
+                    $"Two schema steps have the number {_steps[i].Version}: '{_steps[i - 1].Name}' and '{_steps[i].Name}'. Give one of them the next free number.");
+            }
         }
     }
 
@@ -34,23 +37,24 @@ internal sealed class SchemaMigrator
     /// <exception cref="SchemaException">The database has steps this program does not know.</exception>
     public async Task<int> MigrateAsync(DbConnection connection, SqlFlavour sql, CancellationToken cancellationToken)
     {
-        // A look without the lock: the usual start finds everything applied and must not wait for a writer.
-        if (await sql.TableExistsAsync(connection, Table, cancellationToken) && Missing(await AppliedAsync(connection, null, cancellationToken)).Count == 0) return 0;
+        // First without the lock: usually all steps are applied, and a start must not wait for a writer.
+        var exists = await sql.TableExistsAsync(connection, Table, cancellationToken);
+        if (exists && Missing(await AppliedAsync(connection, cancellationToken)).Count == 0) return 0;
 
         await using var transaction = await sql.BeginWriteAsync(connection, cancellationToken);
         await sql.LockAsync(transaction, StorageLock.Schema, cancellationToken);
-        await ExecuteAsync(connection, transaction, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL)", cancellationToken);
-        var missing = Missing(await AppliedAsync(connection, transaction, cancellationToken));
+        await ExecuteAsync(
+            connection, transaction,
+            "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL)",
+            cancellationToken);
+        var missing = Missing(await AppliedAsync(connection, cancellationToken));
         foreach (var step in missing)
         {
             await ExecuteAsync(connection, transaction, step.Sql(sql), cancellationToken);
-            await using var note = connection.CreateCommand();
-            note.Transaction = transaction;
-            note.CommandText = "INSERT INTO schema_version (version, name, applied_at) VALUES (@version, @name, @applied_at)";
-            note.AddParameter("@version", step.Version);
-            note.AddParameter("@name", step.Name);
-            note.AddParameter("@applied_at", _time.GetUtcNow().UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture));
-            await note.ExecuteNonQueryAsync(cancellationToken);
+            var appliedAt = _time.GetUtcNow().UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
+            await connection.ExecuteAsync(
+                "INSERT INTO schema_version (version, name, applied_at) VALUES (@version, @name, @applied_at)",
+                [("@version", step.Version), ("@name", step.Name), ("@applied_at", appliedAt)], cancellationToken);
         }
         await transaction.CommitAsync(cancellationToken);
         return missing.Count;
@@ -60,20 +64,16 @@ internal sealed class SchemaMigrator
     {
         var unknown = applied.Where(version => Array.TrueForAll(_steps, step => step.Version != version)).ToArray();
         if (unknown.Length > 0)
-            throw new SchemaException($"The database has schema step {unknown.Max()}, which this version of Fairlead does not know: a newer version made it. Start that version, or restore a backup from before the upgrade.");
+        {
+            throw new SchemaException(
+                $"The database has schema step {unknown.Max()}, which this version of Fairlead does not know: a newer version made it. "
+                + "Start that version, or restore a backup from before the upgrade.");
+        }
         return [.. _steps.Where(step => !applied.Contains(step.Version))];
     }
 
-    private static async Task<HashSet<int>> AppliedAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
-    {
-        await using var command = connection.CreateCommand();
-        command.Transaction = transaction;
-        command.CommandText = "SELECT version FROM schema_version";
-        var applied = new HashSet<int>();
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken)) applied.Add(reader.GetInt32(0));
-        return applied;
-    }
+    private static async Task<HashSet<int>> AppliedAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        [.. await connection.QueryAsync("SELECT version FROM schema_version", [], row => row.Int32("version"), cancellationToken)];
 
     private static async Task ExecuteAsync(DbConnection connection, DbTransaction transaction, string sql, CancellationToken cancellationToken)
     {

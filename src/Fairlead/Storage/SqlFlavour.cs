@@ -154,13 +154,9 @@ internal abstract class SqlFlavour
 
         public override ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken) => new(true);
 
-        public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken)
-        {
-            await using var command = connection.CreateCommand();
-            command.CommandText = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = @table";
-            command.AddParameter("@table", table);
-            return await command.ExecuteScalarAsync(cancellationToken) is not null;
-        }
+        public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken) =>
+            await connection.Int64Async(
+                "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = @table", [("@table", table)], cancellationToken) is not null;
 
         public override string Storable(string text) => text;
     }
@@ -199,33 +195,24 @@ internal abstract class SqlFlavour
         {
             await using var command = transaction.Connection!.CreateCommand();
             command.Transaction = transaction;
-            command.CommandText = "SELECT pg_advisory_xact_lock(@space, @name)";
-            command.AddParameter("@space", LockSpace);
-            command.AddParameter("@name", (int)name);
-            // Another node may be at work on the schema for minutes; who waits is ended by its token.
+            command.CommandText = "SELECT pg_advisory_xact_lock(CAST(@space AS INT), CAST(@name AS INT))";
+            ((SqlValue)LockSpace).AddTo(command, "@space");
+            ((SqlValue)(int)name).AddTo(command, "@name");
+            // Another node may need minutes for the schema; the token stops the wait.
             if (name == StorageLock.Schema) command.CommandTimeout = 600;
             await command.ExecuteNonQueryAsync(cancellationToken);
         }
 
-        public override async ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken)
-        {
-            await using var command = connection.CreateCommand();
-            // Shared: after a lost connection the server may hold the old one's lock for hours, and two processes may have the same key.
-            command.CommandText = "SELECT pg_advisory_lock_shared(@space, @key)";
-            command.AddParameter("@space", ProcessSpace);
-            command.AddParameter("@key", KeyOf(process));
-            await command.ExecuteNonQueryAsync(cancellationToken);
-        }
+        // Shared: after a lost connection the server may hold the lock of the old one for hours, and two processes may have the same key.
+        public override async ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken) =>
+            await connection.ExecuteAsync(
+                "SELECT pg_advisory_lock_shared(CAST(@space AS INT), CAST(@key AS INT))",
+                [("@space", ProcessSpace), ("@key", KeyOf(process))], cancellationToken);
 
-        public override async ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken)
-        {
-            await using var command = transaction.Connection!.CreateCommand();
-            command.Transaction = transaction;
-            command.CommandText = "SELECT pg_try_advisory_xact_lock(@space, @key)";
-            command.AddParameter("@space", ProcessSpace);
-            command.AddParameter("@key", KeyOf(process));
-            return await command.ExecuteScalarAsync(cancellationToken) is true;
-        }
+        public override async ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken) =>
+            await transaction.Connection!.Int64Async(
+                "SELECT CASE WHEN pg_try_advisory_xact_lock(CAST(@space AS INT), CAST(@key AS INT)) THEN 1 ELSE 0 END",
+                [("@space", ProcessSpace), ("@key", KeyOf(process))], cancellationToken) == 1;
 
         // FNV-1a: the same in every process.
         private static int KeyOf(string process)
@@ -235,13 +222,9 @@ internal abstract class SqlFlavour
             return unchecked((int)hash);
         }
 
-        public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken)
-        {
-            await using var command = connection.CreateCommand();
-            command.CommandText = "SELECT to_regclass(@table) IS NOT NULL";
-            command.AddParameter("@table", table);
-            return await command.ExecuteScalarAsync(cancellationToken) is true;
-        }
+        public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken) =>
+            await connection.Int64Async(
+                "SELECT CASE WHEN to_regclass(@table) IS NOT NULL THEN 1 ELSE 0 END", [("@table", table)], cancellationToken) == 1;
 
         public override string Storable(string text) => text.Contains('\0', StringComparison.Ordinal) ? text.Replace('\0', '\ufffd') : text;
     }

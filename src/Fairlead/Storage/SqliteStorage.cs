@@ -2,7 +2,6 @@ using System.Data.Common;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Microsoft.Data.Sqlite;
-using Microsoft.EntityFrameworkCore;
 using SQLitePCL;
 
 namespace Fairlead.Storage;
@@ -49,13 +48,9 @@ internal sealed class SqliteStorage : IStorage, IDisposable
             if (_ready) return;
             CreatePrivateFile();
             await using var connection = await OpenCoreAsync(cancellationToken);
-            await using (var mode = connection.CreateCommand())
-            {
-                // Readers and the one writer do not wait for each other. Large pages, since nearly all that is written are the ends of tables
-                // and indexes: a quarter of the writes, and long records share pages. Both stay with the file; an older one keeps its pages.
-                mode.CommandText = "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL";
-                await mode.ExecuteNonQueryAsync(cancellationToken);
-            }
+            // WAL: readers and the one writer do not wait for each other. Large pages, because nearly all writes go to the ends of tables and
+            // indexes: a quarter of the writes, and long records share pages. Both stay with the file; an older file keeps its pages.
+            await connection.ExecuteAsync("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL", [], cancellationToken);
             await _migrator.MigrateAsync(connection, Sql, cancellationToken);
             _ready = true;
         }
@@ -74,8 +69,6 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         if (!_ready) await EnsureReadyAsync(cancellationToken);
         return await OpenCoreAsync(cancellationToken);
     }
-
-    public void Configure(DbContextOptionsBuilder options) => options.UseSqlite(ConnectionString);
 
     public void Dispose()
     {

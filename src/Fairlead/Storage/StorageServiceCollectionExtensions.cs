@@ -1,6 +1,4 @@
-using Fairlead.Access;
 using Fairlead.Configuration;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -9,21 +7,18 @@ namespace Fairlead.Storage;
 
 internal static class StorageServiceCollectionExtensions
 {
-    /// <summary>The database: connections, schema and the EF Core context for what is edited.</summary>
+    /// <summary>The database: connections and the application of schema steps, which the slices register.</summary>
     internal static IServiceCollection AddStorage(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<DataFolderLock>();
         services.AddSingleton<IHostedService, DataFolderGuard>();
-        services.AddSingleton<ISchemaStep, AccessSchema>();
-        services.AddSingleton<ISchemaStep, KeyBatchingSchema>();
         services.AddSingleton<SchemaMigrator>();
         services.AddSingleton<SqliteStorage>();
         services.AddSingleton<PostgresStorage>();
         services.AddSingleton<IStorage>(provider => provider.GetRequiredService<IConfigurationSource>().Current.Storage.Provider == StorageConfig.Postgres
             ? provider.GetRequiredService<PostgresStorage>()
             : provider.GetRequiredService<SqliteStorage>());
-        services.AddSingleton<IDbContextFactory<FairleadDbContext>, FairleadDbContextFactory>();
         return services;
     }
 }

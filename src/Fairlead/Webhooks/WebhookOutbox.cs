@@ -11,41 +11,40 @@ namespace Fairlead.Webhooks;
 /// <inheritdoc/>
 internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, TimeProvider time) : IWebhookOutbox
 {
-    /// <summary>Channel on which nodes tell each other that there is something to deliver.</summary>
+    /// <summary>Channel on which nodes notify each other of new deliveries.</summary>
     public const string Channel = "webhooks";
 
     public async Task<int> AddAsync(DbConnection connection, DbTransaction transaction, WebhookEvent happened, CancellationToken cancellationToken)
     {
+        var enabled = await connection.QueryAsync(
+            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NOT NULL AND status = 'enabled' ORDER BY id",
+            [("@project", happened.ProjectId)], WebhookRow.ReadWebhook, cancellationToken);
         var receivers = new List<(string Webhook, string? Url)>();
-        await using (var find = connection.CreateCommand())
+        foreach (var webhook in enabled)
         {
-            find.Transaction = transaction;
-            find.CommandText = $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NOT NULL AND status = 'enabled' ORDER BY id";
-            find.AddParameter("@project", happened.ProjectId);
-            await using var reader = await find.ExecuteReaderAsync(cancellationToken);
-            while (await reader.ReadAsync(cancellationToken))
-            {
-                var webhook = WebhookRow.ReadWebhook(reader);
-                if (webhook.Wants(happened.Type)) receivers.Add((webhook.Id, null));
-            }
+            if (webhook.Wants(happened.Type)) receivers.Add((webhook.Id, null));
         }
-        if (happened.Url is { } url) receivers.Add(((await webhooks.OfRequestsAsync(connection, transaction, happened.ProjectId, cancellationToken)).Id, url));
+        if (happened.Url is { } url) receivers.Add(((await webhooks.OfRequestsAsync(connection, happened.ProjectId, cancellationToken)).Id, url));
         if (receivers.Count == 0) return 0;
 
-        // One id for the event: who hears of it in two ways can tell.
+        // One id for the event: a receiver that gets it in two ways can tell that it is the same.
         var eventId = Ids.New("evt_", time);
         var payload = Payload(happened);
-        foreach (var (webhook, own) in receivers) await WebhookDeliveryStore.AddAsync(connection, transaction, happened.ProjectId, New(webhook, own, eventId, happened.Type, payload), cancellationToken);
+        foreach (var (webhook, own) in receivers)
+        {
+            var delivery = New(webhook, own, eventId, happened.Type, payload);
+            await WebhookDeliveryStore.AddAsync(connection, happened.ProjectId, delivery, cancellationToken);
+        }
         return receivers.Count;
     }
 
-    /// <summary>Adds one delivery to one webhook, whatever it wants.</summary>
+    /// <summary>Adds one delivery to one webhook, whichever types of events it subscribes to.</summary>
     public async Task<WebhookDelivery> AddAsync(Webhook webhook, WebhookEvent happened, CancellationToken cancellationToken)
     {
         var delivery = New(webhook.Id, happened.Url, Ids.New("evt_", time), happened.Type, Payload(happened));
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        await WebhookDeliveryStore.AddAsync(connection, transaction, happened.ProjectId, delivery, cancellationToken);
+        await WebhookDeliveryStore.AddAsync(connection, happened.ProjectId, delivery, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         Announce();
         return delivery;
@@ -56,7 +55,11 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Tim
     private WebhookDelivery New(string webhook, string? url, string eventId, string type, byte[] payload)
     {
         var now = time.GetUtcNow();
-        return new WebhookDelivery { Id = Ids.New("whd_", time), WebhookId = webhook, Url = url, EventId = eventId, Type = type, Payload = payload, NextAt = now, CreatedAt = now };
+        return new WebhookDelivery
+        {
+            Id = Ids.New("whd_", time), WebhookId = webhook, Url = url, EventId = eventId, Type = type, Payload = payload,
+            NextAt = now, CreatedAt = now,
+        };
     }
 
     private static byte[] Payload(WebhookEvent happened)

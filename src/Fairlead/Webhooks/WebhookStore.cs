@@ -1,183 +1,144 @@
-using System.Data;
 using System.Data.Common;
-using System.Globalization;
 using Fairlead.Conversation;
 using Fairlead.Storage;
 
 namespace Fairlead.Webhooks;
 
 /// <summary>Webhooks in the database. Thread-safe.</summary>
-/// <remarks>All members throw what <see cref="StorageFaults"/> tells apart when the database is away.</remarks>
+/// <remarks>When the database is unavailable, all members throw an exception that <see cref="StorageFaults"/> classifies.</remarks>
 internal sealed class WebhookStore(IStorage storage, TimeProvider time)
 {
-    /// <summary>Webhooks of one project, the one of single requests not counted.</summary>
+    /// <summary>Maximum of webhooks per project, without the one of single requests.</summary>
     public const int MostOfAProject = 20;
 
-    /// <summary>Adds it; false when the project has as many as it may.</summary>
+    /// <summary>Adds it; false when the project has the maximum already.</summary>
+    /// <exception cref="UnknownCommitException">It may have been added.</exception>
     public Task<bool> AddAsync(Webhook webhook, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await storage.Sql.LockAsync(transaction, StorageLock.Webhooks, cancellationToken);
-        if (attempt.IsRepeat)
+        if (attempt.IsRepeat && await connection.Int64Async("SELECT 1 FROM webhooks WHERE id = @id", [("@id", webhook.Id)], cancellationToken) is not null)
         {
-            await using var find = Command(connection, transaction, "SELECT 1 FROM webhooks WHERE id = @id");
-            find.AddParameter("@id", webhook.Id);
-            if (await find.ExecuteScalarAsync(cancellationToken) is not null) return true;
+            return true;
         }
-        await using (var count = Command(connection, transaction, "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL"))
-        {
-            count.AddParameter("@project", webhook.ProjectId);
-            if (Convert.ToInt64(await count.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture) >= MostOfAProject) return false;
-        }
-        await InsertAsync(connection, transaction, webhook, cancellationToken);
+        var count = await connection.Int64Async(
+            "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL", [("@project", webhook.ProjectId)], cancellationToken);
+        if (count >= MostOfAProject) return false;
+        await InsertAsync(connection, webhook, cancellationToken);
         attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
     }, time);
 
-    /// <summary>The one that signs what goes to addresses of single requests; made when there is none yet.</summary>
+    /// <summary>The webhook that signs deliveries to addresses of single requests; created when it does not exist.</summary>
     public async Task<Webhook> OfRequestsAsync(string projectId, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        // There is one already, but for the first time: that needs no writer.
-        await using (var find = OfRequests(connection, null, projectId))
-        {
-            if (await OneAsync(find, cancellationToken) is { } known) return known;
-        }
+        // It is missing only the first time: finding it needs no write lock.
+        if (await FindOfRequestsAsync(connection, projectId, cancellationToken) is { } known) return known;
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        var webhook = await OfRequestsAsync(connection, transaction, projectId, cancellationToken);
+        var webhook = await OfRequestsAsync(connection, projectId, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return webhook;
     }
 
-    /// <summary>As <see cref="OfRequestsAsync(string, CancellationToken)"/>, within a transaction of the caller.</summary>
-    public async Task<Webhook> OfRequestsAsync(DbConnection connection, DbTransaction transaction, string projectId, CancellationToken cancellationToken)
+    /// <summary>As <see cref="OfRequestsAsync(string, CancellationToken)"/>, in the transaction that is open on the connection.</summary>
+    public async Task<Webhook> OfRequestsAsync(DbConnection connection, string projectId, CancellationToken cancellationToken)
     {
-        await using var find = OfRequests(connection, transaction, projectId);
-        if (await OneAsync(find, cancellationToken) is { } known) return known;
+        if (await FindOfRequestsAsync(connection, projectId, cancellationToken) is { } known) return known;
 
         var now = time.GetUtcNow();
-        // Two nodes may want the first one at once; the second waits for the first one's transaction and finds it.
-        await InsertAsync(connection, transaction, new Webhook
+        // Two nodes may create the first one at once: the second waits for the transaction of the first, then finds its row.
+        await InsertAsync(connection, new Webhook
         {
-            Id = Ids.New("whk_", time), ProjectId = projectId, Events = [], Key = WebhookKey.New(WebhookSignature.Ed25519), CreatedAt = now, UpdatedAt = now,
+            Id = Ids.New("whk_", time), ProjectId = projectId, Events = [], Key = WebhookKey.New(WebhookSignature.Ed25519),
+            CreatedAt = now, UpdatedAt = now,
         }, cancellationToken);
-        return await OneAsync(find, cancellationToken) ?? throw new StorageException("The webhook of single requests was removed at the moment it was made.") { MayPass = true };
+        return await FindOfRequestsAsync(connection, projectId, cancellationToken)
+            ?? throw new StorageException("The webhook of single requests was removed at the moment it was made.") { MayPass = true };
     }
 
     public async Task<Webhook?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = Command(connection, null, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id AND project_id = @project");
-        command.AddParameter("@id", storage.Sql.Storable(id));
-        command.AddParameter("@project", projectId);
-        return await OneAsync(command, cancellationToken);
+        return await FindAsync(connection, projectId, id, "", cancellationToken);
     }
 
-    /// <summary>In the order of their making, those behind <paramref name="after"/>.</summary>
+    /// <summary>In the order of creation, those after the id <paramref name="after"/>.</summary>
     public async Task<List<Webhook>> ListAsync(string projectId, string after, int limit, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = Command(connection, null, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND id > @after ORDER BY id LIMIT {limit.ToString(CultureInfo.InvariantCulture)}");
-        command.AddParameter("@project", projectId);
-        command.AddParameter("@after", after);
-        var rows = new List<Webhook>();
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken)) rows.Add(WebhookRow.ReadWebhook(reader));
-        return rows;
+        return await connection.QueryAsync(
+            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND id > @after ORDER BY id LIMIT @limit",
+            [("@project", projectId), ("@after", after), ("@limit", limit)], WebhookRow.ReadWebhook, cancellationToken);
     }
 
-    /// <summary>Changes what <paramref name="change"/> makes of it; null when there is none.</summary>
-    public Task<Webhook?> ChangeAsync(string projectId, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) => StorageRetry.RunAsync<Webhook?>(async () =>
+    /// <summary>Stores what <paramref name="change"/> returns for it; null when it does not exist.</summary>
+    public Task<Webhook?> ChangeAsync(
+        string projectId, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) => StorageRetry.RunAsync<Webhook?>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        await using var find = Command(connection, transaction, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id AND project_id = @project{storage.Sql.ForUpdate}");
-        find.AddParameter("@id", storage.Sql.Storable(id));
-        find.AddParameter("@project", projectId);
-        if (await OneAsync(find, cancellationToken) is not { } known) return null;
+        if (await FindAsync(connection, projectId, id, storage.Sql.ForUpdate, cancellationToken) is not { } known) return null;
         var changed = change(known) with { UpdatedAt = time.GetUtcNow() };
-        // Who enables it again wants to see deliveries now, and another address has not asked for quiet.
+        // Enabling it again should start deliveries now, and a new address has not asked for a pause.
         var revived = (changed.Enabled && !known.Enabled) || changed.Url != known.Url;
-        await using var update = Command(connection, transaction, $"""
-            UPDATE webhooks SET url = @url, description = @description, events = @events, secret = @secret, previous_secret = @previous, previous_until = @previous_until,
-                status = @status, disabled_reason = @reason, failing_since = @failing, updated_at = @updated{(revived ? ", not_before = 0" : "")}
+        await connection.ExecuteAsync(
+            $"""
+            UPDATE webhooks SET url = @url, description = @description, events = @events, secret = @secret, previous_secret = @previous,
+                previous_until = @previous_until, status = @status, disabled_reason = @reason, failing_since = @failing,
+                updated_at = @updated{(revived ? ", not_before = 0" : "")}
             WHERE id = @id
-            """);
-        AddColumns(update, changed);
-        await update.ExecuteNonQueryAsync(cancellationToken);
+            """,
+            Columns(changed), cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return changed;
     });
 
-    /// <summary>Removes it with its deliveries; false when there is none.</summary>
+    /// <summary>Removes it with its deliveries; false when it does not exist.</summary>
     public Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
     {
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = Command(connection, null, "DELETE FROM webhooks WHERE id = @id AND project_id = @project");
-        command.AddParameter("@id", storage.Sql.Storable(id));
-        command.AddParameter("@project", projectId);
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        return await storage.ExecuteAsync(
+            "DELETE FROM webhooks WHERE id = @id AND project_id = @project",
+            [("@id", storage.Sql.Storable(id)), ("@project", projectId)], cancellationToken) > 0;
     });
 
-    /// <summary>Forgets the webhooks of projects that are gone, which nobody can reach any more; returns how many.</summary>
+    /// <summary>Deletes the webhooks of deleted projects, which no caller can reach any more; returns how many.</summary>
     public async Task<int> ForgetOrphansAsync(CancellationToken cancellationToken)
     {
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = Command(connection, null, "DELETE FROM webhooks WHERE project_id NOT IN (SELECT id FROM projects)");
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        return await storage.ExecuteAsync("DELETE FROM webhooks WHERE project_id NOT IN (SELECT id FROM projects)", [], cancellationToken);
     }
 
-    private static DbCommand OfRequests(DbConnection connection, DbTransaction? transaction, string projectId)
-    {
-        var find = Command(connection, transaction, $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NULL");
-        find.AddParameter("@project", projectId);
-        return find;
-    }
+    private Task<Webhook?> FindAsync(DbConnection connection, string projectId, string id, string forUpdate, CancellationToken cancellationToken) =>
+        connection.FirstOrDefaultAsync(
+            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id AND project_id = @project{forUpdate}",
+            [("@id", storage.Sql.Storable(id)), ("@project", projectId)], WebhookRow.ReadWebhook, cancellationToken);
 
-    private static async Task InsertAsync(DbConnection connection, DbTransaction transaction, Webhook webhook, CancellationToken cancellationToken)
-    {
-        await using var command = Command(connection, transaction, """
-            INSERT INTO webhooks (id, project_id, url, description, events, signature, secret, previous_secret, previous_until, status, disabled_reason, failing_since, not_before, created_at, updated_at)
-            VALUES (@id, @project, @url, @description, @events, @signature, @secret, @previous, @previous_until, @status, @reason, @failing, 0, @created, @updated)
-            ON CONFLICT DO NOTHING
-            """);
-        AddColumns(command, webhook);
-        command.AddParameter("@project", webhook.ProjectId);
-        command.AddParameter("@signature", WebhookRow.Signature(webhook.Key.Kind));
-        command.AddParameter("@created", webhook.CreatedAt.ToUnixTimeMilliseconds());
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
+    private static Task<Webhook?> FindOfRequestsAsync(DbConnection connection, string projectId, CancellationToken cancellationToken) =>
+        connection.FirstOrDefaultAsync(
+            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NULL",
+            [("@project", projectId)], WebhookRow.ReadWebhook, cancellationToken);
 
-    private static void AddColumns(DbCommand command, Webhook webhook)
-    {
-        command.AddParameter("@id", webhook.Id);
-        command.AddParameter("@url", DbType.String, webhook.Url);
-        command.AddParameter("@description", DbType.String, webhook.Description);
-        command.AddParameter("@events", WebhookRow.Events(webhook.Events));
-        command.AddParameter("@secret", webhook.Key.Secret.ToArray());
-        command.AddParameter("@previous", DbType.Binary, webhook.PreviousKey?.Secret.ToArray());
-        command.AddParameter("@previous_until", DbType.Int64, webhook.PreviousUntil?.ToUnixTimeMilliseconds());
-        command.AddParameter("@status", webhook.Enabled ? "enabled" : "disabled");
-        command.AddParameter("@reason", DbType.String, webhook.DisabledReason);
-        command.AddParameter("@failing", DbType.Int64, webhook.FailingSince?.ToUnixTimeMilliseconds());
-        command.AddParameter("@updated", webhook.UpdatedAt.ToUnixTimeMilliseconds());
-    }
+    private static Task<int> InsertAsync(DbConnection connection, Webhook webhook, CancellationToken cancellationToken) => connection.ExecuteAsync(
+        """
+        INSERT INTO webhooks (id, project_id, url, description, events, signature, secret, previous_secret, previous_until, status, disabled_reason,
+            failing_since, not_before, created_at, updated_at)
+        VALUES (@id, @project, @url, @description, @events, @signature, @secret, @previous, @previous_until, @status, @reason,
+            @failing, 0, @created, @updated)
+        ON CONFLICT DO NOTHING
+        """,
+        [
+            .. Columns(webhook), ("@project", webhook.ProjectId), ("@signature", WebhookRow.Signature(webhook.Key.Kind)),
+            ("@created", webhook.CreatedAt),
+        ],
+        cancellationToken);
 
-    private static async Task<Webhook?> OneAsync(DbCommand command, CancellationToken cancellationToken)
-    {
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? WebhookRow.ReadWebhook(reader) : null;
-    }
-
-    private static DbCommand Command(DbConnection connection, DbTransaction? transaction, string sql)
-    {
-        var command = connection.CreateCommand();
-        command.Transaction = transaction;
-#pragma warning disable CA2100 // Values are parameters; the rest are constants and numbers of this program.
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        return command;
-    }
+    private static (string Name, SqlValue Value)[] Columns(Webhook webhook) =>
+    [
+        ("@id", webhook.Id), ("@url", webhook.Url), ("@description", webhook.Description), ("@events", WebhookRow.Events(webhook.Events)),
+        ("@secret", webhook.Key.Secret.ToArray()), ("@previous", webhook.PreviousKey?.Secret.ToArray()), ("@previous_until", webhook.PreviousUntil),
+        ("@status", webhook.Enabled ? "enabled" : "disabled"), ("@reason", webhook.DisabledReason), ("@failing", webhook.FailingSince),
+        ("@updated", webhook.UpdatedAt),
+    ];
 }

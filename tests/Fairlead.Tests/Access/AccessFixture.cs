@@ -2,7 +2,6 @@ using Fairlead.Access;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
 using Microsoft.AspNetCore.Http;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -19,7 +18,7 @@ internal sealed class AccessFixture : IDisposable
     {
         _temporary = new TemporaryStorage(provider);
         Storage = _temporary.Open();
-        Contexts = new FairleadDbContextFactory(Storage);
+        Changes = new AccessChanges(Storage, TimeProvider.System);
         Snapshots = SnapshotsOf(Storage);
         Callers = new ApiKeyCallerSource(Snapshots, new AdminKey(adminKey), Time);
     }
@@ -28,7 +27,7 @@ internal sealed class AccessFixture : IDisposable
 
     public IStorage Storage { get; }
 
-    public FairleadDbContextFactory Contexts { get; }
+    public AccessChanges Changes { get; }
 
     public CallerSnapshots Snapshots { get; }
 
@@ -41,25 +40,28 @@ internal sealed class AccessFixture : IDisposable
         new(new CallerSnapshotReader(storage, NullLogger<CallerSnapshotReader>.Instance), NullLogger<CallerSnapshots>.Instance);
 
     /// <summary>Stores a key and loads it; returns its text.</summary>
-    public async Task<string> AddKeyAsync(Action<ApiKeyRow>? change = null, DateTimeOffset? retiresAt = null, string id = "key_1")
+    public async Task<string> AddKeyAsync(Action<ApiKeyRow>? configure = null, DateTimeOffset? retiresAt = null, string id = "key_1")
     {
         var made = ApiKeyText.New();
-        await using var context = await Contexts.CreateDbContextAsync(TestContext.Current.CancellationToken);
-        if (!await context.Projects.AnyAsync(TestContext.Current.CancellationToken))
+        var (now, cancellation) = (Time.GetUtcNow(), TestContext.Current.CancellationToken);
+        await using var change = await Changes.BeginAsync(cancellation);
+        if (await ProjectTable.FirstAsync(change.Connection, cancellation) is null)
         {
-            context.Organizations.Add(new OrganizationRow { Id = "org_1", Name = "Acme", CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow() });
-            context.Projects.Add(new ProjectRow { Id = "proj_1", OrganizationId = "org_1", Name = "Search", CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow() });
+            var organization = new OrganizationRow { Id = "org_1", Name = "Acme", CreatedAt = now, UpdatedAt = now };
+            await OrganizationTable.InsertAsync(change.Connection, organization, cancellation);
+            var project = new ProjectRow { Id = "proj_1", OrganizationId = "org_1", Name = "Search", CreatedAt = now, UpdatedAt = now };
+            await ProjectTable.InsertAsync(change.Connection, project, cancellation);
         }
         var row = new ApiKeyRow
         {
-            Id = id, ProjectId = "proj_1", Name = "k", Scopes = [.. Scopes.Default], Classes = [.. CallClasses.All], DefaultClass = CallClasses.Default, Addresses = [],
-            ApiVersion = ApiVersions.Current, Extensions = true, CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow(),
+            Id = id, ProjectId = "proj_1", Name = "k", Scopes = [.. Scopes.Default], Classes = [.. CallClasses.All],
+            DefaultClass = CallClasses.Default, Addresses = [], ApiVersion = ApiVersions.Current, Extensions = true, CreatedAt = now, UpdatedAt = now,
         };
-        change?.Invoke(row);
-        row.Secrets.Add(new ApiKeySecretRow { PublicId = made.PublicId, KeyId = id, Hash = made.Hash, CreatedAt = Time.GetUtcNow(), RetiresAt = retiresAt });
-        context.ApiKeys.Add(row);
-        await context.SaveChangesAsync(TestContext.Current.CancellationToken);
-        await Snapshots.ReloadAsync(TestContext.Current.CancellationToken);
+        configure?.Invoke(row);
+        row.Secrets.Add(new ApiKeySecretRow { PublicId = made.PublicId, KeyId = id, Hash = made.Hash, CreatedAt = now, RetiresAt = retiresAt });
+        await KeyTable.InsertAsync(change.Connection, row, cancellation);
+        await change.CommitAsync(cancellation);
+        await Snapshots.ReloadAsync(cancellation);
         return made.Text;
     }
 
@@ -76,6 +78,7 @@ internal sealed class AccessFixture : IDisposable
 
     public void Dispose()
     {
+        Changes.Dispose();
         Snapshots.Dispose();
         _temporary.Dispose();
     }

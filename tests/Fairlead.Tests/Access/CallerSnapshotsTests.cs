@@ -1,7 +1,6 @@
 using Fairlead.Access;
 using Fairlead.Errors;
 using Fairlead.Storage;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -32,10 +31,9 @@ public abstract class CallerSnapshotsTests : IDisposable
     public async Task Refresh_AnotherProcessChanged_TakesItIn()
     {
         var key = await _access.AddKeyAsync();
-        await using (var context = await new FairleadDbContextFactory(_access.OpenAgain()).CreateDbContextAsync(Cancellation))
+        await using (var connection = await _access.OpenAgain().OpenAsync(Cancellation))
         {
-            (await context.ApiKeys.SingleAsync(Cancellation)).RevokedAt = _access.Time.GetUtcNow();
-            await context.SaveChangesAsync(Cancellation);
+            await KeyTable.RevokeAsync(connection, "key_1", _access.Time.GetUtcNow(), Cancellation);
         }
         Assert.NotNull(_access.Authenticate(key).Caller);
         await _access.Snapshots.RefreshAsync(Cancellation);

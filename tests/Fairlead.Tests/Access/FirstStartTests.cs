@@ -1,6 +1,5 @@
 using Fairlead.Access;
 using Fairlead.Storage;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fairlead.Tests.Access;
@@ -63,9 +62,8 @@ public abstract class FirstStartTests : IDisposable
         Assert.NotEqual(lost.ClientKey!, shown.ClientKey!);
         Assert.Equal(_access.Authenticate(lost.ClientKey!).Caller!.KeyId, _access.Authenticate(shown.ClientKey!).Caller!.KeyId);
         Assert.Equal(_access.Authenticate(lost.AdminKey!).Caller!.KeyId, _access.Authenticate(shown.AdminKey!).Caller!.KeyId);
-        await using var context = await _access.Contexts.CreateDbContextAsync(Cancellation);
-        Assert.Equal(2, await context.ApiKeys.CountAsync(Cancellation));
-        Assert.Equal(1, await context.Organizations.CountAsync(Cancellation));
+        Assert.Equal(2, await CountAsync("api_keys"));
+        Assert.Equal(1, await CountAsync("organizations"));
     }
 
     [Fact]
@@ -80,8 +78,7 @@ public abstract class FirstStartTests : IDisposable
             await command.ExecuteNonQueryAsync(Cancellation);
         }
         await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => Start(null).RunAsync(Cancellation));
-        await using var context = await _access.Contexts.CreateDbContextAsync(Cancellation);
-        Assert.Equal(0, await context.Organizations.CountAsync(Cancellation) + await context.Projects.CountAsync(Cancellation) + await context.ApiKeys.CountAsync(Cancellation) + await context.ApiKeySecrets.CountAsync(Cancellation));
+        foreach (var table in (string[])["organizations", "projects", "api_keys", "api_key_secrets"]) Assert.Equal(0, await CountAsync(table));
     }
 
     [Fact]
@@ -98,9 +95,8 @@ public abstract class FirstStartTests : IDisposable
         await _access.Snapshots.ReloadAsync(Cancellation);
 
         foreach (var keys in starts) Assert.NotNull(_access.Authenticate(keys!.ClientKey!).Caller);
-        await using var context = await _access.Contexts.CreateDbContextAsync(Cancellation);
-        Assert.Equal(1, await context.Organizations.CountAsync(Cancellation));
-        Assert.Equal(2, await context.ApiKeys.CountAsync(Cancellation));
+        Assert.Equal(1, await CountAsync("organizations"));
+        Assert.Equal(2, await CountAsync("api_keys"));
     }
 
     public void Dispose()
@@ -109,6 +105,12 @@ public abstract class FirstStartTests : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    private async Task<long?> CountAsync(string table)
+    {
+        await using var connection = await _access.Storage.OpenAsync(Cancellation);
+        return await connection.Int64Async($"SELECT COUNT(*) FROM {table}", [], Cancellation);
+    }
+
     private FirstStart Start(string? adminKey, IStorage? storage = null) =>
-        new(storage ?? _access.Storage, new AdminKey(adminKey), storage is null ? _access.Snapshots : AccessFixture.SnapshotsOf(storage), _access.Time, NullLogger<FirstStart>.Instance);
+        new(storage ?? _access.Storage, storage is null ? _access.Changes : new AccessChanges(storage, TimeProvider.System), new AdminKey(adminKey), storage is null ? _access.Snapshots : AccessFixture.SnapshotsOf(storage), _access.Time, NullLogger<FirstStart>.Instance);
 }

@@ -84,15 +84,15 @@ public abstract class FileStoreTests : IDisposable
     public async Task Sweep_AFileThatIsHeld_StaysUntilItIsLetGo()
     {
         await AddAsync(File("file-1"));
-        await InTransactionAsync((connection, transaction) => _store.HoldAsync(connection, transaction, "proj_1", "file-1", Cancel));
+        await InTransactionAsync(connection => _store.HoldAsync(connection, "proj_1", "file-1", Cancel));
         Assert.False(await _store.DeleteAsync("proj_1", "file-1", Cancel));
         Assert.Equal(10, await _store.BytesOfAsync("proj_1", Cancel));
         await _sweeper.SweepAsync(Cancel);
         Assert.Equal(["file-1"], await ContentsAsync());
-        Assert.False(await InTransactionAsync((connection, transaction) => _store.HoldAsync(connection, transaction, "proj_1", "file-1", Cancel)));
-        await InTransactionAsync(async (connection, transaction) =>
+        Assert.False(await InTransactionAsync(connection => _store.HoldAsync(connection, "proj_1", "file-1", Cancel)));
+        await InTransactionAsync(async connection =>
         {
-            await FileStore.LetGoAsync(connection, transaction, "file-1", Cancel);
+            await FileStore.LetGoAsync(connection, "file-1", Cancel);
             return true;
         });
         await _sweeper.SweepAsync(Cancel);
@@ -188,7 +188,7 @@ public abstract class FileStoreTests : IDisposable
     {
         await AddAsync(File("file-1"));
         await AddAsync(File("file-2"));
-        await InTransactionAsync((connection, transaction) => _store.HoldAsync(connection, transaction, "proj_1", "file-1", Cancel));
+        await InTransactionAsync(connection => _store.HoldAsync(connection, "proj_1", "file-1", Cancel));
         _time.Advance(TimeSpan.FromDays(1));
         Assert.Empty(await _store.ListAsync("proj_1", null, null, true, 10, Cancel));
         Assert.Equal(20, await _store.BytesOfAsync("proj_1", Cancel));
@@ -223,11 +223,11 @@ public abstract class FileStoreTests : IDisposable
         await sink.CompleteAsync(Cancel);
     }
 
-    private async Task<bool> InTransactionAsync(Func<System.Data.Common.DbConnection, System.Data.Common.DbTransaction, Task<bool>> work)
+    private async Task<bool> InTransactionAsync(Func<System.Data.Common.DbConnection, Task<bool>> work)
     {
         await using var connection = await _storage.OpenAsync(Cancel);
         await using var transaction = await _storage.Sql.BeginWriteAsync(connection, Cancel);
-        var done = await work(connection, transaction);
+        var done = await work(connection);
         await transaction.CommitAsync(Cancel);
         return done;
     }

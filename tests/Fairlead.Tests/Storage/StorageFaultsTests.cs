@@ -1,6 +1,5 @@
 using Fairlead.Access;
 using Fairlead.Storage;
-using Microsoft.EntityFrameworkCore;
 
 namespace Fairlead.Tests.Storage;
 
@@ -44,12 +43,13 @@ public abstract class StorageFaultsTests : IDisposable
     }
 
     [Fact]
-    public async Task ThroughTheContext_IsTheSame()
+    public async Task InsertProject_OrganizationMissing_IsContradiction()
     {
-        await using var context = await new FairleadDbContextFactory(_temporary.Open()).CreateDbContextAsync(Cancellation);
-        context.Projects.Add(new ProjectRow { Id = "p", OrganizationId = "nobody", Name = "n", CreatedAt = default, UpdatedAt = default });
-        var fault = await Assert.ThrowsAsync<DbUpdateException>(() => context.SaveChangesAsync(Cancellation));
+        await using var connection = await _temporary.Open().OpenAsync(Cancellation);
+        var project = new ProjectRow { Id = "p", OrganizationId = "nobody", Name = "n", CreatedAt = default, UpdatedAt = default };
+        var fault = await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => ProjectTable.InsertAsync(connection, project, Cancellation));
         Assert.True(StorageFaults.IsContradiction(fault));
+        Assert.True(StorageFaults.IsStoreFault(fault));
     }
 
     [Fact]

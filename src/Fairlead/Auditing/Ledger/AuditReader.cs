@@ -2,48 +2,39 @@ using Fairlead.Storage;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>One record as stored, with what only the spool knew.</summary>
+/// <summary>One record as stored, with the node and the sequence number of its spool.</summary>
 internal sealed record StoredRecord(string Node, long Sequence, byte[] Json);
 
-/// <param name="Records">At most as many as asked for; fewer when the search stopped at its bound.</param>
-/// <param name="Next">Where to go on, or null at the end.</param>
+/// <param name="Records">At most the limit; fewer when the search stopped at its maximum of scanned rows.</param>
+/// <param name="Next">Where the next page starts, or null at the end.</param>
 internal sealed record AuditPage(IReadOnlyList<StoredRecord> Records, AuditCursor? Next);
 
 /// <summary>
-/// Finds audit records, newest first, at most so many rows looked at a page: where a filter leaves few of them the page ends early with a
-/// cursor. So a read costs the same however many rows there are.
+/// Finds audit records, newest first. A page scans a limited number of rows: when a filter leaves few of them, the page ends early with a
+/// cursor. So the cost of a read does not depend on the size of the table.
 /// </summary>
 internal sealed class AuditReader(IStorage storage)
 {
     public async Task<AuditPage> ReadAsync(AuditQuery query, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        AuditSearch? search = storage.Provider == StorageProvider.Sqlite ? await CompactAuditSearch.OfAsync(query, connection, cancellationToken) : new PostgresAuditSearch(query);
+        AuditSearch? search = storage.Provider == StorageProvider.Sqlite
+            ? await CompactAuditSearch.OfAsync(query, connection, cancellationToken)
+            : new PostgresAuditSearch(query);
         // A name that no record has.
         if (search is null) return new AuditPage([], null);
 
-        var records = new List<StoredRecord>();
-        AuditCursor? last = null;
-        var more = false;
-        await using (var command = search.Page(connection))
-        {
-            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-            while (await reader.ReadAsync(cancellationToken))
-            {
-                if (records.Count == query.Limit)
-                {
-                    more = true;
-                    break;
-                }
-                last = new AuditCursor(reader.GetInt64(0), reader.GetInt64(1));
-                records.Add(new StoredRecord(reader.GetString(2), reader.GetInt64(3), reader.GetFieldValue<byte[]>(4)));
-            }
-        }
-        if (more) return new AuditPage(records, last);
+        var page = search.Page();
+        var rows = await connection.QueryAsync(
+            page.Sql, page.Values,
+            row => (Cursor: ReadCursor(row), Record: new StoredRecord(row.Text("node"), row.Int64("sequence"), row.Bytes("record"))), cancellationToken);
+        var records = rows.Take(query.Limit).Select(row => row.Record).ToArray();
+        if (rows.Count > query.Limit) return new AuditPage(records, rows[query.Limit - 1].Cursor);
         if (!search.IsBounded) return new AuditPage(records, null);
 
-        await using var bound = search.Bound(connection);
-        await using var end = await bound.ExecuteReaderAsync(cancellationToken);
-        return new AuditPage(records, await end.ReadAsync(cancellationToken) ? new AuditCursor(end.GetInt64(0), end.GetInt64(1)) : null);
+        var bound = search.Bound();
+        return new AuditPage(records, await connection.FirstOrDefaultAsync(bound.Sql, bound.Values, ReadCursor, cancellationToken));
     }
+
+    private static AuditCursor ReadCursor(SqlRow row) => new(row.Int64("at"), row.Int64("number"));
 }

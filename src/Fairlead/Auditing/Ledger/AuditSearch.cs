@@ -1,13 +1,12 @@
-using System.Data.Common;
 using System.Text;
 using Fairlead.Storage;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>One question for audit records, in the words of one database. <c>at</c> and <c>number</c> together order the records.</summary>
+/// <summary>A search for audit records in the SQL of one database. <c>at</c> and <c>number</c> together order the records.</summary>
 internal abstract class AuditSearch
 {
-    private readonly List<(string Name, object Value)> _parameters = [];
+    private readonly List<(string Name, SqlValue Value)> _values = [];
 
     protected AuditSearch(AuditQuery query)
     {
@@ -19,29 +18,29 @@ internal abstract class AuditSearch
         Add("@after_number", after.Number);
     }
 
-    /// <summary>Whether a page may end before all was looked at; then <see cref="Bound"/> tells where to go on.</summary>
+    /// <summary>Whether a page may end before all rows were scanned; then <see cref="Bound"/> returns where to continue.</summary>
     public abstract bool IsBounded { get; }
 
     protected AuditQuery Query { get; }
 
-    /// <summary>Conditions that the index decides, each with <c>AND</c> before it; the table goes by the name <c>a</c>.</summary>
+    /// <summary>Conditions that the index decides, each with <c>AND</c> before it; the alias of the table is <c>a</c>.</summary>
     protected StringBuilder Narrow { get; } = new();
 
-    /// <summary>Records: <c>at, number, node, sequence, record</c> (bytes), one more than asked for.</summary>
-    public abstract DbCommand Page(DbConnection connection);
+    /// <summary>Records: <c>at, number, node, sequence, record</c> (bytes), one more than the limit.</summary>
+    public abstract SqlStatement Page();
 
-    /// <summary>The last row that the page looked at, <c>at, number</c>, if there are as many.</summary>
-    public abstract DbCommand Bound(DbConnection connection);
+    /// <summary>The last row that the page scanned, <c>at, number</c>; no row when the page scanned all rows.</summary>
+    public abstract SqlStatement Bound();
 
-    protected void Where(string condition, string name, object value)
+    protected void Where(string condition, string name, SqlValue value)
     {
         Narrow.Append(" AND ").Append(condition);
         Add(name, value);
     }
 
-    protected void Add(string name, object value) => _parameters.Add((name, value));
+    protected void Add(string name, SqlValue value) => _values.Add((name, value));
 
-    /// <summary>Names of all records of a generation: its id's, and those of further runs, which have their number behind it.</summary>
+    /// <summary>Ids of all records of a generation: that of its first run, and those of further runs, which append their number.</summary>
     protected void AddRunsOf(string generationId)
     {
         var id = AuditRecordWriter.RecordIdOf(generationId);
@@ -50,18 +49,12 @@ internal abstract class AuditSearch
         Add("@id_end", id + "`");
     }
 
-    protected DbCommand Command(DbConnection connection, string sql)
-    {
-        var command = connection.CreateCommand();
-#pragma warning disable CA2100 // Made of constants; every value is a parameter.
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        foreach (var (name, value) in _parameters)
-        {
-            if (sql.Contains(name, StringComparison.Ordinal)) command.AddParameter(name, value);
-        }
-        return command;
-    }
+    /// <summary>The statement with those of the values that it uses.</summary>
+    protected SqlStatement Statement(string sql) => new(sql, [.. _values.Where(value => sql.Contains(value.Name, StringComparison.Ordinal))]);
 
-    private static long CeilingMilliseconds(DateTimeOffset time) => time.ToUnixTimeMilliseconds() + (time.Ticks % TimeSpan.TicksPerMillisecond == 0 ? 0 : 1);
+    private static long CeilingMilliseconds(DateTimeOffset time) =>
+        time.ToUnixTimeMilliseconds() + (time.Ticks % TimeSpan.TicksPerMillisecond == 0 ? 0 : 1);
 }
+
+/// <summary>A statement and its values.</summary>
+internal readonly record struct SqlStatement(string Sql, (string Name, SqlValue Value)[] Values);

@@ -5,12 +5,12 @@ using Fairlead.Storage;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// In SQLite's compact tables: a generation and a request by their indexes, everything else along the one index in the order of time, which
-/// holds the number of every name that can be asked for.
+/// In SQLite's compact tables: a generation and a request by their indexes, all other searches along the index in the order of time, which
+/// contains the number of every name that can be searched for.
 /// </summary>
 internal sealed class CompactAuditSearch : AuditSearch
 {
-    /// <summary>Entries of the index that one page looks at: some thirty bytes each, nine milliseconds together.</summary>
+    /// <summary>Entries of the index that one page scans: about thirty bytes each, nine milliseconds together.</summary>
     internal const int MostScanned = 100_000;
 
     private readonly StringBuilder _rest = new();
@@ -51,39 +51,44 @@ internal sealed class CompactAuditSearch : AuditSearch
 
     public override bool IsBounded => _found is null && _rest.Length > 0;
 
-    /// <summary>Null when a name is asked for that no record has.</summary>
+    /// <summary>Null when the query has a name that no record has.</summary>
     public static async Task<CompactAuditSearch?> OfAsync(AuditQuery query, DbConnection connection, CancellationToken cancellationToken)
     {
         var numbers = new Dictionary<string, long>(StringComparer.Ordinal);
         foreach (var (_, name) in Filters(query))
         {
             if (name is null || numbers.ContainsKey(name)) continue;
-            await using var command = connection.CreateCommand();
-            command.CommandText = "SELECT number FROM audit_names WHERE name = @name";
-            command.AddParameter("@name", name);
-            if (await command.ExecuteScalarAsync(cancellationToken) is not long number) return null;
+            if (await connection.Int64Async("SELECT number FROM audit_names WHERE name = @name", [("@name", name)], cancellationToken) is not { } number)
+                return null;
             numbers[name] = number;
         }
         return new CompactAuditSearch(query, numbers);
     }
 
-    public override DbCommand Page(DbConnection connection)
+    public override SqlStatement Page()
     {
-        const string Columns = "a.at, a.number, n.name, a.sequence, CAST(a.record AS BLOB)";
-        return Command(connection, _found is not null
-            ? $"SELECT {Columns} FROM audit_calls a LEFT JOIN audit_names n ON n.number = a.node WHERE a.number IN ({_found}){Narrow}{_rest} ORDER BY a.at DESC, a.number DESC LIMIT {Query.Limit + 1}"
-            // What fits is taken from the index, in its order, as soon as there is enough; only its records are read.
+        const string Columns = "a.at AS at, a.number AS number, n.name AS node, a.sequence AS sequence, CAST(a.record AS BLOB) AS record";
+        return Statement(_found is not null
+            ? $"""
+                SELECT {Columns} FROM audit_calls a LEFT JOIN audit_names n ON n.number = a.node
+                WHERE a.number IN ({_found}){Narrow}{_rest} ORDER BY a.at DESC, a.number DESC LIMIT {Query.Limit + 1}
+                """
+            // The index is scanned in its order until there are enough matches; only the records of the matches are read.
             : $"""
-                SELECT {Columns} FROM (SELECT s.at, s.number FROM ({Look(IsBounded ? MostScanned : Query.Limit + 1)}) AS s WHERE true{_rest} LIMIT {Query.Limit + 1}) AS f
+                SELECT {Columns} FROM (
+                    SELECT s.at, s.number FROM ({Look(IsBounded ? MostScanned : Query.Limit + 1)}) AS s WHERE true{_rest} LIMIT {Query.Limit + 1}) AS f
                     CROSS JOIN audit_calls a ON a.number = f.number LEFT JOIN audit_names n ON n.number = a.node
                 ORDER BY f.at DESC, f.number DESC
                 """);
     }
 
-    public override DbCommand Bound(DbConnection connection) => Command(connection, $"{Look(1)} OFFSET {MostScanned - 1}");
+    public override SqlStatement Bound() => Statement($"{Look(1)} OFFSET {MostScanned - 1}");
 
     private string Look(int rows) =>
-        $"SELECT a.at, a.number, a.organization, a.project, a.key, a.model, a.outcome FROM audit_calls a INDEXED BY audit_calls_by_at WHERE true{Narrow} ORDER BY a.at DESC, a.number DESC LIMIT {rows}";
+        $"""
+        SELECT a.at AS at, a.number AS number, a.organization, a.project, a.key, a.model, a.outcome
+        FROM audit_calls a INDEXED BY audit_calls_by_at WHERE true{Narrow} ORDER BY a.at DESC, a.number DESC LIMIT {rows}
+        """;
 
     private static IEnumerable<(string Column, string? Name)> Filters(AuditQuery query) =>
         [("organization", query.OrganizationId), ("project", query.ProjectId), ("key", query.KeyId), ("model", query.Model), ("outcome", query.Outcome)];

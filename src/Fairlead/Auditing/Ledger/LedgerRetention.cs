@@ -7,9 +7,10 @@ namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
 /// Deletes audit records and ledger entries older than <see cref="AuditConfig.Retention"/>, once an hour, a few at a time so that other
-/// writers get in between. The hourly sums stay: they say nothing of single calls.
+/// writers can run in between. The hourly sums stay: they contain nothing about single calls.
 /// </summary>
-internal sealed class LedgerRetention(IStorage storage, IConfigurationSource configuration, TimeProvider time, ILogger<LedgerRetention> logger) : BackgroundService
+internal sealed class LedgerRetention(
+    IStorage storage, IConfigurationSource configuration, TimeProvider time, ILogger<LedgerRetention> logger) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
 
@@ -26,7 +27,7 @@ internal sealed class LedgerRetention(IStorage storage, IConfigurationSource con
         var deleted = 0L;
         if (storage.Provider == StorageProvider.Sqlite)
         {
-            // Entries first, since they are found by their call. A call of several attempts is rare, so a transaction of calls is also one of entries.
+            // Entries first, because they are found by their call. Calls with several attempts are rare, so 500 calls have about 500 entries.
             deleted += await DeleteAsync("""
                 DELETE FROM ledger_attempts WHERE call IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500);
                 DELETE FROM audit_calls WHERE number IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500)
@@ -34,8 +35,14 @@ internal sealed class LedgerRetention(IStorage storage, IConfigurationSource con
         }
         else
         {
-            deleted += await DeleteAsync($"DELETE FROM audit_records WHERE number IN (SELECT number FROM audit_records WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})", before, cancellationToken);
-            deleted += await DeleteAsync($"DELETE FROM ledger_entries WHERE attempt_id IN (SELECT attempt_id FROM ledger_entries WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})", before, cancellationToken);
+            deleted += await DeleteAsync($"""
+                DELETE FROM audit_records WHERE number IN (
+                    SELECT number FROM audit_records WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})
+                """, before, cancellationToken);
+            deleted += await DeleteAsync($"""
+                DELETE FROM ledger_entries WHERE attempt_id IN (
+                    SELECT attempt_id FROM ledger_entries WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})
+                """, before, cancellationToken);
         }
         if (deleted > 0) logger.RetentionDeleted(deleted, retention);
         return deleted;
@@ -60,7 +67,7 @@ internal sealed class LedgerRetention(IStorage storage, IConfigurationSource con
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
-            // The end.
+            // The server stops.
         }
     }
 
@@ -73,13 +80,7 @@ internal sealed class LedgerRetention(IStorage storage, IConfigurationSource con
             await using (var connection = await storage.OpenAsync(cancellationToken))
             {
                 await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-                await using var command = connection.CreateCommand();
-                command.Transaction = transaction;
-#pragma warning disable CA2100 // One of the constants above.
-                command.CommandText = sql;
-#pragma warning restore CA2100
-                command.AddParameter("@before", before);
-                count = await command.ExecuteNonQueryAsync(cancellationToken);
+                count = await connection.ExecuteAsync(sql, [("@before", before)], cancellationToken);
                 await transaction.CommitAsync(cancellationToken);
             }
             total += count;

@@ -149,7 +149,7 @@ internal sealed class LedgerShipper : BackgroundService
 
     private async Task<bool> ShipAsync(SpoolSource source, CancellationToken cancellationToken)
     {
-        source.Known ??= await SqliteLedgerWriter.ReadPositionAsync(_storage, source.Folder.Node, cancellationToken);
+        source.Known ??= await LedgerWriter.ReadPositionAsync(_storage, source.Folder.Node, cancellationToken);
         if (source.AtEndOfEarlier && !source.EarlierDone)
         {
             await FinishEarlierAsync(source, cancellationToken);
@@ -222,7 +222,7 @@ internal sealed class LedgerShipper : BackgroundService
         _sources.Remove(source);
         source.Dispose();
         source.Folder.Remove();
-        await SqliteLedgerWriter.ForgetNodeAsync(_storage, source.Folder.Node, cancellationToken);
+        await LedgerWriter.ForgetNodeAsync(_storage, source.Folder.Node, cancellationToken);
     }
 
     private void NoteUnreadable(SpoolSource source, long segment)

@@ -3,18 +3,33 @@ using Fairlead.Storage;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>Writes to whichever database there is, and keeps how far each node's spool has been read.</summary>
+/// <summary>Writes calls into the database, and how far the spool of each node has been read.</summary>
 internal static class LedgerWriter
 {
-    /// <summary>Writes the calls and the position behind them in one transaction. Writing the same calls again changes nothing.</summary>
-    /// <param name="storage">Where to.</param>
-    /// <param name="names">What the writer of SQLite knows of its table of names; the same for every call with this storage.</param>
-    /// <param name="node">Whose spool they come from.</param>
-    /// <param name="calls">What ended.</param>
+    /// <summary>Writes the calls and the position after them in one transaction. Writing the same calls again changes nothing.</summary>
+    /// <param name="storage">The database.</param>
+    /// <param name="names">Cache of SQLite's table of names; the same object for every call with this storage.</param>
+    /// <param name="node">The node whose spool they come from.</param>
+    /// <param name="calls">Calls that ended.</param>
     /// <param name="position">How far the spool has then been read.</param>
-    /// <param name="cancellationToken">Gives up before the commit.</param>
-    public static Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken) =>
+    /// <param name="cancellationToken">Stops before the commit.</param>
+    public static Task WriteAsync(
+        IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken) =>
         storage.Provider == StorageProvider.Postgres
             ? PostgresLedgerWriter.WriteAsync(storage, node, calls, position, cancellationToken)
             : SqliteLedgerWriter.WriteAsync(storage, names, node, calls, position, cancellationToken);
+
+    public static async Task<SpoolPosition> ReadPositionAsync(IStorage storage, string node, CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        return await connection.FirstOrDefaultAsync(
+            "SELECT segment, at_byte FROM spool_positions WHERE node = @node", [("@node", node)],
+            row => new SpoolPosition(row.Int64("segment"), row.Int32("at_byte")), cancellationToken);
+    }
+
+    /// <summary>Deletes the position of a node that no longer exists.</summary>
+    public static async Task ForgetNodeAsync(IStorage storage, string node, CancellationToken cancellationToken)
+    {
+        await storage.ExecuteAsync("DELETE FROM spool_positions WHERE node = @node", [("@node", node)], cancellationToken);
+    }
 }

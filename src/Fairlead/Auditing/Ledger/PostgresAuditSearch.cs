@@ -1,9 +1,8 @@
-using System.Data.Common;
 using System.Text;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>In PostgreSQL: along one index, chosen by the narrowest filter; the others are checked on what that index gives.</summary>
+/// <summary>In PostgreSQL: along the index of the narrowest filter; the other filters are checked on the rows of that index.</summary>
 internal sealed class PostgresAuditSearch : AuditSearch
 {
     internal const int MostScanned = 20_000;
@@ -27,18 +26,21 @@ internal sealed class PostgresAuditSearch : AuditSearch
         Filter("organization_id", query.OrganizationId, driver);
         Filter("model", query.Model, driver);
         Filter("outcome", query.Outcome, driver);
-        // Words of the partial index, which the planner must see to use it.
+        // The condition of the partial index: the planner uses the index only when the statement has it.
         if (driver == "outcome") Narrow.Append(" AND outcome NOT IN ('complete', 'tool_calls')");
     }
 
     public override bool IsBounded => _rest.Length > 0;
 
-    public override DbCommand Page(DbConnection connection) => Command(connection, IsBounded
-        ? $"SELECT {Columns} FROM (SELECT * FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT {MostScanned}) AS looked_at WHERE true{_rest} ORDER BY at DESC, number DESC LIMIT {Query.Limit + 1}"
+    public override SqlStatement Page() => Statement(IsBounded
+        ? $"""
+            SELECT {Columns} FROM (SELECT * FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT {MostScanned}) AS looked_at
+            WHERE true{_rest} ORDER BY at DESC, number DESC LIMIT {Query.Limit + 1}
+            """
         : $"SELECT {Columns} FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT {Query.Limit + 1}");
 
-    public override DbCommand Bound(DbConnection connection) =>
-        Command(connection, $"SELECT at, number FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT 1 OFFSET {MostScanned - 1}");
+    public override SqlStatement Bound() =>
+        Statement($"SELECT at, number FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT 1 OFFSET {MostScanned - 1}");
 
     private static string? DriverOf(AuditQuery query) => query switch
     {

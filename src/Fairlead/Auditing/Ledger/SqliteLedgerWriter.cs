@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.Text;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
@@ -75,32 +74,8 @@ internal static class SqliteLedgerWriter
 
     private const string Strict = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 250; PRAGMA cache_size = -2000";
 
-    private static async Task TuneAsync(SqliteConnection connection, string settings, CancellationToken cancellationToken)
-    {
-        await using var command = connection.CreateCommand();
-        command.CommandText = settings;
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
-
-    public static async Task<SpoolPosition> ReadPositionAsync(IStorage storage, string node, CancellationToken cancellationToken)
-    {
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = "SELECT segment, at_byte FROM spool_positions WHERE node = @node";
-        command.AddParameter("@node", node);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? new SpoolPosition(reader.GetInt64(0), reader.GetInt32(1)) : default;
-    }
-
-    /// <summary>Forgets a node that is no more.</summary>
-    public static async Task ForgetNodeAsync(IStorage storage, string node, CancellationToken cancellationToken)
-    {
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = "DELETE FROM spool_positions WHERE node = @node";
-        command.AddParameter("@node", node);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
+    private static Task<int> TuneAsync(SqliteConnection connection, string settings, CancellationToken cancellationToken) =>
+        connection.ExecuteAsync(settings, [], cancellationToken);
 
     private static void Write(SqliteConnection connection, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position)
     {

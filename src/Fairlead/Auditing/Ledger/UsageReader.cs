@@ -1,10 +1,11 @@
+using System.Globalization;
 using System.Text;
 using Fairlead.Conversation;
 using Fairlead.Storage;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>One line of sums.</summary>
+/// <summary>The sums of one group.</summary>
 internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnlyList<string> Group)
 {
     public long Requests { get; init; }
@@ -33,30 +34,31 @@ internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnl
     };
 }
 
-/// <summary>Sums usage from the hourly sums, so that the cost follows the hours and keys asked for and not the number of calls.</summary>
+/// <summary>Sums usage from the hourly sums: the cost of a query grows with the hours and keys, not with the number of calls.</summary>
 internal sealed class UsageReader(IStorage storage)
 {
     internal const int MostRows = 10_000;
 
-    /// <summary>The lines in the order of their groups, or null when there are more than <see cref="MostRows"/>.</summary>
+    /// <summary>The sums in the order of their groups, or null when there are more than <see cref="MostRows"/>.</summary>
     public async Task<IReadOnlyList<UsageRow>?> ReadAsync(UsageQuery query, CancellationToken cancellationToken)
     {
-        // Spans of time first, so that lines come in the order of time.
+        // Spans of time first, so that rows are in the order of time.
         var groups = query.Groups.OrderBy(group => group.Member is null ? 0 : 1).ToArray();
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
         var sql = new StringBuilder("SELECT ");
-        foreach (var group in groups) sql.Append(group.Sql).Append(", ");
-        // Money in two parts, since a 64-bit sum of picodollars ends at nine million dollars.
+        for (var i = 0; i < groups.Length; i++) sql.Append(CultureInfo.InvariantCulture, $"{groups[i].Sql} AS group_{i}, ");
+        // Money in two parts, because a 64-bit sum of picodollars overflows at nine million dollars.
         sql.Append("""
-            CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens) AS BIGINT), CAST(SUM(cached_input_tokens) AS BIGINT), CAST(SUM(cache_write_tokens) AS BIGINT),
-            CAST(SUM(output_tokens) AS BIGINT), CAST(SUM(reasoning_tokens) AS BIGINT), CAST(SUM(cost_pico_usd / 1000000000) AS BIGINT), CAST(SUM(cost_pico_usd % 1000000000) AS BIGINT),
-            COUNT(*) FROM usage_hours
+            CAST(SUM(requests) AS BIGINT) AS requests, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens,
+            CAST(SUM(cached_input_tokens) AS BIGINT) AS cached_input_tokens, CAST(SUM(cache_write_tokens) AS BIGINT) AS cache_write_tokens,
+            CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, CAST(SUM(reasoning_tokens) AS BIGINT) AS reasoning_tokens,
+            CAST(SUM(cost_pico_usd / 1000000000) AS BIGINT) AS cost_milli_usd, CAST(SUM(cost_pico_usd % 1000000000) AS BIGINT) AS rest_pico_usd,
+            COUNT(*) AS hours FROM usage_hours
             """);
-        if (storage.Provider == StorageProvider.Sqlite) sql.Append(query.ProjectId is not null ? " INDEXED BY usage_hours_by_project" : " INDEXED BY usage_hours_by_hour");
+        if (storage.Provider == StorageProvider.Sqlite)
+            sql.Append(query.ProjectId is not null ? " INDEXED BY usage_hours_by_project" : " INDEXED BY usage_hours_by_hour");
         sql.Append(" WHERE hour >= @from AND hour < @to");
-        command.AddParameter("@from", query.From.ToUnixTimeMilliseconds());
-        command.AddParameter("@to", query.To.ToUnixTimeMilliseconds());
+        List<(string Name, SqlValue Value)> values = [("@from", query.From), ("@to", query.To)];
         Filter("organization_id", query.OrganizationId);
         Filter("project_id", query.ProjectId);
         Filter("key_id", query.KeyId);
@@ -68,48 +70,44 @@ internal sealed class UsageReader(IStorage storage)
             sql.Append(" GROUP BY ").Append(columns).Append(" ORDER BY ").Append(columns);
         }
         sql.Append(" LIMIT ").Append(MostRows + 1);
-#pragma warning disable CA2100 // Made of the constants above; every value is a parameter.
-        command.CommandText = sql.ToString();
-#pragma warning restore CA2100
 
-        var rows = new List<UsageRow>();
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            var first = groups.Length;
-            // Without groups there is always one line, of nothing when nothing was found.
-            if (reader.GetInt64(first + 8) == 0) break;
-            if (rows.Count == MostRows) return null;
-            var (from, to) = (query.From, query.To);
-            var names = new List<string>(groups.Length);
-            for (var i = 0; i < groups.Length; i++)
-            {
-                if (groups[i].Member is not null)
-                {
-                    names.Add(reader.GetString(i));
-                    continue;
-                }
-                var start = DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(i));
-                (from, to) = (start < query.From ? query.From : start, start + groups[i].Span > query.To ? query.To : start + groups[i].Span);
-            }
-            rows.Add(new UsageRow(from, to, names)
-            {
-                Requests = reader.GetInt64(first),
-                InputTokens = reader.GetInt64(first + 1),
-                CachedInputTokens = reader.GetInt64(first + 2),
-                CacheWriteTokens = reader.GetInt64(first + 3),
-                OutputTokens = reader.GetInt64(first + 4),
-                ReasoningTokens = reader.GetInt64(first + 5),
-                CostUsd = (reader.GetInt64(first + 6) / 1000m) + Money.FromPico(reader.GetInt64(first + 7)),
-            });
-        }
-        return rows;
+        var rows = await connection.QueryAsync(sql.ToString(), [.. values], row => ReadOrNull(row, query, groups), cancellationToken);
+        return rows.Count > MostRows ? null : [.. rows.OfType<UsageRow>()];
 
         void Filter(string column, string? value)
         {
             if (value is null) return;
             sql.Append(" AND ").Append(column).Append(" = @").Append(column);
-            command.AddParameter("@" + column, value);
+            values.Add(("@" + column, value));
         }
+    }
+
+    private static UsageRow? ReadOrNull(SqlRow row, UsageQuery query, UsageGroup[] groups)
+    {
+        // Without groups there is always one row; it counts no hours when nothing was found.
+        if (row.Int64("hours") == 0) return null;
+        var (from, to) = (query.From, query.To);
+        var names = new List<string>(groups.Length);
+        for (var i = 0; i < groups.Length; i++)
+        {
+            var column = string.Create(CultureInfo.InvariantCulture, $"group_{i}");
+            if (groups[i].Member is not null)
+            {
+                names.Add(row.Text(column));
+                continue;
+            }
+            var start = row.Time(column);
+            (from, to) = (start < query.From ? query.From : start, start + groups[i].Span > query.To ? query.To : start + groups[i].Span);
+        }
+        return new UsageRow(from, to, names)
+        {
+            Requests = row.Int64("requests"),
+            InputTokens = row.Int64("input_tokens"),
+            CachedInputTokens = row.Int64("cached_input_tokens"),
+            CacheWriteTokens = row.Int64("cache_write_tokens"),
+            OutputTokens = row.Int64("output_tokens"),
+            ReasoningTokens = row.Int64("reasoning_tokens"),
+            CostUsd = (row.Int64("cost_milli_usd") / 1000m) + Money.FromPico(row.Int64("rest_pico_usd")),
+        };
     }
 }

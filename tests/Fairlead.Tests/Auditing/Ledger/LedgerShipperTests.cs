@@ -311,8 +311,6 @@ public abstract class LedgerShipperTests : IDisposable
 
         public IDatabaseNotifier Notifier => inner.Notifier;
 
-        public void Configure(Microsoft.EntityFrameworkCore.DbContextOptionsBuilder options) => inner.Configure(options);
-
         public Task Failed => _failed.Task;
 
         public void Mend() => Volatile.Write(ref _left, int.MaxValue);

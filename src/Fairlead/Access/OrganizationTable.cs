@@ -1,0 +1,41 @@
+using System.Data.Common;
+using Fairlead.Storage;
+
+namespace Fairlead.Access;
+
+/// <summary>SQL of the table <c>organizations</c>.</summary>
+internal static class OrganizationTable
+{
+    private const string Columns = "id, name, created_at, updated_at";
+
+    public static Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
+        connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
+
+    /// <summary>Up to <paramref name="limit"/> organizations after the id <paramref name="after"/>, in the order of ids.</summary>
+    public static Task<List<OrganizationRow>> ListAsync(DbConnection connection, string after, int limit, CancellationToken cancellationToken) =>
+        connection.QueryAsync(
+            $"SELECT {Columns} FROM organizations WHERE id > @after ORDER BY id LIMIT @limit",
+            [("@after", after), ("@limit", limit)], Read, cancellationToken);
+
+    public static Task InsertAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
+        connection.ExecuteAsync(
+            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @created_at, @updated_at)",
+            [("@id", row.Id), ("@name", row.Name), ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt)], cancellationToken);
+
+    /// <summary>Stores the name and the time of the change.</summary>
+    public static Task UpdateAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
+        connection.ExecuteAsync(
+            "UPDATE organizations SET name = @name, updated_at = @updated_at WHERE id = @id",
+            [("@name", row.Name), ("@updated_at", row.UpdatedAt), ("@id", row.Id)], cancellationToken);
+
+    public static Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
+        connection.ExecuteAsync("DELETE FROM organizations WHERE id = @id", [("@id", id)], cancellationToken);
+
+    private static OrganizationRow Read(SqlRow row) => new()
+    {
+        Id = row.Text("id"),
+        Name = row.Text("name"),
+        CreatedAt = row.Time("created_at"),
+        UpdatedAt = row.Time("updated_at"),
+    };
+}
