@@ -95,12 +95,16 @@ public abstract class ResponsesTests : IAsyncLifetime
                 context,
                 """{"type":"response.created","sequence_number":0,"response":{"id":"resp_up","object":"response","status":"in_progress","output":[]}}""",
                 """{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"msg_up","type":"message","status":"in_progress","role":"assistant","content":[]}}""",
-                """{"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hel","logprobs":[]}""");
+                """{"type":"response.content_part.added","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}""",
+                """{"type":"response.output_text.delta","sequence_number":3,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hel","logprobs":[]}""");
         };
         var stream = await StreamAsync("""{"model":"m","stream":true,"input":"hi"}""");
         Assert.False(stream.Broken);
         Assert.Equal(
-            ["response.created", "response.in_progress", "response.output_item.added", "response.output_text.delta", "response.output_item.done", "error", "response.failed"],
+            [
+                "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added", "response.output_text.delta",
+                "response.output_item.done", "error", "response.failed",
+            ],
             stream.Events.SkipLast(1).Select(e => e.Name));
         var failed = stream.Events[^2].Json.GetProperty("response");
         Assert.Equal("failed", failed.GetProperty("status").GetString());
