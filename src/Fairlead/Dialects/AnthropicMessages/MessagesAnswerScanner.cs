@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;

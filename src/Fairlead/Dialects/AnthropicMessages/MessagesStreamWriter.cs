@@ -1,9 +1,9 @@
 using System.Buffers;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.AnthropicMessages;

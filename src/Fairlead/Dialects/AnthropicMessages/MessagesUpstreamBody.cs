@@ -25,7 +25,7 @@ internal static class MessagesUpstreamBody
         foreach (var id in facts.ForeignIds ?? [])
         {
             var given = System.Text.Json.Nodes.JsonNode.Parse(call.Body.WrittenSpan.Slice(id.Start, id.Length))!.GetValue<string>();
-            edits[count++] = new BodyEdit(id, BodySplicer.Quote(Providers.Anthropic.AnthropicPartWriter.FitId(given)));
+            edits[count++] = new BodyEdit(id, BodySplicer.Quote(AnthropicToolIds.Fit(given)));
         }
         if (!facts.UnsignedThinking.IsEmpty)
         {

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 

@@ -51,7 +51,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (isEmpty) throw input.Invalid("expected at least one item");
         Flush();
         if (_unanswered > 0) throw input.Invalid($"the tool call '{RequestFaults.Shown(_answered.First(call => !call.Value).Key)}' has "
-            + $"no result; send an item of type 'tool_result' with its id as 'tool_call_id'");
+            + "no result; send an item of type 'tool_result' with its id as 'tool_call_id'");
         if (messages.Count > 0 && messages[^1].Role == Role.Assistant) facts.Note(RequestFeatures.Prefill, input.At);
     }
 

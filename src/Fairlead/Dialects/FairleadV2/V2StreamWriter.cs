@@ -4,7 +4,6 @@ using Fairlead.Conversation;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
 using Fairlead.Pipeline;
-using Fairlead.Providers;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.FairleadV2;

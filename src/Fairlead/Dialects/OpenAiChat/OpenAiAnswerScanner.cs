@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 

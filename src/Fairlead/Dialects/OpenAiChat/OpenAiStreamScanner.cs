@@ -1,4 +1,4 @@
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 

@@ -63,6 +63,6 @@ internal static class CompletionsConversationReader
 
     private static GatewayErrorException Unsupported(string parameter, string? what = null) => new(GatewayError.Unsupported(
         parameter,
-        $"{what ?? $"'{parameter}'"} is not supported: the model only accepts conversations. Send one text as 'prompt', or use POST "
+        $"{what ?? $"'{parameter}'"} cannot be used: the model only accepts conversations. Send one text as 'prompt', or use POST "
             + "/v1/chat/completions."));
 }

@@ -1,5 +1,5 @@
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Memory;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;

@@ -149,8 +149,13 @@ internal static class EmbeddingsRequestReader
             var path = new FieldPath("input", count);
             if (json.Token != kind)
             {
-                throw RequestFaults.Type(path, kind switch { JsonTokenType.String => "a string", JsonTokenType.Number => "a token id", _ =>
-                    "an array of token ids" }, json.Describe());
+                var expected = kind switch
+                {
+                    JsonTokenType.String => "a string",
+                    JsonTokenType.Number => "a token id",
+                    _ => "an array of token ids",
+                };
+                throw RequestFaults.Type(path, expected, json.Describe());
             }
             count++;
             switch (kind)

@@ -1,7 +1,7 @@
 using System.Buffers;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiEmbeddings;

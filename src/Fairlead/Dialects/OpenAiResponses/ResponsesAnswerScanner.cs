@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Fairlead.Conversation;
-using Fairlead.Providers.OpenAi;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;

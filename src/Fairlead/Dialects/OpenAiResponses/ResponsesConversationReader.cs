@@ -120,7 +120,7 @@ internal static class ResponsesConversationReader
                 },
                 _ => throw Unsupported($"tools[{index}]",
                     $"The tool '{type}' runs only at providers that support the Responses API; the provider of this model does not. Use "
-                        + $"tools of type 'function' or 'custom', or another model."),
+                        + "tools of type 'function' or 'custom', or another model."),
             });
             index++;
         }

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 

@@ -40,8 +40,10 @@ internal static class ResponsesEventReader
         if (!root.TryGetProperty("item", out var item) || item.ValueKind != JsonValueKind.Object) return null;
         var type = Text(item, "type");
         if (type is not ("function_call" or "custom_tool_call")) return null;
-        return new ToolCallStarted(OutputIndexOf(root), Text(item, "call_id") ?? "", Text(item, "name")
-            ?? "") { Kind = type == "function_call" ? ToolKind.Function : ToolKind.Custom };
+        return new ToolCallStarted(OutputIndexOf(root), Text(item, "call_id") ?? "", Text(item, "name") ?? "")
+        {
+            Kind = type == "function_call" ? ToolKind.Function : ToolKind.Custom,
+        };
     }
 
     private static int OutputIndexOf(JsonElement root) =>

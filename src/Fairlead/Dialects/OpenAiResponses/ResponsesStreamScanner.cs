@@ -1,9 +1,8 @@
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Memory;
-using Fairlead.Providers.OpenAi;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 

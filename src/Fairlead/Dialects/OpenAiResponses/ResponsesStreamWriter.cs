@@ -137,9 +137,9 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         {
             if (status == "failed" && response["error"] is JsonObject error)
             {
-                Error(ref json, new GatewayError(ErrorCode.InternalError, error["message"]?.GetValue<string>()
-                    ?? "The response could not be generated.") { OpenAiCode = error["code"]?.GetValue<string>() is { } code
-                    && FinerCodes.Contains(code) ? code : null });
+                var message = error["message"]?.GetValue<string>() ?? "The response could not be generated.";
+                var openAiCode = error["code"]?.GetValue<string>() is { } code && FinerCodes.Contains(code) ? code : null;
+                Error(ref json, new GatewayError(ErrorCode.InternalError, message) { OpenAiCode = openAiCode });
             }
             _frame.Whole(ref json, "response." + status,
                 ResponseJson.Bytes(new JsonObject { ["type"] = "response." + status, ["response"] = response.DeepClone() }));

@@ -61,12 +61,11 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
             case var step when IsStep(step):
                 call.Warn("history_omitted",
                     $"An item of type '{RequestFaults.Shown(step)}' of an earlier response was not sent: the provider of this model does "
-                        + $"not accept it as input.");
+                        + "not accept it as input.");
                 break;
             default:
-                throw new GatewayErrorException(GatewayError.Unsupported(path
-                    ?? "previous_response_id", $"Items of type '{type}' are supported only by providers with the Responses API; the "
-                        + $"provider of this model has none."));
+                throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id",
+                    $"Items of type '{type}' are supported only by providers with the Responses API; this model's provider has none."));
         }
     }
 
@@ -80,7 +79,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         if (removed > 0) RemoveCut(removed);
         if (_waiting == removed) return;
         var missing = _unanswered.First(call => call.Value > 0 && !_cut.Contains(call.Key)).Key;
-        throw new GatewayErrorException(GatewayError.Invalid("input", $"No tool output found for the tool call "
+        throw new GatewayErrorException(GatewayError.Invalid("input", "No tool output found for the tool call "
             + $"'{RequestFaults.Shown(missing)}'. Every call needs an output item with its call_id.") with { OpenAiCode =
                 "invalid_value" });
     }
@@ -127,7 +126,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         {
             throw new GatewayErrorException(GatewayError.Invalid($"{path ?? "input"}.call_id",
                 $"No tool call found for the output with call_id '{RequestFaults.Shown(id)}'. Send the call before it, or "
-                    + $"'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+                    + "'previous_response_id'.") with { OpenAiCode = "invalid_value" });
         }
         if (_unanswered[id] > 0)
         {
@@ -192,8 +191,8 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                         MediaData.Of(part.GetProperty("input_audio").GetProperty("data"), call.Body.WrittenMemory)),
                 "input_file" => File(part),
                 var type =>
-                    throw new GatewayErrorException(GatewayError.Unsupported(path
-                        ?? "previous_response_id", $"Parts of type '{type}' cannot be sent to the provider of this model.")),
+                    throw new GatewayErrorException(GatewayError.Unsupported(path ?? "previous_response_id",
+                        $"Parts of type '{type}' cannot be sent to the provider of this model.")),
             });
         }
         return parts;

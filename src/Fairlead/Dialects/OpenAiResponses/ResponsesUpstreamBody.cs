@@ -152,7 +152,8 @@ internal static class ResponsesUpstreamBody
         {
             var shown = RequestFaults.Shown(Text(item, "id") ?? "");
             throw new GatewayErrorException(GatewayError.Invalid($"{path}.id",
-                $"Item with id '{shown}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+                $"Item with id '{shown}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode =
+                    "invalid_value" });
         }
         if (type == "compaction")
         {

@@ -20,8 +20,10 @@ internal static class AnthropicAnnotations
         return new JsonObject
         {
             ["type"] = "url_citation",
-            ["url_citation"] = new JsonObject { ["url"] = url.GetString(), ["title"] = title
-                ?? "", ["start_index"] = 0, ["end_index"] = end },
+            ["url_citation"] = new JsonObject
+            {
+                ["url"] = url.GetString(), ["title"] = title ?? "", ["start_index"] = 0, ["end_index"] = end,
+            },
         };
     }
 }

@@ -46,8 +46,8 @@ internal static class AnthropicAnswerReader
                         parts.Add(new ReasoningPart("", null) { Redacted = Text(block, "data") ?? "" });
                         break;
                     case "tool_use":
-                        parts.Add(new ToolCallPart(Text(block, "id") ?? "", Text(block, "name")
-                            ?? "", block.GetProperty("input").GetRawText()));
+                        parts.Add(new ToolCallPart(Text(block, "id") ?? "", Text(block, "name") ?? "",
+                            block.GetProperty("input").GetRawText()));
                         break;
                     case not "text":
                         AnthropicOmissions.Block(call);

@@ -3,8 +3,8 @@ using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;

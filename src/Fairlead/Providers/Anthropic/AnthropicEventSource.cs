@@ -1,7 +1,7 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 

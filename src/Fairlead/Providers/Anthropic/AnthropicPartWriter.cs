@@ -1,8 +1,8 @@
 using System.Buffers.Text;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
 
 namespace Fairlead.Providers.Anthropic;
@@ -32,18 +32,6 @@ internal static class AnthropicPartWriter
         }
         AnthropicTurnWriter.WriteCacheControl(json, request, part.CacheHint);
         json.WriteEndObject();
-    }
-
-    /// <summary>
-    /// A valid id for the API (letters, digits, <c>_</c>, <c>-</c>). Others are replaced, the same way for a call and its result.
-    /// </summary>
-    internal static string FitId(string id)
-    {
-        var fits = id.Length is > 0 and <= 256;
-        foreach (var c in id) fits &= char.IsAsciiLetterOrDigit(c) || c is '_' or '-';
-        if (fits) return id;
-        var hash = SHA256.HashData(Encoding.UTF8.GetBytes(id));
-        return string.Concat("call_", Convert.ToHexStringLower(hash.AsSpan(0, 12)));
     }
 
     private static void WriteText(Utf8JsonWriter json, string text, bool trimEnd)
@@ -140,7 +128,7 @@ internal static class AnthropicPartWriter
     private static void WriteCall(Utf8JsonWriter json, ToolCallPart call)
     {
         json.WriteString("type", "tool_use");
-        json.WriteString("id", FitId(call.Id));
+        json.WriteString("id", AnthropicToolIds.Fit(call.Id));
         json.WriteString("name", call.Name);
         json.WritePropertyName("input");
         if (call.Kind == ToolKind.Custom)
@@ -178,7 +166,7 @@ internal static class AnthropicPartWriter
     private static void WriteResult(Utf8JsonWriter json, AnthropicRequest request, ToolResultPart result)
     {
         json.WriteString("type", "tool_result");
-        json.WriteString("tool_use_id", FitId(result.CallId));
+        json.WriteString("tool_use_id", AnthropicToolIds.Fit(result.CallId));
         if (result.Content.Any(part => part is not TextPart { Text.Length: 0 }))
         {
             json.WriteStartArray("content");

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.TokenCounting;
@@ -98,16 +99,16 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
                 : function.CallId, function.Name));
             events.Add(new ToolCallDelta(i, arguments));
         }
-        var meaning = Quirks.FinishReasonTable.Of(_finishReason?.Value);
-        if (meaning == Quirks.FinishMeaning.Failed)
+        var meaning = FinishReasonTable.Of(_finishReason?.Value);
+        if (meaning == FinishMeaning.Failed)
         {
             meter.FailedReason = _finishReason?.Value;
             return Http.UpstreamClient.FailedReasonError;
         }
         var reason = meaning switch
         {
-            Quirks.FinishMeaning.Length => FinishReason.Length,
-            Quirks.FinishMeaning.ContentFilter => FinishReason.ContentFilter,
+            FinishMeaning.Length => FinishReason.Length,
+            FinishMeaning.ContentFilter => FinishReason.ContentFilter,
             _ => _calls.Count > 0 ? FinishReason.ToolCalls : FinishReason.Stop,
         };
         events.Add(new ChoiceFinished(reason));

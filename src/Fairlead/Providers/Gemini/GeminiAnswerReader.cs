@@ -1,9 +1,9 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Gemini;
@@ -220,9 +220,11 @@ internal sealed class GeminiAnswerReader
         if (meaning == FinishMeaning.None) return null;
         if (meaning != FinishMeaning.Failed)
         {
-            Finish(index, meaning is FinishMeaning.Stop or FinishMeaning.ToolCalls ? state.Calls > 0 ? FinishMeaning.ToolCalls
-                : FinishMeaning.Stop
-                : meaning, events);
+            if (meaning is FinishMeaning.Stop or FinishMeaning.ToolCalls)
+            {
+                meaning = state.Calls > 0 ? FinishMeaning.ToolCalls : FinishMeaning.Stop;
+            }
+            Finish(index, meaning, events);
             return null;
         }
         // A malformed function call or an unknown reason: the response may be incomplete.

@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Providers.Quirks;

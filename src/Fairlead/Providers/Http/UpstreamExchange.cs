@@ -1,3 +1,4 @@
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 
 namespace Fairlead.Providers.OpenAi;
 

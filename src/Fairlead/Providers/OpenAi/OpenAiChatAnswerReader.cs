@@ -1,7 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.OpenAi;

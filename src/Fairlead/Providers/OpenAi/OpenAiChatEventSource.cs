@@ -3,9 +3,10 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -216,8 +217,10 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
     private static void Start(Call call, int choice, EventBatch batch)
     {
         call.Started = true;
-        batch.Add(new ToolCallStarted(call.Position, call.Id ?? $"call_{choice}_{call.Position}", call.Name
-            ?? "") { Choice = choice, Kind = call.Kind });
+        batch.Add(new ToolCallStarted(call.Position, call.Id ?? $"call_{choice}_{call.Position}", call.Name ?? "")
+        {
+            Choice = choice, Kind = call.Kind,
+        });
         if (call.Pending.Length == 0) return;
         batch.Add(new ToolCallDelta(call.Position, call.Pending.ToString()) { Choice = choice });
         call.Pending.Clear();

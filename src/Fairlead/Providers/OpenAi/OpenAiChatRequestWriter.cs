@@ -88,9 +88,8 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
         {
             if (endpoint.IsOpenAi && sampling.Stop.Count > MaxStops)
             {
-                throw Unsupported(sameFamily
-                    ? "stop"
-                    : "stop_sequences", $"The model's provider accepts at most {MaxStops} stop sequences.");
+                throw Unsupported(sameFamily ? "stop" : "stop_sequences",
+                    $"The model's provider accepts at most {MaxStops} stop sequences.");
             }
             json.WriteStartArray("stop");
             foreach (var stop in sampling.Stop) json.WriteStringValue(stop);
@@ -213,12 +212,15 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     private void WriteReasoning(Utf8JsonWriter json)
     {
         if (request.Reasoning is not { } reasoning) return;
-        var wanted = reasoning.Effort
-            ?? (reasoning.Mode == "disabled" ? "none"
-                : reasoning.BudgetTokens is { } budget ? budget < 4096 ? "low"
-                : budget < 16384 ? "medium"
-                : "high"
-                : null);
+        var wanted = reasoning switch
+        {
+            { Effort: { } effort } => effort,
+            { Mode: "disabled" } => "none",
+            { BudgetTokens: < 4096 } => "low",
+            { BudgetTokens: < 16384 } => "medium",
+            { BudgetTokens: not null } => "high",
+            _ => null,
+        };
         if (wanted is null) return;
         var name = reasoning.Effort is not null ? "reasoning_effort" : "thinking";
         if (model is { Capabilities.Reasoning: false })

@@ -10,17 +10,17 @@ internal sealed class ServerLimitations(TimeProvider time)
 {
     private static readonly TimeSpan Lifetime = TimeSpan.FromHours(1);
 
-    private readonly ConcurrentDictionary<(string Limitation, string Model), long> _learned = new();
+    private readonly ConcurrentDictionary<(string Limitation, string Model), long> _known = new();
 
     public bool Has(string limitation, string model = "")
     {
-        if (_learned.IsEmpty || !_learned.TryGetValue((limitation, model), out var since)) return false;
+        if (_known.IsEmpty || !_known.TryGetValue((limitation, model), out var since)) return false;
         if (time.GetElapsedTime(since) < Lifetime) return true;
-        _learned.TryRemove(KeyValuePair.Create((limitation, model), since));
+        _known.TryRemove(KeyValuePair.Create((limitation, model), since));
         return false;
     }
 
-    public void Forget(string limitation, string model = "") => _learned.TryRemove((limitation, model), out _);
+    public void Forget(string limitation, string model = "") => _known.TryRemove((limitation, model), out _);
 
-    public void Add(string limitation, string model = "") => _learned[(limitation, model)] = time.GetTimestamp();
+    public void Add(string limitation, string model = "") => _known[(limitation, model)] = time.GetTimestamp();
 }

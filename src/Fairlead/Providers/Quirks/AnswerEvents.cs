@@ -1,5 +1,6 @@
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Quirks;

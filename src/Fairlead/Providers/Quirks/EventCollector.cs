@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;

@@ -6,7 +6,7 @@ namespace Fairlead.Tests.Providers.OpenAi;
 public class ServerLimitationsTests
 {
     [Fact]
-    public void Knows_WhatWasLearned_ForAnHour()
+    public void Has_AddedLimitation_ReturnsTrueForAnHour()
     {
         var time = new FakeTimeProvider();
         var limitations = new ServerLimitations(time);

@@ -4,9 +4,9 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
 /// Converts events of servers with Anthropic's API to those that Anthropic itself sends, for the native and the translating path. An event

@@ -3,11 +3,10 @@ using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Fairlead.Dialects;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
 /// Repairs characters that a provider split between two events: <c>"…\ud83d"</c>, then <c>"\ude00…"</c>. The first half waits for the next

@@ -2,9 +2,9 @@ using System.Collections.Frozen;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
 /// The shape of a Response object and of its items, as OpenAI sends them. Whole responses and the events of a stream use the same repairs.

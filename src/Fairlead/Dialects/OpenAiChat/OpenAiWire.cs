@@ -2,9 +2,9 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 
-namespace Fairlead.Providers.OpenAi;
+namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
 /// Pieces of OpenAI's responses that whole bodies and chunks share, read into the canonical model. Tolerant: a field of an unexpected type

@@ -2,7 +2,7 @@ using System.Collections.Frozen;
 using System.Text.Json;
 using Fairlead.Conversation;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>The meaning of a provider's finish reason.</summary>
 internal enum FinishMeaning : byte

@@ -7,9 +7,9 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
 /// Converts responses of OpenAI-compatible chat servers to what OpenAI itself sends, for the native and the translating path. An event or

@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Errors;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>Sorts a provider's embeddings in the order of the inputs, which clients rely on.</summary>
 internal static class EmbeddingsNormaliser

@@ -4,9 +4,9 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Memory;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
 /// Converts what servers with OpenAI's Responses API send to what OpenAI itself sends. An event without a quirk keeps its bytes; one with a

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Generations.Events;
 
-namespace Fairlead.Providers;
+namespace Fairlead.Dialects;
 
 /// <summary>
 /// Combines the events of a response into a whole response, for providers that read both with one reader. Not thread-safe.

@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.Memory;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
 /// Text of a response that is kept while its stream runs, escaped as in JSON strings. Counted in the memory budget. Not thread-safe.

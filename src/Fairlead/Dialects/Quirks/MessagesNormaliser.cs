@@ -5,9 +5,9 @@ using System.Text.Json.Nodes;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
 /// Converts responses of servers with Anthropic's API to what Anthropic itself sends, for the native and the translating path.
