@@ -8,11 +8,11 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// Walks once over a request's JSON: a <see cref="Utf8JsonReader"/> that bounds depth, refuses half surrogates (no decoder could read them
-/// later) and reads typed fields with their faults. JSON <c>null</c> counts as absent.
+/// Reads a request's JSON once: a <see cref="Utf8JsonReader"/> that limits depth, rejects half surrogates (no decoder could read them
+/// later) and reads typed fields with their errors. JSON <c>null</c> counts as absent.
 /// </summary>
 /// <remarks>
-/// Throws <see cref="GatewayErrorException"/> for faults and <see cref="JsonException"/> for text that is no JSON; run it inside <see
+/// Throws <see cref="GatewayErrorException"/> for errors and <see cref="JsonException"/> for text that is not JSON; run it inside <see
 /// cref="Run"/>.
 /// </remarks>
 internal ref struct BodyCursor
@@ -28,17 +28,17 @@ internal ref struct BodyCursor
         _facts = facts;
         _body = body;
         _maxDepth = maxDepth;
-        // The own check comes first and names the bound; the reader's stays as a net.
+        // This check comes first and names the limit; the reader's own check is a safeguard.
         _reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = maxDepth + 8 });
     }
 
     public delegate void Pass(ref BodyCursor json, GatewayCall call, RequestBounds bounds);
 
-    /// <summary>Runs one pass over the body of <paramref name="call"/> and turns whatever it throws into an error.</summary>
+    /// <summary>Runs one pass over the body of <paramref name="call"/> and converts every exception to an error.</summary>
     public static GatewayError? Run(GatewayCall call, RequestBounds bounds, Pass pass)
     {
         var body = call.Body.WrittenSpan;
-        if (CheckText(body) is { } fault) return fault;
+        if (CheckText(body) is { } error) return error;
         try
         {
             var json = new BodyCursor(body, bounds.MaxDepth, call.Facts);
@@ -57,7 +57,7 @@ internal ref struct BodyCursor
 
     public readonly JsonTokenType Token => _reader.TokenType;
 
-    /// <summary>The token's text between the quotes, escapes as they stand.</summary>
+    /// <summary>The token's text between the quotes, with its escapes.</summary>
     public readonly ReadOnlySpan<byte> Value => _reader.ValueSpan;
 
     public readonly bool IsEscaped => _reader.ValueIsEscaped;
@@ -74,14 +74,18 @@ internal ref struct BodyCursor
 
     public readonly ReadOnlySpan<byte> Body => _body;
 
-    /// <summary>Goes to the next token. False at the end of the body.</summary>
+    /// <summary>Advances to the next token. False at the end of the body.</summary>
     public bool Next()
     {
         if (!_reader.Read()) return false;
         switch (_reader.TokenType)
         {
             case JsonTokenType.StartObject or JsonTokenType.StartArray:
-                if (_reader.CurrentDepth >= _maxDepth) throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, $"The body is nested deeper than {_maxDepth} levels.") { OpenAiCode = "invalid_value" });
+                if (_reader.CurrentDepth >= _maxDepth)
+                {
+                    throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter,
+                        $"The body is nested deeper than {_maxDepth} levels.") { OpenAiCode = "invalid_value" });
+                }
                 break;
             case JsonTokenType.String or JsonTokenType.PropertyName:
                 if (_reader.ValueIsEscaped) CheckEscapes();
@@ -90,31 +94,35 @@ internal ref struct BodyCursor
         return true;
     }
 
-    /// <summary>Goes to the root object's start.</summary>
+    /// <summary>Advances to the root object's start.</summary>
     public void EnterRoot()
     {
         Next();
-        if (Token != JsonTokenType.StartObject) throw new GatewayErrorException(new GatewayError(ErrorCode.MalformedJson, $"The body must be one JSON object, but it is {Describe()}."));
+        if (Token != JsonTokenType.StartObject)
+        {
+            throw new GatewayErrorException(new GatewayError(ErrorCode.MalformedJson,
+                $"The body must be one JSON object, but it is {Describe()}."));
+        }
     }
 
-    /// <summary>Reads the end of the body; anything but white space there is a fault.</summary>
+    /// <summary>Reads the end of the body; anything except white space is an error.</summary>
     public void Leave() => Next();
 
-    /// <summary>Inside an object: goes to the next member's name. False at the object's end.</summary>
+    /// <summary>Inside an object: advances to the next member's name. False at the object's end.</summary>
     public bool NextMember()
     {
         Next();
         return Token == JsonTokenType.PropertyName;
     }
 
-    /// <summary>Inside an array: goes to the next item. False at the array's end.</summary>
+    /// <summary>Inside an array: advances to the next item. False at the array's end.</summary>
     public bool NextItem()
     {
         Next();
         return Token != JsonTokenType.EndArray;
     }
 
-    /// <summary>Passes over the present value with all that is inside it. Ends on its last token.</summary>
+    /// <summary>Skips the current value with all its content. Ends on its last token.</summary>
     public void Skip()
     {
         if (Token is not (JsonTokenType.StartObject or JsonTokenType.StartArray)) return;
@@ -126,7 +134,7 @@ internal ref struct BodyCursor
         while (_reader.CurrentDepth > depth);
     }
 
-    /// <summary>Passes over the present value and returns where it stands.</summary>
+    /// <summary>Skips the current value and returns its range.</summary>
     public ByteRange SkipRange()
     {
         var start = Start;
@@ -134,11 +142,11 @@ internal ref struct BodyCursor
         return new ByteRange(start, End - start);
     }
 
-    /// <summary>Whether the present name or string equals <paramref name="text"/>, escapes resolved.</summary>
+    /// <summary>Whether the current name or string equals <paramref name="text"/>, escapes resolved.</summary>
     public readonly bool Is(ReadOnlySpan<byte> text) => _reader.ValueTextEquals(text);
 
     /// <summary>
-    /// The present name or string, escapes resolved; raw when it is longer than <paramref name="scratch"/>, so longer than any known
+    /// The current name or string, escapes resolved; raw when it is longer than <paramref name="scratch"/>, so longer than any known
     /// name.
     /// </summary>
     public readonly ReadOnlySpan<byte> Name(Span<byte> scratch)
@@ -149,7 +157,7 @@ internal ref struct BodyCursor
 
     public readonly string GetString() => _reader.GetString()!;
 
-    /// <summary>What the present token is, in the words of a message.</summary>
+    /// <summary>Description of the current token for a message.</summary>
     public readonly string Describe() => Token switch
     {
         JsonTokenType.StartObject => "an object",
@@ -161,16 +169,16 @@ internal ref struct BodyCursor
         _ => "nothing",
     };
 
-    /// <summary>Refuses anything but an object. False for null.</summary>
+    /// <summary>Rejects anything except an object. False for null.</summary>
     public readonly bool Object(FieldPath path) => Expect(JsonTokenType.StartObject, path, "an object");
 
-    /// <summary>Refuses anything but an array. False for null.</summary>
+    /// <summary>Rejects anything except an array. False for null.</summary>
     public readonly bool Array(FieldPath path) => Expect(JsonTokenType.StartArray, path, "an array");
 
-    /// <summary>Refuses anything but a string. False for null.</summary>
+    /// <summary>Rejects anything except a string. False for null.</summary>
     public readonly bool Text(FieldPath path) => Expect(JsonTokenType.String, path, "a string");
 
-    /// <summary>A string that must be there and not be empty.</summary>
+    /// <summary>A required, non-empty string.</summary>
     public readonly void RequiredText(FieldPath path)
     {
         if (!Text(path)) throw RequestFaults.Type(path, "a string", "null");
@@ -181,7 +189,7 @@ internal ref struct BodyCursor
     public readonly bool Text(FieldPath path, int maximum)
     {
         if (!Text(path)) return false;
-        // Bytes bound the characters from above; only a text near the bound is decoded.
+        // A text has at most as many characters as bytes; only a text near the limit is decoded.
         if (Value.Length > maximum && GetString().Length > maximum) throw RequestFaults.TooLong(path, maximum);
         return true;
     }
@@ -200,7 +208,7 @@ internal ref struct BodyCursor
         if (Token != JsonTokenType.Number) throw RequestFaults.Type(path, "an integer", Describe());
         if (!_reader.TryGetInt64(out var value))
         {
-            // Too many digits for 64 bits is out of range, not of another type.
+            // Too many digits for 64 bits is an error of range, not of type.
             if (Value.IndexOfAny((byte)'.', (byte)'e', (byte)'E') >= 0) throw RequestFaults.Type(path, "an integer", Describe());
             throw Value[0] == (byte)'-' ? RequestFaults.Below(path, minimum) : RequestFaults.Above(path, maximum);
         }
@@ -219,7 +227,7 @@ internal ref struct BodyCursor
         return value;
     }
 
-    /// <summary>One of a closed list of words. Null for null.</summary>
+    /// <summary>One of a closed list of values. Null for null.</summary>
     public readonly string? Word(FieldPath path, ReadOnlySpan<string> words)
     {
         if (!Text(path)) return null;
@@ -231,32 +239,32 @@ internal ref struct BodyCursor
     }
 
     /// <summary>
-    /// One of a list of words that the dialect's own servers hold to and other servers add to. Another word is noted in the facts, since
-    /// only the deployment decides what becomes of it. Null for null.
+    /// One of a list of values of the dialect's own servers, to which other servers add. Another value is recorded in the facts, because
+    /// the deployment decides what to do with it. Null for null.
     /// </summary>
-    /// <param name="path">Where it stands.</param>
+    /// <param name="path">Its position.</param>
     /// <param name="words">The list.</param>
-    /// <param name="isRead">Whether a translation reads the field, so that it cannot carry over a word that is not known here.</param>
-    public readonly string? OpenWord(FieldPath path, ReadOnlySpan<string> words, bool isRead = true)
+    /// <param name="isRead">Whether a translation reads the field, so that it cannot carry over an unknown value.</param>
+    public readonly string? ExtensibleValue(FieldPath path, ReadOnlySpan<string> words, bool isRead = true)
     {
         if (!Text(path)) return null;
         foreach (var word in words)
         {
             if (_reader.ValueTextEquals(word)) return word;
         }
-        NoteForeign(RequestFaults.OneOf(path, words.ToArray()).Error, isRead);
+        NoteUnknownValue(RequestFaults.OneOf(path, words.ToArray()).Error, isRead);
         return GetString();
     }
 
-    /// <summary>Notes a limit of the dialect's own servers that the request exceeds.</summary>
-    public readonly void NoteForeign(GatewayError error, bool isRead)
+    /// <summary>Records a limit of the dialect's own servers that the request exceeds.</summary>
+    public readonly void NoteUnknownValue(GatewayError error, bool isRead)
     {
         if (_facts is null) throw new GatewayErrorException(error);
         if (_facts.ForeignWord is null || (isRead && !_facts.ForeignWordIsRead)) _facts.ForeignWord = error;
         _facts.ForeignWordIsRead |= isRead;
     }
 
-    /// <summary>Notes a tool whose name is longer than the dialect's own servers take.</summary>
+    /// <summary>Records a tool whose name is longer than the dialect's own servers accept.</summary>
     public readonly void NoteLongName(GatewayError error)
     {
         if (_facts is null) throw new GatewayErrorException(error);
@@ -279,11 +287,18 @@ internal ref struct BodyCursor
     private static GatewayError? CheckText(ReadOnlySpan<byte> body)
     {
         if (body.IsEmpty) return new GatewayError(ErrorCode.MalformedJson, "The body is empty. Send one JSON object.");
-        if (body.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) return Malformed(1, 1, "The body begins with a byte order mark; send plain UTF-8 without one.");
+        if (body.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF]))
+        {
+            return Malformed(1, 1, "The body starts with a byte order mark; send UTF-8 without one.");
+        }
         if (Utf8.IsValid(body)) return null;
         var at = 0;
         Span<char> letters = stackalloc char[512];
-        while (Utf8.ToUtf16(body[at..], letters, out var read, out _, replaceInvalidSequences: false) == OperationStatus.DestinationTooSmall) at += read;
+        while (Utf8.ToUtf16(body[at..], letters, out var read, out _,
+            replaceInvalidSequences: false) == OperationStatus.DestinationTooSmall)
+        {
+            at += read;
+        }
         Utf8.ToUtf16(body[at..], letters, out var last, out _, replaceInvalidSequences: false);
         return MalformedAt(body, at + last, "The bytes there are not valid UTF-8.");
     }

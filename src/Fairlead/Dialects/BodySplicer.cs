@@ -3,23 +3,26 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects;
 
-/// <summary>One change of a body: a range and what stands there instead. An empty range inserts, an empty replacement cuts.</summary>
+/// <summary>One change of a body: a range and its replacement. An empty range inserts, an empty replacement removes.</summary>
 internal readonly record struct BodyEdit(ByteRange Range, ReadOnlyMemory<byte> Replacement);
 
-/// <summary>Copies a body with a few places changed and everything else byte for byte.</summary>
+/// <summary>Copies a body with a few ranges changed and everything else byte for byte.</summary>
 internal static class BodySplicer
 {
     /// <param name="body">The original.</param>
     /// <param name="edits">In any order; ranges inside the body that do not overlap. Sorted in place.</param>
-    /// <param name="output">Gets the result.</param>
-    /// <exception cref="ArgumentException">Ranges overlap or leave the body.</exception>
+    /// <param name="output">Receives the result.</param>
+    /// <exception cref="ArgumentException">Ranges overlap or exceed the body.</exception>
     public static void Write(ReadOnlySpan<byte> body, Span<BodyEdit> edits, IBufferWriter<byte> output)
     {
         edits.Sort(static (a, b) => a.Range.Start.CompareTo(b.Range.Start));
         var position = 0;
         foreach (var edit in edits)
         {
-            if (edit.Range.Start < position || edit.Range.Length < 0 || edit.Range.End > body.Length) throw new ArgumentException("Edits overlap or leave the body.", nameof(edits));
+            if (edit.Range.Start < position || edit.Range.Length < 0 || edit.Range.End > body.Length)
+            {
+                throw new ArgumentException("Edits overlap or leave the body.", nameof(edits));
+            }
             output.Write(body[position..edit.Range.Start]);
             output.Write(edit.Replacement.Span);
             position = edit.Range.End;
@@ -28,7 +31,7 @@ internal static class BodySplicer
     }
 
     /// <summary>
-    /// The range to cut so that a member is gone and the object stays valid: from the start of its name to the end of its value,
+    /// The range that removes a member and keeps the object valid: from the start of its name to the end of its value,
     /// with the comma before it, or after it when it is the first.
     /// </summary>
     public static ByteRange MemberWithComma(ReadOnlySpan<byte> body, int nameStart, int valueEnd, bool isFirst)

@@ -50,7 +50,7 @@ internal sealed class Dialect
     /// <summary>Translation to a canonical embeddings request.</summary>
     public IEmbeddingsDialect? Embeddings { get; init; }
 
-    /// <summary>Forwarding to providers that speak this dialect.</summary>
+    /// <summary>Forwarding to providers with the same API.</summary>
     public NativeWire? Native { get; init; }
 
     public required IResponseWriter Responses { get; init; }

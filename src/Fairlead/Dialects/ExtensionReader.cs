@@ -5,25 +5,28 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Dialects;
 
-/// <summary>Reads the request's <c>fairlead</c> object, the same in every foreign dialect. It never reaches a provider.</summary>
+/// <summary>
+/// Reads the request's <c>fairlead</c> object, which is the same in every dialect of another vendor. It is never sent to a provider.
+/// </summary>
 internal static class ExtensionReader
 {
-    /// <summary>Longest deadline that can be asked for: a day.</summary>
+    /// <summary>Longest deadline that a request may set: one day.</summary>
     public const long MaxDeadlineMs = 86_400_000;
 
     private const int MaxTaskLength = 64;
 
     private static readonly string[] Classes = ["realtime", "standard", "bulk"];
 
-    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook", "structured"];
+    private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook",
+        "structured"];
 
-    // Promised names that this version does not honour: refused, since a budget that is not kept would be worse than none.
+    // Reserved names that this version does not support. They are rejected: a budget that is not enforced would be worse than none.
     private static readonly string[] Later = ["budget_usd", "route", "cache"];
 
-    /// <summary>Reads the value at which <paramref name="json"/> stands; null counts as an empty object.</summary>
+    /// <summary>Reads the value at the position of <paramref name="json"/>; null counts as an empty object.</summary>
     /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
-    /// <param name="json">Stands at the value.</param>
-    /// <param name="showsValues">Whether the dialect has a place for the values of a structured output.</param>
+    /// <param name="json">Positioned at the value.</param>
+    /// <param name="showsValues">Whether the dialect can return the values of a structured output.</param>
     public static CallExtension Read(ref BodyCursor json, bool showsValues = false)
     {
         if (!json.Object("fairlead")) return CallExtension.None;
@@ -47,7 +50,10 @@ internal static class ExtensionReader
                     extension = extension with { Class = json.Word(path, Classes) };
                     break;
                 case 1:
-                    if (json.Integer(path, 1, MaxDeadlineMs) is { } ms) extension = extension with { Deadline = TimeSpan.FromMilliseconds(ms) };
+                    if (json.Integer(path, 1, MaxDeadlineMs) is { } ms)
+                    {
+                        extension = extension with { Deadline = TimeSpan.FromMilliseconds(ms) };
+                    }
                     break;
                 case 2:
                     var word = json.Word(path, ["cancel", "continue"]);
@@ -59,17 +65,28 @@ internal static class ExtensionReader
                     extension = extension with { Task = json.GetString() };
                     break;
                 case 4:
-                    if (json.Integer(path, 1, BatchSettings.MaxTokens) is { } tokens) extension = extension with { BatchTokens = (int)tokens };
+                    if (json.Integer(path, 1, BatchSettings.MaxTokens) is { } tokens)
+                    {
+                        extension = extension with { BatchTokens = (int)tokens };
+                    }
                     break;
                 case 5:
-                    if (json.Integer(path, 0, BatchSettings.MaxDelayMs) is { } delay) extension = extension with { BatchDelay = TimeSpan.FromMilliseconds(delay) };
+                    if (json.Integer(path, 0, BatchSettings.MaxDelayMs) is { } delay)
+                    {
+                        extension = extension with { BatchDelay = TimeSpan.FromMilliseconds(delay) };
+                    }
                     break;
                 case 6:
                     if (json.Object(path)) extension = extension with { Webhook = ReadWebhook(ref json) };
                     break;
                 case 7:
                     if (json.Word(path, ["off", "partial"]) != "partial") break;
-                    if (!showsValues) throw new GatewayErrorException(GatewayError.Unsupported(path.ToString(), "Values of a structured output are shown by POST /v2/generations, /v1/chat/completions and /v1/responses. Leave out 'fairlead.structured'."));
+                    if (!showsValues)
+                    {
+                        throw new GatewayErrorException(GatewayError.Unsupported(path.ToString(),
+                            "Values of a structured output are available from POST /v2/generations, /v1/chat/completions and "
+                                + "/v1/responses. Leave out 'fairlead.structured'."));
+                    }
                     extension = extension with { Structured = true };
                     break;
             }
@@ -89,7 +106,7 @@ internal static class ExtensionReader
         _ => "structured"u8,
     };
 
-    // Whether the address may be called is for those to say who know the configuration.
+    // Whether the address is allowed depends on the configuration, which is checked later.
     private static string ReadWebhook(ref BodyCursor json)
     {
         var path = new FieldPath("fairlead", Middle: "webhook", Tail: "url");
@@ -100,7 +117,8 @@ internal static class ExtensionReader
             {
                 var name = json.GetString();
                 var shown = name.Length > 64 ? name[..64] : name;
-                throw RequestFaults.Invalid($"fairlead.webhook.{shown}", $"The field 'fairlead.webhook.{shown}' is unknown; accepted is 'url'.", "unknown_parameter");
+                throw RequestFaults.Invalid($"fairlead.webhook.{shown}",
+                    $"The field 'fairlead.webhook.{shown}' is unknown; accepted is 'url'.", "unknown_parameter");
             }
             if (url is not null) throw RequestFaults.Duplicate(path);
             json.Next();
@@ -115,9 +133,12 @@ internal static class ExtensionReader
     {
         if (Later.Contains(name, StringComparer.Ordinal))
         {
-            return new GatewayErrorException(GatewayError.Unsupported($"fairlead.{name}", $"The field 'fairlead.{name}' is not available in this version. Leave it out."));
+            return new GatewayErrorException(GatewayError.Unsupported($"fairlead.{name}",
+                $"The field 'fairlead.{name}' is not available in this version. Leave it out."));
         }
         var shown = name.Length > 64 ? name[..64] : name;
-        return RequestFaults.Invalid($"fairlead.{shown}", $"The field 'fairlead.{shown}' is unknown; accepted are {string.Join(", ", Known.Select(k => $"'{k}'"))}.", "unknown_parameter");
+        return RequestFaults.Invalid($"fairlead.{shown}",
+            $"The field 'fairlead.{shown}' is unknown; accepted are {string.Join(", ", Known.Select(k => $"'{k}'"))}.",
+            "unknown_parameter");
     }
 }

@@ -6,12 +6,12 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// Writes the <c>fairlead</c> object that every dialect adds to its answers. The same form everywhere; its names are part of the public
+/// Writes the <c>fairlead</c> object that every dialect adds to its responses. The same form everywhere; its names are part of the public
 /// contract.
 /// </summary>
 internal static class FairleadObjectWriter
 {
-    /// <summary>What is known when an answer begins, as one JSON object: for the first event of a stream.</summary>
+    /// <summary>What is known when a response starts, as one JSON object: for the first event of a stream.</summary>
     public static void WriteStart(GatewayCall call, IBufferWriter<byte> output)
     {
         var json = new JsonAppender(output);
@@ -20,7 +20,7 @@ internal static class FairleadObjectWriter
     }
 
     /// <summary>
-    /// Everything, as one JSON object: for a whole answer and the last event of a stream. <see cref="GatewayCall.Ending"/> is set.
+    /// Everything, as one JSON object: for a whole response and the last event of a stream. <see cref="GatewayCall.Ending"/> is set.
     /// </summary>
     public static void WriteFinal(GatewayCall call, IBufferWriter<byte> output)
     {
@@ -31,13 +31,13 @@ internal static class FairleadObjectWriter
 
     public static void AppendStart(ref JsonAppender json, GatewayCall call)
     {
-        Beginning(ref json, call);
+        WriteStart(ref json, call);
         json.Raw("}"u8);
     }
 
     public static void AppendFinal(ref JsonAppender json, GatewayCall call)
     {
-        Beginning(ref json, call);
+        WriteStart(ref json, call);
         var ending = call.Ending ?? new CallEnding(Outcome.Failed, default, default);
         json.Raw(",\"outcome\":"u8);
         json.String(ending.Outcome.ToWire());
@@ -51,7 +51,7 @@ internal static class FairleadObjectWriter
         Timing(ref json, call.Timings);
         json.Raw("},\"quality\":{"u8);
         Quality(ref json, call);
-        // Limits have no slice yet that could report them; the name is there so that clients may rely on it.
+        // No slice reports limits yet; the name is there so that clients may rely on it.
         json.Raw("},\"limits\":[],\"warnings\":["u8);
         var warnings = call.Warnings;
         for (var i = 0; i < warnings.Count; i++)
@@ -82,7 +82,7 @@ internal static class FairleadObjectWriter
         json.Raw("],\"coalesced\":false,\"cached\":false}"u8);
     }
 
-    /// <summary>OpenAI's word for a finish reason, which Fairlead's own objects use too.</summary>
+    /// <summary>OpenAI's value for a finish reason, which Fairlead's own objects use too.</summary>
     public static string Word(FinishReason reason) => reason switch
     {
         FinishReason.Length => "length",
@@ -91,7 +91,7 @@ internal static class FairleadObjectWriter
         _ => "stop",
     };
 
-    private static void Beginning(ref JsonAppender json, GatewayCall call)
+    private static void WriteStart(ref JsonAppender json, GatewayCall call)
     {
         var deployment = call.Answering?.Deployment;
         json.Raw("{\"generation_id\":"u8);
@@ -192,7 +192,7 @@ internal static class FairleadObjectWriter
         json.Raw(",\"generate\":"u8);
         json.Milliseconds(timings.Milliseconds(Phase.Generate));
         json.Raw(",\"total\":"u8);
-        // The answer is written before the call is over, so the total is what it is now unless somebody fixed it.
+        // The response is written before the call ends, so the total is the time until now unless it is already fixed.
         var total = timings.Milliseconds(Phase.Total);
         json.Milliseconds(total > 0 ? total : timings.Elapsed.TotalMilliseconds);
         foreach (var own in timings.Own)

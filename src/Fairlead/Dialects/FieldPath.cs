@@ -4,7 +4,7 @@ using System.Text;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// Where a field stands, such as <c>messages[2].content[0].image_url.url</c>. Made for every field read, turned into text only for a fault.
+/// Position of a field, such as <c>messages[2].content[0].image_url.url</c>. Created for every field read, formatted only for an error.
 /// </summary>
 /// <param name="Head">First name.</param>
 /// <param name="Index">Its index, or -1.</param>

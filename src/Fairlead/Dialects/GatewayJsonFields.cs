@@ -4,16 +4,16 @@ using System.Text.Json;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// The members that the gateway adds to bodies and events. An upstream that is a gateway of the same kind sends them too: they speak of
-/// its call, not of ours, and a member that stands twice is read differently by every client. So they are taken out before ours go in.
+/// The members that the gateway adds to bodies and events. If the upstream is another gateway, it sends them too: they describe its
+/// call, and clients read a duplicate member differently. So they are removed before ours are added.
 /// </summary>
 internal static class GatewayJsonFields
 {
-    /// <summary>The JSON object without them: the very bytes where there are none, else a copy.</summary>
-    /// <param name="json">One whole object, already read once without fault.</param>
+    /// <summary>The JSON object without them: the same bytes if it has none, otherwise a copy.</summary>
+    /// <param name="json">One whole object, already validated.</param>
     public static ReadOnlySpan<byte> Without(ReadOnlySpan<byte> json)
     {
-        // Two fast looks instead of a reading: nearly no upstream has them. Inside a string the quotes would be escaped.
+        // Two fast searches instead of parsing: nearly no upstream has them. Inside a string the quotes would be escaped.
         if (json.IndexOf("\"fairlead\""u8) < 0 && json.IndexOf("\"sequence_number\""u8) < 0) return json;
         var output = new ArrayBufferWriter<byte>(json.Length);
         output.Write("{"u8);

@@ -9,7 +9,7 @@ internal interface IConversationDialect
 {
     /// <summary>
     /// Whether the translation keeps the whole meaning of a request, or adds a warning. Only then may a stored generation use the
-    /// translation although its provider speaks the client's dialect.
+    /// translation although its provider uses the client's dialect.
     /// </summary>
     bool WarnsOfEveryLoss => false;
 

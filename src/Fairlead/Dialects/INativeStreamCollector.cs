@@ -5,7 +5,7 @@ namespace Fairlead.Dialects;
 
 /// <summary>
 /// Builds a whole response from a provider's stream in the client's dialect. Stored generations use it: their progress is visible
-/// although the client asked for no stream. Thread-safe.
+/// although the client requested no stream. Thread-safe.
 /// </summary>
 internal interface INativeStreamCollector
 {

@@ -8,12 +8,13 @@ using Fairlead.Errors;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// Appends JSON whose frame is known text: the caller writes punctuation and names as UTF-8 literals, this escapes the values.
+/// Appends JSON whose frame is constant: the caller writes punctuation and names as UTF-8 literals, this class escapes the values.
 /// About three times as fast as a general writer, which checks what is constant here. Call <see cref="Flush"/> at the end.
 /// </summary>
 internal ref struct JsonAppender(IBufferWriter<byte> output)
 {
-    private static readonly SearchValues<char> MustEscape = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(c => (char)c), '"', '\\']);
+    private static readonly SearchValues<char> MustEscape =
+        SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(c => (char)c), '"', '\\']);
 
     private readonly IBufferWriter<byte> _output = output;
     private Span<byte> _span;
@@ -74,7 +75,7 @@ internal ref struct JsonAppender(IBufferWriter<byte> output)
         _used += written;
     }
 
-    /// <summary>An amount without zeros at the end of its fraction.</summary>
+    /// <summary>An amount without trailing zeros in its fraction.</summary>
     public void Money(decimal value)
     {
         if (_span.Length - _used < 32) Grow(32);
@@ -108,7 +109,7 @@ internal ref struct JsonAppender(IBufferWriter<byte> output)
         value.WriteTo(writer);
     }
 
-    /// <summary>Hands everything to the output. The appender can be used on.</summary>
+    /// <summary>Writes everything to the output. The appender can be used again.</summary>
     public void Flush()
     {
         if (_used > 0) _output.Advance(_used);

@@ -1,7 +1,7 @@
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// Looks into JSON strings that contain escapes without decoding them. The text is well-formed JSON (a reader has passed over it).
+/// Examines JSON strings that contain escapes without decoding them. The text is well-formed JSON (a reader has validated it).
 /// </summary>
 internal static class JsonEscapes
 {
@@ -48,7 +48,7 @@ internal static class JsonEscapes
                 continue;
             }
             var unit = CodeUnit(text, at);
-            // Each half of a pair stands for two of the pair's four bytes.
+            // Each half of a pair counts for two of the pair's four bytes.
             length -= 6 - (unit < 0x80 ? 1 : unit is < 0x800 or (>= 0xD800 and <= 0xDFFF) ? 2 : 3);
             at += 6;
         }
@@ -89,7 +89,7 @@ internal static class JsonEscapes
         return target[..written];
     }
 
-    /// <summary>The UTF-16 unit of the <c>\u</c> escape that begins at <paramref name="escape"/>.</summary>
+    /// <summary>The UTF-16 unit of the <c>\u</c> escape that starts at <paramref name="escape"/>.</summary>
     public static int CodeUnit(ReadOnlySpan<byte> text, int escape)
     {
         var unit = 0;

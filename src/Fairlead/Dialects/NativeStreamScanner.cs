@@ -11,7 +11,9 @@ internal abstract class NativeStreamScanner
     /// <summary>Whether a choice has started and not ended.</summary>
     public virtual bool HasOpenChoice => false;
 
-    /// <summary>The events to use instead of one of the provider's, where it violates the dialect; null when it is forwarded unchanged.</summary>
+    /// <summary>
+    /// The events to use instead of one of the provider's, where it violates the dialect; null when it is forwarded unchanged.
+    /// </summary>
     /// <exception cref="Memory.MemoryExhaustedException">The scanner must keep some of it, and there is no memory for that.</exception>
     public virtual IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) => null;
 
@@ -22,5 +24,6 @@ internal abstract class NativeStreamScanner
     /// <returns>
     /// Kind and traits of the event in the batch; null to leave it out (malformed events, which the meter counts, and unknown comments).
     /// </returns>
-    public abstract (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error);
+    public abstract (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data,
+        out UpstreamError? error);
 }

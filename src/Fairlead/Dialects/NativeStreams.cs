@@ -4,7 +4,7 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects;
 
-/// <summary>Reads the streams of providers that speak the client's own dialect. Thread-safe.</summary>
+/// <summary>Reads the streams of providers with the API of the client's dialect. Thread-safe.</summary>
 internal abstract class NativeStreams
 {
     /// <summary>Builds a whole response from such a stream, for stored generations; null when the dialect cannot.</summary>

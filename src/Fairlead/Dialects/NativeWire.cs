@@ -5,7 +5,7 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// How a call reaches a provider that speaks the client's own dialect: the bytes are forwarded with few changes, and the response is
+/// How a call reaches a provider with the API of the client's dialect: the bytes are forwarded with few changes, and the response is
 /// scanned in place. Thread-safe.
 /// </summary>
 internal abstract class NativeWire

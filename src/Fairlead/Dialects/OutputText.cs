@@ -8,20 +8,24 @@ namespace Fairlead.Dialects;
 /// <summary>The output of a whole response as text, for counting its tokens where its provider did not.</summary>
 internal static class OutputText
 {
-    // As much as is counted exactly, and a little for the estimate of the rest.
+    // As much as is counted exactly, plus a little for the estimate of the rest.
     private const int MaxChars = 2_000_000;
 
     /// <summary>
-    /// Keeps the text with the meter, unless the provider's count of the output looks usable: most responses cost nothing here.
+    /// Keeps the text with the meter, unless the provider's count of the output looks plausible: most responses cost nothing here.
     /// </summary>
     public static void KeepUncounted(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
         if (!meter.HasContent || meter.OutputBytes == 0) return;
-        if (meter.Report is { } report && report[UsageMember.Output] is > 0 and <= UsageResolver.LargestWindow and var output && output >= meter.Output.LeastTokens) return;
+        if (meter.Report is { } report && report[UsageMember.Output] is > 0 and <= UsageResolver.LargestWindow and var output
+            && output >= meter.Output.LeastTokens)
+        {
+            return;
+        }
         meter.Kept = Of(body);
     }
 
-    /// <summary>Everything that the model wrote, in any of OpenAI's forms. The body is one valid JSON object.</summary>
+    /// <summary>All output of the model, in any of OpenAI's forms. The body is one valid JSON object.</summary>
     public static string Of(ReadOnlySpan<byte> body)
     {
         var text = new StringBuilder();
@@ -52,12 +56,14 @@ internal static class OutputText
             }
             catch (InvalidOperationException)
             {
-                // Half a surrogate pair is no text.
+                // Half a surrogate pair is not text.
             }
         }
     }
 
     private static bool IsOutput(in Utf8JsonReader json) =>
-        json.ValueTextEquals("content"u8) || json.ValueTextEquals("text"u8) || json.ValueTextEquals("reasoning_content"u8) || json.ValueTextEquals("reasoning"u8)
-        || json.ValueTextEquals("refusal"u8) || json.ValueTextEquals("arguments"u8) || json.ValueTextEquals("input"u8) || json.ValueTextEquals("name"u8);
+        json.ValueTextEquals("content"u8) || json.ValueTextEquals("text"u8) || json.ValueTextEquals("reasoning_content"u8)
+            || json.ValueTextEquals("reasoning"u8)
+        || json.ValueTextEquals("refusal"u8) || json.ValueTextEquals("arguments"u8) || json.ValueTextEquals("input"u8)
+        || json.ValueTextEquals("name"u8);
 }

@@ -4,17 +4,19 @@ using Fairlead.Errors;
 namespace Fairlead.Dialects;
 
 /// <summary>
-/// The faults a reader finds in a request, with the codes that OpenAI's clients know. Thrown out of the depth of a body and caught at the
-/// reader's door, so that the path without faults stays free of checks.
+/// The errors that a reader finds in a request, with the codes that OpenAI's clients know. Thrown deep inside a body and caught at the
+/// reader's entry, so that the path without errors stays free of checks.
 /// </summary>
 internal static class RequestFaults
 {
-    /// <summary>Longest name of a client's choosing that a message repeats, in characters.</summary>
-    private const int LongestShown = 64;
+    /// <summary>Longest name from a client that a message repeats, in characters.</summary>
+    private const int MaxShownLength = 64;
 
-    /// <summary>A member's name as a message may repeat it: however long the client made it, the answer stays short.</summary>
+    /// <summary>A member's name for a message, shortened so that the error stays short.</summary>
     public static string Shown(string name) =>
-        name.Length <= LongestShown ? name : name[..(char.IsHighSurrogate(name[LongestShown - 1]) ? LongestShown - 1 : LongestShown)] + "…";
+        name.Length <= MaxShownLength
+            ? name
+            : name[..(char.IsHighSurrogate(name[MaxShownLength - 1]) ? MaxShownLength - 1 : MaxShownLength)] + "…";
 
     public static GatewayErrorException Type(FieldPath path, string expected, string got) =>
         Invalid(path, $"Invalid type for '{path}': expected {expected}, but got {got}.", "invalid_type");
@@ -22,7 +24,8 @@ internal static class RequestFaults
     public static GatewayErrorException Missing(FieldPath path) =>
         new(GatewayError.Missing(path.ToString()) with { OpenAiCode = "missing_required_parameter" });
 
-    public static GatewayErrorException Value(FieldPath path, string message) => Invalid(path, $"Invalid value for '{path}': {message}", "invalid_value");
+    public static GatewayErrorException Value(FieldPath path, string message) =>
+        Invalid(path, $"Invalid value for '{path}': {message}", "invalid_value");
 
     public static GatewayErrorException OneOf(FieldPath path, IEnumerable<string> words) =>
         Value(path, $"accepted are {string.Join(", ", words.Select(word => $"'{word}'"))}.");
@@ -43,7 +46,7 @@ internal static class RequestFaults
         Invalid(path, Invariant($"Invalid '{path}': expected at most {maximum} characters."), "string_above_max_length");
 
     public static GatewayErrorException EmptyString(FieldPath path) =>
-        Invalid(path, $"Invalid '{path}': expected a string that is not empty.", "empty_string");
+        Invalid(path, $"Invalid '{path}': expected a non-empty string.", "empty_string");
 
     public static GatewayErrorException EmptyArray(FieldPath path) =>
         Invalid(path, $"Invalid '{path}': expected an array with at least one item, but got an empty array.", "empty_array");
@@ -52,7 +55,7 @@ internal static class RequestFaults
         Invalid(path, Invariant($"Invalid '{path}': expected at most {maximum} items."), "array_above_max_length");
 
     public static GatewayErrorException Duplicate(FieldPath path) =>
-        Invalid(path, $"The field '{path}' stands in the body more than once; send it once.", "invalid_value");
+        Invalid(path, $"The field '{path}' occurs more than once in the body; send it once.", "invalid_value");
 
     public static GatewayErrorException Invalid(FieldPath path, string message, string code) =>
         new(GatewayError.Invalid(path.ToString(), message) with { OpenAiCode = code });

@@ -1,10 +1,10 @@
 using System.Text;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations.Events;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
-using Fairlead.Providers;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Generations;

@@ -3,13 +3,13 @@ using Fairlead.Configuration;
 namespace Fairlead.Providers;
 
 /// <summary>
-/// A provider that environment variables enable without an entry in the configuration file: most are the variables of the vendors' own
+/// A provider that environment variables enable without an entry in the configuration file: mostly the variables of the vendors' own
 /// tools. Immutable.
 /// </summary>
 /// <param name="Name">Its name under <c>providers</c>.</param>
 internal sealed record EnvironmentProvider(string Name)
 {
-    /// <summary>Variables of its API key; the first one that is set counts. Empty when it needs no key.</summary>
+    /// <summary>Variables of its API key; the first one that is set is used. Empty when it needs no key.</summary>
     public IReadOnlyList<string> KeyVariables { get; init; } = [];
 
     /// <summary>Variable of its address; null when the address is fixed.</summary>
@@ -18,13 +18,13 @@ internal sealed record EnvironmentProvider(string Name)
     /// <summary>The fixed address; null when the kind has a default or needs none.</summary>
     public string? BaseUrl { get; init; }
 
-    /// <summary>Makes a base URL of the value of <see cref="AddressVariable"/>.</summary>
+    /// <summary>Converts the value of <see cref="AddressVariable"/> to a base URL.</summary>
     public Func<string, string> ReadAddress { get; init; } = static value => value;
 
     /// <summary>All variables that it reads.</summary>
     public IEnumerable<string> Variables => AddressVariable is null ? KeyVariables : KeyVariables.Append(AddressVariable);
 
-    /// <summary>The provider as the configuration file would have it; null when a variable is missing.</summary>
+    /// <summary>The provider as in a configuration file; null when a variable is missing.</summary>
     /// <param name="kind">Its kind.</param>
     /// <param name="environment">The variables of the process.</param>
     public ConfigMap? Read(string kind, IReadOnlyDictionary<string, string> environment)

@@ -10,8 +10,8 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Providers;
 
 /// <summary>
-/// An adapter to one company or server. Thread-safe; one for each configured provider, living as long as its configuration.
-/// It makes exactly one try per call of <see cref="SendAsync"/>: retry and failover are Routing's.
+/// An adapter to one vendor or server. Thread-safe; one for each configured provider, with the lifetime of its configuration.
+/// It makes exactly one attempt per call of <see cref="SendAsync"/>: Routing does retries and failover.
 /// </summary>
 internal abstract class Provider(string name, string kind)
 {
@@ -32,16 +32,16 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Value of <c>gen_ai.provider.name</c>.</summary>
     public virtual string TelemetryName => _telemetryName;
 
-    /// <summary>Whether it charges a premium for writes to its cache, even if no price of the model mentions one.</summary>
+    /// <summary>Whether it charges a premium for cache writes, even if no price of the model mentions one.</summary>
     public bool ChargesCacheWrites { get; }
 
-    /// <summary>Where it is reached; null when no network is between.</summary>
+    /// <summary>Its address; null when it needs no network.</summary>
     public virtual Uri? Endpoint => null;
 
-    /// <summary>Value of <c>openai.api.type</c> for a call: which of OpenAI's interfaces it goes to, or null at everybody else.</summary>
+    /// <summary>Value of <c>openai.api.type</c> for a call: which of OpenAI's APIs it goes to, or null for other providers.</summary>
     public virtual string? OpenAiTypeOf(GatewayCall call) => null;
 
-    /// <summary>Whether bytes of this dialect can go through as they are.</summary>
+    /// <summary>Whether bytes of this dialect can be forwarded.</summary>
     public abstract bool Speaks(Dialect dialect);
 
     /// <summary>The wire by which the call's own bytes are forwarded; null when the call is translated.</summary>
@@ -50,48 +50,53 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 
-    /// <summary>Whether words that the dialect's own servers do not know are refused here too: it is such a server, or no server at all.</summary>
+    /// <summary>
+    /// Whether values that the dialect's own servers do not support are rejected here too: it is such a server, or not a server at all.
+    /// </summary>
     protected virtual bool HoldsToTheList => true;
 
-    /// <summary>Why a word in the request that is not on the dialect's list keeps this provider from it, or null.</summary>
-    internal GatewayError? RefuseForeignWord(GatewayCall call) =>
-        call.Facts.ForeignWord is null && call.Facts.LongToolName is null ? null : RefuseForeignWord(call, WireOf(call) is not null);
+    /// <summary>Why a value in the request that is not on the dialect's list excludes this provider, or null.</summary>
+    internal GatewayError? RefuseUnknownValue(GatewayCall call) =>
+        call.Facts.ForeignWord is null && call.Facts.LongToolName is null ? null : RefuseUnknownValue(call, WireOf(call) is not null);
 
     /// <param name="call">The call.</param>
-    /// <param name="isNative">Whether the body goes through.</param>
-    protected GatewayError? RefuseForeignWord(GatewayCall call, bool isNative) =>
+    /// <param name="isNative">Whether the body is forwarded.</param>
+    protected GatewayError? RefuseUnknownValue(GatewayCall call, bool isNative) =>
         (HoldsToTheList || (!isNative && call.Facts.ForeignWordIsRead) ? call.Facts.ForeignWord : null)
         ?? (HoldsToTheList && !ShortensToolNames ? call.Facts.LongToolName : null);
 
-    /// <summary>Whether names of tools that are too long are shortened here, also in bodies that go through.</summary>
+    /// <summary>Whether tool names that are too long are shortened here, also in forwarded bodies.</summary>
     protected virtual bool ShortensToolNames => false;
 
-    /// <summary>Reads a whole response that came where a stream was asked for; null when it is none. Usage, finish and model go to <paramref name="meter"/>.</summary>
+    /// <summary>
+    /// Reads a whole response that came although a stream was requested; null when it is not one. Usage, finish and model go to
+    /// <paramref name="meter"/>.
+    /// </summary>
     internal virtual Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => null;
 
     /// <summary>
-    /// One try. Everything a healthy provider does wrong comes back as <see cref="ProviderReply.Failed"/>; it throws only
-    /// <see cref="OperationCanceledException"/> of <paramref name="cancellationToken"/>, and for bugs.
-    /// The token stands for all reasons to stop (client, deadline, total timeout); connect, first-token and idle timeouts are the adapter's
-    /// and come back as <see cref="ErrorCode.ProviderTimeout"/>.
+    /// One attempt. Every provider error is returned as <see cref="ProviderReply.Failed"/>; it throws only
+    /// <see cref="OperationCanceledException"/> of <paramref name="cancellationToken"/>, and for bugs. The token covers all reasons to stop
+    /// (client, deadline, total timeout). The adapter applies the connect, first-token and idle timeouts and returns them as
+    /// <see cref="ErrorCode.ProviderTimeout"/>.
     /// </summary>
     public abstract ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken);
 }
 
-/// <summary>What to do about a failure, in the provider's own judgement (CONTRACTS 5.6).</summary>
+/// <summary>The provider's advice after a failure.</summary>
 internal enum FailureClass
 {
     /// <summary>The same deployment may succeed in a moment; then the next.</summary>
     Retry,
 
-    /// <summary>Not here, but another deployment may (credentials, missing model, no room).</summary>
+    /// <summary>Another deployment may succeed (credentials, missing model, no capacity).</summary>
     Failover,
 
-    /// <summary>The request is at fault; nobody should be asked again.</summary>
+    /// <summary>The request is invalid; no deployment is tried again.</summary>
     GiveBack,
 }
 
-/// <summary>What one try brought.</summary>
+/// <summary>The result of one attempt.</summary>
 internal abstract class ProviderReply
 {
     private ProviderReply()
@@ -104,11 +109,11 @@ internal abstract class ProviderReply
 
         public FailureClass Class { get; } = failureClass;
 
-        /// <summary>The provider's HTTP status, if it answered.</summary>
+        /// <summary>The provider's HTTP status, if it responded.</summary>
         public int? Status { get; } = status;
     }
 
-    /// <summary>A whole body in the caller's dialect, already scanned into the attempt's meter.</summary>
+    /// <summary>A whole body in the client's dialect, already scanned into the attempt's meter.</summary>
     public sealed class NativeBody(PooledBuffer body) : ProviderReply
     {
         public PooledBuffer Body { get; } = body;
@@ -121,7 +126,7 @@ internal abstract class ProviderReply
     }
 
     /// <summary>
-    /// An open stream, native or canonical. A native source feeds the attempt's meter itself; Routing feeds it from canonical events.
+    /// An open stream, native or canonical. A native source updates the attempt's meter itself; Routing updates it from canonical events.
     /// </summary>
     public sealed class Streaming(IEventSource events) : ProviderReply
     {

@@ -7,33 +7,34 @@ namespace Fairlead.Providers;
 public sealed record ProviderConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
-    /// <param name="kinds">The words for <c>kind</c>.</param>
+    /// <param name="kinds">The values of <c>kind</c>.</param>
     internal static ConfigObjectType<ProviderConfig> KeysFor(ProviderKinds kinds) => new(
         () => new ProviderConfig { Kind = "" }, ["breaker", "concurrency"],
         new("kind", new ConfigChoice([.. kinds.All.Select(k => k.Name)]) { Extensible = true }, p => p.Kind,
             (p, v) => p with { Kind = (string)v },
-            "The interface it speaks; `openai` for every server with an OpenAI-compatible one. Leave it out only where an environment "
-            + "variable switches on a provider of this very name, such as `openai` by `OPENAI_API_KEY`: the kind is known then."),
+            "The API that the provider uses; `openai` for every server with an OpenAI-compatible API. Leave it out only where an "
+                + "environment "
+            + "variable enables a provider with this name, such as `openai` by `OPENAI_API_KEY`: the kind is known then."),
         new("enabled", ConfigTypes.Switch, p => p.Enabled, (p, v) => p with { Enabled = (bool)v },
-            "false switches it off, also when an environment variable switched it on."),
+            "false disables the provider, even if an environment variable enables it."),
         new("baseUrl", new ConfigUrl(), p => p.BaseUrl, (p, v) => p with { BaseUrl = (string)v },
-            "Address up to and including the version segment; the maker's own when left out."),
-        new("apiKey", ConfigTypes.Secret, p => p.ApiKey, (p, v) => p with { ApiKey = (string)v }, "Credential; best written as ${NAME}."),
+            "Base URL up to and including the version segment. Default: the vendor's own address."),
+        new("apiKey", ConfigTypes.Secret, p => p.ApiKey, (p, v) => p with { ApiKey = (string)v }, "API key; best written as ${NAME}."),
         new("apiKeys", new ConfigListType<string>(ConfigTypes.Secret), p => p.ApiKeys,
             (p, v) => p with { ApiKeys = (IReadOnlyList<string>)v },
-            "Several credentials, used in turn."),
+            "Several API keys, used in turn."),
         new("headers", new ConfigMapType<string>(ConfigTypes.Secret, "header", HeaderRules.Error), p => p.Headers,
             (p, v) => p with { Headers = (IReadOnlyDictionary<string, string>)v },
-            "Sent with every request to it."),
+            "Headers sent with every request to the provider."),
         new("apiVersion", ConfigTypes.Text, p => p.ApiVersion, (p, v) => p with { ApiVersion = (string)v },
-            "Azure only: asks for the dated form of its interface instead of v1."),
+            "Azure only: selects a dated API version instead of v1."),
         new("reasoningField", new ConfigChoice("reasoning_content", "reasoning"), p => p.ReasoningField,
             (p, v) => p with { ReasoningField = (string)v },
-            "Name of the field in which clients of `/v1/chat/completions` get its reasoning when the answer is translated; "
-            + "`reasoning_content` when left out. Of OpenAI-compatible servers, whose answers are not translated, both are read and go "
-            + "through as they are."),
+            "Name of the field in which clients of `/v1/chat/completions` receive the reasoning of a translated response. "
+            + "Default: `reasoning_content`. Responses of OpenAI-compatible servers are not translated: either field is read and "
+            + "forwarded unchanged."),
         new("timeouts", ProviderTimeouts.Keys, p => p.Timeouts, (p, v) => p with { Timeouts = (ProviderTimeouts)v },
-            "Bounds of one attempt."),
+            "Time limits of one attempt."),
         new("simulation", SimulationConfig.Keys, p => p.Simulation, (p, v) => p with { Simulation = (SimulationConfig)v },
             "Behaviour of the simulated kind."));
 
@@ -51,14 +52,14 @@ public sealed record ProviderConfig
     /// <summary>Several keys, used in turn.</summary>
     public IReadOnlyList<string> ApiKeys { get; init; } = [];
 
-    /// <summary>Sent with every request to it.</summary>
+    /// <summary>Headers sent with every request to the provider.</summary>
     public IReadOnlyDictionary<string, string> Headers { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Dated form of Azure's API; null for the v1 form.</summary>
     public string? ApiVersion { get; init; }
 
     /// <summary>
-    /// Field that carries its reasoning in chat responses translated for OpenAI clients: reasoning_content (default) or reasoning.
+    /// Field that holds the reasoning in chat responses translated for OpenAI clients: reasoning_content (default) or reasoning.
     /// </summary>
     public string? ReasoningField { get; init; }
 
@@ -67,6 +68,6 @@ public sealed record ProviderConfig
     /// <summary>Settings of the simulated kind.</summary>
     public SimulationConfig Simulation { get; init; } = new();
 
-    /// <summary>Whether <see cref="Simulation"/> says anything.</summary>
+    /// <summary>Whether <see cref="Simulation"/> has any value.</summary>
     internal bool HasSimulation => Simulation != new SimulationConfig();
 }

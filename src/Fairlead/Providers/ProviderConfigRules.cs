@@ -2,11 +2,12 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Providers;
 
-/// <summary>The providers of the environment, the required kind, and providers that are switched off.</summary>
+/// <summary>Adds the providers of the environment, requires the kind, and removes disabled providers.</summary>
 internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
 {
     /// <summary>
-    /// A provider of the file that has another kind or address is left alone: a key must not go to an address that its owner did not mean.
+    /// A provider of the file that has another kind or address stays unchanged: a key must not be sent to an address that its owner did not
+    /// intend.
     /// </summary>
     public override void AddFromEnvironment(ConfigMap fairlead, IReadOnlyDictionary<string, string> environment)
     {
@@ -27,7 +28,7 @@ internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
         {
             if (config.Kind.Length > 0) continue;
             yield return new($"fairlead.providers.{provider}.kind", null, "The key is required.",
-                "Add 'kind', such as openai for every server with an OpenAI-compatible interface.");
+                "Add 'kind', such as openai for every server with an OpenAI-compatible API.");
         }
     }
 
@@ -41,7 +42,7 @@ internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
         var known = providers.Find(candidate.Name);
         if (known is null or ConfigScalar { Value: null })
         {
-            // If the file gives this credential to a provider of its own, a second provider would offer the same models twice.
+            // If the file uses this credential for a provider of its own, a second provider would offer the same models twice.
             if (!IsUsed(candidate.Name, provider, providers) || IsDeployed(fairlead, candidate.Name))
             {
                 providers.Set(candidate.Name, provider);
@@ -57,7 +58,7 @@ internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
         }
     }
 
-    // Whether a provider of the file with the same interface refers to a variable that enables this one.
+    // Whether a provider of the file with the same API refers to a variable that enables this one.
     private bool IsUsed(string name, ConfigMap provider, ConfigMap providers)
     {
         var spoken = kinds.InterfaceOf(KindOf(provider));

@@ -15,7 +15,7 @@ namespace Fairlead.Providers;
 internal record ProviderKind(string Name, Func<string, ProviderConfig, IServiceProvider, Provider> Create)
 {
     /// <summary>
-    /// Kinds with the same interface share this name: two of them with one credential are the same provider written twice.
+    /// Kinds with the same API share this name: two of them with one credential are the same provider configured twice.
     /// </summary>
     public string Interface { get; init; } = Name;
 
@@ -34,10 +34,10 @@ internal record ProviderKind(string Name, Func<string, ProviderConfig, IServiceP
     /// <summary>Owner of the built-in models that a provider of this kind offers without being listed; null when it offers none.</summary>
     public string? ModelOwner { get; init; }
 
-    /// <summary>Whether it has the models of <see cref="ModelOwner"/> only, and nobody else has them.</summary>
+    /// <summary>Whether it has the models of <see cref="ModelOwner"/> only, and no other kind has them.</summary>
     public bool HasOnlyItsOwnModels { get; init; }
 
-    /// <summary>Whether it charges a premium for writes to its cache, even if no price of the model mentions one.</summary>
+    /// <summary>Whether it charges a premium for cache writes, even if no price of the model mentions one.</summary>
     public bool ChargesCacheWrites { get; init; }
 
     /// <summary>Whether the section <c>simulation</c> applies to it.</summary>

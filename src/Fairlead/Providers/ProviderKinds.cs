@@ -37,6 +37,6 @@ internal sealed class ProviderKinds
     /// <summary>Whether only providers of one kind have the models of this owner.</summary>
     public bool IsExclusiveOwner(string owner) => All.Any(kind => kind.HasOnlyItsOwnModels && kind.ModelOwner == owner);
 
-    /// <summary>Name of the interface of a kind; the kind's own name when it is not known.</summary>
+    /// <summary>Name of the API of a kind; the kind's own name when it is unknown.</summary>
     public string? InterfaceOf(string? kind) => kind is null ? null : Find(kind)?.Interface ?? kind;
 }

@@ -26,11 +26,11 @@ public sealed record ProviderTimeouts
     public TimeSpan Connect { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// From sending the request to the first content of a stream. Default 120 s: reasoning models think before they speak.
+    /// From sending the request to the first content of a stream. Default 120 s: reasoning models think before they write.
     /// </summary>
     public TimeSpan FirstToken { get; init; } = TimeSpan.FromSeconds(120);
 
-    /// <summary>Between two pieces of a stream. Default 60 s.</summary>
+    /// <summary>Between two fragments of a stream. Default 60 s.</summary>
     public TimeSpan StreamIdle { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
@@ -42,7 +42,7 @@ public sealed record ProviderTimeouts
     /// <summary>The whole attempt. Default 10 min, as the official SDKs wait.</summary>
     public TimeSpan Total { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>These timeouts, with <paramref name="inherited"/> where there is zero.</summary>
+    /// <summary>These timeouts; zero is replaced by the value of <paramref name="inherited"/>.</summary>
     internal ProviderTimeouts Over(ProviderTimeouts inherited) => new()
     {
         Connect = Or(Connect, inherited.Connect),

@@ -1,6 +1,6 @@
 namespace Fairlead.Providers;
 
-/// <summary>A vendor whose servers are known by their host, whatever interface they are called through. Immutable.</summary>
+/// <summary>A vendor whose servers are known by their host, whatever API is used. Immutable.</summary>
 /// <param name="Hosts">Its hosts; their subdomains belong to it too.</param>
 internal record ProviderVendor(params string[] Hosts)
 {

@@ -8,8 +8,9 @@ using Fairlead.Streaming;
 namespace Fairlead.Providers;
 
 /// <summary>
-/// Offers tools to a provider in a form that it takes, and gives its calls the caller's own form again: names that are too long or hold other characters become short ones
-/// with a hash, and custom tools, whose input is free text, become functions with one text field. One per attempt.
+/// Adapts tools to what a provider accepts, and converts its calls back to the caller's form. Names that are too long or have other
+/// characters become short ones with a hash, and custom tools, whose input is free text, become functions with one text field. One per
+/// attempt.
 /// </summary>
 internal sealed class ToolAdapter
 {
@@ -18,7 +19,8 @@ internal sealed class ToolAdapter
 
     private const int HashLength = 12;
 
-    private static readonly JsonSerializerOptions Relaxed = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Relaxed =
+        new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly Dictionary<string, string> _names = new(StringComparer.Ordinal);
     private readonly HashSet<string> _customs = new(StringComparer.Ordinal);
@@ -28,13 +30,13 @@ internal sealed class ToolAdapter
     {
     }
 
-    /// <summary>The request as it is sent.</summary>
+    /// <summary>The adapted request.</summary>
     public ConversationRequest Request { get; private set; } = null!;
 
-    /// <param name="request">The caller's.</param>
-    /// <param name="longestName">Longest name that the provider takes.</param>
-    /// <param name="takesCustom">Whether it knows custom tools.</param>
-    /// <returns>Null when nothing has to be changed.</returns>
+    /// <param name="request">The caller's request.</param>
+    /// <param name="longestName">Longest name that the provider accepts.</param>
+    /// <param name="takesCustom">Whether it supports custom tools.</param>
+    /// <returns>Null when nothing must change.</returns>
     public static ToolAdapter? For(ConversationRequest request, int longestName, bool takesCustom)
     {
         var needed = false;
@@ -42,7 +44,10 @@ internal sealed class ToolAdapter
         foreach (var message in request.Messages)
         {
             if (message.Role != Role.Assistant) continue;
-            foreach (var part in message.Parts) needed |= part is ToolCallPart call && (!Fits(call.Name, longestName) || (call.Kind == ToolKind.Custom && !takesCustom));
+            foreach (var part in message.Parts)
+            {
+                needed |= part is ToolCallPart call && (!Fits(call.Name, longestName) || (call.Kind == ToolKind.Custom && !takesCustom));
+            }
         }
         if (!needed) return null;
 
@@ -62,7 +67,7 @@ internal sealed class ToolAdapter
         return adapter;
     }
 
-    /// <summary>Gives the calls of a whole response the caller's form.</summary>
+    /// <summary>Converts the calls of a whole response to the caller's form.</summary>
     public Answer Restore(Answer answer) => answer with
     {
         Choices = [.. answer.Choices.Select(choice => choice with
@@ -78,7 +83,10 @@ internal sealed class ToolAdapter
         })],
     };
 
-    /// <summary>The same for the events of <paramref name="batch"/> from <paramref name="start"/> on. A custom tool's text is there when its call is whole.</summary>
+    /// <summary>
+    /// The same for the events of <paramref name="batch"/> from <paramref name="start"/> on. A custom tool's text is sent when its call is
+    /// complete.
+    /// </summary>
     public void Restore(EventBatch batch, int start)
     {
         var items = batch.Items;
@@ -93,7 +101,9 @@ internal sealed class ToolAdapter
                     if (isCustom) (_held ??= [])[(started.Choice, started.Index)] = new StringBuilder();
                     if (isCustom || _names.ContainsKey(started.Name))
                     {
-                        item = new StreamItem(started with { Name = _names.GetValueOrDefault(started.Name, started.Name), Kind = isCustom ? ToolKind.Custom : started.Kind });
+                        item = new StreamItem(started with { Name = _names.GetValueOrDefault(started.Name, started.Name), Kind = isCustom
+                            ? ToolKind.Custom
+                            : started.Kind });
                     }
                     break;
                 case ToolCallDelta delta when _held?.TryGetValue((delta.Choice, delta.Index), out var held) == true:
@@ -168,7 +178,7 @@ internal sealed class ToolAdapter
         return made;
     }
 
-    /// <summary>A name of at most <paramref name="longestName"/> letters that stands for a longer one: its begin, and a hash of it.</summary>
+    /// <summary>A name of at most <paramref name="longestName"/> letters that replaces a longer one: its start, and a hash of it.</summary>
     internal static string Shorten(string name, int longestName)
     {
         var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(name)))[..HashLength];
@@ -191,13 +201,14 @@ internal sealed class ToolAdapter
         return true;
     }
 
-    // What is not the one field is the model's own idea of an input, and reaches the caller as it is.
+    // A call without the one field is the model's own variant of an input, and is returned unchanged.
     private static string InputOf(string arguments)
     {
         try
         {
             using var document = JsonDocument.Parse(arguments);
-            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty(InputField, out var input) && input.ValueKind == JsonValueKind.String
+            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty(InputField, out var input)
+                && input.ValueKind == JsonValueKind.String
                 ? input.GetString()!
                 : arguments;
         }

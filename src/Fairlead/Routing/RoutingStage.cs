@@ -69,7 +69,7 @@ internal sealed class RoutingStage(
             // Those without a free place are waited for once all others were asked.
             var waits = i >= order.Count;
             var deployment = waits ? full![i - order.Count] : order[i];
-            if (!waits && (deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseForeignWord(call)) is { } refusal)
+            if (!waits && (deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseUnknownValue(call)) is { } refusal)
             {
                 last ??= refusal;
                 continue;

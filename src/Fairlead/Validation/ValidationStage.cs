@@ -26,7 +26,7 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         {
             return GatewayError.Invalid("Fairlead-Simulate", problem!);
         }
-        if ((call.Facts.ForeignWord ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0 && call.Model.Deployments.All(deployment => deployment.Provider.RefuseForeignWord(call) is not null)) return word;
+        if ((call.Facts.ForeignWord ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0 && call.Model.Deployments.All(deployment => deployment.Provider.RefuseUnknownValue(call) is not null)) return word;
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
         if (call.Facts.Structured?.Prepare() is { } wrong) return wrong;
 

@@ -4,7 +4,7 @@ namespace Fairlead.Dialects.AnthropicMessages;
 
 internal static class AnthropicMessagesServiceCollectionExtensions
 {
-    /// <summary>Messages and their token counting.</summary>
+    /// <summary>The Messages API and its token counting.</summary>
     internal static IServiceCollection AddAnthropicMessages(this IServiceCollection services)
     {
         services.AddSingleton(MessagesDialect.Create());

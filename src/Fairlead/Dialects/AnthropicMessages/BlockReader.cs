@@ -5,12 +5,13 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Reads one content block: required members, their types, and what it means for tokens and modalities.</summary>
+/// <summary>Reads one content block: required members, their types, and what the block adds to tokens and modalities.</summary>
 internal static class BlockReader
 {
-    private static readonly SearchValues<byte> IdCharacters = SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"u8);
+    private static readonly SearchValues<byte> IdCharacters =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"u8);
 
-    public static ContentBlock Read(ref BodyCursor json, MessagesPass pass, BlockPlace place)
+    public static ContentBlock Read(ref BodyCursor json, MessagesPass pass, BlockPosition place)
     {
         if (!json.Object(place.Field(null))) throw RequestFaults.Type(place.Field(null), "an object", "null");
         var start = json.Start;
@@ -32,7 +33,7 @@ internal static class BlockReader
         }
         block.Range = new ByteRange(start, json.End - start);
         if ((block.Seen & BlockFields.Type) == 0) throw RequestFaults.Missing(place.Field("type"));
-        Judge(json.Body, pass, place, ref block, textBefore);
+        Validate(json.Body, pass, place, ref block, textBefore);
         return block;
     }
 
@@ -55,7 +56,7 @@ internal static class BlockReader
         return json.Is("data"u8) ? (BlockFields.Data, "data") : (BlockFields.None, "");
     }
 
-    private static void ReadField(ref BodyCursor json, MessagesPass pass, BlockPlace place, BlockFields field, ref ContentBlock block)
+    private static void ReadField(ref BodyCursor json, MessagesPass pass, BlockPosition place, BlockFields field, ref ContentBlock block)
     {
         switch (field)
         {
@@ -88,8 +89,8 @@ internal static class BlockReader
         }
     }
 
-    // The content of a tool's result or a search result: a string, blocks, or whatever a server tool of a later date puts there.
-    private static BlockValue ReadContent(ref BodyCursor json, MessagesPass pass, BlockPlace place)
+    // The content of a tool result or a search result: a string, blocks, or whatever a newer server tool returns.
+    private static BlockValue ReadContent(ref BodyCursor json, MessagesPass pass, BlockPosition place)
     {
         if (json.Token != JsonTokenType.StartArray || place.IsNested)
         {
@@ -118,12 +119,18 @@ internal static class BlockReader
         return any;
     }
 
-    private static SourceFacts ReadSource(ref BodyCursor json, MessagesPass pass, BlockPlace place)
+    private static SourceFacts ReadSource(ref BodyCursor json, MessagesPass pass, BlockPosition place)
     {
         var source = new SourceFacts();
         while (json.NextMember())
         {
-            var field = json.Is("type"u8) ? 1 : json.Is("media_type"u8) ? 2 : json.Is("data"u8) ? 3 : json.Is("url"u8) ? 4 : json.Is("file_id"u8) ? 5 : json.Is("content"u8) ? 6 : 0;
+            var field = json.Is("type"u8) ? 1
+                : json.Is("media_type"u8) ? 2
+                : json.Is("data"u8) ? 3
+                : json.Is("url"u8) ? 4
+                : json.Is("file_id"u8) ? 5
+                : json.Is("content"u8) ? 6
+                : 0;
             json.Next();
             switch (field)
             {
@@ -154,7 +161,7 @@ internal static class BlockReader
         return new BlockValue(token, json.SkipRange(), escaped);
     }
 
-    private static BlockKind KindOf(ref BodyCursor json, BlockPlace place)
+    private static BlockKind KindOf(ref BodyCursor json, BlockPosition place)
     {
         json.RequiredText(place.Field("type"));
         if (json.Is("text"u8)) return BlockKind.Text;
@@ -167,13 +174,16 @@ internal static class BlockReader
         return json.Is("search_result"u8) ? BlockKind.SearchResult : BlockKind.Other;
     }
 
-    private static void Judge(ReadOnlySpan<byte> body, MessagesPass pass, BlockPlace place, ref ContentBlock block, int textBefore)
+    private static void Validate(ReadOnlySpan<byte> body, MessagesPass pass, BlockPosition place, ref ContentBlock block, int textBefore)
     {
         var facts = pass.Facts;
-        if (place.IsSystem && block.Kind != BlockKind.Text) throw RequestFaults.Value(place.Field("type"), "'system' holds text blocks only.");
+        if (place.IsSystem && block.Kind != BlockKind.Text)
+        {
+            throw RequestFaults.Value(place.Field("type"), "'system' holds text blocks only.");
+        }
         if (place.IsNested && (block.Kind is BlockKind.ToolUse or BlockKind.ToolResult or BlockKind.Thinking or BlockKind.RedactedThinking))
         {
-            throw RequestFaults.Value(place.Field("type"), "this kind of block cannot stand inside another block.");
+            throw RequestFaults.Value(place.Field("type"), "this kind of block is not allowed inside another block.");
         }
         switch (block.Kind)
         {
@@ -184,13 +194,13 @@ internal static class BlockReader
                 break;
 
             case BlockKind.Image:
-                JudgeSource(body, pass, place, block, isImage: true);
+                ValidateSource(body, pass, place, block, isImage: true);
                 facts.ImageCount++;
                 pass.Note(RequestFeatures.Images, place.Field(null));
                 break;
 
             case BlockKind.Document:
-                JudgeSource(body, pass, place, block, isImage: false);
+                ValidateSource(body, pass, place, block, isImage: false);
                 pass.Note(RequestFeatures.Files, place.Field(null));
                 break;
 
@@ -198,7 +208,10 @@ internal static class BlockReader
                 Text(block.SourceValue, place, "source");
                 Text(block.Title, place, "title");
                 if (block.Content.IsAbsent) throw RequestFaults.Missing(place.Field("content"));
-                if (block.Content.Token != JsonTokenType.StartArray) throw RequestFaults.Type(place.Field("content"), "an array", "something else");
+                if (block.Content.Token != JsonTokenType.StartArray)
+                {
+                    throw RequestFaults.Type(place.Field("content"), "an array", "something else");
+                }
                 facts.TextBytes += block.SourceValue.Inner.Length + block.Title.Inner.Length;
                 break;
 
@@ -207,13 +220,17 @@ internal static class BlockReader
                 Text(block.Name, place, "name");
                 if (block.Name.Inner.IsEmpty) throw RequestFaults.EmptyString(place.Field("name"));
                 if (block.Input.IsAbsent) throw RequestFaults.Missing(place.Field("input"));
-                if (block.Input.Token != JsonTokenType.StartObject) throw RequestFaults.Type(place.Field("input"), "an object", "something else");
+                if (block.Input.Token != JsonTokenType.StartObject)
+                {
+                    throw RequestFaults.Type(place.Field("input"), "an object", "something else");
+                }
                 facts.TextBytes += block.Name.Inner.Length + block.Input.Range.Length;
                 break;
 
             case BlockKind.ToolResult:
                 Id(body, pass, block.ToolUseId, place, "tool_use_id");
-                if (block.Content.Token is not (JsonTokenType.None or JsonTokenType.Null or JsonTokenType.String or JsonTokenType.StartArray))
+                if (block.Content.Token is not (JsonTokenType.None or JsonTokenType.Null or JsonTokenType.String
+                    or JsonTokenType.StartArray))
                 {
                     throw RequestFaults.Type(place.Field("content"), "a string or an array of blocks", "something else");
                 }
@@ -221,7 +238,7 @@ internal static class BlockReader
 
             case BlockKind.Thinking:
                 Text(block.Thinking, place, "thinking");
-                // Thinking that another company's model made, as clients send it back.
+                // Thinking of another vendor's model, as clients send it back.
                 if (!block.Signature.IsAbsent) Text(block.Signature, place, "signature");
                 NoCaching(block, place);
                 facts.TextBytes += block.Thinking.Inner.Length;
@@ -234,16 +251,19 @@ internal static class BlockReader
                 break;
 
             default:
-                // Of an unknown block nothing is known but its size, which bounds its tokens.
+                // Only the size of an unknown block is known. It limits the number of its tokens.
                 facts.TextBytes = textBefore + block.Range.Length;
                 break;
         }
     }
 
-    private static void JudgeSource(ReadOnlySpan<byte> body, MessagesPass pass, BlockPlace place, in ContentBlock block, bool isImage)
+    private static void ValidateSource(ReadOnlySpan<byte> body, MessagesPass pass, BlockPosition place, in ContentBlock block, bool isImage)
     {
         if (block.SourceValue.IsAbsent) throw RequestFaults.Missing(place.Field("source"));
-        if (block.SourceValue.Token != JsonTokenType.StartObject) throw RequestFaults.Type(place.Field("source"), "an object", "something else");
+        if (block.SourceValue.Token != JsonTokenType.StartObject)
+        {
+            throw RequestFaults.Type(place.Field("source"), "an object", "something else");
+        }
         var source = block.Source;
         switch (source.Type)
         {
@@ -253,10 +273,13 @@ internal static class BlockReader
             case "base64":
                 Text(source.MediaType, place, "source.media_type");
                 Text(source.Data, place, "source.data");
-                JudgeMediaType(body, source, place, isImage);
+                ValidateMediaType(body, source, place, isImage);
                 if (source.Data.Inner.IsEmpty) throw RequestFaults.EmptyString(place.Field("source.data"));
-                // A slash may be escaped in JSON; such data is left to the provider's judgement.
-                if (!source.Data.Escaped && !Base64.IsValid(Slice(body, source.Data.Inner))) throw RequestFaults.Value(place.Field("source.data"), "this is not base64.");
+                // A slash may be escaped in JSON; the provider validates such data.
+                if (!source.Data.Escaped && !Base64.IsValid(Slice(body, source.Data.Inner)))
+                {
+                    throw RequestFaults.Value(place.Field("source.data"), "this is not base64.");
+                }
                 pass.CountMedia(place.Field("source.data"), source.Data.Inner.Length);
                 if (isImage) break;
                 pass.Facts.MediaBytes += source.Data.Inner.Length;
@@ -266,7 +289,10 @@ internal static class BlockReader
             case "url":
                 Text(source.Url, place, "source.url");
                 var url = Slice(body, source.Url.Inner);
-                if (!source.Url.Escaped && !url.StartsWith("https://"u8) && !url.StartsWith("http://"u8)) throw RequestFaults.Value(place.Field("source.url"), "the address must begin with https:// or http://.");
+                if (!source.Url.Escaped && !url.StartsWith("https://"u8) && !url.StartsWith("http://"u8))
+                {
+                    throw RequestFaults.Value(place.Field("source.url"), "the address must start with https:// or http://.");
+                }
                 if (!isImage) pass.Note(RequestFeatures.PdfFiles, place.Field(null));
                 break;
 
@@ -281,7 +307,10 @@ internal static class BlockReader
 
             case "content" when !isImage:
                 if (source.Content.IsAbsent) throw RequestFaults.Missing(place.Field("source.content"));
-                if (source.Content.Token is not (JsonTokenType.String or JsonTokenType.StartArray)) throw RequestFaults.Type(place.Field("source.content"), "a string or an array of blocks", "something else");
+                if (source.Content.Token is not (JsonTokenType.String or JsonTokenType.StartArray))
+                {
+                    throw RequestFaults.Type(place.Field("source.content"), "a string or an array of blocks", "something else");
+                }
                 break;
 
             default:
@@ -289,35 +318,44 @@ internal static class BlockReader
         }
     }
 
-    private static void JudgeMediaType(ReadOnlySpan<byte> body, in SourceFacts source, BlockPlace place, bool isImage)
+    private static void ValidateMediaType(ReadOnlySpan<byte> body, in SourceFacts source, BlockPosition place, bool isImage)
     {
         if (source.MediaType.Escaped) return;
         var type = Slice(body, source.MediaType.Inner);
         if (isImage)
         {
-            if (type.SequenceEqual("image/jpeg"u8) || type.SequenceEqual("image/png"u8) || type.SequenceEqual("image/gif"u8) || type.SequenceEqual("image/webp"u8)) return;
+            if (type.SequenceEqual("image/jpeg"u8) || type.SequenceEqual("image/png"u8) || type.SequenceEqual("image/gif"u8)
+                || type.SequenceEqual("image/webp"u8))
+            {
+                return;
+            }
             throw RequestFaults.OneOf(place.Field("source.media_type"), ["image/jpeg", "image/png", "image/gif", "image/webp"]);
         }
         if (!type.SequenceEqual("application/pdf"u8)) throw RequestFaults.OneOf(place.Field("source.media_type"), ["application/pdf"]);
     }
 
-    private static void Text(BlockValue value, BlockPlace place, string name)
+    private static void Text(BlockValue value, BlockPosition place, string name)
     {
         if (value.IsText) return;
-        throw value.IsAbsent ? RequestFaults.Missing(place.Field(name)) : RequestFaults.Type(place.Field(name), "a string", "something else");
+        throw value.IsAbsent
+            ? RequestFaults.Missing(place.Field(name))
+            : RequestFaults.Type(place.Field(name), "a string", "something else");
     }
 
-    private static void Id(ReadOnlySpan<byte> body, MessagesPass pass, BlockValue value, BlockPlace place, string name)
+    private static void Id(ReadOnlySpan<byte> body, MessagesPass pass, BlockValue value, BlockPosition place, string name)
     {
         Text(value, place, name);
         if (value.Inner.IsEmpty || value.Inner.Length > 256) throw RequestFaults.Value(place.Field(name), "an id has 1 to 256 characters.");
-        // Other servers make ids of other characters.
+        // Other servers use other characters in ids.
         if (Slice(body, value.Inner).ContainsAnyExcept(IdCharacters)) (pass.Facts.ForeignIds ??= []).Add(value.Range);
     }
 
-    private static void NoCaching(in ContentBlock block, BlockPlace place)
+    private static void NoCaching(in ContentBlock block, BlockPosition place)
     {
-        if ((block.Seen & BlockFields.CacheControl) != 0) throw RequestFaults.Value(place.Field("cache_control"), "thinking blocks cannot be cache breakpoints.");
+        if ((block.Seen & BlockFields.CacheControl) != 0)
+        {
+            throw RequestFaults.Value(place.Field("cache_control"), "thinking blocks cannot be cache breakpoints.");
+        }
     }
 
     private static ReadOnlySpan<byte> Slice(ReadOnlySpan<byte> body, ByteRange range) => body.Slice(range.Start, range.Length);

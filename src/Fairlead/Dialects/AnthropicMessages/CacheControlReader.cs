@@ -14,10 +14,10 @@ internal static class CacheControlReader
             switch (field)
             {
                 case 1:
-                    hasType = json.OpenWord($"{path}.type", ["ephemeral"], isRead: false) is not null;
+                    hasType = json.ExtensibleValue($"{path}.type", ["ephemeral"], isRead: false) is not null;
                     break;
                 case 2:
-                    json.OpenWord($"{path}.ttl", ["5m", "1h"], isRead: false);
+                    json.ExtensibleValue($"{path}.ttl", ["5m", "1h"], isRead: false);
                     break;
                 default:
                     json.Skip();

@@ -5,7 +5,7 @@ namespace Fairlead.Dialects.AnthropicMessages;
 
 internal enum BlockKind
 {
-    /// <summary>A type of a later date or a server tool's; passes as it is.</summary>
+    /// <summary>A newer type or that of a server tool; forwarded unchanged.</summary>
     Other,
     Text,
     Image,
@@ -17,7 +17,7 @@ internal enum BlockKind
     RedactedThinking,
 }
 
-/// <summary>The members of a block that have a meaning; the type may stand behind the others, so they are judged when the block has ended.</summary>
+/// <summary>The known members of a block. The type may come after the others, so they are validated when the block has ended.</summary>
 [Flags]
 internal enum BlockFields
 {
@@ -39,10 +39,10 @@ internal enum BlockFields
     Data = 1 << 14,
 }
 
-/// <summary>One value of a block as it stands in the body.</summary>
+/// <summary>The position of one value of a block in the body.</summary>
 internal readonly record struct BlockValue(JsonTokenType Token, ByteRange Range, bool Escaped)
 {
-    /// <summary>A string's bytes between its quotes.</summary>
+    /// <summary>The bytes of a string between its quotes.</summary>
     public ByteRange Inner => new(Range.Start + 1, Math.Max(0, Range.Length - 2));
 
     public bool IsText => Token == JsonTokenType.String;
@@ -50,7 +50,7 @@ internal readonly record struct BlockValue(JsonTokenType Token, ByteRange Range,
     public bool IsAbsent => Token is JsonTokenType.None or JsonTokenType.Null;
 }
 
-/// <summary>What reading one block found.</summary>
+/// <summary>The result of reading one block.</summary>
 internal struct ContentBlock
 {
     public BlockKind Kind;

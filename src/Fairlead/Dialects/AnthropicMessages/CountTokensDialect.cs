@@ -7,7 +7,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Anthropic's token counting, <c>POST /v1/messages/count_tokens</c>: a Messages request whose tokens are counted.</summary>
+/// <summary>Anthropic's token counting, <c>POST /v1/messages/count_tokens</c>: counts the tokens of a Messages request.</summary>
 internal sealed class CountTokensDialect : IRequestReader, IConversationDialect, IResponseWriter
 {
     private CountTokensDialect()

@@ -1,20 +1,20 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Reads what matters out of a provider's whole native answer, without materialising it.</summary>
+/// <summary>Reads usage, finish reason and content from a provider's whole native response without deserializing it.</summary>
 internal static class MessagesAnswerScanner
 {
-    /// <summary>False when the body is no message of this dialect.</summary>
+    /// <summary>False when the body is not a message of this dialect.</summary>
     public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter) => Scan(body, meter, out _);
 
     /// <param name="body">The body.</param>
-    /// <param name="meter">Gets what is found.</param>
-    /// <param name="repaired">The body as Anthropic itself sends it; null where it stays as it is.</param>
+    /// <param name="meter">Receives the result.</param>
+    /// <param name="repaired">The body as Anthropic itself sends it; null when it is unchanged.</param>
     public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
     {
         repaired = MessagesNormaliser.RepairWhole(body, meter);
@@ -31,7 +31,9 @@ internal static class MessagesAnswerScanner
             var output = new OutputTally();
             while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
             {
-                var field = json.ValueTextEquals("content"u8) ? 1 : json.ValueTextEquals("usage"u8) ? 2 : json.ValueTextEquals("stop_reason"u8) ? 3
+                var field = json.ValueTextEquals("content"u8) ? 1
+                    : json.ValueTextEquals("usage"u8) ? 2
+                    : json.ValueTextEquals("stop_reason"u8) ? 3
                     : json.ValueTextEquals("model"u8) ? 4 : json.ValueTextEquals("type"u8) ? 5 : 0;
                 json.Read();
                 switch (field)
@@ -62,11 +64,11 @@ internal static class MessagesAnswerScanner
             }
             json.Read();
             if (!isMessage || !hasContent) return false;
-            // Claude may end its turn without a word, and counts tokens then. Nothing at all is no response.
+            // Claude may end its turn without content and still count tokens. A body without either is not a response.
             if (isEmpty && usage?[UsageMember.Output] is not > 0) return false;
             if (finish == FinishMeaning.Failed) meter.FailedReason = word;
             var fitting = MessagesNormaliser.Fit(finish, hasCalls);
-            if (FinishWords.ToReason(fitting) is not { } reason) return false;
+            if (FinishReasonTable.ToReason(fitting) is not { } reason) return false;
             if (fitting != finish || isForeign) repaired = MessagesNormaliser.WithReason(body, fitting);
             if (model is not null) meter.UpstreamModel = model;
             if (output.Bytes > 0) meter.AddOutput(output);
@@ -80,7 +82,7 @@ internal static class MessagesAnswerScanner
         }
     }
 
-    /// <summary>Where the model's name stands in an answer, and whether the object has other members; empty when there is none.</summary>
+    /// <summary>Position of the model's name in a response, and whether the object has other members; empty when there is none.</summary>
     public static ByteRange FindModel(ReadOnlySpan<byte> body)
     {
         var json = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
@@ -89,14 +91,18 @@ internal static class MessagesAnswerScanner
         {
             var isModel = json.ValueTextEquals("model"u8);
             json.Read();
-            if (isModel && json.TokenType == JsonTokenType.String) return new ByteRange((int)json.TokenStartIndex, (int)(json.BytesConsumed - json.TokenStartIndex));
+            if (isModel && json.TokenType == JsonTokenType.String)
+            {
+                return new ByteRange((int)json.TokenStartIndex, (int)(json.BytesConsumed - json.TokenStartIndex));
+            }
             json.Skip();
         }
         return default;
     }
 
-    // Bytes of everything the model wrote: from them output is estimated where usage is missing.
-    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output, out bool hasCalls, out bool isEmpty)
+    // Size of the whole output: the estimate where usage is missing.
+    private static void Content(ReadOnlySpan<byte> body, ref Utf8JsonReader json, ref OutputTally output, out bool hasCalls,
+        out bool isEmpty)
     {
         (hasCalls, isEmpty) = (false, true);
         var depth = json.CurrentDepth;

@@ -7,12 +7,12 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>
-/// Turns a Messages request that was read without fault into the inner language. What changes the meaning and has no form there (server tools,
-/// blocks of a later date, files stored at Anthropic) is refused; what does not goes to <see cref="ConversationRequest.Extra"/>.
+/// Translates a valid Messages request to the canonical model. Server tools, newer blocks and files stored at Anthropic change the meaning
+/// but have no canonical form: they are rejected. Other unknown members go to <see cref="ConversationRequest.Extra"/>.
 /// </summary>
 internal static class MessagesConversationReader
 {
-    // The pass before this one bounded the depth; a member twice would be ambiguous for whoever reads the result.
+    // The previous pass limited the depth. A duplicate member would be ambiguous for later readers.
     private static readonly JsonDocumentOptions Options = new() { MaxDepth = 1024, AllowDuplicateProperties = false };
 
     private static readonly JsonDocumentOptions NodeOptions = new() { MaxDepth = 1024 };
@@ -27,8 +27,9 @@ internal static class MessagesConversationReader
         }
         catch (JsonException)
         {
-            // Only a member that stands twice somewhere below what the first pass judges gets here.
-            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "An object in the body has the same member twice; send each member once."));
+            // Only a duplicate member that the first pass does not validate gets here.
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter,
+                "An object in the body contains the same member twice; send each member once."));
         }
     }
 
@@ -104,7 +105,10 @@ internal static class MessagesConversationReader
             case "messages": MessagesTurnTranslator.Read(call, value, messages); break;
             case "max_tokens":
                 builder.MaxTokens = value.GetInt32();
-                if (builder.MaxTokens == 0 && call.Operation == Operation.Chat) throw Unsupported("max_tokens", "Warming the cache with 'max_tokens': 0");
+                if (builder.MaxTokens == 0 && call.Operation == Operation.Chat)
+                {
+                    throw Unsupported("max_tokens", "Warming the cache with 'max_tokens': 0");
+                }
                 break;
             case "temperature": builder.Temperature = value.GetDouble(); break;
             case "top_p": builder.TopP = value.GetDouble(); break;
@@ -116,11 +120,14 @@ internal static class MessagesConversationReader
             case "output_config": ReadOutputConfig(value, builder); break;
             case "output_format": builder.Format = ReadFormat(value); break;
             case "metadata": ReadMetadata(value, builder); break;
-            // These decide where or with what the answer is made: no other provider can keep that promise.
+            // These choose where or with what the response is generated; no other provider can do the same.
             case "container": throw Unsupported(name, "A container");
             case "inference_geo": throw Unsupported(name, "The place of inference");
-            // What it edits is only what the provider would otherwise read again; Claude Code sends it with every request.
-            case "context_management": call.Warn("parameter_ignored", "The field 'context_management' was not sent: the provider of this model does not edit the context."); break;
+            // It edits only content that the provider would otherwise read again; Claude Code sends it with every request.
+            case "context_management":
+                call.Warn("parameter_ignored",
+                    "The field 'context_management' was not sent: the provider of this model does not edit the context.");
+                break;
             case "mcp_servers":
                 if (value.ValueKind == JsonValueKind.Array && value.GetArrayLength() > 0) throw Unsupported(name, "MCP servers");
                 break;
@@ -150,10 +157,14 @@ internal static class MessagesConversationReader
                     case "input_schema": schema = Copy(member.Value); break;
                     case "strict": strict = member.Value.ValueKind == JsonValueKind.Null ? null : member.Value.GetBoolean(); break;
                     case "cache_control": cacheHint = HintOf(member.Value); break;
-                    default: call.Warn("parameter_ignored", $"The tool setting '{Shown(member.Name)}' has no meaning for the provider of this model and was left out."); break;
+                    default:
+                        call.Warn("parameter_ignored",
+                            $"The provider of this model does not support the tool setting '{Shown(member.Name)}'; it was left out.");
+                        break;
                 }
             }
-            tools.Add(new Tool(tool.GetProperty("name").GetString()!) { Description = description, Parameters = schema, Strict = strict, CacheHint = cacheHint });
+            tools.Add(new Tool(tool.GetProperty("name").GetString()!) { Description = description, Parameters = schema, Strict = strict,
+                CacheHint = cacheHint });
         }
         return tools;
     }
@@ -171,7 +182,11 @@ internal static class MessagesConversationReader
             "tool" => new ToolChoice(ToolChoiceMode.Named, value.GetProperty("name").GetString()),
             _ => new ToolChoice(ToolChoiceMode.None),
         };
-        if (value.TryGetProperty("disable_parallel_tool_use", out var single) && single.ValueKind is JsonValueKind.True or JsonValueKind.False) builder.Parallel = !single.GetBoolean();
+        if (value.TryGetProperty("disable_parallel_tool_use", out var single)
+            && single.ValueKind is JsonValueKind.True or JsonValueKind.False)
+        {
+            builder.Parallel = !single.GetBoolean();
+        }
     }
 
     private static void ReadThinking(JsonElement value, Builder builder)
@@ -179,8 +194,12 @@ internal static class MessagesConversationReader
         builder.Reasoning = (builder.Reasoning ?? new Reasoning()) with
         {
             Mode = value.GetProperty("type").GetString(),
-            BudgetTokens = value.TryGetProperty("budget_tokens", out var budget) && budget.ValueKind == JsonValueKind.Number ? budget.GetInt32() : null,
-            Display = value.TryGetProperty("display", out var display) && display.ValueKind == JsonValueKind.String ? display.GetString() : null,
+            BudgetTokens = value.TryGetProperty("budget_tokens", out var budget) && budget.ValueKind == JsonValueKind.Number
+                ? budget.GetInt32()
+                : null,
+            Display = value.TryGetProperty("display", out var display) && display.ValueKind == JsonValueKind.String
+                ? display.GetString()
+                : null,
         };
     }
 
@@ -198,7 +217,7 @@ internal static class MessagesConversationReader
         }
     }
 
-    // Anthropic holds the model to the schema to the letter, which is what others call strict.
+    // Anthropic always enforces the schema; other APIs call this strict.
     private static OutputFormat ReadFormat(JsonElement value) =>
         new(OutputKind.JsonSchema) { Name = "output", Schema = Copy(value.GetProperty("schema")), Strict = true };
 

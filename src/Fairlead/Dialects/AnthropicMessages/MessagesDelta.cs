@@ -4,7 +4,10 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Finds the text of a <c>content_block_delta</c> of text, thinking or a tool's input. Signatures and citations are whole and stay so.</summary>
+/// <summary>
+/// Finds the text in a <c>content_block_delta</c> of text, thinking or tool input. Signatures and citations are complete and stay
+/// unchanged.
+/// </summary>
 internal static class MessagesDelta
 {
     public static bool TryFind(ReadOnlySpan<byte> data, int kind, out DeltaShape shape)
@@ -26,7 +29,7 @@ internal static class MessagesDelta
                 }
                 else if (reader.ValueTextEquals("sequence_number"u8))
                 {
-                    // Another gateway's.
+                    // Added by another gateway.
                     if (!OpenAiDelta.Whole(ref reader, ref shape)) return false;
                 }
                 else
@@ -48,15 +51,25 @@ internal static class MessagesDelta
         var (typed, texts) = (false, 0);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var isText = reader.ValueTextEquals("text"u8) || reader.ValueTextEquals("thinking"u8) || reader.ValueTextEquals("partial_json"u8);
+            var isText = reader.ValueTextEquals("text"u8) || reader.ValueTextEquals("thinking"u8)
+                || reader.ValueTextEquals("partial_json"u8);
             var isType = !isText && reader.ValueTextEquals("type"u8);
             reader.Read();
             if (isText)
             {
-                if (reader.TokenType != JsonTokenType.String || ++texts > 1 || !shape.TryAdd((int)reader.TokenStartIndex + 1, reader.ValueSpan.Length, HoleKind.Text)) return false;
+                if (reader.TokenType != JsonTokenType.String || ++texts > 1
+                    || !shape.TryAdd((int)reader.TokenStartIndex + 1, reader.ValueSpan.Length, HoleKind.Text))
+                {
+                    return false;
+                }
                 continue;
             }
-            if (isType) typed = reader.TokenType == JsonTokenType.String && (reader.ValueTextEquals("text_delta"u8) || reader.ValueTextEquals("thinking_delta"u8) || reader.ValueTextEquals("input_json_delta"u8));
+            if (isType)
+            {
+                typed = reader.TokenType == JsonTokenType.String
+                    && (reader.ValueTextEquals("text_delta"u8) || reader.ValueTextEquals("thinking_delta"u8)
+                        || reader.ValueTextEquals("input_json_delta"u8));
+            }
             reader.Skip();
         }
         return typed && texts == 1;

@@ -3,7 +3,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>The outside of every event: name, number, and Fairlead's additions behind the native members. Counts events from 0.</summary>
+/// <summary>The frame of every event: name, number, and Fairlead's additions after the native members. Counts events from 0.</summary>
 internal sealed class MessagesEventFrame(GatewayCall call)
 {
     private long _next;
@@ -18,7 +18,7 @@ internal sealed class MessagesEventFrame(GatewayCall call)
         BeginData(ref json);
     }
 
-    /// <summary>As <see cref="Begin(ref JsonAppender, int)"/> for a name of a later date.</summary>
+    /// <summary>Like <see cref="Begin(ref JsonAppender, int)"/>, for a newer name.</summary>
     public void Begin(ref JsonAppender json, scoped ReadOnlySpan<byte> name)
     {
         json.Raw("event: "u8);
@@ -42,13 +42,13 @@ internal sealed class MessagesEventFrame(GatewayCall call)
         _next++;
     }
 
-    /// <summary>A native JSON object up to its closing brace, on one line.</summary>
+    /// <summary>A native JSON object without its closing brace, on one line.</summary>
     public static void AppendOpen(ref JsonAppender json, scoped ReadOnlySpan<byte> data)
     {
         data = data[..data.LastIndexOf((byte)'}')];
         while (true)
         {
-            // Line breaks stand between JSON's tokens only; one inside a data line would end it.
+            // Line breaks occur only between JSON tokens; one inside a data line would end it.
             var at = data.IndexOfAny((byte)'\n', (byte)'\r');
             json.Raw(at < 0 ? data : data[..at]);
             if (at < 0) return;
@@ -69,7 +69,7 @@ internal sealed class MessagesEventFrame(GatewayCall call)
     }
 }
 
-/// <summary>Which form of the <c>fairlead</c> object an event carries.</summary>
+/// <summary>Form of the <c>fairlead</c> object in an event.</summary>
 internal enum MessagesEventAddition
 {
     None,

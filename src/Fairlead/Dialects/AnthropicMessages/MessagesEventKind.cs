@@ -1,6 +1,6 @@
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>The dialect's numbers for event names.</summary>
+/// <summary>The dialect's numbers of event names.</summary>
 internal static class MessagesEventKind
 {
     public const int Unknown = 0;
@@ -25,7 +25,7 @@ internal static class MessagesEventKind
         return name.SequenceEqual("error"u8) ? Error : Unknown;
     }
 
-    /// <summary>The line that begins an event; empty for unknown ones, whose name stands in their data.</summary>
+    /// <summary>The line that starts an event; empty for unknown ones, whose name is in their data.</summary>
     public static ReadOnlySpan<byte> Line(int kind) => kind switch
     {
         MessageStart => "event: message_start\n"u8,

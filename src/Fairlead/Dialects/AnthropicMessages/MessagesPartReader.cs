@@ -5,22 +5,24 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Turns content blocks into parts of the inner language.</summary>
+/// <summary>Translates content blocks to parts of the canonical model.</summary>
 internal static class MessagesPartReader
 {
-    /// <param name="call">Gets warnings.</param>
-    /// <param name="block">A block that was read without fault.</param>
-    /// <param name="path">Where it stands.</param>
-    /// <param name="names">Names of the tools by the id of the call, filled by calls and read by results.</param>
+    /// <param name="call">Receives warnings.</param>
+    /// <param name="block">A valid block.</param>
+    /// <param name="path">Its position.</param>
+    /// <param name="names">Tool names by call id, filled by calls and read by results.</param>
     public static Part Read(GatewayCall call, JsonElement block, string path, Dictionary<string, string> names)
     {
         var hint = block.TryGetProperty("cache_control", out var cache) ? MessagesConversationReader.HintOf(cache) : null;
         switch (block.GetProperty("type").GetString())
         {
             case "text":
-                if (block.TryGetProperty("citations", out var citations) && citations.ValueKind == JsonValueKind.Array && citations.GetArrayLength() > 0)
+                if (block.TryGetProperty("citations", out var citations) && citations.ValueKind == JsonValueKind.Array
+                    && citations.GetArrayLength() > 0)
                 {
-                    call.Warn("parameter_ignored", "Citations in the conversation have no meaning for the provider of this model and were left out.");
+                    call.Warn("parameter_ignored",
+                        "The provider of this model does not support citations in the conversation; they were left out.");
                 }
                 return new TextPart(block.GetProperty("text").GetString()!) { CacheHint = hint };
 
@@ -63,8 +65,9 @@ internal static class MessagesPartReader
         }
     }
 
-    /// <summary>Whether a block of this type has a form in the inner language.</summary>
-    public static bool Knows(string? type) => type is "text" or "image" or "document" or "search_result" or "tool_use" or "tool_result" or "thinking" or "redacted_thinking";
+    /// <summary>Whether blocks of this type have a canonical form.</summary>
+    public static bool IsSupported(string? type) =>
+        type is "text" or "image" or "document" or "search_result" or "tool_use" or "tool_result" or "thinking" or "redacted_thinking";
 
     /// <summary>A string, or an array of text blocks.</summary>
     public static List<Part> ReadTexts(GatewayCall call, JsonElement value, string path)
@@ -99,7 +102,9 @@ internal static class MessagesPartReader
 
     private static ImagePart Image(GatewayCall call, JsonElement source, string path) => source.GetProperty("type").GetString() switch
     {
-        "base64" => new ImagePart(null, source.GetProperty("media_type").GetString(), MediaData.Of(source.GetProperty("data"), call.Body.WrittenMemory)),
+        "base64" =>
+            new ImagePart(null, source.GetProperty("media_type").GetString(),
+                MediaData.Of(source.GetProperty("data"), call.Body.WrittenMemory)),
         "url" => new ImagePart(source.GetProperty("url").GetString(), null, null),
         _ => throw MessagesConversationReader.Unsupported($"{path}.source", "A file stored at Anthropic"),
     };
@@ -119,15 +124,18 @@ internal static class MessagesPartReader
         };
         return source.GetProperty("type").GetString() switch
         {
-            "base64" => file with { MediaType = source.GetProperty("media_type").GetString(), Data = MediaData.Of(source.GetProperty("data"), call.Body.WrittenMemory) },
+            "base64" =>
+                file with { MediaType = source.GetProperty("media_type").GetString(),
+                    Data = MediaData.Of(source.GetProperty("data"), call.Body.WrittenMemory) },
             "url" => file with { MediaType = "application/pdf", Url = source.GetProperty("url").GetString() },
             "text" => file with { MediaType = "text/plain", Text = source.GetProperty("data").GetString() },
-            "content" => file with { MediaType = "text/plain", Text = Joined(call, source.GetProperty("content"), $"{path}.source.content") },
+            "content" =>
+                file with { MediaType = "text/plain", Text = Joined(call, source.GetProperty("content"), $"{path}.source.content") },
             _ => throw MessagesConversationReader.Unsupported($"{path}.source", "A file stored at Anthropic"),
         };
     }
 
-    // Blocks as one text; anything but text has no place in one.
+    // Blocks as one text, which can hold text only.
     private static string Joined(GatewayCall call, JsonElement content, string path)
     {
         if (content.ValueKind == JsonValueKind.String) return content.GetString()!;

@@ -3,7 +3,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>What one pass over a request carries along beside the facts that leave it.</summary>
+/// <summary>State of one pass over a request, in addition to the facts that it returns.</summary>
 internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, bool october2026)
 {
     private const int MaxCacheBreakpoints = 4;
@@ -14,7 +14,7 @@ internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, boo
 
     public RequestBounds Bounds { get; } = bounds;
 
-    /// <summary>Whether the call speaks version 2026-10-21.</summary>
+    /// <summary>Whether the call uses version 2026-10-21.</summary>
     public bool IsOctober2026 { get; } = october2026;
 
     public ToolTurns Tools { get; } = new();
@@ -24,17 +24,24 @@ internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, boo
 
     public void CountCacheBreakpoint(FieldPath path)
     {
-        if (++_cacheBreakpoints > MaxCacheBreakpoints) throw RequestFaults.Value(path, $"a request may hold at most {MaxCacheBreakpoints} blocks with cache_control.");
+        if (++_cacheBreakpoints > MaxCacheBreakpoints)
+        {
+            throw RequestFaults.Value(path, $"a request may contain at most {MaxCacheBreakpoints} blocks with cache_control.");
+        }
     }
 
     public void CountMedia(FieldPath path, int base64Bytes)
     {
         _mediaBytes += base64Bytes;
         Facts.InlineBytes += base64Bytes;
-        if (_mediaBytes > Bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of a request may have at most {Bounds.MaxMediaBytes} bytes of base64; refer to large files by URL.");
+        if (_mediaBytes > Bounds.MaxMediaBytes)
+        {
+            throw RequestFaults.TooLarge(path,
+                $"The inline media of a request may have at most {Bounds.MaxMediaBytes} bytes of base64; refer to large files by URL.");
+        }
     }
 
-    /// <summary>Notes a feature; its path is spelled out the first time only.</summary>
+    /// <summary>Records a feature; its path is built only the first time.</summary>
     public void Note(RequestFeatures feature, FieldPath path)
     {
         if (!Facts.Has(feature)) Facts.Note(feature, path.ToString());

@@ -5,7 +5,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Writes whole answers as message objects (CONTRACTS 4.3).</summary>
+/// <summary>Writes whole responses as message objects.</summary>
 internal static class MessagesReplyWriter
 {
     public static void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
@@ -14,12 +14,13 @@ internal static class MessagesReplyWriter
         {
             case GatewayReply.NativeBody native: WriteNative(call, native.Body.WrittenSpan, output); break;
             case GatewayReply.Complete complete: WriteAnswer(call, complete.Answer, output); break;
-            default: throw new InvalidOperationException($"A message cannot be made of {reply.GetType().Name}.");
+            default: throw new InvalidOperationException($"A message cannot be written from {reply.GetType().Name}.");
         }
     }
 
-    /// <summary>The id of the message that a call makes.</summary>
-    public static string MessageId(GatewayCall call) => string.Concat("msg_", call.GenerationId.AsSpan(call.GenerationId.IndexOf('_', StringComparison.Ordinal) + 1));
+    /// <summary>The id of the message of a call.</summary>
+    public static string MessageId(GatewayCall call) =>
+        string.Concat("msg_", call.GenerationId.AsSpan(call.GenerationId.IndexOf('_', StringComparison.Ordinal) + 1));
 
     private static void WriteNative(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
@@ -36,7 +37,7 @@ internal static class MessagesReplyWriter
             output.Write(BodySplicer.Quote(call.Model.Id));
             output.Write(body[model.End..end]);
         }
-        // A scanned answer has members, so the comma is always right.
+        // A scanned response has members, so the comma is always correct.
         if (call.Caller.Extensions)
         {
             output.Write(",\"fairlead\":"u8);
@@ -69,7 +70,10 @@ internal static class MessagesReplyWriter
         json.Raw(",\"stop_details\":null,\"container\":null,\"usage\":"u8);
         MessagesUsageWriter.Append(ref json, call.Ending?.Usage ?? default);
         if (choice.Audio is not null) WarnOfAudio(call);
-        if (choice.Annotations is { Count: > 0 }) call.Warn("annotations_omitted", "The answer's annotations have no form in this dialect and were left out.");
+        if (choice.Annotations is { Count: > 0 })
+        {
+            call.Warn("annotations_omitted", "This API cannot represent the annotations of the response; they were left out.");
+        }
         if (call.Caller.Extensions)
         {
             json.Raw(",\"fairlead\":"u8);
@@ -79,11 +83,12 @@ internal static class MessagesReplyWriter
         json.Flush();
     }
 
-    public static void WarnOfAudio(GatewayCall call) => call.Warn("output_omitted", "The model spoke, which has no form in this dialect; the audio was left out.");
+    public static void WarnOfAudio(GatewayCall call) =>
+        call.Warn("output_omitted", "This API cannot represent the audio of the response; it was left out.");
 
     /// <summary>
-    /// The reason as this dialect says it. Calls without a reason of their own (OpenAI says <c>stop</c> after a forced tool) are <c>tool_use</c> here,
-    /// and a refusal's text is a <c>refusal</c>.
+    /// The reason in this dialect. Calls without a reason of their own (OpenAI reports <c>stop</c> after a forced tool) are
+    /// <c>tool_use</c>, and a refusal's text is a <c>refusal</c>.
     /// </summary>
     public static string StopReason(GatewayCall call, FinishReason? reason, string? stopSequence, bool hasCalls, bool hasRefusal)
     {
@@ -120,7 +125,7 @@ internal static class MessagesReplyWriter
                 Comma(ref json, ref blocks);
                 json.Raw("{\"type\":\"thinking\",\"thinking\":"u8);
                 json.String(reasoning.Text);
-                // Another company's seal means nothing to Anthropic; an empty one marks the block as foreign when it comes back.
+                // Anthropic does not know another vendor's signature; an empty one marks the block as foreign when a client sends it back.
                 json.Raw(",\"signature\":\"\"}"u8);
                 break;
             case ToolCallPart tool:
@@ -144,7 +149,7 @@ internal static class MessagesReplyWriter
         json.Raw("}"u8);
     }
 
-    // The dialect demands an object, but a model can write anything, and an answer can be cut inside its arguments.
+    // The dialect requires an object, but a model may write anything, and a response can be truncated inside the arguments.
     private static void AppendInput(ref JsonAppender json, GatewayCall call, ToolCallPart tool)
     {
         if (string.IsNullOrWhiteSpace(tool.Arguments))
@@ -163,9 +168,10 @@ internal static class MessagesReplyWriter
         }
         catch (JsonException)
         {
-            // Told below.
+            // Reported below.
         }
-        call.Warn("invalid_tool_arguments", "The model's arguments of a tool call are not a JSON object; they stand in the member 'invalid_arguments' as text.");
+        call.Warn("invalid_tool_arguments",
+            "The model returned tool call arguments that are not a JSON object; they are in the member 'invalid_arguments' as text.");
         json.Raw("{\"invalid_arguments\":"u8);
         json.String(tool.Arguments);
         json.Raw("}"u8);

@@ -6,20 +6,23 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>
-/// Reads a Messages request in one pass (CONTRACTS 4.1 and 4.2): checks the shape and fills the facts. Members of a later date pass untouched.
+/// Reads a Messages request in one pass: checks the shape and fills the facts. Newer members are forwarded unchanged.
 /// </summary>
 internal static class MessagesRequestReader
 {
-    private const int LongestModel = 256;
-    private const int LeastThinkingBudget = 1024;
+    private const int MaxModelLength = 256;
+    private const int MinThinkingBudget = 1024;
 
     private static readonly string[] Efforts = ["low", "medium", "high", "xhigh", "max"];
 
     public static GatewayError? Read(GatewayCall call, RequestBounds bounds, bool countOnly)
     {
-        if (AnthropicVersions.Check(call.AnthropicVersion) is { } fault) return fault;
-        // It goes on to the provider as a header, and headers are ASCII there.
-        if (call.AnthropicBeta is { } beta && beta.AsSpan().ContainsAnyExceptInRange(' ', '~')) return GatewayError.Invalid("anthropic-beta", "The header 'anthropic-beta' holds characters that are not ASCII.");
+        if (AnthropicVersions.Check(call.AnthropicVersion) is { } error) return error;
+        // It is forwarded as a header, and headers are ASCII.
+        if (call.AnthropicBeta is { } beta && beta.AsSpan().ContainsAnyExceptInRange(' ', '~'))
+        {
+            return GatewayError.Invalid("anthropic-beta", "The header 'anthropic-beta' contains characters that are not ASCII.");
+        }
         return countOnly ? BodyCursor.Run(call, bounds, ReadCount) : BodyCursor.Run(call, bounds, ReadMessages);
     }
 
@@ -27,18 +30,18 @@ internal static class MessagesRequestReader
     {
         var request = ReadRoot(ref json, call, bounds);
         if (call.Facts.MaxOutputTokens is null) throw RequestFaults.Missing("max_tokens");
-        Judge(json.Body, call, request);
+        Validate(json.Body, call, request);
     }
 
     private static void ReadCount(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
     {
         var request = ReadRoot(ref json, call, bounds);
-        // Counting answers in one body, whatever the request would have done as a message.
+        // Counting returns one body, whatever delivery the request chooses as a message.
         call.Facts.Stream = false;
-        ToolListReader.Judge(json.Body, request.Tools);
+        ToolListReader.Validate(json.Body, request.Tools);
     }
 
-    /// <summary>What is judged when the whole body is read.</summary>
+    /// <summary>Validation after the whole body is read.</summary>
     private sealed class Found
     {
         public ToolsFound Tools { get; } = new();
@@ -151,7 +154,7 @@ internal static class MessagesRequestReader
             case Fields.Model:
                 if (json.IsNull) throw RequestFaults.Missing("model");
                 json.RequiredText("model");
-                json.Text("model", LongestModel);
+                json.Text("model", MaxModelLength);
                 facts.Model = json.GetString();
                 facts.ModelRange = json.Range;
                 break;
@@ -181,8 +184,8 @@ internal static class MessagesRequestReader
             case Fields.OutputConfig: ReadOutputConfig(ref json, pass); break;
             case Fields.OutputFormat: ReadFormat(ref json, pass, "output_format"); break;
             case Fields.Metadata: ReadMetadata(ref json); break;
-            case Fields.ServiceTier: json.OpenWord("service_tier", ["auto", "standard_only"], isRead: false); break;
-            case Fields.Speed: json.OpenWord("speed", ["standard", "fast"], isRead: false); break;
+            case Fields.ServiceTier: json.ExtensibleValue("service_tier", ["auto", "standard_only"], isRead: false); break;
+            case Fields.Speed: json.ExtensibleValue("speed", ["standard", "fast"], isRead: false); break;
             case Fields.CacheControl: CacheControlReader.Read(ref json, pass, "cache_control"); break;
         }
     }
@@ -191,7 +194,8 @@ internal static class MessagesRequestReader
     {
         if (pass.IsOctober2026)
         {
-            throw new GatewayErrorException(GatewayError.Unsupported(field, $"Version {AnthropicVersions.October2026} does not take '{field}', not even with its default value.") with
+            throw new GatewayErrorException(GatewayError.Unsupported(field,
+                $"Version {AnthropicVersions.October2026} does not take '{field}', not even with its default value.") with
             {
                 Remedy = $"Leave '{field}' out, or send the header {AnthropicVersions.Header}: {AnthropicVersions.Original}.",
             });
@@ -206,7 +210,7 @@ internal static class MessagesRequestReader
             case JsonTokenType.Null: break;
             case JsonTokenType.String: pass.Facts.TextBytes += json.Value.Length; break;
             case JsonTokenType.StartArray:
-                for (var i = 0; json.NextItem(); i++) BlockReader.Read(ref json, pass, new BlockPlace(-1, i));
+                for (var i = 0; json.NextItem(); i++) BlockReader.Read(ref json, pass, new BlockPosition(-1, i));
                 break;
             default: throw RequestFaults.Type("system", "a string or an array of text blocks", json.Describe());
         }
@@ -219,7 +223,10 @@ internal static class MessagesRequestReader
         {
             var path = new FieldPath("stop_sequences", i);
             json.RequiredText(path);
-            if (string.IsNullOrWhiteSpace(json.GetString())) throw RequestFaults.Value(path, "a stop sequence must not be white space only.");
+            if (string.IsNullOrWhiteSpace(json.GetString()))
+            {
+                throw RequestFaults.Value(path, "a stop sequence must not be white space only.");
+            }
         }
     }
 
@@ -234,9 +241,9 @@ internal static class MessagesRequestReader
             json.Next();
             switch (field)
             {
-                case 1: type = json.OpenWord("thinking.type", ["enabled", "adaptive", "disabled", "between_tools"]); break;
-                case 2: found.Budget = (int?)json.Integer("thinking.budget_tokens", LeastThinkingBudget, int.MaxValue); break;
-                case 3: json.OpenWord("thinking.display", ["summarized", "omitted"]); break;
+                case 1: type = json.ExtensibleValue("thinking.type", ["enabled", "adaptive", "disabled", "between_tools"]); break;
+                case 2: found.Budget = (int?)json.Integer("thinking.budget_tokens", MinThinkingBudget, int.MaxValue); break;
+                case 3: json.ExtensibleValue("thinking.display", ["summarized", "omitted"]); break;
                 default: json.Skip(); break;
             }
         }
@@ -258,7 +265,7 @@ internal static class MessagesRequestReader
             switch (field)
             {
                 case 1:
-                    if (json.OpenWord("output_config.effort", Efforts) is not { } effort) break;
+                    if (json.ExtensibleValue("output_config.effort", Efforts) is not { } effort) break;
                     pass.Facts.ReasoningEffort = effort;
                     pass.Note(RequestFeatures.ReasoningEffort, "output_config.effort");
                     break;
@@ -284,7 +291,7 @@ internal static class MessagesRequestReader
             switch (field)
             {
                 case 1:
-                    type = json.OpenWord($"{path}.type", ["json_schema"]);
+                    type = json.ExtensibleValue($"{path}.type", ["json_schema"]);
                     break;
                 case 2:
                     hasSchema = json.Object($"{path}.schema");
@@ -313,21 +320,27 @@ internal static class MessagesRequestReader
         }
     }
 
-    // What needs more than one member: they may stand in any order.
-    private static void Judge(ReadOnlySpan<byte> body, GatewayCall call, Found found)
+    // Rules about more than one member, since members may come in any order.
+    private static void Validate(ReadOnlySpan<byte> body, GatewayCall call, Found found)
     {
         var facts = call.Facts;
-        ToolListReader.Judge(body, found.Tools);
+        ToolListReader.Validate(body, found.Tools);
         if (!found.Thinks) return;
-        // Thinking between tool calls, a beta, has a budget of its own over the whole turn.
+        // Thinking between tool calls, a beta, has its own budget for the whole turn.
         var interleaved = call.AnthropicBeta?.Contains("interleaved-thinking", StringComparison.Ordinal) == true;
         if (found.Budget is { } budget && budget >= facts.MaxOutputTokens && !interleaved)
         {
             throw RequestFaults.Value("thinking.budget_tokens", $"it must be smaller than max_tokens ({facts.MaxOutputTokens}).");
         }
-        if (facts.Temperature is { } temperature && temperature != 1) throw RequestFaults.Value("temperature", "it must be 1 while thinking is enabled.");
-        // With a budget of its own, thinking must have gone before the calls whose results are here; a turn of another model has none.
+        if (facts.Temperature is { } temperature && temperature != 1)
+        {
+            throw RequestFaults.Value("temperature", "it must be 1 while thinking is enabled.");
+        }
+        // With a thinking budget, thinking must precede the calls whose results are here; a turn of another model has none.
         if (found.EndsInUnsignedCalls) facts.UnsignedThinking = found.Thinking;
-        if (found.Tools.Choice is "any" or "tool") throw RequestFaults.Value("tool_choice.type", "tools cannot be forced while thinking is enabled.");
+        if (found.Tools.Choice is "any" or "tool")
+        {
+            throw RequestFaults.Value("tool_choice.type", "tools cannot be forced while thinking is enabled.");
+        }
     }
 }

@@ -1,22 +1,24 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Finds usage, stop reason, model and content in a provider's native events (CONTRACTS 4.4).</summary>
+/// <summary>Finds usage, stop reason, model and content in a provider's native events.</summary>
 internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamScanner
 {
-    private const int LongestErrorText = 2048;
+    private const int MaxErrorTextLength = 2048;
     private readonly MessagesStreamNormaliser _normaliser = new(meter);
     private bool _hasCalls;
 
-    public override IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) => _normaliser.Normalise(eventName, data);
+    public override IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) =>
+        _normaliser.Normalise(eventName, data);
 
-    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
+    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data,
+        out UpstreamError? error)
     {
         error = null;
         Repaired = null;
@@ -27,13 +29,14 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // Counted below: one broken event does not break the stream.
+            // Counted below: one malformed event does not end the stream.
         }
         meter.SkippedEvents++;
         return null;
     }
 
-    private (int, NativeEventTraits)? ScanObject(ref Utf8JsonReader json, ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
+    private (int, NativeEventTraits)? ScanObject(ref Utf8JsonReader json, ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data,
+        out UpstreamError? error)
     {
         var seen = new Seen();
         var kind = MessagesEventKind.Of(eventName);
@@ -42,7 +45,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             if (json.ValueTextEquals("type"u8))
             {
                 json.Read();
-                // The name on the event line is a courtesy; some relays leave it out.
+                // The name on the event line is optional; some relays leave it out.
                 if (json.TokenType == JsonTokenType.String) kind = MessagesEventKind.Of(json.ValueSpan);
             }
             else if (json.ValueTextEquals("delta"u8) || json.ValueTextEquals("content_block"u8))
@@ -78,8 +81,8 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         if (kind == MessagesEventKind.MessageDelta && seen.StopReason is not FinishMeaning.None)
         {
             var fitting = MessagesNormaliser.Fit(seen.StopReason, _hasCalls);
-            if (fitting == FinishMeaning.Failed) meter.FailedReason = seen.StopWord;
-            if (fitting != seen.StopReason || seen.IsForeignReason) Repaired = MessagesNormaliser.WithReason(data, fitting);
+            if (fitting == FinishMeaning.Failed) meter.FailedReason = seen.UnknownStopReason;
+            if (fitting != seen.StopReason || seen.IsUnlistedReason) Repaired = MessagesNormaliser.WithReason(data, fitting);
             seen.StopReason = fitting;
         }
         return (kind, TraitsOf(kind, seen));
@@ -99,7 +102,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
                     traits |= NativeEventTraits.Content;
                 }
                 break;
-            case MessagesEventKind.MessageDelta when FinishWords.ToReason(seen.StopReason) is { } reason:
+            case MessagesEventKind.MessageDelta when FinishReasonTable.ToReason(seen.StopReason) is { } reason:
                 meter.Finish(reason, 0);
                 traits |= NativeEventTraits.Finish;
                 break;
@@ -109,14 +112,14 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         }
         if (seen.Usage is { } usage && kind is MessagesEventKind.MessageStart or MessagesEventKind.MessageDelta)
         {
-            // A message that starts has been given its input, and its output counts what there is: nothing yet.
+            // A message that starts has received its input, and its output is still empty.
             meter.ReportUsage(kind == MessagesEventKind.MessageStart ? usage.AtStart() : usage);
             traits |= NativeEventTraits.Usage;
         }
         return traits;
     }
 
-    // A delta, or a block that begins.
+    // A delta, or a block that starts.
     private void ReadPiece(ref Utf8JsonReader json, ref Seen seen)
     {
         if (json.TokenType != JsonTokenType.StartObject)
@@ -127,7 +130,8 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
         {
             var isArguments = json.ValueTextEquals("partial_json"u8);
-            var isOutput = isArguments || json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8) || json.ValueTextEquals("name"u8);
+            var isOutput = isArguments || json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8)
+                || json.ValueTextEquals("name"u8);
             var isData = !isOutput && json.ValueTextEquals("data"u8);
             var isType = !isOutput && !isData && json.ValueTextEquals("type"u8);
             var isStop = !isOutput && !isData && !isType && json.ValueTextEquals("stop_reason"u8);
@@ -142,7 +146,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             }
             else if (isData)
             {
-                // Sealed thinking: its length says nothing about tokens.
+                // Encrypted thinking: its length does not indicate its tokens.
                 seen.IsContent = true;
             }
             else if (isType)
@@ -154,8 +158,8 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             else if (isStop)
             {
                 seen.StopReason = StopReasons.Read(json, out var isAnthropic);
-                seen.IsForeignReason = !isAnthropic;
-                if (seen.StopReason == FinishMeaning.Failed) seen.StopWord = json.GetString();
+                seen.IsUnlistedReason = !isAnthropic;
+                if (seen.StopReason == FinishMeaning.Failed) seen.UnknownStopReason = json.GetString();
             }
         }
     }
@@ -200,7 +204,7 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
             var isType = json.ValueTextEquals("type"u8);
             var isMessage = !isType && json.ValueTextEquals("message"u8);
             json.Read();
-            if (json.TokenType != JsonTokenType.String || json.ValueSpan.Length > LongestErrorText) json.Skip();
+            if (json.TokenType != JsonTokenType.String || json.ValueSpan.Length > MaxErrorTextLength) json.Skip();
             else if (isType) seen.ErrorType = json.GetString();
             else if (isMessage) seen.ErrorMessage = json.GetString();
         }
@@ -212,8 +216,8 @@ internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamSca
         public bool IsContent;
         public UsageReport? Usage;
         public FinishMeaning StopReason;
-        public bool IsForeignReason;
-        public string? StopWord;
+        public bool IsUnlistedReason;
+        public string? UnknownStopReason;
         public string? Model;
         public string? ErrorType;
         public string? ErrorMessage;

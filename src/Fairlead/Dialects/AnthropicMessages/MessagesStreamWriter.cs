@@ -1,16 +1,16 @@
 using System.Buffers;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>
-/// Writes a stream of named events (CONTRACTS 4.4), native ones with little more than their number spliced in, others translated.
-/// <c>message_delta</c> waits for the call's end, so that it tells the final usage; <c>message_stop</c> is the last event and carries the final metadata.
+/// Writes a stream of named events. Native events are forwarded with their number added, others are translated. <c>message_delta</c> waits
+/// for the end of the call because it has the final usage; <c>message_stop</c> is last and has the final metadata.
 /// </summary>
 internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWriter
 {
@@ -25,7 +25,10 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
         var json = new JsonAppender(output);
         foreach (var item in batch.Items)
         {
-            if (item.Event is { } generationEvent) (_translation ??= new MessagesTranslation(call, _frame)).Write(ref json, generationEvent);
+            if (item.Event is { } generationEvent)
+            {
+                (_translation ??= new MessagesTranslation(call, _frame)).Write(ref json, generationEvent);
+            }
             else WriteNative(ref json, item.Kind, batch.DataOf(item));
         }
         json.Flush();
@@ -45,10 +48,10 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
         switch (kind)
         {
             case MessagesEventKind.Ping or MessagesEventKind.Error:
-                // The edge keeps the stream alive, and an error ends it through WriteEnd.
+                // The edge keeps the stream alive, and WriteEnd writes an error that ends it.
                 break;
             case MessagesEventKind.MessageStart:
-                // A second one (a relay that retried in silence) would restart the client's message.
+                // A second one (from a relay that retried silently) would restart the client's message.
                 if (_started) break;
                 _started = true;
                 _frame.Begin(ref json, kind);
@@ -56,7 +59,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
                 _frame.End(ref json, MessagesEventAddition.Start);
                 break;
             case MessagesEventKind.MessageDelta:
-                // A message ends once: the last event that says why has the most telling reason.
+                // A message ends once: the last event with a reason has the most specific one.
                 if (_heldDelta is not null && !MessagesNormaliser.HasReason(_heldDelta)) WriteWhole(ref json, kind, _heldDelta);
                 _heldDelta = data.ToArray();
                 break;
@@ -72,14 +75,15 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
         }
     }
 
-    private void WriteWhole(ref JsonAppender json, int kind, scoped ReadOnlySpan<byte> data, MessagesEventAddition addition = MessagesEventAddition.None)
+    private void WriteWhole(ref JsonAppender json, int kind, scoped ReadOnlySpan<byte> data,
+        MessagesEventAddition addition = MessagesEventAddition.None)
     {
         _frame.Begin(ref json, kind);
         MessagesEventFrame.AppendOpen(ref json, data);
         _frame.End(ref json, addition);
     }
 
-    // The data's own type is the name; without one that fits on a line nobody could listen to it.
+    // The data's own type is the name; clients cannot receive an event whose name does not fit on a line.
     private void WriteUnknown(ref JsonAppender json, scoped ReadOnlySpan<byte> data)
     {
         var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
@@ -93,7 +97,11 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
                 reader.Skip();
                 continue;
             }
-            if (reader.TokenType != JsonTokenType.String || reader.ValueIsEscaped || reader.ValueSpan.IsEmpty || reader.ValueSpan.Length > 128) return;
+            if (reader.TokenType != JsonTokenType.String || reader.ValueIsEscaped || reader.ValueSpan.IsEmpty
+                || reader.ValueSpan.Length > 128)
+            {
+                return;
+            }
             _frame.Begin(ref json, reader.ValueSpan);
             MessagesEventFrame.AppendOpen(ref json, data);
             _frame.End(ref json);
@@ -144,10 +152,13 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
 
     private void WriteFinish(ref JsonAppender json)
     {
-        // A translated stream is also what an answer without any event ends as.
+        // A response without any event also ends as a translated stream.
         if (_translation is null && !_started) _translation = new MessagesTranslation(call, _frame);
         _translation?.CloseBlocks(ref json);
-        if (_heldDelta is not null) WriteWhole(ref json, MessagesEventKind.MessageDelta, MessagesUsageWriter.Correct(call, _heldDelta, isDelta: true));
+        if (_heldDelta is not null)
+        {
+            WriteWhole(ref json, MessagesEventKind.MessageDelta, MessagesUsageWriter.Correct(call, _heldDelta, isDelta: true));
+        }
         else WriteDelta(ref json);
         if (_heldStop is not null)
         {
@@ -164,7 +175,8 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
         _frame.Begin(ref json, MessagesEventKind.MessageDelta);
         json.Raw("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"u8);
         var reason = _translation?.FinishReason ?? call.Answering?.Meter.FinishReason;
-        json.String(MessagesReplyWriter.StopReason(call, reason, _translation?.StopSequence, _translation?.HasCalls == true, _translation?.HasRefusal == true));
+        json.String(MessagesReplyWriter.StopReason(call, reason, _translation?.StopSequence, _translation?.HasCalls == true,
+            _translation?.HasRefusal == true));
         json.Raw(",\"stop_sequence\":"u8);
         json.String(_translation?.StopSequence);
         json.Raw(",\"stop_details\":null,\"container\":null},\"usage\":"u8);
@@ -179,13 +191,13 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
         WriteWhole(ref json, MessagesEventKind.Error, body.WrittenSpan, MessagesEventAddition.Final);
     }
 
-    // No ending is silent: one that is no answer and brought no error of its own gets the error that fits.
+    // Every unsuccessful end has an error: the matching one if the call has none of its own.
     private GatewayError? ErrorOfEnding() => call.Ending switch
     {
         { Error: { } error } => error,
-        { Outcome: Outcome.ProviderLost } => new GatewayError(ErrorCode.ProviderError, "The model's provider broke off the stream."),
+        { Outcome: Outcome.ProviderLost } => new GatewayError(ErrorCode.ProviderError, "The model's provider aborted the stream."),
         { Outcome: Outcome.Deadline } => new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed."),
-        { Outcome: Outcome.Failed or Outcome.Cancelled } or null => new GatewayError(ErrorCode.InternalError, "The stream was broken off."),
+        { Outcome: Outcome.Failed or Outcome.Cancelled } or null => new GatewayError(ErrorCode.InternalError, "The stream was aborted."),
         _ => null,
     };
 }

@@ -5,10 +5,10 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>
-/// Turns events of the inner language into blocks: one open at a time, closed and opened at each switch between text, thinking and tools.
+/// Translates canonical events to blocks. One block is open at a time; it closes when output switches between text, thinking and tools.
 /// </summary>
 /// <remarks>
-/// Calls whose fragments come interleaved are put in order: a call waits until the arguments before it are a whole object, since clients
+/// Interleaved fragments of calls are put in order: a call waits until the arguments before it are a whole object, because clients
 /// build their message from one block after the other.
 /// </remarks>
 internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame frame)
@@ -31,12 +31,12 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
 
     public void Write(ref JsonAppender json, GenerationEvent generationEvent)
     {
-        // The dialect knows one answer per request.
+        // The dialect has one choice per request.
         if (generationEvent.Choice != 0) return;
         switch (generationEvent)
         {
             case AttemptFailed:
-                // The stream's end tells it; a message that never began stays unbegun.
+                // The end of the stream reports it; a message that never started stays so.
                 return;
             case AnswerStarted started:
                 Start(ref json, started.Usage);
@@ -60,11 +60,13 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
                 StopSequence = finished.StopSequence;
                 break;
             case AudioDelta: MessagesReplyWriter.WarnOfAudio(call); break;
-            case AnnotationsAdded: call.Warn("annotations_omitted", "The answer's annotations have no form in this dialect and were left out."); break;
+            case AnnotationsAdded:
+                call.Warn("annotations_omitted", "This API cannot represent the annotations of the response; they were left out.");
+                break;
         }
     }
 
-    /// <summary>Begins the message if nothing did, and closes what is open.</summary>
+    /// <summary>Starts the message if it has not started, and closes what is open.</summary>
     public void CloseBlocks(ref JsonAppender json)
     {
         Start(ref json, null);
@@ -87,7 +89,7 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
         json.Raw(",\"type\":\"message\",\"role\":\"assistant\",\"model\":"u8);
         json.String(call.Model.Id);
         json.Raw(",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"stop_details\":null,\"container\":null,\"usage\":"u8);
-        // Until the provider counts, the caller sees the gateway's own estimate; message_delta has the final numbers.
+        // Until the provider counts, the client receives the gateway's estimate; message_delta has the final numbers.
         MessagesUsageWriter.Append(ref json, usage ?? new Usage(call.InputEstimate.Tokens, 0));
         json.Raw("}"u8);
         frame.End(ref json, MessagesEventAddition.Start);
@@ -127,7 +129,8 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
         {
             CloseBlocks(ref json);
             Open(ref json, OpenBlock.Thinking);
-            // The signature stays empty: another company's seal means nothing here, and the empty one marks the block when it comes back.
+            // The signature stays empty: Anthropic does not know another vendor's signature, and the empty one marks the block when a
+            // client sends it back.
             json.Raw("{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}"u8);
             frame.End(ref json);
         }
@@ -172,7 +175,11 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
             waiting.Arguments.Append(delta.Arguments);
             return;
         }
-        if (!string.IsNullOrWhiteSpace(delta.Arguments)) call.Warn("late_tool_arguments", "The model's provider sent arguments for a tool call that had ended; they were left out.");
+        if (!string.IsNullOrWhiteSpace(delta.Arguments))
+        {
+            call.Warn("late_tool_arguments",
+                "The model's provider sent arguments for a tool call that was already complete; they were left out.");
+        }
     }
 
     private void OpenCall(ref JsonAppender json, WaitingCall next)

@@ -4,7 +4,9 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Turns <c>messages</c> into turns of the inner language: neighbours of one role become one, tool results get a turn of their own before the user's words.</summary>
+/// <summary>
+/// Translates <c>messages</c> to canonical turns: neighbours of one role become one turn, and tool results a turn before the user's text.
+/// </summary>
 internal static class MessagesTurnTranslator
 {
     public static void Read(GatewayCall call, JsonElement messages, List<Message> turns)
@@ -37,10 +39,12 @@ internal static class MessagesTurnTranslator
         var block = 0;
         foreach (var element in content.EnumerateArray())
         {
-            if (role == Role.Assistant && element.GetProperty("type").GetString() is var type && !MessagesPartReader.Knows(type))
+            if (role == Role.Assistant && element.GetProperty("type").GetString() is var type && !MessagesPartReader.IsSupported(type))
             {
-                // Steps of tools that Anthropic ran: the conversation goes on without them.
-                call.Warn("history_omitted", $"A block of type '{RequestFaults.Shown(type ?? "")}' in an earlier response was not sent: the provider of this model does not take it back.");
+                // Steps of tools that Anthropic ran: the conversation continues without them.
+                call.Warn("history_omitted",
+                    $"A block of type '{RequestFaults.Shown(type ?? "")}' in an earlier response was not sent: the provider of this "
+                        + "model does not accept it as input.");
                 block++;
                 continue;
             }
@@ -54,7 +58,7 @@ internal static class MessagesTurnTranslator
 
     private static void Append(List<Message> turns, Role role, List<Part> parts)
     {
-        // The lists are this reader's own as long as it reads.
+        // The lists belong to this reader while it reads.
         if (turns.Count > 0 && turns[^1].Role == role && role != Role.System && turns[^1].Parts is List<Part> open)
         {
             open.AddRange(parts);

@@ -5,10 +5,10 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Writes usage in Anthropic's numbers, where <c>input_tokens</c> leaves out both cache counts.</summary>
+/// <summary>Writes usage as Anthropic counts it: <c>input_tokens</c> excludes both cache counts.</summary>
 internal static class MessagesUsageWriter
 {
-    /// <summary>The whole object, as it stands in a message.</summary>
+    /// <summary>The whole object, as in a message.</summary>
     public static void Append(ref JsonAppender json, in Usage usage)
     {
         Begin(ref json, usage);
@@ -29,10 +29,12 @@ internal static class MessagesUsageWriter
         json.Raw("}"u8);
     }
 
-    /// <summary>A provider's message, or its last <c>message_delta</c>, with the usage that is charged where the provider's own is not believed.</summary>
+    /// <summary>
+    /// A provider's message, or its last <c>message_delta</c>, with the usage that is charged if the provider's own is not trusted.
+    /// </summary>
     public static ReadOnlySpan<byte> Correct(GatewayCall call, ReadOnlySpan<byte> json, bool isDelta)
     {
-        if (NativeUsage.Stands(call)) return json;
+        if (NativeUsage.IsTrusted(call)) return json;
         var value = new ArrayBufferWriter<byte>(512);
         var appender = new JsonAppender(value);
         if (isDelta) AppendDelta(ref appender, call.Ending!.Usage);

@@ -1,6 +1,6 @@
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>Tells when fragments of JSON text have made up a whole object, without keeping them.</summary>
+/// <summary>Detects when fragments of JSON text form a whole object, without storing them.</summary>
 internal struct ToolArgumentsProgress
 {
     private int _depth;
@@ -8,7 +8,7 @@ internal struct ToolArgumentsProgress
     private bool _inString;
     private bool _escaped;
 
-    /// <summary>Whether an object began and has closed.</summary>
+    /// <summary>Whether an object has started and ended.</summary>
     public readonly bool IsWhole => _begun && _depth == 0;
 
     public void Feed(string fragment)

@@ -4,15 +4,15 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.AnthropicMessages;
 
-/// <summary>What <c>tools</c> and <c>tool_choice</c> say; they may stand in either order.</summary>
+/// <summary>The content of <c>tools</c> and <c>tool_choice</c>, which may come in either order.</summary>
 internal sealed class ToolsFound
 {
-    /// <summary>Names of the caller's own tools, as they stand in the body.</summary>
+    /// <summary>Names of the client's own tools, as in the body.</summary>
     public List<ByteRange> Names { get; } = [];
 
     public int Count { get; set; }
 
-    /// <summary>Whether there are tools whose names the body does not tell (toolsets, MCP servers).</summary>
+    /// <summary>Whether there are tools whose names are not in the body (toolsets, MCP servers).</summary>
     public bool HasUnnamed { get; set; }
 
     /// <summary>auto, any, none or tool; null when absent.</summary>
@@ -24,7 +24,8 @@ internal sealed class ToolsFound
 /// <summary>Reads <c>tools</c> and <c>tool_choice</c>.</summary>
 internal static class ToolListReader
 {
-    private static readonly SearchValues<byte> NameCharacters = SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"u8);
+    private static readonly SearchValues<byte> NameCharacters =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"u8);
 
     public static void ReadTools(ref BodyCursor json, MessagesPass pass, ToolsFound found)
     {
@@ -45,7 +46,7 @@ internal static class ToolListReader
             switch (field)
             {
                 case 1:
-                    found.Choice = json.OpenWord("tool_choice.type", ["auto", "any", "tool", "none"]);
+                    found.Choice = json.ExtensibleValue("tool_choice.type", ["auto", "any", "tool", "none"]);
                     break;
                 case 2:
                     json.RequiredText("tool_choice.name");
@@ -63,8 +64,8 @@ internal static class ToolListReader
         if (found.Choice == "tool" && found.ChoiceName.IsEmpty) throw RequestFaults.Missing("tool_choice.name");
     }
 
-    /// <summary>Holds the choice against the tools, once both are read.</summary>
-    public static void Judge(ReadOnlySpan<byte> body, ToolsFound found)
+    /// <summary>Checks the choice against the tools, once both are read.</summary>
+    public static void Validate(ReadOnlySpan<byte> body, ToolsFound found)
     {
         if (found.Choice is null or "none" || found.HasUnnamed) return;
         if (found.Count == 0) throw RequestFaults.Value("tool_choice", "it may only be sent together with tools.");
@@ -74,7 +75,7 @@ internal static class ToolListReader
         {
             if (wanted.SequenceEqual(body.Slice(name.Start, name.Length))) return;
         }
-        throw RequestFaults.Value("tool_choice.name", "no tool of that name is among the tools.");
+        throw RequestFaults.Value("tool_choice.name", "'tools' has no tool of that name.");
     }
 
     private static void ReadTool(ref BodyCursor json, MessagesPass pass, ToolsFound found, int index)
@@ -91,7 +92,10 @@ internal static class ToolListReader
             {
                 case 1:
                     json.RequiredText(path with { Middle = "name" });
-                    if (json.Value.Length > 128 || json.Value.ContainsAnyExcept(NameCharacters)) throw RequestFaults.Value(path with { Middle = "name" }, "a name is 1 to 128 letters, digits, '_' or '-'.");
+                    if (json.Value.Length > 128 || json.Value.ContainsAnyExcept(NameCharacters))
+                    {
+                        throw RequestFaults.Value(path with { Middle = "name" }, "a name has 1 to 128 letters, digits, '_' or '-'.");
+                    }
                     hasName = true;
                     found.Names.Add(new ByteRange(json.Start + 1, json.Value.Length));
                     break;
@@ -134,7 +138,11 @@ internal static class ToolListReader
             json.Next();
             if (isType)
             {
-                if (json.Token != JsonTokenType.String || !json.Is("object"u8)) throw RequestFaults.Value(tool with { Middle = "input_schema.type" }, "the schema of a tool's input must be of type 'object'.");
+                if (json.Token != JsonTokenType.String || !json.Is("object"u8))
+                {
+                    throw RequestFaults.Value(tool with { Middle = "input_schema.type" },
+                        "the schema of a tool's input must be of type 'object'.");
+                }
                 hasType = true;
             }
             else

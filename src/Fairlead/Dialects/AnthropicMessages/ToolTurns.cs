@@ -5,13 +5,13 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>
-/// The rule that ties turns together: every <c>tool_use</c> of an assistant turn is answered by a <c>tool_result</c> at the start of the user turn
-/// behind it, and nothing else is. Neighbouring messages of one role are one turn.
+/// The rule between turns: the user turn after an assistant turn starts with one <c>tool_result</c> for each of its <c>tool_use</c> blocks,
+/// and has no other results. Neighbouring messages of one role are one turn.
 /// </summary>
 internal sealed class ToolTurns
 {
-    // Beyond this many open calls a set takes over, so that no order of results makes the search quadratic.
-    private const int MostSearched = 32;
+    // For more open calls a set is used, so that no order of results makes the search quadratic.
+    private const int MaxSearched = 32;
     private readonly List<ByteRange> _open = [];
     private HashSet<string>? _openSet;
     private int _answered;
@@ -20,35 +20,36 @@ internal sealed class ToolTurns
     private bool _othersInTurn;
 
     /// <summary>A call in the assistant message <paramref name="message"/>.</summary>
-    public void Asked(int message, ByteRange id)
+    public void AddCall(int message, ByteRange id)
     {
         _askedAt = message;
         _open.Add(id);
     }
 
-    /// <summary>An assistant message begins; calls before it must have been answered when a user turn lay between.</summary>
-    public void AssistantBegins(ReadOnlySpan<byte> body)
+    /// <summary>An assistant message starts; if a user turn came in between, earlier calls must have their results.</summary>
+    public void StartAssistantTurn(ReadOnlySpan<byte> body)
     {
         if (_answering) Close(body);
     }
 
-    /// <summary>A user message begins.</summary>
-    public void UserBegins()
+    /// <summary>A user message starts.</summary>
+    public void StartUserTurn()
     {
         if (!_answering) _othersInTurn = false;
         _answering = true;
     }
 
-    /// <summary>A block of a user message that is no tool result.</summary>
+    /// <summary>A block of a user message that is not a tool result.</summary>
     public void OtherInUserTurn() => _othersInTurn = true;
 
-    /// <summary>A result in the present user turn.</summary>
-    public void Answered(ReadOnlySpan<byte> body, FieldPath path, ByteRange id)
+    /// <summary>A result in the current user turn.</summary>
+    public void AddResult(ReadOnlySpan<byte> body, FieldPath path, ByteRange id)
     {
-        if (_othersInTurn) throw RequestFaults.Value(path, "tool_result blocks must come first in a user turn, before any other block.");
+        if (_othersInTurn) throw RequestFaults.Value(path, "tool_result blocks must come before all other blocks of a user turn.");
         if (!Take(body, id))
         {
-            throw RequestFaults.Value(path, $"no unanswered tool_use with the id '{Shown(body, id)}' stands in the assistant turn before it.");
+            throw RequestFaults.Value(path,
+                $"the assistant turn before it has no tool_use with the id '{Shown(body, id)}' that still needs a result.");
         }
     }
 
@@ -57,12 +58,16 @@ internal sealed class ToolTurns
 
     private bool Take(ReadOnlySpan<byte> body, ByteRange id)
     {
-        if (_open.Count - _answered > MostSearched && _openSet is null)
+        if (_open.Count - _answered > MaxSearched && _openSet is null)
         {
             _openSet = new HashSet<string>(_open.Count, StringComparer.Ordinal);
             for (var i = _answered; i < _open.Count; i++)
             {
-                if (!_openSet.Add(Text(body, _open[i]))) throw RequestFaults.Value(new FieldPath("messages", _askedAt), $"two tool_use blocks have the id '{Shown(body, _open[i])}'.");
+                if (!_openSet.Add(Text(body, _open[i])))
+                {
+                    throw RequestFaults.Value(new FieldPath("messages", _askedAt),
+                        $"two tool_use blocks have the id '{Shown(body, _open[i])}'.");
+                }
             }
         }
         if (_openSet is not null)
@@ -89,7 +94,9 @@ internal sealed class ToolTurns
             var missing = _openSet is null ? Shown(body, _open[_answered]) : Cut(_openSet.FirstOrDefault() ?? "");
             throw RequestFaults.Value(
                 new FieldPath("messages", _askedAt),
-                string.Create(CultureInfo.InvariantCulture, $"its tool_use '{missing}' has no tool_result; the user turn behind it must begin with one result for each of the {_open.Count} calls."));
+                string.Create(CultureInfo.InvariantCulture,
+                    $"its tool_use '{missing}' has no tool_result; the next user turn must start with one result for each of the "
+                        + $"{_open.Count} calls."));
         }
         _open.Clear();
         _openSet = null;

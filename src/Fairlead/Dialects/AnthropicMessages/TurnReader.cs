@@ -60,15 +60,18 @@ internal static class TurnReader
         if (content == JsonTokenType.None) throw RequestFaults.Missing(path with { Middle = "content" });
         if (index == 0 && role != "user") throw RequestFaults.Value(path with { Middle = "role" }, "the first message must be the user's.");
         if (empty && role != "assistant") throw RequestFaults.Value(path with { Middle = "content" }, "it must not be empty.");
-        JudgeRole(json.Body, pass, summary, index, role);
+        ValidateRole(json.Body, pass, summary, index, role);
         if (role != "assistant")
         {
-            if (summary.FirstBlank >= 0) throw RequestFaults.EmptyString(path with { Middle = "content", Inner = summary.FirstBlank, Tail = "text" });
+            if (summary.FirstBlank >= 0)
+            {
+                throw RequestFaults.EmptyString(path with { Middle = "content", Inner = summary.FirstBlank, Tail = "text" });
+            }
             return role;
         }
         if (summary.Cuts.Count > 0 || empty)
         {
-            // A turn of nothing else goes whole: left empty it would be refused, and so would its seal. It is never the first.
+            // A turn with nothing else is removed: an empty turn would be rejected, and so would its signature. It is never the first.
             if (summary.Cuts.Count < summary.Blocks) (pass.Facts.ForeignRanges ??= []).AddRange(summary.Cuts);
             else (pass.Facts.ForeignRanges ??= []).Add(BodySplicer.MemberWithComma(json.Body, start, json.End, isFirst: false));
             pass.Facts.CutsThinking |= summary.CutsThinking;
@@ -92,7 +95,7 @@ internal static class TurnReader
             case JsonTokenType.StartArray:
                 for (var i = 0; json.NextItem(); i++)
                 {
-                    var block = BlockReader.Read(ref json, pass, new BlockPlace(message, i));
+                    var block = BlockReader.Read(ref json, pass, new BlockPosition(message, i));
                     Note(json.Body, summary, block, i);
                     summary.Blocks++;
                 }
@@ -142,7 +145,7 @@ internal static class TurnReader
         }
     }
 
-    // While all blocks so far are cut, each takes the comma behind it with it; later ones the comma before.
+    // While all blocks so far are removed, each takes the comma after it; later ones take the comma before.
     private static void Cut(ReadOnlySpan<byte> body, TurnSummary summary, in ContentBlock block, int index) =>
         summary.Cuts.Add(BodySplicer.MemberWithComma(body, block.Range.Start, block.Range.End, isFirst: summary.Cuts.Count == index));
 
@@ -157,44 +160,58 @@ internal static class TurnReader
         return true;
     }
 
-    private static void JudgeRole(ReadOnlySpan<byte> body, MessagesPass pass, TurnSummary summary, int index, string role)
+    private static void ValidateRole(ReadOnlySpan<byte> body, MessagesPass pass, TurnSummary summary, int index, string role)
     {
         FieldPath At(int block, string? name = "type") => new("messages", index, "content", block, name);
 
         if (role != "assistant")
         {
-            if (summary.Uses.Count > 0) throw RequestFaults.Value(At(summary.Uses[0].Block), "tool_use blocks stand in assistant turns only.");
-            if (summary.FirstThinking >= 0) throw RequestFaults.Value(At(summary.FirstThinking), "thinking blocks stand in assistant turns only.");
+            if (summary.Uses.Count > 0)
+            {
+                throw RequestFaults.Value(At(summary.Uses[0].Block), "tool_use blocks are allowed in assistant turns only.");
+            }
+            if (summary.FirstThinking >= 0)
+            {
+                throw RequestFaults.Value(At(summary.FirstThinking), "thinking blocks are allowed in assistant turns only.");
+            }
         }
         switch (role)
         {
             case "user":
-                pass.Tools.UserBegins();
+                pass.Tools.StartUserTurn();
                 foreach (var (block, id) in summary.Results)
                 {
                     if (summary.FirstOther >= 0 && summary.FirstOther < block) pass.Tools.OtherInUserTurn();
-                    pass.Tools.Answered(body, At(block, "tool_use_id"), id);
+                    pass.Tools.AddResult(body, At(block, "tool_use_id"), id);
                 }
                 if (summary.FirstOther >= 0) pass.Tools.OtherInUserTurn();
                 if (summary.HasText) pass.Facts.Note(RequestFeatures.UserText);
                 if (pass.IsOctober2026 && summary.FirstCited >= 0)
                 {
-                    throw RequestFaults.Value(At(summary.FirstCited, "citations"), $"version {AnthropicVersions.October2026} takes no citations on a user's text.");
+                    throw RequestFaults.Value(At(summary.FirstCited, "citations"),
+                        $"version {AnthropicVersions.October2026} does not accept citations on a user's text.");
                 }
                 break;
 
             case "assistant":
-                pass.Tools.AssistantBegins(body);
-                if (summary.Results.Count > 0) throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks stand in user turns only.");
-                foreach (var (_, id) in summary.Uses) pass.Tools.Asked(index, id);
+                pass.Tools.StartAssistantTurn(body);
+                if (summary.Results.Count > 0)
+                {
+                    throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks are allowed in user turns only.");
+                }
+                foreach (var (_, id) in summary.Uses) pass.Tools.AddCall(index, id);
                 if (pass.IsOctober2026 && summary.FirstDocument >= 0)
                 {
-                    throw RequestFaults.Value(At(summary.FirstDocument), $"version {AnthropicVersions.October2026} takes no documents in assistant turns.");
+                    throw RequestFaults.Value(At(summary.FirstDocument),
+                        $"version {AnthropicVersions.October2026} does not accept documents in assistant turns.");
                 }
                 break;
 
             default:
-                if (summary.Results.Count > 0) throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks stand in user turns only.");
+                if (summary.Results.Count > 0)
+                {
+                    throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks are allowed in user turns only.");
+                }
                 break;
         }
     }

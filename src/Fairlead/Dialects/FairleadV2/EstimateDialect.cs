@@ -58,7 +58,7 @@ internal sealed class EstimateDialect : IRequestReader, IConversationDialect, IR
             throw new InvalidOperationException($"An estimate has no body for {reply.GetType().Name}.");
         }
         var model = call.Model;
-        var most = MostOutput(call, counted.InputTokens);
+        var max = MaxOutput(call, counted.InputTokens);
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
         json.WriteStartObject();
         json.WriteString("object", "estimate");
@@ -66,13 +66,13 @@ internal sealed class EstimateDialect : IRequestReader, IConversationDialect, IR
         json.WriteString("model", model.Id);
         json.WriteNumber("input_tokens", counted.InputTokens);
         json.WriteString("basis", counted.Basis.ToWire());
-        json.WriteNumber("max_output_tokens", most);
+        json.WriteNumber("max_output_tokens", max);
         Write(json, "context_window", model.ContextWindow);
         json.WriteBoolean("fits", WindowRule.Check(new TokenEstimate(counted.InputTokens, counted.Basis), call.Facts, model) is null);
-        // Whichever deployment answers, and however much of the output is made.
+        // An upper limit for every deployment and any length of the output.
         json.WriteStartObject("cost");
         json.WriteNumber("min_usd", model.Deployments.Min(deployment => deployment.Prices.CostOf(new Usage(counted.InputTokens, 0)).Usd));
-        json.WriteNumber("max_usd", model.Deployments.Max(deployment => deployment.Prices.CostOf(new Usage(counted.InputTokens, most)).Usd));
+        json.WriteNumber("max_usd", model.Deployments.Max(deployment => deployment.Prices.CostOf(new Usage(counted.InputTokens, max)).Usd));
         json.WriteEndObject();
         json.WriteStartArray("deployments");
         foreach (var deployment in model.Deployments)
@@ -83,20 +83,21 @@ internal sealed class EstimateDialect : IRequestReader, IConversationDialect, IR
             json.WriteNumber("priority", deployment.Priority);
             json.WriteStartObject("cost_usd");
             json.WriteNumber("input", deployment.Prices.CostOf(new Usage(counted.InputTokens, 0)).Usd);
-            json.WriteNumber("max", deployment.Prices.CostOf(new Usage(counted.InputTokens, most)).Usd);
+            json.WriteNumber("max", deployment.Prices.CostOf(new Usage(counted.InputTokens, max)).Usd);
             json.WriteEndObject();
-            json.WriteString("prices_as_of", deployment.Prices.AsOf?.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
+            json.WriteString("prices_as_of", deployment.Prices.AsOf?.ToString("yyyy-MM-dd",
+                System.Globalization.CultureInfo.InvariantCulture));
             json.WriteEndObject();
         }
         json.WriteEndArray();
         json.WriteEndObject();
     }
 
-    // What the window has room for, if neither the request nor the model ends it before.
-    private static long MostOutput(GatewayCall call, long input)
+    // What fits into the window, if neither the request nor the model has a lower limit.
+    private static long MaxOutput(GatewayCall call, long input)
     {
-        long most = call.Facts.MaxOutputTokens ?? call.Model.MaxOutputTokens ?? WorstCase.UnboundedOutputTokens;
-        return call.Model.ContextWindow is { } window ? Math.Clamp(window - input, 0, most) : most;
+        long max = call.Facts.MaxOutputTokens ?? call.Model.MaxOutputTokens ?? WorstCase.UnboundedOutputTokens;
+        return call.Model.ContextWindow is { } window ? Math.Clamp(window - input, 0, max) : max;
     }
 
     private static void Write(Utf8JsonWriter json, string name, int? value)

@@ -74,5 +74,5 @@ internal sealed class FairleadDialect
     };
 
     /// <summary>A request that names no delivery is streamed, unless the header names one.</summary>
-    public bool AllowsPreferHeader(GatewayCall call) => call.Facts.V2 is { SaysDelivery: false };
+    public bool AllowsPreferHeader(GatewayCall call) => call.Facts.V2 is { ChoosesDelivery: false };
 }

@@ -9,8 +9,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>
-/// Reads <c>input</c>: a text, or items, of which the output of an earlier generation is made too, so that it can be sent back as it
-/// came.
+/// Reads <c>input</c>: a text, or items. The output of a generation consists of the same items, so that a client can send it back
+/// unchanged.
 /// </summary>
 internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, ReadOnlyMemory<byte> source)
 {
@@ -28,8 +28,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
     public static int BytesOf(string text) => Encoding.UTF8.GetByteCount(text);
 
     /// <param name="input">The field.</param>
-    /// <param name="messages">Takes what is in it.</param>
-    /// <param name="places">Takes where each message stands in the request.</param>
+    /// <param name="messages">Receives its messages.</param>
+    /// <param name="places">Receives the position of each message in the request.</param>
     public void Read(V2Value input, List<Message> messages, List<string> places)
     {
         _messages = messages;
@@ -50,7 +50,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         }
         if (isEmpty) throw input.Invalid("expected at least one item");
         Flush();
-        if (_unanswered > 0) throw input.Invalid($"the tool call '{RequestFaults.Shown(_answered.First(call => !call.Value).Key)}' has no result; send an item of type 'tool_result' with its id as 'tool_call_id'");
+        if (_unanswered > 0) throw input.Invalid($"the tool call '{RequestFaults.Shown(_answered.First(call => !call.Value).Key)}' has "
+            + "no result; send an item of type 'tool_result' with its id as 'tool_call_id'");
         if (messages.Count > 0 && messages[^1].Role == Role.Assistant) facts.Note(RequestFeatures.Prefill, input.At);
     }
 
@@ -80,7 +81,13 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         V2Value? content = null;
         foreach (var (member, value) in item.Members("type", "role", "content"))
         {
-            if (member == "role") role = value.Word("user", "assistant", "system", "developer") switch { "assistant" => Role.Assistant, "system" => Role.System, "developer" => Role.Developer, _ => Role.User };
+            if (member == "role") role = value.Word("user", "assistant", "system", "developer") switch
+            {
+                "assistant" => Role.Assistant,
+                "system" => Role.System,
+                "developer" => Role.Developer,
+                _ => Role.User,
+            };
             else if (member == "content") content = value;
         }
         if (role is not { } who) throw item.Missing("role");
@@ -88,7 +95,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         var parts = Parts(said, who);
         if (who == Role.Assistant)
         {
-            // Two messages in a row stay two.
+            // Two consecutive messages remain two.
             if (_turn.Exists(part => part is TextPart or RefusalPart)) Flush();
             foreach (var part in parts) Made(part, item);
             return;
@@ -129,7 +136,10 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         }
         if (id is null) throw item.Missing("tool_call_id");
         if (output is not { } given) throw item.Missing("output");
-        if (!_calls.TryGetValue(id, out var name)) throw new V2Value(default, item.Under("tool_call_id")).Invalid($"there is no tool call '{RequestFaults.Shown(id)}' before it");
+        if (!_calls.TryGetValue(id, out var name))
+        {
+            throw new V2Value(default, item.Under("tool_call_id")).Invalid($"there is no tool call '{RequestFaults.Shown(id)}' before it");
+        }
         if (!_answered[id]) _unanswered--;
         _answered[id] = true;
         EndTurn();
@@ -147,7 +157,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (content.Element.ValueKind != JsonValueKind.Array) throw content.Type("a string or an array of parts");
         var parts = new List<Part>();
         foreach (var part in content.Items(bounds.MaxMessages)) parts.Add(Part(part, role));
-        // A response without content is a message without content when it comes back.
+        // A response without content is a message without content when a client sends it back.
         if (parts.Count == 0 && role != Role.Assistant) throw content.Invalid("expected at least one part");
         return parts;
     }
@@ -239,7 +249,10 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (data is not null && media is null) throw part.Missing("media_type");
         facts.MediaBytes += data?.Length ?? 0;
         facts.Note(RequestFeatures.Files, part.At);
-        if (media == "application/pdf" || name?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true) facts.Note(RequestFeatures.PdfFiles, part.At);
+        if (media == "application/pdf" || name?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true)
+        {
+            facts.Note(RequestFeatures.PdfFiles, part.At);
+        }
         return new FilePart { FileName = name, MediaType = media, Data = data, Url = url };
     }
 
@@ -251,7 +264,8 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
     private static string Address(V2Value value)
     {
         var text = value.Text(8192);
-        return text.StartsWith("https://", StringComparison.OrdinalIgnoreCase) || text.StartsWith("http://", StringComparison.OrdinalIgnoreCase)
+        return text.StartsWith("https://", StringComparison.OrdinalIgnoreCase)
+            || text.StartsWith("http://", StringComparison.OrdinalIgnoreCase)
             ? text
             : throw value.Invalid("expected an https address; send bytes as 'data', in base64, with their 'media_type'");
     }
@@ -262,7 +276,9 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         facts.InlineBytes += data.Length;
         if ((_mediaBytes += data.Length) > bounds.MaxMediaBytes)
         {
-            throw new GatewayErrorException(new GatewayError(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The inline media of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = value.At });
+            throw new GatewayErrorException(new GatewayError(ErrorCode.PayloadTooLarge,
+                string.Create(CultureInfo.InvariantCulture,
+                    $"The inline media of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = value.At });
         }
         return System.Buffers.Text.Base64.IsValid(data.Base64.Span) ? data : throw value.Invalid("expected base64");
     }

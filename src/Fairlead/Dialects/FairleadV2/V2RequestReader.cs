@@ -9,13 +9,13 @@ using Fairlead.StructuredOutput;
 
 namespace Fairlead.Dialects.FairleadV2;
 
-/// <summary>Reads a request of <c>POST /v2/generations</c>: every member is known, or refused by its JSON Pointer.</summary>
+/// <summary>Reads a request of <c>POST /v2/generations</c>. An unknown member is rejected by its JSON Pointer.</summary>
 internal sealed class V2RequestReader
 {
-    private const int LongestModel = 256;
-    private const int LongestPromptId = 64;
-    private const int MostTools = 512;
-    private const int MostMetadata = 16;
+    private const int MaxModelLength = 256;
+    private const int MaxPromptIdLength = 64;
+    private const int MaxTools = 512;
+    private const int MaxMetadata = 16;
     private const int DefaultWait = 10;
 
     private static readonly string[] Known =
@@ -44,20 +44,25 @@ internal sealed class V2RequestReader
 
     private static void Pass(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
     {
-        // Once over all of it, for its depth and for escapes that no decoder could read.
+        // One pass over all of it, for its depth and for escapes that no decoder could read.
         json.EnterRoot();
         json.Skip();
         json.Leave();
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = bounds.MaxDepth + 8 });
+            document = JsonDocument.Parse(call.Body.WrittenMemory,
+                new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = bounds.MaxDepth + 8 });
         }
         catch (JsonException)
         {
-            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once."));
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter,
+                "An object of the body contains the same member twice; send it once."));
         }
-        using (document) call.Facts.V2 = new V2RequestReader(call.Facts, bounds, call.Body.WrittenMemory).Read(new V2Value(document.RootElement, ""));
+        using (document)
+        {
+            call.Facts.V2 = new V2RequestReader(call.Facts, bounds, call.Body.WrittenMemory).Read(new V2Value(document.RootElement, ""));
+        }
     }
 
     private V2Request Read(V2Value root)
@@ -72,7 +77,7 @@ internal sealed class V2RequestReader
         {
             switch (name)
             {
-                case "model": _facts.Model = value.Text(LongestModel); break;
+                case "model": _facts.Model = value.Text(MaxModelLength); break;
                 case "input": input = value; break;
                 case "instructions":
                     instructions = value.Text(mayBeEmpty: true);
@@ -91,14 +96,16 @@ internal sealed class V2RequestReader
                 case "stream": extension = Stream(value, extension); break;
                 case "metadata": request = request with { Metadata = Metadata(value) }; break;
                 case "class": extension = extension with { Class = value.Word("realtime", "standard", "bulk") }; break;
-                case "deadline_ms": extension = extension with { Deadline = TimeSpan.FromMilliseconds(value.Integer(1, ExtensionReader.MaxDeadlineMs)) }; break;
+                case "deadline_ms":
+                    extension = extension with { Deadline = TimeSpan.FromMilliseconds(value.Integer(1, ExtensionReader.MaxDeadlineMs)) };
+                    break;
                 case "task": extension = extension with { Task = value.Text(64) }; break;
                 case "prompt": prompt = Prompt(value); break;
                 case "budget_usd": extension = extension with { BudgetUsd = value.Money() }; break;
             }
         }
         if (_facts.Model.Length == 0) throw root.Missing("model");
-        // Before the input, which a stored prompt may bring.
+        // Before the input, which a stored prompt may contain.
         if (prompt is { } named) throw NoPrompt(named.At, named.Id);
         if (input is not { } given) throw root.Missing("input");
         Settle(root, request, ref extension);
@@ -113,25 +120,48 @@ internal sealed class V2RequestReader
             places.Add("instructions");
         }
         _input.Read(given, messages, places);
-        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait ?? DefaultWait, places) { SaysDelivery = _saysDelivery };
+        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait
+            ?? DefaultWait, places) { ChoosesDelivery = _saysDelivery };
     }
 
-    // What only makes sense together.
+    // Rules about more than one member.
     private void Settle(V2Value root, ConversationRequest request, ref CallExtension extension)
     {
-        if (_wait is not null && _delivery != V2Delivery.Auto) throw Contradiction(root, "delivery/wait_seconds", "It is for the mode 'auto'.");
-        if (extension.Webhook is not null && _delivery is V2Delivery.Sync or V2Delivery.Stream) throw Contradiction(root, "delivery/webhook", "It is for the modes 'job' and 'auto': what you wait for is not told once more.");
-        if (_onDisconnect is { } leaving && _delivery is V2Delivery.Job) throw leaving.Invalid("a job has no client that could leave; it is for the other modes");
-        if (_hasStreamOptions && _delivery != V2Delivery.Stream) throw Contradiction(root, "stream", "It is for the delivery mode 'stream'.");
-        if (request.ToolChoice.Mode is ToolChoiceMode.Required or ToolChoiceMode.Named && request.Tools.Count == 0) throw Contradiction(root, "tool_choice", "There are no 'tools' to choose from.");
-        if (request.ToolChoice is { Mode: ToolChoiceMode.Named, Name: var chosen } && !request.Tools.Any(tool => tool.Name == chosen)) throw Contradiction(root, "tool_choice", "It names a tool that is not among 'tools'.");
-        if (request.ParallelToolCalls is not null && request.Tools.Count == 0) throw Contradiction(root, "parallel_tool_calls", "There are no 'tools' to call.");
+        if (_wait is not null && _delivery != V2Delivery.Auto)
+        {
+            throw Contradiction(root, "delivery/wait_seconds", "It is allowed only with the mode 'auto'.");
+        }
+        if (extension.Webhook is not null && _delivery is V2Delivery.Sync or V2Delivery.Stream)
+        {
+            throw Contradiction(root, "delivery/webhook",
+                "It is allowed only with the modes 'job' and 'auto': the other modes return the result in the response.");
+        }
+        if (_onDisconnect is { } leaving && _delivery is V2Delivery.Job)
+        {
+            throw leaving.Invalid("it is not allowed with the mode 'job', which has no client connection that could close");
+        }
+        if (_hasStreamOptions && _delivery != V2Delivery.Stream)
+        {
+            throw Contradiction(root, "stream", "It is allowed only with the delivery mode 'stream'.");
+        }
+        if (request.ToolChoice.Mode is ToolChoiceMode.Required or ToolChoiceMode.Named && request.Tools.Count == 0)
+        {
+            throw Contradiction(root, "tool_choice", "It requires 'tools'.");
+        }
+        if (request.ToolChoice is { Mode: ToolChoiceMode.Named, Name: var chosen } && !request.Tools.Any(tool => tool.Name == chosen))
+        {
+            throw Contradiction(root, "tool_choice", "It names a tool that is not in 'tools'.");
+        }
+        if (request.ParallelToolCalls is not null && request.Tools.Count == 0)
+        {
+            throw Contradiction(root, "parallel_tool_calls", "It requires 'tools'.");
+        }
     }
 
     private List<Tool> Tools(V2Value list)
     {
         var tools = new List<Tool>();
-        foreach (var item in list.Items(MostTools))
+        foreach (var item in list.Items(MaxTools))
         {
             string? name = null;
             var tool = new Tool("");
@@ -157,13 +187,19 @@ internal sealed class V2RequestReader
         return tools;
     }
 
-    private static readonly System.Buffers.SearchValues<char> NameLetters = System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    private static readonly System.Buffers.SearchValues<char> NameLetters =
+        System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 
     private static ToolChoice Choice(V2Value choice)
     {
         if (choice.Element.ValueKind == JsonValueKind.String)
         {
-            return new ToolChoice(choice.Word("auto", "none", "required") switch { "none" => ToolChoiceMode.None, "required" => ToolChoiceMode.Required, _ => ToolChoiceMode.Auto });
+            return new ToolChoice(choice.Word("auto", "none", "required") switch
+            {
+                "none" => ToolChoiceMode.None,
+                "required" => ToolChoiceMode.Required,
+                _ => ToolChoiceMode.Auto,
+            });
         }
         string? name = null;
         foreach (var (_, value) in choice.Members("name")) name = value.Text(64);
@@ -193,9 +229,18 @@ internal sealed class V2RequestReader
             }
         }
         if (type is null) throw output.Missing("format");
-        if (type != "json_schema" && (structured ?? repair) is { } misplaced) throw misplaced.Invalid("it is for the format 'json_schema'");
-        if (structured is null && repair is { } alone) throw alone.Invalid("it is for 'structured': \"partial\", by which the output is checked");
-        if (type != "json_schema" && format != OutputFormat.Text) throw output.Invalid("'name', 'description', 'schema' and 'strict' are for the format 'json_schema'");
+        if (type != "json_schema" && (structured ?? repair) is { } misplaced)
+        {
+            throw misplaced.Invalid("it is allowed only with the format 'json_schema'");
+        }
+        if (structured is null && repair is { } alone)
+        {
+            throw alone.Invalid("it is allowed only with 'structured': \"partial\", which checks the output");
+        }
+        if (type != "json_schema" && format != OutputFormat.Text)
+        {
+            throw output.Invalid("'name', 'description', 'schema' and 'strict' are allowed only with the format 'json_schema'");
+        }
         switch (type)
         {
             case "json":
@@ -204,15 +249,21 @@ internal sealed class V2RequestReader
             case "json_schema":
                 if (format.Schema is null) throw output.Missing("schema");
                 _facts.Note(RequestFeatures.JsonSchema, output.At);
-                if (structured is not null) _facts.Structured = new StructuredWish(Compile(schema!.Value), repair is not null) { Field = schema.Value.At };
+                if (structured is not null)
+                {
+                    _facts.Structured = new StructuredWish(Compile(schema!.Value), repair is not null) { Field = schema.Value.At };
+                }
                 return format with { Kind = OutputKind.JsonSchema, Name = format.Name ?? "output", Strict = format.Strict ?? true };
             default:
                 return OutputFormat.Text;
         }
     }
 
-    private static OutputSchema Compile(V2Value schema) => OutputSchema.Compile(schema.Element, out var fault)
-        ?? throw new GatewayErrorException(GatewayError.Invalid(fault.At.Length == 0 ? schema.At : $"{schema.At}/{fault.At}", $"The schema cannot be checked while an output is made: {fault.Reason}. Leave out 'structured', or change the schema."));
+    private static OutputSchema Compile(V2Value schema) => OutputSchema.Compile(schema.Element, out var error)
+        ?? throw new GatewayErrorException(GatewayError.Invalid(error.At.Length == 0
+            ? schema.At
+            : $"{schema.At}/{error.At}",
+            $"The schema cannot be checked while the output is generated: {error.Reason}. Leave out 'structured', or change the schema."));
 
     private Sampling Sampling(V2Value sampling)
     {
@@ -234,7 +285,8 @@ internal sealed class V2RequestReader
                     _facts.Note(RequestFeatures.Seed, value.At);
                     break;
                 case "max_output_tokens": _facts.MaxOutputTokens = (int)value.Integer(1, int.MaxValue); break;
-                case "stop": made = made with { Stop = value.Element.ValueKind == JsonValueKind.String ? [value.Text(256)] : [.. value.Items(4).Select(stop => stop.Text(256))] }; break;
+                case "stop": made = made with { Stop = value.Element.ValueKind == JsonValueKind.String ? [value.Text(256)]
+                    : [.. value.Items(4).Select(stop => stop.Text(256))] }; break;
             }
         }
         return made with { Temperature = _facts.Temperature, TopP = _facts.TopP, Seed = _facts.Seed };
@@ -257,11 +309,18 @@ internal sealed class V2RequestReader
             switch (member)
             {
                 case "mode":
-                    _delivery = value.Word("stream", "sync", "job", "auto") switch { "sync" => V2Delivery.Sync, "job" => V2Delivery.Job, "auto" => V2Delivery.Auto, _ => V2Delivery.Stream };
+                    _delivery = value.Word("stream", "sync", "job", "auto") switch
+                    {
+                        "sync" => V2Delivery.Sync,
+                        "job" => V2Delivery.Job,
+                        "auto" => V2Delivery.Auto,
+                        _ => V2Delivery.Stream,
+                    };
                     break;
                 case "on_disconnect":
                     _onDisconnect = value;
-                    extension = extension with { OnDisconnect = value.Word("cancel", "continue") == "continue" ? OnDisconnect.Continue : OnDisconnect.Cancel };
+                    extension = extension with { OnDisconnect = value.Word("cancel", "continue") == "continue" ? OnDisconnect.Continue
+                        : OnDisconnect.Cancel };
                     break;
                 case "wait_seconds": _wait = (int)value.Integer(1, Pipeline.Preference.LongestWaitSeconds); break;
                 case "webhook":
@@ -289,7 +348,7 @@ internal sealed class V2RequestReader
     }
 
     /// <summary>
-    /// A reference to a stored prompt: its id, which version (by number or by label, or the newest), and what stands in its places.
+    /// A reference to a stored prompt: its id, its version (by number or by label; otherwise the newest), and the values of its variables.
     /// </summary>
     private static (V2Value At, string Id) Prompt(V2Value prompt)
     {
@@ -300,7 +359,7 @@ internal sealed class V2RequestReader
         {
             switch (name)
             {
-                case "id": id = (value, value.Text(LongestPromptId)); break;
+                case "id": id = (value, value.Text(MaxPromptIdLength)); break;
                 case "version":
                     value.Integer(1, int.MaxValue);
                     version = value;
@@ -314,12 +373,14 @@ internal sealed class V2RequestReader
                     break;
             }
         }
-        if (version is not null && label is { } both) throw both.Invalid("a version is named by its number or by its label, not by both");
+        if (version is not null && label is { } both) throw both.Invalid("send either 'version' or 'label', not both");
         return id ?? throw prompt.Missing("id");
     }
 
-    // No project has stored prompts yet, so none is found; an id of another project is answered in the same words.
-    private static GatewayErrorException NoPrompt(V2Value at, string id) => new(new GatewayError(ErrorCode.NotFound, $"There is no prompt '{id}'. Send its text as 'instructions' and 'input'.") { Parameter = at.At });
+    // No project has stored prompts yet, so none is found; the id of another project gets the same error.
+    private static GatewayErrorException NoPrompt(V2Value at, string id) =>
+        new(new GatewayError(ErrorCode.NotFound,
+            $"There is no prompt '{id}'. Send its text as 'instructions' and 'input'.") { Parameter = at.At });
 
     private static Dictionary<string, string> Metadata(V2Value metadata)
     {
@@ -327,9 +388,11 @@ internal sealed class V2RequestReader
         var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (var member in metadata.Element.EnumerateObject())
         {
-            if (pairs.Count == MostMetadata) throw metadata.Invalid($"expected at most {MostMetadata} pairs");
+            if (pairs.Count == MaxMetadata) throw metadata.Invalid($"expected at most {MaxMetadata} pairs");
             if (member.Name.Length > 64) throw metadata.Invalid("expected keys of at most 64 characters");
-            pairs[member.Name] = new V2Value(member.Value, metadata.Under(member.Name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal))).Text(512, mayBeEmpty: true);
+            pairs[member.Name] = new V2Value(member.Value,
+                metadata.Under(member.Name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)))
+                    .Text(512, mayBeEmpty: true);
         }
         return pairs;
     }
@@ -338,7 +401,8 @@ internal sealed class V2RequestReader
         ? (JsonObject)JsonNode.Parse(schema.Element.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!
         : throw schema.Type("a JSON Schema, which is an object");
 
-    private static GatewayErrorException Contradiction(V2Value root, string at, string reason) => new(GatewayError.Invalid(root.Under(at), $"The field '/{at}' cannot stand here. {reason}"));
+    private static GatewayErrorException Contradiction(V2Value root, string at, string reason) =>
+        new(GatewayError.Invalid(root.Under(at), $"The field '/{at}' is not allowed here. {reason}"));
 
     private static GatewayErrorException Unsupported(V2Value value, string message) => new(GatewayError.Unsupported(value.At, message));
 }

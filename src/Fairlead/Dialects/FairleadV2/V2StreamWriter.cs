@@ -4,18 +4,17 @@ using Fairlead.Conversation;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
 using Fairlead.Pipeline;
-using Fairlead.Providers;
 using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>
-/// Writes typed events, numbered from 0 without gaps: <c>generation.created</c>, what is made, and last <c>generation.completed</c>,
-/// <c>.incomplete</c>, <c>.failed</c> or <c>.cancelled</c> with the whole generation. Of a call that runs for its client, or of a
-/// generation that is kept. One per stream.
+/// Writes typed events, numbered from 0 without gaps: <c>generation.created</c>, the output, and last <c>generation.completed</c>,
+/// <c>.incomplete</c>, <c>.failed</c> or <c>.cancelled</c> with the whole generation. The call runs for its client, or the
+/// generation is stored. One per stream.
 /// </summary>
 /// <param name="call">The call, or the request read again.</param>
-/// <param name="kept">The generation when it is kept; null for a call that runs for its client.</param>
+/// <param name="kept">The stored generation; null for a call that runs for its client.</param>
 internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = null) : DialectStreamWriter
 {
     private readonly AnswerBuilder _answer = new();
@@ -26,7 +25,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
     private bool _created;
     private bool _begun;
 
-    /// <summary>The call is accepted. One that is not kept waits for nothing and begins with it.</summary>
+    /// <summary>The call is accepted. One that is not stored starts at once.</summary>
     public override void WriteStart(IBufferWriter<byte> output)
     {
         if (_created) return;
@@ -44,9 +43,9 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
         }
     }
 
-    /// <summary>Work on it has begun.</summary>
-    /// <param name="record">The generation as it is kept, with the time of its first run; null for one that is not kept.</param>
-    /// <param name="output">Takes the event.</param>
+    /// <summary>Its execution has started.</summary>
+    /// <param name="record">The stored generation, with the time of its first run; null for one that is not stored.</param>
+    /// <param name="output">Receives the event.</param>
     public void WriteBegun(GenerationRecord? record, IBufferWriter<byte> output)
     {
         if (_begun) return;
@@ -64,9 +63,9 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
         WriteWarnings(ref json);
         foreach (var item in batch.Items)
         {
-            if (item.Event is not { } made) throw new InvalidOperationException("No provider speaks this dialect.");
+            if (item.Event is not { } made) throw new InvalidOperationException("No provider uses this dialect.");
             if (kept is null) _answer.Add(made);
-            // Of a generation of another dialect, what its provider said there.
+            // For a generation of another dialect: the text of its provider.
             if ((made is NativeEvent native ? Translate(native) : made) is { } known) Write(ref json, known);
         }
         json.Flush();
@@ -83,10 +82,10 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
         Generation(output, Encoding.UTF8.GetBytes("generation." + call.Ending!.Outcome.ToStatus().ToWire()));
     }
 
-    /// <summary>Ends the view of a generation that is kept.</summary>
+    /// <summary>Ends the view of a stored generation.</summary>
     /// <param name="ended">The generation.</param>
-    /// <param name="generation">The whole of it as it is shown.</param>
-    /// <param name="output">Takes the event.</param>
+    /// <param name="generation">The whole generation as clients see it.</param>
+    /// <param name="output">Receives the event.</param>
     public void WriteEnd(GenerationRecord ended, ReadOnlySpan<byte> generation, IBufferWriter<byte> output)
     {
         WriteStart(output);
@@ -95,7 +94,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
         Generation(output, Encoding.UTF8.GetBytes("generation." + ended.Status.ToWire()));
     }
 
-    // Of a kept one they are among its events.
+    // A stored generation has them among its events.
     private void WriteWarnings(ref JsonAppender json)
     {
         if (kept is not null) return;
@@ -170,7 +169,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
                 json.String(fragment.Arguments);
                 json.Raw("}\n\n"u8);
                 break;
-            // Ends, counts and failures are told by the last event.
+            // The last event has the finish reasons, counts and failures.
         }
     }
 

@@ -5,7 +5,7 @@ using Fairlead.Errors;
 namespace Fairlead.Dialects.FairleadV2;
 
 /// <summary>
-/// A value of a request with its place in it; reads itself as what is expected there, or says what is wrong. JSON <c>null</c> counts as
+/// A value of a request with its position. Reads itself as the expected type, or reports the error. JSON <c>null</c> counts as
 /// absent.
 /// </summary>
 /// <param name="Element">The value.</param>
@@ -14,36 +14,41 @@ internal readonly record struct V2Value(JsonElement Element, string At)
 {
     private string Shown => At.Length == 0 ? "The body" : $"'/{At}'";
 
-    /// <summary>The members that are there. One that is not in <paramref name="known"/> is a fault.</summary>
+    /// <summary>The members that are present. One that is not in <paramref name="known"/> is an error.</summary>
     public IEnumerable<(string Name, V2Value Value)> Members(params IReadOnlyList<string> known)
     {
         if (Element.ValueKind != JsonValueKind.Object) throw Type("an object");
         foreach (var member in Element.EnumerateObject())
         {
-            var at = Under(RequestFaults.Shown(member.Name).Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal));
+            var at = Under(RequestFaults.Shown(member.Name).Replace("~", "~0", StringComparison.Ordinal)
+                .Replace("/", "~1", StringComparison.Ordinal));
             if (!known.Contains(member.Name, StringComparer.Ordinal))
             {
-                throw new GatewayErrorException(GatewayError.Unsupported(at, $"The field '/{at}' is unknown; accepted are {string.Join(", ", known.Select(name => $"'{name}'"))}."));
+                throw new GatewayErrorException(GatewayError.Unsupported(at,
+                    $"The field '/{at}' is unknown; accepted are {string.Join(", ", known.Select(name => $"'{name}'"))}."));
             }
             if (member.Value.ValueKind != JsonValueKind.Null) yield return (member.Name, new V2Value(member.Value, at));
         }
     }
 
-    /// <summary>The items, of which there may be <paramref name="most"/>.</summary>
-    public IEnumerable<V2Value> Items(int most)
+    /// <summary>The items, at most <paramref name="max"/>.</summary>
+    public IEnumerable<V2Value> Items(int max)
     {
         if (Element.ValueKind != JsonValueKind.Array) throw Type("an array");
-        if (Element.GetArrayLength() > most) throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected at most {most} items"));
+        if (Element.GetArrayLength() > max) throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected at most {max} items"));
         var index = 0;
-        foreach (var item in Element.EnumerateArray()) yield return new V2Value(item, Under(index++.ToString(CultureInfo.InvariantCulture)));
+        foreach (var item in Element.EnumerateArray())
+        {
+            yield return new V2Value(item, Under(index++.ToString(CultureInfo.InvariantCulture)));
+        }
     }
 
-    public string Text(int most = int.MaxValue, bool mayBeEmpty = false)
+    public string Text(int max = int.MaxValue, bool mayBeEmpty = false)
     {
         if (Element.ValueKind != JsonValueKind.String) throw Type("a string");
         var text = Element.GetString()!;
-        if (text.Length == 0 && !mayBeEmpty) throw Invalid("expected a string that is not empty");
-        if (text.Length > most) throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected at most {most} characters"));
+        if (text.Length == 0 && !mayBeEmpty) throw Invalid("expected a non-empty string");
+        if (text.Length > max) throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected at most {max} characters"));
         return text;
     }
 
@@ -52,30 +57,41 @@ internal readonly record struct V2Value(JsonElement Element, string At)
     {
         if (Element.ValueKind != JsonValueKind.String) throw Type("a string");
         var data = Conversation.MediaData.Of(Element, source);
-        return data.Length > 0 ? data : throw Invalid("expected a string that is not empty");
+        return data.Length > 0 ? data : throw Invalid("expected a non-empty string");
     }
 
     public string Word(params IReadOnlyList<string> words)
     {
         var word = Text();
-        return words.Contains(word, StringComparer.Ordinal) ? word : throw Invalid($"accepted are {string.Join(", ", words.Select(one => $"'{one}'"))}");
+        return words.Contains(word, StringComparer.Ordinal)
+            ? word
+            : throw Invalid($"accepted are {string.Join(", ", words.Select(one => $"'{one}'"))}");
     }
 
-    public bool Boolean() => Element.ValueKind switch { JsonValueKind.True => true, JsonValueKind.False => false, _ => throw Type("a boolean") };
+    public bool Boolean() => Element.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        _ => throw Type("a boolean"),
+    };
 
-    public long Integer(long least, long most)
+    public long Integer(long min, long max)
     {
         if (Element.ValueKind != JsonValueKind.Number || !Element.TryGetInt64(out var value)) throw Type("an integer");
-        return value >= least && value <= most ? value : throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected an integer from {least} to {most}"));
+        return value >= min && value <= max
+            ? value
+            : throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected an integer from {min} to {max}"));
     }
 
-    public double Number(double least, double most)
+    public double Number(double min, double max)
     {
         if (Element.ValueKind != JsonValueKind.Number || !Element.TryGetDouble(out var value)) throw Type("a number");
-        return value >= least && value <= most ? value : throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected a number from {least} to {most}"));
+        return value >= min && value <= max
+            ? value
+            : throw Invalid(string.Create(CultureInfo.InvariantCulture, $"expected a number from {min} to {max}"));
     }
 
-    /// <summary>An amount of US dollars above nothing.</summary>
+    /// <summary>An amount of US dollars above 0.</summary>
     public decimal Money()
     {
         if (Element.ValueKind != JsonValueKind.Number || !Element.TryGetDecimal(out var value)) throw Type("a number");
@@ -88,7 +104,8 @@ internal readonly record struct V2Value(JsonElement Element, string At)
 
     public GatewayErrorException Invalid(string reason) => new(GatewayError.Invalid(At, $"Invalid value for {Shown}: {reason}."));
 
-    public GatewayErrorException Type(string expected) => new(GatewayError.Invalid(At, $"Invalid type for {Shown}: expected {expected}, but got {Describe()}."));
+    public GatewayErrorException Type(string expected) =>
+        new(GatewayError.Invalid(At, $"Invalid type for {Shown}: expected {expected}, but got {Describe()}."));
 
     private string Describe() => Element.ValueKind switch
     {

@@ -5,12 +5,12 @@ using Fairlead.Errors;
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
-/// Makes an assistant message that some server returned one that its next server takes: not every server takes back what another one writes, or even what it
-/// writes itself.
+/// Changes an assistant message of one server so that the next server accepts it. Servers may reject messages of other servers, and even
+/// their own.
 /// </summary>
 internal static class AssistantMessages
 {
-    // What OpenAI's own servers know in an assistant message; they refuse everything else.
+    // The members of an assistant message that OpenAI's own servers accept; they reject everything else.
     private static readonly HashSet<string> Known = new(StringComparer.Ordinal)
     {
         "role", "content", "name", "refusal", "audio", "tool_calls", "function_call", "annotations",
@@ -19,8 +19,8 @@ internal static class AssistantMessages
     private static readonly HashSet<string> KnownInCall = new(StringComparer.Ordinal) { "id", "type", "function", "custom" };
 
     /// <param name="message">The message's bytes.</param>
-    /// <param name="isStrict">Whether the server refuses members and parts that it does not know.</param>
-    /// <returns>Null when it can stay as it is.</returns>
+    /// <param name="isStrict">Whether the server rejects unknown members and parts.</param>
+    /// <returns>Null when it needs no change.</returns>
     public static byte[]? Repair(ReadOnlySpan<byte> message, bool isStrict)
     {
         try
@@ -28,7 +28,7 @@ internal static class AssistantMessages
             if (JsonNode.Parse(message, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject root) return null;
             var changed = Loose(root);
             if (isStrict) changed |= Foreign(root);
-            // What held the content may be gone now.
+            // The removed member may have held the content.
             if (!HasContent(root) && !HasCalls(root) && !(root["refusal"] is JsonValue) && root["audio"] is not JsonObject)
             {
                 root["content"] = "";
@@ -41,7 +41,7 @@ internal static class AssistantMessages
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException or JsonException)
         {
-            // A member that stands twice, or half a character: the server judges.
+            // A duplicate member, or half a character: the server validates it.
             return null;
         }
     }
@@ -53,7 +53,10 @@ internal static class AssistantMessages
     private static bool Loose(JsonObject root)
     {
         var changed = false;
-        if (root.TryGetPropertyValue("tool_calls", out var calls) && calls is not JsonArray { Count: > 0 }) changed |= root.Remove("tool_calls");
+        if (root.TryGetPropertyValue("tool_calls", out var calls) && calls is not JsonArray { Count: > 0 })
+        {
+            changed |= root.Remove("tool_calls");
+        }
         if (root.TryGetPropertyValue("function_call", out var legacy) && legacy is null) changed |= root.Remove("function_call");
         if (root["content"] is JsonArray { Count: 0 })
         {
@@ -88,7 +91,7 @@ internal static class AssistantMessages
         if (root["audio"] is JsonObject audio)
         {
             var id = audio["id"]?.DeepClone();
-            // Spoken by another server, it is known only by its words.
+            // Audio of another server is replaced by its transcript.
             if (id is null && audio["transcript"] is JsonValue words && !HasContent(root)) root["content"] = words.DeepClone();
             if (id is null || audio.Count > 1) changed = true;
             if (id is null) root.Remove("audio");
@@ -96,7 +99,10 @@ internal static class AssistantMessages
         }
         foreach (var call in (root["tool_calls"] as JsonArray ?? []).OfType<JsonObject>())
         {
-            foreach (var name in call.Select(member => member.Key).Where(name => !KnownInCall.Contains(name)).ToList()) changed |= call.Remove(name);
+            foreach (var name in call.Select(member => member.Key).Where(name => !KnownInCall.Contains(name)).ToList())
+            {
+                changed |= call.Remove(name);
+            }
         }
         return root["content"] is JsonArray parts ? Parts(root, parts) || changed : changed;
     }
@@ -115,8 +121,11 @@ internal static class AssistantMessages
             else
             {
                 changed = true;
-                // A text by another name; anything else has no form there.
-                if (type is "output_text" && part!["text"] is JsonValue said) kept.Add(new JsonObject { ["type"] = "text", ["text"] = said.DeepClone() });
+                // A text under another name; anything else cannot be represented there.
+                if (type is "output_text" && part!["text"] is JsonValue said)
+                {
+                    kept.Add(new JsonObject { ["type"] = "text", ["text"] = said.DeepClone() });
+                }
             }
         }
         if (changed) root["content"] = kept.Count == 0 ? null : kept;

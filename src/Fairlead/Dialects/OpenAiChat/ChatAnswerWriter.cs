@@ -4,16 +4,17 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>A whole chat completion out of the inner language (CONTRACTS 1.3).</summary>
+/// <summary>Writes a canonical response as a whole chat completion.</summary>
 internal static class ChatAnswerWriter
 {
-    /// <summary>Whether the caller still speaks of functions instead of tools, and so expects <c>function_call</c> back.</summary>
-    public static bool UsesFunctions(RequestFacts facts) => facts.Paths.TryGetValue(RequestFeatures.Tools, out var path) && path == "functions";
+    /// <summary>Whether the client uses functions instead of tools, and so expects <c>function_call</c> in the response.</summary>
+    public static bool UsesFunctions(RequestFacts facts) =>
+        facts.Paths.TryGetValue(RequestFeatures.Tools, out var path) && path == "functions";
 
     public static string Word(FinishReason reason, bool legacyFunctions) =>
         legacyFunctions && reason == FinishReason.ToolCalls ? "function_call" : FairleadObjectWriter.Word(reason);
 
-    /// <summary>The member that carries reasoning, colon included: the one that the answering provider's <c>reasoningField</c> names.</summary>
+    /// <summary>The member that holds reasoning, with its colon: the <c>reasoningField</c> of the provider that responded.</summary>
     public static ReadOnlySpan<byte> ReasoningName(GatewayCall call) =>
         call.Answering is { Deployment.SaysReasoning: true } ? "\"reasoning\":"u8 : "\"reasoning_content\":"u8;
 
@@ -24,7 +25,11 @@ internal static class ChatAnswerWriter
         {
             foreach (var part in choice.Parts)
             {
-                if (part is ReasoningPart { Signature.Length: > 0 } or ReasoningPart { Redacted: not null } or ToolCallPart { Signature.Length: > 0 }) SealWarning.Add(call);
+                if (part is ReasoningPart { Signature.Length: > 0 } or ReasoningPart { Redacted: not null }
+                    or ToolCallPart { Signature.Length: > 0 })
+                {
+                    SealWarning.Add(call);
+                }
             }
         }
         var json = new JsonAppender(output);
@@ -61,7 +66,8 @@ internal static class ChatAnswerWriter
         json.Flush();
     }
 
-    private static void Choice(ref JsonAppender json, AnswerChoice choice, FinishReason otherwise, bool legacy, ReadOnlySpan<byte> reasoningName)
+    private static void Choice(ref JsonAppender json, AnswerChoice choice, FinishReason otherwise, bool legacy,
+        ReadOnlySpan<byte> reasoningName)
     {
         json.Raw("{\"index\":"u8);
         json.Number((long)choice.Index);
@@ -69,7 +75,9 @@ internal static class ChatAnswerWriter
         json.String(Join(choice.Parts, static part => (part as TextPart)?.Text));
         json.Raw(",\"refusal\":"u8);
         json.String(Join(choice.Parts, static part => (part as RefusalPart)?.Text));
-        if (Join(choice.Parts, static part => part is ReasoningPart { Text.Length: > 0 } reasoning ? reasoning.Text : null) is { } reasoning)
+        if (Join(choice.Parts, static part => part is ReasoningPart { Text.Length: > 0 } reasoning
+            ? reasoning.Text
+            : null) is { } reasoning)
         {
             json.Raw(","u8);
             json.Raw(reasoningName);
@@ -120,7 +128,7 @@ internal static class ChatAnswerWriter
         if (count > 0) json.Raw("]"u8);
     }
 
-    /// <summary>The texts of one kind of part put together; null when there is none.</summary>
+    /// <summary>The joined texts of one kind of part; null when there is none.</summary>
     internal static string? Join(IReadOnlyList<Part> parts, Func<Part, string?> textOf)
     {
         string? text = null;

@@ -6,29 +6,32 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Turns a checked chat request into the inner language, whole: what has no form there is kept under its own name.</summary>
+/// <summary>Translates a valid chat request to the canonical model. Fields without a canonical form keep their own name.</summary>
 internal static class ChatConversationReader
 {
     // Read into fields of their own, or about the transport; everything else goes to Extra.
     private static readonly HashSet<string> Taken = new(StringComparer.Ordinal)
     {
-        "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "n", "stop", "seed",
-        "logprobs", "top_logprobs", "logit_bias", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "response_format",
-        "reasoning_effort", "verbosity", "metadata", "user", "safety_identifier", "functions", "function_call", "audio", "modalities", "fairlead",
+        "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "n",
+        "stop", "seed", "logprobs", "top_logprobs", "logit_bias", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls",
+        "response_format", "reasoning_effort", "verbosity", "metadata", "user", "safety_identifier", "functions", "function_call", "audio",
+        "modalities", "fairlead",
     };
 
-    /// <exception cref="GatewayErrorException">A member name stands twice in one object, so that it is unclear what is meant.</exception>
+    /// <exception cref="GatewayErrorException">An object contains the same member twice, which is ambiguous.</exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
         call.Facts.ThrowIfForeign();
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = maxDepth });
+            document = JsonDocument.Parse(call.Body.WrittenMemory,
+                new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = maxDepth });
         }
         catch (JsonException)
         {
-            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once.") { OpenAiCode = "invalid_value" });
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter,
+                "An object of the body contains the same member twice; send it once.") { OpenAiCode = "invalid_value" });
         }
         using (document) return Request(document.RootElement, call);
     }
@@ -43,10 +46,12 @@ internal static class ChatConversationReader
         Stop = Stop(root),
         Logprobs = root.TryGetProperty("logprobs", out var logprobs) && logprobs.ValueKind == JsonValueKind.True,
         TopLogprobs = (int?)Number(root, "top_logprobs"),
-        LogitBias = Has(root, "logit_bias", out var bias) ? bias.EnumerateObject().ToDictionary(b => b.Name, b => b.Value.GetDouble(), StringComparer.Ordinal) : null,
+        LogitBias = Has(root, "logit_bias", out var bias)
+            ? bias.EnumerateObject().ToDictionary(b => b.Name, b => b.Value.GetDouble(), StringComparer.Ordinal)
+            : null,
     };
 
-    /// <summary>All members that are not null and not in <paramref name="taken"/>, as they were sent; null when there are none.</summary>
+    /// <summary>All members that are not null and not in <paramref name="taken"/>, unchanged; null when there are none.</summary>
     internal static JsonObject? Extra(JsonElement root, HashSet<string> taken)
     {
         JsonObject? extra = null;
@@ -61,7 +66,8 @@ internal static class ChatConversationReader
     internal static bool Has(JsonElement element, string name, out JsonElement value) =>
         element.TryGetProperty(name, out value) && value.ValueKind is not (JsonValueKind.Null or JsonValueKind.Undefined);
 
-    internal static string? Text(JsonElement element, string name) => Has(element, name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    internal static string? Text(JsonElement element, string name) =>
+        Has(element, name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static ConversationRequest Request(JsonElement root, GatewayCall call)
     {
@@ -97,7 +103,9 @@ internal static class ChatConversationReader
             EndUser = Text(root, "safety_identifier") ?? Text(root, "user"),
             Verbosity = Text(root, "verbosity"),
             Audio = audio,
-            Metadata = Has(root, "metadata", out var metadata) ? metadata.EnumerateObject().ToDictionary(m => m.Name, m => m.Value.GetString()!, StringComparer.Ordinal) : null,
+            Metadata = Has(root, "metadata", out var metadata)
+                ? metadata.EnumerateObject().ToDictionary(m => m.Name, m => m.Value.GetString()!, StringComparer.Ordinal)
+                : null,
             Extra = extra,
         };
     }
@@ -122,7 +130,7 @@ internal static class ChatConversationReader
                     Result(messages, new ToolResultPart(id, Parts(message, source)) { Name = names.GetValueOrDefault(id) });
                     break;
                 case "function":
-                    // Results of legacy functions carry no id: they answer the call just before, or one we make up.
+                    // Results of legacy functions have no id: they belong to the preceding call, or to a call that is added.
                     var name = Text(message, "name")!;
                     Result(messages, new ToolResultPart(legacyCall ?? $"call_function_{index}", Parts(message, source)) { Name = name });
                     break;
@@ -136,18 +144,22 @@ internal static class ChatConversationReader
         return messages;
     }
 
-    // Results of parallel calls are messages of their own here and one turn inside.
+    // Results of parallel calls are separate messages here and one canonical turn.
     private static void Result(List<Message> messages, ToolResultPart result)
     {
-        // The list is this reader's own as long as it reads.
+        // The list belongs to this reader while it reads.
         if (messages.Count > 0 && messages[^1] is { Role: Role.Tool, Parts: List<Part> parts }) parts.Add(result);
         else messages.Add(new Message(Role.Tool, new List<Part> { result }));
     }
 
-    private static Message Assistant(JsonElement message, int index, Dictionary<string, string> names, ref string? legacyCall, GatewayCall call)
+    private static Message Assistant(JsonElement message, int index, Dictionary<string, string> names, ref string? legacyCall,
+        GatewayCall call)
     {
         var parts = new List<Part>();
-        if ((Text(message, "reasoning_content") ?? Text(message, "reasoning")) is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
+        if ((Text(message, "reasoning_content") ?? Text(message, "reasoning")) is { Length: > 0 } reasoning)
+        {
+            parts.Add(new ReasoningPart(reasoning, null));
+        }
         Written(message, parts, call);
         if (Text(message, "refusal") is { Length: > 0 } refusal) parts.Add(new RefusalPart(refusal));
         if (Has(message, "tool_calls", out var calls))
@@ -159,7 +171,9 @@ internal static class ChatConversationReader
                 if (!custom && !Has(made, "function", out body)) continue;
                 var name = Text(body, "name")!;
                 names[id] = name;
-                parts.Add(new ToolCallPart(id, name, Arguments(body, custom ? "input" : "arguments")) { Kind = custom ? ToolKind.Custom : ToolKind.Function });
+                parts.Add(new ToolCallPart(id, name, Arguments(body, custom ? "input" : "arguments")) { Kind = custom
+                    ? ToolKind.Custom
+                    : ToolKind.Function });
             }
         }
         if (Has(message, "function_call", out var legacy))
@@ -169,14 +183,22 @@ internal static class ChatConversationReader
         }
         if (Has(message, "audio", out var audio))
         {
-            // Another provider knows a spoken response only by its words.
-            if (audio.ValueKind == JsonValueKind.Object && Text(audio, "transcript") is { Length: > 0 } transcript && !parts.Exists(part => part is TextPart)) parts.Add(new TextPart(transcript));
-            else call.Warn("history_omitted", "An earlier spoken response was not sent: only the provider that made it knows it by its id.");
+            // Another provider receives only the transcript of an audio response.
+            if (audio.ValueKind == JsonValueKind.Object && Text(audio, "transcript") is { Length: > 0 } transcript
+                && !parts.Exists(part => part is TextPart))
+            {
+                parts.Add(new TextPart(transcript));
+            }
+            else
+            {
+                call.Warn("history_omitted",
+                    "An earlier audio response was not sent: only the provider that generated it can resolve its id.");
+            }
         }
         return new Message(Role.Assistant, parts) { Name = Text(message, "name") };
     }
 
-    // Content that a model wrote: what has no form in the inner language is left out, since the conversation must be able to go on.
+    // Output of a model: what has no canonical form is left out, because the conversation must be able to continue.
     private static void Written(JsonElement message, List<Part> parts, GatewayCall call)
     {
         if (!Has(message, "content", out var content)) return;
@@ -189,7 +211,8 @@ internal static class ChatConversationReader
         {
             if (Text(part, "type") == "thinking" && Has(part, "thinking", out var thoughts) && thoughts.ValueKind == JsonValueKind.Array)
             {
-                var thinking = string.Concat(thoughts.EnumerateArray().Where(thought => thought.ValueKind == JsonValueKind.Object).Select(thought => Text(thought, "text")));
+                var thinking = string.Concat(thoughts.EnumerateArray().Where(thought => thought.ValueKind == JsonValueKind.Object)
+                    .Select(thought => Text(thought, "text")));
                 if (thinking.Length > 0) parts.Add(new ReasoningPart(thinking, null));
             }
             else if (Text(part, "type") == "refusal")
@@ -202,7 +225,9 @@ internal static class ChatConversationReader
             }
             else
             {
-                call.Warn("history_omitted", $"A part of type '{RequestFaults.Shown(Text(part, "type") ?? "")}' in an earlier response was not sent: the provider of this model does not take it back.");
+                call.Warn("history_omitted",
+                    $"A part of type '{RequestFaults.Shown(Text(part, "type") ?? "")}' in an earlier response was not sent: the provider "
+                        + "of this model does not accept it as input.");
             }
         }
     }
@@ -212,9 +237,10 @@ internal static class ChatConversationReader
 
     // OpenAI's hint, or Anthropic's as clients of this dialect send it.
     private static JsonObject? Hint(JsonElement part) =>
-        (Has(part, "cache_control", out var hint) || Has(part, "prompt_cache_breakpoint", out hint)) && hint.ValueKind == JsonValueKind.Object ? (JsonObject)Node(hint) : null;
+        (Has(part, "cache_control", out var hint) || Has(part, "prompt_cache_breakpoint", out hint))
+            && hint.ValueKind == JsonValueKind.Object ? (JsonObject)Node(hint) : null;
 
-    // A hint at the message holds for all of it, so for its last part.
+    // A hint of the message applies to all of it, so to its last part.
     private static List<Part> Hinted(JsonElement message, List<Part> parts)
     {
         if (parts.Count > 0 && parts[^1].CacheHint is null && Hint(message) is { } hint) parts[^1] = parts[^1] with { CacheHint = hint };
@@ -232,7 +258,9 @@ internal static class ChatConversationReader
             {
                 "text" => new TextPart(Text(part, "text")!),
                 "image_url" => Image(part.GetProperty("image_url"), source),
-                "input_audio" => new AudioPart(Text(part.GetProperty("input_audio"), "format")!, MediaData.Of(part.GetProperty("input_audio").GetProperty("data"), source)),
+                "input_audio" =>
+                    new AudioPart(Text(part.GetProperty("input_audio"), "format")!,
+                        MediaData.Of(part.GetProperty("input_audio").GetProperty("data"), source)),
                 "file" => File(part.GetProperty("file"), source),
                 _ => new RefusalPart(Text(part, "refusal")!),
             };
@@ -242,25 +270,30 @@ internal static class ChatConversationReader
         return parts;
     }
 
-    private static ImagePart Image(JsonElement image, ReadOnlyMemory<byte> source) => ImageOf(image.GetProperty("url"), Text(image, "detail"), source);
+    private static ImagePart Image(JsonElement image, ReadOnlyMemory<byte> source) =>
+        ImageOf(image.GetProperty("url"), Text(image, "detail"), source);
 
-    /// <summary>A picture by its address or data URL.</summary>
-    internal static ImagePart ImageOf(JsonElement url, string? detail, ReadOnlyMemory<byte> source) => MediaData.OfDataUrl(url, source) is { } data
+    /// <summary>An image by its URL or data URL.</summary>
+    internal static ImagePart ImageOf(JsonElement url, string? detail, ReadOnlyMemory<byte> source) =>
+        MediaData.OfDataUrl(url, source) is { } data
         ? new ImagePart(null, data.MediaType, data.Data) { Detail = detail }
         : new ImagePart(url.GetString(), null, null) { Detail = detail };
 
     private static FilePart File(JsonElement file, ReadOnlyMemory<byte> source)
     {
         var made = new FilePart { FileName = Text(file, "filename"), FileId = Text(file, "file_id") };
-        return Has(file, "file_data", out var content) && content.ValueKind == JsonValueKind.String ? WithContent(made, content, source) : made;
+        return Has(file, "file_data", out var content) && content.ValueKind == JsonValueKind.String
+            ? WithContent(made, content, source)
+            : made;
     }
 
     /// <summary>The file with its inline content.</summary>
     internal static FilePart WithContent(FilePart made, JsonElement content, ReadOnlyMemory<byte> source)
     {
         if (MediaData.OfDataUrl(content, source) is { } data) return made with { MediaType = data.MediaType, Data = data.Data };
-        // Bare base64, as some clients send it: the name tells the type.
-        return made with { Data = MediaData.Of(content, source), MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
+        // Plain base64, as some clients send it: the file name determines the type.
+        return made with { Data = MediaData.Of(content, source),
+            MediaType = made.FileName?.EndsWith(".pdf", StringComparison.OrdinalIgnoreCase) == true ? "application/pdf" : null };
     }
 
     private static Tool ReadTool(JsonElement tool)
@@ -302,13 +335,19 @@ internal static class ChatConversationReader
             foreach (var tool in allowed.GetProperty("tools").EnumerateArray())
             {
                 var name = Has(tool, "function", out var function) && function.ValueKind == JsonValueKind.Object ? Text(function, "name")
-                    : Has(tool, "custom", out var custom) && custom.ValueKind == JsonValueKind.Object ? Text(custom, "name") : Text(tool, "name");
-                names.Add(name ?? throw new GatewayErrorException(GatewayError.Invalid($"tool_choice.allowed_tools.tools[{names.Count}]", "Every allowed tool must name a function or custom tool.")));
+                    : Has(tool, "custom", out var custom) && custom.ValueKind == JsonValueKind.Object
+                        ? Text(custom, "name")
+                        : Text(tool, "name");
+                names.Add(name
+                    ?? throw new GatewayErrorException(GatewayError.Invalid($"tool_choice.allowed_tools.tools[{names.Count}]",
+                        "Every allowed tool must name a function or custom tool.")));
             }
             return Mode(Text(allowed, "mode")!) with { Allowed = names };
         }
         if (!Has(root, "function_call", out var legacy)) return ToolChoice.Unset;
-        return legacy.ValueKind == JsonValueKind.String ? Mode(legacy.GetString()!) : new ToolChoice(ToolChoiceMode.Named, Text(legacy, "name"));
+        return legacy.ValueKind == JsonValueKind.String
+            ? Mode(legacy.GetString()!)
+            : new ToolChoice(ToolChoiceMode.Named, Text(legacy, "name"));
     }
 
     private static ToolChoice Mode(string word) => new(word switch
@@ -343,8 +382,10 @@ internal static class ChatConversationReader
         return stop.ValueKind == JsonValueKind.String ? [stop.GetString()!] : [.. stop.EnumerateArray().Select(s => s.GetString()!)];
     }
 
-    private static double? Number(JsonElement root, string name) => Has(root, name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+    private static double? Number(JsonElement root, string name) =>
+        Has(root, name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
 
-    // A copy of its own: the document's memory goes back to the pool.
-    private static JsonNode Node(JsonElement element) => JsonNode.Parse(element.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
+    // A separate copy: the document's memory returns to the pool.
+    private static JsonNode Node(JsonElement element) =>
+        JsonNode.Parse(element.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
 }

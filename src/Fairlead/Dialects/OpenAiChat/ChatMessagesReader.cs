@@ -7,16 +7,16 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
-/// Checks the messages: shape of each, what its role allows, and that calls and results of tools belong together. Members of a message may
-/// stand in any order, so what depends on the role is judged at the message's end.
+/// Checks the messages: their shape, what the role allows, and that tool calls and results match. Members of a message may
+/// come in any order, so rules about the role are checked at the end of the message.
 /// </summary>
 internal ref struct ChatMessagesReader
 {
-    /// <summary>Bounds the search for the call that a result answers.</summary>
+    /// <summary>Limits the search for the call of a result.</summary>
     private const int MaxToolCalls = 512;
 
-    /// <summary>Of more calls, those that are not found soon are looked up by id, so that no order of results makes the search quadratic.</summary>
-    private const int MostSearched = 32;
+    /// <summary>Calls beyond this limit are looked up by id, so that no order of results makes the search quadratic.</summary>
+    private const int MaxSearched = 32;
 
     private static readonly string[] Roles = ["developer", "system", "user", "assistant", "tool", "function"];
     private static readonly string[] PartTypes = ["text", "image_url", "input_audio", "file", "refusal"];
@@ -42,7 +42,7 @@ internal ref struct ChatMessagesReader
         _bounds = bounds;
     }
 
-    /// <summary>One call of the last assistant turn: where its id stands, and whether a result has come.</summary>
+    /// <summary>One call of the last assistant turn: the position of its id, and whether its result has come.</summary>
     private record struct PendingCall(ByteRange Id, bool Answered);
 
     /// <summary>Kinds of parts seen in one message.</summary>
@@ -66,7 +66,7 @@ internal ref struct ChatMessagesReader
         Empty,
     }
 
-    /// <summary>What was found in one message.</summary>
+    /// <summary>What one message contains.</summary>
     private ref struct Turn
     {
         public string? Role;
@@ -82,8 +82,8 @@ internal ref struct ChatMessagesReader
         public int FirstAudio;
         public int FirstFile;
         public int FirstPdf;
-        public GatewayError? ForeignPart;
-        public bool HasForeign;
+        public GatewayError? UnknownPart;
+        public bool HasUnknownValue;
         public bool IsLoose;
         public ByteRange CallId;
         public int Seen;
@@ -121,7 +121,7 @@ internal ref struct ChatMessagesReader
                 case 4 when json.Is("role"u8):
                     Once(ref turn, 1, path, "role");
                     json.Next();
-                    turn.Role = json.OpenWord(path with { Middle = "role" }, Roles);
+                    turn.Role = json.ExtensibleValue(path with { Middle = "role" }, Roles);
                     if (turn.Role == "developer") (_facts.DeveloperRoles ??= []).Add(json.Range);
                     break;
                 case 7 when json.Is("content"u8):
@@ -152,8 +152,8 @@ internal ref struct ChatMessagesReader
                 case 5 when json.Is("audio"u8):
                     json.Next();
                     turn.HasAudio = json.Object(path with { Middle = "audio" });
-                    // Whole, as it was returned, it holds more than the reference that is taken back.
-                    turn.HasForeign |= turn.HasAudio;
+                    // A returned message in full holds more than the reference that is accepted as input.
+                    turn.HasUnknownValue |= turn.HasAudio;
                     json.Skip();
                     break;
                 case 13 when json.Is("function_call"u8):
@@ -165,32 +165,38 @@ internal ref struct ChatMessagesReader
                 case 9 when json.Is("reasoning"u8):
                     json.Next();
                     if (json.Token == JsonTokenType.String) _facts.TextBytes += json.Value.Length;
-                    turn.HasForeign = true;
+                    turn.HasUnknownValue = true;
                     json.Skip();
                     break;
                 case 17 when json.Is("reasoning_content"u8):
                     json.Next();
                     if (json.Token == JsonTokenType.String) _facts.TextBytes += json.Value.Length;
-                    turn.HasForeign = true;
+                    turn.HasUnknownValue = true;
                     json.Skip();
                     break;
                 default:
-                    turn.HasForeign |= !json.Is("annotations"u8);
+                    turn.HasUnknownValue |= !json.Is("annotations"u8);
                     json.Next();
                     json.Skip();
                     break;
             }
         }
-        Judge(json, index, ref turn, firstNewCall);
-        if (turn.Role == "assistant" && (turn.IsLoose || turn.HasForeign)) (_facts.AssistantRepairs ??= []).Add(new AssistantRepair(new ByteRange(start, json.End - start), turn.IsLoose));
+        Validate(json, index, ref turn, firstNewCall);
+        if (turn.Role == "assistant" && (turn.IsLoose || turn.HasUnknownValue))
+        {
+            (_facts.AssistantRepairs ??= []).Add(new AssistantRepair(new ByteRange(start, json.End - start), turn.IsLoose));
+        }
     }
 
-    private void Judge(in BodyCursor json, int index, ref Turn turn, int firstNewCall)
+    private void Validate(in BodyCursor json, int index, ref Turn turn, int firstNewCall)
     {
         var path = new FieldPath("messages", index);
         if (turn.Role is null) throw RequestFaults.Missing(path with { Middle = "role" });
         if (turn.Role != "tool" && _unanswered > 0) throw Unanswered(json, index);
-        if (turn.HasToolCalls && turn.Role != "assistant") throw RequestFaults.Value(path with { Middle = "tool_calls" }, "only messages with role 'assistant' may have it.");
+        if (turn.HasToolCalls && turn.Role != "assistant")
+        {
+            throw RequestFaults.Value(path with { Middle = "tool_calls" }, "only messages with role 'assistant' may have it.");
+        }
 
         var allowed = turn.Role switch
         {
@@ -202,7 +208,8 @@ internal ref struct ChatMessagesReader
         };
         if ((turn.Parts & ~allowed) != 0)
         {
-            throw RequestFaults.Value(path with { Middle = "content" }, $"a message with role '{turn.Role}' may not hold parts of type '{TypeOf(turn.Parts & ~allowed)}'.");
+            throw RequestFaults.Value(path with { Middle = "content" },
+                $"a message with role '{turn.Role}' may not contain parts of type '{TypeOf(turn.Parts & ~allowed)}'.");
         }
         if (turn.Role != "assistant")
         {
@@ -211,11 +218,12 @@ internal ref struct ChatMessagesReader
             Note(RequestFeatures.Files, index, turn.FirstFile);
             Note(RequestFeatures.PdfFiles, index, turn.FirstPdf);
         }
-        if (turn.Role != "assistant" && turn.ForeignPart is { } part) json.NoteForeign(part, isRead: true);
-        turn.HasForeign |= turn.ForeignPart is not null || (turn.Parts & ~(Parts.Text | Parts.Refusal)) != 0;
-        // A response without content is a message without content when it comes back.
+        if (turn.Role != "assistant" && turn.UnknownPart is { } part) json.NoteUnknownValue(part, isRead: true);
+        turn.HasUnknownValue |= turn.UnknownPart is not null || (turn.Parts & ~(Parts.Text | Parts.Refusal)) != 0;
+        // A response without content is a message without content when a client sends it back.
         var mayBeEmpty = turn.Role is not ("system" or "developer" or "user" or "tool");
-        turn.IsLoose |= turn.Content is Content.Absent or Content.Null && !(turn.HasToolCalls || turn.HasFunctionCall || turn.HasRefusal || turn.HasAudio);
+        turn.IsLoose |= turn.Content is Content.Absent or Content.Null
+            && !(turn.HasToolCalls || turn.HasFunctionCall || turn.HasRefusal || turn.HasAudio);
         switch (turn.Content)
         {
             case Content.Absent when !mayBeEmpty && turn.Role != "function":
@@ -238,7 +246,7 @@ internal ref struct ChatMessagesReader
                 _userText = turn.HasText;
                 break;
             case "assistant" when turn.HasToolCalls:
-                // Only the calls of this turn count; those before are all answered.
+                // Only the calls of this turn count; all earlier ones have results.
                 _pending!.RemoveRange(0, firstNewCall);
                 _callsById = null;
                 _unanswered = _pending.Count;
@@ -251,7 +259,8 @@ internal ref struct ChatMessagesReader
             _pending?.Clear();
             _callsById = null;
         }
-        _prefill = turn.Role == "assistant" && !turn.HasToolCalls && !turn.HasFunctionCall && (turn.Content is Content.Text or Content.Parts);
+        _prefill = turn.Role == "assistant" && !turn.HasToolCalls && !turn.HasFunctionCall
+            && (turn.Content is Content.Text or Content.Parts);
     }
 
     private void Body(ref BodyCursor json, int index, ref Turn turn)
@@ -349,15 +358,18 @@ internal ref struct ChatMessagesReader
         };
         if (kind == Parts.None)
         {
-            // Another server's part: what it means is that server's matter, and its size bounds its tokens.
-            turn.ForeignPart ??= RequestFaults.OneOf(path with { Tail = "type" }, PartTypes).Error;
+            // A part of another server: that server validates it, and its size limits its tokens.
+            turn.UnknownPart ??= RequestFaults.OneOf(path with { Tail = "type" }, PartTypes).Error;
             turn.HasText |= textBytes > 0;
             _facts.TextBytes += json.End - partStart;
             return;
         }
         if ((found & kind) == 0) throw RequestFaults.Missing(path with { Tail = type });
         _facts.InlineBytes += media;
-        if ((_mediaBytes += media) > _bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+        if ((_mediaBytes += media) > _bounds.MaxMediaBytes)
+        {
+            throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+        }
         turn.Parts |= kind;
         _facts.TextBytes += textBytes;
         switch (kind)
@@ -381,7 +393,7 @@ internal ref struct ChatMessagesReader
         }
     }
 
-    // Only what the model is asked to look at; the path becomes text once a request, not once a part.
+    // Only content for the model; the path becomes text once per request, not once per part.
     private readonly void Note(RequestFeatures feature, int message, int part)
     {
         if (part > 0 && !_facts.Has(feature)) _facts.Note(feature, new FieldPath("messages", message, "content", part - 1).ToString());
@@ -398,10 +410,15 @@ internal ref struct ChatMessagesReader
                 var path = part with { Tail = "image_url.url" };
                 json.Next();
                 json.RequiredText(path);
-                var start = json.IsEscaped ? JsonEscapes.DecodePrefix(json.Value, prefix) : json.Value[..Math.Min(prefix.Length, json.Value.Length)];
+                var start = json.IsEscaped
+                    ? JsonEscapes.DecodePrefix(json.Value, prefix)
+                    : json.Value[..Math.Min(prefix.Length, json.Value.Length)];
                 if (StartsWith(start, "data:"u8))
                 {
-                    if (start.IndexOf(";base64,"u8) < 6) throw RequestFaults.Value(path, "a data URL must have the form data:<media type>;base64,<data>.");
+                    if (start.IndexOf(";base64,"u8) < 6)
+                    {
+                        throw RequestFaults.Value(path, "a data URL must have the form data:<media type>;base64,<data>.");
+                    }
                     media = json.Value.Length;
                 }
                 else if (StartsWith(start, "https://"u8) || StartsWith(start, "http://"u8))
@@ -416,7 +433,7 @@ internal ref struct ChatMessagesReader
             else if (json.Is("detail"u8))
             {
                 json.Next();
-                json.OpenWord(part with { Tail = "image_url.detail" }, Details);
+                json.ExtensibleValue(part with { Tail = "image_url.detail" }, Details);
             }
             else
             {
@@ -441,7 +458,7 @@ internal ref struct ChatMessagesReader
             else if (json.Is("format"u8))
             {
                 json.Next();
-                format = json.OpenWord(part with { Tail = "input_audio.format" }, AudioFormats) is not null;
+                format = json.ExtensibleValue(part with { Tail = "input_audio.format" }, AudioFormats) is not null;
             }
             else
             {
@@ -467,7 +484,9 @@ internal ref struct ChatMessagesReader
                 if (!json.Text(part with { Tail = "file.file_data" })) continue;
                 if (json.Value.IsEmpty) throw RequestFaults.EmptyString(part with { Tail = "file.file_data" });
                 data = json.Value.Length;
-                var start = json.IsEscaped ? JsonEscapes.DecodePrefix(json.Value, prefix) : json.Value[..Math.Min(prefix.Length, json.Value.Length)];
+                var start = json.IsEscaped
+                    ? JsonEscapes.DecodePrefix(json.Value, prefix)
+                    : json.Value[..Math.Min(prefix.Length, json.Value.Length)];
                 isPdf |= StartsWith(start, "data:application/pdf"u8);
             }
             else if (json.Is("file_id"u8))
@@ -478,7 +497,10 @@ internal ref struct ChatMessagesReader
             else if (json.Is("filename"u8))
             {
                 json.Next();
-                if (json.Text(part with { Tail = "file.filename" })) isPdf |= json.Value.EndsWith(".pdf"u8) || json.Value.EndsWith(".PDF"u8);
+                if (json.Text(part with { Tail = "file.filename" }))
+                {
+                    isPdf |= json.Value.EndsWith(".pdf"u8) || json.Value.EndsWith(".PDF"u8);
+                }
             }
             else
             {
@@ -486,7 +508,11 @@ internal ref struct ChatMessagesReader
                 json.Skip();
             }
         }
-        if (data < 0 && !id) throw RequestFaults.Invalid(part with { Tail = "file" }, $"Invalid value for '{part with { Tail = "file" }}': 'file_id' or 'file_data' is required.", "missing_required_parameter");
+        if (data < 0 && !id)
+        {
+            throw RequestFaults.Invalid(part with { Tail = "file" },
+                $"Invalid value for '{part with { Tail = "file" }}': 'file_id' or 'file_data' is required.", "missing_required_parameter");
+        }
         return Math.Max(0, data);
     }
 
@@ -527,7 +553,7 @@ internal ref struct ChatMessagesReader
             else if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.OpenWord(path with { Tail = "type" }, CallTypes);
+                type = json.ExtensibleValue(path with { Tail = "type" }, CallTypes);
             }
             else if (json.Is("function"u8))
             {
@@ -545,7 +571,7 @@ internal ref struct ChatMessagesReader
             }
             else
             {
-                turn.HasForeign = true;
+                turn.HasUnknownValue = true;
                 json.Next();
                 json.Skip();
             }
@@ -580,8 +606,11 @@ internal ref struct ChatMessagesReader
                     _facts.TextBytes += json.Value.Length;
                     continue;
                 }
-                // Some servers write the object itself, or null where there are none.
-                if (json.Token is not (JsonTokenType.StartObject or JsonTokenType.Null)) json.Text(At(message, index, member, argumentsName));
+                // Some servers write the object itself, or null if there are none.
+                if (json.Token is not (JsonTokenType.StartObject or JsonTokenType.Null))
+                {
+                    json.Text(At(message, index, member, argumentsName));
+                }
                 turn.IsLoose = true;
                 _facts.TextBytes += json.SkipRange().Length;
             }
@@ -603,27 +632,32 @@ internal ref struct ChatMessagesReader
         if (id.IsEmpty) throw RequestFaults.Missing(new FieldPath("messages", index, "tool_call_id"));
         if (_pending is not { Count: > 0 } calls)
         {
-            throw RequestFaults.Invalid(new FieldPath("messages", index, "role"), "A message with role 'tool' must follow an assistant message with 'tool_calls'.", "invalid_value");
+            throw RequestFaults.Invalid(new FieldPath("messages", index, "role"),
+                "A message with role 'tool' must follow an assistant message with 'tool_calls'.", "invalid_value");
         }
         var at = Find(json.Body, calls, id);
-        if (at < 0) throw RequestFaults.Value(new FieldPath("messages", index, "tool_call_id"), "it is not the id of a call in the 'tool_calls' of the assistant message before.");
+        if (at < 0)
+        {
+            throw RequestFaults.Value(new FieldPath("messages", index, "tool_call_id"),
+                "it is not the id of a call in the 'tool_calls' of the preceding assistant message.");
+        }
         if (!calls[at].Answered) _unanswered--;
         calls[at] = calls[at] with { Answered = true };
         _nextAnswer = at + 1;
     }
 
-    /// <summary>The call of an id; of several with it one that has no result, if there is one. -1 for none.</summary>
+    /// <summary>The call with an id; of several, one without a result if possible. -1 for none.</summary>
     private int Find(ReadOnlySpan<byte> body, List<PendingCall> calls, ByteRange id)
     {
         if (_callsById is null)
         {
-            // Results usually come in the order of the calls, so the search begins where the last one ended.
-            for (var i = 0; i < Math.Min(calls.Count, MostSearched); i++)
+            // Results usually come in the order of the calls, so the search starts after the last match.
+            for (var i = 0; i < Math.Min(calls.Count, MaxSearched); i++)
             {
                 var at = (_nextAnswer + i) % calls.Count;
                 if (Same(body, calls[at].Id, id)) return at;
             }
-            if (calls.Count <= MostSearched) return -1;
+            if (calls.Count <= MaxSearched) return -1;
             IndexById(body, calls);
         }
         var key = KeyOf(body, id);
@@ -654,7 +688,7 @@ internal ref struct ChatMessagesReader
         }
         catch (InvalidOperationException)
         {
-            // Half a character: it is the same only as it is written.
+            // Half a character: equal only with the same escapes.
             return Encoding.UTF8.GetString(literal);
         }
     }
@@ -668,7 +702,8 @@ internal ref struct ChatMessagesReader
         }
         return RequestFaults.Invalid(
             new FieldPath("messages", index),
-            $"Every call in 'messages[{_callsAt}].tool_calls' must be answered by a message with role 'tool' before the next turn; missing are results for {string.Join(", ", ids.Select(id => $"'{id}'"))}.",
+            $"Every call in 'messages[{_callsAt}].tool_calls' must be followed by a message with role 'tool' before the next turn; "
+                + $"missing are results for {string.Join(", ", ids.Select(id => $"'{id}'"))}.",
             "invalid_value");
     }
 
@@ -691,7 +726,11 @@ internal ref struct ChatMessagesReader
         text.Length >= prefix.Length && System.Text.Ascii.EqualsIgnoreCase(text[..prefix.Length], prefix);
 
     private static string TypeOf(Parts parts) =>
-        (parts & Parts.Image) != 0 ? "image_url" : (parts & Parts.Audio) != 0 ? "input_audio" : (parts & Parts.File) != 0 ? "file" : (parts & Parts.Refusal) != 0 ? "refusal" : "text";
+        (parts & Parts.Image) != 0 ? "image_url"
+            : (parts & Parts.Audio) != 0 ? "input_audio"
+            : (parts & Parts.File) != 0 ? "file"
+            : (parts & Parts.Refusal) != 0 ? "refusal"
+            : "text";
 
     private static void Once(ref Turn turn, int bit, FieldPath path, string name)
     {

@@ -5,7 +5,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Checks a chat request and fills its facts, in one pass over the bytes (CONTRACTS 1.1 and 1.2).</summary>
+/// <summary>Checks a chat request and fills its facts, in one pass over the bytes.</summary>
 internal static class ChatRequestReader
 {
     private const int MaxMetadata = 16;
@@ -23,7 +23,7 @@ internal static class ChatRequestReader
     private static void Pass(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
     {
         var facts = call.Facts;
-        Span<byte> scratch = stackalloc byte[OpenAiFields.LongestName];
+        Span<byte> scratch = stackalloc byte[OpenAiFields.MaxNameLength];
         var seen = 0UL;
         var first = true;
         bool? logprobs = null;
@@ -79,13 +79,16 @@ internal static class ChatRequestReader
                         json.Boolean("parallel_tool_calls");
                         break;
                     case OpenAiField.ReasoningEffort:
-                        if ((facts.ReasoningEffort = json.OpenWord("reasoning_effort", Efforts)) is not null) facts.Note(RequestFeatures.ReasoningEffort, "reasoning_effort");
+                        if ((facts.ReasoningEffort = json.ExtensibleValue("reasoning_effort", Efforts)) is not null)
+                        {
+                            facts.Note(RequestFeatures.ReasoningEffort, "reasoning_effort");
+                        }
                         break;
                     case OpenAiField.Verbosity:
-                        json.OpenWord("verbosity", Verbosities);
+                        json.ExtensibleValue("verbosity", Verbosities);
                         break;
                     case OpenAiField.ServiceTier:
-                        json.OpenWord("service_tier", Tiers, isRead: false);
+                        json.ExtensibleValue("service_tier", Tiers, isRead: false);
                         break;
                     case OpenAiField.Modalities:
                         audioWanted = Modalities(ref json, facts);
@@ -109,7 +112,7 @@ internal static class ChatRequestReader
                         CacheOptions(ref json);
                         break;
                     case OpenAiField.PromptCacheRetention:
-                        json.OpenWord("prompt_cache_retention", Retentions, isRead: false);
+                        json.ExtensibleValue("prompt_cache_retention", Retentions, isRead: false);
                         break;
                     case OpenAiField.SafetyIdentifier:
                         json.Text("safety_identifier", 64);
@@ -135,7 +138,10 @@ internal static class ChatRequestReader
 
         CommonFields.Finish(json, facts);
         if ((seen & (1UL << (int)OpenAiField.Messages)) == 0) throw RequestFaults.Missing("messages");
-        if (topLogprobs && logprobs != true) throw RequestFaults.Invalid("top_logprobs", "'top_logprobs' is only allowed when 'logprobs' is true.", "invalid_value");
+        if (topLogprobs && logprobs != true)
+        {
+            throw RequestFaults.Invalid("top_logprobs", "'top_logprobs' is only allowed when 'logprobs' is true.", "invalid_value");
+        }
         if (audioWanted && !audioSettings) throw RequestFaults.Missing("audio");
         toolState.Finish();
     }
@@ -147,7 +153,7 @@ internal static class ChatRequestReader
         while (json.NextItem())
         {
             var path = new FieldPath("modalities", count++);
-            var word = json.OpenWord(path, OutputModalities) ?? throw RequestFaults.Type(path, "a string", "null");
+            var word = json.ExtensibleValue(path, OutputModalities) ?? throw RequestFaults.Type(path, "a string", "null");
             if (word != "audio") continue;
             audio = true;
             facts.Note(RequestFeatures.AudioOutput, "modalities");
@@ -173,7 +179,7 @@ internal static class ChatRequestReader
             else if (json.Is("format"u8))
             {
                 json.Next();
-                format = json.OpenWord("audio.format", AudioFormats) is not null;
+                format = json.ExtensibleValue("audio.format", AudioFormats) is not null;
             }
             else
             {
@@ -195,12 +201,15 @@ internal static class ChatRequestReader
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.OpenWord("prediction.type", ["content"], isRead: false) is not null;
+                type = json.ExtensibleValue("prediction.type", ["content"], isRead: false) is not null;
             }
             else if (json.Is("content"u8))
             {
                 json.Next();
-                if (json.Token is not (JsonTokenType.String or JsonTokenType.StartArray)) throw RequestFaults.Type("prediction.content", "a string or an array of text parts", json.Describe());
+                if (json.Token is not (JsonTokenType.String or JsonTokenType.StartArray))
+                {
+                    throw RequestFaults.Type("prediction.content", "a string or an array of text parts", json.Describe());
+                }
                 json.Skip();
                 content = true;
             }
@@ -220,8 +229,16 @@ internal static class ChatRequestReader
         var count = 0;
         while (json.NextMember())
         {
-            if (++count > MaxMetadata) throw RequestFaults.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.", "object_above_max_properties");
-            if (json.Value.Length > 64 && json.GetString().Length > 64) throw RequestFaults.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.", "string_above_max_length");
+            if (++count > MaxMetadata)
+            {
+                throw RequestFaults.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
+                    "object_above_max_properties");
+            }
+            if (json.Value.Length > 64 && json.GetString().Length > 64)
+            {
+                throw RequestFaults.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
+                    "string_above_max_length");
+            }
             json.Next();
             if (json.IsNull) throw RequestFaults.Type("metadata", "strings as values", "null");
             json.Text("metadata", 512);
@@ -236,7 +253,7 @@ internal static class ChatRequestReader
             if (json.Is("mode"u8))
             {
                 json.Next();
-                json.OpenWord("prompt_cache_options.mode", CacheModes, isRead: false);
+                json.ExtensibleValue("prompt_cache_options.mode", CacheModes, isRead: false);
             }
             else
             {

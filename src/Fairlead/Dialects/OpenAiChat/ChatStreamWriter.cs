@@ -4,7 +4,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Chat completion chunks (CONTRACTS 1.4).</summary>
+/// <summary>Chat completion chunks.</summary>
 internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(call, "chatcmpl-")
 {
     private readonly bool _legacyFunctions = ChatAnswerWriter.UsesFunctions(call.Facts);
@@ -134,7 +134,9 @@ internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(ca
         }
         json.Raw("\"tool_calls\":[{\"index\":"u8);
         json.Number((long)call.Index);
-        json.Raw(_customCalls?.Contains((call.Choice, call.Index)) == true ? ",\"custom\":{\"input\":"u8 : ",\"function\":{\"arguments\":"u8);
+        json.Raw(_customCalls?.Contains((call.Choice, call.Index)) == true
+            ? ",\"custom\":{\"input\":"u8
+            : ",\"function\":{\"arguments\":"u8);
         json.String(call.Arguments);
         json.Raw("}}]"u8);
     }

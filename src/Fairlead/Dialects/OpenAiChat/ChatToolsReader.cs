@@ -6,15 +6,18 @@ using Fairlead.Validation;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Checks tools, the choice among them and the response format, and that they agree with each other.</summary>
+/// <summary>Checks that tools, tool choice and response format are valid and consistent.</summary>
 internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
 {
     private const int MaxNameLength = 64;
 
-    /// <summary>The longest name of a tool that any server takes; longer ones than OpenAI's are shortened where the request is translated.</summary>
+    /// <summary>
+    /// The longest tool name that any server accepts. Names longer than OpenAI's limit are shortened when the request is translated.
+    /// </summary>
     private const int MaxToolNameLength = 128;
 
-    private static readonly SearchValues<byte> NameLetters = SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"u8);
+    private static readonly SearchValues<byte> NameLetters =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"u8);
     private static readonly string[] ToolTypes = ["function", "custom"];
     private static readonly string[] Modes = ["none", "auto", "required"];
     private static readonly string[] AllowedModes = ["auto", "required"];
@@ -70,10 +73,13 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         if (json.IsNull) return;
         if (json.Token == JsonTokenType.String)
         {
-            _mode = json.OpenWord("tool_choice", Modes);
+            _mode = json.ExtensibleValue("tool_choice", Modes);
             return;
         }
-        if (json.Token != JsonTokenType.StartObject) throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
+        if (json.Token != JsonTokenType.StartObject)
+        {
+            throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
+        }
         string? type = null, function = null, custom = null;
         var allowed = false;
         while (json.NextMember())
@@ -81,7 +87,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.OpenWord("tool_choice.type", ChoiceTypes);
+                type = json.ExtensibleValue("tool_choice.type", ChoiceTypes);
             }
             else if (json.Is("function"u8))
             {
@@ -121,7 +127,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
     public void FunctionCall(ref BodyCursor json)
     {
         if (json.IsNull) return;
-        if (json.Token == JsonTokenType.String) _legacyMode = json.OpenWord("function_call", ["none", "auto"]);
+        if (json.Token == JsonTokenType.String) _legacyMode = json.ExtensibleValue("function_call", ["none", "auto"]);
         else if (json.Token == JsonTokenType.StartObject) _legacyNamed = ChosenName(ref json, "function_call");
         else throw RequestFaults.Type("function_call", "'none', 'auto' or an object with 'name'", json.Describe());
     }
@@ -136,7 +142,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.OpenWord("response_format.type", FormatTypes);
+                type = json.ExtensibleValue("response_format.type", FormatTypes);
             }
             else if (json.Is("json_schema"u8))
             {
@@ -160,35 +166,51 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         }
     }
 
-    /// <summary>What can only be judged when all fields are known, in whatever order they stood.</summary>
+    /// <summary>Rules about several fields, which may come in any order.</summary>
     public readonly void Finish()
     {
-        if (!_tools.IsEmpty && !_functions.IsEmpty) throw RequestFaults.Invalid("functions", "'tools' and 'functions' cannot both be set; send 'tools' only.", "invalid_value");
+        if (!_tools.IsEmpty && !_functions.IsEmpty)
+        {
+            throw RequestFaults.Invalid("functions", "'tools' and 'functions' cannot both be set; send 'tools' only.", "invalid_value");
+        }
         if (_tools.IsEmpty && (_named is not null || _mode is "required" or "allowed_tools"))
         {
             throw RequestFaults.Invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.", "invalid_value");
         }
         if (_functions.IsEmpty && (_legacyNamed is not null || _legacyMode is not null))
         {
-            throw RequestFaults.Invalid("function_call", "'function_call' is only allowed when 'functions' are specified.", "invalid_value");
+            throw RequestFaults.Invalid("function_call", "'function_call' is only allowed when 'functions' are specified.",
+                "invalid_value");
         }
-        if (_named is not null && !Offers(_tools, _named)) throw RequestFaults.Value("tool_choice", $"the tool '{_named}' is not among 'tools'.");
-        if (_legacyNamed is not null && !Offers(_functions, _legacyNamed)) throw RequestFaults.Value("function_call", $"the function '{_legacyNamed}' is not among 'functions'.");
+        if (_named is not null && !Offers(_tools, _named))
+        {
+            throw RequestFaults.Value("tool_choice", $"the tool '{_named}' is not in 'tools'.");
+        }
+        if (_legacyNamed is not null && !Offers(_functions, _legacyNamed))
+        {
+            throw RequestFaults.Value("function_call", $"the function '{_legacyNamed}' is not in 'functions'.");
+        }
     }
 
     /// <summary>A format's name: 1 to 64 letters, digits, <c>_</c> or <c>-</c>.</summary>
     public static void CheckName(ref BodyCursor json, FieldPath path) => CheckName(ref json, path, isTool: false);
 
-    /// <summary>A tool's name: the same, but other servers than OpenAI's own take up to 128.</summary>
+    /// <summary>A tool's name: the same, but servers other than OpenAI's own accept up to 128.</summary>
     public static void CheckToolName(ref BodyCursor json, FieldPath path) => CheckName(ref json, path, isTool: true);
 
     private static void CheckName(ref BodyCursor json, FieldPath path, bool isTool)
     {
         json.RequiredText(path);
         ReadOnlySpan<byte> name = json.IsEscaped ? System.Text.Encoding.UTF8.GetBytes(json.GetString()) : json.Value;
-        if (name.Length > (isTool ? MaxToolNameLength : MaxNameLength)) throw RequestFaults.TooLong(path, isTool ? MaxToolNameLength : MaxNameLength);
+        if (name.Length > (isTool ? MaxToolNameLength : MaxNameLength))
+        {
+            throw RequestFaults.TooLong(path, isTool ? MaxToolNameLength : MaxNameLength);
+        }
         if (name.Length > MaxNameLength) json.NoteLongName(RequestFaults.TooLong(path, MaxNameLength).Error);
-        if (name.ContainsAnyExcept(NameLetters)) throw RequestFaults.Value(path, "expected 1 to 64 letters (a-z, A-Z), digits, underscores or dashes.");
+        if (name.ContainsAnyExcept(NameLetters))
+        {
+            throw RequestFaults.Value(path, "expected 1 to 64 letters (a-z, A-Z), digits, underscores or dashes.");
+        }
     }
 
     private readonly void Tool(ref BodyCursor json, RequestFacts facts, int index)
@@ -202,7 +224,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.OpenWord(path with { Middle = "type" }, ToolTypes);
+                type = json.ExtensibleValue(path with { Middle = "type" }, ToolTypes);
             }
             else if (json.Is("function"u8))
             {
@@ -269,10 +291,10 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         }
         if (!name) throw RequestFaults.Missing(new FieldPath(list, index, prefix + "name"));
         if (!strict || parameters.IsEmpty) return;
-        if (StrictSchema.FindFault(_body.Slice(parameters.Start, parameters.Length)) is { } fault)
+        if (StrictSchema.FindFault(_body.Slice(parameters.Start, parameters.Length)) is { } error)
         {
             var path = new FieldPath(list, index, prefix + "parameters");
-            throw RequestFaults.Invalid(path, $"Invalid schema in '{path}' for strict mode: {fault}.", "invalid_function_parameters");
+            throw RequestFaults.Invalid(path, $"Invalid schema in '{path}' for strict mode: {error}.", "invalid_function_parameters");
         }
     }
 
@@ -315,7 +337,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("type"u8))
             {
                 json.Next();
-                type = json.OpenWord(new FieldPath("tools", index, "custom.format.type"), GrammarTypes);
+                type = json.ExtensibleValue(new FieldPath("tools", index, "custom.format.type"), GrammarTypes);
             }
             else if (json.Is("grammar"u8))
             {
@@ -328,7 +350,10 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                     var isSyntax = json.Is("syntax"u8);
                     json.Next();
                     if (isDefinition) definition = json.Text(new FieldPath("tools", index, "custom.format.grammar.definition"));
-                    else if (isSyntax) syntax = json.OpenWord(new FieldPath("tools", index, "custom.format.grammar.syntax"), Syntaxes) is not null;
+                    else if (isSyntax)
+                    {
+                        syntax = json.ExtensibleValue(new FieldPath("tools", index, "custom.format.grammar.syntax"), Syntaxes) is not null;
+                    }
                     else json.Skip();
                 }
                 if (!definition) throw RequestFaults.Missing(new FieldPath("tools", index, "custom.format.grammar.definition"));
@@ -385,9 +410,10 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         facts.SchemaRange = schema;
         if (!strict) return true;
         if (schema.IsEmpty) throw RequestFaults.Missing("response_format.json_schema.schema");
-        if (StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } fault)
+        if (StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } error)
         {
-            throw RequestFaults.Invalid("response_format", $"Invalid schema in 'response_format' for strict mode: {fault}.", "invalid_json_schema");
+            throw RequestFaults.Invalid("response_format", $"Invalid schema in 'response_format' for strict mode: {error}.",
+                "invalid_json_schema");
         }
         return true;
     }
@@ -422,7 +448,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             if (json.Is("mode"u8))
             {
                 json.Next();
-                mode = json.OpenWord("tool_choice.allowed_tools.mode", AllowedModes) is not null;
+                mode = json.ExtensibleValue("tool_choice.allowed_tools.mode", AllowedModes) is not null;
             }
             else if (json.Is("tools"u8))
             {
@@ -431,7 +457,10 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 var count = 0;
                 while (json.NextItem())
                 {
-                    if (json.Token != JsonTokenType.StartObject) throw RequestFaults.Type($"tool_choice.allowed_tools.tools[{count}]", "an object", json.Describe());
+                    if (json.Token != JsonTokenType.StartObject)
+                    {
+                        throw RequestFaults.Type($"tool_choice.allowed_tools.tools[{count}]", "an object", json.Describe());
+                    }
                     json.Skip();
                     count++;
                 }
@@ -448,13 +477,13 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         if (!tools) throw RequestFaults.Missing("tool_choice.allowed_tools.tools");
     }
 
-    // Only a request that names a tool pays for this second look.
+    // Only a request that names a tool needs this second pass.
     private readonly bool Offers(ByteRange list, string wanted)
     {
         var reader = new Utf8JsonReader(_body.Span.Slice(list.Start, list.Length), new JsonReaderOptions { MaxDepth = 1024 });
         while (reader.Read())
         {
-            // tools[i].function.name stands at depth 3, functions[i].name at depth 2; deeper ones belong to schemas.
+            // tools[i].function.name is at depth 3, functions[i].name at depth 2; deeper ones belong to schemas.
             if (reader.TokenType != JsonTokenType.PropertyName || reader.CurrentDepth > 3 || !reader.ValueTextEquals("name"u8)) continue;
             reader.Read();
             if (reader.TokenType == JsonTokenType.String && reader.ValueTextEquals(wanted)) return true;

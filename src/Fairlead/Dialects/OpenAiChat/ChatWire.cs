@@ -1,6 +1,6 @@
 using System.Buffers;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
@@ -30,7 +30,7 @@ internal sealed class ChatWire : NativeWire
     {
         repaired = null;
         if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found)) return false;
-        // One scan serves both: a body that is as it should be, which most are, is not read again.
+        // One scan serves both: a body without quirks, the usual case, is not read again.
         if (ChatNormaliser.MayNeedRepair(found, isChat) && ChatNormaliser.Repair(body, isChat, meter.CreatedAt, meter) is { } better)
         {
             repaired = better;

@@ -10,7 +10,9 @@ internal static class CommonFields
     private const int MaxStops = 4;
     private const int MaxChoices = 128;
 
-    /// <summary>Reads the value of <paramref name="field"/> at which <paramref name="json"/> stands. False when the field is not one of these.</summary>
+    /// <summary>
+    /// Reads the value of <paramref name="field"/> at the position of <paramref name="json"/>. False when the field is not one of these.
+    /// </summary>
     public static bool Read(ref BodyCursor json, OpenAiField field, RequestFacts facts)
     {
         switch (field)
@@ -25,7 +27,10 @@ internal static class CommonFields
                 Cap(ref json, facts, "max_tokens");
                 return true;
             case OpenAiField.Temperature:
-                if ((facts.Temperature = json.Number("temperature", 0, 2)) is not null) facts.Note(RequestFeatures.Temperature, "temperature");
+                if ((facts.Temperature = json.Number("temperature", 0, 2)) is not null)
+                {
+                    facts.Note(RequestFeatures.Temperature, "temperature");
+                }
                 return true;
             case OpenAiField.TopP:
                 if ((facts.TopP = json.Number("top_p", 0, 1)) is not null) facts.Note(RequestFeatures.TopP, "top_p");
@@ -67,13 +72,14 @@ internal static class CommonFields
         if (json.Integer(field, 1, int.MaxValue) is not { } cap) return;
         if (facts.MaxOutputTokens is not null)
         {
-            throw RequestFaults.Invalid(field, "'max_tokens' and 'max_completion_tokens' cannot both be set; send 'max_completion_tokens' only.", "invalid_value");
+            throw RequestFaults.Invalid(field,
+                "'max_tokens' and 'max_completion_tokens' cannot both be set; send 'max_completion_tokens' only.", "invalid_value");
         }
         facts.MaxOutputTokens = (int)cap;
         facts.MaxOutputTokensField = field;
     }
 
-    /// <summary>What can only be judged when the whole body has been read.</summary>
+    /// <summary>Validation after the whole body has been read.</summary>
     public static void Finish(in BodyCursor json, RequestFacts facts)
     {
         if (facts.Model.Length == 0) throw RequestFaults.Missing("model");
@@ -94,9 +100,12 @@ internal static class CommonFields
                 var count = 0;
                 while (json.NextItem())
                 {
-                    if (json.Token != System.Text.Json.JsonTokenType.String) throw RequestFaults.Type(new FieldPath("stop", count), "a string", json.Describe());
-                    // A translation judges by what its provider takes.
-                    if (++count == MaxStops + 1) json.NoteForeign(RequestFaults.TooMany("stop", MaxStops).Error, isRead: false);
+                    if (json.Token != System.Text.Json.JsonTokenType.String)
+                    {
+                        throw RequestFaults.Type(new FieldPath("stop", count), "a string", json.Describe());
+                    }
+                    // A translation checks what its provider accepts.
+                    if (++count == MaxStops + 1) json.NoteUnknownValue(RequestFaults.TooMany("stop", MaxStops).Error, isRead: false);
                 }
                 return;
             default:

@@ -4,8 +4,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
-/// A provider's whole body as the client gets it: the model's name as the catalogue has it, the <c>fairlead</c> object added, the rest
-/// untouched.
+/// A provider's whole body for the client: the catalogue's model name, the <c>fairlead</c> object added, the rest
+/// unchanged.
 /// </summary>
 internal static class NativeBodyWriter
 {

@@ -7,17 +7,17 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// <summary>Finds members of a body or chunk at its top level. The text is one valid JSON object.</summary>
 internal static class NativeChunk
 {
-    /// <summary>Where the value of <c>model</c> stands; empty when it has none that is a string.</summary>
+    /// <summary>Position of the value of <c>model</c>; empty when it has no string value.</summary>
     public static ByteRange FindModel(ReadOnlySpan<byte> json) => Find(json, "model"u8, JsonTokenType.String);
 
-    /// <summary>Where the value of a member of the given type stands; empty when there is none.</summary>
+    /// <summary>Position of the value of a member of the given type; empty when there is none.</summary>
     public static ByteRange Find(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name, JsonTokenType type)
     {
         var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 512 });
         reader.Read();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            // Nobody escapes these names, and an escape may be one that cannot be decoded.
+            // No known server escapes these names, and an escape may be invalid.
             var wanted = !reader.ValueIsEscaped && reader.ValueSpan.SequenceEqual(name);
             reader.Read();
             var start = (int)reader.TokenStartIndex;
@@ -56,8 +56,8 @@ internal static class NativeChunk
     }
 
     /// <summary>
-    /// A chunk that holds content and a finish reason as two: the content without the reason, and the reason without the content. Fields of neither kind
-    /// stand in both.
+    /// Splits a chunk with content and a finish reason: the content without the reason, and the reason without the content. Other fields
+    /// are in both.
     /// </summary>
     public static (byte[] Content, byte[] Finish) Split(ReadOnlySpan<byte> json)
     {
@@ -105,7 +105,10 @@ internal static class NativeChunk
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 var isReason = reader.ValueTextEquals("finish_reason"u8);
-                var replacement = reader.ValueTextEquals("delta"u8) ? EmptyObject : reader.ValueTextEquals("text"u8) ? EmptyText : reader.ValueTextEquals("logprobs"u8) ? Null : null;
+                var replacement = reader.ValueTextEquals("delta"u8) ? EmptyObject
+                    : reader.ValueTextEquals("text"u8) ? EmptyText
+                    : reader.ValueTextEquals("logprobs"u8) ? Null
+                    : null;
                 reader.Read();
                 var range = SkipOver(ref reader);
                 if (isReason) content.Add(new BodyEdit(range, Null));

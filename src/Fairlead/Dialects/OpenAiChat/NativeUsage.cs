@@ -5,16 +5,18 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Puts the gateway's numbers where a provider's usage is not believed, so that clients read what they are charged for.</summary>
+/// <summary>Replaces the provider's usage where it is not trusted, so that clients read what they are charged for.</summary>
 internal static class NativeUsage
 {
-    /// <summary>Whether what the provider reported is what is charged; only then does it pass through.</summary>
-    public static bool Stands(GatewayCall call) => call.Ending is not { Usage.Basis: Basis.Estimated };
+    /// <summary>Whether the provider's usage is what is charged; only then it is forwarded.</summary>
+    public static bool IsTrusted(GatewayCall call) => call.Ending is not { Usage.Basis: Basis.Estimated };
 
-    /// <summary>The same body or chunk of OpenAI's, with its <c>usage</c> replaced where that does not stand. One without it gets none.</summary>
+    /// <summary>
+    /// The same body or chunk of OpenAI's, with <c>usage</c> replaced where it is not trusted. One without usage gets none.
+    /// </summary>
     public static ReadOnlySpan<byte> Correct(GatewayCall call, ReadOnlySpan<byte> json)
     {
-        if (Stands(call)) return json;
+        if (IsTrusted(call)) return json;
         var value = new ArrayBufferWriter<byte>(256);
         var appender = new JsonAppender(value);
         OpenAiJson.AppendUsage(ref appender, call.Ending!.Usage);
@@ -25,7 +27,7 @@ internal static class NativeUsage
     /// <summary>The object with another value of <c>usage</c>.</summary>
     /// <param name="json">One JSON object with at least one member.</param>
     /// <param name="value">The value.</param>
-    /// <param name="inserts">Whether it is put at the end where the object has none.</param>
+    /// <param name="inserts">Whether it is appended when the object has none.</param>
     public static ReadOnlySpan<byte> Replace(ReadOnlySpan<byte> json, ReadOnlySpan<byte> value, bool inserts)
     {
         var usage = Find(json);

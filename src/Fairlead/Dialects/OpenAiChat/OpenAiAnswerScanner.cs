@@ -1,19 +1,19 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
-/// Reads out of OpenAI's answers, whole or in chunks, what the stages need: usage, why it ended, how much there is. Text completions have the
-/// same frame. Nothing is reported to the meter before the whole text has proved to be JSON.
+/// Scans OpenAI's responses, whole or in chunks, for what the stages need: usage, finish reasons, amount of output. Text completions have
+/// the same frame. Reports nothing to the meter before the whole text has proved to be JSON.
 /// </summary>
 internal static class OpenAiAnswerScanner
 {
-    /// <summary>What one body or chunk held.</summary>
+    /// <summary>The content of one body or chunk.</summary>
     internal struct Found
     {
         public bool IsError;
@@ -21,7 +21,7 @@ internal static class OpenAiAnswerScanner
         public string? ErrorMessage;
         public bool HasChoices;
 
-        /// <summary>One choice stands where a list of them belongs.</summary>
+        /// <summary>A single choice instead of a list of them.</summary>
         public bool HasSingleChoice;
         public int Choices;
         public bool HasContent;
@@ -32,13 +32,13 @@ internal static class OpenAiAnswerScanner
         public List<(int Choice, FinishReason Reason)>? MoreFinished;
         public List<double>? Logprobs;
 
-        /// <summary>A provider's word for an end that is a failure.</summary>
+        /// <summary>A provider's finish reason that means a failure.</summary>
         public string? FailedReason;
 
-        /// <summary>Something that OpenAI itself never sends: the normaliser must look at it.</summary>
-        public bool IsOdd;
+        /// <summary>Something that OpenAI itself never sends: the normaliser must process it.</summary>
+        public bool HasQuirk;
 
-        /// <summary>A choice holds neither a message nor a text.</summary>
+        /// <summary>A choice has neither a message nor a text.</summary>
         public bool LacksBody;
         public bool HasMessage;
         public bool HasDelta;
@@ -86,8 +86,8 @@ internal static class OpenAiAnswerScanner
 
     /// <summary>False when the text is not one JSON object.</summary>
     /// <param name="json">The body or the data of one event.</param>
-    /// <param name="wantModel">Whether the model's name is still to be learned.</param>
-    /// <param name="found">What was in it.</param>
+    /// <param name="wantModel">Whether the model's name is still needed.</param>
+    /// <param name="found">Its content.</param>
     public static bool TryScan(ReadOnlySpan<byte> json, bool wantModel, out Found found)
     {
         found = default;
@@ -96,7 +96,7 @@ internal static class OpenAiAnswerScanner
             var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 512 });
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return false;
             Root(ref reader, wantModel, ref found);
-            // Anything behind the object makes it no JSON.
+            // Text after the object makes it invalid JSON.
             return !reader.Read();
         }
         catch (JsonException)
@@ -126,7 +126,7 @@ internal static class OpenAiAnswerScanner
                     }
                     else
                     {
-                        found.IsOdd = true;
+                        found.HasQuirk = true;
                         found.HasSingleChoice = reader.TokenType == JsonTokenType.StartObject;
                         reader.Skip();
                     }
@@ -135,7 +135,7 @@ internal static class OpenAiAnswerScanner
                     reader.Read();
                     ReadUsage(ref reader, ref found);
                     break;
-                // Groq's own place, Gemini's name and Ollama's own counts.
+                // Groq's own member, Gemini's name and Ollama's own counts.
                 case 6 when reader.ValueTextEquals("x_groq"u8):
                     reader.Read();
                     if (reader.TokenType == JsonTokenType.StartObject) InnerUsage(ref reader, ref found);
@@ -204,7 +204,7 @@ internal static class OpenAiAnswerScanner
         found.HasChoices = true;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            // By its place where the server leaves the index out.
+            // By its position if the server leaves the index out.
             var index = found.Choices++;
             FinishReason? finish = null;
             var (hasIndex, isWhole, hasBody, hasReason) = (false, false, false, false);
@@ -212,7 +212,7 @@ internal static class OpenAiAnswerScanner
             found.HasRole = false;
             if (reader.TokenType != JsonTokenType.StartObject)
             {
-                found.IsOdd = true;
+                found.HasQuirk = true;
                 reader.Skip();
                 continue;
             }
@@ -238,7 +238,7 @@ internal static class OpenAiAnswerScanner
                     }
                     else
                     {
-                        found.IsOdd |= reader.TokenType != JsonTokenType.Null;
+                        found.HasQuirk |= reader.TokenType != JsonTokenType.Null;
                         reader.Skip();
                     }
                 }
@@ -263,7 +263,7 @@ internal static class OpenAiAnswerScanner
                 }
                 else if (reader.ValueTextEquals("usage"u8))
                 {
-                    // Moonshot's place for it.
+                    // Moonshot's member for it.
                     reader.Read();
                     ReadUsage(ref reader, ref found);
                 }
@@ -274,13 +274,14 @@ internal static class OpenAiAnswerScanner
                 }
             }
             found.Choice = index;
-            found.IsOdd |= !hasIndex || !hasBody;
+            found.HasQuirk |= !hasIndex || !hasBody;
             found.LacksBody |= !hasBody;
-            // In a whole body the end is known at once; in a stream the normaliser knows what came before.
+            // In a whole body the end is known; in a stream the normaliser knows what came before.
             if (isWhole)
             {
                 var called = found.Calls > callsBefore || found.HasLegacyCall != legacyBefore;
-                found.IsOdd |= !hasReason || finish is null || !found.HasRole || (finish == FinishReason.ToolCalls && !called) || (finish == FinishReason.Stop && called);
+                found.HasQuirk |= !hasReason || finish is null || !found.HasRole || (finish == FinishReason.ToolCalls && !called)
+                    || (finish == FinishReason.Stop && called);
             }
             if (finish is not { } reason) continue;
             if (found.Finished is null) found.Finished = (index, reason);
@@ -298,7 +299,7 @@ internal static class OpenAiAnswerScanner
                 || reader.ValueTextEquals("refusal"u8))
             {
                 reader.Read();
-                found.IsOdd |= reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null);
+                found.HasQuirk |= reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null);
                 if (reader.TokenType == JsonTokenType.String) Text(ref reader, ref found);
                 else if (reader.TokenType == JsonTokenType.StartArray) Parts(ref reader, ref found);
                 else reader.Skip();
@@ -307,7 +308,7 @@ internal static class OpenAiAnswerScanner
             {
                 reader.Read();
                 found.HasRole = reader.TokenType == JsonTokenType.String && reader.ValueTextEquals("assistant"u8);
-                found.IsOdd |= reader.TokenType != JsonTokenType.Null && !found.HasRole;
+                found.HasQuirk |= reader.TokenType != JsonTokenType.Null && !found.HasRole;
                 reader.Skip();
             }
             else if (reader.ValueTextEquals("tool_calls"u8))
@@ -315,7 +316,7 @@ internal static class OpenAiAnswerScanner
                 reader.Read();
                 if (reader.TokenType != JsonTokenType.StartArray)
                 {
-                    found.IsOdd |= reader.TokenType != JsonTokenType.Null;
+                    found.HasQuirk |= reader.TokenType != JsonTokenType.Null;
                     found.HasContent |= reader.TokenType == JsonTokenType.StartObject;
                     reader.Skip();
                     continue;
@@ -328,7 +329,7 @@ internal static class OpenAiAnswerScanner
                     }
                     else
                     {
-                        found.IsOdd = true;
+                        found.HasQuirk = true;
                         reader.Skip();
                     }
                 }
@@ -372,7 +373,7 @@ internal static class OpenAiAnswerScanner
         found.Output.Add(reader.ValueSpan, reader.ValueIsEscaped, isArguments);
     }
 
-    // Mistral's reasoning models answer with a list of parts.
+    // Mistral's reasoning models respond with a list of parts.
     private static void Parts(ref Utf8JsonReader reader, ref Found found)
     {
         var depth = reader.CurrentDepth;
@@ -414,7 +415,7 @@ internal static class OpenAiAnswerScanner
             else if (reader.ValueTextEquals("id"u8))
             {
                 reader.Read();
-                found.IsOdd |= reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null);
+                found.HasQuirk |= reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null);
                 if (reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty) found.CallId = reader.GetString();
                 else reader.Skip();
             }
@@ -426,7 +427,7 @@ internal static class OpenAiAnswerScanner
                 reader.Skip();
             }
         }
-        found.IsOdd |= !hasBody || (isWhole && !(found.CallId is not null && found.CallHasName && found.CallHasType));
+        found.HasQuirk |= !hasBody || (isWhole && !(found.CallId is not null && found.CallHasName && found.CallHasType));
     }
 
     // Whether it has a name.
@@ -445,7 +446,7 @@ internal static class OpenAiAnswerScanner
                 continue;
             }
             if (isName) named = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
-            else found.IsOdd |= reader.TokenType != JsonTokenType.String;
+            else found.HasQuirk |= reader.TokenType != JsonTokenType.String;
             if (isName && named && keepsName) found.CallName = reader.GetString();
             Text(ref reader, ref found, isArguments: true);
         }
@@ -454,11 +455,11 @@ internal static class OpenAiAnswerScanner
 
     private static FinishReason? Finish(ref Utf8JsonReader reader, ref Found found)
     {
-        var meaning = FinishWords.Of(reader, out var isOpenAi);
-        found.IsOdd |= !isOpenAi;
-        // The provider stopped in the middle: a failure that looks like a finish.
+        var meaning = FinishReasonTable.Of(reader, out var isOpenAi);
+        found.HasQuirk |= !isOpenAi;
+        // The provider stopped before the end: a failure that looks like a finish.
         if (meaning == FinishMeaning.Failed) found.FailedReason = reader.GetString();
-        return FinishWords.ToReason(meaning);
+        return FinishReasonTable.ToReason(meaning);
     }
 
     private static void Logprobs(ref Utf8JsonReader reader, ref Found found)
@@ -498,7 +499,10 @@ internal static class OpenAiAnswerScanner
 
     private static void Logprob(ref Utf8JsonReader reader, ref Found found)
     {
-        if (reader.TokenType == JsonTokenType.Number && reader.TryGetDouble(out var logprob) && double.IsFinite(logprob)) (found.Logprobs ??= []).Add(logprob);
+        if (reader.TokenType == JsonTokenType.Number && reader.TryGetDouble(out var logprob) && double.IsFinite(logprob))
+        {
+            (found.Logprobs ??= []).Add(logprob);
+        }
         else reader.Skip();
     }
 
@@ -541,7 +545,8 @@ internal static class OpenAiAnswerScanner
         string? type = null, code = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var (isMessage, isType, isCode) = (reader.ValueTextEquals("message"u8), reader.ValueTextEquals("type"u8), reader.ValueTextEquals("code"u8));
+            var (isMessage, isType, isCode) = (reader.ValueTextEquals("message"u8), reader.ValueTextEquals("type"u8),
+                reader.ValueTextEquals("code"u8));
             reader.Read();
             if (reader.TokenType == JsonTokenType.String && isMessage) found.ErrorMessage = reader.GetString();
             else if (reader.TokenType == JsonTokenType.String && isType) type = reader.GetString();

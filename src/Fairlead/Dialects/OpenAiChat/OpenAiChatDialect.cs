@@ -10,7 +10,7 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>OpenAI Chat Completions (CONTRACTS 1), the most widely supported API.</summary>
+/// <summary>OpenAI Chat Completions, the most widely supported API.</summary>
 internal sealed class OpenAiChatDialect : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses
 {
     private OpenAiChatDialect()

@@ -4,8 +4,8 @@ using Fairlead.Streaming;
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
-/// Finds the text of a chat or completion chunk that does nothing but carry a piece of one: one choice, not ended, with one text, reasoning, refusal or
-/// fragment of arguments in it.
+/// Finds the text of a chunk that only holds one fragment: one unfinished choice with one text, reasoning, refusal or
+/// fragment of arguments.
 /// </summary>
 internal static class OpenAiDelta
 {
@@ -24,8 +24,9 @@ internal static class OpenAiDelta
                     reader.Read();
                     if (!Choices(ref reader, ref shape, ref texts)) return false;
                 }
-                // A running usage, padding against eavesdroppers, the number of another gateway.
-                else if (reader.ValueTextEquals("usage"u8) || reader.ValueTextEquals("obfuscation"u8) || reader.ValueTextEquals("sequence_number"u8))
+                // A running usage, padding against traffic analysis, the number of another gateway.
+                else if (reader.ValueTextEquals("usage"u8) || reader.ValueTextEquals("obfuscation"u8)
+                    || reader.ValueTextEquals("sequence_number"u8))
                 {
                     if (!Whole(ref reader, ref shape)) return false;
                 }
@@ -78,7 +79,7 @@ internal static class OpenAiDelta
                 reader.Skip();
             }
         }
-        // A second choice makes it no delta of one.
+        // With a second choice it is not a single delta.
         return reader.Read() && reader.TokenType == JsonTokenType.EndArray;
     }
 
@@ -86,7 +87,8 @@ internal static class OpenAiDelta
     {
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            if (reader.ValueTextEquals("content"u8) || reader.ValueTextEquals("reasoning_content"u8) || reader.ValueTextEquals("reasoning"u8) || reader.ValueTextEquals("refusal"u8))
+            if (reader.ValueTextEquals("content"u8) || reader.ValueTextEquals("reasoning_content"u8)
+                || reader.ValueTextEquals("reasoning"u8) || reader.ValueTextEquals("refusal"u8))
             {
                 reader.Read();
                 if (!Text(ref reader, ref shape, ref texts)) return false;
@@ -108,7 +110,7 @@ internal static class OpenAiDelta
             }
             else
             {
-                // The role, and what a server of a later date may add: it stays, and has to be the same in both.
+                // The role, and additions of newer servers: kept, and must be equal in both.
                 reader.Read();
                 reader.Skip();
             }
@@ -128,7 +130,7 @@ internal static class OpenAiDelta
                 if (reader.TokenType != JsonTokenType.StartObject || !Arguments(ref reader, ref shape, ref texts)) return false;
                 continue;
             }
-            // Where a call begins; two beginnings are two calls.
+            // The start of a call; two starts are two calls.
             if (isId && !IsEmpty(ref reader)) return false;
             reader.Skip();
         }
@@ -153,14 +155,16 @@ internal static class OpenAiDelta
         return true;
     }
 
-    // An empty one, or null, beside the text of another kind stays as it is.
+    // An empty one, or null, beside the text of another kind stays unchanged.
     private static bool Text(ref Utf8JsonReader reader, ref DeltaShape shape, ref int texts)
     {
         if (IsEmpty(ref reader)) return true;
-        return reader.TokenType == JsonTokenType.String && ++texts == 1 && shape.TryAdd((int)reader.TokenStartIndex + 1, reader.ValueSpan.Length, HoleKind.Text);
+        return reader.TokenType == JsonTokenType.String && ++texts == 1
+            && shape.TryAdd((int)reader.TokenStartIndex + 1, reader.ValueSpan.Length, HoleKind.Text);
     }
 
-    private static bool IsEmpty(ref Utf8JsonReader reader) => reader.TokenType == JsonTokenType.Null || (reader.TokenType == JsonTokenType.String && reader.ValueSpan.IsEmpty);
+    private static bool IsEmpty(ref Utf8JsonReader reader) =>
+        reader.TokenType == JsonTokenType.Null || (reader.TokenType == JsonTokenType.String && reader.ValueSpan.IsEmpty);
 
     private static bool Logprobs(ref Utf8JsonReader reader, ref DeltaShape shape)
     {
@@ -175,7 +179,7 @@ internal static class OpenAiDelta
         return true;
     }
 
-    /// <summary>A member of which the last one stands; null stays as it is.</summary>
+    /// <summary>A member whose last value wins; null stays unchanged.</summary>
     internal static bool Whole(ref Utf8JsonReader reader, ref DeltaShape shape)
     {
         reader.Read();

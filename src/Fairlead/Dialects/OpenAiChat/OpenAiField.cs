@@ -1,6 +1,6 @@
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Request fields of OpenAI's generation endpoints that are read here. Others are let through unread.</summary>
+/// <summary>Request fields of OpenAI's generation endpoints that are read here. Others are forwarded unread.</summary>
 internal enum OpenAiField
 {
     Unknown = -1,
@@ -51,9 +51,9 @@ internal enum OpenAiField
 internal static class OpenAiFields
 {
     /// <summary>Enough for every known name.</summary>
-    public const int LongestName = 32;
+    public const int MaxNameLength = 32;
 
-    /// <summary>Chosen by length first: two comparisons for a usual field instead of forty.</summary>
+    /// <summary>Selected by length first: two comparisons for a usual field instead of forty.</summary>
     public static OpenAiField Find(ReadOnlySpan<byte> name)
     {
         switch (name.Length)

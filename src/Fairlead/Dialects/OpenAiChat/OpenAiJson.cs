@@ -3,7 +3,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Pieces of OpenAI's answers that whole bodies and chunks share.</summary>
+/// <summary>Pieces of OpenAI's responses that whole bodies and chunks share.</summary>
 internal static class OpenAiJson
 {
     public static void AppendUsage(ref JsonAppender json, in Usage usage)
@@ -23,7 +23,7 @@ internal static class OpenAiJson
         json.Raw("}}"u8);
     }
 
-    /// <summary>The <c>logprobs</c> value of a choice: null, or the entries as those of its text.</summary>
+    /// <summary>The <c>logprobs</c> value of a choice: null, or the entries of its text.</summary>
     public static void AppendLogprobs(ref JsonAppender json, IReadOnlyList<TokenLogprob>? logprobs)
     {
         if (logprobs is null)
@@ -48,7 +48,9 @@ internal static class OpenAiJson
         json.Raw("],\"refusal\":null}"u8);
     }
 
-    /// <summary>Why a choice ended whose provider did not say: an answer that was cut must not look like one that stopped by itself.</summary>
+    /// <summary>
+    /// The finish reason of a choice whose provider sent none: a truncated response must not look like one that stopped by itself.
+    /// </summary>
     public static FinishReason ReasonOf(CallEnding? ending) => ending?.Outcome switch
     {
         Outcome.ToolCalls => FinishReason.ToolCalls,

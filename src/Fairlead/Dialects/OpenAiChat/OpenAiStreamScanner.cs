@@ -1,17 +1,20 @@
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Judges the events of a provider's stream of chat or text completion chunks, and repairs what is not as OpenAI sends it.</summary>
+/// <summary>
+/// Scans the events of a provider's stream of chat or text completion chunks, and repairs those that OpenAI would send differently.
+/// </summary>
 internal sealed class OpenAiStreamScanner(AnswerMeter meter, bool isChat) : NativeStreamScanner
 {
     private readonly ChatNormaliser _normaliser = new(isChat, meter.CreatedAt, meter);
 
     public override bool HasOpenChoice => _normaliser.HasOpenChoice;
 
-    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
+    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data,
+        out UpstreamError? error)
     {
         error = null;
         Repaired = null;
@@ -30,7 +33,7 @@ internal sealed class OpenAiStreamScanner(AnswerMeter meter, bool isChat) : Nati
             return null;
         }
         if (found.FailedReason is not null) meter.FailedReason = found.FailedReason;
-        if (ChatNormaliser.IsNothing(found)) return null;
+        if (ChatNormaliser.IsEmptyEvent(found)) return null;
         found.Report(meter);
         Repaired = repaired;
         return (0, found.Traits);

@@ -8,14 +8,14 @@ using Fairlead.Streaming;
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>
-/// Writes a stream of OpenAI's chunks. Chunks of a provider of the same dialect go through with the model's name and our additions
-/// spliced in; events of the inner language become chunks of our own. Chunks that end a choice, and those with nothing but usage, wait
-/// for <see cref="WriteEnd"/>: only then is it known whether the stream ends well, and the last of them carries the usage and the final
+/// Writes a stream of OpenAI's chunks. Chunks of a provider of the same dialect are forwarded with the model's name and our additions
+/// spliced in; canonical events become chunks of our own. Chunks that end a choice, and those with usage only, wait
+/// for <see cref="WriteEnd"/>: only then is it known whether the stream succeeds. The last of them has the usage and the final
 /// <c>fairlead</c> object.
 /// </summary>
 internal abstract class OpenAiStreamWriter : DialectStreamWriter
 {
-    // A prefix that changes with every chunk (a member before the model's name that varies) is not worth remembering.
+    // A prefix that changes with every chunk (a varying member before the model's name) is not worth caching.
     private const int MaxPrefixes = 4;
 
     private readonly bool _extensions;
@@ -44,7 +44,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         _created = call.StartedAt.ToUnixTimeSeconds();
     }
 
-    /// <summary>What stands in the <c>fairlead</c> member of an event.</summary>
+    /// <summary>Content of the <c>fairlead</c> member of an event.</summary>
     private enum Extra
     {
         None,
@@ -77,7 +77,10 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         for (var i = 0; i < _heldFinishes.Count; i++)
         {
             var last = !usage && _finishes.Count == 0 && i == _heldFinishes.Count - 1;
-            Splice(usage ? WithoutUsage(_heldFinishes[i]) : last && _extensions ? WithUsage(_heldFinishes[i]) : _heldFinishes[i], last ? Extra.Final : Extra.None, output);
+            Splice(usage ? WithoutUsage(_heldFinishes[i])
+                : last && _extensions ? WithUsage(_heldFinishes[i])
+                : _heldFinishes[i], last ? Extra.Final
+                : Extra.None, output);
         }
         for (var i = 0; i < _finishes.Count; i++)
         {
@@ -85,7 +88,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
             AppendFinish(ref json, _finishes[i].Choice, _finishes[i].Reason);
             End(ref json, !usage && i == _finishes.Count - 1 ? Extra.Final : Extra.None);
         }
-        if (usage && _heldUsage is not null && NativeUsage.Stands(Call))
+        if (usage && _heldUsage is not null && NativeUsage.IsTrusted(Call))
         {
             Splice(_heldUsage, Extra.Final, output);
         }
@@ -110,10 +113,10 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     {
     }
 
-    /// <summary>Appends the choice object with which a choice ends.</summary>
+    /// <summary>Appends the choice object that ends a choice.</summary>
     protected abstract void AppendFinish(ref JsonAppender json, int choice, FinishReason reason);
 
-    /// <summary>Begins a chunk of our own; what follows are its choices.</summary>
+    /// <summary>Starts a chunk of our own; its choices follow.</summary>
     protected JsonAppender Begin(IBufferWriter<byte> output)
     {
         var json = new JsonAppender(output);
@@ -124,7 +127,9 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
 
     protected void End(ref JsonAppender json) => End(ref json, Extra.None);
 
-    /// <summary>A chunk without choices that shows a value of a structured output, for those who asked for it and take additions.</summary>
+    /// <summary>
+    /// A chunk without choices that has a value of a structured output, for clients that requested it and accept additions.
+    /// </summary>
     protected void WritePartial(PartialValue partial, IBufferWriter<byte> output)
     {
         if (!_extensions) return;
@@ -156,11 +161,13 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
 
     private static GatewayError? ErrorOf(CallEnding? ending) => ending switch
     {
-        null => new GatewayError(ErrorCode.InternalError, "The stream ended without an outcome."),
+        null => new GatewayError(ErrorCode.InternalError, "The stream ended without a final status."),
         { Error: { } error } => error,
-        { Outcome: Outcome.Deadline } => new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed while the answer was under way."),
-        { Outcome: Outcome.ProviderLost or Outcome.Failed } => new GatewayError(ErrorCode.ProviderError, "The provider's stream broke before the answer was complete."),
-        { Outcome: Outcome.Cancelled } => new GatewayError(ErrorCode.Conflict, "The call was cancelled before the answer was complete."),
+        { Outcome: Outcome.Deadline } =>
+            new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed before the response was complete."),
+        { Outcome: Outcome.ProviderLost or Outcome.Failed } =>
+            new GatewayError(ErrorCode.ProviderError, "The provider's stream was interrupted before the response was complete."),
+        { Outcome: Outcome.Cancelled } => new GatewayError(ErrorCode.Conflict, "The call was cancelled before the response was complete."),
         _ => null,
     };
 
@@ -176,7 +183,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
                 break;
             case ChoiceFinished finished:
                 Starts(finished.Choice, output);
-                // Some servers end a choice twice; the last reason is the one that counts.
+                // Some servers end a choice twice; the last reason counts.
                 _finishes.RemoveAll(held => held.Choice == finished.Choice);
                 _finishes.Add((finished.Choice, finished.Reason));
                 break;
@@ -194,7 +201,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         WriteChoiceStart(choice, output);
     }
 
-    // A provider that ended a stream without saying why: clients need a reason for every choice, and the outcome knows it.
+    // A provider ended the stream without a finish reason: clients need one for every choice, and the outcome has it.
     private void CompleteFinishes(IBufferWriter<byte> output)
     {
         if (!_nativeSeen && _started.Count == 0)
@@ -231,7 +238,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
             Hold(data.ToArray());
             return;
         }
-        // Content leaves at once, its reason waits: what was made must not be lost when the stream breaks before its end.
+        // Content is sent at once, its reason waits: the content must not be lost if the stream fails before its end.
         var (content, finish) = NativeChunk.Split(data);
         Splice(content, Extra.None, output);
         Hold(finish);
@@ -363,7 +370,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         return buffer.WrittenSpan.ToArray();
     }
 
-    // Inside JSON a raw line break is white space between tokens; as a space it keeps the event on one data line.
+    // In JSON a raw line break is white space between tokens; as a space it keeps the event on one data line.
     private static byte[] OnOneLine(ReadOnlySpan<byte> data)
     {
         var copy = data.ToArray();
@@ -372,8 +379,8 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         return copy;
     }
 
-    // Who did not ask for the extra chunk finds the usage where most servers put it: in the chunk that ends the answer. Its own stays, if
-    // it has one.
+    // Clients that did not request the extra chunk receive the usage where most servers put it: in the chunk that ends the response. A
+    // chunk keeps its own usage if it has one.
     private byte[] WithUsage(byte[] data)
     {
         if (!NativeChunk.Find(data, "usage"u8, JsonTokenType.StartObject).IsEmpty) return NativeUsage.Correct(Call, data).ToArray();
@@ -382,7 +389,9 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         var none = NativeChunk.Find(data, "usage"u8, JsonTokenType.Null);
         json.Raw(none.IsEmpty ? data.AsSpan(0, data.Length - 1) : data.AsSpan(0, none.Start));
         if (none.IsEmpty) json.Raw(",\"usage\":"u8);
-        var reported = _heldUsage is null || !NativeUsage.Stands(Call) ? default : NativeChunk.Find(_heldUsage, "usage"u8, JsonTokenType.StartObject);
+        var reported = _heldUsage is null || !NativeUsage.IsTrusted(Call)
+            ? default
+            : NativeChunk.Find(_heldUsage, "usage"u8, JsonTokenType.StartObject);
         if (reported.IsEmpty) OpenAiJson.AppendUsage(ref json, Call.Ending!.Usage);
         else json.Raw(_heldUsage.AsSpan(reported.Start, reported.Length));
         json.Raw(none.IsEmpty ? "}"u8 : data.AsSpan(none.End));
@@ -390,7 +399,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         return buffer.WrittenSpan.ToArray();
     }
 
-    // Some clients add up usage over chunks: where the extra chunk carries it, no other may.
+    // Some clients add up usage over chunks: if the extra chunk has it, no other chunk may.
     private static byte[] WithoutUsage(byte[] data)
     {
         var usage = NativeChunk.Find(data, "usage"u8, JsonTokenType.StartObject);

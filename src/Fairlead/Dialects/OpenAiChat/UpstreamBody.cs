@@ -4,7 +4,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>The client's bytes as a provider of the same dialect gets them (both OpenAI generation endpoints).</summary>
+/// <summary>The client's bytes for a provider of the same dialect (both OpenAI generation endpoints).</summary>
 internal static class UpstreamBody
 {
     private static readonly byte[] Options = """{"include_usage":true}"""u8.ToArray();
@@ -17,8 +17,8 @@ internal static class UpstreamBody
     private static readonly byte[] True = "true"u8.ToArray();
 
     /// <summary>
-    /// Changes the model's name, cuts the <c>fairlead</c> member, asks for usage at the end of a stream, and says what the server knows
-    /// only by an older name by that; every other byte stays.
+    /// Replaces the model's name, removes the <c>fairlead</c> member, requests usage at the end of a stream, and uses older names for
+    /// servers that need them; every other byte is unchanged.
     /// </summary>
     public static void Write(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output)
     {
@@ -37,7 +37,7 @@ internal static class UpstreamBody
         {
             if (!facts.StreamOptionsRange.IsEmpty) edits[count++] = new BodyEdit(facts.StreamOptionsRange, Null);
         }
-        else if (call.Streams && !addOptions && !facts.IncludeUsage) edits[count++] = AskForUsage(body, facts.StreamOptionsRange);
+        else if (call.Streams && !addOptions && !facts.IncludeUsage) edits[count++] = RequestUsage(body, facts.StreamOptionsRange);
 
         if (options.UsesOlderNames)
         {
@@ -55,7 +55,7 @@ internal static class UpstreamBody
         BodySplicer.Write(body, edits[..count], output);
     }
 
-    private static BodyEdit AskForUsage(ReadOnlySpan<byte> body, ByteRange range)
+    private static BodyEdit RequestUsage(ReadOnlySpan<byte> body, ByteRange range)
     {
         var value = body.Slice(range.Start, range.Length);
         if (value[0] != (byte)'{') return new BodyEdit(range, Options);
@@ -67,7 +67,11 @@ internal static class UpstreamBody
             members = true;
             var wanted = reader.ValueTextEquals("include_usage"u8);
             reader.Read();
-            if (wanted) return new BodyEdit(new ByteRange(range.Start + (int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex)), True);
+            if (wanted)
+            {
+                return new BodyEdit(new ByteRange(range.Start + (int)reader.TokenStartIndex,
+                    (int)(reader.BytesConsumed - reader.TokenStartIndex)), True);
+            }
             reader.Skip();
         }
         return new BodyEdit(new ByteRange(range.Start + 1, 0), members ? IncludeUsageAndMore : IncludeUsage);

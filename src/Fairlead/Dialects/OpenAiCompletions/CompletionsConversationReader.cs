@@ -7,17 +7,17 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiCompletions;
 
 /// <summary>
-/// Turns a text completion into a conversation of one turn, for models that only converse; what has no meaning there is refused.
+/// Converts a text completion to a conversation of one turn, for models that only converse. Other fields are rejected.
 /// </summary>
 internal static class CompletionsConversationReader
 {
-    /// <summary>What this endpoint has always meant when no cap is sent.</summary>
+    /// <summary>This endpoint's usual limit when none is sent.</summary>
     private const int DefaultMaxTokens = 16;
 
     private static readonly HashSet<string> Taken = new(StringComparer.Ordinal)
     {
-        "model", "prompt", "max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "n", "stop", "seed", "logit_bias", "stream",
-        "stream_options", "user", "fairlead", "suffix", "echo", "best_of", "logprobs",
+        "model", "prompt", "max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "n", "stop", "seed", "logit_bias",
+        "stream", "stream_options", "user", "fairlead", "suffix", "echo", "best_of", "logprobs",
     };
 
     /// <exception cref="GatewayErrorException">The request needs a model that completes text.</exception>
@@ -26,11 +26,13 @@ internal static class CompletionsConversationReader
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 1024 });
+            document = JsonDocument.Parse(call.Body.WrittenMemory,
+                new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 1024 });
         }
         catch (JsonException)
         {
-            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once.") { OpenAiCode = "invalid_value" });
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter,
+                "An object of the body contains the same member twice; send it once.") { OpenAiCode = "invalid_value" });
         }
         using (document)
         {
@@ -61,5 +63,6 @@ internal static class CompletionsConversationReader
 
     private static GatewayErrorException Unsupported(string parameter, string? what = null) => new(GatewayError.Unsupported(
         parameter,
-        $"{what ?? $"'{parameter}'"} cannot be honoured: the model only takes conversations. Send one text as 'prompt', or use POST /v1/chat/completions."));
+        $"{what ?? $"'{parameter}'"} cannot be used: the model only accepts conversations. Send one text as 'prompt', or use POST "
+            + "/v1/chat/completions."));
 }

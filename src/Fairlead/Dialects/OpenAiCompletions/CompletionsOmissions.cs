@@ -2,14 +2,18 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
 
-/// <summary>What an answer may hold that plain text cannot: left out, and said so.</summary>
+/// <summary>Content of a response that plain text cannot hold: left out with a warning.</summary>
 internal static class CompletionsOmissions
 {
-    public static void Reasoning(GatewayCall call) => call.Warn("reasoning_omitted", "The model's reasoning has no form in this dialect and was left out.");
+    public static void Reasoning(GatewayCall call) =>
+        call.Warn("reasoning_omitted", "This API cannot represent the model's reasoning; it was left out.");
 
-    public static void ToolCalls(GatewayCall call) => call.Warn("tool_calls_omitted", "The model asked for a tool, which has no form in this dialect; the call was left out.");
+    public static void ToolCalls(GatewayCall call) =>
+        call.Warn("tool_calls_omitted", "This API cannot represent tool calls; a tool call of the model was left out.");
 
-    public static void Annotations(GatewayCall call) => call.Warn("annotations_omitted", "The answer's annotations have no form in this dialect and were left out.");
+    public static void Annotations(GatewayCall call) =>
+        call.Warn("annotations_omitted", "This API cannot represent the annotations of the response; they were left out.");
 
-    public static void Audio(GatewayCall call) => call.Warn("output_omitted", "The model spoke, which has no form in this dialect; the audio was left out.");
+    public static void Audio(GatewayCall call) =>
+        call.Warn("output_omitted", "This API cannot represent the audio of the response; it was left out.");
 }

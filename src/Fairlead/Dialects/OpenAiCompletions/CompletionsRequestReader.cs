@@ -6,7 +6,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
 
-/// <summary>Checks a text completion request and fills its facts, in one pass over the bytes (CONTRACTS 3).</summary>
+/// <summary>Checks a text completion request and fills its facts, in one pass over the bytes.</summary>
 internal static class CompletionsRequestReader
 {
     private const int MaxLogprobs = 5;
@@ -17,7 +17,7 @@ internal static class CompletionsRequestReader
     private static void Pass(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
     {
         var facts = call.Facts;
-        Span<byte> scratch = stackalloc byte[OpenAiFields.LongestName];
+        Span<byte> scratch = stackalloc byte[OpenAiFields.MaxNameLength];
         var seen = 0UL;
         var first = true;
         long? bestOf = null;
@@ -70,7 +70,7 @@ internal static class CompletionsRequestReader
         if ((seen & (1UL << (int)OpenAiField.Prompt)) == 0) throw RequestFaults.Missing("prompt");
         if (bestOf < facts.ChoiceCount) throw RequestFaults.Value("best_of", "it must not be smaller than 'n'.");
         facts.BestOf = (int)(bestOf ?? 1);
-        if (bestOf > 1 && facts.Stream) throw RequestFaults.Value("best_of", "more than one cannot be streamed.");
+        if (bestOf > 1 && facts.Stream) throw RequestFaults.Value("best_of", "a stream supports only one.");
     }
 
     private static void Prompt(ref BodyCursor json, RequestFacts facts, RequestBounds bounds)
@@ -92,7 +92,12 @@ internal static class CompletionsRequestReader
         while (json.NextItem())
         {
             var path = new FieldPath("prompt", count);
-            if (count > 0 && tokens != (json.Token == JsonTokenType.Number)) throw RequestFaults.Type(path, tokens ? "an integer, as before" : "a string or an array of tokens, as before", json.Describe());
+            if (count > 0 && tokens != (json.Token == JsonTokenType.Number))
+            {
+                throw RequestFaults.Type(path, tokens
+                    ? "an integer, like the items before it"
+                    : "a string or an array of tokens, like the items before it", json.Describe());
+            }
             switch (json.Token)
             {
                 case JsonTokenType.Number:
@@ -107,7 +112,10 @@ internal static class CompletionsRequestReader
                 case JsonTokenType.StartArray:
                     while (json.NextItem())
                     {
-                        if (json.Token != JsonTokenType.Number) throw RequestFaults.Type(path, "an array of integers", "an array with " + json.Describe());
+                        if (json.Token != JsonTokenType.Number)
+                        {
+                            throw RequestFaults.Type(path, "an array of integers", "an array with " + json.Describe());
+                        }
                         json.Integer(path, 0, int.MaxValue);
                         facts.InputTokenIds++;
                     }
@@ -116,7 +124,7 @@ internal static class CompletionsRequestReader
                     throw RequestFaults.Type(path, "a string, an integer or an array of integers", json.Describe());
             }
             count++;
-            // A list of tokens is one prompt however long; prompts of their own are bounded as messages are.
+            // A list of tokens is one prompt of any length; separate prompts are limited like messages.
             if (!tokens && count > bounds.MaxMessages) throw RequestFaults.TooMany("prompt", bounds.MaxMessages);
         }
         if (count == 0) throw RequestFaults.EmptyArray("prompt");

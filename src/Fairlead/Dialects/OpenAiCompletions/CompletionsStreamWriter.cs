@@ -19,7 +19,7 @@ internal sealed class CompletionsStreamWriter(GatewayCall call) : OpenAiStreamWr
             case AnnotationsAdded: CompletionsOmissions.Annotations(Call); break;
             case AudioDelta: CompletionsOmissions.Audio(Call); break;
         }
-        // A refusal is what the model says.
+        // A refusal is output of the model.
         var text = generationEvent switch
         {
             TextDelta delta => delta.Text,
@@ -41,7 +41,7 @@ internal sealed class CompletionsStreamWriter(GatewayCall call) : OpenAiStreamWr
         json.Raw(",\"index\":"u8);
         json.Number((long)index);
         json.Raw(",\"logprobs\":null,\"finish_reason\":"u8);
-        // The endpoint knows no tools; a model that asks for one all the same has stopped.
+        // The endpoint has no tools; a model that calls one has stopped.
         json.String(reason switch { null => null, FinishReason.ToolCalls => "stop", { } other => FairleadObjectWriter.Word(other) });
         json.Raw("}"u8);
     }

@@ -1,5 +1,5 @@
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Memory;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
@@ -9,7 +9,8 @@ namespace Fairlead.Dialects.OpenAiCompletions;
 /// <summary>Streams of text completions from a provider with OpenAI's API.</summary>
 internal sealed class CompletionsStreams : NativeStreams
 {
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null) => new OpenAiStreamScanner(meter, isChat: false);
+    public override NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null) =>
+        new OpenAiStreamScanner(meter, isChat: false);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 

@@ -84,7 +84,8 @@ internal sealed class OpenAiCompletionsDialect : IRequestReader, IConversationDi
             if (i > 0) json.Raw(","u8);
             var choice = answer.Choices[i];
             Omit(call, choice);
-            var text = ChatAnswerWriter.Join(choice.Parts, static part => part switch { TextPart t => t.Text, RefusalPart r => r.Text, _ => null }) ?? "";
+            var text = ChatAnswerWriter.Join(choice.Parts,
+                static part => part switch { TextPart t => t.Text, RefusalPart r => r.Text, _ => null }) ?? "";
             CompletionsStreamWriter.Choice(ref json, choice.Index, text, choice.FinishReason ?? OpenAiJson.ReasonOf(call.Ending));
         }
         json.Raw("],\"usage\":"u8);

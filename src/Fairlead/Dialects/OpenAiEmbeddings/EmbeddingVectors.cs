@@ -29,7 +29,7 @@ internal static class EmbeddingVectors
         {
             if (i > 0) output.Write(","u8);
             var span = output.GetSpan(32);
-            // JSON has no word for what is not a number; a vector holding it is broken, and 0 keeps its length.
+            // JSON cannot represent NaN; a vector with NaN is broken, and 0 keeps its length.
             var value = float.IsFinite(vector[i]) ? vector[i] : 0;
             value.TryFormat(span, out var written, default, CultureInfo.InvariantCulture);
             output.Advance(written);
@@ -38,7 +38,9 @@ internal static class EmbeddingVectors
         return output.WrittenSpan.ToArray();
     }
 
-    /// <summary>Reads the value at which <paramref name="reader"/> stands and ends on its last token. Null when it is no vector.</summary>
+    /// <summary>
+    /// Reads the value at the position of <paramref name="reader"/> and ends on its last token. Null when it is not a vector.
+    /// </summary>
     public static float[]? Read(ref Utf8JsonReader reader)
     {
         if (reader.TokenType == JsonTokenType.String)

@@ -5,7 +5,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiEmbeddings;
 
-/// <summary>What stands where in a provider's embeddings answer.</summary>
+/// <summary>Positions in a provider's embeddings response.</summary>
 internal ref struct EmbeddingsAnswerScan
 {
     public bool HasData;
@@ -14,11 +14,11 @@ internal ref struct EmbeddingsAnswerScan
     public string? ModelName;
     public UsageReport? Usage;
 
-    /// <summary>Vectors that are not in the form asked for, with the form they must get.</summary>
+    /// <summary>Vectors that are not in the requested form, with that form.</summary>
     public List<BodyEdit>? Conversions;
 
-    /// <param name="body">The whole answer.</param>
-    /// <param name="base64">The form wanted, or null when vectors need not be looked at.</param>
+    /// <param name="body">The whole response.</param>
+    /// <param name="base64">The requested form, or null when vectors need no conversion.</param>
     public static EmbeddingsAnswerScan Of(ReadOnlySpan<byte> body, bool? base64)
     {
         var scan = new EmbeddingsAnswerScan { IsValid = true };
@@ -90,7 +90,8 @@ internal ref struct EmbeddingsAnswerScan
                 reader.Skip();
                 continue;
             }
-            found = (reader.TokenType == JsonTokenType.StartArray && !IsEmptyList(reader)) || (reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty);
+            found = (reader.TokenType == JsonTokenType.StartArray && !IsEmptyList(reader))
+                || (reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty);
             if (!found || base64 is not { } wanted || reader.TokenType == JsonTokenType.String == wanted)
             {
                 reader.Skip();
@@ -112,5 +113,6 @@ internal ref struct EmbeddingsAnswerScan
     // On a copy of the reader.
     private static bool IsEmptyList(Utf8JsonReader reader) => reader.Read() && reader.TokenType == JsonTokenType.EndArray;
 
-    private static ByteRange RangeOf(in Utf8JsonReader reader) => new((int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex));
+    private static ByteRange RangeOf(in Utf8JsonReader reader) =>
+        new((int)reader.TokenStartIndex, (int)(reader.BytesConsumed - reader.TokenStartIndex));
 }

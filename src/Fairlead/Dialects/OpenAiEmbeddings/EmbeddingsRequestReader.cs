@@ -6,7 +6,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiEmbeddings;
 
-/// <summary>Reads an embeddings request in one pass (CONTRACTS 3): a text, texts, token ids, or lists of token ids.</summary>
+/// <summary>Reads an embeddings request in one pass: a text, texts, token ids, or lists of token ids.</summary>
 internal static class EmbeddingsRequestReader
 {
     private const int MaxModelLength = 256;
@@ -28,7 +28,7 @@ internal static class EmbeddingsRequestReader
 
     public static EmbeddingsRequest ToEmbeddings(GatewayCall call)
     {
-        // The first pass has bounded the depth.
+        // The first pass has limited the depth.
         using var document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { MaxDepth = 1024 });
         var root = document.RootElement;
         var input = root.GetProperty("input");
@@ -43,7 +43,10 @@ internal static class EmbeddingsRequestReader
         }
         else
         {
-            foreach (var item in input.EnumerateArray()) inputs.Add(item.ValueKind == JsonValueKind.String ? new EmbeddingInput(item.GetString(), null) : Tokens(item));
+            foreach (var item in input.EnumerateArray())
+            {
+                inputs.Add(item.ValueKind == JsonValueKind.String ? new EmbeddingInput(item.GetString(), null) : Tokens(item));
+            }
         }
         return new EmbeddingsRequest(inputs)
         {
@@ -128,7 +131,7 @@ internal static class EmbeddingsRequestReader
         }
     }
 
-    // The first item says what the list is of: token ids make one input, texts and lists of ids one each.
+    // The first item determines the list: token ids are one input, texts and lists of ids one each.
     private static void List(ref BodyCursor json, RequestFacts facts)
     {
         var kind = JsonTokenType.None;
@@ -144,7 +147,16 @@ internal static class EmbeddingsRequestReader
                 }
             }
             var path = new FieldPath("input", count);
-            if (json.Token != kind) throw RequestFaults.Type(path, kind switch { JsonTokenType.String => "a string", JsonTokenType.Number => "a token id", _ => "an array of token ids" }, json.Describe());
+            if (json.Token != kind)
+            {
+                var expected = kind switch
+                {
+                    JsonTokenType.String => "a string",
+                    JsonTokenType.Number => "a token id",
+                    _ => "an array of token ids",
+                };
+                throw RequestFaults.Type(path, expected, json.Describe());
+            }
             count++;
             switch (kind)
             {
@@ -164,7 +176,10 @@ internal static class EmbeddingsRequestReader
             }
         }
         if (count == 0) throw RequestFaults.EmptyArray("input");
-        if (facts.InputTokenIds > MaxTokensInAll) throw RequestFaults.Value("input", $"the inputs together have more than {MaxTokensInAll} tokens; send them in several requests.");
+        if (facts.InputTokenIds > MaxTokensInAll)
+        {
+            throw RequestFaults.Value("input", $"the inputs together exceed {MaxTokensInAll} tokens; send them in several requests.");
+        }
         facts.MessageCount = kind == JsonTokenType.Number ? 1 : count;
     }
 
@@ -173,7 +188,11 @@ internal static class EmbeddingsRequestReader
         var tokens = 0;
         while (json.NextItem())
         {
-            if (json.Token != JsonTokenType.Number) throw RequestFaults.Type(new FieldPath("input", index), "an array of token ids", $"an array that holds {json.Describe()}");
+            if (json.Token != JsonTokenType.Number)
+            {
+                throw RequestFaults.Type(new FieldPath("input", index), "an array of token ids",
+                    $"an array that contains {json.Describe()}");
+            }
             json.Integer(new FieldPath("input", index), 0, int.MaxValue);
             if (++tokens > MaxTokens) throw RequestFaults.TooMany(new FieldPath("input", index), MaxTokens);
         }

@@ -1,7 +1,7 @@
 using System.Buffers;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiEmbeddings;
@@ -30,7 +30,7 @@ internal sealed class EmbeddingsWire : NativeWire
     public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
     {
         repaired = EmbeddingsNormaliser.Repair(body, facts.MessageCount, out var vectors);
-        // With another number of vectors, nobody can tell which text lacks its vector.
+        // With a different number of vectors, it is unknown which text lacks its vector.
         if (vectors != facts.MessageCount) return false;
         var scan = EmbeddingsAnswerScan.Of(repaired ?? body, base64: null);
         if (!scan.IsValid) return false;

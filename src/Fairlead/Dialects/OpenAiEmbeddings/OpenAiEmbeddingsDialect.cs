@@ -8,8 +8,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiEmbeddings;
 
 /// <summary>
-/// OpenAI's embeddings. The response has the vector format that the request asks for, whatever the provider sends. Clients decode the
-/// format they asked for, and one of them decodes the other one to an empty vector without an error.
+/// OpenAI's embeddings. The response has the requested vector format, whatever the provider sends. Clients decode the
+/// format they requested, and one client library decodes the other format to an empty vector without an error.
 /// </summary>
 internal sealed class OpenAiEmbeddingsDialect : IRequestReader, IEmbeddingsDialect, IResponseWriter
 {

@@ -11,8 +11,8 @@ using Fairlead.Responses;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>
-/// <c>POST /v1/responses/compact</c>: the provider that will continue a conversation shortens it. Only a provider that speaks Responses
-/// can, and only that provider can read the result. What it encrypted is sealed again with the id of its owner.
+/// <c>POST /v1/responses/compact</c>: the provider that will continue a conversation shortens it. Only a provider with the Responses API
+/// can, and only that provider can read the result. Its encrypted content is wrapped with the id of its provider.
 /// </summary>
 internal sealed class CompactDialect : IRequestReader, IConversationDialect, IResponseWriter
 {
@@ -54,19 +54,20 @@ internal sealed class CompactDialect : IRequestReader, IConversationDialect, IRe
 
     public GatewayError WithClientParameter(GatewayCall call, GatewayError error) => ResponsesParameterNames.Of(error);
 
-    /// <summary>Called for a deployment that does not speak the dialect. It has no such endpoint, so the request is refused.</summary>
+    /// <summary>Called for a deployment without this API. It has no such endpoint, so the request is rejected.</summary>
     public ConversationRequest ToConversation(GatewayCall call) =>
         throw new GatewayErrorException(
-            GatewayError.Unsupported("model", $"The provider of the model `{call.Facts.Model}` does not compact conversations.") with
+            GatewayError.Unsupported("model", $"The provider of the model `{call.Facts.Model}` does not support compaction.") with
             {
-                Remedy = "Send fewer items, or ask the model for a summary and go on from that. "
-                    + "Models whose provider speaks the Responses API compact.",
+                Remedy = "Send fewer items, or ask the model for a summary and continue from that. "
+                    + "Models whose provider supports the Responses API can compact.",
             });
 
     public void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
     {
         if (reply is not GatewayReply.NativeBody native
-            || JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject answer)
+            || JsonNode.Parse(native.Body.WrittenSpan,
+                documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject answer)
         {
             throw new InvalidOperationException($"A compaction has no body for {reply.GetType().Name}.");
         }
@@ -77,7 +78,7 @@ internal sealed class CompactDialect : IRequestReader, IConversationDialect, IRe
         {
             if (item is JsonObject known) ours.Item(known, withSeal: true);
         }
-        if (answer["usage"] is not JsonObject || !OpenAiChat.NativeUsage.Stands(call))
+        if (answer["usage"] is not JsonObject || !OpenAiChat.NativeUsage.IsTrusted(call))
         {
             answer["usage"] = JsonNode.Parse(ResponseJson.Usage(call.Ending!.Usage));
         }

@@ -6,14 +6,14 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>
-/// Makes a provider's own response ours: its ids become ours, its sealed reasoning is sealed once more with its id, what is decided here says so, and
-/// everything else stays. One per answer; not thread-safe.
+/// Adapts a provider's response to this gateway: ids and encrypted reasoning are replaced by ours, gateway settings are set, and
+/// everything else is unchanged. One per response; not thread-safe.
 /// </summary>
 internal sealed class NativeResponse(GatewayCall call, ResponseObjectWriter writer)
 {
     private readonly Dictionary<string, string> _ids = new(StringComparer.Ordinal);
 
-    /// <summary>The id that stands for a provider's: the same for the same item.</summary>
+    /// <summary>The id that replaces a provider's: the same for the same item.</summary>
     public string IdOf(string upstream)
     {
         if (_ids.TryGetValue(upstream, out var known)) return known;
@@ -28,16 +28,19 @@ internal sealed class NativeResponse(GatewayCall call, ResponseObjectWriter writ
         var id = item["id"] is JsonValue given && given.TryGetValue<string>(out var text) ? text : "";
         item["id"] = IdOf(id);
         if (item["encrypted_content"] is not JsonValue content || !content.TryGetValue<string>(out var seal)) return;
-        // A compaction is nothing but its seal.
-        if (withSeal || (item["type"] is JsonValue type && type.TryGetValue<string>(out var word) && word == "compaction")) item["encrypted_content"] = new SealedReasoning(SealedReasoning.Native, id, seal).ToText();
+        // A compaction consists only of encrypted content.
+        if (withSeal || (item["type"] is JsonValue type && type.TryGetValue<string>(out var word) && word == "compaction"))
+        {
+            item["encrypted_content"] = new SealedReasoning(SealedReasoning.Native, id, seal).ToText();
+        }
         else item.Remove("encrypted_content");
     }
 
     /// <summary>Changes a whole response object.</summary>
-    /// <param name="response">The provider's.</param>
-    /// <param name="status">In our words, when the call's ending decides it; null to leave the provider's.</param>
-    /// <param name="withSeals">Whether sealed reasoning is shown.</param>
-    /// <param name="extra">Whether the <c>fairlead</c> object is added, when the caller has extensions on.</param>
+    /// <param name="response">The provider's response.</param>
+    /// <param name="status">The dialect's status, if the call's ending determines it; null to keep the provider's.</param>
+    /// <param name="withSeals">Whether encrypted reasoning is included.</param>
+    /// <param name="extra">Whether the <c>fairlead</c> object is added, when the client has extensions on.</param>
     public void Whole(JsonObject response, string? status, bool withSeals, bool extra = true)
     {
         response.Remove("fairlead");
@@ -55,10 +58,10 @@ internal sealed class NativeResponse(GatewayCall call, ResponseObjectWriter writ
                 if (item is JsonObject known) Item(known, withSeals);
             }
         }
-        // A server of an older date leaves out what clients of today rely on.
+        // An older server omits members that current clients rely on.
         foreach (var (name, value) in Own(status ?? "completed", extra))
         {
-            var isOurs = name == "fairlead" || (name == "usage" && !OpenAiChat.NativeUsage.Stands(call));
+            var isOurs = name == "fairlead" || (name == "usage" && !OpenAiChat.NativeUsage.IsTrusted(call));
             if (isOurs || !response.ContainsKey(name)) response[name] = value?.DeepClone();
         }
     }

@@ -13,7 +13,7 @@ internal enum OutputItemKind
     CustomCall,
 }
 
-/// <summary>One item of a response's output, growing while it is made.</summary>
+/// <summary>One item of a response's output while it is generated.</summary>
 internal sealed class OutputItem(OutputItemKind kind, string id, int index)
 {
     public OutputItemKind Kind { get; } = kind;
@@ -29,21 +29,21 @@ internal sealed class OutputItem(OutputItemKind kind, string id, int index)
     /// <summary>Readable reasoning, or a call's arguments.</summary>
     public StringBuilder Text { get; } = new();
 
-    /// <summary>Sealed reasoning, as it is sent out.</summary>
+    /// <summary>Encrypted reasoning, as sent to the client.</summary>
     public string? Seal { get; set; }
 
     public string CallId { get; init; } = "";
 
     public string Name { get; init; } = "";
 
-    /// <summary>The call's own number among those of the answer.</summary>
+    /// <summary>The call's own number among the calls of the response.</summary>
     public int CallIndex { get; init; } = -1;
 
     public ToolArgumentsProgress Progress { get; set; }
 
     public bool IsOpen { get; set; } = true;
 
-    /// <summary>Cut before it was whole.</summary>
+    /// <summary>Truncated before it was complete.</summary>
     public bool IsIncomplete { get; set; }
 
     public string Status => IsOpen ? "in_progress" : IsIncomplete ? "incomplete" : "completed";

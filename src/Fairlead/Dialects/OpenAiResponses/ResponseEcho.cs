@@ -6,7 +6,9 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>The settings that every response repeats, with the defaults of what was not sent. Open Responses demands each of them.</summary>
+/// <summary>
+/// The settings that every response repeats, with the defaults of what was not sent. Open Responses requires each of them.
+/// </summary>
 internal static class ResponseEcho
 {
     /// <summary>Members with a comma before the first, without <c>store</c>, which is known last.</summary>
@@ -29,7 +31,8 @@ internal static class ResponseEcho
         Text(json, root, "instructions");
         Integer(json, root, "max_output_tokens");
         Integer(json, root, "max_tool_calls");
-        json.WriteBoolean("parallel_tool_calls", !ChatConversationReader.Has(root, "parallel_tool_calls", out var parallel) || parallel.GetBoolean());
+        json.WriteBoolean("parallel_tool_calls", !ChatConversationReader.Has(root, "parallel_tool_calls", out var parallel)
+            || parallel.GetBoolean());
         Number(json, root, "presence_penalty", 0);
         Number(json, root, "frequency_penalty", 0);
         json.WriteString("previous_response_id", call.Facts.Responses?.PreviousResponseId);
@@ -37,7 +40,9 @@ internal static class ResponseEcho
         var thinks = ChatConversationReader.Has(root, "reasoning", out var reasoning);
         json.WriteStartObject("reasoning");
         json.WriteString("effort", thinks ? ChatConversationReader.Text(reasoning, "effort") : null);
-        json.WriteString("summary", thinks ? ChatConversationReader.Text(reasoning, "summary") ?? ChatConversationReader.Text(reasoning, "generate_summary") : null);
+        json.WriteString("summary", thinks
+            ? ChatConversationReader.Text(reasoning, "summary") ?? ChatConversationReader.Text(reasoning, "generate_summary")
+            : null);
         json.WriteEndObject();
         Text(json, root, "safety_identifier");
         json.WriteString("service_tier", ChatConversationReader.Text(root, "service_tier") is { } tier and not "auto" ? tier : "default");
@@ -55,7 +60,7 @@ internal static class ResponseEcho
         Number(json, root, "top_logprobs", 0);
         Number(json, root, "top_p", 1);
         json.WriteString("truncation", ChatConversationReader.Text(root, "truncation") ?? "disabled");
-        // Not among what must be there, and never null in OpenAI's description.
+        // Not required, and never null in OpenAI's description.
         if (ChatConversationReader.Text(root, "user") is { } user) json.WriteString("user", user);
         json.WritePropertyName("metadata");
         if (ChatConversationReader.Has(root, "metadata", out var metadata))
@@ -109,7 +114,8 @@ internal static class ResponseEcho
         json.WriteEndObject();
     }
 
-    private static void Text(Utf8JsonWriter json, JsonElement root, string name) => json.WriteString(name, ChatConversationReader.Text(root, name));
+    private static void Text(Utf8JsonWriter json, JsonElement root, string name) =>
+        json.WriteString(name, ChatConversationReader.Text(root, name));
 
     private static void Integer(Utf8JsonWriter json, JsonElement root, string name)
     {

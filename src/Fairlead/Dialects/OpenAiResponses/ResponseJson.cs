@@ -7,13 +7,13 @@ using Fairlead.Errors;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Pieces that whole responses and events share (CONTRACTS 2.3).</summary>
+/// <summary>Pieces that whole responses and events share.</summary>
 internal static class ResponseJson
 {
-    /// <param name="json">Gets the item.</param>
-    /// <param name="item">What is there so far.</param>
-    /// <param name="withSeal">Whether sealed reasoning is shown.</param>
-    /// <param name="empty">As the item is announced: nothing of its content yet.</param>
+    /// <param name="json">Receives the item.</param>
+    /// <param name="item">Its content so far.</param>
+    /// <param name="withSeal">Whether encrypted reasoning is included.</param>
+    /// <param name="empty">For the announcement of the item: without its content.</param>
     public static void AppendItem(ref JsonAppender json, OutputItem item, bool withSeal, bool empty = false)
     {
         json.Raw("{\"id\":"u8);
@@ -59,7 +59,7 @@ internal static class ResponseJson
         }
     }
 
-    /// <summary>Items as they are kept: a JSON array, with seals.</summary>
+    /// <summary>Items as they are stored: a JSON array, with encrypted reasoning.</summary>
     public static byte[] Items(IReadOnlyList<OutputItem> items, bool withSeals)
     {
         var output = new ArrayBufferWriter<byte>(1024);
@@ -156,11 +156,14 @@ internal static class ResponseJson
         json.Raw("}"u8);
     }
 
-    /// <summary>An annotation as this dialect has it: the chat interface wraps it under the name of its type.</summary>
+    /// <summary>An annotation in this dialect: Chat Completions wraps it under the name of its type.</summary>
     public static JsonNode? Annotation(JsonNode? annotation)
     {
         if (annotation is not JsonObject given) return null;
-        if (given["type"] is not JsonValue type || !type.TryGetValue<string>(out var name) || given[name] is not JsonObject inner) return given.DeepClone();
+        if (given["type"] is not JsonValue type || !type.TryGetValue<string>(out var name) || given[name] is not JsonObject inner)
+        {
+            return given.DeepClone();
+        }
         var flat = new JsonObject { ["type"] = name };
         foreach (var (key, value) in inner) flat[key] = value?.DeepClone();
         return flat;
@@ -172,7 +175,7 @@ internal static class ResponseJson
         json.Raw("{\"token\":"u8);
         json.String(token.Token);
         json.Raw(",\"logprob\":"u8);
-        // Here a number is demanded; "impossible" is written as providers write it.
+        // A number is required here; "impossible" is written as providers write it.
         json.Number((double?)(double.IsFinite(token.Logprob) ? token.Logprob : -9999));
         json.Raw(",\"bytes\":["u8);
         var bytes = token.Bytes ?? Encoding.UTF8.GetBytes(token.Token);

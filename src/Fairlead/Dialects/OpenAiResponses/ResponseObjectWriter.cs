@@ -9,7 +9,7 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
 {
     private byte[]? _echo;
 
-    /// <summary>What the ending means for the response, in the dialect's words.</summary>
+    /// <summary>The dialect's status for the ending.</summary>
     public static string StatusOf(CallEnding? ending) => ending switch
     {
         null => "in_progress",
@@ -23,18 +23,20 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
         },
     };
 
-    /// <summary>No ending is silent: one that is no answer and brought no error of its own gets the error that fits.</summary>
+    /// <summary>Every unsuccessful end has an error: the matching one if the call has none of its own.</summary>
     public static GatewayError? ErrorOf(CallEnding? ending) => ending switch
     {
-        null => new GatewayError(ErrorCode.InternalError, "The stream ended without an outcome."),
+        null => new GatewayError(ErrorCode.InternalError, "The stream ended without a final status."),
         { Error: { } error } => error,
-        { Outcome: Outcome.Deadline } => new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed while the answer was under way."),
-        { Outcome: Outcome.ProviderLost or Outcome.Failed } => new GatewayError(ErrorCode.ProviderError, "The provider's stream broke before the answer was complete."),
-        { Outcome: Outcome.Cancelled } => new GatewayError(ErrorCode.Conflict, "The call was cancelled before the answer was complete."),
+        { Outcome: Outcome.Deadline } =>
+            new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed before the response was complete."),
+        { Outcome: Outcome.ProviderLost or Outcome.Failed } =>
+            new GatewayError(ErrorCode.ProviderError, "The provider's stream was interrupted before the response was complete."),
+        { Outcome: Outcome.Cancelled } => new GatewayError(ErrorCode.Conflict, "The call was cancelled before the response was complete."),
         _ => null,
     };
 
-    /// <summary>The members with which a response repeats its settings, and <c>store</c>.</summary>
+    /// <summary>The members that repeat the settings, and <c>store</c>.</summary>
     public void AppendSettings(ref JsonAppender json)
     {
         json.Raw(_echo ??= ResponseEcho.Of(call));
@@ -42,11 +44,11 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
         json.Bool(call.Facts.Responses!.Stores);
     }
 
-    /// <param name="json">Gets the object.</param>
-    /// <param name="status">One of the dialect's.</param>
+    /// <param name="json">Receives the object.</param>
+    /// <param name="status">A status of the dialect.</param>
     /// <param name="items">The output.</param>
-    /// <param name="withSeals">Whether sealed reasoning is shown.</param>
-    /// <param name="extra">Whether the <c>fairlead</c> object follows, when the caller has extensions on.</param>
+    /// <param name="withSeals">Whether encrypted reasoning is included.</param>
+    /// <param name="extra">Whether the <c>fairlead</c> object follows, when the client has extensions on.</param>
     public void Append(ref JsonAppender json, string status, IReadOnlyList<OutputItem> items, bool withSeals, bool extra = true)
     {
         var final = status is not ("in_progress" or "queued");
@@ -66,7 +68,13 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
         if (status == "incomplete")
         {
             json.Raw("{\"reason\":"u8);
-            json.String(call.Ending?.Outcome switch { Outcome.ContentFilter => "content_filter", Outcome.Budget => "budget", Outcome.InvalidOutput => "invalid_output", _ => "max_output_tokens" });
+            json.String(call.Ending?.Outcome switch
+            {
+                Outcome.ContentFilter => "content_filter",
+                Outcome.Budget => "budget",
+                Outcome.InvalidOutput => "invalid_output",
+                _ => "max_output_tokens",
+            });
             json.Raw("}"u8);
         }
         else
@@ -74,7 +82,7 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
             json.Raw("null"u8);
         }
         json.Raw(",\"model\":"u8);
-        // A request read again to show what became of it has asked the catalogue for nothing.
+        // A request that is read again for its result has not queried the catalogue.
         json.String(((Catalogue.CatalogueModel?)call.Model)?.Id ?? call.Facts.Model);
         json.Raw(",\"output\":["u8);
         for (var i = 0; i < items.Count; i++)
@@ -102,7 +110,7 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
         json.String(error.Code switch
         {
             ErrorCode.RateLimitExceeded => "rate_limit_exceeded",
-            // The dialect's list is closed; this is its word for a request that is at fault.
+            // The dialect's list is closed; this is its code for an invalid request.
             _ when error.Definition.Status is >= 400 and < 500 => "invalid_prompt",
             _ => "server_error",
         });

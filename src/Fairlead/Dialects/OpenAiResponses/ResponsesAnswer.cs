@@ -3,7 +3,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>A whole answer of the inner language as items.</summary>
+/// <summary>A whole canonical response as items.</summary>
 internal static class ResponsesAnswer
 {
     public static List<OutputItem> Items(GatewayCall call, Answer answer, bool cut)
@@ -32,13 +32,14 @@ internal static class ResponsesAnswer
                     message = null;
                     if (toolCall.Signature is { Length: > 0 }) SealWarning.Add(call);
                     var kind = toolCall.Kind == ToolKind.Custom ? OutputItemKind.CustomCall : OutputItemKind.FunctionCall;
-                    var item = new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, items.Count), items.Count) { CallId = toolCall.Id, Name = toolCall.Name };
+                    var item = new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, items.Count),
+                        items.Count) { CallId = toolCall.Id, Name = toolCall.Name };
                     item.Text.Append(toolCall.Arguments);
                     items.Add(item);
                     break;
             }
         }
-        // Both belong to the text, of which there is one as a rule.
+        // Both belong to the text; usually there is one.
         if (items.Find(static item => item.Kind == OutputItemKind.Message)?.Parts.Find(static part => !part.IsRefusal) is { } words)
         {
             words.Logprobs.AddRange(choice.Logprobs ?? []);
@@ -52,5 +53,6 @@ internal static class ResponsesAnswer
         return items;
     }
 
-    private static OutputItem New(GatewayCall call, OutputItemKind kind, int index) => new(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, index), index);
+    private static OutputItem New(GatewayCall call, OutputItemKind kind, int index) =>
+        new(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, index), index);
 }

@@ -1,15 +1,15 @@
 using System.Text.Json;
 using Fairlead.Conversation;
-using Fairlead.Providers.OpenAi;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Reads usage, finish and size out of a provider's Response object.</summary>
+/// <summary>Reads usage, finish reason and size from a provider's Response object.</summary>
 internal static class ResponsesAnswerScanner
 {
-    /// <returns>False when the body is no finished response.</returns>
+    /// <returns>False when the body is not a finished response.</returns>
     public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
         try
@@ -24,7 +24,7 @@ internal static class ResponsesAnswerScanner
         }
     }
 
-    /// <summary>The same of a compaction, which is finished when it is there.</summary>
+    /// <summary>The same for a compaction, which is always finished.</summary>
     public static bool ScanCompaction(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
         try
@@ -32,13 +32,17 @@ internal static class ResponsesAnswerScanner
             var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 512 });
             using var document = JsonDocument.ParseValue(ref reader);
             var answer = document.RootElement;
-            if (answer.ValueKind != JsonValueKind.Object || OpenAiWire.Text(answer, "object") != "response.compaction" || !OpenAiWire.Has(answer, "output", JsonValueKind.Array, out var output)) return false;
+            if (answer.ValueKind != JsonValueKind.Object || OpenAiWire.Text(answer, "object") != "response.compaction"
+                || !OpenAiWire.Has(answer, "output", JsonValueKind.Array, out var output))
+            {
+                return false;
+            }
             var made = new OutputTally();
             foreach (var item in output.EnumerateArray())
             {
                 if (item.ValueKind != JsonValueKind.Object) return false;
                 Add(item, ref made);
-                // Of what is sealed the length alone can be seen.
+                // Only the length of encrypted content is known.
                 made.Add(OpenAiWire.Text(item, "encrypted_content")?.Length ?? 0);
             }
             if (made.Bytes > 0) meter.AddOutput(made);
@@ -53,11 +57,14 @@ internal static class ResponsesAnswerScanner
     }
 
     /// <param name="response">The object.</param>
-    /// <param name="meter">Gets what is found.</param>
-    /// <param name="countOutput">Whether the output's size is taken in; false when its deltas were.</param>
+    /// <param name="meter">Receives the result.</param>
+    /// <param name="countOutput">Whether the output's size is counted; false when its deltas were.</param>
     public static bool Scan(JsonElement response, AnswerMeter meter, bool countOutput)
     {
-        if (OpenAiWire.Text(response, "object") != "response" || !OpenAiWire.Has(response, "output", JsonValueKind.Array, out var output)) return false;
+        if (OpenAiWire.Text(response, "object") != "response" || !OpenAiWire.Has(response, "output", JsonValueKind.Array, out var output))
+        {
+            return false;
+        }
         var (called, ranTools) = (false, false);
         var made = new OutputTally();
         foreach (var item in output.EnumerateArray())
@@ -73,15 +80,21 @@ internal static class ResponsesAnswerScanner
         {
             case "completed": reason = called ? FinishReason.ToolCalls : FinishReason.Stop; break;
             case "incomplete":
-                var why = OpenAiWire.Has(response, "incomplete_details", JsonValueKind.Object, out var details) ? OpenAiWire.Text(details, "reason") : null;
+                var why = OpenAiWire.Has(response, "incomplete_details", JsonValueKind.Object, out var details)
+                    ? OpenAiWire.Text(details, "reason")
+                    : null;
                 reason = why == "content_filter" ? FinishReason.ContentFilter : FinishReason.Length;
                 break;
             case var word:
-                // A word that nobody knows is a failure, which is quoted.
-                if (FinishWords.Of(word) == FinishMeaning.Failed && word is not ("failed" or "cancelled" or "in_progress" or "queued")) meter.FailedReason = word;
+                // An unknown reason is a failure, which is quoted.
+                if (FinishReasonTable.Of(word) == FinishMeaning.Failed
+                    && word is not ("failed" or "cancelled" or "in_progress" or "queued"))
+                {
+                    meter.FailedReason = word;
+                }
                 return false;
         }
-        // Nothing at all is no response.
+        // An empty body is not a response.
         if (reason == FinishReason.Stop && output.GetArrayLength() == 0) return false;
         if (made.Bytes > 0) meter.AddOutput(made);
         if (OpenAiWire.ReadUsage(response) is { } usage) meter.ReportUsage(ranTools ? usage.WithTools() : usage);

@@ -8,29 +8,36 @@ using Fairlead.Validation;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Turns a checked Responses request into the inner language. What only a provider that speaks the dialect can do is refused.</summary>
+/// <summary>
+/// Translates a valid Responses request to the canonical model. Features that only a provider with this API has are rejected.
+/// </summary>
 internal static class ResponsesConversationReader
 {
-    // Read into members of their own, about delivery, or without an effect on the answer; everything else goes to Extra.
+    // Read into members of their own, about delivery, or without an effect on the response; everything else goes to Extra.
     private static readonly HashSet<string> Taken = new(StringComparer.Ordinal)
     {
-        "model", "input", "instructions", "previous_response_id", "store", "background", "stream", "stream_options", "max_output_tokens", "max_tool_calls",
-        "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "tools", "tool_choice", "text", "reasoning", "include", "truncation", "metadata",
-        "safety_identifier", "user", "context_management", "presence_penalty", "frequency_penalty", "fairlead", "conversation", "prompt", "prompt_cache_options",
+        "model", "input", "instructions", "previous_response_id", "store", "background", "stream", "stream_options", "max_output_tokens",
+        "max_tool_calls", "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "tools", "tool_choice", "text", "reasoning",
+        "include", "truncation", "metadata", "safety_identifier", "user", "context_management", "presence_penalty", "frequency_penalty",
+        "fairlead", "conversation", "prompt", "prompt_cache_options",
     };
 
-    /// <exception cref="GatewayErrorException">Something in it has a meaning only at a provider that speaks the dialect, or calls and results do not fit.</exception>
+    /// <exception cref="GatewayErrorException">
+    /// Something in it is supported only by a provider with this API, or calls and results do not match.
+    /// </exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
         call.Facts.ThrowIfForeign();
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(call.Body.WrittenMemory, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = maxDepth });
+            document = JsonDocument.Parse(call.Body.WrittenMemory,
+                new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = maxDepth });
         }
         catch (JsonException)
         {
-            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the body; send it once.") { OpenAiCode = "invalid_value" });
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter,
+                "An object of the body contains the same member twice; send it once.") { OpenAiCode = "invalid_value" });
         }
         using (document) return Request(call, document.RootElement);
     }
@@ -39,10 +46,21 @@ internal static class ResponsesConversationReader
     {
         var facts = call.Facts;
         var found = facts.Responses!;
-        if (ChatConversationReader.Has(root, "context_management", out _)) call.Warn("parameter_ignored", "The field 'context_management' was not sent: the provider of this model does not edit the context.");
-        if (ChatConversationReader.Text(root, "truncation") == "auto") call.Warn("parameter_ignored", "The field 'truncation' had no effect: an input that is too large for this model is refused, not cut.");
+        if (ChatConversationReader.Has(root, "context_management", out _))
+        {
+            call.Warn("parameter_ignored",
+                "The field 'context_management' was not sent: the provider of this model does not edit the context.");
+        }
+        if (ChatConversationReader.Text(root, "truncation") == "auto")
+        {
+            call.Warn("parameter_ignored",
+                "The field 'truncation' had no effect: an input that is too large for this model is rejected, not truncated.");
+        }
         var messages = new List<Message>();
-        if (ChatConversationReader.Text(root, "instructions") is { Length: > 0 } instructions) messages.Add(Message.Of(Role.Developer, instructions));
+        if (ChatConversationReader.Text(root, "instructions") is { Length: > 0 } instructions)
+        {
+            messages.Add(Message.Of(Role.Developer, instructions));
+        }
         var turns = new ResponsesTurns(call, messages);
         foreach (var item in found.History ?? []) turns.Add(item, null);
         if (ChatConversationReader.Has(root, "input", out var input))
@@ -100,18 +118,23 @@ internal static class ResponsesConversationReader
                     Description = ChatConversationReader.Text(tool, "description"),
                     Format = CustomFormat(tool),
                 },
-                _ => throw Unsupported($"tools[{index}]", $"The tool '{type}' is run by providers that speak the Responses API; the provider of this model does not. Use tools of type 'function' or 'custom', or another model."),
+                _ => throw Unsupported($"tools[{index}]",
+                    $"The tool '{type}' runs only at providers that support the Responses API; the provider of this model does not. Use "
+                        + "tools of type 'function' or 'custom', or another model."),
             });
             index++;
         }
         return tools;
     }
 
-    /// <summary>Strict unless said otherwise, as the dialect has it; but a schema that cannot be held strictly is then taken as it is.</summary>
+    /// <summary>
+    /// Strict unless the request has another value, as in the dialect; a schema that cannot be strict is then accepted as it is.
+    /// </summary>
     public static bool IsStrict(JsonElement tool)
     {
         if (ChatConversationReader.Has(tool, "strict", out var strict)) return strict.GetBoolean();
-        return ChatConversationReader.Has(tool, "parameters", out var parameters) && StrictSchema.FindFault(System.Text.Encoding.UTF8.GetBytes(parameters.GetRawText())) is null;
+        return ChatConversationReader.Has(tool, "parameters", out var parameters)
+            && StrictSchema.FindFault(System.Text.Encoding.UTF8.GetBytes(parameters.GetRawText())) is null;
     }
 
     private static Tool Function(JsonElement tool) => new(ChatConversationReader.Text(tool, "name")!)
@@ -121,7 +144,7 @@ internal static class ResponsesConversationReader
         Strict = IsStrict(tool) ? true : null,
     };
 
-    // The chat interface wraps the grammar, which stands flat here.
+    // Chat Completions wraps the grammar, which is flat here.
     private static JsonObject? CustomFormat(JsonElement tool)
     {
         if (!ChatConversationReader.Has(tool, "format", out var format)) return null;
@@ -129,7 +152,8 @@ internal static class ResponsesConversationReader
         return new JsonObject
         {
             ["type"] = "grammar",
-            ["grammar"] = new JsonObject { ["definition"] = ChatConversationReader.Text(format, "definition"), ["syntax"] = ChatConversationReader.Text(format, "syntax") },
+            ["grammar"] = new JsonObject { ["definition"] = ChatConversationReader.Text(format, "definition"),
+                ["syntax"] = ChatConversationReader.Text(format, "syntax") },
         };
     }
 
@@ -146,13 +170,16 @@ internal static class ResponsesConversationReader
                 var index = 0;
                 foreach (var tool in choice.GetProperty("tools").EnumerateArray())
                 {
-                    if (ChatConversationReader.Text(tool, "type") is not ("function" or "custom")) throw Unsupported($"tool_choice.tools[{index}]", "The provider of this model runs no tools itself.");
+                    if (ChatConversationReader.Text(tool, "type") is not ("function" or "custom"))
+                    {
+                        throw Unsupported($"tool_choice.tools[{index}]", "The provider of this model does not run tools itself.");
+                    }
                     allowed.Add(ChatConversationReader.Text(tool, "name")!);
                     index++;
                 }
                 return new ToolChoice(Mode(ChatConversationReader.Text(choice, "mode"))) { Allowed = allowed };
             default:
-                throw Unsupported("tool_choice", "The provider of this model runs no tools itself.");
+                throw Unsupported("tool_choice", "The provider of this model does not run tools itself.");
         }
     }
 
@@ -165,7 +192,10 @@ internal static class ResponsesConversationReader
 
     private static OutputFormat Format(JsonElement root)
     {
-        if (!ChatConversationReader.Has(root, "text", out var text) || !ChatConversationReader.Has(text, "format", out var format)) return OutputFormat.Text;
+        if (!ChatConversationReader.Has(root, "text", out var text) || !ChatConversationReader.Has(text, "format", out var format))
+        {
+            return OutputFormat.Text;
+        }
         return ChatConversationReader.Text(format, "type") switch
         {
             "json_object" => new OutputFormat(OutputKind.Json),
@@ -183,8 +213,9 @@ internal static class ResponsesConversationReader
     private static double? Penalty(JsonElement root, string name) =>
         ChatConversationReader.Has(root, name, out var value) && value.GetDouble() is not 0 and var penalty ? penalty : null;
 
-    // A copy of its own: the document's memory goes back to the pool.
-    private static JsonNode Node(JsonElement element) => JsonNode.Parse(element.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
+    // A separate copy: the document's memory returns to the pool.
+    private static JsonNode Node(JsonElement element) =>
+        JsonNode.Parse(element.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
 
     private static GatewayErrorException Unsupported(string field, string message) => new(GatewayError.Unsupported(field, message));
 }

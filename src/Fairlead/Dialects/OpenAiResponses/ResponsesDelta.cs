@@ -4,7 +4,7 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Finds the text of a delta event of Responses whose pieces are text: not those of audio, whose base64 cannot be joined.</summary>
+/// <summary>Finds the text of a Responses delta event whose fragments are text: not audio, whose base64 cannot be joined.</summary>
 internal static class ResponsesDelta
 {
     public static bool TryFind(ReadOnlySpan<byte> data, int kind, out DeltaShape shape)

@@ -1,23 +1,30 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects.OpenAiChat;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Between a whole Response object and the events that bring it, for providers that send the one where the other was asked for.</summary>
+/// <summary>
+/// Converts between a whole Response object and its events, for providers that send one although the other was requested.
+/// </summary>
 internal static class ResponsesDocument
 {
     private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
 
-    /// <summary>The last event of a whole response, from which its scanner makes the others; none when it is no finished response.</summary>
+    /// <summary>
+    /// The last event of a whole response, from which its scanner creates the others; none when it is not a finished response.
+    /// </summary>
     public static IEnumerable<byte[]> EventsOf(ReadOnlyMemory<byte> document)
     {
         try
         {
-            if (JsonNode.Parse(document.Span, documentOptions: Parsing) is not JsonObject response || response["error"] is JsonObject) return [];
+            if (JsonNode.Parse(document.Span, documentOptions: Parsing) is not JsonObject response || response["error"] is JsonObject)
+            {
+                return [];
+            }
             ResponseItems.RepairWhole(response, static () => { });
             if (response["object"]?.GetValue<string>() != "response" || response["output"] is not JsonArray) return [];
             return [ResponseJson.Bytes(new JsonObject { ["type"] = "response.done", ["response"] = response.DeepClone() })];
@@ -28,7 +35,7 @@ internal static class ResponsesDocument
         }
     }
 
-    /// <summary>The response in the last event of a stream, with all that its events told; null where it has none.</summary>
+    /// <summary>The response in the last event of a stream, with the content of all events; null if there is none.</summary>
     public static byte[]? WholeOf(ReadOnlySpan<byte> events)
     {
         using var parser = new SseParser();
@@ -69,7 +76,7 @@ internal static class ResponsesDocument
         }
         catch (JsonException)
         {
-            // An event that cannot be read is not the last one.
+            // An unreadable event is not the last one.
             return null;
         }
     }

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Frames one event after the other and numbers them from 0 without gaps. One per stream.</summary>
+/// <summary>Frames events and numbers them from 0 without gaps. One per stream.</summary>
 internal sealed class ResponsesEventFrame
 {
     private long _sequence;
@@ -10,7 +10,7 @@ internal sealed class ResponsesEventFrame
     /// <summary>The number of the next event.</summary>
     public long Next => _sequence;
 
-    /// <summary>Begins an event; its own members follow, each with a comma before it.</summary>
+    /// <summary>Starts an event; its own members follow, each with a comma before it.</summary>
     public void Begin(ref JsonAppender json, scoped ReadOnlySpan<byte> type)
     {
         json.Raw("event: "u8);
@@ -23,8 +23,8 @@ internal sealed class ResponsesEventFrame
 
     public static void End(ref JsonAppender json) => json.Raw("}\n\n"u8);
 
-    /// <summary>An event whose JSON is whole but for its number.</summary>
-    /// <param name="json">Gets the event.</param>
+    /// <summary>An event whose JSON lacks only its number.</summary>
+    /// <param name="json">Receives the event.</param>
     /// <param name="type">Its name.</param>
     /// <param name="data">One object on one line, not empty, without <c>sequence_number</c>.</param>
     public void Whole(ref JsonAppender json, string type, scoped ReadOnlySpan<byte> data)

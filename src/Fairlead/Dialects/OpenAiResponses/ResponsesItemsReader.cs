@@ -5,7 +5,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Checks <c>input</c>: a text, or items of every kind of CONTRACTS 2.2. Items of kinds that are not known here are left to providers that speak the dialect.</summary>
+/// <summary>Checks <c>input</c>: a text, or items of every known kind. Providers with this API validate items of unknown kinds.</summary>
 internal ref struct ResponsesItemsReader
 {
     private static readonly string[] Roles = ["user", "system", "developer", "assistant"];
@@ -46,9 +46,9 @@ internal ref struct ResponsesItemsReader
     private void Item(ref BodyCursor json, FieldPath path)
     {
         if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
-        // Members may stand in any order, and what each must be depends on these two.
+        // Members may come in any order, and these two determine the rules for the others.
         var (type, role, hasId) = Look(json, path);
-        if (hasId) _facts.Responses!.InputHasOwnMarks = true;
+        if (hasId) _facts.Responses!.InputHasGatewayData = true;
         type ??= role is not null ? "message" : hasId ? "item_reference" : throw RequestFaults.Missing(path with { Middle = "type" });
         switch (type)
         {
@@ -83,7 +83,7 @@ internal ref struct ResponsesItemsReader
                 case 1:
                     if (json.Text(path with { Middle = "type" }, 64)) type = json.GetString();
                     break;
-                case 2: role = json.OpenWord(path with { Middle = "role" }, Roles); break;
+                case 2: role = json.ExtensibleValue(path with { Middle = "role" }, Roles); break;
                 case 4: hasId = json.Text(path with { Middle = "id" }, 256); break;
                 default: json.Skip(); break;
             }
@@ -123,7 +123,7 @@ internal ref struct ResponsesItemsReader
         if (words && role == "user") _facts.Note(RequestFeatures.UserText);
     }
 
-    // True when the part has words.
+    // True when the part has text.
     private bool Part(ref BodyCursor json, FieldPath path, bool assistant)
     {
         if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
@@ -133,9 +133,12 @@ internal ref struct ResponsesItemsReader
         {
             var isType = look.Is("type"u8);
             look.Next();
-            // What a model wrote is not held to a list: it is on its way back.
+            // Output of a model that a client sends back is not restricted to a list.
             if (isType && assistant) type = look.Text(path with { Tail = "type" }) ? look.GetString() : null;
-            else if (isType) type = look.OpenWord(path with { Tail = "type" }, ["input_text", "input_image", "input_file", "input_audio"]);
+            else if (isType)
+            {
+                type = look.ExtensibleValue(path with { Tail = "type" }, ["input_text", "input_image", "input_file", "input_audio"]);
+            }
             else look.Skip();
         }
         switch (type)
@@ -186,10 +189,13 @@ internal ref struct ResponsesItemsReader
                     if (!json.Text(at)) break;
                     if (json.Value.IsEmpty) throw RequestFaults.EmptyString(at);
                     found = true;
-                    var start = Beginning(json, prefix);
+                    var start = StartOf(json, prefix);
                     if (StartsWith(start, "data:"u8))
                     {
-                        if (start.IndexOf(";base64,"u8) < 6) throw RequestFaults.Value(at, "a data URL must have the form data:<media type>;base64,<data>.");
+                        if (start.IndexOf(";base64,"u8) < 6)
+                        {
+                            throw RequestFaults.Value(at, "a data URL must have the form data:<media type>;base64,<data>.");
+                        }
                         Media(json.Value.Length, path);
                     }
                     else if (!StartsWith(start, "https://"u8) && !StartsWith(start, "http://"u8))
@@ -198,7 +204,7 @@ internal ref struct ResponsesItemsReader
                     }
                     break;
                 case 2: found |= NamesFile(json, path); break;
-                case 3: json.OpenWord(path with { Tail = "detail" }, ["auto", "low", "high", "original"]); break;
+                case 3: json.ExtensibleValue(path with { Tail = "detail" }, ["auto", "low", "high", "original"]); break;
                 default: json.Skip(); break;
             }
         }
@@ -222,12 +228,15 @@ internal ref struct ResponsesItemsReader
                     if (!json.Text(path with { Tail = "file_data" })) break;
                     if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path with { Tail = "file_data" });
                     data = json.Value.Length;
-                    isPdf |= StartsWith(Beginning(json, prefix), "data:application/pdf"u8);
+                    isPdf |= StartsWith(StartOf(json, prefix), "data:application/pdf"u8);
                     break;
                 case 2: named |= NamesFile(json, path); break;
                 case 3:
                     if (!json.Text(path with { Tail = "file_url" })) break;
-                    if (!StartsWith(json.Value, "https://"u8) && !StartsWith(json.Value, "http://"u8)) throw RequestFaults.Value(path with { Tail = "file_url" }, "expected an https address.");
+                    if (!StartsWith(json.Value, "https://"u8) && !StartsWith(json.Value, "http://"u8))
+                    {
+                        throw RequestFaults.Value(path with { Tail = "file_url" }, "expected an https address.");
+                    }
                     address = true;
                     break;
                 case 4:
@@ -236,7 +245,11 @@ internal ref struct ResponsesItemsReader
                 default: json.Skip(); break;
             }
         }
-        if (data < 0 && !address && !named) throw RequestFaults.Invalid(path, $"Invalid value for '{path}': 'file_data', 'file_url' or 'file_id' is required.", "missing_required_parameter");
+        if (data < 0 && !address && !named)
+        {
+            throw RequestFaults.Invalid(path, $"Invalid value for '{path}': 'file_data', 'file_url' or 'file_id' is required.",
+                "missing_required_parameter");
+        }
         Media(Math.Max(0, data), path);
         _facts.MediaBytes += Math.Max(0, data);
         Note(RequestFeatures.Files, path);
@@ -266,7 +279,7 @@ internal ref struct ResponsesItemsReader
                         json.RequiredText(path with { Tail = "input_audio.data" });
                         data = json.Value.Length;
                         break;
-                    case 2: format = json.OpenWord(path with { Tail = "input_audio.format" }, ["wav", "mp3"]) is not null; break;
+                    case 2: format = json.ExtensibleValue(path with { Tail = "input_audio.format" }, ["wav", "mp3"]) is not null; break;
                     default: json.Skip(); break;
                 }
             }
@@ -284,7 +297,10 @@ internal ref struct ResponsesItemsReader
         var (id, name, arguments) = (false, false, false);
         while (json.NextMember())
         {
-            var field = json.Is("call_id"u8) ? 1 : json.Is("name"u8) ? 2 : json.Is(argumentsName == "input" ? "input"u8 : "arguments"u8) ? 3 : 0;
+            var field = json.Is("call_id"u8) ? 1
+                : json.Is("name"u8) ? 2
+                : json.Is(argumentsName == "input" ? "input"u8 : "arguments"u8) ? 3
+                : 0;
             json.Next();
             switch (field)
             {
@@ -351,7 +367,7 @@ internal ref struct ResponsesItemsReader
             {
                 case 1:
                     if (!json.Text(path with { Middle = "encrypted_content" })) break;
-                    _facts.Responses!.InputHasOwnMarks = true;
+                    _facts.Responses!.InputHasGatewayData = true;
                     _facts.TextBytes += json.Value.Length;
                     break;
                 case 2 or 3:
@@ -388,7 +404,7 @@ internal ref struct ResponsesItemsReader
         }
     }
 
-    // The content comes before anything else looks at the request, which is then read again.
+    // Loaded before any other stage reads the request, which is then read again.
     private readonly bool NamesFile(in BodyCursor json, FieldPath path)
     {
         var at = path with { Tail = "file_id" };
@@ -400,7 +416,10 @@ internal ref struct ResponsesItemsReader
     private void Media(int bytes, FieldPath path)
     {
         _facts.InlineBytes += bytes;
-        if ((_mediaBytes += bytes) > _bounds.MaxMediaBytes) throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+        if ((_mediaBytes += bytes) > _bounds.MaxMediaBytes)
+        {
+            throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+        }
     }
 
     private readonly void Note(RequestFeatures feature, FieldPath path)
@@ -408,7 +427,7 @@ internal ref struct ResponsesItemsReader
         if (!_facts.Has(feature)) _facts.Note(feature, path.ToString());
     }
 
-    private static ReadOnlySpan<byte> Beginning(in BodyCursor json, Span<byte> scratch) =>
+    private static ReadOnlySpan<byte> StartOf(in BodyCursor json, Span<byte> scratch) =>
         json.IsEscaped ? JsonEscapes.DecodePrefix(json.Value, scratch) : json.Value[..Math.Min(scratch.Length, json.Value.Length)];
 
     private static bool StartsWith(ReadOnlySpan<byte> text, ReadOnlySpan<byte> prefix) =>

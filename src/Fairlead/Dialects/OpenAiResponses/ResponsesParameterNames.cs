@@ -2,7 +2,7 @@ using Fairlead.Errors;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Says in this dialect's words where a fault stands that was found in the inner language, whose messages are made of several items each.</summary>
+/// <summary>Maps positions of errors in the canonical model, whose messages may consist of several items, to this dialect.</summary>
 internal static class ResponsesParameterNames
 {
     public static GatewayError Of(GatewayError error) => error.Parameter switch

@@ -6,13 +6,14 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>A whole response as the client gets it.</summary>
+/// <summary>Writes a whole response for the client.</summary>
 internal static class ResponsesReplyWriter
 {
-    /// <summary>The items of the output with their seals, as they are kept.</summary>
+    /// <summary>The items of the output with encrypted reasoning, as they are stored.</summary>
     public static byte[] Output(GatewayCall call, GatewayReply reply)
     {
-        if (reply is GatewayReply.NativeBody native && JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is JsonObject response)
+        if (reply is GatewayReply.NativeBody native
+            && JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is JsonObject response)
         {
             new NativeResponse(call, new ResponseObjectWriter(call)).Whole(response, null, withSeals: true, extra: false);
             return ResponseJson.Bytes(response["output"]!);
@@ -28,7 +29,11 @@ internal static class ResponsesReplyWriter
         switch (reply)
         {
             case GatewayReply.NativeBody native:
-                if (JsonNode.Parse(native.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject response) throw new InvalidOperationException("A scanned answer is an object.");
+                if (JsonNode.Parse(native.Body.WrittenSpan,
+                    documentOptions: new JsonDocumentOptions { MaxDepth = 1024 }) is not JsonObject response)
+                {
+                    throw new InvalidOperationException("A scanned response is an object.");
+                }
                 new NativeResponse(call, writer).Whole(response, status, seals);
                 using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) response.WriteTo(json);
                 break;
@@ -38,7 +43,7 @@ internal static class ResponsesReplyWriter
                 appender.Flush();
                 break;
             default:
-                throw new InvalidOperationException($"A response cannot be answered with {reply.GetType().Name}.");
+                throw new InvalidOperationException($"The Responses dialect cannot write {reply.GetType().Name}.");
         }
     }
 }

@@ -5,21 +5,21 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Checks a Responses request and fills its facts, in one pass over the bytes (CONTRACTS 2.2). Members of a later date pass unread.</summary>
+/// <summary>Checks a Responses request and fills its facts, in one pass over the bytes. Newer members are forwarded unread.</summary>
 internal static class ResponsesRequestReader
 {
-    private const int LongestName = 32;
-    private const int LongestModel = 256;
+    private const int MaxNameLength = 32;
+    private const int MaxModelLength = 256;
     private const int MaxMetadata = 16;
-    private const int LeastOutput = 16;
+    private const int MinOutput = 16;
 
-    // Their order is that of the bits that tell whether a member was seen.
+    // Their order is that of the bits that record which members were seen.
     private static readonly string[] Names =
     [
-        "model", "input", "instructions", "previous_response_id", "conversation", "store", "background", "stream", "stream_options", "max_output_tokens",
-        "max_tool_calls", "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "tools", "tool_choice", "text", "reasoning", "include", "truncation",
-        "metadata", "service_tier", "prompt", "prompt_cache_key", "safety_identifier", "user", "presence_penalty", "frequency_penalty", "fairlead",
-        "prompt_cache_retention",
+        "model", "input", "instructions", "previous_response_id", "conversation", "store", "background", "stream", "stream_options",
+        "max_output_tokens", "max_tool_calls", "temperature", "top_p", "top_logprobs", "parallel_tool_calls", "tools", "tool_choice",
+        "text", "reasoning", "include", "truncation", "metadata", "service_tier", "prompt", "prompt_cache_key", "safety_identifier", "user",
+        "presence_penalty", "frequency_penalty", "fairlead", "prompt_cache_retention",
     ];
 
     private static readonly string[] Efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
@@ -28,13 +28,14 @@ internal static class ResponsesRequestReader
     private static readonly string[] Truncations = ["auto", "disabled"];
     private static readonly string[] Includes =
     [
-        "reasoning.encrypted_content", "message.output_text.logprobs", "message.input_image.image_url", "file_search_call.results", "web_search_call.results",
-        "web_search_call.action.sources", "code_interpreter_call.outputs", "computer_call_output.output.image_url",
+        "reasoning.encrypted_content", "message.output_text.logprobs", "message.input_image.image_url", "file_search_call.results",
+        "web_search_call.results", "web_search_call.action.sources", "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
     ];
 
     public static GatewayError? Read(GatewayCall call, RequestBounds bounds) => BodyCursor.Run(call, bounds, ReadAnswered);
 
-    /// <summary>A request that is only counted: the same body, and nothing of it that speaks of delivery matters.</summary>
+    /// <summary>A request that is only counted: the same body, and its delivery fields have no effect.</summary>
     public static GatewayError? ReadCounted(GatewayCall call, RequestBounds bounds) => BodyCursor.Run(call, bounds, ReadCount);
 
     private static void ReadAnswered(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
@@ -60,7 +61,7 @@ internal static class ResponsesRequestReader
         var tools = new ResponsesToolsReader(call.Body.WrittenMemory);
         var seen = 0UL;
         var first = true;
-        Span<byte> scratch = stackalloc byte[LongestName];
+        Span<byte> scratch = stackalloc byte[MaxNameLength];
         json.EnterRoot();
         while (json.NextMember())
         {
@@ -81,7 +82,7 @@ internal static class ResponsesRequestReader
             switch (Names[field])
             {
                 case "model":
-                    if (!json.Text("model", LongestModel)) throw RequestFaults.Missing("model");
+                    if (!json.Text("model", MaxModelLength)) throw RequestFaults.Missing("model");
                     if (json.Value.IsEmpty) throw RequestFaults.EmptyString("model");
                     facts.Model = json.GetString();
                     facts.ModelRange = json.Range;
@@ -101,10 +102,17 @@ internal static class ResponsesRequestReader
                     found.Previous = json.Range;
                     break;
                 case "conversation":
-                    if (!json.IsNull) throw Unsupported("conversation", "Conversations are not kept here. Send 'previous_response_id', or the items themselves as 'input'.");
+                    if (!json.IsNull)
+                    {
+                        throw Unsupported("conversation",
+                            "Stored conversations are not supported. Send 'previous_response_id', or the items themselves as 'input'.");
+                    }
                     break;
                 case "prompt":
-                    if (!json.IsNull) throw Unsupported("prompt", "There are no stored prompts here. Send the text as 'instructions' or 'input'.");
+                    if (!json.IsNull)
+                    {
+                        throw Unsupported("prompt", "Stored prompts are not supported. Send the text as 'instructions' or 'input'.");
+                    }
                     break;
                 case "background":
                     found.Background = json.Boolean("background") ?? false;
@@ -122,19 +130,22 @@ internal static class ResponsesRequestReader
                     StreamOptions(ref json, facts);
                     break;
                 case "max_output_tokens":
-                    facts.MaxOutputTokens = (int?)json.Integer("max_output_tokens", LeastOutput, int.MaxValue);
+                    facts.MaxOutputTokens = (int?)json.Integer("max_output_tokens", MinOutput, int.MaxValue);
                     break;
                 case "max_tool_calls":
                     json.Integer("max_tool_calls", 1, int.MaxValue);
                     break;
                 case "temperature":
-                    if ((facts.Temperature = json.Number("temperature", 0, 2)) is not null) facts.Note(RequestFeatures.Temperature, "temperature");
+                    if ((facts.Temperature = json.Number("temperature", 0, 2)) is not null)
+                    {
+                        facts.Note(RequestFeatures.Temperature, "temperature");
+                    }
                     break;
                 case "top_p":
                     if ((facts.TopP = json.Number("top_p", 0, 1)) is not null) facts.Note(RequestFeatures.TopP, "top_p");
                     break;
                 case "presence_penalty" or "frequency_penalty":
-                    // Zero is what is done anyway, and what clients of Open Responses send back from an answer.
+                    // Zero is the default behaviour, and clients of Open Responses send it back from a response.
                     if (json.Number(Names[field], -2, 2) is not (null or 0)) facts.Note(RequestFeatures.Penalties, Names[field]);
                     break;
                 case "top_logprobs":
@@ -160,19 +171,19 @@ internal static class ResponsesRequestReader
                     Include(ref json, facts, found);
                     break;
                 case "truncation":
-                    json.OpenWord("truncation", Truncations, isRead: false);
+                    json.ExtensibleValue("truncation", Truncations, isRead: false);
                     break;
                 case "metadata":
                     Metadata(ref json);
                     break;
                 case "service_tier":
-                    json.OpenWord("service_tier", Tiers, isRead: false);
+                    json.ExtensibleValue("service_tier", Tiers, isRead: false);
                     break;
                 case "prompt_cache_key" or "user":
                     json.Text(Names[field]);
                     break;
                 case "prompt_cache_retention":
-                    json.OpenWord("prompt_cache_retention", ["in_memory", "in-memory", "24h"], isRead: false);
+                    json.ExtensibleValue("prompt_cache_retention", ["in_memory", "in-memory", "24h"], isRead: false);
                     break;
                 case "safety_identifier":
                     json.Text("safety_identifier", 64);
@@ -190,7 +201,11 @@ internal static class ResponsesRequestReader
         {
             throw RequestFaults.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
         }
-        if (found.Background && !found.Stores) throw RequestFaults.Invalid("background", "A response in the background is kept, or it could not be asked for: leave 'store' out, or send true.", "invalid_value");
+        if (found.Background && !found.Stores)
+        {
+            throw RequestFaults.Invalid("background", "A background response must be stored: leave 'store' out, or send true.",
+                "invalid_value");
+        }
         tools.Finish();
         return seen;
     }
@@ -230,10 +245,13 @@ internal static class ResponsesRequestReader
             switch (field)
             {
                 case 1:
-                    if ((facts.ReasoningEffort = json.OpenWord("reasoning.effort", Efforts)) is not null) facts.Note(RequestFeatures.ReasoningEffort, "reasoning.effort");
+                    if ((facts.ReasoningEffort = json.ExtensibleValue("reasoning.effort", Efforts)) is not null)
+                    {
+                        facts.Note(RequestFeatures.ReasoningEffort, "reasoning.effort");
+                    }
                     break;
-                case 2: json.OpenWord("reasoning.summary", Summaries, isRead: false); break;
-                case 3: json.OpenWord("reasoning.generate_summary", Summaries, isRead: false); break;
+                case 2: json.ExtensibleValue("reasoning.summary", Summaries, isRead: false); break;
+                case 3: json.ExtensibleValue("reasoning.generate_summary", Summaries, isRead: false); break;
                 default: json.Skip(); break;
             }
         }
@@ -247,7 +265,7 @@ internal static class ResponsesRequestReader
         while (json.NextItem())
         {
             var path = new FieldPath("include", index++);
-            var word = json.OpenWord(path, Includes, isRead: false) ?? throw RequestFaults.Type(path, "a string", "null");
+            var word = json.ExtensibleValue(path, Includes, isRead: false) ?? throw RequestFaults.Type(path, "a string", "null");
             if (word == "reasoning.encrypted_content") found.IncludesSealedReasoning = true;
             if (word != "message.output_text.logprobs") continue;
             found.IncludesLogprobs = true;
@@ -262,8 +280,16 @@ internal static class ResponsesRequestReader
         var count = 0;
         while (json.NextMember())
         {
-            if (++count > MaxMetadata) throw RequestFaults.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.", "object_above_max_properties");
-            if (json.Value.Length > 64 && json.GetString().Length > 64) throw RequestFaults.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.", "string_above_max_length");
+            if (++count > MaxMetadata)
+            {
+                throw RequestFaults.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
+                    "object_above_max_properties");
+            }
+            if (json.Value.Length > 64 && json.GetString().Length > 64)
+            {
+                throw RequestFaults.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
+                    "string_above_max_length");
+            }
             json.Next();
             if (json.IsNull) throw RequestFaults.Type("metadata", "strings as values", "null");
             json.Text("metadata", 512);

@@ -1,9 +1,8 @@
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Memory;
-using Fairlead.Providers.OpenAi;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -12,34 +11,36 @@ namespace Fairlead.Dialects.OpenAiResponses;
 /// <summary>What the stream writer does with a provider's event.</summary>
 internal static class ResponsesEventKind
 {
-    /// <summary>Passed on with its item's id changed.</summary>
+    /// <summary>Forwarded with its item's id replaced.</summary>
     public const int Other = 0;
 
-    /// <summary>Told by ourselves: created, queued, in_progress.</summary>
+    /// <summary>Written by the gateway: created, queued, in_progress.</summary>
     public const int Lifecycle = 1;
 
-    /// <summary>Carries a whole item.</summary>
+    /// <summary>Contains a whole item.</summary>
     public const int Item = 2;
 
-    /// <summary>Carries the finished response.</summary>
+    /// <summary>Contains the finished response.</summary>
     public const int Terminal = 3;
 }
 
-/// <summary>Judges the events of a provider's stream of Responses.</summary>
+/// <summary>Scans the events of a provider's Responses stream.</summary>
 internal sealed class ResponsesStreamScanner(AnswerMeter meter, MemoryLease? memory = null) : NativeStreamScanner
 {
     private readonly ResponsesNormaliser _normaliser = new(meter, memory);
 
-    public override IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) => _normaliser.Normalise(eventName, data);
+    public override IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data) =>
+        _normaliser.Normalise(eventName, data);
 
-    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data, out UpstreamError? error)
+    public override (int Kind, NativeEventTraits Traits)? Scan(ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> data,
+        out UpstreamError? error)
     {
         error = null;
         data = data.Trim(" \t\r\n"u8);
         if (data.SequenceEqual("[DONE]"u8)) return (ResponsesEventKind.Other, NativeEventTraits.End);
         try
         {
-            return Judge(data, out error);
+            return ReadEvent(data, out error);
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
@@ -49,7 +50,7 @@ internal sealed class ResponsesStreamScanner(AnswerMeter meter, MemoryLease? mem
         }
     }
 
-    private (int Kind, NativeEventTraits Traits)? Judge(ReadOnlySpan<byte> data, out UpstreamError? error)
+    private (int Kind, NativeEventTraits Traits)? ReadEvent(ReadOnlySpan<byte> data, out UpstreamError? error)
     {
         error = null;
         var check = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
@@ -76,18 +77,19 @@ internal sealed class ResponsesStreamScanner(AnswerMeter meter, MemoryLease? mem
                 return (ResponsesEventKind.Item, NativeEventTraits.Content);
             case "response.completed" or "response.incomplete":
                 return Finished(data);
-            // An error of the general shape in a stream of events.
+            // A general error object in a stream of events.
             case var type when !type.StartsWith("response.", StringComparison.Ordinal) && NativeChunk.Text(data, "object"u8) == "error":
                 error = ErrorIn(data, "error");
                 return null;
             case var type when type.EndsWith(".delta", StringComparison.Ordinal):
                 var delta = NativeChunk.Find(data, "delta"u8, JsonTokenType.String);
                 var made = new OutputTally();
-                // The length of sound in base64 says nothing of its tokens.
+                // The base64 length of audio does not indicate its tokens.
                 if (delta.Length > 2 && !type.EndsWith("audio.delta", StringComparison.Ordinal))
                 {
                     var text = data.Slice(delta.Start + 1, delta.Length - 2);
-                    made.Add(text, isEscaped: text.Contains((byte)'\\'), isArguments: type is "response.function_call_arguments.delta" or "response.custom_tool_call_input.delta" or "response.mcp_call_arguments.delta");
+                    made.Add(text, isEscaped: text.Contains((byte)'\\'), isArguments: type is "response.function_call_arguments.delta"
+                        or "response.custom_tool_call_input.delta" or "response.mcp_call_arguments.delta");
                 }
                 meter.AddOutput(made);
                 return (ResponsesEventKind.Other, NativeEventTraits.Content);
@@ -100,7 +102,11 @@ internal sealed class ResponsesStreamScanner(AnswerMeter meter, MemoryLease? mem
     {
         var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
         using var document = JsonDocument.ParseValue(ref reader);
-        if (!OpenAiWire.Has(document.RootElement, "response", JsonValueKind.Object, out var response) || !ResponsesAnswerScanner.Scan(response, meter, countOutput: !meter.HasContent)) throw new JsonException();
+        if (!OpenAiWire.Has(document.RootElement, "response", JsonValueKind.Object, out var response)
+            || !ResponsesAnswerScanner.Scan(response, meter, countOutput: !meter.HasContent))
+        {
+            throw new JsonException();
+        }
         return (ResponsesEventKind.Terminal, NativeEventTraits.Finish | NativeEventTraits.Usage | NativeEventTraits.End);
     }
 

@@ -12,8 +12,8 @@ using Fairlead.Streaming;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>
-/// Writes a stream of Responses events (CONTRACTS 2.4): it begins when the call is accepted, before any provider has answered, and every
-/// ending is told by its event, failures too. A provider's own events go through with their ids changed and their numbers made ours.
+/// Writes a stream of Responses events. It starts when the call is accepted, before any provider has responded, and every
+/// ending has its event, also a failure. A provider's own events are forwarded with their ids replaced and renumbered.
 /// </summary>
 internal sealed class ResponsesStreamWriter : CollectingStreamWriter
 {
@@ -36,8 +36,8 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
     private bool _begun;
 
     /// <param name="call">The call.</param>
-    /// <param name="keeper">Keeps the response; null for one that is kept elsewhere, or not.</param>
-    /// <param name="collects">Whether <see cref="SoFar"/> will be asked for, which costs memory.</param>
+    /// <param name="keeper">Stores the response; null if another component stores it, or none does.</param>
+    /// <param name="collects">Whether <see cref="SoFar"/> will be called, which costs memory.</param>
     public ResponsesStreamWriter(GatewayCall call, ResponseKeeper? keeper, bool collects = false)
     {
         _collects = collects;
@@ -73,7 +73,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         json.Flush();
     }
 
-    /// <summary>The items are closed first: what is kept is what the last event will show.</summary>
+    /// <summary>The items are closed first: what is stored is what the last event will show.</summary>
     public override ValueTask PrepareEndAsync()
     {
         Close();
@@ -95,55 +95,68 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         json.Flush();
     }
 
-    /// <summary>The items as far as they have come, of a response that is still made: a JSON array.</summary>
+    /// <summary>The items so far of an unfinished response: a JSON array.</summary>
     public JsonArray SoFar()
     {
-        if (_nativeItems.Count == 0 && _openNative.Count == 0) return (JsonArray)JsonNode.Parse(ResponseJson.Items(_translation.Items, _call.Facts.Responses!.IncludesSealedReasoning), documentOptions: Parsing)!;
+        if (_nativeItems.Count == 0 && _openNative.Count == 0)
+        {
+            return (JsonArray)JsonNode.Parse(ResponseJson.Items(_translation.Items, _call.Facts.Responses!.IncludesSealedReasoning),
+                documentOptions: Parsing)!;
+        }
         var items = new JsonArray([.. _nativeItems.Select(static item => item.DeepClone())]);
         foreach (var root in _openNative.Values)
         {
             var item = (JsonObject)root["item"]!.DeepClone();
             if (item["type"]?.GetValue<string>() == "message" && _spoken.TryGetValue(item["id"]!.GetValue<string>(), out var text))
             {
-                item["content"] = new JsonArray(new JsonObject { ["type"] = "output_text", ["text"] = text.ToString(), ["annotations"] = new JsonArray(), ["logprobs"] = new JsonArray() });
+                item["content"] =
+                    new JsonArray(new JsonObject { ["type"] = "output_text", ["text"] = text.ToString(), ["annotations"] = new JsonArray(),
+                        ["logprobs"] = new JsonArray() });
             }
             items.Add(item);
         }
         return items;
     }
 
-    /// <summary>Ends the view of a response that is kept.</summary>
-    /// <param name="response">The Response object as it is kept.</param>
-    /// <param name="output">Takes the events.</param>
+    /// <summary>Ends the view of a stored response.</summary>
+    /// <param name="response">The stored Response object.</param>
+    /// <param name="output">Receives the events.</param>
     public void WriteEnd(JsonObject response, IBufferWriter<byte> output)
     {
         WriteStart(output);
         var status = response["status"]?.GetValue<string>() ?? "failed";
         var json = new JsonAppender(output);
-        if (status != "failed" && _translation.Items.Count == 0 && _nativeItems.Count == 0) Items(ref json, response["output"] as JsonArray);
+        if (status != "failed" && _translation.Items.Count == 0 && _nativeItems.Count == 0)
+        {
+            Items(ref json, response["output"] as JsonArray);
+        }
         _translation.CloseAll(ref json, cut: status != "completed");
         CloseNative(ref json);
-        // One that was cancelled has no event of its own: the stream ends, and the response says so.
+        // A cancelled response has no event of its own: the stream ends, and the response has the status.
         if (status is "completed" or "incomplete" or "failed")
         {
             if (status == "failed" && response["error"] is JsonObject error)
             {
-                Error(ref json, new GatewayError(ErrorCode.InternalError, error["message"]?.GetValue<string>() ?? "The response could not be made.") { OpenAiCode = error["code"]?.GetValue<string>() is { } code && FinerCodes.Contains(code) ? code : null });
+                var message = error["message"]?.GetValue<string>() ?? "The response could not be generated.";
+                var openAiCode = error["code"]?.GetValue<string>() is { } code && FinerCodes.Contains(code) ? code : null;
+                Error(ref json, new GatewayError(ErrorCode.InternalError, message) { OpenAiCode = openAiCode });
             }
-            _frame.Whole(ref json, "response." + status, ResponseJson.Bytes(new JsonObject { ["type"] = "response." + status, ["response"] = response.DeepClone() }));
+            _frame.Whole(ref json, "response." + status,
+                ResponseJson.Bytes(new JsonObject { ["type"] = "response." + status, ["response"] = response.DeepClone() }));
         }
         json.Raw("data: [DONE]\n\n"u8);
         json.Flush();
     }
 
-    // Asked for whole from a provider of this dialect: its items come as they are.
+    // A whole response from a provider of this dialect: its items are used as they are.
     private void Items(ref JsonAppender json, JsonArray? items)
     {
         for (var i = 0; i < items?.Count; i++)
         {
             foreach (var type in (ReadOnlySpan<string>)["response.output_item.added", "response.output_item.done"])
             {
-                _frame.Whole(ref json, type, ResponseJson.Bytes(new JsonObject { ["type"] = type, ["output_index"] = i, ["item"] = items[i]!.DeepClone() }));
+                _frame.Whole(ref json, type,
+                    ResponseJson.Bytes(new JsonObject { ["type"] = type, ["output_index"] = i, ["item"] = items[i]!.DeepClone() }));
             }
         }
     }
@@ -161,7 +174,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         json.Flush();
     }
 
-    // As kept; the last event has a rendering of its own, since it must also tell when keeping failed.
+    // As stored; the last event is rendered separately, because it must also report a failure to store.
     private byte[] Response(bool withSeals)
     {
         var seals = withSeals || _call.Facts.Responses!.IncludesSealedReasoning;
@@ -173,14 +186,17 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         }
         var output = new ArrayBufferWriter<byte>(2048);
         var json = new JsonAppender(output);
-        AppendOwn(ref json, Status, seals);
+        AppendGatewayMembers(ref json, Status, seals);
         json.Flush();
         return output.WrittenSpan.ToArray();
     }
 
     private byte[] Output()
     {
-        if (_terminal is null || Status == "failed") return _nativeItems.Count == 0 ? ResponseJson.Items(_translation.Items, withSeals: true) : "[]"u8.ToArray();
+        if (_terminal is null || Status == "failed")
+        {
+            return _nativeItems.Count == 0 ? ResponseJson.Items(_translation.Items, withSeals: true) : "[]"u8.ToArray();
+        }
         var copy = (JsonObject)_terminal["response"]!.DeepClone();
         _native.Whole(copy, Status, withSeals: true, extra: false);
         return ResponseJson.Bytes(copy["output"]!);
@@ -204,13 +220,18 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
             _frame.Whole(ref json, $"response.{status}", ResponseJson.Bytes(_terminal));
             return;
         }
-        _frame.Begin(ref json, status switch { "completed" => "response.completed"u8, "incomplete" => "response.incomplete"u8, _ => "response.failed"u8 });
+        _frame.Begin(ref json, status switch
+        {
+            "completed" => "response.completed"u8,
+            "incomplete" => "response.incomplete"u8,
+            _ => "response.failed"u8,
+        });
         json.Raw(",\"response\":"u8);
-        AppendOwn(ref json, status, seals);
+        AppendGatewayMembers(ref json, status, seals);
         ResponsesEventFrame.End(ref json);
     }
 
-    private void AppendOwn(ref JsonAppender json, string status, bool seals)
+    private void AppendGatewayMembers(ref JsonAppender json, string status, bool seals)
     {
         if (_nativeItems.Count == 0)
         {
@@ -218,7 +239,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         }
         else
         {
-            // A provider's answer that broke: what was whole is shown.
+            // A provider's response that failed: complete items are shown.
             var own = new ArrayBufferWriter<byte>(2048);
             var inner = new JsonAppender(own);
             _writer.Append(ref inner, status, [], withSeals: false);
@@ -229,7 +250,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         }
     }
 
-    // Both forms in use at once: flat as described, nested as first-party servers and Open Responses have it.
+    // Both forms at once: flat as documented, nested as first-party servers and Open Responses use it.
     private void Error(ref JsonAppender json, GatewayError error)
     {
         var body = new ArrayBufferWriter<byte>(512);
@@ -253,7 +274,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         {
             data = GatewayJsonFields.Without(data.Trim(" \t\r\n"u8));
             var type = NativeChunk.Text(data, "type"u8);
-            // It becomes the event's name, so it may hold nothing that could end a line.
+            // It becomes the event's name, so it must not contain a line end.
             if (type is null || type.AsSpan().ContainsAnyExcept(NameLetters)) throw new JsonException();
             switch (kind)
             {
@@ -270,7 +291,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
-            // Not to be read after all, such as a member that stands twice: left out, and told at the end.
+            // Unreadable, for example because of a duplicate member: left out, and reported at the end.
             if (_call.Answering is { } answering) answering.Meter.SkippedEvents++;
         }
     }
@@ -287,7 +308,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         _frame.Whole(ref json, type, bytes);
     }
 
-    // A provider that broke off has left items open; clients wait for their end.
+    // A provider that aborted has left items open; clients wait for their end.
     private void CloseNative(ref JsonAppender json)
     {
         foreach (var root in _openNative.Values)
@@ -300,7 +321,9 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
     }
 
     private static (JsonObject Root, JsonObject Inner) Member(ReadOnlySpan<byte> data, string name) =>
-        JsonNode.Parse(data, documentOptions: Parsing) is JsonObject root && root[name] is JsonObject inner ? (root, inner) : throw new JsonException();
+        JsonNode.Parse(data, documentOptions: Parsing) is JsonObject root && root[name] is JsonObject inner
+            ? (root, inner)
+            : throw new JsonException();
 
     private void Delta(ref JsonAppender json, string type, scoped ReadOnlySpan<byte> data)
     {
@@ -323,7 +346,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
             copy.Write(data[id.End..]);
         }
         var line = copy.WrittenSpan.ToArray();
-        // Inside JSON a raw line break is white space between tokens; as a space it keeps the event on one data line.
+        // In JSON a raw line break is white space between tokens; as a space it keeps the event on one data line.
         line.AsSpan().Replace((byte)'\n', (byte)' ');
         line.AsSpan().Replace((byte)'\r', (byte)' ');
         _frame.Whole(ref json, type, line);

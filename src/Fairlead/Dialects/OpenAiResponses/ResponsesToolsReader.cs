@@ -5,7 +5,9 @@ using Fairlead.Validation;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 
-/// <summary>Checks tools, the choice among them and the form of the text. Tools that a provider runs itself are left to providers that speak the dialect.</summary>
+/// <summary>
+/// Checks tools, the choice among them and the form of the text. Providers with this API validate tools that they run themselves.
+/// </summary>
 internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
 {
     private static readonly string[] FormatTypes = ["text", "json_object", "json_schema"];
@@ -33,10 +35,13 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         if (json.IsNull) return;
         if (json.Token == JsonTokenType.String)
         {
-            _needsTools = json.OpenWord("tool_choice", ["none", "auto", "required"]) == "required";
+            _needsTools = json.ExtensibleValue("tool_choice", ["none", "auto", "required"]) == "required";
             return;
         }
-        if (json.Token != JsonTokenType.StartObject) throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
+        if (json.Token != JsonTokenType.StartObject)
+        {
+            throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
+        }
         _needsTools = true;
         var (type, name) = Named(json, "tool_choice");
         switch (type)
@@ -67,19 +72,22 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
                 case 1:
                     if (json.Object("text.format")) Format(ref json, facts);
                     break;
-                case 2: json.OpenWord("text.verbosity", ["low", "medium", "high"]); break;
+                case 2: json.ExtensibleValue("text.verbosity", ["low", "medium", "high"]); break;
                 default: json.Skip(); break;
             }
         }
     }
 
-    /// <summary>What can only be judged when all members are known, in whatever order they stood.</summary>
+    /// <summary>Rules about several members, which may come in any order.</summary>
     public readonly void Finish()
     {
-        if (_needsTools && !_hasTools) throw RequestFaults.Invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.", "invalid_value");
+        if (_needsTools && !_hasTools)
+        {
+            throw RequestFaults.Invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.", "invalid_value");
+        }
         foreach (var (name, path) in _wanted)
         {
-            if (!_names.Contains(name)) throw RequestFaults.Value(path, $"the tool '{name}' is not among 'tools'.");
+            if (!_names.Contains(name)) throw RequestFaults.Value(path, $"the tool '{name}' is not in 'tools'.");
         }
     }
 
@@ -122,10 +130,13 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             }
         }
         if (!name) throw RequestFaults.Missing(path with { Middle = "name" });
-        // Only a wish that was spoken is held to the rules; see ResponsesConversationReader for what holds without one.
-        if (!strict || parameters.IsEmpty || StrictSchema.FindFault(_body.Slice(parameters.Start, parameters.Length)) is not { } fault) return;
+        // Only an explicit value is validated; see ResponsesConversationReader for the default.
+        if (!strict || parameters.IsEmpty || StrictSchema.FindFault(_body.Slice(parameters.Start, parameters.Length)) is not { } error)
+        {
+            return;
+        }
         var at = path with { Middle = "parameters" };
-        throw RequestFaults.Invalid(at, $"Invalid schema in '{at}' for strict mode: {fault}.", "invalid_function_parameters");
+        throw RequestFaults.Invalid(at, $"Invalid schema in '{at}' for strict mode: {error}.", "invalid_function_parameters");
     }
 
     private readonly void Custom(ref BodyCursor json, FieldPath path)
@@ -161,7 +172,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             json.Next();
             switch (field)
             {
-                case 1: mode = json.OpenWord("tool_choice.mode", ["auto", "required", "none"]) is not null; break;
+                case 1: mode = json.ExtensibleValue("tool_choice.mode", ["auto", "required", "none"]) is not null; break;
                 case 2:
                     if (!json.Array("tool_choice.tools")) break;
                     var count = 0;
@@ -190,11 +201,16 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         ByteRange schema = default;
         while (json.NextMember())
         {
-            var field = json.Is("type"u8) ? 1 : json.Is("name"u8) ? 2 : json.Is("schema"u8) ? 3 : json.Is("strict"u8) ? 4 : json.Is("description"u8) ? 5 : 0;
+            var field = json.Is("type"u8) ? 1
+                : json.Is("name"u8) ? 2
+                : json.Is("schema"u8) ? 3
+                : json.Is("strict"u8) ? 4
+                : json.Is("description"u8) ? 5
+                : 0;
             json.Next();
             switch (field)
             {
-                case 1: type = json.OpenWord("text.format.type", FormatTypes); break;
+                case 1: type = json.ExtensibleValue("text.format.type", FormatTypes); break;
                 case 2:
                     if (json.IsNull) break;
                     ChatToolsReader.CheckName(ref json, "text.format.name");
@@ -221,13 +237,14 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         facts.TextBytes += schema.Length;
         facts.SchemaRange = schema;
         facts.Note(RequestFeatures.JsonSchema, "text.format");
-        if (strict && StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } fault)
+        if (strict && StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } error)
         {
-            throw RequestFaults.Invalid("text.format.schema", $"Invalid schema in 'text.format' for strict mode: {fault}.", "invalid_json_schema");
+            throw RequestFaults.Invalid("text.format.schema", $"Invalid schema in 'text.format' for strict mode: {error}.",
+                "invalid_json_schema");
         }
     }
 
-    // Looks ahead: members may stand in any order.
+    // Looks ahead: members may come in any order.
     private static (string Type, string? Name) Named(BodyCursor json, string path)
     {
         string? type = null, name = null;

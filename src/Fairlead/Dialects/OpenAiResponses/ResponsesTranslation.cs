@@ -4,10 +4,12 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>
-/// Turns events of the inner language into items and their events (CONTRACTS 2.4): every item and part is announced before its first delta and
-/// closed after its last. Reasoning is told as summaries, which all clients of the dialect know.
+/// Translates canonical events to items and their events: every item and part is announced before its first delta and
+/// closed after its last. Reasoning is sent as summaries, which all clients of the dialect support.
 /// </summary>
-/// <remarks>Calls whose fragments come interleaved stay open side by side; a call is closed when its arguments are a whole object and something else begins.</remarks>
+/// <remarks>
+/// Calls with interleaved fragments stay open in parallel. A call is closed when its arguments are a whole object and other output starts.
+/// </remarks>
 internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame frame)
 {
     private readonly List<OutputItem> _items = [];
@@ -20,7 +22,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
 
     public void Write(ref JsonAppender json, GenerationEvent generationEvent)
     {
-        // The dialect knows one answer per request.
+        // The dialect has one choice per request.
         if (generationEvent.Choice != 0) return;
         switch (generationEvent)
         {
@@ -31,11 +33,11 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
             case ToolCallDelta { Arguments.Length: > 0 } delta: CallContinued(ref json, delta); break;
             case AnnotationsAdded annotations: Annotations(ref json, annotations); break;
             case PartialValue shown when call.Caller.Extensions: Value(ref json, shown); break;
-            case AudioDelta: call.Warn("audio_omitted", "The spoken part of the answer has no form in this dialect and was left out."); break;
+            case AudioDelta: call.Warn("audio_omitted", "This API cannot represent the audio of the response; it was left out."); break;
         }
     }
 
-    /// <summary>Closes what is open. When the answer was cut, its last item is told to be incomplete.</summary>
+    /// <summary>Closes what is open. If the response was truncated, its last item is marked incomplete.</summary>
     public void CloseAll(ref JsonAppender json, bool cut)
     {
         var last = cut ? _items.FindLast(static item => item.IsOpen) : null;
@@ -44,7 +46,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         _speaking = null;
     }
 
-    // An event of our own has our name before it, as Open Responses wants it.
+    // An event of our own has our name as a prefix, as Open Responses requires.
     private void Value(ref JsonAppender json, PartialValue shown)
     {
         frame.Begin(ref json, "fairlead:output.partial"u8);
@@ -67,7 +69,8 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         return item;
     }
 
-    private OutputItem New(OutputItemKind kind) => new(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, _items.Count), _items.Count);
+    private OutputItem New(OutputItemKind kind) =>
+        new(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, _items.Count), _items.Count);
 
     private OutputItem Speak(ref JsonAppender json, OutputItemKind kind)
     {
@@ -140,7 +143,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
     {
         if (reasoning.Redacted is { } redacted)
         {
-            // A sealed block is an item of its own.
+            // An encrypted block is an item of its own.
             CloseSettled(ref json);
             var item = Open(ref json, New(OutputItemKind.Reasoning));
             item.Seal = SealedReasoning.Of(new ReasoningPart("", null) { Redacted = redacted });
@@ -174,11 +177,12 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
 
     private void CallStarted(ref JsonAppender json, ToolCallStarted started)
     {
-        // Thinking has a place for its seal here; calls have none.
+        // Thinking can hold its signature here; calls cannot.
         if (started.Signature is { Length: > 0 }) SealWarning.Add(call);
         CloseSettled(ref json);
         var kind = started.Kind == ToolKind.Custom ? OutputItemKind.CustomCall : OutputItemKind.FunctionCall;
-        _byCall[started.Index] = Open(ref json, new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, _items.Count), _items.Count)
+        _byCall[started.Index] = Open(ref json,
+            new OutputItem(kind, ResponseIds.OfItem(OutputItem.PrefixOf(kind), call, _items.Count), _items.Count)
         {
             CallId = started.Id,
             Name = started.Name,
@@ -190,7 +194,11 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
     {
         if (!_byCall.TryGetValue(delta.Index, out var item) || !item.IsOpen)
         {
-            if (!string.IsNullOrWhiteSpace(delta.Arguments)) call.Warn("late_tool_arguments", "The model's provider sent arguments for a tool call that had ended; they were left out.");
+            if (!string.IsNullOrWhiteSpace(delta.Arguments))
+            {
+                call.Warn("late_tool_arguments",
+                    "The model's provider sent arguments for a tool call that was already complete; they were left out.");
+            }
             return;
         }
         item.Text.Append(delta.Arguments);
@@ -199,17 +207,19 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         item.Progress = progress;
         if (progress.IsWhole) _settled[item.Index] = item;
         else _settled.Remove(item.Index);
-        frame.Begin(ref json, item.Kind == OutputItemKind.CustomCall ? "response.custom_tool_call_input.delta"u8 : "response.function_call_arguments.delta"u8);
+        frame.Begin(ref json, item.Kind == OutputItemKind.CustomCall
+            ? "response.custom_tool_call_input.delta"u8
+            : "response.function_call_arguments.delta"u8);
         AppendItemPosition(ref json, item, null);
         json.Raw(",\"delta\":"u8);
         json.String(delta.Arguments);
         ResponsesEventFrame.End(ref json);
     }
 
-    /// <summary>Something else begins: what speaks has ended, and calls whose arguments are whole.</summary>
+    /// <summary>Other output starts: closes text and reasoning, and calls with complete arguments.</summary>
     private void CloseSettled(ref JsonAppender json)
     {
-        // Not all items are looked at: a response may have thousands of them.
+        // Not all items are searched: a response may have thousands of them.
         if (_speaking is { } speaking) _settled[speaking.Index] = speaking;
         foreach (var item in _settled.Values) Close(ref json, item);
         _settled.Clear();

@@ -7,8 +7,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>
-/// The client's bytes as a provider of the same dialect gets them: nothing is kept there (<c>store: false</c>), so the whole of the conversation goes along
-/// and sealed reasoning is asked for; ids that only we know do not leave. Every other byte stays.
+/// The client's bytes for a provider of the same dialect. The provider stores nothing (<c>store: false</c>), so it receives the whole
+/// conversation, and encrypted reasoning is requested. Ids of this gateway are not sent. Every other byte is unchanged.
 /// </summary>
 internal static class ResponsesUpstreamBody
 {
@@ -18,11 +18,12 @@ internal static class ResponsesUpstreamBody
     private static readonly byte[] NoStore = ",\"store\":false"u8.ToArray();
 
     /// <param name="call">The call.</param>
-    /// <param name="upstreamModel">The model's name there.</param>
+    /// <param name="upstreamModel">The model's name at the provider.</param>
     /// <param name="options">What the server requires of the body.</param>
-    /// <param name="output">Takes the body.</param>
-    /// <param name="isCompaction">Whether it goes where conversations are compacted, which takes neither <c>store</c> nor <c>include</c>.</param>
-    public static void Write(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output, bool isCompaction = false)
+    /// <param name="output">Receives the body.</param>
+    /// <param name="isCompaction">Whether it is a compaction request, which supports neither <c>store</c> nor <c>include</c>.</param>
+    public static void Write(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output,
+        bool isCompaction = false)
     {
         var facts = call.Facts;
         var found = facts.Responses!;
@@ -35,9 +36,9 @@ internal static class ResponsesUpstreamBody
         else if (call.Streams) model.Write(",\"stream\":true"u8);
         if (found.Background) edits.Add(new BodyEdit(found.BackgroundRange, False));
         if (!found.Previous.IsEmpty) edits.Add(new BodyEdit(found.Previous, Null));
-        // Without it the reasoning of a model could not be sent back: the provider has forgotten it.
+        // Without it the model's reasoning could not be sent back: the provider does not store it.
         if (!isCompaction && !found.IncludesSealedReasoning && call.Model.Capabilities.Reasoning) AddInclude(call, found, model, edits);
-        if (found.History is { Count: > 0 } || found.InputHasOwnMarks)
+        if (found.History is { Count: > 0 } || found.InputHasGatewayData)
         {
             var input = Input(call, found, options);
             if (found.Input.IsEmpty)
@@ -63,7 +64,9 @@ internal static class ResponsesUpstreamBody
             return;
         }
         var list = call.Body.WrittenSpan.Slice(found.Include.Start + 1, found.Include.Length - 2).Trim(" \t\r\n"u8);
-        edits.Add(new BodyEdit(new ByteRange(found.Include.Start + 1, 0), list.IsEmpty ? "\"reasoning.encrypted_content\""u8.ToArray() : "\"reasoning.encrypted_content\","u8.ToArray()));
+        edits.Add(new BodyEdit(new ByteRange(found.Include.Start + 1, 0), list.IsEmpty
+            ? "\"reasoning.encrypted_content\""u8.ToArray()
+            : "\"reasoning.encrypted_content\","u8.ToArray()));
     }
 
     private static byte[] Input(GatewayCall call, ResponsesFacts found, in NativeBodyOptions options)
@@ -77,7 +80,8 @@ internal static class ResponsesUpstreamBody
             foreach (var item in found.History ?? []) writer.Note((JsonObject)Copy(item), null);
             if (!found.Input.IsEmpty)
             {
-                var input = JsonNode.Parse(call.Body.WrittenSpan.Slice(found.Input.Start, found.Input.Length), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 });
+                var input = JsonNode.Parse(call.Body.WrittenSpan.Slice(found.Input.Start, found.Input.Length),
+                    documentOptions: new JsonDocumentOptions { MaxDepth = 1024 });
                 if (input is JsonArray items)
                 {
                     var index = 0;
@@ -93,12 +97,14 @@ internal static class ResponsesUpstreamBody
         }
         catch (ArgumentException)
         {
-            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" });
+            throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter,
+                "An object of the input contains the same member twice; send it once.") { OpenAiCode = "invalid_value",
+                Parameter = "input" });
         }
         return output.WrittenSpan.ToArray();
     }
 
-    /// <summary>Writes the items once all are known: a call that was cut and has no result goes with neither.</summary>
+    /// <summary>Writes the items once all are known: a truncated call without a result is left out.</summary>
     private sealed class ItemWriter(Utf8JsonWriter json, ResponsesFacts found, bool isStrict)
     {
         private readonly List<(JsonObject Item, string? Path)> _items = [];
@@ -107,14 +113,21 @@ internal static class ResponsesUpstreamBody
         public void Note(JsonObject item, string? path)
         {
             _items.Add((item, path));
-            if (Text(item, "type")?.EndsWith("_call_output", StringComparison.Ordinal) == true && Text(item, "call_id") is { } id) _answered.Add(id);
+            if (Text(item, "type")?.EndsWith("_call_output", StringComparison.Ordinal) == true && Text(item, "call_id") is { } id)
+            {
+                _answered.Add(id);
+            }
         }
 
         public void Write()
         {
             foreach (var (item, path) in _items)
             {
-                if (Text(item, "type") is "function_call" or "custom_tool_call" && Text(item, "status") == "incomplete" && !_answered.Contains(Text(item, "call_id") ?? "")) continue;
+                if (Text(item, "type") is "function_call" or "custom_tool_call" && Text(item, "status") == "incomplete"
+                    && !_answered.Contains(Text(item, "call_id") ?? ""))
+                {
+                    continue;
+                }
                 if (isStrict && Text(item, "role") == "assistant" && item["content"] is JsonArray parts)
                 {
                     foreach (var part in parts.ToList())
@@ -135,19 +148,29 @@ internal static class ResponsesUpstreamBody
             Item(json, (JsonObject)Copy(known), path, found);
             return;
         }
-        if (type == "item_reference") throw new GatewayErrorException(GatewayError.Invalid($"{path}.id", $"Item with id '{RequestFaults.Shown(Text(item, "id") ?? "")}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
+        if (type == "item_reference")
+        {
+            var shown = RequestFaults.Shown(Text(item, "id") ?? "");
+            throw new GatewayErrorException(GatewayError.Invalid($"{path}.id",
+                $"Item with id '{shown}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode =
+                    "invalid_value" });
+        }
         if (type == "compaction")
         {
             if (SealedReasoning.Parse(Text(item, "encrypted_content")) is not { Kind: SealedReasoning.Native } compacted)
             {
-                throw new GatewayErrorException(GatewayError.Invalid(path is null ? "previous_response_id" : $"{path}.encrypted_content", "The compaction was not made by this gateway, or was changed since.") with { OpenAiCode = "invalid_value" });
+                throw new GatewayErrorException(GatewayError.Invalid(path is null
+                    ? "previous_response_id"
+                    : $"{path}.encrypted_content",
+                    "The compaction was not created by this gateway, or was changed since.") with { OpenAiCode = "invalid_value" });
             }
             item["id"] = compacted.Id;
             item["encrypted_content"] = compacted.Seal;
         }
         else if (type == "reasoning")
         {
-            // Only its own provider can read it; without its seal the provider would look for what it has not kept.
+            // Only its own provider can read it; without its encrypted content the provider would search for an item that it has not
+            // stored.
             if (SealedReasoning.Parse(Text(item, "encrypted_content")) is not { Kind: SealedReasoning.Native } sealedReasoning) return;
             item["id"] = sealedReasoning.Id;
             item["encrypted_content"] = sealedReasoning.Seal;
@@ -160,7 +183,9 @@ internal static class ResponsesUpstreamBody
         item.WriteTo(json);
     }
 
-    private static JsonNode Copy(JsonElement item) => JsonNode.Parse(item.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
+    private static JsonNode Copy(JsonElement item) =>
+        JsonNode.Parse(item.GetRawText(), documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
 
-    private static string? Text(JsonObject item, string name) => item[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
+    private static string? Text(JsonObject item, string name) =>
+        item[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
 }

@@ -24,14 +24,15 @@ internal sealed class ResponsesView(GatewayCall call) : GenerationView
     public override void WriteEnd(GenerationRecord ended, IBufferWriter<byte> output) =>
         _writer.WriteEnd((JsonObject)JsonNode.Parse(Show(call, ended), documentOptions: Parsing)!, output);
 
-    /// <summary>The Response object of a kept generation, as it stands.</summary>
+    /// <summary>The Response object of a stored generation.</summary>
     public static byte[] Show(GatewayCall call, GenerationRecord record)
     {
         if (record.IsFinal && record.ResultStatus is >= 200 and < 300 && record.Result is { } result) return result;
 
         var output = new System.Buffers.ArrayBufferWriter<byte>(1024);
         var json = new JsonAppender(output);
-        new ResponseObjectWriter(call).Append(ref json, record.Status == GenerationStatus.Queued ? "queued" : "in_progress", [], withSeals: false);
+        new ResponseObjectWriter(call).Append(ref json, record.Status == GenerationStatus.Queued ? "queued" : "in_progress", [],
+            withSeals: false);
         json.Flush();
         var response = (JsonObject)JsonNode.Parse(output.WrittenSpan, documentOptions: Parsing)!;
         response["created_at"] = record.CreatedAt.ToUnixTimeSeconds();
@@ -43,10 +44,10 @@ internal sealed class ResponsesView(GatewayCall call) : GenerationView
         return ResponseJson.Bytes(response);
     }
 
-    /// <summary>The Response object of one that is still made, with the items as far as they have come.</summary>
+    /// <summary>The Response object of an unfinished generation, with the items so far.</summary>
     /// <param name="call">The request read again.</param>
     /// <param name="record">The generation.</param>
-    /// <param name="events">What is kept of it.</param>
+    /// <param name="events">Its stored events.</param>
     public static byte[] Show(GatewayCall call, GenerationRecord record, IReadOnlyList<GenerationEvent> events)
     {
         var response = (JsonObject)JsonNode.Parse(Show(call, record), documentOptions: Parsing)!;
@@ -54,7 +55,7 @@ internal sealed class ResponsesView(GatewayCall call) : GenerationView
         using var batch = new EventBatch();
         foreach (var made in events)
         {
-            // Another run began, and all before it is void.
+            // Another run started, and all earlier output is void.
             if (made is GenerationRestarted) batch.Clear();
             else batch.Add(made);
         }
@@ -63,15 +64,19 @@ internal sealed class ResponsesView(GatewayCall call) : GenerationView
         return ResponseJson.Bytes(response);
     }
 
-    // From the body the call was answered with: the dialect's own error.
+    // From the response body of the call: the dialect's own error.
     private static JsonObject ErrorOf(GenerationRecord record)
     {
-        var error = record.Result is { Length: > 0 } result && JsonNode.Parse(result, documentOptions: Parsing) is JsonObject { } body ? body["error"] as JsonObject : null;
+        var error = record.Result is { Length: > 0 } result && JsonNode.Parse(result, documentOptions: Parsing) is JsonObject { } body
+            ? body["error"] as JsonObject
+            : null;
         return new JsonObject
         {
             // The dialect's list is closed.
-            ["code"] = record.ResultStatus == 429 ? "rate_limit_exceeded" : record.ResultStatus is >= 400 and < 500 ? "invalid_prompt" : "server_error",
-            ["message"] = error?["message"]?.DeepClone() ?? "The response could not be made.",
+            ["code"] = record.ResultStatus == 429 ? "rate_limit_exceeded"
+                : record.ResultStatus is >= 400 and < 500 ? "invalid_prompt"
+                : "server_error",
+            ["message"] = error?["message"]?.DeepClone() ?? "The response could not be generated.",
         };
     }
 }

@@ -1,6 +1,6 @@
 using System.Buffers;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.Responses;
 using Fairlead.TokenCounting;
 

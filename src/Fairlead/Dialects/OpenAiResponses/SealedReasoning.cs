@@ -5,15 +5,15 @@ using Fairlead.Conversation;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>
-/// What stands in <c>encrypted_content</c> of a reasoning item: the provider's own seal together with whose it is, so that it goes back to
-/// nobody else, and the id under which that provider knows the item. Opaque to clients.
+/// Content of <c>encrypted_content</c> of a reasoning item: the provider's encrypted data, the provider's kind, so that it is sent only
+/// to that provider, and the provider's id of the item. Opaque to clients.
 /// </summary>
-/// <param name="Kind">Whose seal it is.</param>
+/// <param name="Kind">Kind of provider and data.</param>
 /// <param name="Id">The provider's id of the item, or empty.</param>
-/// <param name="Seal">The seal as it came.</param>
+/// <param name="Seal">The encrypted data as received.</param>
 internal readonly record struct SealedReasoning(char Kind, string Id, string Seal)
 {
-    /// <summary>Encrypted content of a server that speaks Responses.</summary>
+    /// <summary>Encrypted content of a server with the Responses API.</summary>
     public const char Native = 'o';
 
     /// <summary>A signature over readable thinking.</summary>
@@ -28,7 +28,7 @@ internal readonly record struct SealedReasoning(char Kind, string Id, string Sea
         ? new SealedReasoning(Redacted, "", redacted).ToText()
         : new SealedReasoning(Signature, "", part.Signature ?? "").ToText();
 
-    /// <summary>Null when the text was not sealed here.</summary>
+    /// <summary>Null when the text was not written by this gateway.</summary>
     public static SealedReasoning? Parse(string? text)
     {
         if (text is null || !text.StartsWith(Prefix, StringComparison.Ordinal)) return null;
@@ -50,6 +50,6 @@ internal readonly record struct SealedReasoning(char Kind, string Id, string Sea
 
     public string ToText() => Prefix + Base64Url.EncodeToString(Utf8.GetBytes($"{Kind}{Id}\n{Seal}"));
 
-    // A seal that is no text was not written here.
+    // Data that is not text was not written here.
     private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 }

@@ -7,10 +7,10 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 
-/// <summary>Turns a whole message into an answer of the inner language.</summary>
+/// <summary>Translates a whole message to a canonical response.</summary>
 internal static class AnthropicAnswerReader
 {
-    /// <summary>The answer, or null when the body is no whole message. Feeds the meter.</summary>
+    /// <summary>The response, or null when the body is not a complete message. Updates the meter.</summary>
     public static Answer? Read(ReadOnlyMemory<byte> body, GatewayCall call, AnswerMeter meter)
     {
         try
@@ -32,7 +32,10 @@ internal static class AnthropicAnswerReader
                         if (!block.TryGetProperty("citations", out var citations) || citations.ValueKind != JsonValueKind.Array) break;
                         foreach (var citation in citations.EnumerateArray())
                         {
-                            if (AnthropicAnnotations.Of(citation, letters) is { } annotation) (annotations ??= []).Add((JsonNode)annotation);
+                            if (AnthropicAnnotations.Of(citation, letters) is { } annotation)
+                            {
+                                (annotations ??= []).Add((JsonNode)annotation);
+                            }
                             else AnthropicOmissions.Citation(call);
                         }
                         break;
@@ -43,7 +46,8 @@ internal static class AnthropicAnswerReader
                         parts.Add(new ReasoningPart("", null) { Redacted = Text(block, "data") ?? "" });
                         break;
                     case "tool_use":
-                        parts.Add(new ToolCallPart(Text(block, "id") ?? "", Text(block, "name") ?? "", block.GetProperty("input").GetRawText()));
+                        parts.Add(new ToolCallPart(Text(block, "id") ?? "", Text(block, "name") ?? "",
+                            block.GetProperty("input").GetRawText()));
                         break;
                     case not "text":
                         AnthropicOmissions.Block(call);
@@ -51,7 +55,9 @@ internal static class AnthropicAnswerReader
                 }
             }
             var choice = new AnswerChoice(0, parts, reason) { StopSequence = Text(root, "stop_sequence"), Annotations = annotations };
-            return new Answer([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage) ? AnthropicServiceTiers.Read(Text(usage, "service_tier")) : null };
+            return new Answer([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage)
+                ? AnthropicServiceTiers.Read(Text(usage, "service_tier"))
+                : null };
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)
         {
@@ -60,5 +66,7 @@ internal static class AnthropicAnswerReader
     }
 
     private static string? Text(JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()
+            : null;
 }

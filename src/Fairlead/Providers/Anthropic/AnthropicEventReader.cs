@@ -3,15 +3,15 @@ using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 
 /// <summary>
-/// Turns events of a Messages stream into those of the inner language. One per stream. Block indexes become call indexes: the API counts
-/// all blocks, the inner language only calls.
+/// Translates events of a Messages stream to canonical events. One per stream. Block indexes become call indexes: the API counts
+/// all blocks, the canonical model only calls.
 /// </summary>
 internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
 {
@@ -24,10 +24,10 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
     /// <summary>Whether <c>message_stop</c> was read.</summary>
     public bool IsStopped { get; private set; }
 
-    /// <summary>Adds what one event means. False when it is malformed.</summary>
+    /// <summary>Adds the translation of one event. False when it is malformed.</summary>
     /// <param name="name">Name on the event line; may be empty.</param>
     /// <param name="data">Its data.</param>
-    /// <param name="events">Gets the events.</param>
+    /// <param name="events">Receives the events.</param>
     /// <param name="error">Set when it is the provider's error event.</param>
     public bool TryRead(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, List<GenerationEvent> events, out UpstreamError? error)
     {
@@ -45,7 +45,8 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
             Read(kind, root, events, out error);
             return true;
         }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException
+            or KeyNotFoundException)
         {
             return false;
         }
@@ -77,7 +78,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         var usage = ReadUsage(message, out var tier)?.AtStart();
         events.Add(new AnswerStarted { Usage = usage is null ? null : UsageResolver.Unjudged(usage), ServiceTier = tier });
         if (usage is null) return;
-        // Reported at once, so that a stream that is cut is charged for the input that the provider counted.
+        // Reported at once, so that a truncated stream is charged for the input that the provider counted.
         _usage = usage;
         events.Add(UsageReported.Of(usage));
     }
@@ -92,8 +93,11 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
             case "tool_use":
                 var opened = new OpenCall(_callCount++);
                 _calls[index] = opened;
-                events.Add(new ToolCallStarted(opened.Index, Text(block, "id") is { Length: > 0 } id ? id : $"call_0_{opened.Index}", Text(block, "name") ?? ""));
-                if (block.TryGetProperty("input", out var input) && input.ValueKind == JsonValueKind.Object && input.EnumerateObject().MoveNext())
+                events.Add(new ToolCallStarted(opened.Index, Text(block, "id") is { Length: > 0 } id
+                    ? id
+                    : $"call_0_{opened.Index}", Text(block, "name") ?? ""));
+                if (block.TryGetProperty("input", out var input) && input.ValueKind == JsonValueKind.Object
+                    && input.EnumerateObject().MoveNext())
                 {
                     opened.HasArguments = true;
                     events.Add(new ToolCallDelta(opened.Index, input.GetRawText()));
@@ -110,7 +114,8 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
             case "text_delta" when Text(delta, "text") is { Length: > 0 } text: AddText(text, events); break;
             case "thinking_delta" when Text(delta, "thinking") is { Length: > 0 } thinking: events.Add(new ReasoningDelta(thinking)); break;
             case "signature_delta": events.Add(new ReasoningDelta("") { Signature = Text(delta, "signature") }); break;
-            case "input_json_delta" when Text(delta, "partial_json") is { Length: > 0 } fragment && _calls.TryGetValue(index, out var going):
+            case "input_json_delta" when Text(delta, "partial_json") is { Length: > 0 } fragment
+                && _calls.TryGetValue(index, out var going):
                 going.HasArguments = true;
                 events.Add(new ToolCallDelta(going.Index, fragment));
                 break;
@@ -123,7 +128,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
 
     private void BlockStop(int index, List<GenerationEvent> events)
     {
-        // A call without arguments is {} here and would be no JSON at all elsewhere.
+        // A call without arguments is {} here, and would not be JSON elsewhere.
         if (_calls.Remove(index, out var ended) && !ended.HasArguments) events.Add(new ToolCallDelta(ended.Index, "{}"));
     }
 
@@ -136,10 +141,10 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
         }
         var delta = root.GetProperty("delta");
         var word = Text(delta, "stop_reason");
-        var meaning = MessagesNormaliser.Fit(FinishWords.Of(word), _callCount > 0);
+        var meaning = MessagesNormaliser.Fit(FinishReasonTable.Of(word), _callCount > 0);
         if (meaning == FinishMeaning.Failed) meter.FailedReason = word;
-        // Once, unless another reason tells more.
-        if (FinishWords.ToReason(meaning) is not { } reason || meaning <= _finish) return;
+        // Once, unless another reason is more specific.
+        if (FinishReasonTable.ToReason(meaning) is not { } reason || meaning <= _finish) return;
         _finish = meaning;
         events.Add(new ChoiceFinished(reason) { StopSequence = Text(delta, "stop_sequence") });
     }
@@ -159,7 +164,9 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
     }
 
     private static string? Text(JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()
+            : null;
 
     private sealed class OpenCall(int index)
     {

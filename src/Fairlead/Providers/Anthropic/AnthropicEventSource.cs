@@ -1,14 +1,15 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 
-/// <summary>A Messages stream for a caller of another dialect.</summary>
-internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange exchange) : TranslatedEventSource(exchange, expectedChoices: 1)
+/// <summary>A Messages stream for a client of another dialect.</summary>
+internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange exchange)
+    : TranslatedEventSource(exchange, expectedChoices: 1)
 {
     private readonly AnthropicEventReader _reader = new(call, exchange.Attempt.Meter);
     private readonly MessagesStreamNormaliser _normaliser = new(exchange.Attempt.Meter);
@@ -38,7 +39,10 @@ internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange ex
         _events.Clear();
         if (!_reader.TryRead(name, data, _events, out var error)) Exchange.Attempt.Meter.SkippedEvents++;
         foreach (var generationEvent in _events) batch.Add(generationEvent);
-        if (error is not null) FailWith(batch, UpstreamErrorBody.Find(data) ?? new UpstreamErrorBody(error.Type, null, null, error.Message));
+        if (error is not null)
+        {
+            FailWith(batch, UpstreamErrorBody.Find(data) ?? new UpstreamErrorBody(error.Type, null, null, error.Message));
+        }
         else if (Exchange.Attempt.Meter.FailedReason is not null) FailReason(batch);
         else if (_reader.IsStopped) EndOrFail(batch);
     }

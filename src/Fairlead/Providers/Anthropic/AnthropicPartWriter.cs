@@ -1,8 +1,8 @@
 using System.Buffers.Text;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
 
 namespace Fairlead.Providers.Anthropic;
@@ -10,10 +10,10 @@ namespace Fairlead.Providers.Anthropic;
 /// <summary>Writes one part of a turn as a content block.</summary>
 internal static class AnthropicPartWriter
 {
-    /// <param name="json">Stands inside <c>content</c>.</param>
+    /// <param name="json">Positioned inside <c>content</c>.</param>
     /// <param name="request">The request.</param>
     /// <param name="part">The part.</param>
-    /// <param name="trimEnd">Whether white space at the end of a text must go.</param>
+    /// <param name="trimEnd">Whether white space at the end of a text is removed.</param>
     public static void Write(Utf8JsonWriter json, AnthropicRequest request, Part part, bool trimEnd = false)
     {
         json.WriteStartObject();
@@ -25,21 +25,13 @@ internal static class AnthropicPartWriter
             case FilePart file: WriteFile(json, file); break;
             case ToolCallPart call: WriteCall(json, call); break;
             case ToolResultPart result: WriteResult(json, request, result); break;
-            case AudioPart: throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput, "The provider of this model does not take audio.") { Parameter = "messages" });
-            default: throw AnthropicTranslator.Unsupported("messages", $"does not take a part of the kind {part.GetType().Name}");
+            case AudioPart:
+                throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput,
+                    "The provider of this model does not accept audio.") { Parameter = "messages" });
+            default: throw AnthropicTranslator.Unsupported("messages", $"does not accept a part of the kind {part.GetType().Name}");
         }
         AnthropicTurnWriter.WriteCacheControl(json, request, part.CacheHint);
         json.WriteEndObject();
-    }
-
-    /// <summary>An id as the API takes it (letters, digits, <c>_</c>, <c>-</c>). Others are made fit, the same way for a call and its result.</summary>
-    internal static string FitId(string id)
-    {
-        var fits = id.Length is > 0 and <= 256;
-        foreach (var c in id) fits &= char.IsAsciiLetterOrDigit(c) || c is '_' or '-';
-        if (fits) return id;
-        var hash = SHA256.HashData(Encoding.UTF8.GetBytes(id));
-        return string.Concat("call_", Convert.ToHexStringLower(hash.AsSpan(0, 12)));
     }
 
     private static void WriteText(Utf8JsonWriter json, string text, bool trimEnd)
@@ -57,7 +49,8 @@ internal static class AnthropicPartWriter
             var type = image.MediaType?.ToLowerInvariant() switch { "image/jpg" => "image/jpeg", var other => other };
             if (type is not ("image/jpeg" or "image/png" or "image/gif" or "image/webp"))
             {
-                throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput, "The provider of this model takes images as JPEG, PNG, GIF or WebP.") { Parameter = "messages" });
+                throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput,
+                    "The provider of this model accepts images as JPEG, PNG, GIF or WebP.") { Parameter = "messages" });
             }
             json.WriteString("type", "base64");
             json.WriteString("media_type", type);
@@ -97,7 +90,9 @@ internal static class AnthropicPartWriter
             }
             else
             {
-                throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput, "The provider of this model takes files as PDF or plain text; name the type in the data URL or by the file's ending.") { Parameter = "messages" });
+                throw new GatewayErrorException(new GatewayError(ErrorCode.IncompatibleInput,
+                    "The provider of this model accepts files as PDF or plain text; give the type in the data URL or by the file "
+                        + "extension.") { Parameter = "messages" });
             }
         }
         else if (file.Url is { } url)
@@ -107,7 +102,7 @@ internal static class AnthropicPartWriter
         }
         else
         {
-            throw AnthropicTranslator.Unsupported("messages", "does not know files stored elsewhere; send the file's data instead of its id");
+            throw AnthropicTranslator.Unsupported("messages", "cannot read files stored elsewhere; send the file's data instead of its id");
         }
         json.WriteEndObject();
         if ((file.Title ?? file.FileName) is { Length: > 0 } title) json.WriteString("title", title);
@@ -133,7 +128,7 @@ internal static class AnthropicPartWriter
     private static void WriteCall(Utf8JsonWriter json, ToolCallPart call)
     {
         json.WriteString("type", "tool_use");
-        json.WriteString("id", FitId(call.Id));
+        json.WriteString("id", AnthropicToolIds.Fit(call.Id));
         json.WriteString("name", call.Name);
         json.WritePropertyName("input");
         if (call.Kind == ToolKind.Custom)
@@ -162,7 +157,7 @@ internal static class AnthropicPartWriter
         {
             // Wrapped below.
         }
-        // One broken call must not end the conversation.
+        // One invalid call must not end the conversation.
         json.WriteStartObject();
         json.WriteString("invalid_arguments", call.Arguments);
         json.WriteEndObject();
@@ -171,7 +166,7 @@ internal static class AnthropicPartWriter
     private static void WriteResult(Utf8JsonWriter json, AnthropicRequest request, ToolResultPart result)
     {
         json.WriteString("type", "tool_result");
-        json.WriteString("tool_use_id", FitId(result.CallId));
+        json.WriteString("tool_use_id", AnthropicToolIds.Fit(result.CallId));
         if (result.Content.Any(part => part is not TextPart { Text.Length: 0 }))
         {
             json.WriteStartArray("content");

@@ -11,10 +11,10 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Anthropic;
 
-/// <summary>Anthropic's API, or a server that speaks it: calls of its own dialect go through as they came, others are translated.</summary>
+/// <summary>Anthropic's API, or a server that implements it. Calls of its own dialect are forwarded, others are translated.</summary>
 internal sealed class AnthropicProvider : Provider
 {
-    private const int LongestToolName = 128;
+    private const int MaxToolNameLength = 128;
 
     private const string ApiPath = "/v1";
 
@@ -23,13 +23,13 @@ internal sealed class AnthropicProvider : Provider
     private readonly Uri _messages;
     private readonly Uri _counting;
 
-    /// <exception cref="ArgumentException">The base URL is no absolute http or https address.</exception>
+    /// <exception cref="ArgumentException">The base URL is not an absolute http or https address.</exception>
     public AnthropicProvider(string name, ProviderConfig config, UpstreamClient client)
         : base(name, AnthropicProviderKind.Instance)
     {
         _client = client;
         _keys = new ApiKeyRing(config);
-        // Clients differ in whether the base URL has the version in it; both forms are taken.
+        // Clients differ in whether the base URL contains the version; both forms are accepted.
         var baseUrl = (config.BaseUrl ?? AnthropicProviderKind.DefaultBaseUrl).TrimEnd('/');
         if (baseUrl.EndsWith(ApiPath, StringComparison.Ordinal)) baseUrl = baseUrl[..^ApiPath.Length];
         _messages = UpstreamClientFactory.Address(baseUrl, ApiPath + MessagesWire.Path);
@@ -43,7 +43,7 @@ internal sealed class AnthropicProvider : Provider
     protected override bool HoldsToTheList => AnthropicProviderKind.Vendor.Owns(_messages.Host);
 
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.Embeddings
-        ? GatewayError.Unsupported("model", "The provider of this model makes no embeddings.")
+        ? GatewayError.Unsupported("model", "The provider of this model does not support embeddings.")
         : null;
 
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
@@ -51,24 +51,28 @@ internal sealed class AnthropicProvider : Provider
         var wire = WireOf(call);
         var isCount = call.Operation == Operation.CountTokens;
         var mode = call.Streams && !isCount ? UpstreamMode.Stream : UpstreamMode.Whole;
-        using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256 : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes);
+        using var body = new PooledBuffer(call.Body is { Length: > 0 and var length } ? length + 256
+            : 4096, call.Memory, uncounted: MemoryBudget.SmallBytes);
         string version;
         ToolAdapter? tools;
         try
         {
-            tools = wire is not null ? null : ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false);
+            tools = wire is not null ? null : ToolAdapter.For(call.Conversation, MaxToolNameLength, takesCustom: false);
             version = WriteBody(call, attempt, wire, tools?.Request, body);
         }
         catch (GatewayErrorException refusal)
         {
-            // Nothing was sent; what this provider cannot do, another deployment of the model may.
+            // Nothing was sent. Another deployment of the model may support what this provider does not.
             return new ProviderReply.Failed(refusal.Error, FailureClass.Failover);
         }
 
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(AnthropicProviderKind.KeyHeader, key);
         request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
-        if (wire is not null && !string.IsNullOrEmpty(call.AnthropicBeta)) request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
+        if (wire is not null && !string.IsNullOrEmpty(call.AnthropicBeta))
+        {
+            request.Headers.TryAddWithoutValidation("anthropic-beta", call.AnthropicBeta);
+        }
 
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
@@ -82,17 +86,20 @@ internal sealed class AnthropicProvider : Provider
         using (exchange) return await ReadAsync(call, exchange, wire, cancellationToken);
     }
 
-    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => AnthropicAnswerReader.Read(body, call, meter);
+    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) =>
+        AnthropicAnswerReader.Read(body, call, meter);
 
     // Returns the version that the body needs.
-    private static string WriteBody(GatewayCall call, Attempt attempt, NativeWire? wire, Conversation.ConversationRequest? adapted, PooledBuffer body)
+    private static string WriteBody(GatewayCall call, Attempt attempt, NativeWire? wire, Conversation.ConversationRequest? adapted,
+        PooledBuffer body)
     {
         if (wire is null) return AnthropicTranslator.Write(call, adapted ?? call.Conversation, attempt.Deployment.UpstreamModel, body);
         wire.WriteBody(call, attempt.Deployment.UpstreamModel, default, body);
         return AnthropicVersions.Of(call.AnthropicVersion);
     }
 
-    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, NativeWire? wire, CancellationToken cancellationToken)
+    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, NativeWire? wire,
+        CancellationToken cancellationToken)
     {
         var (body, failure) = await exchange.ReadWholeAsync();
         if (body is null) return failure!;
@@ -102,14 +109,16 @@ internal sealed class AnthropicProvider : Provider
             var meter = exchange.Attempt.Meter;
             if (call.Operation == Operation.CountTokens)
             {
-                return CountTokensWire.ReadCount(body.WrittenSpan) is { } count ? new ProviderReply.Counted(count) : exchange.Unreadable(body);
+                return CountTokensWire.ReadCount(body.WrittenSpan) is { } count
+                    ? new ProviderReply.Counted(count)
+                    : exchange.Unreadable(body);
             }
             if (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory))
             {
-                // Events although a whole response was asked for.
+                // Events although a whole response was requested.
                 exchange.Replay(body.WrittenSpan);
                 await using var events = new AnthropicEventSource(call, exchange);
-                return await EventGatherer.GatherAsync(events, exchange.Attempt, cancellationToken);
+                return await EventCollector.CollectAsync(events, exchange.Attempt, cancellationToken);
             }
             if (wire is null)
             {

@@ -3,7 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Providers.Anthropic;
 
-/// <summary>The kind <c>anthropic</c>: Anthropic's Messages API, there or at a server that implements it.</summary>
+/// <summary>The kind <c>anthropic</c>: Anthropic's Messages API, at Anthropic or at a server that implements it.</summary>
 internal static class AnthropicProviderKind
 {
     public const string DefaultBaseUrl = "https://api.anthropic.com";

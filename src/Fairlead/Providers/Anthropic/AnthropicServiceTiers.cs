@@ -1,6 +1,6 @@
 namespace Fairlead.Providers.Anthropic;
 
-/// <summary>Anthropic's words for the tier that served a message in OpenAI's, which the inner language speaks (CONTRACTS 1.1).</summary>
+/// <summary>Maps Anthropic's service tiers to OpenAI's, which the canonical model uses.</summary>
 internal static class AnthropicServiceTiers
 {
     public static string? Read(string? tier) => tier == "standard" ? "default" : tier;

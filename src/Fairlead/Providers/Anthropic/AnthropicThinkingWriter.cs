@@ -3,12 +3,14 @@ using Fairlead.Conversation;
 
 namespace Fairlead.Providers.Anthropic;
 
-/// <summary>Writes <c>thinking</c> and <c>output_config</c>: effort for models that think as they see fit, a budget of tokens for older ones.</summary>
+/// <summary>
+/// Writes <c>thinking</c> and <c>output_config</c>: effort for models with adaptive thinking, a token budget for older ones.
+/// </summary>
 internal static class AnthropicThinkingWriter
 {
-    private const int LeastBudget = 1024;
+    private const int MinBudget = 1024;
 
-    /// <summary>Whether a budget went in, with which sampling parameters are not allowed.</summary>
+    /// <summary>Whether a budget was written; sampling parameters are not allowed with it.</summary>
     public static bool Write(Utf8JsonWriter json, AnthropicRequest request)
     {
         var reasoning = request.Conversation.Reasoning;
@@ -20,7 +22,7 @@ internal static class AnthropicThinkingWriter
 
         if (off && generation.AlwaysThinks)
         {
-            throw AnthropicTranslator.Unsupported("reasoning_effort", "cannot switch this model's thinking off");
+            throw AnthropicTranslator.Unsupported("reasoning_effort", "cannot disable thinking for this model");
         }
         if (off && generation.IsAdaptive)
         {
@@ -54,7 +56,7 @@ internal static class AnthropicThinkingWriter
     private static string? EffortOf(AnthropicRequest request, Reasoning reasoning)
     {
         if (reasoning.Effort != "minimal") return reasoning.Effort;
-        request.Call.Warn("parameter_adjusted", "'reasoning_effort' minimal became low, the least of this model's provider.");
+        request.Call.Warn("parameter_adjusted", "'reasoning_effort' minimal was raised to low, the minimum of this model's provider.");
         return "low";
     }
 
@@ -67,23 +69,24 @@ internal static class AnthropicThinkingWriter
         }
         if (request.EndsInUnsignedCalls)
         {
-            request.Call.Warn("reasoning_omitted", "The model was not asked to think: the last calls of tools bear no thinking that its provider signed.");
+            request.Call.Warn("reasoning_omitted",
+                "Thinking was disabled for this request: the last tool calls have no thinking signed by the model's provider.");
             return false;
         }
         var wanted = reasoning.BudgetTokens ?? reasoning.Effort switch
         {
-            "minimal" => LeastBudget,
+            "minimal" => MinBudget,
             "low" => 2048,
             "high" => 16_384,
             "xhigh" => 24_576,
             "max" => 32_768,
             _ => 8192,
         };
-        // The answer itself needs room too: thinking gets at most four fifths of the cap.
+        // The response itself needs tokens too: thinking gets at most four fifths of the limit.
         var budget = Math.Min(wanted, (int)(request.MaxTokens * 4L / 5));
-        if (budget < LeastBudget)
+        if (budget < MinBudget)
         {
-            request.Ignored("reasoning_effort", "the output cap leaves no room to think.");
+            request.Ignored("reasoning_effort", "the output limit leaves no tokens for thinking.");
             return false;
         }
         json.WriteStartObject("thinking");

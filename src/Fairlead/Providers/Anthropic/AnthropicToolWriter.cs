@@ -12,7 +12,9 @@ internal static class AnthropicToolWriter
         var conversation = request.Conversation;
         var choice = conversation.ToolChoice;
         // "Only these may be called" is the same as offering only these.
-        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed ? [.. conversation.Tools.Where(tool => allowed.Contains(tool.Name))] : conversation.Tools;
+        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed
+            ? [.. conversation.Tools.Where(tool => allowed.Contains(tool.Name))]
+            : conversation.Tools;
         if (tools.Count == 0) return;
         json.WriteStartArray("tools");
         for (var i = 0; i < tools.Count; i++) WriteTool(json, request, tools[i], i);
@@ -22,7 +24,7 @@ internal static class AnthropicToolWriter
 
     private static void WriteTool(Utf8JsonWriter json, AnthropicRequest request, Tool tool, int index)
     {
-        if (tool.Kind != ToolKind.Function) throw AnthropicTranslator.Unsupported($"tools[{index}]", "takes function tools only");
+        if (tool.Kind != ToolKind.Function) throw AnthropicTranslator.Unsupported($"tools[{index}]", "accepts function tools only");
         json.WriteStartObject();
         json.WriteString("name", tool.Name);
         if (tool.Description is { } description) json.WriteString("description", description);
@@ -33,7 +35,7 @@ internal static class AnthropicToolWriter
         json.WriteEndObject();
     }
 
-    // The type is required there and often left out here.
+    // The type is required there and often omitted by clients.
     private static void WriteSchema(Utf8JsonWriter json, JsonObject? schema)
     {
         json.WriteStartObject();

@@ -9,23 +9,26 @@ using Fairlead.Pipeline;
 namespace Fairlead.Providers.Anthropic;
 
 /// <summary>
-/// Writes a conversation as a Messages request (CONTRACTS 4.7). What the API cannot do and would change the answer is refused; what it cannot do and
-/// does not change it is left out with a warning.
+/// Writes a conversation as a Messages request. What the API does not support is rejected if the response depends on it; otherwise it
+/// is left out with a warning.
 /// </summary>
 internal static class AnthropicTranslator
 {
-    private const string JsonInstruction = "Answer with one valid JSON object and nothing else: no explanation before or after it, no code fence.";
+    private const string JsonInstruction =
+        "Answer with one valid JSON object and nothing else: no explanation before or after it, no code fence.";
 
-    private static readonly JsonWriterOptions WriterOptions = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+    private static readonly JsonWriterOptions WriterOptions =
+        new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
-    /// <summary>Writes the body and returns the version it needs.</summary>
-    /// <exception cref="GatewayErrorException">Something in the request cannot be carried over.</exception>
-    public static string Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) => Write(call, call.Conversation, upstreamModel, output);
+    /// <summary>Writes the body and returns the version that it needs.</summary>
+    /// <exception cref="GatewayErrorException">Something in the request cannot be translated.</exception>
+    public static string Write(GatewayCall call, string upstreamModel, IBufferWriter<byte> output) =>
+        Write(call, call.Conversation, upstreamModel, output);
 
     /// <param name="call">The call.</param>
-    /// <param name="conversation">Its request, with tools as Anthropic takes them.</param>
-    /// <param name="upstreamModel">The model's name there.</param>
-    /// <param name="output">Takes the body.</param>
+    /// <param name="conversation">Its request, with tools in Anthropic's form.</param>
+    /// <param name="upstreamModel">The model's name at the provider.</param>
+    /// <param name="output">Receives the body.</param>
     public static string Write(GatewayCall call, ConversationRequest conversation, string upstreamModel, IBufferWriter<byte> output)
     {
         var request = new AnthropicRequest(call, conversation, upstreamModel);
@@ -49,7 +52,7 @@ internal static class AnthropicTranslator
             }
             else
             {
-                request.Ignored("user", "the model's provider takes at most 256 characters.");
+                request.Ignored("user", "the model's provider accepts at most 256 characters.");
             }
         }
         if (call.Streams && call.Operation == Operation.Chat) json.WriteBoolean("stream", true);
@@ -61,27 +64,27 @@ internal static class AnthropicTranslator
     {
         var conversation = request.Conversation;
         var sampling = conversation.Sampling;
-        if (conversation.ChoiceCount > 1) throw Unsupported("n", "gives one answer per request; n must be 1");
+        if (conversation.ChoiceCount > 1) throw Unsupported("n", "returns one choice per request; n must be 1");
         if (sampling.Logprobs || sampling.TopLogprobs > 0) throw Unsupported("logprobs", "does not report log probabilities");
-        if (sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "does not take a bias of tokens");
-        // A seed never promises the same output, so the response without it is one that the caller could have got.
-        if (sampling.Seed is not null) request.Ignored("seed", "the model's provider takes none.");
-        if (sampling.FrequencyPenalty is not (null or 0)) throw Unsupported("frequency_penalty", "does not take penalties");
-        if (sampling.PresencePenalty is not (null or 0)) throw Unsupported("presence_penalty", "does not take penalties");
-        if (conversation.Audio is not null) throw Unsupported("modalities", "does not speak");
+        if (sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "does not accept logit_bias");
+        // A seed never guarantees the same output, so a response without it is a possible response with it.
+        if (sampling.Seed is not null) request.Ignored("seed", "the model's provider does not support it.");
+        if (sampling.FrequencyPenalty is not (null or 0)) throw Unsupported("frequency_penalty", "does not accept penalties");
+        if (sampling.PresencePenalty is not (null or 0)) throw Unsupported("presence_penalty", "does not accept penalties");
+        if (conversation.Audio is not null) throw Unsupported("modalities", "does not generate audio");
         if (conversation.Verbosity is not (null or "medium")) request.Ignored("verbosity", "the model's provider has no such setting.");
-        if (conversation.Metadata is { Count: > 0 }) request.Ignored("metadata", "the model's provider stores no labels.");
+        if (conversation.Metadata is { Count: > 0 }) request.Ignored("metadata", "the model's provider does not store metadata.");
         ExtraFields.Omit(conversation, name => request.Ignored(name, "the model's provider has no such setting."));
     }
 
-    // Whether sampling parameters went in, which decides the version.
+    // Whether sampling parameters were written, which determines the version.
     private static bool WriteSampling(Utf8JsonWriter json, AnthropicRequest request, bool thinks)
     {
         var sampling = request.Conversation.Sampling;
         var (temperature, topP, topK) = (sampling.Temperature, sampling.TopP, sampling.TopK);
         if (request.Generation.RefusesSampling || !request.Model.Capabilities.Sampling || thinks)
         {
-            var why = thinks ? "it cannot be set while the model thinks." : "this model does not take it.";
+            var why = thinks ? "it cannot be set while the model thinks." : "this model does not accept it.";
             if (temperature is not (null or 1)) request.Ignored("temperature", why);
             if (topP is not (null or 1)) request.Ignored("top_p", why);
             if (topK is not null) request.Ignored("top_k", why);
@@ -89,7 +92,7 @@ internal static class AnthropicTranslator
         }
         if (temperature is not null && topP is not null && request.Generation.TakesOneOfTemperatureAndTopP)
         {
-            if (topP != 1) request.Ignored("top_p", "this model takes temperature or top_p, not both.");
+            if (topP != 1) request.Ignored("top_p", "this model accepts temperature or top_p, not both.");
             topP = null;
         }
         if (temperature > 1)
@@ -110,7 +113,10 @@ internal static class AnthropicTranslator
         json.WriteStartArray("stop_sequences");
         foreach (var stop in stops)
         {
-            if (string.IsNullOrWhiteSpace(stop)) throw Unsupported("stop", "does not take stop sequences that are empty or white space only");
+            if (string.IsNullOrWhiteSpace(stop))
+            {
+                throw Unsupported("stop", "does not accept stop sequences that are empty or white space only");
+            }
             json.WriteStringValue(stop);
         }
         json.WriteEndArray();

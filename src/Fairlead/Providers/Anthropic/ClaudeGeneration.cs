@@ -1,6 +1,6 @@
 namespace Fairlead.Providers.Anthropic;
 
-/// <summary>What a Claude model's name tells about the forms it takes. A name that tells nothing is taken for one of the newest.</summary>
+/// <summary>The capabilities that a Claude model's name implies. A model with an unknown name counts as one of the newest.</summary>
 /// <param name="Major">Such as 5.</param>
 /// <param name="Minor">0 when there is none.</param>
 /// <param name="Family">haiku, sonnet, opus, fable; empty when unknown.</param>
@@ -8,25 +8,28 @@ internal readonly record struct ClaudeGeneration(int Major, int Minor, string Fa
 {
     private static readonly ClaudeGeneration Newest = new(5, 5, "");
 
-    /// <summary>Thinks by itself as much as an effort asks for; older ones take a budget of tokens (CONTRACTS 4.7).</summary>
+    /// <summary>Has adaptive thinking, controlled by an effort; older models take a token budget.</summary>
     public bool IsAdaptive => Major > 4 || (Major == 4 && Minor >= 6);
 
-    /// <summary>Refuses sampling parameters other than their defaults (CONTRACTS 4.1: claude-sonnet-5 and later).</summary>
+    /// <summary>Rejects sampling parameters other than their defaults (claude-sonnet-5 and later).</summary>
     public bool RefusesSampling => Major >= 5;
 
-    /// <summary>Takes temperature or top_p, but not both at once.</summary>
+    /// <summary>Accepts temperature or top_p, but not both at once.</summary>
     public bool TakesOneOfTemperatureAndTopP => Major == 4 && Minor >= 1;
 
-    /// <summary>Thinking cannot be switched off.</summary>
+    /// <summary>Thinking cannot be disabled.</summary>
     public bool AlwaysThinks => Family == "fable" || (Family == "opus" && (Major, Minor).CompareTo((5, 5)) >= 0);
 
-    /// <summary>Can think at all.</summary>
+    /// <summary>Supports thinking.</summary>
     public bool Thinks => Major >= 4 || (Major == 3 && Minor >= 7);
 
-    /// <summary>Takes instructions of the operator in the middle of the conversation.</summary>
+    /// <summary>Accepts operator instructions in the middle of the conversation.</summary>
     public bool TakesSystemTurns => Major >= 5;
 
-    /// <summary>Reads both forms of names: <c>claude-sonnet-4-5[-20250929]</c> and <c>claude-3-7-sonnet-20250219</c>, with or without a vendor's prefix.</summary>
+    /// <summary>
+    /// Reads both forms of names: <c>claude-sonnet-4-5[-20250929]</c> and <c>claude-3-7-sonnet-20250219</c>, with or without a vendor's
+    /// prefix.
+    /// </summary>
     public static ClaudeGeneration Of(string model)
     {
         var start = model.IndexOf("claude-", StringComparison.OrdinalIgnoreCase);
@@ -47,7 +50,7 @@ internal readonly record struct ClaudeGeneration(int Major, int Minor, string Fa
             }
             else if (word.Length > 2)
             {
-                // A date: the numbers behind it are no longer the version's.
+                // A date: the numbers after it are not part of the version.
                 break;
             }
         }

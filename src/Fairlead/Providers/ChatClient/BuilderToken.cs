@@ -1,8 +1,8 @@
 namespace Fairlead.Providers.ChatClient;
 
 /// <summary>
-/// The token that a builder's code is given. It follows the attempt's, but its callbacks are the builder's: they run on their own, and what they
-/// throw reaches neither the clock nor the client's connection that fired. Its source is never used again nor disposed, so the token may be kept.
+/// The token that the application's code receives. It follows the attempt's token, but runs the application's callbacks on their own: their
+/// exceptions reach neither the timer nor the client's connection. Its source is neither reused nor disposed, so the token may be kept.
 /// </summary>
 internal sealed class BuilderToken : IDisposable
 {
@@ -14,7 +14,7 @@ internal sealed class BuilderToken : IDisposable
 
     public CancellationToken Token => _source.Token;
 
-    /// <summary>Fires the token; returns at once.</summary>
+    /// <summary>Cancels the token; returns at once.</summary>
     public void Stop()
     {
         if (!_source.IsCancellationRequested) _ = ObserveAsync(_source.CancelAsync());

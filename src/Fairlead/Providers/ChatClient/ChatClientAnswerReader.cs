@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.TokenCounting;
@@ -10,12 +11,12 @@ using Microsoft.Extensions.AI;
 namespace Fairlead.Providers.ChatClient;
 
 /// <summary>
-/// Reads what an <see cref="IChatClient"/> says into events. Calls of tools are held to the end: those that the client answered itself (a pipeline with
-/// tools of its own) are none of the caller's. One per attempt; not thread-safe.
+/// Converts the output of an <see cref="IChatClient"/> to events. Tool calls are held until the end: calls that the client handled itself
+/// (a pipeline with its own tools) are not for the caller. One per attempt; not thread-safe.
 /// </summary>
 internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter)
 {
-    private static readonly GatewayError Failure = new(ErrorCode.ProviderError, "The model failed to answer.");
+    private static readonly GatewayError Failure = new(ErrorCode.ProviderError, "The model failed to respond.");
 
     private readonly List<FunctionCallContent> _calls = [];
     private readonly UsageDetails _usage = new();
@@ -25,8 +26,8 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
 
     public AnswerMeter Meter => meter;
 
-    /// <summary>Takes the contents of one message or update.</summary>
-    /// <returns>Null, or why the answer failed. The client's own words are not in it.</returns>
+    /// <summary>Reads the contents of one message or update.</summary>
+    /// <returns>Null, or why the response failed, without the client's own text.</returns>
     public GatewayError? Read(IList<AIContent> contents, ICollection<GenerationEvent> events)
     {
         foreach (var content in contents)
@@ -54,7 +55,7 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
                 case ErrorContent:
                     return Failure;
                 case DataContent or UriContent or HostedFileContent:
-                    call.Warn("output_omitted", "The model made a kind of output that this API cannot carry; it was left out.");
+                    call.Warn("output_omitted", "The model returned a kind of output that this API cannot represent; it was left out.");
                     break;
             }
         }
@@ -72,12 +73,13 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
     {
         _hasUsage = true;
         _usage.Add(details);
-        events.Add(UsageReported.Of(UsageReport.Of(_usage.InputTokenCount, _usage.OutputTokenCount, _usage.TotalTokenCount, _usage.CachedInputTokenCount, _usage.ReasoningTokenCount)));
+        events.Add(UsageReported.Of(UsageReport.Of(_usage.InputTokenCount, _usage.OutputTokenCount, _usage.TotalTokenCount,
+            _usage.CachedInputTokenCount, _usage.ReasoningTokenCount)));
     }
 
     public bool HasUsage => _hasUsage;
 
-    /// <summary>The client has said all: held calls and the finish.</summary>
+    /// <summary>The client has finished: writes held calls and the finish.</summary>
     public GatewayError? End(ICollection<GenerationEvent> events)
     {
         for (var i = 0; i < _calls.Count; i++)
@@ -92,26 +94,28 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
             {
                 return Failure;
             }
-            events.Add(new ToolCallStarted(i, string.IsNullOrEmpty(function.CallId) ? Ids.New("call_", call.Time) : function.CallId, function.Name));
+            events.Add(new ToolCallStarted(i, string.IsNullOrEmpty(function.CallId)
+                ? Ids.New("call_", call.Time)
+                : function.CallId, function.Name));
             events.Add(new ToolCallDelta(i, arguments));
         }
-        var meaning = Quirks.FinishWords.Of(_finishReason?.Value);
-        if (meaning == Quirks.FinishMeaning.Failed)
+        var meaning = FinishReasonTable.Of(_finishReason?.Value);
+        if (meaning == FinishMeaning.Failed)
         {
             meter.FailedReason = _finishReason?.Value;
             return Http.UpstreamClient.FailedReasonError;
         }
         var reason = meaning switch
         {
-            Quirks.FinishMeaning.Length => FinishReason.Length,
-            Quirks.FinishMeaning.ContentFilter => FinishReason.ContentFilter,
+            FinishMeaning.Length => FinishReason.Length,
+            FinishMeaning.ContentFilter => FinishReason.ContentFilter,
             _ => _calls.Count > 0 ? FinishReason.ToolCalls : FinishReason.Stop,
         };
         events.Add(new ChoiceFinished(reason));
         return null;
     }
 
-    // By the library's own contracts, which know what its adapters put in; on one line, which its options are not.
+    // With the library's own serializer contracts, which know what its adapters return; on one line, unlike its options.
     private static string ToJson(IDictionary<string, object?> arguments)
     {
         var buffer = new System.Buffers.ArrayBufferWriter<byte>(256);
@@ -144,7 +148,7 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
                 ["type"] = "url_citation",
                 ["url_citation"] = new JsonObject
                 {
-                    // Regions count within their own piece of text; readers see the whole.
+                    // Regions count within their own text; clients see the whole text.
                     ["start_index"] = _textLength + (span?.StartIndex ?? 0),
                     ["end_index"] = _textLength + (span?.EndIndex ?? length),
                     ["url"] = citation.Url.OriginalString,

@@ -8,12 +8,12 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Providers.ChatClient;
 
 /// <summary>
-/// The updates of an <see cref="IChatClient"/> as events: each read takes all updates that are there without waiting, so that a fast client costs few
-/// flushes. Disposing it cancels the client's token at once; a client that does not heed it is left behind. One reader.
+/// The updates of an <see cref="IChatClient"/> as events. Each read takes all updates that are available without waiting, so that a fast
+/// client needs few flushes. Disposing cancels the client's token at once, and does not wait for a client that ignores it. One reader.
 /// </summary>
 internal sealed class ChatClientEventSource : IEventSource
 {
-    /// <summary>Updates taken in one read at most, so that an endless synchronous client cannot grow a batch without bound.</summary>
+    /// <summary>Maximum number of updates in one read, so that an endless synchronous client cannot grow a batch without limit.</summary>
     private const int MaxUpdatesPerRead = 64;
 
     private readonly Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> _open;
@@ -33,11 +33,12 @@ internal sealed class ChatClientEventSource : IEventSource
 
     /// <param name="open">Starts the client; called once, with the token that stops it.</param>
     /// <param name="reader">Reads the updates.</param>
-    /// <param name="watch">Owned from here on.</param>
+    /// <param name="watch">Owned by this object.</param>
     /// <param name="model">Name of the model, for logs.</param>
-    /// <param name="logger">For the operator.</param>
+    /// <param name="logger">For the operator's log.</param>
     public ChatClientEventSource(
-        Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> open, ChatClientAnswerReader reader, AttemptWatch watch, string model, ILogger logger)
+        Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> open, ChatClientAnswerReader reader, AttemptWatch watch, string model,
+        ILogger logger)
     {
         _open = open;
         _reader = reader;
@@ -47,8 +48,8 @@ internal sealed class ChatClientEventSource : IEventSource
         _stop = new BuilderToken(watch.Token);
     }
 
-    /// <summary>Waits for the first update. Null when the stream is open, else why there is none.</summary>
-    /// <exception cref="OperationCanceledException">The caller's token fired.</exception>
+    /// <summary>Waits for the first update. Null when the stream is open, otherwise the reason for the failure.</summary>
+    /// <exception cref="OperationCanceledException">The caller's token was cancelled.</exception>
     public async ValueTask<ProviderReply.Failed?> StartAsync(CancellationToken cancellationToken)
     {
         _first.Add(new AnswerStarted());
@@ -57,7 +58,7 @@ internal sealed class ChatClientEventSource : IEventSource
         _hasFirst = true;
         if (failed is not null)
         {
-            // Nobody will read what came before the failure, but it was made.
+            // No client reads what came before the failure, but it is counted.
             foreach (var item in _first.Items) _reader.Meter.Observe(item.Event!);
         }
         return failed;
@@ -88,14 +89,14 @@ internal sealed class ChatClientEventSource : IEventSource
         _first.Dispose();
         if (_moving is { IsCompleted: false })
         {
-            // An enumerator may not be disposed while it moves; nobody waits for a client that takes its time to stop.
-            _ = LeaveBehindAsync();
+            // An enumerator cannot be disposed while it runs; a client that is slow to stop is not awaited.
+            _ = AbandonAsync();
             return;
         }
         await ReleaseAsync();
     }
 
-    // Takes what is there, waiting for the first update only. Not null when the attempt broke.
+    // Takes what is available, and waits only for the first update. Not null when the attempt failed.
     private async ValueTask<ProviderReply.Failed?> FillAsync(EventBatch batch, CancellationToken cancellationToken)
     {
         try
@@ -116,7 +117,7 @@ internal sealed class ChatClientEventSource : IEventSource
                 if (Take(moved, batch) is { } error)
                 {
                     _ended = true;
-                    ChatClientFailures.Unusable(_logger, _model, "an error among its contents, or arguments that are no JSON");
+                    ChatClientFailures.Unusable(_logger, _model, "error content, or tool call arguments that are not JSON");
                     return new ProviderReply.Failed(error, FailureClass.Failover);
                 }
                 if (_ended) return null;
@@ -157,7 +158,7 @@ internal sealed class ChatClientEventSource : IEventSource
         return error;
     }
 
-    private async Task LeaveBehindAsync()
+    private async Task AbandonAsync()
     {
         try
         {
@@ -165,7 +166,7 @@ internal sealed class ChatClientEventSource : IEventSource
         }
         catch (Exception)
         {
-            // The attempt is over; what its client still has to say is nobody's.
+            // The attempt has ended; later errors of its client are ignored.
         }
         await ReleaseAsync();
     }

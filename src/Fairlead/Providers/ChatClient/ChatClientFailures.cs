@@ -4,11 +4,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.ChatClient;
 
-/// <summary>Turns what a builder's code throws into failures, without a word of it for the caller.</summary>
+/// <summary>Converts exceptions of the application's code to failures, without any of their text for the caller.</summary>
 internal static partial class ChatClientFailures
 {
     /// <summary>
-    /// A <see cref="GatewayErrorException"/> is the builder's own refusal and goes through as it is; everything else becomes an error of the provider.
+    /// A <see cref="GatewayErrorException"/> is the application's own error and is returned unchanged; everything else becomes a provider
+    /// error.
     /// </summary>
     public static ProviderReply.Failed From(Exception exception, AttemptWatch watch, string model, ILogger logger)
     {
@@ -21,30 +22,36 @@ internal static partial class ChatClientFailures
         {
             case GatewayErrorException refusal:
                 return new ProviderReply.Failed(
-                    refusal.Error, refusal.Error.Definition.Group is ErrorGroup.Request or ErrorGroup.Access ? FailureClass.GiveBack : FailureClass.Failover);
+                    refusal.Error, refusal.Error.Definition.Group is ErrorGroup.Request or ErrorGroup.Access
+                        ? FailureClass.GiveBack
+                        : FailureClass.Failover);
             case OperationCanceledException or TimeoutException:
                 Threw(logger, model, exception.GetType().Name);
                 return new ProviderReply.Failed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
             case HttpRequestException or IOException:
                 Threw(logger, model, exception.GetType().Name);
                 Detail(logger, model, exception);
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to answer."), FailureClass.Retry);
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
+                    FailureClass.Retry);
             default:
                 Threw(logger, model, exception.GetType().Name);
                 Detail(logger, model, exception);
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to answer."), FailureClass.Failover);
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
+                    FailureClass.Failover);
         }
     }
 
-    [LoggerMessage(9101, LogLevel.Error, "The client of model {Model} threw {Exception}; callers see provider_error. The exception itself is logged at Debug, since its text may hold content")]
+    [LoggerMessage(9101, LogLevel.Error,
+        "The client of model {Model} threw {Exception}; clients receive provider_error. The exception is logged at Debug because its "
+            + "text may contain request content")]
     private static partial void Threw(ILogger logger, string model, string exception);
 
     [LoggerMessage(9102, LogLevel.Debug, "The client of model {Model} threw")]
     private static partial void Detail(ILogger logger, string model, Exception exception);
 
-    [LoggerMessage(9103, LogLevel.Warning, "The client of model {Model} kept a call waiting too long for {Phase}")]
+    [LoggerMessage(9103, LogLevel.Warning, "The client of model {Model} timed out in phase {Phase}")]
     private static partial void TimedOut(ILogger logger, string model, WaitingFor phase);
 
-    [LoggerMessage(9104, LogLevel.Error, "The client of model {Model} gave an answer that cannot be used: {Reason}")]
+    [LoggerMessage(9104, LogLevel.Error, "The client of model {Model} returned an invalid response: {Reason}")]
     public static partial void Unusable(ILogger logger, string model, string reason);
 }

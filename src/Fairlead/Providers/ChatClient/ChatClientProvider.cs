@@ -8,19 +8,20 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.ChatClient;
 
-/// <summary>Any <see cref="IChatClient"/> of the embedding program as the provider of one model.</summary>
+/// <summary>Any <see cref="IChatClient"/> of the host application as the provider of one model.</summary>
 internal sealed class ChatClientProvider(string name, IChatClient client, TimeProvider time, ILogger logger) : Provider(name, KindName)
 {
     public const string KindName = "embedded";
 
-    public override string TelemetryName { get; } = (client.GetService(typeof(ChatClientMetadata)) as ChatClientMetadata)?.ProviderName ?? KindName;
+    public override string TelemetryName { get; } = (client.GetService(typeof(ChatClientMetadata)) as ChatClientMetadata)?.ProviderName
+        ?? KindName;
 
     public override Uri? Endpoint { get; } = (client.GetService(typeof(ChatClientMetadata)) as ChatClientMetadata)?.ProviderUri;
 
     public override bool Speaks(Dialect dialect) => false;
 
     public override GatewayError? Refuse(GatewayCall call) =>
-        call.Operation == Operation.Chat ? null : GatewayError.Unsupported("model", "This model answers conversations; it does nothing else.");
+        call.Operation == Operation.Chat ? null : GatewayError.Unsupported("model", "This model supports only conversations.");
 
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
@@ -33,10 +34,12 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         }
         catch (GatewayErrorException e)
         {
-            // What this client cannot be told, another deployment of the model may understand.
-            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter ? FailureClass.Failover : FailureClass.GiveBack);
+            // Another deployment of the model may support what this client does not.
+            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter
+                ? FailureClass.Failover
+                : FailureClass.GiveBack);
         }
-        // The client knows its own model; only a deployment of the configuration may name another.
+        // The client knows its own model; only a deployment in the configuration may name another one.
         if (attempt.Deployment.UpstreamModel != Name) options.ModelId = attempt.Deployment.UpstreamModel;
 
         attempt.Sent = true;
@@ -56,7 +59,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         var started = false;
         try
         {
-            // What fails at once fails as a reply, so that Routing knows whether to try again.
+            // An immediate failure is a reply, so that Routing knows whether to retry.
             if (await source.StartAsync(cancellationToken) is { } failed) return failed;
             started = true;
             return new ProviderReply.Streaming(source);
@@ -76,12 +79,12 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         ChatResponse response;
         try
         {
-            // Awaited with the token, so that a client that does not heed its own cannot hold the call.
+            // Awaited with the token, so that a client that ignores its own token cannot block the call.
             response = await client.GetResponseAsync(messages, options, given.Token).WaitAsync(watch.Token);
         }
         catch (Exception e)
         {
-            // The wait may hear of the stop before the token that was given does.
+            // The wait may observe the cancellation before the token that was passed does.
             given.Stop();
             watch.ThrowIfStoppedByCaller();
             return ChatClientFailures.From(e, watch, Name, logger);
@@ -102,7 +105,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
             builder.Add(generationEvent);
         }
         if (failure is null) return new ProviderReply.Complete(builder.Build());
-        ChatClientFailures.Unusable(logger, Name, "an error among its contents, or arguments that are no JSON");
+        ChatClientFailures.Unusable(logger, Name, "error content, or tool call arguments that are not JSON");
         return new ProviderReply.Failed(failure, FailureClass.Failover);
     }
 }

@@ -7,12 +7,14 @@ using Microsoft.Extensions.AI;
 
 namespace Fairlead.Providers.ChatClient;
 
-/// <summary>A conversation as an <see cref="IChatClient"/> takes it. What it has no words for is refused when it changes the meaning.</summary>
+/// <summary>
+/// A conversation as an <see cref="IChatClient"/> accepts it. What it cannot represent is rejected if it changes the meaning.
+/// </summary>
 internal static class ChatClientRequest
 {
     private static readonly JsonElement NoArguments = Parse("""{"type":"object","properties":{}}""");
 
-    /// <exception cref="GatewayErrorException">The request cannot be said to an <see cref="IChatClient"/>.</exception>
+    /// <exception cref="GatewayErrorException">An <see cref="IChatClient"/> cannot represent the request.</exception>
     public static (List<ChatMessage> Messages, ChatOptions Options) Create(ConversationRequest request, GatewayCall call)
     {
         RefuseWhatHasNoCounterpart(request, call);
@@ -29,12 +31,12 @@ internal static class ChatClientRequest
 
     private static void RefuseWhatHasNoCounterpart(ConversationRequest request, GatewayCall call)
     {
-        if (request.ChoiceCount > 1) throw Unsupported("n", "This model gives one choice per request.");
-        if (request.Sampling.Logprobs) throw Unsupported("logprobs", "This model gives no log probabilities.");
-        if (request.Sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "This model takes no logit_bias.");
-        if (request.Audio is not null) throw Unsupported("modalities", "This model does not speak.");
-        if (request.Verbosity is not null) call.Warn("parameter_ignored", "This model takes no verbosity.");
-        ExtraFields.Omit(request, name => call.Warn("parameter_ignored", $"This model has no counterpart of '{name}'."));
+        if (request.ChoiceCount > 1) throw Unsupported("n", "This model returns one choice per request.");
+        if (request.Sampling.Logprobs) throw Unsupported("logprobs", "This model does not report log probabilities.");
+        if (request.Sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "This model does not support logit_bias.");
+        if (request.Audio is not null) throw Unsupported("modalities", "This model does not generate audio.");
+        if (request.Verbosity is not null) call.Warn("parameter_ignored", "This model does not support verbosity.");
+        ExtraFields.Omit(request, name => call.Warn("parameter_ignored", $"This model does not support '{name}'."));
     }
 
     private static ChatOptions CreateOptions(ConversationRequest request, GatewayCall call)
@@ -68,11 +70,13 @@ internal static class ChatClientRequest
         var allowed = request.ToolChoice.Allowed?.ToHashSet(StringComparer.Ordinal);
         foreach (var tool in request.Tools)
         {
-            if (tool.Kind == ToolKind.Custom) throw Unsupported("tools", "This model takes functions, no custom tools.");
+            if (tool.Kind == ToolKind.Custom) throw Unsupported("tools", "This model supports function tools, not custom tools.");
             if (allowed?.Contains(tool.Name) == false) continue;
             strict |= tool.Strict == true;
             options.Tools.Add(AIFunctionFactory.CreateDeclaration(
-                tool.Name, tool.Description, tool.Parameters is { Count: > 0 } parameters ? Parse(parameters.ToJsonString()) : NoArguments, returnJsonSchema: null));
+                tool.Name, tool.Description, tool.Parameters is { Count: > 0 } parameters
+                    ? Parse(parameters.ToJsonString())
+                    : NoArguments, returnJsonSchema: null));
         }
         if (strict) options.AdditionalProperties!["strict"] = true;
         options.AllowMultipleToolCalls = request.ParallelToolCalls;
@@ -92,14 +96,18 @@ internal static class ChatClientRequest
         {
             case TextPart text: contents.Add(new TextContent(text.Text)); break;
             case RefusalPart refusal: contents.Add(new TextContent(refusal.Text)); break;
-            case ReasoningPart reasoning: contents.Add(new TextReasoningContent(reasoning.Text) { ProtectedData = reasoning.Signature ?? reasoning.Redacted }); break;
+            case ReasoningPart reasoning:
+                contents.Add(new TextReasoningContent(reasoning.Text) { ProtectedData = reasoning.Signature ?? reasoning.Redacted });
+                break;
             case ImagePart { Data: { } data } image: contents.Add(Inline(data, image.MediaType ?? "image/png", null, index)); break;
             case ImagePart image: contents.Add(ByAddress(image.Url, image.MediaType ?? "image/*", index)); break;
-            case AudioPart audio: contents.Add(Inline(audio.Data, audio.Format == "mp3" ? "audio/mpeg" : $"audio/{audio.Format}", null, index)); break;
+            case AudioPart audio: contents.Add(Inline(audio.Data, audio.Format == "mp3"
+                ? "audio/mpeg"
+                : $"audio/{audio.Format}", null, index)); break;
             case FilePart file: AddFile(contents, file, index); break;
             case ToolCallPart call: contents.Add(CallOf(call, index)); break;
             case ToolResultPart result: contents.Add(ResultOf(result, index)); break;
-            default: throw Unsupported($"messages[{index}].content", "This model cannot take this kind of part.");
+            default: throw Unsupported($"messages[{index}].content", "This model does not support this kind of part.");
         }
     }
 
@@ -115,7 +123,10 @@ internal static class ChatClientRequest
 
     private static FunctionCallContent CallOf(ToolCallPart call, int index)
     {
-        if (call.Kind == ToolKind.Custom) throw Unsupported($"messages[{index}].tool_calls", "This model takes functions, no custom tools.");
+        if (call.Kind == ToolKind.Custom)
+        {
+            throw Unsupported($"messages[{index}].tool_calls", "This model supports function tools, not custom tools.");
+        }
         var arguments = new Dictionary<string, object?>(StringComparer.Ordinal);
         if (!string.IsNullOrWhiteSpace(call.Arguments))
         {
@@ -127,7 +138,8 @@ internal static class ChatClientRequest
             }
             catch (Exception e) when (e is JsonException or InvalidOperationException)
             {
-                throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].tool_calls", "The arguments of a tool call must be a JSON object."));
+                throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].tool_calls",
+                    "The arguments of a tool call must be a JSON object."));
             }
         }
         return new FunctionCallContent(call.Id, call.Name, arguments);
@@ -159,15 +171,17 @@ internal static class ChatClientRequest
         }
         catch (Exception e) when (e is FormatException or ArgumentException)
         {
-            throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].content", "Inline data must be base64 with a media type such as image/png."));
+            throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].content",
+                "Inline data must be base64 with a media type such as image/png."));
         }
     }
 
-    /// <exception cref="FormatException">It is no base64.</exception>
+    /// <exception cref="FormatException">It is not base64.</exception>
     private static byte[] Decode(ReadOnlySpan<byte> base64)
     {
         var bytes = new byte[System.Buffers.Text.Base64.GetMaxDecodedFromUtf8Length(base64.Length)];
-        return System.Buffers.Text.Base64.DecodeFromUtf8(base64, bytes, out var consumed, out var written) == System.Buffers.OperationStatus.Done && consumed == base64.Length
+        return System.Buffers.Text.Base64.DecodeFromUtf8(base64, bytes, out var consumed,
+            out var written) == System.Buffers.OperationStatus.Done && consumed == base64.Length
             ? bytes.AsSpan(0, written).ToArray()
             : throw new FormatException("The content is not base64.");
     }
@@ -187,7 +201,8 @@ internal static class ChatClientRequest
     private static ChatResponseFormatJson? FormatOf(OutputFormat format) => format switch
     {
         { Kind: OutputKind.Json } => ChatResponseFormat.Json,
-        { Kind: OutputKind.JsonSchema, Schema: { } schema } => ChatResponseFormat.ForJsonSchema(Parse(schema.ToJsonString()), format.Name, format.Description),
+        { Kind: OutputKind.JsonSchema, Schema: { } schema } =>
+            ChatResponseFormat.ForJsonSchema(Parse(schema.ToJsonString()), format.Name, format.Description),
         { Kind: OutputKind.JsonSchema } => ChatResponseFormat.Json,
         _ => null,
     };
@@ -203,13 +218,16 @@ internal static class ChatClientRequest
             "high" => ReasoningEffort.High,
             "xhigh" or "max" => ReasoningEffort.ExtraHigh,
             _ when reasoning.Mode == "disabled" => ReasoningEffort.None,
-            _ when reasoning.BudgetTokens is { } budget => budget <= 1_024 ? ReasoningEffort.Low : budget <= 8_192 ? ReasoningEffort.Medium : ReasoningEffort.High,
+            _ when reasoning.BudgetTokens is { } budget =>
+                budget <= 1_024 ? ReasoningEffort.Low : budget <= 8_192 ? ReasoningEffort.Medium : ReasoningEffort.High,
             _ => null,
         };
         return new ReasoningOptions
         {
             Effort = effort,
-            Output = reasoning.Display == "omitted" ? ReasoningOutput.None : reasoning.Display == "summarized" ? ReasoningOutput.Summary : null,
+            Output = reasoning.Display == "omitted" ? ReasoningOutput.None
+                : reasoning.Display == "summarized" ? ReasoningOutput.Summary
+                : null,
         };
     }
 
@@ -223,7 +241,7 @@ internal static class ChatClientRequest
 
     private static JsonElement Parse(string json)
     {
-        // As deep as a request may be configured to be, and more.
+        // The maximum depth that a request may be configured to have, and more.
         using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 1024 });
         return document.RootElement.Clone();
     }

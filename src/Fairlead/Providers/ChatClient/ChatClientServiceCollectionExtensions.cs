@@ -5,7 +5,9 @@ namespace Fairlead.Providers.ChatClient;
 
 internal static class ChatClientServiceCollectionExtensions
 {
-    /// <summary>What models of the embedding program need; the models themselves come by <see cref="ModelRegistrationExtensions"/>.</summary>
+    /// <summary>
+    /// Services for models of the host application. <see cref="ModelRegistrationExtensions"/> adds the models themselves.
+    /// </summary>
     internal static IServiceCollection AddChatClientProviders(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);

@@ -4,8 +4,8 @@ using Fairlead.Providers;
 namespace Fairlead;
 
 /// <summary>
-/// What the gateway should know of a chat model made from an <c>IChatClient</c>. Requests that ask for more are refused before the client is
-/// called, so the defaults promise little: text in, text out.
+/// What the gateway must know of a chat model from an <c>IChatClient</c>. Requests that need more are rejected before the client is
+/// called, so the defaults are minimal: text in, text out.
 /// </summary>
 public sealed class ChatModelOptions
 {
@@ -15,28 +15,28 @@ public sealed class ChatModelOptions
     /// <summary>Tokens of output; null when unknown. Default null.</summary>
     public int? MaxOutputTokens { get; set; }
 
-    /// <summary>Of text, image, audio, pdf, video. Default text alone.</summary>
+    /// <summary>Any of text, image, audio, pdf, video. Default: text only.</summary>
     public IList<string> InputModalities { get; set; } = ["text"];
 
     /// <summary>
-    /// Whether the caller may bring tools. The client gets declarations without code behind them and hands its calls back to the caller;
-    /// calls that the client answers itself in the same response stay its own affair. Default false.
+    /// Whether the caller may send tools. The client gets declarations without code and returns its calls to the caller.
+    /// Calls that the client handles itself in the same response are not returned. Default false.
     /// </summary>
     public bool Tools { get; set; }
 
-    /// <summary>Whether the client honours <c>ChatOptions.ResponseFormat</c> with a schema. Default false.</summary>
+    /// <summary>Whether the client supports <c>ChatOptions.ResponseFormat</c> with a schema. Default false.</summary>
     public bool JsonSchema { get; set; }
 
-    /// <summary>Whether the client honours <c>ChatOptions.Reasoning</c>. Default false.</summary>
+    /// <summary>Whether the client supports <c>ChatOptions.Reasoning</c>. Default false.</summary>
     public bool Reasoning { get; set; }
 
-    /// <summary>Whether temperature and top_p may be asked for. Default true.</summary>
+    /// <summary>Whether requests may set temperature and top_p. Default true.</summary>
     public bool Sampling { get; set; } = true;
 
     /// <summary>Whether a conversation may end with an assistant turn that the client continues. Default false.</summary>
     public bool Prefill { get; set; }
 
-    /// <summary>o200k, cl100k or the name of an estimated family; null for a self-correcting estimate of its own. Default null.</summary>
+    /// <summary>o200k, cl100k or the name of an estimated family; null for a separate, self-correcting estimate. Default null.</summary>
     public string? Tokenizer { get; set; }
 
     /// <summary>US dollars per million tokens. Default free.</summary>
@@ -45,13 +45,15 @@ public sealed class ChatModelOptions
     /// <summary>Other names clients may send. Default none.</summary>
     public IList<string> Aliases { get; set; } = [];
 
-    /// <summary>What the model is meant for, such as <c>code</c>; null for anything. Default null.</summary>
+    /// <summary>The purpose of the model, such as <c>code</c>; null for any. Default null.</summary>
     public string? Task { get; set; }
 
-    /// <summary>Bounds of one attempt. Default as for any provider: first content in 120 s, 60 s between pieces, 10 min in all.</summary>
+    /// <summary>
+    /// Time limits of one attempt. Default as for any provider: first content in 120 s, 60 s between fragments, 10 min in total.
+    /// </summary>
     public ProviderTimeouts Timeouts { get; set; } = ProviderTimeouts.Default;
 
-    /// <summary>Calls at the client at once; null for no bound. Default null.</summary>
+    /// <summary>Concurrent calls of the client; null for no limit. Default null.</summary>
     public int? MaxConcurrency { get; set; }
 
     internal ModelConfig ToConfig(string name) => new()
@@ -67,7 +69,7 @@ public sealed class ChatModelOptions
             Reasoning = Reasoning,
             Sampling = Sampling,
             Prefill = Prefill,
-            // IChatClient knows neither.
+            // IChatClient supports neither.
             Logprobs = false,
             MultipleChoices = false,
         },

@@ -9,19 +9,22 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.ChatClient;
 
-/// <summary>Any embedding generator of the embedding program as the provider of one model.</summary>
-internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerator<string, Embedding<float>> generator, TimeProvider time, ILogger logger)
+/// <summary>Any embedding generator of the host application as the provider of one model.</summary>
+internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerator<string, Embedding<float>> generator, TimeProvider time,
+    ILogger logger)
     : Provider(name, ChatClientProvider.KindName)
 {
     public override string TelemetryName { get; } =
-        (generator.GetService(typeof(EmbeddingGeneratorMetadata)) as EmbeddingGeneratorMetadata)?.ProviderName ?? ChatClientProvider.KindName;
+        (generator.GetService(typeof(EmbeddingGeneratorMetadata)) as EmbeddingGeneratorMetadata)?.ProviderName
+            ?? ChatClientProvider.KindName;
 
-    public override Uri? Endpoint { get; } = (generator.GetService(typeof(EmbeddingGeneratorMetadata)) as EmbeddingGeneratorMetadata)?.ProviderUri;
+    public override Uri? Endpoint { get; } =
+        (generator.GetService(typeof(EmbeddingGeneratorMetadata)) as EmbeddingGeneratorMetadata)?.ProviderUri;
 
     public override bool Speaks(Dialect dialect) => false;
 
     public override GatewayError? Refuse(GatewayCall call) =>
-        call.Operation == Operation.Embeddings ? null : GatewayError.Unsupported("model", "This model makes embeddings; it does nothing else.");
+        call.Operation == Operation.Embeddings ? null : GatewayError.Unsupported("model", "This model supports only embeddings.");
 
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
@@ -32,7 +35,8 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
         {
             if (input.Text is not { } text)
             {
-                return new ProviderReply.Failed(GatewayError.Unsupported("input", "This model embeds text; token ids are of another vocabulary."), FailureClass.Failover);
+                return new ProviderReply.Failed(GatewayError.Unsupported("input",
+                    "This model accepts text only: token ids depend on the tokenizer of another model."), FailureClass.Failover);
             }
             texts.Add(text);
         }
@@ -51,37 +55,44 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
         GeneratedEmbeddings<Embedding<float>> embeddings;
         try
         {
-            // Awaited with the token, so that a generator that does not heed its own cannot hold the call.
+            // Awaited with the token, so that a generator that ignores its own token cannot block the call.
             embeddings = await generator.GenerateAsync(texts, options, given.Token).WaitAsync(watch.Token);
         }
         catch (Exception e)
         {
-            // The wait may hear of the stop before the token that was given does.
+            // The wait may observe the cancellation before the token that was passed does.
             given.Stop();
             watch.ThrowIfStoppedByCaller();
             return ChatClientFailures.From(e, watch, Name, logger);
         }
 
-        if (FaultOf(embeddings, request) is { } fault)
+        if (ErrorOf(embeddings, request) is { } reason)
         {
-            ChatClientFailures.Unusable(logger, Name, fault);
-            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to answer."), FailureClass.Failover);
+            ChatClientFailures.Unusable(logger, Name, reason);
+            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
+                FailureClass.Failover);
         }
-        if (embeddings.Usage is { } usage) attempt.Meter.ReportUsage(UsageReport.Of(usage.InputTokenCount, usage.OutputTokenCount, usage.TotalTokenCount));
+        if (embeddings.Usage is { } usage)
+        {
+            attempt.Meter.ReportUsage(UsageReport.Of(usage.InputTokenCount, usage.OutputTokenCount, usage.TotalTokenCount));
+        }
         return new ProviderReply.Embedded(new EmbeddingsAnswer([.. embeddings.Select(e => e.Vector)]));
     }
 
-    private static string? FaultOf(GeneratedEmbeddings<Embedding<float>> embeddings, EmbeddingsRequest request)
+    private static string? ErrorOf(GeneratedEmbeddings<Embedding<float>> embeddings, EmbeddingsRequest request)
     {
-        if (embeddings.Count != request.Inputs.Count) return "another number of vectors than texts";
+        if (embeddings.Count != request.Inputs.Count) return "the number of vectors differs from the number of texts";
         foreach (var embedding in embeddings)
         {
             if (embedding.Vector.IsEmpty) return "an empty vector";
-            if (request.Dimensions is { } dimensions && embedding.Vector.Length != dimensions) return "vectors of another length than asked for";
-            // JSON has no words for what is not a number.
+            if (request.Dimensions is { } dimensions && embedding.Vector.Length != dimensions)
+            {
+                return "vectors of a different length than requested";
+            }
+            // JSON cannot represent NaN and infinity.
             foreach (var value in embedding.Vector.Span)
             {
-                if (!float.IsFinite(value)) return "a vector with values that are no numbers";
+                if (!float.IsFinite(value)) return "a vector with values that are not numbers";
             }
         }
         return null;

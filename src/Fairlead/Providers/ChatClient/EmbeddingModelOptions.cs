@@ -3,7 +3,7 @@ using Fairlead.Providers;
 
 namespace Fairlead;
 
-/// <summary>What the gateway should know of an embedding model made from an <c>IEmbeddingGenerator</c>.</summary>
+/// <summary>What the gateway must know of an embedding model from an <c>IEmbeddingGenerator</c>.</summary>
 public sealed class EmbeddingModelOptions
 {
     /// <summary>Length of the vectors; null when unknown. Default null.</summary>
@@ -15,7 +15,7 @@ public sealed class EmbeddingModelOptions
     /// <summary>Tokens of one text; null when unknown, and then not checked. Default null.</summary>
     public int? ContextWindow { get; set; }
 
-    /// <summary>o200k, cl100k or the name of an estimated family; null for a self-correcting estimate of its own. Default null.</summary>
+    /// <summary>o200k, cl100k or the name of an estimated family; null for a separate, self-correcting estimate. Default null.</summary>
     public string? Tokenizer { get; set; }
 
     /// <summary>US dollars per million tokens. Default free.</summary>
@@ -24,10 +24,10 @@ public sealed class EmbeddingModelOptions
     /// <summary>Other names clients may send. Default none.</summary>
     public IList<string> Aliases { get; set; } = [];
 
-    /// <summary>Bounds of one attempt; only the total one matters here. Default 10 min.</summary>
+    /// <summary>Time limits of one attempt; only the total applies here. Default 10 min.</summary>
     public ProviderTimeouts Timeouts { get; set; } = ProviderTimeouts.Default;
 
-    /// <summary>Calls at the generator at once; null for no bound. Default null.</summary>
+    /// <summary>Concurrent calls of the generator; null for no limit. Default null.</summary>
     public int? MaxConcurrency { get; set; }
 
     internal ModelConfig ToConfig(string name) => new()

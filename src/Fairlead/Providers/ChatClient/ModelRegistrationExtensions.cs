@@ -7,18 +7,18 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead;
 
-/// <summary>Puts models of the embedding program on offer.</summary>
+/// <summary>Adds models of the host application.</summary>
 public static class ModelRegistrationExtensions
 {
     /// <summary>
-    /// Offers an <see cref="IChatClient"/> as the model <paramref name="name"/>, in every dialect, sync and streamed. The client is made once, when the
-    /// catalogue is first built, is called from many threads at once and is disposed with the program.
+    /// Offers an <see cref="IChatClient"/> as the model <paramref name="name"/>, in every dialect, sync and streamed. The client is created
+    /// once, when the catalogue is first built. It is called by many threads concurrently and disposed with the application.
     /// </summary>
-    /// <param name="builder">What <c>AddFairlead</c> returned.</param>
-    /// <param name="name">What clients send as <c>model</c>: 1 to 128 letters, digits and <c>. _ - : /</c>.</param>
-    /// <param name="factory">Makes the client.</param>
-    /// <param name="configure">Says what the model can do; by default text in, text out, no tools.</param>
-    /// <exception cref="ArgumentException">The name has another form or is taken by another registered model.</exception>
+    /// <param name="builder">The result of <c>AddFairlead</c>.</param>
+    /// <param name="name">The <c>model</c> that clients send: 1 to 128 letters, digits and <c>. _ - : /</c>.</param>
+    /// <param name="factory">Creates the client.</param>
+    /// <param name="configure">Sets what the model supports; by default text in, text out, no tools.</param>
+    /// <exception cref="ArgumentException">The name is invalid or another model is registered with it.</exception>
     public static FairleadBuilder AddChatModel(
         this FairleadBuilder builder, string name, Func<IServiceProvider, IChatClient> factory, Action<ChatModelOptions>? configure = null)
     {
@@ -28,18 +28,21 @@ public static class ModelRegistrationExtensions
         var key = Claim(builder, name);
         builder.Services.AddChatClientProviders();
         builder.Services.AddKeyedSingleton(key, (services, _) => factory(services));
-        builder.Services.AddSingleton<IModelSource>(services => new RegisteredModelSource(new RegisteredModel(name, options.ToConfig(name), new ChatClientProvider(
-            name, services.GetRequiredKeyedService<IChatClient>(key), services.GetRequiredService<TimeProvider>(), CreateLogger(services, name)))));
+        builder.Services.AddSingleton<IModelSource>(services =>
+            new RegisteredModelSource(new RegisteredModel(name, options.ToConfig(name), new ChatClientProvider(
+            name, services.GetRequiredKeyedService<IChatClient>(key), services.GetRequiredService<TimeProvider>(),
+            CreateLogger(services, name)))));
         return builder;
     }
 
     /// <summary>
-    /// Offers an embedding generator as the model <paramref name="name"/>. It is made once, when the catalogue is first built, is called from many threads at once
-    /// and is disposed with the program.
+    /// Offers an embedding generator as the model <paramref name="name"/>. It is created once, when the catalogue is first built. It is
+    /// called by many threads concurrently and disposed with the application.
     /// </summary>
     /// <inheritdoc cref="AddChatModel"/>
     public static FairleadBuilder AddEmbeddingModel(
-        this FairleadBuilder builder, string name, Func<IServiceProvider, IEmbeddingGenerator<string, Embedding<float>>> factory, Action<EmbeddingModelOptions>? configure = null)
+        this FairleadBuilder builder, string name, Func<IServiceProvider, IEmbeddingGenerator<string, Embedding<float>>> factory,
+        Action<EmbeddingModelOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(factory);
         var options = new EmbeddingModelOptions();
@@ -47,33 +50,39 @@ public static class ModelRegistrationExtensions
         var key = Claim(builder, name);
         builder.Services.AddChatClientProviders();
         builder.Services.AddKeyedSingleton(key, (services, _) => factory(services));
-        builder.Services.AddSingleton<IModelSource>(services => new RegisteredModelSource(new RegisteredModel(name, options.ToConfig(name), new EmbeddingGeneratorProvider(
-            name, services.GetRequiredKeyedService<IEmbeddingGenerator<string, Embedding<float>>>(key), services.GetRequiredService<TimeProvider>(), CreateLogger(services, name)))));
+        builder.Services.AddSingleton<IModelSource>(services =>
+            new RegisteredModelSource(new RegisteredModel(name, options.ToConfig(name), new EmbeddingGeneratorProvider(
+            name, services.GetRequiredKeyedService<IEmbeddingGenerator<string, Embedding<float>>>(key),
+            services.GetRequiredService<TimeProvider>(), CreateLogger(services, name)))));
         return builder;
     }
 
     private static readonly System.Buffers.SearchValues<char> NameCharacters =
         System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/");
 
-    // The key is of a type of our own: a program that keeps its client under the model's name must not meet itself here.
+    // The key has a type of our own: an application that registers its client under the model's name must not get itself here.
     private static ModelKey Claim(FairleadBuilder builder, string name)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (name.Length > 128 || name.AsSpan().ContainsAnyExcept(NameCharacters))
         {
-            throw new ArgumentException($"'{name}' is no name for a model: use 1 to 128 letters, digits and . _ - : /.", nameof(name));
+            throw new ArgumentException($"'{name}' is not a valid model name: use 1 to 128 letters, digits and . _ - : /.", nameof(name));
         }
         var key = new ModelKey(name);
         foreach (var service in builder.Services)
         {
-            if (service.ServiceKey is ModelKey taken && taken == key) throw new ArgumentException($"A model named '{name}' is registered already.", nameof(name));
+            if (service.ServiceKey is ModelKey taken && taken == key)
+            {
+                throw new ArgumentException($"A model named '{name}' is registered already.", nameof(name));
+            }
         }
         return key;
     }
 
     private static ILogger CreateLogger(IServiceProvider services, string name) =>
-        LimitedLogger.Of(services.GetRequiredService<ILoggerFactory>().CreateLogger($"Fairlead.Providers.{name}"), services.GetService<RepeatedLines>());
+        LimitedLogger.Of(services.GetRequiredService<ILoggerFactory>().CreateLogger($"Fairlead.Providers.{name}"),
+            services.GetService<RepeatedLines>());
 
     private sealed record ModelKey(string Name);
 

@@ -1,20 +1,20 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Fairlead.Providers.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Gemini;
 
 /// <summary>
-/// Reads <c>GenerateContentResponse</c> into events: the whole body of a sync call, or each event of a stream (which have the same form). Keeps what
-/// must be known from one event to the next. One per attempt; not thread-safe.
+/// Reads <c>GenerateContentResponse</c> into events: the whole body of a sync call, or each event of a stream (which has the same form).
+/// Keeps state between events. One per attempt; not thread-safe.
 /// </summary>
 internal sealed class GeminiAnswerReader
 {
-    /// <summary>The API gives at most eight; more would be a broken answer.</summary>
+    /// <summary>The API returns at most eight; more would be an invalid response.</summary>
     private const int MaxCandidates = 128;
 
     private readonly AnswerMeter _meter;
@@ -24,10 +24,10 @@ internal sealed class GeminiAnswerReader
     private bool _started;
     private int _finished;
 
-    /// <param name="choiceCount">Choices asked for.</param>
-    /// <param name="meter">Gets the model's name; usage and the like come as events.</param>
-    /// <param name="warn">Code and sentence for the caller.</param>
-    /// <param name="newCallId">Makes ids for calls that come without.</param>
+    /// <param name="choiceCount">Number of requested choices.</param>
+    /// <param name="meter">Receives the model's name; usage and finish reasons are events.</param>
+    /// <param name="warn">Receives code and text of each warning.</param>
+    /// <param name="newCallId">Creates ids for calls without one.</param>
     public GeminiAnswerReader(int choiceCount, AnswerMeter meter, Action<string, string> warn, Func<string> newCallId)
     {
         _meter = meter;
@@ -36,16 +36,16 @@ internal sealed class GeminiAnswerReader
         _candidates = new CandidateState?[Math.Clamp(choiceCount, 1, MaxCandidates)];
     }
 
-    /// <summary>Whether any choice has ended; the API may give fewer candidates than were asked for.</summary>
+    /// <summary>Whether any choice has ended; the API may return fewer candidates than requested.</summary>
     public bool AnyFinished => _finished > 0;
 
-    /// <summary>Whether a choice that began has not ended.</summary>
+    /// <summary>Whether a choice has started and not ended.</summary>
     public bool HasOpenChoice => Array.Exists(_candidates, c => c is { Finished: false });
 
-    /// <summary>Reads one response. False when it is none.</summary>
+    /// <summary>Reads one response. False when it is not one.</summary>
     /// <param name="data">One JSON object.</param>
-    /// <param name="events">Where the events are put, in order.</param>
-    /// <param name="failure">Set when the answer cannot be used although it is well-formed.</param>
+    /// <param name="events">Receives the events, in order.</param>
+    /// <param name="failure">Set when the response is well-formed but cannot be used.</param>
     public bool TryRead(ReadOnlySpan<byte> data, ICollection<GenerationEvent> events, out GatewayError? failure)
     {
         failure = null;
@@ -54,13 +54,17 @@ internal sealed class GeminiAnswerReader
             var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
             using var document = JsonDocument.ParseValue(ref reader);
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || (root.TryGetProperty("error", out var error) && error.ValueKind != JsonValueKind.Null)) return false;
+            if (root.ValueKind != JsonValueKind.Object
+                || (root.TryGetProperty("error", out var error) && error.ValueKind != JsonValueKind.Null))
+            {
+                return false;
+            }
             failure = Read(root, events);
             return true;
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
         {
-            // Wrong kinds of values, or strings that are no text: not an answer of this API.
+            // Values of the wrong type, or strings that are not text: not a response of this API.
             return false;
         }
     }
@@ -84,7 +88,8 @@ internal sealed class GeminiAnswerReader
                 failure ??= ReadCandidate(candidate, events);
             }
         }
-        if (!any && root.TryGetProperty("promptFeedback", out var feedback) && feedback.ValueKind == JsonValueKind.Object && feedback.TryGetProperty("blockReason", out _))
+        if (!any && root.TryGetProperty("promptFeedback", out var feedback) && feedback.ValueKind == JsonValueKind.Object
+            && feedback.TryGetProperty("blockReason", out _))
         {
             for (var i = 0; i < _candidates.Length; i++) Finish(i, FinishMeaning.ContentFilter, events);
         }
@@ -99,27 +104,32 @@ internal sealed class GeminiAnswerReader
         var state = _candidates[index] ??= new CandidateState();
 
         var logprobs = ReadLogprobs(candidate);
-        if (candidate.TryGetProperty("content", out var content) && content.ValueKind == JsonValueKind.Object && content.TryGetProperty("parts", out var parts))
+        if (candidate.TryGetProperty("content", out var content) && content.ValueKind == JsonValueKind.Object
+            && content.TryGetProperty("parts", out var parts))
         {
             foreach (var part in ListOf(parts)) ReadPart(part, index, state, ref logprobs, events);
         }
-        // Log probabilities of an event whose text was empty still belong to the answer.
+        // Log probabilities of an event with empty text still belong to the response.
         if (logprobs is not null) events.Add(new TextDelta("") { Choice = index, Logprobs = logprobs });
-        return candidate.TryGetProperty("finishReason", out var reason) && reason.ValueKind == JsonValueKind.String && reason.GetString() is { Length: > 0 } word
+        return candidate.TryGetProperty("finishReason", out var reason) && reason.ValueKind == JsonValueKind.String
+            && reason.GetString() is { Length: > 0 } word
             ? ReadFinish(word, index, state, events)
             : null;
     }
 
-    /// <summary>A whole response is complete without a reason: what it holds has ended.</summary>
+    /// <summary>A whole response is complete without a reason: its choices have ended.</summary>
     public void EndWhole(ICollection<GenerationEvent> events)
     {
         for (var i = 0; i < _candidates.Length; i++)
         {
-            if (_candidates[i] is { HasContent: true, Finished: false } state) Finish(i, state.Calls > 0 ? FinishMeaning.ToolCalls : FinishMeaning.Stop, events);
+            if (_candidates[i] is { HasContent: true, Finished: false } state)
+            {
+                Finish(i, state.Calls > 0 ? FinishMeaning.ToolCalls : FinishMeaning.Stop, events);
+            }
         }
     }
 
-    // One where a list belongs, and null where nothing is.
+    // One instead of a list, and null instead of nothing.
     private static IEnumerable<JsonElement> ListOf(JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.Array => element.EnumerateArray(),
@@ -129,9 +139,12 @@ internal sealed class GeminiAnswerReader
 
     private static int IndexOf(JsonElement number) =>
         number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out var index) ? index
-        : number.ValueKind == JsonValueKind.String && int.TryParse(number.GetString(), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var told) ? told : 0;
+        : number.ValueKind == JsonValueKind.String
+            && int.TryParse(number.GetString(), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture,
+                out var told) ? told : 0;
 
-    private void ReadPart(JsonElement part, int index, CandidateState state, ref List<TokenLogprob>? logprobs, ICollection<GenerationEvent> events)
+    private void ReadPart(JsonElement part, int index, CandidateState state, ref List<TokenLogprob>? logprobs,
+        ICollection<GenerationEvent> events)
     {
         if (part.ValueKind == JsonValueKind.String)
         {
@@ -145,7 +158,7 @@ internal sealed class GeminiAnswerReader
         if (part.TryGetProperty("text", out var text) && text.ValueKind != JsonValueKind.Null)
         {
             var value = text.ValueKind == JsonValueKind.String ? text.GetString()! : text.GetRawText();
-            // Gemini takes these back but does not demand them, unlike those of calls.
+            // Gemini accepts these signatures in a request but does not require them, unlike those of calls.
             if (part.TryGetProperty("thoughtSignature", out _)) _warn(SealWarning.Code, SealWarning.Message);
             if (value.Length == 0) return;
             state.HasContent = true;
@@ -163,7 +176,7 @@ internal sealed class GeminiAnswerReader
         {
             if (TextOf(call, "name") is not { Length: > 0 } name)
             {
-                // Nobody could run a call without a name.
+                // A client cannot run a call without a name.
                 _meter.SkippedEvents++;
                 return;
             }
@@ -186,13 +199,14 @@ internal sealed class GeminiAnswerReader
         }
         else
         {
-            _warn("output_omitted", "The model made a kind of output that this API cannot carry; it was left out.");
+            _warn("output_omitted", "The model returned a kind of output that this API cannot represent; it was left out.");
         }
     }
 
-    private static string? TextOf(JsonElement owner, string name) => owner.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    private static string? TextOf(JsonElement owner, string name) =>
+        owner.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
-    // As one line, whatever the spacing on the wire.
+    // On one line, whatever its white space.
     private static string Compact(JsonElement element)
     {
         var buffer = new System.Buffers.ArrayBufferWriter<byte>(256);
@@ -202,46 +216,54 @@ internal sealed class GeminiAnswerReader
 
     private GatewayError? ReadFinish(string word, int index, CandidateState state, ICollection<GenerationEvent> events)
     {
-        var meaning = FinishWords.Of(word);
+        var meaning = FinishReasonTable.Of(word);
         if (meaning == FinishMeaning.None) return null;
         if (meaning != FinishMeaning.Failed)
         {
-            Finish(index, meaning is FinishMeaning.Stop or FinishMeaning.ToolCalls ? state.Calls > 0 ? FinishMeaning.ToolCalls : FinishMeaning.Stop : meaning, events);
+            if (meaning is FinishMeaning.Stop or FinishMeaning.ToolCalls)
+            {
+                meaning = state.Calls > 0 ? FinishMeaning.ToolCalls : FinishMeaning.Stop;
+            }
+            Finish(index, meaning, events);
             return null;
         }
-        // A broken function call or a word not yet known: nobody knows whether the response is complete.
+        // A malformed function call or an unknown reason: the response may be incomplete.
         _meter.FailedReason = word;
         return Http.UpstreamClient.FailedReasonError;
     }
 
-    // Once, unless another reason tells more.
+    // Once, unless another reason is more specific.
     private void Finish(int index, FinishMeaning meaning, ICollection<GenerationEvent> events)
     {
         var state = _candidates[index] ??= new CandidateState();
         if (meaning <= state.Reason) return;
         if (!state.Finished) _finished++;
         state.Reason = meaning;
-        events.Add(new ChoiceFinished(FinishWords.ToReason(meaning)!.Value) { Choice = index });
+        events.Add(new ChoiceFinished(FinishReasonTable.ToReason(meaning)!.Value) { Choice = index });
     }
 
     private static void ReadUsage(JsonElement root, bool isLast, ICollection<GenerationEvent> events)
     {
         if (!root.TryGetProperty("usageMetadata", out var usage) || UsageReport.Read(usage) is not { } report) return;
-        // The first events of a stream may count the input only; taken as final, a stream that is cut then would cost no output.
+        // The first events of a stream may count the input only. If that count were final, a truncated stream would have no output cost.
         if (!isLast && report[UsageMember.Output] is not > 0 && report[UsageMember.Reasoning] is not > 0) return;
-        // A count of zero is left out on the wire.
+        // The API omits a count of zero.
         events.Add(UsageReported.Of(report));
     }
 
     private static List<TokenLogprob>? ReadLogprobs(JsonElement candidate)
     {
-        if (!candidate.TryGetProperty("logprobsResult", out var result) || !result.TryGetProperty("chosenCandidates", out var chosen)) return null;
+        if (!candidate.TryGetProperty("logprobsResult", out var result) || !result.TryGetProperty("chosenCandidates", out var chosen))
+        {
+            return null;
+        }
         var top = result.TryGetProperty("topCandidates", out var list) && list.ValueKind == JsonValueKind.Array ? list : default;
         var tokens = new List<TokenLogprob>(chosen.GetArrayLength());
         foreach (var token in chosen.EnumerateArray())
         {
             List<TokenLogprob> alternatives = [];
-            if (top.ValueKind == JsonValueKind.Array && tokens.Count < top.GetArrayLength() && top[tokens.Count].TryGetProperty("candidates", out var others))
+            if (top.ValueKind == JsonValueKind.Array && tokens.Count < top.GetArrayLength()
+                && top[tokens.Count].TryGetProperty("candidates", out var others))
             {
                 foreach (var other in others.EnumerateArray()) alternatives.Add(ReadToken(other, []));
             }

@@ -5,19 +5,23 @@ using Fairlead.Errors;
 
 namespace Fairlead.Providers.Gemini;
 
-/// <summary><c>batchEmbedContents</c> and its answer.</summary>
+/// <summary><c>batchEmbedContents</c> and its response.</summary>
 internal static class GeminiEmbeddings
 {
-    /// <exception cref="GatewayErrorException">Inputs are token ids, which are of another vocabulary.</exception>
+    /// <exception cref="GatewayErrorException">Inputs are token ids, which depend on another model's tokenizer.</exception>
     public static void Write(EmbeddingsRequest request, in GeminiModel model, Action<string, string> warn, IBufferWriter<byte> output)
     {
-        if (request.EndUser is not null) warn("parameter_ignored", "The caller's id of its end user is not sent to Gemini models.");
+        if (request.EndUser is not null) warn("parameter_ignored", "The end-user id is not sent to Gemini models.");
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
         json.WriteStartObject();
         json.WriteStartArray("requests");
         foreach (var input in request.Inputs)
         {
-            if (input.Text is not { } text) throw new GatewayErrorException(GatewayError.Unsupported("input", "Gemini models embed text; token ids are of another vocabulary."));
+            if (input.Text is not { } text)
+            {
+                throw new GatewayErrorException(GatewayError.Unsupported("input",
+                    "Gemini models accept text only: token ids depend on the tokenizer of another model."));
+            }
             json.WriteStartObject();
             json.WriteString("model", $"models/{model.Id}");
             json.WriteStartObject("content");
@@ -34,7 +38,7 @@ internal static class GeminiEmbeddings
         json.WriteEndObject();
     }
 
-    /// <summary>The vectors, or null when the body is no answer to <paramref name="request"/>.</summary>
+    /// <summary>The vectors, or null when the body is not a response to <paramref name="request"/>.</summary>
     public static EmbeddingsAnswer? Read(ReadOnlyMemory<byte> body, EmbeddingsRequest request)
     {
         try
@@ -49,7 +53,7 @@ internal static class GeminiEmbeddings
                 var vector = new float[values.GetArrayLength()];
                 var i = 0;
                 foreach (var value in values.EnumerateArray()) vector[i++] = value.GetSingle();
-                // Only vectors of the model's own length come with length 1; cut ones do not.
+                // Only vectors of the model's own length are normalized; shortened ones are not.
                 if (request.Dimensions is not null) Normalise(vector);
                 vectors.Add(vector);
             }

@@ -5,12 +5,15 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Gemini;
 
-/// <summary>The events of <c>streamGenerateContent?alt=sse</c>: unnamed, without an end mark; the finish of every choice is the end.</summary>
-internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiAnswerReader reader, int choiceCount) : TranslatedEventSource(exchange, choiceCount)
+/// <summary>
+/// The events of <c>streamGenerateContent?alt=sse</c>: unnamed and without an end mark. The stream ends when every choice has finished.
+/// </summary>
+internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiAnswerReader reader, int choiceCount)
+    : TranslatedEventSource(exchange, choiceCount)
 {
     private readonly List<GenerationEvent> _events = [];
 
-    // Fewer candidates than were asked for may come; those that began must end.
+    // The API may return fewer candidates than requested; those that started must end.
     protected override bool IsFinished => reader.AnyFinished && !reader.HasOpenChoice;
 
     // A whole response has the form of an event.

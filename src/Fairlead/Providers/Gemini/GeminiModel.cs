@@ -2,19 +2,19 @@ using System.Globalization;
 
 namespace Fairlead.Providers.Gemini;
 
-/// <summary>How a model of this provider is told how much to think.</summary>
+/// <summary>How a request sets the amount of thinking of a model.</summary>
 internal enum ThinkingControl
 {
     None,
 
-    /// <summary>A number of tokens (2.5).</summary>
+    /// <summary>A token budget (2.5).</summary>
     Budget,
 
-    /// <summary>A word (3 and later).</summary>
+    /// <summary>A named level (3 and later).</summary>
     Level,
 }
 
-/// <summary>What a model's name says about how it must be spoken to.</summary>
+/// <summary>The properties that a model's name implies.</summary>
 internal readonly record struct GeminiModel
 {
     private GeminiModel(string id, int major, int minor)
@@ -24,7 +24,7 @@ internal readonly record struct GeminiModel
         Minor = minor;
     }
 
-    /// <summary>As it stands in the path, without <c>models/</c>.</summary>
+    /// <summary>As in the path, without <c>models/</c>.</summary>
     public string Id { get; }
 
     /// <summary>0 for models that are not of the numbered family (gemma, learnlm …).</summary>
@@ -32,20 +32,21 @@ internal readonly record struct GeminiModel
 
     public int Minor { get; }
 
-    public ThinkingControl Thinking => Major >= 3 ? ThinkingControl.Level : (Major, Minor) == (2, 5) ? ThinkingControl.Budget : ThinkingControl.None;
+    public ThinkingControl Thinking =>
+        Major >= 3 ? ThinkingControl.Level : (Major, Minor) == (2, 5) ? ThinkingControl.Budget : ThinkingControl.None;
 
     public bool IsFlash => Id.Contains("flash", StringComparison.Ordinal);
 
-    /// <summary>From 3 on a function call that goes back without its seal is refused.</summary>
+    /// <summary>From 3 on, a function call without its signature is rejected as input.</summary>
     public bool DemandsSignatures => Major >= 3;
 
-    /// <summary>Before 3 a JSON answer and functions exclude each other.</summary>
+    /// <summary>Before 3, a JSON response format and functions exclude each other.</summary>
     public bool JsonWithTools => Major >= 3;
 
-    /// <summary>Most thinking tokens of a 2.5 model.</summary>
+    /// <summary>Maximum thinking budget of a 2.5 model.</summary>
     public int MaxThinkingBudget => IsFlash ? 24_576 : 32_768;
 
-    /// <summary>Least thinking tokens above zero of a 2.5 model.</summary>
+    /// <summary>Minimum thinking budget above zero of a 2.5 model.</summary>
     public int MinThinkingBudget => Id.Contains("lite", StringComparison.Ordinal) ? 512 : IsFlash ? 1 : 128;
 
     public static GeminiModel Parse(string upstreamModel)

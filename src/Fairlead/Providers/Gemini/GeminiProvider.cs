@@ -10,10 +10,10 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Gemini;
 
-/// <summary>Google's Gemini API in its native form (v1beta). No client speaks it here, so every call is translated.</summary>
+/// <summary>Google's Gemini API in its native form (v1beta). No client dialect uses it, so every call is translated.</summary>
 internal sealed class GeminiProvider : Provider
 {
-    private const int LongestToolName = 64;
+    private const int MaxToolNameLength = 64;
 
     private const string ApiVersion = "/v1beta";
 
@@ -28,7 +28,7 @@ internal sealed class GeminiProvider : Provider
         _keys = new ApiKeyRing(config);
         var baseUrl = (config.BaseUrl ?? GeminiProviderKind.DefaultBaseUrl).TrimEnd('/');
         _baseUrl = baseUrl.EndsWith(ApiVersion, StringComparison.Ordinal) ? baseUrl[..^ApiVersion.Length] : baseUrl;
-        // A wrong address is a fault of the configuration and shall show when it is read, not with the first call.
+        // An invalid address is a configuration error, reported when the configuration is read and not by the first call.
         Endpoint = UpstreamClientFactory.Address(_baseUrl, ApiVersion);
     }
 
@@ -41,26 +41,34 @@ internal sealed class GeminiProvider : Provider
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var model = GeminiModel.Parse(attempt.Deployment.UpstreamModel);
-        using var body = new PooledBuffer(4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0) + 4096 };
+        using var body = new PooledBuffer(4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0)
+            + 4096 };
         ToolAdapter? tools = null;
         try
         {
             switch (call.Operation)
             {
                 case Operation.Embeddings: GeminiEmbeddings.Write(call.Embeddings, model, call.Warn, body); break;
-                case Operation.CountTokens: GeminiRequestWriter.WriteCount(ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false)?.Request ?? call.Conversation, model, call.Warn, body); break;
-                default: GeminiRequestWriter.Write((tools = ToolAdapter.For(call.Conversation, LongestToolName, takesCustom: false))?.Request ?? call.Conversation, model, call.Warn, body); break;
+                case Operation.CountTokens: GeminiRequestWriter.WriteCount(ToolAdapter.For(call.Conversation, MaxToolNameLength,
+                    takesCustom: false)?.Request ?? call.Conversation, model, call.Warn, body); break;
+                default:
+                    GeminiRequestWriter.Write((tools = ToolAdapter.For(call.Conversation, MaxToolNameLength, takesCustom: false))?.Request
+                        ?? call.Conversation, model, call.Warn, body);
+                    break;
             }
         }
         catch (GatewayErrorException e)
         {
-            // What this provider cannot do, another deployment of the model may.
-            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter ? FailureClass.Failover : FailureClass.GiveBack);
+            // Another deployment of the model may support what this provider does not.
+            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter
+                ? FailureClass.Failover
+                : FailureClass.GiveBack);
         }
         catch (InvalidOperationException)
         {
-            // JSON strings with half a surrogate pair are valid JSON, but no text.
-            return new ProviderReply.Failed(new GatewayError(ErrorCode.InvalidParameter, "A string of the request is not valid Unicode text."), FailureClass.GiveBack);
+            // JSON strings with half a surrogate pair are valid JSON, but not text.
+            return new ProviderReply.Failed(new GatewayError(ErrorCode.InvalidParameter,
+                "A string of the request is not valid Unicode text."), FailureClass.GiveBack);
         }
 
         var stream = call.Operation == Operation.Chat && call.Streams;
@@ -77,19 +85,23 @@ internal sealed class GeminiProvider : Provider
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: false, cancellationToken);
         exchange.Tools = tools;
         if (exchange.Failure is { } failure) return failure;
-        if (stream) return new ProviderReply.Streaming(new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount));
+        if (stream)
+        {
+            return new ProviderReply.Streaming(new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount));
+        }
         using (exchange)
         {
             var (answer, broken) = await exchange.ReadWholeAsync();
             if (answer is null) return broken!;
             using (answer)
             {
-                if (call.Operation == Operation.Chat && (DocumentText.IsEventStream(answer.WrittenSpan) || DocumentText.Split(answer.WrittenMemory).Count > 0))
+                if (call.Operation == Operation.Chat
+                    && (DocumentText.IsEventStream(answer.WrittenSpan) || DocumentText.Split(answer.WrittenMemory).Count > 0))
                 {
-                    // Events, or a list of them, although a whole response was asked for.
+                    // Events, or a list of them, although a whole response was requested.
                     exchange.Replay(answer.WrittenSpan);
                     await using var events = new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount);
-                    return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
+                    return await EventCollector.CollectAsync(events, attempt, cancellationToken);
                 }
                 return call.Operation switch
                 {
@@ -103,7 +115,7 @@ internal sealed class GeminiProvider : Provider
 
     private Uri AddressOf(in GeminiModel model, string method)
     {
-        // Tuned models have a path of their own (tunedModels/x); all others live under models/.
+        // Tuned models have their own path (tunedModels/x); all others are under models/.
         var path = string.Join('/', model.Id.Split('/').Select(Uri.EscapeDataString));
         return UpstreamClientFactory.Address(_baseUrl, $"{ApiVersion}/{(model.Id.Contains('/') ? "" : "models/")}{path}{method}");
     }
@@ -123,7 +135,7 @@ internal sealed class GeminiProvider : Provider
             builder.Add(generationEvent);
         }
         if (failure is not null) return new ProviderReply.Failed(failure, FailureClass.Retry, attempt.UpstreamStatus);
-        // A body without the end of what it began is no whole answer.
+        // A body with an unfinished choice is not a whole response.
         if (!reader.AnyFinished || reader.HasOpenChoice) return null;
         var made = builder.Build();
         return new ProviderReply.Complete(tools?.Restore(made) ?? made);

@@ -7,18 +7,20 @@ using Fairlead.Errors;
 namespace Fairlead.Providers.Gemini;
 
 /// <summary>
-/// Writes a conversation as the body of <c>generateContent</c>. What has no counterpart there and changes the meaning is refused; what does not is
-/// told to <c>warn</c> (code, sentence). Pure; one per request.
+/// Writes a conversation as the body of <c>generateContent</c>. What the API does not support is rejected if it changes the meaning;
+/// otherwise it is reported to <c>warn</c> (code, text). Pure; one per request.
 /// </summary>
 internal sealed class GeminiRequestWriter
 {
-    /// <summary>The API's own bound.</summary>
+    /// <summary>The API's own limit.</summary>
     private const int MaxStopSequences = 5;
 
-    /// <summary>The API's own bound.</summary>
+    /// <summary>The API's own limit.</summary>
     private const int MaxCandidates = 8;
 
-    /// <summary>Google's documented word for a function call whose seal is not to be had (made by another model, or lost by the client's dialect).</summary>
+    /// <summary>
+    /// Google's documented value for a function call without a signature (of another model, or lost in the client's dialect).
+    /// </summary>
     private const string SignatureNotAtHand = "skip_thought_signature_validator";
 
     private readonly ConversationRequest _request;
@@ -33,7 +35,7 @@ internal sealed class GeminiRequestWriter
         _warn = warn;
     }
 
-    /// <exception cref="GatewayErrorException">The request cannot be said in this API.</exception>
+    /// <exception cref="GatewayErrorException">This API cannot represent the request.</exception>
     public static void Write(ConversationRequest request, in GeminiModel model, Action<string, string> warn, IBufferWriter<byte> output)
     {
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
@@ -41,8 +43,9 @@ internal sealed class GeminiRequestWriter
     }
 
     /// <summary>The same as the body of <c>countTokens</c>.</summary>
-    /// <exception cref="GatewayErrorException">The request cannot be said in this API.</exception>
-    public static void WriteCount(ConversationRequest request, in GeminiModel model, Action<string, string> warn, IBufferWriter<byte> output)
+    /// <exception cref="GatewayErrorException">This API cannot represent the request.</exception>
+    public static void WriteCount(ConversationRequest request, in GeminiModel model, Action<string, string> warn,
+        IBufferWriter<byte> output)
     {
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
         json.WriteStartObject();
@@ -65,23 +68,27 @@ internal sealed class GeminiRequestWriter
     private void RefuseWhatHasNoCounterpart()
     {
         var sampling = _request.Sampling;
-        if (sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "Gemini models take no logit_bias.");
-        if (_request.Audio is not null) throw Unsupported("modalities", "Spoken output cannot be asked of Gemini models here.");
-        if (sampling.Stop.Count > MaxStopSequences) throw Unsupported("stop", $"Gemini models take at most {MaxStopSequences} stop sequences.");
-        if (_request.ChoiceCount > MaxCandidates) throw Unsupported("n", $"Gemini models give at most {MaxCandidates} choices.");
-        if (sampling.Seed is < int.MinValue or > int.MaxValue) throw Unsupported("seed", "Gemini models take a seed of 32 bits.");
+        if (sampling.LogitBias is { Count: > 0 }) throw Unsupported("logit_bias", "Gemini models do not support logit_bias.");
+        if (_request.Audio is not null) throw Unsupported("modalities", "Audio output of Gemini models is not supported.");
+        if (sampling.Stop.Count > MaxStopSequences)
+        {
+            throw Unsupported("stop", $"Gemini models accept at most {MaxStopSequences} stop sequences.");
+        }
+        if (_request.ChoiceCount > MaxCandidates) throw Unsupported("n", $"Gemini models return at most {MaxCandidates} choices.");
+        if (sampling.Seed is < int.MinValue or > int.MaxValue) throw Unsupported("seed", "Gemini models accept a seed of 32 bits.");
         if (_request.ParallelToolCalls == false && _request.Tools.Count > 0 && _request.ToolChoice.Mode != ToolChoiceMode.None)
         {
-            throw Unsupported("parallel_tool_calls", "Gemini models cannot be held to one tool call at a time.");
+            throw Unsupported("parallel_tool_calls", "Gemini models cannot be limited to one tool call at a time.");
         }
-        if (_request.OutputFormat.Kind != OutputKind.Text && _request.Tools.Count > 0 && _request.ToolChoice.Mode != ToolChoiceMode.None && !_model.JsonWithTools)
+        if (_request.OutputFormat.Kind != OutputKind.Text && _request.Tools.Count > 0 && _request.ToolChoice.Mode != ToolChoiceMode.None
+            && !_model.JsonWithTools)
         {
-            throw Unsupported("response_format", $"The model {_model.Id} cannot be given tools and asked for JSON at once.");
+            throw Unsupported("response_format", $"The model {_model.Id} does not support tools together with a JSON response format.");
         }
-        if (_request.EndUser is not null) Ignored("The caller's id of its end user is not sent to Gemini models.");
-        if (_request.Verbosity is not null) Ignored("Gemini models take no verbosity.");
-        if (_request.Metadata is { Count: > 0 }) Ignored("Gemini models store no labels; 'metadata' was left out.");
-        ExtraFields.Omit(_request, name => Ignored($"Gemini models have no counterpart of '{name}'."));
+        if (_request.EndUser is not null) Ignored("The end-user id is not sent to Gemini models.");
+        if (_request.Verbosity is not null) Ignored("Gemini models do not support verbosity.");
+        if (_request.Metadata is { Count: > 0 }) Ignored("Gemini models do not store metadata; 'metadata' was left out.");
+        ExtraFields.Omit(_request, name => Ignored($"Gemini models do not support '{name}'."));
     }
 
     private void WriteConversation(Utf8JsonWriter json)
@@ -89,7 +96,7 @@ internal sealed class GeminiRequestWriter
         var onlyInstructions = true;
         foreach (var message in _request.Messages) onlyInstructions &= message.Role is Role.System or Role.Developer;
 
-        // A request must have contents: instructions alone go as the user's turn.
+        // A request must have contents: instructions alone are sent as the user's turn.
         if (!onlyInstructions) WriteInstructions(json, "systemInstruction");
         json.WriteStartArray("contents");
         if (onlyInstructions)
@@ -104,9 +111,9 @@ internal sealed class GeminiRequestWriter
         {
             var message = _request.Messages[i];
             if (message.Role is Role.System or Role.Developer || !HasParts(message)) continue;
-            if (message.Name is not null) Ignored("Gemini models know no names of participants.");
+            if (message.Name is not null) Ignored("Gemini models do not support participant names.");
             var role = message.Role == Role.Assistant ? "model" : "user";
-            // Neighbours of one role are one turn: results of parallel calls must stand together.
+            // Neighbours of one role are one turn: results of parallel calls must be together.
             if (role != open)
             {
                 if (open is not null) CloseTurn(json);
@@ -150,14 +157,17 @@ internal sealed class GeminiRequestWriter
             foreach (var part in message.Parts)
             {
                 NoteCacheHint(part);
-                if (part is not TextPart text) throw Unsupported($"messages[{i}].content", "Instructions to Gemini models are text.");
+                if (part is not TextPart text)
+                {
+                    throw Unsupported($"messages[{i}].content", "Gemini models accept only text as instructions.");
+                }
                 WriteText(json, text.Text);
             }
         }
         json.WriteEndArray();
     }
 
-    /// <summary>Whether anything of the message will be written: a turn without parts is refused by the API.</summary>
+    /// <summary>Whether anything of the message is written: the API rejects a turn without parts.</summary>
     private static bool HasParts(Message message)
     {
         foreach (var part in message.Parts)
@@ -177,20 +187,21 @@ internal sealed class GeminiRequestWriter
             {
                 case TextPart text: WriteText(json, text.Text); break;
                 case RefusalPart refusal: WriteText(json, refusal.Text); break;
-                // Earlier thoughts are summaries that the API does not want back; what it needs is the seal on the calls.
+                // Earlier thoughts are summaries, which the API does not need; it needs the signature on the calls.
                 case ReasoningPart: Ignored("Earlier reasoning is not sent to Gemini models."); break;
                 case ToolCallPart call:
                     WriteCall(json, call, index, firstCall);
                     firstCall = false;
                     break;
-                default: throw Unsupported($"messages[{index}].content", "Gemini models take back text and tool calls of earlier answers, nothing else.");
+                default:
+                    throw Unsupported($"messages[{index}].content", "Gemini models accept only text and tool calls of earlier responses.");
             }
         }
     }
 
     private void WriteCall(Utf8JsonWriter json, ToolCallPart call, int index, bool first)
     {
-        if (call.Kind == ToolKind.Custom) throw Unsupported($"messages[{index}].tool_calls", "Gemini models have no custom tools.");
+        if (call.Kind == ToolKind.Custom) throw Unsupported($"messages[{index}].tool_calls", "Gemini models do not support custom tools.");
         _toolNames[call.Id] = call.Name;
         json.WriteStartObject();
         json.WriteStartObject("functionCall");
@@ -204,7 +215,7 @@ internal sealed class GeminiRequestWriter
         }
         else if (!TryWriteObject(json, call.Arguments))
         {
-            // One broken call must not end the conversation.
+            // One invalid call must not end the conversation.
             json.WriteStartObject();
             json.WriteString("invalid_arguments", call.Arguments);
             json.WriteEndObject();
@@ -226,7 +237,7 @@ internal sealed class GeminiRequestWriter
             switch (part)
             {
                 case ToolResultPart result:
-                    // Pictures that a tool returned have no place in its result; they follow it in the same turn.
+                    // A tool result cannot contain images; they follow it in the same turn.
                     foreach (var content in result.Content)
                     {
                         if (content is not TextPart) WritePart(json, content, index);
@@ -241,15 +252,16 @@ internal sealed class GeminiRequestWriter
     {
         NoteCacheHint(result);
         var name = _toolNames.GetValueOrDefault(result.CallId) ?? result.Name
-            ?? throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].tool_call_id", "No tool call of an earlier turn has this id."));
+            ?? throw new GatewayErrorException(GatewayError.Invalid($"messages[{index}].tool_call_id",
+                "No tool call of an earlier turn has this id."));
         var text = string.Concat(result.Content.OfType<TextPart>().Select(t => t.Text));
         json.WriteStartObject();
         json.WriteStartObject("functionResponse");
         json.WriteString("id", result.CallId);
         json.WriteString("name", name);
         json.WritePropertyName("response");
-        // The API wants an object, and names these two members for what is none.
-        // A reference would be looked up there, and refused.
+        // The API requires an object, and documents these two members for other values.
+        // The API would try to resolve a reference, and reject it.
         if (result.IsError || HoldsReference(text) || !TryWriteObject(json, text))
         {
             json.WriteStartObject();
@@ -269,7 +281,7 @@ internal sealed class GeminiRequestWriter
                 WriteText(json, text.Text);
                 break;
             case ImagePart image:
-                if (image.Detail is "low" or "high") Ignored("Gemini models take no detail of images.");
+                if (image.Detail is "low" or "high") Ignored("Gemini models do not support image detail.");
                 WriteMedia(json, image.Data, image.Url, image.MediaType ?? (image.Data is null ? GuessMediaType(image.Url) : "image/png"));
                 break;
             case AudioPart audio:
@@ -279,18 +291,25 @@ internal sealed class GeminiRequestWriter
                 WriteFile(json, file, index);
                 break;
             default:
-                throw Unsupported($"messages[{index}].content", "Gemini models cannot take this kind of part.");
+                throw Unsupported($"messages[{index}].content", "Gemini models do not support this kind of part.");
         }
     }
 
     private void WriteFile(Utf8JsonWriter json, FilePart file, int index)
     {
-        if (file.Citations == true) Ignored("Gemini models do not cite documents of the request.");
+        if (file.Citations == true) Ignored("Gemini models do not support citations of documents in the request.");
         if (file.Title is { Length: > 0 } title) WriteText(json, title);
         if (file.Context is { Length: > 0 } context) WriteText(json, context);
         if (file.Text is { } text) WriteText(json, text);
-        else if (file.Data is not null || file.Url is not null) WriteMedia(json, file.Data, file.Url, file.MediaType ?? GuessMediaType(file.FileName ?? file.Url) ?? "application/pdf");
-        else throw Unsupported($"messages[{index}].content", "Files by id of another provider cannot be read by Gemini models; send the file inline.");
+        else if (file.Data is not null || file.Url is not null)
+        {
+            WriteMedia(json, file.Data, file.Url, file.MediaType ?? GuessMediaType(file.FileName ?? file.Url) ?? "application/pdf");
+        }
+        else
+        {
+            throw Unsupported($"messages[{index}].content",
+                "Files by id of another provider cannot be read by Gemini models; send the file inline.");
+        }
     }
 
     private static void WriteMedia(Utf8JsonWriter json, MediaData? data, string? url, string? mediaType)
@@ -322,7 +341,7 @@ internal sealed class GeminiRequestWriter
         for (var i = 0; i < _request.Tools.Count; i++)
         {
             var tool = _request.Tools[i];
-            if (tool.Kind == ToolKind.Custom) throw Unsupported($"tools[{i}]", "Gemini models have no custom tools.");
+            if (tool.Kind == ToolKind.Custom) throw Unsupported($"tools[{i}]", "Gemini models do not support custom tools.");
             if (tool.CacheHint is not null) CacheHintIgnored();
             strict |= tool.Strict == true;
             json.WriteStartObject();
@@ -348,7 +367,7 @@ internal sealed class GeminiRequestWriter
         {
             ToolChoiceMode.None => "NONE",
             ToolChoiceMode.Required or ToolChoiceMode.Named => "ANY",
-            // VALIDATED is AUTO held to the schemas; only it honours a list of names beside free text.
+            // VALIDATED is AUTO with enforced schemas; only it supports a list of names together with free text.
             _ when choice.Allowed is not null || strict => "VALIDATED",
             ToolChoiceMode.Auto => "AUTO",
             _ => null,
@@ -404,14 +423,17 @@ internal sealed class GeminiRequestWriter
         json.WriteEndObject();
     }
 
-    /// <summary>Writes <paramref name="text"/> as it is when it is one JSON object.</summary>
+    /// <summary>Writes <paramref name="text"/> unchanged if it is one JSON object.</summary>
     private static bool TryWriteObject(Utf8JsonWriter json, string text)
     {
         if (!text.AsSpan().TrimStart().StartsWith('{')) return false;
         try
         {
-            // Checked, then written as it came: strings with half a surrogate pair pass, which a copy by value would stumble over.
-            using (JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 1024 })) json.WriteRawValue(text, skipInputValidation: true);
+            // Validated, then written unchanged: this keeps strings with half a surrogate pair, on which copying by value would fail.
+            using (JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 1024 }))
+            {
+                json.WriteRawValue(text, skipInputValidation: true);
+            }
             return true;
         }
         catch (JsonException)
@@ -420,7 +442,8 @@ internal sealed class GeminiRequestWriter
         }
     }
 
-    private static bool HoldsReference(string text) => text.Contains("\"$ref\"", StringComparison.Ordinal) || text.Contains("\\u0024", StringComparison.Ordinal);
+    private static bool HoldsReference(string text) =>
+        text.Contains("\"$ref\"", StringComparison.Ordinal) || text.Contains("\\u0024", StringComparison.Ordinal);
 
     private static string? GuessMediaType(string? name)
     {
@@ -453,7 +476,7 @@ internal sealed class GeminiRequestWriter
         if (part.CacheHint is not null) CacheHintIgnored();
     }
 
-    private void CacheHintIgnored() => Ignored("Gemini models cache by themselves; hints are not sent.");
+    private void CacheHintIgnored() => Ignored("Gemini models cache automatically; cache hints are not sent.");
 
     private void Ignored(string message) => _warn("parameter_ignored", message);
 

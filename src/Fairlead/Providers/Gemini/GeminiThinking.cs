@@ -5,8 +5,8 @@ using Fairlead.Errors;
 namespace Fairlead.Providers.Gemini;
 
 /// <summary>
-/// Turns the wish for more or less thinking into <c>thinkingConfig</c>: a budget for 2.5, a level for 3 and later. The numbers behind the words are
-/// those of Google's own OpenAI-compatible base.
+/// Maps a reasoning effort to <c>thinkingConfig</c>: a budget for 2.5, a level for 3 and later. The numbers are
+/// those of Google's own OpenAI-compatible API.
 /// </summary>
 internal static class GeminiThinking
 {
@@ -30,7 +30,7 @@ internal static class GeminiThinking
 
     private static void WriteBudget(Utf8JsonWriter json, Reasoning reasoning, bool off, in GeminiModel model, Action<string, string> warn)
     {
-        if (off && !model.IsFlash) throw Unsupported($"Thinking of {model.Id} cannot be turned off.");
+        if (off && !model.IsFlash) throw Unsupported($"Thinking of {model.Id} cannot be disabled.");
         var budget = off ? 0
             : reasoning.BudgetTokens ?? reasoning.Effort switch
             {
@@ -39,13 +39,13 @@ internal static class GeminiThinking
                 "medium" => 8_192,
                 "high" => 24_576,
                 "xhigh" or "max" => model.MaxThinkingBudget,
-                null => -1, // only a mode: as much as the model finds right
-                _ => throw Unsupported($"The effort '{reasoning.Effort}' is not known."),
+                null => -1, // only a mode: the model decides how much
+                _ => throw Unsupported($"The effort '{reasoning.Effort}' is unknown."),
             };
         if (budget > 0 && budget != Math.Clamp(budget, model.MinThinkingBudget, model.MaxThinkingBudget))
         {
             budget = Math.Clamp(budget, model.MinThinkingBudget, model.MaxThinkingBudget);
-            warn("parameter_adjusted", $"The thinking budget was set to {budget} tokens, the nearest that {model.Id} takes.");
+            warn("parameter_adjusted", $"The thinking budget was set to {budget} tokens, the nearest value that {model.Id} supports.");
         }
         json.WriteStartObject("thinkingConfig");
         json.WriteNumber("thinkingBudget", budget);
@@ -58,9 +58,9 @@ internal static class GeminiThinking
         string? level;
         if (off)
         {
-            if (!model.IsFlash) throw Unsupported($"Thinking of {model.Id} cannot be turned off.");
+            if (!model.IsFlash) throw Unsupported($"Thinking of {model.Id} cannot be disabled.");
             level = "minimal";
-            warn("parameter_adjusted", $"Thinking of {model.Id} cannot be turned off; the level minimal was asked for.");
+            warn("parameter_adjusted", $"Thinking of {model.Id} cannot be disabled; the level minimal was requested.");
         }
         else if (reasoning.Effort is { } effort)
         {
@@ -69,14 +69,14 @@ internal static class GeminiThinking
                 "minimal" => model.IsFlash ? "minimal" : "low",
                 "low" or "medium" or "high" => effort,
                 "xhigh" or "max" => "high",
-                _ => throw Unsupported($"The effort '{effort}' is not known."),
+                _ => throw Unsupported($"The effort '{effort}' is unknown."),
             };
-            if (level != effort) warn("parameter_adjusted", $"The effort {effort} is not one of {model.Id}; {level} was asked for.");
+            if (level != effort) warn("parameter_adjusted", $"The effort {effort} is not supported by {model.Id}; {level} was requested.");
         }
         else if (reasoning.BudgetTokens is { } budget)
         {
             level = budget <= 1_024 ? "low" : budget <= 8_192 ? "medium" : "high";
-            warn("parameter_adjusted", $"{model.Id} takes levels of thinking, not tokens; {level} was asked for.");
+            warn("parameter_adjusted", $"{model.Id} supports thinking levels, not token budgets; {level} was requested.");
         }
         else
         {

@@ -7,8 +7,8 @@ internal sealed class ApiKeyRing
     private readonly string[] _values;
     private uint _next = uint.MaxValue;
 
-    /// <param name="config">Its one key and its list of keys; both may be given.</param>
-    /// <param name="prefix">Put before each key, such as <c>"Bearer "</c>.</param>
+    /// <param name="config">Its single key and its list of keys; both may be set.</param>
+    /// <param name="prefix">Prefix of each key, such as <c>"Bearer "</c>.</param>
     public ApiKeyRing(ProviderConfig config, string prefix = "")
     {
         _values = config.ApiKeys.Prepend(config.ApiKey)

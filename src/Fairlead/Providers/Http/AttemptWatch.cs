@@ -2,19 +2,19 @@ using System.Collections.Concurrent;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>What an attempt is waiting for when its time runs out.</summary>
+/// <summary>The phase of an attempt in which it timed out.</summary>
 internal enum WaitingFor
 {
-    /// <summary>A connection, where the deployment waits less for one than its provider.</summary>
+    /// <summary>A connection, if the deployment has a shorter connect timeout than its provider.</summary>
     Connect,
 
     /// <summary>The first content of a stream.</summary>
     FirstToken,
 
-    /// <summary>The next piece of a stream.</summary>
+    /// <summary>The next fragment of a stream.</summary>
     StreamIdle,
 
-    /// <summary>What may follow the last finish of a stream: usage and the end mark.</summary>
+    /// <summary>The usage and end mark after the last finish of a stream.</summary>
     End,
 
     /// <summary>The whole response of an attempt that is not streamed.</summary>
@@ -25,8 +25,8 @@ internal enum WaitingFor
 }
 
 /// <summary>
-/// The one token of an attempt: fires when the caller stops it or when the time of the present phase is over, and says which. Owned by one
-/// attempt; the sources behind it are pooled, so that a call costs no timer of its own.
+/// The cancellation token of an attempt: cancelled when the caller stops it or when the current phase times out, and reports which. Owned
+/// by one attempt; its sources are pooled, so that a call needs no timer of its own.
 /// </summary>
 internal sealed class AttemptWatch : IDisposable
 {
@@ -47,27 +47,31 @@ internal sealed class AttemptWatch : IDisposable
         _timeouts = timeouts;
         _outer = outer;
         _startedAt = time.GetTimestamp();
-        // Only sources on the system's clock can be reset after use.
-        _source = time == TimeProvider.System && Pool.TryDequeue(out var pooled) ? pooled : new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
+        // Only sources with the system's clock can be reset after use.
+        _source = time == TimeProvider.System && Pool.TryDequeue(out var pooled)
+            ? pooled
+            : new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
         Token = _source.Token;
         _registration = outer.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _source);
     }
 
     public CancellationToken Token { get; }
 
-    /// <summary>What the last <see cref="Arm"/> waits for; the total when that comes first.</summary>
+    /// <summary>The phase of the last <see cref="Arm"/>; the total when that ends first.</summary>
     public WaitingFor Waiting { get; private set; }
 
-    /// <summary>Whether the caller stopped it, rather than the clock.</summary>
+    /// <summary>Whether the caller stopped it, not the timer.</summary>
     public bool StoppedByCaller => _outer.IsCancellationRequested || _reader.IsCancellationRequested;
 
-    /// <summary>The time of the phase over, and nobody stopped it.</summary>
+    /// <summary>The phase timed out, and the caller did not stop it.</summary>
     public bool TimedOut => Token.IsCancellationRequested && !StoppedByCaller;
 
-    /// <summary>Starts the time of a phase, bounded by what is left of the attempt.</summary>
+    /// <summary>Starts the timer of a phase, limited by the remaining time of the attempt.</summary>
     public void Arm(WaitingFor what) => Arm(what, null);
 
-    /// <summary>Waits for what may follow the last finish, for <paramref name="grace"/> and never longer than for any other piece.</summary>
+    /// <summary>
+    /// Waits for what may follow the last finish, for <paramref name="grace"/> and never longer than for any other fragment.
+    /// </summary>
     public void ArmEnd(TimeSpan grace) => Arm(WaitingFor.End, grace);
 
     private void Arm(WaitingFor what, TimeSpan? grace)
@@ -85,14 +89,14 @@ internal sealed class AttemptWatch : IDisposable
         };
         Waiting = phase < left ? what : WaitingFor.Total;
         var due = phase < left ? phase : left;
-        // A due time of zero would be no timer at all; one tick of the timer is the shortest wait.
+        // A due time of zero disables a timer; one tick is the shortest wait.
         source.CancelAfter(due > TimeSpan.FromMilliseconds(1) ? due : TimeSpan.FromMilliseconds(1));
     }
 
-    /// <summary>Stops the clock while nothing is awaited: a slow reader is not a stalled provider.</summary>
+    /// <summary>Stops the timer while nothing is awaited: a slow reader is not a stalled provider.</summary>
     public void Disarm() => _source?.CancelAfter(Timeout.InfiniteTimeSpan);
 
-    /// <summary>Lets <paramref name="reader"/>, a token other than the attempt's own, stop it too for as long as the result lives.</summary>
+    /// <summary>Links <paramref name="reader"/>, a token other than the attempt's own, for the lifetime of the result.</summary>
     public CancellationTokenRegistration Link(CancellationToken reader)
     {
         if (reader == _outer || !reader.CanBeCanceled || _source is not { } source) return default;
@@ -100,7 +104,7 @@ internal sealed class AttemptWatch : IDisposable
         return reader.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), source);
     }
 
-    /// <summary>Throws for the caller's own token when that is what fired.</summary>
+    /// <summary>Throws for the caller's own token if that was cancelled.</summary>
     public void ThrowIfStoppedByCaller()
     {
         _reader.ThrowIfCancellationRequested();
@@ -116,7 +120,7 @@ internal sealed class AttemptWatch : IDisposable
             Pool.Enqueue(source);
             return;
         }
-        // The callback of the caller's token may be running right now, so the source itself is left to the collector.
+        // The callback of the caller's token may be running now, so the source itself is left to the garbage collector.
         if (unlinked) source.Dispose();
         else source.CancelAfter(Timeout.InfiniteTimeSpan);
     }

@@ -8,7 +8,7 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Providers.Http;
 
 /// <summary>
-/// A stream in the caller's own dialect: events go on as they came, scanned for what the stages need. Feeds the attempt's meter itself.
+/// A stream in the client's own dialect: events are forwarded unchanged, and scanned for what the stages need. Updates the attempt's meter.
 /// </summary>
 internal sealed class NativeEventSource : UpstreamEventSource
 {
@@ -22,7 +22,7 @@ internal sealed class NativeEventSource : UpstreamEventSource
     /// <param name="provider">Reads a whole response that the dialect cannot convert to events.</param>
     /// <param name="call">The call.</param>
     /// <param name="streams">Streams of the call's dialect.</param>
-    /// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
+    /// <param name="expectedChoices">Number of choices that must have ended before the end of the bytes counts as an end.</param>
     public NativeEventSource(UpstreamExchange exchange, Provider provider, GatewayCall call, NativeStreams streams, int expectedChoices)
         : base(exchange)
     {
@@ -32,7 +32,7 @@ internal sealed class NativeEventSource : UpstreamEventSource
 
     protected override bool IsFinished => Exchange.Attempt.Meter.FinishedChoices >= _expectedChoices;
 
-    // A server may make fewer choices than were asked for; those that began must have ended.
+    // A server may return fewer choices than requested; those that started must have ended.
     protected override bool MayEnd => IsFinished || (Exchange.Attempt.Meter.FinishedChoices > 0 && !_scanner.HasOpenChoice);
 
     protected override void OnEvent(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
@@ -53,10 +53,11 @@ internal sealed class NativeEventSource : UpstreamEventSource
     private void Take(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
         var scanned = _scanner.Scan(name, data, out var error);
-        // The scanner knows its dialect's error event; whatever else holds an error is one too.
+        // The scanner knows its dialect's error event; any other event with an error is one too.
         if (error is not null || scanned is null)
         {
-            var body = UpstreamErrorBody.Find(data) ?? (error is null ? null : new UpstreamErrorBody(error.Type, null, null, error.Message));
+            var body = UpstreamErrorBody.Find(data)
+                ?? (error is null ? null : new UpstreamErrorBody(error.Type, null, null, error.Message));
             if (body is not null)
             {
                 FailWith(batch, body);
@@ -69,7 +70,7 @@ internal sealed class NativeEventSource : UpstreamEventSource
             var isEnd = (known.Traits & NativeEventTraits.End) != 0;
             if (isEnd && !MayEnd && !failed)
             {
-                // An end mark without a finish: nobody knows whether the response is complete.
+                // An end mark without a finish: the response may be incomplete.
                 Fail(batch, UpstreamClient.NoReasonError);
                 return;
             }

@@ -3,8 +3,8 @@ using System.Net;
 namespace Fairlead.Providers.Http;
 
 /// <summary>
-/// A request body on rented memory that knows when it is no longer read. Over HTTP/2 an answer may come while its request is still being
-/// sent; memory that went back to the pool then would carry another caller's text to the provider. Thread-safe.
+/// A request body in rented memory that reports when it is no longer read. Over HTTP/2 a response may arrive while its request is still
+/// being sent; if the memory returned to the pool then, the provider would receive another caller's text. Thread-safe.
 /// </summary>
 internal sealed class RentedContent(ReadOnlyMemory<byte> body) : HttpContent
 {
@@ -14,13 +14,13 @@ internal sealed class RentedContent(ReadOnlyMemory<byte> body) : HttpContent
     private bool _released;
     private bool _begun;
 
-    /// <summary>Whether a connection was there and the sending began. Until then the provider has seen nothing.</summary>
+    /// <summary>Whether the connection was ready and sending started. Until then the provider has received nothing.</summary>
     public bool Begun => Volatile.Read(ref _begun);
 
-    /// <summary>Told when the sending begins, for who waits for the connection.</summary>
-    public Action? Beginning { get; set; }
+    /// <summary>Signals that sending has started, for code that waits for the connection.</summary>
+    public Action? SendStarting { get; set; }
 
-    /// <summary>Done when nobody reads the memory; from then on nobody begins to.</summary>
+    /// <summary>Completed when the memory is no longer read; no read starts after that.</summary>
     public Task ReleaseAsync()
     {
         lock (_gate)
@@ -31,17 +31,18 @@ internal sealed class RentedContent(ReadOnlyMemory<byte> body) : HttpContent
         }
     }
 
-    protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);
+    protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
+        SerializeToStreamAsync(stream, context, CancellationToken.None);
 
     protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
     {
         lock (_gate)
         {
-            if (_released) throw new IOException("The request is over; its body is not sent again.");
+            if (_released) throw new IOException("The request has ended; its body cannot be sent again.");
             _readers++;
         }
         Volatile.Write(ref _begun, true);
-        Beginning?.Invoke();
+        SendStarting?.Invoke();
         try
         {
             await stream.WriteAsync(body, cancellationToken);

@@ -5,8 +5,8 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>A stream in another dialect than the caller's, translated into the inner language event by event.</summary>
-/// <param name="expectedChoices">Choices that must have ended before the end of the bytes counts as an end.</param>
+/// <summary>A stream of a dialect other than the client's, translated to canonical events one by one.</summary>
+/// <param name="expectedChoices">Number of choices that must have ended before the end of the bytes counts as an end.</param>
 internal abstract class TranslatedEventSource(UpstreamExchange exchange, int expectedChoices) : UpstreamEventSource(exchange)
 {
     private UInt128 _finishedChoices;
@@ -16,21 +16,21 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
     protected int FinishedChoices => (int)UInt128.PopCount(_finishedChoices);
 
     /// <summary>
-    /// Adds what one event of the provider means. Malformed ones are counted in the meter's <c>SkippedEvents</c> and left out; the provider's error event
-    /// goes to <see cref="UpstreamEventSource.FailWith"/>, its end mark to <see cref="UpstreamEventSource.End"/>.
+    /// Adds the translation of one provider event. Malformed ones are counted in the meter's <c>SkippedEvents</c> and left out; the
+    /// provider's error event goes to <see cref="UpstreamEventSource.FailWith"/>, its end mark to <see cref="UpstreamEventSource.End"/>.
     /// </summary>
     /// <param name="name">Empty where the provider's events have no names.</param>
     /// <param name="data">Never empty.</param>
     protected abstract void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch);
 
-    /// <summary>The provider's end mark came; without the finish of every choice that began, nobody knows whether the response is complete.</summary>
+    /// <summary>The provider's end mark came; if a choice has no finish, the response may be incomplete.</summary>
     protected void EndOrFail(EventBatch batch)
     {
         if (MayEnd) End();
         else Fail(batch, UpstreamClient.NoReasonError);
     }
 
-    /// <summary>A whole answer where events were asked for.</summary>
+    /// <summary>A whole response although events were requested.</summary>
     protected bool AddAnswer(Conversation.Answer? answer, AnswerMeter read, EventBatch batch)
     {
         Exchange.Attempt.Meter.FailedReason ??= read.FailedReason;
@@ -45,7 +45,7 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
         if (data.IsEmpty) return;
         var before = batch.Items.Count;
         Translate(name, data, batch);
-        // An event without content that holds an error, whatever the provider calls it.
+        // An event without content that has an error, whatever its name.
         if (batch.Items.Count == before && UpstreamErrorBody.Find(data) is { } error)
         {
             FailWith(batch, error);

@@ -8,25 +8,25 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>How an answer is read.</summary>
+/// <summary>How a response is read.</summary>
 internal enum UpstreamMode
 {
     /// <summary>To its end, within the attempt's total time.</summary>
     Whole,
 
-    /// <summary>As it comes, with bounds for the first content and for pauses.</summary>
+    /// <summary>As it arrives, with timeouts for the first content and between fragments.</summary>
     Stream,
 }
 
 /// <summary>
-/// One provider's HTTP: a pool of connections of its own, requests as plain as they can be, failures as values. Thread-safe.
+/// HTTP client of one provider: its own connection pool, plain requests, failures as values. Thread-safe.
 /// </summary>
 internal sealed class UpstreamClient : IDisposable
 {
-    /// <summary>An answer may be this large; a provider that sends more is broken.</summary>
+    /// <summary>Maximum size of a response; a provider that sends more is faulty.</summary>
     public const int MaxAnswerBytes = 64 * 1024 * 1024;
 
-    /// <summary>So much of an error body is looked at.</summary>
+    /// <summary>Number of bytes of an error body that are read.</summary>
     internal const int MaxErrorBytes = 64 * 1024;
 
     private static readonly System.Net.Http.Headers.MediaTypeHeaderValue Json = new("application/json");
@@ -49,20 +49,20 @@ internal sealed class UpstreamClient : IDisposable
             UseCookies = false,
             AutomaticDecompression = DecompressionMethods.None,
             ConnectTimeout = config.Timeouts.Connect,
-            // Names are resolved again after this time; open answers are not cut by it.
+            // Names are resolved again after this time; open responses continue.
             PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-            // Below the minute after which common load balancers silently forget a connection.
+            // Less than the minute after which common load balancers silently drop a connection.
             PooledConnectionIdleTimeout = TimeSpan.FromSeconds(55),
             EnableMultipleHttp2Connections = true,
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
             KeepAlivePingDelay = TimeSpan.FromSeconds(30),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
-            // An answer nobody wants any more is cut, not read to its end: the provider stops generating, and billing.
+            // A response that is no longer needed is aborted, not read to its end: the provider stops generating, and billing.
             MaxResponseDrainSize = 0,
             ResponseDrainTimeout = TimeSpan.Zero,
-            // Trace context is written here, so no activity is made per call where nobody listens.
+            // Trace context is written here, so no activity is created for a call without a listener.
             ActivityHeadersPropagator = null,
-            // Called once a connection, when TCP and TLS stand: the one place that knows how long they took.
+            // Called once per connection, after TCP and TLS: only here the duration of both is known.
             PlaintextStreamFilter = (context, _) =>
             {
                 if (context.InitialRequestMessage is UpstreamRequest request) request.ConnectedAt = time.GetTimestamp();
@@ -76,8 +76,8 @@ internal sealed class UpstreamClient : IDisposable
     internal ILogger Logger => _logger;
 
     /// <summary>
-    /// A POST of <paramref name="body"/> as JSON, with the provider's configured headers, the call's id and trace context. Credentials are the adapter's to add.
-    /// Nothing of the client's own headers is in it. The body must stay as it is until <see cref="SendAsync"/> has returned.
+    /// A POST of <paramref name="body"/> as JSON, with the provider's configured headers, the call's id and trace context. The adapter adds
+    /// credentials. None of the client's own headers are included. The body must not change until <see cref="SendAsync"/> has returned.
     /// </summary>
     public HttpRequestMessage CreatePost(Uri uri, ReadOnlyMemory<byte> body, GatewayCall call, UpstreamMode mode)
     {
@@ -98,7 +98,7 @@ internal sealed class UpstreamClient : IDisposable
         AddTrace(headers, call.IncomingTrace);
         foreach (var header in _headers)
         {
-            // The operator's word instead of ours, not beside it.
+            // The operator's value replaces ours.
             headers.Remove(header.Key);
             headers.TryAddWithoutValidation(header.Key, header.Value);
         }
@@ -106,10 +106,12 @@ internal sealed class UpstreamClient : IDisposable
     }
 
     /// <summary>
-    /// Sends it once. The exchange either has a failure or an answer with a good status. Disposes the request.
+    /// Sends it once. The exchange has either a failure or a response with a success status. Disposes the request.
     /// </summary>
-    /// <param name="sameDialect">Whether the body is the client's own, so that field names in the provider's errors mean something to it.</param>
-    /// <exception cref="OperationCanceledException">Of <paramref name="cancellationToken"/> only.</exception>
+    /// <param name="sameDialect">
+    /// Whether the body is the client's own, so that field names in the provider's errors are the client's.
+    /// </param>
+    /// <exception cref="OperationCanceledException">Only of <paramref name="cancellationToken"/>.</exception>
     public async ValueTask<UpstreamExchange> SendAsync(
         HttpRequestMessage request, Attempt attempt, UpstreamMode mode, bool sameDialect, CancellationToken cancellationToken)
     {
@@ -121,8 +123,8 @@ internal sealed class UpstreamClient : IDisposable
             var first = mode == UpstreamMode.Stream ? WaitingFor.FirstToken : WaitingFor.Response;
             if (attempt.Deployment.Timeouts.Connect < _connectTimeout && request.Content is RentedContent awaiting)
             {
-                // The pool's own patience is the provider's; this deployment has less.
-                awaiting.Beginning = () => watch.Arm(first);
+                // The pool has the provider's connect timeout; this deployment has a shorter one.
+                awaiting.SendStarting = () => watch.Arm(first);
                 watch.Arm(WaitingFor.Connect);
             }
             else
@@ -134,29 +136,36 @@ internal sealed class UpstreamClient : IDisposable
             response = await _invoker.SendAsync(request, watch.Token);
             if (request is UpstreamRequest { ConnectedAt: not 0 and var connected }) attempt.ConnectTicks = Math.Max(1, connected - since);
             attempt.UpstreamStatus = (int)response.StatusCode;
-            if (response.IsSuccessStatusCode && request.Content is RentedContent sending) await sending.ReleaseAsync().WaitAsync(watch.Token);
+            if (response.IsSuccessStatusCode && request.Content is RentedContent sending)
+            {
+                await sending.ReleaseAsync().WaitAsync(watch.Token);
+            }
             if (response.StatusCode is HttpStatusCode.OK or HttpStatusCode.Created or HttpStatusCode.Accepted)
             {
                 var exchange = new UpstreamExchange(this, response, watch, attempt);
                 if (mode == UpstreamMode.Stream && exchange.IsLabelledDocument && await exchange.PeekMissingPathAsync())
                 {
-                    return new UpstreamExchange(new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model's provider has nothing at this path."), FailureClass.Failover, attempt.UpstreamStatus)) { IsMissingPath = true };
+                    return new UpstreamExchange(new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError,
+                        "The model's provider does not have this path."), FailureClass.Failover,
+                            attempt.UpstreamStatus)) { IsMissingPath = true };
                 }
-                // Whether it holds events or a document is seen by its bytes: labels are wrong too often.
+                // The bytes show whether it has events or a document: labels are wrong too often.
                 handedOver = true;
                 return exchange;
             }
             using var body = await ReadErrorAsync(response, watch);
-            return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt, sameDialect, _time, _logger))
+            return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt,
+                sameDialect, _time, _logger))
             {
                 RefusedStreamOptions = attempt.UpstreamStatus is 400 or 422 && body.WrittenSpan.IndexOf("stream_options"u8) >= 0,
-                RefusedNames = attempt.UpstreamStatus is 400 or 422 && (body.WrittenSpan.IndexOf("developer"u8) >= 0 || body.WrittenSpan.IndexOf("max_completion_tokens"u8) >= 0),
+                RefusedNames = attempt.UpstreamStatus is 400 or 422
+                    && (body.WrittenSpan.IndexOf("developer"u8) >= 0 || body.WrittenSpan.IndexOf("max_completion_tokens"u8) >= 0),
                 IsMissingPath = attempt.UpstreamStatus is 404 or 405 or 501 || UpstreamExchange.NamesMissingPath(body.WrittenSpan),
             };
         }
         catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
         {
-            // Without a connection nothing reached the provider, whatever ended the wait for one.
+            // Without a connection nothing reached the provider, whatever ended the wait for it.
             if (request.Content is RentedContent { Begun: false }) attempt.Sent = false;
             watch.ThrowIfStoppedByCaller();
             return new UpstreamExchange(ToFailure(e, watch, attempt));
@@ -168,62 +177,70 @@ internal sealed class UpstreamClient : IDisposable
                 response?.Dispose();
                 watch.Dispose();
             }
-            // Cut off together with the answer, the sending is over in a moment.
+            // Sending is aborted with the response and ends at once.
             if (request.Content is RentedContent content) await content.ReleaseAsync();
             request.Dispose();
         }
     }
 
-    /// <summary>The failure that an exception of the transport stands for.</summary>
+    /// <summary>Converts an exception of the transport to a failure.</summary>
     internal ProviderReply.Failed ToFailure(Exception exception, AttemptWatch watch, Attempt attempt)
     {
         var deployment = attempt.Deployment;
         if (watch.TimedOut)
         {
             UpstreamLog.TimedOut(_logger, deployment.ProviderName, deployment.Name, watch.Waiting);
-            // Who was waited for in vain is not waited for again; another deployment may answer.
+            // After a timeout the same deployment is not tried again; another one may respond.
             return new ProviderReply.Failed(TimeoutError(watch.Waiting), FailureClass.Failover, attempt.UpstreamStatus);
         }
         if (exception is OperationCanceledException)
         {
             attempt.Sent = false;
             UpstreamLog.Unreachable(_logger, deployment.ProviderName, deployment.Name, "connect timeout");
-            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderTimeout, "The model's provider could not be connected to in time."), FailureClass.Failover);
+            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderTimeout,
+                "The connection to the model's provider timed out."), FailureClass.Failover);
         }
-        var kind = (exception as HttpRequestException)?.HttpRequestError ?? (exception as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown;
+        var kind = (exception as HttpRequestException)?.HttpRequestError ?? (exception as HttpIOException)?.HttpRequestError
+            ?? HttpRequestError.Unknown;
         switch (kind)
         {
             case HttpRequestError.NameResolutionError or HttpRequestError.ConnectionError or HttpRequestError.ProxyTunnelError:
                 attempt.Sent = false;
                 UpstreamLog.Unreachable(_logger, deployment.ProviderName, deployment.Name, kind.ToString());
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider cannot be reached."), FailureClass.Retry);
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider cannot be reached."),
+                    FailureClass.Retry);
             case HttpRequestError.SecureConnectionError:
                 attempt.Sent = false;
-                UpstreamLog.OperatorMustAct(_logger, deployment.ProviderName, deployment.Name, 0, kind.ToString(), "no trusted TLS connection");
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider cannot be reached safely."), FailureClass.Failover);
+                UpstreamLog.OperatorMustAct(_logger, deployment.ProviderName, deployment.Name, 0, kind.ToString(),
+                    "no trusted TLS connection");
+                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable,
+                    "No trusted TLS connection to the model's provider could be established."), FailureClass.Failover);
             default:
                 UpstreamLog.BrokeOff(_logger, deployment.ProviderName, deployment.Name, kind.ToString());
                 return new ProviderReply.Failed(BrokenError, FailureClass.Retry, attempt.UpstreamStatus);
         }
     }
 
-    internal static readonly GatewayError BrokenError = new(ErrorCode.ProviderError, "The connection to the model's provider broke before the answer was complete.");
+    internal static readonly GatewayError BrokenError = new(ErrorCode.ProviderError,
+        "The connection to the model's provider was lost before the response was complete.");
 
-    internal static readonly GatewayError NoReasonError = new(ErrorCode.ProviderError, "The model's provider ended the response without a reason. It may not be complete.");
+    internal static readonly GatewayError NoReasonError = new(ErrorCode.ProviderError,
+        "The model's provider ended the response without a reason. It may not be complete.");
 
-    internal static readonly GatewayError FailedReasonError = new(ErrorCode.ProviderError, "The model's provider stopped before the response was complete.");
+    internal static readonly GatewayError FailedReasonError = new(ErrorCode.ProviderError,
+        "The model's provider stopped before the response was complete.");
 
     internal static GatewayError TimeoutError(WaitingFor waiting) => new(ErrorCode.ProviderTimeout, waiting switch
     {
-        WaitingFor.Connect => "The model's provider could not be connected to in time.",
-        WaitingFor.FirstToken => "The model's provider did not begin its answer in time.",
-        WaitingFor.StreamIdle => "The model's provider stopped in the middle of its answer.",
-        _ => "The model's provider did not finish its answer in time.",
+        WaitingFor.Connect => "The connection to the model's provider timed out.",
+        WaitingFor.FirstToken => "The model's provider did not start its response in time.",
+        WaitingFor.StreamIdle => "The model's provider stopped in the middle of its response.",
+        _ => "The model's provider did not complete its response in time.",
     });
 
     public void Dispose() => _invoker.Dispose();
 
-    // As much of it as fits the bound; the rest is cut with the connection.
+    // As much of it as the limit allows; closing the connection discards the rest.
     private static async ValueTask<PooledBuffer> ReadErrorAsync(HttpResponseMessage response, AttemptWatch watch)
     {
         var buffer = new PooledBuffer();
@@ -240,7 +257,7 @@ internal sealed class UpstreamClient : IDisposable
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            // The status says enough.
+            // The status is sufficient.
             return buffer;
         }
         catch
@@ -259,9 +276,10 @@ internal sealed class UpstreamClient : IDisposable
             if (incoming.State is not null) headers.TryAddWithoutValidation("tracestate", incoming.State);
             return;
         }
-        // Each call upstream has a parent id of its own: the span made for it, where one was.
+        // Each upstream call has its own parent id: that of its span, if there is one.
         var parent = activity.Kind == ActivityKind.Client ? activity.SpanId : ActivitySpanId.CreateRandom();
-        headers.TryAddWithoutValidation("traceparent", $"00-{activity.TraceId.ToHexString()}-{parent.ToHexString()}-{(activity.Recorded ? "01" : "00")}");
+        headers.TryAddWithoutValidation("traceparent",
+            $"00-{activity.TraceId.ToHexString()}-{parent.ToHexString()}-{(activity.Recorded ? "01" : "00")}");
         if (activity.TraceStateString is { Length: > 0 } state) headers.TryAddWithoutValidation("tracestate", state);
     }
 }

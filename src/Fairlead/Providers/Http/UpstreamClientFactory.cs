@@ -3,17 +3,18 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>Makes the HTTP side of a provider. Thread-safe.</summary>
+/// <summary>Creates the HTTP client of a provider. Thread-safe.</summary>
 internal sealed class UpstreamClientFactory(TimeProvider time, ILoggerFactory loggers, RepeatedLines? lines = null)
 {
     /// <param name="name">The provider's name in the configuration.</param>
     /// <param name="config">Its timeouts and headers.</param>
-    public UpstreamClient Create(string name, ProviderConfig config) => new(config, time, LimitedLogger.Of(loggers.CreateLogger($"Fairlead.Providers.{name}"), lines));
+    public UpstreamClient Create(string name, ProviderConfig config) =>
+        new(config, time, LimitedLogger.Of(loggers.CreateLogger($"Fairlead.Providers.{name}"), lines));
 
     /// <summary>
     /// <paramref name="path"/> below the provider's base URL, whether or not that ends in a slash.
     /// </summary>
-    /// <exception cref="ArgumentException">The base URL is no absolute http or https address.</exception>
+    /// <exception cref="ArgumentException">The base URL is not an absolute http or https address.</exception>
     public static Uri Address(string baseUrl, string path)
     {
         if (!Uri.TryCreate(baseUrl.TrimEnd('/') + path, UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))

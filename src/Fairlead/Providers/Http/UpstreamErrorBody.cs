@@ -3,33 +3,37 @@ using System.Text.Json;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>What a provider's error body or error event says, whichever of the usual shapes it has. Not yet fit for clients.</summary>
+/// <summary>The content of a provider's error body or error event, in any of the usual shapes. Not yet safe for clients.</summary>
 internal sealed record UpstreamErrorBody(string? Type, string? Code, string? Parameter, string? Message)
 {
     public static readonly UpstreamErrorBody Empty = new(null, null, null, null);
 
-    // A deeper error is not looked for.
+    // A deeper error is ignored.
     private const int MaxNesting = 4;
 
-    /// <summary>A wait that stands in the body (Google's RetryInfo).</summary>
+    /// <summary>A wait in the body (Google's RetryInfo).</summary>
     public TimeSpan? RetryDelay { get; init; }
 
     /// <summary>Further machine-readable reasons (Google's ErrorInfo, Azure's inner error).</summary>
     public string? Reason { get; init; }
 
-    /// <summary>The HTTP status that the body names, as a number or as a string; null when it names none.</summary>
+    /// <summary>The HTTP status in the body, as a number or as a string; null when there is none.</summary>
     public int? Status { get; init; }
 
-    /// <summary>The error of the server behind the provider, as a proxy passes it on (OpenRouter's <c>metadata.raw</c>); only for recognising it.</summary>
+    /// <summary>
+    /// The error of the server that a proxy calls, as the proxy returns it (OpenRouter's <c>metadata.raw</c>); used only for
+    /// classification.
+    /// </summary>
     public string? Inner { get; init; }
 
     /// <summary>Whether anything was found.</summary>
     public bool IsEmpty => Type is null && Code is null && Message is null && Reason is null && Status is null;
 
     /// <summary>
-    /// Reads <c>{error:{message,type,param,code}}</c> (OpenAI, Azure, vLLM, Anthropic, llama.cpp), <c>{error:{code,message,status,details}}</c> and the same in a
-    /// list (Google), <c>{error:"…"}</c> (Ollama, LM Studio, xAI), <c>{object:"error",message,…}</c> (Mistral, older vLLM), <c>{response:{error}}</c> (Responses),
-    /// <c>{errors:[…]}</c> and <c>{detail:…}</c>. Anything else is <see cref="Empty"/>.
+    /// Reads <c>{error:{message,type,param,code}}</c> (OpenAI, Azure, vLLM, Anthropic, llama.cpp),
+    /// <c>{error:{code,message,status,details}}</c> and the same in a list (Google), <c>{error:"…"}</c> (Ollama, LM Studio, xAI),
+    /// <c>{object:"error",message,…}</c> (Mistral, older vLLM), <c>{response:{error}}</c> (Responses), <c>{errors:[…]}</c> and
+    /// <c>{detail:…}</c>. Anything else is <see cref="Empty"/>.
     /// </summary>
     public static UpstreamErrorBody Parse(ReadOnlyMemory<byte> body)
     {
@@ -41,12 +45,12 @@ internal sealed record UpstreamErrorBody(string? Type, string? Code, string? Par
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            // The latter for strings with half a surrogate pair: valid JSON, but no text.
+            // The latter for strings with half a surrogate pair: valid JSON, but not text.
             return Empty;
         }
     }
 
-    /// <summary>The error in one event of a stream or in a body with a good status; null when it holds none.</summary>
+    /// <summary>The error in one event of a stream or in a body with a success status; null when there is none.</summary>
     public static UpstreamErrorBody? Find(ReadOnlySpan<byte> body)
     {
         if (body.IndexOf("error"u8) < 0 && body.IndexOf("response.failed"u8) < 0) return null;
@@ -67,7 +71,10 @@ internal sealed record UpstreamErrorBody(string? Type, string? Code, string? Par
     {
         if (root.ValueKind != JsonValueKind.Object) return false;
         if (root.TryGetProperty("error", out var error) && error.ValueKind is JsonValueKind.Object or JsonValueKind.String) return true;
-        if (root.TryGetProperty("errors", out var errors) && errors.ValueKind == JsonValueKind.Array && errors.GetArrayLength() > 0) return true;
+        if (root.TryGetProperty("errors", out var errors) && errors.ValueKind == JsonValueKind.Array && errors.GetArrayLength() > 0)
+        {
+            return true;
+        }
         if (Text(root, "object") == "error" || Text(root, "type") is "error" or "response.failed") return true;
         return false;
     }
@@ -77,11 +84,18 @@ internal sealed record UpstreamErrorBody(string? Type, string? Code, string? Par
         if (root.ValueKind == JsonValueKind.Array && root.GetArrayLength() > 0) root = root[0];
         if (root.ValueKind == JsonValueKind.String) return Empty with { Message = root.GetString() };
         if (root.ValueKind != JsonValueKind.Object || depth > MaxNesting) return Empty;
-        if (root.TryGetProperty("response", out var response) && response.ValueKind == JsonValueKind.Object && response.TryGetProperty("error", out _)) return Read(response, depth + 1);
-        if (root.TryGetProperty("errors", out var errors) && errors.ValueKind == JsonValueKind.Array && errors.GetArrayLength() > 0) return Read(errors, depth + 1);
+        if (root.TryGetProperty("response", out var response) && response.ValueKind == JsonValueKind.Object
+            && response.TryGetProperty("error", out _))
+        {
+            return Read(response, depth + 1);
+        }
+        if (root.TryGetProperty("errors", out var errors) && errors.ValueKind == JsonValueKind.Array && errors.GetArrayLength() > 0)
+        {
+            return Read(errors, depth + 1);
+        }
         var outer = ReadObject(root, depth);
         if (!root.TryGetProperty("error", out var error)) return outer;
-        // xAI: the text is the error and the code stands beside it.
+        // xAI: the text is the error, and the code is next to it.
         if (error.ValueKind == JsonValueKind.String) return outer with { Message = error.GetString() };
         if (error.ValueKind != JsonValueKind.Object) return outer;
         var inner = ReadObject(error, depth);
@@ -97,10 +111,18 @@ internal sealed record UpstreamErrorBody(string? Type, string? Code, string? Par
             Text(error, "param"),
             MessageOf(error, depth))
         {
-            Status = StatusIn(error, "code") ?? StatusIn(error, "status") ?? StatusIn(error, "status_code") ?? StatusIn(error, "statusCode"),
+            Status = StatusIn(error, "code") ?? StatusIn(error, "status") ?? StatusIn(error, "status_code")
+                ?? StatusIn(error, "statusCode"),
         };
-        if (error.TryGetProperty("innererror", out var inner) && inner.ValueKind == JsonValueKind.Object) result = result with { Reason = Text(inner, "code") };
-        if (error.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object && Text(metadata, "raw") is { } raw) result = result with { Inner = raw };
+        if (error.TryGetProperty("innererror", out var inner) && inner.ValueKind == JsonValueKind.Object)
+        {
+            result = result with { Reason = Text(inner, "code") };
+        }
+        if (error.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
+            && Text(metadata, "raw") is { } raw)
+        {
+            result = result with { Inner = raw };
+        }
         if (error.TryGetProperty("details", out var details) && details.ValueKind == JsonValueKind.Array)
         {
             foreach (var detail in details.EnumerateArray())
@@ -113,7 +135,7 @@ internal sealed record UpstreamErrorBody(string? Type, string? Code, string? Par
         return result;
     }
 
-    // A text; where a server checks bodies by a schema, a list or an object that holds one.
+    // A text. If a server validates bodies with a schema: a list or an object that contains one.
     private static string? MessageOf(JsonElement error, int depth)
     {
         foreach (var name in (ReadOnlySpan<string>)["message", "detail", "msg", "error_description"])
@@ -129,9 +151,10 @@ internal sealed record UpstreamErrorBody(string? Type, string? Code, string? Par
         element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static int? StatusIn(JsonElement element, string name) =>
-        Text(element, name) is { Length: 3 } text && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var status) && status is >= 400 and < 600 ? status : null;
+        Text(element, name) is { Length: 3 } text && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var status)
+            && status is >= 400 and < 600 ? status : null;
 
-    // Codes come as strings and as numbers.
+    // Codes are strings or numbers.
     private static string? Text(JsonElement element, string name) =>
         !element.TryGetProperty(name, out var value) ? null
         : value.ValueKind == JsonValueKind.String ? value.GetString()

@@ -7,248 +7,286 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>What an error of a provider means, before it becomes a reply.</summary>
-internal enum UpstreamFault
+/// <summary>The meaning of a provider's error, before it becomes a reply.</summary>
+internal enum UpstreamErrorKind
 {
-    /// <summary>The request is at fault: the provider would refuse it again.</summary>
+    /// <summary>The request is invalid: the provider would reject it again.</summary>
     Rejected,
 
     /// <summary>The request is longer than the model's window.</summary>
     ContextLength,
 
-    /// <summary>The body is larger than the provider takes.</summary>
+    /// <summary>The body is larger than the provider accepts.</summary>
     TooLarge,
 
     /// <summary>The provider's content policy.</summary>
     ContentPolicy,
 
-    /// <summary>The operator's matter: key, permission, billing, unknown model, wrong address.</summary>
+    /// <summary>Only the operator can fix it: key, permission, billing, unknown model, wrong address.</summary>
     Operator,
 
-    /// <summary>The operator's quota or credit is used up; waiting does not help soon.</summary>
+    /// <summary>The operator's quota or credit is used up; a short wait does not help.</summary>
     Quota,
 
     /// <summary>The provider's own rate limit.</summary>
     RateLimited,
 
-    /// <summary>No room now.</summary>
+    /// <summary>No capacity now.</summary>
     Busy,
 
-    /// <summary>It did not answer in time.</summary>
+    /// <summary>It did not respond in time.</summary>
     Timeout,
 
-    /// <summary>It broke.</summary>
+    /// <summary>An internal error of the provider.</summary>
     Broken,
 }
 
 /// <summary>
-/// The one place that turns a provider's failure into ours (CONTRACTS 5.6): who is to blame, whether another try may help, and which of the provider's
-/// words a client may read. An unfit key of ours is never shown as an unfit key of the caller.
+/// The one place that converts a provider's failure to ours: the cause, whether a retry may help, and which of the provider's
+/// text a client may read. An invalid key of ours is never shown as an invalid key of the caller.
 /// </summary>
 internal static class UpstreamErrors
 {
-    /// <summary>The reply to an answer with an error status. Logs what operators must know.</summary>
-    /// <param name="sameDialect">Whether the provider saw the client's own body, so that its field names mean something to the client.</param>
+    /// <summary>The reply for a response with an error status. Logs what operators must know.</summary>
+    /// <param name="sameDialect">Whether the provider received the client's own body, so that its field names are the client's.</param>
     public static ProviderReply.Failed FromResponse(
-        HttpStatusCode status, HttpResponseHeaders headers, ReadOnlyMemory<byte> body, Attempt attempt, bool sameDialect, TimeProvider time, ILogger logger)
+        HttpStatusCode status, HttpResponseHeaders headers, ReadOnlyMemory<byte> body, Attempt attempt, bool sameDialect, TimeProvider time,
+        ILogger logger)
     {
         var parsed = UpstreamErrorBody.Parse(body);
-        var fault = Classify((int)status, parsed);
-        Log(fault, (int)status, parsed, attempt, logger);
-        var error = ToError(fault, parsed.Message, sameDialect ? parsed.Parameter : null);
-        if (MaySayWhen(fault))
+        var kind = Classify((int)status, parsed);
+        Log(kind, (int)status, parsed, attempt, logger);
+        var error = ToError(kind, parsed.Message, sameDialect ? parsed.Parameter : null);
+        if (MaySayWhen(kind))
         {
             error = error with { RetryAfter = RetryAfterReader.Read(headers, time) ?? parsed.RetryDelay };
         }
-        return new ProviderReply.Failed(error, ClassOf(fault), (int)status);
+        return new ProviderReply.Failed(error, ClassOf(kind), (int)status);
     }
 
     /// <summary>Logs what operators must know of an error event.</summary>
     public static void LogEvent(UpstreamErrorBody body, Attempt attempt, ILogger logger)
     {
-        var fault = Classify(null, body);
-        if (fault is UpstreamFault.Operator or UpstreamFault.Quota) Log(fault, attempt.UpstreamStatus ?? 0, body, attempt, logger);
+        var kind = Classify(null, body);
+        if (kind is UpstreamErrorKind.Operator or UpstreamErrorKind.Quota) Log(kind, attempt.UpstreamStatus ?? 0, body, attempt, logger);
         else UpstreamLog.BrokeOff(logger, attempt.Deployment.ProviderName, attempt.Deployment.Name, Reason(body));
     }
 
-    private static void Log(UpstreamFault fault, int status, UpstreamErrorBody parsed, Attempt attempt, ILogger logger)
+    private static void Log(UpstreamErrorKind kind, int status, UpstreamErrorBody parsed, Attempt attempt, ILogger logger)
     {
         var deployment = attempt.Deployment;
         var reason = Reason(parsed);
-        if (fault is UpstreamFault.Operator or UpstreamFault.Quota)
+        if (kind is UpstreamErrorKind.Operator or UpstreamErrorKind.Quota)
         {
-            UpstreamLog.OperatorMustAct(logger, deployment.ProviderName, deployment.Name, status, reason, UpstreamText.Clean(parsed.Message) ?? "(its text is withheld)");
+            UpstreamLog.OperatorMustAct(logger, deployment.ProviderName, deployment.Name, status, reason, UpstreamText.Clean(parsed.Message)
+                ?? "(its text is withheld)");
         }
-        else if (fault is UpstreamFault.RateLimited or UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken)
+        else if (kind is UpstreamErrorKind.RateLimited or UpstreamErrorKind.Busy or UpstreamErrorKind.Timeout or UpstreamErrorKind.Broken)
         {
             UpstreamLog.Answered(logger, deployment.ProviderName, deployment.Name, status, reason);
         }
     }
 
-    /// <summary>The error in which a stream ends, when the provider's own error event broke it off. Without a status only the body tells.</summary>
-    public static GatewayError FromEvent(UpstreamErrorBody body) => ToError(Classify(null, body), body.Message, null) with { RetryAfter = body.RetryDelay };
+    /// <summary>The error that ends a stream after the provider's own error event. There is no status, so only the body counts.</summary>
+    public static GatewayError FromEvent(UpstreamErrorBody body) =>
+        ToError(Classify(null, body), body.Message, null) with { RetryAfter = body.RetryDelay };
 
-    /// <summary>The same for an event that could not be read further.</summary>
+    /// <summary>The same for an event that could not be read completely.</summary>
     public static GatewayError FromEvent(UpstreamError error) => FromEvent(new UpstreamErrorBody(error.Type, null, null, error.Message));
 
-    /// <summary>What may be tried after a stream that broke before its first content; its status was good, so its error alone tells.</summary>
+    /// <summary>
+    /// The retry advice for a stream that failed before its first content; its status was a success, so only its error counts.
+    /// </summary>
     public static FailureClass ClassOf(GatewayError error) => error.Code switch
     {
-        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded or ErrorCode.PayloadTooLarge or ErrorCode.Overloaded => FailureClass.GiveBack,
-        // Who was waited for in vain is not waited for again, nor who refused the operator's key.
+        ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded or ErrorCode.PayloadTooLarge or ErrorCode.Overloaded =>
+            FailureClass.GiveBack,
+        // After a timeout or a rejected operator key, the same deployment is not tried again.
         ErrorCode.ProviderTimeout => FailureClass.Failover,
         _ => error.IsRetryable ? FailureClass.Retry : FailureClass.Failover,
     };
 
-    public static GatewayError ToError(UpstreamFault fault, string? text, string? parameter) => fault switch
+    public static GatewayError ToError(UpstreamErrorKind kind, string? text, string? parameter) => kind switch
     {
-        UpstreamFault.Rejected => new GatewayError(ErrorCode.ProviderRejected,
-            UpstreamText.Clean(text) is { } clean ? $"The model's provider refused the request: {clean}" : "The model's provider refused the request.")
+        UpstreamErrorKind.Rejected => new GatewayError(ErrorCode.ProviderRejected,
+            UpstreamText.Clean(text) is { } clean
+                ? $"The model's provider rejected the request: {clean}"
+                : "The model's provider rejected the request.")
         {
             Parameter = UpstreamText.CleanParameter(parameter),
         },
-        UpstreamFault.ContextLength => new GatewayError(ErrorCode.ContextLengthExceeded,
-            "The request is larger than the model's context window: input and requested output together exceed it, by the count of the model's provider.")
+        UpstreamErrorKind.ContextLength => new GatewayError(ErrorCode.ContextLengthExceeded,
+            "The request is larger than the model's context window: input and requested output together exceed it, as counted by the "
+                + "model's provider.")
         {
             Parameter = "messages",
             Remedy = "Shorten the input, lower the output limit, or choose a model with a larger window.",
         },
-        UpstreamFault.TooLarge => new GatewayError(ErrorCode.PayloadTooLarge, "The body is larger than the model's provider takes.")
+        UpstreamErrorKind.TooLarge => new GatewayError(ErrorCode.PayloadTooLarge, "The body is larger than the model's provider accepts.")
         {
             Remedy = "Send less, or choose another model. Reference large media by URL instead of embedding it.",
         },
-        UpstreamFault.ContentPolicy => new GatewayError(ErrorCode.ProviderRejected, "The content policy of the model's provider refused the request.")
+        UpstreamErrorKind.ContentPolicy =>
+            new GatewayError(ErrorCode.ProviderRejected, "The content policy of the model's provider rejected the request.")
         {
             Remedy = "Change the content of the request, or choose another model.",
         },
-        UpstreamFault.Operator => new GatewayError(ErrorCode.ProviderError, "The model's provider does not serve this deployment at the moment; the reason is in the log of this server.")
+        UpstreamErrorKind.Operator =>
+            new GatewayError(ErrorCode.ProviderError,
+                "The model's provider does not serve this deployment at the moment; the server's log has the reason.")
         {
-            Remedy = "Choose another model, or tell the operator of this server: repeating the request does not help before the operator has acted.",
+            Remedy = "Choose another model, or contact the operator of this server. Retrying does not help until the operator has fixed "
+                + "the configuration.",
             Retryable = false,
         },
-        // 429 stays 429, so that clients slow down as they would in front of the provider; the details name whose limit it is.
-        UpstreamFault.RateLimited => new GatewayError(ErrorCode.RateLimitExceeded, "The rate limit of the model's provider was reached. It is the provider's limit, not one of your key.")
+        // 429 stays 429, so that clients slow down as they would at the provider; the details name whose limit it is.
+        UpstreamErrorKind.RateLimited =>
+            new GatewayError(ErrorCode.RateLimitExceeded,
+                "The rate limit of the model's provider was reached. This is the provider's limit, not a limit of your key.")
         {
             Details = new System.Text.Json.Nodes.JsonObject { ["limit"] = "provider" },
         },
-        UpstreamFault.Busy => new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider has no room for this request now. This is the provider's limit, not one of your key."),
-        UpstreamFault.Quota => new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider has no room for this request now. This is the provider's limit, not one of your key.")
+        UpstreamErrorKind.Busy =>
+            new GatewayError(ErrorCode.ProviderUnavailable,
+                "The model's provider has no capacity for this request now. This is the provider's limit, not a limit of your key."),
+        UpstreamErrorKind.Quota =>
+            new GatewayError(ErrorCode.ProviderUnavailable,
+                "The model's provider has no capacity for this request now. This is the provider's limit, not a limit of your key.")
         {
-            Remedy = "Choose another model; waiting a little does not help. The reason is in the log of this server.",
+            Remedy = "Choose another model; a short wait does not help. The server's log has the reason.",
         },
-        UpstreamFault.Timeout => new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not answer in time."),
-        _ => new GatewayError(ErrorCode.ProviderError, "The model's provider failed while it worked on the request."),
+        UpstreamErrorKind.Timeout => new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not respond in time."),
+        _ => new GatewayError(ErrorCode.ProviderError, "The model's provider failed while processing the request."),
     };
 
-    /// <summary>Whether the provider's word on when to come back means anything for the same request.</summary>
-    public static bool MaySayWhen(UpstreamFault fault) => fault is UpstreamFault.RateLimited or UpstreamFault.Busy or UpstreamFault.Timeout or UpstreamFault.Broken;
+    /// <summary>Whether the provider's retry time applies to the same request.</summary>
+    public static bool MaySayWhen(UpstreamErrorKind kind) =>
+        kind is UpstreamErrorKind.RateLimited or UpstreamErrorKind.Busy or UpstreamErrorKind.Timeout or UpstreamErrorKind.Broken;
 
-    public static FailureClass ClassOf(UpstreamFault fault) => fault switch
+    public static FailureClass ClassOf(UpstreamErrorKind kind) => kind switch
     {
-        UpstreamFault.Rejected or UpstreamFault.ContextLength or UpstreamFault.TooLarge or UpstreamFault.ContentPolicy => FailureClass.GiveBack,
-        UpstreamFault.Operator or UpstreamFault.Quota => FailureClass.Failover,
+        UpstreamErrorKind.Rejected or UpstreamErrorKind.ContextLength or UpstreamErrorKind.TooLarge or UpstreamErrorKind.ContentPolicy =>
+            FailureClass.GiveBack,
+        UpstreamErrorKind.Operator or UpstreamErrorKind.Quota => FailureClass.Failover,
         _ => FailureClass.Retry,
     };
 
-    /// <summary>What an error means: by its words where providers are known to use them, else by its status, else by its type.</summary>
-    /// <param name="status">The provider's HTTP status; null, or a good one, for an error event or an error inside a body.</param>
-    /// <param name="body">What the error says.</param>
-    public static UpstreamFault Classify(int? status, UpstreamErrorBody body)
+    /// <summary>Classifies an error: by known texts of providers, otherwise by its status, otherwise by its type.</summary>
+    /// <param name="status">The provider's HTTP status; null, or a success, for an error event or an error inside a body.</param>
+    /// <param name="body">The content of the error.</param>
+    public static UpstreamErrorKind Classify(int? status, UpstreamErrorBody body)
     {
         var known = Recognise(body);
-        // An error of the upstream's own upstream: proxies name its status in the body.
-        var told = status is null or (>= 200 and < 300) or 500 or 502 ? body.Status ?? status : status;
-        return told switch
+        // An error of the upstream's own upstream: proxies report its status in the body.
+        var effective = status is null or (>= 200 and < 300) or 500 or 502 ? body.Status ?? status : status;
+        return effective switch
         {
-            // A rate limit of tokens speaks of tokens, too.
-            null or (>= 200 and < 300) when known is UpstreamFault.ContextLength && ByWord(body) == UpstreamFault.RateLimited => UpstreamFault.RateLimited,
-            null or (>= 200 and < 300) => known ?? ByWord(body),
-            400 or 413 or 422 => known ?? (told == 413 ? UpstreamFault.TooLarge : UpstreamFault.Rejected),
-            402 => UpstreamFault.Quota,
-            403 or 404 when known is UpstreamFault.ContentPolicy or UpstreamFault.Quota => known.Value,
-            401 or 403 or 404 or 405 or 410 or 501 or (>= 300 and < 400) => UpstreamFault.Operator,
-            429 => known == UpstreamFault.Quota ? UpstreamFault.Quota : UpstreamFault.RateLimited,
-            408 or 504 or 524 => UpstreamFault.Timeout,
-            // Servers that let an overflow crash into their general handler (Ollama, llama.cpp of old, LM Studio).
-            500 when known is UpstreamFault.ContextLength => UpstreamFault.ContextLength,
-            500 when ByWord(body) is UpstreamFault.Busy or UpstreamFault.RateLimited => ByWord(body),
-            409 or 424 or 425 or 498 or 502 or 503 or 529 or (>= 520 and <= 530) => UpstreamFault.Busy,
-            >= 500 => UpstreamFault.Broken,
-            >= 400 => known ?? UpstreamFault.Rejected,
-            _ => UpstreamFault.Broken,
+            // A rate limit of tokens mentions tokens, too.
+            null or (>= 200 and < 300) when known is UpstreamErrorKind.ContextLength && ByText(body) == UpstreamErrorKind.RateLimited =>
+                UpstreamErrorKind.RateLimited,
+            null or (>= 200 and < 300) => known ?? ByText(body),
+            400 or 413 or 422 => known ?? (effective == 413 ? UpstreamErrorKind.TooLarge : UpstreamErrorKind.Rejected),
+            402 => UpstreamErrorKind.Quota,
+            403 or 404 when known is UpstreamErrorKind.ContentPolicy or UpstreamErrorKind.Quota => known.Value,
+            401 or 403 or 404 or 405 or 410 or 501 or (>= 300 and < 400) => UpstreamErrorKind.Operator,
+            429 => known == UpstreamErrorKind.Quota ? UpstreamErrorKind.Quota : UpstreamErrorKind.RateLimited,
+            408 or 504 or 524 => UpstreamErrorKind.Timeout,
+            // Servers whose general error handler reports an overflow (Ollama, older llama.cpp, LM Studio).
+            500 when known is UpstreamErrorKind.ContextLength => UpstreamErrorKind.ContextLength,
+            500 when ByText(body) is UpstreamErrorKind.Busy or UpstreamErrorKind.RateLimited => ByText(body),
+            409 or 424 or 425 or 498 or 502 or 503 or 529 or (>= 520 and <= 530) => UpstreamErrorKind.Busy,
+            >= 500 => UpstreamErrorKind.Broken,
+            >= 400 => known ?? UpstreamErrorKind.Rejected,
+            _ => UpstreamErrorKind.Broken,
         };
     }
 
-    // By the codes and the wordings that providers are known to use; null when nothing is recognised.
-    private static UpstreamFault? Recognise(UpstreamErrorBody body)
+    // By the known codes and texts of providers; null when nothing matches.
+    private static UpstreamErrorKind? Recognise(UpstreamErrorBody body)
     {
-        if (Is(body, ContextLengthCodes) || Says(body, ContextLengthWords) || (Says(body, "token count") && Says(body, "exceeds"))) return UpstreamFault.ContextLength;
-        if (Is(body, ContentPolicyCodes) || Says(body, ContentPolicyWords)) return UpstreamFault.ContentPolicy;
-        if (Is(body, QuotaCodes) || Says(body, QuotaWords)) return UpstreamFault.Quota;
-        if (Is(body, OperatorCodes) || Says(body, OperatorWords)) return UpstreamFault.Operator;
-        if (Is(body, "request_too_large")) return UpstreamFault.TooLarge;
+        if (Is(body, ContextLengthCodes) || Says(body, ContextLengthTexts) || (Says(body, "token count") && Says(body, "exceeds")))
+        {
+            return UpstreamErrorKind.ContextLength;
+        }
+        if (Is(body, ContentPolicyCodes) || Says(body, ContentPolicyTexts)) return UpstreamErrorKind.ContentPolicy;
+        if (Is(body, QuotaCodes) || Says(body, QuotaTexts)) return UpstreamErrorKind.Quota;
+        if (Is(body, OperatorCodes) || Says(body, OperatorTexts)) return UpstreamErrorKind.Operator;
+        if (Is(body, "request_too_large")) return UpstreamErrorKind.TooLarge;
         return null;
     }
 
     private static readonly string[] ContextLengthCodes =
     [
-        "context_length_exceeded", "exceed_context_size_error", "context_window_exceeded", "model_max_prompt_tokens_exceeded", "invalid_request_prompt_tokens", "prompt_too_long", "3051", "1261",
+        "context_length_exceeded", "exceed_context_size_error", "context_window_exceeded", "model_max_prompt_tokens_exceeded",
+        "invalid_request_prompt_tokens", "prompt_too_long", "3051", "1261",
     ];
 
-    // One row for each wording in use. OpenAI, vLLM, SGLang, TGI; Anthropic; Google; llama.cpp, Ollama, LM Studio; Mistral, DeepSeek, Groq, xAI, Cohere, Moonshot, Z.ai, Qwen, MiniMax.
-    private static readonly string[] ContextLengthWords =
+    // One row per known text. OpenAI, vLLM, SGLang, TGI; Anthropic; Google; llama.cpp, Ollama, LM Studio; Mistral, DeepSeek, Groq, xAI,
+    // Cohere, Moonshot, Z.ai, Qwen, MiniMax.
+    private static readonly string[] ContextLengthTexts =
     [
-        "maximum context length", "context window", "context length", "maximum model length", "max_model_len", "longer than the maximum model", "max_seq_len", "max_new_tokens` must be",
-        "prompt is too long", "exceed context limit", "input is too long for",
-        "exceeds the maximum number of tokens", "too many tokens",
-        "available context size", "context size has been exceeded", "exceed_context_size", "when context the overflows", "n_ctx", "context size exceeded", "exceeds the context size", "larger than the context size",
-        "tokens to keep from the initial prompt", "prompt is longer than", "maximum prompt length", "prompt exceeds max length", "input token length too long", "exceeded model token limit",
+        "maximum context length", "context window", "context length", "maximum model length", "max_model_len",
+        "longer than the maximum model", "max_seq_len", "max_new_tokens` must be", "prompt is too long", "exceed context limit",
+        "input is too long for", "exceeds the maximum number of tokens", "too many tokens", "available context size",
+        "context size has been exceeded", "exceed_context_size", "when context the overflows", "n_ctx", "context size exceeded",
+        "exceeds the context size", "larger than the context size", "tokens to keep from the initial prompt", "prompt is longer than",
+        "maximum prompt length", "prompt exceeds max length", "input token length too long", "exceeded model token limit",
         "range of input length should be", "reduce the length of the messages", "reduce your prompt", "too large for model with",
     ];
 
     private static readonly string[] ContentPolicyCodes =
     [
-        "content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "invalid_prompt", "moderation_blocked", "data_inspection_failed", "content_moderation_failed",
+        "content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "invalid_prompt", "moderation_blocked",
+        "data_inspection_failed", "content_moderation_failed",
     ];
 
-    private static readonly string[] ContentPolicyWords =
-        ["content management policy", "usage policy", "safety system", "content filtering policy", "input was flagged", "content exists risk", "inappropriate content"];
+    private static readonly string[] ContentPolicyTexts =
+        ["content management policy", "usage policy", "safety system", "content filtering policy", "input was flagged",
+            "content exists risk", "inappropriate content"];
 
     private static readonly string[] QuotaCodes =
-        ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "exceeded_current_quota_error", "insufficient_credits", "insufficient_balance"];
+        ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "exceeded_current_quota_error",
+            "insufficient_credits", "insufficient_balance"];
 
-    private static readonly string[] QuotaWords =
+    private static readonly string[] QuotaTexts =
     [
-        "credit balance", "insufficient balance", "insufficient credits", "spend limit", "spending limit", "exceeded your current quota, please check your plan", "all available credits",
+        "credit balance", "insufficient balance", "insufficient credits", "spend limit", "spending limit",
+        "exceeded your current quota, please check your plan", "all available credits",
         "doesn't have any credits",
     ];
 
     private static readonly string[] OperatorCodes =
     [
-        "API_KEY_INVALID", "invalid_api_key", "authentication_error", "invalid_authentication_error", "AuthenticationError", "permission_error", "permission_denied", "PermissionDeniedError",
-        "UNAUTHENTICATED", "model_not_found", "DeploymentNotFound", "not_found_error", "NotFoundError", "unsupported_country_region_territory", "unauthorized",
+        "API_KEY_INVALID", "invalid_api_key", "authentication_error", "invalid_authentication_error", "AuthenticationError",
+        "permission_error", "permission_denied", "PermissionDeniedError",
+        "UNAUTHENTICATED", "model_not_found", "DeploymentNotFound", "not_found_error", "NotFoundError",
+        "unsupported_country_region_territory", "unauthorized",
     ];
 
-    private static readonly string[] OperatorWords = ["api key not valid", "api key expired", "invalid api key", "incorrect api key", "user location is not supported"];
+    private static readonly string[] OperatorTexts = ["api key not valid", "api key expired", "invalid api key", "incorrect api key",
+        "user location is not supported"];
 
     // For errors without a status.
-    private static UpstreamFault ByWord(UpstreamErrorBody body)
+    private static UpstreamErrorKind ByText(UpstreamErrorBody body)
     {
         foreach (var word in (ReadOnlySpan<string?>)[body.Code, body.Type, body.Reason])
         {
             switch (word?.ToUpperInvariant())
             {
-                case "RATE_LIMIT_ERROR" or "RATE_LIMIT_EXCEEDED" or "RESOURCE_EXHAUSTED" or "RATE_LIMITED" or "RATE_LIMIT" or "TOO_MANY_REQUESTS" or "RATELIMITERROR" or "TOKENS" or "REQUESTS" or "1300":
-                    return UpstreamFault.RateLimited;
-                case "OVERLOADED_ERROR" or "SERVER_OVERLOADED" or "OVERLOADED" or "UNAVAILABLE" or "UNAVAILABLE_ERROR" or "SERVICE_UNAVAILABLE" or "SERVICE_TIER_CAPACITY_EXCEEDED" or "CAPACITY_EXCEEDED" or "3505":
-                    return UpstreamFault.Busy;
+                case "RATE_LIMIT_ERROR" or "RATE_LIMIT_EXCEEDED" or "RESOURCE_EXHAUSTED" or "RATE_LIMITED" or "RATE_LIMIT"
+                    or "TOO_MANY_REQUESTS" or "RATELIMITERROR" or "TOKENS" or "REQUESTS" or "1300":
+                    return UpstreamErrorKind.RateLimited;
+                case "OVERLOADED_ERROR" or "SERVER_OVERLOADED" or "OVERLOADED" or "UNAVAILABLE" or "UNAVAILABLE_ERROR"
+                    or "SERVICE_UNAVAILABLE" or "SERVICE_TIER_CAPACITY_EXCEEDED" or "CAPACITY_EXCEEDED" or "3505":
+                    return UpstreamErrorKind.Busy;
                 case "TIMEOUT_ERROR" or "TIMEOUT" or "DEADLINE_EXCEEDED":
-                    return UpstreamFault.Timeout;
-                case "INVALID_REQUEST_ERROR" or "INVALID_ARGUMENT" or "BADREQUESTERROR" or "INVALID_REQUEST" or "BAD_REQUEST" or "VALIDATION" or "VALIDATION_ERROR":
-                    return UpstreamFault.Rejected;
+                    return UpstreamErrorKind.Timeout;
+                case "INVALID_REQUEST_ERROR" or "INVALID_ARGUMENT" or "BADREQUESTERROR" or "INVALID_REQUEST" or "BAD_REQUEST"
+                    or "VALIDATION" or "VALIDATION_ERROR":
+                    return UpstreamErrorKind.Rejected;
             }
         }
-        return UpstreamFault.Broken;
+        return UpstreamErrorKind.Broken;
     }
 
     private static string Reason(UpstreamErrorBody body) =>
@@ -274,7 +312,11 @@ internal static class UpstreamErrors
     {
         foreach (var word in words)
         {
-            if (body.Message?.Contains(word, StringComparison.OrdinalIgnoreCase) == true || body.Inner?.Contains(word, StringComparison.OrdinalIgnoreCase) == true) return true;
+            if (body.Message?.Contains(word, StringComparison.OrdinalIgnoreCase) == true
+                || body.Inner?.Contains(word, StringComparison.OrdinalIgnoreCase) == true)
+            {
+                return true;
+            }
         }
         return false;
     }

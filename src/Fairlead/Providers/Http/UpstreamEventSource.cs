@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Providers.Quirks;
@@ -7,23 +8,23 @@ using Fairlead.Streaming;
 namespace Fairlead.Providers.Http;
 
 /// <summary>
-/// Reads a provider's stream of server-sent events and keeps it honest: it ends with the provider's end mark or after the finish of every choice,
-/// and everything else becomes <see cref="AttemptFailed"/>. One per stream; one reader.
+/// Reads a provider's stream of server-sent events and verifies its end: the provider's end mark, or the finish of every choice.
+/// Everything else becomes <see cref="AttemptFailed"/>. One per stream; one reader.
 /// </summary>
 internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventSource
 {
-    // Small, since it stays rented while the stream waits; a delta is some 200 bytes.
+    // Small, because it stays rented while the stream waits; a delta has about 200 bytes.
     private const int ReadBytes = 4096;
 
-    /// <summary>So many reads in a row that brought no event and did not have to wait; then other work gets its turn.</summary>
+    /// <summary>Maximum number of consecutive reads without an event and without waiting; then other work gets its turn.</summary>
     private const int MaxIdleReads = 16;
 
-    /// <summary>How long the end of the connection is awaited after the end mark, so that the connection can be used again.</summary>
+    /// <summary>How long to wait for the end of the connection after the end mark, so that the connection can be used again.</summary>
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromMilliseconds(250);
 
     /// <summary>
-    /// How long usage and the end mark are awaited in all after the last finish. They come right behind it or never: the answer is whole, and its
-    /// last event waits for this.
+    /// Total time to wait for usage and the end mark after the last finish. They follow immediately or never: the response is complete, and
+    /// its last event waits for this.
     /// </summary>
     internal static readonly TimeSpan EndGrace = TimeSpan.FromSeconds(2);
 
@@ -44,22 +45,26 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
 
     protected UpstreamExchange Exchange { get; } = exchange;
 
-    /// <summary>Counts what is kept of the events that were read.</summary>
+    /// <summary>Counts the retained memory of events.</summary>
     protected MemoryLease Held { get; } = new(exchange.Attempt.Memory);
 
     /// <summary>Whether the stream has ended, so that nothing more may be added.</summary>
     protected bool HasEnded => _ended;
 
-    /// <summary>Whether every choice has ended, so that the end of the bytes is an end and not a cut.</summary>
+    /// <summary>Whether every choice has ended, so that the end of the bytes is a normal end and not a truncation.</summary>
     protected abstract bool IsFinished { get; }
 
-    /// <summary>Takes one event: adds what it means to <paramref name="batch"/>, or calls <see cref="End"/> or <see cref="Fail"/>.</summary>
+    /// <summary>
+    /// Processes one event: adds its translation to <paramref name="batch"/>, or calls <see cref="End"/> or <see cref="Fail"/>.
+    /// </summary>
     protected abstract void OnEvent(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch);
 
-    /// <summary>Whether the provider's end mark is an end: also where it made fewer choices than were asked for.</summary>
+    /// <summary>Whether the provider's end mark is valid as an end: also if there are fewer choices than requested.</summary>
     protected virtual bool MayEnd => IsFinished;
 
-    /// <summary>The provider sent a whole response where a stream was asked for: adds its events. False when it is no response.</summary>
+    /// <summary>
+    /// The provider sent a whole response although a stream was requested: adds its events. False when it is not a response.
+    /// </summary>
     protected virtual bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch) => false;
 
     /// <summary>The bytes ended after the finish; the last chance to add something.</summary>
@@ -67,10 +72,11 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
     {
     }
 
-    /// <summary>The provider ended the response with a reason that is a failure.</summary>
+    /// <summary>The provider ended the response with a reason that means a failure.</summary>
     protected void FailReason(EventBatch batch)
     {
-        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, UpstreamText.CleanCode(Exchange.Attempt.Meter.FailedReason));
+        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name,
+            UpstreamText.CleanCode(Exchange.Attempt.Meter.FailedReason));
         Fail(batch, UpstreamClient.FailedReasonError);
     }
 
@@ -84,19 +90,20 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         Fail(batch, UpstreamErrors.FromEvent(body));
     }
 
-    /// <summary>The attempt broke: the last item.</summary>
+    /// <summary>The attempt failed: the last item.</summary>
     protected void Fail(EventBatch batch, GatewayError error)
     {
         var at = batch.Items.Count;
         batch.Add(new AttemptFailed(error));
-        // What is held of a call leaves before the end.
+        // Held fragments of a call are sent before the end.
         Exchange.Tools?.Restore(batch, at);
         _ended = true;
     }
 
     private void FailForMemory(EventBatch batch, MemoryExhaustedException exhausted)
     {
-        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "no memory for an event");
+        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name,
+            "memory limit reached by an event");
         Fail(batch, exhausted.Error);
     }
 
@@ -116,7 +123,8 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             }
             if (!_ended && _parser.TooLarge)
             {
-                UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "event too large");
+                UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name,
+                    "event too large");
                 Fail(batch, new GatewayError(ErrorCode.ProviderError, "The model's provider sent an event that is too large."));
             }
             if (!_contentSeen && batch.HasContent)
@@ -158,7 +166,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             {
                 watch.ThrowIfStoppedByCaller();
                 cancellationToken.ThrowIfCancellationRequested();
-                // A reset behind the last finish has cut nothing, nor has a provider that leaves the connection open there.
+                // After the last finish, neither a connection reset nor an open connection truncates anything.
                 if (IsFinished)
                 {
                     _endOfBytes = true;
@@ -177,7 +185,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         Held.Dispose();
         if (_ended && !_endOfBytes && _stream is not null && IsFinished)
         {
-            // Its own errors end in it; nobody waits for it, and it is over after the drain timeout.
+            // Handles its own errors. It is not awaited, and ends after the drain timeout.
             _ = DrainAsync(_stream);
             return ValueTask.CompletedTask;
         }
@@ -187,7 +195,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         return ValueTask.CompletedTask;
     }
 
-    // Characters that the provider split between two events become whole before anything reads them.
+    // Characters that the provider split between two events are joined before anything reads them.
     private void Receive(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
     {
         if (!System.Text.Unicode.Utf8.IsValid(data)) data = HalfCharacters.WithoutInvalidBytes(data);
@@ -213,13 +221,16 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         }
     }
 
-    // By what came and not by its label: events, or a whole document.
+    // By the content and not by its label: events, or a whole document.
     private void Take(int read, EventBatch batch)
     {
         if (_document is { } document)
         {
             document.Advance(read);
-            if (document.Length > UpstreamClient.MaxAnswerBytes) Fail(batch, new GatewayError(ErrorCode.ProviderError, "The model's provider sent a response that is too large."));
+            if (document.Length > UpstreamClient.MaxAnswerBytes)
+            {
+                Fail(batch, new GatewayError(ErrorCode.ProviderError, "The model's provider sent a response that is too large."));
+            }
             return;
         }
         if (!_isEventStream)
@@ -242,7 +253,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         var lines = DocumentText.Split(whole);
         if (lines.Count > 0)
         {
-            // One JSON object a line, or a list of events.
+            // One JSON object per line, or a list of events.
             foreach (var line in lines)
             {
                 if (!_ended) Receive(default, line.Span, batch);
@@ -264,9 +275,15 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             FailReason(batch);
             return;
         }
-        var error = UpstreamErrorBody.Find(whole.Span) ?? (UpstreamErrorBody.Parse(whole) is { IsEmpty: false } parsed && (parsed.Message is not null || parsed.Code is not null) ? parsed : null);
-        UpstreamLog.Answered(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, Exchange.Attempt.UpstreamStatus ?? 0, "no event stream");
-        Fail(batch, error is null ? new GatewayError(ErrorCode.ProviderError, "The model's provider sent a response that cannot be read.") : UpstreamErrors.FromEvent(error));
+        var error = UpstreamErrorBody.Find(whole.Span)
+            ?? (UpstreamErrorBody.Parse(whole) is { IsEmpty: false } parsed && (parsed.Message is not null || parsed.Code is not null)
+                ? parsed
+                : null);
+        UpstreamLog.Answered(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name,
+            Exchange.Attempt.UpstreamStatus ?? 0, "no event stream");
+        Fail(batch, error is null
+            ? new GatewayError(ErrorCode.ProviderError, "The model's provider sent a response that cannot be read.")
+            : UpstreamErrors.FromEvent(error));
     }
 
     private async ValueTask<int> ReadBytesAsync(AttemptWatch watch, CancellationToken cancellationToken)
@@ -283,7 +300,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         if (reading.IsCompleted)
         {
             var ready = await reading;
-            // Comments that come faster than they are read would keep this thread for themselves, and twenty such streams every thread there is.
+            // Comments that arrive faster than they are read would occupy this thread, and twenty such streams would occupy every thread.
             if (++_idleReads % MaxIdleReads == 0) await Task.Yield();
             return ready;
         }
@@ -296,7 +313,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         return read;
     }
 
-    // Compressed events without a label are seen by their first bytes; -1 where they must be read again, decoded.
+    // Compressed events without a label are detected by their first bytes; -1 where they must be read again, decoded.
     private async ValueTask<int> ReadFirstAsync(AttemptWatch watch, CancellationToken cancellationToken)
     {
         using var link = watch.Link(cancellationToken);
@@ -314,7 +331,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         watch.ArmEnd(_graceLeft);
         var read = await reading;
         watch.Disarm();
-        // Only the waiting counts, and all of it: comments for ever are no end either.
+        // All waiting time counts, and nothing else: endless comments do not extend it.
         _graceLeft -= Exchange.Client.Time.GetElapsedTime(since);
         return read;
     }
@@ -334,7 +351,8 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
             _ended = true;
             return;
         }
-        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name, "stream without an end");
+        UpstreamLog.BrokeOff(Exchange.Client.Logger, Exchange.Attempt.Deployment.ProviderName, Exchange.Attempt.Deployment.Name,
+            "stream without an end");
         Fail(batch, UpstreamClient.BrokenError);
     }
 
@@ -343,7 +361,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         using var timeout = new CancellationTokenSource(DrainTimeout, Exchange.Client.Time);
         try
         {
-            // The end of the bytes usually stands right behind the end mark.
+            // The end of the bytes usually follows the end mark immediately.
             for (var reads = 0; reads < 4 && await stream.ReadAsync(_parser.GetMemory(ReadBytes), timeout.Token) > 0; reads++)
             {
             }

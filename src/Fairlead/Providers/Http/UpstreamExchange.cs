@@ -1,3 +1,4 @@
+using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
@@ -8,11 +9,12 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Providers.Http;
 
 /// <summary>
-/// One request and its answer under way: a failure, or an open answer with a good status. Disposing it before the end cuts the connection at once.
+/// One request and its response: a failure, or an open response with a success status. Disposing it before the end aborts the connection at
+/// once.
 /// </summary>
 internal sealed class UpstreamExchange : IDisposable
 {
-    /// <summary>Most responses are no longer, and go uncounted.</summary>
+    /// <summary>Most responses are smaller, and are not counted.</summary>
     internal const int UncountedBytes = 16 * 1024;
 
     private readonly UpstreamClient? _client;
@@ -24,13 +26,13 @@ internal sealed class UpstreamExchange : IDisposable
 
     public UpstreamExchange(ProviderReply.Failed failure) => Failure = failure;
 
-    /// <summary>Whether the refusal names <c>stream_options</c>, a field that older servers do not know.</summary>
+    /// <summary>Whether the error names <c>stream_options</c>, a field that older servers do not support.</summary>
     public bool RefusedStreamOptions { get; init; }
 
-    /// <summary>Whether the refusal names one of the fields that servers of different ages call by different names.</summary>
+    /// <summary>Whether the error names one of the fields that older and newer servers name differently.</summary>
     public bool RefusedNames { get; init; }
 
-    /// <summary>Whether the server has nothing at this path, or nothing that takes a POST.</summary>
+    /// <summary>Whether the server does not have this path, or does not accept a POST there.</summary>
     public bool IsMissingPath { get; init; }
 
     public UpstreamExchange(UpstreamClient client, HttpResponseMessage response, AttemptWatch watch, Attempt attempt)
@@ -41,13 +43,13 @@ internal sealed class UpstreamExchange : IDisposable
         _attempt = attempt;
     }
 
-    /// <summary>How the tools of the request were offered; null when as the caller wrote them.</summary>
+    /// <summary>The adapted tools of the request; null when they are the caller's own.</summary>
     public ToolAdapter? Tools { get; set; }
 
-    /// <summary>The short names of tools in a body that went through; null where all fit.</summary>
+    /// <summary>The short tool names in a forwarded body; null when all names are short enough.</summary>
     public OpenAi.NativeToolNames? Names { get; set; }
 
-    /// <summary>Not null when there is no answer to read.</summary>
+    /// <summary>Not null when there is no response to read.</summary>
     public ProviderReply.Failed? Failure { get; }
 
     public HttpResponseMessage Response => _response!;
@@ -58,15 +60,19 @@ internal sealed class UpstreamExchange : IDisposable
 
     internal UpstreamClient Client => _client!;
 
-    /// <summary>The body, decoded where the provider compressed it.</summary>
-    public ValueTask<Stream> OpenBodyAsync() => _replay is not null ? ValueTask.FromResult<Stream>(new MemoryStream(_replay, writable: false))
+    /// <summary>The body, decoded if the provider compressed it.</summary>
+    public ValueTask<Stream> OpenBodyAsync() =>
+        _replay is not null ? ValueTask.FromResult<Stream>(new MemoryStream(_replay, writable: false))
         : _peeked is not null ? ValueTask.FromResult(_peeked)
         : ContentDecoding.OpenAsync(Response.Content, Watch.Token);
 
-    /// <summary>Whether the body says that it is a document.</summary>
-    public bool IsLabelledDocument => _response!.Content.Headers.ContentType?.MediaType?.EndsWith("json", StringComparison.OrdinalIgnoreCase) == true;
+    /// <summary>Whether the content type is that of a document.</summary>
+    public bool IsLabelledDocument =>
+        _response!.Content.Headers.ContentType?.MediaType?.EndsWith("json", StringComparison.OrdinalIgnoreCase) == true;
 
-    /// <summary>Whether the start of the body says that the server has nothing at the path. Nothing of the body is lost.</summary>
+    /// <summary>
+    /// Whether the start of the body reports that the server does not have the path. The body can still be read from its start.
+    /// </summary>
     public async ValueTask<bool> PeekMissingPathAsync()
     {
         var stream = await OpenBodyAsync();
@@ -76,11 +82,11 @@ internal sealed class UpstreamExchange : IDisposable
         return NamesMissingPath(start.AsSpan(0, read));
     }
 
-    /// <summary>Makes <paramref name="body"/>, which was read whole, the body to be opened: it holds events although none were asked for.</summary>
+    /// <summary>Reopens <paramref name="body"/>, which was read completely: it holds events although none were requested.</summary>
     public void Replay(ReadOnlySpan<byte> body) => _replay = body.ToArray();
 
     /// <summary>Reads the whole body, at most <see cref="UpstreamClient.MaxAnswerBytes"/>. The caller owns the buffer.</summary>
-    /// <exception cref="OperationCanceledException">The caller's token fired.</exception>
+    /// <exception cref="OperationCanceledException">The caller's token was cancelled.</exception>
     public async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadWholeAsync(int maxBytes = UpstreamClient.MaxAnswerBytes)
     {
         var watch = Watch;
@@ -99,7 +105,8 @@ internal sealed class UpstreamExchange : IDisposable
                 {
                     if (!ContentDecoding.IsCompressed(buffer.WrittenSpan)) break;
                     // Compressed without a label.
-                    stream = await ContentDecoding.OpenUnlabelledAsync(new MemoryStream(buffer.WrittenSpan.ToArray(), writable: false), watch.Token);
+                    stream = await ContentDecoding.OpenUnlabelledAsync(new MemoryStream(buffer.WrittenSpan.ToArray(), writable: false),
+                        watch.Token);
                     buffer.Dispose();
                     buffer = new PooledBuffer(8192, Attempt.Memory, uncounted: UncountedBytes);
                     continue;
@@ -112,14 +119,19 @@ internal sealed class UpstreamExchange : IDisposable
                 }
             }
             if (buffer.WrittenSpan.StartsWith("\uFEFF"u8)) Replace(ref buffer, buffer.WrittenSpan[3..]);
-            // Of events, halves are joined when they are read.
-            if (!DocumentText.IsEventStream(buffer.WrittenSpan) && HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired && !DocumentText.HoldsSeveral(buffer.WrittenMemory)) Replace(ref buffer, repaired);
+            // In events, halves are joined when they are read.
+            if (!DocumentText.IsEventStream(buffer.WrittenSpan) && HalfCharacters.RepairWhole(buffer.WrittenSpan) is { } repaired
+                && !DocumentText.HoldsSeveral(buffer.WrittenMemory))
+            {
+                Replace(ref buffer, repaired);
+            }
             return (buffer, null);
         }
         catch (MemoryExhaustedException exhausted)
         {
             buffer?.Dispose();
-            UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "no memory for the response");
+            UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name,
+                "memory limit reached by the response");
             return (null, new ProviderReply.Failed(exhausted.Error, FailureClass.GiveBack, Attempt.UpstreamStatus));
         }
         catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
@@ -135,10 +147,11 @@ internal sealed class UpstreamExchange : IDisposable
         }
     }
 
-    /// <summary>LM Studio says with a good status that it has nothing at a path.</summary>
-    public static bool NamesMissingPath(ReadOnlySpan<byte> body) => body.Length < 1024 && body.IndexOf("Unexpected endpoint or method"u8) >= 0;
+    /// <summary>LM Studio reports a missing path with a success status.</summary>
+    public static bool NamesMissingPath(ReadOnlySpan<byte> body) =>
+        body.Length < 1024 && body.IndexOf("Unexpected endpoint or method"u8) >= 0;
 
-    /// <summary>Puts repaired bytes in the place of a body.</summary>
+    /// <summary>Replaces a body with its repaired bytes.</summary>
     public static void Replace(ref PooledBuffer body, ReadOnlySpan<byte> repaired)
     {
         var replacement = new PooledBuffer(Math.Max(1, repaired.Length));
@@ -153,29 +166,33 @@ internal sealed class UpstreamExchange : IDisposable
         _watch?.Dispose();
     }
 
-    /// <summary>The failure of an answer that is no valid answer of the dialect: an operator's log line, and nothing of it for the client.</summary>
+    /// <summary>The failure of a response that is invalid in its dialect: a log line for the operator, no details for the client.</summary>
     public ProviderReply.Failed Malformed()
     {
         if (Attempt.Meter.FailedReason is not null) return StoppedEarly();
-        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "malformed answer");
-        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model's provider sent an answer that cannot be read."), FailureClass.Retry, Attempt.UpstreamStatus);
+        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "malformed response");
+        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError,
+            "The model's provider sent a response that cannot be read."), FailureClass.Retry, Attempt.UpstreamStatus);
     }
 
-    /// <summary>The failure of a body that is no valid response: its error, where the provider put one behind a good status.</summary>
+    /// <summary>The failure of an invalid body: its error, if the provider sent one with a success status.</summary>
     public ProviderReply.Failed Unreadable(PooledBuffer body) => UpstreamErrorBody.Find(body.WrittenSpan) is null
         ? Malformed()
-        : UpstreamErrors.FromResponse(Response.StatusCode, Response.Headers, body.WrittenMemory, Attempt, sameDialect: false, Client.Time, Client.Logger);
+        : UpstreamErrors.FromResponse(Response.StatusCode, Response.Headers, body.WrittenMemory, Attempt, sameDialect: false, Client.Time,
+            Client.Logger);
 
-    /// <summary>The failure of a whole response whose reason says that it is not complete.</summary>
+    /// <summary>The failure of a whole response whose finish reason means that it is incomplete.</summary>
     public ProviderReply.Failed StoppedEarly()
     {
-        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, UpstreamText.CleanCode(Attempt.Meter.FailedReason));
+        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name,
+            UpstreamText.CleanCode(Attempt.Meter.FailedReason));
         return new ProviderReply.Failed(UpstreamClient.FailedReasonError, FailureClass.Retry, Attempt.UpstreamStatus);
     }
 
     private ProviderReply.Failed TooLarge()
     {
-        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "answer too large");
-        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model's provider sent an answer that is too large."), FailureClass.Failover, Attempt.UpstreamStatus);
+        UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "response too large");
+        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError,
+            "The model's provider sent a response that is too large."), FailureClass.Failover, Attempt.UpstreamStatus);
     }
 }

@@ -5,7 +5,7 @@ namespace Fairlead.Providers.Http;
 
 internal static class UpstreamHttpServiceCollectionExtensions
 {
-    /// <summary>What every provider spoken to over HTTP needs.</summary>
+    /// <summary>Services that every HTTP provider needs.</summary>
     internal static IServiceCollection AddUpstreamHttp(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);

@@ -2,21 +2,25 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Providers.Http;
 
-/// <summary>What operators must hear of providers. Neither keys nor prompts, and of a provider's own text only what the allow-list lets through.</summary>
+/// <summary>
+/// Provider failures for operators. Contains neither keys nor prompts, and of a provider's own text only what the allow-list permits.
+/// </summary>
 internal static partial class UpstreamLog
 {
-    [LoggerMessage(9001, LogLevel.Error, "ALARM: provider {Provider} answers {Deployment} with {Status} ({Reason}): {Text}. Clients see provider_error until the operator mends the key, the model's name or the base URL")]
+    [LoggerMessage(9001, LogLevel.Error,
+        "ALARM: provider {Provider} returned status {Status} ({Reason}) for {Deployment}: {Text}. Clients receive provider_error until "
+            + "the operator fixes the key, the model's name or the base URL")]
     public static partial void OperatorMustAct(ILogger logger, string provider, string deployment, int status, string reason, string text);
 
     [LoggerMessage(9002, LogLevel.Warning, "Provider {Provider} failed for {Deployment}: status {Status} ({Reason})")]
     public static partial void Answered(ILogger logger, string provider, string deployment, int status, string reason);
 
-    [LoggerMessage(9003, LogLevel.Warning, "Provider {Provider} cannot be reached for {Deployment}: {Reason}")]
+    [LoggerMessage(9003, LogLevel.Warning, "Provider {Provider} is unreachable for {Deployment}: {Reason}")]
     public static partial void Unreachable(ILogger logger, string provider, string deployment, string reason);
 
-    [LoggerMessage(9004, LogLevel.Warning, "Provider {Provider} broke off its answer for {Deployment}: {Reason}")]
+    [LoggerMessage(9004, LogLevel.Warning, "Provider {Provider} aborted its response for {Deployment}: {Reason}")]
     public static partial void BrokeOff(ILogger logger, string provider, string deployment, string reason);
 
-    [LoggerMessage(9005, LogLevel.Warning, "Provider {Provider} kept {Deployment} waiting too long for {Phase}")]
+    [LoggerMessage(9005, LogLevel.Warning, "Provider {Provider} timed out for {Deployment} in phase {Phase}")]
     public static partial void TimedOut(ILogger logger, string provider, string deployment, WaitingFor phase);
 }

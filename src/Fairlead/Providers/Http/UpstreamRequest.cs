@@ -1,6 +1,8 @@
 namespace Fairlead.Providers.Http;
 
-/// <summary>A request that learns when the connection made for it was ready. The pool may serve it by another one that comes free meanwhile.</summary>
+/// <summary>
+/// A request that records when its new connection was ready. The pool may use another connection that becomes free first.
+/// </summary>
 internal sealed class UpstreamRequest(Uri uri) : HttpRequestMessage(HttpMethod.Post, uri)
 {
     private long _connectedAt;

@@ -6,34 +6,38 @@ using System.Text.RegularExpressions;
 namespace Fairlead.Providers.Http;
 
 /// <summary>
-/// The gate a provider's words must pass before a client may read them. It does not try to cut secrets out: text in which anything looks like
-/// a key, an address, an id, a path or a trace is withheld whole. Thread-safe.
+/// The filter for a provider's text before a client may read it. It does not try to remove secrets: a text that contains anything like
+/// a key, an address, an id, a path or a trace is withheld completely. Thread-safe.
 /// </summary>
 internal static partial class UpstreamText
 {
-    /// <summary>Most characters a client gets to read.</summary>
+    /// <summary>Maximum number of characters that a client receives.</summary>
     public const int MaxLength = 300;
 
     /// <summary>Longer text is a page or a trace, not a message.</summary>
     private const int MaxExamined = 2000;
 
-    // What dotted names may be made of: fields of the wire formats. Any other dotted word may be a host, a file or a class.
-    private static readonly FrozenSet<string> FieldWords = FrozenSet.ToFrozenSet(
+    // Allowed parts of dotted names: fields of the wire formats. Any other dotted name may be a host, a file or a class.
+    private static readonly FrozenSet<string> FieldNames = FrozenSet.ToFrozenSet(
     [
-        "messages", "content", "role", "name", "text", "type", "tools", "tool", "function", "functions", "function_call", "custom", "parameters", "properties", "items",
-        "required", "additionalProperties", "tool_choice", "tool_calls", "tool_call_id", "tool_use_id", "tool_use", "tool_result", "tool_use_blocks", "arguments", "id", "input", "input_schema", "strict", "format", "schema", "response_format",
-        "json_schema", "json_object", "image_url", "image", "url", "detail", "source", "data", "media_type", "input_audio", "file", "file_data", "file_id", "filename", "document",
-        "temperature", "top_p", "top_k", "n", "stop", "stop_sequences", "seed", "max_tokens", "max_completion_tokens", "max_output_tokens", "logprobs", "top_logprobs", "logit_bias",
-        "frequency_penalty", "presence_penalty", "stream", "stream_options", "include_usage", "reasoning_effort", "reasoning", "effort", "verbosity", "thinking", "budget_tokens",
-        "system", "system_instruction", "metadata", "user_id", "user", "model", "prompt", "suffix", "encoding_format", "dimensions", "modalities", "audio", "voice", "prediction",
-        "service_tier", "parallel_tool_calls", "disable_parallel_tool_use", "output_config", "cache_control", "ttl", "citations", "enabled", "signature", "contents", "parts",
-        "generation_config", "generationConfig", "function_declarations", "inline_data", "mime_type", "enum", "anyOf", "oneOf", "allOf", "items", "description", "safety_identifier",
+        "messages", "content", "role", "name", "text", "type", "tools", "tool", "function", "functions", "function_call", "custom",
+        "parameters", "properties", "items", "required", "additionalProperties", "tool_choice", "tool_calls", "tool_call_id", "tool_use_id",
+        "tool_use", "tool_result", "tool_use_blocks", "arguments", "id", "input", "input_schema", "strict", "format", "schema",
+        "response_format", "json_schema", "json_object", "image_url", "image", "url", "detail", "source", "data", "media_type",
+        "input_audio", "file", "file_data", "file_id", "filename", "document", "temperature", "top_p", "top_k", "n", "stop",
+        "stop_sequences", "seed", "max_tokens", "max_completion_tokens", "max_output_tokens", "logprobs", "top_logprobs", "logit_bias",
+        "frequency_penalty", "presence_penalty", "stream", "stream_options", "include_usage", "reasoning_effort", "reasoning", "effort",
+        "verbosity", "thinking", "budget_tokens", "system", "system_instruction", "metadata", "user_id", "user", "model", "prompt",
+        "suffix", "encoding_format", "dimensions", "modalities", "audio", "voice", "prediction", "service_tier", "parallel_tool_calls",
+        "disable_parallel_tool_use", "output_config", "cache_control", "ttl", "citations", "enabled", "signature", "contents", "parts",
+        "generation_config", "generationConfig", "function_declarations", "inline_data", "mime_type", "enum", "anyOf", "oneOf", "allOf",
+        "items", "description", "safety_identifier",
     ], StringComparer.OrdinalIgnoreCase);
 
     private static readonly SearchValues<char> WordCharacters =
         SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
 
-    /// <summary>The text as a client may read it, or null when it must not be shown.</summary>
+    /// <summary>The text that a client may read, or null when it must not be shown.</summary>
     public static string? Clean(string? text)
     {
         if (string.IsNullOrWhiteSpace(text) || text.Length > MaxExamined) return null;
@@ -44,13 +48,16 @@ internal static partial class UpstreamText
 
     /// <summary>A field path such as <c>messages[0].content</c>, or null when it is not clearly one.</summary>
     public static string? CleanParameter(string? parameter) =>
-        parameter is { Length: > 0 and <= 100 } && FieldPath().IsMatch(parameter) && FieldWords.Contains(FirstLabel(parameter)) && !HasSuspiciousWord(parameter)
+        parameter is { Length: > 0 and <= 100 } && FieldPath().IsMatch(parameter) && FieldNames.Contains(FirstLabel(parameter))
+            && !HasSuspiciousWord(parameter)
             ? parameter
             : null;
 
     /// <summary>A provider's error type or code, for the operator's log.</summary>
     public static string CleanCode(string? code) =>
-        code is { Length: > 0 and <= 64 } && code.AsSpan().IndexOfAnyExcept(WordCharacters) < 0 && !HasSuspiciousWord(code) ? code : "no code";
+        code is { Length: > 0 and <= 64 } && code.AsSpan().IndexOfAnyExcept(WordCharacters) < 0 && !HasSuspiciousWord(code)
+            ? code
+            : "no code";
 
     private static string FirstLabel(string parameter)
     {
@@ -58,7 +65,7 @@ internal static partial class UpstreamText
         return end < 0 ? parameter : parameter[..end];
     }
 
-    // One line of printable characters; null when there are characters that no message has.
+    // One line of printable characters; null for characters that do not occur in messages.
     private static string? Normalise(string text)
     {
         var result = new StringBuilder(text.Length);
@@ -68,7 +75,8 @@ internal static partial class UpstreamText
             {
                 if (result.Length > 0 && result[^1] != ' ') result.Append(' ');
             }
-            else if (Rune.IsControl(rune) || rune.Value == 0xFFFD || Rune.GetUnicodeCategory(rune) == System.Globalization.UnicodeCategory.Format)
+            else if (Rune.IsControl(rune) || rune.Value == 0xFFFD
+                || Rune.GetUnicodeCategory(rune) == System.Globalization.UnicodeCategory.Format)
             {
                 return null;
             }
@@ -101,7 +109,7 @@ internal static partial class UpstreamText
         if (word.IsEmpty) return false;
         if (word.Contains('.')) return !IsHarmlessDotted(word);
 
-        // Keys, ids, digests and names of machines: long and with digits among the letters, or simply too long for a word.
+        // Keys, ids, digests and machine names: long with digits among the letters, or simply too long for a word.
         var digits = 0;
         var letters = 0;
         foreach (var c in word)
@@ -119,9 +127,13 @@ internal static partial class UpstreamText
     {
         var dots = word.Count('.');
         var lastDot = word.LastIndexOf('.');
-        if (dots == 1 && lastDot + 1 < word.Length && char.IsAsciiDigit(word[lastDot + 1]) && char.IsAsciiDigit(word[lastDot - 1]) && word.Length <= 24) return true;
+        if (dots == 1 && lastDot + 1 < word.Length && char.IsAsciiDigit(word[lastDot + 1]) && char.IsAsciiDigit(word[lastDot - 1])
+            && word.Length <= 24)
+        {
+            return true;
+        }
 
-        var lookup = FieldWords.GetAlternateLookup<ReadOnlySpan<char>>();
+        var lookup = FieldNames.GetAlternateLookup<ReadOnlySpan<char>>();
         var known = false;
         var letters = true;
         var numbers = 0;
@@ -159,8 +171,9 @@ internal static partial class UpstreamText
         @"|(?:^|[\s""'`(=:,\[])~?/[\w.]|\b[a-z]:\\|\\\\|[\w.-]+/[\w.-]+/[\w.-]*" +
         // traces
         @"|\btraceback\b|\bstack ?trace\b|\bexception\b|\bat [\w.<>`]+\(|\bline \d+, in\b|\bfile ""|0x[0-9a-f]{4,}|\bpanic:" +
-        // credentials and whose they are
-        @"|\b(?:sk|pk|rk|ghp|gho|ghs|glpat|hf|gsk|xai|xox[a-z]|org|proj|acct|acc|user|usr|cust|key|req|fl|asst|sess|tenant)[-_]\w*\d\w*|\b(?:sk|pk|rk|org|proj|acct)-|\b(?:akia|asia|aiza|ya29|eyj)[\w-]{4,}|\barn:" +
+        // credentials and their owners
+        @"|\b(?:sk|pk|rk|ghp|gho|ghs|glpat|hf|gsk|xai|xox[a-z]|org|proj|acct|acc|user|usr|cust|key|req|fl|asst|sess|tenant)[-_]\w*\d\w*" +
+        @"|\b(?:sk|pk|rk|org|proj|acct)-|\b(?:akia|asia|aiza|ya29|eyj)[\w-]{4,}|\barn:" +
         @"|\bbearer\b|\bapi[ _-]?keys?\b|\bsecrets?\b|\bpasswords?\b|\bcredentials?\b|\btoken=|\bauthorization\b|\bx-api-key\b" +
         @"|\borgani[sz]ation\b|\baccounts?\b|\bbilling\b|\btenants?\b|\bsubscription\b|\bcredit balance\b|\bdeployment\b" +
         // digests and encoded bytes

@@ -2,13 +2,13 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>
-/// Names of tools that are too long for OpenAI's own servers, in a body that goes there as it came: each becomes a short one with a hash, in the tools, the choice among them and
-/// earlier calls, and the response gets the caller's names again. One per attempt.
+/// Shortens tool names that are too long for OpenAI's own servers in a forwarded body: each gets a short name with a hash, in the tools,
+/// the tool choice and earlier calls. Responses get the client's names again. One per attempt.
 /// </summary>
 internal sealed class NativeToolNames
 {
@@ -19,7 +19,9 @@ internal sealed class NativeToolNames
 
     private NativeToolNames(int longest) => _longest = longest;
 
-    /// <summary>The names of a body, and the body with the short ones; null where every name fits, or where the body cannot be written again.</summary>
+    /// <summary>
+    /// The names of a body, and the body with the short ones; null if every name is short enough, or the body cannot be rewritten.
+    /// </summary>
     public static (NativeToolNames Names, byte[] Body)? Shorten(ReadOnlySpan<byte> body, int longest)
     {
         try
@@ -31,12 +33,12 @@ internal sealed class NativeToolNames
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
-            // Members that stand twice: the provider judges.
+            // Duplicate members: the provider validates them.
             return null;
         }
     }
 
-    /// <summary>A whole response or an event with the caller's names; the same bytes where it has none of the short ones.</summary>
+    /// <summary>A whole response or an event with the client's names; the same bytes if it has none of the short ones.</summary>
     public ReadOnlySpan<byte> Restore(ReadOnlySpan<byte> json)
     {
         foreach (var (made, name) in _longByShort)
@@ -88,7 +90,7 @@ internal sealed class NativeToolNames
 
     private void Tool(JsonObject tool)
     {
-        // Tools that the provider runs have names of their own.
+        // Tools that the provider runs have their own names.
         if (QuirkJson.Text(tool["type"]) is null or "function" or "custom") Named(tool);
         if (tool["function"] is JsonObject function) Named(function);
         if (tool["custom"] is JsonObject custom) Named(custom);

@@ -1,16 +1,17 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.OpenAi;
 
-/// <summary>Reads a whole OpenAI chat answer into the inner language.</summary>
+/// <summary>Reads a whole OpenAI chat response into the canonical model.</summary>
 internal static class OpenAiChatAnswerReader
 {
-    /// <param name="stops">The stop texts that the caller asked for.</param>
-    /// <returns>Null when the body is no such answer. Usage, finish and size go to the meter.</returns>
+    /// <param name="stops">The stop sequences of the request.</param>
+    /// <returns>Null when the body is not such a response. Usage, finish and size go to the meter.</returns>
     public static Answer? Read(ReadOnlyMemory<byte> body, AnswerMeter meter, IReadOnlyList<string> stops)
     {
         try
@@ -18,12 +19,22 @@ internal static class OpenAiChatAnswerReader
             if (ChatNormaliser.RepairWhole(body.Span, isChat: true, meter.CreatedAt, meter) is { } repaired) body = repaired;
             using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 512 });
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(root, "choices", JsonValueKind.Array, out var list) || list.GetArrayLength() == 0) return null;
+            if (root.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(root, "choices", JsonValueKind.Array, out var list)
+                || list.GetArrayLength() == 0)
+            {
+                return null;
+            }
             var choices = new List<AnswerChoice>(list.GetArrayLength());
             foreach (var choice in list.EnumerateArray())
             {
-                if (choice.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(choice, "message", JsonValueKind.Object, out var message)) return null;
-                if (OpenAiWire.FinishText(choice) is { } reason && FinishWords.Of(reason) == FinishMeaning.Failed) meter.FailedReason = reason;
+                if (choice.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(choice, "message", JsonValueKind.Object, out var message))
+                {
+                    return null;
+                }
+                if (OpenAiWire.FinishText(choice) is { } reason && FinishReasonTable.Of(reason) == FinishMeaning.Failed)
+                {
+                    meter.FailedReason = reason;
+                }
                 choices.Add(Choice(choice, message, choices.Count, stops));
             }
             if (choices.Exists(choice => choice.FinishReason is null)) return null;
@@ -40,7 +51,7 @@ internal static class OpenAiChatAnswerReader
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            // The latter for strings with half a surrogate pair: valid JSON, but no text.
+            // The latter for strings with half a surrogate pair: valid JSON, but not text.
             return null;
         }
     }
@@ -68,24 +79,27 @@ internal static class OpenAiChatAnswerReader
                 called = true;
             }
         }
-        else if (OpenAiWire.Has(message, "function_call", JsonValueKind.Object, out var legacy) && OpenAiWire.Text(legacy, "name") is { } name)
+        else if (OpenAiWire.Has(message, "function_call", JsonValueKind.Object, out var legacy)
+            && OpenAiWire.Text(legacy, "name") is { } name)
         {
             parts.Add(new ToolCallPart($"call_function_{position}", name, OpenAiWire.Text(legacy, "arguments") ?? ""));
             called = true;
         }
         return new AnswerChoice(
-            choice.TryGetProperty("index", out var index) && index.ValueKind == JsonValueKind.Number && index.TryGetInt32(out var at) && at >= 0 ? at : position,
+            choice.TryGetProperty("index", out var index) && index.ValueKind == JsonValueKind.Number && index.TryGetInt32(out var at)
+                && at >= 0 ? at : position,
             parts,
             OpenAiWire.Finish(OpenAiWire.FinishText(choice) ?? "stop", called))
         {
             StopSequence = OpenAiWire.StopSequence(choice, stops),
             Logprobs = OpenAiWire.Logprobs(choice),
-            Annotations = OpenAiWire.Has(message, "annotations", JsonValueKind.Array, out var annotations) && annotations.GetArrayLength() > 0 ? (JsonArray)OpenAiWire.Copy(annotations) : null,
+            Annotations = OpenAiWire.Has(message, "annotations", JsonValueKind.Array, out var annotations)
+                && annotations.GetArrayLength() > 0 ? (JsonArray)OpenAiWire.Copy(annotations) : null,
             Audio = OpenAiWire.Has(message, "audio", JsonValueKind.Object, out var audio) ? (JsonObject)OpenAiWire.Copy(audio) : null,
         };
     }
 
-    // Mistral's reasoning models answer with a list of parts.
+    // Mistral's reasoning models respond with a list of parts.
     private static void AddPieces(List<Part> parts, JsonElement pieces)
     {
         foreach (var piece in pieces.EnumerateArray())
@@ -95,7 +109,10 @@ internal static class OpenAiChatAnswerReader
             {
                 foreach (var thought in thoughts.EnumerateArray())
                 {
-                    if (thought.ValueKind == JsonValueKind.Object && OpenAiWire.Text(thought, "text") is { Length: > 0 } thinking) parts.Add(new ReasoningPart(thinking, null));
+                    if (thought.ValueKind == JsonValueKind.Object && OpenAiWire.Text(thought, "text") is { Length: > 0 } thinking)
+                    {
+                        parts.Add(new ReasoningPart(thinking, null));
+                    }
                 }
             }
             else if (OpenAiWire.Text(piece, "text") is { Length: > 0 } text)
@@ -113,7 +130,10 @@ internal static class OpenAiChatAnswerReader
         {
             return new ToolCallPart(id, customName, OpenAiWire.Text(custom, "input") ?? "") { Kind = ToolKind.Custom };
         }
-        if (!OpenAiWire.Has(call, "function", JsonValueKind.Object, out var function) || OpenAiWire.Text(function, "name") is not { } name) return null;
+        if (!OpenAiWire.Has(call, "function", JsonValueKind.Object, out var function) || OpenAiWire.Text(function, "name") is not { } name)
+        {
+            return null;
+        }
         // Some servers send the arguments as an object instead of its text.
         var arguments = OpenAiWire.Text(function, "arguments")
             ?? (OpenAiWire.Has(function, "arguments", JsonValueKind.Object, out var value) ? value.GetRawText() : "");

@@ -3,24 +3,26 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
+using Fairlead.Dialects.OpenAiChat;
+using Fairlead.Dialects.Quirks;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
-using Fairlead.Providers.Quirks;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.OpenAi;
 
-/// <summary>An OpenAI chat stream as events of the inner language.</summary>
-/// <param name="stops">The stop texts that the caller asked for.</param>
-internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expectedChoices, IReadOnlyList<string> stops) : TranslatedEventSource(exchange, expectedChoices)
+/// <summary>An OpenAI chat stream as canonical events.</summary>
+/// <param name="stops">The stop sequences of the request.</param>
+internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expectedChoices, IReadOnlyList<string> stops)
+    : TranslatedEventSource(exchange, expectedChoices)
 {
     private readonly Dictionary<int, CallsOfChoice> _calls = [];
     private readonly Dictionary<int, FinishMeaning> _finished = [];
     private readonly ChatNormaliser _normaliser = new(isChat: true, exchange.Attempt.Meter.CreatedAt, exchange.Attempt.Meter);
     private bool _started;
 
-    // A server may make fewer choices than were asked for; those that began must have ended.
+    // A server may return fewer choices than requested; those that started must have ended.
     protected override bool MayEnd => IsFinished || (FinishedChoices > 0 && !_normaliser.HasOpenChoice);
 
     protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
@@ -48,7 +50,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             FailWith(batch, UpstreamErrorBody.Find(data) ?? new UpstreamErrorBody(found.ErrorType, null, null, found.ErrorMessage));
             return;
         }
-        if (ChatNormaliser.IsNothing(found)) return;
+        if (ChatNormaliser.IsEmptyEvent(found)) return;
         Parse(repaired ?? data, batch);
         if (found.FailedReason is null) return;
         Exchange.Attempt.Meter.FailedReason = found.FailedReason;
@@ -68,7 +70,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            // The whole event or nothing of it: half an event would be a changed answer.
+            // The whole event or nothing: half an event would change the response.
             batch.Items.RemoveRange(before, batch.Items.Count - before);
             Exchange.Attempt.Meter.SkippedEvents++;
         }
@@ -80,7 +82,8 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
         {
             _started = true;
             Exchange.Attempt.Meter.UpstreamModel = OpenAiWire.Text(root, "model");
-            batch.Add(new AnswerStarted { SystemFingerprint = OpenAiWire.Text(root, "system_fingerprint"), ServiceTier = OpenAiWire.Text(root, "service_tier") });
+            batch.Add(new AnswerStarted { SystemFingerprint = OpenAiWire.Text(root, "system_fingerprint"),
+                ServiceTier = OpenAiWire.Text(root, "service_tier") });
         }
         if (OpenAiWire.Has(root, "choices", JsonValueKind.Array, out var choices))
         {
@@ -117,18 +120,28 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
                     position++;
                 }
             }
-            if (OpenAiWire.Has(delta, "function_call", JsonValueKind.Object, out var legacy)) Advance(index, 0, $"call_function_{index}", legacy, ToolKind.Function, batch);
+            if (OpenAiWire.Has(delta, "function_call", JsonValueKind.Object, out var legacy))
+            {
+                Advance(index, 0, $"call_function_{index}", legacy, ToolKind.Function, batch);
+            }
             if (OpenAiWire.Has(delta, "annotations", JsonValueKind.Array, out var annotations) && annotations.GetArrayLength() > 0)
             {
                 batch.Add(new AnnotationsAdded((JsonArray)OpenAiWire.Copy(annotations)) { Choice = index });
             }
-            if (OpenAiWire.Has(delta, "audio", JsonValueKind.Object, out var audio)) batch.Add(new AudioDelta((JsonObject)OpenAiWire.Copy(audio)) { Choice = index });
+            if (OpenAiWire.Has(delta, "audio", JsonValueKind.Object, out var audio))
+            {
+                batch.Add(new AudioDelta((JsonObject)OpenAiWire.Copy(audio)) { Choice = index });
+            }
         }
-        if (OpenAiWire.FinishText(choice) is { } reason && FinishWords.Of(reason) is var meaning && FinishWords.ToReason(meaning) is not null && meaning > _finished.GetValueOrDefault(index))
+        if (OpenAiWire.FinishText(choice) is { } reason && FinishReasonTable.Of(reason) is var meaning
+            && FinishReasonTable.ToReason(meaning) is not null && meaning > _finished.GetValueOrDefault(index))
         {
             _finished[index] = meaning;
-            // Without a finish the end of the stream becomes a failure, as it must.
-            if (OpenAiWire.Finish(reason, _calls.GetValueOrDefault(index)?.AnyStarted == true) is { } finish) batch.Add(new ChoiceFinished(finish) { Choice = index, StopSequence = OpenAiWire.StopSequence(choice, stops) });
+            // Without a finish the end of the stream becomes a failure.
+            if (OpenAiWire.Finish(reason, _calls.GetValueOrDefault(index)?.AnyStarted == true) is { } finish)
+            {
+                batch.Add(new ChoiceFinished(finish) { Choice = index, StopSequence = OpenAiWire.StopSequence(choice, stops) });
+            }
         }
     }
 
@@ -141,7 +154,10 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             {
                 foreach (var thought in thoughts.EnumerateArray())
                 {
-                    if (thought.ValueKind == JsonValueKind.Object && OpenAiWire.Text(thought, "text") is { Length: > 0 } thinking) batch.Add(new ReasoningDelta(thinking) { Choice = choice });
+                    if (thought.ValueKind == JsonValueKind.Object && OpenAiWire.Text(thought, "text") is { Length: > 0 } thinking)
+                    {
+                        batch.Add(new ReasoningDelta(thinking) { Choice = choice });
+                    }
                 }
             }
             else if (OpenAiWire.Text(piece, "text") is { Length: > 0 } text)
@@ -155,7 +171,8 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
     {
         var id = OpenAiWire.Text(call, "id") is { Length: > 0 } given ? given : null;
         var known = CallsOf(choice);
-        var index = call.TryGetProperty("index", out var at) && at.ValueKind == JsonValueKind.Number && at.TryGetInt32(out var number) && number >= 0
+        var index = call.TryGetProperty("index", out var at) && at.ValueKind == JsonValueKind.Number && at.TryGetInt32(out var number)
+            && number >= 0
             ? number
             // Servers that leave the index out send whole calls: a new id is a new call.
             : id is null || known.Ids.Contains(id) ? Math.Max(position, known.ByIndex.Count - 1) : known.ByIndex.Count;
@@ -179,7 +196,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
         if (!call.Started)
         {
             call.Name ??= OpenAiWire.Text(body, "name");
-            // A call begins when its name is known; what came before waits.
+            // A call starts when its name is known; earlier fragments wait.
             if (call.Name is null)
             {
                 call.Pending.Append(arguments);
@@ -200,7 +217,10 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
     private static void Start(Call call, int choice, EventBatch batch)
     {
         call.Started = true;
-        batch.Add(new ToolCallStarted(call.Position, call.Id ?? $"call_{choice}_{call.Position}", call.Name ?? "") { Choice = choice, Kind = call.Kind });
+        batch.Add(new ToolCallStarted(call.Position, call.Id ?? $"call_{choice}_{call.Position}", call.Name ?? "")
+        {
+            Choice = choice, Kind = call.Kind,
+        });
         if (call.Pending.Length == 0) return;
         batch.Add(new ToolCallDelta(call.Position, call.Pending.ToString()) { Choice = choice });
         call.Pending.Clear();

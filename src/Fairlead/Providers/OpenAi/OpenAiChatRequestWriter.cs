@@ -8,21 +8,25 @@ using Fairlead.Errors;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>
-/// Writes a conversation as an OpenAI chat request. What the interface has no form for is refused when the answer would be another one without it,
-/// and told as a warning when not; nothing is left out in silence. One per request.
+/// Writes a conversation as an OpenAI chat request. What the API does not support is rejected if the response depends on it; otherwise it
+/// is left out with a warning. One per request.
 /// </summary>
-/// <param name="warn">Gets code and message of each warning.</param>
-/// <param name="sameFamily">Whether the caller's dialect is one of OpenAI's, so that fields without a canonical form keep their meaning.</param>
-/// <param name="olderNames">Whether the server takes <c>system</c> and <c>max_tokens</c>; null for what is usual there.</param>
-internal sealed class OpenAiChatRequestWriter(ConversationRequest request, CatalogueModel? model, OpenAiEndpoint endpoint, Action<string, string> warn, bool sameFamily, bool? olderNames = null)
+/// <param name="warn">Receives code and text of each warning.</param>
+/// <param name="sameFamily">
+/// Whether the caller's dialect is one of OpenAI's, so that fields without a canonical form keep their meaning.
+/// </param>
+/// <param name="olderNames">Whether the server needs <c>system</c> and <c>max_tokens</c>; null for the usual names of its vendor.</param>
+internal sealed class OpenAiChatRequestWriter(ConversationRequest request, CatalogueModel? model, OpenAiEndpoint endpoint, Action<string,
+    string> warn, bool sameFamily, bool? olderNames = null)
 {
-    /// <summary>OpenAI's own models take no more.</summary>
+    /// <summary>OpenAI's own models accept no more.</summary>
     private const int MaxStops = 4;
 
-    // Text completions: these ask for another text than a chat gives.
+    // Of text completions: these request another text than a chat returns.
     private static readonly HashSet<string> CompletionsOnly = new(StringComparer.Ordinal) { "echo", "best_of", "suffix" };
 
-    private static readonly JsonWriterOptions Options = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 1100 };
+    private static readonly JsonWriterOptions Options =
+        new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 1100 };
 
     private bool UsesOlderNames => olderNames ?? endpoint.TakesOlderNames;
 
@@ -53,7 +57,7 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
             json.WriteString("format", audio.Format);
             json.WriteEndObject();
         }
-        if (request.Metadata is { Count: > 0 }) Ignore("metadata", "it would only label an answer stored at the provider");
+        if (request.Metadata is { Count: > 0 }) Ignore("metadata", "it would only label a response stored at the provider");
         WriteExtra(json);
         if (stream)
         {
@@ -82,7 +86,11 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
         if (sampling.Seed is { } seed) json.WriteNumber("seed", seed);
         if (sampling.Stop.Count > 0)
         {
-            if (endpoint.IsOpenAi && sampling.Stop.Count > MaxStops) throw Unsupported(sameFamily ? "stop" : "stop_sequences", $"The model's provider takes at most {MaxStops} stop sequences.");
+            if (endpoint.IsOpenAi && sampling.Stop.Count > MaxStops)
+            {
+                throw Unsupported(sameFamily ? "stop" : "stop_sequences",
+                    $"The model's provider accepts at most {MaxStops} stop sequences.");
+            }
             json.WriteStartArray("stop");
             foreach (var stop in sampling.Stop) json.WriteStringValue(stop);
             json.WriteEndArray();
@@ -103,8 +111,10 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     private void WriteTools(Utf8JsonWriter json)
     {
         var choice = request.ToolChoice;
-        // Only OpenAI itself knows allowed_tools; elsewhere the others are simply not offered.
-        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed && !endpoint.IsOpenAi ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
+        // Only OpenAI supports allowed_tools; for other servers the tools that are not allowed are left out.
+        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed && !endpoint.IsOpenAi
+            ? [.. request.Tools.Where(t => allowed.Contains(t.Name))]
+            : request.Tools;
         if (tools.Count == 0) return;
         json.WriteStartArray("tools");
         foreach (var tool in tools) WriteTool(json, tool);
@@ -115,9 +125,9 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
 
     private void WriteTool(Utf8JsonWriter json, Tool tool)
     {
-        if (tool.CacheHint is not null) Ignore("cache_control", "the model's provider caches by itself");
+        if (tool.CacheHint is not null) Ignore("cache_control", "the model's provider caches automatically");
         var custom = tool.Kind == ToolKind.Custom;
-        if (custom && !endpoint.IsOpenAi) throw Unsupported("tools", "The model's provider has no custom tools.");
+        if (custom && !endpoint.IsOpenAi) throw Unsupported("tools", "The model's provider does not support custom tools.");
         json.WriteStartObject();
         json.WriteString("type", custom ? "custom" : "function");
         json.WriteStartObject(custom ? "custom" : "function");
@@ -147,7 +157,8 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
             json.WriteStartObject("allowed_tools");
             json.WriteString("mode", choice.Mode == ToolChoiceMode.Required ? "required" : "auto");
             json.WriteStartArray("tools");
-            var customs = request.Tools.Where(tool => tool.Kind == ToolKind.Custom).Select(tool => tool.Name).ToHashSet(StringComparer.Ordinal);
+            var customs = request.Tools.Where(tool => tool.Kind == ToolKind.Custom).Select(tool => tool.Name)
+                .ToHashSet(StringComparer.Ordinal);
             foreach (var name in choice.Allowed) WriteNamed(json, name, customs.Contains(name));
             json.WriteEndArray();
             json.WriteEndObject();
@@ -201,8 +212,15 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     private void WriteReasoning(Utf8JsonWriter json)
     {
         if (request.Reasoning is not { } reasoning) return;
-        var wanted = reasoning.Effort
-            ?? (reasoning.Mode == "disabled" ? "none" : reasoning.BudgetTokens is { } budget ? budget < 4096 ? "low" : budget < 16384 ? "medium" : "high" : null);
+        var wanted = reasoning switch
+        {
+            { Effort: { } effort } => effort,
+            { Mode: "disabled" } => "none",
+            { BudgetTokens: < 4096 } => "low",
+            { BudgetTokens: < 16384 } => "medium",
+            { BudgetTokens: not null } => "high",
+            _ => null,
+        };
         if (wanted is null) return;
         var name = reasoning.Effort is not null ? "reasoning_effort" : "thinking";
         if (model is { Capabilities.Reasoning: false })
@@ -214,12 +232,13 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
         if (known.Count > 0 && !known.Contains(wanted))
         {
             var nearest = Nearest(wanted, known);
-            warn("parameter_adjusted", $"The reasoning effort '{wanted}' is not known to the model; '{nearest}' was asked for.");
+            warn("parameter_adjusted", $"The reasoning effort '{wanted}' is not supported by the model; '{nearest}' was requested.");
             wanted = nearest;
         }
         else if (reasoning.Effort is null && reasoning.BudgetTokens is not null)
         {
-            warn("parameter_adjusted", $"The model's provider takes no budget of thinking tokens; the reasoning effort '{wanted}' was asked for.");
+            warn("parameter_adjusted",
+                $"The model's provider does not support a budget of thinking tokens; the reasoning effort '{wanted}' was requested.");
         }
         json.WriteString("reasoning_effort", wanted);
     }
@@ -235,7 +254,10 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     {
         foreach (var (name, value) in request.Extra ?? [])
         {
-            if (sameFamily && CompletionsOnly.Contains(name)) throw Unsupported(name, $"The field '{name}' has no meaning for a chat model.");
+            if (sameFamily && CompletionsOnly.Contains(name))
+            {
+                throw Unsupported(name, $"The field '{name}' is not supported by chat models.");
+            }
             if (!sameFamily)
             {
                 Ignore(name, "the model's provider has no such setting");
@@ -247,7 +269,9 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
         }
     }
 
-    private void Ignore(string name, string reason) => warn("parameter_ignored", $"The field '{RequestFaults.Shown(name)}' was not sent: {reason}.");
+    private void Ignore(string name, string reason) =>
+        warn("parameter_ignored", $"The field '{RequestFaults.Shown(name)}' was not sent: {reason}.");
 
-    internal static GatewayErrorException Unsupported(string parameter, string message) => new(GatewayError.Unsupported(parameter, message));
+    internal static GatewayErrorException Unsupported(string parameter, string message) =>
+        new(GatewayError.Unsupported(parameter, message));
 }

@@ -8,12 +8,13 @@ using Fairlead.Providers.Http;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>
-/// What is particular about one server of OpenAI's interface: its addresses, its credential header, and the few fields in which servers
-/// differ. The facts come from its kind and from the vendor of its host. Immutable.
+/// The properties of one OpenAI-compatible server: its addresses, its credential header, and the few fields in which servers
+/// differ. They come from its kind and from the vendor of its host. Immutable.
 /// </summary>
 internal sealed class OpenAiEndpoint
 {
-    private static readonly string[] Paths = [ChatWire.Path, CompletionsWire.Path, EmbeddingsWire.Path, ResponsesWire.Path, CompactionWire.Path];
+    private static readonly string[] Paths = [ChatWire.Path, CompletionsWire.Path, EmbeddingsWire.Path, ResponsesWire.Path,
+        CompactionWire.Path];
 
     private readonly OpenAiProviderKind _kind;
     private readonly string _baseUrl;
@@ -22,12 +23,12 @@ internal sealed class OpenAiEndpoint
 
     /// <param name="config">The provider's configuration.</param>
     /// <param name="kinds">All kinds, for the vendors that they know; those that ship with Fairlead when null.</param>
-    /// <exception cref="ArgumentException">The kind has another interface, or there is no usable address.</exception>
+    /// <exception cref="ArgumentException">The kind has another API, or there is no usable address.</exception>
     public OpenAiEndpoint(ProviderConfig config, ProviderKinds? kinds = null)
     {
         kinds ??= ProviderKinds.BuiltIn;
         _kind = kinds.Find(config.Kind) as OpenAiProviderKind
-            ?? throw new ArgumentException($"The kind '{config.Kind}' does not have OpenAI's interface.", nameof(config));
+            ?? throw new ArgumentException($"The kind '{config.Kind}' does not use OpenAI's API.", nameof(config));
         var baseUrl = _kind.AddressOf(config)
             ?? throw new ArgumentException($"A provider of kind '{config.Kind}' needs a baseUrl.", nameof(config));
         Address = UpstreamClientFactory.Address(baseUrl, "");
@@ -57,12 +58,12 @@ internal sealed class OpenAiEndpoint
 
     public bool IsAzure { get; }
 
-    /// <summary>OpenAI's own models, there or at Azure: newest field names, chat only.</summary>
+    /// <summary>OpenAI's own models, at OpenAI or at Azure: newest field names, chat only.</summary>
     public bool IsOpenAi { get; }
 
     /// <summary>
-    /// Whether it takes <c>system</c> and <c>max_tokens</c> instead of <c>developer</c> and <c>max_completion_tokens</c>, which many
-    /// servers refuse or, worse, ignore.
+    /// Whether it needs <c>system</c> and <c>max_tokens</c> instead of <c>developer</c> and <c>max_completion_tokens</c>, which many
+    /// servers reject or, worse, ignore.
     /// </summary>
     public bool TakesOlderNames => !IsOpenAi;
 
@@ -72,7 +73,7 @@ internal sealed class OpenAiEndpoint
     /// <inheritdoc cref="OpenAiVendor.HasCompletions"/>
     public bool HasCompletions { get; }
 
-    /// <summary>Whether it has <c>/responses</c>: OpenAI, what is configured as such, and Azure's interface without a date.</summary>
+    /// <summary>Whether it has <c>/responses</c>: OpenAI, servers configured as such, and Azure's API without a date.</summary>
     public bool HasResponses => _kind.HasResponses && _datedVersion is null;
 
     /// <summary>Whether the server may have the endpoint at this path.</summary>

@@ -16,7 +16,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 case Role.Assistant: WriteAssistant(message); break;
                 case Role.Tool: WriteResults(message); break;
                 case Role.User: WriteTurn("user", message); break;
-                // Other servers only know the older name.
+                // Other servers support only the older name.
                 case Role.Developer when !olderNames: WriteTurn("developer", message); break;
                 default: WriteTurn("system", message); break;
             }
@@ -73,7 +73,9 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 break;
             case FilePart file: WriteFile(file); break;
             case RefusalPart refusal: WriteText(refusal.Text); break;
-            default: throw OpenAiChatRequestWriter.Unsupported("messages", "A message holds a part that the model's provider cannot be sent there.");
+            default:
+                throw OpenAiChatRequestWriter.Unsupported("messages",
+                    "A message contains a part that the model's provider does not accept there.");
         }
     }
 
@@ -95,7 +97,10 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
 
     private void WriteFile(FilePart file)
     {
-        if (file.Citations == true) warn("parameter_ignored", "Citations of documents were not asked for: the model's provider has none.");
+        if (file.Citations == true)
+        {
+            warn("parameter_ignored", "Citations of documents were not requested: the model's provider does not support them.");
+        }
         if (file.Text is { } text)
         {
             var whole = new StringBuilder();
@@ -107,10 +112,10 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         if (file.Data is not { } data)
         {
             throw OpenAiChatRequestWriter.Unsupported("messages", file.Url is not null
-                ? "The model's provider takes documents only inline, not by address. Send the document's bytes as base64."
+                ? "The model's provider accepts documents only inline, not by URL. Send the document's bytes as base64."
                 : "A file stored at one provider cannot be read by another. Send the file's bytes as base64.");
         }
-        // What goes with the document is told in words, since the interface has no place for it.
+        // Metadata of the document becomes text, because the API has no field for it.
         if (file.Context is { } about) WriteText(about);
         json.WriteStartObject();
         json.WriteString("type", "file");
@@ -136,11 +141,15 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
                 case RefusalPart r: refusal.Append(r.Text); break;
                 case ToolCallPart: calls++; break;
                 case ReasoningPart { Text.Length: > 0 } thought when endpoint.TakesReasoningBack: reasoning.Append(thought.Text); break;
-                case ReasoningPart: warn("parameter_ignored", "Thinking of earlier turns was not sent: the model's provider takes none back."); break;
-                default: throw OpenAiChatRequestWriter.Unsupported("messages", "An assistant message holds a part that the model's provider cannot be sent.");
+                case ReasoningPart:
+                    warn("parameter_ignored", "Thinking of earlier turns was not sent: the model's provider does not accept it as input.");
+                    break;
+                default:
+                    throw OpenAiChatRequestWriter.Unsupported("messages",
+                        "An assistant message contains a part that the model's provider does not accept.");
             }
         }
-        // A turn of nothing but thinking leaves nothing to send.
+        // A turn with only thinking leaves nothing to send.
         if (text.Length == 0 && refusal.Length == 0 && calls == 0) return;
         json.WriteStartObject();
         json.WriteString("role", "assistant");
@@ -174,7 +183,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         json.WriteEndObject();
     }
 
-    // Servers fill the arguments into a template and fail where they are no JSON object, for ever.
+    // Servers put the arguments into a template, and every later request fails if they are not a JSON object.
     private static string Whole(string arguments)
     {
         if (string.IsNullOrWhiteSpace(arguments)) return "{}";
@@ -190,7 +199,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
         return new System.Text.Json.Nodes.JsonObject { ["invalid_arguments"] = arguments }.ToJsonString();
     }
 
-    // One message a result. Pictures have no place in them, so they follow in the user's name, saying whose they are.
+    // One message per result. Results cannot contain images, so these follow in a user message that names the call.
     private void WriteResults(Message message)
     {
         List<(string CallId, Part Part)>? others = null;
@@ -199,7 +208,7 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
             if (part is not ToolResultPart result) continue;
             NoteHint(result);
             var text = new StringBuilder();
-            // There is no field that says that a tool failed; the model must still be told.
+            // No field marks a failed tool, but the model must know it.
             if (result.IsError) text.Append("Error: ");
             foreach (var piece in result.Content)
             {
@@ -231,6 +240,6 @@ internal sealed class OpenAiMessagesWriter(Utf8JsonWriter json, OpenAiEndpoint e
 
     private void NoteHint(Part part)
     {
-        if (part.CacheHint is not null) warn("parameter_ignored", "Cache hints were not sent: the model's provider caches by itself.");
+        if (part.CacheHint is not null) warn("parameter_ignored", "Cache hints were not sent: the model's provider caches automatically.");
     }
 }

@@ -15,18 +15,18 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.OpenAi;
 
-/// <summary>Every server that speaks OpenAI's chat, completions and embeddings interface. Thread-safe.</summary>
+/// <summary>Every server with OpenAI's chat, completions and embeddings API. Thread-safe.</summary>
 internal sealed class OpenAiProvider : Provider
 {
     private readonly OpenAiEndpoint _endpoint;
     private readonly UpstreamClient _client;
     private readonly ApiKeyRing _keys;
 
-    private readonly LearnedHabits _learned;
+    private readonly ServerLimitations _limitations;
 
     /// <param name="name">Its name in the configuration.</param>
     /// <param name="config">Its configuration.</param>
-    /// <param name="clients">Makes its HTTP client.</param>
+    /// <param name="clients">Creates its HTTP client.</param>
     /// <param name="kinds">All kinds, for the vendors that they know; those that ship with Fairlead when null.</param>
     public OpenAiProvider(string name, ProviderConfig config, UpstreamClientFactory clients, ProviderKinds? kinds = null)
         : base(name, config.Kind)
@@ -34,7 +34,7 @@ internal sealed class OpenAiProvider : Provider
         _endpoint = new OpenAiEndpoint(config, kinds);
         _client = clients.Create(name, config);
         _keys = new ApiKeyRing(config, _endpoint.KeyPrefix);
-        _learned = new LearnedHabits(_client.Time);
+        _limitations = new ServerLimitations(_client.Time);
     }
 
     public override string TelemetryName => _endpoint.TelemetryName;
@@ -46,14 +46,14 @@ internal sealed class OpenAiProvider : Provider
         : PathOf(call, WireOf(call)) == ResponsesWire.Path ? "responses" : "chat_completions";
 
     public override bool Speaks(Dialect dialect) =>
-        dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_learned.Knows(path);
+        dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_limitations.Has(path);
 
     protected override bool HoldsToTheList => _endpoint.IsOpenAi;
 
     protected override bool ShortensToolNames => true;
 
     public override GatewayError? Refuse(GatewayCall call) => call.Operation == Operation.CountTokens
-        ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no interface to count tokens.")
+        ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no API to count tokens.")
         : null;
 
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
@@ -69,15 +69,15 @@ internal sealed class OpenAiProvider : Provider
         if (wire is not null && _endpoint.MayLack(path)
             && (exchange.IsMissingPath || (body is not null && UpstreamExchange.NamesMissingPath(body.WrittenSpan))))
         {
-            // The server has no such interface, which every server of this kind may lack: the same request goes to the one that all have.
+            // The server lacks this endpoint, as any server of this kind may: the same request goes to the endpoint that all have.
             body?.Dispose();
             exchange.Dispose();
             wire = null;
             (body, broken) = (null, null);
             exchange = await SendAdaptedAsync(call, attempt, wire, mode, cancellationToken);
             if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
-            // An unknown model has the same status, but there too.
-            if (attempt.Sent && !exchange.IsMissingPath) _learned.Learn(path);
+            // An unknown model has the same status, but at that endpoint too.
+            if (attempt.Sent && !exchange.IsMissingPath) _limitations.Add(path);
         }
         if ((exchange.Failure ?? broken) is { } failure)
         {
@@ -94,7 +94,7 @@ internal sealed class OpenAiProvider : Provider
         if (call.Operation == Operation.Chat
             && (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory)))
         {
-            using (body) return await GatherAsync(call, attempt, exchange, body, wire, cancellationToken);
+            using (body) return await CollectAsync(call, attempt, exchange, body, wire, cancellationToken);
         }
         if (wire is not null) return ReadNative(call, attempt, exchange, body, wire);
         using (body)
@@ -105,40 +105,41 @@ internal sealed class OpenAiProvider : Provider
         }
     }
 
-    // The fields that the server was found not to take are left out or said in other words; what it refuses for the first time is learned.
+    // Fields that the server is known to reject are left out or renamed; a first rejection is recorded.
     private async ValueTask<UpstreamExchange> SendAdaptedAsync(
         GatewayCall call, Attempt attempt, NativeWire? wire, UpstreamMode mode, CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
         var asksForUsage = mode == UpstreamMode.Stream && wire is not { UsesStreamOptions: false };
         var options = new NativeBodyOptions(
-            OmitsStreamOptions: asksForUsage && _learned.Knows(StreamOptions, model),
-            UsesOlderNames: _endpoint.TakesOlderNames != _learned.Knows(OtherNames, model),
+            OmitsStreamOptions: asksForUsage && _limitations.Has(StreamOptions, model),
+            UsesOlderNames: _endpoint.TakesOlderNames != _limitations.Has(OtherNames, model),
             HoldsToKnownFields: _endpoint.IsOpenAi);
         var exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
         if (exchange.RefusedStreamOptions && asksForUsage && !options.OmitsStreamOptions)
         {
-            // The gateway added the field, so the request is not at fault: send it again without, and estimate the usage.
+            // The gateway added the field, so the request is valid: send it again without, and estimate the usage.
             options = options with { OmitsStreamOptions = true };
             exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
-            if (exchange.Failure is null) _learned.Learn(StreamOptions, model);
+            if (exchange.Failure is null) _limitations.Add(StreamOptions, model);
         }
         if (exchange.RefusedNames && (call.MaxOutputTokens is not null || call.Facts.DeveloperRoles is not null || wire is null))
         {
-            // Another server behind the same interface: OpenAI's behind a proxy, or one that knows only the older names.
+            // Another server with the same API: OpenAI's behind a proxy, or one that supports only the older names.
             options = options with { UsesOlderNames = !options.UsesOlderNames };
             exchange = await SendBodyAsync(call, attempt, wire, mode, options, cancellationToken);
             if (exchange.Failure is null)
             {
-                if (_learned.Knows(OtherNames, model)) _learned.Forget(OtherNames, model);
-                else _learned.Learn(OtherNames, model);
+                if (_limitations.Has(OtherNames, model)) _limitations.Forget(OtherNames, model);
+                else _limitations.Add(OtherNames, model);
             }
         }
         return exchange;
     }
 
     private async ValueTask<UpstreamExchange> SendBodyAsync(
-        GatewayCall call, Attempt attempt, NativeWire? wire, UpstreamMode mode, NativeBodyOptions options, CancellationToken cancellationToken)
+        GatewayCall call, Attempt attempt, NativeWire? wire, UpstreamMode mode, NativeBodyOptions options,
+        CancellationToken cancellationToken)
     {
         var model = attempt.Deployment.UpstreamModel;
         using var body = new PooledBuffer(wire is null ? 4096 : call.Body.Length + 512, call.Memory, uncounted: MemoryBudget.SmallBytes)
@@ -148,14 +149,14 @@ internal sealed class OpenAiProvider : Provider
         ToolAdapter? tools = null;
         try
         {
-            if (wire is null && RefuseForeignWord(call, isNative: false) is { } foreign) throw new GatewayErrorException(foreign);
+            if (wire is null && RefuseUnknownValue(call, isNative: false) is { } foreign) throw new GatewayErrorException(foreign);
             if (wire is not null)
             {
                 wire.WriteBody(call, model, options, body);
             }
             else
             {
-                tools = ToolAdapter.For(call.Conversation, LongestToolName, _endpoint.IsOpenAi);
+                tools = ToolAdapter.For(call.Conversation, MaxToolNameLength, _endpoint.IsOpenAi);
                 var sameFamily = call.Dialect.Native is { Family: ApiFamily.OpenAi };
                 var conversation = tools?.Request ?? call.Conversation;
                 new OpenAiChatRequestWriter(conversation, call.Model, _endpoint, call.Warn, sameFamily, options.UsesOlderNames)
@@ -164,12 +165,12 @@ internal sealed class OpenAiProvider : Provider
         }
         catch (GatewayErrorException refused)
         {
-            // Another deployment may have a form for what this one cannot be told.
+            // Another deployment may support what this one does not.
             attempt.Sent = false;
             return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
         }
         var shortened = wire is not null && _endpoint.IsOpenAi && call.Facts.LongToolName is not null
-            ? NativeToolNames.Shorten(body.WrittenSpan, LongestToolName)
+            ? NativeToolNames.Shorten(body.WrittenSpan, MaxToolNameLength)
             : null;
         var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, wire), model), shortened?.Body ?? body.WrittenMemory, call, mode);
         if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
@@ -186,8 +187,8 @@ internal sealed class OpenAiProvider : Provider
 
     private const string OtherNames = "the other names";
 
-    /// <summary>OpenAI's own limit, which the other servers copied.</summary>
-    private const int LongestToolName = 64;
+    /// <summary>OpenAI's own limit, which other servers copied.</summary>
+    private const int MaxToolNameLength = 64;
 
     // A translated call goes to the endpoint that every such server has.
     private static string PathOf(GatewayCall call, NativeWire? wire) =>
@@ -196,9 +197,10 @@ internal sealed class OpenAiProvider : Provider
     internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) =>
         OpenAiChatAnswerReader.Read(body, meter, []);
 
-    // Events although a whole response was asked for.
-    private static async ValueTask<ProviderReply> GatherAsync(
-        GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire? wire, CancellationToken cancellationToken)
+    // Events although a whole response was requested.
+    private static async ValueTask<ProviderReply> CollectAsync(
+        GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire? wire,
+        CancellationToken cancellationToken)
     {
         if (wire?.Streams?.WholeOf(body.WrittenSpan) is { } whole)
         {
@@ -208,7 +210,7 @@ internal sealed class OpenAiProvider : Provider
         }
         exchange.Replay(exchange.Names is { } names ? names.Restore(body.WrittenSpan) : body.WrittenSpan);
         await using var events = new OpenAiChatEventSource(exchange, call.Facts.ExpectedChoices, []);
-        return await EventGatherer.GatherAsync(events, attempt, cancellationToken);
+        return await EventCollector.CollectAsync(events, attempt, cancellationToken);
     }
 
     private static ProviderReply ReadNative(

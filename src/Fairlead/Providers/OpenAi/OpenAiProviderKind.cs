@@ -4,7 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Providers.OpenAi;
 
-/// <summary>A kind with OpenAI's interface, and what its servers accept. Immutable.</summary>
+/// <summary>A kind with OpenAI's API, and what its servers accept. Immutable.</summary>
 /// <param name="Name">Value of <c>kind</c> in the configuration.</param>
 internal sealed record OpenAiProviderKind(string Name) : ProviderKind(Name, CreateProvider)
 {
@@ -33,7 +33,7 @@ internal sealed record OpenAiProviderKind(string Name) : ProviderKind(Name, Crea
     public string? DefaultPath { get; init; }
 
     /// <summary>Whether Azure serves this address, by the kind or by the host.</summary>
-    /// <exception cref="ArgumentException">The base URL is no absolute http or https address.</exception>
+    /// <exception cref="ArgumentException">The base URL is not an absolute http or https address.</exception>
     public bool IsAzureAt(string baseUrl) => IsAzure || OpenAiVendors.Azure.Owns(UpstreamClientFactory.Address(baseUrl, "").Host);
 
     public override string CredentialHeaderOf(ProviderConfig config) =>

@@ -1,9 +1,9 @@
 namespace Fairlead.Providers.OpenAi;
 
-/// <summary>The kinds with OpenAI's interface: OpenAI's own, Azure's, those of known vendors and servers, and any other.</summary>
+/// <summary>The kinds with OpenAI's API: OpenAI's own, Azure's, those of known vendors and servers, and any other.</summary>
 internal static class OpenAiProviderKinds
 {
-    /// <summary>Interface of all kinds except Azure's, whose addresses and credentials differ.</summary>
+    /// <summary>API of all kinds except Azure's, whose addresses and credentials differ.</summary>
     private const string Interface = "openai";
 
     private const string OpenAiAddress = "https://api.openai.com/v1";

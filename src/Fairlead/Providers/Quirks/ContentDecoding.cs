@@ -4,38 +4,41 @@ using Fairlead.Providers.Http;
 namespace Fairlead.Providers.Quirks;
 
 /// <summary>
-/// Decodes bodies that a provider compressed although it was asked for <c>identity</c>. The bytes decide, not the label: bodies without a label, with a
-/// wrong one, and compressed twice are read too. The decoded size is limited.
+/// Decodes bodies that a provider compressed although <c>identity</c> was requested. The bytes decide, not the label: bodies without a
+/// label, with a wrong one, and compressed twice are read too. The decoded size is limited.
 /// </summary>
 internal static class ContentDecoding
 {
-    /// <summary>Decoded bytes of one body; a small body that becomes more than this is an attack or a defect.</summary>
+    /// <summary>Maximum decoded size of one body; a small body that becomes larger is an attack or a defect.</summary>
     public const int MaxDecodedBytes = Http.UpstreamClient.MaxAnswerBytes;
 
     private const int MaxLayers = 4;
 
-    /// <summary>Whether bytes begin like gzip or zlib: neither JSON nor events do.</summary>
+    /// <summary>Whether bytes start like gzip or zlib: neither JSON nor events do.</summary>
     public static bool IsCompressed(ReadOnlySpan<byte> start) => IsGzip(start) || IsZlib(start);
 
-    /// <summary>Whether the second byte is needed to tell.</summary>
+    /// <summary>Whether the second byte is needed to decide.</summary>
     public static bool MayBeCompressed(byte first) => first is 0x1F or 0x78;
 
     private static bool IsGzip(ReadOnlySpan<byte> start) => start.Length >= 2 && start[0] == 0x1F && start[1] == 0x8B;
 
-    private static bool IsZlib(ReadOnlySpan<byte> start) => start.Length >= 2 && start[0] == 0x78 && start[1] is 0x01 or 0x5E or 0x9C or 0xDA;
+    private static bool IsZlib(ReadOnlySpan<byte> start) =>
+        start.Length >= 2 && start[0] == 0x78 && start[1] is 0x01 or 0x5E or 0x9C or 0xDA;
 
-    /// <summary>The body of a response as it was before compression; the very stream where it has no label.</summary>
-    /// <exception cref="IOException">An encoding that is not known.</exception>
+    /// <summary>The body of a response before compression; the same stream if it has no label.</summary>
+    /// <exception cref="IOException">An unknown encoding.</exception>
     public static async ValueTask<Stream> OpenAsync(HttpContent content, CancellationToken cancellationToken)
     {
         var stream = await content.ReadAsStreamAsync(cancellationToken);
-        return content.Headers.ContentEncoding.Count == 0 ? stream : await OpenAsync(stream, [.. content.Headers.ContentEncoding], cancellationToken);
+        return content.Headers.ContentEncoding.Count == 0
+            ? stream
+            : await OpenAsync(stream, [.. content.Headers.ContentEncoding], cancellationToken);
     }
 
     /// <param name="stream">The body as received.</param>
     /// <param name="labels">Its encodings in the order in which they were applied.</param>
-    /// <param name="cancellationToken">Stops the look at the first bytes.</param>
-    /// <exception cref="IOException">An encoding that is not known.</exception>
+    /// <param name="cancellationToken">Cancels reading the first bytes.</param>
+    /// <exception cref="IOException">An unknown encoding.</exception>
     public static async ValueTask<Stream> OpenAsync(Stream stream, IReadOnlyList<string> labels, CancellationToken cancellationToken)
     {
         var layers = 0;
@@ -57,8 +60,9 @@ internal static class ContentDecoding
         return layers == 0 ? stream : new DecodedStream(stream);
     }
 
-    /// <summary>The same for a body without a label that begins as if it were compressed.</summary>
-    public static ValueTask<Stream> OpenUnlabelledAsync(Stream stream, CancellationToken cancellationToken) => OpenAsync(stream, ["gzip"], cancellationToken);
+    /// <summary>The same for a body without a label whose start looks compressed.</summary>
+    public static ValueTask<Stream> OpenUnlabelledAsync(Stream stream, CancellationToken cancellationToken) =>
+        OpenAsync(stream, ["gzip"], cancellationToken);
 
     private static Stream? Decode(PeekedStream stream, string label, bool isLabelled)
     {
@@ -72,7 +76,10 @@ internal static class ContentDecoding
                 // The label is wrong.
                 return null;
             case "DEFLATE":
-                if (start.Length >= 2 && (start[0] & 0x0F) == 8 && ((start[0] << 8) | start[1]) % 31 == 0) return new ZLibStream(stream, CompressionMode.Decompress);
+                if (start.Length >= 2 && (start[0] & 0x0F) == 8 && ((start[0] << 8) | start[1]) % 31 == 0)
+                {
+                    return new ZLibStream(stream, CompressionMode.Decompress);
+                }
                 return IsPlain(start) ? null : new DeflateStream(stream, CompressionMode.Decompress);
             case "BR":
                 return IsPlain(start) ? null : new BrotliStream(stream, CompressionMode.Decompress);
@@ -83,8 +90,10 @@ internal static class ContentDecoding
 
     // The first two bytes of JSON, of events and of HTML.
     private static bool IsPlain(ReadOnlySpan<byte> start) => start.Length < 2
-        || (start[0] is (byte)'{' or (byte)'[' && start[1] is (byte)'"' or (byte)' ' or (byte)'\n' or (byte)'\r' or (byte)'\t' or (byte)'{' or (byte)'}' or (byte)']')
-        || start.StartsWith("da"u8) || start.StartsWith("ev"u8) || start.StartsWith("id"u8) || start.StartsWith(": "u8) || start.StartsWith("<!"u8) || start.StartsWith("<h"u8);
+        || (start[0] is (byte)'{' or (byte)'[' && start[1] is (byte)'"' or (byte)' ' or (byte)'\n' or (byte)'\r' or (byte)'\t' or (byte)'{'
+            or (byte)'}' or (byte)']')
+        || start.StartsWith("da"u8) || start.StartsWith("ev"u8) || start.StartsWith("id"u8) || start.StartsWith(": "u8)
+        || start.StartsWith("<!"u8) || start.StartsWith("<h"u8);
 
     private static async ValueTask<PeekedStream> PeekAsync(Stream stream, CancellationToken cancellationToken)
     {
@@ -121,11 +130,13 @@ internal static class ContentDecoding
         {
         }
 
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Bodies of providers are read without blocking.");
+        public override int Read(byte[] buffer, int offset, int count) =>
+            throw new NotSupportedException("Bodies of providers are read without blocking.");
 
         public abstract override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default);
 
-        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+            ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
         public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
@@ -134,7 +145,7 @@ internal static class ContentDecoding
         public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 
-    /// <summary>A stream whose first bytes were looked at.</summary>
+    /// <summary>A stream whose first bytes were already read.</summary>
     private sealed class PeekedStream(byte[] start, int length, Stream inner) : ReadStream
     {
         private int _given;
@@ -157,7 +168,7 @@ internal static class ContentDecoding
         }
     }
 
-    /// <summary>Counts decoded bytes and reports damage as every other break of a connection.</summary>
+    /// <summary>Counts decoded bytes and reports damage like any other broken connection.</summary>
     private sealed class DecodedStream(Stream inner) : ReadStream
     {
         private long _decoded;

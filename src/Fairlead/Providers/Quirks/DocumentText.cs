@@ -2,17 +2,18 @@ using System.Text.Json;
 
 namespace Fairlead.Providers.Quirks;
 
-/// <summary>Tells events from documents by their bytes.</summary>
+/// <summary>Distinguishes events from documents by their bytes.</summary>
 internal static class DocumentText
 {
-    /// <summary>Whether a body that was asked for whole is a stream of server-sent events.</summary>
+    /// <summary>Whether a body that was requested whole is a stream of server-sent events.</summary>
     public static bool IsEventStream(ReadOnlySpan<byte> body)
     {
         body = body.TrimStart("\uFEFF \t\r\n"u8);
-        return body.StartsWith("data:"u8) || body.StartsWith("event:"u8) || body.StartsWith("id:"u8) || body.StartsWith("retry:"u8) || body.StartsWith(":"u8);
+        return body.StartsWith("data:"u8) || body.StartsWith("event:"u8) || body.StartsWith("id:"u8) || body.StartsWith("retry:"u8)
+            || body.StartsWith(":"u8);
     }
 
-    /// <summary>Whether a body that was asked for whole holds several objects, one a line, or a list of them.</summary>
+    /// <summary>Whether a body that was requested whole has several objects, one per line, or a list of them.</summary>
     public static bool HoldsSeveral(ReadOnlyMemory<byte> body)
     {
         var start = body.Span.TrimStart(" \t\r\n"u8);
@@ -20,7 +21,7 @@ internal static class DocumentText
         return (start.StartsWith("["u8) || start.IndexOf("}\n{"u8) >= 0 || start.IndexOf("}\r\n{"u8) >= 0) && Split(body).Count > 0;
     }
 
-    /// <summary>The objects of a body that holds several, one behind the other or in one list. Empty when it holds one, or is no JSON.</summary>
+    /// <summary>The objects of a body with several, in sequence or in one list. Empty when it has one, or is not JSON.</summary>
     public static IReadOnlyList<ReadOnlyMemory<byte>> Split(ReadOnlyMemory<byte> body)
     {
         var result = new List<ReadOnlyMemory<byte>>();
@@ -42,7 +43,7 @@ internal static class DocumentText
         }
         catch (JsonException)
         {
-            // The rest of a list that broke off: what is whole counts, and the missing end is seen by its reader.
+            // The rest of a truncated list: complete objects count, and the reader reports the missing end.
             return result.Count > 1 ? result : [];
         }
     }

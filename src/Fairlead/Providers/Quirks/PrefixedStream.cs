@@ -1,6 +1,6 @@
 namespace Fairlead.Providers.Quirks;
 
-/// <summary>Bytes that were read already, then the rest of the stream they came from.</summary>
+/// <summary>Bytes that were already read, then the rest of their stream.</summary>
 internal sealed class PrefixedStream(byte[] prefix, Stream inner) : Stream
 {
     private int _given;
@@ -28,9 +28,11 @@ internal sealed class PrefixedStream(byte[] prefix, Stream inner) : Stream
         return ValueTask.FromResult(count);
     }
 
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Bodies of providers are read without blocking.");
+    public override int Read(byte[] buffer, int offset, int count) =>
+        throw new NotSupportedException("Bodies of providers are read without blocking.");
 
     public override void Flush()
     {

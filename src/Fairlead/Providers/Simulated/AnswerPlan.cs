@@ -2,7 +2,7 @@ using Fairlead.Conversation;
 
 namespace Fairlead.Providers.Simulated;
 
-/// <summary>Everything a simulated answer will say, decided before its first token leaves.</summary>
+/// <summary>The whole content of a simulated response, decided before its first token is sent.</summary>
 internal sealed record AnswerPlan(IReadOnlyList<ChoicePlan> Choices)
 {
     public int OutputTokens => Choices.Sum(c => c.Steps.Count);
@@ -13,7 +13,7 @@ internal sealed record AnswerPlan(IReadOnlyList<ChoicePlan> Choices)
 /// <summary>One alternative: a step is one token.</summary>
 internal sealed record ChoicePlan(IReadOnlyList<Step> Steps, FinishReason Finish, string? StopSequence, IReadOnlyList<PlannedCall> Calls)
 {
-    /// <summary>The seal that ends the thinking, or null without thinking.</summary>
+    /// <summary>The signature that ends the thinking, or null without thinking.</summary>
     public string? Signature { get; init; }
 }
 
@@ -34,5 +34,5 @@ internal enum StepKind
 /// <param name="Kind">What the token is part of.</param>
 /// <param name="Text">Its text; empty where it holds only part of a character.</param>
 /// <param name="Call">Position of the tool call.</param>
-/// <param name="Logprob">Of a text token, when asked for.</param>
+/// <param name="Logprob">Of a text token, when requested.</param>
 internal readonly record struct Step(StepKind Kind, string Text, int Call = 0, TokenLogprob? Logprob = null);

@@ -5,31 +5,36 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Simulated;
 
-/// <summary>Decides what a simulated model answers. The same seed and request give the same answer, everywhere and always. Pure.</summary>
+/// <summary>Decides the response of a simulated model. The same seed and request always give the same response. Pure.</summary>
 internal static class AnswerPlanner
 {
-    // Longer texts are cut before they are split into tokens; no token has fewer than a fifth of a character on average, and few have more than 32.
+    // Longer texts are truncated before they are split into tokens; no token has fewer than a fifth of a character on average, and few have
+    // more than 32.
     private const int MaxCharsPerToken = 128;
 
-    /// <param name="request">What was asked.</param>
-    /// <param name="model">Who answers.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="model">The model that responds.</param>
     /// <param name="seed">Of request and provider.</param>
-    /// <param name="maxTokens">Output cap of each choice.</param>
-    /// <param name="isInvalid">Whether a document does not satisfy the schema asked for.</param>
+    /// <param name="maxTokens">Output limit of each choice.</param>
+    /// <param name="isInvalid">Whether a document violates the requested schema.</param>
     public static AnswerPlan Plan(ConversationRequest request, SimulatedModel model, ulong seed, int maxTokens, bool isInvalid = false)
     {
         var choices = new ChoicePlan[Math.Max(1, request.ChoiceCount)];
-        for (var i = 0; i < choices.Length; i++) choices[i] = PlanChoice(request, model, new SimulatedRandom(SimulatedRandom.Mix(seed + (ulong)i)), maxTokens, isInvalid);
+        for (var i = 0; i < choices.Length; i++)
+        {
+            choices[i] = PlanChoice(request, model, new SimulatedRandom(SimulatedRandom.Mix(seed + (ulong)i)), maxTokens, isInvalid);
+        }
         return new AnswerPlan(choices);
     }
 
-    private static ChoicePlan PlanChoice(ConversationRequest request, SimulatedModel model, SimulatedRandom random, int maxTokens, bool isInvalid)
+    private static ChoicePlan PlanChoice(ConversationRequest request, SimulatedModel model, SimulatedRandom random, int maxTokens,
+        bool isInvalid)
     {
         var steps = new List<Step>();
         string? signature = null;
         if (model.Task == SimulatedTask.Reason && Thinks(request.Reasoning))
         {
-            var thinking = $"Let me think about this. {SentenceMaker.Make(random, ThinkingSentences(request.Reasoning))}";
+            var thinking = $"Let me think about this. {SentenceGenerator.Make(random, ThinkingSentences(request.Reasoning))}";
             foreach (var token in Vocabulary.O200k.Split(thinking, maxTokens)) steps.Add(new Step(StepKind.Reasoning, token));
             signature = Convert.ToBase64String(BitConverter.GetBytes(random.Next()));
         }
@@ -39,7 +44,8 @@ internal static class AnswerPlanner
             : PlanText(request, model, steps, random, maxTokens, isInvalid) with { Signature = signature };
     }
 
-    private static ChoicePlan PlanText(ConversationRequest request, SimulatedModel model, List<Step> steps, SimulatedRandom random, int maxTokens, bool isInvalid)
+    private static ChoicePlan PlanText(ConversationRequest request, SimulatedModel model, List<Step> steps, SimulatedRandom random,
+        int maxTokens, bool isInvalid)
     {
         var left = maxTokens - steps.Count;
         var text = TextOf(request, model, random, isInvalid);
@@ -51,15 +57,21 @@ internal static class AnswerPlanner
             text = text[..at];
             stopped = stop;
         }
-        // One more than allowed tells whether the cap cuts anything.
+        // One more than allowed shows whether the limit truncates anything.
         var tokens = Vocabulary.O200k.Split(text, left < int.MaxValue ? left + 1 : left);
         var cut = tokens.Count > left;
         if (cut) tokens.RemoveRange(left, tokens.Count - left);
-        foreach (var token in tokens) steps.Add(new Step(StepKind.Text, token, 0, request.Sampling.Logprobs ? LogprobOf(token, random, request.Sampling.TopLogprobs ?? 0) : null));
+        foreach (var token in tokens)
+        {
+            steps.Add(new Step(StepKind.Text, token, 0, request.Sampling.Logprobs
+                ? LogprobOf(token, random, request.Sampling.TopLogprobs ?? 0)
+                : null));
+        }
         return new ChoicePlan(steps, cut ? FinishReason.Length : FinishReason.Stop, cut ? null : stopped, []);
     }
 
-    private static ChoicePlan PlanCalls(ConversationRequest request, IReadOnlyList<Tool> tools, List<Step> steps, SimulatedRandom random, int maxTokens)
+    private static ChoicePlan PlanCalls(ConversationRequest request, IReadOnlyList<Tool> tools, List<Step> steps, SimulatedRandom random,
+        int maxTokens)
     {
         var calls = new List<PlannedCall>();
         var cut = false;
@@ -69,7 +81,7 @@ internal static class AnswerPlanner
             var index = calls.Count;
             calls.Add(new PlannedCall($"call_{random.Next():x16}{(uint)random.Next():x8}", tool.Name, tool.Kind));
             var arguments = tool.Kind == ToolKind.Custom
-                ? SentenceMaker.Make(random, 1)
+                ? SentenceGenerator.Make(random, 1)
                 : (tool.Parameters is { } schema ? SchemaInstance.Make(schema, random) as JsonObject ?? [] : []).ToJsonString();
             foreach (var (kind, text) in new[] { (StepKind.ToolName, tool.Name), (StepKind.Arguments, arguments) })
             {
@@ -84,7 +96,7 @@ internal static class AnswerPlanner
                 }
             }
         }
-        // A call whose name the cap left no token for was never begun.
+        // A call is not started if the limit leaves no token for its name.
         calls.RemoveAll(c => !steps.Exists(s => s.Kind == StepKind.ToolName && calls[s.Call] == c));
         return new ChoicePlan(steps, cut ? FinishReason.Length : FinishReason.ToolCalls, null, calls);
     }
@@ -99,7 +111,8 @@ internal static class AnswerPlanner
         }
         if (request.OutputFormat.Kind != OutputKind.Text || model.Task == SimulatedTask.Json)
         {
-            return new JsonObject { ["answer"] = SentenceMaker.Make(random, 1), ["confidence"] = Math.Round(random.Fraction(), 2), ["tags"] = new JsonArray(SentenceMaker.Word(random), SentenceMaker.Word(random)) }.ToJsonString();
+            return new JsonObject { ["answer"] = SentenceGenerator.Make(random, 1), ["confidence"] = Math.Round(random.Fraction(), 2),
+                ["tags"] = new JsonArray(SentenceGenerator.Word(random), SentenceGenerator.Word(random)) }.ToJsonString();
         }
         if (LastToolResult(request) is { } result)
         {
@@ -107,10 +120,10 @@ internal static class AnswerPlanner
             if (shown.Length > 400) shown = shown[..(char.IsHighSurrogate(shown[399]) ? 399 : 400)] + "…";
             return $"The tool {(result.IsError ? "failed and said" : "answered")}: {shown}";
         }
-        return SentenceMaker.Make(random, (model.TokensPerSecond < 50 ? 6 : 2) + random.Below(3));
+        return SentenceGenerator.Make(random, (model.TokensPerSecond < 50 ? 6 : 2) + random.Below(3));
     }
 
-    // The last property gets a value of another type; what has none becomes something else altogether.
+    // The last property gets a value of another type; a document without properties becomes another type.
     private static JsonNode Spoil(JsonNode document)
     {
         if (document is not JsonObject { Count: > 0 } properties) return "invalid";
@@ -122,15 +135,17 @@ internal static class AnswerPlanner
     private static IReadOnlyList<Tool> ToolsToCall(ConversationRequest request, SimulatedModel model)
     {
         var choice = request.ToolChoice;
-        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed ? [.. request.Tools.Where(t => allowed.Contains(t.Name))] : request.Tools;
+        var tools = choice.Allowed?.ToHashSet(StringComparer.Ordinal) is { } allowed
+            ? [.. request.Tools.Where(t => allowed.Contains(t.Name))]
+            : request.Tools;
         if (tools.Count == 0 || choice.Mode == ToolChoiceMode.None || LastToolResult(request) is not null) return [];
         if (choice.Mode == ToolChoiceMode.Named) return [.. tools.Where(t => t.Name == choice.Name).Take(1)];
         if (model.Task != SimulatedTask.Tools && choice.Mode != ToolChoiceMode.Required) return [];
-        // Two at once only for those who ask for it in so many words.
+        // Two at once only if the request explicitly allows parallel calls.
         return [.. tools.Take(request.ParallelToolCalls == true ? 2 : 1)];
     }
 
-    // A result that no assistant turn has answered yet.
+    // A result that no assistant turn follows yet.
     private static ToolResultPart? LastToolResult(ConversationRequest request)
     {
         for (var i = request.Messages.Count - 1; i >= 0 && request.Messages[i].Role != Role.Assistant; i--)
@@ -165,13 +180,15 @@ internal static class AnswerPlanner
 
     private static TokenLogprob LogprobOf(string token, SimulatedRandom random, int top)
     {
-        // Mostly sure, now and then in doubt.
+        // Mostly high, sometimes low.
         var logprob = Math.Round(Math.Log(1 - (random.Fraction() * random.Fraction() * 0.9)), 6);
         var alternatives = new List<TokenLogprob>(top);
         for (var i = 0; i < top; i++)
         {
-            var text = i == 0 ? token : $" {SentenceMaker.Word(random)}";
-            alternatives.Add(new TokenLogprob(text, i == 0 ? logprob : Math.Round(logprob - 1 - (0.7 * i) - random.Fraction() * 0.5, 6), []) { Bytes = Encoding.UTF8.GetBytes(text) });
+            var text = i == 0 ? token : $" {SentenceGenerator.Word(random)}";
+            alternatives.Add(new TokenLogprob(text, i == 0
+                ? logprob
+                : Math.Round(logprob - 1 - (0.7 * i) - random.Fraction() * 0.5, 6), []) { Bytes = Encoding.UTF8.GetBytes(text) });
         }
         return new TokenLogprob(token, logprob, alternatives) { Bytes = Encoding.UTF8.GetBytes(token) };
     }

@@ -4,12 +4,12 @@ using System.Text.Json.Nodes;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>
-/// The schemas of one request, each with what its references and its <c>allOf</c> add to it. Nothing is copied: a merged schema refers to the parts of the request. Each is made once, in a
-/// bounded number of steps for all of them, without recursion. Not thread-safe.
+/// The schemas of one request, each with what its references and its <c>allOf</c> add to it. Nothing is copied: a merged schema refers to
+/// the parts of the request. Each is created once, in a limited number of steps for all of them, without recursion. Not thread-safe.
 /// </summary>
 internal sealed class MergedSchemas(JsonObject root)
 {
-    /// <summary>Members that are looked at in all; more than any schema has that is not made to cost.</summary>
+    /// <summary>Maximum number of members that are read; only a schema built to be expensive has more.</summary>
     private const int MaxSteps = 500_000;
 
     /// <summary>Schemas that are merged into one.</summary>
@@ -19,7 +19,7 @@ internal sealed class MergedSchemas(JsonObject root)
     private readonly Dictionary<string, JsonObject?> _found = new(StringComparer.Ordinal);
     private int _steps;
 
-    /// <summary>Whether all steps are used up: then only the simplest values are made.</summary>
+    /// <summary>Whether all steps are used up: then only the simplest values are created.</summary>
     public bool IsExhausted => _steps > MaxSteps;
 
     public bool Spend(int steps) => (_steps += steps) <= MaxSteps;
@@ -32,10 +32,12 @@ internal sealed class MergedSchemas(JsonObject root)
         return _made[schema] = merged;
     }
 
-    /// <summary>Adds the parts of <paramref name="schema"/> and itself, in the order in which later ones win: referred ones, those of allOf, its own members.</summary>
+    /// <summary>
+    /// Adds the parts of <paramref name="schema"/> and itself. Later ones win: references first, then those of allOf, then its own members.
+    /// </summary>
     private void Merge(JsonObject schema, MergedSchema merged)
     {
-        // Each part is taken once: one that leads back to itself adds nothing new.
+        // Each part is added once: one that refers to itself adds nothing new.
         var met = new HashSet<JsonObject>(ReferenceEqualityComparer.Instance);
         var open = new Stack<(JsonObject Part, bool IsDone)>();
         open.Push((schema, false));
@@ -57,7 +59,10 @@ internal sealed class MergedSchemas(JsonObject root)
                     if (all[i] is JsonObject part) open.Push((part, false));
                 }
             }
-            if (next.Part["$ref"] is JsonValue value && value.GetValueKind() == JsonValueKind.String && Find((string)value!) is { } target) open.Push((target, false));
+            if (next.Part["$ref"] is JsonValue value && value.GetValueKind() == JsonValueKind.String && Find((string)value!) is { } target)
+            {
+                open.Push((target, false));
+            }
         }
     }
 
@@ -75,7 +80,9 @@ internal sealed class MergedSchemas(JsonObject root)
             at = at switch
             {
                 JsonObject members => members[name],
-                JsonArray items => int.TryParse(name, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var index) && index < items.Count ? items[index] : null,
+                JsonArray items =>
+                    int.TryParse(name, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture,
+                        out var index) && index < items.Count ? items[index] : null,
                 _ => null,
             };
         }
@@ -96,7 +103,7 @@ internal sealed class MergedSchema
     /// <summary>Those of all parts.</summary>
     public HashSet<string> Required { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>The branch that ends a recursion soonest; null as long as nobody has asked for it.</summary>
+    /// <summary>The branch that ends a recursion first; null until it is needed.</summary>
     public JsonNode? Simplest { get; set; }
 
     public bool TryGet(string keyword, out JsonNode? value) => _keywords.TryGetValue(keyword, out value);

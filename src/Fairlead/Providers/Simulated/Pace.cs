@@ -1,9 +1,11 @@
 namespace Fairlead.Providers.Simulated;
 
-/// <summary>When each token of an answer is there, counted from the start of the attempt. Drawn from the answer's seed; not thread-safe.</summary>
+/// <summary>
+/// When each token of a response is due, counted from the start of the attempt. Drawn from the response's seed; not thread-safe.
+/// </summary>
 internal sealed class Pace
 {
-    // As measured services scatter: the first token more than the later ones.
+    // As measured services vary: the first token more than the later ones.
     private const double FirstTokenSigma = 0.3;
     private const double TokenSigma = 0.25;
 
@@ -15,8 +17,9 @@ internal sealed class Pace
     {
         _random = random;
         var median = config.FirstToken ?? model.FirstToken;
-        // What a call asks for it gets exactly; what a model has is a distribution.
-        Next = directives.FirstToken ?? (median > TimeSpan.Zero ? TimeSpan.FromMilliseconds(_random.LogNormal(median.TotalMilliseconds, FirstTokenSigma)) : TimeSpan.Zero);
+        // A value in the request is exact; a model's own value is the median of a distribution.
+        Next = directives.FirstToken ?? (median > TimeSpan.Zero
+            ? TimeSpan.FromMilliseconds(_random.LogNormal(median.TotalMilliseconds, FirstTokenSigma)) : TimeSpan.Zero);
         _millisecondsPerToken = 1000 / (directives.TokensPerSecond ?? config.TokensPerSecond ?? model.TokensPerSecond);
         _sigma = directives.TokensPerSecond is null ? TokenSigma : 0;
     }
@@ -26,6 +29,9 @@ internal sealed class Pace
 
     public void Advance()
     {
-        if (_millisecondsPerToken > 0) Next += TimeSpan.FromMilliseconds(_sigma > 0 ? _random.LogNormal(_millisecondsPerToken, _sigma) : _millisecondsPerToken);
+        if (_millisecondsPerToken > 0)
+        {
+            Next += TimeSpan.FromMilliseconds(_sigma > 0 ? _random.LogNormal(_millisecondsPerToken, _sigma) : _millisecondsPerToken);
+        }
     }
 }

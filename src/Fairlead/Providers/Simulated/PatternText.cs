@@ -4,16 +4,17 @@ using Fairlead.StructuredOutput;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>
-/// Makes a text that a simple regular expression matches: literals, classes, groups, alternatives, quantifiers. What it cannot make is null.
+/// Creates a text that matches a simple regular expression: literals, classes, groups, alternatives, quantifiers. Unsupported expressions
+/// return null.
 /// </summary>
 internal static class PatternText
 {
     private const int MaxLength = 2000;
 
-    /// <summary>A text that the pattern matches, or null.</summary>
+    /// <summary>A text that matches the pattern, or null.</summary>
     public static string? TryMake(SchemaPattern pattern, SimulatedRandom random)
     {
-        // Refuses what has no linear matching, before any time is spent on it.
+        // Rejects patterns without linear matching before any time is spent on them.
         if (!pattern.TryCompile()) return null;
         var reader = new Reader(pattern.Text, random);
         var made = reader.Alternatives(0);
@@ -48,15 +49,15 @@ internal static class PatternText
                 var start = _at;
                 if (Atom(depth) is not { } atom) return null;
                 var end = _at;
-                var (least, most) = Quantifier();
-                if (least < 0) return null;
+                var (min, max) = Quantifier();
+                if (min < 0) return null;
                 text.Append(atom);
-                var times = least == most ? least : least + random.Below(Math.Min(most, least + 3) - least + 1);
+                var times = min == max ? min : min + random.Below(Math.Min(max, min + 3) - min + 1);
                 if (times == 0) text.Length -= atom.Length;
                 var behind = _at;
                 for (var i = 1; i < times; i++)
                 {
-                    // Read again, so that each round draws anew.
+                    // Read again, so that each round draws new values.
                     _at = start;
                     if (Atom(depth) is not { } next) return null;
                     text.Append(next);
@@ -121,10 +122,10 @@ internal static class PatternText
             _ => c.ToString(),
         };
 
-        private (int Least, int Most) Quantifier()
+        private (int Min, int Max) Quantifier()
         {
             if (AtEnd) return (1, 1);
-            var (least, most) = pattern[_at] switch { '?' => (0, 1), '*' => (0, 3), '+' => (1, 4), _ => (1, 1) };
+            var (min, max) = pattern[_at] switch { '?' => (0, 1), '*' => (0, 3), '+' => (1, 4), _ => (1, 1) };
             if (pattern[_at] is '?' or '*' or '+')
             {
                 _at++;
@@ -134,13 +135,13 @@ internal static class PatternText
                 var close = pattern.IndexOf('}', _at);
                 if (close < 0) return (-1, -1);
                 var bounds = pattern[(_at + 1)..close].Split(',');
-                if (!int.TryParse(bounds[0], out least)) return (-1, -1);
-                most = bounds.Length == 1 ? least : int.TryParse(bounds[1], out var upper) ? upper : least + 3;
-                if (least > MaxLength || most < least) return (-1, -1);
+                if (!int.TryParse(bounds[0], out min)) return (-1, -1);
+                max = bounds.Length == 1 ? min : int.TryParse(bounds[1], out var upper) ? upper : min + 3;
+                if (min > MaxLength || max < min) return (-1, -1);
                 _at = close + 1;
             }
             Take('?');
-            return (least, most);
+            return (min, max);
         }
 
         private bool Take(char c)

@@ -5,12 +5,12 @@ using Fairlead.StructuredOutput;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>
-/// Makes a JSON value that satisfies a schema of the strict subset (CONTRACTS 6.12: types, enum, const, anyOf, $ref with recursion, formats, bounds),
-/// and does its best beyond it (allOf, oneOf, optional properties). One instance; bounded in size whatever the schema says.
+/// Creates a JSON value that satisfies a schema of the strict subset (types, enum, const, anyOf, $ref with recursion, formats, bounds),
+/// and does its best beyond it (allOf, oneOf, optional properties). One instance; limited in size for every schema.
 /// </summary>
 internal sealed class SchemaInstance
 {
-    // From here on only what is required is made, so that recursion comes to its end.
+    // From here on only required properties are created, so that recursion ends.
     private const int FrugalDepth = 5;
     private const int MaxDepth = 60;
     private const int MaxNodes = 20_000;
@@ -55,7 +55,7 @@ internal sealed class SchemaInstance
 
     private bool Frugal(int depth) => depth >= FrugalDepth || _nodes > FrugalNodes || _schemas.IsExhausted;
 
-    // The same constant may stand at thousands of places.
+    // The same constant may occur thousands of times.
     private JsonNode? Copy(JsonNode? value)
     {
         if (value is null) return null;
@@ -64,7 +64,8 @@ internal sealed class SchemaInstance
         return value.DeepClone();
     }
 
-    private static int SizeOf(JsonNode value) => value is JsonValue && value.GetValueKind() != JsonValueKind.String ? 8 : value.ToJsonString().Length;
+    private static int SizeOf(JsonNode value) =>
+        value is JsonValue && value.GetValueKind() != JsonValueKind.String ? 8 : value.ToJsonString().Length;
 
     private JsonNode? Branch(MergedSchema schema, JsonArray branches, int depth)
     {
@@ -72,15 +73,20 @@ internal sealed class SchemaInstance
         return Value(schema.Simplest ??= Simplest(branches), depth + 1);
     }
 
-    // Scalars end a recursion; of the rest, what refers to nothing.
+    // Scalars end a recursion; of the rest, a branch without references.
     private JsonNode? Simplest(JsonArray branches)
     {
-        var (simplest, least) = (branches[0], int.MaxValue);
+        var (simplest, min) = (branches[0], int.MaxValue);
         foreach (var branch in branches)
         {
-            if (least == 0 || !_schemas.Spend(1)) break;
-            var rank = branch is not JsonObject o ? 0 : o.ContainsKey("$ref") ? 3 : TypeOf(_schemas.Of(o)) switch { "object" => 2, "array" => 1, _ => 0 };
-            if (rank < least) (simplest, least) = (branch, rank);
+            if (min == 0 || !_schemas.Spend(1)) break;
+            var rank = branch is not JsonObject o ? 0 : o.ContainsKey("$ref") ? 3 : TypeOf(_schemas.Of(o)) switch
+            {
+                "object" => 2,
+                "array" => 1,
+                _ => 0,
+            };
+            if (rank < min) (simplest, min) = (branch, rank);
         }
         return simplest;
     }
@@ -125,10 +131,10 @@ internal sealed class SchemaInstance
             if (_nodes >= MaxNodes) return made;
             made.Add(Value(item, depth + 1));
         }
-        var least = (int)Math.Clamp(Bound(schema, "minItems") ?? 0, 0, MaxItems);
-        var most = (int)Math.Clamp(Bound(schema, "maxItems") ?? least + 2, least, MaxItems);
-        var wanted = Frugal(depth) ? least : Math.Min(most, Math.Max(least, 1 + _random.Below(2)));
-        if (schema["items"] is JsonValue || (schema["items"] is null && least == 0)) return made;
+        var min = (int)Math.Clamp(Bound(schema, "minItems") ?? 0, 0, MaxItems);
+        var max = (int)Math.Clamp(Bound(schema, "maxItems") ?? min + 2, min, MaxItems);
+        var wanted = Frugal(depth) ? min : Math.Min(max, Math.Max(min, 1 + _random.Below(2)));
+        if (schema["items"] is JsonValue || (schema["items"] is null && min == 0)) return made;
         while (made.Count < wanted && _nodes < MaxNodes) made.Add(Value(schema["items"], depth + 1));
         return made;
     }
@@ -142,29 +148,31 @@ internal sealed class SchemaInstance
             "date" => $"2026-0{1 + _random.Below(9)}-1{_random.Below(10)}",
             "time" => $"0{_random.Below(10)}:30:00Z",
             "duration" => $"PT{1 + _random.Below(59)}M",
-            "email" => $"{SentenceMaker.Word(_random)}@example.com",
-            "hostname" => $"{SentenceMaker.Word(_random)}.example.com",
+            "email" => $"{SentenceGenerator.Word(_random)}@example.com",
+            "hostname" => $"{SentenceGenerator.Word(_random)}.example.com",
             "ipv4" => $"192.0.2.{1 + _random.Below(254)}",
             "ipv6" => $"2001:db8::{1 + _random.Below(9)}",
-            "uuid" => $"{(uint)_random.Next():x8}-{_random.Below(65536):x4}-4{_random.Below(4096):x3}-a{_random.Below(4096):x3}-{_random.Next() & 0xFFFFFFFFFFFF:x12}",
-            "uri" or "url" => $"https://example.com/{SentenceMaker.Word(_random)}",
+            "uuid" => $"{(uint)_random.Next():x8}-{_random.Below(65536):x4}-4{_random.Below(4096):x3}-"
+                + $"a{_random.Below(4096):x3}-{_random.Next() & 0xFFFFFFFFFFFF:x12}",
+            "uri" or "url" => $"https://example.com/{SentenceGenerator.Word(_random)}",
             _ => null,
         };
         if (text is not null) return text;
-        text = SentenceMaker.Word(_random);
-        var least = (int)Math.Clamp(Bound(schema, "minLength") ?? 0, 0, 10_000);
-        if (text.Length < least && _characters < MaxCharacters)
+        text = SentenceGenerator.Word(_random);
+        var min = (int)Math.Clamp(Bound(schema, "minLength") ?? 0, 0, 10_000);
+        if (text.Length < min && _characters < MaxCharacters)
         {
-            // Filled up with one word, so that length costs no more than its copying.
-            var filling = " " + SentenceMaker.Word(_random);
-            text = string.Concat(text, string.Concat(Enumerable.Repeat(filling, (least - text.Length + filling.Length - 1) / filling.Length)));
+            // Filled with one word, so that length costs no more than copying.
+            var filling = " " + SentenceGenerator.Word(_random);
+            text = string.Concat(text,
+                string.Concat(Enumerable.Repeat(filling, (min - text.Length + filling.Length - 1) / filling.Length)));
         }
         _characters += text.Length;
-        if (Bound(schema, "maxLength") is { } most && text.Length > most) text = text[..(int)Math.Max(0, most)];
+        if (Bound(schema, "maxLength") is { } max && text.Length > max) text = text[..(int)Math.Max(0, max)];
         return text;
     }
 
-    // Compiling costs more than all the rest, so it is done for some patterns and once for each of them.
+    // Compiling costs more than all the rest, so it is limited to some patterns and done once for each of them.
     private string? Matching(string text)
     {
         if (_characters >= MaxCharacters) return null;
@@ -189,45 +197,47 @@ internal sealed class SchemaInstance
     private JsonValue Integer(MergedSchema schema)
     {
         var range = RangeOf(schema);
-        var least = range.OpenBelow ? Math.Floor(range.Least) + 1 : Math.Ceiling(range.Least);
-        var most = range.OpenAbove ? Math.Ceiling(range.Most) - 1 : Math.Floor(range.Most);
-        var value = Bound(schema, "multipleOf") is { } step and >= 1 ? Multiple(step, least, most) : least + _random.Below((int)Math.Clamp(most - least, 0, 1000) + 1);
+        var min = range.OpenBelow ? Math.Floor(range.Min) + 1 : Math.Ceiling(range.Min);
+        var max = range.OpenAbove ? Math.Ceiling(range.Max) - 1 : Math.Floor(range.Max);
+        var value = Bound(schema, "multipleOf") is { } step and >= 1
+            ? Multiple(step, min, max)
+            : min + _random.Below((int)Math.Clamp(max - min, 0, 1000) + 1);
         return JsonValue.Create((long)Math.Clamp(value, -9e15, 9e15));
     }
 
     private JsonValue Number(MergedSchema schema)
     {
-        var (least, most, openBelow, openAbove) = RangeOf(schema);
+        var (min, max, openBelow, openAbove) = RangeOf(schema);
         if (Bound(schema, "multipleOf") is { } step and > 0)
         {
-            if (openBelow && least % step == 0) least += step;
-            if (openAbove && most % step == 0) most -= step;
-            return JsonValue.Create(Multiple(step, least, most));
+            if (openBelow && min % step == 0) min += step;
+            if (openAbove && max % step == 0) max -= step;
+            return JsonValue.Create(Multiple(step, min, max));
         }
-        // Never at the ends, so that it does not matter whether they belong to it.
-        var value = least + ((most - least) * (1 + _random.Below(999)) / 1000);
+        // Never at the ends, so that it does not matter whether the range includes them.
+        var value = min + ((max - min) * (1 + _random.Below(999)) / 1000);
         var rounded = Math.Round(value, 2);
-        return JsonValue.Create(rounded > least && rounded < most ? rounded : value);
+        return JsonValue.Create(rounded > min && rounded < max ? rounded : value);
     }
 
-    private double Multiple(double step, double least, double most)
+    private double Multiple(double step, double min, double max)
     {
-        var first = Math.Ceiling(least / step);
-        var steps = Math.Clamp(Math.Floor(most / step) - first, 0, 1000);
-        // In decimals, since 3 * 0.1 is not 0.3 in binary.
+        var first = Math.Ceiling(min / step);
+        var steps = Math.Clamp(Math.Floor(max / step) - first, 0, 1000);
+        // In decimals, because 3 * 0.1 is not 0.3 in binary.
         return (double)((decimal)Math.Clamp(first + _random.Below((int)steps + 1), -1e15, 1e15) * (decimal)Math.Clamp(step, 1e-9, 1e12));
     }
 
-    private static (double Least, double Most, bool OpenBelow, bool OpenAbove) RangeOf(MergedSchema schema)
+    private static (double Min, double Max, bool OpenBelow, bool OpenAbove) RangeOf(MergedSchema schema)
     {
         var (minimum, above) = (Bound(schema, "minimum"), Bound(schema, "exclusiveMinimum"));
         var (maximum, below) = (Bound(schema, "maximum"), Bound(schema, "exclusiveMaximum"));
         var openBelow = above is not null && !(minimum > above);
         var openAbove = below is not null && !(maximum < below);
-        var least = openBelow ? above : minimum;
-        var most = openAbove ? below : maximum;
+        var min = openBelow ? above : minimum;
+        var max = openAbove ? below : maximum;
         var span = 100 * Math.Max(1, Bound(schema, "multipleOf") ?? 1);
-        return (least ?? (most is { } m ? m > 0 ? 0 : m - span : 0), most ?? ((least ?? 0) + span), openBelow, openAbove);
+        return (min ?? (max is { } m ? m > 0 ? 0 : m - span : 0), max ?? ((min ?? 0) + span), openBelow, openAbove);
     }
 
     private static string? TypeOf(MergedSchema schema)
@@ -252,8 +262,10 @@ internal sealed class SchemaInstance
             : "string";
     }
 
-    private static string? Word(MergedSchema schema, string name) => schema[name] is JsonValue value && value.GetValueKind() == JsonValueKind.String ? (string)value! : null;
+    private static string? Word(MergedSchema schema, string name) =>
+        schema[name] is JsonValue value && value.GetValueKind() == JsonValueKind.String ? (string)value! : null;
 
     private static double? Bound(MergedSchema schema, string name) =>
-        schema[name] is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue<double>(out var number) && double.IsFinite(number) ? number : null;
+        schema[name] is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue<double>(out var number)
+            && double.IsFinite(number) ? number : null;
 }

@@ -2,11 +2,11 @@ using Fairlead.Conversation;
 
 namespace Fairlead.Providers.Simulated;
 
-/// <summary>Vectors of length 1 in which texts with words in common lie near each other. Deterministic; pure.</summary>
+/// <summary>Vectors of length 1 in which texts with common words are near each other. Deterministic; pure.</summary>
 internal static class SimulatedEmbeddings
 {
-    // Feature hashing: each word leaves its mark at this many places.
-    private const int MarksPerWord = 8;
+    // Feature hashing: each word changes this many positions.
+    private const int PositionsPerWord = 8;
 
     public static float[] Make(EmbeddingInput input, int dimensions, ulong seed)
     {
@@ -27,7 +27,7 @@ internal static class SimulatedEmbeddings
                 word.ToLowerInvariant(lower);
                 Mark(vector, SimulatedRandom.Text(seed, lower), 1);
             }
-            // Two texts of the same words in another order are near, not equal.
+            // Two texts with the same words in another order are near, not equal.
             Mark(vector, SimulatedRandom.Text(seed + 1, text), 0.25);
         }
         var length = Math.Sqrt(vector.Sum(v => v * v));
@@ -38,7 +38,7 @@ internal static class SimulatedEmbeddings
     private static void Mark(double[] vector, ulong hash, double weight)
     {
         var random = new SimulatedRandom(hash);
-        for (var i = 0; i < MarksPerWord; i++)
+        for (var i = 0; i < PositionsPerWord; i++)
         {
             var draw = random.Next();
             vector[(int)((draw >> 1) % (ulong)vector.Length)] += (draw & 1) == 0 ? weight : -weight;

@@ -9,12 +9,12 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>
-/// Plays a plan as a stream, in its time and with its faults. Choices advance side by side, a token each. What is due at one moment comes in one
-/// batch, as one packet would bring it. One reader.
+/// Sends a plan as a stream, with its timing and its simulated errors. Choices advance in parallel, a token each. What is due at the same
+/// time comes in one batch, like one network packet. One reader.
 /// </summary>
 internal sealed class SimulatedEventSource : IEventSource
 {
-    // A fast server's packets hold some tokens each; the first goes out alone.
+    // A fast server's packets have several tokens each; the first one is sent alone.
     private const int MaxTokensPerBatch = 32;
 
     private readonly SimulatedProvider _provider;
@@ -38,7 +38,8 @@ internal sealed class SimulatedEventSource : IEventSource
     private bool _disposed;
 
     public SimulatedEventSource(
-        SimulatedProvider provider, GatewayCall call, Attempt attempt, AnswerPlan plan, Pace pace, SimulationDirectives directives, in Usage usage, long startedAt, CancellationToken attemptToken)
+        SimulatedProvider provider, GatewayCall call, Attempt attempt, AnswerPlan plan, Pace pace, SimulationDirectives directives,
+        in Usage usage, long startedAt, CancellationToken attemptToken)
     {
         _provider = provider;
         _call = call;
@@ -61,7 +62,9 @@ internal sealed class SimulatedEventSource : IEventSource
     {
         batch.Clear();
         if (_ended) return false;
-        using var linked = cancellationToken == _attemptToken || !_attemptToken.CanBeCanceled ? null : CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _attemptToken);
+        using var linked = cancellationToken == _attemptToken || !_attemptToken.CanBeCanceled
+            ? null
+            : CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _attemptToken);
         var token = linked?.Token ?? cancellationToken;
         try
         {
@@ -86,7 +89,7 @@ internal sealed class SimulatedEventSource : IEventSource
 
     private async ValueTask FillAsync(EventBatch batch, CancellationToken token)
     {
-        // The time of the stream's silence so far counts from its last token, or from the start.
+        // The silence of the stream counts from its last token, or from the start.
         var since = _call.Time.GetElapsedTime(_startedAt);
         if (_directives.CutAfter is { } cut && _tokens >= cut)
         {
@@ -94,7 +97,9 @@ internal sealed class SimulatedEventSource : IEventSource
             Fail(batch, UpstreamClient.BrokenError);
             return;
         }
-        var (patience, waiting) = _tokens == 0 ? (_timeouts.FirstToken, WaitingFor.FirstToken) : (since + _timeouts.StreamIdle, WaitingFor.StreamIdle);
+        var (patience, waiting) = _tokens == 0
+            ? (_timeouts.FirstToken, WaitingFor.FirstToken)
+            : (since + _timeouts.StreamIdle, WaitingFor.StreamIdle);
         if (_timeouts.Total < patience) (patience, waiting) = (_timeouts.Total, WaitingFor.Total);
         var stalls = _directives.StallAfter is { } stall && _tokens >= stall;
         if (stalls || _pace.Next > patience)
@@ -107,17 +112,18 @@ internal sealed class SimulatedEventSource : IEventSource
         if (!_started)
         {
             _started = true;
-            batch.Add(new AnswerStarted { SystemFingerprint = "fp_simulated", Usage = _usage with { OutputTokens = 0, ReasoningTokens = 0 } });
+            batch.Add(new AnswerStarted { SystemFingerprint = "fp_simulated",
+                Usage = _usage with { OutputTokens = 0, ReasoningTokens = 0 } });
         }
         var now = _call.Time.GetElapsedTime(_startedAt);
-        var most = _tokens == 0 ? 1 : MaxTokensPerBatch;
-        for (var made = 0; made < most && !_ended && _pace.Next <= now; made++)
+        var max = _tokens == 0 ? 1 : MaxTokensPerBatch;
+        for (var made = 0; made < max && !_ended && _pace.Next <= now; made++)
         {
             if (_tokens >= _directives.CutAfter || (_tokens >= _directives.StallAfter && made > 0)) break;
             if (_tokens >= _directives.StallAfter) break;
             Step(batch);
         }
-        // Skipped events can leave nothing to show; then the next ones are awaited.
+        // Skipped events can leave an empty batch; then the next ones are awaited.
         if (batch.Items.Count == 0 && !_ended) await FillAsync(batch, token);
     }
 
@@ -162,8 +168,11 @@ internal sealed class SimulatedEventSource : IEventSource
                 batch.Add(new ReasoningDelta(step.Text) { Choice = index });
                 break;
             case StepKind.Text:
-                // A token that is only the beginning of a character shows with the rest of it, unless its probability is asked for.
-                if (step.Text.Length > 0 || step.Logprob is not null) batch.Add(new TextDelta(step.Text) { Choice = index, Logprobs = step.Logprob is { } logprob ? [logprob] : null });
+                // A token that is only the start of a character is sent with the rest of it, unless its probability is requested.
+                if (step.Text.Length > 0 || step.Logprob is not null)
+                {
+                    batch.Add(new TextDelta(step.Text) { Choice = index, Logprobs = step.Logprob is { } logprob ? [logprob] : null });
+                }
                 break;
             case StepKind.ToolName:
                 if (step.Call < _callsStarted[index]) break;

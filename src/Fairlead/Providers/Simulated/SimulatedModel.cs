@@ -1,12 +1,12 @@
 namespace Fairlead.Providers.Simulated;
 
-/// <summary>What a simulated model does by itself.</summary>
+/// <summary>The default behaviour of a simulated model.</summary>
 internal enum SimulatedTask
 {
     /// <summary>A few sentences.</summary>
     Sentences,
 
-    /// <summary>The last user text again.</summary>
+    /// <summary>The last user text.</summary>
     Echo,
 
     /// <summary>Calls the first tool.</summary>
@@ -15,7 +15,7 @@ internal enum SimulatedTask
     /// <summary>A JSON value.</summary>
     Json,
 
-    /// <summary>Thinks, then speaks.</summary>
+    /// <summary>Thinks, then writes text.</summary>
     Reason,
 }
 

@@ -10,8 +10,8 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>
-/// Answers without any model: deterministic from seed and request, with true o200k counts, in the time and with the faults that the configuration or the
-/// call asks for. Behaves towards the pipeline as an adapter to a real service does. Thread-safe.
+/// Responds without any model: deterministic from seed and request, with true o200k counts, with the timing and the errors that the
+/// configuration or the call requests. Behaves towards the pipeline like an adapter to a real service. Thread-safe.
 /// </summary>
 internal sealed class SimulatedProvider : Provider
 {
@@ -29,14 +29,17 @@ internal sealed class SimulatedProvider : Provider
     {
         _config = config.Simulation;
         _counter = counter;
-        if (!SimulationDirectives.TryParse(_config.Faults, out var faults, out var fault)) throw new ArgumentException(fault, nameof(config));
+        if (!SimulationDirectives.TryParse(_config.Faults, out var faults, out var error))
+        {
+            throw new ArgumentException(error, nameof(config));
+        }
         _faults = faults;
     }
 
-    /// <summary>Answers under way at this moment, streamed or not.</summary>
+    /// <summary>Responses in progress, streamed or not.</summary>
     public int ActiveStreams => Volatile.Read(ref _activeStreams);
 
-    /// <summary>Answers that the other side gave up before their end, since the start.</summary>
+    /// <summary>Responses that the client aborted, since the start.</summary>
     public int Aborted => Volatile.Read(ref _aborted);
 
     public override bool Speaks(Dialect dialect) => false;
@@ -44,7 +47,7 @@ internal sealed class SimulatedProvider : Provider
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var startedAt = call.Time.GetTimestamp();
-        // Validation has refused a header that cannot be read; whatever comes here otherwise has none.
+        // Validation has rejected a header that cannot be read; other callers send none.
         var asked = SimulationDirectives.TryParse(call.Simulate, out var header, out _) ? header : SimulationDirectives.None;
         var directives = asked.Over(_faults).ForAttempt(attempt.Number);
         attempt.Meter.UpstreamModel = attempt.Deployment.UpstreamModel;
@@ -67,35 +70,39 @@ internal sealed class SimulatedProvider : Provider
         if (aborted) Interlocked.Increment(ref _aborted);
     }
 
-    private async ValueTask<ProviderReply> AnswerAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt, CancellationToken cancellationToken)
+    private async ValueTask<ProviderReply> AnswerAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
+        CancellationToken cancellationToken)
     {
         if (SimulatedModel.Find(attempt.Deployment.UpstreamModel) is not { } model) return NoSuchModel();
         var conversation = call.Conversation;
         try
         {
-            ExtraFields.Omit(conversation, name => call.Warn("parameter_ignored", $"'{name}' was left out: a simulated model has no such setting."));
+            ExtraFields.Omit(conversation, name => call.Warn("parameter_ignored",
+                $"'{name}' was left out: simulated models do not support it."));
         }
         catch (GatewayErrorException refused)
         {
             return new ProviderReply.Failed(refused.Error, FailureClass.GiveBack);
         }
         var seed = SimulatedRandom.SeedOf(conversation, model.Name, _config.Seed);
-        var most = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
-        var plan = AnswerPlanner.Plan(conversation, model, seed, most, isInvalid: attempt.Number <= directives.InvalidOutput);
+        var max = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
+        var plan = AnswerPlanner.Plan(conversation, model, seed, max, isInvalid: attempt.Number <= directives.InvalidOutput);
         var facts = BuiltInModels.Find(model.Name) ?? call.Model;
         var input = _counter.CountConversation(conversation, facts, framed: call.Dialect.HasMessages, call.Facts.InputTokenIds).Tokens;
         var usage = new Usage(input, plan.OutputTokens) { ReasoningTokens = plan.ReasoningTokens };
-        // Latency is drawn apart from the text, so that asking for another pace never changes an answer.
+        // Latency has its own random stream, so that another speed never changes a response.
         var pace = new Pace(model, _config, directives, new SimulatedRandom(seed).Fork(1));
         if (call.Streams)
         {
-            return new ProviderReply.Streaming(new SimulatedEventSource(this, call, attempt, plan, pace, directives, usage, startedAt, cancellationToken));
+            return new ProviderReply.Streaming(new SimulatedEventSource(this, call, attempt, plan, pace, directives, usage, startedAt,
+                cancellationToken));
         }
         return await WholeAsync(call, attempt, plan, pace, directives, usage, startedAt, cancellationToken);
     }
 
     private async ValueTask<ProviderReply> WholeAsync(
-        GatewayCall call, Attempt attempt, AnswerPlan plan, Pace pace, SimulationDirectives directives, Usage usage, long startedAt, CancellationToken cancellationToken)
+        GatewayCall call, Attempt attempt, AnswerPlan plan, Pace pace, SimulationDirectives directives, Usage usage, long startedAt,
+        CancellationToken cancellationToken)
     {
         var total = attempt.Deployment.Timeouts.Total;
         var cutAt = directives.CutAfter is { } cut && cut < usage.OutputTokens ? cut : (int?)null;
@@ -117,7 +124,8 @@ internal sealed class SimulatedProvider : Provider
         return new ProviderReply.Complete(answer);
     }
 
-    private async ValueTask<ProviderReply> EmbedAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt, CancellationToken cancellationToken)
+    private async ValueTask<ProviderReply> EmbedAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
+        CancellationToken cancellationToken)
     {
         if (attempt.Deployment.UpstreamModel != "sim-embed") return NoSuchModel();
         var request = call.Embeddings;
@@ -125,17 +133,21 @@ internal sealed class SimulatedProvider : Provider
         var dimensions = request.Dimensions ?? facts.EmbeddingDimensions!.Value;
         if (dimensions is < 1 or > MaxDimensions)
         {
-            var error = GatewayError.Invalid("dimensions", $"The model makes vectors of 1 to {MaxDimensions} dimensions.");
+            var error = GatewayError.Invalid("dimensions", $"The model returns vectors of 1 to {MaxDimensions} dimensions.");
             return new ProviderReply.Failed(error, FailureClass.GiveBack, 400);
         }
         if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
         var vectors = new ReadOnlyMemory<float>[request.Inputs.Count];
-        for (var i = 0; i < vectors.Length; i++) vectors[i] = SimulatedEmbeddings.Make(request.Inputs[i], dimensions, SimulatedRandom.Mix((ulong)_config.Seed));
+        for (var i = 0; i < vectors.Length; i++)
+        {
+            vectors[i] = SimulatedEmbeddings.Make(request.Inputs[i], dimensions, SimulatedRandom.Mix((ulong)_config.Seed));
+        }
         attempt.Meter.ReportUsage(new Usage(_counter.CountEmbeddings(request, facts).Tokens, 0));
         return new ProviderReply.Embedded(new EmbeddingsAnswer(vectors));
     }
 
-    private async ValueTask<ProviderReply> FailAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt, CancellationToken cancellationToken)
+    private async ValueTask<ProviderReply> FailAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
+        CancellationToken cancellationToken)
     {
         if (directives.Hang)
         {
@@ -148,11 +160,11 @@ internal sealed class SimulatedProvider : Provider
         if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
         if (directives.Status is not { } status) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);
 
-        // The same judgement that a real provider's answer of this status gets.
-        var fault = UpstreamErrors.Classify(status, UpstreamErrorBody.Empty);
-        var error = UpstreamErrors.ToError(fault, null, null);
-        if (UpstreamErrors.MaySayWhen(fault)) error = error with { RetryAfter = directives.RetryAfter };
-        return new ProviderReply.Failed(error, UpstreamErrors.ClassOf(fault), status);
+        // The same classification as for a real provider's response with this status.
+        var kind = UpstreamErrors.Classify(status, UpstreamErrorBody.Empty);
+        var error = UpstreamErrors.ToError(kind, null, null);
+        if (UpstreamErrors.MaySayWhen(kind)) error = error with { RetryAfter = directives.RetryAfter };
+        return new ProviderReply.Failed(error, UpstreamErrors.ClassOf(kind), status);
     }
 
     private async ValueTask WaitAsync(GatewayCall call, long startedAt, TimeSpan due, CancellationToken cancellationToken)
@@ -171,7 +183,7 @@ internal sealed class SimulatedProvider : Provider
     }
 
     private static ProviderReply.Failed NoSuchModel() =>
-        new(UpstreamErrors.ToError(UpstreamFault.Operator, null, null), UpstreamErrors.ClassOf(UpstreamFault.Operator), 404);
+        new(UpstreamErrors.ToError(UpstreamErrorKind.Operator, null, null), UpstreamErrors.ClassOf(UpstreamErrorKind.Operator), 404);
 
     private static Answer ToAnswer(AnswerPlan plan) => new([.. plan.Choices.Select(ToChoice)]) { SystemFingerprint = "fp_simulated" };
 
@@ -184,10 +196,13 @@ internal sealed class SimulatedProvider : Provider
         if (text.Length > 0) parts.Add(new TextPart(text));
         for (var i = 0; i < plan.Calls.Count; i++)
         {
-            parts.Add(new ToolCallPart(plan.Calls[i].Id, plan.Calls[i].Name, Join(plan, StepKind.Arguments, i)) { Kind = plan.Calls[i].Kind });
+            parts.Add(new ToolCallPart(plan.Calls[i].Id, plan.Calls[i].Name,
+                Join(plan, StepKind.Arguments, i)) { Kind = plan.Calls[i].Kind });
         }
         var logprobs = plan.Steps.Where(s => s.Logprob is not null).Select(s => s.Logprob!).ToArray();
-        return new AnswerChoice(index, parts, plan.Finish) { StopSequence = plan.StopSequence, Logprobs = logprobs.Length > 0 ? logprobs : null };
+        return new AnswerChoice(index, parts, plan.Finish) { StopSequence = plan.StopSequence, Logprobs = logprobs.Length > 0
+            ? logprobs
+            : null };
     }
 
     private static string Join(ChoicePlan plan, StepKind kind, int call)

@@ -4,7 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Providers.Simulated;
 
-/// <summary>The kind <c>simulated</c>: models that need no key and no network. A provider of it is always there.</summary>
+/// <summary>The kind <c>simulated</c>: models that need no key and no network. Its provider is always available.</summary>
 internal sealed record SimulatedProviderKind : ProviderKind
 {
     public const string KindName = "simulated";
@@ -22,9 +22,9 @@ internal sealed record SimulatedProviderKind : ProviderKind
     public override IEnumerable<CatalogueError> Check(ProviderConfig config)
     {
         var simulation = config.Simulation;
-        if (!SimulationDirectives.TryParse(simulation.Faults, out _, out var fault))
+        if (!SimulationDirectives.TryParse(simulation.Faults, out _, out var error))
         {
-            yield return new("simulation.faults", simulation.Faults, fault);
+            yield return new("simulation.faults", simulation.Faults, error);
         }
         if (simulation.FirstToken < TimeSpan.Zero || simulation.FirstToken > TimeSpan.FromHours(1))
         {

@@ -2,12 +2,12 @@ using Fairlead.Conversation;
 
 namespace Fairlead.Providers.Simulated;
 
-/// <summary>Chance that is the same on every machine and in every version: SplitMix64. Not for secrets. Not thread-safe.</summary>
+/// <summary>Random numbers that are the same on every machine and in every version: SplitMix64. Not for secrets. Not thread-safe.</summary>
 internal sealed class SimulatedRandom(ulong seed)
 {
     private ulong _state = seed;
 
-    /// <summary>A stream of its own for a purpose, so that one purpose drawing more does not change the other.</summary>
+    /// <summary>A separate stream for one purpose, so that more draws for one purpose do not change another.</summary>
     public SimulatedRandom Fork(ulong purpose) => new(Mix(_state ^ Mix(purpose + 0x9E3779B97F4A7C15)));
 
     public ulong Next() => Mix(_state += 0x9E3779B97F4A7C15);
@@ -20,11 +20,13 @@ internal sealed class SimulatedRandom(ulong seed)
 
     public T Pick<T>(IReadOnlyList<T> items) => items[Below(items.Count)];
 
-    /// <summary>A log-normal value, as response times have.</summary>
+    /// <summary>A log-normal value, like real response times.</summary>
     public double LogNormal(double median, double sigma) =>
         median * Math.Exp(sigma * Math.Sqrt(-2 * Math.Log(1 - Fraction())) * Math.Cos(2 * Math.PI * Fraction()));
 
-    /// <summary>The seed of an answer: everything the caller said that a model would look at, and the seeds of caller and provider.</summary>
+    /// <summary>
+    /// The seed of a response: everything in the request that affects a model's output, and the seeds of caller and provider.
+    /// </summary>
     public static ulong SeedOf(ConversationRequest request, string model, long providerSeed)
     {
         var hash = Text(Mix((ulong)providerSeed), model);

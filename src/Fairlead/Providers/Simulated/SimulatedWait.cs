@@ -2,7 +2,9 @@ namespace Fairlead.Providers.Simulated;
 
 internal static class SimulatedWait
 {
-    /// <summary>Waits until <paramref name="due"/> after <paramref name="startedAt"/> (a timestamp); at once when that is past.</summary>
+    /// <summary>
+    /// Waits until <paramref name="due"/> after <paramref name="startedAt"/> (a timestamp); returns at once if that is past.
+    /// </summary>
     public static async ValueTask UntilAsync(TimeProvider time, long startedAt, TimeSpan due, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();

@@ -77,7 +77,7 @@ public sealed class ResponsesRequestReaderTests
         Assert.Equal(RequestFeatures.Images | RequestFeatures.UserText | RequestFeatures.Tools | RequestFeatures.CustomTools | RequestFeatures.JsonObject | RequestFeatures.Logprobs | RequestFeatures.ReasoningEffort | RequestFeatures.Temperature, facts.Features);
         var found = facts.Responses!;
         Assert.False(found.Stores);
-        Assert.True(found.InputHasOwnMarks);
+        Assert.True(found.InputHasGatewayData);
         Assert.True(found.IncludesSealedReasoning);
         Assert.True(found.IncludesLogprobs);
     }

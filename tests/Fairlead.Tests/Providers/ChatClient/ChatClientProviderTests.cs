@@ -292,9 +292,12 @@ public sealed class ChatClientProviderTests
     [Fact]
     public async Task Stream_ClientThrowsMidway_EndsWithTheFailure()
     {
-        var provider = Provider(new ScriptedClient { Stream = _ => ThrowAfterFirst() });
-        var events = await StreamAsync(provider);
-        Assert.Equal("0 failed provider_error: The model failed to answer.", EventText.Of(events)[^1]!.GetValue<string>());
+        var opened = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var provider = Provider(new ScriptedClient { Stream = _ => ThrowAfterFirst(opened.Task) });
+        var stream = await OpenAsync(provider);
+        opened.SetResult();
+        var events = await InnerCall.ReadAllAsync(stream, Token);
+        Assert.Equal("0 failed provider_error: The model failed to respond.", EventText.Of(events)[^1]!.GetValue<string>());
         Assert.Contains(events, e => e is TextDelta { Text: "a" });
     }
 
@@ -303,7 +306,7 @@ public sealed class ChatClientProviderTests
     {
         var provider = Provider(new ScriptedClient { Answer = _ => Task.FromResult(new ChatResponse(new ChatMessage(ChatRole.Assistant, [new TextContent("a"), new ErrorContent("secret")]))) });
         var failed = Assert.IsType<ProviderReply.Failed>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(provider, "rag"), Token));
-        Assert.Equal("The model failed to answer.", failed.Error.Message);
+        Assert.Equal("The model failed to respond.", failed.Error.Message);
     }
 
     [Fact]
@@ -397,10 +400,10 @@ public sealed class ChatClientProviderTests
         await task;
     }
 
-    private static async IAsyncEnumerable<ChatResponseUpdate> ThrowAfterFirst()
+    private static async IAsyncEnumerable<ChatResponseUpdate> ThrowAfterFirst(Task opened)
     {
         yield return ScriptedClient.Text("a");
-        await Task.Yield();
+        await opened;
         throw new InvalidOperationException("secret");
     }
 }

@@ -53,7 +53,7 @@ public sealed class EmbeddingGeneratorProviderTests
     {
         var provider = Provider((_, _) => throw new InvalidOperationException("secret"));
         var reply = await provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new("a", null)])), InnerCall.AttemptAt(provider, "embed"), Token);
-        Assert.Equal("The model failed to answer.", Assert.IsType<ProviderReply.Failed>(reply).Error.Message);
+        Assert.Equal("The model failed to respond.", Assert.IsType<ProviderReply.Failed>(reply).Error.Message);
     }
 
     [Fact]

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using Fairlead.Providers;
+using Fairlead.Dialects;
 using Fairlead.Providers.Gemini;
 using Fairlead.TokenCounting;
 

@@ -4,15 +4,15 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
-/// Makes the events that servers of Anthropic's interface send into those that Anthropic itself sends, for the native and the translating path alike. An event without a quirk keeps its
-/// bytes; begins and ends of blocks that a client needs and that never came are put in. One per stream; not thread-safe.
+/// Converts events of servers with Anthropic's API to those that Anthropic itself sends, for the native and the translating path. An event
+/// without a quirk keeps its bytes; missing starts and ends of blocks, which clients need, are added. One per stream; not thread-safe.
 /// </summary>
-/// <param name="meter">Counts what had to be left out.</param>
+/// <param name="meter">Counts what is left out.</param>
 internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
 {
     // By the provider's index.
@@ -24,7 +24,7 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
     private string? _sequence;
     private List<(byte[] Name, byte[] Data)> _made = [];
 
-    /// <summary>The events that stand for one of the provider's; null where it goes on as it came.</summary>
+    /// <summary>The events that replace one of the provider's; null if it is forwarded unchanged.</summary>
     public IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data)
     {
         try
@@ -51,7 +51,7 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
-            // Not to be read: its reader says so.
+            // Unreadable: the reader of the event reports it.
             return null;
         }
     }
@@ -68,7 +68,10 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         switch (kind)
         {
             case MessagesEventKind.BlockDelta:
-                if (!_open.TryGetValue(seen.Index, out var block) || block.Index != seen.Index || block.IsLeftOut || !seen.HasInner) return false;
+                if (!_open.TryGetValue(seen.Index, out var block) || block.Index != seen.Index || block.IsLeftOut || !seen.HasInner)
+                {
+                    return false;
+                }
                 var fits = seen.InnerType switch
                 {
                     "text_delta" => block.Type == "text" && seen.HasPiece,
@@ -82,7 +85,11 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
                 _current = block;
                 return true;
             case MessagesEventKind.BlockStop:
-                if (!_open.TryGetValue(seen.Index, out var ended) || ended.Index != seen.Index || ended.IsLeftOut || ended.Given is not null) return false;
+                if (!_open.TryGetValue(seen.Index, out var ended) || ended.Index != seen.Index || ended.IsLeftOut
+                    || ended.Given is not null)
+                {
+                    return false;
+                }
                 Forget(ended);
                 return true;
             case MessagesEventKind.MessageDelta or MessagesEventKind.BlockStart or MessagesEventKind.MessageStart: return false;
@@ -91,7 +98,7 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         }
     }
 
-    // Null where the event is left out; otherwise whether it was changed.
+    // Null if the event is left out; otherwise whether it was changed.
     private bool? Repair(int kind, JsonObject root) => kind switch
     {
         MessagesEventKind.MessageStart => Start(root),
@@ -105,7 +112,7 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
 
     private bool? Start(JsonObject root)
     {
-        // A relay that tried again in silence: the message goes on.
+        // A relay that retried silently: the message continues.
         if (_started) return null;
         _started = true;
         var changed = false;
@@ -148,18 +155,21 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         var changed = false;
         if (root["content_block"] is not JsonObject node)
         {
-            root["content_block"] = node = Text(root["content_block"]) is { } text ? new JsonObject { ["type"] = "text", ["text"] = text } : new JsonObject { ["type"] = "text", ["text"] = "" };
+            root["content_block"] = node = Text(root["content_block"]) is { } text
+                ? new JsonObject { ["type"] = "text", ["text"] = text }
+                : new JsonObject { ["type"] = "text", ["text"] = "" };
             changed = true;
         }
         var arguments = BlockInput(node, out var isCall);
         changed |= MessagesNormaliser.Block(node, _count);
         var type = Text(node["type"]) ?? "";
-        var block = new Block(isCall && Text(node["name"]) is not { Length: > 0 } ? -1 : _count, at ?? NextPlace(), type) { Given = arguments };
-        _open[block.Place] = block;
+        var block = new Block(isCall && Text(node["name"]) is not { Length: > 0 } ? -1
+            : _count, at ?? NextPosition(), type) { Given = arguments };
+        _open[block.ProviderIndex] = block;
         _current = block;
         if (block.IsLeftOut)
         {
-            // Nobody could run a call without a name.
+            // A client cannot run a call without a name.
             meter.SkippedEvents++;
             return null;
         }
@@ -167,7 +177,7 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         return changed | arguments is not null | Put(root, "index", block.Index);
     }
 
-    // The arguments of a call that begins come as deltas; those that came already are told at its end, unless deltas came after all.
+    // Arguments of a call arrive as deltas; those in its start event are sent at its end, unless deltas followed.
     private static string? BlockInput(JsonObject node, out bool isCall)
     {
         isCall = Text(node["type"]) == "tool_use" || (Text(node["type"]) is null && node.ContainsKey("input"));
@@ -177,7 +187,7 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         return text.Length == 0 ? null : text;
     }
 
-    private int NextPlace()
+    private int NextPosition()
     {
         var place = _count;
         while (_open.ContainsKey(place)) place++;
@@ -197,25 +207,34 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         var type = DeltaType(delta);
         if (type is null) return false;
         changed |= Put(delta, "type", type);
-        var (member, blockType) = type switch { "text_delta" => ("text", "text"), "thinking_delta" => ("thinking", "thinking"), "input_json_delta" => ("partial_json", "tool_use"), _ => (null, null) };
+        var (member, blockType) = type switch
+        {
+            "text_delta" => ("text", "text"),
+            "thinking_delta" => ("thinking", "thinking"),
+            "input_json_delta" => ("partial_json", "tool_use"),
+            _ => (null, null),
+        };
         if (member is not null && Text(delta[member]) is null)
         {
             delta[member] = member == "partial_json" ? AsArguments(delta[member]) : AsText(delta[member]);
             changed = true;
         }
         var at = Number(root["index"]) is { } given and < int.MaxValue ? (int)given : (int?)null;
-        var block = at is { } place && _open.TryGetValue(place, out var known) ? known : _current is { } current && _open.ContainsKey(current.Place) ? current : null;
+        var block = at is { } place && _open.TryGetValue(place, out var known) ? known
+            : _current is { } current && _open.ContainsKey(current.ProviderIndex) ? current
+            : null;
         if (blockType is not null && block is not null && !Fits(block, blockType)) block = null;
         if (block is null)
         {
-            // A call has its name at its begin: without one there is nothing to run. Seals and citations belong to a block that was told.
+            // A call has its name in its start event: without one it cannot be run. Signatures and citations belong to a block that was
+            // sent.
             if (blockType is null or "tool_use")
             {
                 meter.SkippedEvents++;
                 return null;
             }
-            if (_current is { } other && _open.ContainsKey(other.Place)) Close(other);
-            block = Begin(blockType, at is { } free && !_open.ContainsKey(free) ? free : NextPlace());
+            if (_current is { } other && _open.ContainsKey(other.ProviderIndex)) Close(other);
+            block = Begin(blockType, at is { } free && !_open.ContainsKey(free) ? free : NextPosition());
         }
         _current = block;
         if (block.IsLeftOut) return null;
@@ -223,7 +242,8 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         return changed | Put(root, "index", block.Index);
     }
 
-    private static bool Fits(Block block, string blockType) => blockType == "tool_use" ? block.Type is not ("text" or "thinking") : block.Type == blockType;
+    private static bool Fits(Block block, string blockType) =>
+        blockType == "tool_use" ? block.Type is not ("text" or "thinking") : block.Type == blockType;
 
     private static string? DeltaType(JsonObject delta) => Text(delta["type"]) switch
     {
@@ -231,7 +251,11 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         "thinking" => "thinking_delta",
         "input_json" or "json_delta" => "input_json_delta",
         { Length: > 0 } type => type,
-        _ => delta.ContainsKey("text") ? "text_delta" : delta.ContainsKey("partial_json") ? "input_json_delta" : delta.ContainsKey("thinking") ? "thinking_delta" : delta.ContainsKey("signature") ? "signature_delta" : null,
+        _ => delta.ContainsKey("text") ? "text_delta"
+            : delta.ContainsKey("partial_json") ? "input_json_delta"
+            : delta.ContainsKey("thinking") ? "thinking_delta"
+            : delta.ContainsKey("signature") ? "signature_delta"
+            : null,
     };
 
     private Block Begin(string type, int place)
@@ -240,7 +264,9 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
         _open[place] = block;
         Make("content_block_start", new JsonObject
         {
-            ["index"] = block.Index, ["content_block"] = type == "text" ? new JsonObject { ["type"] = "text", ["text"] = "" } : new JsonObject { ["type"] = "thinking", ["thinking"] = "", ["signature"] = "" },
+            ["index"] = block.Index, ["content_block"] = type == "text"
+                ? new JsonObject { ["type"] = "text", ["text"] = "" }
+                : new JsonObject { ["type"] = "thinking", ["thinking"] = "", ["signature"] = "" },
         });
         return block;
     }
@@ -248,10 +274,12 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
     private bool? BlockStop(JsonObject root)
     {
         var at = Number(root["index"]) is { } given and < int.MaxValue ? (int)given : (int?)null;
-        var block = at is { } place ? _open.GetValueOrDefault(place) : _current is { } current && _open.ContainsKey(current.Place) ? current : null;
-        // The end of a block that never began.
+        var block = at is { } place ? _open.GetValueOrDefault(place)
+            : _current is { } current && _open.ContainsKey(current.ProviderIndex) ? current
+            : null;
+        // The end of a block that never started.
         if (block is null) return null;
-        TellGiven(block);
+        SendInitialArguments(block);
         Forget(block);
         if (block.IsLeftOut) return null;
         return Put(root, "index", block.Index);
@@ -274,10 +302,11 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
             changed = true;
         }
         var word = Text(delta["stop_reason"]);
-        var (meaning, before) = (FinishWords.Of(word), FinishWords.Of(_reason));
-        if (_reason is not null && before is not FinishMeaning.None && FinishWords.Stronger(meaning, before) == before && meaning != before)
+        var (meaning, before) = (FinishReasonTable.Of(word), FinishReasonTable.Of(_reason));
+        if (_reason is not null && before is not FinishMeaning.None && FinishReasonTable.Stronger(meaning, before) == before
+            && meaning != before)
         {
-            // The message ended already: the more telling reason stands.
+            // The message has already ended: the more specific reason is kept.
             delta["stop_reason"] = _reason;
             delta["stop_sequence"] = _sequence;
             return true;
@@ -294,20 +323,21 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
 
     private void Close(Block block)
     {
-        TellGiven(block);
+        SendInitialArguments(block);
         Forget(block);
         if (!block.IsLeftOut) Make("content_block_stop", new JsonObject { ["index"] = block.Index });
     }
 
-    private void TellGiven(Block block)
+    private void SendInitialArguments(Block block)
     {
         if (block.IsLeftOut || block.HasArguments || block.Given is not { } arguments) return;
-        Make("content_block_delta", new JsonObject { ["index"] = block.Index, ["delta"] = new JsonObject { ["type"] = "input_json_delta", ["partial_json"] = arguments } });
+        Make("content_block_delta", new JsonObject { ["index"] = block.Index,
+            ["delta"] = new JsonObject { ["type"] = "input_json_delta", ["partial_json"] = arguments } });
     }
 
     private void Forget(Block block)
     {
-        _open.Remove(block.Place);
+        _open.Remove(block.ProviderIndex);
         if (_current == block) _current = null;
     }
 
@@ -319,17 +349,17 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
 
     private sealed class Block(int index, int place, string type)
     {
-        /// <summary>Its number for clients; below 0 for one that is left out.</summary>
+        /// <summary>Its number for clients; negative for one that is left out.</summary>
         public int Index { get; } = index;
 
         /// <summary>The provider's number.</summary>
-        public int Place { get; } = place;
+        public int ProviderIndex { get; } = place;
 
         public string Type { get; } = type;
 
         public bool IsLeftOut => Index < 0;
 
-        /// <summary>Arguments that came when it began.</summary>
+        /// <summary>Arguments in its start event.</summary>
         public string? Given { get; init; }
 
         public bool HasArguments { get; set; }
@@ -382,7 +412,8 @@ internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 var isType = reader.ValueTextEquals("type"u8);
-                var isPiece = !isType && (reader.ValueTextEquals("text"u8) || reader.ValueTextEquals("partial_json"u8) || reader.ValueTextEquals("thinking"u8));
+                var isPiece = !isType && (reader.ValueTextEquals("text"u8) || reader.ValueTextEquals("partial_json"u8)
+                    || reader.ValueTextEquals("thinking"u8));
                 reader.Read();
                 if (isType && reader.TokenType == JsonTokenType.String) seen.InnerType = reader.GetString();
                 seen.HasPiece |= isPiece && reader.TokenType == JsonTokenType.String;

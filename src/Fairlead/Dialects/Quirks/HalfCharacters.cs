@@ -3,17 +3,17 @@ using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Fairlead.Dialects;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
-/// Repairs characters that a provider split between two events: <c>"…\ud83d"</c>, then <c>"\ude00…"</c>. The first half waits for the next piece of the
-/// same text. A half without its other half becomes U+FFFD. Works on the JSON of every wire format. One per stream; not thread-safe.
+/// Repairs characters that a provider split between two events: <c>"…\ud83d"</c>, then <c>"\ude00…"</c>. The first half waits for the next
+/// fragment of the same text. A half without its other half becomes U+FFFD. Works on the JSON of every wire format. One per stream; not
+/// thread-safe.
 /// </summary>
-/// <param name="memory">Counts what waits; null where nothing is counted.</param>
+/// <param name="memory">Counts what waits; null counts nothing.</param>
 internal sealed class HalfCharacters(MemoryLease? memory = null)
 {
     private const int EscapeLength = 6;
@@ -21,16 +21,20 @@ internal sealed class HalfCharacters(MemoryLease? memory = null)
     private static readonly byte[] Replacement = "\\ufffd"u8.ToArray();
 
     private static readonly FrozenSet<string> TextNames = FrozenSet.ToFrozenSet(
-        ["content", "text", "reasoning_content", "reasoning", "refusal", "arguments", "input", "partial_json", "thinking", "delta"], StringComparer.Ordinal);
+        ["content", "text", "reasoning_content", "reasoning", "refusal", "arguments", "input", "partial_json", "thinking", "delta"],
+        StringComparer.Ordinal);
 
-    private static readonly FrozenSet<string> IndexNames = FrozenSet.ToFrozenSet(["index", "output_index", "content_index", "summary_index", "item_id"], StringComparer.Ordinal);
+    private static readonly FrozenSet<string> IndexNames =
+        FrozenSet.ToFrozenSet(["index", "output_index", "content_index", "summary_index", "item_id"], StringComparer.Ordinal);
 
     private readonly Dictionary<string, Held> _held = new(StringComparer.Ordinal);
 
     /// <summary>Whether a first half waits.</summary>
     public bool IsHolding => _held.Count > 0;
 
-    /// <summary>Offset of an escape that is half of a character without the other half next to it, or -1. One fast look where there are no escapes.</summary>
+    /// <summary>
+    /// Offset of an escape that is half of a character without its other half, or -1. One fast search if there are no escapes.
+    /// </summary>
     public static int FindLone(ReadOnlySpan<byte> json, int from = 0)
     {
         var at = from;
@@ -56,7 +60,7 @@ internal sealed class HalfCharacters(MemoryLease? memory = null)
         return -1;
     }
 
-    /// <summary>A whole body with U+FFFD for every half and every byte that is no UTF-8; null where there is none of them.</summary>
+    /// <summary>A whole body with U+FFFD for every half and every byte that is not UTF-8; null if there is none of them.</summary>
     public static byte[]? RepairWhole(ReadOnlySpan<byte> json)
     {
         var valid = System.Text.Unicode.Utf8.IsValid(json);
@@ -66,13 +70,13 @@ internal sealed class HalfCharacters(MemoryLease? memory = null)
         return copy;
     }
 
-    /// <summary>The text with U+FFFD for what is no UTF-8.</summary>
+    /// <summary>The text with U+FFFD for what is not UTF-8.</summary>
     public static byte[] WithoutInvalidBytes(ReadOnlySpan<byte> data) => Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(data));
 
     /// <summary>The event with whole characters only.</summary>
     /// <param name="name">The event's name.</param>
     /// <param name="data">Its data.</param>
-    /// <param name="before">Events to read before it: halves that never got their other half.</param>
+    /// <param name="before">Events to read first: halves that never got their other half.</param>
     public byte[] Repair(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, out IReadOnlyList<(byte[] Name, byte[] Data)> before)
     {
         before = [];
@@ -131,7 +135,7 @@ internal sealed class HalfCharacters(MemoryLease? memory = null)
         return Edited(data, edits);
     }
 
-    /// <summary>The events that stand for halves without their other half. Nothing is held afterwards.</summary>
+    /// <summary>The events for halves without their other half. Nothing is held afterwards.</summary>
     public IReadOnlyList<(byte[] Name, byte[] Data)> Flush()
     {
         var events = _held.Values.Select(held => (held.Name, held.Template)).ToArray();
@@ -141,7 +145,8 @@ internal sealed class HalfCharacters(MemoryLease? memory = null)
     }
 
     private static byte[] Template(ReadOnlySpan<byte> data, List<Found> strings, Found half) => Edited(
-        data, [.. strings.Where(s => s.IsText).Select(s => new BodyEdit(new ByteRange(s.Start, s.Length), s == half ? Replacement : default))]);
+        data, [.. strings.Where(s => s.IsText).Select(s =>
+            new BodyEdit(new ByteRange(s.Start, s.Length), s == half ? Replacement : default))]);
 
     private static byte[] Edited(ReadOnlySpan<byte> data, List<BodyEdit> edits)
     {
@@ -150,15 +155,18 @@ internal sealed class HalfCharacters(MemoryLease? memory = null)
         return output.WrittenSpan.ToArray();
     }
 
-    // An event that repeats a text which came in pieces: nothing continues it.
+    // An event that repeats a text which came in fragments: nothing continues it.
     private static bool IsWholeText(ReadOnlySpan<byte> data) =>
-        data.IndexOf(".done\""u8) >= 0 || data.IndexOf("\"response.completed\""u8) >= 0 || data.IndexOf("\"response.incomplete\""u8) >= 0 || data.IndexOf("\"response.failed\""u8) >= 0;
+        data.IndexOf(".done\""u8) >= 0 || data.IndexOf("\"response.completed\""u8) >= 0 || data.IndexOf("\"response.incomplete\""u8) >= 0
+            || data.IndexOf("\"response.failed\""u8) >= 0;
 
-    // An event after which no more of the text can come: a half must be delivered before it.
+    // An event that ends the text: a half must be delivered before it.
     private static bool IsEnd(ReadOnlySpan<byte> data) =>
-        data.StartsWith("[DONE]"u8) || data.IndexOf("\"finish_reason\":\""u8) >= 0 || data.IndexOf("\"finish_reason\": \""u8) >= 0 || data.IndexOf("\"finishReason\""u8) >= 0
+        data.StartsWith("[DONE]"u8) || data.IndexOf("\"finish_reason\":\""u8) >= 0 || data.IndexOf("\"finish_reason\": \""u8) >= 0
+            || data.IndexOf("\"finishReason\""u8) >= 0
         || data.IndexOf("content_block_stop"u8) >= 0 || data.IndexOf("message_delta"u8) >= 0 || data.IndexOf("message_stop"u8) >= 0
-        || data.IndexOf(".done\""u8) >= 0 || data.IndexOf("response.completed"u8) >= 0 || data.IndexOf("response.incomplete"u8) >= 0 || data.IndexOf("\"error\""u8) >= 0;
+        || data.IndexOf(".done\""u8) >= 0 || data.IndexOf("response.completed"u8) >= 0 || data.IndexOf("response.incomplete"u8) >= 0
+        || data.IndexOf("\"error\""u8) >= 0;
 
     private static void Walk(ref Utf8JsonReader reader, string path, string name, List<Found> strings, StringBuilder discriminator)
     {
@@ -169,20 +177,27 @@ internal sealed class HalfCharacters(MemoryLease? memory = null)
                 {
                     var member = reader.ValueIsEscaped ? "?" : reader.GetString()!;
                     reader.Read();
-                    if (IndexNames.Contains(member) && reader.TokenType is JsonTokenType.Number or JsonTokenType.String) discriminator.Append('|').Append(Encoding.UTF8.GetString(reader.ValueSpan));
+                    if (IndexNames.Contains(member) && reader.TokenType is JsonTokenType.Number or JsonTokenType.String)
+                    {
+                        discriminator.Append('|').Append(Encoding.UTF8.GetString(reader.ValueSpan));
+                    }
                     Walk(ref reader, $"{path}.{member}", member, strings, discriminator);
                 }
                 break;
             case JsonTokenType.StartArray:
-                for (var i = 0; reader.Read() && reader.TokenType != JsonTokenType.EndArray; i++) Walk(ref reader, string.Create(CultureInfo.InvariantCulture, $"{path}[{i}]"), name, strings, discriminator);
+                for (var i = 0; reader.Read() && reader.TokenType != JsonTokenType.EndArray; i++)
+                {
+                    Walk(ref reader, string.Create(CultureInfo.InvariantCulture, $"{path}[{i}]"), name, strings, discriminator);
+                }
                 break;
             case JsonTokenType.String:
-                strings.Add(new Found(path, (int)reader.TokenStartIndex + 1, reader.ValueSpan.Length, TextNames.Contains(name) && !path.Contains("logprobs", StringComparison.Ordinal)));
+                strings.Add(new Found(path, (int)reader.TokenStartIndex + 1, reader.ValueSpan.Length, TextNames.Contains(name)
+                    && !path.Contains("logprobs", StringComparison.Ordinal)));
                 break;
         }
     }
 
-    // The UTF-16 unit of the escape at an offset; -1 where there is none.
+    // The UTF-16 unit of the escape at an offset; -1 if there is none.
     private static int UnitAt(ReadOnlySpan<byte> json, int at)
     {
         if (at < 0 || at + EscapeLength > json.Length || json[at] != (byte)'\\' || json[at + 1] != (byte)'u') return -1;

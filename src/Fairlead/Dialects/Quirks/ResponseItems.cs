@@ -2,11 +2,13 @@ using System.Collections.Frozen;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
-/// <summary>The shape of a Response object and of its items, as OpenAI sends them. Whole responses and the events of a stream use the same repairs.</summary>
+/// <summary>
+/// The shape of a Response object and of its items, as OpenAI sends them. Whole responses and the events of a stream use the same repairs.
+/// </summary>
 internal static class ResponseItems
 {
     public const string Message = "message";
@@ -17,12 +19,15 @@ internal static class ResponseItems
     public const string Incomplete = "incomplete";
     public const string InProgress = "in_progress";
 
-    private static readonly FrozenSet<string> Statuses = FrozenSet.Create(StringComparer.Ordinal, Completed, Incomplete, InProgress, "failed", "searching", "generating", "calling", "interpreting");
+    private static readonly FrozenSet<string> Statuses = FrozenSet.Create(StringComparer.Ordinal, Completed, Incomplete, InProgress,
+        "failed", "searching", "generating", "calling", "interpreting");
 
-    private static readonly FrozenSet<string> CallWords = FrozenSet.Create(StringComparer.Ordinal, "function", "tool_call", "tool_use", "function_tool_call");
+    private static readonly FrozenSet<string> CallTypes = FrozenSet.Create(StringComparer.Ordinal, "function", "tool_call", "tool_use",
+        "function_tool_call");
 
-    /// <summary>Words for a response that is complete, which are no finish reasons.</summary>
-    private static readonly FrozenSet<string> CompleteWords = FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "succeeded", "success", "successful", "ok");
+    /// <summary>Statuses of a complete response, which are not finish reasons.</summary>
+    private static readonly FrozenSet<string> CompleteStatuses = FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "succeeded", "success",
+        "successful", "ok");
 
     public static bool IsCall(string type) => type is FunctionCall or CustomCall;
 
@@ -30,8 +35,8 @@ internal static class ResponseItems
 
     /// <summary>Repairs one item.</summary>
     /// <param name="item">The item.</param>
-    /// <param name="index">Its place, from which ids are made.</param>
-    /// <param name="isDone">Whether it is whole.</param>
+    /// <param name="index">Its position, from which ids are derived.</param>
+    /// <param name="isDone">Whether it is complete.</param>
     /// <returns>Whether anything was changed.</returns>
     public static bool Repair(JsonObject item, int index, bool isDone)
     {
@@ -46,7 +51,9 @@ internal static class ResponseItems
                 changed |= Call(item, type, index, isDone);
                 break;
             case Reasoning when item["summary"] is not JsonArray:
-                item["summary"] = Text(item["summary"]) is { Length: > 0 } summary ? new JsonArray(new JsonObject { ["type"] = "summary_text", ["text"] = summary }) : new JsonArray();
+                item["summary"] = Text(item["summary"]) is { Length: > 0 } summary
+                    ? new JsonArray(new JsonObject { ["type"] = "summary_text", ["text"] = summary })
+                    : new JsonArray();
                 changed = true;
                 break;
         }
@@ -55,8 +62,9 @@ internal static class ResponseItems
         return true;
     }
 
-    /// <summary>Whether it is a call that nobody could run: one without a name.</summary>
-    public static bool IsNameless(JsonObject item) => Text(item["type"]) is { } type && IsCall(type) && Text(item["name"]) is not { Length: > 0 };
+    /// <summary>Whether it is a call without a name, which a client cannot run.</summary>
+    public static bool IsNameless(JsonObject item) =>
+        Text(item["type"]) is { } type && IsCall(type) && Text(item["name"]) is not { Length: > 0 };
 
     /// <summary>Repairs a whole Response object.</summary>
     public static bool RepairWhole(JsonObject response, Action skipped)
@@ -72,7 +80,7 @@ internal static class ResponseItems
                 { Length: > 0 } text => new JsonObject { ["type"] = Message, ["content"] = text },
                 _ => null,
             };
-            // Something that has neither is no response.
+            // An object with neither is not a response.
             if (only is null) return false;
             response["output"] = output = [only];
             changed = true;
@@ -82,7 +90,8 @@ internal static class ResponseItems
         var kept = new List<JsonNode>(output.Count);
         for (var i = 0; i < output.Count; i++)
         {
-            var item = output[i] as JsonObject ?? (Text(output[i]) is { Length: > 0 } text ? new JsonObject { ["type"] = Message, ["content"] = text } : null);
+            var item = output[i] as JsonObject ?? (Text(output[i]) is { Length: > 0 } text
+                ? new JsonObject { ["type"] = Message, ["content"] = text } : null);
             changed |= item is null || item != output[i];
             if (item is null) continue;
             changed |= Repair(item, i, isDone: true);
@@ -101,21 +110,26 @@ internal static class ResponseItems
         }
         if (changed)
         {
-            // At once: taking them out one by one would move all others each time.
+            // All at once: single removals would move all others each time.
             output.Clear();
             foreach (var item in kept) output.Add(item);
         }
         return changed | Ending(response);
     }
 
-    public static string MakeId(string? type, int index) => string.Create(CultureInfo.InvariantCulture, $"{type switch { Message => "msg", FunctionCall => "fc", CustomCall => "ctc", Reasoning => "rs", _ => "item" }}_made{index}");
+    public static string MakeId(string? type, int index) =>
+        string.Create(CultureInfo.InvariantCulture,
+            $"{type switch { Message => "msg", FunctionCall => "fc", CustomCall => "ctc", Reasoning => "rs", _ => "item" }}_made{index}");
 
-    /// <summary>A part as it stands in a message.</summary>
+    /// <summary>A part as in a message.</summary>
     public static bool Part(JsonObject part)
     {
         var type = Text(part["type"]);
         var changed = false;
-        if (type is null or "" or "text") changed = Put(part, "type", type = part.ContainsKey("refusal") && !part.ContainsKey("text") ? "refusal" : "output_text");
+        if (type is null or "" or "text")
+        {
+            changed = Put(part, "type", type = part.ContainsKey("refusal") && !part.ContainsKey("text") ? "refusal" : "output_text");
+        }
         var name = type == "refusal" ? "refusal" : "text";
         if (type is not ("output_text" or "refusal")) return changed;
         if (Text(part[name]) is null) changed |= Put(part, name, AsText(part[name]));
@@ -127,7 +141,10 @@ internal static class ResponseItems
     private static string? TypeOf(JsonObject item)
     {
         var given = Text(item["type"]);
-        if (given is { Length: > 0 }) return CallWords.Contains(given) ? FunctionCall : given is "output_message" or "assistant" ? Message : given;
+        if (given is { Length: > 0 })
+        {
+            return CallTypes.Contains(given) ? FunctionCall : given is "output_message" or "assistant" ? Message : given;
+        }
         return item.ContainsKey("role") || item.ContainsKey("content") || item.ContainsKey("text") ? Message
             : item.ContainsKey("arguments") || item.ContainsKey("function") || item.ContainsKey("call_id") ? FunctionCall
             : item.ContainsKey("summary") ? Reasoning : null;
@@ -137,7 +154,9 @@ internal static class ResponseItems
     {
         var word = Text(item["status"]);
         if (word is not null && Statuses.Contains(word) && !(isDone && word == InProgress)) return false;
-        return Put(item, "status", !isDone ? InProgress : FinishWords.Of(word) is FinishMeaning.Length or FinishMeaning.ContentFilter ? Incomplete : Completed);
+        return Put(item, "status", !isDone ? InProgress
+            : FinishReasonTable.Of(word) is FinishMeaning.Length or FinishMeaning.ContentFilter ? Incomplete
+            : Completed);
     }
 
     private static bool Content(JsonObject item, bool isDone)
@@ -200,13 +219,14 @@ internal static class ResponseItems
         }
         if (Text(item["call_id"]) is not { Length: > 0 })
         {
-            item["call_id"] = Number(item["call_id"])?.ToString(CultureInfo.InvariantCulture) ?? (Text(item["id"]) is { Length: > 0 } id ? id : string.Create(CultureInfo.InvariantCulture, $"call_0_{index}"));
+            item["call_id"] = Number(item["call_id"])?.ToString(CultureInfo.InvariantCulture)
+                ?? (Text(item["id"]) is { Length: > 0 } id ? id : string.Create(CultureInfo.InvariantCulture, $"call_0_{index}"));
             changed = true;
         }
         return changed | Status(item, isDone);
     }
 
-    // The status says whether the response is complete. Words of failure stay: its reader sees them.
+    // The status determines whether the response is complete. Failure values stay: the reader reports them.
     private static bool Ending(JsonObject response)
     {
         var word = Text(response["status"]);
@@ -214,12 +234,16 @@ internal static class ResponseItems
         string? status;
         string? why = null;
         if (word is Completed or "failed" or "cancelled" or "queued" or InProgress) return false;
-        if (word == Incomplete) (status, why) = (Incomplete, Text(reason) is { Length: > 0 } given ? Why(FinishWords.Of(given)) ?? given : "max_output_tokens");
-        else if (word is not null && CompleteWords.Contains(word)) status = Completed;
+        if (word == Incomplete)
+        {
+            (status, why) = (Incomplete, Text(reason) is { Length: > 0 } given ? Why(FinishReasonTable.Of(given)) ?? given
+                : "max_output_tokens");
+        }
+        else if (word is not null && CompleteStatuses.Contains(word)) status = Completed;
         else
         {
-            var meaning = FinishWords.Of(word);
-            if (meaning == FinishMeaning.None) meaning = FinishWords.Of(Text(reason));
+            var meaning = FinishReasonTable.Of(word);
+            if (meaning == FinishMeaning.None) meaning = FinishReasonTable.Of(Text(reason));
             if (meaning == FinishMeaning.Failed) return false;
             (status, why) = Why(meaning) is { } truncated ? (Incomplete, truncated) : (Completed, null);
         }

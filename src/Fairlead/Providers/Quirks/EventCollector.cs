@@ -1,14 +1,15 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Quirks;
 
-/// <summary>Gathers a stream that came where a whole response was asked for.</summary>
-internal static class EventGatherer
+/// <summary>Combines a stream that came although a whole response was requested.</summary>
+internal static class EventCollector
 {
-    public static async ValueTask<ProviderReply> GatherAsync(IEventSource events, Attempt attempt, CancellationToken cancellationToken)
+    public static async ValueTask<ProviderReply> CollectAsync(IEventSource events, Attempt attempt, CancellationToken cancellationToken)
     {
         var builder = new AnswerBuilder();
         using var batch = new EventBatch();

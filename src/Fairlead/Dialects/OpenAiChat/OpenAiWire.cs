@@ -2,11 +2,14 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.Providers.Quirks;
+using Fairlead.Dialects.Quirks;
 
-namespace Fairlead.Providers.OpenAi;
+namespace Fairlead.Dialects.OpenAiChat;
 
-/// <summary>Pieces of OpenAI's answers that whole bodies and chunks share, read into the inner language. Tolerant: a field of an unexpected type counts as absent.</summary>
+/// <summary>
+/// Pieces of OpenAI's responses that whole bodies and chunks share, read into the canonical model. Tolerant: a field of an unexpected type
+/// counts as absent.
+/// </summary>
 internal static class OpenAiWire
 {
     public static string? Text(JsonElement element, string name) =>
@@ -23,28 +26,33 @@ internal static class OpenAiWire
         return value.TryGetDouble(out var number) && number is >= 0 and < 1e15 ? (long)number : 0;
     }
 
-    /// <summary>Reasoning text under either of the names in use.</summary>
+    /// <summary>Reasoning text under either of the usual names.</summary>
     public static string? Reasoning(JsonElement message) => Text(message, "reasoning_content") ?? Text(message, "reasoning");
 
     /// <summary>
-    /// The caller's own stop text that ended a choice, as vLLM and its relatives name it. Servers put other things there too (a token's number, <c>eos</c>, <c>stop</c>),
-    /// so only what the caller asked for counts.
+    /// The caller's own stop sequence that ended a choice, as vLLM and similar servers report it. Servers put other values there too (a
+    /// token's number, <c>eos</c>, <c>stop</c>), so only a requested stop sequence counts.
     /// </summary>
     public static string? StopSequence(JsonElement choice, IReadOnlyList<string> asked) =>
         Text(choice, "stop_reason") is { } reason && asked.Contains(reason, StringComparer.Ordinal) ? reason : null;
 
-    /// <summary>Why a choice ended, or null while it has not: some servers write an empty or the word null where there is no reason yet.</summary>
-    public static string? FinishText(JsonElement choice) => Text(choice, "finish_reason") is { Length: > 0 } reason && reason != "null" ? reason : null;
+    /// <summary>
+    /// Why a choice ended, or null while it has not: some servers write an empty string or the word null while there is no reason.
+    /// </summary>
+    public static string? FinishText(JsonElement choice) =>
+        Text(choice, "finish_reason") is { Length: > 0 } reason && reason != "null" ? reason : null;
 
-    /// <summary>Null for the words by which servers say that they stopped early (DeepSeek, OpenRouter, Mistral, vLLM): that is no finish.</summary>
-    public static FinishReason? Finish(string reason, bool calledTools) => FinishWords.ToReason(FinishWords.Of(reason)) switch
+    /// <summary>
+    /// Null for the values by which servers report that they stopped early (DeepSeek, OpenRouter, Mistral, vLLM): that is not a finish.
+    /// </summary>
+    public static FinishReason? Finish(string reason, bool calledTools) => FinishReasonTable.ToReason(FinishReasonTable.Of(reason)) switch
     {
-        // Some servers say "stop" after tool calls, and "tool_calls" without any; what the client must do is answer those that are there.
+        // Some servers report "stop" after tool calls, and "tool_calls" without any; the calls that are present decide.
         FinishReason.Stop or FinishReason.ToolCalls => calledTools ? FinishReason.ToolCalls : FinishReason.Stop,
         var other => other,
     };
 
-    /// <summary>What a body or chunk reports about usage, wherever its server puts it; null when it reports nothing.</summary>
+    /// <summary>The usage in a body or chunk, in any of the places that servers use; null when there is none.</summary>
     public static UsageReport? ReadUsage(JsonElement root)
     {
         UsageReport? report = null;
@@ -58,13 +66,19 @@ internal static class OpenAiWire
         if (Has(root, "x_groq", JsonValueKind.Object, out var groq)) Add(groq, "usage");
         Add(root, "usageMetadata");
         Add(root, "usage");
-        // Ollama's counts stand beside everything else.
-        if (report is null && (root.TryGetProperty("eval_count", out _) || root.TryGetProperty("prompt_eval_count", out _))) report = UsageReport.Read(root);
+        // Ollama's counts are at the top level.
+        if (report is null && (root.TryGetProperty("eval_count", out _) || root.TryGetProperty("prompt_eval_count", out _)))
+        {
+            report = UsageReport.Read(root);
+        }
         return report;
 
         void Add(JsonElement owner, string name)
         {
-            if (owner.TryGetProperty(name, out var usage) && UsageReport.Read(usage) is { } read) report = report is null ? read : report.Then(read);
+            if (owner.TryGetProperty(name, out var usage) && UsageReport.Read(usage) is { } read)
+            {
+                report = report is null ? read : report.Then(read);
+            }
         }
     }
 
@@ -88,7 +102,11 @@ internal static class OpenAiWire
 
     private static TokenLogprob? Logprob(JsonElement entry)
     {
-        if (entry.ValueKind != JsonValueKind.Object || Text(entry, "token") is not { } token || !Has(entry, "logprob", JsonValueKind.Number, out var logprob)) return null;
+        if (entry.ValueKind != JsonValueKind.Object || Text(entry, "token") is not { } token
+            || !Has(entry, "logprob", JsonValueKind.Number, out var logprob))
+        {
+            return null;
+        }
         var top = new List<TokenLogprob>();
         if (Has(entry, "top_logprobs", JsonValueKind.Array, out var alternatives))
         {
@@ -104,7 +122,10 @@ internal static class OpenAiWire
             var i = 0;
             foreach (var value in list.EnumerateArray())
             {
-                if (value.ValueKind != JsonValueKind.Number || !value.TryGetByte(out bytes[i++])) return new TokenLogprob(token, logprob.GetDouble(), top);
+                if (value.ValueKind != JsonValueKind.Number || !value.TryGetByte(out bytes[i++]))
+                {
+                    return new TokenLogprob(token, logprob.GetDouble(), top);
+                }
             }
         }
         return new TokenLogprob(token, logprob.GetDouble(), top) { Bytes = bytes };

@@ -7,18 +7,18 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Errors;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
-/// Makes what servers of OpenAI's chat interface send into what OpenAI itself sends, for the native and the translating path alike. An event or body
-/// without a quirk keeps its bytes: the scan that every event passes anyway sees that nothing is odd. Only an odd event is parsed and written again.
-/// One per stream or body; not thread-safe.
+/// Converts responses of OpenAI-compatible chat servers to what OpenAI itself sends, for the native and the translating path. An event or
+/// body without a quirk keeps its bytes: the scan of every event detects quirks. Only an event with a quirk is parsed and rewritten. One
+/// per stream or body; not thread-safe.
 /// </summary>
 /// <param name="isChat">False for text completions, which have neither roles nor tools.</param>
-/// <param name="createdAt">Unix seconds for responses that do not say when they were made.</param>
-/// <param name="meter">Counts what had to be left out.</param>
+/// <param name="createdAt">Creation time for responses that have none, in seconds of Unix time.</param>
+/// <param name="meter">Counts what is left out.</param>
 internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? meter = null)
 {
     private readonly List<Choice> _choices = new(1);
@@ -28,46 +28,50 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
     private string? _model;
 
     /// <summary>Whether an event is <c>[DONE]</c>, with or without spaces and quotes.</summary>
-    public static bool IsEndMark(ReadOnlySpan<byte> data) => data.Length is >= 4 and <= 10 && data.Trim(" \t\r\n\"[]"u8).SequenceEqual("DONE"u8);
+    public static bool IsEndMark(ReadOnlySpan<byte> data) =>
+        data.Length is >= 4 and <= 10 && data.Trim(" \t\r\n\"[]"u8).SequenceEqual("DONE"u8);
 
-    /// <summary>Whether a choice began and has not ended.</summary>
+    /// <summary>Whether a choice has started and not ended.</summary>
     public bool HasOpenChoice => _choices.Exists(static choice => choice.Reason == FinishMeaning.None);
 
-    /// <summary>Whether a scanned event says nothing at all: neither choices nor usage.</summary>
-    public static bool IsNothing(in OpenAiAnswerScanner.Found found) => !found.HasChoices && !found.HasSingleChoice && !found.HasUsage && found.FailedReason is null;
+    /// <summary>Whether a scanned event has neither choices nor usage.</summary>
+    public static bool IsEmptyEvent(in OpenAiAnswerScanner.Found found) =>
+        !found.HasChoices && !found.HasSingleChoice && !found.HasUsage && found.FailedReason is null;
 
     /// <summary>Scans one event of a stream. False when it is not one JSON object.</summary>
     /// <param name="data">The event.</param>
-    /// <param name="wantModel">Whether the model's name is still to be learned.</param>
-    /// <param name="found">What is in the event as repaired.</param>
-    /// <param name="repaired">The event as repaired; null when it stays as it is.</param>
+    /// <param name="wantModel">Whether the model's name is still needed.</param>
+    /// <param name="found">The content of the event after the repair.</param>
+    /// <param name="repaired">The repaired event; null when it is unchanged.</param>
     public bool TryNormalise(ReadOnlySpan<byte> data, bool wantModel, out OpenAiAnswerScanner.Found found, out byte[]? repaired)
     {
         repaired = null;
         if (!OpenAiAnswerScanner.TryScan(data, wantModel, out found)) return false;
-        if (found.IsError || IsNothing(found) || IsNormal(found, data)) return true;
+        if (found.IsError || IsEmptyEvent(found) || IsNormal(found, data)) return true;
         var failed = found.FailedReason;
         if (Rewrite(data, Event) is not { } rewritten) return true;
         repaired = rewritten;
         OpenAiAnswerScanner.TryScan(rewritten, wantModel, out found);
-        found.FailedReason = failed ?? _choices.Find(static choice => choice.FailedWord is not null)?.FailedWord;
+        found.FailedReason = failed ?? _choices.Find(static choice => choice.FailedReason is not null)?.FailedReason;
         return true;
     }
 
-    /// <summary>A whole body as OpenAI sends it: the same bytes where nothing is odd.</summary>
+    /// <summary>A whole body as OpenAI sends it: the same bytes without a quirk.</summary>
     public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt, AnswerMeter? meter = null)
     {
-        return OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) && MayNeedRepair(found, isChat) ? Repair(body, isChat, createdAt, meter) : null;
+        return OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) && MayNeedRepair(found, isChat)
+            ? Repair(body, isChat, createdAt, meter)
+            : null;
     }
 
     /// <summary>Whether a scan found something that <see cref="Repair"/> may have to repair.</summary>
     public static bool MayNeedRepair(in OpenAiAnswerScanner.Found found, bool isChat)
     {
         if (found.IsError || found.FailedReason is not null || (found.Choices == 0 && !found.HasSingleChoice)) return false;
-        return found.IsOdd || !found.HasEnvelope || found.HasDelta || found.HasMessage != isChat;
+        return found.HasQuirk || !found.HasEnvelope || found.HasDelta || found.HasMessage != isChat;
     }
 
-    /// <summary>The repaired body; null when there is nothing to repair after all.</summary>
+    /// <summary>The repaired body; null when there is nothing to repair.</summary>
     public static byte[]? Repair(ReadOnlySpan<byte> body, bool isChat, long createdAt, AnswerMeter? meter) =>
         Rewrite(body, root => new ChatNormaliser(isChat, createdAt, meter).Whole(root));
 
@@ -75,27 +79,30 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
     {
         try
         {
-            if (JsonNode.Parse(data, documentOptions: new JsonDocumentOptions { MaxDepth = 512 }) is not JsonObject root || !repair(root)) return null;
+            if (JsonNode.Parse(data, documentOptions: new JsonDocumentOptions { MaxDepth = 512 }) is not JsonObject root || !repair(root))
+            {
+                return null;
+            }
             var output = new ArrayBufferWriter<byte>(data.Length + 256);
             using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) root.WriteTo(json);
             return output.WrittenSpan.ToArray();
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException or FormatException)
         {
-            // Members that stand twice or strings that are no text: it goes on as it came.
+            // Duplicate members or strings that are not text: forwarded unchanged.
             return null;
         }
     }
 
     private bool IsNormal(in OpenAiAnswerScanner.Found found, ReadOnlySpan<byte> data)
     {
-        // Azure begins with a chunk that has neither an id nor choices.
-        if (found is { HasChoices: true, Choices: 0, IsOdd: false, HasUsage: false } && _id is null && _ownId is null) return true;
-        if (found.IsOdd || !found.HasChoices || found.Choices > 1 || found.HasMessage || !found.HasEnvelope) return false;
+        // Azure starts with a chunk that has neither an id nor choices.
+        if (found is { HasChoices: true, Choices: 0, HasQuirk: false, HasUsage: false } && _id is null && _ownId is null) return true;
+        if (found.HasQuirk || !found.HasChoices || found.Choices > 1 || found.HasMessage || !found.HasEnvelope) return false;
         var id = data.Slice(found.IdStart, found.IdLength);
         if (_id is null)
         {
-            // The id that all events before it were given.
+            // The id of all earlier events.
             if (_ownId is not null && Encoding.UTF8.GetString(id[1..^1]) != _ownId) return false;
             _id = id.ToArray();
         }
@@ -104,7 +111,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
             return false;
         }
         if (found.Choices == 0) return true;
-        // A chunk of the other interface, or a text beside an empty place.
+        // A chunk of the other API, or a text next to an empty member.
         if (found.HasDelta != isChat) return false;
 
         var choice = Of(found.Choice);
@@ -113,7 +120,8 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         if (found.Calls == 1)
         {
             var open = choice.Calls.Count;
-            if (choice.IsRegular && found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType && choice.Find(found.CallId) is null)
+            if (choice.IsRegular && found.CallIndex == open && found.CallId is not null && found.CallHasName && found.CallHasType
+                && choice.Find(found.CallId) is null)
             {
                 var made = choice.Current = choice.Add(open);
                 choice.Name(made, found.CallId);
@@ -121,7 +129,9 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
                 made.HasUnseenArguments = true;
                 choice.NamedCalls++;
             }
-            else if (choice.IsRegular && found.CallIndex >= 0 && found.CallIndex < open && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null && !found.CallHasName)
+            else if (choice.IsRegular && found.CallIndex >= 0 && found.CallIndex < open
+                && choice.Calls[found.CallIndex] is { At: var at, Name: not null } known && at == found.CallIndex && found.CallId is null
+                && !found.CallHasName)
             {
                 known.HasUnseenArguments = true;
                 choice.Current = known;
@@ -135,7 +145,11 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         if (found.Finished is { } finished)
         {
             var called = choice.HasCalls;
-            if (choice.Reason != FinishMeaning.None || (finished.Reason == FinishReason.ToolCalls && !called) || (finished.Reason == FinishReason.Stop && called) || choice.HasWaitingCall) return false;
+            if (choice.Reason != FinishMeaning.None || (finished.Reason == FinishReason.ToolCalls && !called)
+                || (finished.Reason == FinishReason.Stop && called) || choice.HasWaitingCall)
+            {
+                return false;
+            }
             choice.Reason = MeaningOf(finished.Reason);
         }
         choice.Started = true;
@@ -230,7 +244,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         {
             if (node["delta"] is not JsonObject delta)
             {
-                // Some servers call it as in a whole response.
+                // Some servers use the name of a whole response.
                 var message = node["message"] as JsonObject;
                 node.Remove("message");
                 node.Remove("delta");
@@ -279,7 +293,11 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
 
     private static bool Index(JsonObject node, int position, out int index)
     {
-        if (node["index"] is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue(out index) && index is >= 0 and < 128) return false;
+        if (node["index"] is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue(out index)
+            && index is >= 0 and < 128)
+        {
+            return false;
+        }
         index = Number(node["index"]) is >= 0 and < 128 and var number ? (int)number : position;
         node["index"] = index;
         return true;
@@ -287,7 +305,12 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
 
     private static bool Role(JsonObject message, bool started)
     {
-        if (started ? !message.ContainsKey("role") || message["role"] is null || Text(message["role"]) == "assistant" : Text(message["role"]) == "assistant") return false;
+        if (started
+            ? !message.ContainsKey("role") || message["role"] is null || Text(message["role"]) == "assistant"
+            : Text(message["role"]) == "assistant")
+        {
+            return false;
+        }
         message["role"] = "assistant";
         return true;
     }
@@ -303,7 +326,10 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
                 case JsonArray parts:
                     var (text, thinking) = (new StringBuilder(), new StringBuilder());
                     Collect(parts, text, thinking);
-                    if (thinking.Length > 0 && name == "content") message["reasoning_content"] = (Text(message["reasoning_content"]) ?? "") + thinking;
+                    if (thinking.Length > 0 && name == "content")
+                    {
+                        message["reasoning_content"] = (Text(message["reasoning_content"]) ?? "") + thinking;
+                    }
                     message[name] = text.ToString();
                     changed = true;
                     break;
@@ -362,7 +388,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         return true;
     }
 
-    // Takes out what is not wanted: all at once, since each removal would move the rest of the list.
+    // Removes all unwanted items at once, because each single removal would move the rest of the list.
     private static bool Keep(JsonArray list, Func<JsonNode?, int, bool> isKept)
     {
         var kept = new List<JsonNode?>(list.Count);
@@ -397,7 +423,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         var wasNamed = call.Name is not null;
         if (!wasNamed && name is null)
         {
-            // A call begins when its name is known; what comes before waits.
+            // A call starts when its name is known; earlier fragments wait.
             if (isNew) choice.WaitingCalls++;
             choice.IsRegular = false;
             call.Waiting.Append(arguments);
@@ -415,7 +441,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         if (!wasNamed)
         {
             if (!isNew) choice.WaitingCalls--;
-            // Calls are numbered as they are shown: one that never gets a name leaves no gap.
+            // Calls are numbered when they are shown: one that never gets a name leaves no gap.
             call.Position = choice.NamedCalls++;
             call.Name = name;
             changed |= Put(node, "index", call.Position);
@@ -443,13 +469,13 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
             }
             return changed;
         }
-        // Clients add names and ids up, or take a second one for another call.
+        // Clients concatenate names and ids, or treat a second one as another call.
         if (name is not null) changed |= body.Remove("name");
         if (node["id"] is not null && Text(node["id"]) is not ("" or null)) changed |= node.Remove("id");
         return changed;
     }
 
-    // Servers that leave the inner object out, and those that have it as text.
+    // Servers that leave the inner object out, and those that send it as text.
     private static bool Wrap(JsonObject node)
     {
         if (node["custom"] is JsonObject || node["function"] is JsonObject) return false;
@@ -487,22 +513,22 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
     private bool StreamFinish(JsonObject node, Choice choice)
     {
         var word = Text(node["finish_reason"]);
-        var meaning = FinishWords.Of(word);
+        var meaning = FinishReasonTable.Of(word);
         if (meaning is FinishMeaning.None or FinishMeaning.Failed)
         {
-            if (meaning == FinishMeaning.Failed) choice.FailedWord = word;
+            if (meaning == FinishMeaning.Failed) choice.FailedReason = word;
             if (node["finish_reason"] is null) return false;
             node["finish_reason"] = null;
             return true;
         }
-        // A call whose name never came cannot be run: it is left out, as from a whole response.
+        // A call without a name cannot be run: it is left out, as from a whole response.
         if (meter is not null) meter.SkippedEvents += choice.WaitingCalls;
         choice.WaitingCalls = 0;
         var changed = false;
         if (meaning == FinishMeaning.ToolCalls && !choice.HasCalls) meaning = FinishMeaning.Stop;
         else if (meaning == FinishMeaning.Stop && choice.HasCalls) meaning = FinishMeaning.ToolCalls;
-        choice.Reason = FinishWords.Stronger(choice.Reason, meaning);
-        var ours = word == "function_call" && choice.Reason == FinishMeaning.ToolCalls ? word : FinishWords.OpenAi(choice.Reason);
+        choice.Reason = FinishReasonTable.Stronger(choice.Reason, meaning);
+        var ours = word == "function_call" && choice.Reason == FinishMeaning.ToolCalls ? word : FinishReasonTable.OpenAi(choice.Reason);
         if (word == ours) return changed;
         node["finish_reason"] = ours;
         return true;
@@ -527,8 +553,9 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
             {
                 if (choice["message"] is not JsonObject message)
                 {
-                    // Another name, or the place where a text completion has its text.
-                    var delta = choice["delta"] as JsonObject ?? (Text(choice["text"]) is { } text ? new JsonObject { ["content"] = text } : null);
+                    // Another name, or the member where a text completion has its text.
+                    var delta = choice["delta"] as JsonObject
+                        ?? (Text(choice["text"]) is { } text ? new JsonObject { ["content"] = text } : null);
                     if (delta is null) continue;
                     choice.Remove("delta");
                     choice.Remove("text");
@@ -543,13 +570,13 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
                 changed |= PlainText(choice);
             }
             var word = Text(choice["finish_reason"]);
-            var meaning = FinishWords.Of(word);
-            // Its reader sees the failure.
+            var meaning = FinishReasonTable.Of(word);
+            // The reader of the event reports the failure.
             if (meaning == FinishMeaning.Failed) continue;
             if (meaning == FinishMeaning.None) meaning = FinishMeaning.Stop;
             if (meaning == FinishMeaning.ToolCalls && !called) meaning = FinishMeaning.Stop;
             else if (meaning == FinishMeaning.Stop && called) meaning = FinishMeaning.ToolCalls;
-            var ours = word == "function_call" && called ? word : FinishWords.OpenAi(meaning);
+            var ours = word == "function_call" && called ? word : FinishReasonTable.OpenAi(meaning);
             if (word == ours) continue;
             choice["finish_reason"] = ours;
             changed = true;
@@ -580,7 +607,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
             changed |= Wrap(call);
             var custom = call["custom"] as JsonObject;
             var body = custom ?? (JsonObject)call["function"]!;
-            // A call without a name cannot be answered.
+            // A call without a name cannot have a result.
             if (Text(body["name"]) is not { Length: > 0 })
             {
                 if (meter is not null) meter.SkippedEvents++;
@@ -609,7 +636,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
     private sealed class Choice(int index)
     {
         private readonly Dictionary<string, Call> _byId = new(StringComparer.Ordinal);
-        private readonly Dictionary<int, Call> _byPlace = [];
+        private readonly Dictionary<int, Call> _byIndex = [];
 
         public int Index { get; } = index;
 
@@ -617,13 +644,13 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
 
         public bool HasLegacyCall { get; set; }
 
-        /// <summary>Whether the provider's indexes of calls are ours.</summary>
+        /// <summary>Whether the provider's call indexes equal ours.</summary>
         public bool IsRegular { get; set; } = true;
 
         public FinishMeaning Reason { get; set; }
 
-        /// <summary>The word by which the provider said that it stopped early.</summary>
-        public string? FailedWord { get; set; }
+        /// <summary>The finish reason by which the provider reported that it stopped early.</summary>
+        public string? FailedReason { get; set; }
 
         public List<Call> Calls { get; } = [];
 
@@ -633,7 +660,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         /// <summary>Calls whose name is known.</summary>
         public int NamedCalls { get; set; }
 
-        /// <summary>Calls whose name has not come.</summary>
+        /// <summary>Calls whose name is not known yet.</summary>
         public int WaitingCalls { get; set; }
 
         public bool HasCalls => HasLegacyCall || NamedCalls > 0;
@@ -646,7 +673,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         {
             var call = new Call(Calls.Count) { At = at };
             Calls.Add(call);
-            if (at is { } place) _byPlace[place] = call;
+            if (at is { } place) _byIndex[place] = call;
             return call;
         }
 
@@ -658,22 +685,25 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
             _byId.TryAdd(id, call);
         }
 
-        /// <summary>The call that a fragment continues; null when it opens a new one.</summary>
+        /// <summary>The call that a fragment continues; null when it starts a new one.</summary>
         public Call? Match(string? id, int? at, string? name, string arguments, int position, int count)
         {
             if (id is not null && Find(id) is { } same) return same;
-            var placed = at is { } place ? _byPlace.GetValueOrDefault(place) : null;
+            var placed = at is { } place ? _byIndex.GetValueOrDefault(place) : null;
             if (id is not null)
             {
-                // A late id of the call at that place, or servers that make a new id for every fragment: without a name it is no new call.
-                // Without any index, a call goes on while its arguments are not whole.
+                // A late id of the call at that index, or servers that create a new id for every fragment: without a name it is not a new
+                // call. Without any index, a call continues until its arguments are complete.
                 if (placed is null) return at is null && name is null && Current is { Name: not null, IsComplete: false } ? Current : null;
                 return name is null ? placed : placed.Id is null && placed.Name is null ? placed : null;
             }
             if (at is not null && placed is null) return null;
-            var open = placed ?? (count > 1 && name is null && position < Calls.Count ? Calls[Calls.Count - count + position < 0 ? position : Calls.Count - count + position] : at is null && count > 1 && name is not null ? null : Current);
+            var open = placed ?? (count > 1 && name is null && position < Calls.Count
+                ? Calls[Calls.Count - count + position < 0 ? position : Calls.Count - count + position]
+                    : at is null && count > 1 && name is not null ? null
+                    : Current);
             if (open is null || name is null || open.Name is null) return open;
-            // A name again: the same call where it is only repeated, another one where the first is complete.
+            // A name again: the same call if it is only repeated, another one if the first is complete.
             return open.Name != name ? null : open.IsComplete ? null : open;
         }
     }

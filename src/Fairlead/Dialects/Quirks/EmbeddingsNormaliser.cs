@@ -4,15 +4,17 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Errors;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
-/// <summary>Puts a provider's embeddings into the order of the inputs, which clients take for granted.</summary>
+/// <summary>Sorts a provider's embeddings in the order of the inputs, which clients rely on.</summary>
 internal static class EmbeddingsNormaliser
 {
-    /// <summary>The body in the order of the inputs, with an index and the envelope of OpenAI; null where it is so already or cannot be repaired.</summary>
-    /// <param name="body">The provider's.</param>
-    /// <param name="count">Inputs.</param>
-    /// <param name="vectors">Vectors in the body; -1 when it is no list of vectors.</param>
+    /// <summary>
+    /// The body in the order of the inputs, with indexes and OpenAI's envelope; null if it needs no repair or cannot be repaired.
+    /// </summary>
+    /// <param name="body">The provider's body.</param>
+    /// <param name="count">Number of inputs.</param>
+    /// <param name="vectors">Vectors in the body; -1 when it is not a list of vectors.</param>
     public static byte[]? Repair(ReadOnlySpan<byte> body, int count, out int vectors)
     {
         var indexes = new List<int>(count);
@@ -29,7 +31,7 @@ internal static class EmbeddingsNormaliser
             else seen[indexes[i]] = true;
         }
         if (ordered && !odd) return null;
-        // Indexes that say nothing, such as all 0: the order on the wire is all there is.
+        // Useless indexes, such as all 0: only the order on the wire is left.
         if (!isPermutation && indexes.Exists(static index => index > 0))
         {
             vectors = -1;
@@ -50,7 +52,8 @@ internal static class EmbeddingsNormaliser
             using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions)) root.WriteTo(json);
             return output.WrittenSpan.ToArray();
         }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException or InvalidCastException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException
+            or InvalidCastException)
         {
             return null;
         }
@@ -58,16 +61,18 @@ internal static class EmbeddingsNormaliser
 
     // A text or a fraction.
     private static int? Loose(in Utf8JsonReader reader) =>
-        reader.TokenType is JsonTokenType.Number or JsonTokenType.String && double.TryParse(reader.ValueSpan, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number is >= 0 and < int.MaxValue ? (int)number : null;
+        reader.TokenType is JsonTokenType.Number or JsonTokenType.String
+            && double.TryParse(reader.ValueSpan, NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
+            && number is >= 0 and < int.MaxValue ? (int)number : null;
 
-    // Servers whose writer leaves zeros out.
+    // Servers that omit zeros.
     private static void FillTheOneLeftOut(List<int> indexes)
     {
         var at = indexes.IndexOf(-1);
         if (at >= 0 && indexes.Count > 1 && indexes.LastIndexOf(-1) == at && !indexes.Contains(0)) indexes[at] = 0;
     }
 
-    // Without an index in range: -1 in its place.
+    // Without an index in range: -1 instead.
     private static int Read(ReadOnlySpan<byte> body, List<int> indexes, out bool odd)
     {
         odd = false;

@@ -4,47 +4,53 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Memory;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
 /// <summary>
-/// Makes what servers of OpenAI's Responses interface send into what OpenAI itself sends. An event without a quirk keeps its bytes; one with a quirk is written again, and events that a
-/// client needs and that never came are put in: the begin of an item, its first text, its end. One per stream; not thread-safe.
+/// Converts what servers with OpenAI's Responses API send to what OpenAI itself sends. An event without a quirk keeps its bytes; one with a
+/// quirk is rewritten. Missing events that a client needs are added: the start of an item, its first text, its end. One per stream; not
+/// thread-safe.
 /// </summary>
-/// <param name="meter">Counts what had to be left out.</param>
-/// <param name="memory">Counts what is kept of the response until its end; null where nothing is counted.</param>
+/// <param name="meter">Counts what is left out.</param>
+/// <param name="memory">Counts what is kept of the response until its end; null counts nothing.</param>
 internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory = null)
 {
     private readonly List<Item> _items = [];
     private readonly Dictionary<string, Item> _byId = new(StringComparer.Ordinal);
-    private readonly Dictionary<int, Item> _byPlace = [];
+    private readonly Dictionary<int, Item> _byIndex = [];
     private Item? _current;
     private List<(byte[] Name, byte[] Data)> _made = [];
 
-    /// <summary>A whole body as OpenAI sends it; null where nothing is odd.</summary>
+    /// <summary>A whole body as OpenAI sends it; null without a quirk.</summary>
     public static byte[]? RepairWhole(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
         try
         {
-            return Parse(body) is { } response && Text(response["object"]) is not ("response.compaction" or "error") && response["error"] is not JsonObject
+            return Parse(body) is { } response && Text(response["object"]) is not ("response.compaction" or "error")
+                && response["error"] is not JsonObject
                 && ResponseItems.RepairWhole(response, () => meter.SkippedEvents++) ? Bytes(response) : null;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
-            // Members that stand twice or strings that are no text: it goes on as it came.
+            // Duplicate members or strings that are not text: forwarded unchanged.
             return null;
         }
     }
 
-    /// <summary>The events that stand for one of the provider's; null where it goes on as it came.</summary>
+    /// <summary>The events that replace one of the provider's; null if it is forwarded unchanged.</summary>
     public IReadOnlyList<(byte[] Name, byte[] Data)>? Normalise(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data)
     {
         try
         {
             var seen = Seen.Read(data);
             var type = seen.Type ?? (name.StartsWith("response."u8) ? Encoding.UTF8.GetString(name) : null);
-            if (type is null || !type.StartsWith("response.", StringComparison.Ordinal) || (seen.Type is not null && IsKnownToPass(type, seen, data))) return null;
+            if (type is null || !type.StartsWith("response.", StringComparison.Ordinal)
+                || (seen.Type is not null && IsKnownToPass(type, seen, data)))
+            {
+                return null;
+            }
             if (Parse(data) is not { } root) return null;
             _made = [];
             var changed = seen.Type is null && Put(root, "type", type);
@@ -56,23 +62,30 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
-            // Not to be read: its scanner says so.
+            // Unreadable: its scanner reports it.
             return null;
         }
     }
 
-    // Whether the event is as it should be. Deltas are most of a stream and are not parsed into nodes.
+    // Whether the event is valid. Deltas are most of a stream and are not parsed into nodes.
     private bool IsKnownToPass(string type, in Seen seen, ReadOnlySpan<byte> data)
     {
         switch (type)
         {
             case "response.created" or "response.queued" or "response.in_progress" or "response.failed": return true;
             case "response.output_text.delta" or "response.refusal.delta":
-                if (Of(seen) is not { IsOpen: true, Open: { } part } || seen.ContentIndex != part.Index || part.IsRefusal != (type == "response.refusal.delta") || !seen.HasDelta) return false;
+                if (Of(seen) is not { IsOpen: true, Open: { } part } || seen.ContentIndex != part.Index
+                    || part.IsRefusal != (type == "response.refusal.delta") || !seen.HasDelta)
+                {
+                    return false;
+                }
                 part.Text.AppendRaw(data.Slice(seen.DeltaStart, seen.DeltaLength));
                 return true;
             case "response.function_call_arguments.delta" or "response.custom_tool_call_input.delta":
-                if (Of(seen) is not { IsOpen: true, IsAnnounced: true } call || !ResponseItems.IsCall(call.Type) || !seen.HasDelta) return false;
+                if (Of(seen) is not { IsOpen: true, IsAnnounced: true } call || !ResponseItems.IsCall(call.Type) || !seen.HasDelta)
+                {
+                    return false;
+                }
                 call.Text.AppendRaw(data.Slice(seen.DeltaStart, seen.DeltaLength));
                 return true;
             case "response.reasoning_summary_text.delta" or "response.reasoning_text.delta":
@@ -83,10 +96,11 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         }
     }
 
-    // The item of an event that names it as it should.
-    private Item? Of(in Seen seen) => seen.ItemId is { } id && _byId.TryGetValue(id, out var item) && item.Index == seen.OutputIndex ? item : null;
+    // The item of an event that names it correctly.
+    private Item? Of(in Seen seen) =>
+        seen.ItemId is { } id && _byId.TryGetValue(id, out var item) && item.Index == seen.OutputIndex ? item : null;
 
-    // Null where the event is left out; otherwise whether it was changed.
+    // Null if the event is left out; otherwise whether it was changed.
     private bool? Repair(string type, JsonObject root) => type switch
     {
         "response.output_item.added" => Added(root),
@@ -110,7 +124,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         var changed = ResponseItems.Repair(node, _items.Count, isDone: false);
         if (_byId.TryGetValue(Text(node["id"])!, out var same))
         {
-            // Told twice; or the same id for another item.
+            // A repeated start; or the same id for another item.
             if (same.IsOpen) return null;
             node["id"] = ResponseItems.MakeId(Text(node["type"]), _items.Count);
             changed = true;
@@ -122,7 +136,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         return changed | Put(root, "output_index", item.Index);
     }
 
-    // What an item brings at its begin comes as deltas or at its end: clients would read it twice.
+    // Content in the start event of an item arrives as deltas or at its end: clients would read it twice.
     private static bool Emptied(JsonObject node, Item item)
     {
         if (item.Type == ResponseItems.Message && node["content"] is JsonArray { Count: > 0 })
@@ -142,7 +156,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         var item = new Item(_items.Count, Text(node["id"])!, Text(node["type"]) ?? "", memory) { Node = (JsonObject)node.DeepClone() };
         _items.Add(item);
         _byId[item.Id] = item;
-        _byPlace[place is { } at and < int.MaxValue ? (int)at : item.Index] = item;
+        _byIndex[place is { } at and < int.MaxValue ? (int)at : item.Index] = item;
         return _current = item;
     }
 
@@ -166,27 +180,39 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         return Open(node, place);
     }
 
-    // The item that an event belongs to: by its id, by its place, or the one that is open.
+    // The item of an event: by its id, by its index, or the open one.
     private Item? Find(JsonObject root, Func<Item, bool> fits)
     {
-        if (Text(root["item_id"]) is { Length: > 0 } id && _byId.TryGetValue(id, out var named)) return fits(named) && named.IsOpen ? named : null;
-        if (Number(root["output_index"]) is { } place and < int.MaxValue && _byPlace.TryGetValue((int)place, out var placed) && placed.IsOpen && fits(placed)) return placed;
+        if (Text(root["item_id"]) is { Length: > 0 } id && _byId.TryGetValue(id, out var named))
+        {
+            return fits(named) && named.IsOpen ? named : null;
+        }
+        if (Number(root["output_index"]) is { } place and < int.MaxValue && _byIndex.TryGetValue((int)place, out var placed)
+            && placed.IsOpen && fits(placed))
+        {
+            return placed;
+        }
         return _current is { IsOpen: true } current && fits(current) ? current : null;
     }
 
-    private static bool Place(JsonObject root, Item item, Part? part = null) =>
-        Put(root, "item_id", item.Id) | Put(root, "output_index", item.Index) | (part is not null && Put(root, "content_index", part.Index));
+    private static bool SetPosition(JsonObject root, Item item, Part? part = null) =>
+        Put(root, "item_id", item.Id) | Put(root, "output_index", item.Index) | (part is not null
+            && Put(root, "content_index", part.Index));
 
     private Item Speaker(JsonObject root)
     {
-        var item = Find(root, static item => item.Type == ResponseItems.Message) ?? Made(ResponseItems.Message, Number(root["output_index"]), Text(root["item_id"]));
+        var item = Find(root, static item => item.Type == ResponseItems.Message)
+            ?? Made(ResponseItems.Message, Number(root["output_index"]), Text(root["item_id"]));
         Announce(item);
         return item;
     }
 
     private Part PartOf(JsonObject root, Item item, bool isRefusal)
     {
-        if (item.Open is { } open && open.IsRefusal == isRefusal && (Number(root["content_index"]) ?? open.Index) <= open.Index) return open;
+        if (item.Open is { } open && open.IsRefusal == isRefusal && (Number(root["content_index"]) ?? open.Index) <= open.Index)
+        {
+            return open;
+        }
         if (item.Open is { } other) End(item, other);
         var part = item.Add(isRefusal, memory);
         MakePart(item, part);
@@ -199,7 +225,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         var part = PartOf(root, item, isRefusal);
         var changed = Delta(root, out var text);
         part.Text.Append(text);
-        return changed | Place(root, item, part);
+        return changed | SetPosition(root, item, part);
     }
 
     private static bool Delta(JsonObject root, out string text)
@@ -217,10 +243,14 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
 
     private bool? TextDone(JsonObject root, bool isRefusal)
     {
-        // Its item has ended: the text was told.
+        // Its item has ended: the text was sent.
         if (Text(root["item_id"]) is { } id && _byId.TryGetValue(id, out var known) && !known.IsOpen) return null;
         var item = Speaker(root);
-        if (item.Open is null && item.Parts.Count > 0 && Number(root["content_index"]) is { } at && at < item.Parts.Count && item.Parts[(int)at].TextDone) return null;
+        if (item.Open is null && item.Parts.Count > 0 && Number(root["content_index"]) is { } at && at < item.Parts.Count
+            && item.Parts[(int)at].TextDone)
+        {
+            return null;
+        }
         var part = PartOf(root, item, isRefusal);
         if (part.TextDone) return null;
         var member = isRefusal ? "refusal" : "text";
@@ -230,7 +260,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         if (text.Length == 0 && !part.Text.IsEmpty) (text, changed) = (part.Text.ToString(), true);
         if (changed) root[member] = text;
         part.TextDone = true;
-        return changed | Place(root, item, part);
+        return changed | SetPosition(root, item, part);
     }
 
     private bool? PartAdded(JsonObject root)
@@ -246,7 +276,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         changed |= ResponseItems.Part(node);
         if (item.Open is { } open)
         {
-            // Begun already by what came before its time.
+            // Already started by an earlier event.
             if (Number(root["content_index"]) is not { } at || at <= open.Index) return null;
             End(item, open);
         }
@@ -258,7 +288,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
             node[isRefusal ? "refusal" : "text"] = "";
             changed = true;
         }
-        return changed | Place(root, item, part);
+        return changed | SetPosition(root, item, part);
     }
 
     private bool? PartDone(JsonObject root)
@@ -275,7 +305,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         changed |= ResponseItems.Part(node) | Fill(item, part, node);
         if (!part.TextDone) MakeTextDone(item, part);
         part.IsDone = true;
-        return changed | Place(root, item, part);
+        return changed | SetPosition(root, item, part);
     }
 
     private bool? PartDoneAlone(JsonObject root)
@@ -287,7 +317,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         return PartDone(root) is null ? null : true;
     }
 
-    // Text that came with the end alone is told before it; an end without text gets what was told.
+    // A text that is only in the end event is sent before it; an end event without text gets the text that was sent.
     private bool Fill(Item item, Part part, JsonObject node)
     {
         var member = part.IsRefusal ? "refusal" : "text";
@@ -308,7 +338,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
             Announce(item);
             return null;
         }
-        return Put(root, "delta", text) | Place(root, item);
+        return Put(root, "delta", text) | SetPosition(root, item);
     }
 
     private static Func<Item, bool> ResponseCalls(string type) => item => item.Type == type;
@@ -340,7 +370,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         if (item.ArgumentsDone) return null;
         item.ArgumentsDone = true;
         if (text.Length == 0) text = item.Text.IsEmpty && type == ResponseItems.FunctionCall ? "{}" : item.Text.ToString();
-        return Put(root, member, text) | Place(root, item);
+        return Put(root, member, text) | SetPosition(root, item);
     }
 
     private bool? Done(JsonObject root)
@@ -351,7 +381,11 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         var type = Text(node["type"]) ?? "";
         Item? item = null;
         if (hadId && _byId.TryGetValue(Text(node["id"])!, out var same)) item = same;
-        else if (Number(root["output_index"]) is { } place and < int.MaxValue && _byPlace.TryGetValue((int)place, out var placed) && placed.IsOpen && placed.Type == type) item = placed;
+        else if (Number(root["output_index"]) is { } place and < int.MaxValue && _byIndex.TryGetValue((int)place, out var placed)
+            && placed.IsOpen && placed.Type == type)
+        {
+            item = placed;
+        }
         else if (_current is { IsOpen: true } current && current.Type == type && (!hadId || root["output_index"] is null)) item = current;
         // Ended twice.
         if (item is { IsOpen: false }) return null;
@@ -363,7 +397,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         changed |= Whole(item, node);
         if (!item.IsAnnounced)
         {
-            // Nobody could run a call without a name.
+            // A client cannot run a call without a name.
             Drop(item);
             return null;
         }
@@ -371,16 +405,22 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         return changed | Put(root, "output_index", item.Index);
     }
 
-    // Tells what is in a whole item and was not told before, and puts what was told into it.
+    // Sends the content of a whole item that was not sent before, and adds what was sent to the item.
     private bool Whole(Item item, JsonObject node)
     {
         var changed = Put(node, "id", item.Id);
         if (ResponseItems.IsCall(item.Type))
         {
             var member = ResponseItems.ArgumentsName(item.Type);
-            if (Text(node["name"]) is not { Length: > 0 } && Text(item.Node["name"]) is { Length: > 0 } known) changed |= Put(node, "name", known);
+            if (Text(node["name"]) is not { Length: > 0 } && Text(item.Node["name"]) is { Length: > 0 } known)
+            {
+                changed |= Put(node, "name", known);
+            }
             if (item.IsAnnounced) changed |= Put(node, "call_id", Text(item.Node["call_id"])!);
-            else if (item.Node != node && Text(node["name"]) is { Length: > 0 } name) (item.Node["name"], item.Node["call_id"]) = (name, Text(node["call_id"]));
+            else if (item.Node != node && Text(node["name"]) is { Length: > 0 } name)
+            {
+                (item.Node["name"], item.Node["call_id"]) = (name, Text(node["call_id"]));
+            }
             if (ResponseItems.IsNameless(node)) return changed;
             Announce(item);
             var text = Text(node[member])!;
@@ -445,8 +485,10 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         var changed = false;
         if (root["response"] is not JsonObject response)
         {
-            // The response lies bare, or is missing.
-            response = root.ContainsKey("output") || root.ContainsKey("status") ? (JsonObject)root.DeepClone() : new JsonObject { ["object"] = "response" };
+            // The response is the event itself, or is missing.
+            response = root.ContainsKey("output") || root.ContainsKey("status")
+                ? (JsonObject)root.DeepClone()
+                : new JsonObject { ["object"] = "response" };
             response.Remove("type");
             foreach (var name in root.Select(static member => member.Key).Where(static name => name != "type").ToList()) root.Remove(name);
             root["response"] = response;
@@ -461,11 +503,14 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         changed |= ResponseItems.RepairWhole(response, () => meter.SkippedEvents++);
         if (response["output"] is not JsonArray output) return changed;
         changed |= Reconcile(output, Text(response["status"]) == ResponseItems.Incomplete);
-        if (Text(response["status"]) is { } status and (ResponseItems.Completed or ResponseItems.Incomplete or "failed")) changed |= Put(root, "type", "response." + status);
+        if (Text(response["status"]) is { } status and (ResponseItems.Completed or ResponseItems.Incomplete or "failed"))
+        {
+            changed |= Put(root, "type", "response." + status);
+        }
         return changed;
     }
 
-    // The last event tells all that was told before it, and nothing that was not.
+    // The last event contains exactly what was sent before it.
     private bool Reconcile(JsonArray output, bool isIncomplete)
     {
         var changed = false;
@@ -481,7 +526,10 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         foreach (var item in _items)
         {
             if (item.IsDropped) continue;
-            if (!known.Remove(item.Id, out var node) && strangers.TryPeek(out var next) && Text(next["type"]) == item.Type) node = strangers.Dequeue();
+            if (!known.Remove(item.Id, out var node) && strangers.TryPeek(out var next) && Text(next["type"]) == item.Type)
+            {
+                node = strangers.Dequeue();
+            }
             var isNew = node is null;
             node ??= item.Kept is { } kept ? Parse(kept)! : item.ToNode(isIncomplete);
             if (item.IsOpen)
@@ -511,7 +559,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         }
         foreach (var node in strangers)
         {
-            // Never told: clients that read events would miss it.
+            // Never sent: clients that read events would miss it.
             var item = Open(node, null);
             Whole(item, node);
             Make("response.output_item.done", new JsonObject { ["output_index"] = item.Index, ["item"] = node.DeepClone() });
@@ -530,7 +578,8 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
     {
         if (!type.StartsWith("response.reasoning", StringComparison.Ordinal))
         {
-            return _current is { IsOpen: true } current && type.Contains("_call", StringComparison.Ordinal) && (root["item_id"] is null || root["output_index"] is null) && Place(root, current);
+            return _current is { IsOpen: true } current && type.Contains("_call", StringComparison.Ordinal)
+                && (root["item_id"] is null || root["output_index"] is null) && SetPosition(root, current);
         }
         var item = Find(root, static item => item.Type == ResponseItems.Reasoning);
         if (item is null)
@@ -538,7 +587,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
             if (!type.EndsWith(".delta", StringComparison.Ordinal)) return false;
             Announce(item = Made(ResponseItems.Reasoning, Number(root["output_index"]), Text(root["item_id"])));
         }
-        var changed = Place(root, item);
+        var changed = SetPosition(root, item);
         if (!type.EndsWith(".delta", StringComparison.Ordinal)) return changed;
         changed |= Delta(root, out var text);
         item.Text.Append(text);
@@ -563,17 +612,22 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         if (part.IsDone) return;
         if (part.Text.IsEmpty && part.Given is { } given) MakeText(item, part, given);
         if (!part.TextDone) MakeTextDone(item, part);
-        Make("response.content_part.done", new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index, ["content_index"] = part.Index, ["part"] = PartNode(part) });
+        Make("response.content_part.done", new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index,
+            ["content_index"] = part.Index, ["part"] = PartNode(part) });
         part.IsDone = true;
     }
 
     private void MakePart(Item item, Part part) =>
-        Make("response.content_part.added", new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index, ["content_index"] = part.Index, ["part"] = PartNode(part) });
+        Make("response.content_part.added", new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index,
+            ["content_index"] = part.Index, ["part"] = PartNode(part) });
 
     private void MakeText(Item item, Part part, string text)
     {
         part.Text.Append(text);
-        Make(part.IsRefusal ? "response.refusal.delta" : "response.output_text.delta", new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index, ["content_index"] = part.Index, ["delta"] = text });
+        Make(part.IsRefusal
+            ? "response.refusal.delta"
+            : "response.output_text.delta", new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index,
+                ["content_index"] = part.Index, ["delta"] = text });
     }
 
     private void MakeTextDone(Item item, Part part)
@@ -581,17 +635,23 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         part.TextDone = true;
         Make(part.IsRefusal ? "response.refusal.done" : "response.output_text.done", new JsonObject
         {
-            ["item_id"] = item.Id, ["output_index"] = item.Index, ["content_index"] = part.Index, [part.IsRefusal ? "refusal" : "text"] = part.Text.ToString(),
+            ["item_id"] = item.Id, ["output_index"] = item.Index, ["content_index"] = part.Index,
+            [part.IsRefusal ? "refusal" : "text"] = part.Text.ToString(),
         });
     }
 
     private void MakeArguments(Item item, string text) =>
-        Make(item.Type == ResponseItems.CustomCall ? "response.custom_tool_call_input.delta" : "response.function_call_arguments.delta", new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index, ["delta"] = text });
+        Make(item.Type == ResponseItems.CustomCall
+            ? "response.custom_tool_call_input.delta"
+            : "response.function_call_arguments.delta",
+            new JsonObject { ["item_id"] = item.Id, ["output_index"] = item.Index, ["delta"] = text });
 
     private void MakeArgumentsDone(Item item, string text)
     {
         item.ArgumentsDone = true;
-        Make(item.Type == ResponseItems.CustomCall ? "response.custom_tool_call_input.done" : "response.function_call_arguments.done", new JsonObject
+        Make(item.Type == ResponseItems.CustomCall
+            ? "response.custom_tool_call_input.done"
+            : "response.function_call_arguments.done", new JsonObject
         {
             ["item_id"] = item.Id, ["output_index"] = item.Index, [ResponseItems.ArgumentsName(item.Type)] = text,
         });
@@ -611,10 +671,10 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
 
         public string Type { get; } = type;
 
-        /// <summary>As it was announced.</summary>
+        /// <summary>As in its start event.</summary>
         public required JsonObject Node { get; init; }
 
-        /// <summary>What it held when it began.</summary>
+        /// <summary>Its content in the start event.</summary>
         public JsonObject? Given { get; set; }
 
         public bool IsOpen { get; private set; } = true;
@@ -625,14 +685,14 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
 
         public bool ArgumentsDone { get; set; }
 
-        /// <summary>Whether any text of it was told.</summary>
+        /// <summary>Whether any text of it was sent.</summary>
         public bool HasText { get; private set; }
 
-        /// <summary>The whole item as it was told at its end.</summary>
+        /// <summary>The whole item as in its end event.</summary>
         public byte[]? Kept { get; set; }
 
         /// <summary>Arguments or thinking so far.</summary>
-        public HeldText Text { get; } = new(memory);
+        public BufferedText Text { get; } = new(memory);
 
         public List<Part> Parts { get; } = [];
 
@@ -658,7 +718,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
             }
         }
 
-        /// <summary>What was told of it, for a provider that never told its end.</summary>
+        /// <summary>What was sent of it, for a provider that never sends its end.</summary>
         public JsonObject ToNode(bool isIncomplete)
         {
             var node = (JsonObject)Node.DeepClone();
@@ -676,9 +736,9 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
 
         public bool IsRefusal { get; } = isRefusal;
 
-        public HeldText Text { get; } = new(memory);
+        public BufferedText Text { get; } = new(memory);
 
-        /// <summary>Text that came when it began.</summary>
+        /// <summary>Text in its start event.</summary>
         public string? Given { get; set; }
 
         public bool TextDone { get; set; }
@@ -686,7 +746,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
         public bool IsDone { get; set; }
     }
 
-    // The members of an event that say where it belongs.
+    // The members that identify the item and part of an event.
     private ref struct Seen
     {
         public string? Type;

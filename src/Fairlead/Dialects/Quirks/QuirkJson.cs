@@ -5,14 +5,14 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Errors;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
-/// <summary>Reads and writes members whose type a provider may have got wrong.</summary>
+/// <summary>Reads and writes members whose type may be wrong.</summary>
 internal static class QuirkJson
 {
     private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 512 };
 
-    /// <summary>The object; null where the text is no object. Members that stand twice throw <see cref="ArgumentException"/> when they are looked at.</summary>
+    /// <summary>The object; null if the text is not an object. Duplicate members throw <see cref="ArgumentException"/> on access.</summary>
     public static JsonObject? Parse(ReadOnlySpan<byte> json) => JsonNode.Parse(json, documentOptions: Parsing) as JsonObject;
 
     /// <summary>The JSON text as UTF-8.</summary>
@@ -26,10 +26,11 @@ internal static class QuirkJson
     /// <summary>The JSON text as a string.</summary>
     public static string Plain(JsonNode value) => Encoding.UTF8.GetString(Bytes(value));
 
-    /// <summary>The string; null where it is something else.</summary>
-    public static string? Text(JsonNode? node) => node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
+    /// <summary>The string; null if it is another type.</summary>
+    public static string? Text(JsonNode? node) =>
+        node is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
 
-    /// <summary>A count, also from a text or a fraction; null where it is none.</summary>
+    /// <summary>A count, also from a text or a fraction; null if it is not one.</summary>
     public static long? Number(JsonNode? node)
     {
         if (node is not JsonValue value) return null;
@@ -39,12 +40,15 @@ internal static class QuirkJson
             JsonValueKind.Number => value.ToJsonString(),
             _ => null,
         };
-        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number is >= 0 and < 1e15 ? (long)number : null;
+        return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number is >= 0 and < 1e15
+            ? (long)number
+            : null;
     }
 
-    public static bool Is(JsonNode? node, int number) => node is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue<int>(out var given) && given == number;
+    public static bool Is(JsonNode? node, int number) =>
+        node is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue<int>(out var given) && given == number;
 
-    /// <summary>Sets a member to a number. False where it is that already.</summary>
+    /// <summary>Sets a member to a number. False if it already has that value.</summary>
     public static bool Put(JsonObject node, string name, int number)
     {
         if (Is(node[name], number)) return false;
@@ -52,7 +56,7 @@ internal static class QuirkJson
         return true;
     }
 
-    /// <summary>Sets a member to a text. False where it is that already.</summary>
+    /// <summary>Sets a member to a text. False if it already has that value.</summary>
     public static bool Put(JsonObject node, string name, string text)
     {
         if (Text(node[name]) == text) return false;
@@ -60,7 +64,7 @@ internal static class QuirkJson
         return true;
     }
 
-    /// <summary>The text of a member that should be a string: of an object its own text or its JSON, of null nothing.</summary>
+    /// <summary>The text of a member that should be a string: for an object its own text or its JSON, for null nothing.</summary>
     public static string AsText(JsonNode? node) => node switch
     {
         null => "",

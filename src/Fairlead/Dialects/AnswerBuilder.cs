@@ -3,9 +3,11 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Generations.Events;
 
-namespace Fairlead.Providers;
+namespace Fairlead.Dialects;
 
-/// <summary>Folds the events of an answer into the whole answer, for providers that read both with one reader. Not thread-safe.</summary>
+/// <summary>
+/// Combines the events of a response into a whole response, for providers that read both with one reader. Not thread-safe.
+/// </summary>
 internal sealed class AnswerBuilder
 {
     private readonly SortedDictionary<int, ChoiceBuilder> _choices = [];
@@ -31,13 +33,17 @@ internal sealed class AnswerBuilder
             case AttemptFailed:
                 break;
             default:
-                if (!_choices.TryGetValue(generationEvent.Choice, out var choice)) _choices[generationEvent.Choice] = choice = new ChoiceBuilder();
+                if (!_choices.TryGetValue(generationEvent.Choice, out var choice))
+                {
+                    _choices[generationEvent.Choice] = choice = new ChoiceBuilder();
+                }
                 choice.Add(generationEvent);
                 break;
         }
     }
 
-    public Answer Build() => new([.. _choices.Select(c => c.Value.Build(c.Key))]) { SystemFingerprint = _systemFingerprint, ServiceTier = _serviceTier };
+    public Answer Build() =>
+        new([.. _choices.Select(c => c.Value.Build(c.Key))]) { SystemFingerprint = _systemFingerprint, ServiceTier = _serviceTier };
 
     private sealed class ChoiceBuilder
     {

@@ -3,21 +3,23 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.Memory;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
-/// <summary>Text of a response that is kept while its stream runs, as it stands inside JSON strings. Counted in the memory budget. Not thread-safe.</summary>
-/// <param name="memory">What counts it; null where nothing is counted.</param>
-internal sealed class HeldText(MemoryLease? memory)
+/// <summary>
+/// Text of a response that is kept while its stream runs, escaped as in JSON strings. Counted in the memory budget. Not thread-safe.
+/// </summary>
+/// <param name="memory">Counts it; null counts nothing.</param>
+internal sealed class BufferedText(MemoryLease? memory)
 {
-    // A buffer that grows is at most twice as large as what is in it.
+    // A growing buffer is at most twice as large as its content.
     private const int Growth = 2;
 
     private ArrayBufferWriter<byte>? _raw;
 
     public bool IsEmpty => _raw is null || _raw.WrittenCount == 0;
 
-    /// <summary>Adds the inside of a JSON string, escapes and all.</summary>
-    /// <exception cref="MemoryExhaustedException">It does not fit into the budget.</exception>
+    /// <summary>Adds the content of a JSON string with its escapes.</summary>
+    /// <exception cref="MemoryExhaustedException">It exceeds the memory budget.</exception>
     public void AppendRaw(ReadOnlySpan<byte> raw)
     {
         if (raw.IsEmpty) return;
@@ -27,7 +29,10 @@ internal sealed class HeldText(MemoryLease? memory)
 
     public void Append(string text)
     {
-        if (text.Length > 0) AppendRaw(JsonEncodedText.Encode(text, System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping).EncodedUtf8Bytes);
+        if (text.Length > 0)
+        {
+            AppendRaw(JsonEncodedText.Encode(text, System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping).EncodedUtf8Bytes);
+        }
     }
 
     public override string ToString()

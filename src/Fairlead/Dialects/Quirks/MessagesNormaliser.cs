@@ -5,14 +5,16 @@ using System.Text.Json.Nodes;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
 using Fairlead.TokenCounting;
-using static Fairlead.Providers.Quirks.QuirkJson;
+using static Fairlead.Dialects.Quirks.QuirkJson;
 
-namespace Fairlead.Providers.Quirks;
+namespace Fairlead.Dialects.Quirks;
 
-/// <summary>Makes what servers of Anthropic's interface send into what Anthropic itself sends, for the native and the translating path alike.</summary>
+/// <summary>
+/// Converts responses of servers with Anthropic's API to what Anthropic itself sends, for the native and the translating path.
+/// </summary>
 internal static class MessagesNormaliser
 {
-    /// <summary>What is announced: tools only where there are calls, and always where there are.</summary>
+    /// <summary>The stop reason must match the content: tool_use if and only if there are calls.</summary>
     public static FinishMeaning Fit(FinishMeaning meaning, bool hasCalls) => meaning switch
     {
         FinishMeaning.ToolCalls when !hasCalls => FinishMeaning.Stop,
@@ -20,17 +22,21 @@ internal static class MessagesNormaliser
         _ => meaning,
     };
 
-    /// <summary>A whole body as Anthropic sends it; null where nothing is odd, and for what is no message.</summary>
+    /// <summary>A whole body as Anthropic sends it; null without a quirk, and for a body that is not a message.</summary>
     public static byte[]? RepairWhole(ReadOnlySpan<byte> body, AnswerMeter meter)
     {
         try
         {
-            if (Parse(body) is not { } message || (Text(message["type"]) is { Length: > 0 } type && type != "message") || message["error"] is JsonObject) return null;
+            if (Parse(body) is not { } message || (Text(message["type"]) is { Length: > 0 } type && type != "message")
+                || message["error"] is JsonObject)
+            {
+                return null;
+            }
             return RepairWhole(message, meter) ? Bytes(message) : null;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
-            // Members that stand twice or strings that are no text: it goes on as it came.
+            // Duplicate members or strings that are not text: forwarded unchanged.
             return null;
         }
     }
@@ -41,21 +47,24 @@ internal static class MessagesNormaliser
         if (message["content"] is not JsonArray content)
         {
             var single = message["content"];
-            // Something without content is no message.
+            // An object without content is not a message.
             if (single is null) return false;
             message.Remove("content");
-            message["content"] = content = single is JsonObject block ? [block] : [new JsonObject { ["type"] = "text", ["text"] = AsText(single) }];
+            message["content"] = content = single is JsonObject block
+                ? [block]
+                : [new JsonObject { ["type"] = "text", ["text"] = AsText(single) }];
             changed = true;
         }
         var kept = new List<JsonNode>(content.Count);
         for (var i = 0; i < content.Count; i++)
         {
-            var block = content[i] as JsonObject ?? (Text(content[i]) is { } text ? new JsonObject { ["type"] = "text", ["text"] = text } : null);
+            var block = content[i] as JsonObject ?? (Text(content[i]) is { } text ? new JsonObject { ["type"] = "text", ["text"] = text }
+                : null);
             var isKept = block is not null && block == content[i];
             changed |= !isKept;
             if (block is null) continue;
             changed |= Block(block, i);
-            // Nobody could run a call without a name.
+            // A client cannot run a call without a name.
             if (Text(block["type"]) == "tool_use" && Text(block["name"]) is not { Length: > 0 })
             {
                 changed = true;
@@ -66,13 +75,13 @@ internal static class MessagesNormaliser
         }
         if (changed)
         {
-            // At once: taking them out one by one would move all others each time.
+            // All at once: single removals would move all others each time.
             content.Clear();
             foreach (var block in kept) content.Add(block);
         }
         changed |= Frame(message);
         // The document itself is complete.
-        if (FinishWords.Of(Text(message["stop_reason"])) != FinishMeaning.None) return changed;
+        if (FinishReasonTable.Of(Text(message["stop_reason"])) != FinishMeaning.None) return changed;
         message["stop_reason"] = "end_turn";
         return true;
     }
@@ -97,15 +106,17 @@ internal static class MessagesNormaliser
         return true;
     }
 
-    /// <summary>One block of content: a known type, and text or a whole call in it.</summary>
+    /// <summary>One content block: adds a known type, and text or a complete call.</summary>
     /// <param name="block">The block.</param>
-    /// <param name="index">Its place, from which ids are made.</param>
+    /// <param name="index">Its position, from which ids are derived.</param>
     public static bool Block(JsonObject block, int index)
     {
         var changed = false;
         if (Text(block["type"]) is not { Length: > 0 } type)
         {
-            type = block.ContainsKey("name") || block.ContainsKey("input") ? "tool_use" : block.ContainsKey("thinking") ? "thinking" : "text";
+            type = block.ContainsKey("name") || block.ContainsKey("input") ? "tool_use"
+                : block.ContainsKey("thinking") ? "thinking"
+                : "text";
             changed = Put(block, "type", type);
         }
         switch (type)
@@ -116,7 +127,8 @@ internal static class MessagesNormaliser
             case "tool_use":
                 if (Text(block["id"]) is not { Length: > 0 })
                 {
-                    block["id"] = Number(block["id"])?.ToString(CultureInfo.InvariantCulture) ?? string.Create(CultureInfo.InvariantCulture, $"toolu_{index}");
+                    block["id"] = Number(block["id"])?.ToString(CultureInfo.InvariantCulture)
+                        ?? string.Create(CultureInfo.InvariantCulture, $"toolu_{index}");
                     changed = true;
                 }
                 if (block["input"] is JsonObject) return changed;
@@ -127,12 +139,12 @@ internal static class MessagesNormaliser
         }
     }
 
-    /// <summary>Whether an event tells why the message ended.</summary>
+    /// <summary>Whether an event has the stop reason of the message.</summary>
     public static bool HasReason(ReadOnlySpan<byte> json)
     {
         try
         {
-            return Parse(json)?["delta"] is JsonObject delta && FinishWords.Of(Text(delta["stop_reason"])) != FinishMeaning.None;
+            return Parse(json)?["delta"] is JsonObject delta && FinishReasonTable.Of(Text(delta["stop_reason"])) != FinishMeaning.None;
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or ArgumentException)
         {
@@ -169,13 +181,13 @@ internal static class MessagesNormaliser
         }
     }
 
-    /// <summary>The same event or body with Anthropic's own word for why it ended; null where it cannot be written again.</summary>
+    /// <summary>The same event or body with Anthropic's own stop reason; null if it cannot be rewritten.</summary>
     /// <param name="json">A message, or the event <c>message_delta</c>.</param>
-    /// <param name="meaning">What the reason means; a failure becomes null.</param>
+    /// <param name="meaning">The meaning of the reason; a failure becomes null.</param>
     public static byte[]? WithReason(ReadOnlySpan<byte> json, FinishMeaning meaning) => Rewrite(json, root =>
     {
         var owner = root["delta"] as JsonObject ?? root;
         var sequence = owner["stop_sequence"] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
-        owner["stop_reason"] = FinishWords.ToReason(meaning) is { } reason ? StopReasons.Write(reason, sequence) : null;
+        owner["stop_reason"] = FinishReasonTable.ToReason(meaning) is { } reason ? StopReasons.Write(reason, sequence) : null;
     });
 }
