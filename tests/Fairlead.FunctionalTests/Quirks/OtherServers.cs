@@ -127,7 +127,7 @@ internal sealed class QuirkyClaude : OtherServer
         _ => "end_turn",
     };
 
-    private JsonNode? Usage() => Has("null-usage") ? null : new JsonObject { ["input_tokens"] = 11, ["output_tokens"] = 3 };
+    private JsonObject? Usage() => Has("null-usage") ? null : new JsonObject { ["input_tokens"] = 11, ["output_tokens"] = 3 };
 
     private JsonObject Message(JsonArray content, string? reason)
     {

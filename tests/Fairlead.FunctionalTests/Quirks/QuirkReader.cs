@@ -206,7 +206,7 @@ internal static class QuirkReader
         {
             var root = seen.Json;
             Assert.Equal(seen.Name, root.GetProperty("type").GetString());
-            items.Take(seen.Name, root);
+            items.Take(seen.Name!, root);
             switch (seen.Name)
             {
                 case "response.output_text.delta": deltas.Append(root.GetProperty("delta").GetString()); break;
