@@ -2,7 +2,7 @@ using Fairlead.Storage;
 
 namespace Fairlead.Telemetry;
 
-/// <summary>The database answers. Asked at most once a second, however many probes come, since anybody may probe.</summary>
+/// <summary>Whether the database responds. It is asked at most once a second however many probes come, because any client may probe.</summary>
 internal sealed class StoreReadinessCheck(IStorage storage, TimeProvider time) : IReadinessCheck, IDisposable
 {
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
@@ -48,10 +48,11 @@ internal sealed class StoreReadinessCheck(IStorage storage, TimeProvider time) :
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
-            return "no answer in time";
+            return "no response in time";
         }
-        // What exactly is wrong may name paths and hosts; it stands in the log of whoever needs the store.
-        catch (Exception failure) when (StorageFaults.IsStoreFault(failure) || failure is IOException or UnauthorizedAccessException or InvalidOperationException)
+        // The exception may name paths and hosts; code that needs the store logs it.
+        catch (Exception failure) when (
+            StorageFaults.IsStoreFault(failure) || failure is IOException or UnauthorizedAccessException or InvalidOperationException)
         {
             return "unavailable";
         }
