@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measures Fairlead beside bare YARP and a direct call. Everything it starts, it ends; all traffic is on loopback.
+# Compares Fairlead with bare YARP and a direct call. Stops every process that it starts; all traffic is on loopback.
 # Usage: bench/run.sh [--seconds 8] [--rounds 3] [--streams 1000] [--starts 7] [--only start|jobs|chat|batching] [--beside DLL] [--out FILE]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Compiled ahead of time for this machine, as docs/operating.md says to publish.
+# Compiled ahead of time for this machine, as docs/operating.md recommends.
 rid=$(dotnet --info | awk '/ RID:/ { print $2; exit }')
 dotnet publish src/Fairlead.Server -c Release -r "$rid" --self-contained false -o artifacts/bench/server -v q --nologo
 dotnet publish bench/Fairlead.Benchmarks -c Release -o artifacts/bench/load -v q --nologo

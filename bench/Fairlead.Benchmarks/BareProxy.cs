@@ -2,7 +2,7 @@ using Yarp.ReverseProxy.Configuration;
 
 namespace Fairlead.Benchmarks;
 
-/// <summary>YARP with one route and nothing else: the floor that a .NET gateway is measured against.</summary>
+/// <summary>YARP with one route and nothing else: the baseline for a .NET gateway.</summary>
 internal static class BareProxy
 {
     public static async Task<int> RunAsync(string url, string target)
@@ -13,7 +13,8 @@ internal static class BareProxy
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = null);
         builder.Services.AddReverseProxy().LoadFromMemory(
             [new RouteConfig { RouteId = "all", ClusterId = "upstream", Match = new RouteMatch { Path = "/{**path}" } }],
-            [new ClusterConfig { ClusterId = "upstream", Destinations = new Dictionary<string, DestinationConfig> { ["one"] = new() { Address = target } } }]);
+            [new ClusterConfig { ClusterId = "upstream",
+                Destinations = new Dictionary<string, DestinationConfig> { ["one"] = new() { Address = target } } }]);
         var app = builder.Build();
         app.MapReverseProxy();
         await app.RunAsync();

@@ -4,8 +4,8 @@ using System.Text;
 namespace Fairlead.Benchmarks;
 
 /// <summary>
-/// What joining tokens saves: the processor time of the gateway per 1,000 tokens with default batching, beside the same streams with a batch of one and
-/// bare YARP relaying each, in turn. At 100 ms a token nothing is joined, so the same must come out, in the same time.
+/// What joining tokens saves: the processor time of the gateway per 1,000 tokens with default batching, compared with the same streams with
+/// a batch of one and through bare YARP, in turn. At 100 ms per token nothing is joined, so the result must be the same, in the same time.
 /// </summary>
 internal static class Batching
 {
@@ -13,11 +13,12 @@ internal static class Batching
 
     public static async Task MeasureAsync(StringBuilder report, int rounds, string key, ChildProcess fairlead, ChildProcess yarp)
     {
-        await MeasureAsync(report, "5 ms a token", "m-5ms-600", 100, 600, rounds, 0.8, key, fairlead, yarp);
-        await MeasureAsync(report, "100 ms a token", "m-100ms-50", 400, 50, rounds, 1.05, key, fairlead, yarp);
+        await MeasureAsync(report, "5 ms per token", "m-5ms-600", 100, 600, rounds, 0.8, key, fairlead, yarp);
+        await MeasureAsync(report, "100 ms per token", "m-100ms-50", 400, 50, rounds, 1.05, key, fairlead, yarp);
     }
 
-    private static async Task MeasureAsync(StringBuilder report, string title, string model, int streams, int tokens, int rounds, double goal, string key, ChildProcess fairlead, ChildProcess yarp)
+    private static async Task MeasureAsync(StringBuilder report, string title, string model, int streams, int tokens, int rounds,
+        double goal, string key, ChildProcess fairlead, ChildProcess yarp)
     {
         var ways = new (string Name, ChildProcess Process, string? Key, string Extension)[]
         {
@@ -36,17 +37,23 @@ internal static class Batching
                 var before = way.Process.ProcessorTime();
                 var result = await Load.StreamsAsync(way.Process.Url + Path, way.Key, Body(model, way.Extension), streams);
                 cpu[way.Name].Add((way.Process.ProcessorTime() - before).TotalMilliseconds / (streams * tokens / 1000.0));
-                // The streams begin within one second.
+                // The streams start within one second.
                 length[way.Name].Add(result.Elapsed.TotalSeconds - 1);
                 errors += result.Errors;
             }
         }
 
-        report.AppendLine(CultureInfo.InvariantCulture, $"### {streams} streams of {tokens} tokens at {title}, {rounds} rounds in turn, medians");
+        report.AppendLine(CultureInfo.InvariantCulture,
+            $"### {streams} streams of {tokens} tokens at {title}, {rounds} rounds in alternation, medians");
         report.AppendLine();
-        report.AppendLine("| | CPU ms per 1,000 tokens | length of a stream s |");
+        report.AppendLine("| | CPU ms per 1,000 tokens | stream duration s |");
         report.AppendLine("|---|---|---|");
-        foreach (var way in ways) report.AppendLine(CultureInfo.InvariantCulture, $"| {way.Name} | {Median(cpu[way.Name]):0.0} | {Median(length[way.Name]):0.00} |");
+        foreach (var way in ways)
+        {
+            report.AppendLine(CultureInfo.InvariantCulture,
+                $"| {way.Name} | {Median(cpu[way.Name]):0.0} | {Median(length[way.Name]):0.00} |");
+        }
+
         report.AppendLine();
         report.AppendLine(CultureInfo.InvariantCulture,
             $"Default batching / batch of one: {Median(cpu["default batching"]) / Median(cpu["batch of one"]):0.00} × (goal at most {goal:0.00}); / YARP: {Median(cpu["default batching"]) / Median(cpu["YARP"]):0.00} ×. Errors: {errors}.");

@@ -5,7 +5,7 @@ using System.Net.Sockets;
 
 namespace Fairlead.Benchmarks;
 
-/// <summary>A process of the run, with its processor time and memory. Killed by its own id when disposed.</summary>
+/// <summary>A child process of the run, with its processor time and memory. Killed by its own id when disposed.</summary>
 internal sealed class ChildProcess : IDisposable
 {
     private readonly Process _process;
@@ -21,19 +21,20 @@ internal sealed class ChildProcess : IDisposable
 
     public string Url { get; }
 
-    /// <summary>Milliseconds from the start of the process to its first good answer at the probe.</summary>
+    /// <summary>Milliseconds from the start of the process to its first successful response at the probe.</summary>
     public double StartMilliseconds { get; private set; }
 
     /// <summary>Time since the process was started.</summary>
     public TimeSpan Elapsed => _watch.Elapsed;
 
-    /// <summary>What it has written so far, errors included.</summary>
+    /// <summary>Its output so far, including errors.</summary>
     public string Output
     {
         get { lock (_output) return _output.ToString(); }
     }
 
-    public static async Task<ChildProcess> StartAsync(string fileName, IReadOnlyList<string> arguments, string url, string probe, IReadOnlyDictionary<string, string>? environment = null)
+    public static async Task<ChildProcess> StartAsync(string fileName, IReadOnlyList<string> arguments, string url, string probe,
+        IReadOnlyDictionary<string, string>? environment = null)
     {
         var start = new ProcessStartInfo(fileName) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
@@ -48,7 +49,12 @@ internal sealed class ChildProcess : IDisposable
         using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(2) };
         while (watch.Elapsed < TimeSpan.FromSeconds(30))
         {
-            if (process.HasExited) throw new InvalidOperationException($"{fileName} {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{child.Output}");
+            if (process.HasExited)
+            {
+                throw new InvalidOperationException(
+                    $"{fileName} {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{child.Output}");
+            }
+
             try
             {
                 using var response = await client.GetAsync(new Uri(url + probe));
@@ -61,7 +67,7 @@ internal sealed class ChildProcess : IDisposable
             }
         }
         child.Dispose();
-        throw new InvalidOperationException($"{fileName} did not answer at {url}{probe}:\n{child.Output}");
+        throw new InvalidOperationException($"{fileName} did not respond at {url}{probe}:\n{child.Output}");
     }
 
     private void Keep(object sender, DataReceivedEventArgs line)
@@ -105,7 +111,7 @@ internal sealed class ChildProcess : IDisposable
         }
         catch (InvalidOperationException)
         {
-            // Already gone.
+            // Already exited.
         }
         _process.Dispose();
     }

@@ -4,28 +4,30 @@ using System.Text;
 namespace Fairlead.Benchmarks;
 
 /// <summary>
-/// Fairlead, bare YARP and a direct call, in turn within one run, so that a noisy machine is noisy for all. The steady measure is processor
+/// Fairlead, bare YARP and a direct call, in turn within one run, so that noise of the machine affects all. The stable measure is processor
 /// time of the gateway per call; wall-clock figures are printed beside it.
 /// </summary>
 internal static class Comparison
 {
     private const string Key = "bench-administration-key-0001";
 
-    /// <summary>Until the runtime has compiled the hot path for good, with what it learnt from running it: seconds, on two busy cores.</summary>
+    /// <summary>Time until the runtime has compiled the hot path with its profile: seconds, on two busy cores.</summary>
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(30);
 
     public static async Task<int> RunAsync(string[] arguments)
     {
         var options = Parse(arguments);
         var server = Path.GetFullPath(options.GetValueOrDefault("server", ""));
-        if (!File.Exists(server)) throw new FileNotFoundException($"--server must name the published Fairlead.Server.dll; there is nothing at '{server}'.");
+        if (!File.Exists(server))
+            throw new FileNotFoundException($"--server must name the published Fairlead.Server.dll; '{server}' does not exist.");
         var seconds = TimeSpan.FromSeconds(double.Parse(options.GetValueOrDefault("seconds", "8"), CultureInfo.InvariantCulture));
         var rounds = int.Parse(options.GetValueOrDefault("rounds", "3"), CultureInfo.InvariantCulture);
         var streams = int.Parse(options.GetValueOrDefault("streams", "1000"), CultureInfo.InvariantCulture);
         var self = System.Environment.ProcessPath!;
 
         var only = options.GetValueOrDefault("only");
-        var start = only is null or "start" ? await StartUp.MeasureAsync(server, int.Parse(options.GetValueOrDefault("starts", "7"), CultureInfo.InvariantCulture)) : "";
+        var start = only is null or "start"
+            ? await StartUp.MeasureAsync(server, int.Parse(options.GetValueOrDefault("starts", "7"), CultureInfo.InvariantCulture)) : "";
         if (only == "start")
         {
             Console.WriteLine(start);
@@ -55,15 +57,18 @@ internal static class Comparison
                 ["Logging__LogLevel__Default"] = "Warning",
             };
             var fairleadPort = Url(out var fairleadUrl);
-            using var fairlead = await ChildProcess.StartAsync("dotnet", [server, "--urls", fairleadPort], fairleadUrl, "/livez", Environment("data"));
+            using var fairlead = await ChildProcess.StartAsync("dotnet", [server, "--urls", fairleadPort], fairleadUrl, "/livez",
+                Environment("data"));
             var key = await MakeKeyAsync(fairleadUrl);
             using var beside = options.TryGetValue("beside", out var other)
-                ? await ChildProcess.StartAsync("dotnet", [Path.GetFullPath(other), "--urls", Url(out var besideUrl)], besideUrl, "/livez", Environment("beside"))
+                ? await ChildProcess.StartAsync("dotnet", [Path.GetFullPath(other), "--urls", Url(out var besideUrl)], besideUrl, "/livez",
+                    Environment("beside"))
                 : null;
             var besideKey = beside is null ? null : await MakeKeyAsync(beside.Url);
 
             var report = new StringBuilder();
-            report.AppendLine(CultureInfo.InvariantCulture, $"Machine: {System.Environment.ProcessorCount} cores, .NET {System.Environment.Version}; load, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in turn; medians.");
+            report.AppendLine(CultureInfo.InvariantCulture,
+                $"Machine: {System.Environment.ProcessorCount} cores, .NET {System.Environment.Version}; load generator, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in alternation; medians.");
             report.AppendLine();
             report.Append(start);
             if (only is null or "jobs") await Jobs.MeasureAsync(report, key, fairlead);
@@ -81,10 +86,12 @@ internal static class Comparison
             }
             List<Target> targets = [new("direct", upstream, null), new("YARP", yarp, null), new("Fairlead", fairlead, key)];
             if (beside is not null) targets.Add(new("beside", beside, besideKey));
-            await CallsAsync(report, "Non-stream chat, 2 KB, same dialect, 64 connections", Body("m-sync", false, 2_000), 64, rounds, seconds, targets);
+            await CallsAsync(report, "Non-stream chat, 2 KB, same dialect, 64 connections", Body("m-sync", false, 2_000), 64, rounds,
+                seconds, targets);
             if (only != "chat")
             {
-                await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16, rounds, seconds / 2, targets);
+                await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16,
+                    rounds, seconds / 2, targets);
                 await StreamsAsync(report, streams, key, upstream, yarp, fairlead);
                 await Batching.MeasureAsync(report, rounds, key, fairlead, yarp);
             }
@@ -98,12 +105,14 @@ internal static class Comparison
         }
     }
 
-    private static async Task CallsAsync(StringBuilder report, string title, string body, int connections, int rounds, TimeSpan seconds, List<Target> targets)
+    private static async Task CallsAsync(StringBuilder report, string title, string body, int connections, int rounds, TimeSpan seconds,
+        List<Target> targets)
     {
         var path = "/v1/chat/completions";
         foreach (var (_, process, targetKey) in targets) await Load.CallsAsync(process.Url + path, targetKey, body, connections, WarmUp);
 
-        var measured = targets.ToDictionary(target => target.Name, _ => new List<(double Cpu, double Rate, double P50, double P99, long Errors)>());
+        var measured = targets.ToDictionary(target => target.Name, _ =>
+            new List<(double Cpu, double Rate, double P50, double P99, long Errors)>());
         for (var round = 0; round < rounds; round++)
         {
             foreach (var (name, process, targetKey) in targets)
@@ -111,44 +120,52 @@ internal static class Comparison
                 var before = process.ProcessorTime();
                 var result = await Load.CallsAsync(process.Url + path, targetKey, body, connections, seconds);
                 var cpu = (process.ProcessorTime() - before).TotalMicroseconds / Math.Max(1, result.Calls);
-                measured[name].Add((cpu, result.PerSecond, result.Microseconds.GetValueAtPercentile(50), result.Microseconds.GetValueAtPercentile(99), result.Errors));
+                measured[name].Add((cpu, result.PerSecond, result.Microseconds.GetValueAtPercentile(50),
+                    result.Microseconds.GetValueAtPercentile(99), result.Errors));
             }
         }
 
         report.AppendLine(CultureInfo.InvariantCulture, $"### {title}");
         report.AppendLine();
-        report.AppendLine("| | CPU µs a call | calls/s | p50 µs | p99 µs | errors |");
+        report.AppendLine("| | CPU µs per call | calls/s | p50 µs | p99 µs | errors |");
         report.AppendLine("|---|---|---|---|---|---|");
         foreach (var (name, values) in measured)
         {
-            report.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {Median(values, v => v.Cpu):0.0} | {Median(values, v => v.Rate):0} | {Median(values, v => v.P50):0} | {Median(values, v => v.P99):0} | {values.Sum(v => v.Errors)} |");
+            report.AppendLine(CultureInfo.InvariantCulture,
+                $"| {name} | {Median(values, v => v.Cpu):0.0} | {Median(values, v => v.Rate):0} | {Median(values, v => v.P50):0} | {Median(values, v => v.P99):0} | {values.Sum(v => v.Errors)} |");
         }
         report.AppendLine();
-        report.AppendLine(CultureInfo.InvariantCulture, $"Fairlead / YARP: CPU {Ratio(measured, v => v.Cpu):0.00} ×, throughput {Ratio(measured, v => v.Rate):0.00} ×.");
+        report.AppendLine(CultureInfo.InvariantCulture,
+            $"Fairlead / YARP: CPU {Ratio(measured, v => v.Cpu):0.00} ×, throughput {Ratio(measured, v => v.Rate):0.00} ×.");
         report.AppendLine();
     }
 
-    private static async Task StreamsAsync(StringBuilder report, int count, string key, ChildProcess upstream, ChildProcess yarp, ChildProcess fairlead)
+    private static async Task StreamsAsync(StringBuilder report, int count, string key, ChildProcess upstream, ChildProcess yarp,
+        ChildProcess fairlead)
     {
-        report.AppendLine(CultureInfo.InvariantCulture, $"### {count} streams at once, 50 tokens, one every 100 ms");
+        report.AppendLine(CultureInfo.InvariantCulture, $"### {count} concurrent streams, 50 tokens, one every 100 ms");
         report.AppendLine();
-        report.AppendLine("| | complete | errors | first content p50 ms | p99 ms | CPU ms per 1,000 tokens | memory a stream KB |");
+        report.AppendLine("| | complete | errors | first content p50 ms | p99 ms | CPU ms per 1,000 tokens | memory per stream KB |");
         report.AppendLine("|---|---|---|---|---|---|---|");
         var first = new Dictionary<string, double>();
-        foreach (var (name, process, targetKey) in new (string, ChildProcess, string?)[] { ("direct", upstream, null), ("YARP", yarp, null), ("Fairlead", fairlead, key) })
+        foreach (var (name, process, targetKey) in new (string, ChildProcess, string?)[] { ("direct", upstream, null),
+            ("YARP", yarp, null), ("Fairlead", fairlead, key) })
         {
             var body = Body("m-100ms-50", true, 500);
             await Load.StreamsAsync(process.Url + "/v1/chat/completions", targetKey, body, 50);
             var before = process.ResidentBytes();
             long during = 0;
             var cpu = process.ProcessorTime();
-            var result = await Load.StreamsAsync(process.Url + "/v1/chat/completions", targetKey, body, count, () => { during = process.ResidentBytes(); return Task.CompletedTask; });
+            var result = await Load.StreamsAsync(process.Url + "/v1/chat/completions", targetKey, body, count, () =>
+                { during = process.ResidentBytes(); return Task.CompletedTask; });
             var used = (process.ProcessorTime() - cpu).TotalMilliseconds / (count * 50 / 1000.0);
             first[name] = result.Microseconds.GetValueAtPercentile(50) / 1000.0;
-            report.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {result.Calls} | {result.Errors} | {first[name]:0.00} | {result.Microseconds.GetValueAtPercentile(99) / 1000.0:0.00} | {used:0.0} | {Math.Max(0, during - before) / 1024.0 / count:0.0} |");
+            report.AppendLine(CultureInfo.InvariantCulture,
+                $"| {name} | {result.Calls} | {result.Errors} | {first[name]:0.00} | {result.Microseconds.GetValueAtPercentile(99) / 1000.0:0.00} | {used:0.0} | {Math.Max(0, during - before) / 1024.0 / count:0.0} |");
         }
         report.AppendLine();
-        report.AppendLine(CultureInfo.InvariantCulture, $"Added first content p50 over the direct call: Fairlead {first["Fairlead"] - first["direct"]:0.00} ms, YARP {first["YARP"] - first["direct"]:0.00} ms.");
+        report.AppendLine(CultureInfo.InvariantCulture,
+            $"Added first content p50 over the direct call: Fairlead {first["Fairlead"] - first["direct"]:0.00} ms, YARP {first["YARP"] - first["direct"]:0.00} ms.");
         report.AppendLine();
     }
 
@@ -164,7 +181,8 @@ internal static class Comparison
 
     private static async Task<System.Text.Json.JsonElement> PostAsync(HttpClient client, string path, string body)
     {
-        using var response = await client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"));
+        using var response = await client.PostAsync(new Uri(path, UriKind.Relative),
+            new StringContent(body, Encoding.UTF8, "application/json"));
         var text = await response.Content.ReadAsStringAsync();
         if (!response.IsSuccessStatusCode) throw new InvalidOperationException($"{path}: {(int)response.StatusCode} {text}");
         return System.Text.Json.JsonDocument.Parse(text).RootElement;
@@ -187,7 +205,8 @@ internal static class Comparison
         return sorted[sorted.Length / 2];
     }
 
-    private static double Ratio<T>(Dictionary<string, List<T>> measured, Func<T, double> of) => Median(measured["Fairlead"], of) / Median(measured["YARP"], of);
+    private static double Ratio<T>(Dictionary<string, List<T>> measured, Func<T, double> of) =>
+        Median(measured["Fairlead"], of) / Median(measured["YARP"], of);
 
     private static Dictionary<string, string> Parse(string[] arguments)
     {

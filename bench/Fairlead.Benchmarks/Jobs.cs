@@ -5,7 +5,10 @@ using System.Text.Json;
 
 namespace Fairlead.Benchmarks;
 
-/// <summary>What it costs to make a job of a call (a durable row, a lease, a kept result and a second request that waits for it), beside the same call awaited, one after the other.</summary>
+/// <summary>
+/// The cost of running a call as a job (a durable row, a lease, a stored result and a second request that waits for it), compared with the
+/// same call awaited, one after the other.
+/// </summary>
 internal static class Jobs
 {
     private const int Warm = 300;
@@ -24,7 +27,8 @@ internal static class Jobs
         report.AppendLine("| | p50 ms | p99 ms |");
         report.AppendLine("|---|---|---|");
         report.AppendLine(CultureInfo.InvariantCulture, $"| awaited | {At(sync, 0.5):0.00} | {At(sync, 0.99):0.00} |");
-        report.AppendLine(CultureInfo.InvariantCulture, $"| as a job, until its result is there | {At(job, 0.5):0.00} | {At(job, 0.99):0.00} |");
+        report.AppendLine(CultureInfo.InvariantCulture,
+            $"| as a job, until its result is available | {At(job, 0.5):0.00} | {At(job, 0.99):0.00} |");
         report.AppendLine();
         report.AppendLine(CultureInfo.InvariantCulture, $"Added p50: {At(job, 0.5) - At(sync, 0.5):0.00} ms (goal at most 5).");
         report.AppendLine();
@@ -57,8 +61,10 @@ internal static class Jobs
         request.Headers.Add("Prefer", "respond-async");
         using var accepted = await client.SendAsync(request);
         accepted.EnsureSuccessStatusCode();
-        using var state = JsonDocument.Parse(await client.GetStringAsync(new Uri($"{accepted.Headers.Location}?wait=30", UriKind.Relative)));
-        if (state.RootElement.GetProperty("status").GetString() != "completed") throw new InvalidOperationException(state.RootElement.GetRawText());
+        using var state = JsonDocument.Parse(
+            await client.GetStringAsync(new Uri($"{accepted.Headers.Location}?wait=30", UriKind.Relative)));
+        if (state.RootElement.GetProperty("status").GetString() != "completed")
+            throw new InvalidOperationException(state.RootElement.GetRawText());
     }
 
     private static StringContent Body() => new("""{"model":"sim-echo","max_tokens":100,"messages":[{"role":"user","content":"How is a chain cable paid out?"}]}""", Encoding.UTF8, "application/json");

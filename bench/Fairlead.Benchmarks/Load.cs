@@ -7,16 +7,16 @@ using HdrHistogram;
 
 namespace Fairlead.Benchmarks;
 
-/// <summary>What a round of load brought.</summary>
+/// <summary>The result of a round of load.</summary>
 internal sealed record LoadResult(long Calls, long Errors, TimeSpan Elapsed, LongHistogram Microseconds)
 {
     public double PerSecond => Calls / Elapsed.TotalSeconds;
 }
 
-/// <summary>Loads a server over plain sockets, since an HTTP client would cost more than what is measured.</summary>
+/// <summary>Sends load over plain sockets, because an HTTP client would cost more than what is measured.</summary>
 internal static class Load
 {
-    /// <summary>Sends one call after the other on each of <paramref name="connections"/>, for a bounded time.</summary>
+    /// <summary>Sends one call after another on each of <paramref name="connections"/>, for a limited time.</summary>
     public static async Task<LoadResult> CallsAsync(string url, string? key, string body, int connections, TimeSpan duration)
     {
         var uri = new Uri(url);
@@ -48,8 +48,11 @@ internal static class Load
         return new LoadResult(calls, errors, watch.Elapsed, results);
     }
 
-    /// <summary>Opens <paramref name="count"/> streams within a second and reads each to its end; the histogram holds times to the first content.</summary>
-    public static async Task<LoadResult> StreamsAsync(string url, string? key, string body, int count, Func<Task>? midway = null, double midwayAfter = 2.5)
+    /// <summary>
+    /// Opens <paramref name="count"/> streams within a second and reads each to its end; the histogram holds times to the first content.
+    /// </summary>
+    public static async Task<LoadResult> StreamsAsync(string url, string? key, string body, int count, Func<Task>? midway = null,
+        double midwayAfter = 2.5)
     {
         var uri = new Uri(url);
         var request = Request(uri, key, body);
@@ -72,7 +75,8 @@ internal static class Load
                     var read = await socket.ReceiveAsync(buffer);
                     if (read == 0) break;
                     var text = tail + Encoding.ASCII.GetString(buffer, 0, read);
-                    if (first < 0 && text.Contains("\" token\"", StringComparison.Ordinal)) first = (long)Stopwatch.GetElapsedTime(started).TotalMicroseconds;
+                    if (first < 0 && text.Contains("\" token\"", StringComparison.Ordinal))
+                        first = (long)Stopwatch.GetElapsedTime(started).TotalMicroseconds;
                     if (text.Contains("[DONE]", StringComparison.Ordinal))
                     {
                         Interlocked.Increment(ref good);
@@ -100,7 +104,8 @@ internal static class Load
     private static byte[] Request(Uri uri, string? key, string body)
     {
         var authorization = key is null ? "" : $"Authorization: Bearer {key}\r\n";
-        return Encoding.UTF8.GetBytes($"POST {uri.PathAndQuery} HTTP/1.1\r\nHost: {uri.Authority}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}");
+        return Encoding.UTF8.GetBytes(
+            $"POST {uri.PathAndQuery} HTTP/1.1\r\nHost: {uri.Authority}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}");
     }
 
     private static async Task<Socket> ConnectAsync(Uri uri)
@@ -124,7 +129,7 @@ internal static class Load
             var lengthAt = buffer.AsSpan(0, head).IndexOf("Content-Length: "u8);
             if (lengthAt < 0)
             {
-                // Chunked (YARP relays the length, so this is an unexpected answer): read to the last chunk.
+                // Chunked (YARP relays the length, so this is an unexpected response): read to the last chunk.
                 while (!buffer.AsSpan(0, have).EndsWith("0\r\n\r\n"u8))
                 {
                     read = await socket.ReceiveAsync(buffer.AsMemory(have));

@@ -1,6 +1,6 @@
 using Fairlead.Benchmarks;
 
-// One program, several roles, so that every process of a run is this program's child and nothing else must be installed.
+// One program with several roles, so that every process of a run is its child and nothing else must be installed.
 return args switch
 {
     ["upstream", var url] => await Upstream.RunAsync(url),

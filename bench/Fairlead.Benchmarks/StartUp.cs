@@ -4,7 +4,10 @@ using System.Text.RegularExpressions;
 
 namespace Fairlead.Benchmarks;
 
-/// <summary>How long a newcomer waits: from starting the published program in an empty folder to the whole answer of the first chat call, made with the key that the start prints.</summary>
+/// <summary>
+/// How long a new user waits: from starting the published program in an empty folder to the complete response of the first chat call, with
+/// the printed key.
+/// </summary>
 internal static partial class StartUp
 {
     private const string Call = """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}""";
@@ -16,12 +19,13 @@ internal static partial class StartUp
         var report = new StringBuilder();
         report.AppendLine("### Start");
         report.AppendLine();
-        report.AppendLine(CultureInfo.InvariantCulture, $"{rounds} first starts in an empty folder (schema, keys), one after the other; {Load()}.");
+        report.AppendLine(CultureInfo.InvariantCulture,
+            $"{rounds} first starts in an empty folder (schema, keys), one after the other; {Load()}.");
         report.AppendLine();
-        report.AppendLine("| | median ms | least ms | most ms |");
+        report.AppendLine("| | median ms | min ms | max ms |");
         report.AppendLine("|---|---|---|---|");
-        Row(report, "to the first answer of `/livez`", starts, start => start.Live);
-        Row(report, "to the first chat answer", starts, start => start.Chat);
+        Row(report, "to the first response of `/livez`", starts, start => start.Live);
+        Row(report, "to the first chat response", starts, start => start.Chat);
         Row(report, "processor time until then", starts, start => start.Cpu);
         report.AppendLine();
         return report.ToString();
@@ -34,7 +38,7 @@ internal static partial class StartUp
         {
             var environment = new Dictionary<string, string>
             {
-                // Nothing is there: the start makes all of it. The file would otherwise be looked for in this program's folder.
+                // The folder is empty: the start creates everything. Otherwise the file would be looked for in this program's folder.
                 ["FAIRLEAD_DATA"] = Path.Combine(folder.FullName, "data"),
                 ["FAIRLEAD_ADMIN_KEY"] = "bench-administration-key-0001",
                 ["Logging__LogLevel__Default"] = "Warning",
@@ -44,12 +48,14 @@ internal static partial class StartUp
             Match key;
             while (!(key = Key().Match(program.Output)).Success)
             {
-                if (program.Elapsed > TimeSpan.FromSeconds(30)) throw new InvalidOperationException($"No key was printed:\n{program.Output}");
+                if (program.Elapsed > TimeSpan.FromSeconds(30))
+                    throw new InvalidOperationException($"No key was printed:\n{program.Output}");
                 await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, CancellationToken.None);
             }
             using var client = new HttpClient();
             client.DefaultRequestHeaders.Authorization = new("Bearer", key.Value);
-            using var response = await client.PostAsync(new Uri(url + "/v1/chat/completions"), new StringContent(Call, Encoding.UTF8, "application/json"));
+            using var response = await client.PostAsync(new Uri(url + "/v1/chat/completions"),
+                new StringContent(Call, Encoding.UTF8, "application/json"));
             var answer = await response.Content.ReadAsStringAsync();
             var elapsed = program.Elapsed.TotalMilliseconds;
             if (!response.IsSuccessStatusCode) throw new InvalidOperationException(answer);
@@ -61,13 +67,15 @@ internal static partial class StartUp
         }
     }
 
-    private static void Row(StringBuilder report, string name, List<(double Live, double Chat, double Cpu)> starts, Func<(double Live, double Chat, double Cpu), double> of)
+    private static void Row(StringBuilder report, string name, List<(double Live, double Chat, double Cpu)> starts,
+        Func<(double Live, double Chat, double Cpu), double> of)
     {
         var sorted = starts.Select(of).Order().ToArray();
         report.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {sorted[sorted.Length / 2]:0} | {sorted[0]:0} | {sorted[^1]:0} |");
     }
 
-    private static string Load() => File.Exists("/proc/loadavg") ? $"load of the machine {File.ReadAllText("/proc/loadavg").Split(' ')[0]}" : "load of the machine unknown";
+    private static string Load() => File.Exists("/proc/loadavg") ? $"load average of the machine {File.ReadAllText("/proc/loadavg").Split(' ')[0]}"
+        : "load average of the machine unknown";
 
     [GeneratedRegex("fl_[A-Za-z0-9_]+")]
     private static partial Regex Key();

@@ -5,8 +5,8 @@ using System.Text.Json;
 namespace Fairlead.Benchmarks;
 
 /// <summary>
-/// An OpenAI-style model server that costs as little as possible: a fixed answer, or a stream of one token every <c>ms</c> milliseconds as the
-/// model's name says (<c>m-sync</c>, <c>m-100ms-50</c> for 50 tokens at 100 ms).
+/// An OpenAI-style model server with minimal cost: a fixed response, or a stream of one token every <c>ms</c> milliseconds, by the
+/// model's name (<c>m-sync</c>, <c>m-100ms-50</c> for 50 tokens at 100 ms).
 /// </summary>
 internal static class Upstream
 {

@@ -10,9 +10,11 @@ internal static class ConfigCommand
 {
     public static Command Build()
     {
-        var path = new Argument<string?>("path") { Description = "Configuration file. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working directory.", Arity = ArgumentArity.ZeroOrOne };
+        var path = new Argument<string?>(
+            "path") { Description = "Configuration file. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working directory.",
+            Arity = ArgumentArity.ZeroOrOne };
         var check = new Command("check",
-            "Read the configuration as a start would, and list every error. Exit code 1 when there are any.") { path };
+            "Read the configuration without starting the server, and list every error. Exit code 1 if there are errors.") { path };
         check.SetAction(parsed =>
             Check(parsed.GetValue(path), parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error));
         var schema = new Command("schema", "Print the JSON Schema of the configuration file, for editors.");
@@ -23,7 +25,7 @@ internal static class ConfigCommand
     private static int Check(string? path, TextWriter output, TextWriter error)
     {
         // The same services as at a start, so that the models are checked too; none of them is started. They are created without any
-        // configuration: the one that is checked may have errors, and a service that cannot be created would report only the first.
+        // configuration: the checked file may have errors, and a service that cannot be created would report only the first.
         var nowhere = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
         using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = nowhere });
         var catalogue = app.Services.GetService<CatalogueBuilder>();
@@ -34,7 +36,7 @@ internal static class ConfigCommand
             StartFailure.WriteErrors(error, result.Errors, result.Path);
             return 1;
         }
-        output.WriteLine(result.Path is null ? "No configuration file; defaults and environment are fine." : $"{result.Path} is fine.");
+        output.WriteLine(result.Path is null ? "No configuration file; defaults and environment are valid." : $"{result.Path} is valid.");
         output.Write(UsedSettings.Describe(result.Path, configuration, catalogue?.ModelNames(configuration) ?? []));
         return 0;
     }

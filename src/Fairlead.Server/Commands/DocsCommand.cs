@@ -4,7 +4,7 @@ using Fairlead.Server.Documentation;
 
 namespace Fairlead.Server.Commands;
 
-/// <summary>Writes the generated parts of the documentation; for those who work on Fairlead itself.</summary>
+/// <summary>Writes the generated parts of the documentation; for Fairlead's developers.</summary>
 internal static class DocsCommand
 {
     public static Command Build()
@@ -34,7 +34,8 @@ internal static class DocsCommand
         var path = Path.Combine(parsed.GetValue(folder)!.FullName, name);
         if (!Directory.Exists(Path.GetDirectoryName(path)))
         {
-            await parsed.InvocationConfiguration.Error.WriteLineAsync($"There is no folder {Path.GetDirectoryName(path)}; run this at the root of the repository or give --docs.");
+            await parsed.InvocationConfiguration.Error.WriteLineAsync(
+                $"There is no folder {Path.GetDirectoryName(path)}; run this at the root of the repository or give --docs.");
             return 1;
         }
         var before = File.Exists(path) ? await File.ReadAllTextAsync(path, cancellationToken) : "";

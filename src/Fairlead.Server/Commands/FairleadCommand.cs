@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace Fairlead.Server.Commands;
 
-/// <summary>The <c>fairlead</c> command. Exit codes: 0 all went well, 1 it did not and the output says why, 2 the command line is wrong.</summary>
+/// <summary>The <c>fairlead</c> command. Exit codes: 0 success, 1 failure with a message, 2 invalid command line.</summary>
 internal static class FairleadCommand
 {
     public static async Task<int> RunAsync(string[] args)
@@ -15,8 +15,9 @@ internal static class FairleadCommand
             await Console.Error.WriteLineAsync("Try 'fairlead --help'.");
             return 2;
         }
-        // The host handles signals itself and may drain for longer than a command line would wait.
-        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
+        // The host handles signals itself and may drain longer than a command line would wait.
+        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null,
+            EnableDefaultExceptionHandler = false });
     }
 
     internal static RootCommand Build()
@@ -24,7 +25,7 @@ internal static class FairleadCommand
         var root = new RootCommand("""
             Fairlead: one API in front of AI models, with keys, limits, failover and an audit trail.
 
-            Without a command it serves on http://127.0.0.1:8080. The first start prints an admin key, a client key and a first call to make.
+            Without a command, the gateway starts on http://127.0.0.1:8080. The first start prints an admin key, a client key and an example request.
             Settings come from fairlead.yaml (or FAIRLEAD_CONFIG), the environment, and the makers' own variables such as OPENAI_API_KEY.
             """);
         ServeCommand.AddTo(root);

@@ -8,28 +8,30 @@ using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
 
 namespace Fairlead.Server.Commands;
 
-/// <summary><c>fairlead keys create | list | revoke</c>, on the store of this machine; a running server follows within 2 s.</summary>
+/// <summary>
+/// <c>fairlead keys create | list | revoke</c>, on the store of this machine. A running server applies changes within 2 s.
+/// </summary>
 internal static class KeysCommand
 {
     public static Command Build()
     {
         var config = new Option<string>("--config") { Description = "Configuration file that names the data folder. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working directory.", HelpName = "path", Recursive = true };
         var name = new Argument<string>("name") { Description = "What the key is for, such as 'ci' or 'chat-app'." };
-        var scopes = new Option<string[]>("--scope") { Description = $"What it may do; repeat for several. Of {string.Join(", ", Scopes.All)}.", HelpName = "scope", DefaultValueFactory = _ => [.. Scopes.Default] };
-        var models = new Option<string[]>("--model") { Description = "A model it may use; repeat for several. All when left out.", HelpName = "model" };
-        var project = new Option<string?>("--project") { Description = "Id of its project. The first one when left out.", HelpName = "id" };
-        var create = new Command("create", "Make a key and print it, this once.") { name, scopes, models, project };
+        var scopes = new Option<string[]>("--scope") { Description = $"Scope of the key; repeat for several. One of {string.Join(", ", Scopes.All)}.", HelpName = "scope", DefaultValueFactory = _ => [.. Scopes.Default] };
+        var models = new Option<string[]>("--model") { Description = "A model that it may use; repeat for several. Default: all models.", HelpName = "model" };
+        var project = new Option<string?>("--project") { Description = "Id of its project. Default: the first project.", HelpName = "id" };
+        var create = new Command("create", "Create a key and print it once.") { name, scopes, models, project };
         create.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
             CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(models), parsed.GetValue(project), cancellationToken), cancellationToken));
 
-        var list = new Command("list", "List the keys; their secrets are not kept.");
+        var list = new Command("list", "List the keys. Secrets are not stored.");
         list.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, _) => ListAsync(services, output, cancellationToken), cancellationToken));
 
         var id = new Argument<string>("id") { Description = "Id of the key (key_…), as 'keys list' shows it." };
-        var revoke = new Command("revoke", "End a key for good.") { id };
+        var revoke = new Command("revoke", "Revoke a key permanently.") { id };
         revoke.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) => RevokeAsync(services, output, error, parsed.GetValue(id)!, cancellationToken), cancellationToken));
 
-        return new Command("keys", "Make, list and revoke keys in the store of this machine.") { config, create, list, revoke };
+        return new Command("keys", "Create, list and revoke keys in the store of this machine.") { config, create, list, revoke };
     }
 
     private static async Task<int> RunAsync(ParseResult parsed, Option<string> config, Func<IServiceProvider, TextWriter, TextWriter, Task<int>> work, CancellationToken cancellationToken)
@@ -37,7 +39,7 @@ internal static class KeysCommand
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         try
         {
-            // Nothing but the store is read: a provider whose variable is not set here has no say in its keys.
+            // Only the store is read: other settings may be invalid here.
             await using var app = GatewayServer.CreateForInspection(ConfigurationInput.FromProcess() with { Path = parsed.GetValue(config), StoreOnly = true });
             var configuration = app.Services.GetRequiredService<IConfigurationSource>().Current;
             var folder = Path.GetFullPath(configuration.DataDirectory);
@@ -68,12 +70,12 @@ internal static class KeysCommand
     {
         if (string.IsNullOrWhiteSpace(name) || name.Length > 128)
         {
-            await error.WriteLineAsync("A name has 1 to 128 characters.");
+            await error.WriteLineAsync("A name must have 1 to 128 characters.");
             return 1;
         }
         if (scopes.FirstOrDefault(s => !Scopes.All.Contains(s)) is { } unknown)
         {
-            await error.WriteLineAsync($"'{unknown}' is not a scope. There are {string.Join(", ", Scopes.All)}.");
+            await error.WriteLineAsync($"'{unknown}' is not a scope. Use one of {string.Join(", ", Scopes.All)}.");
             return 1;
         }
         var time = services.GetRequiredService<TimeProvider>();
@@ -119,7 +121,7 @@ internal static class KeysCommand
         await change.CommitAsync(cancellationToken);
         await output.WriteLineAsync($"{key.Id}  {name}");
         await output.WriteLineAsync(secret.Text);
-        await error.WriteLineAsync("Keep it: it is shown this once.");
+        await error.WriteLineAsync("Store it now: it is shown only once.");
         return 0;
     }
 

@@ -3,7 +3,7 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Server.Documentation;
 
-/// <summary>Generates the tables of <c>docs/configuration.md</c>, between two headings, from the reader's own table.</summary>
+/// <summary>Generates the tables of <c>docs/configuration.md</c>, between two headings, from the reader's own table of keys.</summary>
 internal static class ConfigurationPage
 {
     public const string Begin = "## All keys";
@@ -19,7 +19,9 @@ internal static class ConfigurationPage
         {
             throw new InvalidOperationException($"docs/configuration.md needs the headings '{Begin}' and '{End}', in this order.");
         }
-        return page[..from] + Begin + "\n\nAll stand below `fairlead:`. The tables are generated from the program (`fairlead docs configuration`).\n\n" + Tables(keys) + page[to..];
+        return page[..from] + Begin
+            + "\n\nAll keys are below `fairlead:`. The tables are generated from the program (`fairlead docs configuration`).\n\n"
+            + Tables(keys) + page[to..];
     }
 
     public static string Tables(ConfigKeys keys)

@@ -3,7 +3,9 @@ using Fairlead.Errors;
 
 namespace Fairlead.Server.Documentation;
 
-/// <summary>Writes <c>docs/errors.md</c> out of the closed list of errors; <c>fairlead docs errors</c> does it, and a test compares.</summary>
+/// <summary>
+/// Writes <c>docs/errors.md</c> from the closed list of errors. <c>fairlead docs errors</c> runs it; a test compares the result.
+/// </summary>
 internal static class ErrorsPage
 {
     public static string Write()
@@ -12,7 +14,7 @@ internal static class ErrorsPage
         page.Append("""
             # Errors
 
-            Every refusal and failure has one code of the list below. The OpenAI interfaces send a [finer code](#finer-codes) in its place where their
+            Every error has one code of the list below. The OpenAI interfaces send a [finer code](#finer-codes) in its place where their
             clients know one. Both lists are closed: a code you do not find here does not exist. This page is generated from the program (`fairlead docs errors`).
 
             ## How an error looks
@@ -109,7 +111,8 @@ internal static class ErrorsPage
         page.Append("| Status | Type (OpenAI) | Type (Anthropic) | Retry |\n|---|---|---|---|\n");
         page.Append("| ").Append(error.Status);
         if (error.AnthropicStatus != error.Status) page.Append("; Anthropic: ").Append(error.AnthropicStatus);
-        page.Append(" | `").Append(error.OpenAiType).Append("` | `").Append(error.AnthropicType).Append("` | ").Append(error.Retryable ? "yes" : "no").Append(" |\n\n");
+        page.Append(" | `").Append(error.OpenAiType).Append("` | `").Append(error.AnthropicType).Append("` | ")
+            .Append(error.Retryable ? "yes" : "no").Append(" |\n\n");
     }
 
     private static void WriteFiner(StringBuilder page)
@@ -124,7 +127,13 @@ internal static class ErrorsPage
             |---|---|---|
 
             """.ReplaceLineEndings("\n"));
-        foreach (var code in FinerCodes.Requests) page.Append("| `").Append(code.Name).Append("` | ").Append(string.Join(", ", code.Of.Split(", ").Select(of => $"[`{of}`](#{of})"))).Append(" | ").Append(code.Meaning).Append(" |\n");
+        foreach (var code in FinerCodes.Requests)
+        {
+            page.Append("| `").Append(code.Name).Append("` | ")
+                .Append(string.Join(", ", code.Of.Split(", ").Select(of => $"[`{of}`](#{of})"))).Append(" | ").Append(code.Meaning)
+                .Append(" |\n");
+        }
+
         page.Append("""
 
             `error.code` of a response object (`/v1/responses`, also in the events `error` and `response.failed`) is one of OpenAI's own list:
@@ -133,7 +142,8 @@ internal static class ErrorsPage
             |---|---|---|
 
             """.ReplaceLineEndings("\n"));
-        foreach (var code in FinerCodes.Responses) page.Append("| `").Append(code.Name).Append("` | ").Append(code.Of).Append(" | ").Append(code.Meaning).Append(" |\n");
+        foreach (var code in FinerCodes.Responses)
+            page.Append("| `").Append(code.Name).Append("` | ").Append(code.Of).Append(" | ").Append(code.Meaning).Append(" |\n");
         page.Append("""
 
             `errors` of a [batch](batches.md) object holds finer codes of the first table, `model_not_found`, `model_not_allowed`, `model_retired`, and these:
@@ -156,10 +166,11 @@ internal static class ErrorsPage
 
     private static string AboutOf(ErrorGroup group) => group switch
     {
-        ErrorGroup.Request => "The request itself is wrong; the same bytes will be refused again.",
-        ErrorGroup.Access => "The key is missing, wrong, or not allowed to do this.",
+        ErrorGroup.Request => "The request itself is invalid; the same request will be refused again.",
+        ErrorGroup.Access => "The key is missing, invalid, or not allowed to do this.",
         ErrorGroup.Limits => "A limit or a deadline was reached; a later request may succeed.",
-        ErrorGroup.Provider => "The model's provider failed or refused. You see a provider's own message only where it is known to be harmless.",
+        ErrorGroup.Provider =>
+            "The model's provider failed or refused. A provider's own message is shown only where it is known to be harmless.",
         _ => "Fairlead itself failed or is shutting down.",
     };
 }

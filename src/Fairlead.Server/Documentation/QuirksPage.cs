@@ -3,7 +3,9 @@ using Fairlead.Providers.Quirks;
 
 namespace Fairlead.Server.Documentation;
 
-/// <summary>Writes <c>docs/quirks.md</c> from the lists of quirks; <c>fairlead docs quirks</c> does it, and a test compares.</summary>
+/// <summary>
+/// Writes <c>docs/quirks.md</c> from the lists of quirks. <c>fairlead docs quirks</c> runs it; a test compares the result.
+/// </summary>
 internal static class QuirksPage
 {
     public static string Write()
@@ -12,13 +14,13 @@ internal static class QuirksPage
         page.Append("""
             # Quirks of providers
 
-            Model servers that claim the same interface differ. This page lists every difference that Fairlead knows, and what it does about each.
+            Model servers with the same interface differ. This page lists every difference that Fairlead knows, and how it handles each.
             The page is generated from the program (`fairlead docs quirks`). Each row has a test with the row's id.
 
             | Treatment | Meaning |
             |---|---|
             | repaired | The client gets what a server without the quirk would have sent. |
-            | failed attempt | Before content, another attempt is made or the call fails with a provider error. After content, the stream ends with the outcome `provider_lost`. |
+            | failed attempt | Before content, Fairlead makes another attempt, or the call fails with a provider error. After content, the stream ends with the outcome `provider_lost`. |
             | refused | The request is refused with an error that names the field. |
             | dropped | The part is left out, and a warning says so. |
 
@@ -38,7 +40,8 @@ internal static class QuirksPage
         page.Append("## ").Append(title).Append("\n\n| Id | Quirk | Seen at | Treatment | What Fairlead does |\n|---|---|---|---|---|\n");
         foreach (var quirk in quirks)
         {
-            page.Append("| `").Append(quirk.Id).Append("` | ").Append(Cell(quirk.Title)).Append(" | ").Append(Cell(quirk.Seen)).Append(" | ")
+            page.Append("| `").Append(quirk.Id).Append("` | ").Append(Cell(quirk.Title)).Append(" | ").Append(Cell(quirk.Seen))
+                .Append(" | ")
                 .Append(NameOf(quirk.Treatment)).Append(" | ").Append(Cell(quirk.Behaviour)).Append(" |\n");
         }
         page.Append('\n');

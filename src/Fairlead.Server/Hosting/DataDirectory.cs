@@ -2,7 +2,7 @@ namespace Fairlead.Server.Hosting;
 
 internal static class DataDirectory
 {
-    /// <summary>Makes the folder where it is missing and proves that it can be written.</summary>
+    /// <summary>Creates the folder if it is missing and checks that it can be written.</summary>
     /// <exception cref="StartException">It cannot.</exception>
     public static void Prepare(string path)
     {
@@ -16,7 +16,8 @@ internal static class DataDirectory
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
-            throw new StartException($"The data directory {full} cannot be written. Give this user the right to write there, or choose another folder with FAIRLEAD_DATA or fairlead.dataDirectory.");
+            throw new StartException(
+                $"The data directory {full} cannot be written. Give this user write permission, or choose another folder with FAIRLEAD_DATA or fairlead.dataDirectory.");
         }
     }
 }

@@ -2,12 +2,12 @@ using Fairlead.Access;
 
 namespace Fairlead.Server.Hosting;
 
-/// <summary>What the start prints: all of it the first time, a line afterwards.</summary>
+/// <summary>The output of a start: everything the first time, one line afterwards.</summary>
 internal static class FirstOutput
 {
-    /// <param name="version">Of the program.</param>
-    /// <param name="address">Where it listens.</param>
-    /// <param name="settings">Lines that say what this start uses.</param>
+    /// <param name="version">Version of the program.</param>
+    /// <param name="address">The address on which it listens.</param>
+    /// <param name="settings">Lines that state the settings of this start.</param>
     /// <param name="keys">Keys to show; null when there are none.</param>
     public static string For(string version, string address, string settings, FirstStartKeys? keys) => keys is null
         ? $"Fairlead {version} listens on {address} · docs at {address}/docs\n{settings}"
@@ -19,7 +19,7 @@ internal static class FirstOutput
               Admin key    {{keys.AdminKey ?? "the one in FAIRLEAD_ADMIN_KEY"}}
               Client key   {{keys.ClientKey ?? "the one in FAIRLEAD_CLIENT_KEY"}}
 
-            {{(keys is { AdminKey: null } or { ClientKey: null } ? "Keep it: it is" : "Keep them: they are")}} shown this once. Your first call:
+            {{(keys is { AdminKey: null } or { ClientKey: null } ? "Store it now: it is" : "Store them now: they are")}} shown only once. Your first call:
 
               curl {{address}}/v1/chat/completions \
                 -H "Authorization: Bearer {{keys.ClientKey ?? "$FAIRLEAD_CLIENT_KEY"}}" \
@@ -32,7 +32,7 @@ internal static class FirstOutput
 
             """.ReplaceLineEndings("\n");
 
-    /// <summary>An address one can type: any-address becomes this machine's own.</summary>
+    /// <summary>An address that a user can type: the any-address becomes localhost.</summary>
     public static string Reachable(string address) => address
         .Replace("//0.0.0.0", "//127.0.0.1", StringComparison.Ordinal)
         .Replace("//[::]", "//127.0.0.1", StringComparison.Ordinal)

@@ -7,15 +7,17 @@ internal sealed record LogSettings(LogLevel Level, bool Json, string? Fault)
     public static LogSettings FromEnvironment(Func<string, string?> variable)
     {
         var level = LogLevel.Information;
-        if (variable("FAIRLEAD_LOG_LEVEL") is { Length: > 0 } written && (!Enum.TryParse(written, ignoreCase: true, out level) || !Enum.IsDefined(level) || int.TryParse(written, out _)))
+        if (variable("FAIRLEAD_LOG_LEVEL") is { Length: > 0 } written
+            && (!Enum.TryParse(written, ignoreCase: true, out level) || !Enum.IsDefined(level) || int.TryParse(written, out _)))
         {
-            return new(LogLevel.Information, false, $"FAIRLEAD_LOG_LEVEL={written} is not a level. Use one of {string.Join(", ", Enum.GetNames<LogLevel>())}.");
+            return new(LogLevel.Information, false,
+                $"FAIRLEAD_LOG_LEVEL={written} is not a log level. Use one of {string.Join(", ", Enum.GetNames<LogLevel>())}.");
         }
         return variable("FAIRLEAD_LOG_FORMAT") switch
         {
             null or "" or "text" => new(level, false, null),
             "json" => new(level, true, null),
-            var other => new(level, false, $"FAIRLEAD_LOG_FORMAT={other} is not a format. Use text or json."),
+            var other => new(level, false, $"FAIRLEAD_LOG_FORMAT={other} is not a log format. Use text or json."),
         };
     }
 
@@ -27,9 +29,9 @@ internal sealed record LogSettings(LogLevel Level, bool Json, string? Fault)
         {
             logging.AddFilter("Microsoft", LogLevel.Warning);
             logging.AddFilter("System", LogLevel.Warning);
-            // It writes nothing above information, but where it could, each request gets an activity and a log scope that nobody reads.
+            // It logs nothing above Information, but if enabled, each request gets an activity and a log scope that nobody reads.
             logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
-            // A failed start is explained in plain words; its stack trace would bury them.
+            // A failed start is explained in plain text; its stack trace would hide that.
             logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && started());
         }
         if (Json)

@@ -7,7 +7,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Fairlead.Server.Hosting;
 
-/// <summary>Says what to do about a start that failed: plain words, no stack trace.</summary>
+/// <summary>Explains a failed start and how to fix it: plain text, no stack trace.</summary>
 internal static class StartFailure
 {
     public static void Write(TextWriter error, Exception failure, string? addresses, bool start = true)
@@ -28,25 +28,41 @@ internal static class StartFailure
         {
             output.WriteLine();
             output.WriteLine($"  {error.Key}{(error.Value is null ? "" : $" = {error.Value}")}");
-            if (error.Source is not null) output.WriteLine($"    at      {error.Source}{(error.Line is null ? "" : $", line {error.Line}")}");
+            if (error.Source is not null)
+                output.WriteLine($"    at      {error.Source}{(error.Line is null ? "" : $", line {error.Line}")}");
             output.WriteLine($"    error   {error.Problem}");
             if (error.Remedy.Length > 0) output.WriteLine($"    fix     {error.Remedy}");
         }
         output.WriteLine();
-        output.WriteLine("'fairlead config check' reads it again without starting.");
+        output.WriteLine("'fairlead config check' checks it again without starting.");
     }
 
     private static string Explain(Exception failure, string? addresses)
     {
         var where = addresses is null ? "the address" : addresses;
-        if (Find<AddressInUseException>(failure) is not null) return $"Something else listens on {where} already. Stop it, or choose another address: --urls http://127.0.0.1:8081";
-        if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AccessDenied }) return $"This user may not listen on {where}. Choose a port of 1024 or more: --urls http://127.0.0.1:8080";
-        if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AddressNotAvailable }) return $"This machine does not have the address {where}. Use http://127.0.0.1:8080, or http://0.0.0.0:8080 for all of them.";
-        if (Find<ArgumentException>(failure) is not null && AdminKey.FaultOf(Environment.GetEnvironmentVariable(AdminKey.Variable)) is { } unfit) return unfit;
-        if (Find<ArgumentException>(failure) is not null && ClientKey.FaultOf(Environment.GetEnvironmentVariable(ClientKey.Variable), AdminOf(Environment.GetEnvironmentVariable(AdminKey.Variable))) is { } unfitClient) return unfitClient;
+        if (Find<AddressInUseException>(failure) is not null)
+            return $"Another program already listens on {where}. Stop it, or choose another address: --urls http://127.0.0.1:8081";
+        if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AccessDenied })
+            return $"This user may not listen on {where}. Choose a port of 1024 or more: --urls http://127.0.0.1:8080";
+        if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AddressNotAvailable })
+            return $"This machine does not have the address {where}. Use http://127.0.0.1:8080, or http://0.0.0.0:8080 for all of them.";
+        if (Find<ArgumentException>(failure) is not null
+            && AdminKey.FaultOf(Environment.GetEnvironmentVariable(AdminKey.Variable)) is { } unfit)
+        {
+            return unfit;
+        }
+
+        if (Find<ArgumentException>(failure) is not null
+            && ClientKey.FaultOf(Environment.GetEnvironmentVariable(ClientKey.Variable),
+            AdminOf(Environment.GetEnvironmentVariable(AdminKey.Variable))) is { } unfitClient)
+        {
+            return unfitClient;
+        }
+
         if (Find<StartException>(failure) is { } known) return known.Message;
         if (Find<StorageException>(failure) is { } schema) return schema.Message;
-        if (Find<SqliteException>(failure) is { } sqlite) return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). Check free space and permissions, and that no other program holds it.";
+        if (Find<SqliteException>(failure) is { } sqlite)
+            return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). Check free space and permissions, and that no other program uses it.";
         if (failure is FormatException or UriFormatException) return $"An address to listen on is not valid: {failure.Message}";
         return $"{failure.Message}\nFAIRLEAD_LOG_LEVEL=Debug shows where it happened.";
     }
@@ -64,5 +80,5 @@ internal static class StartFailure
     }
 }
 
-/// <summary>A start that cannot go on, with a message that says what to do.</summary>
+/// <summary>A start that cannot continue, with a message that states the fix.</summary>
 internal sealed class StartException(string message) : Exception(message);

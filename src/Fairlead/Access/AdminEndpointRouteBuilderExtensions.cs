@@ -10,7 +10,7 @@ internal static class AdminEndpointRouteBuilderExtensions
 {
     private const string Root = "/admin/v1";
 
-    /// <summary>Organizations, projects and keys. Reading asks for <c>admin:read</c>, everything else for <c>admin:write</c>.</summary>
+    /// <summary>Organizations, projects and keys. Reading requires <c>admin:read</c>, everything else <c>admin:write</c>.</summary>
     internal static void MapAdmin(this IEndpointRouteBuilder endpoints)
     {
         var services = endpoints.ServiceProvider;
@@ -41,7 +41,8 @@ internal static class AdminEndpointRouteBuilderExtensions
 
         void Read(string path, AdminHandler handler) => endpoints.MapRead(Root + path, Guarded(Scopes.AdminRead, handler));
 
-        void Write(string method, string path, AdminHandler handler) => endpoints.MapMethods(Root + path, [method], Guarded(Scopes.AdminWrite, handler));
+        void Write(string method, string path, AdminHandler handler) =>
+            endpoints.MapMethods(Root + path, [method], Guarded(Scopes.AdminWrite, handler));
 
         RequestDelegate Guarded(string scope, AdminHandler handler) => context => door.EnterAsync(context, scope, handler);
     }

@@ -7,6 +7,6 @@ internal static partial class AdminLog
     [LoggerMessage(1201, LogLevel.Information, "{Action} {Id} by key {KeyId}")]
     public static partial void Changed(ILogger logger, string action, string id, string keyId);
 
-    [LoggerMessage(1202, LogLevel.Error, "The store failed under an admin request")]
+    [LoggerMessage(1202, LogLevel.Error, "The store failed during an admin request")]
     public static partial void StoreFailed(ILogger logger, Exception fault);
 }

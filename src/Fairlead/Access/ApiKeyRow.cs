@@ -1,6 +1,6 @@
 namespace Fairlead.Access;
 
-/// <summary>What a credential may do. The credentials themselves are its <see cref="Secrets"/>.</summary>
+/// <summary>What a key may do. Its credentials are its <see cref="Secrets"/>.</summary>
 internal sealed class ApiKeyRow
 {
     /// <summary><c>key_</c> + ULID.</summary>
@@ -29,7 +29,7 @@ internal sealed class ApiKeyRow
 
     public required bool Extensions { get; set; }
 
-    /// <summary>Tokens joined into one piece of a stream; null for the server's setting.</summary>
+    /// <summary>Tokens joined into one chunk of a stream; null for the server's setting.</summary>
     public int? BatchTokens { get; set; }
 
     /// <summary>Longest wait for them in milliseconds; null for the server's setting.</summary>

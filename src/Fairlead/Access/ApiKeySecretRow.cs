@@ -1,9 +1,9 @@
 namespace Fairlead.Access;
 
-/// <summary>One secret of a key: what is needed to recognise it, and nothing from which it could be made.</summary>
+/// <summary>One secret of a key: what is needed to recognise it. The secret cannot be derived from it.</summary>
 internal sealed class ApiKeySecretRow
 {
-    /// <summary>The part of the key that may be shown; finds the row.</summary>
+    /// <summary>The part of the key that may be shown; used to look up the row.</summary>
     public required string PublicId { get; init; }
 
     public required string KeyId { get; init; }
@@ -13,6 +13,6 @@ internal sealed class ApiKeySecretRow
 
     public required DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>From when it no longer works, when it was rotated out.</summary>
+    /// <summary>When a rotated secret stops working.</summary>
     public DateTimeOffset? RetiresAt { get; set; }
 }

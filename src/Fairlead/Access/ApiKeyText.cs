@@ -7,8 +7,8 @@ namespace Fairlead.Access;
 
 /// <summary>
 /// The form of a key: <c>fl_</c>, public id (16), <c>_</c>, secret (43), checksum (6); letters and digits only after the prefix.
-/// The secret carries 256 bits of chance. The checksum is CRC-32C of everything before it: it tells a typo or a cut copy from an
-/// unknown key without a look-up, and lets scanners of source code recognise a leaked key without asking. It protects nothing.
+/// The secret has 256 random bits. The checksum is CRC-32C of everything before it. It distinguishes a typo or a truncated copy from an
+/// unknown key without a look-up, and lets scanners of source code recognise a leaked key offline. It is not a protection.
 /// </summary>
 internal static class ApiKeyText
 {
@@ -23,7 +23,7 @@ internal static class ApiKeyText
 
     private static readonly System.Buffers.SearchValues<char> Letters = System.Buffers.SearchValues.Create(Alphabet);
 
-    /// <summary>A new key that nobody has seen. Thread-safe.</summary>
+    /// <summary>Generates a new key. Thread-safe.</summary>
     public static NewApiKey New()
     {
         var publicId = RandomNumberGenerator.GetString(Alphabet, PublicIdLength);
@@ -38,11 +38,12 @@ internal static class ApiKeyText
 
     /// <summary>Whether <paramref name="text"/> has the form of a key and its checksum is right.</summary>
     /// <param name="text">What was presented.</param>
-    /// <param name="publicId">The part that finds the key.</param>
+    /// <param name="publicId">The part that is used to look up the key.</param>
     public static bool TryParse(ReadOnlySpan<char> text, out ReadOnlySpan<char> publicId)
     {
         publicId = default;
-        if (text.Length != Length || !text.StartsWith(Prefix, StringComparison.Ordinal) || text[Prefix.Length + PublicIdLength] != '_') return false;
+        if (text.Length != Length || !text.StartsWith(Prefix, StringComparison.Ordinal) || text[Prefix.Length + PublicIdLength] != '_')
+            return false;
         var id = text.Slice(Prefix.Length, PublicIdLength);
         if (id.ContainsAnyExcept(Letters) || text[(Prefix.Length + PublicIdLength + 1)..].ContainsAnyExcept(Letters)) return false;
         Span<char> checksum = stackalloc char[ChecksumLength];
@@ -52,7 +53,9 @@ internal static class ApiKeyText
         return true;
     }
 
-    /// <summary>SHA-256 of the UTF-8 of <paramref name="text"/>, of at most <see cref="EnvironmentKey.MaxLength"/> characters. Allocates nothing.</summary>
+    /// <summary>
+    /// SHA-256 of the UTF-8 of <paramref name="text"/>, of at most <see cref="EnvironmentKey.MaxLength"/> characters. Allocates nothing.
+    /// </summary>
     public static void Hash(ReadOnlySpan<char> text, Span<byte> hash)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(text.Length, EnvironmentKey.MaxLength);
@@ -69,9 +72,9 @@ internal static class ApiKeyText
     }
 }
 
-/// <summary>A key just made: the text is shown once and forgotten, the rest is stored.</summary>
+/// <summary>A new key: the text is shown once and not stored.</summary>
 internal readonly record struct NewApiKey(string Text, string PublicId, byte[] Hash)
 {
-    // A record prints its members; this one must not end up in a log.
+    // A record prints its members; this one must not appear in a log.
     public override string ToString() => ApiKeyText.Prefix + PublicId;
 }

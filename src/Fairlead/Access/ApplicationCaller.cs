@@ -1,7 +1,7 @@
 namespace Fairlead.Access;
 
-/// <summary>A caller that the embedding app's own authentication knows, for <see cref="FairleadBuilder.UseApplicationCallers"/>.</summary>
-/// <param name="Id">Who it is: 1 to 64 characters that stay the same from request to request. It stands in audit records, so an opaque id is better than a name.</param>
+/// <summary>A caller that the embedding app authenticates itself, for <see cref="FairleadBuilder.UseApplicationCallers"/>.</summary>
+/// <param name="Id">A stable id of 1 to 64 characters. It appears in audit records, so an opaque id is better than a name.</param>
 public sealed record ApplicationCaller(string Id)
 {
     internal const int MaxId = 64;
@@ -9,7 +9,7 @@ public sealed record ApplicationCaller(string Id)
     /// <summary>Name for audit records and usage; the id when null.</summary>
     public string? Name { get; init; }
 
-    /// <summary>Callers of one project share generations, files, batches and webhooks, and see each other's. Each caller has a project of its own when null.</summary>
+    /// <summary>Callers of one project share generations, files, batches and webhooks. If null, each caller has its own project.</summary>
     public string? Project { get; init; }
 
     /// <summary>What it may do; see <see cref="Access.Scopes"/>.</summary>

@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Access;
 
-/// <summary>Callers of the app's own authentication, known by id for work that goes on without their request. Thread-safe.</summary>
+/// <summary>Callers that the embedding app authenticates, kept by id for work that continues after their request. Thread-safe.</summary>
 internal sealed class ApplicationCallers
 {
     private const string KeyPrefix = "key_app_";
@@ -20,21 +20,25 @@ internal sealed class ApplicationCallers
         if (_callers.TryGetValue(keyId, out var known) && IsSame(known.Source, caller)) return known.Caller;
         if (caller.Id.Length is 0 or > ApplicationCaller.MaxId || caller.Project is { Length: 0 or > ApplicationCaller.MaxId })
         {
-            throw new ArgumentException($"The id and the project of an application's caller have 1 to {ApplicationCaller.MaxId} characters.", nameof(caller));
+            throw new ArgumentException(
+                $"The id and the project of an application caller must have 1 to {ApplicationCaller.MaxId} characters.", nameof(caller));
         }
         var made = Make(caller, keyId);
-        // Callers are made anew where they are missing, so that forgetting them all now and then costs little.
+        // Missing callers are created again, so clearing the list now and then costs little.
         if (_callers.Count >= MaxKept) _callers.Clear();
         _callers[keyId] = (caller, made);
         return made;
     }
 
-    /// <summary>The caller of a job or batch that was accepted earlier, also before a restart; null when the key is not one of an application's callers.</summary>
+    /// <summary>
+    /// The caller of a job or batch that was accepted earlier, also before a restart; null when the key does not belong to an application
+    /// caller.
+    /// </summary>
     public Caller? Find(string keyId, string projectId)
     {
         if (!keyId.StartsWith(KeyPrefix, StringComparison.Ordinal)) return null;
         if (_callers.TryGetValue(keyId, out var known) && known.Caller.ProjectId == projectId) return known.Caller;
-        // What it may do was checked when the work was accepted.
+        // Its permissions were checked when the work was accepted.
         return Make(new ApplicationCaller(keyId[KeyPrefix.Length..]) { Project = projectId["proj_app_".Length..] }, keyId);
     }
 
@@ -57,8 +61,9 @@ internal sealed class ApplicationCallers
         ReferenceEquals(left, right) || (left is not null && right is not null && left.SequenceEqual(right, StringComparer.Ordinal));
 }
 
-/// <summary>Asks the app who is calling first, and looks for an API key where it does not know. Thread-safe.</summary>
-internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCaller?> find, ApplicationCallers callers, ICallerSource keys) : ICallerSource
+/// <summary>Asks the app for the caller first, and reads an API key where the app knows none. Thread-safe.</summary>
+internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCaller?> find, ApplicationCallers callers, ICallerSource keys)
+    : ICallerSource
 {
     public AuthenticationResult Authenticate(HttpContext context, string? scope)
     {
@@ -66,6 +71,7 @@ internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCalle
         var caller = callers.Of(known);
         return scope is null || caller.HasScope(scope)
             ? new AuthenticationResult(caller, null)
-            : new AuthenticationResult(null, new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
+            : new AuthenticationResult(null,
+                new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
     }
 }

@@ -1,6 +1,6 @@
 namespace Fairlead.Access;
 
-/// <summary>Names of the priority classes a key may be allowed.</summary>
+/// <summary>Names of the priority classes that a key may allow.</summary>
 internal static class CallClasses
 {
     public const string Default = "standard";

@@ -3,7 +3,9 @@ using System.Net;
 
 namespace Fairlead.Access;
 
-/// <summary>Who asks: organization, project and key, resolved from a credential. Immutable; shared by all calls of the key until the snapshot changes.</summary>
+/// <summary>
+/// The caller: organization, project and key of a credential. Immutable; all calls of the key share it until the snapshot changes.
+/// </summary>
 public sealed class Caller
 {
     public required string OrganizationId { get; init; }
@@ -18,26 +20,26 @@ public sealed class Caller
 
     public required string KeyName { get; init; }
 
-    /// <summary>Scopes by endpoint family; <c>*</c> at the end matches every continuation.</summary>
+    /// <summary>Scopes by endpoint family; <c>*</c> at the end matches every suffix.</summary>
     public required FrozenSet<string> Scopes { get; init; }
 
-    /// <summary>Models the key may use, by the names clients send; null for all.</summary>
+    /// <summary>Models that the key may use, by the names that clients send; null for all.</summary>
     public FrozenSet<string>? Models { get; init; }
 
-    /// <summary>Classes the key may ask for.</summary>
+    /// <summary>Classes that the key may request.</summary>
     public FrozenSet<string> Classes { get; init; } = FrozenSet.ToFrozenSet(["realtime", "standard", "bulk"]);
 
     public string DefaultClass { get; init; } = "standard";
 
-    /// <summary>Networks the key may be used from; empty for any.</summary>
+    /// <summary>Networks from which the key may be used; empty for any.</summary>
     public IReadOnlyList<IPNetwork> Addresses { get; init; } = [];
 
     public DateTimeOffset? ExpiresAt { get; init; }
 
-    /// <summary>False when the key asked for bodies without Fairlead's additions (<c>extensions: "none"</c>).</summary>
+    /// <summary>False when the key's responses omit Fairlead's additions (<c>extensions: "none"</c>).</summary>
     public bool Extensions { get; init; } = true;
 
-    /// <summary>Tokens joined into one piece of a stream, 1 to 64; null for the server's setting.</summary>
+    /// <summary>Tokens joined into one chunk of a stream, 1 to 64; null for the server's setting.</summary>
     public int? BatchTokens { get; init; }
 
     /// <summary>Longest wait for them; null for the server's setting.</summary>
@@ -46,7 +48,7 @@ public sealed class Caller
     /// <summary>The dated API version the key is pinned to.</summary>
     public string ApiVersion { get; init; } = ApiVersions.Current;
 
-    /// <summary>Whether the call used a secret that was rotated out and only works until this time.</summary>
+    /// <summary>If the call used a rotated secret, when that secret stops working.</summary>
     public DateTimeOffset? SecretRetiresAt { get; init; }
 
     /// <summary>Whether the key has <paramref name="scope"/>, by itself or by a wildcard such as <c>admin:*</c>.</summary>
@@ -60,6 +62,6 @@ public sealed class Caller
 
 internal static class ApiVersions
 {
-    /// <summary>The newest dated version of the interface.</summary>
+    /// <summary>The newest dated version of the API.</summary>
     public const string Current = "2026-11-23";
 }

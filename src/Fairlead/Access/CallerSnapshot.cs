@@ -13,19 +13,20 @@ internal sealed class CallerSnapshot
         var byPublicId = secrets.ToFrozenDictionary(StringComparer.Ordinal);
         Count = byPublicId.Count;
         _byKey = byPublicId.Values.GroupBy(secret => secret.Caller.KeyId, StringComparer.Ordinal)
-            .ToFrozenDictionary(group => group.Key, group => group.FirstOrDefault(secret => secret.Caller.SecretRetiresAt is null) ?? group.First(), StringComparer.Ordinal);
+            .ToFrozenDictionary(group => group.Key, group => group.FirstOrDefault(secret => secret.Caller.SecretRetiresAt is null)
+                ?? group.First(), StringComparer.Ordinal);
         _byPublicId = byPublicId.GetAlternateLookup<ReadOnlySpan<char>>();
     }
 
     public long Revision { get; }
 
-    /// <summary>The newest secret of each key, by the key's id.</summary>
+    /// <summary>The newest secret of each key, by key id.</summary>
     private readonly FrozenDictionary<string, KnownSecret> _byKey;
 
-    /// <summary>How many secrets it holds.</summary>
+    /// <summary>Number of secrets.</summary>
     public int Count { get; }
 
-    /// <summary>A secret of the key, for work that goes on without a request.</summary>
+    /// <summary>A secret of the key, for work that continues without a request.</summary>
     public KnownSecret? FindKey(string keyId) => _byKey.GetValueOrDefault(keyId);
 
     public KnownSecret? Find(ReadOnlySpan<char> publicId) => _byPublicId.TryGetValue(publicId, out var secret) ? secret : null;

@@ -3,18 +3,19 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
-/// <summary>Loads the snapshot before the server listens, then looks once a second whether another process changed the store.</summary>
-internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimeProvider time, ILogger<CallerSnapshotRefresher> logger) : BackgroundService
+/// <summary>Loads the snapshot before the server listens, then checks once a second whether another process changed the store.</summary>
+internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimeProvider time, ILogger<CallerSnapshotRefresher> logger)
+    : BackgroundService
 {
-    /// <summary>Half of the two seconds in which a revocation must be seen; the other half is for reading.</summary>
+    /// <summary>Half of the two seconds within which a revocation must take effect; the other half is for reading.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
-    /// <summary>A look that takes longer is one at a store that does not answer; it goes on all the same.</summary>
+    /// <summary>A check that takes longer means that the store does not respond. The check itself continues.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
-        // A store that cannot be read at start is a fault of the installation: better said now than at the first call.
+        // A store that cannot be read at start is an installation error. Reported now, not at the first call.
         if (snapshots.Current is null) await snapshots.ReloadAsync(cancellationToken);
         await base.StartAsync(cancellationToken);
     }

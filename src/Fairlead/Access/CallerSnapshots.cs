@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Access;
 
 /// <summary>
-/// The present snapshot, swapped whole. Reads follow one another, so that a later one never brings back an earlier state; one that
-/// fails leaves the snapshot in place: who was known stays known while the store is away. Thread-safe.
+/// The current snapshot, replaced as a whole. Reads run one after another, so that a later read never restores an earlier state. A read
+/// that fails leaves the snapshot in place: known callers stay valid while the store is unavailable. Thread-safe.
 /// </summary>
 internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<CallerSnapshots> logger) : IDisposable
 {
@@ -13,10 +13,12 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
     private volatile CallerSnapshot? _current;
     private volatile bool _isBehind;
 
-    /// <summary>Null until the store was read for the first time.</summary>
+    /// <summary>Null until the store was read once.</summary>
     public CallerSnapshot? Current => _current;
 
-    /// <summary>Whether the store did not answer at the last look: a key that is not in <see cref="Current"/> may have been made since.</summary>
+    /// <summary>
+    /// Whether the store did not respond at the last check. A key that is not in <see cref="Current"/> may have been created since.
+    /// </summary>
     public bool IsBehind
     {
         get => _isBehind;
@@ -39,19 +41,21 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
         }
     }
 
-    /// <summary>Reads the store when anything was changed in it, by whatever process.</summary>
+    /// <summary>Reads the store if any process changed it.</summary>
     public async Task RefreshAsync(CancellationToken cancellationToken)
     {
         if (_current is { } known && await reader.ReadRevisionAsync(cancellationToken) == known.Revision) return;
         await ReloadAsync(cancellationToken);
     }
 
-    /// <summary>After a change of ours that is already committed: the change stands even when this fails, the next refresh will bring it.</summary>
+    /// <summary>
+    /// After a change of this process that is committed: the change stays committed even if this fails, and the next refresh applies it.
+    /// </summary>
     public async Task ReloadAfterChangeAsync()
     {
         try
         {
-            // Not the request's token: a client that hangs up must not delay a revocation.
+            // Not the request's token: a client that disconnects must not delay a revocation.
             await ReloadAsync(CancellationToken.None);
         }
         catch (Exception fault) when (StorageFaults.IsStoreFault(fault))

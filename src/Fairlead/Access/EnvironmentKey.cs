@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 
 namespace Fairlead.Access;
 
-/// <summary>A key that stands in a variable of the environment and in no database. Only its hash is held. Immutable.</summary>
+/// <summary>A key from an environment variable, not stored in a database. Only its hash is kept in memory. Immutable.</summary>
 internal abstract class EnvironmentKey
 {
     public const int MinLength = 16;
@@ -10,9 +10,9 @@ internal abstract class EnvironmentKey
 
     private readonly byte[]? _hash;
 
-    /// <param name="value">What the variable holds; null or empty when it is not set.</param>
-    /// <param name="fault">What keeps it from serving as a key; null for nothing.</param>
-    /// <exception cref="ArgumentException">The value cannot serve as a key; the message says why and what to do.</exception>
+    /// <param name="value">The value of the variable; null or empty when it is not set.</param>
+    /// <param name="fault">Why it cannot be used as a key; null if it can.</param>
+    /// <exception cref="ArgumentException">The value cannot be used as a key; the message says why and what to do.</exception>
     protected EnvironmentKey(string? value, string? fault)
     {
         if (string.IsNullOrEmpty(value)) return;
@@ -32,20 +32,22 @@ internal abstract class EnvironmentKey
         return CryptographicOperations.FixedTimeEquals(hash, _hash);
     }
 
-    /// <summary>What keeps <paramref name="value"/> from serving as the key of <paramref name="variable"/>, or null. The value itself is never repeated.</summary>
+    /// <summary>
+    /// Why <paramref name="value"/> cannot be used as the key of <paramref name="variable"/>, or null. The text never contains the value.
+    /// </summary>
     protected static string? FaultOf(string variable, string? value)
     {
         if (string.IsNullOrEmpty(value)) return null;
-        if (value.Length < MinLength) return $"{variable} has {value.Length} characters; a key needs at least {MinLength}. `openssl rand -base64 32` makes a good one.";
-        if (value.Length > MaxLength) return $"{variable} has {value.Length} characters; the longest accepted is {MaxLength}.";
+        if (value.Length < MinLength) return $"{variable} has {value.Length} characters; a key needs at least {MinLength}. `openssl rand -base64 32` generates a good one.";
+        if (value.Length > MaxLength) return $"{variable} has {value.Length} characters; the maximum is {MaxLength}.";
         foreach (var letter in value)
         {
-            if (letter is <= ' ' or >= '\u007f') return $"{variable} holds a space, a line break or a letter outside ASCII, which does not travel in an HTTP header. Use letters, digits and punctuation.";
+            if (letter is <= ' ' or >= '\u007f') return $"{variable} contains a space, a line break or a non-ASCII character, which an HTTP header cannot carry. Use letters, digits and punctuation.";
         }
         return null;
     }
 
-    /// <summary>Who such a key stands for: the operator, of no organization of the store.</summary>
+    /// <summary>The caller of such a key: the operator, without an organization in the store.</summary>
     protected static Caller CallerOf(string keyId, string variable, IEnumerable<string> scopes) => new()
     {
         OrganizationId = "org_operator",

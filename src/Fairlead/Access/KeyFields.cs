@@ -24,7 +24,7 @@ internal sealed partial class KeyFields
     public static readonly IReadOnlyDictionary<string, string> RefusedOfChange = new Dictionary<string, string>
     {
         ["limits"] = UnsupportedFieldMessages.Limits,
-        ["project_id"] = "A key stays with its project; make a new key in the other one.",
+        ["project_id"] = "A key stays with its project; create a new key in the other one.",
     };
 
     private const int MaxModels = 500;

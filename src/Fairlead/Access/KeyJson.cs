@@ -4,10 +4,11 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Access;
 
-/// <summary>A key on the wire. Never with a hash; with a secret only where one was just made.</summary>
+/// <summary>Writes a key as JSON. Never with a hash; with a secret only in the response that creates it.</summary>
 internal static class KeyJson
 {
-    public static void Write(Utf8JsonWriter json, ApiKeyRow row, DateTimeOffset now, string? secret = null, IReadOnlyList<CallWarning>? warnings = null)
+    public static void Write(Utf8JsonWriter json, ApiKeyRow row, DateTimeOffset now, string? secret = null,
+        IReadOnlyList<CallWarning>? warnings = null)
     {
         json.WriteStartObject();
         json.WriteString("id", row.Id);

@@ -2,10 +2,10 @@ using System.Security.Cryptography;
 
 namespace Fairlead.Access;
 
-/// <summary>One secret as the snapshot knows it. Immutable.</summary>
+/// <summary>One secret in the snapshot. Immutable.</summary>
 internal sealed class KnownSecret(byte[] hash, Caller caller, DateTimeOffset? revokedAt)
 {
-    /// <summary>Whom it stands for; its <see cref="Caller.SecretRetiresAt"/> is this secret's own.</summary>
+    /// <summary>The caller of the secret; <see cref="Caller.SecretRetiresAt"/> is that of this secret.</summary>
     public Caller Caller { get; } = caller;
 
     public DateTimeOffset? RevokedAt { get; } = revokedAt;

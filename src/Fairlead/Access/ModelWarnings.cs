@@ -4,8 +4,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Access;
 
 /// <summary>
-/// Says which models of a key's list the catalogue does not have. No refusal: the list may be written before the model is
-/// configured, and a model that leaves the configuration must not make its keys uneditable. Until it is there, naming it grants nothing.
+/// Warns about models of a key's list that the catalogue does not have. They are not refused: the list may be written before the model is
+/// configured, and a key must stay editable when a model leaves the configuration. Until the model exists, naming it grants nothing.
 /// </summary>
 internal sealed class ModelWarnings(ICatalogue? catalogue)
 {
@@ -13,6 +13,7 @@ internal sealed class ModelWarnings(ICatalogue? catalogue)
     {
         if (models is null || catalogue?.Current is not { } snapshot) return [];
         return [.. models.Where(model => snapshot.Find(model) is null)
-            .Select(model => new CallWarning("model_unknown", $"The model '{model}' is not in the catalogue now; the key may use it once it is."))];
+            .Select(model => new CallWarning("model_unknown",
+                $"The model '{model}' is not in the catalogue; the key may use it as soon as it is."))];
     }
 }

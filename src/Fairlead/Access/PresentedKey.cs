@@ -4,8 +4,8 @@ using Microsoft.Extensions.Primitives;
 namespace Fairlead.Access;
 
 /// <summary>
-/// What a request offers as its key: <c>Authorization: Bearer</c>, else <c>x-api-key</c>, else <c>api-key</c>. The first header that is
-/// there decides: a request is not tried with several keys, so that which one it runs under never depends on their state.
+/// The key that a request presents: <c>Authorization: Bearer</c>, else <c>x-api-key</c>, else <c>api-key</c>. The first header that is
+/// present decides. A request is never tried with several keys, so the key that it uses does not depend on the state of the keys.
 /// </summary>
 internal readonly ref struct PresentedKey
 {
@@ -18,14 +18,15 @@ internal readonly ref struct PresentedKey
     /// <summary>Empty when no key was sent.</summary>
     public ReadOnlySpan<char> Text { get; }
 
-    /// <summary>The header that decides came more than once.</summary>
+    /// <summary>Whether the deciding header occurs more than once.</summary>
     public bool IsRepeated { get; }
 
     public static PresentedKey Of(IHeaderDictionary headers)
     {
         var authorization = headers.Authorization;
         if (authorization.Count > 1) return new PresentedKey(default, isRepeated: true);
-        if (authorization.Count == 1 && BearerOf(authorization[0]) is { IsEmpty: false } bearer) return new PresentedKey(bearer, isRepeated: false);
+        if (authorization.Count == 1 && BearerOf(authorization[0]) is { IsEmpty: false } bearer)
+            return new PresentedKey(bearer, isRepeated: false);
         return Plain(headers["x-api-key"]) is { IsAbsent: false } key ? key : Plain(headers["api-key"]);
     }
 
@@ -41,7 +42,7 @@ internal readonly ref struct PresentedKey
     private static ReadOnlySpan<char> BearerOf(ReadOnlySpan<char> header)
     {
         const string Scheme = "Bearer ";
-        // The scheme's name is case-insensitive (RFC 9110, section 11.1).
+        // The scheme name is case-insensitive (RFC 9110, section 11.1).
         return header.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) ? header[Scheme.Length..].Trim() : default;
     }
 }

@@ -22,7 +22,7 @@ internal sealed class ProjectEndpoints(
     private static readonly Dictionary<string, string> RefusedOfChange = new()
     {
         ["limits"] = UnsupportedFieldMessages.Limits,
-        ["organization_id"] = "A project stays with its organization; make a new project in the other one.",
+        ["organization_id"] = "A project stays with its organization; create a new project in the other one.",
     };
 
     public async Task ListAsync(AdminRequest request)

@@ -8,14 +8,14 @@ public static class Scopes
 
     public const string Embeddings = "embeddings";
 
-    /// <summary>Files and batches. What the lines of a batch ask for needs its own scope besides.</summary>
+    /// <summary>Files and batches. The lines of a batch also need the scopes of their endpoints.</summary>
     public const string Batches = "batches";
 
     public const string Models = "models:read";
 
     public const string UsageRead = "usage:read";
 
-    /// <summary>The project's webhooks: where its events go, and what became of them.</summary>
+    /// <summary>The project's webhooks: their addresses and deliveries.</summary>
     public const string Webhooks = "webhooks";
 
     /// <summary>Organizations, projects, keys, deployments: reading.</summary>
@@ -26,8 +26,9 @@ public static class Scopes
     public const string AdminAll = "admin:*";
 
     /// <summary>Every scope that may be granted.</summary>
-    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Batches, Models, UsageRead, Webhooks, AdminRead, AdminWrite, AdminAll, "*"];
+    public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Batches, Models, UsageRead, Webhooks, AdminRead, AdminWrite,
+        AdminAll, "*"];
 
-    /// <summary>What a key gets when none are named.</summary>
+    /// <summary>The scopes of a key that names none.</summary>
     public static IReadOnlyList<string> Default { get; } = [Chat, Embeddings, Batches, Models, UsageRead];
 }

@@ -1,11 +1,11 @@
 namespace Fairlead.Auditing;
 
-/// <summary>What an audit record survives before the last byte of the response leaves.</summary>
+/// <summary>What an audit record survives before the last byte of the response is sent.</summary>
 public enum AuditDurability
 {
-    /// <summary>In the operating system's cache: survives the death of the process.</summary>
+    /// <summary>In the operating system's cache: survives a crash of the process.</summary>
     Spool,
 
-    /// <summary>On the disk: survives the death of the machine.</summary>
+    /// <summary>On the disk: survives a crash of the machine.</summary>
     Fsync,
 }

@@ -10,22 +10,22 @@ using Fairlead.Pipeline;
 namespace Fairlead.Auditing;
 
 /// <summary>
-/// Writes what the spool keeps of a call, straight from the call. No text of a prompt or an answer and no secret: only what is named
-/// here goes in, and what a client chose freely is cut to a bound. <c>node</c> and <c>sequence</c> of a record are the spool's to know
-/// and are added when it is read.
+/// Writes the spool record of a call, directly from the call. No text of a prompt or a response and no secret: only the fields named
+/// here are written, and what a client chose freely is truncated. The spool knows <c>node</c> and <c>sequence</c> of a record;
+/// they are added when it is read.
 /// </summary>
 internal static class AuditRecordWriter
 {
-    /// <summary>Longest text of a client's choosing, in characters.</summary>
+    /// <summary>Maximum characters of a text that the client chose.</summary>
     private const int LongestText = 256;
 
-    /// <summary>More attempts than any configuration makes; keeps a record within <see cref="SpoolFormat.MaxPayloadBytes"/>.</summary>
-    private const int MostAttempts = 64;
+    /// <summary>More attempts than any configuration allows; keeps a record within <see cref="SpoolFormat.MaxPayloadBytes"/>.</summary>
+    private const int MaxAttempts = 64;
 
     /// <summary>The audit record of a call that ended with HTTP <paramref name="status"/>.</summary>
-    /// <param name="output">Takes the record.</param>
+    /// <param name="output">Receives the record.</param>
     /// <param name="call">Its ending is set.</param>
-    /// <param name="status">What its client got.</param>
+    /// <param name="status">The status that its client got.</param>
     /// <param name="withOwnTimings">Whether it has the phases that a builder's pipeline recorded.</param>
     public static void WriteEnded(IBufferWriter<byte> output, GatewayCall call, int status, bool withOwnTimings = true)
     {
@@ -58,8 +58,8 @@ internal static class AuditRecordWriter
     }
 
     /// <summary>
-    /// All that a recovery needs to make the call's audit record if the process dies: the record as it would be now, with this attempt
-    /// running. <c>charge</c> of it is what the attempt would be charged.
+    /// All that a recovery needs to write the call's audit record if the process dies: the record as it would be now, with this attempt
+    /// running. Its <c>charge</c> is what the attempt would be charged.
     /// </summary>
     public static void WriteStarted(IBufferWriter<byte> output, GatewayCall call, Attempt attempt)
     {
@@ -92,7 +92,7 @@ internal static class AuditRecordWriter
         json.Flush();
     }
 
-    /// <summary>Record ids follow from the generation's, so that a record made twice is known as the same.</summary>
+    /// <summary>Record ids are derived from the generation's, so that a record that is written twice is recognised.</summary>
     public static string RecordIdOf(string generationId) => string.Concat("aud_", Bare(generationId));
 
     /// <summary>The same for a further run of the generation.</summary>
@@ -140,13 +140,13 @@ internal static class AuditRecordWriter
         AppendText(ref json, call.ModelRequested);
     }
 
-    // ISO 8601 in UTC, without the zeros at the end of its fraction.
+    // ISO 8601 in UTC, without trailing zeros in the fraction.
     private static void AppendTime(ref JsonAppender json, DateTime time)
     {
         Span<byte> text = stackalloc byte[32];
         time.TryFormat(text, out var written, "O", CultureInfo.InvariantCulture);
         text = text[..written].TrimEnd("Z"u8).TrimEnd("0"u8);
-        // The seconds may have ended in zero too, but behind them stood the point.
+        // The seconds may have ended in zero too, but they were followed by the point.
         json.Raw(text.TrimEnd("."u8));
         json.Raw("Z"u8);
     }
@@ -222,7 +222,7 @@ internal static class AuditRecordWriter
     private static void AppendAttempts(ref JsonAppender json, GatewayCall call, Attempt? except)
     {
         var isFirst = true;
-        for (var i = Math.Max(0, call.Attempts.Count - MostAttempts); i < call.Attempts.Count; i++)
+        for (var i = Math.Max(0, call.Attempts.Count - MaxAttempts); i < call.Attempts.Count; i++)
         {
             if (ReferenceEquals(call.Attempts[i], except)) continue;
             if (!isFirst) json.Raw(","u8);
@@ -319,5 +319,6 @@ internal static class AuditRecordWriter
     }
 
     private static void AppendText(ref JsonAppender json, string text) =>
-        json.String(text.Length <= LongestText ? text : text.AsSpan(0, char.IsHighSurrogate(text[LongestText - 1]) ? LongestText - 1 : LongestText));
+        json.String(text.Length <= LongestText ? text
+            : text.AsSpan(0, char.IsHighSurrogate(text[LongestText - 1]) ? LongestText - 1 : LongestText));
 }

@@ -6,25 +6,25 @@ using Fairlead.Auditing.Spooling;
 namespace Fairlead.Auditing;
 
 /// <summary>
-/// The calls of a spool that have started and not ended, found by reading its records in order. What is still open when the spool of a
-/// killed process has been read to its end is lost: its record is made here, from the last attempt's last checkpoint. Memory follows
-/// the number of calls open at once. Not thread-safe.
+/// The calls of a spool that have started and not ended, found by reading its records in order. What is still open at the end of the spool
+/// of a killed process is lost: its record is written here, from the last attempt's last checkpoint. Memory is proportional to the number
+/// of calls open at once. Not thread-safe.
 /// </summary>
 internal sealed class OpenCalls
 {
-    // Checkpoints whose start comes later (a copied one): as many as calls that may run at once.
-    private const int MostEarly = 65_536;
+    // Checkpoints whose start comes later (a copied one): the maximum number of concurrent calls.
+    private const int MaxEarlyCheckpoints = 65_536;
 
     private readonly Dictionary<string, OpenCall> _calls = [];
     private readonly Dictionary<string, byte[]> _early = [];
 
-    // Calls that ended here and began in a segment that is gone: a copy of their start may still come, made before the end was read.
+    // Calls that ended here and started in a deleted segment: a copy of their start may still follow, written before the end was read.
     private readonly HashSet<string> _endedWithoutStart = [];
 
     /// <summary>Whether the spool is this process's own, where each call's start is read before any copy of it.</summary>
     public bool IsLive { get; set; }
 
-    /// <summary>Takes in one record. One that cannot be understood is left out and told by false.</summary>
+    /// <summary>Adds one record. An invalid one is skipped and returns false.</summary>
     public bool Observe(SpoolRecordType type, ReadOnlySpan<byte> payload, long segment)
     {
         try
@@ -34,22 +34,29 @@ internal sealed class OpenCalls
                 case SpoolRecordType.AttemptStarted:
                 case SpoolRecordType.AttemptCarried:
                     if (IdOf(payload) is not { } started) return false;
-                    // A copy of what has ended meanwhile must not open it again.
-                    if (type == SpoolRecordType.AttemptCarried && (IsLive ? !_calls.ContainsKey(started) : _endedWithoutStart.Contains(started))) return true;
+                    // A copy of a call that has ended meanwhile must not open it again.
+                    if (type == SpoolRecordType.AttemptCarried
+                        && (IsLive ? !_calls.ContainsKey(started) : _endedWithoutStart.Contains(started)))
+                    {
+                        return true;
+                    }
+
                     _calls[started] = new OpenCall(payload.ToArray(), segment)
                     {
-                        // The copy of a start may come after checkpoints that were made since.
-                        Progress = _early.Remove(started, out var early) ? early : _calls.TryGetValue(started, out var known) ? known.Progress : null,
+                        // The copy of a start may come after checkpoints that were written since.
+                        Progress = _early.Remove(started, out var early) ? early : _calls.TryGetValue(started, out var known)
+                            ? known.Progress : null,
                     };
                     return true;
                 case SpoolRecordType.AttemptProgressed:
                     if (IdOf(payload) is not { } progressed) return false;
                     if (_calls.TryGetValue(progressed, out var call)) call.Progress = Later(call.Progress, payload);
-                    else if (!IsLive && (_early.Count < MostEarly || _early.ContainsKey(progressed))) _early[progressed] = Later(_early.GetValueOrDefault(progressed), payload);
+                    else if (!IsLive && (_early.Count < MaxEarlyCheckpoints || _early.ContainsKey(progressed)))
+                        _early[progressed] = Later(_early.GetValueOrDefault(progressed), payload);
                     return true;
                 case SpoolRecordType.CallEnded:
                     if (IdOf(payload) is not { } ended) return false;
-                    if (!_calls.Remove(ended) && !IsLive && _endedWithoutStart.Count < MostEarly) _endedWithoutStart.Add(ended);
+                    if (!_calls.Remove(ended) && !IsLive && _endedWithoutStart.Count < MaxEarlyCheckpoints) _endedWithoutStart.Add(ended);
                     _early.Remove(ended);
                     return true;
                 default:
@@ -64,7 +71,10 @@ internal sealed class OpenCalls
 
     public int Count => _calls.Count;
 
-    /// <summary>Copies of what is known of the calls that started in <paramref name="segment"/> or before, to be appended anew so that the segment may go.</summary>
+    /// <summary>
+    /// Copies of what is known of the calls that started in <paramref name="segment"/> or before, to be appended again so that the segment
+    /// can be deleted.
+    /// </summary>
     public List<(string GenerationId, byte[] Start, byte[]? Progress)> StartedUpTo(long segment)
     {
         var found = new List<(string, byte[], byte[]?)>();
@@ -75,15 +85,15 @@ internal sealed class OpenCalls
         return found;
     }
 
-    /// <summary>Notes that the copy of a call's start stands in <paramref name="segment"/>.</summary>
+    /// <summary>Notes that the copy of a call's start is in <paramref name="segment"/>.</summary>
     public void Moved(string generationId, long segment)
     {
         if (_calls.TryGetValue(generationId, out var call)) call.Segment = segment;
     }
 
     /// <summary>
-    /// The audit records of all that is open, as if each had ended now. The outcome is <c>failed</c> with <c>internal_error</c> and no
-    /// status: neither the caller nor the provider broke the call, and nobody knows how much of the answer left.
+    /// The audit records of all open calls, as if each had ended now. The outcome is <c>failed</c> with <c>internal_error</c> and no
+    /// status: neither the caller nor the provider ended the call, and it is unknown how much of the response was sent.
     /// </summary>
     public List<byte[]> Lost()
     {
@@ -106,7 +116,8 @@ internal sealed class OpenCalls
     {
         if (Parse(call.Start) is not JsonObject start || start["running"] is not JsonObject running) return null;
         var charge = running;
-        if (call.Progress is { } last && Parse(last) is JsonObject progress && (string?)progress["id"] == (string?)running["id"]) charge = progress;
+        if (call.Progress is { } last && Parse(last) is JsonObject progress && (string?)progress["id"] == (string?)running["id"])
+            charge = progress;
 
         var buffer = RecordBuffer.Rent();
         var json = buffer.Json;
@@ -200,25 +211,32 @@ internal sealed class OpenCalls
     private static byte[] Later(byte[]? known, ReadOnlySpan<byte> payload)
     {
         if (known is null) return payload.ToArray();
-        // Checkpoints only grow; a copied one may come after one that is further on.
+        // Checkpoints only grow; a copied one may come after a later one.
         return SameAttempt(known, payload) && Made(known) > Made(payload) ? known : payload.ToArray();
     }
 
-    private static bool SameAttempt(ReadOnlySpan<byte> left, ReadOnlySpan<byte> right) => string.Equals(Text(left, "id"u8), Text(right, "id"u8), StringComparison.Ordinal);
+    private static bool SameAttempt(ReadOnlySpan<byte> left, ReadOnlySpan<byte> right) =>
+        string.Equals(Text(left, "id"u8), Text(right, "id"u8), StringComparison.Ordinal);
 
     private static long Made(ReadOnlySpan<byte> payload)
     {
         var reader = new Utf8JsonReader(payload);
         while (reader.Read())
         {
-            if (reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("output_tokens"u8) && reader.Read() && reader.TryGetInt64(out var tokens)) return tokens;
+            if (reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("output_tokens"u8) && reader.Read()
+                && reader.TryGetInt64(out var tokens))
+            {
+                return tokens;
+            }
         }
         return 0;
     }
 
-    private static long Number(JsonNode? node, string name) => node?[name] is JsonValue value && value.TryGetValue(out long number) ? number : 0;
+    private static long Number(JsonNode? node, string name) => node?[name] is JsonValue value && value.TryGetValue(out long number)
+        ? number : 0;
 
-    // As our own writer puts it, else by parsing: a quote within a JSON string is escaped, so a client's text cannot look like the name.
+    // In the form of AuditRecordWriter, else by parsing: a quote within a JSON string is escaped, so a client's text cannot look like the
+    // name.
     private static string? IdOf(ReadOnlySpan<byte> payload)
     {
         var name = "\"generation_id\":\""u8;

@@ -8,8 +8,8 @@ using Fairlead.Conversation;
 namespace Fairlead.Auditing;
 
 /// <summary>
-/// What the database's columns need of one audit record, found in one pass. Texts are the record's own bytes wherever they hold no
-/// escape, so they live as long as the window they were read from.
+/// What the database's columns need of one audit record, found in one pass. Texts are the record's own bytes unless they contain an
+/// escape, so they are valid as long as the window from which they were read.
 /// </summary>
 internal sealed class ShippedCall
 {
@@ -24,9 +24,10 @@ internal sealed class ShippedCall
 
     public ReadOnlyMemory<byte> RequestId { get; private set; }
 
-    /// <summary>Whether the request's id follows from the generation's: <see cref="Conversation.Ids.Sibling"/> made it.</summary>
+    /// <summary>Whether the request's id is derived from the generation's by <see cref="Conversation.Ids.Sibling"/>.</summary>
     public bool HasItsOwnRequestId =>
-        RequestId.Span.StartsWith("req_"u8) && GenerationId.Span.StartsWith("gen_"u8) && RequestId.Span[4..].SequenceEqual(GenerationId.Span[4..]);
+        RequestId.Span.StartsWith("req_"u8) && GenerationId.Span.StartsWith("gen_"u8)
+            && RequestId.Span[4..].SequenceEqual(GenerationId.Span[4..]);
 
     public ReadOnlyMemory<byte> GenerationId { get; private set; }
 
@@ -42,15 +43,15 @@ internal sealed class ShippedCall
 
     public List<ShippedAttempt> Attempts { get; } = new(1);
 
-    /// <summary>Whether it counts as a request of its caller: it was answered, or at least tried. A refusal does not.</summary>
+    /// <summary>Whether it counts as a request of its caller: it got a response, or at least an attempt. A refusal does not.</summary>
     public bool Counts => Attempts.Count > 0 || !Outcome.Span.SequenceEqual("failed"u8);
 
     /// <summary>Reads a record; null when it is not one.</summary>
     public static ShippedCall? Read(ReadOnlyMemory<byte> record, long sequence) => ReadFrame(record, sequence) ?? Parse(record, sequence);
 
     /// <summary>
-    /// Reads a record by the frame that <see cref="Auditing.AuditRecordWriter"/> gives it, a quarter of the time of parsing; null when it has another,
-    /// such as one made by recovery, or a text with an escape.
+    /// Reads a record in the form of <see cref="Auditing.AuditRecordWriter"/>, in a quarter of the time of parsing; null if it has another
+    /// form, such as a record of the recovery, or a text with an escape.
     /// </summary>
     internal static ShippedCall? ReadFrame(ReadOnlyMemory<byte> record, long sequence)
     {
@@ -71,10 +72,14 @@ internal sealed class ShippedCall
         frame.SkipTo(",\"outcome\":"u8);
         call.Outcome = frame.TextOrNull() ?? default;
         if (frame.Failed || call.Id.IsEmpty || call.GenerationId.IsEmpty || call.Outcome.IsEmpty) return null;
-        // Whoever writes times may give them seven digits of a second or none.
+        // Other writers may use seven digits of a second or none.
         if (!Utf8Parser.TryParse(at.Span, out DateTimeOffset time, out var used, 'O') || used != at.Length)
         {
-            if (!DateTimeOffset.TryParse(Encoding.UTF8.GetString(at.Span), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time)) return null;
+            if (!DateTimeOffset.TryParse(Encoding.UTF8.GetString(at.Span), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal,
+                out time))
+            {
+                return null;
+            }
         }
         call.At = time.ToUnixTimeMilliseconds();
         return call;
@@ -118,7 +123,7 @@ internal sealed class ShippedCall
         }
     }
 
-    // By length first: of some thirty names in a record a dozen are wanted. They are ours, so none is escaped.
+    // By length first: of about thirty names in a record a dozen are needed. The names are fixed, so none is escaped.
     private void ReadMember(ref Utf8JsonReader reader)
     {
         var name = reader.ValueSpan;

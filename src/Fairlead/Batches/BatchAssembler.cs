@@ -7,10 +7,11 @@ using Fairlead.Storage;
 namespace Fairlead.Batches;
 
 /// <summary>
-/// Writes the output and error files of a batch of which no line is open any more. Every line of the input stands in exactly one of the two: with its
-/// answer, with its error, or as one that was not begun in time or before the batch was cancelled.
+/// Writes the output and error files of a batch without open lines. Every line of the input is in exactly one of the two: with its
+/// response, with its error, or as one that did not start in time or before the batch was cancelled.
 /// </summary>
-internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileContents contents, Configuration.IConfigurationSource configuration, TimeProvider time)
+internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileContents contents,
+    Configuration.IConfigurationSource configuration, TimeProvider time)
 {
     private const int Page = 100;
 
@@ -65,29 +66,31 @@ internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileCon
         }
         catch (UnknownCommitException)
         {
-            // The batch may have ended with these files. If not, nobody finds them, and they go with their time.
+            // The batch may have ended with these files. If not, no one can find them, and they expire.
             output.IsKept = errors.IsKept = true;
             throw;
         }
         return output.IsKept;
     }
 
-    /// <summary>Names the lines that were never handed to the queue.</summary>
+    /// <summary>Lists the lines that were never handed to the queue.</summary>
     private async Task WriteRestAsync(BatchRecord batch, BatchFile errors, Func<Task> alive, CancellationToken cancellationToken)
     {
         try
         {
-            await using var rest = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset, BatchBounds.MaxLineBytes(configuration.Current.Requests));
+            await using var rest = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset,
+                BatchLimits.MaxLineBytes(configuration.Current.Requests));
             for (var left = batch.Total - batch.FedLines; left > 0 && await rest.NextAsync(cancellationToken); left--)
             {
                 var (line, _) = BatchLine.Read(rest.Line.Span, batch.Endpoint, rest.Number);
-                await errors.WriteAsync(json => WriteNotRun(json, Ids.New("", time), line.CustomId ?? "", batch.Ending!), cancellationToken);
+                await errors.WriteAsync(json => WriteNotRun(json, Ids.New("", time), line.CustomId ?? "", batch.Ending!),
+                    cancellationToken);
                 if (left % 1000 == 0) await alive();
             }
         }
         catch (FileNotFoundException)
         {
-            // The content was lost from the disk. The batch ends all the same, and its counts say how many lines there were.
+            // The content was lost from the disk. The batch ends nevertheless, and its counts state how many lines there were.
         }
     }
 
@@ -118,7 +121,9 @@ internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileCon
         json.WriteNull("response");
         json.WriteStartObject("error");
         json.WriteString("code", ending == BatchStatus.Expired ? "batch_expired" : "batch_cancelled");
-        json.WriteString("message", ending == BatchStatus.Expired ? "This request could not be executed before the completion window expired." : "This request was not executed because the batch was cancelled.");
+        json.WriteString("message", ending == BatchStatus.Expired
+            ? "This request could not be executed before the completion window expired."
+            : "This request was not executed because the batch was cancelled.");
         json.WriteEndObject();
         json.WriteEndObject();
     }
@@ -140,7 +145,7 @@ internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileCon
         json.WriteEndObject();
     }
 
-    // Line ends stand only between the tokens of JSON, never in them (RFC 8259, section 7).
+    // Line ends occur only between the tokens of JSON, never in them (RFC 8259, section 7).
     private static ReadOnlySpan<byte> OneLine(byte[] body)
     {
         if (body.AsSpan().IndexOfAny((byte)'\n', (byte)'\r') < 0) return body;
@@ -160,5 +165,6 @@ internal sealed class BatchAssembler(BatchStore store, FileStore files, IFileCon
         long Number(string name) => usage.TryGetProperty(name, out var value) && value.TryGetInt64(out var number) ? number : 0;
     }
 
-    private BatchFile FileOf(BatchRecord batch, string kind) => new(files, contents, time, batch, $"{batch.Id}_{kind}.jsonl", batch.OutputTtl ?? configuration.Current.Files.Ttl);
+    private BatchFile FileOf(BatchRecord batch, string kind) =>
+        new(files, contents, time, batch, $"{batch.Id}_{kind}.jsonl", batch.OutputTtl ?? configuration.Current.Files.Ttl);
 }

@@ -5,31 +5,33 @@ using Fairlead.Files;
 
 namespace Fairlead.Batches;
 
-/// <summary>Looks at all lines of an input file before any is run.</summary>
+/// <summary>Checks all lines of an input file before any is run.</summary>
 internal static class BatchCheck
 {
-    /// <summary>What was found: how many lines of which model, or why they cannot be run.</summary>
+    /// <summary>The result: the number of lines and their model, or why they cannot be run.</summary>
     internal readonly record struct Result(int Total, string Model, byte[] FirstBody, IReadOnlyList<BatchFault> Faults);
 
     /// <param name="contents">Where the file is.</param>
     /// <param name="fileId">The file.</param>
     /// <param name="endpoint">What the batch is for.</param>
     /// <param name="maxLineBytes">Longest line.</param>
-    /// <param name="alive">Called now and then while it goes on.</param>
+    /// <param name="alive">Called regularly during the work.</param>
     /// <param name="cancellationToken">Ends the work.</param>
-    /// <exception cref="FileNotFoundException">The content is gone.</exception>
-    public static async Task<Result> ReadAsync(IFileContents contents, string fileId, string endpoint, int maxLineBytes, Func<Task> alive, CancellationToken cancellationToken)
+    /// <exception cref="FileNotFoundException">The content no longer exists.</exception>
+    public static async Task<Result> ReadAsync(IFileContents contents, string fileId, string endpoint, int maxLineBytes, Func<Task> alive,
+        CancellationToken cancellationToken)
     {
         await using var lines = new JsonLines(contents.Open(fileId), 0, maxLineBytes);
         var faults = new List<BatchFault>();
         var ids = new HashSet<UInt128>();
         var (total, model, first) = (0, "", Array.Empty<byte>());
-        while (faults.Count < BatchBounds.MaxErrors && await lines.NextAsync(cancellationToken))
+        while (faults.Count < BatchLimits.MaxErrors && await lines.NextAsync(cancellationToken))
         {
             total++;
-            if (total > BatchBounds.MaxLines)
+            if (total > BatchLimits.MaxLines)
             {
-                faults.Add(new BatchFault("too_many_tasks", $"The file has more than {BatchBounds.MaxLines:N0} lines. Split it into several batches.", null, null));
+                faults.Add(new BatchFault("too_many_tasks",
+                    $"The file has more than {BatchLimits.MaxLines:N0} lines. Split it into several batches.", null, null));
                 break;
             }
             if (total % 1000 == 0) await alive();
@@ -39,21 +41,33 @@ internal static class BatchCheck
                 continue;
             }
             var (line, fault) = BatchLine.Read(lines.Line.Span, endpoint, lines.Number);
-            if (fault is null && line.Model.Length == 0) fault = new BatchFault("missing_required_parameter", "Missing required parameter: 'body.model'.", "body.model", lines.Number);
+            if (fault is null && line.Model.Length == 0)
+            {
+                fault = new BatchFault("missing_required_parameter", "Missing required parameter: 'body.model'.", "body.model",
+                    lines.Number);
+            }
+
             if (fault is null && model.Length == 0)
             {
                 model = line.Model;
                 first = lines.Line.Slice(line.BodyStart, line.BodyLength).ToArray();
             }
-            if (fault is null && line.Model != model) fault = new BatchFault("mismatched_model", "All lines of a batch are for one model, and this one names another than the first.", "body.model", lines.Number);
-            if (fault is null && !ids.Add(KeyOf(line.CustomId))) fault = new BatchFault("duplicate_custom_id", "The custom_id of this line is that of an earlier one.", "custom_id", lines.Number);
+            if (fault is null && line.Model != model)
+            {
+                fault = new BatchFault("mismatched_model",
+                    "All lines of a batch must name the same model; this line names a different one than the first line.", "body.model",
+                    lines.Number);
+            }
+
+            if (fault is null && !ids.Add(KeyOf(line.CustomId)))
+                fault = new BatchFault("duplicate_custom_id", "An earlier line has the same custom_id.", "custom_id", lines.Number);
             if (fault is not null) faults.Add(fault);
         }
         if (total == 0) faults.Add(new BatchFault("empty_file", "The input file has no lines.", null, null));
         return new Result(total, model, first, faults);
     }
 
-    // Fifty thousand long ids would take more memory than they are worth.
+    // Fifty thousand long ids would take too much memory.
     private static UInt128 KeyOf(string id)
     {
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];

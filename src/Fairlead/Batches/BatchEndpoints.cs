@@ -20,22 +20,31 @@ internal sealed class BatchEndpoints(
     Configuration.IConfigurationSource configuration, Memory.MemoryBudget memory, TimeProvider time)
 {
     private const int MaxBodyBytes = 64 * 1024;
-    private const int MostListed = 100;
+    private const int MaxListed = 100;
 
     public Task CreateAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
     {
         var bounds = configuration.Current.Requests with { MaxBodyBytes = MaxBodyBytes };
         using var body = new PooledBuffer(1024, memory.ShareOf(caller.KeyId));
-        if ((RequestReader.CheckHeaders(context.Request, bounds) ?? await RequestReader.ReadAsync(context, body, bounds)) is { } unread) return unread;
+        if ((RequestReader.CheckHeaders(context.Request, bounds) ?? await RequestReader.ReadAsync(context, body, bounds)) is { } unread)
+            return unread;
         var (key, fault) = IdempotencyHeader.Read(context.Request.Headers);
         if (fault is not null) return fault;
         var request = BatchRequest.Read(body.WrittenMemory);
-        if (key is not null && await store.FindByKeyAsync(caller.ProjectId, key, context.RequestAborted) is { } earlier) return await RepeatAsync(context, earlier, request);
+        if (key is not null && await store.FindByKeyAsync(caller.ProjectId, key, context.RequestAborted) is { } earlier)
+            return await RepeatAsync(context, earlier, request);
         if (Forbids(caller, request) is { } forbidden) return forbidden;
-        if (await files.FindAsync(caller.ProjectId, request.InputFileId, context.RequestAborted) is not { } file) return FileEndpoints.NotFound(request.InputFileId) with { Parameter = "input_file_id" };
-        if (file.Purpose != FilePurposes.Batch) return GatewayError.Invalid("input_file_id", $"The file '{file.Id}' was uploaded with the purpose '{file.Purpose}'; a batch needs one with 'batch'.");
-        // What earlier batches made is never refused, so a project that has more than its quota begins no further one.
-        if (await files.BytesOfAsync(caller.ProjectId, context.RequestAborted) > configuration.Current.Files.MaxProjectBytes) return FileEndpoints.Full(configuration.Current.Files) with { Parameter = "input_file_id" };
+        if (await files.FindAsync(caller.ProjectId, request.InputFileId, context.RequestAborted) is not { } file)
+            return FileEndpoints.NotFound(request.InputFileId) with { Parameter = "input_file_id" };
+        if (file.Purpose != FilePurposes.Batch)
+        {
+            return GatewayError.Invalid("input_file_id",
+                $"The file '{file.Id}' was uploaded with the purpose '{file.Purpose}'; a batch needs one with 'batch'.");
+        }
+
+        // The output of earlier batches is never refused, so a project above its quota cannot start another batch.
+        if (await files.BytesOfAsync(caller.ProjectId, context.RequestAborted) > configuration.Current.Files.MaxProjectBytes)
+            return FileEndpoints.Full(configuration.Current.Files) with { Parameter = "input_file_id" };
 
         var now = time.GetUtcNow();
         var batch = new BatchRecord
@@ -48,7 +57,7 @@ internal sealed class BatchEndpoints(
             InputFileId = file.Id,
             Status = BatchStatus.Validating,
             CreatedAt = now,
-            ExpiresAt = now + BatchBounds.Window,
+            ExpiresAt = now + BatchLimits.Window,
             Metadata = request.Metadata,
             OutputTtl = request.OutputTtl,
             IdempotencyKey = key,
@@ -56,12 +65,14 @@ internal sealed class BatchEndpoints(
         };
         try
         {
-            // Not the client's token: a client that leaves now may have a batch or not, but never half of one.
-            if (!await store.AddAsync(batch, CancellationToken.None)) return FileEndpoints.NotFound(file.Id) with { Parameter = "input_file_id" };
+            // Not the client's token: if the client disconnects now, the batch exists or not, but never half of it.
+            if (!await store.AddAsync(batch, CancellationToken.None))
+                return FileEndpoints.NotFound(file.Id) with { Parameter = "input_file_id" };
         }
         catch (Exception exception) when (key is not null && StorageFaults.IsUniqueViolation(exception))
         {
-            if (await store.FindByKeyAsync(caller.ProjectId, key, context.RequestAborted) is { } winner) return await RepeatAsync(context, winner, request);
+            if (await store.FindByKeyAsync(caller.ProjectId, key, context.RequestAborted) is { } winner)
+                return await RepeatAsync(context, winner, request);
             throw;
         }
         catch (UnknownCommitException)
@@ -78,7 +89,7 @@ internal sealed class BatchEndpoints(
     public Task ListAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
     {
         var query = new QueryReader(context.Request.Query, "limit", "after");
-        var limit = query.Integer("limit", 1, MostListed, 20);
+        var limit = query.Integer("limit", 1, MaxListed, 20);
         var after = query.Text("after");
         if (query.Error is { } fault) return fault;
         var rows = await store.ListAsync(caller.ProjectId, after, limit + 1, context.RequestAborted);
@@ -99,7 +110,11 @@ internal sealed class BatchEndpoints(
         var id = IdOf(context);
         if (await store.CancelAsync(caller.ProjectId, id, CancellationToken.None) is not { } batch) return NotFound(id);
         if (batch.Status is BatchStatus.Completed or BatchStatus.Failed or BatchStatus.Expired or BatchStatus.Finalizing)
-            return new GatewayError(ErrorCode.Conflict, $"Cannot cancel a batch with status '{batch.Status}'.") { Remedy = "Nothing is left to cancel." };
+        {
+            return new GatewayError(ErrorCode.Conflict,
+                $"Cannot cancel a batch with status '{batch.Status}'.") { Remedy = "Nothing is left to cancel." };
+        }
+
         worker.Wake();
         storage.Notifier.Announce(BatchNotices.Changed, id);
         await OpenAiObjects.WriteAsync(context, json => BatchWriter.Write(json, batch));
@@ -109,21 +124,29 @@ internal sealed class BatchEndpoints(
     private static async Task<GatewayError?> RepeatAsync(HttpContext context, BatchRecord earlier, BatchRequest request)
     {
         if (!earlier.Fingerprint.AsSpan().SequenceEqual(request.Fingerprint))
-            return new GatewayError(ErrorCode.IdempotencyConflict, "This Idempotency-Key was used for another request.") { Parameter = "Idempotency-Key" };
+        {
+            return new GatewayError(ErrorCode.IdempotencyConflict,
+                "This Idempotency-Key was used for another request.") { Parameter = "Idempotency-Key" };
+        }
+
         context.Response.Headers["Idempotent-Replayed"] = "true";
         await OpenAiObjects.WriteAsync(context, json => BatchWriter.Write(json, earlier));
         return null;
     }
 
-    /// <summary>Every line would be refused for it.</summary>
+    /// <summary>Why every line would be refused.</summary>
     private GatewayError? Forbids(Caller caller, BatchRequest request)
     {
-        if (!caller.Classes.Contains("bulk")) return new GatewayError(ErrorCode.ClassNotAllowed, "Batches run in the class `bulk`, which this key may not use.");
+        if (!caller.Classes.Contains("bulk"))
+            return new GatewayError(ErrorCode.ClassNotAllowed, "Batches run in the class `bulk`, which this key may not use.");
         var scope = dialects.At(request.Endpoint).Scope;
-        return caller.HasScope(scope) ? null : new GatewayError(ErrorCode.InsufficientScope, $"The lines of this batch need the scope `{scope}`, which this key does not have.") { Parameter = "endpoint" };
+        return caller.HasScope(scope) ? null
+            : new GatewayError(ErrorCode.InsufficientScope,
+            $"The lines of this batch need the scope `{scope}`, which this key does not have.") { Parameter = "endpoint" };
     }
 
     private static string IdOf(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";
 
-    private static GatewayError NotFound(string id) => new(ErrorCode.NotFound, $"No such Batch object: {(id.Length > 100 ? id[..100] : id)}");
+    private static GatewayError NotFound(string id) =>
+        new(ErrorCode.NotFound, $"No such Batch object: {(id.Length > 100 ? id[..100] : id)}");
 }

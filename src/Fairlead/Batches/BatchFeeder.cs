@@ -9,37 +9,41 @@ using Fairlead.Storage;
 namespace Fairlead.Batches;
 
 /// <summary>
-/// Hands the lines of batches to the queue of jobs, a bounded number at a time. A line that is handed over has been admitted and holds its worst case, as
-/// every job does; one that can never be admitted is handed over too, and its run is refused.
+/// Hands the lines of batches to the queue of jobs, a limited number at a time. A line in the queue was admitted and has reserved its worst
+/// case, like every job. A line that can never be admitted is handed over too, and its run is refused.
 /// </summary>
-internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IFileContents contents, JobCalls calls, DialectRegistry dialects, HeldReservations held, JobWorker jobs, IStorage storage, Configuration.IConfigurationSource configuration, TimeProvider time)
+internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IFileContents contents, JobCalls calls,
+    DialectRegistry dialects, HeldReservations held, JobWorker jobs, IStorage storage, Configuration.IConfigurationSource configuration,
+    TimeProvider time)
 {
-    /// <summary>Lines of a batch that wait or run at once.</summary>
-    public const int MostOpen = 1000;
+    /// <summary>Maximum lines of a batch that wait or run at once.</summary>
+    public const int MaxOpen = 1000;
 
-    private const int MostOfPortion = 250;
+    private const int MaxLinesPerPortion = 250;
     private const int BytesOfPortion = 8 * 1024 * 1024;
 
     /// <summary>
-    /// Feeds until <see cref="MostOpen"/> lines are open, all are handed over, or the batch is no longer this node's. Returns how long to wait when a line could not
-    /// be admitted for now.
+    /// Feeds until <see cref="MaxOpen"/> lines are open, all are handed over, or another node has taken over the batch. Returns how long
+    /// to wait if a line could not be admitted for now.
     /// </summary>
     public async Task<TimeSpan?> FeedAsync(BatchRecord batch, string owner, int open, Func<Task> alive, CancellationToken cancellationToken)
     {
-        await using var lines = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset, BatchBounds.MaxLineBytes(configuration.Current.Requests));
-        while (batch.FedLines < batch.Total && open < MostOpen)
+        await using var lines = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset,
+            BatchLimits.MaxLineBytes(configuration.Current.Requests));
+        while (batch.FedLines < batch.Total && open < MaxOpen)
         {
             var portion = new List<GenerationRecord>();
             var (fed, offset, bytes) = (batch.FedLines, batch.FedOffset, 0);
             TimeSpan? pause = null;
-            // The queue goes by time and id, so that lines are begun in the order of the file.
+            // The queue is ordered by time and id, so that lines start in the order of the file.
             var now = time.GetUtcNow();
             try
             {
-                while (portion.Count < MostOfPortion && open + portion.Count < MostOpen && bytes < BytesOfPortion && await lines.NextAsync(cancellationToken))
+                while (portion.Count < MaxLinesPerPortion && open + portion.Count < MaxOpen && bytes < BytesOfPortion
+                    && await lines.NextAsync(cancellationToken))
                 {
                     var (line, fault) = BatchLine.Read(lines.Line.Span, batch.Endpoint, lines.Number);
-                    if (fault is not null) throw new InvalidDataException($"The input file of {batch.Id} is not what it was when it was looked at.");
+                    if (fault is not null) throw new InvalidDataException($"The input file of {batch.Id} changed after it was checked.");
                     var record = RecordOf(batch, now, fed + 1, line, lines.Line.Slice(line.BodyStart, line.BodyLength).ToArray());
                     pause = await AdmitAsync(record, cancellationToken);
                     if (pause is not null) break;
@@ -63,7 +67,8 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
                 LetGo(portion);
                 throw;
             }
-            if (portion.Count == 0 && pause is null) throw new InvalidDataException($"The input file of {batch.Id} ends before its last line.");
+            if (portion.Count == 0 && pause is null)
+                throw new InvalidDataException($"The input file of {batch.Id} ends before its last line.");
             open += portion.Count;
             batch = batch with { FedLines = fed, FedOffset = offset };
             jobs.Wake();
@@ -73,21 +78,27 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         return null;
     }
 
-    /// <summary>Why no line of this model can succeed, or null: what is looked at before a batch begins.</summary>
+    /// <summary>Why no line of this model can succeed, or null: checked before a batch starts.</summary>
     public async Task<BatchFault?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
     {
         var trial = RecordOf(batch, time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
-        if (calls.CallerOf(batch.KeyId, batch.ProjectId) is not { } caller || calls.DialectOf(trial) is not { } dialect || calls.CallOf(trial, dialect, caller).Call is not { } call) return null;
+        if (calls.CallerOf(batch.KeyId, batch.ProjectId) is not { } caller || calls.DialectOf(trial) is not { } dialect
+            || calls.CallOf(trial, dialect, caller).Call is not { } call)
+        {
+            return null;
+        }
+
         using (call.Body)
         {
             var refusal = await RefusalAsync(call, cancellationToken);
             held.Keep(trial.Id, call.Reservation);
             held.Release(trial.Id);
-            return refusal is { Code: ErrorCode.ModelNotFound or ErrorCode.ModelNotAllowed or ErrorCode.ModelRetired } error ? new BatchFault(error.Definition.Name, error.Message, "body.model", null) : null;
+            return refusal is { Code: ErrorCode.ModelNotFound or ErrorCode.ModelNotAllowed or ErrorCode.ModelRetired } error
+                ? new BatchFault(error.Definition.Name, error.Message, "body.model", null) : null;
         }
     }
 
-    /// <summary>Takes what the job needs from its project; how long to wait with it, when that cannot be had for now.</summary>
+    /// <summary>Reserves what the job needs from its project; returns how long to wait if that is not possible for now.</summary>
     private async Task<TimeSpan?> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
     {
         GatewayCall? call;
@@ -98,7 +109,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         }
         catch (GatewayErrorException refused)
         {
-            // There is no memory to look at it now.
+            // There is not enough memory to examine it now.
             return refused.Error.RetryAfter ?? TimeSpan.FromSeconds(1);
         }
         if (call is null) return null;

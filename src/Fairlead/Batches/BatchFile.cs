@@ -7,17 +7,18 @@ using Fairlead.Storage;
 
 namespace Fairlead.Batches;
 
-/// <summary>A file that a batch makes, line by line; it comes into being with its first one. Not thread-safe.</summary>
-internal sealed class BatchFile(FileStore files, IFileContents contents, TimeProvider time, BatchRecord batch, string name, TimeSpan ttl) : IAsyncDisposable
+/// <summary>An output file of a batch, written line by line; created with its first line. Not thread-safe.</summary>
+internal sealed class BatchFile(FileStore files, IFileContents contents, TimeProvider time, BatchRecord batch, string name, TimeSpan ttl)
+    : IAsyncDisposable
 {
     private readonly ArrayBufferWriter<byte> _line = new(4096);
     private FileSink? _sink;
     private FileReservation? _room;
 
-    /// <summary>Null as long as it has no line.</summary>
+    /// <summary>Null until it has a line.</summary>
     public StoredFile? File { get; private set; }
 
-    /// <summary>Whether it is committed; if not, it goes with this.</summary>
+    /// <summary>Whether it is committed; if not, it is removed with this object.</summary>
     public bool IsKept { get; set; }
 
     public async Task WriteAsync(Action<Utf8JsonWriter> write, CancellationToken cancellationToken)
@@ -26,12 +27,12 @@ internal sealed class BatchFile(FileStore files, IFileContents contents, TimePro
         _line.ResetWrittenCount();
         using (var json = new Utf8JsonWriter(_line, ErrorBodyWriter.WriterOptions)) write(json);
         _line.Write("\n"u8);
-        // It counts for the quota and is never refused: what stands in it is made and paid for.
+        // It counts for the quota and is never refused: its content is generated and paid for.
         await _room!.EnsureAsync(_sink!.Length + _line.WrittenCount, cancellationToken);
         await _sink.WriteAsync(_line.WrittenMemory, cancellationToken);
     }
 
-    /// <summary>Makes the content durable. What is returned is not yet found by anybody; null when there is no line.</summary>
+    /// <summary>Makes the content durable. The returned file is not yet visible to callers; null when there is no line.</summary>
     public async Task<StoredFile?> CompleteAsync(CancellationToken cancellationToken)
     {
         if (_sink is null) return null;

@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace Fairlead.Batches;
 
-/// <summary>A batch as the database keeps it. Immutable.</summary>
+/// <summary>A batch as stored in the database. Immutable.</summary>
 internal sealed record BatchRecord
 {
     /// <summary><c>batch_…</c></summary>
@@ -10,13 +10,13 @@ internal sealed record BatchRecord
 
     public required string OrganizationId { get; init; }
 
-    /// <summary>Only keys of this project find it.</summary>
+    /// <summary>Only keys of this project can see it.</summary>
     public required string ProjectId { get; init; }
 
     /// <summary>The key that its lines are charged to.</summary>
     public required string KeyId { get; init; }
 
-    /// <summary>Path that all lines are for, of <see cref="BatchEndpointNames"/>.</summary>
+    /// <summary>Path of all lines, one of <see cref="BatchEndpointNames"/>.</summary>
     public required string Endpoint { get; init; }
 
     public required string InputFileId { get; init; }
@@ -24,10 +24,10 @@ internal sealed record BatchRecord
     /// <summary>Of <see cref="BatchStatus"/>.</summary>
     public required string Status { get; init; }
 
-    /// <summary>How it will end, once no more lines are begun; null before.</summary>
+    /// <summary>How it will end, once no more lines start; null before.</summary>
     public string? Ending { get; init; }
 
-    /// <summary>The model of all lines; null before they were looked at.</summary>
+    /// <summary>The model of all lines; null before they were checked.</summary>
     public string? Model { get; init; }
 
     public IReadOnlyList<BatchFault> Errors { get; init; } = [];
@@ -48,10 +48,10 @@ internal sealed record BatchRecord
 
     public DateTimeOffset? EndedAt { get; init; }
 
-    /// <summary>Lines there are; 0 before they were counted.</summary>
+    /// <summary>Number of lines; 0 before they were counted.</summary>
     public int Total { get; init; }
 
-    /// <summary>Lines answered, and lines that failed; of a batch under way as far as it has come.</summary>
+    /// <summary>Lines with a response, and lines that failed; of a running batch so far.</summary>
     public int Done { get; init; }
 
     public int Failures { get; init; }
@@ -60,38 +60,39 @@ internal sealed record BatchRecord
 
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }
 
-    /// <summary>How long its output files are kept; null for the server's setting.</summary>
+    /// <summary>How long its output files are stored; null for the server's setting.</summary>
     public TimeSpan? OutputTtl { get; init; }
 
     /// <summary>Lines handed to the queue of jobs so far.</summary>
     public int FedLines { get; init; }
 
-    /// <summary>Where in the input file the next one begins.</summary>
+    /// <summary>Where in the input file the next one starts.</summary>
     public long FedOffset { get; init; }
 
-    /// <summary>The <c>Idempotency-Key</c> it was made under, or null.</summary>
+    /// <summary>The <c>Idempotency-Key</c> with which it was created, or null.</summary>
     public string? IdempotencyKey { get; init; }
 
-    /// <summary>Hash of the request that made it.</summary>
+    /// <summary>Hash of the request that created it.</summary>
     public byte[] Fingerprint { get; init; } = [];
 
     public bool IsFinal => EndedAt is not null;
 }
 
-/// <summary>Why a batch cannot be run: a fault of its file.</summary>
+/// <summary>Why a batch cannot be run: an error of its file.</summary>
 /// <param name="Code">Such as <c>invalid_json_line</c>.</param>
 /// <param name="Message">For people.</param>
-/// <param name="Param">The member at fault, or null.</param>
+/// <param name="Param">The invalid member, or null.</param>
 /// <param name="Line">Number of the line from 1, or null for the whole file.</param>
 internal sealed record BatchFault(string Code, string Message, string? Param, int? Line);
 
-/// <summary>Tokens of all lines that were answered.</summary>
+/// <summary>Tokens of all lines with a response.</summary>
 internal sealed record BatchUsage(long InputTokens, long CachedTokens, long OutputTokens, long ReasoningTokens)
 {
     public static readonly BatchUsage None = new(0, 0, 0, 0);
 
     public static BatchUsage operator +(BatchUsage left, BatchUsage right) => new(
-        left.InputTokens + right.InputTokens, left.CachedTokens + right.CachedTokens, left.OutputTokens + right.OutputTokens, left.ReasoningTokens + right.ReasoningTokens);
+        left.InputTokens + right.InputTokens, left.CachedTokens + right.CachedTokens, left.OutputTokens + right.OutputTokens,
+            left.ReasoningTokens + right.ReasoningTokens);
 }
 
 [JsonSerializable(typeof(IReadOnlyList<BatchFault>))]

@@ -3,8 +3,9 @@ using Fairlead.Storage;
 namespace Fairlead.Batches;
 
 /// <summary>
-/// Batches. Times are milliseconds since 1970 in UTC. Who works on one holds its lease; what it writes without is ignored. Lines are generations
-/// (<see cref="Generations.GenerationBatchSchema"/>), and only as many at once as a queue should hold: <c>fed_offset</c> says where the rest begins.
+/// Batches. Times are milliseconds since 1970 in UTC. A node that works on a batch holds its lease; writes without it have no effect. Lines
+/// are generations (<see cref="Generations.GenerationBatchSchema"/>), and only as many at once as a queue should hold: <c>fed_offset</c> is
+/// where the rest starts.
 /// </summary>
 internal sealed class BatchSchema : ISchemaStep
 {

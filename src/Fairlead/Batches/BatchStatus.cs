@@ -1,6 +1,6 @@
 namespace Fairlead.Batches;
 
-/// <summary>States of a batch, by the names they have on the wire and in the database.</summary>
+/// <summary>States of a batch, by their names on the wire and in the database.</summary>
 internal static class BatchStatus
 {
     public const string Validating = "validating";

@@ -14,8 +14,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Batches;
 
 /// <summary>
-/// Goes on with batches, step by step: looks at their lines, hands them to the queue, ends them. Every step is in the database before the next, so that any
-/// node goes on where another one died.
+/// Advances batches step by step: checks their lines, hands them to the queue, ends them. Every step is in the database before the next, so
+/// that any node can continue where another one stopped.
 /// </summary>
 internal sealed class BatchWorker(
     BatchStore store,
@@ -41,14 +41,16 @@ internal sealed class BatchWorker(
     private readonly string _owner = Ids.New("node_", time);
     private readonly AsyncSignal _wake = new();
 
-    /// <summary>Batches whose clients were told that there is none, and which the database may have all the same.</summary>
+    /// <summary>Batches whose clients got an error, but which may exist in the database.</summary>
     private readonly ConcurrentDictionary<string, long> _disowned = new(StringComparer.Ordinal);
     private DateTimeOffset _forgotten;
 
-    /// <summary>There is something to do.</summary>
+    /// <summary>There is new work.</summary>
     public void Wake() => _wake.Set();
 
-    /// <summary>The client is told that there is no batch: if the database has it, it is cancelled as soon as that can be reached.</summary>
+    /// <summary>
+    /// The client gets the error that there is no batch: if the database has it, it is cancelled as soon as the database is available.
+    /// </summary>
     public void Disown(BatchRecord batch) => _disowned[batch.Id] = time.GetTimestamp();
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -71,7 +73,7 @@ internal sealed class BatchWorker(
             }
             catch (TimeoutException)
             {
-                // Time for a look without having been told.
+                // Time for a poll without a notification.
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
@@ -79,8 +81,9 @@ internal sealed class BatchWorker(
             }
             catch (Exception exception)
             {
-                // Nothing is lost: rows and leases stand.
-                BatchesLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+                // Nothing is lost: rows and leases remain.
+                BatchesLog.StoreUnavailable(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception)
+                    : exception.ToString());
                 await Task.Delay(Look, time, CancellationToken.None);
             }
         }
@@ -107,22 +110,22 @@ internal sealed class BatchWorker(
             }
             catch (Exception exception) when (exception is not OperationCanceledException && !StorageFaults.IsStoreFault(exception))
             {
-                // One batch that cannot be gone on with keeps no other from it.
+                // A batch that fails to advance must not block the others.
                 BatchesLog.StepFailed(logger, batch.Id, exception);
             }
             finally
             {
-                // Not the host's token: a batch that is let go is gone on with at once after a start.
+                // Not the host's token: another node, or the next start, continues a released batch at once.
                 await store.ReleaseAsync(batch.Id, _owner, pause, CancellationToken.None);
             }
         }
         var now = time.GetUtcNow();
         if (now - _forgotten < Forgetting) return;
-        await store.ForgetAsync(now - BatchBounds.Retention, cancellationToken);
+        await store.ForgetAsync(now - BatchLimits.Retention, cancellationToken);
         _forgotten = now;
     }
 
-    /// <summary>Goes as far as it can; returns how long to let it be.</summary>
+    /// <summary>Advances as far as possible; returns how long to wait.</summary>
     private async Task<TimeSpan> StepAsync(BatchRecord batch, CancellationToken cancellationToken)
     {
         Func<Task> alive = () => RenewAsync(batch.Id, cancellationToken);
@@ -143,7 +146,8 @@ internal sealed class BatchWorker(
             {
                 if (batch.FedLines < batch.Total)
                 {
-                    var pause = open < BatchFeeder.MostOpen / 2 ? await feeder.FeedAsync(batch, _owner, open, alive, cancellationToken) : null;
+                    var pause = open < BatchFeeder.MaxOpen / 2 ? await feeder.FeedAsync(batch, _owner, open, alive, cancellationToken)
+                        : null;
                     return pause > Look ? pause.Value : Look;
                 }
                 if (open > 0) return Look;
@@ -165,17 +169,20 @@ internal sealed class BatchWorker(
         var (total, model) = (0, "");
         try
         {
-            var found = await BatchCheck.ReadAsync(contents, batch.InputFileId, batch.Endpoint, BatchBounds.MaxLineBytes(configuration.Current.Requests), alive, cancellationToken);
+            var found = await BatchCheck.ReadAsync(contents, batch.InputFileId, batch.Endpoint,
+                BatchLimits.MaxLineBytes(configuration.Current.Requests), alive, cancellationToken);
             (total, model, faults) = (found.Total, found.Model, found.Faults);
-            if (faults.Count == 0 && await feeder.TryModelAsync(batch, model, found.FirstBody, cancellationToken) is { } unknown) faults = [unknown];
+            if (faults.Count == 0 && await feeder.TryModelAsync(batch, model, found.FirstBody, cancellationToken) is { } unknown)
+                faults = [unknown];
         }
         catch (FileNotFoundException)
         {
-            faults = [new BatchFault("invalid_file", "The content of the input file is gone.", "input_file_id", null)];
+            faults = [new BatchFault("invalid_file", "The content of the input file no longer exists.", "input_file_id", null)];
         }
         if (faults.Count > 0)
         {
-            await store.EndAsync(batch with { Status = BatchStatus.Failed, Errors = faults, EndedAt = time.GetUtcNow() }, _owner, [], cancellationToken);
+            await store.EndAsync(batch with { Status = BatchStatus.Failed, Errors = faults, EndedAt = time.GetUtcNow() }, _owner, [],
+                cancellationToken);
             return null;
         }
         if (!await store.BeginAsync(batch.Id, _owner, total, model, cancellationToken)) return null;
@@ -185,23 +192,25 @@ internal sealed class BatchWorker(
             : batch with { Status = BatchStatus.InProgress };
     }
 
-    /// <summary>Sees to it that no line is open any more; false while some still are.</summary>
+    /// <summary>Ends all open lines; false while some still run.</summary>
     private async Task<bool> StopLinesAsync(BatchRecord batch, CancellationToken cancellationToken)
     {
         if (await store.OpenLinesAsync(batch.Id, cancellationToken) == 0) return true;
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        var (ended, running) = await store.StopLinesAsync(batch.Id, jobs.LineNeverRun(dialects.At(batch.Endpoint).Name, batch.Id, outcome, error), cancellationToken);
+        var (ended, running) = await store.StopLinesAsync(batch.Id,
+            jobs.LineNeverRun(dialects.At(batch.Endpoint).Name, batch.Id, outcome, error), cancellationToken);
         foreach (var id in ended) storage.Notifier.Announce(JobNotices.Changed, id);
         foreach (var id in running) storage.Notifier.Announce(JobNotices.Cancel, id);
         return running.Count == 0;
     }
 
-    private async Task RenewAsync(string id, CancellationToken cancellationToken) => await store.RenewAsync(id, _owner, Lease, cancellationToken);
+    private async Task RenewAsync(string id, CancellationToken cancellationToken) =>
+        await store.RenewAsync(id, _owner, Lease, cancellationToken);
 }
 
-/// <summary>Channel of the database's notices.</summary>
+/// <summary>Channel of the database's notifications.</summary>
 internal static class BatchNotices
 {
-    /// <summary>A batch, by its id, was made or cancelled.</summary>
+    /// <summary>A batch, by its id, was created or cancelled.</summary>
     public const string Changed = "batches";
 }

@@ -7,7 +7,7 @@ namespace Fairlead.Batches;
 /// <summary>Writes the batch object of OpenAI.</summary>
 internal static class BatchWriter
 {
-    private const int MostErrorsInNews = 10;
+    private const int MaxErrorsInEvent = 10;
 
     public static byte[] Write(BatchRecord batch)
     {
@@ -16,8 +16,9 @@ internal static class BatchWriter
         return output.WrittenSpan.ToArray();
     }
 
-    /// <summary>The same for receivers of events, which are to be short: of many errors the first ones.</summary>
-    public static byte[] WriteNews(BatchRecord batch) => Write(batch.Errors.Count <= MostErrorsInNews ? batch : batch with { Errors = [.. batch.Errors.Take(MostErrorsInNews)] });
+    /// <summary>The same for receivers of events, which should be short: only the first of many errors.</summary>
+    public static byte[] WriteNews(BatchRecord batch) =>
+        Write(batch.Errors.Count <= MaxErrorsInEvent ? batch : batch with { Errors = [.. batch.Errors.Take(MaxErrorsInEvent)] });
 
     public static void Write(Utf8JsonWriter json, BatchRecord batch)
     {

@@ -2,9 +2,9 @@ using System.Buffers;
 
 namespace Fairlead.Batches;
 
-/// <summary>Reads a stream line by line in bounded memory. Empty lines are passed over. Not thread-safe.</summary>
-/// <param name="stream">Read from where it stands; disposed with this.</param>
-/// <param name="offset">Where in the whole it stands.</param>
+/// <summary>Reads a stream line by line in bounded memory. Empty lines are skipped. Not thread-safe.</summary>
+/// <param name="stream">Read from its current position; disposed with this.</param>
+/// <param name="offset">That position in the whole file.</param>
 /// <param name="maxLineBytes">A longer line is not kept.</param>
 internal sealed class JsonLines(Stream stream, long offset, int maxLineBytes) : IAsyncDisposable
 {
@@ -16,16 +16,16 @@ internal sealed class JsonLines(Stream stream, long offset, int maxLineBytes) : 
     private bool _isOver;
     private bool _isFirst = offset == 0;
 
-    /// <summary>The line found last, without its end. Only until the next one is looked for.</summary>
+    /// <summary>The last line, without its end. Valid until the next call.</summary>
     public ReadOnlyMemory<byte> Line => _buffer.AsMemory(_lineStart, _lineLength);
 
     /// <summary>Whether that line was too long; then it is empty.</summary>
     public bool IsTooLong { get; private set; }
 
-    /// <summary>Number of that line from 1, counted from where the reading began, empty ones too.</summary>
+    /// <summary>Number of that line from 1, counted from the start of reading, including empty ones.</summary>
     public int Number { get; private set; }
 
-    /// <summary>Where in the whole the line behind it begins.</summary>
+    /// <summary>Where in the whole file the next line starts.</summary>
     public long Offset { get; private set; } = offset;
 
     /// <summary>Finds the next line that is not empty. False at the end.</summary>
@@ -88,7 +88,7 @@ internal sealed class JsonLines(Stream stream, long offset, int maxLineBytes) : 
         _lineStart = _start;
         _lineLength = IsTooLong ? 0 : end - _start;
         if (_lineLength > maxLineBytes) (IsTooLong, _lineLength) = (true, 0);
-        // Some editors put a mark of the encoding first.
+        // Some editors write a byte order mark first.
         if (_isFirst && Line.Span.StartsWith("\uFEFF"u8))
         {
             _lineStart += 3;

@@ -100,6 +100,7 @@ internal sealed record BuiltInCapabilities
 
 internal sealed record BuiltInFile(DateOnly AsOf, IReadOnlyList<BuiltInRow> Models);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    GenerationMode = JsonSourceGenerationMode.Metadata)]
 [JsonSerializable(typeof(BuiltInFile))]
 internal sealed partial class BuiltInJsonContext : JsonSerializerContext;

@@ -8,16 +8,16 @@ public sealed record CapabilitiesConfig
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<CapabilitiesConfig> Keys = new(() => new CapabilitiesConfig(), [],
         new("tools", ConfigTypes.Switch, c => c.Tools, (c, v) => c with { Tools = (bool)v }, "Calls tools."),
-        new("jsonSchema", ConfigTypes.Switch, c => c.JsonSchema, (c, v) => c with { JsonSchema = (bool)v }, "Keeps to a JSON Schema."),
+        new("jsonSchema", ConfigTypes.Switch, c => c.JsonSchema, (c, v) => c with { JsonSchema = (bool)v }, "Follows a JSON Schema."),
         new("reasoning", ConfigTypes.Switch, c => c.Reasoning, (c, v) => c with { Reasoning = (bool)v },
-            "Thinks before it answers, and takes an effort for it."),
+            "Reasons before it responds, and accepts an effort."),
         new("logprobs", ConfigTypes.Switch, c => c.Logprobs, (c, v) => c with { Logprobs = (bool)v },
             "Reports log probabilities of tokens."),
         new("prefill", ConfigTypes.Switch, c => c.Prefill, (c, v) => c with { Prefill = (bool)v },
             "Continues an assistant turn at the end of the conversation."),
-        new("sampling", ConfigTypes.Switch, c => c.Sampling, (c, v) => c with { Sampling = (bool)v }, "Takes temperature and top_p."),
+        new("sampling", ConfigTypes.Switch, c => c.Sampling, (c, v) => c with { Sampling = (bool)v }, "Accepts temperature and top_p."),
         new("multipleChoices", ConfigTypes.Switch, c => c.MultipleChoices, (c, v) => c with { MultipleChoices = (bool)v },
-            "Answers n > 1."));
+            "Accepts n > 1."));
 
     public bool? Tools { get; init; }
 

@@ -4,12 +4,13 @@ using Fairlead.Providers;
 namespace Fairlead.Catalogue;
 
 /// <summary>
-/// Makes a catalogue of the configuration, the built-in facts and the models that the embedding program registered; or says what stands in
-/// the way. Thread-safe.
+/// Builds a catalogue from the configuration, the built-in facts and the models that the embedding program registered, or reports the
+/// errors.
+/// Thread-safe.
 /// </summary>
 /// <remarks>
-/// 1. Every configured provider becomes an adapter. 2. Registered models come first. 3. Then those listed under <c>models:</c>, each with its
-/// own deployments or, for a built-in model, with every provider that offers models of its owner. 4. Last, unlisted, the other built-in
+/// 1. Every configured provider becomes an adapter. 2. Registered models come first. 3. Then those listed under <c>models:</c>, each with
+/// its own deployments or, for a built-in model, with every provider that offers models of its owner. 4. Last, unlisted, the other built-in
 /// models that the configured providers offer.
 /// </remarks>
 internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSource> sources, IServiceProvider services)
@@ -17,7 +18,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
     private readonly IReadOnlyList<RegisteredModel> _registered = [.. sources.Select(s => s.Model)];
 
     /// <summary>
-    /// Every error of <paramref name="config"/>, in its order; empty when a catalogue can be made of it. Makes no provider.
+    /// Every error of <paramref name="config"/>, in its order; empty when a catalogue can be built from it. Creates no provider.
     /// </summary>
     public IReadOnlyList<CatalogueError> Check(GatewayConfiguration config)
     {
@@ -26,12 +27,12 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         return errors;
     }
 
-    /// <summary>Names of all models of <paramref name="config"/>, which <see cref="Check"/> found good. Makes no provider.</summary>
+    /// <summary>Names of all models of <paramref name="config"/>, which passed <see cref="Check"/>. Creates no provider.</summary>
     public IReadOnlyList<string> ModelNames(GatewayConfiguration config) => [.. Compose(config, null, []).Select(model => model.Id)];
 
-    /// <summary>The catalogue of <paramref name="config"/>, which <see cref="Check"/> found good.</summary>
+    /// <summary>The catalogue of <paramref name="config"/>, which passed <see cref="Check"/>.</summary>
     /// <param name="config">The configuration.</param>
-    /// <param name="previous">Providers that live on where their configuration did not change.</param>
+    /// <param name="previous">Providers that are reused where their configuration did not change.</param>
     /// <exception cref="CatalogueException">There are errors.</exception>
     public CatalogueSnapshot Build(GatewayConfiguration config, ProviderPool? previous = null)
     {
@@ -79,7 +80,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             }
             if (provider.HasSimulation && !kind.TakesSimulation)
             {
-                scope.Error($"{key}.simulation", null, "It is for the simulated kind only; remove it.");
+                scope.Error($"{key}.simulation", null, "Only the simulated kind accepts it; remove it.");
             }
         }
     }
@@ -104,7 +105,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         }
         scope.Errors.AddRange(ModelConfigRules.Check(key, name, config));
 
-        // The program need not state facts: what is unknown is not checked and costs nothing.
+        // A program need not state facts: what is unknown is not checked and costs nothing.
         var kind = config.Kind == "embedding" ? ModelKind.Embedding : ModelKind.Chat;
         var model = ModelFacts.Override(ModelFacts.Unknown(kind, config.Capabilities is not null), config) with
         {
@@ -131,7 +132,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         var known = candidates.Select(c => c.Facts).OfType<CatalogueModel>().ToArray();
         if (known.Length > 0 && known.Any(f => f.Kind != known[0].Kind))
         {
-            scope.Error($"{key}.deployments", null, "Chat and embedding models stand side by side; give each kind a model of its own.");
+            scope.Error($"{key}.deployments", null, "The list mixes chat and embedding models; define one model for each kind.");
         }
         else if (known.Length > 0 && known[0].Kind == ModelKind.Embedding && known.Any(f => f.Id != known[0].Id))
         {
@@ -148,7 +149,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         if (scope.Errors.Count > before) return;
 
         var kind = known.Length > 0 ? known[0].Kind : config.Kind == "embedding" ? ModelKind.Embedding : ModelKind.Chat;
-        // A deployment outside the catalogue is taken to be what the configuration says the model is.
+        // A deployment outside the catalogue has the properties that the configuration states for the model.
         var ground = known.Length > 0
             ? ModelFacts.MostRestrictive(known)
             : ModelFacts.Unknown(kind, statesCapabilities: true) with { OwnedBy = candidates[0].Config.Provider };
@@ -160,7 +161,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             Aliases = config.Aliases,
             Deployments = [.. candidates
                 .Select(c => ToDeployment(
-                    scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts ?? c.Timeouts))
+                    scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts
+                        ?? c.Timeouts))
                 .OrderBy(d => d.Priority)],
         };
     }
@@ -176,7 +178,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             var upstream = stated.Model ?? name;
             if (scope.Registered.TryGetValue(stated.Provider, out var registered))
             {
-                // A registered model's deployment calls itself what the program said, whatever the line says.
+                // A deployment of a registered model has the name that the program gave it, whatever the configuration states.
                 upstream = stated.Model ?? registered.Model.Deployments[0].UpstreamModel;
                 candidates.Add(new Candidate(stated, upstream, registered.Model, registered.Provider,
                     registered.Model.Deployments[0].Timeouts));
@@ -186,11 +188,11 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
                 if (stated.Timeouts?.Connect > provider.Timeouts.Connect)
                 {
                     scope.Error($"{at}.timeouts.connect", $"{stated.Timeouts.Connect}",
-                        $"Connections belong to the provider, which waits {provider.Timeouts.Connect} for one; "
+                        $"The provider owns the connections and waits {provider.Timeouts.Connect} for one; "
                         + $"raise providers.{stated.Provider}.timeouts.connect.");
                 }
                 var facts = BuiltInModels.Find(upstream);
-                // Only models of its own, which nobody else has: the simulated kind.
+                // It has only its own models, which no other provider has: the simulated kind.
                 var exclusive = kinds.Find(provider.Kind) is { HasOnlyItsOwnModels: true, ModelOwner: { } owner } ? owner : null;
                 if (exclusive is not null && facts?.OwnedBy != exclusive)
                 {
@@ -202,7 +204,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
                 if (exclusive is null)
                 {
                     if (facts is not null && kinds.IsExclusiveOwner(facts.OwnedBy)) facts = null;
-                    // The provider may have its own name for a model that is in the catalogue under ours.
+                    // The provider may use its own name for a model that the catalogue has under another name.
                     facts ??= BuiltInModels.Find(name);
                 }
                 candidates.Add(new Candidate(stated, upstream, facts, scope.ProviderOf(stated.Provider), provider.Timeouts));
@@ -211,7 +213,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             {
                 var names = string.Join(", ", scope.Config.Providers.Keys.Order(StringComparer.Ordinal));
                 scope.Error($"{at}.provider", stated.Provider,
-                    $"No provider has this name; there are {(names.Length == 0 ? "none" : names)}. Correct the name or add it under providers.");
+                    $"No provider has this name; configured providers are {(names.Length == 0 ? "none" : names)}. Correct the name or add it under providers.");
                 continue;
             }
             if (!seen.Add((stated.Provider, upstream)))
@@ -245,7 +247,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             .Concat(scope.Models.Values.SelectMany(m => m.Aliases)).ToHashSet(StringComparer.Ordinal);
         foreach (var facts in BuiltInModels.All)
         {
-            // A listed model of this name replaces it, and an alias of this name leads elsewhere on purpose.
+            // A listed model of this name replaces it. An alias of this name points elsewhere on purpose.
             if (scope.Models.ContainsKey(facts.Id) || scope.Config.Models.ContainsKey(facts.Id) || taken.Contains(facts.Id)) continue;
             var candidates = Offering(scope, facts);
             if (candidates.Count == 0) continue;
@@ -282,7 +284,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         if (config.Capabilities is null && config.Kind != "embedding")
         {
             scope.Error($"{key}.capabilities", null,
-                $"{why}: state what it can do, {{ tools, jsonSchema, reasoning, logprobs, prefill }}, {{ tools: false }} when nothing of it.");
+                $"{why}: state what it can do, {{ tools, jsonSchema, reasoning, logprobs, prefill }}, {{ tools: false }} for none of these.");
         }
     }
 
@@ -300,14 +302,14 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
                     scope.Error($"models.{name}.aliases[{i}]", alias,
                         alias == name
                             ? "A model needs no alias of its own name; remove it."
-                            : "A model has this name already; choose another alias or rename the model.");
+                            : "Another model already has this name; choose another alias or rename the model.");
                 }
                 else if (!owner.TryAdd(alias, name))
                 {
                     scope.Error($"models.{name}.aliases[{i}]", alias,
                         owner[alias] == name
                             ? "The alias is listed twice; remove one."
-                            : $"The model {owner[alias]} has this alias already; an alias leads to one model.");
+                            : $"The model {owner[alias]} already has this alias; an alias belongs to one model.");
                 }
             }
         }
@@ -330,7 +332,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
 
     /// <param name="Config">As listed, or implied.</param>
     /// <param name="Upstream">The model's name at the provider.</param>
-    /// <param name="Facts">Of the catalogue; null when it is outside of it.</param>
+    /// <param name="Facts">From the catalogue; null if it does not have the model.</param>
     /// <param name="Provider">Null while only checking.</param>
     /// <param name="Timeouts">The provider's.</param>
     private sealed record Candidate(

@@ -1,6 +1,6 @@
 namespace Fairlead.Catalogue;
 
-/// <summary>No catalogue can be made of a configuration; the message lists every error, one a line.</summary>
+/// <summary>No catalogue can be built from a configuration; the message lists every error, one per line.</summary>
 internal sealed class CatalogueException(IReadOnlyList<CatalogueError> errors)
     : Exception("The configuration has errors:" + string.Concat(errors.Select(f => $"\n  {f}")))
 {

@@ -8,7 +8,7 @@ internal enum ModelKind
     Embedding,
 }
 
-/// <summary>Whose vocabulary counts the tokens.</summary>
+/// <summary>Which vocabulary counts the tokens.</summary>
 internal enum TokenizerFamily
 {
     /// <summary>Exact, by Microsoft.ML.Tokenizers.</summary>
@@ -31,16 +31,16 @@ internal sealed record CatalogueModel
 
     public string DisplayName { get; init; } = "";
 
-    /// <summary>Who made it, such as <c>openai</c>; <c>owned_by</c> of the models list.</summary>
+    /// <summary>The vendor, such as <c>openai</c>; <c>owned_by</c> of the models list.</summary>
     public required string OwnedBy { get; init; }
 
-    /// <summary>Date of its facts or of its making, shown as <c>created</c>.</summary>
+    /// <summary>Date of its facts or of its release, shown as <c>created</c>.</summary>
     public DateTimeOffset CreatedAt { get; init; }
 
     /// <summary>Tokens of input and output together; null when unknown, and then not checked.</summary>
     public int? ContextWindow { get; init; }
 
-    /// <summary>Tokens of input alone, where the maker bounds it below the window.</summary>
+    /// <summary>Tokens of input alone, where the vendor limits it below the window.</summary>
     public int? MaxInputTokens { get; init; }
 
     /// <summary>Tokens of output; null when unknown.</summary>
@@ -56,12 +56,12 @@ internal sealed record CatalogueModel
 
     public TokenizerFamily Tokenizer { get; init; } = TokenizerFamily.Estimated;
 
-    /// <summary>Family whose learned correction is shared, such as <c>claude-2026</c>.</summary>
+    /// <summary>Family that shares a learned correction, such as <c>claude-2026</c>.</summary>
     public string TokenizerName { get; init; } = "estimated";
 
     public ModelPrices Prices { get; init; } = ModelPrices.Free;
 
-    /// <summary>Own length of the vectors of an embedding model.</summary>
+    /// <summary>Native length of the vectors of an embedding model.</summary>
     public int? EmbeddingDimensions { get; init; }
 
     /// <summary>What the model is meant for, such as <c>code</c>; null for anything.</summary>
@@ -71,7 +71,7 @@ internal sealed record CatalogueModel
 
     public ModelLifecycle Lifecycle { get; init; } = ModelLifecycle.Active;
 
-    /// <summary>Who can answer for it, in order of preference: priority first, then as listed. Never empty.</summary>
+    /// <summary>Its deployments in order of preference: priority first, then as listed. Never empty.</summary>
     public IReadOnlyList<Deployment> Deployments { get; init; } = [];
 }
 
@@ -89,19 +89,21 @@ internal sealed record ModelCapabilities
     /// <summary>Continues an assistant turn at the end of the conversation.</summary>
     public bool Prefill { get; init; } = true;
 
-    /// <summary>Takes temperature and top_p; reasoning models mostly do not.</summary>
+    /// <summary>Accepts temperature and top_p; most reasoning models do not.</summary>
     public bool Sampling { get; init; } = true;
 
-    /// <summary>With <see cref="Sampling"/> false: takes temperature and top_p all the same when the reasoning effort is <c>none</c>.</summary>
+    /// <summary>
+    /// With <see cref="Sampling"/> false: accepts temperature and top_p nevertheless when the reasoning effort is <c>none</c>.
+    /// </summary>
     public bool SamplingWithoutReasoning { get; init; }
 
     /// <summary>More than one choice per request.</summary>
     public bool MultipleChoices { get; init; } = true;
 
-    /// <summary>Vectors of a chosen length.</summary>
+    /// <summary>Vectors of a requested length.</summary>
     public bool Dimensions { get; init; } = true;
 
-    /// <summary>Accepted words of reasoning effort; empty when any.</summary>
+    /// <summary>Accepted values of reasoning effort; empty for any.</summary>
     public IReadOnlyList<string> ReasoningEfforts { get; init; } = [];
 }
 

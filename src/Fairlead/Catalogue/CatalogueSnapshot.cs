@@ -3,7 +3,7 @@ using Fairlead.Providers;
 
 namespace Fairlead.Catalogue;
 
-/// <summary>What is on offer at one moment. Immutable.</summary>
+/// <summary>All available models at one moment. Immutable.</summary>
 internal sealed class CatalogueSnapshot : ICatalogueSnapshot
 {
     private readonly FrozenDictionary<string, CatalogueModel> _byName;
@@ -16,7 +16,7 @@ internal sealed class CatalogueSnapshot : ICatalogueSnapshot
         Models = ordered;
         Providers = providers;
         var names = new Dictionary<string, CatalogueModel>(ordered.Length * 2, StringComparer.Ordinal);
-        // Names win over aliases, so that an alias can never hide a model that stands in the list.
+        // Names have precedence over aliases, so that an alias never hides a listed model.
         foreach (var model in ordered) names.Add(model.Id, model);
         foreach (var model in ordered)
         {

@@ -2,7 +2,7 @@ using Fairlead.Providers;
 
 namespace Fairlead.Catalogue;
 
-/// <summary>One endpoint + upstream model + credential that can answer for a model. Immutable.</summary>
+/// <summary>One endpoint, upstream model and credential that serves a model. Immutable.</summary>
 internal sealed record Deployment
 {
     /// <summary><c>provider/upstream-model</c>, as metadata and the admin API show it.</summary>
@@ -24,14 +24,14 @@ internal sealed record Deployment
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
 
     /// <summary>
-    /// Whether reasoning from here is called <c>reasoning</c> in chat answers that are translated, instead of <c>reasoning_content</c>. OpenAI's interface has
-    /// no word of its own for it; clients know one or the other.
+    /// Whether translated chat responses of this deployment call reasoning <c>reasoning</c> instead of <c>reasoning_content</c>. OpenAI's
+    /// interface has no field for it; clients know one or the other.
     /// </summary>
     internal bool SaysReasoning { get; init; }
 
-    /// <summary>What this deployment charges; the model's prices unless it states its own.</summary>
+    /// <summary>Prices of this deployment; the model's prices unless it states its own.</summary>
     public ModelPrices Prices { get; init; } = ModelPrices.Free;
 
-    /// <summary>The adapter that speaks to it.</summary>
+    /// <summary>The adapter that calls it.</summary>
     internal Provider Provider { get; init; } = null!;
 }

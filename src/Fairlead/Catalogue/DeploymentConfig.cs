@@ -12,15 +12,15 @@ public sealed record DeploymentConfig
         new("provider", ConfigTypes.Text, d => d.Provider, (d, v) => d with { Provider = (string)v },
             "Name of the provider, as under `providers`.") { Required = true },
         new("model", ConfigTypes.Text, d => d.Model, (d, v) => d with { Model = (string)v },
-            "The model's name there; this model's own name when left out."),
+            "The model's name at the provider. Default: the name of this model."),
         new("priority", new ConfigInteger(1, 1000), d => d.Priority, (d, v) => d with { Priority = (int)(long)v }, "1 is tried first."),
         new("weight", new ConfigInteger(1, 1000), d => d.Weight, (d, v) => d with { Weight = (int)(long)v },
             "Share among deployments of equal priority."),
         new("maxConcurrency", new ConfigInteger(1, 1_000_000), d => d.MaxConcurrency, (d, v) => d with { MaxConcurrency = (int)(long)v },
-            "Attempts at once; unbounded when left out. While there are as many, other deployments are asked; where there is none, a "
-            + "call waits `timeouts.connect` for a place, and a job as long as it takes."),
+            "Maximum concurrent attempts; unlimited when left out. At the maximum, other deployments are tried. If there is none, a "
+            + "call waits up to `timeouts.connect` for a free slot; a job waits without limit."),
         new("timeouts", ProviderTimeouts.DeploymentKeys, d => d.Timeouts, (d, v) => d with { Timeouts = (ProviderTimeouts)v },
-            "Bounds of one attempt here; the provider's for what is left out."));
+            "Timeouts of one attempt. Default: those of the provider."));
 
     public required string Provider { get; init; }
 

@@ -3,7 +3,7 @@ using Fairlead.Providers;
 
 namespace Fairlead.Catalogue;
 
-/// <summary>Deployments take the timeouts of their provider where they have none of their own.</summary>
+/// <summary>Deployments inherit the timeouts of their provider.</summary>
 internal sealed class DeploymentConfigRules : ConfigRules
 {
     public override GatewayConfiguration Complete(GatewayConfiguration configuration)

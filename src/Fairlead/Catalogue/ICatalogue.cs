@@ -1,6 +1,6 @@
 namespace Fairlead.Catalogue;
 
-/// <summary>Everything that is on offer at one moment. Immutable.</summary>
+/// <summary>All available models at one moment. Immutable.</summary>
 internal interface ICatalogueSnapshot
 {
     /// <summary>All models in order of their names.</summary>
@@ -10,7 +10,7 @@ internal interface ICatalogueSnapshot
     CatalogueModel? Find(string name);
 }
 
-/// <summary>The present snapshot; swapped whole by a reload. Thread-safe, no locks for readers.</summary>
+/// <summary>The current snapshot, which a reload replaces as a whole. Thread-safe; readers take no lock.</summary>
 internal interface ICatalogue
 {
     ICatalogueSnapshot Current { get; }

@@ -3,8 +3,8 @@ using Fairlead.Providers;
 namespace Fairlead.Catalogue;
 
 /// <summary>
-/// A model that the embedding program brings along. All registered ones are added to every catalogue that is built, beside those of the
-/// configuration; they do not change while the program runs. Thread-safe.
+/// A model that the embedding program provides. Every catalogue contains all registered models, beside those of the configuration. They do
+/// not change while the program runs. Thread-safe.
 /// </summary>
 internal interface IModelSource
 {
@@ -14,8 +14,8 @@ internal interface IModelSource
 /// <summary>A model from code.</summary>
 /// <param name="Name">The name clients send.</param>
 /// <param name="Config">
-/// As if it stood in the configuration. Its one deployment names <paramref name="Provider"/>, which the catalogue knows by its name from
-/// here on, so that models of the configuration can name it in their deployments too.
+/// As in the configuration. Its one deployment names <paramref name="Provider"/>. The catalogue then knows the provider by its name, so
+/// that models of the configuration can name it in their deployments too.
 /// </param>
 /// <param name="Provider">The adapter; its name is the model's.</param>
 internal sealed record RegisteredModel(string Name, ModelConfig Config, Provider Provider);

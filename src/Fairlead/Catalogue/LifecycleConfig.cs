@@ -2,7 +2,7 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Catalogue;
 
-/// <summary>Whether a model is on its way out.</summary>
+/// <summary>Whether a model is deprecated or retired.</summary>
 public sealed record LifecycleConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
@@ -12,7 +12,7 @@ public sealed record LifecycleConfig
         new("deprecatedAt", new ConfigDate(), l => l.DeprecatedAt, (l, v) => l with { DeprecatedAt = (DateTimeOffset)v },
             "Since when it should no longer be used."),
         new("retiresAt", new ConfigDate(), l => l.RetiresAt, (l, v) => l with { RetiresAt = (DateTimeOffset)v },
-            "When it stops answering."),
+            "When it stops responding."),
         new("replacement", ConfigTypes.Text, l => l.Replacement, (l, v) => l with { Replacement = (string)v },
             "The model to use instead."));
 

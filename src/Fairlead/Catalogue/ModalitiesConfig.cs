@@ -9,8 +9,8 @@ public sealed record ModalitiesConfig(IReadOnlyList<string> Input, IReadOnlyList
     internal static readonly ConfigObjectType<ModalitiesConfig> Keys = new(() => new ModalitiesConfig(["text"], ["text"]), [],
         new("input", new ConfigListType<string>(new ConfigChoice("text", "image", "audio", "pdf", "video")), m => m.Input,
             (m, v) => m with { Input = (IReadOnlyList<string>)v },
-            "What it can be shown."),
+            "What it accepts."),
         new("output", new ConfigListType<string>(new ConfigChoice("text", "audio", "embedding")), m => m.Output,
             (m, v) => m with { Output = (IReadOnlyList<string>)v },
-            "What it can make."));
+            "What it produces."));
 }

@@ -12,7 +12,7 @@ public sealed record ModelConfig
         new("contextWindow", ModelConfigTypes.Tokens, m => m.ContextWindow, (m, v) => m with { ContextWindow = (int)(long)v },
             "Tokens of input and output together."),
         new("maxInputTokens", ModelConfigTypes.Tokens, m => m.MaxInputTokens, (m, v) => m with { MaxInputTokens = (int)(long)v },
-            "Tokens of input alone, where the maker bounds it below the window."),
+            "Tokens of input alone, where the vendor limits it below the window."),
         new("maxOutputTokens", ModelConfigTypes.Tokens, m => m.MaxOutputTokens, (m, v) => m with { MaxOutputTokens = (int)(long)v },
             "Tokens of output."),
         new("modalities", ModalitiesConfig.Keys, m => m.Modalities, (m, v) => m with { Modalities = (ModalitiesConfig)v },
@@ -25,11 +25,11 @@ public sealed record ModelConfig
         new("aliases", ConfigTypes.Texts, m => m.Aliases, (m, v) => m with { Aliases = (IReadOnlyList<string>)v },
             "Other names clients may send."),
         new("lifecycle", LifecycleConfig.Keys, m => m.Lifecycle, (m, v) => m with { Lifecycle = (LifecycleConfig)v },
-            "Whether it is on its way out."),
+            "Whether it is deprecated or retired."),
         new("task", ConfigTypes.Text, m => m.Task, (m, v) => m with { Task = (string)v }, "What it is meant for, such as code."),
         new("deployments", new ConfigListType<DeploymentConfig>(DeploymentConfig.Keys), m => m.Deployments,
             (m, v) => m with { Deployments = (IReadOnlyList<DeploymentConfig>)v },
-            "Who can answer for it; the maker's provider when left out."));
+            "The deployments that serve it. Default: every configured provider of its vendor."));
 
     public string? Kind { get; init; }
 
@@ -54,7 +54,7 @@ public sealed record ModelConfig
 
     public string? Task { get; init; }
 
-    /// <summary>Own length of the vectors of an embedding model.</summary>
+    /// <summary>Native length of the vectors of an embedding model.</summary>
     public int? EmbeddingDimensions { get; init; }
 
     public IReadOnlyList<DeploymentConfig> Deployments { get; init; } = [];

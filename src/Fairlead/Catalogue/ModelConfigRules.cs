@@ -1,7 +1,7 @@
 
 namespace Fairlead.Catalogue;
 
-/// <summary>What every stated value of a model must keep, whatever else is known of the model.</summary>
+/// <summary>Rules for the stated values of a model, independent of all other facts.</summary>
 internal static class ModelConfigRules
 {
     private static readonly string[] Modalities = ["text", "image", "audio", "video", "pdf", "embedding"];
@@ -18,7 +18,7 @@ internal static class ModelConfigRules
             if (tokens > config.ContextWindow)
             {
                 yield return new($"{key}.{part}", $"{tokens}",
-                    $"It is more than the whole context window, {config.ContextWindow}; correct one of the two.");
+                    $"It is larger than the context window, {config.ContextWindow}; correct one of the two.");
             }
         }
         foreach (var (alias, i) in config.Aliases.Select((a, i) => (a, i)))
@@ -62,7 +62,7 @@ internal static class ModelConfigRules
             if (deployment.Model is "") yield return new($"{at}.model", "", "Name the model as the provider does, or leave the key out.");
             if (deployment.Priority < 1)
             {
-                yield return new($"{at}.priority", $"{deployment.Priority}", "Priorities begin at 1, which is tried first.");
+                yield return new($"{at}.priority", $"{deployment.Priority}", "Priorities start at 1, which is tried first.");
             }
             if (deployment.Weight < 1)
             {
@@ -88,12 +88,12 @@ internal static class ModelConfigRules
             if (tier.AboveInputTokens < 1)
             {
                 yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}",
-                    "A step begins above at least one token of input.");
+                    "A step must start above at least one token of input.");
             }
             else if (!steps.Add(tier.AboveInputTokens))
             {
                 yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}",
-                    "Two steps begin at the same size; keep one.");
+                    "Two steps start at the same size; keep one.");
             }
             if (tier.Input < 0 || tier.CachedInput < 0 || tier.CacheWrite < 0 || tier.LongCacheWrite < 0 || tier.AudioInput < 0
                 || tier.AudioOutput < 0 || tier.Output < 0)

@@ -2,11 +2,11 @@ using System.Collections.Frozen;
 
 namespace Fairlead.Catalogue;
 
-/// <summary>Puts together what is known of a model: the facts of whatever may answer for it, and what the configuration says over them.</summary>
+/// <summary>Combines what is known of a model: the facts of its deployments, overridden by the configuration.</summary>
 internal static class ModelFacts
 {
     /// <summary>
-    /// What holds whichever of them answers: the smallest windows, the capabilities all have, the prices of the dearest.
+    /// What is true for every deployment: the smallest windows, the capabilities that all have, the highest prices.
     /// </summary>
     /// <param name="all">At least one.</param>
     public static CatalogueModel MostRestrictive(IReadOnlyList<CatalogueModel> all)
@@ -16,14 +16,16 @@ internal static class ModelFacts
         return merged;
     }
 
-    /// <summary>What is stated wins over <paramref name="facts"/>; what is not stated stays.</summary>
+    /// <summary>Stated values override <paramref name="facts"/>; the others stay.</summary>
     public static CatalogueModel Override(CatalogueModel facts, ModelConfig config) => facts with
     {
         ContextWindow = config.ContextWindow ?? facts.ContextWindow,
         MaxInputTokens = config.MaxInputTokens ?? facts.MaxInputTokens,
         MaxOutputTokens = config.MaxOutputTokens ?? facts.MaxOutputTokens,
-        InputModalities = config.Modalities?.Input is { Count: > 0 } input ? input.ToFrozenSet(StringComparer.Ordinal) : facts.InputModalities,
-        OutputModalities = config.Modalities?.Output is { Count: > 0 } output ? output.ToFrozenSet(StringComparer.Ordinal) : facts.OutputModalities,
+        InputModalities = config.Modalities?.Input is { Count: > 0 } input ? input.ToFrozenSet(StringComparer.Ordinal)
+            : facts.InputModalities,
+        OutputModalities = config.Modalities?.Output is { Count: > 0 } output ? output.ToFrozenSet(StringComparer.Ordinal)
+            : facts.OutputModalities,
         Capabilities = config.Capabilities is { } stated ? Override(facts.Capabilities, stated) : facts.Capabilities,
         Tokenizer = config.Tokenizer is { } tokenizer ? TokenizerNames.FamilyOf(tokenizer) : facts.Tokenizer,
         TokenizerName = config.Tokenizer ?? facts.TokenizerName,
@@ -32,9 +34,10 @@ internal static class ModelFacts
         Task = config.Task ?? facts.Task,
     };
 
-    /// <summary>The ground a model outside the catalogue stands on before its own statements are laid over it.</summary>
+    /// <summary>The initial facts of a model outside the catalogue, before its stated values override them.</summary>
     /// <param name="kind">Chat or embedding.</param>
-    /// <param name="statesCapabilities">Whether the special ones count as absent unless stated; else nothing is known, and nothing is refused.</param>
+    /// <param name="statesCapabilities">Whether special capabilities are absent unless stated; otherwise nothing is known, and nothing is
+    /// refused.</param>
     public static CatalogueModel Unknown(ModelKind kind, bool statesCapabilities) => new()
     {
         Id = "",
@@ -103,7 +106,7 @@ internal static class ModelFacts
             InputModalities = a.InputModalities.Intersect(b.InputModalities).ToFrozenSet(StringComparer.Ordinal),
             OutputModalities = a.OutputModalities.Intersect(b.OutputModalities).ToFrozenSet(StringComparer.Ordinal),
             Capabilities = Both(a.Capabilities, b.Capabilities),
-            // Nobody knows beforehand who will answer, so no count is exact.
+            // It is not known beforehand which deployment responds, so no count is exact.
             Tokenizer = sameVocabulary ? a.Tokenizer : TokenizerFamily.Estimated,
             TokenizerName = sameVocabulary ? a.TokenizerName : "mixed",
             Prices = a.Prices.Input + a.Prices.Output >= b.Prices.Input + b.Prices.Output ? a.Prices : b.Prices,

@@ -11,7 +11,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Fairlead.Catalogue;
 
 /// <summary>
-/// The models a key may use: in OpenAI's shape, in Anthropic's for clients that send <c>anthropic-version</c>, and with all facts in v2.
+/// The models that a key may use: in OpenAI's format, in Anthropic's for clients that send <c>anthropic-version</c>, and with all facts in
+/// v2.
 /// </summary>
 internal static class ModelsEndpoints
 {
@@ -21,7 +22,7 @@ internal static class ModelsEndpoints
     internal static void MapModels(this IEndpointRouteBuilder endpoints)
     {
         endpoints.MapRead("/v1/models", (RequestDelegate)ListV1Async);
-        // Ids may hold slashes and colons, so everything behind is the id.
+        // Ids may contain slashes and colons, so the rest of the path is the id.
         endpoints.MapRead("/v1/models/{**id}", (RequestDelegate)GetV1Async);
         endpoints.MapRead("/v2/models", (RequestDelegate)ListV2Async);
         endpoints.MapRead("/v2/models/{**id}", (RequestDelegate)GetV2Async);
@@ -87,13 +88,15 @@ internal static class ModelsEndpoints
         }
         if (Find(context, caller, id) is not { } model)
         {
-            await ErrorResponses.WriteAsync(context, ModelSuggestion.NotFound(Snapshot(context), caller, id, Shown(id)), ErrorShape.Problem);
+            await ErrorResponses.WriteAsync(context, ModelSuggestion.NotFound(Snapshot(context), caller, id, Shown(id)),
+                ErrorShape.Problem);
             return;
         }
         await ModelsWriter.WriteAsync(context, json => ModelsWriter.Full(json, model));
     }
 
-    private static ErrorShape ShapeOf(HttpContext context) => context.Request.Headers.ContainsKey("anthropic-version") ? ErrorShape.Anthropic : ErrorShape.OpenAi;
+    private static ErrorShape ShapeOf(HttpContext context) => context.Request.Headers.ContainsKey("anthropic-version")
+        ? ErrorShape.Anthropic : ErrorShape.OpenAi;
 
     private static async ValueTask<Caller?> AuthenticateAsync(HttpContext context, ErrorShape shape)
     {
@@ -113,11 +116,13 @@ internal static class ModelsEndpoints
 
     // A key's list may name a model by an alias.
     private static bool MayUse(Caller caller, CatalogueModel model, string? asked = null) =>
-        caller.Models is not { } allowed || allowed.Contains(model.Id) || (asked is not null && allowed.Contains(asked)) || model.Aliases.Any(allowed.Contains);
+        caller.Models is not { } allowed || allowed.Contains(model.Id) || (asked is not null && allowed.Contains(asked))
+            || model.Aliases.Any(allowed.Contains);
 
-    // The router leaves %2F as it is, since it cannot know whether it parts segments.
+    // The router leaves %2F as it is, because it cannot know whether it separates segments.
     private static string? IdOf(HttpContext context) =>
-        context.Request.RouteValues["id"] is string { Length: > 0 } id ? id.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase).TrimEnd('/') : null;
+        context.Request.RouteValues["id"] is string { Length: > 0 } id ? id.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase)
+            .TrimEnd('/') : null;
 
     private static string Shown(string id)
     {
@@ -125,16 +130,18 @@ internal static class ModelsEndpoints
         return string.Concat(shown.Where(c => !char.IsControl(c) && !char.IsSurrogate(c)));
     }
 
-    private static GatewayError? ReadPage(IQueryCollection query, List<CatalogueModel> models, out (List<CatalogueModel> Models, bool HasMore) page)
+    private static GatewayError? ReadPage(IQueryCollection query, List<CatalogueModel> models,
+        out (List<CatalogueModel> Models, bool HasMore) page)
     {
         page = ([], false);
         if (ReadLimit(query, out var limit) is { } error) return error;
         var (after, before) = (query["after_id"].ToString(), query["before_id"].ToString());
-        if (after.Length > 0 && before.Length > 0) return GatewayError.Invalid("before_id", "'after_id' and 'before_id' cannot both be given.");
+        if (after.Length > 0 && before.Length > 0)
+            return GatewayError.Invalid("before_id", "'after_id' and 'before_id' cannot both be given.");
         if (before.Length > 0)
         {
             var end = models.FindIndex(m => m.Id == before);
-            if (end < 0) return GatewayError.Invalid("before_id", "The value of 'before_id' is no id of this list.");
+            if (end < 0) return GatewayError.Invalid("before_id", "The value of 'before_id' is not an id in this list.");
             var start = Math.Max(0, end - limit);
             page = (models[start..end], start > 0);
             return null;
@@ -142,20 +149,22 @@ internal static class ModelsEndpoints
         return Forward(models, after, "after_id", limit, out page);
     }
 
-    private static GatewayError? ReadCursor(IQueryCollection query, List<CatalogueModel> models, out (List<CatalogueModel> Models, bool HasMore) page)
+    private static GatewayError? ReadCursor(IQueryCollection query, List<CatalogueModel> models,
+        out (List<CatalogueModel> Models, bool HasMore) page)
     {
         page = ([], false);
         return ReadLimit(query, out var limit) ?? Forward(models, query["cursor"].ToString(), "cursor", limit, out page);
     }
 
-    private static GatewayError? Forward(List<CatalogueModel> models, string after, string name, int limit, out (List<CatalogueModel> Models, bool HasMore) page)
+    private static GatewayError? Forward(List<CatalogueModel> models, string after, string name, int limit,
+        out (List<CatalogueModel> Models, bool HasMore) page)
     {
         page = ([], false);
         var from = 0;
         if (after.Length > 0)
         {
             from = models.FindIndex(m => m.Id == after) + 1;
-            if (from == 0) return GatewayError.Invalid(name, $"The value of '{name}' is no id of this list.");
+            if (from == 0) return GatewayError.Invalid(name, $"The value of '{name}' is not an id in this list.");
         }
         var to = Math.Min(models.Count, from + limit);
         page = (models[from..to], to < models.Count);

@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Catalogue;
 
-/// <summary>Models on the wire, in the three shapes.</summary>
+/// <summary>Writes models as JSON, in the three formats.</summary>
 internal static class ModelsWriter
 {
     public static async Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> write)
@@ -13,7 +13,7 @@ internal static class ModelsWriter
         var id = RequestIds.Of(context);
         context.Response.ContentType = "application/json";
         context.Response.Headers.CacheControl = "no-store";
-        // The two shapes of one address differ by this header.
+        // The two formats of one address differ by this header.
         context.Response.Headers.Vary = "anthropic-version";
         if (context.Request.Headers.ContainsKey("anthropic-version")) context.Response.Headers["request-id"] = id;
         using (var json = new Utf8JsonWriter(context.Response.BodyWriter, ErrorBodyWriter.WriterOptions)) write(json);
@@ -37,7 +37,12 @@ internal static class ModelsWriter
         json.WriteString("object", "model");
         json.WriteNumber("created", model.CreatedAt.ToUnixTimeSeconds());
         json.WriteString("owned_by", model.OwnedBy);
-        if (model.Lifecycle.RetiresAt is { } retires) json.WriteString("shutdown_date", retires.UtcDateTime.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
+        if (model.Lifecycle.RetiresAt is { } retires)
+        {
+            json.WriteString("shutdown_date",
+                retires.UtcDateTime.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
+        }
+
         json.WriteEndObject();
     }
 
@@ -70,7 +75,7 @@ internal static class ModelsWriter
         json.WriteEndObject();
     }
 
-    // Anthropic's typed clients take every one of these keys for present; what only Anthropic's own servers do is stated as not supported.
+    // Anthropic's typed clients require every one of these keys; what only Anthropic's own servers do is stated as not supported.
     private static void AnthropicCapabilities(Utf8JsonWriter json, CatalogueModel model)
     {
         var capabilities = model.Capabilities;
@@ -86,7 +91,8 @@ internal static class ModelsWriter
         json.WriteEndObject();
         json.WriteStartObject("effort");
         json.WriteBoolean("supported", capabilities.ReasoningEfforts.Count > 0);
-        foreach (var effort in (ReadOnlySpan<string>)["low", "medium", "high", "xhigh", "max"]) Supported(json, effort, capabilities.ReasoningEfforts.Contains(effort));
+        foreach (var effort in (ReadOnlySpan<string>)["low", "medium", "high", "xhigh", "max"])
+            Supported(json, effort, capabilities.ReasoningEfforts.Contains(effort));
         json.WriteEndObject();
         Supported(json, "image_input", model.InputModalities.Contains("image"));
         Supported(json, "pdf_input", model.InputModalities.Contains("pdf"));
@@ -205,11 +211,13 @@ internal static class ModelsWriter
         json.WriteEndObject();
     }
 
-    private static string NameOf(LifecycleState state) => state switch { LifecycleState.Active => "active", LifecycleState.Deprecated => "deprecated", _ => "retired" };
+    private static string NameOf(LifecycleState state) =>
+        state switch { LifecycleState.Active => "active", LifecycleState.Deprecated => "deprecated", _ => "retired" };
 
     private static string DisplayName(CatalogueModel model) => model.DisplayName.Length > 0 ? model.DisplayName : model.Id;
 
-    private static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
+    private static string Time(DateTimeOffset at) =>
+        at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
     private static string? Time(DateTimeOffset? at) => at is { } time ? Time(time) : null;
 

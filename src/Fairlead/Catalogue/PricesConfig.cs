@@ -16,14 +16,14 @@ public sealed record PricesConfig
         new("longCacheWrite", ModelConfigTypes.Price, p => p.LongCacheWrite, (p, v) => p with { LongCacheWrite = (decimal)v },
             "USD per million input tokens written to the provider's cache for an hour; 1.6 times `cacheWrite` when left out."),
         new("audioInput", ModelConfigTypes.Price, p => p.AudioInput, (p, v) => p with { AudioInput = (decimal)v },
-            "USD per million input tokens of sound; the input price when left out."),
+            "USD per million input tokens of audio; the input price when left out."),
         new("output", ModelConfigTypes.Price, p => p.Output, (p, v) => p with { Output = (decimal)v },
             "USD per million output tokens.") { Required = true },
         new("audioOutput", ModelConfigTypes.Price, p => p.AudioOutput, (p, v) => p with { AudioOutput = (decimal)v },
             "USD per million output tokens of audio; the output price when left out."),
         new("tiers", new ConfigListType<PriceTierConfig>(PriceTierConfig.Keys), p => p.Tiers,
             (p, v) => p with { Tiers = (IReadOnlyList<PriceTierConfig>)v },
-            "Dearer prices for large inputs."));
+            "Higher prices for large inputs."));
 
     public decimal Input { get; init; }
 
@@ -31,7 +31,7 @@ public sealed record PricesConfig
 
     public decimal? CacheWrite { get; init; }
 
-    /// <summary>Cache writes that live an hour; 1.6 times <see cref="CacheWrite"/> when null.</summary>
+    /// <summary>Cache writes with a lifetime of an hour; 1.6 times <see cref="CacheWrite"/> when null.</summary>
     public decimal? LongCacheWrite { get; init; }
 
     public decimal? AudioInput { get; init; }

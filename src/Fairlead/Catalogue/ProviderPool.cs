@@ -4,8 +4,8 @@ using Fairlead.Providers;
 namespace Fairlead.Catalogue;
 
 /// <summary>
-/// The running providers by name, each with the configuration it was made from. Immutable. A provider whose configuration did not change
-/// lives on over a reload, and its connections with it; one that is gone ends with the last call that holds it.
+/// The running providers by name, each with its configuration. Immutable. A provider whose configuration did not change survives a reload,
+/// with its connections. A removed provider is disposed after the last call that uses it.
 /// </summary>
 internal sealed class ProviderPool
 {

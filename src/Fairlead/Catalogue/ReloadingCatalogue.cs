@@ -4,7 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Catalogue;
 
 /// <summary>
-/// The current catalogue. Built again and replaced as a whole when the configuration changes; open calls keep the snapshot they started with.
+/// The current catalogue. Rebuilt and replaced as a whole when the configuration changes; open calls keep the snapshot with which they
+/// started.
 /// Thread-safe; readers take no lock.
 /// </summary>
 internal sealed class ReloadingCatalogue : ICatalogue, IDisposable
@@ -22,7 +23,7 @@ internal sealed class ReloadingCatalogue : ICatalogue, IDisposable
         _source = source;
         _log = log;
         source.Changed += Reload;
-        // Under the lock, so that a change that comes in between is applied after this and not before.
+        // Under the lock, so that a concurrent change is applied after this one and not before.
         lock (_gate) _current = builder.Build(source.Current);
     }
 
@@ -41,7 +42,7 @@ internal sealed class ReloadingCatalogue : ICatalogue, IDisposable
             }
             catch (CatalogueException exception)
             {
-                // The reader of the configuration checks before it swaps, so this is a second line of defence: what ran goes on.
+                // The configuration reader checks before it swaps, so this is a second line of defence: the running catalogue stays.
                 CatalogueLog.Refused(_log, exception.Message);
             }
         }

@@ -11,7 +11,7 @@ internal static class ConfigFileParser
     private const int MaxDepth = 32;
 
     /// <summary>
-    /// Parses YAML, or JSON when the name ends in <c>.json</c>. Null when there is nothing usable; the errors then say why.
+    /// Parses YAML, or JSON when the name ends in <c>.json</c>. Null when nothing can be used; the errors then say why.
     /// </summary>
     public static ConfigMap? Parse(string name, string text, List<ConfigurationError> errors)
     {
@@ -23,8 +23,8 @@ internal static class ConfigFileParser
             case null: return null;
             case ConfigScalar { Value: null }: return new ConfigMap(root.Origin);
             default:
-                errors.Add(new("(file)", null, "The file does not hold keys and values.",
-                    "Begin it with 'fairlead:' and put the settings below, indented.") { Source = name, Line = root.Origin.Line });
+                errors.Add(new("(file)", null, "The file does not contain keys and values.",
+                    "Start it with 'fairlead:' and put the settings below, indented.") { Source = name, Line = root.Origin.Line });
                 return null;
         }
     }
@@ -41,7 +41,7 @@ internal static class ConfigFileParser
             parser.Consume<DocumentEnd>();
             if (parser.Accept<DocumentStart>(out var second))
             {
-                errors.Add(new("(file)", null, "The file holds more than one document.",
+                errors.Add(new("(file)", null, "The file contains more than one document.",
                     "Keep one document; remove the line '---'.") { Source = name, Line = (int)second.Start.Line });
             }
             return node;
@@ -53,7 +53,8 @@ internal static class ConfigFileParser
             return null;
         }
         // The parser throws these for some malformed texts.
-        catch (Exception error) when (error is InvalidOperationException or ArgumentException or IndexOutOfRangeException or FormatException)
+        catch (Exception error) when (
+            error is InvalidOperationException or ArgumentException or IndexOutOfRangeException or FormatException)
         {
             errors.Add(new("(file)", null, "The file is not valid YAML.", "Check indentation, quotes and brackets.") { Source = name });
             return null;
@@ -141,7 +142,7 @@ internal static class ConfigFileParser
         }
         catch (InvalidOperationException)
         {
-            errors.Add(new("(file)", null, "A text of the file holds half of a character (an escape such as \\ud800).",
+            errors.Add(new("(file)", null, "A string in the file contains half of a surrogate pair (an escape such as \\ud800).",
                 "Correct the escape, or write the character itself.") { Source = name });
             return null;
         }
@@ -169,8 +170,8 @@ internal static class ConfigFileParser
                 return map;
             case JsonTokenType.StartArray:
                 var items = new List<ConfigNode>();
-                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray) items.Add(ReadJson(ref reader, lines, name,
-                    $"{path}[{items.Count}]", lines.At(reader.TokenStartIndex), errors));
+                while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+                    items.Add(ReadJson(ref reader, lines, name, $"{path}[{items.Count}]", lines.At(reader.TokenStartIndex), errors));
                 return new ConfigList(items, origin);
             case JsonTokenType.Null: return new ConfigScalar(null, origin);
             case JsonTokenType.String: return new ConfigScalar(reader.GetString(), origin);
@@ -178,7 +179,7 @@ internal static class ConfigFileParser
         }
     }
 
-    /// <summary>Lines of positions that only grow.</summary>
+    /// <summary>Line numbers of ascending positions.</summary>
     private sealed class LineCounter(byte[] text)
     {
         private int _position;
@@ -194,9 +195,9 @@ internal static class ConfigFileParser
         }
     }
 
-    private static ConfigurationError Twice(string key) => new(key, null, "The key stands here twice.", "Keep one of the two.");
+    private static ConfigurationError Twice(string key) => new(key, null, "The key occurs twice here.", "Keep one of the two.");
 
-    // The parser quotes no values of ours in its messages; only its position in brackets is cut, which the error states itself.
+    // The parser's messages quote no values. Only its position in brackets is removed, because the error states the position itself.
     private static string Sentence(string message)
     {
         var text = message.TrimEnd('.');

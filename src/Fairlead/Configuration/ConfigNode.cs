@@ -3,24 +3,24 @@ namespace Fairlead.Configuration;
 /// <summary>Where a value was written.</summary>
 internal readonly record struct ConfigOrigin(string? Source, int? Line = null);
 
-/// <summary>A piece of configuration as written, whatever the format it came in.</summary>
+/// <summary>A piece of configuration as written, in whatever format.</summary>
 internal abstract class ConfigNode(ConfigOrigin origin)
 {
     public ConfigOrigin Origin { get; } = origin;
 }
 
-/// <summary>Text, number, switch or nothing; its key decides how it is read.</summary>
+/// <summary>Text, number, boolean or nothing; its key decides how it is read.</summary>
 internal sealed class ConfigScalar(string? value, ConfigOrigin origin) : ConfigNode(origin)
 {
     /// <summary>Null for an empty value (<c>key:</c> with nothing after it).</summary>
     public string? Value { get; } = value;
 
     /// <summary>
-    /// The value as it stands in the file where a reference to the environment was replaced: the replacement may be a secret.
+    /// The value as written in the file, where a reference to the environment was replaced: the replacement may be a secret.
     /// </summary>
     public string? Written { get; init; }
 
-    /// <summary>An error was reported already; the value must not be used or judged again.</summary>
+    /// <summary>An error was already reported; do not use or check the value again.</summary>
     public bool Unusable { get; init; }
 }
 
@@ -29,7 +29,7 @@ internal sealed class ConfigList(IReadOnlyList<ConfigNode> items, ConfigOrigin o
     public IReadOnlyList<ConfigNode> Items { get; } = items;
 }
 
-/// <summary>Keys in the order they were written. Names are found whatever their case only where the environment overlays them.</summary>
+/// <summary>Keys in the order they were written. Names match in any case only where the environment overlays them.</summary>
 internal sealed class ConfigMap(ConfigOrigin origin) : ConfigNode(origin)
 {
     private readonly List<KeyValuePair<string, ConfigNode>> _entries = [];
@@ -45,7 +45,7 @@ internal sealed class ConfigMap(ConfigOrigin origin) : ConfigNode(origin)
         return null;
     }
 
-    /// <summary>Sets or replaces an entry, matching the name in any case.</summary>
+    /// <summary>Sets or replaces an entry; the name matches in any case.</summary>
     public void Set(string name, ConfigNode node)
     {
         for (var i = 0; i < _entries.Count; i++)
@@ -57,7 +57,7 @@ internal sealed class ConfigMap(ConfigOrigin origin) : ConfigNode(origin)
         _entries.Add(new(name, node));
     }
 
-    /// <summary>The map at <paramref name="name"/>, created when there is nothing; null when something else is there.</summary>
+    /// <summary>The map at <paramref name="name"/>, created if absent; null if the entry is not a map.</summary>
     public ConfigMap? Section(string name)
     {
         var node = Find(name);
@@ -70,7 +70,7 @@ internal sealed class ConfigMap(ConfigOrigin origin) : ConfigNode(origin)
 
     public void Remove(string name) => _entries.RemoveAll(entry => entry.Key == name);
 
-    /// <summary>Adds an entry; false when the exact name is there already.</summary>
+    /// <summary>Adds an entry; false if the exact name already exists.</summary>
     public bool TryAdd(string name, ConfigNode node)
     {
         if (Find(name) is not null) return false;

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace Fairlead.Configuration;
 
-/// <summary>One key of a section, for reading, for the schema and for the documentation.</summary>
+/// <summary>One key of a section, for the reader, the schema and the documentation.</summary>
 internal abstract class ConfigKey(string name, ConfigType type, string summary)
 {
     public string Name { get; } = name;
@@ -14,7 +14,7 @@ internal abstract class ConfigKey(string name, ConfigType type, string summary)
 
     public bool Required { get; init; }
 
-    /// <summary>Whether a change takes effect at the next start only.</summary>
+    /// <summary>Whether a change takes effect only at the next start.</summary>
     public bool NeedsRestart { get; init; }
 
     /// <summary>The default as written in a file; null for none.</summary>
@@ -26,7 +26,7 @@ internal sealed class ConfigKey<T>(
     string name, ConfigType type, Func<T, object?> get, Func<T, object, T> set, string summary, Func<T>? seed = null)
     : ConfigKey(name, type, summary)
 {
-    // Read from the record that runs, so that the documented default is the real one.
+    // Read from the record that the program uses, so that the documented default is the real one.
     public override string? Default => seed is null || Required ? null : Type.Format(get(seed()));
 
     public T Apply(T target, object value) => set(target, value);
@@ -64,7 +64,7 @@ internal abstract class ConfigObjectType : ConfigType
 
     public override string Describe() => "section";
 
-    /// <summary>Paths of the keys whose change takes effect at the next start only, and whose values differ.</summary>
+    /// <summary>Paths of the keys whose change takes effect only at the next start, and whose values differ.</summary>
     /// <param name="before">The section that is in effect.</param>
     /// <param name="after">The section that replaces it.</param>
     /// <param name="path">Path of the section.</param>
@@ -103,8 +103,8 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
         var map = node as ConfigMap ?? (node is ConfigScalar { Value: null } ? new ConfigMap(node.Origin) : null);
         if (map is null)
         {
-            context.Error(node, path, null, "Keys are expected here, not a single value or a list.",
-                $"Write one key a line, indented: {string.Join(", ", _keys.Take(6).Select(k => k.Name))}{(_keys.Length > 6 ? ", …" : "")}.");
+            context.Error(node, path, null, "Keys are expected here instead of a single value or a list.",
+                $"Write one key per line, indented: {string.Join(", ", _keys.Take(6).Select(k => k.Name))}{(_keys.Length > 6 ? ", …" : "")}.");
             return result;
         }
         foreach (var (name, value) in map.Entries)
@@ -118,7 +118,7 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
             if (later.Contains(name, StringComparer.Ordinal))
             {
                 context.Error(value, entry, null, "This setting is not available in this version of Fairlead.",
-                    "Remove it; nothing it asks for would be done.");
+                    "Remove it; it would have no effect.");
                 continue;
             }
             // The value is not shown: it may be a secret under a misspelt name.
@@ -135,8 +135,8 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
             context.Error(map, path.Length == 0 ? key.Name : $"{path}.{key.Name}", null, "The key is required.",
                 $"Add '{key.Name}': {key.Summary}");
         }
-        // With what could be read, so that the checks of the whole find the other errors in the same pass. A configuration with errors is
-        // never used.
+        // Continue with what could be read, so that the checks of the whole configuration find the other errors in the same pass.
+        // A configuration with errors is never used.
         return result;
     }
 }

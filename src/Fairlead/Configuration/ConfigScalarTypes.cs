@@ -13,11 +13,11 @@ internal sealed class ConfigText(bool secret = false) : ConfigScalarType
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        problem = secret ? "The value has spaces, line breaks or other characters that cannot stand in a header." : "The value is empty.";
+        problem = secret ? "The value has spaces, line breaks or other characters that a header cannot contain." : "The value is empty.";
         if (string.IsNullOrWhiteSpace(text)) return null;
         if (secret) return text.Any(c => c is < ' ' or > '~') ? null : text;
-        problem = "The value holds a line break or another control character.";
-        // One at the end is how YAML writes blocks.
+        problem = "The value contains a line break or another control character.";
+        // YAML block scalars end with a line break.
         text = text.TrimEnd('\n');
         return text.Any(char.IsControl) ? null : text;
     }
@@ -29,17 +29,17 @@ internal sealed class ConfigText(bool secret = false) : ConfigScalarType
     public override string? Format(object? value) => secret ? null : value as string;
 }
 
-/// <summary>One of a few words.</summary>
+/// <summary>One value of a fixed list.</summary>
 internal sealed class ConfigChoice(params string[] words) : ConfigScalarType
 {
-    /// <summary>Whether the schema accepts other words too: editors use one schema for several versions and programs.</summary>
+    /// <summary>Whether the schema accepts other values too: editors use one schema for several versions and programs.</summary>
     public bool Extensible { get; init; }
 
     protected override string Expected(ConfigReadContext context) => "one of " + string.Join(", ", words);
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        problem = Suggestion.For(text, words) is { } meant ? $"Not a known word; did you mean '{meant}'?" : "Not a known word.";
+        problem = Suggestion.For(text, words) is { } meant ? $"Unknown value; did you mean '{meant}'?" : "Unknown value.";
         return words.Contains(text, StringComparer.Ordinal) ? text : null;
     }
 
@@ -61,7 +61,7 @@ internal sealed class ConfigSwitch : ConfigScalarType
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        problem = "Neither true nor false.";
+        problem = "Not true or false.";
         return bool.TryParse(text, out var value) ? value : null;
     }
 
@@ -80,8 +80,8 @@ internal sealed class ConfigInteger(long min, long max) : ConfigScalarType
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        problem = "Not a whole number.";
-        // 1_000_000 is how people write large numbers in YAML.
+        problem = "Not an integer.";
+        // People write large numbers in YAML as 1_000_000.
         if (!long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture,
             out var value))
         {
@@ -131,7 +131,7 @@ internal sealed class ConfigDuration(TimeSpan min, TimeSpan max) : ConfigScalarT
     private static readonly (string Unit, double Milliseconds)[] Units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000),
         ("d", 86_400_000)];
 
-    /// <summary>Whether the word <c>forever</c> is taken, read as <see cref="TimeSpan.MaxValue"/>.</summary>
+    /// <summary>Whether the value <c>forever</c> is accepted, read as <see cref="TimeSpan.MaxValue"/>.</summary>
     public bool Unbounded { get; init; }
 
     protected override string Expected(ConfigReadContext context) =>
@@ -256,11 +256,11 @@ internal sealed class ConfigUrl : ConfigScalarType
 
     public override object? Read(ConfigNode node, string path, ConfigReadContext context)
     {
-        // Said here so that the password is not shown as the value.
+        // Reported here so that the error does not show the password as part of the value.
         if (node is ConfigScalar { Value: { } text } && Uri.TryCreate(text, UriKind.Absolute, out var address)
             && address.UserInfo.Length > 0)
         {
-            context.Error(node, path, "(hidden)", "The address holds a user name or password.",
+            context.Error(node, path, "(hidden)", "The address contains a user name or password.",
                 "Put the credential into apiKey or headers.");
             return null;
         }

@@ -17,10 +17,10 @@ internal abstract class ConfigType
     /// <summary>A value as written in a file; null for none.</summary>
     public virtual string? Format(object? value) => null;
 
-    /// <summary>Type of what a list or a map holds; null for everything else.</summary>
+    /// <summary>Type of the items of a list or a map; null for everything else.</summary>
     public virtual ConfigType? Item => null;
 
-    /// <summary>Whether values of it must not be shown.</summary>
+    /// <summary>Whether its values must not be shown.</summary>
     public virtual bool IsSecret => false;
 }
 
@@ -35,10 +35,10 @@ internal sealed class ConfigReadContext(List<ConfigurationError> errors)
     public void Error(ConfigNode node, string path, string? value, string problem, string remedy) =>
         errors.Add(new(path, value, problem, remedy) { Source = node.Origin.Source, Line = node.Origin.Line });
 
-    /// <summary>Notes that an error already reported explains a missing value at <paramref name="path"/>.</summary>
+    /// <summary>Notes that an error that was already reported explains a missing value at <paramref name="path"/>.</summary>
     public void Cover(string path) => _covered.Add(path);
 
-    /// <summary>Whether <paramref name="error"/> only repeats an error of the same place that was reported before.</summary>
+    /// <summary>Whether <paramref name="error"/> only repeats an error that was reported before for the same key.</summary>
     public bool IsKnown(ConfigurationError error) =>
         _covered.Contains(error.Key)
         // A list with a wrong item is not read: apiKeys[0] explains a missing apiKey too.
@@ -48,7 +48,7 @@ internal sealed class ConfigReadContext(List<ConfigurationError> errors)
     private static bool Contains(string outer, string inner) =>
         inner.StartsWith(outer, StringComparison.Ordinal) && (inner.Length == outer.Length || inner[outer.Length] is '.' or '[');
 
-    /// <summary>Adds the place to an error found by a check of the finished configuration.</summary>
+    /// <summary>Adds file and line to an error that a check of the finished configuration found.</summary>
     public ConfigurationError Locate(ConfigurationError error)
     {
         if (error.Source is not null) return error;
@@ -74,7 +74,7 @@ internal abstract class ConfigScalarType : ConfigType
         context.Note(path, node.Origin);
         if (node is not ConfigScalar scalar)
         {
-            context.Error(node, path, null, "A single value is expected here, not a list or keys.", $"Write {Expected(context)}.");
+            context.Error(node, path, null, "A single value is expected here instead of a list or keys.", $"Write {Expected(context)}.");
             return null;
         }
         if (scalar.Unusable) return null;
@@ -110,7 +110,7 @@ internal sealed class ConfigListType<T>(ConfigType item) : ConfigListType
         context.Note(path, node.Origin);
         if (node is not ConfigList list)
         {
-            context.Error(node, path, null, "A list is expected here.", "Write [first, second], or one item a line, each begun with '- '.");
+            context.Error(node, path, null, "A list is expected here.", "Write [first, second], or one item per line, each after '- '.");
             return null;
         }
         var items = new List<T>(list.Items.Count);

@@ -4,7 +4,7 @@ namespace Fairlead.Configuration;
 /// <param name="Key">Path of the key, such as <c>fairlead.providers.openai.apiKey</c>.</param>
 /// <param name="Value">The value as written; null when it is missing or may be a secret.</param>
 /// <param name="Problem">The problem, in one sentence.</param>
-/// <param name="Remedy">The fix, in one sentence; empty when the problem says it.</param>
+/// <param name="Remedy">The fix, in one sentence; empty when the problem states it.</param>
 public sealed record ConfigurationError(string Key, string? Value, string Problem, string Remedy)
 {
     /// <summary>File or environment variable the value came from; null for a missing key.</summary>
@@ -16,9 +16,9 @@ public sealed record ConfigurationError(string Key, string? Value, string Proble
     /// <summary>One line for a console or a log.</summary>
     public override string ToString()
     {
-        var place = Source is null ? "" : Line is { } line ? $" ({Source}, line {line})" : $" ({Source})";
+        var location = Source is null ? "" : Line is { } line ? $" ({Source}, line {line})" : $" ({Source})";
         var value = Value is null ? "" : $" = {Value}";
-        return $"{Key}{value}{place}: {Problem} {Remedy}".TrimEnd();
+        return $"{Key}{value}{location}: {Problem} {Remedy}".TrimEnd();
     }
 }
 

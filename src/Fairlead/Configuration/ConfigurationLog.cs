@@ -7,7 +7,7 @@ internal static partial class ConfigurationLog
     [LoggerMessage(9001, LogLevel.Information, "Configuration reloaded: {Providers} providers, {Models} models written in the file")]
     public static partial void ConfigurationReloaded(this ILogger logger, int providers, int models);
 
-    [LoggerMessage(9002, LogLevel.Error, "Changed configuration refused, the running one stays; {Count} errors: {Errors}")]
+    [LoggerMessage(9002, LogLevel.Error, "Changed configuration refused, the running configuration stays; {Count} errors: {Errors}")]
     public static partial void ConfigurationRefused(this ILogger logger, int count, string errors);
 
     [LoggerMessage(9003, LogLevel.Warning, "{Key} changed in the configuration; it takes effect at the next start")]

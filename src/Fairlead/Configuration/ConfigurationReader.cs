@@ -26,7 +26,7 @@ internal static class ConfigurationReader
         return Read(input, path, content, errors);
     }
 
-    /// <summary>The same, with the file's content at hand.</summary>
+    /// <summary>The same, with the content of the file.</summary>
     internal static ConfigurationResult Read(ConfigurationInput input, string? path, byte[]? content,
         List<ConfigurationError>? found = null)
     {
@@ -49,7 +49,7 @@ internal static class ConfigurationReader
         {
             foreach (var error in input.Keys.Rules.SelectMany(rules => rules.Check(configuration))) Add(error);
         }
-        // Checks what could be read even if there are errors already, so that all errors are listed at once. A file that cannot be parsed
+        // Check what could be read even if there are errors already, so that all errors are listed at once. A file that cannot be parsed
         // has nothing to check.
         if (configuration is not null && !errors.Exists(error => error.Key == "(file)"))
         {
@@ -67,7 +67,7 @@ internal static class ConfigurationReader
         }
     }
 
-    // Commands on the database need no other settings, which may be wrong or refer to variables that are not set here.
+    // Commands on the database need no other settings. Those may be wrong or refer to variables that are not set here.
     private static void KeepStore(ConfigMap root)
     {
         foreach (var (name, node) in root.Entries.ToArray())
@@ -127,7 +127,7 @@ internal static class ConfigurationReader
                 Put(root, input.Keys.Root, section.Path.Split(':'), section.Value!, new("settings of the program"));
             }
         }
-        // In a fixed order, so that list items are in order of their index and the result does not depend on the system.
+        // In a fixed order, so that list items are ordered by index and the result does not depend on the system.
         foreach (var (name, value) in input.Environment.OrderBy(e => e.Key, StringComparer.Ordinal))
         {
             if (value.Length > 0 && name.StartsWith("Fairlead__", StringComparison.OrdinalIgnoreCase))
@@ -140,11 +140,12 @@ internal static class ConfigurationReader
             Put(root, input.Keys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
         }
 
-        static IEnumerable<Microsoft.Extensions.Configuration.IConfigurationSection> Leaves(Microsoft.Extensions.Configuration.IConfigurationSection section) =>
+        static IEnumerable<Microsoft.Extensions.Configuration.IConfigurationSection> Leaves(
+            Microsoft.Extensions.Configuration.IConfigurationSection section) =>
             section.Value is not null ? [section] : section.GetChildren().SelectMany(Leaves);
     }
 
-    // Names of the environment come in any case; the table gives them their own. A value of the wrong shape stays, and is reported as such.
+    // Environment variables have names in any case; the table gives the canonical case. A value of the wrong shape stays and is reported.
     private static ConfigNode Put(ConfigNode? node, ConfigType? type, ReadOnlySpan<string> segments, string value, ConfigOrigin origin)
     {
         if (segments.IsEmpty) return new ConfigScalar(value, origin);

@@ -10,8 +10,8 @@ internal static class ConfigurationServiceCollectionExtensions
     /// Reads file and environment on first use of <see cref="IConfigurationSource"/>, which throws <see cref="ConfigurationException"/>
     /// when there are errors. Needs the kinds of providers.
     /// </summary>
-    /// <param name="services">Gets the source.</param>
-    /// <param name="input">Where to read from; the process's own environment and directory when null.</param>
+    /// <param name="services">The service collection.</param>
+    /// <param name="input">What to read; the process's own environment and directory when null.</param>
     public static IServiceCollection AddGatewayConfiguration(this IServiceCollection services, ConfigurationInput? input = null)
     {
         services.TryAddSingleton(TimeProvider.System);
@@ -23,7 +23,7 @@ internal static class ConfigurationServiceCollectionExtensions
         return services;
     }
 
-    /// <summary>The same input, read with the keys of a program and checked by its services.</summary>
+    /// <summary>The same input, with the keys and the checks of this program's services.</summary>
     internal static ConfigurationInput For(this ConfigurationInput input, IServiceProvider services) => input with
     {
         Keys = services.GetRequiredService<ConfigKeys>(),

@@ -55,12 +55,12 @@ internal static class EnvironmentReferences
             var name = split < 0 ? reference : reference[..split];
             if (name.Length == 0 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
             {
-                Error("The name of an environment variable has letters, digits and '_' only.",
+                Error("The name of an environment variable may contain only letters, digits and '_'.",
                     "Correct the name inside '${…}', or write '$${' for a plain '${'.");
             }
             else if (split >= 0 && reference.Contains("${", StringComparison.Ordinal))
             {
-                Error("A default cannot hold another reference.", "Write the default out, or refer to one variable.");
+                Error("A default cannot contain another reference.", "Write the default out, or refer to one variable.");
             }
             else if (environment.TryGetValue(name, out var value) && value.Length > 0)
             {

@@ -4,13 +4,13 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Configuration;
 
 /// <summary>
-/// The configuration of the process, read once at the start and again whenever the file's content changes. A file with errors is refused:
-/// they are all logged, and what runs stays. Thread-safe.
+/// The configuration of the process, read at the start and again whenever the content of the file changes. A file with errors is refused:
+/// all errors are logged, and the running configuration stays. Thread-safe.
 /// </summary>
 internal sealed class FileConfigurationSource : IConfigurationSource, IDisposable
 {
     /// <summary>
-    /// Poll interval of the file. Its content is compared: mounted files (Kubernetes) change through links that no watcher reports.
+    /// Poll interval of the file. The content is compared: mounted files (Kubernetes) change through links that no watcher reports.
     /// </summary>
     internal static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
 
@@ -44,7 +44,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
 
     public event Action<GatewayConfiguration>? Changed;
 
-    /// <summary>Looks at the file once; called by the timer.</summary>
+    /// <summary>Checks the file once; called by the timer.</summary>
     internal void Poll()
     {
         // A slow event handler must not accumulate polls; the next tick polls again.
@@ -53,7 +53,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
         {
             Look();
         }
-#pragma warning disable CA1031 // A timer's exception would end the process; a file that cannot be made sense of must not.
+#pragma warning disable CA1031 // An exception in a timer would end the process; an unreadable file must not.
         catch (Exception failure)
 #pragma warning restore CA1031
         {
@@ -104,14 +104,14 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
             {
                 ((Action<GatewayConfiguration>)reader)(configuration);
             }
-#pragma warning disable CA1031 // One slice that fails to follow must not keep the others from it.
+#pragma warning disable CA1031 // A slice that fails to apply the change must not stop the others.
             catch (Exception failure)
 #pragma warning restore CA1031
             {
                 _logger.ConfigurationReaderFailed(failure);
             }
         }
-        // Logged last: whoever sees the line can rely on the new configuration.
+        // Logged last, so that the new configuration is in effect when the line appears.
         _logger.ConfigurationReloaded(configuration.Providers.Count, configuration.Models.Count);
     }
 }

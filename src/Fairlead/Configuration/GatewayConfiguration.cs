@@ -15,12 +15,11 @@ using Fairlead.Webhooks;
 namespace Fairlead.Configuration;
 
 /// <summary>
-/// The whole configuration at one moment: checked, and with defaults filled in. Each section is declared by its slice, beside its keys.
-/// Immutable.
+/// The whole configuration at one moment: checked, and with defaults. Each slice declares its section beside its keys. Immutable.
 /// </summary>
 public sealed record GatewayConfiguration
 {
-    /// <summary>Folder of everything kept on disk. Default <c>./data</c>.</summary>
+    /// <summary>Folder of everything that is stored on disk. Default <c>./data</c>.</summary>
     public string DataDirectory { get; init; } = "./data";
 
     /// <summary>Address by which clients reach this server, without a trailing slash; null for the address of each request.</summary>

@@ -1,6 +1,6 @@
 namespace Fairlead.Configuration;
 
-/// <summary>The current configuration; replaced as a whole by a reload that passed every check. Thread-safe.</summary>
+/// <summary>The current configuration. A reload that passed every check replaces it as a whole. Thread-safe.</summary>
 internal interface IConfigurationSource
 {
     GatewayConfiguration Current { get; }

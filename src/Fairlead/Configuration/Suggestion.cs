@@ -4,7 +4,7 @@ namespace Fairlead.Configuration;
 internal static class Suggestion
 {
     /// <summary>
-    /// The nearest of <paramref name="known"/>, when a typing error can explain the difference; otherwise null.
+    /// The nearest of <paramref name="known"/> if a typing error explains the difference; otherwise null.
     /// </summary>
     public static string? For(string written, IEnumerable<string> known)
     {

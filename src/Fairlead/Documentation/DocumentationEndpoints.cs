@@ -8,10 +8,10 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Fairlead.Documentation;
 
-/// <summary>The guides, the OpenAPI documents and the schema of the configuration, for programs that offer them.</summary>
+/// <summary>The guides, the OpenAPI documents and the schema of the configuration, for programs that serve them.</summary>
 internal static class DocumentationEndpoints
 {
-    // Nothing is loaded from elsewhere; the reference styles its elements inline.
+    // Nothing is loaded from other hosts; the API reference uses inline styles.
     private const string Policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
     private static readonly Dictionary<string, string> Types = new Dictionary<string, string>(StringComparer.Ordinal)

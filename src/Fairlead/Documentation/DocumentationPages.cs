@@ -10,13 +10,13 @@ using Markdig.Syntax.Inlines;
 
 namespace Fairlead.Documentation;
 
-/// <summary>The guides: Markdown that ships inside the program, rendered on first request and kept. Thread-safe.</summary>
+/// <summary>The guides: Markdown that is embedded in the program, rendered on first request and cached. Thread-safe.</summary>
 internal sealed partial class DocumentationPages
 {
     /// <summary>The address of this server in the sources of guides and examples.</summary>
     public const string ExampleAddress = "http://127.0.0.1:8080";
 
-    // No letter of any text; stands in a page for the address by which the reader came, in what is there to be copied.
+    // A character that no text contains. It marks where examples need the address by which the reader reached the server.
     private const string Here = "\uE000";
 
     private const string Prefix = "docs/";
@@ -25,13 +25,15 @@ internal sealed partial class DocumentationPages
     private static readonly (string Group, string[] Pages)[] Order =
     [
         ("Begin", ["start", "configuration", "models"]),
-        ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "errors", "keys"]),
+        ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "errors",
+            "keys"]),
         ("Operate", ["operating", "quirks", "security", "audit-and-usage"]),
         ("Build", ["embedding", "architecture", "testing"]),
     ];
 
     private static readonly MarkdownPipeline Pipeline = new MarkdownPipelineBuilder()
-        .UsePipeTables().UseAutoIdentifiers(Markdig.Extensions.AutoIdentifiers.AutoIdentifierOptions.GitHub).UseAutoLinks().UseEmphasisExtras().UseAlertBlocks().DisableHtml().Build();
+        .UsePipeTables().UseAutoIdentifiers(Markdig.Extensions.AutoIdentifiers.AutoIdentifierOptions.GitHub).UseAutoLinks()
+            .UseEmphasisExtras().UseAlertBlocks().DisableHtml().Build();
 
     private readonly FrozenDictionary<string, string> _resources = typeof(DocumentationPages).Assembly.GetManifestResourceNames()
         .Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && n.EndsWith(".md", StringComparison.Ordinal))
@@ -41,12 +43,15 @@ internal sealed partial class DocumentationPages
 
     /// <summary>A rendered page.</summary>
     /// <param name="Title">Its first heading.</param>
-    /// <param name="Template">The whole document, with a mark for the server's address in the examples; <see cref="At"/> puts it in.</param>
-    /// <param name="Ids">Anchors it has.</param>
-    /// <param name="Links">Addresses it points to, as rendered.</param>
+    /// <param name="Template">The whole document, with a mark for the server's address in the examples; <see cref="At"/> replaces
+    /// it.</param>
+    /// <param name="Ids">Its anchors.</param>
+    /// <param name="Links">The addresses of its links, as rendered.</param>
     public sealed record Page(string Title, string Template, FrozenSet<string> Ids, IReadOnlyList<string> Links)
     {
-        /// <summary>The document for a reader who reached the server at <paramref name="address"/>: its examples can be pasted as they are.</summary>
+        /// <summary>
+        /// The document for a reader who reached the server at <paramref name="address"/>: its examples can be pasted as they are.
+        /// </summary>
         public string At(string address) => Template.Replace(Here, WebUtility.HtmlEncode(address), StringComparison.Ordinal);
     }
 
@@ -60,9 +65,10 @@ internal sealed partial class DocumentationPages
         return _rendered.GetOrAdd(name, _ => Render(name, Read(resource)));
     }
 
-    /// <summary>A page that is not in the guides: a 404.</summary>
+    /// <summary>The page for an unknown name: a 404.</summary>
     public string NotFound(string path) =>
-        Layout("Not found", "", $"<h1>There is no such page</h1><p><code>{WebUtility.HtmlEncode(path)}</code> is not in this documentation. The <a href=\"/docs\">index</a> lists every page.</p>", []);
+        Layout("Not found", "",
+            $"<h1>Page not found</h1><p><code>{WebUtility.HtmlEncode(path)}</code> is not in this documentation. The <a href=\"/docs\">index</a> lists every page.</p>", []);
 
     private Page Render(string name, string markdown)
     {
@@ -79,14 +85,20 @@ internal sealed partial class DocumentationPages
         var title = headings.FirstOrDefault() is { } first ? Text(first.Inline) : name;
         var sections = headings.Where(h => h.Level == 2).Select(h => (Id: h.TryGetAttributes()?.Id ?? "", Text: Text(h.Inline))).ToArray();
         var ids = headings.Select(h => h.TryGetAttributes()?.Id ?? "").ToFrozenSet(StringComparer.Ordinal);
-        var body = Preformatted().Replace(document.ToHtml(Pipeline), block => block.Value.Replace(ExampleAddress, Here, StringComparison.Ordinal));
+        var body = Preformatted()
+            .Replace(document.ToHtml(Pipeline), block => block.Value.Replace(ExampleAddress, Here, StringComparison.Ordinal));
         return new(title, Layout(title, name, body, sections), ids, links);
     }
 
-    // The sources link to each other as files, so that they work where they are read as files; here they are pages.
+    // The sources link to each other as files, so that the links work in a repository; here they become pages.
     private static string Rewrite(string url)
     {
-        if (url.Contains("://", StringComparison.Ordinal) || url.StartsWith('#') || url.StartsWith('/') || url.StartsWith("mailto:", StringComparison.Ordinal)) return url;
+        if (url.Contains("://", StringComparison.Ordinal) || url.StartsWith('#') || url.StartsWith('/')
+            || url.StartsWith("mailto:", StringComparison.Ordinal))
+        {
+            return url;
+        }
+
         var hash = url.IndexOf('#', StringComparison.Ordinal);
         var (path, fragment) = hash < 0 ? (url, "") : (url[..hash], url[hash..]);
         if (!path.EndsWith(".md", StringComparison.Ordinal)) return url;
@@ -98,7 +110,8 @@ internal sealed partial class DocumentationPages
     {
         var navigation = new StringBuilder();
         var named = Order.SelectMany(g => g.Pages).ToHashSet(StringComparer.Ordinal);
-        var rest = Names.Where(n => n != "README" && !named.Contains(n) && !n.Contains('/', StringComparison.Ordinal)).Order(StringComparer.Ordinal).ToArray();
+        var rest = Names.Where(n => n != "README" && !named.Contains(n) && !n.Contains('/', StringComparison.Ordinal))
+            .Order(StringComparer.Ordinal).ToArray();
         foreach (var (group, pages) in rest.Length == 0 ? Order : [.. Order, ("More", rest)])
         {
             var present = pages.Where(_resources.ContainsKey).ToArray();
@@ -109,8 +122,8 @@ internal sealed partial class DocumentationPages
         }
         navigation.Append("<h2>Reference</h2><ul>");
         Entry("/reference", "API reference", false);
-        Entry("/openapi/v1.json", "OpenAPI: OpenAI and Anthropic", false);
-        Entry("/openapi/v2.json", "OpenAPI: Fairlead's own", false);
+        Entry("/openapi/v1.json", "OpenAPI: OpenAI and Anthropic API (v1)", false);
+        Entry("/openapi/v2.json", "OpenAPI: Fairlead API (v2)", false);
         Entry("/schemas/fairlead.schema.json", "Configuration schema", false);
         navigation.Append("</ul>");
 
@@ -118,7 +131,12 @@ internal sealed partial class DocumentationPages
         if (sections.Length > 2)
         {
             contents.Append("<nav class=\"contents\" aria-label=\"On this page\"><h2>On this page</h2><ul>");
-            foreach (var (id, text) in sections) contents.Append("<li><a href=\"#").Append(WebUtility.HtmlEncode(id)).Append("\">").Append(WebUtility.HtmlEncode(text)).Append("</a></li>");
+            foreach (var (id, text) in sections)
+            {
+                contents.Append("<li><a href=\"#").Append(WebUtility.HtmlEncode(id)).Append("\">").Append(WebUtility.HtmlEncode(text))
+                    .Append("</a></li>");
+            }
+
             contents.Append("</ul></nav>");
         }
 
@@ -147,7 +165,8 @@ internal sealed partial class DocumentationPages
             """;
 
         void Entry(string address, string text, bool here) =>
-            navigation.Append("<li><a href=\"").Append(address).Append(here ? "\" aria-current=\"page\">" : "\">").Append(WebUtility.HtmlEncode(text)).Append("</a></li>");
+            navigation.Append("<li><a href=\"").Append(address).Append(here ? "\" aria-current=\"page\">" : "\">")
+                .Append(WebUtility.HtmlEncode(text)).Append("</a></li>");
     }
 
     private string TitleOf(string name)

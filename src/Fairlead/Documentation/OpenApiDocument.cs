@@ -5,8 +5,9 @@ using System.Text.Json.Nodes;
 namespace Fairlead.Documentation;
 
 /// <summary>
-/// The OpenAPI documents, put together from the hand-written pieces under <c>openapi/</c> (YAML): <c>info.yaml</c> is the ground, every other
-/// piece adds its paths, schemas, responses, parameters and tags. <c>v1</c> is what clients of OpenAI and Anthropic speak, <c>v2</c> is the gateway's own. Made on first use. Thread-safe.
+/// The OpenAPI documents, combined from the hand-written parts under <c>openapi/</c> (YAML): <c>info.yaml</c> is the base, every other part
+/// adds its paths, schemas, responses, parameters and tags. <c>v1</c> is the API of OpenAI and Anthropic clients, <c>v2</c> is Fairlead's
+/// own API. Built on first use. Thread-safe.
 /// </summary>
 internal sealed class OpenApiDocument
 {
@@ -19,39 +20,49 @@ internal sealed class OpenApiDocument
     private static readonly JsonSerializerOptions Compact = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     // Without the build's suffix.
-    private static readonly string Version = typeof(OpenApiDocument).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0.0.0";
+    private static readonly string Version = typeof(OpenApiDocument)
+        .Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0.0.0";
 
-    private readonly Dictionary<string, Lazy<string>> _json = Names.ToDictionary(name => name, name => new Lazy<string>(() => Build(name).ToJsonString(Compact)), StringComparer.Ordinal);
+    private readonly Dictionary<string, Lazy<string>> _json = Names.ToDictionary(name => name, name =>
+        new Lazy<string>(() => Build(name).ToJsonString(Compact)), StringComparer.Ordinal);
 
-    /// <summary>The document of this name for a reader who reached the server at <paramref name="address"/>: its examples can be pasted as they are.</summary>
-    public string JsonOf(string name, string address) => _json[name].Value.Replace(DocumentationPages.ExampleAddress, JsonEncodedText.Encode(address).ToString(), StringComparison.Ordinal);
+    /// <summary>
+    /// The document of this name for a reader who reached the server at <paramref name="address"/>: its examples can be pasted as they are.
+    /// </summary>
+    public string JsonOf(string name, string address) =>
+        _json[name].Value.Replace(DocumentationPages.ExampleAddress, JsonEncodedText.Encode(address).ToString(), StringComparison.Ordinal);
 
-    /// <summary>One of the documents: its paths, and of everything else what they refer to.</summary>
+    /// <summary>One of the documents: its paths, and everything else that they refer to.</summary>
     public static JsonObject Build(string name)
     {
         var document = Build();
         var info = document["info"]!;
-        info["title"] = name == "v1" ? "Fairlead: the dialects of OpenAI and Anthropic" : "Fairlead: its own API";
+        info["title"] = name == "v1" ? "Fairlead: OpenAI and Anthropic API (v1)" : "Fairlead API (v2)";
         var paths = document["paths"]!.AsObject();
         foreach (var path in paths.Select(one => one.Key).ToArray())
         {
             if (path.StartsWith("/v1/", StringComparison.Ordinal) != (name == "v1")) paths.Remove(path);
         }
-        // What receivers get is of the gateway's own API.
+        // Webhook events belong to Fairlead's own API.
         if (name == "v1") document.Remove("webhooks");
-        var tags = paths.SelectMany(path => path.Value!.AsObject()).SelectMany(operation => operation.Value!["tags"]!.AsArray().Select(tag => tag!.GetValue<string>())).ToHashSet(StringComparer.Ordinal);
-        document["tags"] = new JsonArray([.. document["tags"]!.AsArray().Where(tag => tags.Contains(tag!["name"]!.GetValue<string>())).Select(tag => tag!.DeepClone())]);
+        var tags = paths.SelectMany(path => path.Value!.AsObject())
+            .SelectMany(operation => operation.Value!["tags"]!.AsArray().Select(tag => tag!.GetValue<string>()))
+            .ToHashSet(StringComparer.Ordinal);
+        document["tags"] = new JsonArray([.. document["tags"]!.AsArray().Where(tag => tags.Contains(tag!["name"]!.GetValue<string>()))
+            .Select(tag => tag!.DeepClone())]);
         Prune(document);
         return document;
     }
 
-    /// <summary>All of it in one.</summary>
-    /// <exception cref="InvalidOperationException">A piece is not valid YAML, or two pieces define the same thing.</exception>
+    /// <summary>All parts in one document.</summary>
+    /// <exception cref="InvalidOperationException">A part is not valid YAML, or two parts define the same thing.</exception>
     public static JsonObject Build()
     {
         var assembly = typeof(OpenApiDocument).Assembly;
         JsonObject? document = null;
-        foreach (var name in assembly.GetManifestResourceNames().Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && !n.StartsWith(Examples, StringComparison.Ordinal)).OrderBy(n => n == Prefix + "info.yaml" ? "" : n, StringComparer.Ordinal))
+        foreach (var name in assembly.GetManifestResourceNames()
+            .Where(n => n.StartsWith(Prefix, StringComparison.Ordinal) && !n.StartsWith(Examples, StringComparison.Ordinal))
+            .OrderBy(n => n == Prefix + "info.yaml" ? "" : n, StringComparer.Ordinal))
         {
             using var reader = new StreamReader(assembly.GetManifestResourceStream(name)!);
             var piece = YamlToJson.Parse(name, reader.ReadToEnd());
@@ -63,17 +74,20 @@ internal sealed class OpenApiDocument
         return document;
     }
 
-    // What a live gateway answered, unless the piece has an example of its own.
+    // A recorded response of a live gateway, unless the part has its own example.
     private static void AddExample(JsonNode operation)
     {
-        using var stream = typeof(OpenApiDocument).Assembly.GetManifestResourceStream($"{Examples}{operation["operationId"]!.GetValue<string>()}.json");
-        if (stream is null || Answer(operation) is not { } answer || answer["example"] is not null || answer["examples"] is not null) return;
+        using var stream = typeof(OpenApiDocument)
+            .Assembly.GetManifestResourceStream($"{Examples}{operation["operationId"]!.GetValue<string>()}.json");
+        if (stream is null || Answer(operation) is not { } answer || answer["example"] is not null || answer["examples"] is not null)
+            return;
         answer["example"] = JsonNode.Parse(stream);
     }
 
-    /// <summary>The JSON that an operation answers with when all is well, or null.</summary>
+    /// <summary>The JSON of an operation's success response, or null.</summary>
     internal static JsonNode? Answer(JsonNode operation) =>
-        operation["responses"]!.AsObject().FirstOrDefault(answer => answer.Key[0] == '2') is { Value: { } success } ? success["content"]?["application/json"] : null;
+        operation["responses"]!.AsObject().FirstOrDefault(answer => answer.Key[0] == '2') is { Value: { } success }
+            ? success["content"]?["application/json"] : null;
 
     private static void Merge(JsonObject target, JsonObject piece, string name)
     {
@@ -87,7 +101,7 @@ internal sealed class OpenApiDocument
         }
     }
 
-    // Components that neither a path nor an event leads to, however far.
+    // Removes components that neither a path nor an event refers to, directly or indirectly.
     private static void Prune(JsonObject document)
     {
         var used = new HashSet<string>(StringComparer.Ordinal);
@@ -110,7 +124,7 @@ internal sealed class OpenApiDocument
             }
         }
 
-        // References, and what a discriminator maps to.
+        // References, and the targets of a discriminator.
         void Collect(JsonNode? node)
         {
             switch (node)
@@ -121,7 +135,8 @@ internal sealed class OpenApiDocument
                 case JsonArray list:
                     foreach (var item in list) Collect(item);
                     break;
-                case JsonValue value when value.TryGetValue<string>(out var text) && text.StartsWith("#/components/", StringComparison.Ordinal) && used.Add(text):
+                case JsonValue value when value.TryGetValue<string>(out var text)
+                    && text.StartsWith("#/components/", StringComparison.Ordinal) && used.Add(text):
                     open.Enqueue(text);
                     break;
             }

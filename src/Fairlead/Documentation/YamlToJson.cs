@@ -6,7 +6,7 @@ using YamlScalar = YamlDotNet.Core.Events.Scalar;
 
 namespace Fairlead.Documentation;
 
-/// <summary>YAML of our own pieces as JSON: plain scalars by YAML's JSON schema, everything quoted or in blocks as text.</summary>
+/// <summary>Converts the project's own YAML to JSON: plain scalars by YAML's JSON schema, everything quoted or in blocks as text.</summary>
 internal static class YamlToJson
 {
     /// <exception cref="InvalidOperationException">The text is not one YAML map.</exception>
@@ -49,7 +49,8 @@ internal static class YamlToJson
             "true" => true,
             "false" => false,
             var text when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) => whole,
-            var text when decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) => number,
+            var text when decimal.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint,
+                CultureInfo.InvariantCulture, out var number) => number,
             var text => text,
         };
     }

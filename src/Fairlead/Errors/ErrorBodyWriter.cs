@@ -19,10 +19,12 @@ internal enum ErrorShape
     Problem,
 }
 
-/// <summary>The one place that turns an error into the status, headers and body of a dialect.</summary>
+/// <summary>Turns an error into the status, headers and body of a dialect. No other class does this.</summary>
 internal static class ErrorBodyWriter
 {
-    /// <summary>A longer wait stands in the body only: some clients sleep for whatever the header says.</summary>
+    /// <summary>
+    /// The longest wait that the header states. A longer wait is in the body only: some clients sleep for whatever the header says.
+    /// </summary>
     public static readonly TimeSpan LongestAdvertisedWait = TimeSpan.FromSeconds(60);
 
     public static int StatusOf(GatewayError error, ErrorShape shape) =>
@@ -54,14 +56,17 @@ internal static class ErrorBodyWriter
         }
     }
 
-    /// <summary>Writes the JSON body of <paramref name="error"/> in <paramref name="shape"/>, with links on <paramref name="site"/>.</summary>
-    public static void WriteBody(IBufferWriter<byte> output, GatewayError error, ErrorShape shape, string requestId, PublicAddress site = default)
+    /// <summary>
+    /// Writes the JSON body of <paramref name="error"/> in <paramref name="shape"/>, with links to <paramref name="site"/>.
+    /// </summary>
+    public static void WriteBody(IBufferWriter<byte> output, GatewayError error, ErrorShape shape, string requestId,
+        PublicAddress site = default)
     {
         using var json = new Utf8JsonWriter(output, WriterOptions);
         WriteBody(json, error, shape, requestId, site);
     }
 
-    /// <summary>Writes the JSON body as one value into a document under way (an error event of a stream).</summary>
+    /// <summary>Writes the JSON body as one value into a document that is being written (an error event of a stream).</summary>
     public static void WriteBody(Utf8JsonWriter json, GatewayError error, ErrorShape shape, string requestId, PublicAddress site = default)
     {
         var definition = error.Definition;
@@ -83,8 +88,9 @@ internal static class ErrorBodyWriter
                 json.WriteString("type", "error");
                 json.WriteStartObject("error");
                 json.WriteString("type", definition.AnthropicType);
-                // There is no code in this dialect: clients that compact a conversation look for these words.
-                json.WriteString("message", error.Code == ErrorCode.ContextLengthExceeded ? $"prompt is too long: {error.Message}" : error.Message);
+                // This dialect has no error codes. Clients that compact a conversation search for this text.
+                json.WriteString("message", error.Code == ErrorCode.ContextLengthExceeded ? $"prompt is too long: {error.Message}"
+                    : error.Message);
                 json.WriteString("code", definition.Name);
                 json.WriteString("param", error.Parameter);
                 WriteAdvice(json, error, shape, site);
@@ -123,7 +129,7 @@ internal static class ErrorBodyWriter
 
     internal static readonly JsonWriterOptions WriterOptions = new()
     {
-        // The bodies are served as JSON, never inside HTML; escaping every non-ASCII letter would only make them unreadable.
+        // The bodies are served as JSON, never inside HTML. Escaping every non-ASCII letter would make them unreadable.
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
@@ -146,34 +152,38 @@ internal static class ErrorBodyWriter
         }
     }
 
-    // The list speaks of `param`. A fault of the whole body names no field, and problem details name theirs in another place.
+    // The general remedy refers to `param`. An error of the whole body names no field, and problem details name the field elsewhere.
     private static string RemedyOf(GatewayError error, ErrorShape shape)
     {
-        var remedy = AtHome(error.Remedy ?? error.Definition.Remedy, shape);
+        var remedy = ForInterface(error.Remedy ?? error.Definition.Remedy, shape);
         if (!remedy.Contains("`param`", StringComparison.Ordinal)) return remedy;
         if (error.Parameter is null && error.Faults.Count == 0) return "Change the request as the message says.";
         return shape == ErrorShape.Problem ? remedy.Replace("`param`", "`errors`", StringComparison.Ordinal) : remedy;
     }
 
-    // Each interface has a list of models of its own.
-    private static string AtHome(string remedy, ErrorShape shape) => shape == ErrorShape.Problem ? remedy.Replace("GET /v1/models", "GET /v2/models", StringComparison.Ordinal) : remedy;
+    // Each interface has its own list of models.
+    private static string ForInterface(string remedy, ErrorShape shape) => shape == ErrorShape.Problem
+        ? remedy.Replace("GET /v1/models", "GET /v2/models", StringComparison.Ordinal) : remedy;
 
-    // What the list advises is for calls of models; endpoints that call none have advice of their own.
+    // The catalogue's remedies are for model calls. Other endpoints have their own.
     internal static GatewayError ForEndpoint(GatewayError error, string path)
     {
         if (error.Remedy is not null || CallsModels(path)) return error;
         return error.Code switch
         {
-            ErrorCode.UnsupportedParameter => error with { Remedy = "Leave out the field named in `param`; the message says which fields this endpoint takes." },
+            ErrorCode.UnsupportedParameter =>
+                error with { Remedy = "Leave out the field named in `param`; the message lists the fields that this endpoint accepts." },
             ErrorCode.PayloadTooLarge => error with { Remedy = "Send less; the message names the limit." },
-            ErrorCode.UnsupportedMediaType when path.StartsWith("/v1/files", StringComparison.OrdinalIgnoreCase) => error with { Remedy = "Send the file as multipart/form-data with the parts `file` and `purpose`." },
+            ErrorCode.UnsupportedMediaType when path.StartsWith("/v1/files", StringComparison.OrdinalIgnoreCase) =>
+                error with { Remedy = "Send the file as multipart/form-data with the parts `file` and `purpose`." },
             _ => error,
         };
     }
 
     private static bool CallsModels(string path)
     {
-        foreach (var own in (ReadOnlySpan<string>)["/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses", "/v2/generations"])
+        foreach (var own in (ReadOnlySpan<string>)["/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses",
+            "/v2/generations"])
         {
             if (path.StartsWith(own, StringComparison.OrdinalIgnoreCase)) return true;
         }

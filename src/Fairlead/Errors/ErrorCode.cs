@@ -1,8 +1,8 @@
 namespace Fairlead.Errors;
 
 /// <summary>
-/// Every way in which Fairlead refuses or fails a call. The list is closed: a new code is added here and in
-/// <see cref="ErrorCatalogue"/>, and the tests then demand its documentation and a provocation over HTTP.
+/// Every way in which Fairlead refuses a call or fails it. The list is closed: a new code is added here and in
+/// <see cref="ErrorCatalogue"/>, and tests then require its documentation and a request that provokes it.
 /// </summary>
 public enum ErrorCode
 {

@@ -2,27 +2,29 @@ using System.Text.Json.Nodes;
 
 namespace Fairlead.Errors;
 
-/// <summary>One fault of one field, for answers that list several.</summary>
+/// <summary>One error of one field, for responses that list several.</summary>
 /// <param name="Pointer">JSON Pointer (RFC 6901) to the field in the request body.</param>
 /// <param name="Detail">What is wrong with it and which values are accepted.</param>
 public sealed record FieldFault(string Pointer, string Detail);
 
 /// <summary>
-/// One refusal or failure, as a value. Everything in it may be shown to the caller: whoever makes one makes sure
-/// that no host, path, key, prompt or text of a provider (other than through the allow-list) is inside.
+/// One refusal or failure, as a value. Everything in it may be shown to the caller. Code that creates one makes sure
+/// that it contains no host, path, key, prompt or text of a provider (other than through the allow-list).
 /// </summary>
 public sealed record GatewayError(ErrorCode Code, string Message)
 {
-    /// <summary>Path of the field at fault in the dialect's own notation, such as <c>messages[0].content</c>; null when no field is.</summary>
+    /// <summary>
+    /// Path of the invalid field in the dialect's own notation, such as <c>messages[0].content</c>; null when there is none.
+    /// </summary>
     public string? Parameter { get; init; }
 
-    /// <summary>What to do, when this occurrence knows better than the catalogue.</summary>
+    /// <summary>What to do, if this occurrence has a more specific remedy than the catalogue.</summary>
     public string? Remedy { get; init; }
 
     /// <summary>When a retry may succeed; null when the server does not know.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
-    /// <summary>Whether the same request may succeed later, when this occurrence knows better than the catalogue.</summary>
+    /// <summary>Whether the same request may succeed later, if this occurrence differs from the catalogue.</summary>
     public bool? Retryable { get; init; }
 
     /// <summary>Whether the same request may succeed later.</summary>
@@ -31,7 +33,7 @@ public sealed record GatewayError(ErrorCode Code, string Message)
     /// <summary>Machine-readable facts of this occurrence (token counts, the limit's name); values must not be secret.</summary>
     public JsonObject? Details { get; init; }
 
-    /// <summary>All faults found, where validation found several.</summary>
+    /// <summary>All errors found, where validation found several.</summary>
     public IReadOnlyList<FieldFault> Faults { get; init; } = [];
 
     /// <summary>A finer code of the OpenAI dialect (such as <c>invalid_type</c>), shown there instead of the catalogue's name.</summary>
@@ -40,22 +42,26 @@ public sealed record GatewayError(ErrorCode Code, string Message)
     /// <summary>Methods of the address, for the Allow header of <see cref="ErrorCode.MethodNotAllowed"/>.</summary>
     public string? Allow { get; init; }
 
-    /// <summary>What is always true of this code.</summary>
+    /// <summary>The definition of this code.</summary>
     public ErrorDefinition Definition => ErrorCatalogue.Get(Code);
 
-    public static GatewayError Invalid(string parameter, string message) => new(ErrorCode.InvalidParameter, message) { Parameter = parameter };
+    public static GatewayError Invalid(string parameter, string message) =>
+        new(ErrorCode.InvalidParameter, message) { Parameter = parameter };
 
     public static GatewayError Missing(string parameter) =>
         new(ErrorCode.MissingParameter, $"The field '{parameter}' is required.") { Parameter = parameter };
 
-    public static GatewayError Unsupported(string parameter, string message) => new(ErrorCode.UnsupportedParameter, message) { Parameter = parameter };
+    public static GatewayError Unsupported(string parameter, string message) =>
+        new(ErrorCode.UnsupportedParameter, message) { Parameter = parameter };
 
-    // The wording "The model `x` does not exist" is what public test suites of clients match on.
+    // Public test suites of clients match on the wording "The model `x` does not exist".
     public static GatewayError ModelNotFound(string model) =>
         new(ErrorCode.ModelNotFound, $"The model `{model}` does not exist or this key has no access to it.") { Parameter = "model" };
 }
 
-/// <summary>Carries a <see cref="GatewayError"/> out of code that parses deep structures; caught at the door of the slice that throws it.</summary>
+/// <summary>
+/// Carries a <see cref="GatewayError"/> out of code that parses deep structures; caught at the edge of the slice that throws it.
+/// </summary>
 public class GatewayErrorException(GatewayError error) : Exception(error.Message)
 {
     public GatewayError Error { get; } = error;

@@ -2,12 +2,14 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Files;
 
-/// <summary>Contents in <c>files/</c> of the data directory, one file each: beside SQLite, whose database belongs to this node alone.</summary>
+/// <summary>
+/// Contents in <c>files/</c> of the data directory, one file each. Used with SQLite, whose database belongs to this node alone.
+/// </summary>
 internal sealed class DiskFileContents(IConfigurationSource configuration) : IFileContents
 {
     private const int BufferBytes = 64 * 1024;
 
-    // That of the start, as the database's: a reload that names another one takes effect with the next start.
+    // The directory at start, as for the database: a reload that names another one takes effect at the next start.
     private readonly string _folder = Path.Combine(Path.GetFullPath(configuration.Current.DataDirectory), "files");
 
     public FileSink Create(string id)
@@ -15,7 +17,8 @@ internal sealed class DiskFileContents(IConfigurationSource configuration) : IFi
         var path = PathOf(id);
         if (OperatingSystem.IsWindows()) Directory.CreateDirectory(_folder);
         else Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None, BufferSize = BufferBytes, Options = FileOptions.Asynchronous };
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None,
+            BufferSize = BufferBytes, Options = FileOptions.Asynchronous };
         if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         return new Sink(new FileStream(path, options));
     }
@@ -24,13 +27,15 @@ internal sealed class DiskFileContents(IConfigurationSource configuration) : IFi
     {
         try
         {
-            var file = new FileStream(PathOf(id), new FileStreamOptions { BufferSize = BufferBytes, Options = FileOptions.Asynchronous | FileOptions.SequentialScan, Share = FileShare.ReadWrite | FileShare.Delete });
+            var file = new FileStream(PathOf(id),
+                new FileStreamOptions { BufferSize = BufferBytes, Options = FileOptions.Asynchronous | FileOptions.SequentialScan,
+                Share = FileShare.ReadWrite | FileShare.Delete });
             file.Position = from;
             return file;
         }
         catch (DirectoryNotFoundException missing)
         {
-            throw new FileNotFoundException($"The content of {id} is not there.", missing);
+            throw new FileNotFoundException($"The content of {id} does not exist.", missing);
         }
     }
 
@@ -47,7 +52,7 @@ internal sealed class DiskFileContents(IConfigurationSource configuration) : IFi
         return Task.CompletedTask;
     }
 
-    // Ids are our own: a prefix, letters and digits.
+    // Ids are generated here: a prefix, letters and digits.
     private string PathOf(string id) => Path.Combine(_folder, id);
 
     private sealed class Sink(FileStream file) : FileSink
@@ -56,12 +61,13 @@ internal sealed class DiskFileContents(IConfigurationSource configuration) : IFi
         {
             await file.FlushAsync(cancellationToken);
             file.Flush(flushToDisk: true);
-            // Whoever learns of the file from now on may read it.
+            // From now on the file may be read.
             await file.DisposeAsync();
         }
 
         public override ValueTask DisposeAsync() => file.DisposeAsync();
 
-        protected override ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => file.WriteAsync(bytes, cancellationToken);
+        protected override ValueTask AppendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+            file.WriteAsync(bytes, cancellationToken);
     }
 }

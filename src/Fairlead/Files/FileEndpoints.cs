@@ -14,11 +14,12 @@ using Microsoft.Net.Http.Headers;
 namespace Fairlead.Files;
 
 /// <summary><c>/v1/files</c> of OpenAI: upload, list, read, delete. A key sees the files of its project.</summary>
-internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, FileSweeper sweeper, IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
+internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, FileSweeper sweeper,
+    IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
 {
-    private const int MostListed = 10_000;
+    private const int MaxListed = 10_000;
 
-    // What the parts around a content may take.
+    // Maximum bytes around the content.
     private const int MultipartOverhead = 64 * 1024;
 
     // The buffers of one upload: what was read of the body, and what is written at once.
@@ -29,9 +30,9 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         var bounds = configuration.Current.Files;
         if (RequestReader.CheckEncoding(context.Request) is { } encoded) return encoded;
         if (context.Request.ContentLength > bounds.MaxFileBytes + MultipartOverhead) return FileUpload.TooLarge(bounds.MaxFileBytes);
-        // The bound is ours, so that going over it is answered in words.
+        // The gateway enforces the limit itself, so that the error has a body.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
-        // The content itself is not held; what it passes through is.
+        // The content itself is not held in memory, only the buffers that it passes through.
         using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
         if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
         var now = time.GetUtcNow();
@@ -55,18 +56,20 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
             await using (var sink = contents.Create(file.Id))
             {
                 if (await ReadAsync(context, upload, sink, bounds, room) is { } fault) return fault;
-                if (upload.Purpose == FilePurposes.Batch && sink.Length > Batches.BatchBounds.MaxFileBytes) return FileUpload.TooLarge(Batches.BatchBounds.MaxFileBytes);
+                if (upload.Purpose == FilePurposes.Batch && sink.Length > Batches.BatchLimits.MaxFileBytes)
+                    return FileUpload.TooLarge(Batches.BatchLimits.MaxFileBytes);
                 await sink.CompleteAsync(context.RequestAborted);
                 var lifetime = upload.Lifetime ?? bounds.Ttl;
                 file = file with { FileName = upload.FileName, Purpose = upload.Purpose, Bytes = sink.Length, ExpiresAt = now + lifetime };
             }
-            // Not the client's token: what is committed is kept, and what is not is removed.
-            if (!await store.CompleteAsync(file, configuration.Current.Files.MaxProjectBytes, CancellationToken.None)) return Full(configuration.Current.Files);
+            // Not the client's token: committed content stays, and other content is removed.
+            if (!await store.CompleteAsync(file, configuration.Current.Files.MaxProjectBytes, CancellationToken.None))
+                return Full(configuration.Current.Files);
             isKept = true;
         }
         catch (UnknownCommitException)
         {
-            // It may be found by now. If not, it goes with the time of its reservation.
+            // It may be visible by now. If not, its reservation expires.
             isKept = true;
             throw;
         }
@@ -86,7 +89,7 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     {
         var query = new QueryReader(context.Request.Query, "purpose", "limit", "order", "after");
         var purpose = query.OneOf("purpose", FilePurposes.All);
-        var limit = query.Integer("limit", 1, MostListed, MostListed);
+        var limit = query.Integer("limit", 1, MaxListed, MaxListed);
         var order = query.OneOf("order", ["asc", "desc"]) ?? "desc";
         var after = query.Text("after");
         if (query.Error is { } fault) return fault;
@@ -107,16 +110,16 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     {
         var (file, fault) = await FindAsync(context, caller);
         if (file is null) return fault;
-        // What a content passes through: its beginning, and one chunk of the rest.
+        // The buffers that a content passes through: its start, and one chunk of the rest.
         using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
         if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
         await using var opened = await OpenAsync(file.Id, context.RequestAborted);
-        if (opened is not { } content) return new GatewayError(ErrorCode.NotFound, $"The content of the file {file.Id} is gone.");
+        if (opened is not { } content) return new GatewayError(ErrorCode.NotFound, $"The content of the file {file.Id} no longer exists.");
         var headers = context.Response.Headers;
         context.Response.ContentType = "application/octet-stream";
         context.Response.ContentLength = file.Bytes;
         headers.CacheControl = "no-store";
-        // Whatever somebody uploaded, a browser does not take it for a page.
+        // Whatever was uploaded, a browser must not render it as a page.
         headers.XContentTypeOptions = "nosniff";
         var disposition = new ContentDispositionHeaderValue("attachment");
         disposition.SetHttpFileName(file.FileName);
@@ -125,7 +128,7 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         return null;
     });
 
-    // Read before anything is promised: what is not there, or cannot be read now, is answered in words.
+    // Read before the status is sent: if the content is missing or cannot be read now, the response is an error.
     private async Task<OpenContent?> OpenAsync(string id, CancellationToken cancellationToken)
     {
         Stream? stream = null;
@@ -144,7 +147,7 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         }
     }
 
-    /// <summary>A content of which the beginning is read.</summary>
+    /// <summary>A content whose start was read.</summary>
     private sealed class OpenContent(Stream rest, ReadOnlyMemory<byte> first) : IAsyncDisposable
     {
         public async Task CopyToAsync(Stream target, CancellationToken cancellationToken)
@@ -160,7 +163,7 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     {
         var id = IdOf(context);
         if (await store.DeleteAsync(caller.ProjectId, id, context.RequestAborted) is not { } isFree) return NotFound(id);
-        // At once, so that its room is there for the next upload.
+        // At once, so that its space is free for the next upload.
         if (isFree) await sweeper.TryRemoveAsync(id);
         await OpenAiObjects.WriteAsync(context, json =>
         {
@@ -175,8 +178,9 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
 
     public static GatewayError NotFound(string id) => new(ErrorCode.NotFound, $"No such File object: {(id.Length > 100 ? id[..100] : id)}");
 
-    // A broken body is the client's fault; a disk that cannot be written is not.
-    private static async Task<GatewayError?> ReadAsync(HttpContext context, FileUpload upload, FileSink sink, FilesConfig bounds, FileReservation room)
+    // A broken body is the client's error; a disk that cannot be written is not.
+    private static async Task<GatewayError?> ReadAsync(HttpContext context, FileUpload upload, FileSink sink, FilesConfig bounds,
+        FileReservation room)
     {
         var body = new RequestBody(context.Request.Body);
         try
@@ -197,12 +201,14 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
 
     private static string IdOf(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";
 
-    /// <summary>What a request gets that would need more than the project's quota.</summary>
+    /// <summary>The error for a request that would exceed the project's quota.</summary>
     public static GatewayError Full(FilesConfig bounds) =>
-        new(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of this project would take more than {bounds.MaxProjectBytes:N0} bytes."))
+        new(ErrorCode.PayloadTooLarge,
+            string.Create(CultureInfo.InvariantCulture,
+            $"The files of this project would take more than {bounds.MaxProjectBytes:N0} bytes."))
         {
             Parameter = "file",
-            Remedy = "Delete files that are not needed any more, or wait for them to expire. A file that a batch reads counts until the batch has ended.",
+            Remedy = "Delete files that are no longer needed, or wait for them to expire. A file that a batch reads counts until the batch has ended.",
         };
 
     /// <summary>Knows whether the body was read to its end.</summary>
@@ -231,9 +237,11 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
             return read;
         }
 
-        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+            ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("A request is only read asynchronously.");
+        public override int Read(byte[] buffer, int offset, int count) =>
+            throw new NotSupportedException("A request is only read asynchronously.");
 
         public override void Flush()
         {

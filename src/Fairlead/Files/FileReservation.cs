@@ -1,27 +1,27 @@
 namespace Fairlead.Files;
 
 /// <summary>
-/// Room for the content of one file within its project's quota. It is reserved at the start and grows before more bytes are written, so uploads
-/// that run beside each other share the quota and what one of them holds is known to all. Not thread-safe.
+/// Space for the content of one file within its project's quota. It is reserved at the start and grows before more bytes are written, so
+/// concurrent uploads share the quota, and what one of them holds is visible to all. Not thread-safe.
 /// </summary>
 /// <param name="store">The store that counts.</param>
 /// <param name="file">The file that is written.</param>
 /// <param name="maxProjectBytes">All files of the project together; null where the content is counted but never refused.</param>
-/// <param name="expectedBytes">Length of the whole content if it is known. It need not be exact.</param>
+/// <param name="expectedBytes">Length of the whole content if known. It need not be exact.</param>
 /// <param name="time">Clock of the process.</param>
 internal sealed class FileReservation(FileStore store, StoredFile file, long? maxProjectBytes, long? expectedBytes, TimeProvider time)
 {
-    // Fewer writes to the database, at the price of a little room that others cannot have meanwhile.
+    // Fewer writes to the database, at the cost of some space that others cannot use meanwhile.
     private const long Step = 1024 * 1024;
 
-    // A third of the time after which a file that is still being written counts as left by a process that is gone.
+    // A third of the time after which a file that is still being written counts as abandoned by a stopped process.
     private static readonly TimeSpan RenewAfter = FileStore.WritingLease / 3;
 
     private long _granted;
     private long _renewedAt = time.GetTimestamp();
 
-    /// <summary>Notes the file and reserves room for its first bytes. False when there is none.</summary>
-    /// <param name="bytes">Bytes that the content surely has.</param>
+    /// <summary>Records the file and reserves space for its first bytes. False when there is none.</summary>
+    /// <param name="bytes">Minimum bytes of the content.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     public async Task<bool> BeginAsync(long bytes, CancellationToken cancellationToken)
     {
@@ -30,7 +30,7 @@ internal sealed class FileReservation(FileStore store, StoredFile file, long? ma
         return true;
     }
 
-    /// <summary>Reserves room for a content of <paramref name="length"/> bytes. False when there is none.</summary>
+    /// <summary>Reserves space for a content of <paramref name="length"/> bytes. False when there is none.</summary>
     public async ValueTask<bool> EnsureAsync(long length, CancellationToken cancellationToken)
     {
         if (length <= _granted && time.GetElapsedTime(_renewedAt) < RenewAfter) return true;
@@ -41,7 +41,7 @@ internal sealed class FileReservation(FileStore store, StoredFile file, long? ma
         return true;
     }
 
-    // Steps double with a content of unknown length, so that a long one needs few of them.
+    // Steps double for a content of unknown length, so that a long one needs few of them.
     private long Wish(long length)
     {
         if (length <= _granted) return _granted;

@@ -3,8 +3,9 @@ using Fairlead.Storage;
 namespace Fairlead.Files;
 
 /// <summary>
-/// Files of projects. Times are milliseconds since 1970 in UTC. A row is there before its content, so that whatever is left of a broken upload is found by
-/// it; what is deleted only expires, and goes when nobody holds it. The chunks are used where content is not on the disk of one node.
+/// Files of projects. Times are milliseconds since 1970 in UTC. A row exists before its content, so that the rest of a failed upload can be
+/// found.
+/// A deleted file only expires, and is removed when nothing holds it. The chunks are used where content is not on the disk of one node.
 /// </summary>
 internal sealed class FileSchema : ISchemaStep
 {

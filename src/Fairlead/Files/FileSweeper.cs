@@ -4,12 +4,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Files;
 
-/// <summary>Removes, once a minute, the content of files that expired, were deleted or never came whole.</summary>
-internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeProvider time, ILogger<FileSweeper> logger) : BackgroundService
+/// <summary>Removes, once a minute, the content of files that expired, were deleted or were never completed.</summary>
+internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeProvider time, ILogger<FileSweeper> logger)
+    : BackgroundService
 {
     private static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
 
-    /// <summary>Removes all there is to remove now.</summary>
+    /// <summary>Removes everything that can be removed now.</summary>
     public async Task SweepAsync(CancellationToken cancellationToken)
     {
         while (await store.ExpiredAsync(cancellationToken) is { Count: > 0 } expired)
@@ -18,7 +19,7 @@ internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeP
         }
     }
 
-    /// <summary>Removes a file that was deleted and that nobody holds. What cannot be removed now goes with the next sweep.</summary>
+    /// <summary>Removes a deleted file that nothing holds. If it cannot be removed now, the next sweep does.</summary>
     public async Task TryRemoveAsync(string id)
     {
         try
@@ -27,13 +28,13 @@ internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeP
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException or UnauthorizedAccessException)
         {
-            FilesLog.StoreAway(logger, StorageFaults.Describe(exception));
+            FilesLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
         }
     }
 
     private async Task RemoveAsync(string id, CancellationToken cancellationToken)
     {
-        // The content first: as long as the row is there, what is left of it will be found.
+        // The content first: as long as the row exists, the rest of the content can be found.
         await contents.DeleteAsync(id, cancellationToken);
         await store.ForgetAsync(id, cancellationToken);
     }
@@ -51,7 +52,7 @@ internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeP
                 }
                 catch (Exception exception) when (exception is not OperationCanceledException)
                 {
-                    FilesLog.StoreAway(logger, StorageFaults.Describe(exception));
+                    FilesLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
                 }
             }
         }

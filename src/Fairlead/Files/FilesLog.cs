@@ -4,6 +4,6 @@ namespace Fairlead.Files;
 
 internal static partial class FilesLog
 {
-    [LoggerMessage(15001, LogLevel.Warning, "Files cannot be kept or read now: {Fault}")]
-    public static partial void StoreAway(ILogger logger, string fault);
+    [LoggerMessage(15001, LogLevel.Warning, "Files cannot be stored or read: {Error}")]
+    public static partial void StoreUnavailable(ILogger logger, string error);
 }

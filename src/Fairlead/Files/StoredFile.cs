@@ -8,10 +8,10 @@ internal sealed record StoredFile
 
     public required string OrganizationId { get; init; }
 
-    /// <summary>Only keys of this project find it.</summary>
+    /// <summary>Only keys of this project can see it.</summary>
     public required string ProjectId { get; init; }
 
-    /// <summary>As its sender called it: a name to show, never a path.</summary>
+    /// <summary>The sender's name for it: a name to show, never a path.</summary>
     public required string FileName { get; init; }
 
     /// <summary>One of <see cref="FilePurposes"/>.</summary>
@@ -26,15 +26,15 @@ internal sealed record StoredFile
     public required DateTimeOffset ExpiresAt { get; init; }
 }
 
-/// <summary>What files are for, as OpenAI says it.</summary>
+/// <summary>Purposes of files, by OpenAI's names.</summary>
 internal static class FilePurposes
 {
     public const string Batch = "batch";
 
-    /// <summary>Made here: answers of a batch, or its failures.</summary>
+    /// <summary>Written by batches: responses, or errors.</summary>
     public const string BatchOutput = "batch_output";
 
-    /// <summary>What may be uploaded.</summary>
+    /// <summary>Purposes that may be uploaded.</summary>
     public static readonly IReadOnlyList<string> Uploaded = [Batch, "user_data", "vision", "assistants", "fine-tune", "evals"];
 
     public static readonly IReadOnlyList<string> All = [.. Uploaded, BatchOutput];

@@ -5,7 +5,9 @@ using Microsoft.AspNetCore.Routing.Patterns;
 
 namespace Fairlead.Http;
 
-/// <summary>Finds the address that was meant by one that does not exist: the right end under a wrong beginning, or a slip of the keyboard.</summary>
+/// <summary>
+/// Finds the address that a client probably meant by one that does not exist: a correct end after a wrong prefix, or a typo.
+/// </summary>
 internal static class AddressHint
 {
     private const int MaxLength = 512;
@@ -20,7 +22,10 @@ internal static class AddressHint
         "api", "openai", "anthropic", "admin", "fairlead", "proxy", "gateway", "llm", "ai", "engines", "deployments", "beta",
     };
 
-    /// <summary>The address that <paramref name="path"/> should have been, or null. Takes time by the number of addresses, not by what the client sent.</summary>
+    /// <summary>
+    /// The address that <paramref name="path"/> should have been, or null. The time depends on the number of addresses, not on what the
+    /// client sent.
+    /// </summary>
     public static string? Find(IEnumerable<Endpoint> endpoints, string? path)
     {
         if (path is null || path.Length is 0 or > MaxLength) return null;
@@ -37,8 +42,10 @@ internal static class AddressHint
             for (var i = 0; i < Roots.Length; i++)
             {
                 var root = Roots[i];
-                if (segments.Count <= root.Length || !root.Select((word, at) => LiteralOf(segments[at]) == word).All(same => same)) continue;
-                if (segments.All(segment => LiteralOf(segment) is not null)) fixedAddresses.Add("/" + string.Join('/', segments.Select(LiteralOf)));
+                if (segments.Count <= root.Length || !root.Select((word, at) => LiteralOf(segments[at]) == word).All(same => same))
+                    continue;
+                if (segments.All(segment => LiteralOf(segment) is not null))
+                    fixedAddresses.Add("/" + string.Join('/', segments.Select(LiteralOf)));
                 if (Match(segments, root, written) is not { } match) continue;
                 var score = (match.Length, match.Prefix.Contains(root[0], StringComparer.OrdinalIgnoreCase) ? 1 : 0, -i);
                 if (score.CompareTo(bestScore) <= 0) continue;
@@ -49,12 +56,13 @@ internal static class AddressHint
         return string.Equals(best, path, StringComparison.OrdinalIgnoreCase) ? null : best;
     }
 
-    // Whether the last segments are those of the address behind its root.
-    private static (string Address, int Length, string[] Prefix)? Match(IReadOnlyList<RoutePatternPathSegment> segments, string[] root, string[] written)
+    // Whether the last segments match the address after its root.
+    private static (string Address, int Length, string[] Prefix)? Match(IReadOnlyList<RoutePatternPathSegment> segments, string[] root,
+        string[] written)
     {
         var count = segments.Count - root.Length;
         if (LiteralOf(segments[root.Length]) is not { } first) return null;
-        // An id that may hold slashes, such as a model's, takes all that is left.
+        // An id that may contain slashes, such as a model's, takes the rest of the path.
         var offset = segments[^1].Parts is [RoutePatternParameterPart { IsCatchAll: true }]
             ? Array.FindIndex(written, word => string.Equals(word, first, StringComparison.OrdinalIgnoreCase))
             : written.Length - count;
@@ -84,19 +92,21 @@ internal static class AddressHint
         return literals > 1 || IsPrefix(prefix) ? ("/" + string.Join('/', address), count, prefix) : null;
     }
 
-    // One common word such as 'files' may well be an address of something else; what stands before it has to look like the beginning of an API.
+    // A single common word such as 'files' may be the address of something else, so its prefix must look like that of an API.
     private static bool IsPrefix(string[] prefix)
     {
         if (prefix.Length == 0 || IsVersion(prefix[^1])) return true;
         for (var i = 0; i < prefix.Length; i++)
         {
-            // Azure's deployments and OpenAI's former engines have a name of the client's choosing behind them.
-            if (!Prefixes.Contains(prefix[i]) && !IsVersion(prefix[i]) && (i == 0 || prefix[i - 1] is not ("engines" or "deployments"))) return false;
+            // Azure's deployments and OpenAI's former engines are followed by a name that the client chose.
+            if (!Prefixes.Contains(prefix[i]) && !IsVersion(prefix[i]) && (i == 0 || prefix[i - 1] is not ("engines" or "deployments")))
+                return false;
         }
         return true;
     }
 
     private static bool IsVersion(string segment) => segment is ['v' or 'V', >= '0' and <= '9', ..] && segment.Length <= 8;
 
-    private static string? LiteralOf(RoutePatternPathSegment segment) => segment.Parts is [RoutePatternLiteralPart literal] ? literal.Content : null;
+    private static string? LiteralOf(RoutePatternPathSegment segment) => segment.Parts is [RoutePatternLiteralPart literal]
+        ? literal.Content : null;
 }

@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Http;
 
-/// <summary>Writes what admin requests are answered with.</summary>
+/// <summary>Writes the responses of the admin API.</summary>
 internal static class AdminAnswer
 {
     public static async Task WriteAsync(AdminRequest request, int status, Action<Utf8JsonWriter> write)
@@ -18,13 +18,14 @@ internal static class AdminAnswer
         response.StatusCode = status;
         response.ContentType = "application/json";
         response.ContentLength = buffer.WrittenCount;
-        // Answers may hold a secret; none of them belongs into a cache.
+        // Responses may contain a secret, so none may be cached.
         response.Headers.CacheControl = "no-store";
         await response.Body.WriteAsync(buffer.WrittenMemory, request.Cancellation);
     }
 
-    /// <summary>One page; <paramref name="rows"/> holds one row more than the page when there is a next one.</summary>
-    public static Task WriteListAsync<T>(AdminRequest request, AdminPage page, List<T> rows, Func<T, string> id, Action<Utf8JsonWriter, T> write) =>
+    /// <summary>Writes one page; <paramref name="rows"/> contains one row more than the page if there is a next page.</summary>
+    public static Task WriteListAsync<T>(
+        AdminRequest request, AdminPage page, List<T> rows, Func<T, string> id, Action<Utf8JsonWriter, T> write) =>
         WriteAsync(request, StatusCodes.Status200OK, json =>
         {
             var count = Math.Min(rows.Count, page.Limit);
@@ -68,7 +69,9 @@ internal static class AdminAnswer
         json.WriteEndArray();
     }
 
-    public static GatewayErrorException NotFound(string what) => new(new GatewayError(ErrorCode.NotFound, $"There is no {what} with this id."));
+    public static GatewayErrorException NotFound(string what) =>
+        new(new GatewayError(ErrorCode.NotFound, $"There is no {what} with this id."));
 
-    public static GatewayErrorException Conflict(string message, string remedy) => new(new GatewayError(ErrorCode.Conflict, message) { Remedy = remedy });
+    public static GatewayErrorException Conflict(string message, string remedy) =>
+        new(new GatewayError(ErrorCode.Conflict, message) { Remedy = remedy });
 }

@@ -7,10 +7,10 @@ using Microsoft.Net.Http.Headers;
 
 namespace Fairlead.Http;
 
-/// <summary>Reads the body of an admin request: JSON, bounded, every fault a documented refusal.</summary>
+/// <summary>Reads the body of an admin request: JSON of limited size. Every error is a documented refusal.</summary>
 internal static class AdminBody
 {
-    /// <summary>Far above the largest key that makes sense (500 models, 100 networks).</summary>
+    /// <summary>Far above the largest sensible key (500 models, 100 networks).</summary>
     public const int MaxBytes = 256 * 1024;
 
     private static readonly JsonDocumentOptions Options = new() { MaxDepth = 16, AllowDuplicateProperties = false };
@@ -19,7 +19,7 @@ internal static class AdminBody
     /// <exception cref="GatewayErrorException">The body is missing, too large, of another type or not a JSON object.</exception>
     public static Task<JsonDocument> ReadAsync(AdminRequest request) => ReadAsync(request, isOptional: false);
 
-    /// <summary>As <see cref="ReadAsync(AdminRequest)"/>; no body at all is an empty object.</summary>
+    /// <summary>As <see cref="ReadAsync(AdminRequest)"/>, but a missing body is an empty object.</summary>
     public static Task<JsonDocument> ReadOptionalAsync(AdminRequest request) => ReadAsync(request, isOptional: true);
 
     private static async Task<JsonDocument> ReadAsync(AdminRequest request, bool isOptional)
@@ -49,7 +49,7 @@ internal static class AdminBody
         }
         catch (InvalidOperationException)
         {
-            // A name with half of a surrogate pair written as an escape.
+            // A name that contains half of a surrogate pair, written as an escape.
             throw Refused(ErrorCode.MalformedJson, "A name in the body is not valid Unicode.");
         }
     }
@@ -59,8 +59,10 @@ internal static class AdminBody
         if (RequestReader.CheckEncoding(request) is { } encoded) throw new GatewayErrorException(encoded);
         if (MediaTypeHeaderValue.TryParse(request.ContentType, out var type)
             && (type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase)
-                || (HttpMethods.IsPatch(request.Method) && type.MediaType.Equals("application/merge-patch+json", StringComparison.OrdinalIgnoreCase)))
-            && (!type.Charset.HasValue || type.Charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) || type.Charset.Equals("\"utf-8\"", StringComparison.OrdinalIgnoreCase)))
+                || (HttpMethods.IsPatch(request.Method)
+                    && type.MediaType.Equals("application/merge-patch+json", StringComparison.OrdinalIgnoreCase)))
+            && (!type.Charset.HasValue || type.Charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase)
+                || type.Charset.Equals("\"utf-8\"", StringComparison.OrdinalIgnoreCase)))
         {
             return;
         }
@@ -92,12 +94,13 @@ internal static class AdminBody
         }
         catch (IOException fault)
         {
-            // A refusal of the transport is one of these too.
+            // Includes a refusal by the transport.
             throw new GatewayErrorException(RequestReader.BrokenBody(fault));
         }
     }
 
-    private static GatewayErrorException TooLarge() => Refused(ErrorCode.PayloadTooLarge, $"The body is larger than {MaxBytes / 1024} KiB, the most an admin request may have.");
+    private static GatewayErrorException TooLarge() =>
+        Refused(ErrorCode.PayloadTooLarge, $"The body is larger than {MaxBytes / 1024} KiB, the limit of an admin request.");
 
     private static GatewayErrorException Refused(ErrorCode code, string message) => new(new GatewayError(code, message));
 }

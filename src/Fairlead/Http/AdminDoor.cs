@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Http;
 
-/// <summary>The edge of the admin API: lets known callers in and turns refusals and faults of the store into problem documents.</summary>
+/// <summary>Authenticates callers of the admin API, and turns refusals and store errors into problem documents.</summary>
 internal sealed class AdminDoor(ICallerSource callers, ILogger<AdminDoor> logger)
 {
     public async Task EnterAsync(HttpContext context, string scope, AdminHandler handler)
@@ -14,7 +14,8 @@ internal sealed class AdminDoor(ICallerSource callers, ILogger<AdminDoor> logger
         var (caller, refusal) = callers.Authenticate(context, scope);
         if (refusal is not null || caller is null)
         {
-            await ErrorResponses.WriteAsync(context, refusal ?? new GatewayError(ErrorCode.InvalidApiKey, "The API key is not known to this server."), ErrorShape.Problem);
+            await ErrorResponses.WriteAsync(context, refusal
+                ?? new GatewayError(ErrorCode.InvalidApiKey, "This server does not know the API key."), ErrorShape.Problem);
             return;
         }
         GatewayError error;
@@ -33,12 +34,13 @@ internal sealed class AdminDoor(ICallerSource callers, ILogger<AdminDoor> logger
         }
         catch (Exception fault) when (StorageFaults.IsContradiction(fault))
         {
-            error = new GatewayError(ErrorCode.Conflict, "Another change at the same moment contradicts this one.");
+            error = new GatewayError(ErrorCode.Conflict, "The request conflicts with a concurrent change.");
         }
         catch (Exception fault) when (StorageFaults.IsStoreFault(fault))
         {
             AdminLog.StoreFailed(logger, fault);
-            error = new GatewayError(ErrorCode.StoreUnavailable, "The store could not be reached.") { RetryAfter = TimeSpan.FromSeconds(1) };
+            error = new GatewayError(ErrorCode.StoreUnavailable,
+                "The store could not be reached.") { RetryAfter = TimeSpan.FromSeconds(1) };
         }
         await ErrorResponses.WriteAsync(context, error, ErrorShape.Problem);
     }

@@ -3,7 +3,7 @@ using Fairlead.Errors;
 
 namespace Fairlead.Http;
 
-/// <summary>Which part of a list was asked for. Lists run in the order of ids, which is that of creation.</summary>
+/// <summary>The requested part of a list. Lists are ordered by id, which is the order of creation.</summary>
 internal sealed class AdminPage
 {
     public const int DefaultLimit = 20;
@@ -17,16 +17,16 @@ internal sealed class AdminPage
 
     public int Limit { get; private set; } = DefaultLimit;
 
-    /// <summary>The id after which the page begins; empty for the first page.</summary>
+    /// <summary>The id after which the page starts; empty for the first page.</summary>
     public string After { get; private set; } = "";
 
     /// <summary>The value of a filter, or null.</summary>
     public string? Filter(string name) => _filters.GetValueOrDefault(name);
 
-    /// <param name="request">Its query is read.</param>
-    /// <param name="idPrefix">Prefix of the ids of the list, by which a cursor is recognised.</param>
+    /// <param name="request">The request whose query is read.</param>
+    /// <param name="idPrefix">Prefix of the ids in the list, by which a cursor is recognised.</param>
     /// <param name="filters">Names of further parameters.</param>
-    /// <exception cref="GatewayErrorException">A parameter is unknown or has a wrong value.</exception>
+    /// <exception cref="GatewayErrorException">A parameter is unknown or has an invalid value.</exception>
     public static AdminPage Read(AdminRequest request, string idPrefix, params ReadOnlySpan<string> filters)
     {
         var page = new AdminPage();
@@ -42,8 +42,12 @@ internal sealed class AdminPage
             }
             else if (name == "cursor")
             {
-                if (value.Length != idPrefix.Length + 26 || !value.StartsWith(idPrefix, StringComparison.Ordinal) || !value.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
+                if (value.Length != idPrefix.Length + 26 || !value.StartsWith(idPrefix, StringComparison.Ordinal)
+                    || !value.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
+                {
                     throw Refused(name, "is not a next_cursor of this list.");
+                }
+
                 page.After = value;
             }
             else if (filters.Contains(name))
@@ -53,13 +57,15 @@ internal sealed class AdminPage
             }
             else
             {
-                throw new GatewayErrorException(GatewayError.Unsupported(Shortened(name), $"The list takes no parameter '{Shortened(name)}'; it takes {string.Join(", ", (string[])["limit", "cursor", .. filters])}."));
+                throw new GatewayErrorException(GatewayError.Unsupported(Shortened(name),
+                    $"The list does not accept the parameter '{Shortened(name)}'; it accepts {string.Join(", ", (string[])["limit", "cursor", .. filters])}."));
             }
         }
         return page;
     }
 
-    private static GatewayErrorException Refused(string name, string what) => new(GatewayError.Invalid(Shortened(name), $"The parameter '{Shortened(name)}' {what}"));
+    private static GatewayErrorException Refused(string name, string what) =>
+        new(GatewayError.Invalid(Shortened(name), $"The parameter '{Shortened(name)}' {what}"));
 
     private static string Shortened(string name) => name.Length <= 64 ? name : name[..64];
 }

@@ -5,10 +5,10 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Fairlead.Http;
 
-/// <summary>Answers one admin request; refuses by <see cref="GatewayErrorException"/> as long as nothing was written.</summary>
+/// <summary>Serves one admin request; refuses it by <see cref="GatewayErrorException"/> as long as nothing was written.</summary>
 internal delegate Task AdminHandler(AdminRequest request);
 
-/// <summary>A request whose caller may make it.</summary>
+/// <summary>A request whose caller is allowed to make it.</summary>
 internal sealed class AdminRequest(HttpContext context, Caller caller)
 {
     public HttpContext Context { get; } = context;
@@ -21,12 +21,13 @@ internal sealed class AdminRequest(HttpContext context, Caller caller)
     public string Id => Context.GetRouteValue("id") as string ?? "";
 
     /// <summary>
-    /// Whoever may grant administration could make a key mightier than the one in hand; so only all of it (<c>admin:*</c>)
-    /// grants it, and only all of it touches keys that have some.
+    /// A caller that may grant administration could create a key with more rights than its own. So only a caller with all of it
+    /// (<c>admin:*</c>) may grant administration or change keys that have it.
     /// </summary>
     public void DemandAllOfAdmin(string what)
     {
         if (Caller.Scopes.Contains(Scopes.AdminAll) || Caller.Scopes.Contains("*")) return;
-        throw new GatewayErrorException(new GatewayError(ErrorCode.InsufficientScope, $"{what} takes the scope '{Scopes.AdminAll}', which this key lacks."));
+        throw new GatewayErrorException(new GatewayError(ErrorCode.InsufficientScope,
+            $"{what} requires the scope '{Scopes.AdminAll}', which this key lacks."));
     }
 }

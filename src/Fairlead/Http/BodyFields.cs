@@ -4,18 +4,18 @@ using Fairlead.Errors;
 
 namespace Fairlead.Http;
 
-/// <summary>Reads the fields of a body and gathers every fault, so that one answer names them all.</summary>
+/// <summary>Reads the fields of a body and collects every error, so that one response lists them all.</summary>
 internal sealed class BodyFields
 {
-    /// <summary>A body full of rubbish gets an answer of bounded size.</summary>
+    /// <summary>Errors in one response, so that its size is limited whatever the body contains.</summary>
     private const int MaxFaults = 50;
 
     private readonly JsonElement _body;
     private readonly List<(ErrorCode Code, FieldFault Fault)> _faults = [];
 
     /// <param name="body">A JSON object without repeated names.</param>
-    /// <param name="known">Fields the endpoint takes; every other one is a fault.</param>
-    /// <param name="refused">Fields it knows but does not take, each with the reason.</param>
+    /// <param name="known">Fields that the endpoint accepts; every other field is an error.</param>
+    /// <param name="refused">Fields that it knows but does not accept, each with the reason.</param>
     public BodyFields(JsonElement body, IReadOnlyList<string> known, IReadOnlyDictionary<string, string>? refused = null)
     {
         _body = body;
@@ -23,22 +23,24 @@ internal sealed class BodyFields
         {
             var name = NameOf(field);
             if (name is not null && known.Contains(name)) continue;
-            if (name is not null && refused is not null && refused.TryGetValue(name, out var reason)) Fault(ErrorCode.UnsupportedParameter, PointerTo(name), reason);
-            else Fault(ErrorCode.UnsupportedParameter, PointerTo(Shortened(name)), known.Count == 0 ? "Unknown field; this request takes none." : $"Unknown field; this request takes {string.Join(", ", known)}.");
+            if (name is not null && refused is not null && refused.TryGetValue(name, out var reason))
+                Fault(ErrorCode.UnsupportedParameter, PointerTo(name), reason);
+            else Fault(ErrorCode.UnsupportedParameter, PointerTo(Shortened(name)), known.Count == 0
+                ? "Unknown field; this request accepts none." : $"Unknown field; this request accepts {string.Join(", ", known)}.");
         }
     }
 
-    /// <summary>Whether the field is there, be it with null.</summary>
+    /// <summary>Whether the field is present, even with null.</summary>
     public bool Has(string name) => _body.TryGetProperty(name, out _);
 
-    /// <summary>Whether the field is there with a value.</summary>
+    /// <summary>Whether the field is present with a value other than null.</summary>
     public bool HasValue(string name) => _body.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null;
 
     public void Invalid(string name, string detail) => Fault(ErrorCode.InvalidParameter, PointerTo(name), detail);
 
     public void Missing(string name) => Fault(ErrorCode.MissingParameter, PointerTo(name), "The field is required.");
 
-    /// <summary>A text, or null when the field is absent, null or at fault.</summary>
+    /// <summary>A string, or null when the field is absent, null or invalid.</summary>
     public string? Text(string name, int maxLength)
     {
         if (!HasValue(name)) return null;
@@ -46,7 +48,7 @@ internal sealed class BodyFields
         return text;
     }
 
-    /// <summary>A whole number, or null when the field is absent, null or at fault.</summary>
+    /// <summary>An integer, or null when the field is absent, null or invalid.</summary>
     public int? Integer(string name, int min, int max)
     {
         if (!HasValue(name)) return null;
@@ -56,10 +58,10 @@ internal sealed class BodyFields
         return null;
     }
 
-    /// <summary>A list of texts without repetitions, or null when the field is absent, null or at fault.</summary>
+    /// <summary>A list of distinct strings, or null when the field is absent, null or invalid.</summary>
     /// <param name="name">The field.</param>
-    /// <param name="maxItems">How many it may hold.</param>
-    /// <param name="maxLength">Characters of one.</param>
+    /// <param name="maxItems">Maximum number of items.</param>
+    /// <param name="maxLength">Maximum characters of an item.</param>
     /// <param name="read">The stored form of an item, or what is wrong with it.</param>
     public string[]? List(string name, int maxItems, int maxLength, Func<string, (string? Value, string? Fault)>? read = null)
     {
@@ -72,7 +74,8 @@ internal sealed class BodyFields
         }
         if (value.GetArrayLength() > maxItems)
         {
-            Invalid(name, string.Create(CultureInfo.InvariantCulture, $"Has {value.GetArrayLength()} items; at most {maxItems} are accepted."));
+            Invalid(name, string.Create(CultureInfo.InvariantCulture,
+                $"Has {value.GetArrayLength()} items; at most {maxItems} are accepted."));
             return null;
         }
         var before = _faults.Count;
@@ -89,12 +92,14 @@ internal sealed class BodyFields
         return _faults.Count == before ? [.. items] : null;
     }
 
-    /// <exception cref="GatewayErrorException">Something was wrong; the error lists all of it.</exception>
+    /// <exception cref="GatewayErrorException">Something was invalid; the error lists all of it.</exception>
     public void ThrowIfFaulty()
     {
         if (_faults.Count == 0) return;
         var (code, first) = _faults[0];
-        var more = _faults.Count == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $" ({_faults.Count - 1} more {(_faults.Count == 2 ? "fault" : "faults")} in `errors`.)");
+        var more = _faults.Count == 1 ? ""
+            : string.Create(CultureInfo.InvariantCulture,
+            $" ({_faults.Count - 1} more {(_faults.Count == 2 ? "error" : "errors")} in `errors`.)");
         throw new GatewayErrorException(new GatewayError(code, $"{first.Pointer}: {first.Detail}{more}")
         {
             Parameter = first.Pointer[1..],
@@ -116,15 +121,16 @@ internal sealed class BodyFields
         }
         catch (InvalidOperationException)
         {
-            Fault(ErrorCode.InvalidParameter, pointer, "Holds half of a surrogate pair, which is no character.");
+            Fault(ErrorCode.InvalidParameter, pointer, "Contains half of a surrogate pair, which is not a character.");
             return null;
         }
         var fault = text switch
         {
             _ when string.IsNullOrWhiteSpace(text) => "Must not be empty.",
-            _ when text.Length > maxLength => string.Create(CultureInfo.InvariantCulture, $"Has {text.Length} characters; at most {maxLength} are accepted."),
-            _ when text.Any(char.IsControl) => "Must not hold control characters.",
-            _ when char.IsWhiteSpace(text[0]) || char.IsWhiteSpace(text[^1]) => "Must not begin or end with a space.",
+            _ when text.Length > maxLength =>
+                string.Create(CultureInfo.InvariantCulture, $"Has {text.Length} characters; at most {maxLength} are accepted."),
+            _ when text.Any(char.IsControl) => "Must not contain control characters.",
+            _ when char.IsWhiteSpace(text[0]) || char.IsWhiteSpace(text[^1]) => "Must not start or end with a space.",
             _ => null,
         };
         if (fault is null) return text;
@@ -151,5 +157,6 @@ internal sealed class BodyFields
 
     private static string Shortened(string? name) => name is null ? "?" : name.Length <= 64 ? name : name[..64];
 
-    private static string PointerTo(string name) => "/" + name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
+    private static string PointerTo(string name) => "/" + name.Replace("~", "~0", StringComparison.Ordinal)
+        .Replace("/", "~1", StringComparison.Ordinal);
 }

@@ -20,7 +20,7 @@ internal sealed class ConfigOriginName : ConfigScalarType
         }
         problem = "An origin has no path, query or fragment.";
         if (address.AbsolutePath != "/" || address.Query.Length > 0 || address.Fragment.Length > 0) return null;
-        // As browsers write it: lower case, no port where it is the scheme's own.
+        // As browsers send it: lower case, and no port where it is the default of the scheme.
         return address.GetLeftPart(UriPartial.Authority);
     }
 

@@ -6,14 +6,14 @@ using Microsoft.AspNetCore.Http;
 namespace Fairlead.Http;
 
 /// <summary>
-/// Lets pages of the origins in <c>server.corsOrigins</c> call Fairlead's addresses from a browser. Nothing is sent to other origins. Cookies are never allowed: keys are the
-/// only credential. Follows a reload. Thread-safe.
+/// Lets pages from the origins in <c>server.corsOrigins</c> call Fairlead from a browser. Other origins get no headers. Cookies are never
+/// allowed: keys are the only credential. Follows a reload. Thread-safe.
 /// </summary>
 internal sealed class CrossOriginRequests(IConfigurationSource configuration) : IStartupFilter
 {
     private const string Methods = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
-    /// <summary>Headers of responses that scripts may read besides the few that browsers always show.</summary>
+    /// <summary>Response headers that scripts may read in addition to the few that browsers always expose.</summary>
     internal const string Exposed =
         "x-request-id, request-id, Retry-After, retry-after-ms, x-should-retry, Location, Allow, Server-Timing, Preference-Applied, Idempotent-Replayed, Api-Version, "
         + "Fairlead-Generation, Fairlead-Model, Fairlead-Provider, Fairlead-Warning";
@@ -24,11 +24,14 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
         next(app);
     };
 
-    /// <summary>The same for requests under a path of the app's choosing. Belongs behind <c>UsePathBase</c>, which hides that path from what runs earlier.</summary>
+    /// <summary>
+    /// The same for requests under a path that the app chose. Runs after <c>UsePathBase</c>, which hides that path from earlier middleware.
+    /// </summary>
     internal void UseUnderPathBase(IApplicationBuilder app) =>
-        app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue && IsAnswered(context) ? Task.CompletedTask : rest(context));
+        app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue && IsAnswered(context)
+            ? Task.CompletedTask : rest(context));
 
-    // Whether the request was a preflight, which is answered here.
+    // Whether the request was a preflight, which is served here.
     private bool IsAnswered(HttpContext context)
     {
         var origins = configuration.Current.Server.CorsOrigins;
@@ -36,7 +39,11 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
         // Caches must not give the response for one origin to another.
         var any = origins.Contains("*");
         if (!any) context.Response.OnStarting(static state => Vary((HttpResponse)state), context.Response);
-        if (context.Request.Headers.Origin is not [{ Length: > 0 } origin] || (!any && !origins.Contains(origin, StringComparer.OrdinalIgnoreCase))) return false;
+        if (context.Request.Headers.Origin is not [{ Length: > 0 } origin]
+            || (!any && !origins.Contains(origin, StringComparer.OrdinalIgnoreCase)))
+        {
+            return false;
+        }
 
         var allowed = any ? "*" : origin;
         var headers = context.Response.Headers;
@@ -45,12 +52,12 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
             context.Response.StatusCode = StatusCodes.Status204NoContent;
             headers.AccessControlAllowOrigin = allowed;
             headers.AccessControlAllowMethods = Methods;
-            // Whatever the script wants to send: official SDKs have a dozen headers of their own.
+            // Every header that the script wants to send: official SDKs have a dozen of their own.
             if (context.Request.Headers.AccessControlRequestHeaders is { Count: > 0 } wanted) headers.AccessControlAllowHeaders = wanted;
             headers.AccessControlMaxAge = "600";
             return true;
         }
-        // Late, since an error clears the headers that were set before it.
+        // Set late, because an error clears the headers that were set before.
         context.Response.OnStarting(static state =>
         {
             var (response, origin) = ((HttpResponse, string))state;

@@ -8,8 +8,9 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Http;
 
 /// <summary>
-/// Around Fairlead's own paths: every answer has a request id, and what no endpoint caught becomes an error of the list. Other paths of an
-/// embedding app are left alone. Runs first of all; for an app that puts everything under a path (<c>UsePathBase</c>) once more behind that, where the path is known.
+/// Middleware around Fairlead's own paths: every response has a request id, and an exception that no endpoint caught becomes an error of
+/// the catalogue. Other paths of an embedding app are untouched. Runs first; for an app under a path (<c>UsePathBase</c>) again after that,
+/// where the path is known.
 /// </summary>
 internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMiddleware> logger) : IMiddleware, IStartupFilter
 {
@@ -19,8 +20,12 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
         next(app);
     };
 
-    /// <summary>The same for requests under a path of the app's choosing. Belongs behind <c>UsePathBase</c>, which hides that path from what runs earlier.</summary>
-    internal void UseUnderPathBase(IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue ? InvokeAsync(context, rest) : rest(context));
+    /// <summary>
+    /// The same for requests under a path that the app chose. Runs after <c>UsePathBase</c>, which hides that path from earlier middleware.
+    /// </summary>
+    internal void UseUnderPathBase(IApplicationBuilder app) =>
+        app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue ? InvokeAsync(context, rest)
+        : rest(context));
 
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
@@ -29,25 +34,30 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
         return GuardAsync(context, next);
     }
 
-    // Without regard to case, as routing takes addresses.
+    // Case-insensitive, as in routing.
     internal static bool IsOurs(PathString path) =>
-        path.Value is { } value && (value.StartsWith("/v1/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/v2/", StringComparison.OrdinalIgnoreCase) || value.StartsWith("/admin/", StringComparison.OrdinalIgnoreCase));
+        path.Value is { } value
+            && (value.StartsWith("/v1/", StringComparison.OrdinalIgnoreCase)
+            || value.StartsWith("/v2/", StringComparison.OrdinalIgnoreCase)
+            || value.StartsWith("/admin/", StringComparison.OrdinalIgnoreCase));
 
-    /// <summary>The shape in which a path's clients expect errors.</summary>
+    /// <summary>The error format that clients of a path expect.</summary>
     internal static ErrorShape ShapeOf(HttpRequest request) => ShapeOf(request.Path.Value ?? "", request.Headers);
 
     internal static ErrorShape ShapeOf(string path, IHeaderDictionary headers)
     {
         if (path.StartsWith("/v1/messages", StringComparison.OrdinalIgnoreCase)) return ErrorShape.Anthropic;
-        if (path.StartsWith("/v1/models", StringComparison.OrdinalIgnoreCase) && headers.ContainsKey("anthropic-version")) return ErrorShape.Anthropic;
+        if (path.StartsWith("/v1/models", StringComparison.OrdinalIgnoreCase) && headers.ContainsKey("anthropic-version"))
+            return ErrorShape.Anthropic;
         return path.StartsWith("/v1", StringComparison.OrdinalIgnoreCase) ? ErrorShape.OpenAi : ErrorShape.Problem;
     }
 
-    // Where nothing of the app took an address, it may be one of ours under a wrong beginning, such as /chat/completions.
+    // If nothing in the app matched the address, it may be one of Fairlead's with a wrong prefix, such as /chat/completions.
     private async Task HintAsync(HttpContext context, RequestDelegate next)
     {
         await next(context);
-        if (context.Response is { StatusCode: StatusCodes.Status404NotFound, HasStarted: false } && context.GetEndpoint() is null) await UnknownAddressEndpoint.TryAnswerMistakenAsync(context, time);
+        if (context.Response is { StatusCode: StatusCodes.Status404NotFound, HasStarted: false } && context.GetEndpoint() is null)
+            await UnknownAddressEndpoint.TryAnswerMistakenAsync(context, time);
     }
 
     private async Task GuardAsync(HttpContext context, RequestDelegate next)
@@ -58,7 +68,7 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
-            // The client left; there is nobody to answer.
+            // The client disconnected; nobody reads a response.
         }
         catch (Exception exception)
         {
@@ -77,7 +87,9 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
             }
             context.Response.Clear();
             context.Response.Headers["x-request-id"] = requestId;
-            await ErrorResponses.WriteAsync(context, new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it."), ShapeOf(context.Request));
+            await ErrorResponses.WriteAsync(context,
+                new GatewayError(ErrorCode.InternalError, "An internal error occurred. The operator can find it by the request id."),
+                ShapeOf(context.Request));
         }
     }
 }

@@ -9,21 +9,22 @@ using Microsoft.AspNetCore.Routing;
 namespace Fairlead.Http;
 
 /// <summary>
-/// The closed list of errors as a page without anything else, at the address that <c>doc_url</c> names. It gives way to whatever else the program has there, such as the
-/// guides of the server.
+/// The closed list of errors as a plain page, at the address that <c>doc_url</c> names. Any other endpoint of the program at this address,
+/// such as the server's guides, has precedence.
 /// </summary>
 internal static partial class ErrorListEndpoint
 {
     internal const string Address = "/docs/errors";
 
-    // Nothing is loaded and nothing runs; the page has a style of its own.
+    // The page loads nothing and runs no script; its style is inline.
     private const string Policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
     private static readonly Lazy<byte[]> Page = new(() => Encoding.UTF8.GetBytes(Write()));
 
     public static void Map(IEndpointRouteBuilder endpoints) =>
-        // Before an application's fallback (the last of all), behind everything that it maps by name.
-        endpoints.MapMethods(Address, ["GET", "HEAD"], (RequestDelegate)AnswerAsync).WithDisplayName("Fairlead: list of errors").WithOrder(int.MaxValue - 1);
+        // Before an application's fallback (the last of all), after everything that it maps by name.
+        endpoints.MapMethods(Address, ["GET", "HEAD"], (RequestDelegate)AnswerAsync).WithDisplayName("Fairlead: list of errors")
+            .WithOrder(int.MaxValue - 1);
 
     private static async Task AnswerAsync(HttpContext context)
     {
@@ -58,16 +59,18 @@ internal static partial class ErrorListEndpoint
             <body>
             <main>
             <h1>Errors</h1>
-            <p>Every refusal and failure of this API has one code of this list. <code>retryable</code> in the error says whether the same request may succeed later, and
+            <p>Every error of this API has one code of this list. <code>retryable</code> in the error says whether the same request may succeed later, and
             <code>retry_after_ms</code> when, where that is known.</p>
 
             """);
         foreach (var error in ErrorCatalogue.All)
         {
-            page.Append("<section id=\"").Append(error.Name).Append("\">\n<h2>").Append(error.Name).Append("</h2>\n<p><strong>").Append(WebUtility.HtmlEncode(error.Title)).Append(".</strong> ");
-            page.Append(InlineCode().Replace(WebUtility.HtmlEncode(error.Remedy), "<code>$1</code>")).Append("</p>\n<p><small>Status ").Append(error.Status);
+            page.Append("<section id=\"").Append(error.Name).Append("\">\n<h2>").Append(error.Name).Append("</h2>\n<p><strong>")
+                .Append(WebUtility.HtmlEncode(error.Title)).Append(".</strong> ");
+            page.Append(InlineCode().Replace(WebUtility.HtmlEncode(error.Remedy), "<code>$1</code>")).Append("</p>\n<p><small>Status ")
+                .Append(error.Status);
             if (error.AnthropicStatus != error.Status) page.Append(" (").Append(error.AnthropicStatus).Append(" on /v1/messages)");
-            page.Append(" · ").Append(error.Retryable ? "may be retried" : "not worth a retry").Append("</small></p>\n</section>\n");
+            page.Append(" · ").Append(error.Retryable ? "may be retried" : "do not retry").Append("</small></p>\n</section>\n");
         }
         return page.Append("</main>\n</body>\n</html>\n").ToString().ReplaceLineEndings("\n");
     }

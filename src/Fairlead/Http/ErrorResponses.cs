@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Http;
 
-/// <summary>Answers an HTTP request with an error.</summary>
+/// <summary>Writes an error as the HTTP response.</summary>
 internal static class ErrorResponses
 {
     /// <summary>Writes status, headers, body and the request id. The response must not have started.</summary>

@@ -10,10 +10,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Http;
 
-/// <summary>The edge of the endpoints that keep and read objects of OpenAI: who calls, and how an answer or a refusal leaves.</summary>
+/// <summary>The edge of the endpoints that store and read OpenAI objects: authentication, responses and errors.</summary>
 internal sealed class OpenAiObjects(ICallerSource callers, ILogger<OpenAiObjects> logger)
 {
-    /// <summary>Answers with what <paramref name="serve"/> wrote itself, or with the error that it returns.</summary>
+    /// <summary>Sends what <paramref name="serve"/> wrote, or the error that it returns.</summary>
     public async Task ServeAsync(HttpContext context, Func<Caller, Task<GatewayError?>> serve)
     {
         RequestIds.Of(context);
@@ -28,9 +28,10 @@ internal sealed class OpenAiObjects(ICallerSource callers, ILogger<OpenAiObjects
         {
             error = await serve(caller);
         }
-        catch (Exception exception) when (exception is OperationCanceledException or IOException && context.RequestAborted.IsCancellationRequested || exception is ConnectionResetException)
+        catch (Exception exception) when (exception is OperationCanceledException or IOException
+            && context.RequestAborted.IsCancellationRequested || exception is ConnectionResetException)
         {
-            // The client left in the midst of its body, or of ours.
+            // The client disconnected while it sent its body or read the response.
             return;
         }
         catch (GatewayErrorException refused) when (!context.Response.HasStarted)
@@ -41,10 +42,12 @@ internal sealed class OpenAiObjects(ICallerSource callers, ILogger<OpenAiObjects
         {
             error = RequestReader.BrokenBody(broken);
         }
-        catch (Exception exception) when ((StorageFaults.IsStoreFault(exception) || exception is IOException) && !context.Response.HasStarted)
+        catch (Exception exception) when ((StorageFaults.IsStoreFault(exception) || exception is IOException)
+            && !context.Response.HasStarted)
         {
-            FilesLog.StoreAway(logger, StorageFaults.Describe(exception));
-            error = new GatewayError(ErrorCode.StoreUnavailable, "Files and batches cannot be kept or read now.") { RetryAfter = TimeSpan.FromSeconds(5) };
+            FilesLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+            error = new GatewayError(ErrorCode.StoreUnavailable,
+                "Files and batches cannot be stored or read at the moment.") { RetryAfter = TimeSpan.FromSeconds(5) };
         }
         if (error is not null) await ErrorResponses.WriteAsync(context, error, ErrorShape.OpenAi);
     }
@@ -59,13 +62,14 @@ internal sealed class OpenAiObjects(ICallerSource callers, ILogger<OpenAiObjects
         await context.Response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
     }
 
-    /// <summary>A page of a list.</summary>
+    /// <summary>Writes one page of a list.</summary>
     /// <param name="context">The request.</param>
-    /// <param name="rows">The page, and one more when there is more.</param>
-    /// <param name="limit">Rows of a page.</param>
+    /// <param name="rows">The page, and one more row if there is a next page.</param>
+    /// <param name="limit">Rows per page.</param>
     /// <param name="idOf">The id of a row.</param>
     /// <param name="write">Writes a row.</param>
-    public static Task WriteListAsync<TRow>(HttpContext context, IReadOnlyList<TRow> rows, int limit, Func<TRow, string> idOf, Action<Utf8JsonWriter, TRow> write) => WriteAsync(context, json =>
+    public static Task WriteListAsync<TRow>(HttpContext context, IReadOnlyList<TRow> rows, int limit, Func<TRow, string> idOf,
+        Action<Utf8JsonWriter, TRow> write) => WriteAsync(context, json =>
     {
         var shown = Math.Min(rows.Count, limit);
         json.WriteStartObject();

@@ -5,8 +5,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Fairlead.Http;
 
 /// <summary>
-/// Where this server is reached by whoever made a request, for links in answers: <c>publicUrl</c> of the configuration, else the request's own
-/// scheme and host. The empty value leaves links as paths. Text is made only when a link is.
+/// The address by which the client reached this server, for links in responses: <c>publicUrl</c> of the configuration, else scheme and host
+/// of the request. The empty value leaves links as paths. The text is built only when a link is needed.
 /// </summary>
 internal readonly record struct PublicAddress(string? Configured, string? Scheme, string? Host, string? PathBase)
 {
@@ -16,19 +16,22 @@ internal readonly record struct PublicAddress(string? Configured, string? Scheme
         return Of(context.Request, context.RequestServices?.GetService<IConfigurationSource>()?.Current.PublicUrl);
     }
 
-    internal static PublicAddress Of(HttpRequest request, string? configured) => new(configured, request.Scheme, request.Host.Value, request.PathBase.Value);
+    internal static PublicAddress Of(HttpRequest request, string? configured) =>
+        new(configured, request.Scheme, request.Host.Value, request.PathBase.Value);
 
     /// <summary>
-    /// A reference to <paramref name="path"/>, which begins with a slash, for the header <c>Location</c>: it leads to this server for whoever asked, behind a proxy or under a
-    /// path of the program's choosing, too.
+    /// A reference to <paramref name="path"/>, which starts with a slash, for the header <c>Location</c>. It works for the client behind a
+    /// proxy too, and under a path that the program chose.
     /// </summary>
     public string Reference(string path) => (Configured ?? PathBase) + path;
 
-    /// <summary>The whole address of <paramref name="path"/>, which begins with a slash; the path itself when the server's is not known.</summary>
+    /// <summary>
+    /// The full URL of <paramref name="path"/>, which starts with a slash; the path itself if the server's address is unknown.
+    /// </summary>
     public string Link(string path)
     {
         if (Configured is not null) return Configured + path;
-        // A request of HTTP/1.0 need not name a host.
+        // An HTTP/1.0 request may omit the host.
         return string.IsNullOrEmpty(Host) ? PathBase + path : $"{Scheme}://{Host}{PathBase}{path}";
     }
 }

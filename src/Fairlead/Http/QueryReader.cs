@@ -4,12 +4,13 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Http;
 
-/// <summary>Reads the parameters of a query string, noting every fault; unknown and repeated ones are faults too.</summary>
+/// <summary>Reads the parameters of a query string and collects every error; unknown and repeated parameters are errors too.</summary>
 internal sealed class QueryReader
 {
     private const int LongestText = 256;
 
-    private static readonly string[] TimeFormats = ["yyyy-MM-dd", "yyyy-MM-ddTHH:mmK", "yyyy-MM-ddTHH:mm:ssK", "yyyy-MM-ddTHH:mm:ss.FFFFFFFK"];
+    private static readonly string[] TimeFormats = ["yyyy-MM-dd", "yyyy-MM-ddTHH:mmK", "yyyy-MM-ddTHH:mm:ssK",
+        "yyyy-MM-ddTHH:mm:ss.FFFFFFFK"];
 
     private readonly IQueryCollection _query;
     private readonly List<FieldFault> _faults = [];
@@ -19,13 +20,14 @@ internal sealed class QueryReader
         _query = query;
         foreach (var (name, values) in query)
         {
-            if (!known.Contains(name)) Fault(name, $"There is no such parameter; there are {string.Join(", ", known.ToArray())}.");
-            else if (values.Count > 1) Fault(name, "It is given more than once.");
+            if (!known.Contains(name)) Fault(name, $"Unknown parameter. Known parameters: {string.Join(", ", known.ToArray())}.");
+            else if (values.Count > 1) Fault(name, "The parameter occurs more than once.");
         }
     }
 
-    /// <summary>All faults so far as one error, or null.</summary>
-    public GatewayError? Error => _faults.Count == 0 ? null : new GatewayError(ErrorCode.InvalidParameter, string.Join(" ", _faults.Select(fault => $"{fault.Pointer[1..]}: {fault.Detail}")))
+    /// <summary>All errors so far as one, or null.</summary>
+    public GatewayError? Error => _faults.Count == 0 ? null
+        : new GatewayError(ErrorCode.InvalidParameter, string.Join(" ", _faults.Select(fault => $"{fault.Pointer[1..]}: {fault.Detail}")))
     {
         Parameter = _faults[0].Pointer[1..],
         Faults = _faults,
@@ -33,7 +35,7 @@ internal sealed class QueryReader
 
     public void Fault(string name, string detail)
     {
-        // A name is the client's own; what is said back of it is bounded.
+        // The client chose the name, so its length in the error is limited.
         if (name.Length > 64) name = name[..64];
         if (_faults.Count < 32) _faults.Add(new FieldFault("/" + name, detail));
     }
@@ -42,9 +44,9 @@ internal sealed class QueryReader
     {
         if (!_query.TryGetValue(name, out var values) || values.Count != 1) return null;
         var value = values[0] ?? "";
-        // No id, name or time has control characters, and PostgreSQL refuses a text with NUL as a whole.
+        // No id, name or time contains control characters, and PostgreSQL rejects any text with NUL.
         if (value.Length is >= 1 and <= LongestText && !value.Any(char.IsControl)) return value;
-        Fault(name, $"It has 1 to {LongestText} characters and no control characters.");
+        Fault(name, $"Must have 1 to {LongestText} characters and no control characters.");
         return null;
     }
 
@@ -52,26 +54,31 @@ internal sealed class QueryReader
     {
         if (Text(name) is not { } value) return null;
         if (words.Contains(value)) return value;
-        Fault(name, $"It is one of {string.Join(", ", words)}.");
+        Fault(name, $"Must be one of {string.Join(", ", words)}.");
         return null;
     }
 
     public int Integer(string name, int least, int most, int otherwise)
     {
         if (Text(name) is not { } value) return otherwise;
-        if (int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most) return number;
-        Fault(name, $"It is a whole number from {least} to {most}.");
+        if (int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most)
+            return number;
+        Fault(name, $"Must be a whole number from {least} to {most}.");
         return otherwise;
     }
 
-    /// <summary>A time of RFC 3339 or a date, which is its midnight in UTC.</summary>
+    /// <summary>An RFC 3339 time, or a date, which means its midnight in UTC.</summary>
     public DateTimeOffset? Time(string name)
     {
         if (Text(name) is not { } value) return null;
-        // A plus sign that was not encoded arrives as a space.
-        if (DateTimeOffset.TryParseExact(value.Replace(' ', '+'), TimeFormats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
-            && time.Year is >= 1970 and <= 9000) return time;
-        Fault(name, "It is a time such as 2026-11-23T08:00:00Z or a date such as 2026-11-23.");
+        // A plus sign that is not percent-encoded arrives as a space.
+        if (DateTimeOffset.TryParseExact(value.Replace(' ', '+'), TimeFormats, CultureInfo.InvariantCulture,
+            DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) && time.Year is >= 1970 and <= 9000)
+        {
+            return time;
+        }
+
+        Fault(name, "Must be a time such as 2026-11-23T08:00:00Z or a date such as 2026-11-23.");
         return null;
     }
 }

@@ -8,6 +8,9 @@ internal static class ReadingEndpoints
 {
     private static readonly string[] Methods = ["GET", "HEAD"];
 
-    /// <summary>Maps an address that is read and changes nothing: HEAD answers as GET does, without the body (RFC 9110, 9.1), which the server leaves out by itself.</summary>
-    public static IEndpointConventionBuilder MapRead(this IEndpointRouteBuilder endpoints, string pattern, RequestDelegate handler) => endpoints.MapMethods(pattern, Methods, handler);
+    /// <summary>
+    /// Maps a read-only address. HEAD returns what GET does, without the body (RFC 9110, 9.1); the web server omits the body itself.
+    /// </summary>
+    public static IEndpointConventionBuilder MapRead(this IEndpointRouteBuilder endpoints, string pattern, RequestDelegate handler) =>
+        endpoints.MapMethods(pattern, Methods, handler);
 }

@@ -4,19 +4,23 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Http;
 
-/// <summary>The id of an HTTP request: made once, in every answer's <c>x-request-id</c> (and Anthropic's <c>request-id</c>).</summary>
+/// <summary>
+/// The id of an HTTP request: created once, sent in every response as <c>x-request-id</c> (and Anthropic's <c>request-id</c>).
+/// </summary>
 internal static class RequestIds
 {
     private const string Header = "x-request-id";
 
-    /// <summary>The id, which the answer's header holds from the first question on.</summary>
+    /// <summary>The id. The response has its header from the first call on.</summary>
     public static string Of(HttpContext context) =>
         Known(context) ?? Make(context, context.RequestServices.GetService<TimeProvider>() ?? TimeProvider.System);
 
-    /// <summary>The same for who knows the clock: asking the request for its services would make a scope for them.</summary>
+    /// <summary>The same with a given clock: resolving it from the request's services would create a scope.</summary>
     public static string Of(HttpContext context, TimeProvider time) => Known(context) ?? Make(context, time);
 
-    /// <summary>The caller's own id of the request (<c>X-Client-Request-Id</c>), when there is one that may stand in a log: 1 to 512 printable ASCII characters.</summary>
+    /// <summary>
+    /// The client's own id of the request (<c>X-Client-Request-Id</c>), if it is safe to log: 1 to 512 printable ASCII characters.
+    /// </summary>
     public static string? OfCaller(HttpRequest request)
     {
         if (!request.Headers.TryGetValue("X-Client-Request-Id", out var given) || given.Count != 1) return null;
@@ -24,8 +28,8 @@ internal static class RequestIds
     }
 
     /// <summary>
-    /// Whether <paramref name="requestId"/> was made here, for this request alone: an app around the gateway may have put another one into the answer's
-    /// header, such as one that its client chose, and nothing that must be unique may follow from that.
+    /// Whether <paramref name="requestId"/> was created here for this request. An app around the gateway may have set another id in the
+    /// response header, such as one that its client chose, and unique names must not be derived from that.
     /// </summary>
     public static bool IsOurs(HttpContext context, string requestId) => ReferenceEquals(context.TraceIdentifier, requestId);
 

@@ -8,39 +8,45 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Fairlead.Http;
 
-/// <summary>Reads a request's body once, bounded, into one pooled buffer; and the headers that speak to the gateway.</summary>
+/// <summary>
+/// Reads a request's body once, with a size limit, into one pooled buffer; and the headers that are meant for the gateway.
+/// </summary>
 internal static class RequestReader
 {
-    /// <summary>Why the body cannot be JSON of this API, judged by its headers alone; null when it can.</summary>
+    /// <summary>Why the body cannot be JSON of this API, judged by the headers alone; null if it can.</summary>
     public static GatewayError? CheckHeaders(HttpRequest request, RequestBounds bounds)
     {
         if (request.ContentLength > bounds.MaxBodyBytes) return TooLarge(bounds);
         if (CheckEncoding(request) is { } encoded) return encoded;
         var type = request.ContentType;
-        // The usual value, without parsing.
+        // The usual value, without parsing it.
         if (type is null or "application/json") return null;
         if (!Microsoft.Net.Http.Headers.MediaTypeHeaderValue.TryParse(type, out var media)
-            || !(media.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase) || media.Suffix.Equals("json", StringComparison.OrdinalIgnoreCase)))
+            || !(media.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase)
+                || media.Suffix.Equals("json", StringComparison.OrdinalIgnoreCase)))
         {
             return new GatewayError(ErrorCode.UnsupportedMediaType, "The body must be JSON.");
         }
-        if (media.Charset.HasValue && !media.Charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) && !media.Charset.Equals("\"utf-8\"", StringComparison.OrdinalIgnoreCase))
+        if (media.Charset.HasValue && !media.Charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase)
+            && !media.Charset.Equals("\"utf-8\"", StringComparison.OrdinalIgnoreCase))
         {
             return new GatewayError(ErrorCode.UnsupportedMediaType, "The body must be encoded as UTF-8.");
         }
         return null;
     }
 
-    /// <summary>Why the body cannot be read as it was packed; null when it is not packed.</summary>
+    /// <summary>Why the body cannot be read with its content encoding; null if it has none.</summary>
     public static GatewayError? CheckEncoding(HttpRequest request) =>
-        request.Headers.ContentEncoding.Count == 0 || request.Headers.ContentEncoding.ToString().Equals("identity", StringComparison.OrdinalIgnoreCase)
+        request.Headers.ContentEncoding.Count == 0 || request.Headers.ContentEncoding.ToString()
+            .Equals("identity", StringComparison.OrdinalIgnoreCase)
             ? null
-            : new GatewayError(ErrorCode.UnsupportedMediaType, "Compressed bodies are not taken.") { Remedy = "Send the body without Content-Encoding." };
+            : new GatewayError(ErrorCode.UnsupportedMediaType,
+                "Compressed bodies are not accepted.") { Remedy = "Send the body without Content-Encoding." };
 
-    /// <summary>Reads the whole body. The caller disposes the buffer also when an error comes back.</summary>
+    /// <summary>Reads the whole body. The caller also disposes the buffer after an error.</summary>
     public static async ValueTask<GatewayError?> ReadAsync(HttpContext context, PooledBuffer buffer, RequestBounds bounds)
     {
-        // The bound is ours, so that going over it is answered in the caller's dialect.
+        // The gateway enforces the limit itself, so that the error has the format of the caller's dialect.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
         buffer.Expected = (int)Math.Min(context.Request.ContentLength ?? 0, bounds.MaxBodyBytes);
         var reader = context.Request.BodyReader;
@@ -63,7 +69,7 @@ internal static class RequestReader
             }
             finally
             {
-                // Also when it is refused: the connection cannot be used again with a read that is open.
+                // Also after a refusal: the connection cannot be used again while a read is pending.
                 reader.AdvanceTo(sequence.End);
             }
             if (result.IsCompleted) break;
@@ -71,7 +77,7 @@ internal static class RequestReader
         return buffer.Length > 0 ? null : new GatewayError(ErrorCode.MalformedJson, "The body is empty; a JSON object is expected.");
     }
 
-    /// <summary>Takes over the Fairlead-… headers; what the body's <c>fairlead</c> object says wins.</summary>
+    /// <summary>Applies the Fairlead-… headers; the body's <c>fairlead</c> object has precedence.</summary>
     public static GatewayError? ReadExtensionHeaders(HttpRequest request, GatewayCall call)
     {
         var headers = request.Headers;
@@ -79,14 +85,15 @@ internal static class RequestReader
         if (extension.Class is null && headers.TryGetValue("Fairlead-Class", out var classes))
         {
             var name = classes.ToString();
-            if (name is not ("realtime" or "standard" or "bulk")) return GatewayError.Invalid("Fairlead-Class", "The header Fairlead-Class takes realtime, standard or bulk.");
+            if (name is not ("realtime" or "standard" or "bulk"))
+                return GatewayError.Invalid("Fairlead-Class", "The header Fairlead-Class accepts realtime, standard or bulk.");
             extension = extension with { Class = name };
         }
         if (extension.Deadline is null && headers.TryGetValue("Fairlead-Deadline-Ms", out var deadlines))
         {
             if (!int.TryParse(deadlines.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var ms) || ms < 1)
             {
-                return GatewayError.Invalid("Fairlead-Deadline-Ms", "The header Fairlead-Deadline-Ms takes whole milliseconds from 1.");
+                return GatewayError.Invalid("Fairlead-Deadline-Ms", "The header Fairlead-Deadline-Ms accepts whole milliseconds from 1.");
             }
             extension = extension with { Deadline = TimeSpan.FromMilliseconds(ms) };
         }
@@ -96,7 +103,8 @@ internal static class RequestReader
         call.Class = extension.Class ?? caller.DefaultClass;
         if (extension.Class is { } wanted && !caller.Classes.Contains(wanted))
         {
-            return new GatewayError(ErrorCode.ClassNotAllowed, $"This key may not use the class `{wanted}`; it may use {string.Join(", ", caller.Classes.Order(StringComparer.Ordinal))}.")
+            return new GatewayError(ErrorCode.ClassNotAllowed,
+                $"This key may not use the class `{wanted}`; it may use {string.Join(", ", caller.Classes.Order(StringComparer.Ordinal))}.")
             {
                 Parameter = call.Dialect.ClassField,
             };
@@ -105,14 +113,17 @@ internal static class RequestReader
         return null;
     }
 
-    /// <summary>What an exception of the transport says of the body that was being read.</summary>
+    /// <summary>The error for an exception of the transport while the body was read.</summary>
     public static GatewayError BrokenBody(Exception exception) => (exception as BadHttpRequestException)?.StatusCode switch
     {
-        StatusCodes.Status413PayloadTooLarge => new GatewayError(ErrorCode.PayloadTooLarge, "The body is larger than the server takes."),
-        StatusCodes.Status408RequestTimeout => new GatewayError(ErrorCode.MalformedJson, "The body came too slowly, and the rest of it was not waited for.") { Remedy = "Send the whole body without a pause." },
+        StatusCodes.Status413PayloadTooLarge => new GatewayError(ErrorCode.PayloadTooLarge, "The body is larger than the server accepts."),
+        StatusCodes.Status408RequestTimeout =>
+            new GatewayError(ErrorCode.MalformedJson,
+            "The body arrived too slowly, so the server stopped reading it.") { Remedy = "Send the whole body without a pause." },
         _ => new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete, or its framing is broken."),
     };
 
     private static GatewayError TooLarge(RequestBounds bounds) =>
-        new(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The body is larger than {bounds.MaxBodyBytes:N0} bytes."));
+        new(ErrorCode.PayloadTooLarge,
+            string.Create(CultureInfo.InvariantCulture, $"The body is larger than {bounds.MaxBodyBytes:N0} bytes."));
 }

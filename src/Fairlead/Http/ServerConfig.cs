@@ -11,12 +11,12 @@ public sealed record ServerConfig
         new("trustedProxies", new ConfigListType<IPNetwork>(new ConfigNetwork()), s => s.TrustedProxies,
             (s, v) => s with { TrustedProxies = (IReadOnlyList<IPNetwork>)v },
             "Addresses or networks of the proxies in front of the server. Only their `X-Forwarded-For`, `X-Forwarded-Proto` and "
-            + "`X-Forwarded-Host` are believed; everybody else's are ignored."),
+            + "`X-Forwarded-Host` are trusted; those of all others are ignored."),
         new("corsOrigins", new ConfigListType<string>(new ConfigOriginName()), s => s.CorsOrigins,
             (s, v) => s with { CorsOrigins = (IReadOnlyList<string>)v },
             "Origins whose pages may call the API from a browser; `\"*\"` for all."));
 
-    /// <summary>Proxies whose <c>X-Forwarded-For</c>, <c>-Proto</c> and <c>-Host</c> are believed. Default none.</summary>
+    /// <summary>Proxies whose <c>X-Forwarded-For</c>, <c>-Proto</c> and <c>-Host</c> are trusted. Default none.</summary>
     public IReadOnlyList<IPNetwork> TrustedProxies { get; init; } = [];
 
     /// <summary>Origins whose pages may call the API from a browser; <c>*</c> for all. Default none.</summary>

@@ -9,8 +9,8 @@ using Microsoft.Extensions.Options;
 namespace Fairlead.Http;
 
 /// <summary>
-/// Takes address, scheme and host of the client from the <c>X-Forwarded-…</c> headers of the proxies named in <c>server.trustedProxies</c>. What anybody else sends in them is
-/// ignored. Follows a reload. Thread-safe.
+/// Takes address, scheme and host of the client from the <c>X-Forwarded-…</c> headers of the proxies in <c>server.trustedProxies</c>.
+/// Ignores these headers from everybody else. Follows a reload. Thread-safe.
 /// </summary>
 internal sealed class TrustedProxies(IConfigurationSource configuration, ILoggerFactory loggers) : IStartupFilter
 {
@@ -43,7 +43,7 @@ internal sealed class TrustedProxies(IConfigurationSource configuration, ILogger
             var options = new ForwardedHeadersOptions
             {
                 ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto | ForwardedHeaders.XForwardedHost,
-                // From the right, as long as the proxies are trusted ones: whatever the client wrote itself stands further left.
+                // From right to left while the proxies are trusted: what the client wrote itself is further left.
                 ForwardLimit = null,
             };
             options.KnownProxies.Clear();

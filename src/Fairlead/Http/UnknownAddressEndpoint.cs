@@ -7,7 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Http;
 
-/// <summary>Answers addresses and methods that nothing else does: 404, or 405 with the methods that the address takes.</summary>
+/// <summary>The endpoint for addresses and methods that nothing else serves: 404, or 405 with the methods of the address.</summary>
 internal static class UnknownAddressEndpoint
 {
     public static void Map(IEndpointRouteBuilder endpoints)
@@ -18,11 +18,15 @@ internal static class UnknownAddressEndpoint
         }
     }
 
-    /// <summary>For a program that serves nothing but Fairlead: every other address gets an error of the list too. An app that embeds the gateway keeps its own 404.</summary>
+    /// <summary>
+    /// For a program that serves only Fairlead: every other address gets an error of the catalogue too. An app that embeds the gateway
+    /// keeps its own 404.
+    /// </summary>
     public static void MapEverythingElse(IEndpointRouteBuilder endpoints)
     {
-        // Last of all, so that it hides no address of the program's own.
-        endpoints.Map("/{**rest}", AnswerAsync).WithDisplayName("Fairlead: unknown address").Add(endpoint => ((RouteEndpointBuilder)endpoint).Order = int.MaxValue);
+        // Last of all, so that it hides no address of the program.
+        endpoints.Map("/{**rest}", AnswerAsync).WithDisplayName("Fairlead: unknown address")
+            .Add(endpoint => ((RouteEndpointBuilder)endpoint).Order = int.MaxValue);
     }
 
     private static Task AnswerAsync(HttpContext context)
@@ -30,16 +34,19 @@ internal static class UnknownAddressEndpoint
         var methods = MethodsOf(context);
         if (methods.Count > 0)
         {
-            var error = new GatewayError(ErrorCode.MethodNotAllowed, $"{Written(context)} takes {string.Join(", ", methods)}, not {Shorten(context.Request.Method)}.") { Allow = string.Join(", ", methods) };
+            var error = new GatewayError(ErrorCode.MethodNotAllowed,
+                $"{Written(context)} accepts {string.Join(", ", methods)}, not {Shorten(context.Request.Method)}.") { Allow = string.Join(
+                ", ", methods) };
             return ErrorResponses.WriteAsync(context, error, ErrorEdgeMiddleware.ShapeOf(context.Request));
         }
         var meant = Meant(context);
-        // In the shape of the interface that was called, else of the one that was meant.
-        var shape = meant is null || ErrorEdgeMiddleware.IsOurs(context.Request.Path) ? ErrorEdgeMiddleware.ShapeOf(context.Request) : ErrorEdgeMiddleware.ShapeOf(meant, context.Request.Headers);
+        // In the format of the interface that was called, else of the one that was meant.
+        var shape = meant is null || ErrorEdgeMiddleware.IsOurs(context.Request.Path) ? ErrorEdgeMiddleware.ShapeOf(context.Request)
+            : ErrorEdgeMiddleware.ShapeOf(meant, context.Request.Headers);
         return ErrorResponses.WriteAsync(context, NotFound(context, meant), shape);
     }
 
-    /// <summary>Answers an address outside of Fairlead's own that nothing else took, where it is one of Fairlead's under a wrong beginning. False when it is not.</summary>
+    /// <summary>Serves an address that nothing else matched, if it is one of Fairlead's with a wrong prefix. False if it is not.</summary>
     public static async ValueTask<bool> TryAnswerMistakenAsync(HttpContext context, TimeProvider time)
     {
         if (Meant(context) is not { } meant) return false;
@@ -48,20 +55,23 @@ internal static class UnknownAddressEndpoint
         return true;
     }
 
-    private static string? Meant(HttpContext context) => AddressHint.Find(context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints, context.Request.Path.Value);
+    private static string? Meant(HttpContext context) =>
+        AddressHint.Find(context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints, context.Request.Path.Value);
 
     private static GatewayError NotFound(HttpContext context, string? meant)
     {
         var error = new GatewayError(ErrorCode.NotFound, $"There is nothing at {Shorten(context.Request.Method)} {Written(context)}.");
         if (meant is null) return error;
-        // SDKs put the rest of the path behind the address they are given, Anthropic's the version too.
+        // SDKs append the rest of the path to their base address, Anthropic's also the version.
         var site = PublicAddress.Of(context);
         var right = site.Reference(meant);
-        var sdk = meant.StartsWith("/v1/messages", StringComparison.Ordinal) ? site.Link("") : meant.StartsWith("/v1/", StringComparison.Ordinal) ? site.Link("/v1") : null;
+        var sdk = meant.StartsWith("/v1/messages", StringComparison.Ordinal) ? site.Link("")
+            : meant.StartsWith("/v1/", StringComparison.Ordinal) ? site.Link("/v1") : null;
         return error with
         {
             Message = $"{error.Message} Did you mean {right}?",
-            Remedy = sdk is null ? $"Send the request to {right}." : $"Send the request to {right}; an SDK takes {sdk} as its base address.",
+            Remedy = sdk is null ? $"Send the request to {right}."
+                : $"Send the request to {right}; an SDK needs {sdk} as its base address.",
         };
     }
 
@@ -70,16 +80,17 @@ internal static class UnknownAddressEndpoint
         var methods = new SortedSet<string>(StringComparer.Ordinal);
         foreach (var endpoint in context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
         {
-            if (endpoint.RoutePattern.RawText is not { } pattern || endpoint.Metadata.GetMetadata<HttpMethodMetadata>() is not { } metadata) continue;
+            if (endpoint.RoutePattern.RawText is not { } pattern || endpoint.Metadata.GetMetadata<HttpMethodMetadata>() is not { } metadata)
+                continue;
             var matcher = new TemplateMatcher(TemplateParser.Parse(pattern.TrimStart('/')), []);
             if (matcher.TryMatch(context.Request.Path, [])) methods.UnionWith(metadata.HttpMethods);
         }
         return [.. methods];
     }
 
-    // As the client wrote it: a path that the program puts everything under belongs to it.
+    // As the client wrote it: the path base of the program is part of it.
     private static string Written(HttpContext context) => Shorten(context.Request.PathBase.Value + context.Request.Path.Value);
 
-    // Both are the client's own and may be as long as the server lets a request line be.
+    // The client chose both, and they may be as long as the server allows a request line.
     private static string Shorten(string? text) => text is { Length: > 200 } ? string.Concat(text.AsSpan(0, 200), "…") : text ?? "";
 }

@@ -4,11 +4,12 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;
 
-/// <summary>The most that a caller wants to pay for one call, held against its worst case before anything is sent.</summary>
+/// <summary>The maximum that a caller pays for one call, compared with its worst case before anything is sent.</summary>
 internal static class CallBudget
 {
     /// <summary>
-    /// Caps the output of a call to what its budget pays for when the caller set no cap. Null when all that can happen is paid for then; otherwise why the call is not made.
+    /// If the caller set no maximum output, limits the output to what the budget covers. Null if the worst case is then covered; otherwise
+    /// the error.
     /// </summary>
     public static GatewayError? Hold(GatewayCall call, decimal budget)
     {
@@ -17,16 +18,20 @@ internal static class CallBudget
         if (call.MaxOutputTokens is null && Affordable(call, budget) is > 0 and var cap)
         {
             call.CapOutput(cap);
-            call.Warn("output_capped", string.Create(CultureInfo.InvariantCulture, $"The output is capped to {cap} tokens, which is what the budget of the call pays for."));
+            call.Warn("output_capped",
+                string.Create(CultureInfo.InvariantCulture,
+                $"The output is limited to {cap} tokens, which is what the budget of the call covers."));
             return null;
         }
-        return GatewayError.Invalid("budget_usd", string.Create(CultureInfo.InvariantCulture, $"The call may cost {most.ToString("0.############", CultureInfo.InvariantCulture)} US dollars, which is more than its budget of {budget}.")) with
+        return GatewayError.Invalid("budget_usd",
+            string.Create(CultureInfo.InvariantCulture,
+            $"The call may cost {most.ToString("0.############", CultureInfo.InvariantCulture)} US dollars, which is more than its budget of {budget}.")) with
         {
-            Remedy = "Raise `budget_usd`, lower the cap of the output, or send less input.",
+            Remedy = "Raise `budget_usd`, lower the output limit, or send less input.",
         };
     }
 
-    /// <summary>Whether one more attempt may be paid for beside what others have cost.</summary>
+    /// <summary>Whether the budget covers one more attempt in addition to the cost of the others.</summary>
     public static bool Allows(GatewayCall call)
     {
         if (call.Facts.Extension.BudgetUsd is not { } budget || call.Attempts.Count == 0) return true;
@@ -35,7 +40,7 @@ internal static class CallBudget
         return spent == 0 || spent + WorstCase.Of(call).Usd <= budget;
     }
 
-    // The price of an output never falls with its length, so the border can be halved out.
+    // The price of an output never falls with its length, so the limit can be found by bisection.
     private static int Affordable(GatewayCall call, decimal budget)
     {
         var low = 0;

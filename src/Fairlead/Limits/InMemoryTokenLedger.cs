@@ -5,8 +5,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Limits;
 
 /// <summary>
-/// Holds and settles in process, without limits: nothing is refused, but every call's worst case is held while it runs and let go when it
-/// ends. What stays held after all calls ended would be a leak, and tests look for it. Thread-safe without a global lock.
+/// Reserves and settles in process, without limits: nothing is refused, but every call's worst case is reserved while it runs and released
+/// when it ends. A reservation that remains after all calls ended is a leak, and tests look for it. Thread-safe without a global lock.
 /// </summary>
 internal sealed class InMemoryTokenLedger : ITokenLedger
 {
@@ -30,7 +30,9 @@ internal sealed class InMemoryTokenLedger : ITokenLedger
         }
     }
 
-    /// <summary>Tokens and money held at this moment by all calls of a key, and what its ended calls used since the process started.</summary>
+    /// <summary>
+    /// Tokens and money reserved by all calls of a key at this moment, and what its ended calls used since the process started.
+    /// </summary>
     public (long HeldTokens, decimal HeldUsd, long UsedTokens, decimal UsedUsd, int Open) StateOf(string keyId) =>
         _accounts.TryGetValue(keyId, out var account) ? account.Read() : default;
 
@@ -41,7 +43,8 @@ internal sealed class InMemoryTokenLedger : ITokenLedger
         foreach (var account in _accounts.Values)
         {
             var one = account.Read();
-            sum = (sum.HeldTokens + one.HeldTokens, sum.HeldUsd + one.HeldUsd, sum.UsedTokens + one.UsedTokens, sum.UsedUsd + one.UsedUsd, sum.Open + one.Open);
+            sum = (sum.HeldTokens + one.HeldTokens, sum.HeldUsd + one.HeldUsd, sum.UsedTokens + one.UsedTokens, sum.UsedUsd + one.UsedUsd,
+                sum.Open + one.Open);
         }
         return sum;
     }

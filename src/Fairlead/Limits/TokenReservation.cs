@@ -3,8 +3,9 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;
 
-/// <summary>Tokens and money held for a call before the work, corrected after it.</summary>
-internal sealed class TokenReservation(string organizationId, string projectId, string keyId, long inputTokens, long outputTokens, decimal usd)
+/// <summary>Tokens and money reserved for a call before the work, corrected after it.</summary>
+internal sealed class TokenReservation(string organizationId, string projectId, string keyId, long inputTokens, long outputTokens,
+    decimal usd)
 {
     private int _settled;
 
@@ -21,17 +22,17 @@ internal sealed class TokenReservation(string organizationId, string projectId, 
     /// <summary>The worst case in US dollars.</summary>
     public decimal Usd { get; } = usd;
 
-    /// <summary>True for the first who settles, false for all later ones, so that settling is idempotent.</summary>
+    /// <summary>True for the first caller, false for all later ones, so that settling is idempotent.</summary>
     public bool TrySettle() => Interlocked.Exchange(ref _settled, 1) == 0;
 }
 
-/// <summary>Holds and settles. Thread-safe; in process, so that neither step waits on a store.</summary>
+/// <summary>Reserves and settles. Thread-safe; in process, so that neither step waits for a store.</summary>
 internal interface ITokenLedger
 {
-    /// <summary>Holds the worst case of a call, or says why not.</summary>
+    /// <summary>Reserves the worst case of a call, or reports why not.</summary>
     ValueTask<ReservationResult> ReserveAsync(GatewayCall call, CancellationToken cancellationToken);
 
-    /// <summary>Replaces what was held by what was used. Idempotent; never throws for a reservation it gave.</summary>
+    /// <summary>Replaces the reservation by the usage. Idempotent; never throws for a reservation that this ledger created.</summary>
     void Settle(TokenReservation reservation, in Usage usage, in Cost cost);
 }
 

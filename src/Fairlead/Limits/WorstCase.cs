@@ -7,14 +7,14 @@ using Fairlead.StructuredOutput;
 
 namespace Fairlead.Limits;
 
-/// <summary>The most a call can use and cost: what is held before the provider counts.</summary>
+/// <summary>The maximum usage and cost of a call: what is reserved before the provider counts.</summary>
 internal static class WorstCase
 {
-    /// <summary>Output assumed where neither the caller nor the catalogue bounds it.</summary>
+    /// <summary>Output to assume where neither the caller nor the catalogue limits it.</summary>
     public const int UnboundedOutputTokens = 8192;
 
     /// <param name="call">The call.</param>
-    /// <param name="cap">Tokens of one output, if not what the request and the model say.</param>
+    /// <param name="cap">Tokens of one output, if different from the limits of the request and the model.</param>
     public static (long Input, long Output, decimal Usd) Of(GatewayCall call, int? cap = null)
     {
         var model = call.Model;
@@ -26,8 +26,8 @@ internal static class WorstCase
             output *= Math.Max(1, call.Facts.ChargedChoices);
         }
 
-        // An answer that is asked for once more reads the first one too.
-        if (call.Facts.Structured is { Repairs: true }) (input, output) = ((2 * input) + output + RepairRequest.MostTokens, 2 * output);
+        // A repair attempt also reads the first response.
+        if (call.Facts.Structured is { Repairs: true }) (input, output) = ((2 * input) + output + RepairRequest.MaxTokens, 2 * output);
 
         decimal dearest = 0;
         var worst = new Usage(input, output);
@@ -38,7 +38,7 @@ internal static class WorstCase
         return (input, output, dearest);
     }
 
-    // Input and output are priced by themselves, so the dearest of each together is the dearest of all.
+    // Input and output are priced separately, so the highest price of each together is the highest of all.
     private static decimal Dearest(Deployment deployment, in Usage worst, GatewayCall call)
     {
         var facts = call.Facts;
@@ -47,9 +47,10 @@ internal static class WorstCase
         var usd = prices.CostOf(worst).Usd;
         if (facts.Has(RequestFeatures.AudioOutput)) usd = Math.Max(usd, prices.CostOf(worst with { AudioOutputTokens = output }).Usd);
         var dearestOutput = usd - prices.CostOf(worst).Usd;
-        if (facts.Has(RequestFeatures.Audio)) usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { AudioInputTokens = input }).Usd);
-        // Everything may turn out to be written to a cache at its premium. Anthropic has one that no price of the model need mention, and so
-        // has any other server of Claude that passes the wish for an hour on.
+        if (facts.Has(RequestFeatures.Audio))
+            usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { AudioInputTokens = input }).Usd);
+        // Everything may turn out to be written to a cache at a higher price. Anthropic has one that the model's prices need not mention,
+        // and so has any other server of Claude that passes the one-hour setting on.
         if (deployment.Provider.ChargesCacheWrites || prices.CacheWrite is not null || prices.LongCacheWrite is not null
             || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || AsksForLongCache(call))
         {
@@ -59,6 +60,7 @@ internal static class WorstCase
         return usd;
     }
 
-    // Wherever it stands in the request. One that says it otherwise, by escapes, is charged all the same.
-    private static bool AsksForLongCache(GatewayCall call) => call.Body is { Length: > 0 } body && body.WrittenSpan.IndexOf("\"1h\""u8) >= 0;
+    // Wherever it is in the request. The price also applies to one that writes it with escapes.
+    private static bool AsksForLongCache(GatewayCall call) => call.Body is { Length: > 0 } body
+        && body.WrittenSpan.IndexOf("\"1h\""u8) >= 0;
 }

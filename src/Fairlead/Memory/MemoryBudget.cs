@@ -8,20 +8,21 @@ using Fairlead.Telemetry;
 namespace Fairlead.Memory;
 
 /// <summary>
-/// The memory that request and response bytes of this process may hold together: bodies, WebSocket messages, events that wait, bodies of jobs that run and responses that
-/// are held whole. Two counters without a lock; one instance per gateway. Thread-safe.
+/// The memory that request and response bytes of this process may use together: bodies, WebSocket messages, waiting events, bodies of
+/// running jobs, and responses that are buffered whole. Two counters without a lock; one instance per gateway. Thread-safe.
 /// </summary>
 /// <remarks>
-/// What holds memory takes it here and gives it back exactly once: a <see cref="Streaming.PooledBuffer"/> for bytes, a <see cref="MemoryLease"/> for anything else. The last
-/// tenth of the budget is reserved for holders of at most <see cref="SmallBytes"/>, so that ordinary calls go on while large ones are refused. What holds memory for a caller
-/// takes it from <see cref="ShareOf"/>: a budget of one key, which counts in this one too.
+/// A holder of memory takes it here and returns it exactly once: a <see cref="Streaming.PooledBuffer"/> for bytes, a
+/// <see cref="MemoryLease"/> for anything else. The last tenth of the budget is reserved for holders of at most <see cref="SmallBytes"/>,
+/// so that ordinary calls continue while large ones are refused. Memory for a caller comes from <see cref="ShareOf"/>: a budget of one key,
+/// which counts in this one too.
 /// </remarks>
 internal sealed class MemoryBudget
 {
     /// <summary>A holder of at most this many bytes may use the reserved tenth.</summary>
     public const int SmallBytes = 64 * 1024;
 
-    /// <summary>Above this number, shares of which nothing is held are forgotten.</summary>
+    /// <summary>Above this number, unused shares are removed.</summary>
     private const int ManyShares = 10_000;
 
     private readonly Func<long?> _configured;
@@ -34,12 +35,13 @@ internal sealed class MemoryBudget
         : this(() => configuration.Current.Requests.MemoryBudget, () => configuration.Current.Requests.MaxMemoryPerKey)
     {
         var meter = meters.Create(GatewayTelemetry.Name);
-        meter.CreateObservableGauge("fairlead.memory.used", () => Used, "By", "Bytes of requests and responses that are held in memory.");
-        meter.CreateObservableGauge("fairlead.memory.limit", () => Limit, "By", "What they may hold at most (`requests.memoryBudget`).");
+        meter.CreateObservableGauge("fairlead.memory.used", () => Used, "By", "Bytes of requests and responses in memory.");
+        meter.CreateObservableGauge("fairlead.memory.limit", () => Limit, "By",
+            "Maximum bytes of requests and responses in memory (`requests.memoryBudget`).");
     }
 
     /// <param name="configured">The limit; null for the default.</param>
-    /// <param name="configuredShare">The limit of one key; null for half of all.</param>
+    /// <param name="configuredShare">The limit of one key; null for half of the total.</param>
     internal MemoryBudget(Func<long?> configured, Func<long?>? configuredShare = null)
     {
         _configured = configured;
@@ -52,7 +54,9 @@ internal sealed class MemoryBudget
         _configured = () => whole._configuredShare?.Invoke() ?? (whole.Limit / 2);
     }
 
-    /// <summary>What may be held for one key. It counts in this budget too, and is smaller, so that one key never takes the memory of all others.</summary>
+    /// <summary>
+    /// The budget of one key. It counts in this budget too, and is smaller, so that one key never takes the memory of all others.
+    /// </summary>
     public MemoryBudget ShareOf(string keyId)
     {
         if (_shares.TryGetValue(keyId, out var known)) return known;
@@ -66,22 +70,26 @@ internal sealed class MemoryBudget
         return _shares.GetOrAdd(keyId, static (_, whole) => new MemoryBudget(whole), this);
     }
 
-    /// <summary>What may be held. A reload may lower it below what is held; then nothing new is admitted until enough was given back.</summary>
+    /// <summary>The limit. A reload may lower it below what is in use; then nothing new is admitted until enough was returned.</summary>
     public long Limit => _configured() ?? Default;
 
-    /// <summary>What is held now.</summary>
+    /// <summary>Bytes in use.</summary>
     public long Used => Volatile.Read(ref _used);
 
-    /// <summary>A quarter of what the runtime says the process may use: of the machine, or of its container.</summary>
+    /// <summary>A quarter of the memory that the process may use by the runtime: of the machine, or of its container.</summary>
     public static long Default { get; } = Math.Max(64L * 1024 * 1024, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
 
     /// <summary>Whether a holder of more than <see cref="SmallBytes"/> would be refused.</summary>
     public bool IsExhausted => Used >= LargeLimit(Limit) || _whole is { IsExhausted: true };
 
-    /// <summary>What a holder is told that does not fit.</summary>
-    public static GatewayError Overloaded { get; } = new(ErrorCode.Overloaded, "The memory of this server for requests and responses is used up at the moment.") { RetryAfter = TimeSpan.FromSeconds(1) };
+    /// <summary>The error for a holder that does not fit.</summary>
+    public static GatewayError Overloaded { get; } = new(ErrorCode.Overloaded,
+        "The server's memory for requests and responses is used up at the moment.") { RetryAfter = TimeSpan.FromSeconds(1) };
 
-    /// <summary>Takes <paramref name="bytes"/> for a holder that then has <paramref name="total"/>. False when they do not fit; then nothing was taken.</summary>
+    /// <summary>
+    /// Takes <paramref name="bytes"/> for a holder that then has <paramref name="total"/>. False if they do not fit; then nothing was
+    /// taken.
+    /// </summary>
     public bool TryTake(long bytes, long total)
     {
         var used = Interlocked.Add(ref _used, bytes);
@@ -92,9 +100,12 @@ internal sealed class MemoryBudget
     }
 
     /// <summary>Whether <paramref name="bytes"/> would fit at this moment. Nothing is taken.</summary>
-    public bool HasRoomFor(long bytes) => Used + bytes <= (bytes <= SmallBytes ? Limit : LargeLimit(Limit)) && _whole?.HasRoomFor(bytes) != false;
+    public bool HasRoomFor(long bytes) => Used + bytes <= (bytes <= SmallBytes ? Limit : LargeLimit(Limit))
+        && _whole?.HasRoomFor(bytes) != false;
 
-    /// <summary>Takes <paramref name="bytes"/> whether or not they fit: for what must not be refused any more, such as a result that is paid for.</summary>
+    /// <summary>
+    /// Takes <paramref name="bytes"/> even if they do not fit: for what can no longer be refused, such as a result that is paid for.
+    /// </summary>
     public void Take(long bytes)
     {
         Interlocked.Add(ref _used, bytes);

@@ -2,5 +2,5 @@ using Fairlead.Errors;
 
 namespace Fairlead.Memory;
 
-/// <summary>More bytes were to be held than the budget has room for. Ends what was to hold them, with <c>overloaded</c>.</summary>
+/// <summary>The budget does not have enough memory. Ends the work that needed it, with <c>overloaded</c>.</summary>
 internal sealed class MemoryExhaustedException(GatewayError error) : GatewayErrorException(error);

@@ -1,6 +1,8 @@
 namespace Fairlead.Memory;
 
-/// <summary>What one holder has of the budget. Given back by <see cref="Dispose"/>, once; after that it takes nothing any more. Thread-safe.</summary>
+/// <summary>
+/// The memory that one holder has taken from the budget. Returned by <see cref="Dispose"/>, once; after that it takes no more. Thread-safe.
+/// </summary>
 /// <param name="budget">The process's budget; null where nothing is counted.</param>
 internal sealed class MemoryLease(MemoryBudget? budget) : IDisposable
 {
@@ -36,7 +38,7 @@ internal sealed class MemoryLease(MemoryBudget? budget) : IDisposable
         if (!TryTake(bytes)) throw new MemoryExhaustedException(MemoryBudget.Overloaded);
     }
 
-    /// <summary>Takes them whether or not they fit.</summary>
+    /// <summary>Takes them even if they do not fit.</summary>
     public void Take(long bytes)
     {
         if (budget is null) return;
@@ -48,7 +50,7 @@ internal sealed class MemoryLease(MemoryBudget? budget) : IDisposable
         }
     }
 
-    /// <summary>Gives a part back.</summary>
+    /// <summary>Returns a part.</summary>
     public void Return(long bytes)
     {
         if (budget is null) return;

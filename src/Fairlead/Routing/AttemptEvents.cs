@@ -7,29 +7,30 @@ using Fairlead.Telemetry;
 
 namespace Fairlead.Routing;
 
-/// <summary>How an attempt's stream began.</summary>
+/// <summary>How the stream of an attempt started.</summary>
 internal enum StreamStart
 {
-    /// <summary>Something a reader would see is there: this attempt answers.</summary>
+    /// <summary>The first visible content arrived: this attempt provides the response.</summary>
     Content,
 
-    /// <summary>The stream ended without content, with a reason: also an answer.</summary>
+    /// <summary>The stream ended without content but with a finish reason: also a response.</summary>
     EndedEmpty,
 
-    /// <summary>It broke before content; another attempt may be made.</summary>
+    /// <summary>It failed before content; another attempt may follow.</summary>
     Broken,
 }
 
 /// <summary>
-/// The events of one attempt, metered as they pass, with what came before the first content held until it is known whether this
-/// attempt answers.
+/// The events of one attempt, metered as they pass. Events before the first content are held until it is known whether this attempt
+/// provides the response.
 /// </summary>
-internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source, ChunkClock? clock, DeploymentPlaces places) : IEventSource
+internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source, ChunkClock? clock, DeploymentSlots places)
+    : IEventSource
 {
-    /// <summary>Events without content that are held. A stream of more is broken: no provider needs so many to begin.</summary>
+    /// <summary>Maximum events without content that are held. A stream with more is broken: no provider needs so many to start.</summary>
     internal const int MaxHeldEvents = 10_000;
 
-    /// <summary>Bytes of them. A response that echoes its request fits.</summary>
+    /// <summary>Their maximum bytes. A response that echoes its request fits.</summary>
     internal const int MaxHeldBytes = 4 * 1024 * 1024;
 
     private readonly EventBatch _held = new();
@@ -39,7 +40,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
 
     public bool BuffersAhead => source.BuffersAhead;
 
-    /// <summary>The error that the stream ended with, or null.</summary>
+    /// <summary>The error with which the stream ended, or null.</summary>
     public GatewayError? Error
     {
         get => attempt.Error;
@@ -56,7 +57,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             {
                 _ended = true;
                 if (attempt.Meter.FinishReason is not null) return StreamStart.EndedEmpty;
-                Error ??= new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream without an answer.");
+                Error ??= new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream without a response.");
                 return StreamStart.Broken;
             }
             Meter(batch);
@@ -81,7 +82,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             _held.SwapWith(batch);
             return true;
         }
-        // Only what is repeated is counted: nearly all streams begin within two reads.
+        // Only repeated reads are counted: nearly all streams start within two reads.
         _memory ??= new MemoryLease(attempt.Memory);
         if (!_memory.TryTake(batch.Size))
         {
@@ -90,7 +91,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         }
         _held.Append(batch);
         if (_held.Items.Count <= MaxHeldEvents && _held.Size <= MaxHeldBytes) return true;
-        Error = new GatewayError(ErrorCode.ProviderError, "The model's provider sent event after event without content.");
+        Error = new GatewayError(ErrorCode.ProviderError, "The model's provider sent too many events without content.");
         return false;
     }
 
@@ -115,7 +116,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         return true;
     }
 
-    /// <summary>Whether this stream holds the attempt's place at its deployment, to be given back with the end of it.</summary>
+    /// <summary>Whether this stream holds the attempt's slot at its deployment, which it releases at its end.</summary>
     public bool HoldsPlace { get; set; }
 
     public ValueTask DisposeAsync()
@@ -141,7 +142,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
                 case { } generationEvent: attempt.Meter.Observe(generationEvent); break;
             }
         }
-        // Readers see what the model made; that it broke is the call's ending, told in its own way.
+        // Readers see what the model generated. That the stream failed is the call's ending, which is reported separately.
         if (Error is not null)
         {
             _ended = true;

@@ -2,11 +2,11 @@ using Fairlead.Catalogue;
 
 namespace Fairlead.Routing;
 
-/// <summary>Which deployment is asked first: by priority, and among equals by chance according to weight.</summary>
+/// <summary>The order in which deployments are tried: by priority, and among equals at random by weight.</summary>
 internal static class DeploymentOrder
 {
-    /// <param name="deployments">In ascending priority, as the catalogue keeps them.</param>
-    /// <param name="random">A number in [0, 1), drawn once for each place that is decided by chance.</param>
+    /// <param name="deployments">In ascending priority, as in the catalogue.</param>
+    /// <param name="random">A number in [0, 1), drawn once for each position that is decided at random.</param>
     public static IReadOnlyList<Deployment> Of(IReadOnlyList<Deployment> deployments, Func<double> random)
     {
         if (deployments.Count < 2) return deployments;
@@ -39,7 +39,7 @@ internal static class DeploymentOrder
             target -= Math.Max(0, group[i].Weight);
             if (target < 0) return i;
         }
-        // All weights are zero, or rounding: the first listed.
+        // All weights are zero, or rounding: use the first listed.
         return 0;
     }
 }

@@ -4,9 +4,11 @@ namespace Fairlead.Routing;
 
 internal static partial class RoutingLog
 {
-    [LoggerMessage(8001, LogLevel.Warning, "Call {RequestId}: attempt {Attempt} at {Deployment} failed with {Error} (provider status {Status})")]
+    [LoggerMessage(8001, LogLevel.Warning,
+        "Call {RequestId}: attempt {Attempt} at {Deployment} failed with {Error} (provider status {Status})")]
     public static partial void AttemptFailed(ILogger logger, string requestId, int attempt, string deployment, string error, int? status);
 
-    [LoggerMessage(8002, LogLevel.Error, "Call {RequestId}: the spool cannot be written, so nothing is sent; check free space and permissions of the data directory")]
+    [LoggerMessage(8002, LogLevel.Error,
+        "Call {RequestId}: the spool cannot be written, so the call is not sent; check free space and permissions of the data directory")]
     public static partial void SpoolUnavailable(ILogger logger, string requestId, Exception exception);
 }

@@ -9,8 +9,8 @@ internal static class RoutingServiceCollectionExtensions
     internal static IServiceCollection AddDeploymentRouting(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
-        services.TryAddSingleton(new RoutingChance());
-        services.AddSingleton<DeploymentPlaces>();
+        services.TryAddSingleton(new RoutingRandom());
+        services.AddSingleton<DeploymentSlots>();
         services.AddSingleton<IGatewayStage, RoutingStage>();
         return services;
     }

@@ -14,28 +14,28 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Routing;
 
 /// <summary>
-/// Finds a deployment that answers: down the list, with retries at each while that can help, until content is there. From then on the
-/// call belongs to that attempt. Every attempt stands on the spool before it is sent.
+/// Finds a deployment that responds: tries the list in order, with retries where they can help, until content arrives. From then on the
+/// call belongs to that attempt. Every attempt is written to the spool before it is sent.
 /// </summary>
 internal sealed class RoutingStage(
     ISpool spool,
     IConfigurationSource configuration,
-    RoutingChance chance,
+    RoutingRandom chance,
     TokenCounter counter,
     AttemptCharge charge,
     GatewayTelemetry telemetry,
-    DeploymentPlaces places,
+    DeploymentSlots places,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
     /// <summary>
-    /// An adapter ends its own attempt at the total time, which leaves room for another deployment. The call's token, which once fired ends
-    /// everything, comes this much later, for an adapter that did not.
+    /// An adapter ends its own attempt at the total timeout, which leaves time for another deployment. The call's token ends everything
+    /// once it fires. It fires this much later, for an adapter that did not end the attempt.
     /// </summary>
     private static readonly TimeSpan Backstop = TimeSpan.FromSeconds(5);
 
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
-        // Counting needs no provider; one that counts in the caller's own dialect knows best.
+        // Counting tokens needs no provider. A provider that counts in the caller's own dialect is more exact.
         if (call.Operation == Operation.CountTokens && !call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect)))
         {
             try
@@ -66,7 +66,7 @@ internal sealed class RoutingStage(
         var order = DeploymentOrder.Of(call.Model.Deployments, chance.Next);
         for (var i = 0; i < order.Count + (full?.Count ?? 0); i++)
         {
-            // Those without a free place are waited for once all others were asked.
+            // Deployments without a free slot are waited for only after all others were tried.
             var waits = i >= order.Count;
             var deployment = waits ? full![i - order.Count] : order[i];
             if (!waits && (deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseUnknownValue(call)) is { } refusal)
@@ -79,10 +79,11 @@ internal sealed class RoutingStage(
             {
                 if (!CallBudget.Allows(call))
                 {
-                    call.Warn("budget_exhausted", "What is left of the call's budget does not pay for another attempt.");
+                    call.Warn("budget_exhausted", "The rest of the call's budget does not cover another attempt.");
                     return new GatewayReply.Refused(last ?? GatewayError.ModelNotFound(call.Model.Id));
                 }
-                if (!(waits ? await places.TakeAsync(deployment, PatienceOf(call, deployment), cancellationToken) : places.TryTake(deployment)))
+                if (!(waits ? await places.TakeAsync(deployment, PatienceOf(call, deployment), cancellationToken)
+                    : places.TryTake(deployment)))
                 {
                     if (waits || retries > 0) last ??= NoPlace;
                     else (full ??= []).Add(deployment);
@@ -103,7 +104,7 @@ internal sealed class RoutingStage(
                 try
                 {
                     (reply, failed) = await TryAsync(call, attempt, cancellationToken);
-                    // A stream gives its place back when it is over.
+                    // A stream releases its slot when it ends.
                     kept = reply is GatewayReply.Streaming;
                 }
                 finally
@@ -113,9 +114,11 @@ internal sealed class RoutingStage(
                 if (reply is not null) return reply;
 
                 var failure = failed!;
-                // What only the operator can fix at one deployment does not replace an error that may pass at another.
-                if (last is not { IsRetryable: true } || failure.Error.IsRetryable || failure.Class == FailureClass.GiveBack) last = failure.Error;
-                RoutingLog.AttemptFailed(logger, call.RequestId, attempt.Number, deployment.Name, failure.Error.Definition.Name, failure.Status);
+                // An error that only the operator can fix does not replace an error that may pass at another deployment.
+                if (last is not { IsRetryable: true } || failure.Error.IsRetryable || failure.Class == FailureClass.GiveBack)
+                    last = failure.Error;
+                RoutingLog.AttemptFailed(logger, call.RequestId, attempt.Number, deployment.Name, failure.Error.Definition.Name,
+                    failure.Status);
                 if (failure.Class == FailureClass.GiveBack) return new GatewayReply.Refused(failure.Error);
                 if (failure.Error.RetryAfter is { } wait && (shortestWait is null || wait < shortestWait)) shortestWait = wait;
                 if (failure.Class != FailureClass.Retry || retries >= retry.MaxRetries) break;
@@ -130,12 +133,16 @@ internal sealed class RoutingStage(
     }
 
     private static readonly GatewayError NoPlace =
-        new(ErrorCode.ProviderUnavailable, "All places at this model's providers are taken. This is a bound of the gateway's operator, not one of your key.") { RetryAfter = TimeSpan.FromSeconds(1) };
+        new(ErrorCode.ProviderUnavailable,
+            "All concurrency slots at this model's providers are in use. The gateway's operator sets this limit; it is not a limit of your key.") { RetryAfter = TimeSpan.FromSeconds(1) };
 
-    /// <summary>A place is like a connection and waited for as long; work that nobody waits for has time.</summary>
-    private static TimeSpan PatienceOf(GatewayCall call, Deployment deployment) => call.HasTime ? Timeout.InfiniteTimeSpan : deployment.Timeouts.Connect;
+    /// <summary>A slot is like a connection and has the same wait. Background work has no client that waits.</summary>
+    private static TimeSpan PatienceOf(GatewayCall call, Deployment deployment) => call.HasTime ? Timeout.InfiniteTimeSpan
+        : deployment.Timeouts.Connect;
 
-    /// <summary>What has no form in the inner language is refused before the call counts as accepted, when nobody speaks the caller's own.</summary>
+    /// <summary>
+    /// A request without a translation is refused before the call counts as accepted, if no provider speaks the caller's own dialect.
+    /// </summary>
     private static GatewayError? RefuseUntranslatable(GatewayCall call)
     {
         if (call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect))) return null;
@@ -150,7 +157,8 @@ internal sealed class RoutingStage(
         }
     }
 
-    private async ValueTask<(GatewayReply? Reply, ProviderReply.Failed? Failure)> TryAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    private async ValueTask<(GatewayReply? Reply, ProviderReply.Failed? Failure)> TryAsync(GatewayCall call, Attempt attempt,
+        CancellationToken cancellationToken)
     {
         try
         {
@@ -173,7 +181,7 @@ internal sealed class RoutingStage(
         }
         catch (GatewayErrorException refused)
         {
-            // The request has no meaning at this provider; another deployment may speak the caller's own dialect.
+            // This provider cannot express the request; another deployment may speak the caller's own dialect.
             attempt.Sent = false;
             End(attempt, call, "refused", refused.Error);
             call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
@@ -239,17 +247,18 @@ internal sealed class RoutingStage(
         }
     }
 
-    private (GatewayReply?, ProviderReply.Failed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass, int? status)
+    private (GatewayReply?, ProviderReply.Failed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass,
+        int? status)
     {
         attempt.UpstreamStatus = status ?? attempt.UpstreamStatus;
-        // Providers' own words for it are not passed on; the caller's dialect knows where the input stands.
+        // The provider's own error text is not passed on; the caller's dialect knows the position in the input.
         if (error.Code == ErrorCode.ContextLengthExceeded) error = error with { Parameter = call.Dialect.InputField };
         End(attempt, call, "failed", error);
-        // Now, since the record of the next attempt's start carries it: a kill during that one must not forget this one.
+        // Noted now, because the start record of the next attempt carries it: a kill during that attempt must not lose this one.
         charge.Fix(call, attempt);
         telemetry.AttemptEnded(call, attempt);
-        // The token that timed the attempt out has fired for good: there is no time left for another.
-        // Any other failed attempt leaves its clock behind, lest it fire while the next one is awaited.
+        // The token that timed the attempt out has fired for good, so no time is left for another attempt.
+        // Stop the timer of any other failed attempt; otherwise it cancels the next one.
         call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
         var final = call.Cancellation.Reason == CancellationReason.AttemptTimeout ? FailureClass.GiveBack : failureClass;
         return (null, new ProviderReply.Failed(error, final, status));

@@ -4,14 +4,14 @@ using System.Net.Sockets;
 namespace Fairlead.Security;
 
 /// <summary>
-/// Which addresses may be connected to when somebody outside chose the destination: public unicast ones, and those that the operator
+/// Which addresses the server may connect to when an outsider chose the destination: public unicast addresses, and those that the operator
 /// allows. Immutable and thread-safe.
 /// </summary>
 internal sealed class AddressRules(IReadOnlyList<IPNetwork> allowed)
 {
     public static readonly AddressRules PublicOnly = new([]);
 
-    // The IANA special-purpose registries, and what clouds put on addresses that look public.
+    // The IANA special-purpose registries, and addresses that look public but that clouds use internally.
     private static readonly (IPNetwork Network, string What)[] Refused =
     [
         Range("0.0.0.0/8", "unspecified"),
@@ -35,7 +35,7 @@ internal sealed class AddressRules(IReadOnlyList<IPNetwork> allowed)
         Range("::/96", "IPv4 within IPv6"),
         Range("::ffff:0:0:0/96", "IPv4 within IPv6"), // SIIT
         Range("64:ff9b::/96", "IPv4 within IPv6"), // NAT64
-        Range("64:ff9b:1::/48", "IPv4 within IPv6"), // NAT64 of one's own network
+        Range("64:ff9b:1::/48", "IPv4 within IPv6"), // NAT64 of the local network
         Range("100::/64", "discarded"),
         Range("2001::/32", "IPv4 within IPv6"), // Teredo
         Range("2001::/23", "reserved"),
@@ -48,7 +48,7 @@ internal sealed class AddressRules(IReadOnlyList<IPNetwork> allowed)
         Range("ff00::/8", "multicast"),
     ];
 
-    // All of IPv6 that is given out as global unicast.
+    // All of IPv6 that is assigned as global unicast.
     private static readonly IPNetwork Global = IPNetwork.Parse("2000::/3");
 
     /// <summary>Whether the operator allows networks that are not public.</summary>
@@ -57,7 +57,8 @@ internal sealed class AddressRules(IReadOnlyList<IPNetwork> allowed)
     /// <summary>Whether the operator named the address, which also lifts the rule on ports.</summary>
     public bool IsNamed(IPAddress address)
     {
-        // As it is, and in the form in which networks are compared: who allows 10.0.0.0/8 allows ::ffff:10.0.0.1 too, for it is the same host.
+        // Both the address itself and the form in which networks are compared: 10.0.0.0/8 also allows ::ffff:10.0.0.1, which is the same
+        // host.
         var plain = address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : WithoutZone(address);
         foreach (var network in allowed)
         {
@@ -66,12 +67,12 @@ internal sealed class AddressRules(IReadOnlyList<IPNetwork> allowed)
         return false;
     }
 
-    /// <summary>What speaks against connecting to the address, in a few words; null when nothing does.</summary>
+    /// <summary>Why connecting to the address is forbidden, in a few words; null if it is allowed.</summary>
     public string? Refuse(IPAddress address)
     {
         if (IsNamed(address)) return null;
         if (address.AddressFamily == AddressFamily.InterNetworkV6 && address.ScopeId != 0) return "link-local";
-        // IPNetwork compares these as IPv4, so no range of IPv6 would hold them.
+        // IPNetwork compares these as IPv4, so no IPv6 range would match them.
         if (address.IsIPv4MappedToIPv6) return "IPv4 within IPv6";
         foreach (var (network, what) in Refused)
         {

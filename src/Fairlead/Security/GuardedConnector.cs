@@ -4,29 +4,32 @@ using System.Net.Sockets;
 namespace Fairlead.Security;
 
 /// <summary>
-/// Connects to destinations that somebody outside chose. The name is resolved once and the connection goes to the very address that was
-/// checked, so a name that changes its mind in between (DNS rebinding) gains nothing. Thread-safe.
+/// Connects to destinations that an outsider chose. The name is resolved once, and the connection uses exactly the address that was
+/// checked, so DNS rebinding has no effect. Thread-safe.
 /// </summary>
-/// <param name="resolver">Finds the addresses.</param>
-/// <param name="rules">Gives the rules in force at this moment.</param>
-/// <param name="time">Ends the wait for an address that does not answer.</param>
+/// <param name="resolver">Resolves the addresses.</param>
+/// <param name="rules">Returns the current rules.</param>
+/// <param name="time">Ends the wait for an address that does not respond.</param>
 internal sealed class GuardedConnector(IHostResolver resolver, Func<AddressRules> rules, TimeProvider time)
 {
-    /// <summary>Of a name with very many addresses only so many are tried.</summary>
-    private const int MostAddresses = 4;
+    /// <summary>Maximum number of addresses to try for one name.</summary>
+    private const int MaxAddresses = 4;
 
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
 
-    /// <summary>After this the next address of a name has its turn: a way that swallows packets must not use up the time of one that works.</summary>
+    /// <summary>
+    /// After this time the next address of a name is tried: an unreachable address must not use up the time of a reachable one.
+    /// </summary>
     private static readonly TimeSpan AddressTimeout = TimeSpan.FromSeconds(3);
 
     /// <summary>
-    /// A handler that reaches only what the rules allow, follows no redirect, uses no proxy, keeps no cookie and no connection: every request is
-    /// checked anew.
+    /// A handler that reaches only what the rules allow. It follows no redirect, uses no proxy, and keeps no cookie and no connection:
+    /// every request is checked again.
     /// </summary>
     public SocketsHttpHandler MakeHandler() => new()
     {
-        ConnectCallback = async (context, cancellationToken) => new NetworkStream(await ConnectAsync(context.DnsEndPoint, cancellationToken), ownsSocket: true),
+        ConnectCallback = async (context, cancellationToken) =>
+            new NetworkStream(await ConnectAsync(context.DnsEndPoint, cancellationToken), ownsSocket: true),
         AllowAutoRedirect = false,
         UseProxy = false,
         UseCookies = false,
@@ -35,23 +38,24 @@ internal sealed class GuardedConnector(IHostResolver resolver, Func<AddressRules
         PooledConnectionLifetime = TimeSpan.Zero,
         MaxResponseHeadersLength = 16,
         MaxResponseDrainSize = 0,
-        // The trace of a call is no business of its receiver.
+        // The receiver does not get the trace of the call.
         ActivityHeadersPropagator = null,
     };
 
-    /// <exception cref="ForbiddenAddressException">Nothing that the name leads to may be called.</exception>
-    /// <exception cref="SocketException">The name has no address, or none of those that may be called answers.</exception>
+    /// <exception cref="ForbiddenAddressException">Every address of the name is forbidden.</exception>
+    /// <exception cref="SocketException">The name has no address, or none of the allowed ones responds.</exception>
     public async Task<Socket> ConnectAsync(DnsEndPoint destination, CancellationToken cancellationToken)
     {
         var inForce = rules();
         var host = destination.Host.Trim('[', ']');
         var found = IPAddress.TryParse(host, out var literal) ? [literal] : await resolver.ResolveAsync(host, cancellationToken);
-        var permitted = found.Where(address => inForce.Refuse(address) is null && (OutboundUrl.IsUsual(destination.Port) || inForce.IsNamed(address))).Take(MostAddresses).ToArray();
+        var permitted = found.Where(address => inForce.Refuse(address) is null
+            && (OutboundUrl.IsUsual(destination.Port) || inForce.IsNamed(address))).Take(MaxAddresses).ToArray();
         if (permitted.Length == 0)
         {
             throw found.Length == 0
                 ? new SocketException((int)SocketError.HostNotFound)
-                : new ForbiddenAddressException("The host leads to an address or port that may not be called.");
+                : new ForbiddenAddressException("The host resolves to a forbidden address or port.");
         }
         for (var i = 0; ; i++)
         {
@@ -64,9 +68,10 @@ internal sealed class GuardedConnector(IHostResolver resolver, Func<AddressRules
                 await socket.ConnectAsync(new IPEndPoint(permitted[i], destination.Port), either.Token);
                 return socket;
             }
-            catch (Exception fault) when (!isLast && (fault is SocketException || (fault is OperationCanceledException && !cancellationToken.IsCancellationRequested)))
+            catch (Exception fault) when (!isLast
+                && (fault is SocketException || (fault is OperationCanceledException && !cancellationToken.IsCancellationRequested)))
             {
-                // The next address of the name.
+                // Try the next address of the name.
                 socket.Dispose();
             }
             catch

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace Fairlead.Security;
 
-/// <summary>Addresses a key may be used from, as people write them: one address or a network in CIDR notation.</summary>
+/// <summary>Addresses from which a key may be used, in their written form: one address, or a network in CIDR notation.</summary>
 internal static class NetworkAddress
 {
     /// <summary>The network in CIDR notation, or what is wrong with <paramref name="text"/>.</summary>
@@ -13,13 +13,17 @@ internal static class NetworkAddress
         const string Form = "Must be an IP address such as 192.0.2.7 or 2001:db8::1, or a network such as 10.0.0.0/8.";
         var slash = text.IndexOf('/', StringComparison.Ordinal);
         var written = slash < 0 ? text : text[..slash];
-        // The parser also takes '1', '0x7f.1' and '010.0.0.1' (octal): a typo must not open another network.
+        // The parser also accepts '1', '0x7f.1' and '010.0.0.1' (octal): a typo must not open another network.
         if (written.Contains('%', StringComparison.Ordinal) || !IPAddress.TryParse(written, out var address)) return (null, Form);
         if (address.AddressFamily == AddressFamily.InterNetwork && address.ToString() != written) return (null, Form);
         var bits = address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
         var prefix = bits;
-        if (slash >= 0 && (!int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out prefix) || prefix > bits))
+        if (slash >= 0 && (!int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out prefix)
+            || prefix > bits))
+        {
             return (null, $"The prefix length after '/' must be a number from 0 to {bits}.");
+        }
+
         if (address.IsIPv4MappedToIPv6)
         {
             // Connections are compared in their IPv4 form.

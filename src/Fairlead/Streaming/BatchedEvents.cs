@@ -6,17 +6,18 @@ using Fairlead.Pipeline;
 namespace Fairlead.Streaming;
 
 /// <summary>
-/// Reads a source in larger pieces: up to so many tokens a piece, none held longer than the delay. The first content goes on at once, and so
-/// does everything while the model is slower than the delay, when waiting would bring nothing. A source that buffers ahead is left alone until a piece should be
-/// there, so that one read brings all of it; any other is read on while the piece is held. One reader; disposed before its source.
+/// Reads a source in larger pieces: up to so many tokens per piece, none held longer than the delay. The first content is passed on at
+/// once, and so is everything while the model is slower than the delay, when waiting gains nothing. A source that buffers is not read until
+/// a piece should be there, so that one read returns all of it; any other source is read while the piece is held. One reader; disposed
+/// before its source.
 /// </summary>
 internal sealed class BatchedEvents : IEventSource, IValueTaskSource
 {
-    /// <summary>One long pause must not pass for the model's pace: what is learnt from a gap is at most so many delays.</summary>
+    /// <summary>A long pause must not count as the model's pace: a gap counts as at most so many delays.</summary>
     private const int LongestGap = 4;
 
-    /// <summary>Tokens for which a source is left alone at most: what one read can bring, lest it fall behind.</summary>
-    private const int MostAhead = 8;
+    /// <summary>Maximum tokens for which a source is not read: what one read can return, so that it does not fall behind.</summary>
+    private const int MaxAhead = 8;
 
     private static readonly TimeSpan ShortestRest = TimeSpan.FromMilliseconds(1);
 
@@ -41,11 +42,11 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
     private bool _slow = true;
     private long? _collectingSince;
 
-    /// <param name="source">What is read.</param>
+    /// <param name="source">The source.</param>
     /// <param name="dialect">The caller's dialect, which knows the shape of native events.</param>
     /// <param name="settings">How much is joined.</param>
     /// <param name="time">Clock of the delay.</param>
-    /// <param name="cancellation">Stops a read that is under way when nobody wants the rest.</param>
+    /// <param name="cancellation">Stops a pending read when the rest is no longer needed.</param>
     public BatchedEvents(IEventSource source, Dialect dialect, BatchSettings settings, TimeProvider time, CallCancellation cancellation)
     {
         _source = source;
@@ -102,7 +103,10 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         }
     }
 
-    /// <summary>What was held when the reading broke off, after <see cref="StopAsync"/>: it was made, and is charged. False when there was nothing.</summary>
+    /// <summary>
+    /// Returns what was held when reading stopped, after <see cref="StopAsync"/>: it was generated, and is charged. False when there was
+    /// nothing.
+    /// </summary>
     public bool TakeHeld(EventBatch batch)
     {
         if (_merger.IsEmpty) return false;
@@ -110,7 +114,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         return true;
     }
 
-    /// <summary>Ends a read that is under way. A source may not be disposed while it is read.</summary>
+    /// <summary>Stops a pending read. A source must not be disposed while it is read.</summary>
     public async ValueTask StopAsync()
     {
         if (_reading is not { } reading) return;
@@ -118,7 +122,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _reading = null;
         _ended = true;
-        // It may have brought something that nobody asked for any more.
+        // The read may have returned something that is no longer needed.
         if (reading.IsCompletedSuccessfully && await reading) _merger.Add(_incoming);
         _incoming.Clear();
     }
@@ -138,7 +142,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _signal.OnCompleted(continuation, state, token, flags);
 
-    /// <summary>Takes what a read brought; true when it goes on now.</summary>
+    /// <summary>Adds the result of a read; true when it is passed on now.</summary>
     private bool TakeIncoming()
     {
         var wasEmpty = _merger.IsEmpty;
@@ -158,7 +162,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
             _slow = IsSlow(_time.GetElapsedTime(_lastContentAt, now) / Deltas(_incoming));
             _lastContentAt = now;
         }
-        // What comes before the first content is of the first content's urgency.
+        // Events before the first content are as urgent as the first content.
         if (_slow || ends || !_contentSeen || _merger.IsFull) return true;
         var left = _delay - Collected;
         if (left < ShortestRest) return true;
@@ -172,14 +176,14 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         _merger.Flush(batch);
     }
 
-    /// <summary>How long the oldest that waits may have waited by now.</summary>
+    /// <summary>How long the oldest held event has waited by now.</summary>
     private TimeSpan Collected => _collectingSince is { } since ? _time.GetElapsedTime(since) : TimeSpan.Zero;
 
-    /// <summary>How long the source is left alone; null for one that must be read on, and while the model is slow.</summary>
+    /// <summary>How long the source is not read; null for one that must be read continuously, and while the model is slow.</summary>
     private TimeSpan? Rest()
     {
         if (_slow || _pace is not { } pace || !_source.BuffersAhead) return null;
-        var rest = pace * Math.Min(_tokens, MostAhead);
+        var rest = pace * Math.Min(_tokens, MaxAhead);
         var left = _delay - Collected;
         return rest < left ? rest : left;
     }
@@ -214,11 +218,12 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
     private void Arm(TimeSpan due)
     {
         _due = false;
-        if (_timer is null) _timer = _time.CreateTimer(static state => ((BatchedEvents)state!).OnDue(), this, due, Timeout.InfiniteTimeSpan);
+        if (_timer is null)
+            _timer = _time.CreateTimer(static state => ((BatchedEvents)state!).OnDue(), this, due, Timeout.InfiniteTimeSpan);
         else _timer.Change(due, Timeout.InfiniteTimeSpan);
     }
 
-    // A late call of an earlier time sends a piece a little early, which harms nothing.
+    // A late timer of an earlier deadline sends a piece a little early, which is harmless.
     private void OnDue()
     {
         _due = true;
@@ -234,7 +239,7 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
             _watched = true;
             _reading!.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onRead);
         }
-        // Both may have happened before anyone was waiting; whoever takes the flag ends the wait.
+        // Both may have happened before anyone waited; the one that takes the flag ends the wait.
         if ((_reading!.IsCompleted || _due) && Interlocked.Exchange(ref _waiting, 0) == 1) return default;
         return new ValueTask(this, _signal.Version);
     }
@@ -245,8 +250,8 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
     }
 }
 
-/// <summary>How much of a stream is joined.</summary>
-/// <param name="Tokens">Tokens a piece, 1 to 64; 1 joins nothing.</param>
+/// <summary>How many tokens of a stream are joined.</summary>
+/// <param name="Tokens">Tokens per piece, 1 to 64; 1 joins nothing.</param>
 /// <param name="Delay">Longest wait for them.</param>
 internal readonly record struct BatchSettings(int Tokens, TimeSpan Delay)
 {

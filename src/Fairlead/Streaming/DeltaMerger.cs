@@ -4,15 +4,15 @@ using Fairlead.Dialects;
 namespace Fairlead.Streaming;
 
 /// <summary>
-/// Holds what a stream brought and gives it back in fewer, larger pieces. Only deltas of known shape are joined, each with those of the
-/// same kind and choice before it; between two of one choice nothing else of that choice may stand. Everything else keeps its place and
-/// its bytes. One per stream; not thread-safe.
+/// Holds the events of a stream and returns them in fewer, larger pieces. Only deltas of known shape are joined, each with earlier ones of
+/// the same kind and choice; nothing else of that choice may be between them. Everything else keeps its position and its bytes. One per
+/// stream; not thread-safe.
 /// </summary>
 /// <param name="native">Finds the deltas of native events; null where there are none.</param>
-/// <param name="maxTokens">What one piece may hold at most.</param>
+/// <param name="maxTokens">Maximum tokens of one piece.</param>
 internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDisposable
 {
-    /// <summary>A delta is a token, unless its text is longer than tokens are: some providers send whole phrases.</summary>
+    /// <summary>A delta counts as one token, unless its text is longer than tokens are: some providers send whole phrases.</summary>
     internal const int LongTokenBytes = 16;
 
     private const int MaxHeld = 1024;
@@ -23,10 +23,10 @@ internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDispo
 
     public bool IsEmpty => _pieces.Count == 0;
 
-    /// <summary>Whether a piece has as many tokens as it may, so that waiting for more is over.</summary>
+    /// <summary>Whether a piece has reached its maximum, so that waiting for more makes no sense.</summary>
     public bool IsFull { get; private set; }
 
-    /// <summary>Takes what is in <paramref name="batch"/>, and leaves it to its owner.</summary>
+    /// <summary>Adds the content of <paramref name="batch"/>, which stays with its owner.</summary>
     public void Add(EventBatch batch)
     {
         foreach (var item in batch.Items)
@@ -38,7 +38,7 @@ internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDispo
         }
     }
 
-    /// <summary>Empties it into <paramref name="batch"/>, which is empty.</summary>
+    /// <summary>Moves everything into <paramref name="batch"/>, which is empty.</summary>
     public void Flush(EventBatch batch)
     {
         IsFull = false;
@@ -102,7 +102,7 @@ internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDispo
     private static Piece PieceOf(GenerationEvent generationEvent) => generationEvent switch
     {
         TextDelta text => new Piece(generationEvent.Choice, text.Text.Length),
-        // A signature or a sealed block stands for itself.
+        // A signature or a sealed block is never joined.
         ReasoningDelta { Signature: null, Redacted: null } reasoning => new Piece(generationEvent.Choice, reasoning.Text.Length),
         RefusalDelta refusal => new Piece(generationEvent.Choice, refusal.Text.Length),
         ToolCallDelta call => new Piece(generationEvent.Choice, call.Arguments.Length),
@@ -113,7 +113,8 @@ internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDispo
     {
         const NativeEventTraits Harmless = NativeEventTraits.Content | NativeEventTraits.Usage;
         if ((item.Traits & NativeEventTraits.Content) == 0 || (item.Traits & ~Harmless) != 0) return default;
-        return native is not null && native.TryFindDelta(data, item.Kind, out var shape) ? new Piece(shape.Choice, shape.TextLength) { Shape = shape } : default;
+        return native is not null && native.TryFindDelta(data, item.Kind, out var shape)
+            ? new Piece(shape.Choice, shape.TextLength) { Shape = shape } : default;
     }
 
     private void Copy(in StreamItem item, EventBatch batch)
@@ -150,7 +151,7 @@ internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDispo
         };
     }
 
-    // The first one's bytes around the holes, and in them what all have there.
+    // The first delta's bytes around the holes, and in the holes the content of all deltas.
     private void JoinNative(in StreamItem first, in Chain chain, EventBatch batch)
     {
         var data = _held.DataOf(first);
@@ -208,7 +209,7 @@ internal sealed class DeltaMerger(NativeStreams? native, int maxTokens) : IDispo
 
         public DeltaShape Shape { get; init; }
 
-        /// <summary>The next item joined with this one; none below 1, since nothing is joined with what stands before it.</summary>
+        /// <summary>The next item joined with this one; below 1 for none, since nothing is joined with an earlier item.</summary>
         public int Next
         {
             get => field > 0 ? field : -1;

@@ -2,16 +2,16 @@ using System.Runtime.CompilerServices;
 
 namespace Fairlead.Streaming;
 
-/// <summary>How the parts of several deltas that differ become one.</summary>
+/// <summary>How the differing parts of several deltas are combined.</summary>
 internal enum HoleKind : byte
 {
-    /// <summary>What stands between the quotes of a JSON string: one behind the other.</summary>
+    /// <summary>Content of a JSON string: concatenated.</summary>
     Text,
 
-    /// <summary>What stands between the brackets of a JSON array: one behind the other, with commas.</summary>
+    /// <summary>Items of a JSON array: concatenated with commas.</summary>
     List,
 
-    /// <summary>A value of which the last one stands: a running count, padding.</summary>
+    /// <summary>A value of which the last one counts: a running count, padding.</summary>
     Last,
 }
 
@@ -22,7 +22,7 @@ internal readonly record struct Hole(int Start, int Length, HoleKind Kind)
 }
 
 /// <summary>
-/// Where a native event that carries a piece of text holds it. Two events with equal bytes around their holes are one event in two pieces.
+/// Where a native event contains a piece of text. Two events with equal bytes around their holes are one event in two pieces.
 /// </summary>
 internal struct DeltaShape
 {
@@ -31,7 +31,7 @@ internal struct DeltaShape
 
     private Holes _holes;
 
-    /// <summary>The alternative it belongs to: order matters within one only.</summary>
+    /// <summary>The choice it belongs to: order matters only within one choice.</summary>
     public int Choice { get; set; }
 
     public int Count { get; private set; }
@@ -41,7 +41,7 @@ internal struct DeltaShape
 
     public readonly Hole this[int index] => _holes[index];
 
-    /// <summary>Adds a hole, which must stand behind those before it. False when there are too many.</summary>
+    /// <summary>Adds a hole, which must come after the existing ones. False when there are too many.</summary>
     public bool TryAdd(int start, int length, HoleKind kind)
     {
         if (Count == MaxHoles) return false;

@@ -2,7 +2,7 @@ using Fairlead.Conversation;
 
 namespace Fairlead.Streaming;
 
-/// <summary>What a native event is, as far as the stages care. Several may hold.</summary>
+/// <summary>The kind of a native event, as far as the stages need it. Several may apply.</summary>
 [Flags]
 internal enum NativeEventTraits
 {
@@ -14,16 +14,16 @@ internal enum NativeEventTraits
     /// <summary>A choice ends in it.</summary>
     Finish = 2,
 
-    /// <summary>It carries usage.</summary>
+    /// <summary>It contains usage.</summary>
     Usage = 4,
 
-    /// <summary>It carries nothing but usage (OpenAI's chunk with empty choices).</summary>
+    /// <summary>It contains nothing but usage (OpenAI's chunk with empty choices).</summary>
     OnlyUsage = 8,
 
     /// <summary>The dialect's last event (<c>[DONE]</c>, <c>message_stop</c>).</summary>
     End = 16,
 
-    /// <summary>Keep-alive of the upstream; not passed on, we send our own.</summary>
+    /// <summary>Keep-alive of the upstream; not passed on, because Fairlead sends its own.</summary>
     Ping = 32,
 }
 
@@ -57,7 +57,7 @@ internal readonly struct StreamItem
 }
 
 /// <summary>
-/// What one read of a source brought: usually all that one packet held. The reader owns and reuses it; the items and the
+/// The result of one read of a source: usually all that one packet contained. The reader owns and reuses it; the items and the
 /// bytes are valid until the next read. Not thread-safe.
 /// </summary>
 internal sealed class EventBatch : IDisposable
@@ -70,7 +70,7 @@ internal sealed class EventBatch : IDisposable
     /// <summary>Bytes of the native items.</summary>
     public PooledBuffer Buffer => _buffer ??= new PooledBuffer();
 
-    /// <summary>Bytes that it takes in memory, about.</summary>
+    /// <summary>Approximate bytes in memory.</summary>
     public long Size => ((long)_items.Count * 64) + (_buffer?.Length ?? 0);
 
     public bool HasContent
@@ -98,14 +98,14 @@ internal sealed class EventBatch : IDisposable
 
     public ReadOnlySpan<byte> DataOf(in StreamItem item) => Buffer.WrittenSpan.Slice(item.Start, item.Length);
 
-    /// <summary>Exchanges content with <paramref name="other"/> without copying.</summary>
+    /// <summary>Swaps content with <paramref name="other"/> without copying.</summary>
     public void SwapWith(EventBatch other)
     {
         (_items, other._items) = (other._items, _items);
         (_buffer, other._buffer) = (other._buffer, _buffer);
     }
 
-    /// <summary>Takes a copy of everything in <paramref name="other"/> behind what is here.</summary>
+    /// <summary>Appends a copy of everything in <paramref name="other"/>.</summary>
     public void Append(EventBatch other)
     {
         foreach (var item in other._items)
@@ -115,7 +115,7 @@ internal sealed class EventBatch : IDisposable
         }
     }
 
-    /// <summary>Empties it and gives the buffer back to the pool, so that a waiting stream holds no memory.</summary>
+    /// <summary>Empties it and returns the buffer to the pool, so that a waiting stream holds no memory.</summary>
     public void Clear()
     {
         _items.Clear();
@@ -129,12 +129,12 @@ internal sealed class EventBatch : IDisposable
 /// <summary>One reader's view of the events of an attempt or a generation, in order.</summary>
 internal interface IEventSource : IAsyncDisposable
 {
-    /// <summary>Whether what comes while nobody reads waits without cost and is there at the next read, as in the buffers of a connection.</summary>
+    /// <summary>Whether events that arrive between reads wait at no cost until the next read, as in the buffers of a connection.</summary>
     bool BuffersAhead => false;
 
     /// <summary>
-    /// Clears <paramref name="batch"/> and fills it with what is there, waiting for at least one item. False at the end;
-    /// a source that broke yields <see cref="AttemptFailed"/> as its last item, and does not throw for it.
+    /// Clears <paramref name="batch"/> and fills it with what is available, waiting for at least one item. False at the end;
+    /// a source that failed returns <see cref="AttemptFailed"/> as its last item, and does not throw.
     /// </summary>
     ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken);
 }

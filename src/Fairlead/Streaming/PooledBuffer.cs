@@ -4,12 +4,12 @@ using Fairlead.Memory;
 namespace Fairlead.Streaming;
 
 /// <summary>
-/// A growing buffer on rented arrays. One owner, who disposes it once; memory taken from it is valid until then or until the next write. One with a budget counts in it
-/// what it holds.
+/// A growing buffer on rented arrays. One owner, who disposes it once; its memory is valid until then or until the next write. With a
+/// budget, it counts its memory there.
 /// </summary>
 internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
 {
-    /// <summary>Larger arrays are left to the collector: a pool would keep them, and rounds them up to powers of two.</summary>
+    /// <summary>Larger arrays are left to the garbage collector: a pool would keep them, and rounds them up to powers of two.</summary>
     public const int LargestPooled = 1024 * 1024;
 
     private readonly MemoryBudget? _budget;
@@ -21,12 +21,12 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
     private int _end;
     private long _counted;
 
-    /// <param name="capacity">Room at the start.</param>
-    /// <param name="budget">Counts what it holds; null for nothing.</param>
-    /// <param name="uncounted">Bytes that are not counted, for a buffer that is small nearly always.</param>
+    /// <param name="capacity">Initial capacity.</param>
+    /// <param name="budget">Counts its memory; null for none.</param>
+    /// <param name="uncounted">Bytes that are not counted, for a buffer that is almost always small.</param>
     /// <param name="factor">How often a byte counts, for content that is copied on its way.</param>
-    /// <param name="neverRefused">It is counted, but never refused: it holds what is paid for.</param>
-    /// <exception cref="MemoryExhaustedException">The budget has no room for it.</exception>
+    /// <param name="neverRefused">It is counted, but never refused: it contains what is paid for.</param>
+    /// <exception cref="MemoryExhaustedException">The budget does not have enough memory.</exception>
     public PooledBuffer(int capacity = 4096, MemoryBudget? budget = null, int uncounted = 0, int factor = 1, bool neverRefused = false)
     {
         _budget = budget;
@@ -46,8 +46,8 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         _end = content.Length;
     }
 
-    /// <summary>A buffer with <paramref name="content"/>, which nobody changes any more. Large content is not copied.</summary>
-    /// <exception cref="MemoryExhaustedException">The budget has no room for it.</exception>
+    /// <summary>A buffer with <paramref name="content"/>, which must not change any more. Large content is not copied.</summary>
+    /// <exception cref="MemoryExhaustedException">The budget does not have enough memory.</exception>
     public static PooledBuffer Of(byte[] content, MemoryBudget? budget = null, bool neverRefused = false)
     {
         if (content.Length > LargestPooled) return new PooledBuffer(content, budget, neverRefused);
@@ -56,18 +56,21 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         return copy;
     }
 
-    /// <summary>What was written, for a holder of its own. Not a copy where the buffer holds exactly this and never gives it to a pool; then nobody may change either.</summary>
+    /// <summary>
+    /// The content, for another owner. Not a copy if the buffer contains exactly this and never returns it to a pool; then neither may
+    /// change it.
+    /// </summary>
     public byte[] ToSharedArray() => _array.Length > LargestPooled && _start == 0 && _end == _array.Length ? _array : WrittenSpan.ToArray();
 
-    /// <summary>The length that it will probably have: it grows to that instead of beyond it.</summary>
+    /// <summary>The probable final length: it grows to that instead of beyond it.</summary>
     public int Expected { get; set; }
 
     public int Length => _end - _start;
 
-    /// <summary>Where what is written begins in the memory of the buffer. Good for <see cref="At"/> until the next write.</summary>
+    /// <summary>Where the content starts in the memory of the buffer. Valid for <see cref="At"/> until the next write.</summary>
     public int Start => _start;
 
-    /// <summary>Memory of the buffer, also what was consumed, until the next write.</summary>
+    /// <summary>Memory of the buffer, including what was consumed, until the next write.</summary>
     public ReadOnlyMemory<byte> At(int start, int length) => _array.AsMemory(start, length);
 
     public ReadOnlyMemory<byte> WrittenMemory => _array.AsMemory(_start, _end - _start);
@@ -101,7 +104,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         _end += bytes.Length;
     }
 
-    /// <summary>Forgets the first <paramref name="count"/> bytes.</summary>
+    /// <summary>Drops the first <paramref name="count"/> bytes.</summary>
     public void Consume(int count)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)count, (uint)Length);
@@ -118,8 +121,8 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         _end = _start + length;
     }
 
-    /// <summary>Counts <paramref name="bytes"/> more, which somebody holds as long as this buffer lives.</summary>
-    /// <exception cref="MemoryExhaustedException">The budget has no room for them.</exception>
+    /// <summary>Counts <paramref name="bytes"/> more, which another component holds as long as this buffer exists.</summary>
+    /// <exception cref="MemoryExhaustedException">The budget does not have enough memory.</exception>
     public void Count(long bytes)
     {
         if (_budget is null) return;
@@ -148,7 +151,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
     {
         if (length <= LargestPooled)
         {
-            // Counted first, as what the pool will give: the next power of two.
+            // Counted first, as what the pool will return: the next power of two.
             if (_budget is not null) Grow(_array.Length, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(16, length)));
             return ArrayPool<byte>.Shared.Rent(length);
         }

@@ -3,20 +3,21 @@ using Fairlead.Memory;
 namespace Fairlead.Streaming;
 
 /// <summary>
-/// Reads server-sent events (WHATWG HTML) out of bytes as they come: lines end in LF, CRLF or CR, a leading byte order mark and comments
-/// are dropped, several data lines are joined by LF, an unfinished last event is never seen. One per stream; not thread-safe.
+/// Reads server-sent events (WHATWG HTML) from bytes as they arrive: lines end in LF, CRLF or CR, a leading byte order mark and comments
+/// are dropped, several data lines are joined by LF, an unfinished last event is never returned. One per stream; not thread-safe.
 /// </summary>
 /// <remarks>
 /// The stream is read straight into the parser's own buffer (<see cref="GetMemory"/>, <see cref="Advance"/>), and events are spans of it:
-/// nothing is copied but the event's name, and nothing is allocated per event. Bytes already looked at are not looked at again, so an event
-/// that arrives in many pieces costs no more than one that comes whole.
+/// nothing is copied but the event's name, and nothing is allocated per event. Bytes are examined once, so an event
+/// that arrives in many pieces costs no more than one that arrives whole.
 /// </remarks>
-/// <param name="maxEventBytes">Most bytes one event may have before its end is seen. Default 16 MiB: a picture inside a delta fits.</param>
-/// <param name="budget">Counts an event that is long. Null for nothing.</param>
-/// <param name="copies">How often it counts, where it is copied on its way.</param>
-internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventBytes, MemoryBudget? budget = null, int copies = SseParser.Copies) : IDisposable
+/// <param name="maxEventBytes">Maximum bytes of one event. Default 16 MiB: an image inside a delta fits.</param>
+/// <param name="budget">Counts a long event. Null for none.</param>
+/// <param name="copies">How often it counts, where it is copied later.</param>
+internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventBytes, MemoryBudget? budget = null,
+    int copies = SseParser.Copies) : IDisposable
 {
-    /// <summary>A stream of ordinary events holds less, and goes uncounted.</summary>
+    /// <summary>A stream of ordinary events needs less, and is not counted.</summary>
     private const int UncountedBytes = 16 * 1024;
 
     private const int Copies = 3;
@@ -29,7 +30,7 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
     private byte[] _name = [];
     private int _nameLength;
 
-    // Offsets count from the start of the event, which is where the unread bytes begin.
+    // Offsets count from the start of the event, which is where the unread bytes start.
     private int _lineStart;
     private int _searched;
     private int _dataStart;
@@ -40,17 +41,18 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
     private bool _skipLineFeed;
     private bool _started;
 
-    /// <summary>True once an event passed the bound; nothing is read from then on.</summary>
+    /// <summary>True once an event exceeded the limit; nothing is read from then on.</summary>
     public bool TooLarge { get; private set; }
 
-    /// <summary>The data of the event that was read last, as memory. Valid until the next call of any other member.</summary>
+    /// <summary>The data of the last event, as memory. Valid until the next call of any other member.</summary>
     public ReadOnlyMemory<byte> Data => _buffer is null ? default : _buffer.At(_readAt, _readLength);
 
-    /// <summary>Room for the next bytes of the stream. Spans handed out before are no longer valid.</summary>
-    /// <exception cref="MemoryExhaustedException">The budget has no room for the event.</exception>
-    public Memory<byte> GetMemory(int sizeHint) => (_buffer ??= new PooledBuffer(sizeHint, budget, UncountedBytes, copies)).GetMemory(sizeHint);
+    /// <summary>Memory for the next bytes of the stream. Earlier spans become invalid.</summary>
+    /// <exception cref="MemoryExhaustedException">The budget does not have enough memory for the event.</exception>
+    public Memory<byte> GetMemory(int sizeHint) => (_buffer ??= new PooledBuffer(sizeHint, budget, UncountedBytes, copies))
+        .GetMemory(sizeHint);
 
-    /// <summary>Says how many bytes were written into the memory.</summary>
+    /// <summary>Sets how many bytes were written into the memory.</summary>
     public void Advance(int count) => _buffer!.Advance(count);
 
     /// <summary>Copies <paramref name="bytes"/> in; for bytes that are in memory already.</summary>
@@ -61,7 +63,7 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
         Advance(bytes.Length);
     }
 
-    /// <summary>The next whole event, if its end is there. The spans are valid until the next call of any member.</summary>
+    /// <summary>The next whole event, if its end has arrived. The spans are valid until the next call of any member.</summary>
     /// <param name="name">Value of the last <c>event:</c> line; empty when there was none.</param>
     /// <param name="data">The data lines joined by LF; empty when the only one was empty.</param>
     public bool TryRead(out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> data)
@@ -115,14 +117,14 @@ internal sealed class SseParser(int maxEventBytes = SseParser.DefaultMaxEventByt
             }
             else
             {
-                // Comments and names before the first data need not be kept: a stream of keep-alives holds no memory.
+                // Comments and names before the first data are dropped: a stream of keep-alives needs no memory.
                 buffer.Consume(next);
                 _lineStart = _searched = 0;
             }
         }
     }
 
-    /// <summary>Gives the buffer back when nothing unread is in it, so that a waiting stream holds no memory.</summary>
+    /// <summary>Returns the buffer to the pool when everything was read, so that a waiting stream holds no memory.</summary>
     public void ReleaseIfEmpty()
     {
         if (_buffer is not { Length: 0 } buffer) return;

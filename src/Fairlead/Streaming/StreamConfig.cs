@@ -12,22 +12,22 @@ public sealed record StreamConfig
             "Pause of a stream after which a comment is sent, so that proxies keep it open."),
         new("commitAfter", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), s => s.CommitAfter,
             (s, v) => s with { CommitAfter = (TimeSpan)v },
-            "Wait for the first content after which status 200 is sent all the same; until then a failed attempt becomes a proper "
+            "Longest wait for the first content before status 200 is sent. Until then a failed attempt becomes a proper "
             + "status."),
         new("batchTokens", new ConfigInteger(1, BatchSettings.MaxTokens), s => (long)s.BatchTokens,
             (s, v) => s with { BatchTokens = (int)(long)v },
-            "Tokens joined into one piece of a stream at most; 1 joins nothing. A key or a request may say otherwise."),
+            "Maximum tokens joined into one chunk of a stream; 1 joins nothing. A key or a request may override it."),
         new("batchDelay", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromMilliseconds(BatchSettings.MaxDelayMs)), s => s.BatchDelay,
             (s, v) => s with { BatchDelay = (TimeSpan)v },
-            "Longest wait for them. The first token never waits, and none does while the model itself is slower."));
+            "Longest wait for them. The first token never waits, and no token does while the model itself is slower."));
 
     /// <summary>Pause of a stream after which a comment is sent. Default 15 s.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>Wait for first content after which 200 is committed all the same. Default 10 s.</summary>
+    /// <summary>Longest wait for first content before status 200 is sent. Default 10 s.</summary>
     public TimeSpan CommitAfter { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Tokens joined into one piece of a stream at most, 1 to 64; 1 joins nothing. Default 4.</summary>
+    /// <summary>Maximum tokens joined into one chunk of a stream, 1 to 64; 1 joins nothing. Default 4.</summary>
     public int BatchTokens { get; init; } = 4;
 
     /// <summary>Longest wait for them. Default 20 ms.</summary>

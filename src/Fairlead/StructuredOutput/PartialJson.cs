@@ -8,14 +8,15 @@ using Fairlead.Streaming;
 namespace Fairlead.StructuredOutput;
 
 /// <summary>
-/// Reads a JSON document while it is written, piece by piece, and gives every value as soon as it is complete: numbers when what follows shows that they have
-/// ended, objects and arrays when they close. A value is given only when it satisfies a schema that may stand at its place; the whole only at the end. Not thread-safe.
+/// Reads a JSON document while it is generated, chunk by chunk, and returns every value as soon as it is complete: numbers when the next
+/// character shows that they have ended, objects and arrays when they close. A value is returned only if it satisfies a schema of its
+/// location; the whole only at the end. Not thread-safe.
 /// </summary>
 internal sealed class PartialJson(OutputSchema schema) : IDisposable
 {
     private const int MaxDepth = 128;
 
-    /// <summary>Characters of a pointer: each value repeats the names around it.</summary>
+    /// <summary>Maximum characters of a pointer: each value repeats the names around it.</summary>
     private const int LongestPointer = 2000;
 
     /// <summary>How finished documents are read, so that both ways of reading refuse the same.</summary>
@@ -28,12 +29,12 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
     private JsonReaderState _state = new(new JsonReaderOptions { MaxDepth = MaxDepth });
     private int _read;
 
-    // A schema is a caller's program: when showing values has cost this much, the rest waits for the end.
+    // A schema is a caller's program: when checking values has cost this much, the rest waits for the end.
     private int _budget = SchemaCheck.BudgetFor(0);
     private long _spent;
     private bool _isBroken;
 
-    // What the end of the text so far is in the middle of.
+    // The kind of token at the end of the text so far.
     private Open _open;
     private bool _isEscaped;
 
@@ -44,20 +45,22 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         Number,
     }
 
-    /// <summary>All that was written so far.</summary>
+    /// <summary>The text so far.</summary>
     public string Text => Encoding.UTF8.GetString(_text.WrittenSpan);
 
-    /// <summary>Takes the next piece; values that it completes are added to <paramref name="found"/>, inner ones before those around them.</summary>
+    /// <summary>
+    /// Adds the next chunk; appends the values that it completes to <paramref name="found"/>, inner ones before those around them.
+    /// </summary>
     public void Add(string piece, List<PartialValue> found)
     {
         Encoding.UTF8.GetBytes(piece, _text);
         Grant(piece.Length);
-        // A long text or number would be looked at from its beginning with every piece of it; only its end matters.
+        // Without this, every chunk would rescan a long string or number from its start; only its end matters.
         if (_isBroken || !MayEndIn(piece)) return;
         Read(isFinal: false, found);
     }
 
-    /// <summary>The document is finished: what is wrong with it, or nothing; then the last value found is the whole.</summary>
+    /// <summary>The document is finished: returns the violations. If there are none, the last value found is the whole.</summary>
     public IReadOnlyList<SchemaViolation> Finish(List<PartialValue> found)
     {
         if (!_isBroken) Read(isFinal: true, found);
@@ -78,7 +81,7 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // Not JSON, or a name that is no Unicode. The end will tell.
+            // Not JSON, or a name that is not Unicode. The end of the document reports it.
             _isBroken = true;
             return;
         }
@@ -89,13 +92,14 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
 
     private void NoteOpen(ReadOnlySpan<byte> open)
     {
-        _open = open.IsEmpty ? Open.Nothing : open[0] switch { (byte)'"' => Open.String, (byte)'-' or (>= (byte)'0' and <= (byte)'9') => Open.Number, _ => Open.Nothing };
+        _open = open.IsEmpty ? Open.Nothing
+            : open[0] switch { (byte)'"' => Open.String, (byte)'-' or (>= (byte)'0' and <= (byte)'9') => Open.Number, _ => Open.Nothing };
         if (_open != Open.String) return;
         _isEscaped = false;
         for (var i = 1; i < open.Length; i++) _isEscaped = !_isEscaped && open[i] == '\\';
     }
 
-    /// <summary>Whether the value that is open may end in the piece.</summary>
+    /// <summary>Whether the open value may end in the chunk.</summary>
     private bool MayEndIn(ReadOnlySpan<char> piece)
     {
         switch (_open)
@@ -114,7 +118,7 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         }
     }
 
-    // Work grows with the text: what is still to come brings its own.
+    // The budget grows with the text: the rest of it brings its own.
     private void Grant(int characters)
     {
         var granted = Math.Min(SchemaCheck.BudgetFor(int.MaxValue) - _spent - _budget, 32L * characters);
@@ -143,18 +147,19 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         }
     }
 
-    /// <summary>What the value that begins here has to satisfy.</summary>
+    /// <summary>The schema for the value that starts here.</summary>
     private SchemaNode Here()
     {
         if (_frames.Count == 0) return schema.Root;
         var around = _frames[^1];
         if (around.Schema.IsNever || _budget <= 0) return SchemaNode.Never;
-        return around.IsArray ? around.Schema.Inside(one => one.Item(around.Index), ref _budget) : around.Schema.Inside(one => one.Member(around.Name), ref _budget);
+        return around.IsArray ? around.Schema.Inside(one => one.Item(around.Index), ref _budget)
+            : around.Schema.Inside(one => one.Member(around.Name), ref _budget);
     }
 
     private void Complete(int start, int end, SchemaNode here, List<PartialValue> found)
     {
-        // The whole waits for the end: something may follow it.
+        // The whole waits for the end: more text may follow.
         if (_frames.Count == 0) return;
         var pointer = here.IsNever || _budget <= 0 ? null : Pointer();
         if (_frames[^1].IsArray) _frames[^1].Index++;
@@ -170,12 +175,12 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // A name that stands there twice, or no Unicode.
+            // A repeated name, or not Unicode.
         }
         _spent += before - _budget;
     }
 
-    /// <summary>Where the value stands; null when that takes so long to say that the value waits for the end.</summary>
+    /// <summary>The location of the value; null when computing it costs so much that the value waits for the end.</summary>
     private string? Pointer()
     {
         var pointer = new StringBuilder();
@@ -189,8 +194,9 @@ internal sealed class PartialJson(OutputSchema schema) : IDisposable
         return pointer.ToString();
     }
 
-    // Line ends stand only between the tokens of JSON, never in them (RFC 8259, section 7).
-    private static string OneLine(ReadOnlySpan<byte> json) => Encoding.UTF8.GetString(json.Trim(" \t\r\n"u8)).Replace('\n', ' ').Replace('\r', ' ');
+    // Line ends occur only between the tokens of JSON, never in them (RFC 8259, section 7).
+    private static string OneLine(ReadOnlySpan<byte> json) => Encoding.UTF8.GetString(json.Trim(" \t\r\n"u8)).Replace('\n', ' ')
+        .Replace('\r', ' ');
 
     private sealed class Frame(int start, bool isArray, SchemaNode schema)
     {

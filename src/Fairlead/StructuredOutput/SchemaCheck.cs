@@ -2,34 +2,36 @@ using System.Runtime.CompilerServices;
 
 namespace Fairlead.StructuredOutput;
 
-/// <summary>One value being held against a schema: what was found, and how much more may be spent on it.</summary>
-/// <param name="most">Violations that are noted; more would help nobody.</param>
-/// <param name="budget">Schemas tried at most: branches within branches grow faster than the text does.</param>
+/// <summary>A check of one value against a schema: the violations found, and the remaining budget.</summary>
+/// <param name="most">Maximum violations to report.</param>
+/// <param name="budget">Maximum schemas to try: nested branches grow faster than the text does.</param>
 internal sealed class SchemaCheck(int most, int budget)
 {
-    public const int MostNoted = 20;
+    public const int MaxNoted = 20;
 
-    /// <summary>The most that can be spent on one output, some tenths of a second.</summary>
+    /// <summary>The maximum cost of one output, some tenths of a second.</summary>
     private const int MaxBudget = 2_000_000;
 
-    /// <summary>Schemas within schemas: enough for the deepest document, and too few to fill a stack by one that only leads to itself.</summary>
-    private const int MostDepth = 1000;
+    /// <summary>
+    /// Maximum nesting of schemas: enough for the deepest document, and too little to overflow the stack by one that only refers to itself.
+    /// </summary>
+    private const int MaxDepth = 1000;
 
     private int _depth;
     private bool _isOver;
 
     public List<SchemaViolation> Violations { get; } = [];
 
-    /// <summary>Schemas tried so far, and what else was counted.</summary>
+    /// <summary>Schemas tried so far, and other counted work.</summary>
     public int Steps { get; private set; }
 
-    /// <summary>What may be spent on an output of so many bytes: more than any schema needs that does not multiply itself.</summary>
+    /// <summary>The budget for an output of so many bytes: more than any schema needs that does not multiply itself.</summary>
     public static int BudgetFor(int bytes) => (int)Math.Min(MaxBudget, 100_000 + (32L * bytes));
 
-    /// <summary>Whether there is any use in going on.</summary>
+    /// <summary>Whether it makes sense to continue.</summary>
     public bool Enter()
     {
-        if (_depth >= MostDepth || !RuntimeHelpers.TryEnsureSufficientExecutionStack()) return Stop();
+        if (_depth >= MaxDepth || !RuntimeHelpers.TryEnsureSufficientExecutionStack()) return Stop();
         if (!Spend(1) || Violations.Count >= most) return false;
         _depth++;
         return true;
@@ -37,30 +39,30 @@ internal sealed class SchemaCheck(int most, int budget)
 
     public void Leave() => _depth--;
 
-    /// <summary>Takes from the budget. False when it is used up.</summary>
+    /// <summary>Reduces the budget. False when it is used up.</summary>
     public bool Spend(int steps)
     {
         Steps = (int)Math.Min(int.MaxValue, (long)Steps + steps);
         return Steps <= budget || Stop();
     }
 
-    /// <summary>Ends the check: the rest would take too long.</summary>
+    /// <summary>Stops the check: the rest would take too long.</summary>
     public void GiveUp() => Spend(int.MaxValue);
 
-    public void Add(OutputPlace? at, string detail)
+    public void Add(OutputLocation? at, string detail)
     {
         if (Violations.Count < most) Violations.Add(new SchemaViolation(at?.Pointer() ?? "", detail));
     }
 
-    /// <summary>For one branch of several, of which it is only known whether it fits.</summary>
+    /// <summary>For one of several branches, where only the result matters.</summary>
     public SchemaCheck Trial() => new(1, budget) { Steps = Steps, _depth = _depth };
 
-    /// <summary>Counts what a trial cost.</summary>
+    /// <summary>Adds the cost of a trial.</summary>
     public void Take(SchemaCheck trial) => Steps = trial.Steps;
 
     private bool Stop()
     {
-        if (!_isOver) Add(null, "The output cannot be checked: the schema has too many ways to read it.");
+        if (!_isOver) Add(null, "The output cannot be checked: the schema has too many alternatives.");
         _isOver = true;
         return false;
     }

@@ -9,15 +9,15 @@ namespace Fairlead.StructuredOutput;
 /// <summary>One schema of JSON Schema 2020-12, ready to check values with. Immutable once compiled; thread-safe.</summary>
 internal sealed partial class SchemaNode
 {
-    /// <summary>Takes every value.</summary>
+    /// <summary>Accepts every value.</summary>
     public static readonly SchemaNode Anything = new();
 
-    /// <summary>Takes no value.</summary>
+    /// <summary>Accepts no value.</summary>
     public static readonly SchemaNode Never = new() { IsNever = true };
 
     private const int MaxBranches = 64;
 
-    /// <summary>Schemas that are followed from one to the next without a step into the value.</summary>
+    /// <summary>Maximum schemas that are followed from one to the next without a step into the value.</summary>
     private const int MaxDepth = 200;
 
     public bool IsNever { get; private init; }
@@ -30,7 +30,7 @@ internal sealed partial class SchemaNode
 
     public IReadOnlyList<string> Required { get; set; } = [];
 
-    // Not an initial value, which would be missing in Anything itself.
+    // Not a field initializer, which would be missing in Anything itself.
     public SchemaNode Additional { get => field ?? Anything; set; }
 
     public int? MinProperties { get; set; }
@@ -45,7 +45,7 @@ internal sealed partial class SchemaNode
 
     public int? MaxItems { get; set; }
 
-    /// <summary>Values of <c>enum</c>, or the one of <c>const</c>; null for any.</summary>
+    /// <summary>Values of <c>enum</c>, or that of <c>const</c>; null for any.</summary>
     public IReadOnlyList<JsonElement>? Values { get; set; }
 
     public IReadOnlyList<SchemaNode> AnyOf { get; set; } = [];
@@ -72,7 +72,7 @@ internal sealed partial class SchemaNode
 
     public string? Format { get; set; }
 
-    /// <summary>The schemas that a value of this one is held against too, without a step into it.</summary>
+    /// <summary>Schemas that also apply to a value of this one, without a step into it.</summary>
     public IEnumerable<SchemaNode> AtOneValue()
     {
         if (Reference is not null) yield return Reference;
@@ -81,9 +81,9 @@ internal sealed partial class SchemaNode
         foreach (var one in OneOf) yield return one;
     }
 
-    /// <summary>What a value one step inside a value of this schema has to satisfy.</summary>
+    /// <summary>The schema for a value one step inside a value of this schema.</summary>
     /// <param name="step">From a schema to that of its member or item; null when it has none there.</param>
-    /// <param name="budget">What it cost is taken from it.</param>
+    /// <param name="budget">Its cost is subtracted.</param>
     public SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, ref int budget)
     {
         var known = new Dictionary<SchemaNode, SchemaNode>();
@@ -92,7 +92,7 @@ internal sealed partial class SchemaNode
         return inside;
     }
 
-    // Each schema is asked once. One that leads back to itself without a step has no answer, and lets nothing through; so does one that is too deep for the stack.
+    // Each schema is asked once. One that refers back to itself without a step accepts nothing; so does one that is too deep for the stack.
     private SchemaNode Inside(Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known, int depth)
     {
         if (IsNever || depth > MaxDepth) return Never;
@@ -115,24 +115,29 @@ internal sealed partial class SchemaNode
         return all.Count switch { 0 => Anything, 1 => all.First(), _ => new SchemaNode { AllOf = [.. all] } };
     }
 
-    private static SchemaNode Either(IReadOnlyList<SchemaNode> branches, Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known, int depth)
+    private static SchemaNode Either(
+        IReadOnlyList<SchemaNode> branches, Func<SchemaNode, SchemaNode?> step, Dictionary<SchemaNode, SchemaNode> known, int depth)
     {
         var any = new HashSet<SchemaNode>();
         foreach (var branch in branches) any.Add(branch.Inside(step, known, depth));
         any.RemoveWhere(one => one.IsNever);
-        // Too many to follow: then nothing is shown before the end, when the whole is checked.
+        // Too many to follow: nothing is returned before the end, when the whole is checked.
         if (any.Count > MaxBranches) return Never;
         if (any.Contains(Anything)) return Anything;
         return any.Count switch { 0 => Never, 1 => any.First(), _ => new SchemaNode { AnyOf = [.. any] } };
     }
 
-    /// <summary>What the member of an object of this schema is held against; null when it has none of that name.</summary>
-    public SchemaNode? Member(string name) => Properties.TryGetValue(name, out var property) ? property : Additional.IsNever ? null : Additional;
+    /// <summary>The schema for a member of an object of this schema; null when it has none of that name.</summary>
+    public SchemaNode? Member(string name) => Properties.TryGetValue(name, out var property) ? property : Additional.IsNever ? null
+        : Additional;
 
-    /// <summary>The same of an array's item.</summary>
+    /// <summary>The same for an array's item.</summary>
     public SchemaNode? Item(int index) => index < Prefix.Count ? Prefix[index] : Items.IsNever ? null : Items;
 
-    /// <summary>Whether the value satisfies the schema; false too when that would cost more than <paramref name="budget"/>, from which the cost is taken.</summary>
+    /// <summary>
+    /// Whether the value satisfies the schema. Also false when that would cost more than <paramref name="budget"/>, from which the cost is
+    /// subtracted.
+    /// </summary>
     public bool Accepts(JsonElement value, ref int budget)
     {
         var check = new SchemaCheck(1, budget);
@@ -141,28 +146,29 @@ internal sealed partial class SchemaNode
         return check.Violations.Count == 0;
     }
 
-    public void Check(JsonElement value, OutputPlace? at, SchemaCheck check)
+    public void Check(JsonElement value, OutputLocation? at, SchemaCheck check)
     {
         if (!check.Enter()) return;
         CheckAll(value, at, check);
         check.Leave();
     }
 
-    private void CheckAll(JsonElement value, OutputPlace? at, SchemaCheck check)
+    private void CheckAll(JsonElement value, OutputLocation? at, SchemaCheck check)
     {
         if (IsNever)
         {
-            check.Add(at, "Nothing may stand here.");
+            check.Add(at, "No value is allowed here.");
             return;
         }
         Reference?.Check(value, at, check);
         if (Types.Count > 0 && !Types.Any(type => Is(value, type)))
         {
             check.Add(at, $"It is {Named(value)}, not {string.Join(" or ", Types.Select(WithArticle))}.");
-            // What is of another type breaks every rule of this one; one word is enough.
+            // A value of another type violates every rule of this one; one message is enough.
             return;
         }
-        if (Values is { } values && !IsOneOf(values, value, check)) check.Add(at, values.Count == 1 ? "It is not the one value that may stand here." : "It is none of the values that may stand here.");
+        if (Values is { } values && !IsOneOf(values, value, check))
+            check.Add(at, values.Count == 1 ? "It is not the only allowed value." : "It is not one of the allowed values.");
         switch (value.ValueKind)
         {
             case JsonValueKind.Object: CheckObject(value, at, check); break;
@@ -172,10 +178,14 @@ internal sealed partial class SchemaNode
         }
         foreach (var all in AllOf) all.Check(value, at, check);
         if (AnyOf.Count > 0 && Matches(AnyOf, value, at, check, 1) == 0) check.Add(at, "It satisfies none of the schemas of 'anyOf'.");
-        if (OneOf.Count > 0 && Matches(OneOf, value, at, check, 2) is not 1 and var matches) check.Add(at, matches == 0 ? "It satisfies none of the schemas of 'oneOf'." : "It satisfies more than one of the schemas of 'oneOf'.");
+        if (OneOf.Count > 0 && Matches(OneOf, value, at, check, 2) is not 1 and var matches)
+        {
+            check.Add(at, matches == 0 ? "It satisfies none of the schemas of 'oneOf'."
+                : "It satisfies more than one of the schemas of 'oneOf'.");
+        }
     }
 
-    private static int Matches(IReadOnlyList<SchemaNode> branches, JsonElement value, OutputPlace? at, SchemaCheck check, int enough)
+    private static int Matches(IReadOnlyList<SchemaNode> branches, JsonElement value, OutputLocation? at, SchemaCheck check, int enough)
     {
         var matches = 0;
         foreach (var branch in branches)
@@ -188,58 +198,73 @@ internal sealed partial class SchemaNode
         return matches;
     }
 
-    private void CheckObject(JsonElement value, OutputPlace? at, SchemaCheck check)
+    private void CheckObject(JsonElement value, OutputLocation? at, SchemaCheck check)
     {
         var count = 0;
-        // Looking each of them up would go through all members every time.
+        // Looking up each of them would go through all members every time.
         var names = Required.Count > 8 ? new HashSet<string>(StringComparer.Ordinal) : null;
         foreach (var member in value.EnumerateObject())
         {
             count++;
             names?.Add(member.Name);
-            var here = new OutputPlace(at, member.Name, count - 1);
+            var here = new OutputLocation(at, member.Name, count - 1);
             if (Member(member.Name) is { } schema) schema.Check(member.Value, here, check);
-            else check.Add(here, "There is no such property.");
+            else check.Add(here, "The property is not allowed.");
         }
         if (!check.Spend(count / 16 + Required.Count)) return;
         foreach (var name in Required)
         {
             if (!(names?.Contains(name) ?? value.TryGetProperty(name, out _))) check.Add(at, $"The property '{Shown(name)}' is missing.");
         }
-        if (count < MinProperties) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {count} properties; at least {MinProperties} are needed."));
-        if (count > MaxProperties) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {count} properties; at most {MaxProperties} may be there."));
+        if (count < MinProperties)
+        {
+            check.Add(at, string.Create(CultureInfo.InvariantCulture,
+                $"It has {count} properties; at least {MinProperties} are required."));
+        }
+
+        if (count > MaxProperties)
+            check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {count} properties; at most {MaxProperties} are allowed."));
     }
 
-    private void CheckArray(JsonElement value, OutputPlace? at, SchemaCheck check)
+    private void CheckArray(JsonElement value, OutputLocation? at, SchemaCheck check)
     {
         var index = 0;
         foreach (var item in value.EnumerateArray())
         {
-            var here = new OutputPlace(at, null, index);
+            var here = new OutputLocation(at, null, index);
             if (Item(index++) is { } schema) schema.Check(item, here, check);
-            else check.Add(here, "There may be no such item.");
+            else check.Add(here, "The item is not allowed.");
         }
-        if (index < MinItems) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {index} items; at least {MinItems} are needed."));
-        if (index > MaxItems) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {index} items; at most {MaxItems} may be there."));
+        if (index < MinItems)
+            check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {index} items; at least {MinItems} are required."));
+        if (index > MaxItems)
+            check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {index} items; at most {MaxItems} are allowed."));
     }
 
-    private void CheckText(JsonElement json, OutputPlace? at, SchemaCheck check)
+    private void CheckText(JsonElement json, OutputLocation? at, SchemaCheck check)
     {
-        // A caller may have one text looked at by every schema of a large one. It is read also where nothing is said of it: one with half a character is no JSON.
+        // A caller may have one text examined by every schema of a large one. It is read even without a rule for it: text with half a
+        // surrogate pair is not JSON.
         if (!check.Spend(JsonMarshal.GetRawUtf8Value(json).Length / 16)) return;
         var value = json.GetString()!;
         if (MinLength is not null || MaxLength is not null)
         {
             var length = 0;
             foreach (var _ in value.EnumerateRunes()) length++;
-            if (length < MinLength) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {length} characters; at least {MinLength} are needed."));
-            if (length > MaxLength) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {length} characters; at most {MaxLength} may be there."));
+            if (length < MinLength)
+            {
+                check.Add(at, string.Create(CultureInfo.InvariantCulture,
+                    $"It has {length} characters; at least {MinLength} are required."));
+            }
+
+            if (length > MaxLength)
+                check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It has {length} characters; at most {MaxLength} are allowed."));
         }
         if (Pattern is { } pattern) CheckPattern(pattern, value, at, check);
-        if (Format is { } format && !IsOf(format, value)) check.Add(at, $"It is not of the format '{format}'.");
+        if (Format is { } format && !IsOf(format, value)) check.Add(at, $"It does not have the format '{format}'.");
     }
 
-    private static void CheckPattern(SchemaPattern pattern, string value, OutputPlace? at, SchemaCheck check)
+    private static void CheckPattern(SchemaPattern pattern, string value, OutputLocation? at, SchemaCheck check)
     {
         // Matching takes a step for each letter, or one for each letter and state.
         if (!check.Spend((int)Math.Min(int.MaxValue, (long)value.Length * pattern.Size / 256))) return;
@@ -250,20 +275,23 @@ internal sealed partial class SchemaNode
         }
     }
 
-    private void CheckNumber(JsonElement value, OutputPlace? at, SchemaCheck check)
+    private void CheckNumber(JsonElement value, OutputLocation? at, SchemaCheck check)
     {
         if (Minimum is null && Maximum is null && ExclusiveMinimum is null && ExclusiveMaximum is null && MultipleOf is null) return;
         if (!value.TryGetDecimal(out var number))
         {
-            // Beyond what decimals reach it lies beyond every bound that they can state.
+            // A number beyond the range of decimal is beyond every limit that can be stated.
             var large = value.TryGetDouble(out var any) && any < 0 ? decimal.MinValue : decimal.MaxValue;
             number = large;
         }
         if (number < Minimum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is less than {Minimum}."));
         if (number > Maximum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is more than {Maximum}."));
-        if (number <= ExclusiveMinimum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not more than {ExclusiveMinimum}."));
-        if (number >= ExclusiveMaximum) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not less than {ExclusiveMaximum}."));
-        if (MultipleOf is { } step && number % step != 0) check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is no multiple of {step}."));
+        if (number <= ExclusiveMinimum)
+            check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not more than {ExclusiveMinimum}."));
+        if (number >= ExclusiveMaximum)
+            check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not less than {ExclusiveMaximum}."));
+        if (MultipleOf is { } step && number % step != 0)
+            check.Add(at, string.Create(CultureInfo.InvariantCulture, $"It is not a multiple of {step}."));
     }
 
     private static bool IsOneOf(IReadOnlyList<JsonElement> values, JsonElement value, SchemaCheck check)
@@ -271,7 +299,8 @@ internal sealed partial class SchemaNode
         var length = JsonMarshal.GetRawUtf8Value(value).Length / 16;
         foreach (var one in values)
         {
-            if (!check.Spend(1 + (one.ValueKind == value.ValueKind ? Math.Min(length, JsonMarshal.GetRawUtf8Value(one).Length / 16) : 0))) return true;
+            if (!check.Spend(1 + (one.ValueKind == value.ValueKind ? Math.Min(length, JsonMarshal.GetRawUtf8Value(one).Length / 16) : 0)))
+                return true;
             if (JsonElement.DeepEquals(one, value)) return true;
         }
         return false;
@@ -286,21 +315,25 @@ internal sealed partial class SchemaNode
         "null" => value.ValueKind == JsonValueKind.Null,
         "number" => value.ValueKind == JsonValueKind.Number,
         // 1.0 is an integer too (JSON Schema 2020-12, validation 6.1.1).
-        _ => value.ValueKind == JsonValueKind.Number && (value.TryGetDecimal(out var number) ? decimal.Truncate(number) == number : value.TryGetDouble(out var large) && Math.Truncate(large) == large),
+        _ => value.ValueKind == JsonValueKind.Number
+            && (value.TryGetDecimal(out var number) ? decimal.Truncate(number) == number : value.TryGetDouble(out var large)
+            && Math.Truncate(large) == large),
     };
 
     private static bool IsOf(string format, string value) => format switch
     {
-        "date-time" => DateTime().IsMatch(value) && DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.None, out _),
+        "date-time" => DateTime().IsMatch(value)
+            && DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.None, out _),
         "date" => DateOnly.TryParseExact(value, "yyyy-MM-dd", CultureInfo.InvariantCulture, DateTimeStyles.None, out _),
         "time" => Time().IsMatch(value),
         "duration" => Duration().IsMatch(value) && value[^1] is not ('P' or 'T'),
         "email" => Email().IsMatch(value),
         "hostname" => Uri.CheckHostName(value) == UriHostNameType.Dns,
-        "ipv4" => IPAddress.TryParse(value, out var four) && four.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork && value.Count('.') == 3,
+        "ipv4" => IPAddress.TryParse(value, out var four) && four.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork
+            && value.Count('.') == 3,
         "ipv6" => IPAddress.TryParse(value, out var six) && six.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6,
         "uuid" => Guid.TryParseExact(value, "D", out _),
-        // Others are notes (JSON Schema 2020-12, validation 7.2).
+        // Other formats are annotations (JSON Schema 2020-12, validation 7.2).
         _ => true,
     };
 
@@ -324,7 +357,8 @@ internal sealed partial class SchemaNode
     public static string Under(string at, string name) => $"{at}/{Escaped(name)}";
 
     /// <summary>A name as a step of a JSON Pointer (RFC 6901).</summary>
-    public static string Escaped(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
+    public static string Escaped(string name) => name.Replace("~", "~0", StringComparison.Ordinal)
+        .Replace("/", "~1", StringComparison.Ordinal);
 
     private static string Shown(string name) => name.Length > 64 ? name[..64] + "…" : name;
 

@@ -3,24 +3,27 @@ using System.Text.RegularExpressions;
 namespace Fairlead.StructuredOutput;
 
 /// <summary>
-/// A regular expression of a caller's schema. Reading a schema only measures it; it is compiled on first use. Matching takes time that grows with the text and not faster.
+/// A regular expression of a caller's schema. Reading a schema only measures it; it is compiled on first use. Matching takes linear time.
 /// Thread-safe.
 /// </summary>
 internal sealed class SchemaPattern(string text)
 {
-    /// <summary>Length of one pattern.</summary>
+    /// <summary>Maximum length of one pattern.</summary>
     public const int MaxLength = 1000;
 
-    /// <summary>Different patterns of one schema.</summary>
+    /// <summary>Maximum number of different patterns in one schema.</summary>
     public const int MaxCount = 100;
 
-    /// <summary>Estimated states of one compiled pattern; see <see cref="SizeOf"/>.</summary>
+    /// <summary>Maximum estimated states of one compiled pattern; see <see cref="SizeOf"/>.</summary>
     public const int MaxSize = 2_000;
 
-    /// <summary>The same of all patterns of one schema together.</summary>
+    /// <summary>The same for all patterns of one schema together.</summary>
     public const int MaxTotalSize = 10_000;
 
-    /// <summary>What <see cref="SizeOf"/> says of a pattern with the option x: it has comments of its own, and no other validator of JSON Schema reads it.</summary>
+    /// <summary>
+    /// The result of <see cref="SizeOf"/> for a pattern with the option x: it allows comments, and no other validator of JSON Schema reads
+    /// it.
+    /// </summary>
     public const long Unknown = long.MaxValue;
 
     private static readonly System.Buffers.SearchValues<char> OptionLetters = System.Buffers.SearchValues.Create("imnsxIMNSX+-");
@@ -34,7 +37,7 @@ internal sealed class SchemaPattern(string text)
     /// <summary>Estimated states.</summary>
     public long Size { get; } = SizeOf(text);
 
-    /// <summary>Compiles it. False when it is no regular expression, or one that cannot be matched in linear time.</summary>
+    /// <summary>Compiles it. False when it is not a regular expression, or cannot be matched in linear time.</summary>
     public bool TryCompile()
     {
         if (Volatile.Read(ref _compiled) is not null) return true;
@@ -49,7 +52,7 @@ internal sealed class SchemaPattern(string text)
         }
     }
 
-    /// <summary>Whether the text matches; null when that takes too long to find out.</summary>
+    /// <summary>Whether the text matches; null when that takes too long.</summary>
     public bool? IsMatch(string value)
     {
         if (!TryCompile()) return null;
@@ -64,11 +67,12 @@ internal sealed class SchemaPattern(string text)
     }
 
     /// <summary>
-    /// Estimates the states of a compiled pattern without compiling it: one for each character, times the counts of the repetitions around it. Never too low for a pattern that compiles.
+    /// Estimates the states of a compiled pattern without compiling it: one for each character, times the repetition counts around it.
+    /// Never too low for a pattern that compiles.
     /// </summary>
     public static long SizeOf(string pattern)
     {
-        // Sizes of the groups that are open, the outermost first; the last atom of each is what a repetition multiplies.
+        // Sizes of the open groups, the outermost first; a repetition multiplies the last atom of a group.
         var groups = new Stack<(long Size, long Atom)>();
         var (size, atom) = (0L, 0L);
         for (var i = 0; i < pattern.Length && size <= int.MaxValue; i++)
@@ -80,7 +84,7 @@ internal sealed class SchemaPattern(string text)
                     Single();
                     break;
                 case '[':
-                    // A class is one state however many characters it names.
+                    // A class is one state however many characters it contains.
                     i = EndOfClass(pattern, i);
                     Single();
                     break;
@@ -122,7 +126,9 @@ internal sealed class SchemaPattern(string text)
         }
     }
 
-    /// <summary>Last character of the escape that begins at <paramref name="start"/>. Digits of a code may follow; they change no structure.</summary>
+    /// <summary>
+    /// Last character of the escape that starts at <paramref name="start"/>. Digits of a code may follow; they change no structure.
+    /// </summary>
     private static int EndOfEscape(string pattern, int start) => start + 1 < pattern.Length ? pattern[start + 1] switch
     {
         'c' => start + 2,
@@ -131,8 +137,8 @@ internal sealed class SchemaPattern(string text)
     } : start;
 
     /// <summary>
-    /// Last character of the class that begins at <paramref name="start"/>, by the rules of .NET for first characters, ranges and subtractions: where it is taken to end
-    /// decides what of the pattern is counted.
+    /// Last character of the class that starts at <paramref name="start"/>, by .NET's rules for first characters, ranges and subtractions:
+    /// its end decides what of the pattern is counted.
     /// </summary>
     private static int EndOfClass(string pattern, int start)
     {
@@ -189,7 +195,7 @@ internal sealed class SchemaPattern(string text)
         int AfterCaret(int index) => index < pattern.Length && pattern[index] == '^' ? index + 1 : index;
     }
 
-    /// <summary>Whether a group begins here that sets the option x: (?x), (?ix:…).</summary>
+    /// <summary>Whether a group that sets the option x starts here: (?x), (?ix:…).</summary>
     private static bool HasExtendedOption(string pattern, int start)
     {
         if (start + 1 >= pattern.Length || pattern[start + 1] != '?') return false;
@@ -198,7 +204,7 @@ internal sealed class SchemaPattern(string text)
         return length > 0 && options[length] is (')' or ':') && options[..length].IndexOfAny('x', 'X') >= 0;
     }
 
-    /// <summary>Reads {n}, {n,} and {n,m}: the larger number is what it costs.</summary>
+    /// <summary>Reads {n}, {n,} and {n,m}: the larger number is the cost.</summary>
     private static bool TryReadCount(string pattern, int start, out long count, out int end)
     {
         (count, end) = (0, 0);

@@ -5,15 +5,16 @@ using Fairlead.Streaming;
 namespace Fairlead.StructuredOutput;
 
 /// <summary>
-/// The events of an answer with the values of its document among them, each right behind the text that completed it. When the document does not satisfy its schema, the answer may be
-/// followed by another one. One reader.
+/// The events of a response with the values of its document among them, each directly after the text that completed it. If the document
+/// violates its schema, another response may follow. One reader.
 /// </summary>
 /// <param name="call">The call.</param>
-/// <param name="wish">What its output is held against.</param>
-/// <param name="source">The answer; disposed with this.</param>
-/// <param name="again">Asks once more: given what is wrong and what was written. Null when nobody answered.</param>
+/// <param name="wish">The schema for its output.</param>
+/// <param name="source">The response; disposed with this.</param>
+/// <param name="again">Asks again, with the violations and the text so far. Null when no deployment responded.</param>
 internal sealed class StructuredEvents(
-    GatewayCall call, StructuredWish wish, IEventSource source, Func<IReadOnlyList<SchemaViolation>, string, CancellationToken, ValueTask<GatewayReply?>> again) : IEventSource
+    GatewayCall call, StructuredWish wish, IEventSource source, Func<IReadOnlyList<SchemaViolation>, string, CancellationToken,
+        ValueTask<GatewayReply?>> again) : IEventSource
 {
     private readonly List<PartialValue> _found = [];
     private IEventSource _source = source;
@@ -36,13 +37,13 @@ internal sealed class StructuredEvents(
                 if (batch.Items.Count > 0) return true;
                 continue;
             }
-            // Only at its very end, so that all that is to be said of its cost has been said.
+            // Only at the very end, when its whole cost is known.
             if (_withheld is { } finished)
             {
                 _withheld = null;
                 _isRepaired = true;
                 batch.Clear();
-                // It broke behind its end: that is what the client is told.
+                // It failed after its end: the client gets this error.
                 if (call.Answering?.Error is not null) continue;
                 await RepairAsync(batch, finished, cancellationToken);
                 return true;
@@ -91,9 +92,9 @@ internal sealed class StructuredEvents(
                 case RefusalDelta { Choice: 0 }:
                     _isRefusal = true;
                     break;
-                // What was cut, filtered or is a call of tools is no document, and its own reason says so.
+                // A truncated or filtered response, or a tool call, is not a document; its own finish reason says so.
                 case ChoiceFinished { Choice: 0, Reason: FinishReason.Stop } finished when !_isRefusal && !_isChecked:
-                    // Some providers say it twice.
+                    // Some providers report it twice.
                     _isChecked = true;
                     call.Violations = _json.Finish(_found);
                     call.Quality.SchemaValid = call.Violations.Count == 0;

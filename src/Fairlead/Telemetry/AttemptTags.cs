@@ -4,15 +4,15 @@ using Fairlead.Catalogue;
 namespace Fairlead.Telemetry;
 
 /// <summary>
-/// The tags of one deployment's metrics, made once and not with every call. Immutable; thread-safe.
+/// The metric tags of one deployment, created once instead of with every call. Immutable; thread-safe.
 /// </summary>
 internal sealed class AttemptTags
 {
     /// <summary>
-    /// Names of models that a deployment's answers may bring as series of their own. A provider that answers with ever new ones must not fill the
-    /// memory of whoever collects: from then on its answers stand under the name that was asked for.
+    /// Maximum model names in a deployment's responses that become series of their own. A provider that returns ever new names must not
+    /// fill the memory of the metrics backend: beyond the maximum, its responses count under the requested name.
     /// </summary>
-    internal const int MostModels = 8;
+    internal const int MaxModels = 8;
 
     private const int LongestModel = 128;
 
@@ -52,9 +52,9 @@ internal sealed class AttemptTags
 
     private string ResponseModel { get; }
 
-    /// <param name="deployment">Who was asked.</param>
+    /// <param name="deployment">The deployment of the attempt.</param>
     /// <param name="operation">Value of <c>gen_ai.operation.name</c>.</param>
-    /// <param name="responseModel">The model's name in the answer; null when it did not say.</param>
+    /// <param name="responseModel">The model's name in the response; null if it has none.</param>
     public static AttemptTags Of(Deployment deployment, string operation, string? responseModel)
     {
         var known = All.GetValue(deployment, static _ => new Known());
@@ -82,7 +82,7 @@ internal sealed class AttemptTags
         {
             lock (_gate)
             {
-                if (_tags.Count(tags => tags.Operation == operation) >= MostModels) model = deployment.UpstreamModel;
+                if (_tags.Count(tags => tags.Operation == operation) >= MaxModels) model = deployment.UpstreamModel;
                 if (Find(operation, model) is { } meanwhile) return meanwhile;
                 var made = new AttemptTags(deployment, operation, model);
                 _tags = [.. _tags, made];

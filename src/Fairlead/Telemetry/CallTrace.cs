@@ -1,6 +1,6 @@
 namespace Fairlead.Telemetry;
 
-/// <summary>How a call under way is counted in the gauges.</summary>
+/// <summary>How a call in progress is counted in the gauges.</summary>
 internal enum CallTrace
 {
     /// <summary>Not, or no longer.</summary>

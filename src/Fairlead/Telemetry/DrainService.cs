@@ -7,18 +7,19 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Telemetry;
 
 /// <summary>
-/// What happens between SIGTERM and the end. 1. Readiness fails and new calls are refused with <c>shutting_down</c>, over listeners that
-/// still answer. 2. Open calls go on, at most for the drain limit. 3. What is still open is ended by its own error event. 4. Only then
+/// The shutdown between SIGTERM and the end. 1. Readiness fails and new calls are refused with <c>shutting_down</c>, while the listeners
+/// still respond. 2. Open calls continue, at most for the drain limit. 3. What is still open ends with its own error event. 4. Only then
 /// the web server stops.
 /// </summary>
-internal sealed class DrainService(DrainState drain, DataFolderLock folder, IConfigurationSource configuration, TimeProvider time, ILogger<DrainService> logger) : IHostedLifecycleService
+internal sealed class DrainService(DrainState drain, DataFolderLock folder, IConfigurationSource configuration, TimeProvider time,
+    ILogger<DrainService> logger) : IHostedLifecycleService
 {
-    /// <summary>What ended calls have to write their last event and their record.</summary>
+    /// <summary>The time that ended calls have to write their last event and their record.</summary>
     internal static readonly TimeSpan Farewell = TimeSpan.FromSeconds(5);
 
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(50);
 
-    // Before any StopAsync, so that the listeners still stand.
+    // Before any StopAsync, so that the listeners are still open.
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
         drain.Begin();
@@ -27,7 +28,7 @@ internal sealed class DrainService(DrainState drain, DataFolderLock folder, ICon
         if (drain.Active > 0) logger.Draining(drain.Active, limit.TotalSeconds);
         if (await EmptyWithinAsync(limit, cancellationToken))
         {
-            // Who only reads what another node makes reads on there.
+            // A reader of what another node generates can continue there.
             drain.End();
             return;
         }
@@ -59,7 +60,7 @@ internal sealed class DrainService(DrainState drain, DataFolderLock folder, ICon
             }
             catch (OperationCanceledException)
             {
-                // The host's own patience is at its end.
+                // The host's shutdown timeout is over.
                 return false;
             }
         }

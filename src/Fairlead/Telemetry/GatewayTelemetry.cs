@@ -6,23 +6,27 @@ using Fairlead.Pipeline;
 namespace Fairlead.Telemetry;
 
 /// <summary>
-/// Traces and metrics of calls by OpenTelemetry's GenAI conventions, through the runtime's own ActivitySource and Meter: whoever listens
-/// decides where they go, and nothing is computed when nobody does. No content, no keys, no free text of clients. Thread-safe.
+/// Traces and metrics of calls by OpenTelemetry's GenAI conventions, through the runtime's own ActivitySource and Meter. Listeners decide
+/// where they go, and nothing is computed without a listener. No content, no keys, no free text of clients. Thread-safe.
 /// </summary>
 /// <remarks>
-/// A call: <see cref="CallStarted"/> once its request was read, then <see cref="AttemptStarted"/> and <see cref="AttemptEnded"/> for each try,
-/// <see cref="CallEnded"/> once. The last two may be called again and then do nothing.
+/// A call: <see cref="CallStarted"/> once its request was read, then <see cref="AttemptStarted"/> and <see cref="AttemptEnded"/> for each
+/// attempt, <see cref="CallEnded"/> once. The last two may be called again and then do nothing.
 /// </remarks>
 internal sealed class GatewayTelemetry : IDisposable
 {
     /// <summary>Name of the source and of the meter.</summary>
     public const string Name = "Fairlead";
 
-    // Buckets as the conventions advise them.
-    private static readonly InstrumentAdvice<long> TokenBuckets = new() { HistogramBucketBoundaries = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864] };
-    private static readonly InstrumentAdvice<double> DurationBuckets = new() { HistogramBucketBoundaries = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92] };
-    private static readonly InstrumentAdvice<double> FirstTokenBuckets = new() { HistogramBucketBoundaries = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10] };
-    private static readonly InstrumentAdvice<double> PaceBuckets = new() { HistogramBucketBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5] };
+    // Buckets as the conventions recommend.
+    private static readonly InstrumentAdvice<long> TokenBuckets = new() { HistogramBucketBoundaries = [1, 4, 16, 64, 256, 1024, 4096,
+        16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864] };
+    private static readonly InstrumentAdvice<double> DurationBuckets = new() { HistogramBucketBoundaries = [0.01, 0.02, 0.04, 0.08, 0.16,
+        0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92] };
+    private static readonly InstrumentAdvice<double> FirstTokenBuckets = new() { HistogramBucketBoundaries = [0.001, 0.005, 0.01, 0.02,
+        0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10] };
+    private static readonly InstrumentAdvice<double> PaceBuckets = new() { HistogramBucketBoundaries = [0.001, 0.0025, 0.005, 0.01, 0.025,
+        0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5] };
 
     private readonly ActivitySource _source = new(Name);
     private readonly Meter _meter;
@@ -40,19 +44,26 @@ internal sealed class GatewayTelemetry : IDisposable
     public GatewayTelemetry(IMeterFactory meters)
     {
         _meter = meters.Create(Name);
-        _tokens = _meter.CreateHistogram("gen_ai.client.token.usage", "{token}", "Tokens that attempts used.", tags: null, TokenBuckets);
-        _attemptDuration = _meter.CreateHistogram("gen_ai.client.operation.duration", "s", "Time that attempts at providers took.", tags: null, DurationBuckets);
-        _firstChunk = _meter.CreateHistogram("gen_ai.client.operation.time_to_first_chunk", "s", "Time until a provider's stream brought content.", tags: null, DurationBuckets);
-        _perChunk = _meter.CreateHistogram("gen_ai.client.operation.time_per_output_chunk", "s", "Time from one chunk of a provider's stream to the next.", tags: null, DurationBuckets);
-        _callDuration = _meter.CreateHistogram("gen_ai.server.request.duration", "s", "Time that calls took, refused ones included.", tags: null, DurationBuckets);
-        _firstToken = _meter.CreateHistogram("gen_ai.server.time_to_first_token", "s", "Time from a call's arrival to its first content.", tags: null, FirstTokenBuckets);
-        _perToken = _meter.CreateHistogram("gen_ai.server.time_per_output_token", "s", "Time per output token after the first.", tags: null, PaceBuckets);
-        _cost = _meter.CreateCounter<double>("fairlead.cost.usd", "{USD}", "US dollars that attempts cost, by the prices of the configuration.");
-        _meter.CreateObservableGauge("fairlead.calls.active", () => Volatile.Read(ref _activeCalls), "{call}", "Calls under way.");
-        _meter.CreateObservableGauge("fairlead.streams.open", () => Volatile.Read(ref _openStreams), "{stream}", "Streaming calls under way.");
+        _tokens = _meter.CreateHistogram("gen_ai.client.token.usage", "{token}", "Tokens used by attempts.", tags: null, TokenBuckets);
+        _attemptDuration = _meter.CreateHistogram("gen_ai.client.operation.duration", "s", "Duration of attempts at providers.",
+            tags: null, DurationBuckets);
+        _firstChunk = _meter.CreateHistogram("gen_ai.client.operation.time_to_first_chunk", "s",
+            "Time until the first content of a provider's stream.", tags: null, DurationBuckets);
+        _perChunk = _meter.CreateHistogram("gen_ai.client.operation.time_per_output_chunk", "s",
+            "Time from one chunk of a provider's stream to the next.", tags: null, DurationBuckets);
+        _callDuration = _meter.CreateHistogram("gen_ai.server.request.duration", "s", "Duration of calls, including refused ones.",
+            tags: null, DurationBuckets);
+        _firstToken = _meter.CreateHistogram("gen_ai.server.time_to_first_token", "s", "Time from a call's arrival to its first content.",
+            tags: null, FirstTokenBuckets);
+        _perToken = _meter.CreateHistogram("gen_ai.server.time_per_output_token", "s", "Time per output token after the first.",
+            tags: null, PaceBuckets);
+        _cost = _meter.CreateCounter<double>("fairlead.cost.usd", "{USD}", "Cost of attempts in US dollars, by the configured prices.");
+        _meter.CreateObservableGauge("fairlead.calls.active", () => Volatile.Read(ref _activeCalls), "{call}", "Calls in progress.");
+        _meter.CreateObservableGauge("fairlead.streams.open", () => Volatile.Read(ref _openStreams), "{stream}",
+            "Streaming calls in progress.");
     }
 
-    /// <summary>Calls under way.</summary>
+    /// <summary>Calls in progress.</summary>
     public int ActiveCalls => Volatile.Read(ref _activeCalls);
 
     /// <summary>The call's request was read; its dialect, model and delivery are known.</summary>
@@ -62,7 +73,7 @@ internal sealed class GatewayTelemetry : IDisposable
         Interlocked.Increment(ref _activeCalls);
         if (call.Trace == CallTrace.Stream) Interlocked.Increment(ref _openStreams);
 
-        // The server span is ASP.NET Core's own; it exists only when somebody listens.
+        // The server span is ASP.NET Core's own; it exists only with a listener.
         if (Activity.Current is not { IsAllDataRequested: true } span) return;
         call.ServerSpan = span;
         span.SetTag("gen_ai.operation.name", OperationOf(call));
@@ -97,10 +108,10 @@ internal sealed class GatewayTelemetry : IDisposable
         SetRequest(span, call, model);
     }
 
-    /// <summary>What measures the pace of an attempt's stream, or null when nobody listens.</summary>
+    /// <summary>Measures the pace of an attempt's stream; null without a listener.</summary>
     public ChunkClock? ClockOf(GatewayCall call, Attempt attempt) => _perChunk.Enabled ? new ChunkClock(_perChunk, call, attempt) : null;
 
-    /// <summary>An attempt is over and its usage final.</summary>
+    /// <summary>An attempt has ended and its usage is final.</summary>
     public void AttemptEnded(GatewayCall call, Attempt attempt)
     {
         if (attempt.Measured) return;
@@ -112,11 +123,13 @@ internal sealed class GatewayTelemetry : IDisposable
         if (attempt.Usage.InputTokens > 0) _tokens.Record(attempt.Usage.InputTokens, tags.Input);
         if (attempt.Usage.OutputTokens > 0) _tokens.Record(attempt.Usage.OutputTokens, tags.Output);
         if (attempt.Cost.Usd > 0) _cost.Add((double)attempt.Cost.Usd, tags.Plain);
-        if (call.Streams && ReferenceEquals(call.Answering, attempt) && call.Timings.Milliseconds(Phase.FirstToken) is > 0 and var first) _firstChunk.Record(first / 1000, tags.Plain);
-        _attemptDuration.Record(attempt.Duration.TotalSeconds, attempt.Error is { } error ? tags.WithError(error.Definition.Name) : tags.Plain);
+        if (call.Streams && ReferenceEquals(call.Answering, attempt) && call.Timings.Milliseconds(Phase.FirstToken) is > 0 and var first)
+            _firstChunk.Record(first / 1000, tags.Plain);
+        _attemptDuration.Record(attempt.Duration.TotalSeconds, attempt.Error is { } error ? tags.WithError(error.Definition.Name)
+            : tags.Plain);
     }
 
-    /// <summary>The call has its ending and the client its status.</summary>
+    /// <summary>The call has its ending, and the client its status.</summary>
     public void CallEnded(GatewayCall call, int status)
     {
         if (call.Trace == CallTrace.None) return;
@@ -149,7 +162,7 @@ internal sealed class GatewayTelemetry : IDisposable
         }
         if (!_callDuration.Enabled && !_firstToken.Enabled && !_perToken.Enabled) return;
 
-        // The name a client sent is not a tag: anybody could make a new series. The catalogue's is.
+        // The model name that a client sent is not a tag, because any client could create new series. The catalogue's name is.
         var tags = new TagList { { "gen_ai.operation.name", OperationOf(call) } };
         if (call.Model is { } model) tags.Add("gen_ai.request.model", model.Id);
         if (call.Answering is { } answer)
@@ -163,10 +176,11 @@ internal sealed class GatewayTelemetry : IDisposable
         var firstToken = call.Timings.Milliseconds(Phase.FirstToken);
         if (call.Answering is { } streamed && call.Streams && firstToken > 0)
         {
-            // From arrival: what came before the attempt counts for whoever waits.
+            // From arrival: the time before the attempt counts for the waiting client.
             var before = (streamed.StartedAt - call.Timings.StartedAt) * 1000.0 / call.Time.TimestampFrequency;
             _firstToken.Record((Math.Max(0, before) + firstToken) / 1000, tags);
-            if (ending is { Usage.OutputTokens: > 1 } && generate > firstToken) _perToken.Record((generate - firstToken) / 1000 / (ending.Usage.OutputTokens - 1), tags);
+            if (ending is { Usage.OutputTokens: > 1 } && generate > firstToken)
+                _perToken.Record((generate - firstToken) / 1000 / (ending.Usage.OutputTokens - 1), tags);
         }
         if (ending is not null) tags.Add("fairlead.outcome", Conversation.OutcomeExtensions.ToWire(ending.Outcome));
         if (ending?.Error is { } error) tags.Add("error.type", error.Definition.Name);
@@ -187,7 +201,8 @@ internal sealed class GatewayTelemetry : IDisposable
             span.SetTag("gen_ai.response.model", attempt.Meter.UpstreamModel);
             if (attempt.Meter.FinishReason is { } reason) span.SetTag("gen_ai.response.finish_reasons", new[] { WireOf(reason) });
             if (attempt.UpstreamStatus is { } status) span.SetTag("http.response.status_code", status);
-            if (call.Streams && ReferenceEquals(call.Answering, attempt)) span.SetTag("gen_ai.response.time_to_first_chunk", call.Timings.Milliseconds(Phase.FirstToken) / 1000);
+            if (call.Streams && ReferenceEquals(call.Answering, attempt))
+                span.SetTag("gen_ai.response.time_to_first_chunk", call.Timings.Milliseconds(Phase.FirstToken) / 1000);
             if (attempt.Error is { } error)
             {
                 span.SetTag("error.type", error.Definition.Name);

@@ -7,14 +7,15 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Fairlead.Telemetry;
 
 /// <summary>
-/// Probes as Kubernetes asks for them, for everybody and never cached: <c>/livez</c> says that the process answers and looks at nothing
-/// else, <c>/readyz</c> whether traffic should come. <c>?verbose</c> lists the checks.
+/// Probes for Kubernetes, without a key and never cached: <c>/livez</c> reports that the process responds and checks nothing else,
+/// <c>/readyz</c> whether it should get traffic. <c>?verbose</c> lists the checks.
 /// </summary>
 internal static class HealthEndpoints
 {
     internal static void MapHealth(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapMethods("/livez", ["GET", "HEAD"], (RequestDelegate)(context => WriteAsync(context, StatusCodes.Status200OK, "ok\n"))).WithDisplayName("Fairlead: liveness");
+        endpoints.MapMethods("/livez", ["GET", "HEAD"], (RequestDelegate)(context => WriteAsync(context, StatusCodes.Status200OK, "ok\n")))
+            .WithDisplayName("Fairlead: liveness");
         endpoints.MapMethods("/readyz", ["GET", "HEAD"], (RequestDelegate)ReadyAsync).WithDisplayName("Fairlead: readiness");
     }
 

@@ -16,7 +16,7 @@ internal static class HealthServiceCollectionExtensions
         services.AddSingleton<IReadinessCheck, DrainReadinessCheck>();
         services.AddSingleton<IReadinessCheck, StoreReadinessCheck>();
         services.AddHostedService<DrainService>();
-        // The host's patience covers the drain, the farewell and the stores' own closing.
+        // The host's shutdown timeout covers the drain, the last events and closing the stores.
         services.AddOptions<HostOptions>().Configure<IConfigurationSource>((options, source) =>
             options.ShutdownTimeout = source.Current.DrainTimeout + DrainService.Farewell + TimeSpan.FromSeconds(10));
         return services;

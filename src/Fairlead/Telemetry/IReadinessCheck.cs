@@ -1,11 +1,13 @@
 namespace Fairlead.Telemetry;
 
-/// <summary>Something without which this process should get no traffic. One model provider being away is not: that degrades, and routing deals with it.</summary>
+/// <summary>
+/// Something without which this process should get no traffic. A model provider is not: while it is unavailable, routing fails over.
+/// </summary>
 internal interface IReadinessCheck
 {
     /// <summary>One word, shown by <c>/readyz?verbose</c>.</summary>
     string Name { get; }
 
-    /// <summary>Null when all is well, else what is not, in a few words without anything secret.</summary>
+    /// <summary>Null when ready; otherwise the reason, in a few words without secrets.</summary>
     ValueTask<string?> CheckAsync(CancellationToken cancellationToken);
 }

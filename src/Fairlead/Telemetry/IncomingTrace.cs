@@ -4,13 +4,13 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Telemetry;
 
-/// <summary>Trace context of the client (W3C) for a process that makes no spans of its own: such a one hands it on unchanged.</summary>
+/// <summary>Trace context of the client (W3C) for a process without its own spans, which passes it on unchanged.</summary>
 internal sealed record IncomingTrace(string Parent, string? State)
 {
-    // What the specification asks of everybody to pass on.
+    // What the specification requires every participant to pass on.
     private const int LongestState = 512;
 
-    /// <summary>Null when the client sent none that is valid, or when this process has a span whose context goes on instead.</summary>
+    /// <summary>Null when the client sent no valid one, or when this process has a span whose context is passed on instead.</summary>
     public static IncomingTrace? Of(IHeaderDictionary headers)
     {
         var parents = headers.TraceParent;
@@ -18,6 +18,7 @@ internal sealed record IncomingTrace(string Parent, string? State)
         var parent = parents[0];
         if (!ActivityContext.TryParse(parent, null, out _)) return null;
         var state = headers.TraceState.ToString();
-        return new IncomingTrace(parent!, state.Length is > 0 and <= LongestState && Ascii.IsValid(state) && !state.Any(char.IsControl) ? state : null);
+        return new IncomingTrace(parent!, state.Length is > 0 and <= LongestState && Ascii.IsValid(state) && !state.Any(char.IsControl)
+            ? state : null);
     }
 }

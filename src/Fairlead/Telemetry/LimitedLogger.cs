@@ -5,7 +5,7 @@ namespace Fairlead.Telemetry;
 /// <summary>A logger whose repeated lines are counted instead of written. Thread-safe.</summary>
 internal sealed class LimitedLogger(ILogger inner, RepeatedLines lines) : ILogger
 {
-    /// <summary>The logger with a limit, where there is one.</summary>
+    /// <summary>The logger with a limit, where one is configured.</summary>
     public static ILogger Of(ILogger logger, RepeatedLines? lines) => lines is null ? logger : new LimitedLogger(logger, lines);
 
     public IDisposable? BeginScope<TState>(TState state)
@@ -13,15 +13,17 @@ internal sealed class LimitedLogger(ILogger inner, RepeatedLines lines) : ILogge
 
     public bool IsEnabled(LogLevel logLevel) => inner.IsEnabled(logLevel);
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (inner.IsEnabled(logLevel) && lines.TryTake(inner, logLevel, eventId, state, exception)) inner.Log(logLevel, eventId, state, exception, formatter);
+        if (inner.IsEnabled(logLevel) && lines.TryTake(inner, logLevel, eventId, state, exception))
+            inner.Log(logLevel, eventId, state, exception, formatter);
     }
 }
 
 /// <summary>
-/// The same for the gateway's own types, in an app whose loggers are the app's own. The lines of all other types are theirs to limit. To ask whether a level is enabled costs no more
-/// than with <see cref="Logger{T}"/>: one call in between.
+/// The same for the gateway's own types, in an app with its own loggers. The lines of all other types are the app's to limit. Checking
+/// whether a level is enabled costs one call more than with <see cref="Logger{T}"/>.
 /// </summary>
 /// <typeparam name="T">The type that logs.</typeparam>
 internal sealed class LimitedLogger<T>(ILoggerFactory factory, RepeatedLines lines) : ILogger<T>
@@ -37,7 +39,8 @@ internal sealed class LimitedLogger<T>(ILoggerFactory factory, RepeatedLines lin
 
     public bool IsEnabled(LogLevel logLevel) => _logger.IsEnabled(logLevel);
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         if (!_logger.IsEnabled(logLevel) || (IsOwn && !lines.TryTake(_logger, logLevel, eventId, state, exception))) return;
         _logger.Log(logLevel, eventId, state, exception, formatter);

@@ -2,7 +2,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Telemetry;
 
-/// <summary>A provider whose repeated lines are counted instead of written, whichever type writes them. Levels that are off never come here. Thread-safe.</summary>
+/// <summary>
+/// A provider that counts repeated lines instead of writing them, whichever type logs them. Disabled levels never arrive here. Thread-safe.
+/// </summary>
 internal sealed class LimitedLoggerProvider(ILoggerProvider inner, TimeProvider time) : ILoggerProvider, ISupportExternalScope
 {
     private readonly RepeatedLines _lines = new(time);
@@ -13,7 +15,7 @@ internal sealed class LimitedLoggerProvider(ILoggerProvider inner, TimeProvider 
 
     public void Dispose()
     {
-        // The last counts are written first.
+        // Write the last counts first.
         _lines.Dispose();
         inner.Dispose();
     }

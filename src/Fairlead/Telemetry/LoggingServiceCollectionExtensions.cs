@@ -7,8 +7,8 @@ namespace Fairlead.Telemetry;
 internal static class LoggingServiceCollectionExtensions
 {
     /// <summary>
-    /// Limits the lines of the gateway's own types, wherever the app's loggers write them. Without effect after <see cref="LimitAllLogging"/>: a line that is counted twice would
-    /// lose its count.
+    /// Limits the lines of the gateway's own types, in all of the app's loggers. No effect after <see cref="LimitAllLogging"/>: counting a
+    /// line twice would lose its count.
     /// </summary>
     internal static IServiceCollection AddLimitedLogging(this IServiceCollection services)
     {
@@ -16,14 +16,15 @@ internal static class LoggingServiceCollectionExtensions
         services.TryAddSingleton(TimeProvider.System);
         if (services.Any(service => service.ServiceType == typeof(LimitedProviders))) return services;
         services.TryAddSingleton<RepeatedLines>();
-        // The type of the logger and not the factory: apps replace that by their own.
+        // The type of the logger, not the factory: apps replace the factory.
         services.Replace(ServiceDescriptor.Singleton(typeof(ILogger<>), typeof(LimitedLogger<>)));
         return services;
     }
 
     /// <summary>
-    /// Limits the lines of all types, also of the web server, where the providers that are registered so far write them. For a program that owns its log. Levels that are off are filtered
-    /// before they reach a provider, so they cost nothing more.
+    /// Limits the lines of all types, including the web server, in the providers that are registered so far. For a program that owns its
+    /// log.
+    /// Disabled levels are filtered before they reach a provider, so they cost nothing more.
     /// </summary>
     internal static IServiceCollection LimitAllLogging(this IServiceCollection services)
     {
@@ -32,13 +33,15 @@ internal static class LoggingServiceCollectionExtensions
         for (var i = 0; i < services.Count; i++)
         {
             if (services[i] is not { ServiceType: { } type, IsKeyedService: false } registered || type != typeof(ILoggerProvider)) continue;
-            services[i] = ServiceDescriptor.Singleton<ILoggerProvider>(provider => new LimitedLoggerProvider(Make(provider, registered), provider.GetRequiredService<TimeProvider>()));
+            services[i] = ServiceDescriptor.Singleton<ILoggerProvider>(provider =>
+                new LimitedLoggerProvider(Make(provider, registered), provider.GetRequiredService<TimeProvider>()));
         }
         return services;
     }
 
     private static ILoggerProvider Make(IServiceProvider provider, ServiceDescriptor registered) => (ILoggerProvider)(
-        registered.ImplementationInstance ?? registered.ImplementationFactory?.Invoke(provider) ?? ActivatorUtilities.CreateInstance(provider, registered.ImplementationType!));
+        registered.ImplementationInstance ?? registered.ImplementationFactory?.Invoke(provider)
+            ?? ActivatorUtilities.CreateInstance(provider, registered.ImplementationType!));
 
     /// <summary>Registered where the providers limit all lines.</summary>
     private sealed class LimitedProviders;

@@ -7,21 +7,21 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Telemetry;
 
 /// <summary>
-/// Keeps lines that callers or an outage can cause again and again from filling the log. A line of level Warning or above appears once a second, and one
-/// more line says how often it was left out. Lines are the same when they have the same event and concern the same thing of the operator's, such as a
-/// provider, and have the same type of exception; requests and generations that they name may differ. Of an event of level Information, whose lines record one act each, 100 a second appear.
-/// Thread-safe.
+/// Prevents lines that callers or an outage can cause again and again from filling the log. A line of level Warning or above appears once
+/// per second, and one more line states how often it was left out. Lines are the same when they have the same event, concern the same
+/// configured object, such as a provider, and have the same type of exception; requests and generations that they name may differ. Of an
+/// Information event, whose lines record one action each, 100 per second appear. Thread-safe.
 /// </summary>
 internal sealed class RepeatedLines(TimeProvider time) : IDisposable
 {
     internal const int MaxActsPerSecond = 100;
 
-    /// <summary>Things that lines of one event may concern at once; the lines of all others count as one.</summary>
+    /// <summary>Maximum objects that lines of one event may concern at once; the lines of all others count as one.</summary>
     internal const int MaxThings = 16;
 
     internal static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
-    // What an operator configures, and words of closed lists. A client can choose none of them freely.
+    // Names that an operator configures, and values of closed lists. A client can choose none of them freely.
     private static readonly FrozenSet<string> Things =
         FrozenSet.Create(StringComparer.Ordinal, "Provider", "Deployment", "Model", "Node", "Key", "KeyId", "Status", "Error", "Phase");
 
@@ -37,12 +37,13 @@ internal sealed class RepeatedLines(TimeProvider time) : IDisposable
         var values = state as IReadOnlyList<KeyValuePair<string, object?>>;
         var template = values is { Count: > 0 } ? values[^1].Value as string : null;
         var thing = level > LogLevel.Information ? ThingOf(values ?? [], exception) : "";
-        // Lines without an event are told apart by their text.
+        // Lines without an event are distinguished by their text.
         if (eventId.Id == 0) thing = $"{thing}\n{template}";
         lock (_gate)
         {
             if (_disposed) return true;
-            if (!_entries.TryGetValue((logger, eventId.Id), out var ofEvent)) _entries[(logger, eventId.Id)] = ofEvent = new(StringComparer.Ordinal);
+            if (!_entries.TryGetValue((logger, eventId.Id), out var ofEvent))
+                _entries[(logger, eventId.Id)] = ofEvent = new(StringComparer.Ordinal);
             if (!ofEvent.TryGetValue(thing, out var entry))
             {
                 if (ofEvent.Count >= MaxThings && !ofEvent.TryGetValue("", out entry)) thing = "";
@@ -79,12 +80,13 @@ internal sealed class RepeatedLines(TimeProvider time) : IDisposable
             if (_disposed) return;
             told = Take(all: false);
             _timer!.Dispose();
-            _timer = _entries.Count == 0 ? null : time.CreateTimer(static lines => ((RepeatedLines)lines!).Sweep(), this, Period, Timeout.InfiniteTimeSpan);
+            _timer = _entries.Count == 0 ? null
+                : time.CreateTimer(static lines => ((RepeatedLines)lines!).Sweep(), this, Period, Timeout.InfiniteTimeSpan);
         }
         Tell(told);
     }
 
-    // Under the lock. What was left out is told, which counts as the line of the next second; what was not repeated is forgotten.
+    // Called under the lock. Report what was left out, which counts as the line of the next second; forget what was not repeated.
     private List<(ILogger Logger, Entry Entry, long LeftOut)> Take(bool all)
     {
         var now = time.GetTimestamp();
@@ -109,7 +111,8 @@ internal sealed class RepeatedLines(TimeProvider time) : IDisposable
 
     private static void Tell(List<(ILogger Logger, Entry Entry, long LeftOut)> told)
     {
-        foreach (var (logger, entry, leftOut) in told) logger.Log(entry.Level, entry.EventId, new RepeatedLine(entry.Template, leftOut), null, static (line, _) => line.ToString());
+        foreach (var (logger, entry, leftOut) in told)
+            logger.Log(entry.Level, entry.EventId, new RepeatedLine(entry.Template, leftOut), null, static (line, _) => line.ToString());
     }
 
     // The type of an exception too: one bug must not hide another.

@@ -4,34 +4,34 @@ using System.Text.Json;
 namespace Fairlead.Telemetry;
 
 /// <summary>
-/// Settings of a request that only a span asks for, found in its body when there is one. Their names differ little between the dialects. Nothing
-/// of the conversation is looked at.
+/// Settings of a request that only a span needs, read from its body if there is one. Their names differ little between the dialects. The
+/// conversation is not examined.
 /// </summary>
 internal static class RequestSettings
 {
     /// <summary>A larger body is media, and not worth the time.</summary>
-    private const int MostBytes = 1024 * 1024;
+    private const int MaxBytes = 1024 * 1024;
 
-    private const int MostStops = 16;
+    private const int MaxStops = 16;
 
     private const int LongestText = 256;
 
     public static void Tag(Activity span, ReadOnlySpan<byte> body)
     {
-        if (body.Length is 0 or > MostBytes) return;
+        if (body.Length is 0 or > MaxBytes) return;
         var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 256 });
         try
         {
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return;
             while (reader.Read())
             {
-                // An end is that of `sampling`, in which the gateway's own dialect has them, or of the whole.
+                // The end of `sampling`, in which the gateway's own dialect has them, or of the whole body.
                 if (reader.TokenType == JsonTokenType.PropertyName) Member(span, ref reader);
             }
         }
         catch (Exception fault) when (fault is JsonException or InvalidOperationException or FormatException)
         {
-            // Then it is no request, and refused as such.
+            // Not a valid request, and refused elsewhere.
         }
     }
 
@@ -47,7 +47,8 @@ internal static class RequestSettings
         reader.Read();
         if (name is not null && reader.TokenType == JsonTokenType.Number) span.SetTag(name, reader.GetDouble());
         else if (tier && reader.TokenType == JsonTokenType.String) span.SetTag("openai.request.service_tier", Text(ref reader));
-        else if (stops && reader.TokenType == JsonTokenType.String) span.SetTag("gen_ai.request.stop_sequences", new[] { Text(ref reader) });
+        else if (stops && reader.TokenType == JsonTokenType.String)
+            span.SetTag("gen_ai.request.stop_sequences", new[] { Text(ref reader) });
         else if (stops && reader.TokenType == JsonTokenType.StartArray) span.SetTag("gen_ai.request.stop_sequences", Texts(ref reader));
         else if (!(sampling && reader.TokenType == JsonTokenType.StartObject)) reader.Skip();
     }
@@ -57,7 +58,7 @@ internal static class RequestSettings
         var texts = new List<string>();
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            if (reader.TokenType == JsonTokenType.String && texts.Count < MostStops) texts.Add(Text(ref reader));
+            if (reader.TokenType == JsonTokenType.String && texts.Count < MaxStops) texts.Add(Text(ref reader));
             else reader.Skip();
         }
         return [.. texts];

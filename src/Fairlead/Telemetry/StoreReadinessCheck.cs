@@ -46,7 +46,7 @@ internal sealed class StoreReadinessCheck(IStorage storage, TimeProvider time) :
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
-            return "no answer in time";
+            return "no response in time";
         }
         // The exception may name paths and hosts; code that needs the store logs it.
         catch (Exception failure) when (

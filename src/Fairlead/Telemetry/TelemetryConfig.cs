@@ -8,14 +8,14 @@ public sealed record TelemetryConfig
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<TelemetryConfig> Keys = new(() => new TelemetryConfig(), [],
         new("otlpEndpoint", new ConfigUrl(), t => t.OtlpEndpoint, (t, v) => t with { OtlpEndpoint = (string)v },
-            "Where traces and metrics are sent by OTLP; nowhere when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` sets it too.") { NeedsRestart = true },
+            "OTLP endpoint for traces and metrics; no export when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` also sets it.") { NeedsRestart = true },
         new("metricsKey", ConfigTypes.Secret, t => t.MetricsKey, (t, v) => t with { MetricsKey = (string)v },
-            "Key that `GET /metrics` asks for, as `Authorization: Bearer`; nobody is asked when left out. Best written as ${NAME}."));
+            "Key that `GET /metrics` requires, as `Authorization: Bearer`; no key is required when left out. Best written as ${NAME}."));
 
-    /// <summary>OTLP endpoint; null when nothing is exported. OTEL_EXPORTER_OTLP_ENDPOINT sets it too.</summary>
+    /// <summary>OTLP endpoint; null for no export. OTEL_EXPORTER_OTLP_ENDPOINT also sets it.</summary>
     public string? OtlpEndpoint { get; init; }
 
-    /// <summary>Key that <c>GET /metrics</c> asks for; null for none.</summary>
+    /// <summary>Key that <c>GET /metrics</c> requires; null for none.</summary>
     public string? MetricsKey { get; init; }
 
     /// <summary>Without the key.</summary>

@@ -4,9 +4,9 @@ namespace Fairlead.Telemetry;
 
 internal static partial class TelemetryLog
 {
-    [LoggerMessage(9101, LogLevel.Information, "Shutting down: no new calls, {Active} under way have {Seconds} s to finish")]
+    [LoggerMessage(9101, LogLevel.Information, "Shutting down: no new calls, {Active} calls in progress have {Seconds} s to finish")]
     public static partial void Draining(this ILogger logger, int active, double seconds);
 
-    [LoggerMessage(9102, LogLevel.Warning, "The drain limit is reached: {Active} calls are ended")]
+    [LoggerMessage(9102, LogLevel.Warning, "Drain limit reached: ending {Active} calls")]
     public static partial void DrainLimitReached(this ILogger logger, int active);
 }

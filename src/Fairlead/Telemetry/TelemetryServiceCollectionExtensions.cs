@@ -5,7 +5,7 @@ namespace Fairlead.Telemetry;
 
 internal static class TelemetryServiceCollectionExtensions
 {
-    /// <summary>Traces and metrics of calls. Exporting them is the program's affair.</summary>
+    /// <summary>Traces and metrics of calls. The program configures their export.</summary>
     internal static IServiceCollection AddTelemetry(this IServiceCollection services)
     {
         services.AddMetrics();

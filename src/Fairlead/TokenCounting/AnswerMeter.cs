@@ -4,8 +4,8 @@ using Fairlead.Conversation;
 namespace Fairlead.TokenCounting;
 
 /// <summary>
-/// What is known of an answer under way: usage as reported, or the size from which it is estimated, and why it ended.
-/// One per attempt. Written by one reader at a time; numbers may be read from other threads for checkpoints.
+/// What is known of a response in progress: usage as reported, or the size from which it is estimated, and why it ended.
+/// One per attempt. Written by one reader at a time; other threads may read the numbers for checkpoints.
 /// </summary>
 internal sealed class AnswerMeter
 {
@@ -16,23 +16,25 @@ internal sealed class AnswerMeter
     private bool _firstFinished;
     private HashSet<int>? _finished;
 
-    /// <summary>What the provider has reported about usage, all reports together; null while there is none.</summary>
-    /// <remarks>Reports are immutable, so a checkpoint on another thread never reads half of one and half of the next.</remarks>
+    /// <summary>Everything that the provider has reported about usage, merged; null without a report.</summary>
+    /// <remarks>Reports are immutable, so a checkpoint on another thread never reads half of one report and half of the next.</remarks>
     public UsageReport? Report => Volatile.Read(ref _report);
 
-    /// <summary>The report as it stands, believed or not.</summary>
+    /// <summary>The raw report, whether plausible or not.</summary>
     public Usage? Reported => Report is { } report ? UsageResolver.Unjudged(report) : null;
 
     /// <summary>UTF-8 bytes of text, reasoning and tool arguments so far.</summary>
     public long OutputBytes => _output.Bytes;
 
-    /// <summary>The same by kinds of text.</summary>
+    /// <summary>The same by kind of text.</summary>
     public OutputTally Output => _output;
 
-    /// <summary>The output itself where somebody holds it anyway: an <see cref="Answer"/> or a text. Null otherwise.</summary>
+    /// <summary>The output itself where another component keeps it anyway: an <see cref="Answer"/> or a text. Null otherwise.</summary>
     public object? Kept { get; set; }
 
-    /// <summary>The most telling reason so far: with several choices, one that was cut or filtered wins over a plain stop.</summary>
+    /// <summary>
+    /// The most specific reason so far: with several choices, a truncated or filtered one has precedence over a plain stop.
+    /// </summary>
     public FinishReason? FinishReason { get; private set; }
 
     /// <summary>Choices that have ended.</summary>
@@ -43,21 +45,21 @@ internal sealed class AnswerMeter
     /// <summary>The model's name as the provider reports it.</summary>
     public string? UpstreamModel { get; set; }
 
-    /// <summary>Malformed events that were left out.</summary>
+    /// <summary>Malformed events that were skipped.</summary>
     public int SkippedEvents { get; set; }
 
-    /// <summary>Unix seconds of the request, for responses that do not say when they were made.</summary>
+    /// <summary>Unix seconds of the request, for responses that do not state their creation time.</summary>
     public long CreatedAt { get; set; }
 
-    /// <summary>The provider's word for an end that is a failure, not yet fit for clients; null where there was none.</summary>
+    /// <summary>The provider's own code for a failure at the end, not yet fit for clients; null where there was none.</summary>
     public string? FailedReason { get; set; }
 
     public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
 
-    /// <summary>Takes in a report of the provider.</summary>
+    /// <summary>Adds a report of the provider.</summary>
     public void ReportUsage(UsageReport report) => Volatile.Write(ref _report, _report is null ? report : _report.Then(report));
 
-    /// <summary>Takes what the gateway itself counted.</summary>
+    /// <summary>Adds what the gateway itself counted.</summary>
     public void ReportUsage(in Usage usage) => Volatile.Write(ref _report, UsageReport.OfOwn(usage));
 
     public void AddOutput(int utf8Bytes)
@@ -84,7 +86,7 @@ internal sealed class AnswerMeter
         _logprobCount++;
     }
 
-    /// <summary>Notes that a choice has ended; some providers say it more than once.</summary>
+    /// <summary>Notes that a choice has ended; some providers report it more than once.</summary>
     public void Finish(FinishReason reason, int choice)
     {
         if (choice == 0) _firstFinished = true;
@@ -92,7 +94,7 @@ internal sealed class AnswerMeter
         if (FinishReason is null || Rank(reason) > Rank(FinishReason.Value)) FinishReason = reason;
     }
 
-    /// <summary>Takes in an event of the inner language.</summary>
+    /// <summary>Adds an event of the inner language.</summary>
     public void Observe(GenerationEvent generationEvent)
     {
         switch (generationEvent)

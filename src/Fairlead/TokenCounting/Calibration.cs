@@ -3,13 +3,13 @@ using System.Collections.Concurrent;
 namespace Fairlead.TokenCounting;
 
 /// <summary>
-/// Learned ratios of reported to guessed tokens, by model and, for models not yet seen, by family. Thread-safe; bounded in number.
+/// Learned ratios of reported to estimated tokens, by model and, for models not yet seen, by family. Thread-safe; limited in number.
 /// </summary>
 internal sealed class Calibration
 {
     private const int MaxEntries = 4096;
 
-    // A model speaks for itself after this many answers; before, its family does.
+    // After this many responses a model uses its own ratio; before that, its family's.
     private const int Enough = 5;
 
     private const double Least = 0.25;
@@ -17,7 +17,7 @@ internal sealed class Calibration
 
     private readonly ConcurrentDictionary<string, Ratio> _ratios = new(StringComparer.Ordinal);
 
-    /// <summary>What a guess is to be multiplied by; 1 while nothing is known.</summary>
+    /// <summary>The correction factor of an estimate; 1 while nothing is known.</summary>
     public double FactorFor(string model, string family)
     {
         var own = _ratios.GetValueOrDefault($"model:{model}");
@@ -25,20 +25,21 @@ internal sealed class Calibration
         return _ratios.GetValueOrDefault($"family:{family}") is { Count: > 0 } shared ? shared.Value : 1;
     }
 
-    /// <summary>Takes in one answer.</summary>
+    /// <summary>Learns from one response.</summary>
     /// <param name="model">Its model.</param>
     /// <param name="family">The family of its vocabulary.</param>
-    /// <param name="ratio">Reported tokens by those guessed without any correction.</param>
+    /// <param name="ratio">Reported tokens divided by the uncorrected estimate.</param>
     public void Learn(string model, string family, double ratio)
     {
-        // No vocabulary differs from a guess by more. A report that does is wrong, and nothing is learned from it.
+        // No vocabulary differs from an estimate by more. A report that does is wrong, and nothing is learned from it.
         if (!(ratio >= Least) || ratio > Most) return;
         Find($"model:{model}")?.Learn(ratio);
         Find($"family:{family}")?.Learn(ratio);
     }
 
     private Ratio? Find(string key) =>
-        _ratios.TryGetValue(key, out var ratio) ? ratio : _ratios.Count >= MaxEntries ? null : _ratios.GetOrAdd(key, static _ => new Ratio());
+        _ratios.TryGetValue(key, out var ratio) ? ratio : _ratios.Count >= MaxEntries ? null
+            : _ratios.GetOrAdd(key, static _ => new Ratio());
 
     private sealed class Ratio
     {
@@ -54,9 +55,9 @@ internal sealed class Calibration
         {
             lock (_gate)
             {
-                // Once something is known, a single odd answer can move it only so far.
+                // Once a ratio is established, a single unusual response can move it only so far.
                 if (_count >= Enough) ratio = Math.Clamp(ratio, _value / 1.5, _value * 1.5);
-                // The mean of the first ones, then each new one by a twentieth.
+                // The mean of the first responses; after that, each new one counts for a twentieth.
                 var weight = Math.Max(0.05, 1.0 / (_count + 1));
                 Volatile.Write(ref _value, _value + (weight * (ratio - _value)));
                 if (_count < int.MaxValue) Volatile.Write(ref _count, _count + 1);

@@ -4,11 +4,11 @@ using Fairlead.Conversation;
 
 namespace Fairlead.TokenCounting;
 
-/// <summary>Estimates of pictures, sound and documents by the rules that makers publish. Pure.</summary>
+/// <summary>Estimates the tokens of images, audio and documents by the rules that vendors publish. Pure.</summary>
 internal static class MediaTokens
 {
-    /// <summary>More than any maker charges for one picture.</summary>
-    public const int MostPerImage = 4096;
+    /// <summary>More than any vendor charges for one image.</summary>
+    public const int MaxPerImage = 4096;
 
     public static int OfImage(ImagePart image, string tokenizerName)
     {
@@ -19,19 +19,19 @@ internal static class MediaTokens
             'c' => size is { } s ? (int)Math.Clamp((long)s.Width * s.Height / 750, 1, 1600) : 1600,
             'g' => size is { } s ? s.Width <= 384 && s.Height <= 384 ? 258 : 258 * Tiles(s.Width, 768) * Tiles(s.Height, 768) : 1032,
             _ => 1000,
-        } is var tokens && tokens > MostPerImage ? MostPerImage : tokens;
+        } is var tokens && tokens > MaxPerImage ? MaxPerImage : tokens;
     }
 
-    // About 10 to 32 tokens a second; spoken MP3 has some 16 KB a second, WAV 48 KB.
+    // About 10 to 32 tokens per second; spoken MP3 has about 16 KB per second, WAV 48 KB.
     public static int OfAudio(AudioPart audio) => 1 + (int)(audio.Data.Length * 3L / 4 / (audio.Format == "mp3" ? 800 : 2400));
 
-    /// <summary>A document that is not plain text; pages are charged as text and mostly as pictures too.</summary>
+    /// <summary>A document that is not plain text; most vendors charge pages both as text and as images.</summary>
     public static int OfDocument(FilePart file) => file.Data is null ? 1500 : 1500 + (int)(file.Data.Length * 3L / 4 / 25);
 
-    /// <summary>Width and height of an inline PNG, GIF or JPEG, from its first bytes; null when they do not say.</summary>
+    /// <summary>Width and height of an inline PNG, GIF or JPEG, from its first bytes; null if they are not there.</summary>
     internal static (int Width, int Height)? SizeOf(MediaData base64)
     {
-        // The frame header of a JPEG comes after its thumbnails; 48 KB reach it in practice.
+        // The frame header of a JPEG comes after its thumbnails; in practice it is within 48 KB.
         var utf8 = base64.Base64.Span[..(Math.Min(base64.Length, 65_536) & ~3)].ToArray();
         Base64.DecodeFromUtf8InPlace(utf8, out var written);
         var bytes = utf8.AsSpan(0, written);
@@ -66,7 +66,7 @@ internal static class MediaTokens
         return null;
     }
 
-    // 85 and 170 for each square of 512, after fitting into 2048 and a short side of 768.
+    // 85, plus 170 for each square of 512, after fitting into 2048 and a short side of 768.
     private static int OpenAi((int Width, int Height)? size)
     {
         if (size is not { } s) return 765;

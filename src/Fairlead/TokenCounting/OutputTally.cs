@@ -5,23 +5,23 @@ using Fairlead.Http;
 namespace Fairlead.TokenCounting;
 
 /// <summary>
-/// How much output there is, by kinds of text, so that tokens can be estimated where a response was cut. Takes text as it passes and keeps
+/// Measures output by kind of text, so that the tokens of a truncated response can be estimated. Processes text as it passes and stores
 /// none of it. Weights are hundredths of a token of the o200k vocabulary, fitted to samples of prose, code, JSON and ten scripts.
 /// </summary>
 /// <remarks>
-/// Bytes by four are right for English prose alone: JSON has two bytes a token, Chinese five, Russian eight. Not thread-safe; a reader on
-/// another thread sees numbers that may be one piece apart.
+/// Four bytes per token is right for English prose only: JSON has two bytes per token, Chinese five, Russian eight. Not thread-safe; a
+/// reader on another thread may see numbers that are one chunk apart.
 /// </remarks>
 internal struct OutputTally
 {
-    // Of a longer piece the start is looked at and stands for the rest, so that a whole body costs no second pass.
+    // Of a longer piece only the start is examined and represents the rest, so that a whole body does not need a second pass.
     private const int MaxLookedAt = 4096;
 
-    // Prose has 2 to 5 % of its weight in signs and digits, Markdown 24 %, JavaScript 38 %, JSON from 50 % on.
+    // Prose has 2 to 5 % of its weight in punctuation and digits, Markdown 24 %, JavaScript 38 %, JSON from 50 % on.
     private const double CodeShare = 0.3;
 
-    // Four tokens: short responses have all sorts of sums.
-    private const int LeastSlack = 400;
+    // Four tokens: short responses have a wide variety of totals.
+    private const int MinSlack = 400;
 
     private const byte Letter = 0;
     private const byte Space = 1;
@@ -45,22 +45,22 @@ internal struct OutputTally
 
     private long _argumentSigns;
 
-    /// <summary>UTF-8 bytes of all of it.</summary>
+    /// <summary>UTF-8 bytes of the whole output.</summary>
     public long Bytes { get; private set; }
 
     /// <summary>Weight of words in Latin letters.</summary>
     public long Words { get; private set; }
 
-    /// <summary>Weight of digits and signs between them.</summary>
+    /// <summary>Weight of digits and of signs between them.</summary>
     public long Signs { get; private set; }
 
-    /// <summary>Weight of arguments of tools.</summary>
+    /// <summary>Weight of tool arguments.</summary>
     public long Arguments { get; private set; }
 
     /// <summary>Weight of all other scripts.</summary>
     public long OtherScripts { get; private set; }
 
-    /// <summary>Text that is code or JSON counts as such, as arguments of tools do.</summary>
+    /// <summary>Text that is code or JSON counts as such, like tool arguments.</summary>
     public readonly long Code => Arguments + (IsCode ? Words + Signs : 0);
 
     public readonly long Prose => IsCode ? 0 : Words + Signs;
@@ -68,21 +68,24 @@ internal struct OutputTally
     public readonly long Total => Words + Signs + Arguments + OtherScripts;
 
     /// <summary>
-    /// Fewer tokens than any known vocabulary makes of it. A count below it is not one of this text. A quarter of the usual number for words (16 bytes a token) and for other scripts (17
-    /// bytes of Chinese, 27 of Cyrillic, 36 of Thai). Of signs a thirty-second: vocabularies have single tokens for rules of up to 64 dashes.
+    /// A lower limit: fewer tokens than any known vocabulary produces for this text, so a smaller count cannot be right. A quarter of the
+    /// usual number for words (16 bytes a token) and for other scripts (17
+    /// bytes of Chinese, 27 of Cyrillic, 36 of Thai). A thirty-second for signs: vocabularies have single tokens for lines of up to 64
+    /// dashes.
     /// </summary>
-    public readonly long LeastTokens => Math.Max(0, (((Words + Arguments - _argumentSigns + OtherScripts) / 4) + ((Signs + _argumentSigns) / 32) - LeastSlack) / 100);
+    public readonly long LeastTokens =>
+        Math.Max(0, (((Words + Arguments - _argumentSigns + OtherScripts) / 4) + ((Signs + _argumentSigns) / 32) - MinSlack) / 100);
 
     private readonly bool IsCode => Signs > CodeShare * (Words + Signs);
 
-    /// <summary>Bytes of which nothing else is known; they count as prose.</summary>
+    /// <summary>Adds bytes of unknown kind, which count as prose.</summary>
     public void Add(int utf8Bytes)
     {
         Bytes += utf8Bytes;
         Words += 25L * utf8Bytes;
     }
 
-    /// <summary>The inside of a JSON string as it stands on the wire.</summary>
+    /// <summary>Adds the inside of a JSON string in its escaped form.</summary>
     /// <param name="json">Without the quotes.</param>
     /// <param name="isEscaped">Whether it has escapes.</param>
     /// <param name="isArguments">Whether it belongs to the arguments of a tool.</param>

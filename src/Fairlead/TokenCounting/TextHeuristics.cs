@@ -2,12 +2,12 @@ using System.Globalization;
 
 namespace Fairlead.TokenCounting;
 
-/// <summary>Guesses tokens of families without a public vocabulary, from the kinds of characters. Pure.</summary>
+/// <summary>Estimates tokens of families without a public vocabulary, from the kinds of characters. Pure.</summary>
 internal static class TextHeuristics
 {
     /// <summary>
-    /// How many tokens the family makes where a common one makes 1. Claude's vocabulary of 2026 makes about 30 % more than the one before
-    /// it; a family nobody knows is taken generously.
+    /// Tokens of the family for each token of a common vocabulary. Claude's vocabulary of 2026 has about 30 % more than the one before
+    /// it; an unknown family gets a high estimate.
     /// </summary>
     public static double DensityOf(string tokenizerName) => tokenizerName switch
     {
@@ -30,7 +30,7 @@ internal static class TextHeuristics
     {
         if (c < 128)
         {
-            // Prose has four characters a token, spaces included; digits and the signs of code come in ones to threes.
+            // Prose has four characters per token, spaces included; digits and code punctuation form tokens of one to three.
             return char.IsAsciiLetter(c) || c == ' ' ? 25 : 50;
         }
         return c switch
@@ -41,7 +41,7 @@ internal static class TextHeuristics
             >= '\u2E80' and < '\uA000' => 100, // Chinese, Japanese
             >= '\uAC00' and < '\uD7B0' => 100, // Hangul
             >= '\uF900' and < '\uFB00' or >= '\uFF00' => 100,
-            _ when char.IsSurrogate(c) => 120, // two of them, such as an emoji, make two or three tokens
+            _ when char.IsSurrogate(c) => 120, // two of them, such as an emoji, are two or three tokens
             _ => CharUnicodeInfo.GetUnicodeCategory(c) == UnicodeCategory.SpaceSeparator ? 50 : 100,
         };
     }

@@ -5,19 +5,18 @@ using Fairlead.Pipeline;
 namespace Fairlead.TokenCounting;
 
 /// <summary>
-/// How many tokens a call will take, and how many a cut answer took. Exact for the o200k and cl100k families; for others an estimate that
-/// corrects itself from what providers report. Every method takes time proportional to the text. Thread-safe.
+/// Counts the input tokens of a call, and the output tokens of a truncated response. Exact for the o200k and cl100k families; for others an
+/// estimate that is corrected by what providers report. Every method takes time proportional to the text. Thread-safe.
 /// </summary>
 internal sealed class TokenCounter
 {
     /// <summary>
-    /// Characters of one call that are counted one by one, at 0.04 to 0.3 µs each; what lies beyond is sampled, and guessed
-    /// when there is ever more. So no call holds a thread
-    /// for more than about a third of a second.
+    /// Characters of one call that are counted individually, at 0.04 to 0.3 µs each. Text beyond them is sampled, and beyond that
+    /// estimated, so that no call occupies a thread for more than about a third of a second.
     /// </summary>
     internal const int MaxExactChars = 1_000_000;
 
-    // OpenAI's published recipe: 3 around each message and one for the role's word, 3 for the beginning of the reply.
+    // OpenAI's published recipe: 3 around each message and 1 for the name of the role, 3 for the start of the reply.
     private const int PerMessage = 4;
     private const int PerReply = 3;
     private const int PerTool = 8;
@@ -27,10 +26,10 @@ internal sealed class TokenCounter
     private const int Samples = 64;
     private const double BytesPerToken = 4;
 
-    // Share of a response that one kind of text must have to teach the factor of that kind.
+    // Share of a response that one kind of text must have before the factor of that kind is learned from it.
     private const double MainShare = 0.8;
 
-    // Share of the delivered bytes that a kept text must have to stand for all.
+    // Share of the delivered bytes that a kept text must have to represent all.
     private const double KeptShare = 0.9;
 
     private readonly Calibration _input = new();
@@ -39,7 +38,7 @@ internal sealed class TokenCounter
     private readonly Calibration _otherScripts = new();
 
     /// <summary>
-    /// At least as many tokens as the input can have, without looking at the text: a token has at least one byte. When this fits, nothing
+    /// An upper limit of the input tokens without examining the text: a token has at least one byte. If this fits, nothing
     /// needs to be counted.
     /// </summary>
     public static long Bound(GatewayCall call)
@@ -48,7 +47,7 @@ internal sealed class TokenCounter
         return facts.TextBytes
             + facts.InputTokenIds
             + facts.MediaBytes
-            + ((long)facts.ImageCount * MediaTokens.MostPerImage)
+            + ((long)facts.ImageCount * MediaTokens.MaxPerImage)
             + ((long)(PerMessage + 4) * Math.Max(1, facts.MessageCount))
             + (facts.Has(RequestFeatures.Tools) ? 64 : 0)
             + PerReply;
@@ -61,16 +60,17 @@ internal sealed class TokenCounter
             ? CountEmbeddings(call.Embeddings, call.Model)
             : CountConversation(call.Conversation, call.Model, framed: call.Dialect.HasMessages, call.Facts.InputTokenIds);
 
-    // It went, or may go, through as it came (several prompts, a suffix): an ending must be settled all the same.
+    // The request was passed on unchanged (several prompts, a suffix), but its ending must still be settled.
     private TokenEstimate GuessInput(GatewayCall call)
     {
         var facts = call.Facts;
         var text = Guess(facts.TextBytes, call.Model) * _input.FactorFor(call.Model.Id, call.Model.TokenizerName);
         var framing = (long)PerMessage * Math.Max(1, facts.MessageCount);
-        return new TokenEstimate((long)Math.Ceiling(text) + facts.InputTokenIds + framing + ((long)facts.ImageCount * MediaTokens.MostPerImage), Basis.Estimated);
+        return new TokenEstimate((long)Math.Ceiling(text) + facts.InputTokenIds + framing
+            + ((long)facts.ImageCount * MediaTokens.MaxPerImage), Basis.Estimated);
     }
 
-    /// <summary>False when the request has a meaning in its own dialect only, so that its texts cannot be told apart.</summary>
+    /// <summary>False if the request has a meaning only in its own dialect, so that its texts cannot be separated.</summary>
     public bool TryCountInput(GatewayCall call, out TokenEstimate counted)
     {
         try
@@ -85,16 +85,19 @@ internal sealed class TokenCounter
         }
     }
 
-    /// <summary>The count, or where there is none a guess from the sizes that the first pass over the body found. Never throws for what a client sent.</summary>
+    /// <summary>
+    /// The count, or without one an estimate from the sizes that the first pass over the body found. Never throws for what a client sent.
+    /// </summary>
     public TokenEstimate CountOrGuess(GatewayCall call) => TryCountInput(call, out var counted) ? counted : GuessInput(call);
 
-    /// <summary>Input tokens by rule of thumb, without looking at any text.</summary>
+    /// <summary>Input tokens by rule of thumb, without examining any text.</summary>
     public static TokenEstimate Guess(RequestFacts facts) =>
-        new((facts.TextBytes / 4) + (4L * facts.MessageCount) + (765L * facts.ImageCount) + (facts.MediaBytes / 64) + facts.InputTokenIds + 3, Basis.Estimated);
+        new((facts.TextBytes / 4) + (4L * facts.MessageCount) + (765L * facts.ImageCount) + (facts.MediaBytes / 64) + facts.InputTokenIds
+            + 3, Basis.Estimated);
 
     /// <summary>Tokens of a conversation for a model.</summary>
     /// <param name="conversation">The request.</param>
-    /// <param name="model">Whose vocabulary counts.</param>
+    /// <param name="model">The model whose vocabulary counts.</param>
     /// <param name="framed">Whether messages are framed as chat models see them; a bare prompt is not.</param>
     /// <param name="tokenIds">Already tokenised input.</param>
     public TokenEstimate CountConversation(ConversationRequest conversation, CatalogueModel model, bool framed = true, int tokenIds = 0)
@@ -146,25 +149,32 @@ internal sealed class TokenCounter
         return Result(tally, model);
     }
 
-    /// <summary>Takes in what a provider reported for an input that <see cref="CountInput"/> had put at <paramref name="estimated"/>.</summary>
+    /// <summary>
+    /// Learns from what a provider reported for an input that <see cref="CountInput"/> had estimated at <paramref name="estimated"/>.
+    /// </summary>
     public void Observe(CatalogueModel model, long estimated, long reported)
     {
-        // Short inputs are mostly framing, which says nothing of the text.
+        // Short inputs are mostly framing, which is not representative of the text.
         if (model.Tokenizer != TokenizerFamily.Estimated || estimated < 32 || reported <= 0) return;
-        // The guess was already multiplied by what was known then.
+        // The estimate already contains the factor that was known then.
         _input.Learn(model.Id, model.TokenizerName, _input.FactorFor(model.Id, model.TokenizerName) * reported / estimated);
     }
 
-    /// <summary>Takes in how many tokens the output of a finished response was. Without effect where that says nothing of its text.</summary>
+    /// <summary>Learns from the output tokens of a finished response. No effect if they are not representative of its text.</summary>
     /// <param name="meter">The response.</param>
-    /// <param name="usage">What it used, as far as that is believed.</param>
+    /// <param name="usage">Its usage, as far as it is plausible.</param>
     /// <param name="model">Its model.</param>
     public void ObserveOutput(AnswerMeter meter, in Usage usage, CatalogueModel model)
     {
-        // Hidden reasoning has tokens but no bytes; such a response says nothing of either.
-        if (usage is not { Basis: Basis.Measured, ReasoningTokens: 0, AudioOutputTokens: 0 } || usage.OutputTokens < 16 || meter.OutputBytes < 32) return;
+        // Hidden reasoning has tokens but no bytes, so such a response is not representative.
+        if (usage is not { Basis: Basis.Measured, ReasoningTokens: 0, AudioOutputTokens: 0 } || usage.OutputTokens < 16
+            || meter.OutputBytes < 32)
+        {
+            return;
+        }
+
         var output = meter.Output;
-        // A mixture says nothing of its parts.
+        // A mixture is not representative of its parts.
         var learning = Mostly(output.Prose) ? _prose : Mostly(output.Code) ? _code : Mostly(output.OtherScripts) ? _otherScripts : null;
         learning?.Learn(model.Id, model.TokenizerName, usage.OutputTokens / Tokens(output.Total, model));
 
@@ -172,21 +182,27 @@ internal sealed class TokenCounter
     }
 
     /// <summary>
-    /// Output tokens of a response that the provider did not count: by the vocabulary where it is known and the text is still there, else by the kinds of
-    /// text that passed. At least 1 when there was content.
+    /// Output tokens of a response that the provider did not count: by the vocabulary where it is known and the text is still available,
+    /// else by the kinds of text. At least 1 when there was content.
     /// </summary>
     public long EstimateOutput(AnswerMeter meter, CatalogueModel model)
     {
         var least = meter.HasContent ? 1 : 0;
-        if (model.Tokenizer != TokenizerFamily.Estimated && meter.Kept is { } kept && CountKept(kept, meter.OutputBytes, model) is { } counted) return Math.Max(counted, least);
+        if (model.Tokenizer != TokenizerFamily.Estimated && meter.Kept is { } kept
+            && CountKept(kept, meter.OutputBytes, model) is { } counted)
+        {
+            return Math.Max(counted, least);
+        }
+
         var output = meter.Output;
         var tokens = Part(output.Prose, _prose) + Part(output.Code, _code) + Part(output.OtherScripts, _otherScripts);
         return Math.Max((long)Math.Ceiling(tokens), least);
 
-        double Part(long weight, Calibration learned) => weight == 0 ? 0 : Tokens(weight, model) * learned.FactorFor(model.Id, model.TokenizerName);
+        double Part(long weight, Calibration learned) => weight == 0 ? 0
+            : Tokens(weight, model) * learned.FactorFor(model.Id, model.TokenizerName);
     }
 
-    // Null when what was kept is less than what was delivered.
+    // Null when less was kept than delivered.
     private static long? CountKept(object kept, long deliveredBytes, CatalogueModel model)
     {
         var tally = new Tally(model);
@@ -228,7 +244,7 @@ internal sealed class TokenCounter
             case RefusalPart refusal: tally.Add(refusal.Text); break;
             case ReasoningPart reasoning:
                 tally.Add(reasoning.Text);
-                // A sealed block is about as long as the thinking inside, in base64.
+                // A sealed block is about as long as the reasoning inside, in base64.
                 if (reasoning.Redacted is { } sealedText) tally.Guess(sealedText.Length / 6);
                 break;
             case ToolCallPart call:
@@ -246,7 +262,8 @@ internal sealed class TokenCounter
                 tally.Add(file.Title);
                 tally.Add(file.Context);
                 if (file.Text is { } plain) tally.Add(plain);
-                else if (file.MediaType?.StartsWith("text/", StringComparison.Ordinal) == true && file.Data is { } data) tally.Guess((int)(data.Length * 3L / 16));
+                else if (file.MediaType?.StartsWith("text/", StringComparison.Ordinal) == true && file.Data is { } data)
+                    tally.Guess((int)(data.Length * 3L / 16));
                 else tally.Guess(MediaTokens.OfDocument(file));
                 break;
         }
@@ -254,7 +271,8 @@ internal sealed class TokenCounter
 
     private TokenEstimate Result(in Tally tally, CatalogueModel model)
     {
-        if (model.Tokenizer != TokenizerFamily.Estimated) return new((long)Math.Ceiling(tally.Text) + tally.Fixed, tally.Exact ? Basis.Measured : Basis.Estimated);
+        if (model.Tokenizer != TokenizerFamily.Estimated)
+            return new((long)Math.Ceiling(tally.Text) + tally.Fixed, tally.Exact ? Basis.Measured : Basis.Estimated);
         var factor = TextHeuristics.DensityOf(model.TokenizerName) * _input.FactorFor(model.Id, model.TokenizerName);
         return new((long)Math.Ceiling(tally.Text * factor) + tally.Fixed, Basis.Estimated);
     }
@@ -293,7 +311,7 @@ internal sealed class TokenCounter
             if (text.IsEmpty) return;
             if (_vocabulary is null)
             {
-                // A nanosecond a character; no cap is needed.
+                // A nanosecond per character, so no limit is needed.
                 Text += TextHeuristics.Weigh(text);
                 return;
             }
@@ -314,7 +332,7 @@ internal sealed class TokenCounter
             Exact &= exact;
         }
 
-        // Slices from all over the text, so that a change of language or form inside it weighs as it should.
+        // Slices from all over the text, so that a change of language or format inside it has its share.
         private readonly double Sampled(ReadOnlySpan<char> text)
         {
             var step = text.Length / Samples;

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Fairlead.TokenCounting;
 
 /// <summary>
-/// Cuts a text where a run without a break grows too long. A vocabulary's merging costs the square of the longest word, so that
-/// 100 KB of one letter take seconds; with runs bounded, every text costs time in proportion to its length.
+/// Splits a text where a run without a break grows too long. Merging in a vocabulary costs the square of the longest word, so that
+/// 100 KB of one letter take seconds. With runs of limited length, every text costs time in proportion to its length.
 /// </summary>
 /// <remarks>
 /// The classes follow what the o200k and cl100k splitters keep together: letters with their marks, white space, and everything else but
@@ -12,7 +12,7 @@ namespace Fairlead.TokenCounting;
 /// </remarks>
 internal ref struct UnbrokenRuns(ReadOnlySpan<char> text)
 {
-    /// <summary>Characters. Longer than any word of a human language; long enough that only data and hostile text is cut.</summary>
+    /// <summary>Characters. Longer than any word of a human language, so that only data and hostile text is split.</summary>
     public const int MaxRun = 256;
 
     private ReadOnlySpan<char> _rest = text;
@@ -26,7 +26,7 @@ internal ref struct UnbrokenRuns(ReadOnlySpan<char> text)
         Mark,
     }
 
-    /// <summary>Whether anything was cut so far; counts of the pieces then do not have to add up to the count of the whole.</summary>
+    /// <summary>Whether anything was split so far. The counts of the pieces then need not add up to the count of the whole.</summary>
     public bool WasCut { get; private set; }
 
     /// <summary>The next piece; all pieces together are the text. False at its end.</summary>
@@ -58,7 +58,7 @@ internal ref struct UnbrokenRuns(ReadOnlySpan<char> text)
                 run = 0;
             }
             if (++run <= MaxRun) continue;
-            // Between the halves of a surrogate pair there is no text on either side.
+            // Between the halves of a surrogate pair neither side is valid text.
             return char.IsLowSurrogate(text[i]) && char.IsHighSurrogate(text[i - 1]) ? i - 1 : i;
         }
         return text.Length;

@@ -4,23 +4,24 @@ using Fairlead.Conversation;
 namespace Fairlead.TokenCounting;
 
 /// <summary>
-/// The one place that decides what an attempt used: what its provider reported where that can be true, the gateway's own estimate where it
-/// cannot. Everything that is charged, recorded and learned from goes through here. Pure.
+/// Decides what an attempt used: what its provider reported if that can be right, the gateway's own estimate if not. Everything that is
+/// charged, recorded and learned from goes through here, and nothing else decides it. Pure.
 /// </summary>
 /// <remarks>
 /// 1. Vendors differ in what they count where: cached input inside or outside the input, reasoning inside or outside the output. The
-/// vendor's names say what is usual; the total decides. 2. Input and output are then each held against what is known: no tokens for text,
-/// more than the window holds. 3. What fails is estimated by itself, and the whole says <see cref="Basis.Estimated"/>.
+/// vendor's names suggest the usual arrangement; the total decides. 2. Input and output are each compared with what is known: no tokens
+/// for text, more than the window. 3. A count that fails is estimated, and the whole is then <see cref="Basis.Estimated"/>.
 /// </remarks>
 internal static class UsageResolver
 {
-    /// <summary>Limit of input and output where the model's window is unknown: that of the largest window on offer.</summary>
+    /// <summary>Limit of input and output where the model's window is unknown: that of the largest available window.</summary>
     public const long LargestWindow = 10_000_000;
 
-    // Of a request only the bytes are known. English has four a token, Thai twelve, and both three times as many where a client escapes every letter. Long runs of spaces come near this many.
+    // Only the bytes of a request are known. English has four per token, Thai twelve, and both three times as many where a client escapes
+    // every letter. Long runs of spaces come near this many.
     private const int MaxInputBytesPerToken = 40;
 
-    // Facts of a catalogue age: a model that was allowed more since then is still believed.
+    // Catalogue facts become outdated: a model whose limit was raised since then is still accepted.
     private const int OutputTolerance = 2;
 
     // The usual arrangement first, then with one part moved, then with several: 1 moves cached input, 2 cache writes, 4 reasoning.
@@ -31,7 +32,8 @@ internal static class UsageResolver
     {
         if (report is null || (report.IsEmpty && !report.HasUnreadable))
         {
-            return Estimated(estimates.InputTokens(), known.MakesOutput ? estimates.OutputTokens() : 0, report is null ? UsageDoubt.NotReported : UsageDoubt.Incomplete);
+            return Estimated(estimates.InputTokens(), known.MakesOutput ? estimates.OutputTokens() : 0, report is null
+                ? UsageDoubt.NotReported : UsageDoubt.Incomplete);
         }
         if (report.IsOwn) return Own(Arrange(report, UsageReport.Ceiling), known, estimates);
 
@@ -39,16 +41,17 @@ internal static class UsageResolver
         if (counts.OnlyTotal is { } total) return FromTotal(total, known, estimates);
         var inputDoubt = DoubtOfInput(counts, report, known);
         var outputDoubt = DoubtOfOutput(counts, report, known);
-        if (inputDoubt == UsageDoubt.None && outputDoubt == UsageDoubt.None && known is { Choices: 1, Inputs: 1 } && !report.RanTools && counts.Input + counts.Output > known.Window)
+        if (inputDoubt == UsageDoubt.None && outputDoubt == UsageDoubt.None && known is { Choices: 1, Inputs: 1 } && !report.RanTools
+            && counts.Input + counts.Output > known.Window)
         {
-            // Each fits, both do not. The one that the request or the delivered text cannot explain is wrong.
+            // Each fits alone, both do not. The one that the request or the delivered text cannot explain is wrong.
             if (known.InputBound > 0 && counts.Input > known.InputBound) inputDoubt = UsageDoubt.TooMany;
             else outputDoubt = UsageDoubt.TooMany;
         }
         return Put(counts, inputDoubt, outputDoubt, report, known, estimates);
     }
 
-    /// <summary>What was reported, read by the vendor's conventions but not judged; null without a count of the input.</summary>
+    /// <summary>The report, read by the vendor's conventions but not checked; null without a count of the input.</summary>
     public static Usage? Unjudged(UsageReport report)
     {
         var counts = Arrange(report, UsageReport.Ceiling);
@@ -56,7 +59,8 @@ internal static class UsageResolver
         return counts.Input is { } input ? UsageOf(counts, input, counts.Output ?? 0, Basis.Measured) : null;
     }
 
-    private static ResolvedUsage Put<TEstimates>(in Counted counts, UsageDoubt inputDoubt, UsageDoubt outputDoubt, UsageReport report, in UsageKnown known, TEstimates estimates)
+    private static ResolvedUsage Put<TEstimates>(in Counted counts, UsageDoubt inputDoubt, UsageDoubt outputDoubt, UsageReport report,
+        in UsageKnown known, TEstimates estimates)
         where TEstimates : struct, IUsageEstimates
     {
         var doubt = inputDoubt != UsageDoubt.None ? inputDoubt : outputDoubt != UsageDoubt.None ? outputDoubt : counts.Doubt;
@@ -68,7 +72,7 @@ internal static class UsageResolver
         }
         else
         {
-            // Parts of a count that is not believed are not believed either.
+            // If a count is rejected, its parts are too.
             input = Math.Min(estimates.InputTokens(), InputLimit(report, known));
             read = read with { Cached = 0, Written = 0, LongWritten = 0, Audio = 0 };
         }
@@ -82,7 +86,7 @@ internal static class UsageResolver
         }
         else if (outputDoubt != UsageDoubt.None)
         {
-            // What was counted is a minimum, and so is reasoning that was counted by itself.
+            // The counted value is a minimum, and so is reasoning that was counted separately.
             var limit = OutputLimit(report, known);
             output = Math.Max(Math.Max(output, read.Reasoning <= limit ? read.Reasoning : 0), estimates.OutputTokens());
         }
@@ -103,7 +107,7 @@ internal static class UsageResolver
         return new ResolvedUsage(UsageOf(counts, counts.Input ?? 0, output, BasisOf(doubt)), doubt);
     }
 
-    // The input is divided off as far as the gateway can count it; the rest is output, unless that cannot be.
+    // The input is separated as far as the gateway can count it; the rest is output, unless that is impossible.
     private static ResolvedUsage FromTotal<TEstimates>(long total, in UsageKnown known, TEstimates estimates)
         where TEstimates : struct, IUsageEstimates
     {
@@ -148,11 +152,12 @@ internal static class UsageResolver
         if (counts.Output is not { } output)
         {
             // A response without any output needs no count.
-            return known is { IsFinished: true, HasOutput: false } ? UsageDoubt.None : report.HasUnreadable ? UsageDoubt.Unreadable : UsageDoubt.Incomplete;
+            return known is { IsFinished: true, HasOutput: false } ? UsageDoubt.None : report.HasUnreadable ? UsageDoubt.Unreadable
+                : UsageDoubt.Incomplete;
         }
         if (output > OutputLimit(report, known)) return UsageDoubt.TooMany;
         if (!report.OutputIsFinal && known.IsFinished) return UsageDoubt.Incomplete;
-        // What is cut is compared with the text by the caller of this.
+        // The caller of this method compares a truncated response with its text.
         if (!known.IsFinished) return UsageDoubt.None;
         return (output == 0 && known.HasOutput) || output < known.LeastOutput ? UsageDoubt.TooFew : UsageDoubt.None;
     }
@@ -166,14 +171,15 @@ internal static class UsageResolver
     {
         var choices = Math.Max(1, known.Choices);
         var window = (report.RanTools ? LargestWindow : known.Window ?? LargestWindow) * choices;
-        return known.MaxOutput is { } most && !report.RanTools ? Math.Min(window, Math.Max(OutputTolerance * most * choices, known.OutputBytes)) : window;
+        return known.MaxOutput is { } most && !report.RanTools
+            ? Math.Min(window, Math.Max(OutputTolerance * most * choices, known.OutputBytes)) : window;
     }
 
-    /// <summary>Puts the counts together by the vendor's conventions and the total.</summary>
+    /// <summary>Combines the counts by the vendor's conventions and the total.</summary>
     private static Counted Arrange(UsageReport report, long limit)
     {
         var cached = report[UsageMember.Cached] ?? 0;
-        // The split by lifetime is sometimes all there is.
+        // Sometimes only the split by lifetime exists.
         var longWritten = report[UsageMember.LongCacheWrite] ?? 0;
         var written = Math.Max(report[UsageMember.CacheWrite] ?? 0, longWritten + (report[UsageMember.ShortCacheWrite] ?? 0));
         var reasoning = report[UsageMember.Reasoning] ?? 0;
@@ -208,7 +214,7 @@ internal static class UsageResolver
         var outerOutput = report.ReasoningIsOutsideOutput ? reasoning : 0;
         if (input is null || output is null)
         {
-            // One count and the total make the other.
+            // One count and the total give the other.
             if (input is not null) result.Output = total - input - outerInput is >= 0 and var made ? made : null;
             else result.Input = total - output - outerOutput is >= 0 and var taken ? taken : null;
             if (input is not null) result.Input = Math.Max(input.Value + outerInput, cached + written);
@@ -222,24 +228,27 @@ internal static class UsageResolver
             var cachedOutside = ((moved & 1) != 0) ^ outside;
             var writtenOutside = ((moved & 2) != 0) ^ outside;
             var reasoningOutside = ((moved & 4) != 0) ^ report.ReasoningIsOutsideOutput;
-            if ((cachedOutside ? 0 : cached) + (writtenOutside ? 0 : written) > input || (!reasoningOutside && reasoning > output)) continue;
-            var sums = (Input: input.Value + tools + (cachedOutside ? cached : 0) + (writtenOutside ? written : 0), Output: output.Value + (reasoningOutside ? reasoning : 0));
+            if ((cachedOutside ? 0 : cached) + (writtenOutside ? 0 : written) > input || (!reasoningOutside && reasoning > output))
+                continue;
+            var sums = (Input: input.Value + tools + (cachedOutside ? cached : 0) + (writtenOutside ? written : 0), Output: output.Value
+                + (reasoningOutside ? reasoning : 0));
             usual ??= sums;
             if (total is null || sums.Input + sums.Output == total) return result with { Input = sums.Input, Output = sums.Output };
         }
 
-        // The total fits no arrangement. It never is null here: the last arrangement, with all outside, is always possible.
+        // No arrangement matches the total. The result is never null here: the last arrangement, with all outside, is always possible.
         var all = total!.Value;
         if (input + tools + output == all)
         {
-            // A part is larger than what it is a part of. Of reasoning that changes no price.
-            return result with { Input = input + tools, Output = output, Doubt = cached + written > input ? UsageDoubt.Contradiction : result.Doubt };
+            // A part is larger than the count that includes it. For reasoning that changes no price.
+            return result with { Input = input + tools, Output = output, Doubt = cached + written > input ? UsageDoubt.Contradiction
+                : result.Doubt };
         }
         var (usualInput, usualOutput) = usual!.Value;
         var rest = all - usualInput - usualOutput;
-        // Some leave out what a cache served.
+        // Some vendors leave out what a cache served.
         if (rest == -cached || rest == -cached - written) return result with { Input = usualInput, Output = usualOutput };
-        // Counted, but under no name: it was made.
+        // Counted without a name of its own: it was generated.
         return result with { Input = usualInput, Output = usualOutput + Math.Max(0, rest), Doubt = UsageDoubt.Contradiction };
     }
 

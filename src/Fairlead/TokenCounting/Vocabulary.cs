@@ -3,7 +3,7 @@ using Microsoft.ML.Tokenizers;
 namespace Fairlead.TokenCounting;
 
 /// <summary>
-/// A public vocabulary that counts exactly. Loaded on first use, once a process (about 300 ms and 57 MB); thread-safe.
+/// A public vocabulary that counts exactly. Loaded on first use, once per process (about 300 ms and 57 MB); thread-safe.
 /// </summary>
 internal sealed class Vocabulary
 {
@@ -18,7 +18,9 @@ internal sealed class Vocabulary
 
     public void Load() => _ = _tokenizer.Value;
 
-    /// <summary>Begins to load unless that has begun. On a thread of its own: the pool's few threads have the start to carry on with.</summary>
+    /// <summary>
+    /// Starts to load it unless that has started. On its own thread: the thread pool's few threads are needed for the start.
+    /// </summary>
     public void LoadInBackground()
     {
         if (Interlocked.Exchange(ref _loading, 1) == 1) return;
@@ -27,7 +29,8 @@ internal sealed class Vocabulary
 
     /// <summary>Tokens of <paramref name="text"/>, in time proportional to its length.</summary>
     /// <param name="text">Any text.</param>
-    /// <param name="exact">False when unbroken runs were cut; the count is then that of the pieces, a little above or at the true one.</param>
+    /// <param name="exact">False when unbroken runs were split; the count is then that of the pieces, equal to or a little above the true
+    /// one.</param>
     public int Count(ReadOnlySpan<char> text, out bool exact)
     {
         var runs = new UnbrokenRuns(text);
@@ -38,8 +41,8 @@ internal sealed class Vocabulary
     }
 
     /// <summary>
-    /// The tokens of <paramref name="text"/> as texts, which together are the text again. A token that holds only part of a character is
-    /// empty, and the last of that character's tokens holds it.
+    /// The tokens of <paramref name="text"/> as strings that together are the text. A token that contains only part of a character is
+    /// empty, and the last token of that character contains it.
     /// </summary>
     public List<string> Split(ReadOnlySpan<char> text, int maxTokens = int.MaxValue)
     {
@@ -52,7 +55,7 @@ internal sealed class Vocabulary
             foreach (var token in _tokenizer.Value.EncodeToTokens(piece, out _))
             {
                 var end = Math.Max(at, Math.Min(token.Offset.End.Value, piece.Length));
-                // Half a surrogate pair is no text; it waits for its other half.
+                // Half a surrogate pair is not valid text; it waits for its other half.
                 if (end > at && end < piece.Length && char.IsLowSurrogate(piece[end]) && char.IsHighSurrogate(piece[end - 1])) end--;
                 tokens.Add(end > at ? piece[at..end].ToString() : "");
                 at = end;

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace Fairlead.TokenCounting;
 
-/// <summary>Has the common vocabulary loaded beside the start, so that the first calls need not wait for it.</summary>
+/// <summary>Loads the common vocabulary during the start, so that the first calls need not wait for it.</summary>
 internal sealed class VocabularyWarmUp : IHostedService
 {
     public Task StartAsync(CancellationToken cancellationToken)

@@ -4,8 +4,8 @@ using Fairlead.StructuredOutput;
 namespace Fairlead.Validation;
 
 /// <summary>
-/// Whether a JSON Schema lies in the subset that strict structured output promises to follow (CONTRACTS 6.12; OpenAI's documented limits).
-/// A pure function; bounded by the size of the schema, references are resolved but not followed.
+/// Whether a JSON Schema is in the subset that strict structured output guarantees to follow (OpenAI's documented limits). A pure function;
+/// its cost is limited by the size of the schema. References are resolved but not followed.
 /// </summary>
 internal static class StrictSchema
 {
@@ -18,16 +18,18 @@ internal static class StrictSchema
     public const int LargeEnum = 250;
     public const int MaxLargeEnumCharacters = 15_000;
 
-    private static readonly HashSet<string> Annotations = new(StringComparer.Ordinal) { "title", "description", "$schema", "$comment", "$id" };
+    private static readonly HashSet<string> Annotations = new(StringComparer.Ordinal) { "title", "description", "$schema", "$comment",
+        "$id" };
 
-    private static readonly HashSet<string> Types = new(StringComparer.Ordinal) { "string", "number", "integer", "boolean", "object", "array", "null" };
+    private static readonly HashSet<string> Types = new(StringComparer.Ordinal) { "string", "number", "integer", "boolean", "object",
+        "array", "null" };
 
     private static readonly HashSet<string> Formats = new(StringComparer.Ordinal)
     {
         "date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid",
     };
 
-    /// <summary>The first fault, as a sentence that names the place in the schema; null when the schema is in the subset.</summary>
+    /// <summary>The first error, as a sentence that names its location in the schema; null if the schema is in the subset.</summary>
     public static string? FindFault(JsonElement schema)
     {
         try
@@ -51,7 +53,7 @@ internal static class StrictSchema
         }
         catch (JsonException)
         {
-            return "a member name stands twice in one object";
+            return "a property name occurs twice in one object";
         }
     }
 
@@ -59,7 +61,7 @@ internal static class StrictSchema
 
     private sealed class Checker(JsonElement schema)
     {
-        private readonly SchemaPlace _root = new(null, "", schema);
+        private readonly SchemaLocation _root = new(null, "", schema);
         private int _properties;
         private int _enumValues;
         private long _characters;
@@ -69,17 +71,19 @@ internal static class StrictSchema
             var root = _root.Value;
             if (root.ValueKind != JsonValueKind.Object) throw new FaultException("the schema must be an object");
             if (root.TryGetProperty("anyOf", out _)) throw Fault(_root, "the root must not be 'anyOf'; wrap it in an object");
-            if (!root.TryGetProperty("$ref", out _) && (!root.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || !type.ValueEquals("object")))
+            if (!root.TryGetProperty("$ref", out _)
+                && (!root.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String || !type.ValueEquals("object")))
             {
                 throw Fault(_root, "the root must have type 'object'");
             }
             Schema(_root, 1);
         }
 
-        private void Schema(SchemaPlace path, int level)
+        private void Schema(SchemaLocation path, int level)
         {
             var schema = path.Value;
-            if (schema.ValueKind != JsonValueKind.Object) throw Fault(path, "a schema must be an object (boolean schemas are not supported)");
+            if (schema.ValueKind != JsonValueKind.Object)
+                throw Fault(path, "a schema must be an object (boolean schemas are not supported)");
             if (level > MaxLevels) throw Fault(path, $"nesting deeper than {MaxLevels} levels is not supported");
             var (isObject, isArray, described) = (false, false, false);
             if (schema.TryGetProperty("type", out var type))
@@ -111,7 +115,8 @@ internal static class StrictSchema
                         break;
                     case "anyOf":
                         described = true;
-                        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0) throw Fault(path, "'anyOf' must be an array with at least one schema");
+                        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
+                            throw Fault(path, "'anyOf' must be an array with at least one schema");
                         foreach (var item in here.Items) Schema(item, level);
                         break;
                     case "$defs" or "definitions":
@@ -124,7 +129,8 @@ internal static class StrictSchema
                         break;
                     case "$ref":
                         described = true;
-                        if (value.ValueKind != JsonValueKind.String || !Resolves(value.GetString()!)) throw Fault(path, "'$ref' must be '#' or point at a definition of this schema");
+                        if (value.ValueKind != JsonValueKind.String || !Resolves(value.GetString()!))
+                            throw Fault(path, "'$ref' must be '#' or point at a definition of this schema");
                         break;
                     case "enum":
                         described = true;
@@ -135,7 +141,8 @@ internal static class StrictSchema
                         Count(LengthOf(value), here);
                         break;
                     case "format":
-                        if (value.ValueKind != JsonValueKind.String || !Formats.Contains(value.GetString()!)) throw Fault(path, $"'format' must be one of {string.Join(", ", Formats)}");
+                        if (value.ValueKind != JsonValueKind.String || !Formats.Contains(value.GetString()!))
+                            throw Fault(path, $"'format' must be one of {string.Join(", ", Formats)}");
                         break;
                     case "pattern":
                         if (value.ValueKind != JsonValueKind.String) throw Fault(path, "'pattern' must be a string");
@@ -144,7 +151,8 @@ internal static class StrictSchema
                         if (value.ValueKind != JsonValueKind.Number) throw Fault(path, $"'{member.Name}' must be a number");
                         break;
                     case "minItems" or "maxItems":
-                        if (value.ValueKind != JsonValueKind.Number || !value.TryGetInt32(out var items) || items < 0) throw Fault(path, $"'{member.Name}' must be an integer of at least 0");
+                        if (value.ValueKind != JsonValueKind.Number || !value.TryGetInt32(out var items) || items < 0)
+                            throw Fault(path, $"'{member.Name}' must be an integer of at least 0");
                         break;
                     default:
                         if (!Annotations.Contains(member.Name)) throw Fault(path, $"'{member.Name}' is not supported in strict mode");
@@ -153,8 +161,10 @@ internal static class StrictSchema
             }
             if (isObject)
             {
-                if (!schema.TryGetProperty("additionalProperties", out _)) throw Fault(path, "'additionalProperties' is required and must be false");
-                if (schema.TryGetProperty("properties", out var properties) && properties.ValueKind == JsonValueKind.Object && properties.EnumerateObject().Any() && !schema.TryGetProperty("required", out _))
+                if (!schema.TryGetProperty("additionalProperties", out _))
+                    throw Fault(path, "'additionalProperties' is required and must be false");
+                if (schema.TryGetProperty("properties", out var properties) && properties.ValueKind == JsonValueKind.Object
+                    && properties.EnumerateObject().Any() && !schema.TryGetProperty("required", out _))
                 {
                     throw Fault(path, "'required' must list every property");
                 }
@@ -163,7 +173,7 @@ internal static class StrictSchema
             if (!described) throw Fault(path, "a schema must have a 'type'");
         }
 
-        private static void Type(JsonElement type, SchemaPlace path, out bool isObject, out bool isArray)
+        private static void Type(JsonElement type, SchemaLocation path, out bool isObject, out bool isArray)
         {
             (isObject, isArray) = (false, false);
             if (type.ValueKind == JsonValueKind.Array && type.GetArrayLength() > 0)
@@ -173,32 +183,35 @@ internal static class StrictSchema
             }
             One(type, path, ref isObject, ref isArray);
 
-            static void One(JsonElement type, SchemaPlace path, ref bool isObject, ref bool isArray)
+            static void One(JsonElement type, SchemaLocation path, ref bool isObject, ref bool isArray)
             {
-                if (type.ValueKind != JsonValueKind.String || !Types.Contains(type.GetString()!)) throw Fault(path, $"'type' must be one of {string.Join(", ", Types)}, or a list of them");
+                if (type.ValueKind != JsonValueKind.String || !Types.Contains(type.GetString()!))
+                    throw Fault(path, $"'type' must be one of {string.Join(", ", Types)}, or a list of them");
                 isObject |= type.ValueEquals("object");
                 isArray |= type.ValueEquals("array");
             }
         }
 
-        private void Properties(SchemaPlace path, SchemaPlace here, int level)
+        private void Properties(SchemaLocation path, SchemaLocation here, int level)
         {
             if (here.Value.ValueKind != JsonValueKind.Object) throw Fault(path, "'properties' must be an object");
             HashSet<string>? required = null;
             if (path.Step("required") is { Value.ValueKind: JsonValueKind.Array } list)
             {
-                required = list.Value.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!).ToHashSet(StringComparer.Ordinal);
+                required = list.Value.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String)
+                    .Select(item => item.GetString()!).ToHashSet(StringComparer.Ordinal);
             }
             foreach (var property in here.Members)
             {
                 if (++_properties > MaxProperties) throw Fault(here, $"more than {MaxProperties} properties in all are not supported");
                 Count(property.Name.Length, here);
-                if (required?.Contains(property.Name) != true) throw Fault(path, $"'required' must list every property, but '{Shown(property.Name)}' is missing; make it optional with type [..., \"null\"]");
+                if (required?.Contains(property.Name) != true)
+                    throw Fault(path, $"'required' must list every property, but '{Shown(property.Name)}' is missing; make it optional with type [..., \"null\"]");
                 Schema(property, level + 1);
             }
         }
 
-        private static void Required(SchemaPlace path, SchemaPlace required)
+        private static void Required(SchemaLocation path, SchemaLocation required)
         {
             if (required.Value.ValueKind != JsonValueKind.Array) throw Fault(path, "'required' must be an array of strings");
             var known = path.Step("properties");
@@ -206,30 +219,36 @@ internal static class StrictSchema
             {
                 if (item.ValueKind != JsonValueKind.String) throw Fault(path, "'required' must be an array of strings");
                 var name = item.GetString()!;
-                if (known is not { Value.ValueKind: JsonValueKind.Object } || known.Step(name) is null) throw Fault(path, $"'required' names '{Shown(name)}', which is no property");
+                if (known is not { Value.ValueKind: JsonValueKind.Object } || known.Step(name) is null)
+                    throw Fault(path, $"'required' names '{Shown(name)}', which is not a property");
             }
         }
 
-        private void Enum(JsonElement values, SchemaPlace path, SchemaPlace here)
+        private void Enum(JsonElement values, SchemaLocation path, SchemaLocation here)
         {
-            if (values.ValueKind != JsonValueKind.Array || values.GetArrayLength() == 0) throw Fault(path, "'enum' must be an array with at least one value");
+            if (values.ValueKind != JsonValueKind.Array || values.GetArrayLength() == 0)
+                throw Fault(path, "'enum' must be an array with at least one value");
             var (count, characters) = (0, 0L);
             foreach (var value in values.EnumerateArray())
             {
                 count++;
                 characters += LengthOf(value);
             }
-            if ((_enumValues += count) > MaxEnumValues) throw Fault(here, $"more than {MaxEnumValues} enum values in all are not supported");
-            if (count > LargeEnum && characters > MaxLargeEnumCharacters) throw Fault(here, $"an enum of more than {LargeEnum} values may hold at most {MaxLargeEnumCharacters} characters");
+            if ((_enumValues += count) > MaxEnumValues)
+                throw Fault(here, $"more than {MaxEnumValues} enum values in all are not supported");
+            if (count > LargeEnum && characters > MaxLargeEnumCharacters)
+                throw Fault(here, $"an enum of more than {LargeEnum} values may hold at most {MaxLargeEnumCharacters} characters");
             Count(characters, here);
         }
 
-        private void Count(long characters, SchemaPlace path)
+        private void Count(long characters, SchemaLocation path)
         {
-            if ((_characters += characters) > MaxCharacters) throw Fault(path, $"names, enum and const values may hold at most {MaxCharacters} characters in all");
+            if ((_characters += characters) > MaxCharacters)
+                throw Fault(path, $"names, enum and const values may hold at most {MaxCharacters} characters in all");
         }
 
-        private static long LengthOf(JsonElement value) => value.ValueKind == JsonValueKind.String ? value.GetString()!.Length : value.GetRawText().Length;
+        private static long LengthOf(JsonElement value) => value.ValueKind == JsonValueKind.String ? value.GetString()!.Length
+            : value.GetRawText().Length;
 
         private bool Resolves(string reference)
         {
@@ -239,7 +258,12 @@ internal static class StrictSchema
             var pointer = reference.AsSpan(2);
             foreach (var step in pointer.Split('/'))
             {
-                if (at.Step(pointer[step].ToString().Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal)) is not { } inside) return false;
+                if (at.Step(pointer[step].ToString().Replace("~1", "/", StringComparison.Ordinal)
+                    .Replace("~0", "~", StringComparison.Ordinal)) is not { } inside)
+                {
+                    return false;
+                }
+
                 at = inside;
             }
             return at.Value.ValueKind == JsonValueKind.Object;
@@ -247,6 +271,7 @@ internal static class StrictSchema
 
         private static string Shown(string name) => Dialects.RequestFaults.Shown(name);
 
-        private static FaultException Fault(SchemaPlace place, string message) => new($"at '{(place.Pointer() is { Length: > 0 } pointer ? "#/" + pointer : "#")}', {message}");
+        private static FaultException Fault(SchemaLocation place, string message) =>
+            new($"at '{(place.Pointer() is { Length: > 0 } pointer ? "#/" + pointer : "#")}', {message}");
     }
 }

@@ -5,5 +5,6 @@ namespace Fairlead.Validation;
 
 internal static class ValidationServiceCollectionExtensions
 {
-    internal static IServiceCollection AddRequestValidation(this IServiceCollection services) => services.AddSingleton<IGatewayStage, ValidationStage>();
+    internal static IServiceCollection AddRequestValidation(this IServiceCollection services) =>
+        services.AddSingleton<IGatewayStage, ValidationStage>();
 }

@@ -1,13 +1,15 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Providers;
 using Fairlead.Providers.Simulated;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Validation;
 
 /// <summary>
-/// Refuses what cannot succeed: wishes beyond the model's capabilities, contradictions, and more tokens than its window holds. Shapes were
+/// Refuses what cannot succeed: features that the model does not have, conflicting fields, and more tokens than its window. The format was
 /// checked while the body was read.
 /// </summary>
 internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
@@ -26,21 +28,27 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         {
             return GatewayError.Invalid("Fairlead-Simulate", problem!);
         }
-        if ((call.Facts.ForeignWord ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0 && call.Model.Deployments.All(deployment => deployment.Provider.RefuseUnknownValue(call) is not null)) return word;
+        if ((call.Facts.ForeignWord ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0
+            && call.Model.Deployments.All(deployment => deployment.Provider.RefuseUnknownValue(call) is not null))
+        {
+            return word;
+        }
+
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
         if (call.Facts.Structured?.Prepare() is { } wrong) return wrong;
 
         call.InputBound = TokenCounter.Bound(call);
-        // A count is asked for to learn how far beyond the window a request is.
+        // A token count is requested to learn how far beyond the window a request is.
         if (call.Operation == Operation.CountTokens || WindowRule.FitsFor(call.InputBound, call.Facts, call.Model))
         {
-            // Good enough for a checkpoint of a killed process; who must charge an estimate counts first.
+            // Good enough for the checkpoint of a killed process; a real charge by estimate counts first.
             call.InputEstimate = TokenCounter.Guess(call.Facts);
             return null;
         }
         call.InputEstimate = counter.CountOrGuess(call);
-        // Each of several prompts has the window for itself; their sum says nothing.
+        // Each of several prompts has the whole window; their sum does not matter.
         if (call.Facts.PromptCount > 1) return null;
-        return WindowRule.Check(call.InputEstimate, call.Facts, call.Model) is { } excess ? excess with { Parameter = call.Dialect.InputField } : null;
+        return WindowRule.Check(call.InputEstimate, call.Facts, call.Model) is { } excess
+            ? excess with { Parameter = call.Dialect.InputField } : null;
     }
 }

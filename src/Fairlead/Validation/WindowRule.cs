@@ -11,12 +11,12 @@ namespace Fairlead.Validation;
 internal static class WindowRule
 {
     /// <summary>
-    /// An estimate may be wrong by this much before it refuses anything: a wrong refusal costs a customer's call, a wrong pass costs one
-    /// refused attempt at the provider, which charges nothing.
+    /// An estimate may be wrong by this much before it refuses anything: a wrong refusal costs a customer's call, while a wrong pass costs
+    /// one refused attempt at the provider, which charges nothing.
     /// </summary>
     public const double EstimateTolerance = 1.15;
 
-    /// <summary>Whether a bound on the input proves that the request fits, so that nothing needs counting.</summary>
+    /// <summary>Whether an upper limit of the input proves that the request fits, so that nothing needs counting.</summary>
     public static bool FitsFor(long inputBound, RequestFacts facts, CatalogueModel model) =>
         (model.ContextWindow is not { } window || inputBound + Requested(facts) <= window)
         && (model.MaxInputTokens is not { } most || inputBound <= most);
@@ -32,7 +32,7 @@ internal static class WindowRule
         }
         if (model.MaxInputTokens is { } most && certain > most)
         {
-            return Exceeded(input, requested, most, certain - most, model, $"`{model.Id}` takes at most {Number(most)} input tokens.");
+            return Exceeded(input, requested, most, certain - most, model, $"`{model.Id}` accepts at most {Number(most)} input tokens.");
         }
         return null;
     }
@@ -43,12 +43,13 @@ internal static class WindowRule
     {
         var about = input.Basis == Basis.Measured ? "" : "about ";
         var output = requested > 0 ? $" and asks for {Number(requested)} tokens of output" : "";
-        return new GatewayError(ErrorCode.ContextLengthExceeded, $"{bound} The request has {about}{Number(input.Tokens)} input tokens{output}: {Number(excess)} too many.")
+        return new GatewayError(ErrorCode.ContextLengthExceeded,
+            $"{bound} The request has {about}{Number(input.Tokens)} input tokens{output}: {Number(excess)} too many.")
         {
             Parameter = "messages",
             Remedy = requested > 0 && requested >= excess
-                ? $"Cut the input by {Number(excess)} tokens or lower the output limit to {Number(requested - excess)}, or choose a model with a larger window than `{model.Id}`."
-                : $"Cut the input by {Number(excess)} tokens, or choose a model with a larger window than `{model.Id}`.",
+                ? $"Shorten the input by {Number(excess)} tokens or lower the output limit to {Number(requested - excess)}, or choose a model with a larger window than `{model.Id}`."
+                : $"Shorten the input by {Number(excess)} tokens, or choose a model with a larger window than `{model.Id}`.",
             Details = new JsonObject
             {
                 ["input_tokens"] = input.Tokens,

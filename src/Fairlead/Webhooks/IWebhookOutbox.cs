@@ -3,20 +3,23 @@ using System.Data.Common;
 namespace Fairlead.Webhooks;
 
 /// <summary>
-/// Where other slices leave events for receivers. What is added stands and falls with the transaction of the change it tells of, so nothing
-/// is announced that did not happen, and nothing that happened is forgotten. Thread-safe.
+/// Where other slices add events for receivers. An added event is committed or rolled back with the transaction of the change, so nothing
+/// is announced that did not happen, and nothing that happened is lost. Thread-safe.
 /// </summary>
 internal interface IWebhookOutbox
 {
-    /// <summary>Adds one delivery for every webhook of the project that wants the event, and one for <see cref="WebhookEvent.Url"/>. Returns how many.</summary>
+    /// <summary>
+    /// Adds one delivery for every webhook of the project that selects the event, and one for <see cref="WebhookEvent.Url"/>. Returns how
+    /// many.
+    /// </summary>
     Task<int> AddAsync(DbConnection connection, DbTransaction transaction, WebhookEvent happened, CancellationToken cancellationToken);
 
-    /// <summary>Says, after the commit, that there is something to deliver.</summary>
+    /// <summary>Signals, after the commit, that there is something to deliver.</summary>
     void Announce();
 }
 
 /// <summary>Something that happened in a project.</summary>
-/// <param name="ProjectId">Whose it is.</param>
+/// <param name="ProjectId">The project.</param>
 /// <param name="Type">Of <see cref="WebhookEvents"/>.</param>
 /// <param name="At">When it happened.</param>
 /// <param name="Data">The <c>data</c> member, a JSON object.</param>

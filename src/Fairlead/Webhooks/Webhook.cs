@@ -1,30 +1,30 @@
 namespace Fairlead.Webhooks;
 
-/// <summary>Where events of a project go. Immutable.</summary>
+/// <summary>A receiver of a project's events. Immutable.</summary>
 internal sealed record Webhook
 {
     public required string Id { get; init; }
 
     public required string ProjectId { get; init; }
 
-    /// <summary>Null for the one that signs what goes to addresses of single requests.</summary>
+    /// <summary>Null for the webhook that signs deliveries to the addresses of single requests.</summary>
     public string? Url { get; init; }
 
     public string? Description { get; init; }
 
-    /// <summary>Types of events it wants; <c>*</c> for all.</summary>
+    /// <summary>Types of events to send; <c>*</c> for all.</summary>
     public required IReadOnlyList<string> Events { get; init; }
 
     public required WebhookKey Key { get; init; }
 
-    /// <summary>The key before the last rotation; signs as well until <see cref="PreviousUntil"/>.</summary>
+    /// <summary>The key before the last rotation; also signs until <see cref="PreviousUntil"/>.</summary>
     public WebhookKey? PreviousKey { get; init; }
 
     public DateTimeOffset? PreviousUntil { get; init; }
 
     public bool Enabled { get; init; } = true;
 
-    /// <summary>Why it is disabled: <c>request</c>, <c>gone</c> (it answered 410) or <c>failing</c>.</summary>
+    /// <summary>Why it is disabled: <c>request</c>, <c>gone</c> (it returned 410) or <c>failing</c>.</summary>
     public string? DisabledReason { get; init; }
 
     /// <summary>Since when no delivery succeeded; null when the last one did.</summary>
@@ -34,8 +34,9 @@ internal sealed record Webhook
 
     public required DateTimeOffset UpdatedAt { get; init; }
 
-    /// <summary>The keys in force, the newest first.</summary>
-    public IEnumerable<WebhookKey> KeysAt(DateTimeOffset now) => PreviousKey is { } previous && PreviousUntil > now ? [Key, previous] : [Key];
+    /// <summary>The current keys, the newest first.</summary>
+    public IEnumerable<WebhookKey> KeysAt(DateTimeOffset now) => PreviousKey is { } previous && PreviousUntil > now ? [Key, previous]
+        : [Key];
 
     public bool Wants(string type) => Events.Contains("*") || Events.Contains(type);
 }

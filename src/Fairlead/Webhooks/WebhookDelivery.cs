@@ -1,13 +1,13 @@
 namespace Fairlead.Webhooks;
 
-/// <summary>One event on its way to one receiver. Immutable.</summary>
+/// <summary>One event for one receiver. Immutable.</summary>
 internal sealed record WebhookDelivery
 {
     public required string Id { get; init; }
 
     public required string WebhookId { get; init; }
 
-    /// <summary>The address of a single request; null where the webhook's own counts, whatever it is at that moment.</summary>
+    /// <summary>The address of a single request; null to use the webhook's own at the time of the attempt.</summary>
     public string? Url { get; init; }
 
     /// <summary>The <c>webhook-id</c>, the same in every attempt and at every receiver.</summary>
@@ -19,10 +19,10 @@ internal sealed record WebhookDelivery
 
     public WebhookDeliveryStatus Status { get; init; }
 
-    /// <summary>Attempts made, those before a redelivery included.</summary>
+    /// <summary>Number of attempts, including those before a redelivery.</summary>
     public int Attempts { get; init; }
 
-    /// <summary>Attempts of this round of the schedule.</summary>
+    /// <summary>Attempts in this round of the schedule.</summary>
     public int Step { get; init; }
 
     public DateTimeOffset NextAt { get; init; }
@@ -41,10 +41,10 @@ internal enum WebhookDeliveryStatus
     /// <summary>To be attempted, or attempted again.</summary>
     Pending,
 
-    /// <summary>The receiver answered with 2xx.</summary>
+    /// <summary>The receiver responded with 2xx.</summary>
     Delivered,
 
-    /// <summary>Given up; redelivery is for people to ask for.</summary>
+    /// <summary>Given up; only a requested redelivery sends it again.</summary>
     Dead,
 }
 
@@ -60,14 +60,14 @@ internal static class WebhookDeliveryStatusNames
         {
             if (All[i] == name) return (WebhookDeliveryStatus)i;
         }
-        throw new FormatException($"'{name}' is no state of a delivery.");
+        throw new FormatException($"'{name}' is not a state of a delivery.");
     }
 }
 
-/// <summary>One attempt as the history keeps it.</summary>
+/// <summary>One attempt in the history.</summary>
 /// <param name="Number">From 1.</param>
-/// <param name="At">When it began.</param>
-/// <param name="Duration">Until the status was there, or it failed.</param>
-/// <param name="StatusCode">What the receiver answered, or null.</param>
-/// <param name="Error">Why there is no answer, as a word, or null.</param>
+/// <param name="At">When it started.</param>
+/// <param name="Duration">Until the status arrived, or it failed.</param>
+/// <param name="StatusCode">The receiver's status, or null.</param>
+/// <param name="Error">Why there is no response, as a code, or null.</param>
 internal sealed record WebhookAttempt(int Number, DateTimeOffset At, TimeSpan Duration, int? StatusCode, string? Error);

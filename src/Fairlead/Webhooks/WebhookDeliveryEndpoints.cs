@@ -4,16 +4,22 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Webhooks;
 
-/// <summary><c>/v2/webhooks/deliveries</c>: what became of the events of the caller's project.</summary>
-internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookOutbox outbox, TimeProvider time)
+/// <summary><c>/v2/webhooks/deliveries</c>: the deliveries of the caller's project.</summary>
+internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookOutbox outbox,
+    TimeProvider time)
 {
     public async Task ListAsync(AdminRequest request)
     {
         var page = AdminPage.Read(request, "whd_", "webhook_id", "status");
         var status = page.Filter("status");
         if (status is not null && !WebhookDeliveryStatusNames.All.Contains(status))
-            throw new GatewayErrorException(GatewayError.Invalid("status", $"The parameter 'status' must be one of {string.Join(", ", WebhookDeliveryStatusNames.All)}."));
-        var rows = await deliveries.ListAsync(request.Caller.ProjectId, page.Filter("webhook_id"), status, page.After, page.Limit + 1, request.Cancellation);
+        {
+            throw new GatewayErrorException(GatewayError.Invalid("status",
+                $"The parameter 'status' must be one of {string.Join(", ", WebhookDeliveryStatusNames.All)}."));
+        }
+
+        var rows = await deliveries.ListAsync(request.Caller.ProjectId, page.Filter("webhook_id"), status, page.After, page.Limit + 1,
+            request.Cancellation);
         await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, (json, row) => WebhookWriter.Write(json, row, history: null));
     }
 
@@ -24,7 +30,7 @@ internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDel
         await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => WebhookWriter.Write(json, delivery, history));
     }
 
-    /// <summary>Begins the schedule anew and now, with the same event and its id.</summary>
+    /// <summary>Restarts the schedule now, with the same event and its id.</summary>
     public async Task RedeliverAsync(AdminRequest request)
     {
         using var body = await AdminBody.ReadOptionalAsync(request);
@@ -32,7 +38,11 @@ internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDel
         var project = request.Caller.ProjectId;
         var delivery = await deliveries.FindAsync(project, request.Id, request.Cancellation) ?? throw NotFound();
         if (await webhooks.FindAsync(project, delivery.WebhookId, request.Cancellation) is { Enabled: false })
-            throw AdminAnswer.Conflict("The webhook of this delivery is disabled.", "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
+        {
+            throw AdminAnswer.Conflict("The webhook of this delivery is disabled.",
+                "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
+        }
+
         var again = await deliveries.RedeliverAsync(project, request.Id, time.GetUtcNow(), request.Cancellation) ?? throw NotFound();
         outbox.Announce();
         var history = await deliveries.HistoryAsync(again.Id, request.Cancellation);

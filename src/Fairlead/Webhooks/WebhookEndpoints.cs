@@ -9,8 +9,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Webhooks;
 
-/// <summary><c>/v2/webhooks</c>: where the events of the caller's project go. Another project's are not found.</summary>
-internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox, WebhookRules rules, TimeProvider time, ILogger<WebhookEndpoints> logger)
+/// <summary><c>/v2/webhooks</c>: the webhooks of the caller's project. Those of other projects are not found.</summary>
+internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox, WebhookRules rules, TimeProvider time,
+    ILogger<WebhookEndpoints> logger)
 {
     public const string Prefix = "whk_";
 
@@ -22,19 +23,22 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
     private static readonly string[] FieldsOfChange = ["url", "events", "description", "status"];
     private static readonly string[] FieldsOfRotation = ["overlap_seconds"];
 
-    private static readonly Dictionary<string, string> RefusedOfChange = new() { ["signature"] = "A webhook keeps its kind of signature; make another one." };
+    private static readonly Dictionary<string, string> RefusedOfChange =
+        new() { ["signature"] = "A webhook keeps its kind of signature; create another one." };
 
     public async Task ListAsync(AdminRequest request)
     {
         var page = AdminPage.Read(request, Prefix);
         var rows = await store.ListAsync(request.Caller.ProjectId, page.After, page.Limit + 1, request.Cancellation);
-        await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, (json, row) => WebhookWriter.Write(json, row, withSecret: false));
+        await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, (json, row) =>
+            WebhookWriter.Write(json, row, withSecret: false));
     }
 
     public async Task GetAsync(AdminRequest request) => await AnswerAsync(request, await FindAsync(request), withSecret: false);
 
-    /// <summary>The one that signs what goes to addresses of single requests: its public key is what those receivers need.</summary>
-    public async Task OfRequestsAsync(AdminRequest request) => await AnswerAsync(request, await store.OfRequestsAsync(request.Caller.ProjectId, request.Cancellation), withSecret: false);
+    /// <summary>The webhook that signs deliveries to the addresses of single requests: those receivers need its public key.</summary>
+    public async Task OfRequestsAsync(AdminRequest request) =>
+        await AnswerAsync(request, await store.OfRequestsAsync(request.Caller.ProjectId, request.Cancellation), withSecret: false);
 
     public async Task CreateAsync(AdminRequest request)
     {
@@ -50,11 +54,16 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         var now = time.GetUtcNow();
         var webhook = new Webhook
         {
-            Id = Ids.New(Prefix, time), ProjectId = request.Caller.ProjectId, Url = url, Description = description, Events = events ?? [WebhookEvents.Every],
+            Id = Ids.New(Prefix, time), ProjectId = request.Caller.ProjectId, Url = url, Description = description, Events = events
+                ?? [WebhookEvents.Every],
             Key = WebhookKey.New(signature == "v1a" ? WebhookSignature.Ed25519 : WebhookSignature.Hmac), CreatedAt = now, UpdatedAt = now,
         };
         if (!await store.AddAsync(webhook, request.Cancellation))
-            throw AdminAnswer.Conflict($"The project has {WebhookStore.MostOfAProject} webhooks, the most it may have.", "Delete one that is no longer needed; GET /v2/webhooks lists them.");
+        {
+            throw AdminAnswer.Conflict($"The project has {WebhookStore.MostOfAProject} webhooks, which is the maximum.",
+                "Delete one that is no longer needed; GET /v2/webhooks lists them.");
+        }
+
         WebhooksLog.Changed(logger, "Created webhook", webhook.Id, request.Caller.KeyId);
         request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/v2/webhooks/" + webhook.Id);
         await AnswerAsync(request, webhook, withSecret: true, StatusCodes.Status201Created);
@@ -67,7 +76,8 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         var known = await FindAsync(request);
         foreach (var name in (string[])["url", "events", "description"])
         {
-            if (known.Url is null && fields.Has(name)) fields.Invalid(name, "This webhook signs what goes to addresses of single requests; it has none of this.");
+            if (known.Url is null && fields.Has(name))
+                fields.Invalid(name, "This webhook signs deliveries to the addresses of single requests and does not have this field.");
         }
         if (fields.Has("url") && !fields.HasValue("url")) fields.Invalid("url", "Must not be null.");
         var url = Url(fields);
@@ -77,9 +87,10 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         if (fields.Has("status") && !fields.HasValue("status")) fields.Invalid("status", "Must not be null.");
         fields.ThrowIfFaulty();
 
-        var changed = await store.ChangeAsync(request.Caller.ProjectId, request.Id, webhook => Changed(webhook), request.Cancellation) ?? throw NotFound();
+        var changed = await store.ChangeAsync(request.Caller.ProjectId, request.Id, webhook => Changed(webhook), request.Cancellation)
+            ?? throw NotFound();
         WebhooksLog.Changed(logger, "Changed webhook", changed.Id, request.Caller.KeyId);
-        // What waited for it may go now.
+        // Deliveries that waited for it may be sent now.
         if (changed.Enabled) outbox.Announce();
         await AnswerAsync(request, changed, withSecret: false);
 
@@ -88,14 +99,15 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
             webhook = webhook with
             {
                 Url = url ?? webhook.Url,
-                // Another address has not failed yet.
+                // A new address has not failed yet.
                 FailingSince = url is null || url == webhook.Url ? webhook.FailingSince : null,
                 Events = fields.Has("events") ? events ?? [WebhookEvents.Every] : webhook.Events,
                 Description = fields.Has("description") ? description : webhook.Description,
             };
             return status switch
             {
-                "enabled" => webhook with { Enabled = true, DisabledReason = null, FailingSince = webhook.Enabled ? webhook.FailingSince : null },
+                "enabled" => webhook with { Enabled = true, DisabledReason = null, FailingSince = webhook.Enabled ? webhook.FailingSince
+                    : null },
                 "disabled" => webhook with { Enabled = false, DisabledReason = webhook.DisabledReason ?? "request" },
                 _ => webhook,
             };
@@ -109,7 +121,7 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         AdminAnswer.NoContent(request);
     }
 
-    /// <summary>A new key; the old one signs as well for a while, so that receivers can change without a gap.</summary>
+    /// <summary>A new key. The old one also signs for a while, so that receivers can change without a gap.</summary>
     public async Task RotateAsync(AdminRequest request)
     {
         using var body = await AdminBody.ReadOptionalAsync(request);
@@ -122,20 +134,27 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         {
             Key = WebhookKey.New(webhook.Key.Kind),
             PreviousKey = overlap > TimeSpan.Zero ? webhook.Key : null,
-            PreviousUntil = overlap > TimeSpan.Zero ? DateTimeOffset.FromUnixTimeMilliseconds((now + overlap).ToUnixTimeMilliseconds()) : null,
+            PreviousUntil = overlap > TimeSpan.Zero ? DateTimeOffset.FromUnixTimeMilliseconds((now + overlap).ToUnixTimeMilliseconds())
+                : null,
         }, request.Cancellation) ?? throw NotFound();
         WebhooksLog.Changed(logger, "Rotated webhook", changed.Id, request.Caller.KeyId);
         await AnswerAsync(request, changed, withSecret: true);
     }
 
-    /// <summary>Sends an event that says nothing, to see that it arrives.</summary>
+    /// <summary>Sends a test event, to check that it arrives.</summary>
     public async Task TestAsync(AdminRequest request)
     {
         using var body = await AdminBody.ReadOptionalAsync(request);
         new BodyFields(body.RootElement, []).ThrowIfFaulty();
         var webhook = await FindAsync(request);
-        if (webhook.Url is null) throw AdminAnswer.Conflict("This webhook has no address of its own to send a test to.", "Name an address in a request, or test a webhook that has one.");
-        if (!webhook.Enabled) throw AdminAnswer.Conflict("The webhook is disabled.", "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
+        if (webhook.Url is null)
+        {
+            throw AdminAnswer.Conflict("This webhook has no address to which a test could be sent.",
+                "Name an address in a request, or test a webhook that has one.");
+        }
+
+        if (!webhook.Enabled)
+            throw AdminAnswer.Conflict("The webhook is disabled.", "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
 
         var data = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(data))
@@ -145,12 +164,14 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
             json.WriteString("object", "webhook");
             json.WriteEndObject();
         }
-        var delivery = await outbox.AddAsync(webhook, new WebhookEvent(webhook.ProjectId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
+        var delivery = await outbox.AddAsync(webhook,
+            new WebhookEvent(webhook.ProjectId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
         request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/v2/webhooks/deliveries/" + delivery.Id);
         await AdminAnswer.WriteAsync(request, StatusCodes.Status202Accepted, json => WebhookWriter.Write(json, delivery, []));
     }
 
-    private async Task<Webhook> FindAsync(AdminRequest request) => await store.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation) ?? throw NotFound();
+    private async Task<Webhook> FindAsync(AdminRequest request) =>
+        await store.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation) ?? throw NotFound();
 
     private string? Url(BodyFields fields)
     {
@@ -162,7 +183,8 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
 
     private static string[]? Events(BodyFields fields)
     {
-        var events = fields.List("events", 32, 64, type => WebhookEvents.Known.Contains(type) ? (type, null) : (null, $"Must be one of {string.Join(", ", WebhookEvents.Known)}."));
+        var events = fields.List("events", 32, 64, type => WebhookEvents.Known.Contains(type) ? (type, null)
+            : (null, $"Must be one of {string.Join(", ", WebhookEvents.Known)}."));
         if (events is { Length: 0 }) fields.Invalid("events", "Must not be empty; leave it out for all events, or disable the webhook.");
         return events;
     }

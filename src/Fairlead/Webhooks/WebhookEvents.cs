@@ -13,14 +13,15 @@ internal static class WebhookEvents
     public const string BatchExpired = "batch.expired";
     public const string BatchCancelled = "batch.cancelled";
 
-    /// <summary>Another webhook of the project was disabled because its receiver was gone or failed for too long.</summary>
+    /// <summary>Another webhook of the project was disabled because its receiver no longer exists or failed for too long.</summary>
     public const string Disabled = "webhook.disabled";
 
-    /// <summary>Sent on request only, whatever the webhook wants.</summary>
+    /// <summary>Sent only on request, whatever events the webhook selects.</summary>
     public const string Test = "webhook.test";
 
     public const string Every = "*";
 
-    /// <summary>What a webhook may want.</summary>
-    public static readonly IReadOnlyList<string> Known = [Every, Completed, Failed, Incomplete, Cancelled, BatchCompleted, BatchFailed, BatchExpired, BatchCancelled, Disabled];
+    /// <summary>Events that a webhook may select.</summary>
+    public static readonly IReadOnlyList<string> Known = [Every, Completed, Failed, Incomplete, Cancelled, BatchCompleted, BatchFailed,
+        BatchExpired, BatchCancelled, Disabled];
 }

@@ -6,7 +6,7 @@ using Org.BouncyCastle.Crypto.Signers;
 
 namespace Fairlead.Webhooks;
 
-/// <summary>What deliveries are signed with (Standard Webhooks). Immutable and thread-safe; never printed whole.</summary>
+/// <summary>The key that signs deliveries (Standard Webhooks). Immutable and thread-safe; never printed whole.</summary>
 internal sealed class WebhookKey
 {
     /// <summary>Within the 24 to 64 bytes of the specification, and the size of the hash.</summary>
@@ -22,7 +22,7 @@ internal sealed class WebhookKey
 
     public WebhookSignature Kind { get; }
 
-    /// <summary>The bytes behind the text; 32 of an Ed25519 key (its seed).</summary>
+    /// <summary>The bytes of the key; for Ed25519 the 32 bytes of its seed.</summary>
     public ReadOnlySpan<byte> Secret => _secret;
 
     /// <summary>What the receiver needs: <c>whsec_…</c>, which is secret, or <c>whpk_…</c>, which is not.</summary>
@@ -32,7 +32,7 @@ internal sealed class WebhookKey
 
     public static WebhookKey New(WebhookSignature kind) => new(kind, RandomNumberGenerator.GetBytes(SecretBytes));
 
-    /// <summary>One signature as it stands in <c>webhook-signature</c>.</summary>
+    /// <summary>One signature in the form of <c>webhook-signature</c>.</summary>
     /// <param name="id">The <c>webhook-id</c>.</param>
     /// <param name="timestamp">The <c>webhook-timestamp</c>, in seconds.</param>
     /// <param name="body">The body's bytes as sent.</param>
@@ -51,7 +51,8 @@ internal sealed class WebhookKey
     }
 
     /// <summary>The whole header: one signature for each key, the newest first.</summary>
-    public static string Header(IEnumerable<WebhookKey> keys, string id, long timestamp, byte[] body) => string.Join(' ', keys.Select(key => key.Sign(id, timestamp, body)));
+    public static string Header(IEnumerable<WebhookKey> keys, string id, long timestamp, byte[] body) =>
+        string.Join(' ', keys.Select(key => key.Sign(id, timestamp, body)));
 
     public override string ToString() => Kind.ToString();
 }

@@ -2,7 +2,9 @@ using Fairlead.Storage;
 
 namespace Fairlead.Webhooks;
 
-/// <summary>What each webhook waits for, in its order, and what is on its way to it: so that a long queue of one is not read for the others.</summary>
+/// <summary>
+/// Indexes of each webhook's waiting and running deliveries, so that a long queue of one webhook is not read for the others.
+/// </summary>
 internal sealed class WebhookQueueSchema : ISchemaStep
 {
     public int Version => 401;

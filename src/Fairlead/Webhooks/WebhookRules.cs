@@ -3,7 +3,7 @@ using Fairlead.Security;
 
 namespace Fairlead.Webhooks;
 
-/// <summary>Where receivers may be, by the configuration in force. Thread-safe.</summary>
+/// <summary>Which receivers are allowed, by the current configuration. Thread-safe.</summary>
 internal sealed class WebhookRules(IConfigurationSource configuration)
 {
     private volatile Made _made = new(new WebhooksConfig(), AddressRules.PublicOnly);

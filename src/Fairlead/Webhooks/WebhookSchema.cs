@@ -3,8 +3,8 @@ using Fairlead.Storage;
 namespace Fairlead.Webhooks;
 
 /// <summary>
-/// Webhooks of projects, their deliveries and every attempt of those. Times are milliseconds since 1970 in UTC. The one webhook of a project
-/// without an address signs what goes to addresses of single requests. A project that is gone has no keys, so its rows are out of reach.
+/// Webhooks of projects, their deliveries and the attempts of those. Times are milliseconds since 1970 in UTC. The one webhook of a project
+/// without an address signs deliveries to the addresses of single requests. A deleted project has no keys, so its rows cannot be reached.
 /// </summary>
 internal sealed class WebhookSchema : ISchemaStep
 {

@@ -5,16 +5,18 @@ using Fairlead.Security;
 
 namespace Fairlead.Webhooks;
 
-/// <summary>Makes one attempt at a receiver. Only the status of the answer counts; its body is read in bounds and dropped. Thread-safe.</summary>
+/// <summary>
+/// Sends one attempt to a receiver. Only the status of the response counts; its body is read up to a limit and dropped. Thread-safe.
+/// </summary>
 internal sealed class WebhookSender : IDisposable
 {
-    /// <summary>From the first packet to the status. Standard Webhooks advises 15 to 30 s.</summary>
+    /// <summary>From the first packet to the status. Standard Webhooks recommends 15 to 30 s.</summary>
     public static readonly TimeSpan Timeout = TimeSpan.FromSeconds(20);
 
-    /// <summary>The rest of the answer is awaited so long and in so many bytes, so that polite receivers are not cut off.</summary>
+    /// <summary>Maximum time and bytes for the rest of the response, so that well-behaved receivers are not disconnected.</summary>
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(2);
 
-    private const int MostDrained = 16 * 1024;
+    private const int MaxDrained = 16 * 1024;
 
     private readonly WebhookRules _rules;
     private readonly TimeProvider _time;
@@ -27,12 +29,12 @@ internal sealed class WebhookSender : IDisposable
         _client = new HttpMessageInvoker(new GuardedConnector(resolver, () => rules.Addresses, time).MakeHandler());
     }
 
-    /// <summary>Sends <paramref name="delivery"/>, signed at this moment with the keys in force.</summary>
+    /// <summary>Sends <paramref name="delivery"/>, signed at this moment with the current keys.</summary>
     /// <exception cref="OperationCanceledException">Only by <paramref name="cancellationToken"/>.</exception>
     public async Task<WebhookResult> SendAsync(Webhook webhook, WebhookDelivery delivery, CancellationToken cancellationToken)
     {
         var began = _time.GetTimestamp();
-        // Again at every attempt: the rules may have changed since it was registered.
+        // Checked again at every attempt: the rules may have changed since it was registered.
         var (url, fault) = _rules.Read(delivery.Url ?? webhook.Url ?? "");
         if (fault is not null) return Failed("url_not_allowed");
 
@@ -42,7 +44,8 @@ internal sealed class WebhookSender : IDisposable
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         request.Headers.Add("webhook-id", delivery.EventId);
         request.Headers.Add("webhook-timestamp", seconds.ToString(CultureInfo.InvariantCulture));
-        request.Headers.TryAddWithoutValidation("webhook-signature", WebhookKey.Header(webhook.KeysAt(now), delivery.EventId, seconds, delivery.Payload));
+        request.Headers.TryAddWithoutValidation("webhook-signature",
+            WebhookKey.Header(webhook.KeysAt(now), delivery.EventId, seconds, delivery.Payload));
         request.Headers.Add("User-Agent", "Fairlead-Webhooks");
 
         using var timeout = new CancellationTokenSource(Timeout, _time);
@@ -50,7 +53,8 @@ internal sealed class WebhookSender : IDisposable
         try
         {
             using var response = await _client.SendAsync(request, either.Token);
-            var result = new WebhookResult((int)response.StatusCode, null, RetryAfter(response.Headers.RetryAfter), _time.GetElapsedTime(began));
+            var result = new WebhookResult((int)response.StatusCode, null, RetryAfter(response.Headers.RetryAfter),
+                _time.GetElapsedTime(began));
             await DrainAsync(response, either.Token);
             return result;
         }
@@ -80,12 +84,13 @@ internal sealed class WebhookSender : IDisposable
         {
             await using var body = await response.Content.ReadAsStreamAsync(either.Token);
             var buffer = new byte[4096];
-            var left = MostDrained;
+            var left = MaxDrained;
             while (left > 0 && await body.ReadAsync(buffer, either.Token) is > 0 and var read) left -= read;
         }
-        catch (Exception exception) when (exception is IOException or HttpRequestException or SocketException or OperationCanceledException or InvalidOperationException)
+        catch (Exception exception) when (
+            exception is IOException or HttpRequestException or SocketException or OperationCanceledException or InvalidOperationException)
         {
-            // The status stands; the receiver is only not heard out.
+            // The status is valid; only the rest of the response is not read.
         }
     }
 
@@ -96,7 +101,7 @@ internal sealed class WebhookSender : IDisposable
         _ => null,
     };
 
-    // What the history shows is one of these words: no address, no text of another server.
+    // The history shows one of these codes: no address, and no text of another server.
     private static string WordOf(HttpRequestException exception)
     {
         for (Exception? inner = exception; inner is not null; inner = inner.InnerException)

@@ -9,28 +9,29 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Webhooks;
 
 /// <summary>
-/// Delivers what is due, at most <see cref="MostAtOnce"/> at a time. Whatever happens to this process, a delivery is either noted as made or
-/// taken up again when its lease has run out.
+/// Sends due deliveries, at most <see cref="MaxAtOnce"/> at a time. Whatever happens to this process, a delivery is either recorded as
+/// made or taken up again when its lease expires.
 /// </summary>
-internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookSender sender, TimeProvider time, ILogger<WebhookWorker> logger) : BackgroundService
+internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookSender sender,
+    TimeProvider time, ILogger<WebhookWorker> logger) : BackgroundService
 {
-    public const int MostAtOnce = 64;
+    public const int MaxAtOnce = 64;
 
-    /// <summary>Of these at most so many at receivers whose last attempt failed: they may well hang until the timeout.</summary>
-    public const int MostFailingAtOnce = MostAtOnce / 2;
+    /// <summary>Maximum of these at receivers whose last attempt failed: they may well hang until the timeout.</summary>
+    public const int MaxFailingAtOnce = MaxAtOnce / 2;
 
-    /// <summary>Renewed while attempts are under way: how long those of a node that died keep others from their webhooks.</summary>
+    /// <summary>Renewed while attempts run: how long the lease of a crashed node blocks the webhooks for others.</summary>
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(15);
 
-    /// <summary>How long deliveries and their history are kept.</summary>
+    /// <summary>How long deliveries and their history are stored.</summary>
     public static readonly TimeSpan Retention = TimeSpan.FromDays(30);
 
-    // Notices may be lost, and pauses end without one.
+    // Notifications may be lost, and pauses end without one.
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Sweep = TimeSpan.FromHours(1);
     private static readonly TimeSpan StorePause = TimeSpan.FromMilliseconds(500);
 
-    // How long what an attempt brought waits for the database. While that is away nobody else takes the delivery either.
+    // How long the result of an attempt waits for the database. While it is unavailable no other node takes the delivery either.
     private static readonly TimeSpan NotePatience = TimeSpan.FromSeconds(90);
 
     private readonly string _owner = Guid.NewGuid().ToString("N");
@@ -41,13 +42,13 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     private readonly SteadyClock _clock = new(time);
     private DateTimeOffset _renewed;
 
-    /// <summary>Looks for work now instead of at the next look.</summary>
+    /// <summary>Looks for work now instead of at the next poll.</summary>
     public void Wake()
     {
         lock (_gate) _wake.TrySetResult();
     }
 
-    /// <summary>Delivers what is due now and returns when that has been noted; not while the worker itself runs.</summary>
+    /// <summary>Sends what is due now and returns when the results are recorded; not while the worker itself runs.</summary>
     internal async Task DeliverDueAsync(CancellationToken cancellationToken)
     {
         await FillAsync(cancellationToken);
@@ -56,10 +57,10 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        // The host goes on with its start; the database may still be on its way.
+        // The host continues its start; the database may not be available yet.
         await Task.Yield();
         using var notices = storage.Notifier.Subscribe(WebhookOutbox.Channel, _ => Wake());
-        // On SQLite there is no other process: what is leased belonged to one that is gone.
+        // On SQLite there is no other process: a leased delivery belonged to a stopped one.
         var released = storage.Provider != StorageProvider.Sqlite;
         while (!stoppingToken.IsCancellationRequested)
         {
@@ -80,8 +81,9 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             }
             catch (Exception exception)
             {
-                // Nothing is lost: rows and leases stand, and the next look is a second away.
-                WebhooksLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+                // Nothing is lost: rows and leases remain, and the next poll is a second later.
+                WebhooksLog.StoreUnavailable(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception)
+                    : exception.ToString());
             }
             await WaitAsync(stoppingToken);
         }
@@ -98,11 +100,11 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
 
     private async Task FillAsync(CancellationToken stoppingToken)
     {
-        var room = MostAtOnce - _running.Count;
+        var room = MaxAtOnce - _running.Count;
         if (room <= 0) return;
-        // A clock that is set back must not keep waiting what is due.
+        // A clock that is set back must not delay what is due.
         var now = _clock.Latest;
-        var roomOfFailing = MostFailingAtOnce - _running.Values.Count(running => running.AtFailing);
+        var roomOfFailing = MaxFailingAtOnce - _running.Values.Count(running => running.AtFailing);
         var taken = await deliveries.LeaseAsync(_owner, now, now + Lease, room, Math.Max(0, roomOfFailing), stoppingToken);
         foreach (var (delivery, webhook) in taken)
         {
@@ -130,13 +132,23 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             var pause = result.Succeeded ? null : WebhookSchedule.PauseAfter(delivery.Step + 1, result, Random.Shared.NextDouble);
             var note = await NoteAsync(delivery, webhook, at, result, pause, stoppingToken);
             if (note.Status is null) WebhooksLog.LeaseLost(logger, delivery.Id);
-            if (note.DisabledTheWebhook) WebhooksLog.Disabled(logger, webhook.Id, webhook.ProjectId, result.IsGone ? "its receiver is gone" : "nothing reached it for days");
-            if (note.Status == WebhookDeliveryStatus.Dead) WebhooksLog.GivenUp(logger, delivery.Id, delivery.WebhookId, delivery.Attempts + 1, result.StatusCode?.ToString(null, null) ?? result.Error);
+            if (note.DisabledTheWebhook)
+            {
+                WebhooksLog.Disabled(logger, webhook.Id, webhook.ProjectId, result.IsGone ? "its receiver no longer exists"
+                    : "no delivery succeeded for days");
+            }
+
+            if (note.Status == WebhookDeliveryStatus.Dead)
+            {
+                WebhooksLog.GivenUp(logger, delivery.Id, delivery.WebhookId, delivery.Attempts + 1, result.StatusCode?.ToString(null, null)
+                    ?? result.Error);
+            }
         }
         catch (Exception exception)
         {
-            // The lease runs out and the delivery is made again.
-            WebhooksLog.NotNoted(logger, delivery.Id, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+            // The lease expires and the delivery is sent again.
+            WebhooksLog.NotRecorded(logger, delivery.Id, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception)
+                : exception.ToString());
         }
         finally
         {
@@ -146,8 +158,9 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
         }
     }
 
-    /// <summary>What was delivered is worth waiting for the database.</summary>
-    private async Task<WebhookNote> NoteAsync(WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, WebhookResult result, TimeSpan? pause, CancellationToken stoppingToken)
+    /// <summary>Waits for the database, because the result of a delivery is worth it.</summary>
+    private async Task<WebhookNote> NoteAsync(WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, WebhookResult result,
+        TimeSpan? pause, CancellationToken stoppingToken)
     {
         var since = time.GetTimestamp();
         while (true)
@@ -156,9 +169,10 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             {
                 return await deliveries.NoteAsync(_owner, delivery, webhook, at, _clock.Latest, result, pause, CancellationToken.None);
             }
-            catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && time.GetElapsedTime(since) < NotePatience && !stoppingToken.IsCancellationRequested)
+            catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && time.GetElapsedTime(since) < NotePatience
+                && !stoppingToken.IsCancellationRequested)
             {
-                WebhooksLog.StoreAway(logger, StorageFaults.Describe(exception));
+                WebhooksLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
             }
             await Task.Delay(StorePause, time, stoppingToken);
         }
@@ -168,7 +182,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
     {
         var now = time.GetUtcNow();
         if (now - _swept < Sweep) return;
-        // In pieces, so that nobody waits long for the write lock; the rest at the next look.
+        // In portions, so that no other writer waits long for the write lock; the rest at the next poll.
         if (await deliveries.ForgetAsync(now - Retention, stoppingToken) > 0) return;
         await webhooks.ForgetOrphansAsync(stoppingToken);
         _swept = now;

@@ -5,10 +5,10 @@ using Fairlead.Http;
 
 namespace Fairlead.Webhooks;
 
-/// <summary>Writes webhooks and deliveries as the API shows them.</summary>
+/// <summary>Writes webhooks and deliveries in the form of the API.</summary>
 internal static class WebhookWriter
 {
-    /// <summary>The object without its secret, as an event carries it.</summary>
+    /// <summary>The object without its secret, for an event.</summary>
     public static byte[] Write(Webhook webhook)
     {
         var output = new ArrayBufferWriter<byte>(512);
@@ -16,9 +16,9 @@ internal static class WebhookWriter
         return output.WrittenSpan.ToArray();
     }
 
-    /// <param name="json">Takes the object.</param>
-    /// <param name="webhook">What is shown.</param>
-    /// <param name="withSecret">Whether the answer is the one that made the secret; no other one shows it.</param>
+    /// <param name="json">Receives the object.</param>
+    /// <param name="webhook">The webhook.</param>
+    /// <param name="withSecret">Whether this response created the secret; no other response shows it.</param>
     public static void Write(Utf8JsonWriter json, Webhook webhook, bool withSecret)
     {
         var isHmac = webhook.Key.Kind == WebhookSignature.Hmac;
@@ -40,8 +40,8 @@ internal static class WebhookWriter
         json.WriteEndObject();
     }
 
-    /// <param name="json">Takes the object.</param>
-    /// <param name="delivery">What is shown.</param>
+    /// <param name="json">Receives the object.</param>
+    /// <param name="delivery">The delivery.</param>
     /// <param name="history">Its attempts; null in a list, which shows neither them nor the payload.</param>
     public static void Write(Utf8JsonWriter json, WebhookDelivery delivery, IReadOnlyList<WebhookAttempt>? history)
     {

@@ -3,20 +3,20 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Webhooks;
 
-/// <summary>Where webhooks may go.</summary>
+/// <summary>Which receivers of webhooks are allowed.</summary>
 public sealed record WebhooksConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<WebhooksConfig> Keys = new(() => new WebhooksConfig(), [],
         new("allowedNetworks", new ConfigListType<IPNetwork>(new ConfigNetwork()), w => w.AllowedNetworks,
             (w, v) => w with { AllowedNetworks = (IReadOnlyList<IPNetwork>)v },
-            "Networks that are not public in which receivers may be, on any port; best only those that hold nothing else."),
+            "Non-public networks of allowed receivers, on any port. Best list only networks that contain nothing else."),
         new("allowHttp", ConfigTypes.Switch, w => w.AllowHttp, (w, v) => w with { AllowHttp = (bool)v },
-            "Whether receivers may be spoken to without TLS."));
+            "Whether webhooks may be sent without TLS."));
 
-    /// <summary>Networks that are not public in which receivers may be. Default none.</summary>
+    /// <summary>Non-public networks of allowed receivers. Default none.</summary>
     public IReadOnlyList<IPNetwork> AllowedNetworks { get; init; } = [];
 
-    /// <summary>Whether receivers may be spoken to without TLS. Default false.</summary>
+    /// <summary>Whether webhooks may be sent without TLS. Default false.</summary>
     public bool AllowHttp { get; init; }
 }

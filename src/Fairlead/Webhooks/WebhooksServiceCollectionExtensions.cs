@@ -15,7 +15,7 @@ internal static class WebhooksServiceCollectionExtensions
 {
     private const string Root = "/v2/webhooks";
 
-    /// <summary>Webhooks: the outbox for other slices, the worker that delivers, and the endpoints.</summary>
+    /// <summary>Webhooks: the outbox for other slices, the worker that sends, and the endpoints.</summary>
     internal static IServiceCollection AddWebhooks(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, WebhookSchema>();
@@ -33,7 +33,7 @@ internal static class WebhooksServiceCollectionExtensions
         return services;
     }
 
-    /// <summary>Webhooks and their deliveries; all of it asks for the scope <c>webhooks</c>.</summary>
+    /// <summary>Webhooks and their deliveries; all of it requires the scope <c>webhooks</c>.</summary>
     internal static void MapWebhooks(this IEndpointRouteBuilder endpoints)
     {
         var door = endpoints.ServiceProvider.GetRequiredService<AdminDoor>();

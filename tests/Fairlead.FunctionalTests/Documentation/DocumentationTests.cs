@@ -102,7 +102,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
         using var response = await Server.GetAsync("/docs/no-such-page%3Cscript%3E");
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
         var html = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
-        Assert.Contains("There is no such page", html, StringComparison.Ordinal);
+        Assert.Contains("Page not found", html, StringComparison.Ordinal);
         Assert.DoesNotContain("page<script>", html, StringComparison.Ordinal);
     }
 

@@ -108,7 +108,7 @@ public sealed class FirstStepsTests : IDisposable
 
     [Theory]
     [InlineData("short", "FAIRLEAD_CLIENT_KEY has 5 characters")]
-    [InlineData("the-admin-key-of-this-test", "hold the same key")]
+    [InlineData("the-admin-key-of-this-test", "contain the same key")]
     public async Task Start_UnfitClientKey_SaysWhyAndNothingElse(string key, string why)
     {
         await using var server = ServerProcess.Start(_folder, [], ("FAIRLEAD_ADMIN_KEY", "the-admin-key-of-this-test"), ("FAIRLEAD_CLIENT_KEY", key));

@@ -88,7 +88,7 @@ public sealed class PathBaseTests : IAsyncLifetime
         var error = JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))!["error"]!;
         Assert.Equal($"There is nothing at POST {path}. Did you mean {right}?", error["message"]!.GetValue<string>());
         var sdk = _gateway.Url + (right.StartsWith("/ai", StringComparison.Ordinal) ? "/ai" : "") + (right.Contains("messages", StringComparison.Ordinal) ? "" : "/v1");
-        Assert.EndsWith($"an SDK takes {sdk} as its base address.", error["remedy"]!.GetValue<string>(), StringComparison.Ordinal);
+        Assert.EndsWith($"an SDK needs {sdk} as its base address.", error["remedy"]!.GetValue<string>(), StringComparison.Ordinal);
     }
 
     [Theory]

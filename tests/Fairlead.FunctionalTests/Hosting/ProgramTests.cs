@@ -99,7 +99,7 @@ public sealed class ProgramTests : IDisposable
         await File.WriteAllTextAsync(path, yaml, TestContext.Current.CancellationToken);
         await using var check = ServerProcess.Start(_folder, ["config", "check", path]);
         Assert.Equal(code, await check.ExitAsync());
-        Assert.Contains(code == 0 ? "is fine" : "fairlead.drainTimeout", check.Output + check.Error, StringComparison.Ordinal);
+        Assert.Contains(code == 0 ? "is valid" : "fairlead.drainTimeout", check.Output + check.Error, StringComparison.Ordinal);
         Assert.False(Directory.Exists(Path.Combine(_folder, "data")));
     }
 
@@ -130,7 +130,7 @@ public sealed class ProgramTests : IDisposable
 
     [Theory]
     [InlineData("short", "has 5 characters")]
-    [InlineData("sixteen and more, but with spaces", "holds a space")]
+    [InlineData("sixteen and more, but with spaces", "contains a space")]
     public async Task Start_UnfitAdminKey_SaysWhyAndNothingElse(string key, string why)
     {
         await using var server = ServerProcess.Start(_folder, [], ("FAIRLEAD_ADMIN_KEY", key));

@@ -29,7 +29,7 @@ public sealed class AdminKeyTests
     [InlineData("fifteen-letters", "15 characters")]
     [InlineData("a key with spaces in it", "space")]
     [InlineData("trailing-line-break\n", "line break")]
-    [InlineData("schlüssel-schlüssel", "outside ASCII")]
+    [InlineData("schlüssel-schlüssel", "non-ASCII")]
     public void Constructor_UselessKey_SaysWhyWithoutRepeatingIt(string value, string reason)
     {
         var fault = Assert.Throws<ArgumentException>(() => new AdminKey(value));

@@ -80,7 +80,7 @@ public sealed class ConfigurationReaderTests
     [InlineData("fairlead: { drainTimeout: [1s] }", "fairlead.drainTimeout", null, "single value")]
     [InlineData("fairlead: { requests: { maxBodyBytes: 32MiBi } }", "fairlead.requests.maxBodyBytes", "32MiBi", "Not a size")]
     [InlineData("fairlead: { requests: { maxBodyBytes: 99999999999999999999GiB } }", "fairlead.requests.maxBodyBytes", "99999999999999999999GiB", "Out of range")]
-    [InlineData("fairlead: { requests: { maxDepth: many } }", "fairlead.requests.maxDepth", "many", "Not a whole number")]
+    [InlineData("fairlead: { requests: { maxDepth: many } }", "fairlead.requests.maxDepth", "many", "Not an integer")]
     [InlineData("fairlead: { requests: { maxDepth: 100000 } }", "fairlead.requests.maxDepth", "100000", "Out of range")]
     [InlineData("fairlead: { retry: 3 }", "fairlead.retry", null, "Keys are expected")]
     [InlineData("fairlead: { models: [a] }", "fairlead.models", null, "Entries by name")]
@@ -88,9 +88,9 @@ public sealed class ConfigurationReaderTests
     [InlineData("fairlead: { models: { m: { prices: { input: 1 } } } }", "fairlead.models.m.prices.output", null, "required")]
     [InlineData("fairlead: { models: { m: { prices: { input: -1, output: 1 } } } }", "fairlead.models.m.prices.input", "-1", "Out of range")]
     [InlineData("fairlead: { models: { m: { lifecycle: { retiresAt: tomorrow } } } }", "fairlead.models.m.lifecycle.retiresAt", "tomorrow", "Not a date")]
-    [InlineData("fairlead: { models: { m: { capabilities: { tools: maybe } } } }", "fairlead.models.m.capabilities.tools", "maybe", "Neither true nor false")]
+    [InlineData("fairlead: { models: { m: { capabilities: { tools: maybe } } } }", "fairlead.models.m.capabilities.tools", "maybe", "Not true or false")]
     [InlineData("fairlead: { models: { m: { deployments: [ { model: x } ] } } }", "fairlead.models.m.deployments[0].provider", null, "required")]
-    [InlineData("fairlead: { models: { m: { modalities: { input: [ text, smell ] } } } }", "fairlead.models.m.modalities.input[1]", "smell", "Not a known word")]
+    [InlineData("fairlead: { models: { m: { modalities: { input: [ text, smell ] } } } }", "fairlead.models.m.modalities.input[1]", "smell", "Unknown value")]
     [InlineData("fairlead: { providers: { p: { baseUrl: 'https://x.example' } } }", "fairlead.providers.p.kind", null, "required")]
     [InlineData("fairlead: { providers: { p: { kind: opnai } } }", "fairlead.providers.p.kind", "opnai", "did you mean 'openai'")]
     [InlineData("fairlead: { providers: { p: { kind: openai, baseUrl: ftp://x } } }", "fairlead.providers.p.baseUrl", "ftp://x", "Not an absolute")]
@@ -323,7 +323,7 @@ public sealed class ConfigurationReaderTests
     public void Read_JsonWithHalfACharacter_IsAFault(string json)
     {
         var result = ConfigurationReader.Read(new ConfigurationInput(), "fairlead.json", System.Text.Encoding.UTF8.GetBytes(json));
-        Assert.Contains("half of a character", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
+        Assert.Contains("half of a surrogate pair", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -81,7 +81,7 @@ public sealed class OutputSchemaTests
     public void Check_ManyFaults_NamesSomeOfThem()
     {
         var violations = Compile("""{"items":{"type":"string"}}""").Check(Encoding.UTF8.GetBytes("[" + string.Join(',', Enumerable.Repeat("1", 1000)) + "]"));
-        Assert.Equal(SchemaCheck.MostNoted, violations.Count);
+        Assert.Equal(SchemaCheck.MaxNoted, violations.Count);
     }
 
     internal static OutputSchema Compile(string schema)

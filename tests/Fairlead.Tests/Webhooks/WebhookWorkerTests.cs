@@ -71,7 +71,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
             Assert.Equal(made, delivery.Attempts);
             Assert.Equal(delivery.EventId, seen.Headers["webhook-id"]);
             Assert.Equal(_fixture.Time.GetUtcNow().ToUnixTimeSeconds(), long.Parse(seen.Headers["webhook-timestamp"], null));
-            if (made == WebhookSchedule.MostAttempts) break;
+            if (made == WebhookSchedule.MaxAttempts) break;
             var pause = delivery.NextAt - _fixture.Time.GetUtcNow();
             Assert.InRange(pause.TotalSeconds, (pauses[made - 1] * 0.9) - 0.01, (pauses[made - 1] * 1.1) + 0.01);
 
@@ -182,7 +182,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
         _receiver.Answer = Status(500);
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
-        for (var made = 1; made < WebhookSchedule.MostAttempts; made++)
+        for (var made = 1; made < WebhookSchedule.MaxAttempts; made++)
         {
             await _fixture.Worker.DeliverDueAsync(Cancel);
             await _receiver.NextAsync(Cancel);
@@ -199,8 +199,8 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
         answer.SetResult();
         await last;
         var again = await _fixture.OnlyAsync();
-        Assert.Equal((WebhookDeliveryStatus.Pending, WebhookSchedule.MostAttempts, 0), (again.Status, again.Attempts, again.Step));
-        Assert.Equal(WebhookSchedule.MostAttempts, (await _fixture.Deliveries.HistoryAsync(again.Id, Cancel)).Count);
+        Assert.Equal((WebhookDeliveryStatus.Pending, WebhookSchedule.MaxAttempts, 0), (again.Status, again.Attempts, again.Step));
+        Assert.Equal(WebhookSchedule.MaxAttempts, (await _fixture.Deliveries.HistoryAsync(again.Id, Cancel)).Count);
         _receiver.Answer = Status(204);
         await _fixture.Worker.DeliverDueAsync(Cancel);
         Assert.Equal(WebhookDeliveryStatus.Delivered, (await _fixture.OnlyAsync()).Status);

@@ -1,4 +1,4 @@
-// Comfort only: every page reads without it.
+// Optional: every page is readable without it.
 if (matchMedia("(max-width: 52rem)").matches) document.querySelector(".guides")?.removeAttribute("open");
 
 for (const block of document.querySelectorAll("main pre")) {

@@ -8,12 +8,12 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>Which audit records are asked for; newest first.</summary>
+/// <summary>The requested audit records; newest first.</summary>
 internal sealed record AuditQuery
 {
     public const int DefaultLimit = 50;
 
-    public const int MostLimit = 500;
+    public const int MaxLimit = 500;
 
     internal static readonly string[] Outcomes = [.. Enum.GetValues<Outcome>().Select(outcome => outcome.ToWire())];
 
@@ -43,9 +43,11 @@ internal sealed record AuditQuery
 
     public static AuditQuery Read(IQueryCollection query, out QueryReader reader)
     {
-        reader = new QueryReader(query, "from", "to", "organization_id", "project_id", "key_id", "model", "outcome", "generation_id", "request_id", "limit", "cursor");
+        reader = new QueryReader(query, "from", "to", "organization_id", "project_id", "key_id", "model", "outcome", "generation_id",
+            "request_id", "limit", "cursor");
         AuditCursor? after = null;
-        if (reader.Text("cursor") is { } cursor && (after = AuditCursor.Parse(cursor)) is null) reader.Fault("cursor", "It is not one that an earlier page gave as next_cursor.");
+        if (reader.Text("cursor") is { } cursor && (after = AuditCursor.Parse(cursor)) is null)
+            reader.Fault("cursor", "Must be a next_cursor of an earlier page.");
         var read = new AuditQuery
         {
             From = reader.Time("from"),
@@ -57,18 +59,19 @@ internal sealed record AuditQuery
             Outcome = reader.OneOf("outcome", Outcomes),
             GenerationId = reader.Text("generation_id"),
             RequestId = reader.Text("request_id"),
-            Limit = reader.Integer("limit", 1, MostLimit, DefaultLimit),
+            Limit = reader.Integer("limit", 1, MaxLimit, DefaultLimit),
             After = after,
         };
-        if (read.From >= read.To) reader.Fault("to", "It lies after from.");
+        if (read.From >= read.To) reader.Fault("to", "Must be later than from.");
         return read;
     }
 }
 
-/// <summary>The last record looked at; the next page begins behind it.</summary>
+/// <summary>The last record of the page; the next page starts after it.</summary>
 internal sealed record AuditCursor(long At, long Number)
 {
-    public override string ToString() => Base64Url.EncodeToString(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{At}.{Number}")));
+    public override string ToString() =>
+        Base64Url.EncodeToString(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{At}.{Number}")));
 
     public static AuditCursor? Parse(string text)
     {
@@ -76,6 +79,7 @@ internal sealed record AuditCursor(long At, long Number)
         var parts = Encoding.ASCII.GetString(Base64Url.DecodeFromChars(text)).Split('.');
         return parts.Length == 2
             && long.TryParse(parts[0], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var at)
-            && long.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? new AuditCursor(at, number) : null;
+            && long.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? new AuditCursor(at, number)
+                : null;
     }
 }

@@ -3,9 +3,9 @@ using Fairlead.Storage;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// In SQLite, where the gateway's own processor writes the rows: names that recur are numbers, the entry of an attempt refers to its
-/// call by number, and one index of numbers in the order of time serves every filter but those by id. Of eleven places that a call was
-/// written to four are left. <c>audit_records</c> and <c>ledger_entries</c> stay as views with the columns they had.
+/// In SQLite, where the gateway's own process writes the rows: repeated names are numbers, the entry of an attempt refers to its
+/// call by number, and one index of numbers in the order of time serves every filter but those by id. A call is written to four tables and
+/// indexes instead of eleven. <c>audit_records</c> and <c>ledger_entries</c> remain as views with the same columns.
 /// PostgreSQL, on processors of its own, keeps the tables.
 /// </summary>
 internal sealed class CompactLedgerSchema : ISchemaStep
@@ -16,7 +16,7 @@ internal sealed class CompactLedgerSchema : ISchemaStep
 
     public string Sql(SqlFlavour sql) => sql.Provider == StorageProvider.Sqlite ? Compact : "SELECT 1";
 
-    // A request's id is NULL where it follows from the generation's, as the ids of attempts do from their call's and their number.
+    // A request's id is NULL if it follows from the generation's, as the ids of attempts follow from their call's id and their number.
     private const string Compact = """
         CREATE TABLE audit_names (
             number INTEGER NOT NULL PRIMARY KEY,

@@ -8,12 +8,13 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>The reads of what was recorded. Each first lets the shipper catch up, so that a caller sees its own last call.</summary>
+/// <summary>Reads audit records and usage. Each read first lets the shipper catch up, so that a caller sees its own last call.</summary>
 internal sealed class LedgerEndpoints(ICallerSource callers, LedgerShipper shipper, AuditReader audit, UsageReader usage, TimeProvider time)
 {
     private static readonly TimeSpan CatchUp = TimeSpan.FromSeconds(2);
 
-    private static readonly GatewayError Away = new(ErrorCode.StoreUnavailable, "The database of the records cannot be read now.") { RetryAfter = TimeSpan.FromSeconds(5) };
+    private static readonly GatewayError Away = new(ErrorCode.StoreUnavailable,
+        "The database of audit records cannot be read at the moment.") { RetryAfter = TimeSpan.FromSeconds(5) };
 
     public async Task AuditAsync(HttpContext context)
     {
@@ -56,7 +57,8 @@ internal sealed class LedgerEndpoints(ICallerSource callers, LedgerShipper shipp
         {
             if (await usage.ReadAsync(query, context.RequestAborted) is not { } rows)
             {
-                parameters.Fault("group_by", $"This gives more than {UsageReader.MostRows} lines; choose a shorter time, a filter or fewer groups.");
+                parameters.Fault("group_by",
+                    $"The result has more than {UsageReader.MostRows} rows; choose a shorter time, a filter or fewer groups.");
                 return null;
             }
             return json => Write(json, query, rows);
@@ -67,7 +69,8 @@ internal sealed class LedgerEndpoints(ICallerSource callers, LedgerShipper shipp
     {
         var result = callers.Authenticate(context, scope);
         if (result.Caller is { } caller && result.Error is null) return caller;
-        await ErrorResponses.WriteAsync(context, result.Error ?? new GatewayError(ErrorCode.MissingApiKey, "No API key was sent."), ErrorShape.Problem);
+        await ErrorResponses.WriteAsync(context, result.Error ?? new GatewayError(ErrorCode.MissingApiKey, "No API key was sent."),
+            ErrorShape.Problem);
         return null;
     }
 
@@ -110,7 +113,7 @@ internal sealed class LedgerEndpoints(ICallerSource callers, LedgerShipper shipp
         json.WriteEndObject();
     }
 
-    // The stored text as it is, with the two members that came from the spool set in behind the id.
+    // The stored text as it is, with the two members from the spool inserted after the id.
     private static void WriteRecord(Utf8JsonWriter json, StoredRecord record)
     {
         using var document = JsonDocument.Parse(record.Json);

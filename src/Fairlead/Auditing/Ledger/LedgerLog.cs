@@ -4,24 +4,27 @@ namespace Fairlead.Auditing.Ledger;
 
 internal static partial class LedgerLog
 {
-    [LoggerMessage(9101, LogLevel.Warning, "Audit records could not be written to the database; they wait in the spool and are tried again in {Delay}")]
+    [LoggerMessage(9101, LogLevel.Warning,
+        "Audit records could not be written to the database; they stay in the spool, retrying in {Delay}")]
     public static partial void ShippingFailed(this ILogger logger, Exception exception, TimeSpan delay);
 
     [LoggerMessage(9102, LogLevel.Information, "Audit records are being written to the database again")]
     public static partial void ShippingResumed(this ILogger logger);
 
-    [LoggerMessage(9103, LogLevel.Error, "Segment {Segment} of node {Node} has a record that cannot be understood; the file is kept as .kept in the spool")]
+    [LoggerMessage(9103, LogLevel.Error, "Segment {Segment} of node {Node} has an invalid record; the file stays as .kept in the spool")]
     public static partial void RecordUnreadable(this ILogger logger, string node, long segment);
 
-    [LoggerMessage(9104, LogLevel.Warning, "Node {Node} had ended without finishing {Calls} call(s); they are recorded as failed and charged by their last checkpoint")]
+    [LoggerMessage(9104, LogLevel.Warning,
+        "Node {Node} stopped without finishing {Calls} call(s); they are recorded as failed and charged by their last checkpoint")]
     public static partial void CallsRecovered(this ILogger logger, string node, int calls);
 
-    [LoggerMessage(9105, LogLevel.Warning, "Old audit records could not be deleted; tried again in an hour")]
+    [LoggerMessage(9105, LogLevel.Warning, "Old audit records could not be deleted; retrying in an hour")]
     public static partial void RetentionFailed(this ILogger logger, Exception exception);
 
     [LoggerMessage(9106, LogLevel.Information, "Deleted {Records} audit record(s) and ledger entries older than {Retention}")]
     public static partial void RetentionDeleted(this ILogger logger, long records, TimeSpan retention);
 
-    [LoggerMessage(9107, LogLevel.Warning, "The spool's last records were not all written to the database before the shutdown's time was over; the next start does it")]
+    [LoggerMessage(9107, LogLevel.Warning,
+        "The spool's last records were not all written to the database before the shutdown timeout; the next start writes them")]
     public static partial void ShippingLeft(this ILogger logger);
 }

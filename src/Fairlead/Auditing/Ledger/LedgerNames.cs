@@ -4,14 +4,14 @@ using Microsoft.Data.Sqlite;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Numbers of the names that recur in SQLite's audit records and ledger: organizations, keys, models, outcomes. A row with numbers is a
-/// third as long, and one index of numbers serves every filter. What a transaction finds or adds is kept once it is committed. For one
+/// Numbers of repeated names in SQLite's audit records and ledger: organizations, keys, models, outcomes. A row with numbers is a
+/// third as long, and one index of numbers serves every filter. What a transaction finds or adds is cached once it is committed. For one
 /// writer at a time.
 /// </summary>
 internal sealed class LedgerNames
 {
-    /// <summary>More names than a large organization has; beyond it they are looked up anew.</summary>
-    private const int MostKept = 100_000;
+    /// <summary>More names than a large organization has; beyond this number they are not cached.</summary>
+    private const int MaxKept = 100_000;
 
     private readonly Dictionary<byte[], long> _kept = new(Utf8Comparer.Instance);
     private readonly Dictionary<byte[], long> _found = new(Utf8Comparer.Instance);
@@ -19,21 +19,23 @@ internal sealed class LedgerNames
     /// <summary>For the transaction that the connection is in.</summary>
     public Numbers Begin(SqliteConnection connection) => new(this, connection);
 
-    /// <summary>What the transaction found stands.</summary>
+    /// <summary>Keeps what the transaction found: it is committed.</summary>
     public void Committed()
     {
-        if (_kept.Count + _found.Count > MostKept) _kept.Clear();
+        if (_kept.Count + _found.Count > MaxKept) _kept.Clear();
         foreach (var (name, number) in _found) _kept[name] = number;
     }
 
-    /// <summary>The transaction is over, committed or not.</summary>
+    /// <summary>The transaction has ended, committed or not.</summary>
     public void Ended() => _found.Clear();
 
     /// <summary>Numbers within one transaction.</summary>
     internal sealed class Numbers(LedgerNames names, SqliteConnection connection) : IDisposable
     {
-        private readonly Dictionary<byte[], long>.AlternateLookup<ReadOnlySpan<byte>> _kept = names._kept.GetAlternateLookup<ReadOnlySpan<byte>>();
-        private readonly Dictionary<byte[], long>.AlternateLookup<ReadOnlySpan<byte>> _found = names._found.GetAlternateLookup<ReadOnlySpan<byte>>();
+        private readonly Dictionary<byte[],
+            long>.AlternateLookup<ReadOnlySpan<byte>> _kept = names._kept.GetAlternateLookup<ReadOnlySpan<byte>>();
+        private readonly Dictionary<byte[],
+            long>.AlternateLookup<ReadOnlySpan<byte>> _found = names._found.GetAlternateLookup<ReadOnlySpan<byte>>();
         private SqliteStatement? _find;
         private SqliteStatement? _add;
 

@@ -4,8 +4,8 @@ using Fairlead.Storage;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Audit records, ledger entries, their hourly sums and how far each node's spool has been read. Times are milliseconds since 1970 in
-/// UTC, money is picodollars (<see cref="Money"/>). Rows come in the order of time, so that nearly every index grows at its end.
+/// Audit records, ledger entries, their hourly sums and the read position of each node's spool. Times are milliseconds since 1970 in
+/// UTC, money is picodollars (<see cref="Money"/>). Rows are written in the order of time, so that almost every index grows at its end.
 /// </summary>
 internal sealed class LedgerSchema : ISchemaStep
 {
@@ -15,9 +15,9 @@ internal sealed class LedgerSchema : ISchemaStep
 
     public string Sql(SqlFlavour sql) => Tables(sql, sql.Provider == StorageProvider.Sqlite ? "" : ", number");
 
-    // audit_records.id follows from generation_id, so the unique index on it finds generations too. Of the outcomes only the rare
-    // ones are indexed: for the common ones the index would be as long as the table and of no help.
-    // In SQLite every index ends with the row's number by itself.
+    // audit_records.id follows from generation_id, so the unique index on it finds generations too. Only rare outcomes are indexed:
+    // for the common ones the index would be as long as the table and of no use.
+    // In SQLite every index implicitly ends with the row's number.
     private static string Tables(SqlFlavour sql, string number) => $"""
         CREATE TABLE audit_records (
             number {sql.RowNumber},

@@ -9,7 +9,7 @@ namespace Fairlead.Auditing.Ledger;
 
 internal static class LedgerServiceCollectionExtensions
 {
-    /// <summary>The way from the spool to the database, and what reads it there. Needs Auditing, Storage and Authentication.</summary>
+    /// <summary>Moves records from the spool to the database, and reads them there. Needs Auditing, Storage and Authentication.</summary>
     internal static IServiceCollection AddLedger(this IServiceCollection services)
     {
         services.TryAddSingleton(TimeProvider.System);
@@ -27,8 +27,11 @@ internal static class LedgerServiceCollectionExtensions
     /// <summary><c>GET /admin/v1/audit</c>, <c>GET /admin/v1/usage</c> and <c>GET /v2/usage</c>.</summary>
     internal static void MapLedger(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapRead("/admin/v1/audit", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().AuditAsync(context));
-        endpoints.MapRead("/admin/v1/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().AdminUsageAsync(context));
-        endpoints.MapRead("/v2/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>().OwnUsageAsync(context));
+        endpoints.MapRead("/admin/v1/audit", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>()
+            .AuditAsync(context));
+        endpoints.MapRead("/admin/v1/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>()
+            .AdminUsageAsync(context));
+        endpoints.MapRead("/v2/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>()
+            .OwnUsageAsync(context));
     }
 }

@@ -6,25 +6,28 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Carries what is on the spool into the database, in order and in batches, and recovers what killed processes left: their finished calls
-/// are written, their unfinished ones are recorded as failed and charged by the last checkpoint. A database that is away delays it and
-/// loses nothing; the records wait on disk. What was written twice is known by its id.
+/// Writes the records of the spool to the database, in order and in batches, and recovers what killed processes left: their finished calls
+/// are written, their unfinished ones are recorded as failed and charged by the last checkpoint. An unavailable database delays this and
+/// loses nothing: the records wait on disk. A record that is written twice is recognised by its id.
 /// </summary>
 /// <remarks>
-/// A segment of this process is deleted when all of it is in the database; calls that started in it and still run are first copied to
+/// A segment of this process is deleted when all of it is in the database. Calls that started in it and still run are first copied to
 /// the newest segment, so that a long stream does not hold gigabytes. An earlier process's segments are deleted once its open calls
-/// have been recorded. If this process is killed at any point of that, the next one does the same again with the same ids.
+/// have been recorded. If this process is killed during that, the next one does the same again with the same ids.
 /// </remarks>
 internal sealed class LedgerShipper : BackgroundService
 {
-    /// <summary>How long a record waits before the next ones are looked for. A reader who wants it sooner wakes the shipper.</summary>
+    /// <summary>How long a record waits before the next read. A reader that wants it sooner wakes the shipper.</summary>
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
 
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(10);
 
     private static readonly TimeSpan LongestDrain = TimeSpan.FromSeconds(5);
 
-    /// <summary>Records of one transaction: some ten milliseconds in which no other writer gets in. Each writes the ends of all indexes once more.</summary>
+    /// <summary>
+    /// Maximum records of one transaction: about ten milliseconds that block other writers. Each transaction writes the ends of all indexes
+    /// again.
+    /// </summary>
     private const int MostCalls = 1024;
 
     private readonly Spool _spool;
@@ -40,7 +43,7 @@ internal sealed class LedgerShipper : BackgroundService
     private TaskCompletionSource _wake = NewSource();
     private SpoolPosition _shipped;
 
-    // What recovery appended counts as there before anybody asked: an operator who looks after a crash sees the lost calls.
+    // Records that the recovery appended are always written first, so that an operator sees the lost calls after a crash.
     private SpoolPosition _recovered;
 
     public LedgerShipper(Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger)
@@ -50,12 +53,12 @@ internal sealed class LedgerShipper : BackgroundService
         _time = time;
         _logger = logger;
         _own = new SpoolSource(spool.Folder, spool);
-        // Folders of nodes that are gone come first: their records are older.
+        // Folders of stopped nodes come first: their records are older.
         _sources = [.. spool.Adopted.Select(folder => new SpoolSource(folder, null)), _own];
     }
 
     /// <summary>
-    /// Returns when all that is on this node's spool now is in the database, or after <paramref name="timeout"/>; so that a reader sees
+    /// Returns when all that is on this node's spool now is in the database, or after <paramref name="timeout"/>, so that a reader sees
     /// its own last call.
     /// </summary>
     public async Task CatchUpAsync(TimeSpan timeout, CancellationToken cancellationToken)
@@ -74,7 +77,7 @@ internal sealed class LedgerShipper : BackgroundService
         cancellationToken.ThrowIfCancellationRequested();
     }
 
-    /// <summary>One pass over everything there is. True when something was done.</summary>
+    /// <summary>One pass over all segments. True when something was done.</summary>
     internal async Task<bool> ShipAsync(CancellationToken cancellationToken)
     {
         _spool.Mend();
@@ -96,7 +99,7 @@ internal sealed class LedgerShipper : BackgroundService
                 var worked = await ShipAsync(stoppingToken);
                 if (delay > TimeSpan.Zero) _logger.ShippingResumed();
                 delay = TimeSpan.Zero;
-                // What came meanwhile waits for company: a commit writes the same pages for one call as for hundreds.
+                // Later records wait for more: a commit writes the same pages for one call as for hundreds.
                 if (!worked || HasReached(end)) await IdleAsync(stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -120,7 +123,7 @@ internal sealed class LedgerShipper : BackgroundService
         }
     }
 
-    /// <summary>Writes what is left, for a few seconds at most; the rest stays on the spool for the next start.</summary>
+    /// <summary>Writes the rest, for a few seconds at most; what remains stays on the spool for the next start.</summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         await base.StopAsync(cancellationToken);
@@ -188,7 +191,7 @@ internal sealed class LedgerShipper : BackgroundService
         return (calls, read);
     }
 
-    // The segment has been read to its end and is in the database. What began in it and still runs goes to the newest segment.
+    // The segment has been read to its end and is in the database. Calls that started in it and still run go to the newest segment.
     private async Task GiveUpAsync(SpoolSource source, long segment)
     {
         var copied = false;
@@ -255,7 +258,7 @@ internal sealed class LedgerShipper : BackgroundService
         }
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await Task.WhenAny(wake, Task.Delay(Interval, _time, timer.Token));
-        // Without it each early wake would leave its timer behind.
+        // Otherwise each early wake would leave its timer running.
         await timer.CancelAsync();
         cancellationToken.ThrowIfCancellationRequested();
     }

@@ -8,8 +8,8 @@ using NpgsqlTypes;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Puts calls into PostgreSQL: records, entries, hourly sums and the position in the spool, all in one transaction of two round trips,
-/// each column of a batch as one array. A record or an entry that is there already is left alone and not summed again.
+/// Writes calls into PostgreSQL: records, entries, hourly sums and the position in the spool, all in one transaction of two round trips,
+/// each column of a batch as one array. An existing record or entry is unchanged and not summed again.
 /// </summary>
 internal static class PostgresLedgerWriter
 {
@@ -30,7 +30,7 @@ internal static class PostgresLedgerWriter
         ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id
         """;
 
-    // In the order of the primary key: two nodes that add to the same hours then wait for each other and never both ways round.
+    // In the order of the primary key: two nodes that add to the same hours then wait for each other and never deadlock.
     private const string AddToHours = """
         INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
         SELECT * FROM unnest(@project_id, @key_id, @hour, @model, @outcome, @organization_id, @requests, @input_tokens, @cached_input_tokens, @cache_write_tokens, @output_tokens, @reasoning_tokens, @cost_pico_usd)
@@ -46,14 +46,15 @@ internal static class PostgresLedgerWriter
             cost_pico_usd = LEAST(usage_hours.cost_pico_usd::numeric + excluded.cost_pico_usd, 9223372036854775807)::bigint
         """;
 
-    // Never backwards: a process that reads the start of a spool again must not undo what it knows.
+    // Never backwards: a process that reads the start of a spool again must not reset the position.
     private const string SetPosition = """
         INSERT INTO spool_positions (node, segment, at_byte) VALUES (@node, @segment, @at_byte)
         ON CONFLICT (node) DO UPDATE SET segment = excluded.segment, at_byte = excluded.at_byte
         WHERE (excluded.segment, excluded.at_byte) > (spool_positions.segment, spool_positions.at_byte)
         """;
 
-    public static Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    public static Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position,
+        CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = (NpgsqlConnection)await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -61,8 +62,15 @@ internal static class PostgresLedgerWriter
         var hours = Sum(calls, records, entries);
         await using (var batch = new NpgsqlBatch(connection))
         {
-            // In one order, as every node locks them.
-            if (hours.Count > 0) batch.BatchCommands.Add(HoursOf([.. hours.Values.OrderBy(row => row.ProjectId, StringComparer.Ordinal).ThenBy(row => row.KeyId, StringComparer.Ordinal).ThenBy(row => row.Hour).ThenBy(row => row.Model, StringComparer.Ordinal).ThenBy(row => row.Outcome, StringComparer.Ordinal)]));
+            // In the order in which every node locks them.
+            if (hours.Count > 0)
+            {
+                batch.BatchCommands.Add(
+                    HoursOf([.. hours.Values.OrderBy(row => row.ProjectId, StringComparer.Ordinal)
+                    .ThenBy(row => row.KeyId, StringComparer.Ordinal).ThenBy(row => row.Hour)
+                    .ThenBy(row => row.Model, StringComparer.Ordinal).ThenBy(row => row.Outcome, StringComparer.Ordinal)]));
+            }
+
             batch.BatchCommands.Add(new NpgsqlBatchCommand(SetPosition)
             {
                 Parameters = { new("node", node), new("segment", position.Segment), new("at_byte", (long)position.Offset) },
@@ -73,7 +81,8 @@ internal static class PostgresLedgerWriter
     });
 
     /// <summary>The ids of the records and of the entries that were not there before.</summary>
-    private static async Task<(HashSet<string> Records, HashSet<string> Entries)> InsertAsync(NpgsqlConnection connection, string node, IReadOnlyList<ShippedCall> calls, CancellationToken cancellationToken)
+    private static async Task<(HashSet<string> Records, HashSet<string> Entries)> InsertAsync(NpgsqlConnection connection, string node,
+        IReadOnlyList<ShippedCall> calls, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection);
         batch.BatchCommands.Add(RecordsOf(node, calls));
@@ -92,13 +101,14 @@ internal static class PostgresLedgerWriter
         return ids;
     }
 
-    private static Dictionary<(string, string, long, string, string), HourSums> Sum(IReadOnlyList<ShippedCall> calls, HashSet<string> records, HashSet<string> entries)
+    private static Dictionary<(string, string, long, string, string), HourSums> Sum(
+        IReadOnlyList<ShippedCall> calls, HashSet<string> records, HashSet<string> entries)
     {
         var hours = new Dictionary<(string, string, long, string, string), HourSums>();
         foreach (var call in calls)
         {
             HourSums? sums = null;
-            // Removed, since a batch may hold a call twice.
+            // Removed, because a batch may contain a call twice.
             if (records.Remove(Text(call.Id)) && call.Counts) (sums = SumsOf(call)).Requests++;
             foreach (var attempt in call.Attempts)
             {
@@ -109,8 +119,10 @@ internal static class PostgresLedgerWriter
 
         HourSums SumsOf(ShippedCall call)
         {
-            var key = (Text(call.ProjectId), Text(call.KeyId), HourOf(call.At), call.Model is { } model ? Text(model) : "", Text(call.Outcome));
-            if (!hours.TryGetValue(key, out var sums)) hours[key] = sums = new HourSums(key.Item1, key.Item2, key.Item3, key.Item4, key.Item5, Text(call.OrganizationId));
+            var key = (Text(call.ProjectId), Text(call.KeyId), HourOf(call.At), call.Model is { } model ? Text(model) : "",
+                Text(call.Outcome));
+            if (!hours.TryGetValue(key, out var sums))
+                hours[key] = sums = new HourSums(key.Item1, key.Item2, key.Item3, key.Item4, key.Item5, Text(call.OrganizationId));
             return sums;
         }
     }
@@ -125,9 +137,12 @@ internal static class PostgresLedgerWriter
     {
         Parameters =
         {
-            new("node", node), Texts("id", calls, call => call.Id), Numbers("sequence", calls, call => call.Sequence), Numbers("at", calls, call => call.At),
-            Texts("organization_id", calls, call => call.OrganizationId), Texts("project_id", calls, call => call.ProjectId), Texts("key_id", calls, call => call.KeyId),
-            Texts("request_id", calls, call => call.RequestId), Texts("model", calls, call => call.Model), Texts("outcome", calls, call => call.Outcome), Texts("record", calls, call => call.Record),
+            new("node", node), Texts("id", calls, call => call.Id), Numbers("sequence", calls, call => call.Sequence),
+                Numbers("at", calls, call => call.At),
+            Texts("organization_id", calls, call => call.OrganizationId), Texts("project_id", calls, call => call.ProjectId),
+                Texts("key_id", calls, call => call.KeyId),
+            Texts("request_id", calls, call => call.RequestId), Texts("model", calls, call => call.Model),
+                Texts("outcome", calls, call => call.Outcome), Texts("record", calls, call => call.Record),
         },
     };
 
@@ -135,13 +150,20 @@ internal static class PostgresLedgerWriter
     {
         Parameters =
         {
-            Texts("attempt_id", attempts, row => row.Attempt.Id), Texts("generation_id", attempts, row => row.Call.GenerationId), Numbers("number", attempts, row => row.Attempt.Number),
-            Numbers("at", attempts, row => row.Call.At), Texts("organization_id", attempts, row => row.Call.OrganizationId), Texts("project_id", attempts, row => row.Call.ProjectId),
-            Texts("key_id", attempts, row => row.Call.KeyId), Texts("model", attempts, row => row.Call.Model), Texts("provider", attempts, row => row.Attempt.Provider),
-            Texts("deployment", attempts, row => row.Attempt.Deployment), Texts("upstream_model", attempts, row => row.Attempt.UpstreamModel), Texts("outcome", attempts, row => row.Attempt.Outcome),
-            Numbers("input_tokens", attempts, row => row.Attempt.InputTokens), Numbers("cached_input_tokens", attempts, row => row.Attempt.CachedInputTokens),
-            Numbers("cache_write_tokens", attempts, row => row.Attempt.CacheWriteTokens), Numbers("output_tokens", attempts, row => row.Attempt.OutputTokens),
-            Numbers("reasoning_tokens", attempts, row => row.Attempt.ReasoningTokens), Texts("basis", attempts, row => row.Attempt.Basis), Numbers("cost_pico_usd", attempts, row => row.Attempt.CostPicoUsd),
+            Texts("attempt_id", attempts, row => row.Attempt.Id), Texts("generation_id", attempts, row => row.Call.GenerationId),
+                Numbers("number", attempts, row => row.Attempt.Number),
+            Numbers("at", attempts, row => row.Call.At), Texts("organization_id", attempts, row => row.Call.OrganizationId),
+                Texts("project_id", attempts, row => row.Call.ProjectId),
+            Texts("key_id", attempts, row => row.Call.KeyId), Texts("model", attempts, row => row.Call.Model),
+                Texts("provider", attempts, row => row.Attempt.Provider),
+            Texts("deployment", attempts, row => row.Attempt.Deployment),
+                Texts("upstream_model", attempts, row => row.Attempt.UpstreamModel), Texts("outcome", attempts, row => row.Attempt.Outcome),
+            Numbers("input_tokens", attempts, row => row.Attempt.InputTokens),
+                Numbers("cached_input_tokens", attempts, row => row.Attempt.CachedInputTokens),
+            Numbers("cache_write_tokens", attempts, row => row.Attempt.CacheWriteTokens),
+                Numbers("output_tokens", attempts, row => row.Attempt.OutputTokens),
+            Numbers("reasoning_tokens", attempts, row => row.Attempt.ReasoningTokens), Texts("basis", attempts, row => row.Attempt.Basis),
+                Numbers("cost_pico_usd", attempts, row => row.Attempt.CostPicoUsd),
         },
     };
 
@@ -149,14 +171,19 @@ internal static class PostgresLedgerWriter
     {
         Parameters =
         {
-            Words("project_id", hours, row => row.ProjectId), Words("key_id", hours, row => row.KeyId), Numbers("hour", hours, row => row.Hour), Words("model", hours, row => row.Model),
-            Words("outcome", hours, row => row.Outcome), Words("organization_id", hours, row => row.OrganizationId), Numbers("requests", hours, row => row.Requests),
-            Numbers("input_tokens", hours, row => row.InputTokens), Numbers("cached_input_tokens", hours, row => row.CachedInputTokens), Numbers("cache_write_tokens", hours, row => row.CacheWriteTokens),
-            Numbers("output_tokens", hours, row => row.OutputTokens), Numbers("reasoning_tokens", hours, row => row.ReasoningTokens), Numbers("cost_pico_usd", hours, row => row.CostPicoUsd),
+            Words("project_id", hours, row => row.ProjectId), Words("key_id", hours, row => row.KeyId),
+                Numbers("hour", hours, row => row.Hour), Words("model", hours, row => row.Model),
+            Words("outcome", hours, row => row.Outcome), Words("organization_id", hours, row => row.OrganizationId),
+                Numbers("requests", hours, row => row.Requests),
+            Numbers("input_tokens", hours, row => row.InputTokens), Numbers("cached_input_tokens", hours, row => row.CachedInputTokens),
+                Numbers("cache_write_tokens", hours, row => row.CacheWriteTokens),
+            Numbers("output_tokens", hours, row => row.OutputTokens), Numbers("reasoning_tokens", hours, row => row.ReasoningTokens),
+                Numbers("cost_pico_usd", hours, row => row.CostPicoUsd),
         },
     };
 
-    private static NpgsqlParameter Texts<T>(string name, IReadOnlyList<T> rows, Func<T, ReadOnlyMemory<byte>?> value) => Words(name, rows, row => value(row) is { } text ? Text(text) : null);
+    private static NpgsqlParameter Texts<T>(string name, IReadOnlyList<T> rows, Func<T, ReadOnlyMemory<byte>?> value) =>
+        Words(name, rows, row => value(row) is { } text ? Text(text) : null);
 
     private static NpgsqlParameter Words<T>(string name, IReadOnlyList<T> rows, Func<T, string?> value) =>
         new(name, NpgsqlDbType.Array | NpgsqlDbType.Text) { Value = Array(rows, value) };

@@ -7,8 +7,8 @@ using Microsoft.Data.Sqlite;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Puts calls into the database: records, entries, hourly sums and the position in the spool, all in one transaction. A record or an
-/// entry that is there already is left alone and not summed again, so writing the same calls twice changes nothing.
+/// Writes calls into the database: records, entries, hourly sums and the position in the spool, all in one transaction. An existing
+/// record or entry is unchanged and not summed again, so writing the same calls twice changes nothing.
 /// </summary>
 internal static class SqliteLedgerWriter
 {
@@ -38,7 +38,7 @@ internal static class SqliteLedgerWriter
             cost_pico_usd = MIN(cost_pico_usd + excluded.cost_pico_usd, 9223372036854775807)
         """;
 
-    // Never backwards: a process that reads the start of a spool again must not undo what it knows.
+    // Never backwards: a process that reads the start of a spool again must not reset the position.
     private const string SetPosition = """
         INSERT INTO spool_positions (node, segment, at_byte) VALUES (?, ?, ?)
         ON CONFLICT (node) DO UPDATE SET segment = excluded.segment, at_byte = excluded.at_byte
@@ -51,7 +51,7 @@ internal static class SqliteLedgerWriter
         await TuneAsync(connection, Relaxed, cancellationToken);
         try
         {
-            // Takes the write lock at once; everything after it is memory and the log of the database.
+            // Takes the write lock at once; the rest uses only memory and the database's log.
             await using var transaction = connection.BeginTransaction();
             Write(connection, names, node, calls, position);
             await transaction.CommitAsync(cancellationToken);
@@ -60,15 +60,16 @@ internal static class SqliteLedgerWriter
         finally
         {
             names.Ended();
-            // The connection goes back to a pool that others take theirs from, whose commits must wait for the disk.
+            // The connection returns to a pool whose other users must wait for the disk when they commit.
             await TuneAsync(connection, Strict, CancellationToken.None);
         }
     }
 
     /// <summary>
-    /// The spool keeps what the database has not yet written through, so a commit need not wait for the disk (NORMAL: only checkpoints do), and
-    /// checkpoints may be rare (every 32 MB): each copies the hot ends of the indexes once more. The cache (16 MB) holds a whole batch, which
-    /// would otherwise be written before its commit and read back. Together a third of the shipper's processor time.
+    /// The spool keeps what the database has not yet flushed, so a commit need not wait for the disk (NORMAL: only checkpoints do), and
+    /// checkpoints may be rare (every 32 MB), because each copies the hot ends of the indexes again. The cache (16 MB) holds a whole batch,
+    /// which
+    /// would otherwise be written before its commit and read back. Together that saves a third of the shipper's processor time.
     /// </summary>
     private const string Relaxed = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -16000";
 
@@ -92,7 +93,7 @@ internal static class SqliteLedgerWriter
                 if (call.HasItsOwnRequestId) records.BindNull();
                 else records.Bind(call.RequestId);
                 Name(records, numbers, call.Model).Bind(numbers.Of(call.Outcome)).Bind(call.Record);
-                // One that is there already has its attempts and its place in the sums.
+                // An existing one already has its attempts and is already part of the sums.
                 if (records.Run() == 0) continue;
                 var number = records.LastNumber;
                 HourSums? sums = null;

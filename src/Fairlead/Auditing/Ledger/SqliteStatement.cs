@@ -4,8 +4,8 @@ using SQLitePCL;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// A prepared statement bound straight from UTF-8 bytes. The provider's own command turns each value into an object and each text into
-/// a string and back, which costs more than the insert itself. For one thread and one connection.
+/// A prepared statement that is bound directly from UTF-8 bytes. The provider's own command converts each value into an object and each
+/// text into a string and back, which costs more than the insert itself. For one thread and one connection.
 /// </summary>
 internal sealed class SqliteStatement : IDisposable
 {
@@ -21,7 +21,7 @@ internal sealed class SqliteStatement : IDisposable
 
     public SqliteStatement Bind(ReadOnlyMemory<byte> text)
     {
-        // An empty span has no address, which SQLite would take for NULL.
+        // An empty span has no address, which SQLite would treat as NULL.
         Check(text.IsEmpty ? raw.sqlite3_bind_text(_statement, _next++, "") : raw.sqlite3_bind_text(_statement, _next++, text.Span));
         return this;
     }
@@ -44,7 +44,7 @@ internal sealed class SqliteStatement : IDisposable
         return this;
     }
 
-    /// <summary>Runs it with what was bound, and makes it ready for the next values.</summary>
+    /// <summary>Runs it with the bound values, and resets it for the next ones.</summary>
     /// <returns>Rows changed.</returns>
     /// <exception cref="SqliteException">The database refused.</exception>
     public int Run()
@@ -76,6 +76,7 @@ internal sealed class SqliteStatement : IDisposable
 
     private void Check(int result)
     {
-        if (result != raw.SQLITE_OK) throw new SqliteException($"SQLite error {result}: {raw.sqlite3_errmsg(_database).utf8_to_string()}", result);
+        if (result != raw.SQLITE_OK)
+            throw new SqliteException($"SQLite error {result}: {raw.sqlite3_errmsg(_database).utf8_to_string()}", result);
     }
 }

@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>Which sums of usage are asked for.</summary>
+/// <summary>The requested usage sums.</summary>
 internal sealed record UsageQuery
 {
     private static readonly TimeSpan Default = TimeSpan.FromDays(30);
@@ -32,10 +32,11 @@ internal sealed record UsageQuery
     public static UsageQuery ReadAdmin(IQueryCollection query, TimeProvider time, out QueryReader reader)
     {
         reader = new QueryReader(query, "from", "to", "group_by", "organization_id", "project_id", "key_id", "model", "outcome");
-        return Read(reader, time, UsageGroup.All) with { OrganizationId = reader.Text("organization_id"), ProjectId = reader.Text("project_id") };
+        return Read(reader, time, UsageGroup.All) with { OrganizationId = reader.Text("organization_id"),
+            ProjectId = reader.Text("project_id") };
     }
 
-    /// <summary>Reads a caller's query: of its own project, whatever it says.</summary>
+    /// <summary>Reads a caller's query, which is always for its own project.</summary>
     public static UsageQuery ReadOwn(IQueryCollection query, TimeProvider time, string projectId, out QueryReader reader)
     {
         reader = new QueryReader(query, "from", "to", "group_by", "key_id", "model", "outcome");
@@ -48,17 +49,19 @@ internal sealed record UsageQuery
         to = new DateTimeOffset((to.Ticks + TimeSpan.TicksPerHour - 1) / TimeSpan.TicksPerHour * TimeSpan.TicksPerHour, TimeSpan.Zero);
         var from = reader.Time("from") ?? to - Default;
         from = new DateTimeOffset(from.Ticks / TimeSpan.TicksPerHour * TimeSpan.TicksPerHour, TimeSpan.Zero);
-        if (from >= to) reader.Fault("to", "It lies after from.");
-        else if (to - from > Longest) reader.Fault("from", "From and to lie at most 366 days apart.");
+        if (from >= to) reader.Fault("to", "Must be later than from.");
+        else if (to - from > Longest) reader.Fault("from", "From and to must be at most 366 days apart.");
 
         var groups = new List<UsageGroup>();
         foreach (var word in reader.Text("group_by")?.Split(',') ?? [])
         {
-            if (allowed.FirstOrDefault(group => group.Word == word) is not { } group) reader.Fault("group_by", $"Each is one of {string.Join(", ", allowed.Select(a => a.Word))}, separated by commas.");
-            else if (groups.Contains(group)) reader.Fault("group_by", $"{word} is named twice.");
+            if (allowed.FirstOrDefault(group => group.Word == word) is not { } group)
+                reader.Fault("group_by", $"Each must be one of {string.Join(", ", allowed.Select(a => a.Word))}, separated by commas.");
+            else if (groups.Contains(group)) reader.Fault("group_by", $"{word} occurs twice.");
             else groups.Add(group);
         }
-        if (groups.Contains(UsageGroup.Day) && groups.Contains(UsageGroup.Hour)) reader.Fault("group_by", "By day or by hour, not both.");
+        if (groups.Contains(UsageGroup.Day) && groups.Contains(UsageGroup.Hour))
+            reader.Fault("group_by", "Group by day or by hour, not both.");
         return new UsageQuery
         {
             From = from,
@@ -71,11 +74,11 @@ internal sealed record UsageQuery
     }
 }
 
-/// <summary>Something usage can be summed by.</summary>
-/// <param name="Word">In <c>group_by</c>.</param>
-/// <param name="Member">In the answer's <c>group</c>; null for a span of time.</param>
-/// <param name="Sql">In the query.</param>
-/// <param name="Span">Of a span of time.</param>
+/// <summary>A grouping of usage.</summary>
+/// <param name="Word">Its name in <c>group_by</c>.</param>
+/// <param name="Member">Its name in the response's <c>group</c>; null for a time span.</param>
+/// <param name="Sql">Its SQL expression.</param>
+/// <param name="Span">Its length, for a time span.</param>
 internal sealed record UsageGroup(string Word, string? Member, string Sql, TimeSpan Span)
 {
     public static readonly UsageGroup Day = new("day", null, "hour / 86400000 * 86400000", TimeSpan.FromDays(1));

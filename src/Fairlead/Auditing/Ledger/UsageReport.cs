@@ -30,12 +30,12 @@ internal enum UsageMember
 }
 
 /// <summary>
-/// What a provider reported about usage, under any vendor's names and exactly as far as it could be read. Nothing here is believed yet:
+/// What a provider reported about usage, under any vendor's names and exactly as far as it could be read. Nothing is checked here:
 /// <see cref="UsageResolver"/> decides that. Immutable after it is read.
 /// </summary>
 internal sealed class UsageReport
 {
-    /// <summary>Larger counts are read as this one. No sum of a few of them overflows, and no model can hold so much.</summary>
+    /// <summary>Larger counts are read as this one. No sum of a few of them overflows, and no model has so large a window.</summary>
     public const long Ceiling = 1_000_000_000_000_000;
 
     private const int LongestName = 40;
@@ -51,22 +51,22 @@ internal sealed class UsageReport
         Cache,
     }
 
-    /// <summary>By the vendor's convention, the input count leaves out what a cache served and took (Anthropic, Bedrock).</summary>
+    /// <summary>By the vendor's convention, the input count excludes what a cache served and stored (Anthropic, Bedrock).</summary>
     public bool CacheIsOutsideInput => SaysPlainInput && SaysOuterCache && !SaysWholeInput;
 
-    /// <summary>By the vendor's convention, the output count leaves out the reasoning (Gemini).</summary>
+    /// <summary>By the vendor's convention, the output count excludes the reasoning (Gemini).</summary>
     public bool ReasoningIsOutsideOutput { get; private set; }
 
-    /// <summary>False for a report from the start of a stream: its output count is what there was then.</summary>
+    /// <summary>False for a report from the start of a stream, whose output count is not final.</summary>
     public bool OutputIsFinal { get; private set; } = true;
 
-    /// <summary>A known member had a value that is no count: negative, a fraction, a text.</summary>
+    /// <summary>A known member had a value that is not a count: negative, a fraction, a text.</summary>
     public bool HasUnreadable { get; private set; }
 
     /// <summary>The provider ran tools of its own, so its input is the sum of several turns and no window limits it.</summary>
     public bool RanTools { get; private set; }
 
-    /// <summary>The gateway itself counted (simulated models), so there is nothing to doubt.</summary>
+    /// <summary>The gateway itself counted (simulated models), so the counts are always right.</summary>
     public bool IsOwn { get; private init; }
 
     private bool SaysPlainInput { get; set; }
@@ -94,7 +94,7 @@ internal sealed class UsageReport
         }
     }
 
-    /// <summary>Reads the object at which <paramref name="json"/> stands; ends on its last token.</summary>
+    /// <summary>Reads the object at the position of <paramref name="json"/>; ends on its last token.</summary>
     public static UsageReport Read(ref Utf8JsonReader json)
     {
         var report = new UsageReport();
@@ -102,16 +102,19 @@ internal sealed class UsageReport
         return report;
     }
 
-    /// <summary>Reads a value that was parsed already; null when it is no object.</summary>
+    /// <summary>Reads a value that was parsed already; null if it is not an object.</summary>
     public static UsageReport? Read(JsonElement usage)
     {
         if (usage.ValueKind != JsonValueKind.Object) return null;
-        var json = new Utf8JsonReader(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(usage), new JsonReaderOptions { MaxDepth = 512 });
+        var json = new Utf8JsonReader(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(usage),
+            new JsonReaderOptions { MaxDepth = 512 });
         json.Read();
         return Read(ref json);
     }
 
-    /// <summary>A report of one member, for servers that put counts beside everything else (Ollama). Null when the value is no count.</summary>
+    /// <summary>
+    /// A report of one member, for servers that write counts beside everything else (Ollama). Null if the value is not a count.
+    /// </summary>
     public static UsageReport? Of(UsageMember member, ref Utf8JsonReader json)
     {
         var report = new UsageReport();
@@ -119,8 +122,9 @@ internal sealed class UsageReport
         return report.IsEmpty ? null : report;
     }
 
-    /// <summary>Counts of a library; null for what it does not know.</summary>
-    public static UsageReport Of(long? input, long? output, long? total = null, long? cached = null, long? reasoning = null, long? audioInput = null, long? audioOutput = null)
+    /// <summary>Counts of a library; null for unknown ones.</summary>
+    public static UsageReport Of(long? input, long? output, long? total = null, long? cached = null, long? reasoning = null,
+        long? audioInput = null, long? audioOutput = null)
     {
         var report = new UsageReport { SaysWholeInput = true };
         report.Set(UsageMember.Input, input);
@@ -133,7 +137,7 @@ internal sealed class UsageReport
         return report;
     }
 
-    /// <summary>What the gateway itself counted.</summary>
+    /// <summary>The gateway's own counts.</summary>
     public static UsageReport OfOwn(in Usage usage)
     {
         var own = usage.Bounded();
@@ -161,19 +165,21 @@ internal sealed class UsageReport
     }
 
     /// <summary>
-    /// Both together. Reports of one response are cumulative, and each names only what it knows: the later count of a member stands, except
-    /// a zero after a count.
+    /// Merges both. Reports of one response are cumulative, and each names only what it knows: the later count of a member has precedence,
+    /// except a zero after a count.
     /// </summary>
     public UsageReport Then(UsageReport later)
     {
-        // A zero after a count replaces neither the count nor what it stands for.
+        // A zero after a count replaces neither the count nor its source.
         var replacesOutput = later[UsageMember.Output] is { } output && (output > 0 || this[UsageMember.Output] is not > 0);
         var result = Copy(this, replacesOutput ? later.OutputIsFinal : OutputIsFinal);
         // The total belongs to the counts beside it.
-        if (later[UsageMember.Total] is null && (later[UsageMember.Input] > 0 || later[UsageMember.Output] > 0)) result._counts[(int)UsageMember.Total] = 0;
+        if (later[UsageMember.Total] is null && (later[UsageMember.Input] > 0 || later[UsageMember.Output] > 0))
+            result._counts[(int)UsageMember.Total] = 0;
         for (var i = 0; i < Counts.Length; i++)
         {
-            if (later._counts[i] > 1 || result._counts[i] == 0) result._counts[i] = later._counts[i] > 0 ? later._counts[i] : result._counts[i];
+            if (later._counts[i] > 1 || result._counts[i] == 0)
+                result._counts[i] = later._counts[i] > 0 ? later._counts[i] : result._counts[i];
         }
         result.ReasoningIsOutsideOutput |= later.ReasoningIsOutsideOutput;
         result.HasUnreadable |= later.HasUnreadable;
@@ -328,7 +334,8 @@ internal sealed class UsageReport
             }
             if (isAudio && count is not null)
             {
-                Set(side switch { Side.Output => UsageMember.AudioOutput, Side.Cache => UsageMember.CachedAudioInput, _ => UsageMember.AudioInput }, count);
+                Set(side switch { Side.Output => UsageMember.AudioOutput, Side.Cache => UsageMember.CachedAudioInput, _ =>
+                    UsageMember.AudioInput }, count);
             }
         }
     }
@@ -373,7 +380,7 @@ internal sealed class UsageReport
         return true;
     }
 
-    // Vendors write the same words in snake case and in camel case.
+    // Vendors write the same names in snake case and in camel case.
     private static ReadOnlySpan<char> Plain(in Utf8JsonReader json, Span<char> buffer)
     {
         var name = json.ValueSpan;

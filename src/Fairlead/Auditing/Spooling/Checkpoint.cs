@@ -4,13 +4,15 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Auditing.Spooling;
 
-/// <summary>What an attempt that is cut off at this moment has used.</summary>
+/// <summary>The usage of an attempt that stops at this moment.</summary>
 internal static class Checkpoint
 {
-    // Four bytes a token is what English text has in the vocabularies of today; the true count replaces it when the call ends.
+    // English text has four bytes per token in current vocabularies; the true count replaces the estimate when the call ends.
     private const int BytesPerToken = 4;
 
-    /// <summary>The provider's own count where it is final; else its input count, or ours, with the output made so far. Then it is estimated.</summary>
+    /// <summary>
+    /// The provider's own count if it is final; else its input count, or the gateway's, with the output so far. Then it is estimated.
+    /// </summary>
     public static Usage UsageOf(GatewayCall call, Attempt attempt)
     {
         var usage = UsageResolver.Resolve(attempt.Meter.Report, AttemptCharge.KnownOf(call, attempt), new Estimates(call, attempt)).Usage;
@@ -18,7 +20,8 @@ internal static class Checkpoint
     }
 
     /// <summary>Tokens of the input by its bytes alone.</summary>
-    public static long InputBySize(GatewayCall call) => ((long)call.Facts.TextBytes + BytesPerToken - 1) / BytesPerToken + call.Facts.InputTokenIds;
+    public static long InputBySize(GatewayCall call) => ((long)call.Facts.TextBytes + BytesPerToken - 1) / BytesPerToken
+        + call.Facts.InputTokenIds;
 
     private readonly struct Estimates(GatewayCall call, Attempt attempt) : IUsageEstimates
     {

@@ -1,6 +1,8 @@
 namespace Fairlead.Auditing.Spooling;
 
-/// <summary>Makes one flush serve all who asked before it began. Thread-safe; no thread while nobody asks.</summary>
+/// <summary>
+/// Makes one flush serve all callers that asked before it started. Thread-safe; uses no thread while nothing is requested.
+/// </summary>
 internal sealed class GroupFlusher(Action flush)
 {
     private readonly Lock _gate = new();
@@ -8,7 +10,7 @@ internal sealed class GroupFlusher(Action flush)
     private bool _running;
     private bool _asked;
 
-    /// <summary>Done when a flush that began after this call has ended; fails as it does.</summary>
+    /// <summary>Completes when a flush that started after this call has ended; fails as it does.</summary>
     public Task FlushAsync()
     {
         lock (_gate)
@@ -43,7 +45,7 @@ internal sealed class GroupFlusher(Action flush)
             catch (Exception e)
             {
                 current.SetException(e);
-                // Whoever asked has been told; nobody may have.
+                // The callers get the exception; this marks it as observed if there are none.
                 _ = current.Task.Exception;
             }
             lock (_gate)

@@ -4,10 +4,10 @@ using System.Text.Json;
 
 namespace Fairlead.Auditing.Spooling;
 
-/// <summary>One thread's buffer and JSON writer, used again for every record that thread makes. Not to be held across an await.</summary>
+/// <summary>One thread's buffer and JSON writer, reused for every record of that thread. Must not be held across an await.</summary>
 internal sealed class RecordBuffer
 {
-    // A buffer that one unusual record made large is let go.
+    // A buffer that one unusual record made large is released.
     private const int LargestKept = 64 * 1024;
 
     [ThreadStatic]
@@ -23,10 +23,10 @@ internal sealed class RecordBuffer
     /// <summary>For records of known form.</summary>
     public IBufferWriter<byte> Output => _bytes;
 
-    /// <summary>For records that are put together from others.</summary>
+    /// <summary>For records that are combined from others.</summary>
     public Utf8JsonWriter Json => _json ??= new Utf8JsonWriter(_bytes, new JsonWriterOptions
     {
-        // The names and their order are ours; the encoder leaves letters readable and still escapes what JSON demands.
+        // The names and their order are fixed; the encoder leaves letters readable and still escapes what JSON requires.
         SkipValidation = true,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     });

@@ -4,8 +4,8 @@ using Fairlead.Conversation;
 namespace Fairlead.Auditing.Spooling;
 
 /// <summary>
-/// Goes through a record along the text that always stands between its values. Whatever is not where it should be makes it fail, for good;
-/// what it returns from then on is empty. Within a JSON string a quote is escaped, so no text of a client's can look like the frame.
+/// Scans a record along the fixed text between its values. An unexpected text makes it fail permanently; from then on it returns
+/// empty values. Within a JSON string a quote is escaped, so no text of a client can look like the fixed text.
 /// </summary>
 internal ref struct RecordFrame(ReadOnlyMemory<byte> record)
 {
@@ -17,14 +17,14 @@ internal ref struct RecordFrame(ReadOnlyMemory<byte> record)
 
     public readonly bool StartsWith(scoped ReadOnlySpan<byte> text) => !Failed && _bytes[_at..].StartsWith(text);
 
-    /// <summary>Past <paramref name="text"/>, which stands here.</summary>
+    /// <summary>Skips <paramref name="text"/>, which must be next.</summary>
     public void Skip(scoped ReadOnlySpan<byte> text)
     {
         if (StartsWith(text)) _at += text.Length;
         else Failed = true;
     }
 
-    /// <summary>Past the next <paramref name="text"/>.</summary>
+    /// <summary>Skips to the end of the next <paramref name="text"/>.</summary>
     public void SkipTo(scoped ReadOnlySpan<byte> text)
     {
         if (Failed) return;
@@ -33,7 +33,7 @@ internal ref struct RecordFrame(ReadOnlyMemory<byte> record)
         else _at += found + text.Length;
     }
 
-    /// <summary>The string whose frame, with the quote it begins with, stands here.</summary>
+    /// <summary>Reads the string after this fixed text, which ends with the opening quote.</summary>
     public ReadOnlyMemory<byte> Text(scoped ReadOnlySpan<byte> frame)
     {
         Skip(frame);
@@ -50,7 +50,7 @@ internal ref struct RecordFrame(ReadOnlyMemory<byte> record)
         return text;
     }
 
-    /// <summary>The string that stands here, or null.</summary>
+    /// <summary>Reads the next string, or null.</summary>
     public ReadOnlyMemory<byte>? TextOrNull()
     {
         if (StartsWith("\""u8)) return Text("\""u8);

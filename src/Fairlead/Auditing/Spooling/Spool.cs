@@ -6,14 +6,15 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Auditing.Spooling;
 
 /// <summary>
-/// The spool of this process. It takes the first folder under <c>spool/</c> that no living process holds, or makes a new one; folders
-/// of other nodes that are gone are taken over too, so that what a killed process left is charged by whoever starts next. Appends copy
-/// into a mapped segment under a short lock. Segments are made in advance. The start of a call's first attempt also reserves room for the
-/// record of the call's end: an attempt that finds no room is refused before it is sent, and a call that runs can always be recorded.
+/// The spool of this process. It takes the first folder under <c>spool/</c> that no running process holds, or creates one. It also takes
+/// over the folders of other stopped nodes, so that the next process charges what a killed one left. Appends copy into a mapped segment
+/// under a short lock. Segments are created in advance. The start of a call's first attempt also reserves space for the record of the
+/// call's end: an attempt without space is refused before it is sent, and a running call can always be recorded.
 /// </summary>
 /// <remarks>
-/// Thread-safe. Reserved room is a number of bytes: nothing else may be appended that would leave less than that in the segments at hand.
-/// Records of calls that were refused before any attempt have no reservation. They may not use reserved room, wait in a small space of
+/// Thread-safe. Reserved space is a number of bytes: nothing else may be appended that would leave less than that in the available
+/// segments.
+/// Records of calls that were refused before any attempt have no reservation. They must not use reserved space, wait in a small buffer of
 /// their own while the disk is full, and are counted and dropped when that is full too.
 /// </remarks>
 internal sealed class Spool : ISpool, IDisposable
@@ -49,10 +50,10 @@ internal sealed class Spool : ISpool, IDisposable
     private bool _suspect;
     private bool _closed;
 
-    /// <exception cref="SpoolUnavailableException">The folder cannot be made or written.</exception>
+    /// <exception cref="SpoolUnavailableException">The folder cannot be created or written.</exception>
     public Spool(SpoolOptions options, TimeProvider time, ILogger<Spool> logger)
     {
-        // Room for the largest record, whatever a test chooses.
+        // Space for the largest record, whatever size a test chooses.
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SegmentBytes, 4096);
         _options = options;
         _time = time;
@@ -63,7 +64,7 @@ internal sealed class Spool : ISpool, IDisposable
             SpoolFolder.CreatePrivate(options.Root);
             Folder = OpenFolders();
             var old = Folder.Segments();
-            // Numbers never go back, also after somebody emptied the folder: the database knows how far it has read by them.
+            // Numbers never decrease, even if the folder was emptied: the database stores its read position by them.
             FirstSegment = Math.Max(old.Length == 0 ? 1 : old[^1] + 1, time.GetUtcNow().ToUnixTimeMilliseconds());
             _sequence = old.Length == 0 ? 0 : LastSequence(old);
             Folder.DeleteSpares();
@@ -74,19 +75,20 @@ internal sealed class Spool : ISpool, IDisposable
         {
             Folder?.Dispose();
             foreach (var folder in _adopted) folder.Dispose();
-            throw new SpoolUnavailableException($"The spool in '{options.Root}' cannot be opened: {e.Message} Make the data directory writable and see that the disk has room.", e);
+            throw new SpoolUnavailableException(
+                $"The spool in '{options.Root}' cannot be opened: {e.Message} Make the data directory writable and see that the disk has room.", e);
         }
         logger.SpoolOpened(Folder.Node, _adopted.Count);
         lock (_gate) MakeSpareSoon();
     }
 
-    /// <summary>This node's own folder.</summary>
+    /// <summary>This node's folder.</summary>
     public SpoolFolder Folder { get; }
 
-    /// <summary>Folders of nodes that are gone, locked by this process; who has emptied one removes it.</summary>
+    /// <summary>Folders of stopped nodes, locked by this process; an emptied folder is removed.</summary>
     public IReadOnlyList<SpoolFolder> Adopted => _adopted;
 
-    /// <summary>Number of the first segment of this process; those before belong to an earlier one.</summary>
+    /// <summary>Number of the first segment of this process; earlier ones belong to a previous process.</summary>
     public long FirstSegment { get; }
 
     /// <summary>End of what has been appended.</summary>
@@ -98,7 +100,7 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
-    /// <summary>Records of ended calls that wait in memory for room on the disk.</summary>
+    /// <summary>Records of ended calls that wait in memory for disk space.</summary>
     public int Waiting
     {
         get
@@ -110,7 +112,7 @@ internal sealed class Spool : ISpool, IDisposable
     /// <summary>Records of refused calls that were dropped since the disk was last found writable.</summary>
     public long Dropped => Interlocked.Read(ref _dropped);
 
-    /// <summary>Bytes reserved for the records of calls that run.</summary>
+    /// <summary>Bytes reserved for the records of running calls.</summary>
     public long Reserved
     {
         get
@@ -119,7 +121,7 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
-    /// <summary>Segments made in advance.</summary>
+    /// <summary>Segments created in advance.</summary>
     public int Spares
     {
         get
@@ -163,7 +165,7 @@ internal sealed class Spool : ISpool, IDisposable
         }
         catch (SpoolUnavailableException)
         {
-            // A checkpoint less; the start is there, and so will be the end.
+            // One checkpoint less; the start is recorded, and the end will be.
         }
     }
 
@@ -185,11 +187,13 @@ internal sealed class Spool : ISpool, IDisposable
         return _flusher is null ? default : new ValueTask(FlushForEndAsync());
     }
 
-    /// <summary>Appends a record as it is, where that leaves the reserved room free.</summary>
+    /// <summary>Appends a record unchanged, if that leaves the reserved space free.</summary>
     /// <exception cref="SpoolUnavailableException">The disk is full or cannot be written, or the spool is closed.</exception>
     public void Append(SpoolRecordType type, ReadOnlySpan<byte> payload) => Append(type, payload, room: 0, more: 0);
 
-    /// <summary>Writes what waits in memory for room, and makes the segment in advance where there is none. Cheap when there is nothing to do.</summary>
+    /// <summary>
+    /// Writes what waits in memory for space, and creates the spare segment if it is missing. Cheap when there is nothing to do.
+    /// </summary>
     public void Mend()
     {
         bool make, waiting;
@@ -197,7 +201,7 @@ internal sealed class Spool : ISpool, IDisposable
         {
             if (_closed) return;
             make = _fault is not null && !_makingSpare && IsTimeToRetry;
-            // A segment that could not be taken into use may be by now.
+            // A segment that could not be activated before may succeed now.
             if (make && !NeedsSpare) (_fault, make) = (null, false);
             waiting = _waiting.Count + _waitingRefused.Count > 0;
         }
@@ -205,13 +209,13 @@ internal sealed class Spool : ISpool, IDisposable
         if (waiting) WriteWaiting();
     }
 
-    /// <summary>Puts everything appended so far on the disk, where durability demands it.</summary>
+    /// <summary>Flushes everything appended so far to the disk, if the durability setting requires it.</summary>
     public Task FlushAsync() => _flusher?.FlushAsync() ?? Task.CompletedTask;
 
     public void Dispose()
     {
         WriteWaiting();
-        // A segment that is being made in advance is waited for, so that its file does not outlive the lock on the folder.
+        // Wait for a segment that is being created, so that its file does not outlive the lock on the folder.
         lock (_making)
         {
             lock (_gate)
@@ -264,7 +268,7 @@ internal sealed class Spool : ISpool, IDisposable
         AuditRecordWriter.WriteEnded(buffer.Output, call, status);
         var record = buffer.Finish();
         if (held == 0 || SpoolFormat.SizeOf(record.Length) <= held) return record;
-        // Only what a builder's pipeline recorded can have made it longer than was reserved.
+        // Only timings of a builder's own pipeline can have made it longer than was reserved.
         buffer = RecordBuffer.Rent();
         AuditRecordWriter.WriteEnded(buffer.Output, call, status, withOwnTimings: false);
         return buffer.Finish();
@@ -281,7 +285,8 @@ internal sealed class Spool : ISpool, IDisposable
             }
             catch (SpoolUnavailableException)
             {
-                // Its room stays reserved. Each waiting record is that of a call that was admitted, and while the disk fails none is: so they need no limit.
+                // Its space stays reserved. Each waiting record is that of an admitted call, and none is admitted while the disk fails: so
+                // they need no limit.
                 _waiting.Enqueue((record.ToArray(), held));
                 _waitingBytes += record.Length;
                 _logger.EndWaits(generationId, _waiting.Count, _waitingBytes);
@@ -329,7 +334,8 @@ internal sealed class Spool : ISpool, IDisposable
         _refusedInSegments[_active.Number] = _refusedInSegments.GetValueOrDefault(_active.Number) + record.Length;
     }
 
-    // Under the lock. What the database has taken is deleted with its segment. While it takes nothing, refusals may not fill the disk.
+    // Under the lock. What the database has received is deleted with its segment. While it accepts nothing, refusals must not fill the
+    // disk.
     private bool HasSpaceForRefusals()
     {
         if (_refusedBytes < _options.MaxRefusedBytes) return true;
@@ -360,7 +366,7 @@ internal sealed class Spool : ISpool, IDisposable
     {
         var usable = _options.SegmentBytes - SpoolFormat.FileHeaderBytes;
         if (length > SpoolFormat.MaxPayloadBytes || SpoolFormat.SizeOf(length) > usable || room > usable - (usable / 4))
-            throw new SpoolUnavailableException($"A record of {Math.Max(length, room)} bytes is larger than the spool takes.");
+            throw new SpoolUnavailableException($"A record of {Math.Max(length, room)} bytes is larger than the spool accepts.");
     }
 
     // Under the lock.
@@ -378,7 +384,7 @@ internal sealed class Spool : ISpool, IDisposable
         if (_reserved == 0) _largestReserved = 0;
     }
 
-    // Under the lock. The end of a segment may be too short for the next record, so up to the largest one of it counts for nothing.
+    // Under the lock. The end of a segment may be too short for the next record, so up to the size of the largest record does not count.
     private long RoomAfter(int size, int largest)
     {
         long usable = _options.SegmentBytes - SpoolFormat.FileHeaderBytes;
@@ -393,13 +399,13 @@ internal sealed class Spool : ISpool, IDisposable
         return Math.Max(0, active - size - largest) + (spares * (usable - largest));
     }
 
-    // Under the lock. One is always at hand for the next rotation; more where many calls run at once.
+    // Under the lock. One spare always exists for the next rotation; more when many calls run at once.
     private bool NeedsSpare => _spares.Count == 0 || RoomAfter(0, _largestReserved) - _reserved < _options.SegmentBytes / 2;
 
     // Under the lock.
     private bool IsTimeToRetry => _fault is null || _time.GetElapsedTime(_faultAt) >= RetryDisk;
 
-    // Under the lock. Room for a record of this size, beside all that is reserved and what this call reserves more.
+    // Under the lock. Space for a record of this size, beside all reservations and what this call reserves.
     private void DemandRoom(int size, int room, int more)
     {
         if (_closed) throw new SpoolUnavailableException("The spool is closed.");
@@ -409,7 +415,7 @@ internal sealed class Spool : ISpool, IDisposable
     // Under the lock.
     private void AddSpare()
     {
-        if (!IsTimeToRetry) throw new SpoolUnavailableException("The spool has no room.", _fault);
+        if (!IsTimeToRetry) throw new SpoolUnavailableException("The spool has no space.", _fault);
         try
         {
             _spares.Enqueue(SpoolSegment.Create(NextSparePath(), _options.SegmentBytes));
@@ -418,7 +424,7 @@ internal sealed class Spool : ISpool, IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Fail(e);
-            throw new SpoolUnavailableException("The spool has no room.", e);
+            throw new SpoolUnavailableException("The spool has no space.", e);
         }
     }
 
@@ -430,7 +436,8 @@ internal sealed class Spool : ISpool, IDisposable
         if (_suspect || !_active.TryAppend(type, sequence, payload, checksum))
         {
             Rotate();
-            if (!_active.TryAppend(type, sequence, payload, checksum)) throw new UnreachableException("A fresh segment has room for any record.");
+            if (!_active.TryAppend(type, sequence, payload, checksum))
+                throw new UnreachableException("A fresh segment has room for any record.");
         }
         if (sequence > 0) _sequence = sequence;
     }
@@ -447,9 +454,9 @@ internal sealed class Spool : ISpool, IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // It stays a spare: its room is what running calls count on.
+            // It stays a spare: running calls rely on its space.
             Fail(e);
-            throw new SpoolUnavailableException("The spool has no room.", e);
+            throw new SpoolUnavailableException("The spool has no space.", e);
         }
         _spares.Dequeue();
         Retire(_active);
@@ -458,7 +465,7 @@ internal sealed class Spool : ISpool, IDisposable
         if (!_makingSpare && IsTimeToRetry && NeedsSpare) MakeSpareSoon();
     }
 
-    // Under the lock. With fsync the old segment must reach the disk before those who wait for a flush are told so.
+    // Under the lock. With fsync the old segment must reach the disk before a waiting flush completes.
     private void Retire(SpoolSegment segment)
     {
         if (_flusher is null)
@@ -468,7 +475,7 @@ internal sealed class Spool : ISpool, IDisposable
         }
         if (_unflushed is { } older)
         {
-            // Two rotations within one flush: rare, and then paid for here.
+            // Two rotations within one flush: rare, so the cost is accepted here.
             TryFlush(older);
             older.Dispose();
         }
@@ -492,7 +499,8 @@ internal sealed class Spool : ISpool, IDisposable
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
-            // After a failed flush the system may hold the pages for clean, so a later success would prove nothing: go on in another file.
+            // After a failed flush the system may treat the pages as clean, so a later success would prove nothing: continue in another
+            // file.
             lock (_gate) _suspect = true;
             _logger.FlushFailed(e);
             throw;
@@ -523,7 +531,7 @@ internal sealed class Spool : ISpool, IDisposable
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
-            throw new SpoolUnavailableException("The record of the attempt could not be put on the disk.", e);
+            throw new SpoolUnavailableException("The record of the attempt could not be flushed to the disk.", e);
         }
     }
 
@@ -535,7 +543,7 @@ internal sealed class Spool : ISpool, IDisposable
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
-            // Said in the log by the flush itself. The record is in the system's cache; the answer is made and paid for, so it goes out.
+            // The flush itself logs it. The record is in the system's cache; the response is complete and paid for, so it is sent.
         }
     }
 

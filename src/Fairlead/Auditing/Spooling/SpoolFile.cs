@@ -6,10 +6,10 @@ internal sealed record SpoolEntry(SpoolRecordType Type, long Sequence, byte[] Pa
 /// <summary>Reads segments from disk, a window at a time.</summary>
 internal static class SpoolFile
 {
-    /// <summary>Holds any record whole.</summary>
+    /// <summary>Large enough for any record.</summary>
     public const int WindowBytes = 1024 * 1024;
 
-    /// <summary>All whole records of a segment in order; what is torn or damaged is left out. An absent file has none.</summary>
+    /// <summary>All whole records of a segment in order, without partial or damaged ones. A missing file has none.</summary>
     public static IEnumerable<SpoolEntry> Read(string path)
     {
         if (!File.Exists(path)) yield break;
@@ -39,7 +39,7 @@ internal static class SpoolFile
         }
     }
 
-    /// <summary>The sequence number that a segment's header states; 0 where there is none.</summary>
+    /// <summary>The sequence number in a segment's header; 0 without one.</summary>
     public static long SequenceBefore(string path)
     {
         if (!File.Exists(path)) return 0;

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Fairlead.Auditing.Spooling;
 
 /// <summary>
-/// The folder of one node, <c>spool/{node}</c>, held by an exclusively opened file for as long as this lives. The lock goes with the
-/// process that held it, so who gets it knows that nobody appends there any more.
+/// The folder of one node, <c>spool/{node}</c>, locked by an exclusively opened file for as long as this object exists. The lock ends with
+/// the process that held it, so the next holder knows that no other process appends there any more.
 /// </summary>
 internal sealed class SpoolFolder : IDisposable
 {
@@ -25,7 +25,7 @@ internal sealed class SpoolFolder : IDisposable
     /// <summary>Such as <c>node_01J…</c>: the folder's name.</summary>
     public string Node { get; }
 
-    /// <summary>Takes the folder, or null when another process has it or it is gone.</summary>
+    /// <summary>Takes the folder, or null when another process holds it or it no longer exists.</summary>
     public static SpoolFolder? TryOpen(string path)
     {
         FileStream held;
@@ -41,7 +41,7 @@ internal sealed class SpoolFolder : IDisposable
         {
             return null;
         }
-        // The one before may have emptied and removed it between our opening and its letting go.
+        // The previous holder may have emptied and removed it between our opening and its release.
         if (File.Exists(System.IO.Path.Combine(path, LockName))) return new SpoolFolder(path, held);
         held.Dispose();
         return null;
@@ -66,7 +66,11 @@ internal sealed class SpoolFolder : IDisposable
         var numbers = new List<long>();
         foreach (var file in Directory.EnumerateFiles(Path, "*" + Extension))
         {
-            if (long.TryParse(System.IO.Path.GetFileNameWithoutExtension(file.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture, out var number)) numbers.Add(number);
+            if (long.TryParse(System.IO.Path.GetFileNameWithoutExtension(file.AsSpan()), NumberStyles.None, CultureInfo.InvariantCulture,
+                out var number))
+            {
+                numbers.Add(number);
+            }
         }
         numbers.Sort();
         return [.. numbers];
@@ -74,10 +78,11 @@ internal sealed class SpoolFolder : IDisposable
 
     public string PathOf(long segment) => System.IO.Path.Combine(Path, segment.ToString("D16", CultureInfo.InvariantCulture) + Extension);
 
-    /// <summary>Name of a segment that is made in advance; it gets its own when it is taken into use.</summary>
-    public string SparePathOf(int number) => System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $"{SpareName}{number}"));
+    /// <summary>Name of a segment that is created in advance; it gets its own name when it is activated.</summary>
+    public string SparePathOf(int number) =>
+        System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $"{SpareName}{number}"));
 
-    /// <summary>Deletes what a killed process had made in advance.</summary>
+    /// <summary>Deletes segments that a killed process had created in advance.</summary>
     public void DeleteSpares()
     {
         foreach (var spare in Directory.GetFiles(Path, SpareName + "*")) File.Delete(spare);
@@ -88,17 +93,18 @@ internal sealed class SpoolFolder : IDisposable
     /// <summary>Puts a segment with unreadable records aside instead of deleting it.</summary>
     public void Keep(long segment) => File.Move(PathOf(segment), PathOf(segment) + ".kept", overwrite: true);
 
-    /// <summary>Removes the folder of a node that is no more, unless something that is not ours is left in it; then lets go.</summary>
+    /// <summary>Removes the folder of a stopped node, unless it contains other files; then releases it.</summary>
     public void Remove()
     {
         try
         {
             DeleteSpares();
-            if (Directory.EnumerateFileSystemEntries(Path).All(entry => System.IO.Path.GetFileName(entry) == LockName)) Directory.Delete(Path, recursive: true);
+            if (Directory.EnumerateFileSystemEntries(Path).All(entry => System.IO.Path.GetFileName(entry) == LockName))
+                Directory.Delete(Path, recursive: true);
         }
         catch (IOException)
         {
-            // An empty folder that stays is found again at the next start.
+            // An empty folder that remains is found again at the next start.
         }
         Dispose();
     }

@@ -2,19 +2,19 @@ using System.Buffers.Binary;
 
 namespace Fairlead.Auditing.Spooling;
 
-/// <summary>What a look for the next record found.</summary>
+/// <summary>The result of looking for the next record.</summary>
 internal enum SpoolRead
 {
     Found,
 
-    /// <summary>A record may start at the returned place, but goes beyond the bytes at hand.</summary>
+    /// <summary>A record may start at the returned position, but extends beyond the available bytes.</summary>
     NeedMore,
 
     /// <summary>Nothing more.</summary>
     End,
 }
 
-/// <summary>One whole record, valid as long as the bytes it was read from.</summary>
+/// <summary>One whole record, valid as long as the bytes from which it was read.</summary>
 internal readonly ref struct SpoolRecord
 {
     public SpoolRecordType Type { get; init; }
@@ -32,10 +32,10 @@ internal readonly ref struct SpoolRecord
 }
 
 /// <summary>
-/// The bytes of a segment: a file header (8 bytes of name, 8 bytes with the sequence number before it), then records, each at a multiple of eight: three
-/// letters and the type, the payload's length, the sequence number, the checksum over payload and those sixteen bytes, four zero
-/// bytes, the payload (JSON). All numbers little-endian. Unused room is zero, and no JSON text holds a zero byte, so nothing inside a
-/// payload can look like the start of a record.
+/// The bytes of a segment: a file header (8 bytes of name, 8 bytes with the sequence number before it), then records, each at a multiple of
+/// eight: three letters and the type, the payload's length, the sequence number, the checksum over payload and those sixteen bytes, four
+/// zero bytes, the payload (JSON). All numbers little-endian. Unused space is zero, and no JSON text contains a zero byte, so nothing
+/// inside a payload can look like the start of a record.
 /// </summary>
 internal static class SpoolFormat
 {
@@ -43,13 +43,16 @@ internal static class SpoolFormat
 
     public const int RecordHeaderBytes = 24;
 
-    /// <summary>More than any record can have; a length above it is damage.</summary>
+    /// <summary>More than any record can have; a larger length means damage.</summary>
     public const int MaxPayloadBytes = 256 * 1024;
 
-    /// <summary>What the record of a call's end may have more than that of the start of its last attempt: its outcomes, its counts at their longest, its timings.</summary>
+    /// <summary>
+    /// How much longer the record of a call's end may be than that of the start of its last attempt: outcomes, counts at their longest,
+    /// timings.
+    /// </summary>
     public const int EndAllowanceBytes = 1536;
 
-    /// <summary>The longest record of a call that had no attempt, a builder's own timings not counted.</summary>
+    /// <summary>The longest record of a call without an attempt, not counting a builder's own timings.</summary>
     public const int MaxEndWithoutAttemptBytes = 16 * 1024;
 
     private static ReadOnlySpan<byte> FileName => "FLSPOOL1"u8;
@@ -67,7 +70,8 @@ internal static class SpoolFormat
     }
 
     /// <summary>The sequence number that was reached before this segment; 0 when the header is not one.</summary>
-    public static long SequenceBefore(ReadOnlySpan<byte> file) => HasFileHeader(file) ? BinaryPrimitives.ReadInt64LittleEndian(file[8..]) : 0;
+    public static long SequenceBefore(ReadOnlySpan<byte> file) => HasFileHeader(file)
+        ? BinaryPrimitives.ReadInt64LittleEndian(file[8..]) : 0;
 
     public static bool HasFileHeader(ReadOnlySpan<byte> file) => file.Length >= FileHeaderBytes && file.StartsWith(FileName);
 
@@ -84,10 +88,11 @@ internal static class SpoolFormat
     }
 
     /// <summary>
-    /// Finds the next whole record at or after <paramref name="at"/>, leaving out what is torn, zero or damaged. Never throws, whatever the bytes.
+    /// Finds the next whole record at or after <paramref name="at"/>, skipping partial, zero or damaged ones. Never throws, whatever the
+    /// bytes.
     /// </summary>
     /// <param name="window">Bytes of a segment from some multiple of eight on.</param>
-    /// <param name="at">Where to look; a multiple of eight. For <see cref="SpoolRead.NeedMore"/> set to where to go on.</param>
+    /// <param name="at">Where to look; a multiple of eight. For <see cref="SpoolRead.NeedMore"/> set to where to continue.</param>
     /// <param name="isEnd">Whether nothing follows the window.</param>
     public static SpoolRead Next(ReadOnlySpan<byte> window, ref int at, bool isEnd, out SpoolRecord record)
     {

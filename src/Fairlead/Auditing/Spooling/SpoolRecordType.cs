@@ -1,9 +1,9 @@
 namespace Fairlead.Auditing.Spooling;
 
-/// <summary>What a record of the spool says. The numbers stand on disk and are never reused.</summary>
+/// <summary>The type of a spool record. The numbers are stored on disk and are never reused.</summary>
 internal enum SpoolRecordType : byte
 {
-    /// <summary>An attempt is about to be sent; with it, all that a recovery needs to charge the call.</summary>
+    /// <summary>An attempt is about to be sent. Contains all that a recovery needs to charge the call.</summary>
     AttemptStarted = 1,
 
     /// <summary>What a running attempt would be charged if the process died now.</summary>
@@ -12,6 +12,6 @@ internal enum SpoolRecordType : byte
     /// <summary>The audit record of a finished call with its attempts.</summary>
     CallEnded = 3,
 
-    /// <summary>A copy of <see cref="AttemptStarted"/> for a call that still ran when its segment was given up.</summary>
+    /// <summary>A copy of <see cref="AttemptStarted"/> for a call that still ran when its segment was deleted.</summary>
     AttemptCarried = 4,
 }

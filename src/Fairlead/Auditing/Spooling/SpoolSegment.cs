@@ -4,9 +4,9 @@ using Microsoft.Win32.SafeHandles;
 namespace Fairlead.Auditing.Spooling;
 
 /// <summary>
-/// One file of the spool, mapped into memory: what was copied into it is in the operating system's cache and outlives the process.
-/// Every byte is written once when it is made, so that a full disk is an error then and not a fault of the memory access later (and
-/// later copies find their pages present: 0.5 µs an append against 1.3 µs for a file that is only reserved, 3 µs for a write call).
+/// One file of the spool, mapped into memory: bytes copied into it are in the operating system's cache and survive the process.
+/// Every byte is written once at creation, so that a full disk is an error then and not a memory access violation later (and
+/// later copies find their pages present: 0.5 µs per append against 1.3 µs for a file that is only reserved, 3 µs for a write call).
 /// </summary>
 internal sealed class SpoolSegment : IDisposable
 {
@@ -21,7 +21,8 @@ internal sealed class SpoolSegment : IDisposable
         Path = path;
         Capacity = capacity;
         _file = file;
-        _mapping = MemoryMappedFile.CreateFromFile(file, null, capacity, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: true);
+        _mapping = MemoryMappedFile.CreateFromFile(file, null, capacity, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None,
+            leaveOpen: true);
         // A stream copies memory in one go; the accessor marshals value by value.
         _view = _mapping.CreateViewStream(0, capacity);
     }
@@ -40,9 +41,10 @@ internal sealed class SpoolSegment : IDisposable
     /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
     public static SpoolSegment Create(string path, int capacity)
     {
-        // A spare that a killed process left may be cut short.
+        // A spare that a killed process left may be too short.
         File.Delete(path);
-        var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, FileOptions.None, capacity);
+        var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete,
+            FileOptions.None, capacity);
         try
         {
             Fill(file, capacity);
@@ -56,10 +58,10 @@ internal sealed class SpoolSegment : IDisposable
         }
     }
 
-    /// <summary>Gives it its number, and the file its name.</summary>
-    /// <param name="path">The file's name from now on.</param>
-    /// <param name="number">Its own.</param>
-    /// <param name="sequence">Sequence number reached so far, kept in the header so that it outlives the segments before.</param>
+    /// <summary>Assigns its number, and renames the file.</summary>
+    /// <param name="path">The new path of the file.</param>
+    /// <param name="number">The number of the segment.</param>
+    /// <param name="sequence">Sequence number reached so far, stored in the header so that it survives earlier segments.</param>
     public void TakeIntoUse(string path, long number, long sequence)
     {
         Span<byte> header = stackalloc byte[SpoolFormat.FileHeaderBytes];
@@ -71,7 +73,7 @@ internal sealed class SpoolSegment : IDisposable
         Number = number;
     }
 
-    /// <summary>False when there is no room. The caller holds the spool's lock.</summary>
+    /// <summary>False when there is no space. The caller holds the spool's lock.</summary>
     public bool TryAppend(SpoolRecordType type, long sequence, ReadOnlySpan<byte> payload, uint payloadChecksum)
     {
         var size = SpoolFormat.SizeOf(payload.Length);
@@ -85,7 +87,7 @@ internal sealed class SpoolSegment : IDisposable
         return true;
     }
 
-    /// <summary>Puts everything appended so far on the disk. May run beside appends.</summary>
+    /// <summary>Flushes everything appended so far to the disk. May run concurrently with appends.</summary>
     public void Flush()
     {
         // On Linux a file's flush covers its mapped pages; elsewhere the view must be flushed first.
@@ -93,12 +95,13 @@ internal sealed class SpoolSegment : IDisposable
         RandomAccess.FlushToDisk(_file);
     }
 
-    /// <summary>Ends it: no more appends, and the unused room goes back to the disk.</summary>
+    /// <summary>Closes it: no more appends, and the unused space is returned to the disk.</summary>
     public void Dispose()
     {
         if (_closed) return;
         _closed = true;
-        // Ended by its handle: the view's own end would wait until the whole segment is on the disk, which only durability asks for, by Flush.
+        // Closed by its handle: disposing the view would wait until the whole segment is on the disk, which only the durability setting
+        // requires, by Flush.
         _view.SafeMemoryMappedViewHandle.Dispose();
         _view.Dispose();
         _mapping.Dispose();
@@ -109,7 +112,7 @@ internal sealed class SpoolSegment : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Unused room that cannot be given back does no harm: readers stop at the zeros, and the next spare replaces a spare.
+            // If the unused space cannot be returned, it does no harm: readers stop at the zeros, and the next spare replaces a spare.
         }
         _file.Dispose();
     }

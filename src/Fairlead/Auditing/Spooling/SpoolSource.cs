@@ -1,8 +1,8 @@
 namespace Fairlead.Auditing.Spooling;
 
 /// <summary>
-/// One node's folder as the shipper reads it: first the segments of an earlier process, to their end; then, for this node's own, the
-/// live ones as they grow. For one thread.
+/// Reads one node's folder for the shipper: first the segments of an earlier process, to their end; then, for this node's own folder, the
+/// live segments as they grow. For one thread.
 /// </summary>
 internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
 {
@@ -23,7 +23,7 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
     /// <summary>Calls that have started and not ended, as far as has been read.</summary>
     public OpenCalls Open { get; } = new();
 
-    /// <summary>Segments that hold a record nobody understands.</summary>
+    /// <summary>Segments with an invalid record.</summary>
     public HashSet<long> Unreadable { get; } = [];
 
     /// <summary>How far the database had read when this process started; null until it was asked.</summary>
@@ -34,7 +34,7 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
 
     public IReadOnlyList<long> EarlierSegments => _earlier;
 
-    /// <summary>Where the next read begins.</summary>
+    /// <summary>Where the next read starts.</summary>
     public SpoolPosition Position => new(Segment, _offset);
 
     private long Segment => AtEndOfEarlier ? _liveSegment : _earlier[_index];
@@ -42,9 +42,9 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
     /// <summary>
     /// Fills <paramref name="window"/> from <see cref="Position"/> on.
     /// </summary>
-    /// <param name="window">Room for bytes of one segment.</param>
-    /// <param name="isEnd">Whether all that is whole in the segment by now is in the window.</param>
-    /// <param name="isClosed">Whether nothing will be added to the segment.</param>
+    /// <param name="window">Buffer for bytes of one segment.</param>
+    /// <param name="isEnd">Whether the window contains all that is complete in the segment by now.</param>
+    /// <param name="isClosed">Whether nothing more will be added to the segment.</param>
     /// <returns>Bytes read; 0 when there is nothing.</returns>
     public int Read(Span<byte> window, out bool isEnd, out bool isClosed)
     {
@@ -70,7 +70,7 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
             _file = null;
             var path = Folder.PathOf(Segment);
             isEnd = true;
-            // Somebody may have tidied by hand; what is not there cannot be read, and must not hold up the rest.
+            // A user may have deleted files; a missing segment cannot be read, and must not block the rest.
             if (!File.Exists(path)) return 0;
             _file = SpoolFile.Open(path);
             _opened = Segment;
@@ -81,10 +81,10 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
         return count;
     }
 
-    /// <summary>Moves on within the segment.</summary>
+    /// <summary>Advances within the segment.</summary>
     public void Advance(int bytes) => _offset += bytes;
 
-    /// <summary>Moves on to the next segment; returns the number of the one that is finished.</summary>
+    /// <summary>Advances to the next segment; returns the number of the finished one.</summary>
     public long Next()
     {
         var finished = Segment;
@@ -96,7 +96,7 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
         return finished;
     }
 
-    /// <summary>Deletes a segment that is no longer needed, or puts it aside when something in it was not understood.</summary>
+    /// <summary>Deletes a segment that is no longer needed, or puts it aside if it has an invalid record.</summary>
     public void Discard(long segment)
     {
         if (Unreadable.Remove(segment)) Folder.Keep(segment);

@@ -2,11 +2,12 @@ using Fairlead.Errors;
 
 namespace Fairlead.Auditing.Spooling;
 
-/// <summary>A record cannot be put on disk, so the work it announces must not begin.</summary>
+/// <summary>A record cannot be written to disk, so the work must not start.</summary>
 internal sealed class SpoolUnavailableException(string message, Exception? inner = null) : Exception(message, inner)
 {
-    /// <summary>What the caller is told; no path and no detail of the disk.</summary>
-    public GatewayError Error { get; } = new(ErrorCode.StoreUnavailable, "The server cannot record the call now, so it was not sent to a model and is not charged.")
+    /// <summary>The error for the caller; no path and no detail of the disk.</summary>
+    public GatewayError Error { get; } = new(ErrorCode.StoreUnavailable,
+        "The server cannot record the call at the moment, so it was not sent to a model and is not charged.")
     {
         RetryAfter = TimeSpan.FromSeconds(5),
     };

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Routing;
 
-public sealed class DeploymentPlacesTests
+public sealed class DeploymentSlotsTests
 {
     private readonly FakeTimeProvider _time = new();
 
@@ -16,7 +16,7 @@ public sealed class DeploymentPlacesTests
     [Fact]
     public void TryTake_UpToTheBound_AndAgainWhenOneIsGivenBack()
     {
-        var places = new DeploymentPlaces(_time);
+        var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(2)));
         Assert.True(places.TryTake(At(2)));
         Assert.False(places.TryTake(At(2)));
@@ -28,7 +28,7 @@ public sealed class DeploymentPlacesTests
     [Fact]
     public void TryTake_WithoutABound_IsAlwaysFree()
     {
-        var places = new DeploymentPlaces(_time);
+        var places = new DeploymentSlots(_time);
         for (var i = 0; i < 1000; i++) Assert.True(places.TryTake(At(null)));
         places.GiveBack(At(null));
         Assert.True(places.TryTake(At(1)));
@@ -37,7 +37,7 @@ public sealed class DeploymentPlacesTests
     [Fact]
     public async Task TakeAsync_InTheOrderOfAsking_NobodyOvertakes()
     {
-        var places = new DeploymentPlaces(_time);
+        var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(1)));
         var first = places.TakeAsync(At(1), Timeout.InfiniteTimeSpan, Token).AsTask();
         var second = places.TakeAsync(At(1), Timeout.InfiniteTimeSpan, Token).AsTask();
@@ -52,7 +52,7 @@ public sealed class DeploymentPlacesTests
     [Fact]
     public async Task TakeAsync_PatienceOver_LeavesTheQueue()
     {
-        var places = new DeploymentPlaces(_time);
+        var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(1)));
         var waiting = places.TakeAsync(At(1), TimeSpan.FromSeconds(5), Token).AsTask();
         _time.Advance(TimeSpan.FromSeconds(5));
@@ -64,7 +64,7 @@ public sealed class DeploymentPlacesTests
     [Fact]
     public async Task TakeAsync_BoundRaisedByAReload_LetsWaitersIn()
     {
-        var places = new DeploymentPlaces(_time);
+        var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(1)));
         Assert.True(await places.TakeAsync(At(2), Timeout.InfiniteTimeSpan, Token));
         Assert.False(places.TryTake(At(2)));
@@ -76,7 +76,7 @@ public sealed class DeploymentPlacesTests
         await Gen.Select(Gen.Int[1, 4], Gen.Bool.Array[2, 24]).SampleAsync(async input =>
         {
             var (most, cancels) = input;
-            var places = new DeploymentPlaces(TimeProvider.System);
+            var places = new DeploymentSlots(TimeProvider.System);
             var deployment = At(most);
             var inside = 0;
             var exceeded = false;

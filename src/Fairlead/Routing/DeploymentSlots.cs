@@ -4,22 +4,22 @@ using Fairlead.Catalogue;
 namespace Fairlead.Routing;
 
 /// <summary>
-/// Counts the attempts at each deployment against its <c>maxConcurrency</c>. Deployments are known by name, so that the count outlives a reload and
-/// is one for all models that list the same deployment; each asks by its own bound. Thread-safe.
+/// Counts the attempts at each deployment against its <c>maxConcurrency</c>. Deployments are identified by name, so that the count survives
+/// a reload and is shared by all models that list the same deployment; each request applies its own limit. Thread-safe.
 /// </summary>
-internal sealed class DeploymentPlaces(TimeProvider time)
+internal sealed class DeploymentSlots(TimeProvider time)
 {
     private readonly ConcurrentDictionary<string, Places> _places = new(StringComparer.Ordinal);
 
-    /// <summary>Takes a place, which must be given back, if one is free and nobody has waited for it longer.</summary>
+    /// <summary>Takes a slot, which must be released, if one is free and no earlier request waits for it.</summary>
     public bool TryTake(Deployment deployment) => deployment.MaxConcurrency is not { } most || Of(deployment).TryTake(most);
 
-    /// <summary>Takes a place as soon as there is one, in the order of asking.</summary>
-    /// <param name="deployment">Where.</param>
-    /// <param name="patience">How long at most; infinite for as long as it takes.</param>
+    /// <summary>Takes a slot as soon as one is free, in the order of requests.</summary>
+    /// <param name="deployment">The deployment.</param>
+    /// <param name="patience">The longest wait; infinite for no limit.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>Whether there was one; it must be given back then.</returns>
-    /// <exception cref="OperationCanceledException">The token fired; no place is held.</exception>
+    /// <returns>Whether a slot was taken; it must then be released.</returns>
+    /// <exception cref="OperationCanceledException">The token fired; no slot is taken.</exception>
     public async ValueTask<bool> TakeAsync(Deployment deployment, TimeSpan patience, CancellationToken cancellationToken)
     {
         if (deployment.MaxConcurrency is not { } most) return true;
@@ -32,7 +32,7 @@ internal sealed class DeploymentPlaces(TimeProvider time)
         }
         catch (TimeoutException)
         {
-            // Granted in this very moment is granted.
+            // A slot that is granted at this very moment counts as granted.
             return !places.Leave(waiter);
         }
         catch (OperationCanceledException)
@@ -72,7 +72,7 @@ internal sealed class DeploymentPlaces(TimeProvider time)
             }
         }
 
-        /// <summary>Null when a place was taken.</summary>
+        /// <summary>Null when a slot was taken.</summary>
         public Waiter? TakeOrWait(int most)
         {
             lock (_gate)
@@ -89,7 +89,7 @@ internal sealed class DeploymentPlaces(TimeProvider time)
             }
         }
 
-        /// <summary>False when the place was granted already.</summary>
+        /// <summary>False when the slot was already granted.</summary>
         public bool Leave(Waiter waiter)
         {
             lock (_gate)
@@ -109,7 +109,7 @@ internal sealed class DeploymentPlaces(TimeProvider time)
             }
         }
 
-        // By the bound that each asked with: a reload may have raised it.
+        // By the limit of each request: a reload may have raised it.
         private void Grant()
         {
             while (_waiting.First is { } first && _taken < first.Value.Most)

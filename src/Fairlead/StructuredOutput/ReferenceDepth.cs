@@ -1,10 +1,10 @@
 namespace Fairlead.StructuredOutput;
 
 /// <summary>
-/// How many schemas lead from one to the next without a step into the value: each is one more call on the stack while the value is checked. Schemas on a circle have no end to be
-/// measured from; a check ends those by its own limit.
+/// The number of schemas that lead from one to the next without a step into the value. Each is one more call on the stack while the value
+/// is checked. A cycle of schemas has no end to be measured from; a check stops those by its own limit.
 /// </summary>
-internal static class DepthAtOneValue
+internal static class ReferenceDepth
 {
     public static int Of(IReadOnlyList<SchemaNode> schemas)
     {

@@ -1,7 +1,7 @@
 namespace Fairlead.Routing;
 
-/// <summary>Where Routing's chance comes from: weights and jitter. Tests give their own.</summary>
-internal sealed class RoutingChance(Func<double>? next = null)
+/// <summary>The random numbers of routing, for weights and jitter. Tests provide their own.</summary>
+internal sealed class RoutingRandom(Func<double>? next = null)
 {
     private readonly Func<double> _next = next ?? Random.Shared.NextDouble;
 

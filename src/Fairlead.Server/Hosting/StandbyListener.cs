@@ -5,10 +5,11 @@ using Fairlead.Storage;
 namespace Fairlead.Server.Hosting;
 
 /// <summary>
-/// What listens while the process before this one brings its calls to an end: <c>/livez</c> says that this process lives, everything else that it is not ready. Where the
-/// address is not free yet it tries again until it is.
+/// Listens while the previous process finishes its calls: <c>/livez</c> reports that this process is alive, every other address that it is
+/// not ready. While the address is in use, it retries.
 /// </summary>
-internal sealed class WaitingRoom(Func<WebApplicationBuilder> builder, TimeProvider time, CancellationToken cancellationToken) : IAsyncDisposable
+internal sealed class StandbyListener(Func<WebApplicationBuilder> builder, TimeProvider time, CancellationToken cancellationToken)
+    : IAsyncDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
 
@@ -20,10 +21,10 @@ internal sealed class WaitingRoom(Func<WebApplicationBuilder> builder, TimeProvi
     /// <summary>Fires when the process is asked to stop while it waits.</summary>
     public CancellationToken Stopping => _stopping.Token;
 
-    /// <summary>Says on the console who is waited for, and opens when that process drains.</summary>
+    /// <summary>Prints which process holds the data folder, and starts to listen when that process drains.</summary>
     public void Wait(DataFolderHolder holder)
     {
-        Console.Error.WriteLine($"Waiting for the data folder: it is in use by {holder}.");
+        Console.Error.WriteLine($"Waiting for the data folder, which is in use by {holder}.");
         if (_isOpen || holder.State != DataFolderHolder.Draining) return;
         _isOpen = true;
         _listening = ListenAsync();
@@ -58,7 +59,7 @@ internal sealed class WaitingRoom(Func<WebApplicationBuilder> builder, TimeProvi
             using var stopping = app.Lifetime.ApplicationStopping.Register(() => _stopping.Cancel());
             await Task.Delay(Timeout.InfiniteTimeSpan, time, _closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             stopping.Dispose();
-            // Probes take milliseconds; who keeps a connection open has nothing to lose on it.
+            // Probes take milliseconds; closing a longer connection loses nothing.
             using var limit = new CancellationTokenSource(Pause, time);
             await app.StopAsync(limit.Token);
             return;
@@ -76,7 +77,7 @@ internal sealed class WaitingRoom(Func<WebApplicationBuilder> builder, TimeProvi
             context.Response.ContentType = "text/plain; charset=utf-8";
             context.Response.ContentLength = bytes.Length;
             context.Response.Headers.CacheControl = "no-store";
-            // So that a connection does not keep this listener from closing, and its client from the server that comes.
+            // So that a connection does not prevent this listener from closing, and its client from reaching the next server.
             context.Response.Headers.Connection = "close";
             if (!isLive) context.Response.Headers.RetryAfter = "1";
             if (!HttpMethods.IsHead(context.Request.Method)) await context.Response.Body.WriteAsync(bytes, context.RequestAborted);
