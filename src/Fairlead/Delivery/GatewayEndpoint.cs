@@ -142,31 +142,20 @@ internal sealed class GatewayEndpoint(
             ?? await RequestReader.ReadAsync(context, call.Body, bounds)
             ?? ReadRequest(context, call, bounds)
             ?? await call.Dialect.Requests.ResolveAsync(call, bounds, context.RequestAborted);
-        if (fault is null && call.Dialect.StoredStreams?.IsStored(call) == true)
+        if (fault is null)
         {
-            fault = await jobs.ServeStreamAsync(context, call);
-            if (fault is null) return;
-        }
-        else if (fault is null && call.Dialect.Background?.IsBackground(call) == true)
-        {
-            fault = await jobs.ServeBackgroundAsync(context, call);
-            if (fault is null) return;
-        }
-        else if (fault is null && call.Dialect.Delivery?.Of(call) is { } asked)
-        {
-            fault = await jobs.ServeAsync(context, call, asked, isPreferred: false);
-            if (fault is null) return;
-        }
-        else if (fault is null && (call.Dialect.Delivery?.AllowsPreferHeader(call) ?? !call.Streams) && call.Operation != Operation.CountTokens && context.Request.Headers.TryGetValue("Prefer", out var prefer)
-            && Preference.Of(prefer) is { RespondAsync: true } preference)
-        {
-            call.Streams = false;
-            fault = await jobs.ServeAsync(context, call, preference);
-            if (fault is null) return;
-        }
-        if (fault is null && call.Facts.Extension.Webhook is not null)
-        {
-            fault = GatewayError.Unsupported("fairlead.webhook", "The field 'fairlead.webhook' is for generations that outlive their request. Send the header 'Prefer: respond-async' and no 'stream', or leave it out.");
+            (var plan, fault) = DeliveryPlan.Of(call, context.Request.Headers);
+            call.Streams = plan.Streams;
+            if (fault is null && plan.OutlivesRequest)
+            {
+                fault = plan switch
+                {
+                    { Kind: DeliveryKind.KeptStream } => await jobs.ServeStreamAsync(context, call),
+                    { Background: not null } => await jobs.ServeBackgroundAsync(context, call),
+                    _ => await jobs.ServeAsync(context, call, plan),
+                };
+                if (fault is null) return;
+            }
         }
         telemetry.CallStarted(call);
         if (fault is not null)

@@ -43,24 +43,23 @@ internal sealed class JobAcceptance(
     /// <summary>Serves the request; returns the refusal when it was not accepted. Afterwards <see cref="GatewayCall.HandedOver"/> says who ends the call.</summary>
     /// <param name="context">The request.</param>
     /// <param name="call">Its call.</param>
-    /// <param name="preference">Whether and how long it waits.</param>
-    /// <param name="isPreferred">Whether the <c>Prefer</c> header said so, which is then told (RFC 7240).</param>
-    public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, Preference preference, bool isPreferred = true)
+    /// <param name="plan">Whether and how long it waits.</param>
+    public async Task<GatewayError?> ServeAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
     {
         if (Receiver(call) is { } fault) return fault;
         // The request that this one repeats has the same wait, and is answered when that is over at the latest.
-        call.RepeatPatience = TimeSpan.FromSeconds(preference.Wait ?? 0) + AcceptanceTime;
+        call.RepeatPatience = plan.Wait + AcceptanceTime;
         var admitted = await pipeline.AdmitAsync(call, context.RequestAborted);
         if (admitted is GatewayReply.Refused refused) return refused.Error;
         if (await replay.TryWriteAsync(context, call, admitted)) return null;
 
-        if (isPreferred)
+        if (plan.IsPreferred)
         {
             context.Response.Headers["Preference-Applied"] = "respond-async";
             context.Response.Headers.Vary = "Prefer";
         }
-        return preference.Wait is > 0 and var seconds
-            ? await ServeWithinAsync(context, call, TimeSpan.FromSeconds(seconds))
+        return plan.Kind == DeliveryKind.Hybrid
+            ? await ServeWithinAsync(context, call, plan.Wait)
             : await QueueAsync(context, call);
     }
 
