@@ -82,7 +82,8 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
         }
 
         // 5.
-        return (new DeliveryPlan(call.Streams ? DeliveryKind.Stream : DeliveryKind.Sync), call.Facts.Extension.Webhook is null ? null : NoWebhook());
+        var live = new DeliveryPlan(call.Streams ? DeliveryKind.Stream : DeliveryKind.Sync);
+        return (live, call.Facts.Extension.Webhook is null ? null : NoWebhook());
     }
 
     private static DeliveryPlan JobOf(Preference preference) => preference.Wait is > 0 and var seconds
