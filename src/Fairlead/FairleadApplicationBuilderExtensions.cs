@@ -1,9 +1,10 @@
 using Fairlead.Access;
-using Fairlead.Auditing;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing;
 using Fairlead.Batches;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Delivery;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects.FairleadV2;
 using Fairlead.Dialects.OpenAiChat;
@@ -66,6 +67,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddDeploymentRouting();
         services.AddProviders();
         services.AddPipeline();
+        services.AddDelivery();
         services.AddAuditing();
         services.AddLedger();
         services.AddJobs();

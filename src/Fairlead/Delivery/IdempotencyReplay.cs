@@ -1,36 +1,38 @@
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Generations;
-using Fairlead.Http;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
-/// <summary>Answers a repeated request with what came, or is coming, of the first one. The call of the repetition itself is none: nothing ran for it.</summary>
+/// <summary>
+/// Writes the response of a repeated request: the stored or running result of the first one. The repetition itself runs nothing and is not
+/// charged. Thread-safe.
+/// </summary>
 internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationSource configuration, TimeProvider time)
 {
     private static readonly byte[] KeepAlive = ": keep-alive\n\n"u8.ToArray();
 
-    /// <summary>False when the reply is none of a repetition.</summary>
+    /// <summary>False if the reply is not that of a repeated request; then nothing was written.</summary>
     public async ValueTask<bool> TryWriteAsync(HttpContext context, GatewayCall call, GatewayReply reply)
     {
         switch (reply)
         {
             case GatewayReply.Replayed replayed:
-                // Counted with the body of the call, which lives until it is written.
+                // The bytes are counted with the body of the call, which lives until they are written.
                 await WriteAsync(context, call, replayed);
                 return true;
             case GatewayReply.Joined joined:
                 using (joined.Log.Join())
                 {
-                    Begin(context, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
+                    Start(context, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
                     await FollowAsync(context, joined.Log);
                 }
                 return true;
             case GatewayReply.ReplayedJob job:
-                Begin(context, call, job.Record.Id, StatusCodes.Status202Accepted, "application/json");
-                Accepted(context, job.Record.Id);
+                Start(context, call, job.Record.Id, StatusCodes.Status202Accepted, "application/json");
+                WriteAccepted(context, job.Record.Id);
                 await writer.WriteAsync(context.Response.BodyWriter, job.Record, context.RequestAborted);
                 await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
                 return true;
@@ -41,17 +43,18 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
 
     private async Task WriteAsync(HttpContext context, GatewayCall call, GatewayReply.Replayed replayed)
     {
-        Begin(context, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
-        if (replayed.Status == StatusCodes.Status202Accepted) Accepted(context, replayed.GenerationId);
-        var from = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal) ? ReplayLog.PositionAfter(replayed.Body, LastEventId(context)) : 0;
+        Start(context, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
+        if (replayed.Status == StatusCodes.Status202Accepted) WriteAccepted(context, replayed.GenerationId);
+        var isStream = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal);
+        var from = isStream ? ReplayLog.PositionAfter(replayed.Body, LastEventId(context)) : 0;
         if (!replayed.Broken) context.Response.ContentLength = replayed.Body.Length - from;
         await LargeBody.WriteAsync(context.Response.BodyWriter, replayed.Body.AsMemory(from), context.RequestAborted);
         await EndAsync(context, replayed.Broken);
     }
 
-    private static void Begin(HttpContext context, GatewayCall call, string generationId, int status, string contentType)
+    private static void Start(HttpContext context, GatewayCall call, string generationId, int status, string contentType)
     {
-        // The generation has its own call, which is charged and on record.
+        // The generation has its own call, which is charged and recorded.
         call.HandedOver = true;
         var response = context.Response;
         response.StatusCode = status;
@@ -63,10 +66,9 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         if (contentType.StartsWith("text/event-stream", StringComparison.Ordinal)) response.Headers["X-Accel-Buffering"] = "no";
     }
 
-    private static void Accepted(HttpContext context, string generationId)
+    private static void WriteAccepted(HttpContext context, string generationId)
     {
-        context.Response.Headers.Location = PublicAddress.Of(context).Reference($"/v2/generations/{generationId}");
-        context.Response.Headers.RetryAfter = "1";
+        AcceptedResponse.WriteLocation(context, generationId);
         if (!context.Request.Headers.TryGetValue("Prefer", out var prefer) || !Preference.Of(prefer).RespondAsync) return;
         context.Response.Headers["Preference-Applied"] = "respond-async";
         context.Response.Headers.Vary = "Prefer";
@@ -99,7 +101,7 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         await EndAsync(context, log.Broken || log.Overflowed);
     }
 
-    // As the first client saw it: an unclean answer has an unclean end.
+    // The same end as the first client saw: a failed stream ends with an aborted connection.
     private async Task EndAsync(HttpContext context, bool broken)
     {
         if (!broken) return;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using Fairlead.Access;
 using Fairlead.Dialects;
@@ -15,8 +16,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// Streams kept generations to any number of readers, from any event on. A reader that leaves changes nothing for the generation; one whose server
-/// stops finds its connection broken off, and reads on at another.
+/// Streams stored generations to any number of readers, from any event on. A reader that leaves changes nothing for the generation. If the
+/// server stops, the connections of its readers are aborted, and they continue at another server. Thread-safe.
 /// </summary>
 internal sealed class KeptStreams(
     IGenerationStore store,
@@ -29,27 +30,33 @@ internal sealed class KeptStreams(
     TimeProvider time,
     ILogger<KeptStreams> logger)
 {
-    /// <summary>A stream of ordinary events holds less, and goes uncounted.</summary>
+    /// <summary>A stream of ordinary events holds less, and is not counted.</summary>
     private const int UncountedBytes = 16 * 1024;
 
-    /// <summary>What is written is copied on its way: as an object, behind the last event that the reader has, and out.</summary>
+    /// <summary>Copies of what is written: as an object, after the last event that the reader has, and in the output.</summary>
     private const int Copies = 3;
 
-    /// <summary>Reads the number of the last event that a reader has: of the header that event streams resume with, or of the query. -1 for none.</summary>
+    /// <summary>
+    /// Reads the number of the last event that a reader has, from the header with which event streams resume, or from the query. -1 for none.
+    /// </summary>
     public static (long After, GatewayError? Error) AfterOf(HttpContext context, string parameter)
     {
-        // A client that lost its connection repeats the address it began with, and says in the header how far it came.
+        // A client that lost its connection repeats the address that it started with; the header has the last event that it got.
         if (context.Request.Headers.TryGetValue("Last-Event-ID", out var header) && header.ToString() is { Length: > 0 } last)
         {
-            return Parse(last) is { } id ? (id, null) : (-1, GatewayError.Invalid("Last-Event-ID", "The header 'Last-Event-ID' is the number of an event: a whole number from 0."));
+            return Parse(last) is { } id
+                ? (id, null)
+                : (-1, GatewayError.Invalid("Last-Event-ID", "The header 'Last-Event-ID' is the number of an event: a whole number from 0."));
         }
         if (context.Request.Query[parameter].ToString() is not { Length: > 0 } text) return (-1, null);
-        return Parse(text) is { } number ? (number, null) : (-1, GatewayError.Invalid(parameter, $"'{parameter}' is the number of the last event that you have: a whole number from 0."));
+        return Parse(text) is { } number
+            ? (number, null)
+            : (-1, GatewayError.Invalid(parameter, $"'{parameter}' is the number of the last event that you have: a whole number from 0."));
     }
 
     /// <summary>Streams a view of <paramref name="record"/> until the generation has ended or the reader has left.</summary>
     /// <param name="context">The request.</param>
-    /// <param name="call">The call that is answered; when a key is bound to it, what it is answered with is kept.</param>
+    /// <param name="call">The call of the reader. If an idempotency key is bound to it, its response is stored.</param>
     /// <param name="record">The generation.</param>
     /// <param name="view">How it is shown.</param>
     /// <param name="after">The last event that the reader has; -1 for none.</param>
@@ -61,12 +68,12 @@ internal sealed class KeptStreams(
         await using var stream = new OpenStream(context.Response.BodyWriter, call);
         await using var events = new KeptEventSource(store, running, followers, share, record);
         var filter = new EventsAfter(after);
-        // Of what is made here a reader hears the end; of anything else it can hear elsewhere.
+        // Only this process can send the end of a generation that runs here, so it stays until its readers have it.
         var isHere = running.Find(record.Id) is not null;
         if (isHere) drain.Enter();
         try
         {
-            // Of one that has ended nothing may be left to tell; of any other, headers come at once.
+            // One that has ended may have no event left for the reader; for any other the headers are sent at once.
             if (!record.IsFinal) await StartAsync(context, record, stop.Token);
             sweep.Add(stream);
             using var batch = new EventBatch();
@@ -84,9 +91,14 @@ internal sealed class KeptStreams(
 
             if (events.Record is not { } ended)
             {
-                // Nothing is left that it could end with: a broken connection, never an end that looks like one.
-                if (context.Response.HasStarted) context.Abort();
-                else await ErrorResponses.WriteAsync(context, new GatewayError(ErrorCode.NotFound, $"The generation '{record.Id}' is no longer kept."), call.Dialect.ErrorShape);
+                // The generation was deleted. Without its end, the stream must not look complete.
+                if (context.Response.HasStarted)
+                {
+                    context.Abort();
+                    return;
+                }
+                var gone = new GatewayError(ErrorCode.NotFound, $"The generation '{record.Id}' is no longer kept.");
+                await ErrorResponses.WriteAsync(context, gone, call.Dialect.ErrorShape);
                 return;
             }
             view.WriteEnd(ended, output);
@@ -94,13 +106,17 @@ internal sealed class KeptStreams(
         }
         catch (OperationCanceledException)
         {
-            // The reader left, or this server stops. Never an end that looks like one.
+            // The reader left, or this server stops. The stream must not look complete.
             if (!context.RequestAborted.IsCancellationRequested) context.Abort();
         }
         catch (MemoryExhaustedException exhausted) when (context.Response.HasStarted)
         {
-            // Others who repeat the request read the same bytes, and are not without memory.
-            if (!kept) await stream.WriteAsync(static (state, output) => Overloaded(state.Call, state.Error, output), (Call: call, exhausted.Error), context.RequestAborted);
+            // A stored response must not have this error: repeated requests read the same bytes, and may have memory.
+            if (!kept)
+            {
+                await stream.WriteAsync(
+                    static (state, output) => Overloaded(state.Call, state.Error, output), (Call: call, exhausted.Error), context.RequestAborted);
+            }
             await UncleanEnd.SendAsync(context, time);
         }
         catch (Exception exception) when (context.Response.HasStarted)
@@ -111,46 +127,59 @@ internal sealed class KeptStreams(
         finally
         {
             sweep.Remove(stream);
-            // Without an end of this stream there is one of the generation all the same.
+            // The generation has an end even if this stream has none.
             keys.LeaveToJob(call);
             if (isHere) drain.Leave();
         }
     }
 
-    private static async Task PassAsync(HttpContext context, OpenStream stream, GenerationRecord record, EventsAfter filter, PooledBuffer events, CancellationToken cancellationToken)
+    private static async Task PassAsync(
+        HttpContext context,
+        OpenStream stream,
+        GenerationRecord record,
+        EventsAfter filter,
+        PooledBuffer events,
+        CancellationToken cancellationToken)
     {
         using var passed = new PooledBuffer();
         filter.Write(events.WrittenSpan, passed);
         events.Clear();
         if (passed.Length == 0) return;
         if (!context.Response.HasStarted) await StartAsync(context, record, cancellationToken);
-        await stream.WriteAsync(static (state, output) => System.Buffers.BuffersExtensions.Write(output, state.WrittenSpan), passed, cancellationToken);
+        await stream.WriteAsync(static (state, output) => BuffersExtensions.Write(output, state.WrittenSpan), passed, cancellationToken);
     }
 
-    // Without a number: a reader that comes back goes on behind the last event that it has.
-    private static void Overloaded(GatewayCall call, GatewayError error, System.Buffers.IBufferWriter<byte> output)
+    // Without a number: a reader that returns continues after the last event that it has.
+    private static void Overloaded(GatewayCall call, GatewayError error, IBufferWriter<byte> output)
     {
         using var body = new PooledBuffer(512);
         ErrorBodyWriter.WriteBody(body, error, call.Dialect.ErrorShape, call.RequestId, call.Site);
-        System.Buffers.BuffersExtensions.Write(output, "event: error\ndata: "u8);
-        System.Buffers.BuffersExtensions.Write(output, body.WrittenSpan);
-        System.Buffers.BuffersExtensions.Write(output, "\n\n"u8);
+        BuffersExtensions.Write(output, "event: error\ndata: "u8);
+        BuffersExtensions.Write(output, body.WrittenSpan);
+        BuffersExtensions.Write(output, "\n\n"u8);
     }
 
-    private async Task EndAsync(HttpContext context, GatewayCall call, OpenStream stream, GenerationRecord record, EventsAfter filter, PooledBuffer events, CancellationToken cancellationToken)
+    private async Task EndAsync(
+        HttpContext context,
+        GatewayCall call,
+        OpenStream stream,
+        GenerationRecord record,
+        EventsAfter filter,
+        PooledBuffer events,
+        CancellationToken cancellationToken)
     {
         if (call.Idempotency is { } bound)
         {
-            // Stored first: who saw the end and asks again must get the same.
+            // Stored before it is sent: a client that has seen the end and repeats the request must get the same.
             var log = bound.Log!;
             log.Append(events.WrittenSpan);
-            // The generation is kept: who repeats the request is led to it. A free key would run it, and charge it, once more.
+            // The generation is stored, so a repeated request gets it. With a free key it would run, and be charged, again.
             if (log.Overflowed) keys.LeaveToJob(call);
             else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken: false);
             call.Idempotency = null;
         }
         await PassAsync(context, stream, record, filter, events, cancellationToken);
-        // The reader has it all; with this status an EventSource stops asking (WHATWG HTML, 9.2).
+        // The reader has every event; with this status an EventSource does not connect again (WHATWG HTML, 9.2).
         if (!filter.Any && !context.Response.HasStarted) context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
@@ -161,10 +190,11 @@ internal sealed class KeptStreams(
         response.ContentType = "text/event-stream; charset=utf-8";
         response.Headers.CacheControl = "no-cache, no-store";
         response.Headers["Fairlead-Generation"] = record.Id;
-        // Tells nginx and those that learnt from it not to collect the stream.
+        // nginx and compatible proxies do not buffer a response with this header.
         response.Headers["X-Accel-Buffering"] = "no";
         return response.StartAsync(cancellationToken);
     }
 
-    private static long? Parse(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
+    private static long? Parse(string text) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
 }

@@ -13,22 +13,28 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// Delivers a generation as server-sent events. 200 is committed with the first content, or after a wait with a comment; until then a failure is
-/// a proper status. A dialect with events for what comes before content commits when the call is accepted. After it the stream always ends with the dialect's end, or with its error event.
+/// Delivers a generation as server-sent events: 1. run the call and commit 200, 2. return a failure before the commit as an error,
+/// 3. replay the response of a repeated request, 4. relay the events, 5. end the call, then the stream.
 /// </summary>
+/// <remarks>
+/// 200 is committed with the first content, or after a wait with a comment; before that a failure has its own status. A dialect with events
+/// for the time before content commits when the call is accepted. A committed stream always ends with the dialect's end or error event.
+/// </remarks>
 internal sealed class StreamDelivery(
     GatewayPipeline pipeline,
+    LiveCalls live,
     CallEnder ender,
     IdempotencyKeys keys,
     IdempotencyReplay replay,
     StreamSweep sweep,
     IConfigurationSource configuration,
     TimeProvider time,
-    ILogger<StreamDelivery> logger)
+    ILogger<StreamDelivery> logger) : IDelivery
 {
-    /// <summary>Returns the refusal when the call failed before anything was sent, so that the edge answers it; null when all is delivered.</summary>
-    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call)
+    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
     {
+        // 1.
+        live.Start(context, call);
         var options = configuration.Current.Stream;
         await using var stream = new OpenStream(context.Response.BodyWriter, call);
         var running = pipeline.InvokeAsync(call, call.Cancellation.Token);
@@ -57,15 +63,22 @@ internal sealed class StreamDelivery(
             return null;
         }
 
+        // 2.
         if (reply is GatewayReply.Refused refused)
         {
             if (!context.Response.HasStarted) return refused.Error;
             await EndAsync(context, call, stream, writer ?? WriterFor(call), Outcome.Failed, refused.Error);
             return null;
         }
-        if (await replay.TryWriteAsync(context, call, reply)) return null;
-        if (reply is not GatewayReply.Streaming streaming) throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
 
+        // 3.
+        if (await replay.TryWriteAsync(context, call, reply)) return null;
+        if (reply is not GatewayReply.Streaming streaming)
+        {
+            throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
+        }
+
+        // 4. and 5.
         await RelayAsync(context, call, stream, writer ?? WriterFor(call), streaming.Events);
         return null;
     }
@@ -73,7 +86,8 @@ internal sealed class StreamDelivery(
     // A request of a dialect without streams never asks for one.
     private static DialectStreamWriter WriterFor(GatewayCall call) => call.Dialect.Streams!.CreateWriter(call);
 
-    private async Task<GatewayReply> CommitLateAsync(HttpContext context, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
+    private async Task<GatewayReply> CommitLateAsync(
+        HttpContext context, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
     {
         try
         {
@@ -81,7 +95,7 @@ internal sealed class StreamDelivery(
         }
         catch (TimeoutException)
         {
-            // Its answer may have come in the same moment, and must not be lost.
+            // The reply may have come in the same moment and must not be lost.
             if (task.IsCompleted) return await task;
         }
         try
@@ -93,9 +107,9 @@ internal sealed class StreamDelivery(
         }
         catch when (!task.IsCompleted)
         {
-            // The call may not end, nor its buffers go back, while a stage still walks with it.
+            // The call must not end, and its buffers must not be returned, while a stage still uses them.
             call.Cancellation.Stop();
-            await LetGoAsync(task);
+            await DiscardAsync(task);
             throw;
         }
         finally
@@ -104,7 +118,8 @@ internal sealed class StreamDelivery(
         }
     }
 
-    private async Task<GatewayReply> CommitAtAcceptanceAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Task<GatewayReply> task)
+    private async Task<GatewayReply> CommitAtAcceptanceAsync(
+        HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Task<GatewayReply> task)
     {
         try
         {
@@ -116,7 +131,7 @@ internal sealed class StreamDelivery(
         catch when (!task.IsCompleted)
         {
             call.Cancellation.Stop();
-            await LetGoAsync(task);
+            await DiscardAsync(task);
             throw;
         }
         finally
@@ -125,7 +140,7 @@ internal sealed class StreamDelivery(
         }
     }
 
-    private static async Task LetGoAsync(Task<GatewayReply> task)
+    private static async Task DiscardAsync(Task<GatewayReply> task)
     {
         await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!task.IsCompletedSuccessfully) return;
@@ -137,9 +152,13 @@ internal sealed class StreamDelivery(
         await using var owned = events;
         var settings = BatchSettings.Of(call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
-        // A client that is too slow is given up; the generation goes on, and is kept whole for who repeats the request.
+        // A client that is too slow is disconnected. The generation continues, and a repeated request gets all of it.
         await using var logged = call.GoesOn
-            ? LoggedEvents.Start((IEventSource?)batched ?? events, call.Cancellation.Token, new EventQueue(budget: call.Memory), () => GiveUp(context, call, stream))
+            ? LoggedEvents.Start(
+                (IEventSource?)batched ?? events,
+                call.Cancellation.Token,
+                new EventQueue(budget: call.Memory),
+                () => Disconnect(context, call, stream))
             : null;
         var source = logged?.Events ?? (IEventSource?)batched ?? events;
         var token = call.Cancellation.Token;
@@ -156,7 +175,7 @@ internal sealed class StreamDelivery(
                 written = stream.Writes;
                 await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), token);
                 batch.Clear();
-                // Who repeats the request will read on, so the rest is written too.
+                // A repeated request reads the rest, so it is written too.
                 if (!stream.ClientGone || call.Idempotency is not null) continue;
                 if (logged is null) throw new OperationCanceledException();
                 logged.Events.Abandon();
@@ -171,7 +190,7 @@ internal sealed class StreamDelivery(
             ending = CallOutcome.Of(call.Cancellation.Reason);
             if (logged is not null) await logged.StopAsync();
             if (batched is not null) await batched.StopAsync();
-            // What was made is charged, and stands behind all that was sent: the batch that was about to be written, what waited, and what was held.
+            // Everything that was generated is charged, so it is sent: the batch in hand, then what is queued, then what is held back.
             if (stream.Writes > written) batch.Clear();
             if (!stream.Torn)
             {
@@ -196,13 +215,13 @@ internal sealed class StreamDelivery(
         {
             sweep.Remove(stream);
         }
-        // What the meter holds is charged from here on, so nobody may write to it any more.
+        // 5. The meter is charged next, so no source may write to it any more.
         if (logged is not null) await logged.StopAsync();
         if (batched is not null) await batched.StopAsync();
         await EndAsync(context, call, stream, writer, ending.Outcome, ending.Error);
     }
 
-    private void GiveUp(HttpContext context, GatewayCall call, OpenStream stream)
+    private void Disconnect(HttpContext context, GatewayCall call, OpenStream stream)
     {
         if (stream.ClientGone) return;
         CallLog.ClientTooSlow(logger, call.RequestId);
@@ -210,30 +229,37 @@ internal sealed class StreamDelivery(
         context.Abort();
     }
 
-    /// <summary>A bug behind a stream that began: the client is told, as for every other end.</summary>
-    private async Task EndUnexpectedAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Exception exception)
+    /// <summary>A bug after the stream started: the client gets an error event, as for every other failure.</summary>
+    private async Task EndUnexpectedAsync(
+        HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Exception exception)
     {
         CallLog.Unexpected(logger, call.RequestId, exception);
-        var error = new GatewayError(ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
+        var error = new GatewayError(
+            ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
         await EndAsync(context, call, stream, writer, Outcome.Failed, error);
     }
 
-    /// <summary>Whether the client is still there to be told.</summary>
-    private static bool IsOurs(CancellationReason reason) => reason is CancellationReason.Deadline or CancellationReason.AttemptTimeout or CancellationReason.Shutdown;
+    /// <summary>Whether the gateway stopped the call; then the client is still connected and gets an error event.</summary>
+    private static bool IsOurs(CancellationReason reason) =>
+        reason is CancellationReason.Deadline or CancellationReason.AttemptTimeout or CancellationReason.Shutdown;
 
-    /// <summary>How a stream that came to its end ended: a cut one is never passed off as complete.</summary>
+    /// <summary>The outcome of a stream that ended. A truncated one never counts as complete.</summary>
     private static (Outcome, GatewayError?) Judge(GatewayCall call)
     {
         var attempt = call.Answering!;
         if (attempt.Error is { } error) return (Outcome.ProviderLost, error);
         return attempt.Meter.FinishReason is not null
             ? (CallOutcome.Of(call), null)
-            : (Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete."));
+            : (Outcome.ProviderLost, Truncated());
     }
 
-    private async Task EndAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Outcome outcome, GatewayError? error)
+    private static GatewayError Truncated() =>
+        new(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete.");
+
+    private async Task EndAsync(
+        HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Outcome outcome, GatewayError? error)
     {
-        // Settled and on the spool first: the last event may only leave when nothing can be lost any more.
+        // Settled and on the spool first: the last event is sent only when nothing can be lost any more.
         await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
         await writer.PrepareEndAsync();
         var broken = error is not null && call.Dialect is { ErrorShape: ErrorShape.OpenAi, Streams.CommitsAtAcceptance: false };
@@ -241,18 +267,22 @@ internal sealed class StreamDelivery(
         else await EndKeptAsync(context, call, stream, writer, broken);
         if (!broken) return;
 
-        // Clients of these dialects take a clean end for success, so an unclean answer gets an unclean end.
+        // Clients of these dialects take a clean end for success, so a failed stream ends with an aborted connection.
         await UncleanEnd.SendAsync(context, time);
     }
 
-    // Stored first: who saw the end and asks again must get the same.
+    // Stored before it is sent: a client that has seen the end and repeats the request must get the same.
     private async Task EndKeptAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, bool broken)
     {
         var log = call.Idempotency!.Log!;
         using var end = new PooledBuffer();
         writer.WriteEnd(end);
         log.Append(end.WrittenSpan);
-        if (log.Overflowed) await keys.ConcludeAsync(call, new GatewayError(ErrorCode.InternalError, "The answer was too long to be kept for a repeated request."));
+        if (log.Overflowed)
+        {
+            var lost = new GatewayError(ErrorCode.InternalError, "The answer was too long to be kept for a repeated request.");
+            await keys.ConcludeAsync(call, lost);
+        }
         else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken);
         call.Idempotency = null;
         await stream.WriteAsync(static (state, output) => output.Write(state), end.WrittenSpan.ToArray(), context.RequestAborted);
@@ -265,7 +295,7 @@ internal sealed class StreamDelivery(
         response.ContentType = "text/event-stream; charset=utf-8";
         ReplyHeaders.Write(response, call);
         response.Headers.CacheControl = "no-cache, no-store";
-        // Tells nginx and those that learnt from it not to collect the stream.
+        // nginx and compatible proxies do not buffer a response with this header.
         response.Headers["X-Accel-Buffering"] = "no";
         return response.StartAsync(call.Cancellation.Token);
     }

@@ -73,6 +73,16 @@ internal sealed class GenerationRun : IDisposable
         return new GenerationProgress(text, Call.InputEstimate.Tokens, answering is null ? 0 : counter.EstimateOutput(answering.Meter, Call.Model));
     }
 
+    /// <summary>Continues an accepted call, which ends with this run: it takes over the call's address and reservation.</summary>
+    public void TakeOver(GatewayCall accepted)
+    {
+        Call.Address = accepted.Address;
+        Call.Site = accepted.Site;
+        Call.Reservation = accepted.Reservation;
+        accepted.Reservation = null;
+        accepted.HandedOver = true;
+    }
+
     public void Start(Func<GenerationRun, Task<RunResult>> work) => Completion = Task.Run(() => work(this), CancellationToken.None);
 
     /// <summary>Stops it; nothing when it has ended and been disposed of already.</summary>

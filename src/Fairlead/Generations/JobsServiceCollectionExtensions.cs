@@ -1,4 +1,3 @@
-using Fairlead.Delivery;
 using Fairlead.Dialects;
 using Fairlead.Generations.Events;
 using Fairlead.Http;
@@ -13,7 +12,7 @@ namespace Fairlead.Generations;
 
 internal static class JobsServiceCollectionExtensions
 {
-    /// <summary>Generations that outlive their request: the store, the queue's worker, acceptance and the endpoints that read them.</summary>
+    /// <summary>Generations that outlive their request: the store, the queue's worker, and the endpoints that read them.</summary>
     internal static IServiceCollection AddJobs(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, GenerationSchema>();
@@ -34,9 +33,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<IHostedService, EventKeeper>();
         services.AddSingleton<IHostedService, GenerationExpiry>();
         services.AddSingleton<GenerationFollowers>();
-        services.AddSingleton<KeptStreams>();
         services.AddSingleton<GenerationWriter>();
-        services.AddSingleton<JobAcceptance>();
         services.AddSingleton<GenerationEndpoints>();
         return services;
     }

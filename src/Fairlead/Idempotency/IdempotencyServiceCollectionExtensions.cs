@@ -1,4 +1,3 @@
-using Fairlead.Delivery;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -15,7 +14,6 @@ internal static class IdempotencyServiceCollectionExtensions
         services.AddSingleton<IdempotencyStore>();
         services.AddSingleton<IdempotencyKeys>();
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<IdempotencyKeys>());
-        services.AddSingleton<IdempotencyReplay>();
         services.AddSingleton<IGatewayStage, IdempotencyStage>();
         return services;
     }

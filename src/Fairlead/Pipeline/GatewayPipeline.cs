@@ -8,45 +8,56 @@ using Fairlead.Validation;
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// The order of a call's stages, written once. Before them the edge authenticates by headers and reads the body; after them
-/// <see cref="CallEnder"/> settles, charges and records, on every way out.
+/// The stages of every call, in two lists. Before them the entry point authenticates the caller and reads the body; after them
+/// <see cref="CallEnder"/> settles, charges and records the call, however it ends. Thread-safe.
 /// </summary>
 internal sealed class GatewayPipeline
 {
     /// <summary>
-    /// A repeated request is answered before it is judged anew: what it names may have changed since. Cheap refusals come before costly ones: a name is looked up before tokens are counted, and money is held last, when
-    /// nothing but a provider can still refuse.
+    /// Decides whether the call may run. A job passes these stages when it is accepted, before it is stored.
     /// </summary>
-    public static readonly IReadOnlyList<Type> Order =
-    [
-        typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(StructuredOutputStage), typeof(RoutingStage),
-    ];
+    /// <remarks>
+    /// Idempotency is first: a repeated request gets its stored result, even if its model has changed since. Cheap checks run before
+    /// expensive ones: a name is looked up before tokens are counted. Limits is last, so that a refused call reserves no money.
+    /// </remarks>
+    public static readonly IReadOnlyList<Type> Admission =
+        [typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)];
 
-    private readonly GatewayStep _first;
+    /// <summary>Runs the call at a provider.</summary>
+    public static readonly IReadOnlyList<Type> Execution = [typeof(StructuredOutputStage), typeof(RoutingStage)];
+
+    private readonly GatewayStep _all;
     private readonly GatewayStep _admission;
 
     public GatewayPipeline(IEnumerable<IGatewayStage> stages)
     {
         var byType = stages.ToDictionary(stage => stage.GetType());
-        GatewayStep step = static (_, _) => throw new InvalidOperationException("The last stage must answer the call.");
-        GatewayStep admission = static (_, _) => new ValueTask<GatewayReply>(GatewayReply.Admitted.Instance);
-        foreach (var type in Order.Reverse())
-        {
-            var stage = byType.Remove(type, out var known) ? known : throw new InvalidOperationException($"The stage {type.Name} is not registered.");
-            var next = step;
-            step = (call, cancellationToken) => stage.InvokeAsync(call, next, cancellationToken);
-            if (type == typeof(RoutingStage) || type == typeof(StructuredOutputStage)) continue;
-            var then = admission;
-            admission = (call, cancellationToken) => stage.InvokeAsync(call, then, cancellationToken);
-        }
+        var admission = Admission.Select(type => Take(byType, type)).ToArray();
+        var execution = Execution.Select(type => Take(byType, type)).ToArray();
         if (byType.Count > 0) throw new InvalidOperationException($"The stage {byType.Keys.First().Name} has no place in the order.");
-        _first = step;
-        _admission = admission;
+
+        _admission = Chain(admission, static (_, _) => new ValueTask<GatewayReply>(GatewayReply.Admitted.Instance));
+        var run = Chain(execution, static (_, _) => throw new InvalidOperationException("The last stage must answer the call."));
+        _all = Chain(admission, run);
     }
 
-    /// <summary>Walks the call through all stages.</summary>
-    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, CancellationToken cancellationToken) => _first(call, cancellationToken);
+    /// <summary>Runs all stages.</summary>
+    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, CancellationToken cancellationToken) => _all(call, cancellationToken);
 
-    /// <summary>Walks the call through all stages before the one that sends it: <see cref="GatewayReply.Admitted"/>, or the refusal.</summary>
+    /// <summary>Runs the stages of <see cref="Admission"/>.</summary>
+    /// <returns><see cref="GatewayReply.Admitted"/>, the refusal, or the result of the request that this one repeats.</returns>
     public ValueTask<GatewayReply> AdmitAsync(GatewayCall call, CancellationToken cancellationToken) => _admission(call, cancellationToken);
+
+    private static IGatewayStage Take(Dictionary<Type, IGatewayStage> byType, Type type) =>
+        byType.Remove(type, out var stage) ? stage : throw new InvalidOperationException($"The stage {type.Name} is not registered.");
+
+    private static GatewayStep Chain(IGatewayStage[] stages, GatewayStep last)
+    {
+        var next = last;
+        for (var i = stages.Length - 1; i >= 0; i--) next = Before(stages[i], next);
+        return next;
+    }
+
+    private static GatewayStep Before(IGatewayStage stage, GatewayStep next) =>
+        (call, cancellationToken) => stage.InvokeAsync(call, next, cancellationToken);
 }

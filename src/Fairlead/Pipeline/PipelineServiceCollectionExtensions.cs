@@ -1,10 +1,8 @@
 using Fairlead.Catalogue;
-using Fairlead.Delivery;
 using Fairlead.Http;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Hosting;
 
 namespace Fairlead.Pipeline;
 
@@ -19,10 +17,6 @@ internal static class PipelineServiceCollectionExtensions
         services.TryAddSingleton<CallEnder>();
         services.TryAddSingleton<RefusalRecords>();
         services.TryAddSingleton<DrainState>();
-        services.TryAddSingleton<StreamSweep>();
-        services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<StreamSweep>());
-        services.TryAddSingleton<StreamDelivery>();
-        services.TryAddSingleton<GatewayEndpoint>();
         services.AddSingleton<IStartupFilter, TrustedProxies>();
         services.TryAddSingleton<CrossOriginRequests>();
         services.TryAddSingleton<ErrorEdgeMiddleware>();

@@ -12,9 +12,10 @@ namespace Fairlead.Tests.Pipeline;
 public sealed class PipelineTests
 {
     [Fact]
-    public void Order_IsTheOneInTheDesign()
+    public void Stages_AreThoseOfTheDesignInOrder()
     {
-        Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage), typeof(StructuredOutputStage), typeof(RoutingStage)], GatewayPipeline.Order);
+        Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)], GatewayPipeline.Admission);
+        Assert.Equal([typeof(StructuredOutputStage), typeof(RoutingStage)], GatewayPipeline.Execution);
     }
 
     [Fact]

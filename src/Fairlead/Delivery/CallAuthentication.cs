@@ -1,0 +1,33 @@
+using Fairlead.Access;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Errors;
+using Fairlead.Http;
+using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Delivery;
+
+/// <summary>
+/// Authenticates the callers of generating endpoints. A known key that is refused is recorded, so that its owner sees the misuse. Keys that
+/// do not exist are not recorded; otherwise anyone could fill the audit log with them. Thread-safe.
+/// </summary>
+internal sealed class CallAuthentication(ICallerSource callers, CallReader reader, RefusalRecords refusals, CallEnder ender)
+{
+    /// <summary>The caller; null if the request was refused and its error is written.</summary>
+    public async ValueTask<Caller?> AuthenticateAsync(HttpContext context, Dialect dialect, string requestId)
+    {
+        var authentication = callers.Authenticate(context, dialect.Scope);
+        if (authentication.Caller is { } caller) return caller;
+
+        var error = authentication.Error!;
+        if (authentication.Refused is { } owner && refusals.TryTake(owner.KeyId, error.Code, out var suppressed))
+        {
+            var refused = reader.Create(context, dialect, owner, requestId);
+            refused.SuppressedRefusals = suppressed;
+            await ender.EndAsync(refused, Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, dialect.ErrorShape));
+        }
+        await ErrorResponses.WriteAsync(context, error, dialect.ErrorShape);
+        return null;
+    }
+}

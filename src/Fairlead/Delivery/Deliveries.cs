@@ -1,0 +1,20 @@
+namespace Fairlead.Delivery;
+
+/// <summary>The five deliveries, by their kind. Thread-safe.</summary>
+internal sealed class Deliveries(
+    SyncDelivery sync,
+    StreamDelivery stream,
+    KeptStreamDelivery keptStream,
+    QueuedDelivery queued,
+    HybridDelivery hybrid)
+{
+    public IDelivery Of(DeliveryKind kind) => kind switch
+    {
+        DeliveryKind.Sync => sync,
+        DeliveryKind.Stream => stream,
+        DeliveryKind.KeptStream => keptStream,
+        DeliveryKind.Queued => queued,
+        DeliveryKind.Hybrid => hybrid,
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such delivery."),
+    };
+}

@@ -1,0 +1,133 @@
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Idempotency;
+using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Delivery;
+
+/// <summary>
+/// Delivers the whole response if it is ready within the wait, and otherwise 202; the same generation continues and is stored from then
+/// on. 1. Admit the call, 2. start the run and hand the call over, 3. wait, 4. store the generation if the wait was too short, 5. otherwise
+/// wait for its end, 6. give it to another process if this one stops, 7. else write its result.
+/// </summary>
+internal sealed class HybridDelivery(
+    JobAdmission admission,
+    AcceptedJobs jobs,
+    AcceptedResponse accepted,
+    JobCalls calls,
+    GenerationRunner runner,
+    IdempotencyKeys keys,
+    TimeProvider time) : IDelivery
+{
+    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    {
+        // 1.
+        var admitted = await admission.AdmitAsync(context, call, plan);
+        if (!admitted.IsAdmitted) return admitted.Error;
+
+        // 2.
+        var record = JobCalls.BegunOf(call, plan.Wait);
+        var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
+        if (made is not { } run) return error;
+        run.TakeOver(call);
+        run.Start(runner.RunAsync);
+
+        var kept = false;
+        try
+        {
+            // 3. and 4.
+            kept = !await EndsWithinAsync(context, run, plan.Wait, call.GoesOn) && await TryKeepAsync(run, record);
+            if (kept) await accepted.WriteAsync(context, call, record);
+            else await WriteEndAsync(context, call, run, record);
+            return null;
+        }
+        finally
+        {
+            if (!kept)
+            {
+                await run.Completion;
+                run.Dispose();
+            }
+        }
+    }
+
+    private async Task<bool> EndsWithinAsync(HttpContext context, GenerationRun run, TimeSpan wait, bool goesOn)
+    {
+        try
+        {
+            await run.Completion.WaitAsync(wait, time, context.RequestAborted);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return run.Completion.IsCompleted;
+        }
+        catch (OperationCanceledException)
+        {
+            // The client left before it got a 202, so there is no job, unless it asked for the generation to continue.
+            if (!goesOn) run.Stop(CancellationReason.ClientLeft);
+            return !goesOn;
+        }
+    }
+
+    private async Task<bool> TryKeepAsync(GenerationRun run, GenerationRecord record)
+    {
+        var unavailable = new GatewayError(
+            ErrorCode.StoreUnavailable, "The generation could not be kept. Its result went to the client that waited for it.");
+        if (await jobs.AddRunAsync(run, record, unavailable) is not null) return false;
+        jobs.FinishInStore(run, record);
+        return true;
+    }
+
+    /// <summary>For a run that ends in time, or that could not be stored: then the client waits as for any other call.</summary>
+    private async Task WriteEndAsync(HttpContext context, GatewayCall call, GenerationRun run, GenerationRecord record)
+    {
+        // 5.
+        RunResult result;
+        using (context.RequestAborted.UnsafeRegister(static state => ((GenerationRun)state!).Stop(CancellationReason.ClientLeft), run))
+        {
+            result = await run.Completion;
+        }
+
+        // 6.
+        var isWanted = call.GoesOn || !context.RequestAborted.IsCancellationRequested;
+        if (result.Stopped == CancellationReason.Shutdown && isWanted)
+        {
+            var queued = record with { Status = GenerationStatus.Queued, AvailableAt = record.CreatedAt, Returns = 1 };
+            if (await jobs.TryHandOnAsync(queued))
+            {
+                await accepted.WriteAsync(context, call, queued);
+                return;
+            }
+        }
+
+        // 7.
+        if (result.Error is { } failed)
+        {
+            call.Attempts.AddRange(run.Call.Attempts);
+            call.Ending = run.Call.Ending;
+            await keys.ConcludeAsync(call, failed);
+        }
+        else
+        {
+            await keys.CompleteAsync(call, result.Status, "application/json", result.Body);
+        }
+        if (!context.RequestAborted.IsCancellationRequested) await WriteResultAsync(context, run, result);
+    }
+
+    private static async Task WriteResultAsync(HttpContext context, GenerationRun run, RunResult result)
+    {
+        var response = context.Response;
+        if (result.Error is { } error) ErrorBodyWriter.WriteHead(response, error, run.Call.Dialect.ErrorShape);
+        else
+        {
+            response.StatusCode = result.Status;
+            response.ContentType = "application/json";
+        }
+        ReplyHeaders.Write(response, run.Call);
+        response.ContentLength = result.Body.Length;
+        await LargeBody.WriteAsync(response.BodyWriter, result.Body, context.RequestAborted);
+    }
+}

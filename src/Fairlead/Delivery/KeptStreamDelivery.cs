@@ -1,0 +1,54 @@
+using Fairlead.Errors;
+using Fairlead.Generations;
+using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Delivery;
+
+/// <summary>
+/// Delivers a stream that can be read again. The generation is stored before it starts, and starts at once; the client is the first of its
+/// readers. 1. Admit the call, 2. make a view and a run, 3. store the generation, 4. hand the call over and start the run, 5. stream the
+/// view.
+/// </summary>
+internal sealed class KeptStreamDelivery(
+    JobAdmission admission,
+    AcceptedJobs jobs,
+    JobCalls calls,
+    GenerationRunner runner,
+    KeptStreams streams) : IDelivery
+{
+    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    {
+        // 1.
+        var admitted = await admission.AdmitAsync(context, call, plan);
+        if (!admitted.IsAdmitted) return admitted.Error;
+
+        // 2. Both before the generation is stored: if there is no memory for them, the request is refused and nothing runs.
+        var record = JobCalls.BegunOf(call, null);
+        if (calls.ViewOf(record, call.Caller) is not { } view)
+        {
+            throw new InvalidOperationException("A request that was read cannot be read again.");
+        }
+        using var shown = view.Body;
+        var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
+        if (made is not { } run) return error;
+
+        // 3.
+        var unavailable = AcceptedJobs.Unavailable("The stream cannot be kept now, so it was not begun.");
+        if (await jobs.AddRunAsync(run, record, unavailable) is { } refusal)
+        {
+            run.Dispose();
+            return refusal;
+        }
+
+        // 4.
+        run.TakeOver(call);
+        run.Start(runner.RunAsync);
+        jobs.FinishInStore(run, record);
+
+        // 5.
+        context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
+        await streams.RelayAsync(context, call, record, plan.StoredStreams!.CreateView(view, record), after: -1);
+        return null;
+    }
+}

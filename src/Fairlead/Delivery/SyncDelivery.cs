@@ -1,0 +1,52 @@
+using Fairlead.Errors;
+using Fairlead.Idempotency;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Delivery;
+
+/// <summary>
+/// Delivers the whole response in one body: 1. run the call, 2. replay the response of a repeated request, 3. end the call, 4. write and
+/// store the body, 5. send it.
+/// </summary>
+internal sealed class SyncDelivery(
+    GatewayPipeline pipeline,
+    LiveCalls live,
+    CallEnder ender,
+    IdempotencyKeys keys,
+    IdempotencyReplay replay) : IDelivery
+{
+    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    {
+        // 1.
+        live.Start(context, call);
+        var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
+        if (reply is GatewayReply.Refused refused) return refused.Error;
+
+        // 2.
+        if (!await replay.TryWriteAsync(context, call, reply)) await WriteAsync(context, call, reply);
+        return null;
+    }
+
+    private async Task WriteAsync(HttpContext context, GatewayCall call, GatewayReply reply)
+    {
+        // 3. The usage must be fixed before it is written into the body.
+        using var native = (reply as GatewayReply.NativeBody)?.Body;
+        await ender.EndAsync(call, CallOutcome.Of(call), null, StatusCodes.Status200OK);
+
+        // 4. Stored before it is sent: a client that has seen the response and repeats the request must get the same one.
+        await call.Dialect.Responses.PrepareAsync(call, reply);
+        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, call.Memory, neverRefused: true);
+        call.Dialect.Responses.Write(call, reply, output);
+        await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
+
+        // 5.
+        var response = context.Response;
+        response.StatusCode = StatusCodes.Status200OK;
+        response.ContentType = "application/json";
+        response.ContentLength = output.Length;
+        ReplyHeaders.Write(response, call);
+        await LargeBody.WriteAsync(response.BodyWriter, output.WrittenMemory, context.RequestAborted);
+    }
+}
