@@ -1,12 +1,13 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Fidelity;
 
 /// <summary>
 /// The translation of errors: the response of a provider (<c>Golden/Errors/UPSTREAM.KIND.response.json</c>: status, body, and its <c>Retry-After</c>) and what a client of each
-/// dialect gets. Run with <c>UPDATE_GOLDEN=1</c> to write the files again, then read the difference.
+/// dialect gets.
 /// </summary>
 public sealed class ErrorTranslationTests(ErrorTranslationFixture fixture) : IClassFixture<ErrorTranslationFixture>
 {
@@ -56,9 +57,8 @@ public sealed class ErrorTranslationTests(ErrorTranslationFixture fixture) : ICl
         }
         var text = head.Append('\n').Append(body).ToString();
         var path = Path.Combine(Folder, FileName(kind, client, stream));
-        if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN") == "1") await File.WriteAllTextAsync(path, text, Token);
         // Errors before the first event are the same with and without streaming, so both share a file (see FileName).
-        Assert.Equal(await File.ReadAllTextAsync(path, Token), text);
+        GoldenFile.MatchesAt(path, text);
     }
 
     /// <summary>The row of errors in the mapping between OpenAI chat and Anthropic, in both directions.</summary>

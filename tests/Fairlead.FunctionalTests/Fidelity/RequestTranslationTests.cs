@@ -2,12 +2,13 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Fidelity;
 
 /// <summary>
 /// The translation of requests, row by row: the request of a client (<c>Golden/Requests/ROW/CLIENT.request.json</c>) and what the running gateway sends to a provider with
-/// another dialect, with the warnings that the client gets; or the client's error. Run with <c>UPDATE_GOLDEN=1</c> to write the files again, then read the difference.
+/// another dialect, with the warnings that the client gets; or the client's error.
 /// </summary>
 public sealed class RequestTranslationTests(TranslationFixture fixture) : IClassFixture<TranslationFixture>
 {
@@ -73,8 +74,7 @@ public sealed class RequestTranslationTests(TranslationFixture fixture) : IClass
             text.Append("refused ").Append((int)response.StatusCode).Append(' ').Append(error["code"]).Append(" at ").Append(place).Append(": ").Append(message).Append('\n');
         }
         var path = Path.Combine(Folder, row, $"{client}-to-{upstream}.golden");
-        if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN") == "1") await File.WriteAllTextAsync(path, text.ToString(), Token);
-        Assert.Equal(await File.ReadAllTextAsync(path, Token), text.ToString());
+        GoldenFile.MatchesAt(path, text.ToString());
     }
 
     /// <summary>The rows about requests in the mapping between OpenAI chat and Anthropic, each with the folders that show it in both directions, or in the only one.</summary>

@@ -1,11 +1,12 @@
 using System.Text;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Fidelity;
 
 /// <summary>
 /// The translation of responses, row by row: the response of a provider (<c>Golden/Responses/ROW/UPSTREAM.response.json</c> or <c>.events.txt</c>, one event a line) and what
-/// a client of each dialect gets from the running gateway. Run with <c>UPDATE_GOLDEN=1</c> to write the files again, then read the difference.
+/// a client of each dialect gets from the running gateway.
 /// </summary>
 public sealed class ResponseTranslationTests(TranslationFixture fixture) : IClassFixture<TranslationFixture>
 {
@@ -45,8 +46,7 @@ public sealed class ResponseTranslationTests(TranslationFixture fixture) : IClas
         Assert.DoesNotContain("secret-host", actual, StringComparison.Ordinal);
         var path = Path.Combine(TranslationFixture.Folder, row, $"{upstream}-to-{client}.{delivery}.golden");
         var text = $"{(int)response.StatusCode}\n{actual}";
-        if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN") == "1") await File.WriteAllTextAsync(path, text, Token);
-        Assert.Equal(await File.ReadAllTextAsync(path, Token), text);
+        GoldenFile.MatchesAt(path, text);
     }
 
     /// <summary>The rows about responses in the mapping between OpenAI chat and Anthropic, each with the folders that show it.</summary>
