@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common;
 
 namespace Fairlead.FunctionalTests;
 
@@ -14,7 +15,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     [Fact]
     public async Task Chat_QuestionTheDocumentsAnswer_QuotesThemWithCitationsTimingsAndSignal()
     {
-        var answer = await PostAsync("/v1/chat/completions", Ask("When does the ferry leave?"));
+        var answer = await AnswerAsync("/v1/chat/completions", Ask("When does the ferry leave?"));
 
         var message = answer["choices"]![0]!["message"]!;
         Assert.Contains("at seven in the morning", message["content"]!.GetValue<string>(), StringComparison.Ordinal);
@@ -30,7 +31,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     [Fact]
     public async Task Chat_QuestionTheDocumentsDoNotAnswer_SaysSo()
     {
-        var answer = await PostAsync("/v1/chat/completions", Ask("What is the capital of Mongolia?"));
+        var answer = await AnswerAsync("/v1/chat/completions", Ask("What is the capital of Mongolia?"));
         Assert.Equal("The documents say nothing about that.", answer["choices"]![0]!["message"]!["content"]!.GetValue<string>());
         Assert.Equal(0, answer["fairlead"]!["quality"]!["groundedness"]!.GetValue<double>());
     }
@@ -38,7 +39,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     [Fact]
     public async Task Chat_Streamed_GivesTheSameTextAndReportsAtTheEnd()
     {
-        var whole = (await PostAsync("/v1/chat/completions", Ask("Where can I get diesel?")))["choices"]![0]!["message"]!["content"]!.GetValue<string>();
+        var whole = (await AnswerAsync("/v1/chat/completions", Ask("Where can I get diesel?")))["choices"]![0]!["message"]!["content"]!.GetValue<string>();
         var body = Ask("Where can I get diesel?");
         body["stream"] = true;
 
@@ -57,7 +58,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     {
         var body = Ask("When does the ferry leave?");
         body["max_tokens"] = 3;
-        var answer = await PostAsync("/v1/chat/completions", body);
+        var answer = await AnswerAsync("/v1/chat/completions", body);
         Assert.Equal("length", answer["choices"]![0]!["finish_reason"]!.GetValue<string>());
         Assert.Equal("The ferry to", answer["choices"]![0]!["message"]!["content"]!.GetValue<string>());
     }
@@ -76,7 +77,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     {
         var body = Ask("Is the museum open on Mondays?");
         body["max_tokens"] = 200;
-        var answer = await PostAsync("/v1/messages", body);
+        var answer = await AnswerAsync("/v1/messages", body);
         Assert.Contains("closed on Mondays", answer["content"]![0]!["text"]!.GetValue<string>(), StringComparison.Ordinal);
         Assert.Equal("end_turn", answer["stop_reason"]!.GetValue<string>());
     }
@@ -84,7 +85,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     [Fact]
     public async Task Embeddings_TextsOnOneSubject_PointTheSameWay()
     {
-        var answer = await PostAsync("/v1/embeddings", new JsonObject { ["model"] = "harbour-embed", ["input"] = new JsonArray("the ferry sails", "when does the ferry sail", "diesel and petrol") });
+        var answer = await AnswerAsync("/v1/embeddings", new JsonObject { ["model"] = "harbour-embed", ["input"] = new JsonArray("the ferry sails", "when does the ferry sail", "diesel and petrol") });
         var vectors = answer["data"]!.AsArray().Select(d => d!["embedding"]!.AsArray().Select(v => v!.GetValue<float>()).ToArray()).ToList();
         Assert.All(vectors, v => Assert.Equal(512, v.Length));
         Assert.All(vectors, v => Assert.Equal(1, Dot(v, v), 0.001));
@@ -132,7 +133,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
 
     private static float Dot(float[] left, float[] right) => left.Zip(right, (l, r) => l * r).Sum();
 
-    private async Task<JsonNode> PostAsync(string path, JsonObject body)
+    private async Task<JsonNode> AnswerAsync(string path, JsonObject body)
     {
         using var response = await SendAsync(path, body);
         var text = await response.Content.ReadAsStringAsync(Token);
@@ -141,7 +142,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     private Task<HttpResponseMessage> SendAsync(string path, JsonObject body) =>
-        sample.Client.PostAsync(path, new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"), Token);
+        sample.Client.PostJsonAsync(path, body.ToJsonString(), completion: HttpCompletionOption.ResponseContentRead);
 }
 
 /// <summary>The sample as a process of its own, with a data folder of its own and a key made through its admin API.</summary>

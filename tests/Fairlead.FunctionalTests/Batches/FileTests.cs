@@ -96,9 +96,9 @@ public abstract class FileTests : IAsyncLifetime
     public async Task Files_OfAnotherProject_AreNotThere()
     {
         var id = await UploadedAsync(Client, "{}");
-        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
-        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
-        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
         using var other = _gateway.MakeClient(key.GetProperty("secret").GetString());
         Assert.Empty((await GetAsync(other, "/v1/files")).GetProperty("data").EnumerateArray());
         foreach (var path in (string[])[$"/v1/files/{id}", $"/v1/files/{id}/content"])

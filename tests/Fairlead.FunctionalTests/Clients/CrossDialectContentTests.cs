@@ -12,9 +12,9 @@ namespace Fairlead.FunctionalTests.Clients;
 
 /// <summary>
 /// Official clients of one dialect on providers of another, with everything beyond plain text: images, files, structured output, parallel tools, reasoning; whole and
-/// streamed. The providers answer with the golden files of the way back.
+/// streamed. The providers return the golden files of <see cref="ResponseTranslationTests"/>.
 /// </summary>
-public sealed class CrossDialectContentTests(WayBackFixture fixture) : IClassFixture<WayBackFixture>
+public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClassFixture<TranslationFixture>
 {
     private const string Png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
     private const string Schema = """{"type":"object","properties":{"city":{"type":"string"},"mild":{"type":"boolean"}},"required":["city","mild"],"additionalProperties":false}""";

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.RegularExpressions;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Clients;
 
@@ -49,13 +50,5 @@ public sealed partial class NodeClientTests(GatewayFixture fixture) : IClassFixt
     private static partial Regex Passed();
 
     // The scripts stay where they are in the source tree, beside their node_modules.
-    private static string Folder
-    {
-        get
-        {
-            var directory = new DirectoryInfo(AppContext.BaseDirectory);
-            while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Fairlead.slnx"))) directory = directory.Parent;
-            return Path.Combine(directory!.FullName, "tests", "Fairlead.FunctionalTests", "Clients", "node");
-        }
-    }
+    private static string Folder { get; } = Repository.PathOf("tests", "Fairlead.FunctionalTests", "Clients", "node");
 }

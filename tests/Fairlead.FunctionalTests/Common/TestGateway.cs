@@ -154,16 +154,8 @@ public sealed class TestGateway : IAsyncDisposable
     /// <summary>Makes a key in the usual project and gives its secret and id.</summary>
     public async Task<(string Secret, string Id)> MakeKeyAsync(string fields)
     {
-        var made = await PostAsync(Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{ProjectId}}",{{fields}}}""");
+        var made = await Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{ProjectId}}",{{fields}}}""");
         return (made.GetProperty("secret").GetString()!, made.GetProperty("id").GetString()!);
-    }
-
-    public static async Task<JsonElement> PostAsync(HttpClient client, string path, string body)
-    {
-        using var response = await client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"));
-        var text = await response.Content.ReadAsStringAsync();
-        Assert.True(response.IsSuccessStatusCode, $"{path}: {(int)response.StatusCode} {text}");
-        return JsonDocument.Parse(text).RootElement;
     }
 
     public async ValueTask DisposeAsync()
@@ -178,8 +170,8 @@ public sealed class TestGateway : IAsyncDisposable
 
     private async Task MakeUsualKeyAsync()
     {
-        var organization = await PostAsync(Admin, "/admin/v1/organizations", """{"name":"Test"}""");
-        var project = await PostAsync(Admin, "/admin/v1/projects", $$"""{"name":"Test","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var organization = await Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Test"}""");
+        var project = await Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"Test","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
         ProjectId = project.GetProperty("id").GetString()!;
         (Key, _) = await MakeKeyAsync("\"scopes\":[\"chat\",\"embeddings\",\"batches\",\"models:read\",\"usage:read\",\"webhooks\"]");
         Client = MakeClient(Key);

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Errors;
 using Fairlead.FunctionalTests.Common;
@@ -59,7 +58,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [MemberData(nameof(Calls))]
     public async Task Answer_Whole_FitsItsSchema(string client, string body)
     {
-        using var response = await PostAsync(PathOf(client), body);
+        using var response = await world.Gateway.Client.PostJsonAsync(PathOf(client), body);
         var text = await response.Content.ReadAsStringAsync(Token);
         Assert.True(response.IsSuccessStatusCode, text);
         Assert.Empty(LiveAnswers.Whole(client, 200, text));
@@ -69,8 +68,8 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [MemberData(nameof(Calls))]
     public async Task Answer_Streamed_FitsItsSchemas(string client, string body)
     {
-        await StreamAsync(client, body, includeUsage: false);
-        if (client != "messages") await StreamAsync(client, body, includeUsage: true);
+        await AssertStreamFitsAsync(client, body, includeUsage: false);
+        if (client != "messages") await AssertStreamFitsAsync(client, body, includeUsage: true);
     }
 
     [Theory]
@@ -80,7 +79,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     public async Task Stream_FailingInTheMiddle_EndsWithAnErrorOfItsSchema(string client, string fault)
     {
         var body = client == "completions" ? """{"model":"sim-fast","prompt":"Once","stream":true}""" : $$"""{"model":"sim-fast","max_tokens":200,{{User}},"stream":true}""";
-        using var response = await PostAsync(PathOf(client), body, ("Fairlead-Simulate", fault));
+        using var response = await world.Gateway.Client.PostJsonAsync(PathOf(client), body, [("Fairlead-Simulate", fault)]);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         var stream = await SeenStream.ReadAsync(response, Token);
         Assert.Contains("\"error\":{", stream.Events[^1].Data, StringComparison.Ordinal);
@@ -95,7 +94,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("sim-embed", "base64", "\"one\"")]
     public async Task Embeddings_FitTheirSchema(string model, string format, string input)
     {
-        using var response = await PostAsync("/v1/embeddings", $$"""{"model":"{{model}}","input":{{input}},"encoding_format":"{{format}}"}""");
+        using var response = await world.Gateway.Client.PostJsonAsync("/v1/embeddings", $$"""{"model":"{{model}}","input":{{input}},"encoding_format":"{{format}}"}""");
         var text = await response.Content.ReadAsStringAsync(Token);
         Assert.True(response.IsSuccessStatusCode, text);
         Assert.Empty(SchemaSet.Own.Get($"embeddings.json#/$defs/{format}").Faults(JsonNode.Parse(text)));
@@ -121,7 +120,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("native")]
     public async Task CountTokens_FitsItsSchema(string model)
     {
-        using var response = await PostAsync("/v1/messages/count_tokens", $$"""{"model":"{{model}}",{{User}}}""");
+        using var response = await world.Gateway.Client.PostJsonAsync("/v1/messages/count_tokens", $$"""{"model":"{{model}}",{{User}}}""");
         Assert.Empty(SchemaSet.Own.Get("count_tokens.json").Faults(JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))));
     }
 
@@ -130,12 +129,12 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     {
         foreach (var (client, body) in Calls.Select(call => call.Data))
         {
-            using var made = await PostAsync(PathOf(client), body);
+            using var made = await world.Gateway.Client.PostJsonAsync(PathOf(client), body);
             Assert.True(made.IsSuccessStatusCode, body);
         }
-        using var embedded = await PostAsync("/v1/embeddings", """{"model":"native-embed","input":"x"}""");
-        using var refused = await PostAsync("/v1/chat/completions", """{"model":"sim-fast"}""");
-        using var failed = await PostAsync("/v1/chat/completions", $$"""{"model":"sim-fast",{{User}}}""", ("Fairlead-Simulate", "status=500"));
+        using var embedded = await world.Gateway.Client.PostJsonAsync("/v1/embeddings", """{"model":"native-embed","input":"x"}""");
+        using var refused = await world.Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"sim-fast"}""");
+        using var failed = await world.Gateway.Client.PostJsonAsync("/v1/chat/completions", $$"""{"model":"sim-fast",{{User}}}""", [("Fairlead-Simulate", "status=500")]);
         Assert.Equal([200, 400, 502], new[] { embedded, refused, failed }.Select(response => (int)response.StatusCode));
 
         var usage = SchemaSet.Own.Get("usage.json");
@@ -172,36 +171,29 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("/admin/v1/organizations", ErrorShape.Problem, "{}", null, 400)]
     public async Task Error_FitsTheSchemaOfItsDialect(string path, ErrorShape shape, string body, string? simulate, int status)
     {
-        using var response = await PostAsync(path, body, ("Fairlead-Simulate", simulate ?? "tps=1000"), shape == ErrorShape.Problem ? world.Gateway.Admin : null);
+        using var response = await (shape == ErrorShape.Problem ? world.Gateway.Admin : world.Gateway.Client).PostJsonAsync(path, body, [("Fairlead-Simulate", simulate ?? "tps=1000")]);
         var text = await response.Content.ReadAsStringAsync(Token);
         Assert.True((int)response.StatusCode == status, $"{(int)response.StatusCode} {text}");
         Assert.Empty(HostileDoor.ErrorsOf(shape).Faults(JsonNode.Parse(text)));
         using var stranger = world.Gateway.MakeClient(null);
-        using var unknown = await PostAsync(path, body, null, stranger);
+        using var unknown = await stranger.PostJsonAsync(path, body);
         Assert.Equal(HttpStatusCode.Unauthorized, unknown.StatusCode);
         Assert.Empty(HostileDoor.ErrorsOf(shape).Faults(JsonNode.Parse(await unknown.Content.ReadAsStringAsync(Token))));
     }
 
     private static string PathOf(string client) => client switch { "chat" => "/v1/chat/completions", "messages" => "/v1/messages", _ => "/v1/completions" };
 
-    private async Task StreamAsync(string client, string body, bool includeUsage)
+    private async Task AssertStreamFitsAsync(string client, string body, bool includeUsage)
     {
         var request = JsonNode.Parse(body)!;
         request["stream"] = true;
         if (includeUsage) request["stream_options"] = new JsonObject { ["include_usage"] = true };
-        using var response = await PostAsync(PathOf(client), request.ToJsonString());
+        using var response = await world.Gateway.Client.PostJsonAsync(PathOf(client), request.ToJsonString());
         if (!response.IsSuccessStatusCode) Assert.Fail(await response.Content.ReadAsStringAsync(Token));
         // The fake provider sends no usage of null before the chunk that has it; what it does not send is not made up.
         var isForwarded = request["model"]!.GetValue<string>() == "native" && client != "messages";
         if (isForwarded && includeUsage) return;
         Assert.Empty(LiveAnswers.Stream(client, await SeenStream.ReadAsync(response, Token), includeUsage));
-    }
-
-    private async Task<HttpResponseMessage> PostAsync(string path, string body, (string Name, string Value)? header = null, HttpClient? client = null)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        if (header is { } one) request.Headers.Add(one.Name, one.Value);
-        return await (client ?? world.Gateway.Client).SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
     }
 
     private static async Task<JsonNode> GetAsync(HttpClient client, string path, (string Name, string Value)? header = null)

@@ -9,15 +9,15 @@ namespace Fairlead.FunctionalTests.Contracts;
 /// What every kind of provider can answer (text, tools, parallel tools, structured output, several choices, logprobs, reasoning, refusals, failures in the middle), as
 /// every client gets it: each body and each event is held against a schema, native and translated.
 /// </summary>
-public sealed class ProviderAnswerTests(WayBackFixture fixture) : IClassFixture<WayBackFixture>
+public sealed class ProviderAnswerTests(TranslationFixture fixture) : IClassFixture<TranslationFixture>
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    public static TheoryData<string, string, string, string> Cases => WayBackTests.Cases;
+    public static TheoryData<string, string, string, string> Cases => ResponseTranslationTests.CasesWhere(static (client, _) => client is not ("responses" or "v2"));
 
     /// <summary>The published description is of OpenAI's dialects, and has no chunk of text completions.</summary>
     public static TheoryData<string, string, string, string> Described =>
-        WayBackTests.CasesWhere(static (client, delivery) => client == "chat" || (client == "completions" && delivery != "stream"));
+        ResponseTranslationTests.CasesWhere(static (client, delivery) => client == "chat" || (client == "completions" && delivery != "stream"));
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -48,9 +48,9 @@ public sealed class ProviderAnswerTests(WayBackFixture fixture) : IClassFixture<
     private async Task<(int Status, string Body, SeenStream? Stream)> AskAsync(string row, string upstream, string client, bool streams)
     {
         fixture.Serve(row, upstream);
-        using var request = new HttpRequestMessage(HttpMethod.Post, WayBackRequests.Path(client))
+        using var request = new HttpRequestMessage(HttpMethod.Post, ClientRequests.Path(client))
         {
-            Content = new StringContent(WayBackRequests.Body(row, upstream, client, streams), Encoding.UTF8, "application/json"),
+            Content = new StringContent(ClientRequests.Body(row, upstream, client, streams), Encoding.UTF8, "application/json"),
         };
         using var response = await fixture.Gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
         if (streams && response.IsSuccessStatusCode) return (200, "", await SeenStream.ReadAsync(response, Token));

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common.JsonSchema;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Contracts;
 
@@ -31,12 +32,7 @@ internal static class PublishedSchemas
 
     private static string? Find()
     {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) continue;
-            var path = Path.Combine(folder.Parent!.FullName, "shared", "schemas", "openai.json");
-            return File.Exists(path) ? path : null;
-        }
-        return null;
+        var path = Repository.PathOf("..", "shared", "schemas", "openai.json");
+        return File.Exists(path) ? path : null;
     }
 }

@@ -73,9 +73,9 @@ public sealed class EventSchemaTests : IAsyncLifetime
             await SendAsync(context, FakeUpstream.Chunk("""{"content":"so"}"""));
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         };
-        var job = await TestGateway.PostAsync(_gateway.Client, "/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"job"}}""");
+        var job = await _gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"job"}}""");
         var id = job.GetProperty("id").GetString();
-        await TestGateway.PostAsync(_gateway.Client, $"/v2/generations/{id}/cancel", "{}");
+        await _gateway.Client.PostForJsonAsync($"/v2/generations/{id}/cancel", "{}");
         seen.UnionWith(Check("GenerationEvent", await _gateway.Client.GetStringAsync(new Uri($"/v2/generations/{id}/events", UriKind.Relative), Cancel)));
 
         var documented = Document["components"]!["schemas"]!["GenerationEvent"]!["discriminator"]!["mapping"]!.AsObject().Select(one => one.Key);
@@ -161,10 +161,10 @@ public sealed class EventSchemaTests : IAsyncLifetime
 
     private async Task<string> StreamAsync(string path, string body, string? simulate = null, TaskCompletionSource? heard = null, HttpClient? client = null)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        if (simulate is not null) request.Headers.Add("Fairlead-Simulate", simulate);
-        if (path == "/v1/messages") request.Headers.Add("anthropic-version", "2023-06-01");
-        using var response = await (client ?? _gateway.Client).SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+        var headers = new List<(string Name, string Value)>();
+        if (simulate is not null) headers.Add(("Fairlead-Simulate", simulate));
+        if (path == "/v1/messages") headers.Add(("anthropic-version", "2023-06-01"));
+        using var response = await (client ?? _gateway.Client).PostJsonAsync(path, body, headers);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
         var text = new StringBuilder();
         while (await reader.ReadLineAsync(Cancel) is { } line)

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Fairlead.Server.Documentation;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Documentation;
 
@@ -31,7 +32,7 @@ internal sealed partial record Example(string Place, string Language, string Tex
 
     public bool Breaks => Remarks.Split(' ').Contains("breaks");
 
-    public static string Root { get; } = FindRoot();
+    public static string Root => Repository.Root;
 
     private static IEnumerable<Example> FromPages()
     {
@@ -71,13 +72,6 @@ internal sealed partial record Example(string Place, string Language, string Tex
         "Python" => "python",
         _ => language,
     };
-
-    private static string FindRoot()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Fairlead.slnx"))) directory = directory.Parent;
-        return directory!.FullName;
-    }
 
     [GeneratedRegex(@"^```(\w+)(.*)$")]
     private static partial Regex Fence();

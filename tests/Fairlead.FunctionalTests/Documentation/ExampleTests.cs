@@ -140,7 +140,7 @@ public sealed class ExampleFixture : IAsyncLifetime
         _admin = new HttpClient { BaseAddress = new Uri(_server.Address) };
         _admin.DefaultRequestHeaders.Authorization = new("Bearer", TestGateway.AdminKey);
         var (_, project, _) = await MakeObjectsAsync();
-        Key = (await TestGateway.PostAsync(_admin, "/admin/v1/keys", $$"""{"name":"examples","project_id":"{{project}}","scopes":["chat","embeddings","batches","models:read","usage:read","webhooks"]}""")).GetProperty("secret").GetString()!;
+        Key = (await _admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"examples","project_id":"{{project}}","scopes":["chat","embeddings","batches","models:read","usage:read","webhooks"]}""")).GetProperty("secret").GetString()!;
     }
 
     /// <summary>An organization, a project and a key for an example to use up.</summary>
@@ -150,7 +150,7 @@ public sealed class ExampleFixture : IAsyncLifetime
         var project = await IdAsync("projects", $$"""{"name":"Example","organization_id":"{{organization}}"}""");
         return (organization, project, await IdAsync("keys", $$"""{"name":"Example","project_id":"{{project}}"}"""));
 
-        async Task<string> IdAsync(string kind, string body) => (await TestGateway.PostAsync(_admin, "/admin/v1/" + kind, body)).GetProperty("id").GetString()!;
+        async Task<string> IdAsync(string kind, string body) => (await _admin.PostForJsonAsync("/admin/v1/" + kind, body)).GetProperty("id").GetString()!;
     }
 
     internal async Task<(Assembly Assembly, IReadOnlyList<Example> Examples)> CSharpAsync(CancellationToken cancellationToken)

@@ -123,14 +123,14 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     {
         var (operation, path, body) = Calls[index];
         // So that sums and records have something to show.
-        await TestGateway.PostAsync(fixture.Gateway.Client, "/v1/chat/completions", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}""");
+        await fixture.Gateway.Client.PostForJsonAsync("/v1/chat/completions", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}""");
         var names = await MakeObjectsAsync();
         if (path.Contains("{webhook}", StringComparison.Ordinal) || path.Contains("{delivery}", StringComparison.Ordinal))
         {
             // No name of the DNS ends so: what is sent there arrives nowhere.
-            var webhook = await TestGateway.PostAsync(fixture.Gateway.Client, "/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
+            var webhook = await fixture.Gateway.Client.PostForJsonAsync("/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
             names["webhook"] = webhook.GetProperty("id").GetString()!;
-            names["delivery"] = (await TestGateway.PostAsync(fixture.Gateway.Client, $"/v2/webhooks/{names["webhook"]}/test", "{}")).GetProperty("id").GetString()!;
+            names["delivery"] = (await fixture.Gateway.Client.PostForJsonAsync($"/v2/webhooks/{names["webhook"]}/test", "{}")).GetProperty("id").GetString()!;
         }
         if (path.StartsWith("/v1/files", StringComparison.Ordinal) || path.StartsWith("/v1/batches", StringComparison.Ordinal))
         {
@@ -266,8 +266,8 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     {
         var organization = await IdAsync("organizations", """{"name":"X"}""");
         var project = await IdAsync("projects", $$"""{"name":"X","organization_id":"{{organization}}"}""");
-        var response = (await TestGateway.PostAsync(fixture.Gateway.Client, "/v1/responses", """{"model":"sim-fast","input":"Hello"}""")).GetProperty("id").GetString()!;
-        var background = (await TestGateway.PostAsync(fixture.Gateway.Client, "/v1/responses", """{"model":"sim-fast","input":"Hello","background":true}""")).GetProperty("id").GetString()!;
+        var response = (await fixture.Gateway.Client.PostForJsonAsync("/v1/responses", """{"model":"sim-fast","input":"Hello"}""")).GetProperty("id").GetString()!;
+        var background = (await fixture.Gateway.Client.PostForJsonAsync("/v1/responses", """{"model":"sim-fast","input":"Hello","background":true}""")).GetProperty("id").GetString()!;
         return new() { ["response"] = response, ["background"] = background, ["generation"] = await JobAsync(), ["organization"] = organization, ["project"] = project, ["key"] = await IdAsync("keys", $$"""{"name":"X","project_id":"{{project}}"}""") };
 
         async Task<string> JobAsync()
@@ -278,7 +278,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             return JsonNode.Parse(await accepted.Content.ReadAsStringAsync(Token))!["id"]!.GetValue<string>();
         }
 
-        async Task<string> IdAsync(string kind, string body) => (await TestGateway.PostAsync(fixture.Gateway.Admin, "/admin/v1/" + kind, body)).GetProperty("id").GetString()!;
+        async Task<string> IdAsync(string kind, string body) => (await fixture.Gateway.Admin.PostForJsonAsync("/admin/v1/" + kind, body)).GetProperty("id").GetString()!;
     }
 
     [GeneratedRegex("\"(fl_|whsec_|whsk_|whpk_)[A-Za-z0-9_+/=-]+")]

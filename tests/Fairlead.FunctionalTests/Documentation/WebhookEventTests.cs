@@ -28,10 +28,10 @@ public sealed class WebhookEventTests
     {
         await using var receiver = await WebhookReceiver.StartAsync();
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
-        var webhook = await TestGateway.PostAsync(gateway.Client, "/v2/webhooks", $$"""{"url":"{{receiver.Url}}"}""");
-        await TestGateway.PostAsync(gateway.Client, $"/v2/webhooks/{webhook.GetProperty("id").GetString()}/test", "{}");
+        var webhook = await gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{receiver.Url}}"}""");
+        await gateway.Client.PostForJsonAsync($"/v2/webhooks/{webhook.GetProperty("id").GetString()}/test", "{}");
         var seen = new List<ReceivedWebhook> { await receiver.NextAsync(Cancel) };
-        await TestGateway.PostAsync(gateway.Client, "/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"job"}}""");
+        await gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"job"}}""");
         seen.Add(await receiver.NextAsync(Cancel));
         foreach (var one in seen)
         {

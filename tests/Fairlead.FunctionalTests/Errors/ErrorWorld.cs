@@ -83,7 +83,7 @@ public sealed class ErrorWorld : IAsyncLifetime
         var expires = TimeProvider.System.GetUtcNow().AddSeconds(2);
         (ExpiredKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"expires_at\":\"{expires:yyyy-MM-dd'T'HH:mm:ss.fff'Z'}\"");
         (RevokedKey, var revoked) = await Gateway.MakeKeyAsync(Usual);
-        await TestGateway.PostAsync(Gateway.Admin, $"/admin/v1/keys/{revoked}/revoke", "{}");
+        await Gateway.Admin.PostForJsonAsync($"/admin/v1/keys/{revoked}/revoke", "{}");
         (NarrowKey, _) = await Gateway.MakeKeyAsync("\"scopes\":[\"usage:read\"]");
         (OneModelKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"models\":[\"sim-slow\"]");
         (ElsewhereKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"addresses\":[\"192.0.2.0/24\"]");

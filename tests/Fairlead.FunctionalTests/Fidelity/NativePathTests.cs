@@ -62,7 +62,7 @@ public sealed class NativePathTests : IAsyncLifetime
             await seen.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
             Cut(context);
         };
-        using var response = await PostAsync("/v1/chat/completions", Ask.Replace("\"stream\"", "\"n\":2,\"stream\"", StringComparison.Ordinal));
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Ask.Replace("\"stream\"", "\"n\":2,\"stream\"", StringComparison.Ordinal));
         await using var bytes = await response.Content.ReadAsStreamAsync(Cancel);
         using var reader = new StreamReader(bytes);
         while (await reader.ReadLineAsync(Cancel) is { } line)
@@ -112,7 +112,7 @@ public sealed class NativePathTests : IAsyncLifetime
         Assert.DoesNotContain("\"outcome\":\"complete\"", stream.Raw, StringComparison.Ordinal);
 
         _upstream.Answer = context => Json(context, Completion("half", reason));
-        using var response = await PostAsync("/v1/chat/completions", AskWhole);
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", AskWhole);
         Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
     }
 
@@ -130,7 +130,7 @@ public sealed class NativePathTests : IAsyncLifetime
             Assert.Equal("\"fairlead\" is a word", Text(chunks));
         }
         _upstream.Answer = context => Json(context, Completion("x")[..^1] + Theirs + "}");
-        using var response = await PostAsync("/v1/chat/completions", AskWhole);
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", AskWhole);
         var body = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel), NoDuplicates).RootElement;
         Assert.NotEqual("gen_theirs", body.GetProperty("fairlead").GetProperty("generation_id").GetString());
     }
@@ -155,7 +155,7 @@ public sealed class NativePathTests : IAsyncLifetime
         Assert.Equal(Enumerable.Range(0, stream.Events.Count), stream.Events.Select(e => JsonDocument.Parse(e.Data, NoDuplicates).RootElement.GetProperty("sequence_number").GetInt32()));
 
         _upstream.Answer = context => Json(context, """{"id":"msg_1","type":"message","role":"assistant","model":"up","content":[{"type":"text","text":"x"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":1}""" + Theirs);
-        using var response = await PostAsync("/v1/messages", AskClaude + "}");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/messages", AskClaude + "}");
         var text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.NotEqual("gen_theirs", JsonDocument.Parse(text, NoDuplicates).RootElement.GetProperty("fairlead").GetProperty("generation_id").GetString());
     }
@@ -216,14 +216,11 @@ public sealed class NativePathTests : IAsyncLifetime
         Assert.Empty(_upstream.Received);
     }
 
-    private Task<HttpResponseMessage> PostAsync(string path, string body) =>
-        _gateway.Client.SendAsync(new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") }, HttpCompletionOption.ResponseHeadersRead, Cancel);
-
     private async Task<SeenStream> StreamAsync(string path, string body)
     {
         try
         {
-            using var response = await PostAsync(path, body);
+            using var response = await _gateway.Client.PostJsonAsync(path, body);
             Assert.True(response.IsSuccessStatusCode, response.IsSuccessStatusCode ? "" : await response.Content.ReadAsStringAsync(Cancel));
             return await SeenStream.ReadAsync(response, Cancel);
         }

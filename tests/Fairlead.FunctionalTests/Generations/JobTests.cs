@@ -49,7 +49,7 @@ public abstract class JobTests : IAsyncLifetime
     [Fact]
     public async Task RespondAsync_Chat_Is202AndTheResultComesInTheDialect()
     {
-        using var accepted = await PostAsync("/v1/chat/completions", Chat, "respond-async");
+        using var accepted = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Chat, [("Prefer", "respond-async")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
         Assert.Equal("respond-async", accepted.Headers.GetValues("Preference-Applied").Single());
         Assert.Contains("Prefer", accepted.Headers.Vary);
@@ -59,14 +59,14 @@ public abstract class JobTests : IAsyncLifetime
         Assert.Equal("queued", job.GetProperty("status").GetString());
         Assert.Equal($"/v2/generations/{id}", accepted.Headers.Location!.OriginalString);
 
-        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
         Assert.Equal("completed", done.GetProperty("status").GetString());
         Assert.Equal("complete", done.GetProperty("outcome").GetString());
         Assert.Equal("hello world", done.GetProperty("output_text").GetString());
         Assert.Equal(11, done.GetProperty("usage").GetProperty("input_tokens").GetInt64());
         Assert.Equal(JsonValueKind.Null, done.GetProperty("error").ValueKind);
 
-        var result = await GetAsync($"/v2/generations/{id}/result");
+        var result = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}/result");
         Assert.Equal("chat.completion", result.GetProperty("object").GetString());
         Assert.Equal("hello world", result.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
         Assert.Equal(id, result.GetProperty("fairlead").GetProperty("generation_id").GetString());
@@ -79,8 +79,8 @@ public abstract class JobTests : IAsyncLifetime
     {
         _upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion("native"));
         var id = await AcceptAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}],"vendor_option":{"a":1}}""");
-        Assert.Equal("completed", (await GetAsync($"/v2/generations/{id}?wait=60")).GetProperty("status").GetString());
-        var result = await GetAsync($"/v2/generations/{id}/result");
+        Assert.Equal("completed", (await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60")).GetProperty("status").GetString());
+        var result = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}/result");
         Assert.True(result.GetProperty("choices")[0].GetProperty("message").GetProperty("vendor_note").GetProperty("kept").GetBoolean());
         Assert.Equal(1, _upstream.Received.Last().GetProperty("vendor_option").GetProperty("a").GetInt32());
     }
@@ -89,16 +89,16 @@ public abstract class JobTests : IAsyncLifetime
     public async Task RespondAsync_Embeddings_AreAJobToo()
     {
         var id = await AcceptAsync("""{"model":"sim-embed","input":["a","b"]}""", "/v1/embeddings");
-        await GetAsync($"/v2/generations/{id}?wait=60");
-        Assert.Equal(2, (await GetAsync($"/v2/generations/{id}/result")).GetProperty("data").GetArrayLength());
+        await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
+        Assert.Equal(2, (await _gateway.Client.GetJsonAsync($"/v2/generations/{id}/result")).GetProperty("data").GetArrayLength());
     }
 
     [Fact]
     public async Task RespondAsync_Messages_AnswersInItsShape()
     {
         var id = await AcceptAsync("""{"model":"sim-echo","max_tokens":50,"messages":[{"role":"user","content":"knots"}]}""", "/v1/messages");
-        await GetAsync($"/v2/generations/{id}?wait=60");
-        var result = await GetAsync($"/v2/generations/{id}/result");
+        await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
+        var result = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}/result");
         Assert.Equal("message", result.GetProperty("type").GetString());
         Assert.Equal("knots", result.GetProperty("content")[0].GetProperty("text").GetString());
     }
@@ -108,7 +108,7 @@ public abstract class JobTests : IAsyncLifetime
     [InlineData("""{"model":"m","messages":[]}""", HttpStatusCode.BadRequest)]
     public async Task RespondAsync_WhatCannotSucceed_IsRefusedAtOnce(string body, HttpStatusCode status)
     {
-        using var response = await PostAsync("/v1/chat/completions", body, "respond-async");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", body, [("Prefer", "respond-async")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(status, response.StatusCode);
         Assert.True((await JsonAsync(response)).TryGetProperty("error", out _));
         await BalancedAsync();
@@ -117,7 +117,7 @@ public abstract class JobTests : IAsyncLifetime
     [Fact]
     public async Task Wait_AnswerInTime_IsAPlain200()
     {
-        using var response = await PostAsync("/v1/chat/completions", Chat, "respond-async, wait=60");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Chat, [("Prefer", "respond-async, wait=60")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         Assert.Equal("respond-async", response.Headers.GetValues("Preference-Applied").Single());
         var answer = await JsonAsync(response);
@@ -137,16 +137,16 @@ public abstract class JobTests : IAsyncLifetime
             await gate.Task.WaitAsync(Cancel);
             await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":" and on"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         };
-        using var response = await PostAsync("/v1/chat/completions", Chat, "respond-async, wait=1");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Chat, [("Prefer", "respond-async, wait=1")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
         var id = (await JsonAsync(response)).GetProperty("id").GetString()!;
-        var running = await GetAsync($"/v2/generations/{id}");
+        var running = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}");
         Assert.Equal("in_progress", running.GetProperty("status").GetString());
         Assert.Equal("so far", running.GetProperty("output_text").GetString());
         using (var early = await _gateway.Client.GetAsync(new Uri($"/v2/generations/{id}/result", UriKind.Relative), Cancel)) Assert.Equal(HttpStatusCode.Conflict, early.StatusCode);
 
         gate.SetResult();
-        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
         Assert.Equal("so far and on", done.GetProperty("output_text").GetString());
         Assert.Single(_upstream.Received);
         Assert.Single(await AuditAsync(id));
@@ -181,7 +181,7 @@ public abstract class JobTests : IAsyncLifetime
             streams.Add(stream);
         }
         while (Volatile.Read(ref asked) < 3) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
-        var id = (await TestGateway.PostAsync(gateway.Client, "/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"job"}}""")).GetProperty("id").GetString();
+        var id = (await gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"job"}}""")).GetProperty("id").GetString();
         var done = await gateway.Client.GetStringAsync(new Uri($"/v2/generations/{id}?wait=30", UriKind.Relative), Cancel);
         Assert.Equal("completed", JsonDocument.Parse(done).RootElement.GetProperty("status").GetString());
         gate.SetResult();
@@ -196,7 +196,7 @@ public abstract class JobTests : IAsyncLifetime
     public async Task Wait_AnErrorInTime_HasItsStatus()
     {
         _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400);
-        using var response = await PostAsync("/v1/chat/completions", Chat, "respond-async, wait=60");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Chat, [("Prefer", "respond-async, wait=60")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         Assert.Equal("provider_rejected", (await JsonAsync(response)).GetProperty("error").GetProperty("code").GetString());
         await BalancedAsync();
@@ -218,7 +218,7 @@ public abstract class JobTests : IAsyncLifetime
         var id = await AcceptAsync(Chat);
         await began.Task.WaitAsync(Cancel);
         await CancelAsync(id);
-        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
         Assert.Equal("cancelled", done.GetProperty("status").GetString());
         await closed.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
         await BalancedAsync();
@@ -235,7 +235,7 @@ public abstract class JobTests : IAsyncLifetime
             ? FakeUpstream.Json(context, """{"error":{"message":"later","type":"server_error"}}""", 503)
             : StreamAsync(context, "second");
         var id = await AcceptAsync(Chat);
-        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
         Assert.Equal("completed", done.GetProperty("status").GetString());
         Assert.Equal(2, done.GetProperty("runs").GetInt32());
         Assert.Equal(["complete", "failed"], (await AuditAsync(id)).Select(record => record.GetProperty("outcome").GetString()!).Order());
@@ -247,7 +247,7 @@ public abstract class JobTests : IAsyncLifetime
     {
         _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"later","type":"server_error"}}""", 503);
         var id = await AcceptAsync(Chat);
-        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
         Assert.Equal("failed", done.GetProperty("status").GetString());
         Assert.Equal(3, done.GetProperty("runs").GetInt32());
         Assert.Equal(3, _upstream.Received.Count);
@@ -262,10 +262,10 @@ public abstract class JobTests : IAsyncLifetime
     public async Task OtherProject_SeesNothing()
     {
         var id = await AcceptAsync(Chat);
-        await GetAsync($"/v2/generations/{id}?wait=60");
-        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
-        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
-        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
+        var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
         using var other = _gateway.MakeClient(key.GetProperty("secret").GetString());
         foreach (var path in new[] { "", "/result" })
         {
@@ -283,12 +283,12 @@ public abstract class JobTests : IAsyncLifetime
     {
         var ids = new List<string>();
         for (var i = 0; i < 5; i++) ids.Add(await AcceptAsync(Chat));
-        foreach (var id in ids) await GetAsync($"/v2/generations/{id}?wait=60");
+        foreach (var id in ids) await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
         var seen = new List<string>();
         string? cursor = null;
         do
         {
-            var page = await GetAsync($"/v2/generations?limit=2&status=completed{(cursor is null ? "" : "&cursor=" + cursor)}");
+            var page = await _gateway.Client.GetJsonAsync($"/v2/generations?limit=2&status=completed{(cursor is null ? "" : "&cursor=" + cursor)}");
             seen.AddRange(page.GetProperty("data").EnumerateArray().Select(row => row.GetProperty("id").GetString()!));
             cursor = page.GetProperty("next_cursor").GetString();
         }
@@ -296,8 +296,8 @@ public abstract class JobTests : IAsyncLifetime
         Assert.Equal(ids.AsEnumerable().Reverse(), seen);
 
         // By time too, to the moment.
-        var second = (await GetAsync($"/v2/generations/{ids[1]}")).GetProperty("created_at").GetString()!;
-        async Task<IEnumerable<string>> Listed(string filter) => (await GetAsync($"/v2/generations?{filter}={Uri.EscapeDataString(second)}")).GetProperty("data").EnumerateArray().Select(row => row.GetProperty("id").GetString()!);
+        var second = (await _gateway.Client.GetJsonAsync($"/v2/generations/{ids[1]}")).GetProperty("created_at").GetString()!;
+        async Task<IEnumerable<string>> Listed(string filter) => (await _gateway.Client.GetJsonAsync($"/v2/generations?{filter}={Uri.EscapeDataString(second)}")).GetProperty("data").EnumerateArray().Select(row => row.GetProperty("id").GetString()!);
         var (later, earlier) = (await Listed("created_after"), await Listed("created_before"));
         Assert.Contains(ids[1], later);
         Assert.DoesNotContain(ids[1], earlier);
@@ -341,7 +341,7 @@ public abstract class JobTests : IAsyncLifetime
         await Parallel.ForEachAsync(ids, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = Cancel }, async (id, _) =>
         {
             JsonElement state;
-            do state = await GetAsync($"/v2/generations/{id}?wait=60");
+            do state = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
             while (state.GetProperty("status").GetString() is "queued" or "in_progress");
             Assert.Equal("completed", state.GetProperty("status").GetString());
         });
@@ -360,26 +360,11 @@ public abstract class JobTests : IAsyncLifetime
 
     private static async Task<JsonElement> JsonAsync(HttpResponseMessage response) => JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement;
 
-    private async Task<HttpResponseMessage> PostAsync(string path, string body, string prefer)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        request.Headers.Add("Prefer", prefer);
-        return await _gateway.Client.SendAsync(request, Cancel);
-    }
-
     private async Task<string> AcceptAsync(string body, string path = "/v1/chat/completions")
     {
-        using var response = await PostAsync(path, body, "respond-async");
+        using var response = await _gateway.Client.PostJsonAsync(path, body, [("Prefer", "respond-async")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
         return (await JsonAsync(response)).GetProperty("id").GetString()!;
-    }
-
-    private async Task<JsonElement> GetAsync(string path)
-    {
-        using var response = await _gateway.Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
-        var body = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.IsSuccessStatusCode, $"{path}: {(int)response.StatusCode} {body}");
-        return JsonDocument.Parse(body).RootElement;
     }
 
     private async Task<JsonElement> CancelAsync(string id)

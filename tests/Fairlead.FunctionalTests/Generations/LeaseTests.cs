@@ -44,7 +44,7 @@ public sealed class LeaseTests : IAsyncLifetime
             }
             await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         };
-        var accepted = await TestGateway.PostAsync(_gateway.Client, "/v2/generations", """{"model":"m","input":"x","delivery":{"mode":"job"}}""");
+        var accepted = await _gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"m","input":"x","delivery":{"mode":"job"}}""");
         var id = accepted.GetProperty("id").GetString()!;
         await begun.Task.WaitAsync(Cancel);
         await using (await _gateway.BlockWritesAsync()) await stopped.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Reflection;
-using System.Text;
 using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.FunctionalTests.Common;
@@ -51,18 +50,11 @@ public sealed class LostAnswerTests : IAsyncLifetime
             await Task.WhenAny(wait.Task, Task.Delay(TimeSpan.FromSeconds(2), TimeProvider.System, context.RequestAborted));
             await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"once"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         };
-        using var response = await SendAsync("""{"model":"m","messages":[{"role":"user","content":"x"}]}""", "respond-async, wait=1");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"x"}]}""", [("Prefer", "respond-async, wait=1")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         wait.SetResult();
         var ended = await EndOfAsync(response.Headers.GetValues("Fairlead-Generation").Single());
         Assert.Equal(("failed", 1), (ended.GetProperty("status").GetString(), calls));
-    }
-
-    private async Task<HttpResponseMessage> SendAsync(string body, string prefer)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        request.Headers.Add("Prefer", prefer);
-        return await _gateway.Client.SendAsync(request, Cancel);
     }
 
     private async Task<JsonElement> EndOfAsync(string id)

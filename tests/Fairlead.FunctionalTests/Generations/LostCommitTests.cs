@@ -44,7 +44,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     public async Task Job_CommitLost_IsAcceptedAndRunsOnce()
     {
         var lost = _database.LoseAsync("INSERT INTO generations ");
-        var accepted = await TestGateway.PostAsync(_gateway.Client, "/v2/generations", Job);
+        var accepted = await _gateway.Client.PostForJsonAsync("/v2/generations", Job);
         await lost.WaitAsync(Cancel);
         var ended = await EndOfAsync(accepted.GetProperty("id").GetString()!);
         Assert.Equal(("completed", "once", 1), (ended.GetProperty("status").GetString(), ended.GetProperty("output_text").GetString(), _calls));
@@ -55,7 +55,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     public async Task Job_CommitLostAndDatabaseGone_IsRefusedAndNeverRuns()
     {
         var lost = _database.LoseAsync("INSERT INTO generations ", closes: true);
-        using (var refused = await SendAsync(Job))
+        using (var refused = await _gateway.Client.PostJsonAsync("/v2/generations", Job))
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         }
@@ -70,7 +70,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     public async Task Stream_ResponseToItsRowLost_IsServed()
     {
         var lost = _database.LoseAsync("INSERT INTO generations ", alone: true);
-        using var response = await SendAsync("""{"model":"m","input":"x","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v2/generations", """{"model":"m","input":"x","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
         var seen = await SeenStream.ReadAsync(response, Cancel);
         await lost.WaitAsync(Cancel);
         Assert.Equal((HttpStatusCode.OK, "once", 1), (response.StatusCode, TextOf(seen), _calls));
@@ -88,7 +88,7 @@ public sealed class LostCommitTests : IAsyncLifetime
             await lost.WaitAsync(context.RequestAborted);
             await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"second"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
         };
-        using var response = await SendAsync("""{"model":"m","input":"x","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v2/generations", """{"model":"m","input":"x","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
         var here = await SeenStream.ReadAsync(response, Cancel);
         await lost!.WaitAsync(Cancel);
         Assert.Equal("first second", TextOf(here));
@@ -104,7 +104,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     public async Task End_CommitLost_IsHeardOnce()
     {
         var lost = _database.LoseAsync("UPDATE generations SET status = $");
-        var accepted = await TestGateway.PostAsync(_gateway.Client, "/v2/generations", Job);
+        var accepted = await _gateway.Client.PostForJsonAsync("/v2/generations", Job);
         await lost.WaitAsync(Cancel);
         var ended = await EndOfAsync(accepted.GetProperty("id").GetString()!);
         Assert.Equal(("completed", "once", 1), (ended.GetProperty("status").GetString(), ended.GetProperty("output_text").GetString(), _calls));
@@ -153,7 +153,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     public async Task Webhook_CommitLost_IsCreatedOnce()
     {
         var lost = _database.LoseAsync("INSERT INTO webhooks");
-        var made = await TestGateway.PostAsync(_gateway.Client, "/v2/webhooks", """{"url":"https://example.com/hook"}""");
+        var made = await _gateway.Client.PostForJsonAsync("/v2/webhooks", """{"url":"https://example.com/hook"}""");
         await lost.WaitAsync(Cancel);
         Assert.False(string.IsNullOrEmpty(made.GetProperty("secret").GetString()));
         var list = JsonDocument.Parse(await _gateway.Client.GetStringAsync(new Uri("/v2/webhooks", UriKind.Relative), Cancel)).RootElement;
@@ -164,7 +164,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     public async Task Response_CommitLost_IsStored()
     {
         var lost = _database.LoseAsync("INSERT INTO stored_responses", alone: true);
-        var made = await TestGateway.PostAsync(_gateway.Client, "/v1/responses", """{"model":"sim-echo","input":"x"}""");
+        var made = await _gateway.Client.PostForJsonAsync("/v1/responses", """{"model":"sim-echo","input":"x"}""");
         await lost.WaitAsync(Cancel);
         Assert.True(made.GetProperty("store").GetBoolean());
         using var found = await _gateway.Client.GetAsync(new Uri($"/v1/responses/{made.GetProperty("id").GetString()}", UriKind.Relative), Cancel);
@@ -185,7 +185,7 @@ public sealed class LostCommitTests : IAsyncLifetime
             _database.LoseAsync("UPDATE batches SET fed_lines = $"), _database.LoseAsync("UPDATE batches SET status = $"),
         ];
         var file = await UploadAsync();
-        var batch = await TestGateway.PostAsync(_gateway.Client, "/v1/batches", $$"""{"input_file_id":"{{file}}","endpoint":"/v1/chat/completions","completion_window":"24h"}""");
+        var batch = await _gateway.Client.PostForJsonAsync("/v1/batches", $$"""{"input_file_id":"{{file}}","endpoint":"/v1/chat/completions","completion_window":"24h"}""");
         await Task.WhenAll(lost).WaitAsync(Cancel);
 
         var path = new Uri($"/v1/batches/{batch.GetProperty("id").GetString()}", UriKind.Relative);
@@ -228,12 +228,6 @@ public sealed class LostCommitTests : IAsyncLifetime
     private static string TextOf(SeenStream seen) => string.Concat(seen.Events.Where(made => made.Name == "output.text.delta").Select(made => made.Json.GetProperty("text").GetString()));
 
     private static StringContent Body(string json) => new(json, Encoding.UTF8, "application/json");
-
-    private async Task<HttpResponseMessage> SendAsync(string body)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations") { Content = Body(body) };
-        return await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
-    }
 
     private async Task<HttpResponseMessage> ChatAsync(string key)
     {

@@ -59,7 +59,7 @@ public abstract class ResumeTests : IAsyncLifetime
         string id;
         using (var leaving = CancellationTokenSource.CreateLinkedTokenSource(Cancel))
         {
-            using var response = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"},"stream":{"batch_tokens":1}}""", leaving.Token);
+            using var response = await OpenAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"},"stream":{"batch_tokens":1}}""", leaving.Token);
             Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.MediaType);
             id = response.Headers.GetValues("Fairlead-Generation").Single();
             await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
@@ -69,7 +69,7 @@ public abstract class ResumeTests : IAsyncLifetime
             }
         }
         // It is kept, runs on without its client, and can be polled like any other.
-        Assert.Equal("in_progress", (await GetAsync($"/v2/generations/{id}")).GetProperty("status").GetString());
+        Assert.Equal("in_progress", (await _gateway.Client.GetJsonAsync($"/v2/generations/{id}")).GetProperty("status").GetString());
         gate.SetResult();
 
         var rest = await EventsAsync($"/v2/generations/{id}/events?after={seen.Count - 1}");
@@ -79,7 +79,7 @@ public abstract class ResumeTests : IAsyncLifetime
         Assert.Equal("w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 ", TextOf(whole));
         var end = Parse(whole[^1]);
         Assert.Equal("generation.completed", end.GetProperty("type").GetString());
-        var generation = await GetAsync($"/v2/generations/{id}");
+        var generation = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}");
         Assert.Equal(generation.GetRawText(), end.GetProperty("generation").GetRawText());
         Assert.Single(_upstream.Received);
 
@@ -108,9 +108,9 @@ public abstract class ResumeTests : IAsyncLifetime
     public async Task Events_OfAnotherProject_AreNotFound()
     {
         var id = (await CreateAsync("""{"model":"sim-echo","input":"hi","delivery":{"mode":"job"}}""")).GetProperty("id").GetString();
-        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
-        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
-        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}","scopes":["chat"]}""");
+        var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}","scopes":["chat"]}""");
         using var stranger = _gateway.MakeClient(key.GetProperty("secret").GetString());
         using var response = await stranger.GetAsync(new Uri($"/v2/generations/{id}/events", UriKind.Relative), Cancel);
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
@@ -155,7 +155,7 @@ public abstract class ResumeTests : IAsyncLifetime
             }
             await SendAsync(context, Chunk("""{"content":"whole"}"""), Chunk("{}", "stop"), "[DONE]");
         };
-        using var response = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Cancel);
+        using var response = await OpenAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Cancel);
         var events = new List<string>();
         await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
         {
@@ -172,7 +172,7 @@ public abstract class ResumeTests : IAsyncLifetime
     [Fact]
     public async Task Response_StreamedInTheBackground_IsReadAgainFromAnyEvent()
     {
-        using var response = await PostAsync("/v1/responses", """{"model":"sim-echo","background":true,"stream":true,"input":"a bowline and a hitch","fairlead":{"batch_tokens":1}}""", Cancel);
+        using var response = await OpenAsync("/v1/responses", """{"model":"sim-echo","background":true,"stream":true,"input":"a bowline and a hitch","fairlead":{"batch_tokens":1}}""", Cancel);
         var whole = await ReadAsync(response);
         Assert.Equal("[DONE]", whole[^1]);
         var events = whole[..^1];
@@ -188,7 +188,7 @@ public abstract class ResumeTests : IAsyncLifetime
 
         Assert.Equal(whole, await EventsAsync($"/v1/responses/{id}?stream=true"));
         Assert.Equal(whole[5..], await EventsAsync($"/v1/responses/{id}?stream=true&starting_after=4"));
-        var stored = await GetAsync($"/v1/responses/{id}");
+        var stored = await _gateway.Client.GetJsonAsync($"/v1/responses/{id}");
         Assert.Equal(stored.GetRawText(), end.GetProperty("response").GetRawText());
         var typed = await EventsAsync($"/v2/generations/gen_{id![5..]}/events");
         Assert.True(TextOf(typed) == "a bowline and a hitch", string.Join("\n", typed) + "\n" + string.Join("\n", whole));
@@ -207,7 +207,7 @@ public abstract class ResumeTests : IAsyncLifetime
                 """{"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"half","logprobs":[]}""");
             await told.Task.WaitAsync(Cancel);
         };
-        using var response = await PostAsync("/v1/responses", """{"model":"m","background":true,"stream":true,"input":"hi"}""", Cancel);
+        using var response = await OpenAsync("/v1/responses", """{"model":"m","background":true,"stream":true,"input":"hi"}""", Cancel);
         var events = new List<JsonElement>();
         await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
         {
@@ -237,7 +237,7 @@ public abstract class ResumeTests : IAsyncLifetime
                 """{"type":"response.output_item.done","sequence_number":6,"output_index":0,"item":{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}}""",
                 """{"type":"response.completed","sequence_number":7,"response":{"id":"resp_up","object":"response","status":"completed","model":"x","vendor":{"x":1},"output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""");
         };
-        using var response = await PostAsync("/v1/responses", """{"model":"m","background":true,"stream":true,"input":"hi"}""", Cancel);
+        using var response = await OpenAsync("/v1/responses", """{"model":"m","background":true,"stream":true,"input":"hi"}""", Cancel);
         var whole = await ReadAsync(response);
         Assert.EndsWith("/responses", _upstream.Paths.Single(), StringComparison.Ordinal);
         Assert.DoesNotContain("_up", string.Concat(whole), StringComparison.Ordinal);
@@ -254,7 +254,7 @@ public abstract class ResumeTests : IAsyncLifetime
         Assert.Equal(1, end.GetProperty("vendor").GetProperty("x").GetInt32());
         Assert.Equal(events[^2].GetProperty("item").GetProperty("id").GetString(), end.GetProperty("output")[0].GetProperty("id").GetString());
         Assert.Equal(whole, await EventsAsync($"/v1/responses/{end.GetProperty("id").GetString()}?stream=true"));
-        Assert.Equal(end.GetRawText(), (await GetAsync($"/v1/responses/{end.GetProperty("id").GetString()}")).GetRawText());
+        Assert.Equal(end.GetRawText(), (await _gateway.Client.GetJsonAsync($"/v1/responses/{end.GetProperty("id").GetString()}")).GetRawText());
         // And it can be built on, like any other that is kept.
         var next = await CreateAsync($$"""{"model":"sim-echo","input":"more","previous_response_id":"{{end.GetProperty("id").GetString()}}"}""", "/v1/responses");
         Assert.Equal("completed", next.GetProperty("status").GetString());
@@ -296,7 +296,7 @@ public abstract class ResumeTests : IAsyncLifetime
             for (var i = 100; i < 200; i++) await SendAsync(context, Chunk($$"""{"content":"word{{i}} "}"""));
             await SendAsync(context, Chunk("{}", "stop"), "[DONE]");
         };
-        using var first = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Cancel);
+        using var first = await OpenAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""", Cancel);
         var id = first.Headers.GetValues("Fairlead-Generation").Single();
         using var handler = new SocketsHttpHandler { MaxConnectionsPerServer = 2000 };
         using var client = new HttpClient(handler) { BaseAddress = new Uri(_gateway.Url), Timeout = TimeSpan.FromMinutes(2) };
@@ -328,7 +328,7 @@ public abstract class ResumeTests : IAsyncLifetime
             await gate.Task.WaitAsync(Cancel);
             await SendAsync(context, Chunk("""{"content":"end"}"""), Chunk("{}", "stop"), "[DONE]");
         };
-        using var first = await PostAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"},"stream":{"batch_tokens":1}}""", Cancel);
+        using var first = await OpenAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"},"stream":{"batch_tokens":1}}""", Cancel);
         var id = first.Headers.GetValues("Fairlead-Generation").Single();
         var late = new List<string>();
         using var following = await _gateway.Client.GetAsync(new Uri($"/v2/generations/{id}/events", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, Cancel);
@@ -394,29 +394,14 @@ public abstract class ResumeTests : IAsyncLifetime
 
     private static JsonElement Parse(string data) => JsonDocument.Parse(data).RootElement.Clone();
 
-    private async Task<HttpResponseMessage> PostAsync(string path, string body, CancellationToken cancellationToken)
+    private async Task<HttpResponseMessage> OpenAsync(string path, string body, CancellationToken cancellationToken)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        var response = await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        var response = await _gateway.Client.PostJsonAsync(path, body, cancellationToken: cancellationToken);
         Assert.True(response.StatusCode == HttpStatusCode.OK, response.StatusCode == HttpStatusCode.OK ? "" : await response.Content.ReadAsStringAsync(Cancel));
         return response;
     }
 
-    private async Task<JsonElement> CreateAsync(string body, string path = "/v2/generations")
-    {
-        using var response = await _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.IsSuccessStatusCode, text);
-        return Parse(text);
-    }
-
-    private async Task<JsonElement> GetAsync(string path)
-    {
-        using var response = await _gateway.Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.IsSuccessStatusCode, text);
-        return Parse(text);
-    }
+    private Task<JsonElement> CreateAsync(string body, string path = "/v2/generations") => _gateway.Client.PostForJsonAsync(path, body);
 
     private async Task<List<string>> EventsAsync(string path)
     {

@@ -59,7 +59,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     [Fact]
     public async Task Stream_IsNumberedFromZeroAndEndsWithTheWholeGeneration()
     {
-        var stream = await StreamAsync("""{"model":"sim-echo","input":"a bowline and a hitch","delivery":{"mode":"stream"},"stream":{"batch_tokens":1}}""");
+        var stream = await _gateway.Client.PostForStreamAsync("/v2/generations", """{"model":"sim-echo","input":"a bowline and a hitch","delivery":{"mode":"stream"},"stream":{"batch_tokens":1}}""");
         Assert.False(stream.Broken);
         Assert.Equal(Enumerable.Range(0, stream.Events.Count), stream.Events.Select(seen => seen.Json.GetProperty("sequence_number").GetInt32()));
         Assert.Equal(stream.Events.Select(seen => seen.Json.GetProperty("sequence_number").GetInt32().ToString(System.Globalization.CultureInfo.InvariantCulture)), stream.Events.Select(seen => seen.Id));
@@ -78,7 +78,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     public async Task Stream_OfAToolCall_TellsItInPiecesThatGoBackAsTheyCame()
     {
         const string Tools = """ "tools":[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}] """;
-        var stream = await StreamAsync($$$"""{"model":"sim-tools","input":"What is the weather in Oslo?",{{{Tools}}},"delivery":{"mode":"stream"}}""");
+        var stream = await _gateway.Client.PostForStreamAsync("/v2/generations", $$$"""{"model":"sim-tools","input":"What is the weather in Oslo?",{{{Tools}}},"delivery":{"mode":"stream"}}""");
         var pieces = stream.Events.Where(seen => seen.Name == "output.tool_call.delta").Select(seen => seen.Json).ToList();
         Assert.Equal("get_weather", pieces[0].GetProperty("name").GetString());
         Assert.All(pieces[1..], piece => Assert.False(piece.TryGetProperty("name", out _)));
@@ -105,7 +105,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
             // It ends there, without a finish. (An abort might overtake the words.)
             await SendAsync(context, Chunk("""{"role":"assistant","content":"half"}"""));
         };
-        var stream = await StreamAsync("""{"model":"m","input":"hi","delivery":{"mode":"stream"}}""");
+        var stream = await _gateway.Client.PostForStreamAsync("/v2/generations", """{"model":"m","input":"hi","delivery":{"mode":"stream"}}""");
         Assert.False(stream.Broken);
         Assert.Equal("generation.failed", stream.Events[^1].Name);
         var generation = stream.Events[^1].Json.GetProperty("generation");
@@ -117,7 +117,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     [Fact]
     public async Task Estimate_CountsAndPricesWithoutAskingAnyone()
     {
-        var estimate = await PostAsync("/v2/estimates", """{"model":"m","input":"a bowline and a hitch","sampling":{"max_output_tokens":1000},"delivery":{"mode":"stream"}}""");
+        var estimate = await _gateway.Client.PostForJsonAsync("/v2/estimates", """{"model":"m","input":"a bowline and a hitch","sampling":{"max_output_tokens":1000},"delivery":{"mode":"stream"}}""", HttpStatusCode.OK);
         Assert.Equal("estimate", estimate.GetProperty("object").GetString());
         Assert.Equal("measured", estimate.GetProperty("basis").GetString());
         var input = estimate.GetProperty("input_tokens").GetInt64();
@@ -131,20 +131,12 @@ public abstract class V2GenerationTests : IAsyncLifetime
         Assert.Equal(input * 0.000001m, estimate.GetProperty("cost").GetProperty("min_usd").GetDecimal());
         Assert.Equal((input * 0.000001m) + 0.01m, estimate.GetProperty("cost").GetProperty("max_usd").GetDecimal());
 
-        var large = await PostAsync("/v2/estimates", $$"""{"model":"m","input":"{{string.Concat(Enumerable.Repeat("knot ", 9000))}}"}""");
+        var large = await _gateway.Client.PostForJsonAsync("/v2/estimates", $$"""{"model":"m","input":"{{string.Concat(Enumerable.Repeat("knot ", 9000))}}"}""", HttpStatusCode.OK);
         Assert.False(large.GetProperty("fits").GetBoolean());
         Assert.Equal(0, large.GetProperty("max_output_tokens").GetInt64());
         Assert.Empty(_upstream.Received);
         using var refused = await _gateway.Client.PostAsync(new Uri("/v2/estimates", UriKind.Relative), new StringContent("""{"model":"m","input":"hi","nonsense":1}""", Encoding.UTF8, "application/json"), Cancel);
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-    }
-
-    private async Task<JsonElement> PostAsync(string path, string body)
-    {
-        using var response = await _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.StatusCode == HttpStatusCode.OK, text);
-        return JsonDocument.Parse(text).RootElement.Clone();
     }
 
     [Fact]
@@ -157,10 +149,10 @@ public abstract class V2GenerationTests : IAsyncLifetime
         });
         Assert.Equal("queued", accepted.GetProperty("status").GetString());
         var id = accepted.GetProperty("id").GetString();
-        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60", HttpStatusCode.OK);
         Assert.Equal("completed", done.GetProperty("status").GetString());
         Assert.Equal("a hitch", done.GetProperty("output_text").GetString());
-        var result = await GetAsync($"/v2/generations/{id}/result");
+        var result = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}/result", HttpStatusCode.OK);
         Assert.Equal(id, result.GetProperty("id").GetString());
         Assert.Equal("a hitch", result.GetProperty("output_text").GetString());
         Assert.Equal(done.GetProperty("usage").GetRawText(), result.GetProperty("usage").GetRawText());
@@ -182,7 +174,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
         };
         var accepted = await CreateAsync("""{"model":"m","input":"hi","delivery":{"mode":"auto","wait_seconds":1}}""", 202);
         gate.SetResult();
-        var done = await GetAsync($"/v2/generations/{accepted.GetProperty("id").GetString()}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{accepted.GetProperty("id").GetString()}?wait=60", HttpStatusCode.OK);
         Assert.Equal("late", done.GetProperty("output_text").GetString());
         Assert.Single(_upstream.Received);
     }
@@ -226,8 +218,8 @@ public abstract class V2GenerationTests : IAsyncLifetime
             return;
         }
         Assert.Equal("job", generation.GetProperty("delivery").GetProperty("mode").GetString());
-        Assert.Equal("a hitch", (await GetAsync($"/v2/generations/{generation.GetProperty("id").GetString()}?wait=60")).GetProperty("output_text").GetString());
-        Assert.Equal("a hitch", (await GetAsync($"/v2/generations/{generation.GetProperty("id").GetString()}/result")).GetProperty("output_text").GetString());
+        Assert.Equal("a hitch", (await _gateway.Client.GetJsonAsync($"/v2/generations/{generation.GetProperty("id").GetString()}?wait=60", HttpStatusCode.OK)).GetProperty("output_text").GetString());
+        Assert.Equal("a hitch", (await _gateway.Client.GetJsonAsync($"/v2/generations/{generation.GetProperty("id").GetString()}/result", HttpStatusCode.OK)).GetProperty("output_text").GetString());
     }
 
     [Fact]
@@ -252,7 +244,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
 
         // Of a job the run is capped as the acceptance was.
         var accepted = await CreateAsync("""{"model":"m","input":"hi","budget_usd":0.001,"delivery":{"mode":"job"}}""", 202);
-        var job = await GetAsync($"/v2/generations/{accepted.GetProperty("id").GetString()}?wait=60");
+        var job = await _gateway.Client.GetJsonAsync($"/v2/generations/{accepted.GetProperty("id").GetString()}?wait=60", HttpStatusCode.OK);
         Assert.Contains(job.GetProperty("warnings").EnumerateArray(), warning => warning.GetProperty("code").GetString() == "output_capped");
         Assert.Equal(cap, _upstream.Received.Last().GetProperty(sent.TryGetProperty("max_completion_tokens", out _) ? "max_completion_tokens" : "max_tokens").GetInt64());
     }
@@ -274,7 +266,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
         var id = accepted.GetProperty("id").GetString();
         await said.Task.WaitAsync(Cancel);
         JsonElement running;
-        do running = await GetAsync($"/v2/generations/{id}");
+        do running = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}", HttpStatusCode.OK);
         while (running.GetProperty("output_text").GetString() is null or "");
         Assert.Equal("in_progress", running.GetProperty("status").GetString());
         Assert.Equal("a bowline and a hitch", running.GetProperty("output_text").GetString());
@@ -283,16 +275,16 @@ public abstract class V2GenerationTests : IAsyncLifetime
         Assert.True(usage.GetProperty("input_tokens").GetInt64() > 0);
         Assert.InRange(usage.GetProperty("output_tokens").GetInt64(), 4, 12);
         gate.SetResult();
-        var done = await GetAsync($"/v2/generations/{id}?wait=60");
+        var done = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60", HttpStatusCode.OK);
         var names = Names(done);
-        foreach (var other in (JsonElement[])[accepted, running, Assert.Single((await GetAsync("/v2/generations")).GetProperty("data").EnumerateArray().ToArray())])
+        foreach (var other in (JsonElement[])[accepted, running, Assert.Single((await _gateway.Client.GetJsonAsync("/v2/generations", HttpStatusCode.OK)).GetProperty("data").EnumerateArray().ToArray())])
         {
             Assert.Equal(names, Names(other));
             Assert.Equal("7", other.GetProperty("metadata").GetProperty("ticket").GetString());
             Assert.Equal("job", other.GetProperty("delivery").GetProperty("mode").GetString());
         }
         Assert.Equal(names, Names(await CreateAsync("""{"model":"sim-echo","input":"x","delivery":{"mode":"sync"}}""", 200)));
-        Assert.Equal(names, Names((await StreamAsync("""{"model":"sim-echo","input":"x"}""")).Events[0].Json.GetProperty("generation")));
+        Assert.Equal(names, Names((await _gateway.Client.PostForStreamAsync("/v2/generations", """{"model":"sim-echo","input":"x"}""")).Events[0].Json.GetProperty("generation")));
 
         static IEnumerable<string> Names(JsonElement generation) => generation.EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal);
     }
@@ -396,22 +388,6 @@ public abstract class V2GenerationTests : IAsyncLifetime
         var text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True((int)response.StatusCode == status, $"{(int)response.StatusCode} {text}");
         see?.Invoke(response);
-        return JsonDocument.Parse(text).RootElement.Clone();
-    }
-
-    private async Task<SeenStream> StreamAsync(string body)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        using var response = await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
-        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        return await SeenStream.ReadAsync(response, Cancel);
-    }
-
-    private async Task<JsonElement> GetAsync(string path)
-    {
-        using var response = await _gateway.Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.StatusCode == HttpStatusCode.OK, $"{(int)response.StatusCode} {text}");
         return JsonDocument.Parse(text).RootElement.Clone();
     }
 }

@@ -62,7 +62,7 @@ public class HostileGateway : IAsyncLifetime
                     options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(2);
                 });
             });
-        OrganizationId = (await TestGateway.PostAsync(Gateway.Admin, "/admin/v1/organizations", """{"name":"Hostile"}""")).GetProperty("id").GetString()!;
+        OrganizationId = (await Gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Hostile"}""")).GetProperty("id").GetString()!;
         (_, SpareKeyId) = await Gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Fairlead.FunctionalTests.Common;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
@@ -24,7 +25,7 @@ public sealed class MalformedBodyTests(HostileGateway world) : IClassFixture<Hos
         var door = HostileDoor.All.Single(door => door.Name == name);
         var valid = door.ValidBody(world);
         // Whoever spoils a body that was refused anyway proves nothing.
-        await Common.TestGateway.PostAsync(door.IsAdmin ? world.Gateway.Admin : world.Gateway.Client, door.Address(world), valid.ToJsonString());
+        await (door.IsAdmin ? world.Gateway.Admin : world.Gateway.Client).PostForJsonAsync(door.Address(world), valid.ToJsonString());
         Assert.Empty(door.Requests.Faults(valid));
 
         var singles = Mutations.OfFields(valid).ToArray();

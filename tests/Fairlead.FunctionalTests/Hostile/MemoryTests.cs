@@ -305,9 +305,9 @@ public sealed class MemoryTests : IAsyncLifetime
     {
         await using var gateway = await TestGateway.StartAsync(_upstream.Yaml("  requests: { memoryBudget: 8MiB }"));
         var budget = gateway.Services.GetRequiredService<MemoryBudget>();
-        var organization = await TestGateway.PostAsync(gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
-        var project = await TestGateway.PostAsync(gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
-        var other = await TestGateway.PostAsync(gateway.Admin, "/admin/v1/keys", $$"""{"name":"other","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        var organization = await gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var other = await gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"other","project_id":"{{project.GetProperty("id").GetString()}}"}""");
         using var second = gateway.MakeClient(other.GetProperty("secret").GetString());
         var url = new Uri(gateway.Url);
         var clients = new List<TcpClient>();
@@ -485,10 +485,10 @@ public sealed class MemoryTests : IAsyncLifetime
 
     private async Task<HttpResponseMessage> PostAsync(string path, string body, string? key = null, string? prefer = null)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Content = Json(body) };
-        if (key is not null) request.Headers.Add("Idempotency-Key", key);
-        if (prefer is not null) request.Headers.Add("Prefer", prefer);
-        return await _gateway.Client.SendAsync(request, Cancel);
+        var headers = new List<(string Name, string Value)>();
+        if (key is not null) headers.Add(("Idempotency-Key", key));
+        if (prefer is not null) headers.Add(("Prefer", prefer));
+        return await _gateway.Client.PostJsonAsync(path, body, headers, HttpCompletionOption.ResponseContentRead);
     }
 
     private static async Task<string> IdOfAsync(HttpResponseMessage response)

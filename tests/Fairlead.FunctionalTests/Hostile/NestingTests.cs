@@ -1,5 +1,5 @@
-using System.Text;
 using System.Text.Json.Nodes;
+using Fairlead.FunctionalTests.Common;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
@@ -39,6 +39,6 @@ public sealed class NestingTests(DeepGateway world) : IClassFixture<DeepGateway>
     {
         var path = client switch { "chat" => "/v1/chat/completions", "messages" => "/v1/messages", _ => "/v1/embeddings" };
         var deep = string.Concat(Enumerable.Repeat("{\"a\":", 120)) + "{}" + new string('}', 120);
-        await Common.TestGateway.PostAsync(world.Gateway.Client, path, body.Replace("DEEP", deep, StringComparison.Ordinal));
+        await world.Gateway.Client.PostForJsonAsync(path, body.Replace("DEEP", deep, StringComparison.Ordinal));
     }
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Hosting;
 
@@ -8,16 +9,6 @@ namespace Fairlead.FunctionalTests.Hosting;
 public sealed class FirstStepsTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-first").FullName;
-
-    private static string RepositoryRoot
-    {
-        get
-        {
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-            return folder.FullName;
-        }
-    }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -40,7 +31,7 @@ public sealed class FirstStepsTests : IDisposable
     {
         foreach (var project in (string[])["src/Fairlead.Server/Fairlead.Server.csproj", "samples/EmbeddedRag/EmbeddedRag.csproj"])
         {
-            Assert.Contains("<EnableDefaultRunWorkingDirectory>false</EnableDefaultRunWorkingDirectory>", File.ReadAllText(Path.Combine(RepositoryRoot, project)), StringComparison.Ordinal);
+            Assert.Contains("<EnableDefaultRunWorkingDirectory>false</EnableDefaultRunWorkingDirectory>", File.ReadAllText(Repository.PathOf(project)), StringComparison.Ordinal);
         }
     }
 
@@ -194,7 +185,7 @@ public sealed class FirstStepsTests : IDisposable
     [InlineData("docs/start.md")]
     public void Sdk_OfTheDocuments_IsTheOneGlobalJsonAsksFor(string document)
     {
-        var sdk = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot, "global.json"))).RootElement.GetProperty("sdk");
+        var sdk = JsonDocument.Parse(File.ReadAllText(Repository.PathOf("global.json"))).RootElement.GetProperty("sdk");
         var version = sdk.GetProperty("version").GetString()!;
         var words = sdk.GetProperty("rollForward").GetString() switch
         {
@@ -204,7 +195,7 @@ public sealed class FirstStepsTests : IDisposable
             "latestMajor" => $"{version} or later",
             var other => throw new InvalidOperationException($"Say in the documents what '{other}' means."),
         };
-        var text = string.Join(' ', File.ReadAllText(Path.Combine(RepositoryRoot, document)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        var text = string.Join(' ', File.ReadAllText(Repository.PathOf(document)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         Assert.Contains(words, text, StringComparison.Ordinal);
     }
 

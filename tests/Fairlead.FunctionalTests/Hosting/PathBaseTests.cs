@@ -46,7 +46,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     [InlineData("/ai/admin/v1/keys", """{"name":"x","project_id":"PROJECT"}""", "/ai/admin/v1/keys/key_")]
     public async Task Location_OfWhatAnAdministratorMakes_LeadsToIt(string path, string body, string location)
     {
-        var organization = (await TestGateway.PostAsync(_gateway.Admin, "/ai/admin/v1/organizations", """{"name":"y"}""")).GetProperty("id").GetString();
+        var organization = (await _gateway.Admin.PostForJsonAsync("/ai/admin/v1/organizations", """{"name":"y"}""")).GetProperty("id").GetString();
         using var content = new StringContent(body.Replace("ORGANIZATION", organization, StringComparison.Ordinal).Replace("PROJECT", _gateway.ProjectId, StringComparison.Ordinal), System.Text.Encoding.UTF8, "application/json");
         using var made = await _gateway.Admin.PostAsync(path, content, Token);
         Assert.Equal(HttpStatusCode.Created, made.StatusCode);

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Generations;
@@ -85,9 +84,9 @@ public abstract class IdempotencyTests : IAsyncLifetime
     public async Task Repeated_ByAnotherProject_IsAnotherRequest()
     {
         using var first = await PostAsync("k", Chat);
-        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""");
-        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
-        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
+        var project = await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}"}""");
         using var client = _gateway.MakeClient(key.GetProperty("secret").GetString());
         using var second = await PostAsync("k", Chat.Replace("hi", "ho", StringComparison.Ordinal), client: client);
         Assert.Equal(HttpStatusCode.OK, second.StatusCode);
@@ -461,8 +460,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
 
     private static HttpRequestMessage Request(string key, string body, string path = "/v1/chat/completions", string? lastEventId = null, string? prefer = null)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        request.Headers.TryAddWithoutValidation("Idempotency-Key", key);
+        var request = HttpCalls.JsonRequest(HttpMethod.Post, path, body, [("Idempotency-Key", key)]);
         if (lastEventId is not null) request.Headers.Add("Last-Event-ID", lastEventId);
         if (prefer is not null) request.Headers.Add("Prefer", prefer);
         return request;

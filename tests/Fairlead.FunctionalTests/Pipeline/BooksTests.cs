@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
@@ -38,7 +37,7 @@ public sealed class BooksTests : IAsyncLifetime
             await SendAsync(context, Chunk("""{"role":"assistant","content":"all of it"}"""), Chunk("{}", "stop"));
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         };
-        using var response = await PostAsync(_gateway.Client, messages ? "/v1/messages" : "/v1/chat/completions", """{"model":"m","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync(messages ? "/v1/messages" : "/v1/chat/completions", """{"model":"m","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.False(stream.Broken);
         Assert.DoesNotContain("\"error\"", stream.Raw, StringComparison.Ordinal);
@@ -59,7 +58,7 @@ public sealed class BooksTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"half of "}""", nothing), "[DONE]");
         };
-        using var response = await PostAsync(_gateway.Client, "/v1/messages", """{"model":"m","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/messages", """{"model":"m","max_tokens":20,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.DoesNotContain("message_stop", stream.Raw, StringComparison.Ordinal);
         Assert.Equal("provider_lost", Assert.Single(await AuditAsync()).GetProperty("outcome").GetString());
@@ -74,7 +73,7 @@ public sealed class BooksTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"first"}"""), Chunk("{}", "stop"), Chunk("{}", "stop"), "[DONE]");
         };
-        using var response = await PostAsync(_gateway.Client, "/v1/chat/completions", """{"model":"m","n":2,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","n":2,"stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.Equal("[DONE]", stream.Events[^1].Data);
         Assert.Contains("fewer_choices", stream.Raw, StringComparison.Ordinal);
@@ -92,7 +91,7 @@ public sealed class BooksTests : IAsyncLifetime
             held = ledger.Totals().HeldUsd;
             await Json(context, $$"""{"id":"cmpl-up","object":"text_completion","created":1700000000,"model":"upstream-m","choices":[{"index":0,"text":"the best","logprobs":null,"finish_reason":"stop"}],"usage":{{Usage}}}""");
         };
-        using var response = await PostAsync(_gateway.Client, "/v1/completions", """{"model":"m","prompt":["one","two"],"best_of":5,"max_tokens":100}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/completions", """{"model":"m","prompt":["one","two"],"best_of":5,"max_tokens":100}""");
         var body = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.StatusCode == HttpStatusCode.OK, body);
         // Two prompts, five completions of a hundred tokens for each, at ten dollars a million.
@@ -109,7 +108,7 @@ public sealed class BooksTests : IAsyncLifetime
         _upstream.Answer = context => Json(context, Interlocked.Increment(ref calls) == 1
             ? $$"""{"id":"chatcmpl-up","object":"chat.completion","created":1700000000,"model":"upstream-m","choices":[],"usage":{{Usage}}}"""
             : Completion("hello"));
-        using var response = await PostAsync(_gateway.Client, "/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
         var body = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.StatusCode == HttpStatusCode.OK, body);
         Assert.Equal(2, calls);
@@ -131,7 +130,7 @@ public sealed class BooksTests : IAsyncLifetime
         };
         foreach (var ttl in (string[])["5m", "1h"])
         {
-            using var response = await PostAsync(_gateway.Client, "/v1/messages", $$"""{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"{{new string('x', 4000)}}","cache_control":{"type":"ephemeral","ttl":"{{ttl}}"} }]}]}""");
+            using var response = await _gateway.Client.PostJsonAsync("/v1/messages", $$"""{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"{{new string('x', 4000)}}","cache_control":{"type":"ephemeral","ttl":"{{ttl}}"} }]}]}""");
             var body = await response.Content.ReadAsStringAsync(Cancel);
             Assert.True(response.StatusCode == HttpStatusCode.OK, body);
         }
@@ -144,7 +143,7 @@ public sealed class BooksTests : IAsyncLifetime
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var text = string.Concat(Enumerable.Repeat("many words ", 9000));
-        using var response = await PostAsync(_gateway.Client, "/v1/messages/count_tokens", $$"""{"model":"m","messages":[{"role":"user","content":"{{text}}"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/messages/count_tokens", $$"""{"model":"m","messages":[{"role":"user","content":"{{text}}"}]}""");
         var body = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.StatusCode == HttpStatusCode.OK, body);
         Assert.True(JsonDocument.Parse(body).RootElement.GetProperty("input_tokens").GetInt64() > 8000);
@@ -157,11 +156,11 @@ public sealed class BooksTests : IAsyncLifetime
         const string Body = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
         var (scopeless, scopelessId) = await _gateway.MakeKeyAsync("\"scopes\":[\"embeddings\"]");
         var (revoked, revokedId) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
-        await TestGateway.PostAsync(_gateway.Admin, $"/admin/v1/keys/{revokedId}/revoke", "{}");
+        await _gateway.Admin.PostForJsonAsync($"/admin/v1/keys/{revokedId}/revoke", "{}");
         foreach (var (key, status) in new[] { (scopeless, 403), (revoked, 401), (revoked[..^10] + "aaaaaaaaaa", 401), ("nonsense", 401) })
         {
             using var client = _gateway.MakeClient(key);
-            using var response = await PostAsync(client, "/v1/chat/completions", Body);
+            using var response = await client.PostJsonAsync("/v1/chat/completions", Body);
             Assert.Equal(status, (int)response.StatusCode);
         }
         Assert.Empty(_upstream.Received);
@@ -177,7 +176,7 @@ public sealed class BooksTests : IAsyncLifetime
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var (key, id) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
-        await TestGateway.PostAsync(_gateway.Admin, $"/admin/v1/keys/{id}/revoke", "{}");
+        await _gateway.Admin.PostForJsonAsync($"/admin/v1/keys/{id}/revoke", "{}");
         using var client = _gateway.MakeClient(key);
         var since = TimeProvider.System.GetTimestamp();
         long calls = 0;
@@ -187,7 +186,7 @@ public sealed class BooksTests : IAsyncLifetime
         {
             for (var i = 0; i < 20; i++, calls++)
             {
-                using var response = await PostAsync(client, "/v1/chat/completions", "{}");
+                using var response = await client.PostJsonAsync("/v1/chat/completions", "{}");
                 Assert.Equal(HttpStatusCode.Unauthorized, response.StatusCode);
             }
             records = await AuditAsync();
@@ -208,7 +207,7 @@ public sealed class BooksTests : IAsyncLifetime
         _gateway = await TestGateway.StartAsync(null, (_, fairlead) => fairlead.AddChatModel("odd", _ => odd));
         using (var leave = CancellationTokenSource.CreateLinkedTokenSource(Cancel))
         {
-            var call = PostAsync(_gateway.Client, "/v1/chat/completions", $$"""{"model":"odd","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"user","content":"hi"}]}""", leave.Token);
+            var call = _gateway.Client.PostJsonAsync("/v1/chat/completions", $$"""{"model":"odd","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"user","content":"hi"}]}""", cancellationToken: leave.Token);
             await odd.Waiting.Task.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancel);
             await leave.CancelAsync();
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
@@ -221,12 +220,6 @@ public sealed class BooksTests : IAsyncLifetime
         List<JsonElement> records;
         while ((records = await AuditAsync()).Count == 0) Assert.True(TimeProvider.System.GetElapsedTime(since) < TimeSpan.FromSeconds(60));
         Assert.Equal("cancelled", Assert.Single(records).GetProperty("outcome").GetString());
-    }
-
-    private static async Task<HttpResponseMessage> PostAsync(HttpClient client, string path, string body, CancellationToken? cancellationToken = null)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        return await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken ?? Cancel);
     }
 
     private async Task<List<JsonElement>> AuditAsync()

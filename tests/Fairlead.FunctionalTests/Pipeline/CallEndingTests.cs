@@ -56,7 +56,7 @@ public sealed class CallEndingTests : IAsyncLifetime
         };
         using (var leave = CancellationTokenSource.CreateLinkedTokenSource(Cancel))
         {
-            var call = PostAsync($$$"""{"model":"m","stream":{{{(stream ? "true" : "false")}}},"messages":[{"role":"user","content":"hi"}],"vendor_field":{"a":1,"a":2}}""", leave.Token);
+            var call = Gateway.Client.PostJsonAsync("/v1/chat/completions", $$$"""{"model":"m","stream":{{{(stream ? "true" : "false")}}},"messages":[{"role":"user","content":"hi"}],"vendor_field":{"a":1,"a":2}}""", cancellationToken: leave.Token);
             await reached.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
             if (stream) (await call).Dispose();
             await leave.CancelAsync();
@@ -74,7 +74,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     {
         await StartAsync(TwoDeployments("total: 1s"));
         _upstream.Answer = context => ModelOf() == "first" ? HangAsync(context) : Json(context, Completion("from the second"));
-        using var response = await PostAsync("""{"model":"two","messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"two","messages":[{"role":"user","content":"hi"}]}""");
         var body = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.StatusCode == HttpStatusCode.OK, body);
         Assert.Contains("from the second", body, StringComparison.Ordinal);
@@ -92,7 +92,7 @@ public sealed class CallEndingTests : IAsyncLifetime
             if (ModelOf() == "first") await HangAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"here"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
-        using var response = await PostAsync("""{"model":"two","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"two","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.Equal("[DONE]", stream.Events[^1].Data);
         Assert.Equal(["first", "second"], _upstream.Received.Select(body => body.GetProperty("model").GetString()!));
@@ -109,7 +109,7 @@ public sealed class CallEndingTests : IAsyncLifetime
             context.Response.Headers.RetryAfter = "3";
             return Json(context, "{}", 503);
         };
-        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
     }
 
@@ -122,7 +122,7 @@ public sealed class CallEndingTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, """{"error":{"message":"bad request","type":"invalid_request_error"}}""");
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         Assert.Single(_upstream.Received);
         await NothingOpenAsync();
@@ -133,7 +133,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     public async Task SpoolHasNoRoom_IsRefusedAsStoreUnavailableAndNothingIsSent()
     {
         await StartAsync(_upstream.Yaml(), new SpoolWith { Starting = () => throw new SpoolUnavailableException("full") });
-        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
         Assert.Contains("store_unavailable", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
         Assert.Empty(_upstream.Received);
@@ -169,7 +169,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     public async Task RecordCannotBeWritten_AnswerStillLeavesAndNothingStaysOpen()
     {
         await StartAsync(_upstream.Yaml(), new SpoolWith { Ending = () => throw new InvalidOperationException("a bug of the spool") });
-        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         await NothingOpenAsync();
     }
@@ -180,7 +180,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     public async Task CancelledByNobody_IsAnErrorAndNeverAnEmptyAnswer(bool stream)
     {
         await StartAsync(_upstream.Yaml(), new SpoolWith { Starting = () => throw new OperationCanceledException() });
-        using var response = await PostAsync($$$"""{"model":"m","stream":{{{(stream ? "true" : "false")}}},"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", $$$"""{"model":"m","stream":{{{(stream ? "true" : "false")}}},"messages":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
         Assert.Contains("internal_error", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
         await NothingOpenAsync();
@@ -200,7 +200,7 @@ public sealed class CallEndingTests : IAsyncLifetime
               models: { odd: { contextWindow: 8000, maxOutputTokens: 100, prices: { input: 1, output: 10 }, capabilities: { tools: false }, deployments: [{ provider: odd, model: sim-fast }] } }
               stream: { commitAfter: 100ms }
             """, provider: provider);
-        using var response = await PostAsync($$$"""{"model":"odd","stream":true,"messages":[{"role":"user","content":"hi"}]{{{more}}}}""", path: path);
+        using var response = await Gateway.Client.PostJsonAsync(path, $$$"""{"model":"odd","stream":true,"messages":[{"role":"user","content":"hi"}]{{{more}}}}""");
         if (lateCommit) provider.Release.SetResult();
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.Contains("error", stream.Events[^1].Data, StringComparison.Ordinal);
@@ -220,7 +220,7 @@ public sealed class CallEndingTests : IAsyncLifetime
               providers: { up: { kind: anthropic, baseUrl: "{{_upstream.Url}}", apiKey: sk-x } }
               models: { m: { contextWindow: 8000, maxOutputTokens: 100, prices: { input: 1, output: 10 }, capabilities: { tools: false }, deployments: [{ provider: up, model: m }] } }
             """);
-        using var response = await PostAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}],"metadata":{"a":"1","a":"2"}}""");
+        using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}],"metadata":{"a":"1","a":"2"}}""");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         Assert.Empty(_upstream.Received);
         await NothingOpenAsync();
@@ -265,12 +265,6 @@ public sealed class CallEndingTests : IAsyncLifetime
         builder.Services.RemoveAll<ProviderKind>();
         foreach (var kind in BuiltInProviderKinds.All) builder.Services.AddSingleton(kind with { Create = (_, _, _) => provider });
     });
-
-    private async Task<HttpResponseMessage> PostAsync(string body, CancellationToken? cancellationToken = null, string path = "/v1/chat/completions")
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        return await Gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken ?? Cancel);
-    }
 
     private async Task NothingOpenAsync()
     {

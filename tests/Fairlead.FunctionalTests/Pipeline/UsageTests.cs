@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
@@ -164,7 +163,7 @@ public sealed class UsageTests : IAsyncLifetime
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml("    e: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: e }] }"));
         _upstream.Answer = context => Json(context, $$"""{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,0.5]}],"model":"e","usage":{{usage}}}""");
-        using var response = await PostAsync("/v1/embeddings", $$"""{"model":"e","input":"{{Text}}"}""");
+        using var response = await _gateway!.Client.PostJsonAsync("/v1/embeddings", $$"""{"model":"e","input":"{{Text}}"}""");
         var body = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.IsSuccessStatusCode, body);
         var used = (await LastRecordAsync()).GetProperty("usage");
@@ -193,7 +192,7 @@ public sealed class UsageTests : IAsyncLifetime
             held = ledger.Totals().HeldUsd;
             return Json(context, Completion(Text).Replace(FakeUpstream.Usage, """{"prompt_tokens":1000,"completion_tokens":30,"total_tokens":1030,"cache_creation_input_tokens":900,"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":800},"completion_tokens_details":{"audio_tokens":20}}""", StringComparison.Ordinal));
         };
-        using var response = await PostAsync("/v1/chat/completions", """{"model":"m","max_tokens":1000,"modalities":["text"],"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway!.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","max_tokens":1000,"modalities":["text"],"messages":[{"role":"user","content":"hi"}]}""");
         Assert.True(response.IsSuccessStatusCode, await response.Content.ReadAsStringAsync(Cancel));
         var record = await LastRecordAsync();
         // 100 plain at 1, 100 for five minutes at 1.25, 800 for an hour at 2, 10 written at 10 and 20 spoken at 64.
@@ -217,7 +216,7 @@ public sealed class UsageTests : IAsyncLifetime
                 foreach (var piece in arguments.Chunk(9)) await SendAsync(context, Chunk($$$"""{"tool_calls":[{"index":0,"function":{"arguments":{{{JsonSerializer.Serialize(new string(piece))}}}}}]}"""));
                 // The stream ends without a reason, as one does that a server gave up.
             };
-            using var response = await PostAsync(path, Body(path, stream: true).Replace("\"stream\"", "\"tools\":[" + (path.EndsWith("messages", StringComparison.Ordinal) ? "{\"name\":\"put\",\"input_schema\":{\"type\":\"object\"}}" : "{\"type\":\"function\",\"function\":{\"name\":\"put\"}}") + "],\"stream\"", StringComparison.Ordinal));
+            using var response = await _gateway!.Client.PostJsonAsync(path, Body(path, stream: true).Replace("\"stream\"", "\"tools\":[" + (path.EndsWith("messages", StringComparison.Ordinal) ? "{\"name\":\"put\",\"input_schema\":{\"type\":\"object\"}}" : "{\"type\":\"function\",\"function\":{\"name\":\"put\"}}") + "],\"stream\"", StringComparison.Ordinal));
             await SeenStream.ReadAsync(response, Cancel);
             var used = (await LastRecordAsync()).GetProperty("usage");
             Assert.Equal("estimated", used.GetProperty("basis").GetString());
@@ -283,18 +282,11 @@ public sealed class UsageTests : IAsyncLifetime
 
     private async Task<(string Body, JsonElement Record)> CallAsync(string path, bool stream)
     {
-        using var response = await PostAsync(path, Body(path, stream), stream);
+        using var response = await _gateway!.Client.PostJsonAsync(path, Body(path, stream), stream ? [("Accept", "text/event-stream")] : []);
         var body = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.IsSuccessStatusCode, body);
         Assert.DoesNotContain("\"error\":{", body, StringComparison.Ordinal);
         return (body, await LastRecordAsync());
-    }
-
-    private async Task<HttpResponseMessage> PostAsync(string path, string body, bool stream = false)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        if (stream) request.Headers.Accept.ParseAdd("text/event-stream");
-        return await _gateway!.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
     }
 
     private async Task<JsonElement> LastRecordAsync()

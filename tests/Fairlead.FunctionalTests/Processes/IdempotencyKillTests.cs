@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Storage;
@@ -47,13 +46,13 @@ public abstract class IdempotencyKillTests : IAsyncLifetime
         try
         {
             var key = await server.ClientKeyAsync();
-            (await PostAsync(server, key, "done", context => FakeUpstream.Json(context, FakeUpstream.Completion("kept")))).Dispose();
+            (await AskAsync(server, key, "done", context => FakeUpstream.Json(context, FakeUpstream.Completion("kept")))).Dispose();
             _upstream.Answer = async context =>
             {
                 arrived.TrySetResult();
                 await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
             };
-            var running = PostAsync(server, key, "cut");
+            var running = AskAsync(server, key, "cut");
             await arrived.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
             await server.KillAsync();
             await Assert.ThrowsAsync<HttpRequestException>(() => running);
@@ -61,14 +60,14 @@ public abstract class IdempotencyKillTests : IAsyncLifetime
             server = await ServeAsync();
 
             var asked = _upstream.Received.Count;
-            using (var kept = await PostAsync(server, key, "done"))
+            using (var kept = await AskAsync(server, key, "done"))
             {
                 Assert.Equal(HttpStatusCode.OK, kept.StatusCode);
                 Assert.Contains("kept", await kept.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
             }
             while (true)
             {
-                using var repeated = await PostAsync(server, key, "cut");
+                using var repeated = await AskAsync(server, key, "cut");
                 var text = await repeated.Content.ReadAsStringAsync(Cancel);
                 if (repeated.StatusCode == HttpStatusCode.Conflict) continue;
                 Assert.True(repeated.StatusCode == HttpStatusCode.InternalServerError, text);
@@ -85,16 +84,14 @@ public abstract class IdempotencyKillTests : IAsyncLifetime
 
     private Task<ServerProcess> ServeAsync() => ServerProcess.ServeAsync(_folder, _postgres is null ? [] : [("Fairlead__Storage__ConnectionString", _postgres)]);
 
-    private async Task<HttpResponseMessage> PostAsync(ServerProcess server, string apiKey, string key, Func<Microsoft.AspNetCore.Http.HttpContext, Task>? answer = null)
+    private async Task<HttpResponseMessage> AskAsync(ServerProcess server, string apiKey, string key, Func<Microsoft.AspNetCore.Http.HttpContext, Task>? answer = null)
     {
         if (answer is not null) _upstream.Answer = answer;
         using var client = new HttpClient();
-        using var request = new HttpRequestMessage(HttpMethod.Post, server.Address + "/v1/chat/completions")
-        {
-            Content = new StringContent("""{"model":"m","messages":[{"role":"user","content":"hi"}]}""", Encoding.UTF8, "application/json"),
-        };
-        request.Headers.Authorization = new("Bearer", apiKey);
-        request.Headers.Add("Idempotency-Key", key);
-        return await client.SendAsync(request, Cancel);
+        return await client.PostJsonAsync(
+            server.Address + "/v1/chat/completions",
+            """{"model":"m","messages":[{"role":"user","content":"hi"}]}""",
+            [("Authorization", $"Bearer {apiKey}"), ("Idempotency-Key", key)],
+            HttpCompletionOption.ResponseContentRead);
     }
 }

@@ -87,7 +87,7 @@ public abstract class MixedKillTests : IAsyncLifetime
             string webhookId;
             using (var client = Client(server, key))
             {
-                var webhook = await TestGateway.PostAsync(client, "/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/all"}""");
+                var webhook = await client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/all"}""");
                 webhookId = webhook.GetProperty("id").GetString()!;
                 secret = Convert.FromBase64String(webhook.GetProperty("secret").GetString()!["whsec_".Length..]);
                 publicKey = new(Convert.FromBase64String((await BatchCalls.GetAsync(client, "/v2/webhooks/per-request")).GetProperty("public_key").GetString()!["whpk_".Length..]));
@@ -115,7 +115,7 @@ public abstract class MixedKillTests : IAsyncLifetime
                 if (round != Rounds / 2) continue;
                 // From here on with two secrets; the receiver goes on with the old one.
                 using var rotating = Client(server, key);
-                await TestGateway.PostAsync(rotating, $"/v2/webhooks/{webhookId}/rotate", """{"overlap_seconds":86400}""");
+                await rotating.PostForJsonAsync($"/v2/webhooks/{webhookId}/rotate", """{"overlap_seconds":86400}""");
             }
 
             using (var client = Client(server, key))
@@ -151,7 +151,7 @@ public abstract class MixedKillTests : IAsyncLifetime
     {
         using var admin = Client(server, TestGateway.AdminKey);
         var project = (await BatchCalls.GetAsync(admin, "/admin/v1/projects")).GetProperty("data")[0].GetProperty("id").GetString();
-        var key = await TestGateway.PostAsync(admin, "/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","scopes":["chat","batches","webhooks"]}""");
+        var key = await admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","scopes":["chat","batches","webhooks"]}""");
         return key.GetProperty("secret").GetString()!;
     }
 
@@ -191,7 +191,7 @@ public abstract class MixedKillTests : IAsyncLifetime
 
     private async Task PlainAsync(HttpClient client, string text)
     {
-        using var response = await PostAsync(client, "/v1/chat/completions", Chat(text));
+        using var response = await client.PostJsonAsync("/v1/chat/completions", Chat(text));
         var body = await response.Content.ReadAsStringAsync(Cancel);
         if (response.StatusCode != HttpStatusCode.OK || Content(JsonDocument.Parse(body).RootElement) != text) Interlocked.Increment(ref _wrong);
         Interlocked.Increment(ref _plain);
@@ -199,7 +199,7 @@ public abstract class MixedKillTests : IAsyncLifetime
 
     private async Task PlainStreamAsync(HttpClient client, string text)
     {
-        using var response = await PostAsync(client, "/v1/chat/completions", Chat(text, ",\"stream\":true"));
+        using var response = await client.PostJsonAsync("/v1/chat/completions", Chat(text, ",\"stream\":true"));
         var body = await response.Content.ReadAsStringAsync(Cancel);
         // One that was broken off has thrown; whatever comes to its end is whole.
         if (!body.EndsWith("data: [DONE]\n\n", StringComparison.Ordinal)) Interlocked.Increment(ref _wrong);
@@ -209,7 +209,7 @@ public abstract class MixedKillTests : IAsyncLifetime
     private async Task JobAsync(HttpClient client, string text)
     {
         var alone = text[^1] is '0' or '3' or '6';
-        using var response = await PostAsync(client, "/v1/chat/completions", Chat(text, alone ? $$$""","fairlead":{"webhook":{"url":"{{{_receiver.Url}}}/once"}}""" : ""), "respond-async");
+        using var response = await client.PostJsonAsync("/v1/chat/completions", Chat(text, alone ? $$$""","fairlead":{"webhook":{"url":"{{{_receiver.Url}}}/once"}}""" : ""), [("Prefer", "respond-async")]);
         if (response.StatusCode != HttpStatusCode.Accepted) throw new HttpRequestException($"A job was answered {(int)response.StatusCode}.");
         var id = response.Headers.Location!.OriginalString.Split('/')[^1];
         _jobs[id] = text;
@@ -220,7 +220,7 @@ public abstract class MixedKillTests : IAsyncLifetime
 
     private async Task KeptStreamAsync(HttpClient client, string text)
     {
-        using var response = await PostAsync(client, "/v2/generations", $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
+        using var response = await client.PostJsonAsync("/v2/generations", $$$"""{"model":"m","input":"{{{text}}}","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
         if (response.StatusCode != HttpStatusCode.OK) throw new HttpRequestException($"A stream was answered {(int)response.StatusCode}.");
         _streams[response.Headers.GetValues("Fairlead-Generation").Single()] = text;
         await response.Content.ReadAsStringAsync(Cancel);
@@ -232,13 +232,6 @@ public abstract class MixedKillTests : IAsyncLifetime
         var file = JsonDocument.Parse(await uploaded.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("id").GetString()!;
         using var created = await BatchCalls.CreateAsync(client, file);
         _batches[JsonDocument.Parse(await created.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("id").GetString()!] = name;
-    }
-
-    private static async Task<HttpResponseMessage> PostAsync(HttpClient client, string path, string body, string? prefer = null)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        if (prefer is not null) request.Headers.Add("Prefer", prefer);
-        return await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
     }
 
     private static string Chat(string text, string more = "") => $$"""{"model":"m","messages":[{"role":"user","content":"{{text}}"}]{{more}}}""";

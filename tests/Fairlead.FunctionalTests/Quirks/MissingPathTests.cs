@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
@@ -41,7 +40,7 @@ public sealed class MissingPathTests : IAsyncLifetime
         _upstream.Answer = ChatOnly(status);
         for (var i = 0; i < 3; i++)
         {
-            using var response = await PostAsync(path, body);
+            using var response = await _gateway.Client.PostJsonAsync(path, body);
             var text = await response.Content.ReadAsStringAsync(Cancel);
             Assert.True(response.StatusCode == HttpStatusCode.OK, text);
             Assert.Contains("hello", text, StringComparison.Ordinal);
@@ -55,10 +54,10 @@ public sealed class MissingPathTests : IAsyncLifetime
     public async Task UnknownModel_IsNoMissingPath()
     {
         _upstream.Answer = context => Json(context, """{"error":{"message":"model not found, try pulling it first","type":"not_found_error"}}""", 404);
-        using var first = await PostAsync("/v1/responses", """{"model":"m","input":"hi"}""");
+        using var first = await _gateway.Client.PostJsonAsync("/v1/responses", """{"model":"m","input":"hi"}""");
         Assert.Equal(HttpStatusCode.BadGateway, first.StatusCode);
         _upstream.Answer = ChatOnly(200, has: "/v1/responses");
-        using var second = await PostAsync("/v1/responses", """{"model":"m","input":"hi"}""");
+        using var second = await _gateway.Client.PostJsonAsync("/v1/responses", """{"model":"m","input":"hi"}""");
         Assert.Equal("/v1/responses", _upstream.Paths.Last());
     }
 
@@ -66,7 +65,7 @@ public sealed class MissingPathTests : IAsyncLifetime
     public async Task RequestThatOnlyThePathCanServe_IsRefusedInItsOwnWords()
     {
         _upstream.Answer = ChatOnly(404);
-        using var response = await PostAsync("/v1/responses", """{"model":"m","input":"hi","tools":[{"type":"web_search"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/responses", """{"model":"m","input":"hi","tools":[{"type":"web_search"}]}""");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         Assert.Contains("tools[0]", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
     }
@@ -80,7 +79,7 @@ public sealed class MissingPathTests : IAsyncLifetime
     public async Task NewNames_ForAServerOfItsOwn_BecomeTheOlderOnes(string path, string body)
     {
         _upstream.Answer = ChatOnly(404);
-        using var response = await PostAsync(path, body);
+        using var response = await _gateway.Client.PostJsonAsync(path, body);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         var asked = _upstream.Received.Last();
         Assert.Equal("system", asked.GetProperty("messages")[0].GetProperty("role").GetString());
@@ -97,7 +96,7 @@ public sealed class MissingPathTests : IAsyncLifetime
         const string Ask = """{"model":"m","max_completion_tokens":20,"messages":[{"role":"developer","content":"be brief"},{"role":"user","content":"hi"}]}""";
         for (var i = 0; i < 2; i++)
         {
-            using var response = await PostAsync("/v1/chat/completions", Ask);
+            using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Ask);
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         }
         Assert.Equal(3, _upstream.Received.Count);
@@ -122,7 +121,4 @@ public sealed class MissingPathTests : IAsyncLifetime
         }
         await Json(context, Completion("hello"));
     };
-
-    private Task<HttpResponseMessage> PostAsync(string path, string body) =>
-        _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
 }

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
@@ -26,7 +25,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("deepseek", "\"prompt_cache_retention\":\"7d\"", "prompt_cache_retention")]
     public async Task UnknownWord_ForAnotherServer_PassesThrough(string model, string field, string name)
     {
-        using var response = await PostAsync("/v1/chat/completions", $$"""{"model":"{{model}}","messages":[{"role":"user","content":"a"}],{{field}}}""");
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", $$"""{"model":"{{model}}","messages":[{"role":"user","content":"a"}],{{field}}}""");
         Assert.True(response.StatusCode == HttpStatusCode.OK, await response.Content.ReadAsStringAsync(Cancel));
         Assert.Equal(JsonDocument.Parse("{" + field + "}").RootElement.GetProperty(name).GetRawText(), fixture.Upstream.Received.Last().GetProperty(name).GetRawText());
 
@@ -34,7 +33,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
         var before = fixture.Upstream.Received.Count;
         foreach (var strict in (string[])["azure", "sim-echo"])
         {
-            using var refused = await PostAsync("/v1/chat/completions", $$"""{"model":"{{strict}}","messages":[{"role":"user","content":"a"}],{{field}}}""");
+            using var refused = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", $$"""{"model":"{{strict}}","messages":[{"role":"user","content":"a"}],{{field}}}""");
             var text = await refused.Content.ReadAsStringAsync(Cancel);
             Assert.True(refused.StatusCode == HttpStatusCode.BadRequest && text.Contains(name, StringComparison.Ordinal), text);
         }
@@ -44,10 +43,10 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Fact]
     public async Task UnknownPart_ForAnotherServer_PassesThrough()
     {
-        using var response = await PostAsync("/v1/chat/completions", """{"model":"vllm","messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"https://a.example/v.mp4"}},{"type":"text","text":"a"}]}]}""");
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"vllm","messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"https://a.example/v.mp4"}},{"type":"text","text":"a"}]}]}""");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         Assert.Equal("video_url", fixture.Upstream.Received.Last().GetProperty("messages")[0].GetProperty("content")[0].GetProperty("type").GetString());
-        using var refused = await PostAsync("/v1/chat/completions", """{"model":"anthropic","messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"https://a.example/v.mp4"}}]}]}""");
+        using var refused = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"anthropic","messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"https://a.example/v.mp4"}}]}]}""");
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
     }
 
@@ -56,7 +55,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("/v1/responses", "\"context_management\":[{\"type\":\"compaction\",\"compact_threshold\":1000}],\"store\":false,\"input\":\"a\"")]
     public async Task ContextManagement_ForAnotherModel_IsLeftOutWithAWarning(string path, string body)
     {
-        using var response = await PostAsync(path, $$"""{"model":"vllm",{{body}}}""");
+        using var response = await fixture.Gateway.Client.PostJsonAsync(path, $$"""{"model":"vllm",{{body}}}""");
         var text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.StatusCode == HttpStatusCode.OK, text);
         Assert.Contains("context_management", text, StringComparison.Ordinal);
@@ -66,7 +65,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Fact]
     public async Task Thinking_AfterUnsignedCalls_IsLeftOutWithAWarning()
     {
-        using var response = await PostAsync("/v1/messages", """
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/messages", """
             {"model":"anthropic","max_tokens":4000,"thinking":{"type":"enabled","budget_tokens":2000},"tools":[{"name":"f","input_schema":{"type":"object"}}],"messages":[
             {"role":"user","content":"a"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":""},{"type":"tool_use","id":"functions.f:0","name":"f","input":{}}]},
             {"role":"user","content":[{"type":"tool_result","tool_use_id":"functions.f:0","content":"done"}]}]}
@@ -85,7 +84,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Fact]
     public async Task Thinking_AfterCallsOfAnotherDialect_IsLeftOutWithAWarning()
     {
-        using var response = await PostAsync("/v1/chat/completions", """
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """
             {"model":"claude-old","reasoning_effort":"high","max_tokens":4000,"tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":"a"},
             {"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"done"}]}
             """);
@@ -98,7 +97,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Fact]
     public async Task ToolResult_WithAReference_GoesToGeminiAsText()
     {
-        using var response = await PostAsync("/v1/chat/completions", """
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """
             {"model":"gemini","tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":"a"},
             {"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},
             {"role":"tool","tool_call_id":"c1","content":"{\"schema\":{\"$ref\":\"#/a\"}}"}]}
@@ -128,7 +127,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
         };
         try
         {
-            using var response = await PostAsync("/v1/messages", $$$"""{"model":"{{{model}}}","max_tokens":50,"stream":{{{(stream ? "true" : "false")}}},"tools":[{"name":"{{{LongName}}}","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"{{{LongName}}}"},"messages":[{"role":"user","content":"a"}]}""");
+            using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/messages", $$$"""{"model":"{{{model}}}","max_tokens":50,"stream":{{{(stream ? "true" : "false")}}},"tools":[{"name":"{{{LongName}}}","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"{{{LongName}}}"},"messages":[{"role":"user","content":"a"}]}""");
             var text = await response.Content.ReadAsStringAsync(Cancel);
             Assert.True(response.StatusCode == HttpStatusCode.OK, text);
             Assert.InRange(sent.Length, 10, 64);
@@ -165,7 +164,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
         };
         try
         {
-            using var response = await PostAsync(path, $$"""{"model":"{{model}}",{{fields.Replace("@", LongName, StringComparison.Ordinal)}}}""");
+            using var response = await fixture.Gateway.Client.PostJsonAsync(path, $$"""{"model":"{{model}}",{{fields.Replace("@", LongName, StringComparison.Ordinal)}}}""");
             var text = await response.Content.ReadAsStringAsync(Cancel);
             Assert.True(response.StatusCode == HttpStatusCode.OK, text);
             Assert.Equal(isShortened, sent != LongName);
@@ -195,7 +194,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
                 {"model":"azure","stream":#,"tools":[{"type":"function","function":{"name":"@","parameters":{"type":"object"}}}],"tool_choice":{"type":"function","function":{"name":"@"}},
                 "messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"@","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"\"@\""}]}
                 """;
-            using var response = await PostAsync("/v1/chat/completions", body.Replace("@", LongName, StringComparison.Ordinal).Replace("#", stream ? "true" : "false", StringComparison.Ordinal));
+            using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", body.Replace("@", LongName, StringComparison.Ordinal).Replace("#", stream ? "true" : "false", StringComparison.Ordinal));
             var text = await response.Content.ReadAsStringAsync(Cancel);
             Assert.True(response.StatusCode == HttpStatusCode.OK, text);
             var sent = asked.GetProperty("tools")[0].GetProperty("function").GetProperty("name").GetString()!;
@@ -223,7 +222,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
         fixture.Upstream.Answer = context => CallAsync(context, model, stream, "apply_patch", """{"input":"*** Begin\n\"x\""}""");
         try
         {
-            using var response = await PostAsync("/v1/responses", $$$"""
+            using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/responses", $$$"""
                 {"model":"{{{model}}}","store":false,"stream":{{{(stream ? "true" : "false")}}},"tools":[{"type":"custom","name":"apply_patch","description":"Edits","format":{"type":"grammar","syntax":"lark","definition":"start: X"}}],
                 "input":[{"role":"user","content":"a"},{"type":"custom_tool_call","call_id":"c1","name":"apply_patch","input":"earlier"},{"type":"custom_tool_call_output","call_id":"c1","output":"done"},{"role":"user","content":"b"}]}
                 """);
@@ -244,7 +243,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Fact]
     public async Task CacheHints_OfChatParts_GoToClaude()
     {
-        using var response = await PostAsync("/v1/chat/completions", """
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """
             {"model":"anthropic","tools":[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}],"messages":[
             {"role":"system","content":[{"type":"text","text":"long","cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":"a","cache_control":{"type":"ephemeral"}}]}
             """);
@@ -261,7 +260,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("deepseek")]
     public async Task BrokenArguments_OfAnEarlierCall_AreWrapped(string model)
     {
-        using var response = await PostAsync("/v1/responses", $$$"""{"model":"{{{model}}}","store":false,"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c1","name":"f","arguments":"{\"a\":"},{"type":"function_call_output","call_id":"c1","output":"done"}]}""");
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/responses", $$$"""{"model":"{{{model}}}","store":false,"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c1","name":"f","arguments":"{\"a\":"},{"type":"function_call_output","call_id":"c1","output":"done"}]}""");
         Assert.True(response.StatusCode == HttpStatusCode.OK, await response.Content.ReadAsStringAsync(Cancel));
         Assert.Contains("invalid_arguments", fixture.Upstream.Received.Last().GetRawText(), StringComparison.Ordinal);
     }
@@ -271,7 +270,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("/v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,\"reasoning_content\":\"hm\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"d\"}]")]
     public async Task Reasoning_OfDeepSeek_GoesBackAsReasoningContent(string path, string body)
     {
-        using var response = await PostAsync(path, $$"""{"model":"deepseek",{{body}}}""");
+        using var response = await fixture.Gateway.Client.PostJsonAsync(path, $$"""{"model":"deepseek",{{body}}}""");
         Assert.True(response.StatusCode == HttpStatusCode.OK, await response.Content.ReadAsStringAsync(Cancel));
         Assert.Equal("hm", fixture.Upstream.Received.Last().GetProperty("messages")[1].GetProperty("reasoning_content").GetString());
     }
@@ -279,7 +278,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Fact]
     public async Task Seed_ForClaude_IsLeftOutWithAWarning()
     {
-        using var response = await PostAsync("/v1/chat/completions", """{"model":"anthropic","seed":7,"messages":[{"role":"user","content":"a"}]}""");
+        using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"anthropic","seed":7,"messages":[{"role":"user","content":"a"}]}""");
         var text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.StatusCode == HttpStatusCode.OK, text);
         Assert.Contains("'seed' was left out", text, StringComparison.Ordinal);
@@ -314,7 +313,4 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
             Chunk("{}", "tool_calls", $",\"usage\":{Usage}"),
             "[DONE]");
     }
-
-    private Task<HttpResponseMessage> PostAsync(string path, string body) =>
-        fixture.Gateway.Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
 }

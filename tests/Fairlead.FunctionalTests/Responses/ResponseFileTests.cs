@@ -76,7 +76,7 @@ public sealed class ResponseFileTests : IAsyncLifetime
     public async Task InputTokens_WithAFileId_AreCounted()
     {
         var paper = await UploadAsync(Paper, "paper.pdf");
-        var counted = await TestGateway.PostAsync(_gateway.Client, "/v1/responses/input_tokens", Input($$"""{"type":"input_text","text":"x"},{"type":"input_file","file_id":"{{paper}}"}"""));
+        var counted = await _gateway.Client.PostForJsonAsync("/v1/responses/input_tokens", Input($$"""{"type":"input_text","text":"x"},{"type":"input_file","file_id":"{{paper}}"}"""));
         Assert.True(counted.GetProperty("input_tokens").GetInt32() > 0);
     }
 
@@ -98,7 +98,7 @@ public sealed class ResponseFileTests : IAsyncLifetime
         return (await BatchCalls.JsonAsync(response)).GetProperty("id").GetString()!;
     }
 
-    private Task<JsonElement> CreateAsync(string body) => TestGateway.PostAsync(_gateway.Client, "/v1/responses", body);
+    private Task<JsonElement> CreateAsync(string body) => _gateway.Client.PostForJsonAsync("/v1/responses", body);
 
     private async Task RefusedAsync(string part, HttpStatusCode status)
     {

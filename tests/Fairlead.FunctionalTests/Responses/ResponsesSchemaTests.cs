@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
@@ -71,7 +70,7 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
     {
         PublishedSchemas.SkipWhereAbsent();
         _upstream.Answer = context => AnswerAsync(context, kind);
-        using var response = await PostAsync(body);
+        using var response = await _gateway.Client.PostJsonAsync("/v1/responses", body);
         var text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.IsSuccessStatusCode, text);
         var answer = JsonNode.Parse(text)!;
@@ -105,7 +104,7 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
 
     private async Task<List<string>> CheckStreamAsync(string body, string? simulate)
     {
-        using var response = await PostAsync(body.Insert(1, "\"stream\":true,"), simulate);
+        using var response = await _gateway.Client.PostJsonAsync("/v1/responses", body.Insert(1, "\"stream\":true,"), simulate is null ? [] : [("Fairlead-Simulate", simulate)]);
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.False(stream.Broken);
         Assert.Equal("[DONE]", stream.Events[^1].Data);
@@ -125,13 +124,6 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
         var faults = PublishedSchemas.Faults(openAi, value).Select(fault => "OpenAI: " + fault).Concat(OpenResponsesSchema.Load().Faults(openResponses, value).Select(fault => "Open Responses: " + fault))
             .Where(fault => !Contradictions.Any(known => fault.Contains(known, StringComparison.Ordinal))).ToList();
         Assert.True(faults.Count == 0, string.Join('\n', faults) + "\n" + value.ToJsonString());
-    }
-
-    private async Task<HttpResponseMessage> PostAsync(string body, string? simulate = null)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/responses") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        if (simulate is not null) request.Headers.Add("Fairlead-Simulate", simulate);
-        return await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
     }
 
     private static async Task AnswerAsync(HttpContext context, string kind)

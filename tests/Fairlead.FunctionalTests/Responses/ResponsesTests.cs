@@ -52,7 +52,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     [Fact]
     public async Task Stream_OverAModelThatSpeaksOtherwise_HasEveryEventInOrder()
     {
-        var stream = await StreamAsync("""{"model":"sim-echo","stream":true,"input":"a bowline and a hitch"}""");
+        var stream = await _gateway.Client.PostForStreamAsync("/v1/responses", """{"model":"sim-echo","stream":true,"input":"a bowline and a hitch"}""");
         Assert.False(stream.Broken);
         Assert.Equal("[DONE]", stream.Events[^1].Data);
         var events = stream.Events.SkipLast(1).ToList();
@@ -98,7 +98,7 @@ public abstract class ResponsesTests : IAsyncLifetime
                 """{"type":"response.content_part.added","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}""",
                 """{"type":"response.output_text.delta","sequence_number":3,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hel","logprobs":[]}""");
         };
-        var stream = await StreamAsync("""{"model":"m","stream":true,"input":"hi"}""");
+        var stream = await _gateway.Client.PostForStreamAsync("/v1/responses", """{"model":"m","stream":true,"input":"hi"}""");
         Assert.False(stream.Broken);
         Assert.Equal(
             [
@@ -129,7 +129,7 @@ public abstract class ResponsesTests : IAsyncLifetime
                 """{"type":"response.output_text.delta","sequence_number":2,"item_id":"msg_up","output_index":0,"content_index":0,"delta":"hello","logprobs":[]}""",
                 """{"type":"response.completed","sequence_number":3,"response":{"id":"resp_up","object":"response","status":"completed","model":"x","output":[],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}}""");
         };
-        var stream = await StreamAsync("""{"model":"m","stream":true,"input":"hi"}""");
+        var stream = await _gateway.Client.PostForStreamAsync("/v1/responses", """{"model":"m","stream":true,"input":"hi"}""");
         Assert.Equal(2, tries);
         Assert.Equal("response.completed", stream.Events[^2].Name);
         Assert.Equal(2, stream.Events[^2].Json.GetProperty("response").GetProperty("fairlead").GetProperty("attempts").GetArrayLength());
@@ -142,7 +142,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     [InlineData("""{"model":"sim-fast","input":"x","stream":true,"max_output_tokens":1}""", "max_output_tokens", "integer_below_min_value")]
     public async Task Create_WhatCannotBe_IsRefusedByItsStatus(string body, string parameter, string code)
     {
-        using var response = await PostAsync("/v1/responses", body);
+        using var response = await _gateway.Client.PostJsonAsync("/v1/responses", body);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         var error = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("error");
         Assert.Equal(parameter, error.GetProperty("param").GetString());
@@ -155,7 +155,7 @@ public abstract class ResponsesTests : IAsyncLifetime
         _upstream.Answer = context => Json(context, context.Request.Path.Value!.EndsWith("/compact", StringComparison.Ordinal)
             ? """{"id":"resp_up","object":"response.compaction","created_at":1,"output":[{"id":"msg_up","type":"message","role":"user","status":"completed","content":[{"type":"input_text","text":"x"}]},{"id":"cmp_up","type":"compaction","encrypted_content":"sealed-up"}],"usage":{"input_tokens":30,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":7,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":37}}"""
             : """{"id":"resp_up2","object":"response","created_at":1,"status":"completed","model":"x","output":[{"type":"message","id":"msg_up2","role":"assistant","status":"completed","content":[{"type":"output_text","text":"aye","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}""");
-        var compacted = await TestGateway.PostAsync(_gateway.Client, "/v1/responses/compact", """{"model":"m","input":[{"role":"user","content":"x"}],"instructions":"Be brief"}""");
+        var compacted = await _gateway.Client.PostForJsonAsync("/v1/responses/compact", """{"model":"m","input":[{"role":"user","content":"x"}],"instructions":"Be brief"}""");
         Assert.EndsWith("/v1/responses/compact", Assert.Single(_upstream.Paths), StringComparison.Ordinal);
         var sent = Assert.Single(_upstream.Received);
         Assert.Equal("upstream-m", sent.GetProperty("model").GetString());
@@ -170,7 +170,7 @@ public abstract class ResponsesTests : IAsyncLifetime
 
         // It is the input of what comes after, at this provider.
         var next = $$"""{"model":"MODEL","input":[{{string.Join(',', compacted.GetProperty("output").EnumerateArray().Select(item => item.GetRawText()))}},{"role":"user","content":"go on"}]}""";
-        await TestGateway.PostAsync(_gateway.Client, "/v1/responses", next.Replace("MODEL", "m", StringComparison.Ordinal));
+        await _gateway.Client.PostForJsonAsync("/v1/responses", next.Replace("MODEL", "m", StringComparison.Ordinal));
         var back = _upstream.Received.Last().GetProperty("input")[1];
         Assert.Equal("cmp_up", back.GetProperty("id").GetString());
         Assert.Equal("sealed-up", back.GetProperty("encrypted_content").GetString());
@@ -185,10 +185,10 @@ public abstract class ResponsesTests : IAsyncLifetime
     [Fact]
     public async Task Compact_WhereNoProviderSpeaksTheDialect_IsRefused()
     {
-        using var response = await PostAsync("/v1/responses/compact", """{"model":"sim-fast","input":"x"}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/responses/compact", """{"model":"sim-fast","input":"x"}""");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         Assert.Contains("unsupported_parameter", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
-        using var without = await PostAsync("/v1/responses/compact", """{"input":"x"}""");
+        using var without = await _gateway.Client.PostJsonAsync("/v1/responses/compact", """{"input":"x"}""");
         Assert.Equal(HttpStatusCode.BadRequest, without.StatusCode);
     }
 
@@ -196,7 +196,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     public async Task InputTokens_OfARequest_AreWhatTheCallThenUses()
     {
         const string Body = """{"model":"sim-echo","input":[{"role":"user","content":"How many are these?"}],"instructions":"Count."}""";
-        using var response = await PostAsync("/v1/responses/input_tokens", Body);
+        using var response = await _gateway.Client.PostJsonAsync("/v1/responses/input_tokens", Body);
         var count = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("input_tokens").GetInt64();
         Assert.Equal(count, (await CreateAsync(Body)).GetProperty("usage").GetProperty("input_tokens").GetInt64());
     }
@@ -207,30 +207,30 @@ public abstract class ResponsesTests : IAsyncLifetime
         var made = await CreateAsync("""{"model":"sim-echo","input":[{"role":"user","content":"one"},{"role":"assistant","content":"two"},{"role":"user","content":[{"type":"input_text","text":"three"}]}]}""");
         Assert.True(made.GetProperty("store").GetBoolean());
         var id = made.GetProperty("id").GetString()!;
-        var read = await GetAsync($"/v1/responses/{id}");
+        var read = await _gateway.Client.GetJsonAsync($"/v1/responses/{id}");
         Assert.Equal(made.GetProperty("output").GetRawText(), read.GetProperty("output").GetRawText());
         Assert.Equal("completed", read.GetProperty("status").GetString());
 
-        var first = await GetAsync($"/v1/responses/{id}/input_items?order=asc&limit=2");
+        var first = await _gateway.Client.GetJsonAsync($"/v1/responses/{id}/input_items?order=asc&limit=2");
         Assert.Equal(["one", "two"], first.GetProperty("data").EnumerateArray().Select(item => item.GetProperty("content")[0].GetProperty("text").GetString()));
         Assert.True(first.GetProperty("has_more").GetBoolean());
-        var rest = await GetAsync($"/v1/responses/{id}/input_items?order=asc&after={first.GetProperty("last_id").GetString()}");
+        var rest = await _gateway.Client.GetJsonAsync($"/v1/responses/{id}/input_items?order=asc&after={first.GetProperty("last_id").GetString()}");
         Assert.Equal("three", Assert.Single(rest.GetProperty("data").EnumerateArray()).GetProperty("content")[0].GetProperty("text").GetString());
         Assert.False(rest.GetProperty("has_more").GetBoolean());
         Assert.Equal(HttpStatusCode.BadRequest, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{id}/input_items?limit=0"));
         Assert.Equal(HttpStatusCode.BadRequest, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{id}?stream=true"));
         Assert.Equal(HttpStatusCode.BadRequest, await StatusAsync(_gateway.Client, HttpMethod.Post, $"/v1/responses/{id}/cancel"));
 
-        var organization = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"other"}""");
-        var project = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
-        var key = await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"other","project_id":"{{project.GetProperty("id").GetString()}}"}""");
+        var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"other"}""");
+        var project = await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"other","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"other","project_id":"{{project.GetProperty("id").GetString()}}"}""");
         using var stranger = _gateway.MakeClient(key.GetProperty("secret").GetString());
         Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(stranger, HttpMethod.Get, $"/v1/responses/{id}"));
         Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(stranger, HttpMethod.Delete, $"/v1/responses/{id}"));
 
         Assert.Equal(HttpStatusCode.OK, await StatusAsync(_gateway.Client, HttpMethod.Delete, $"/v1/responses/{id}"));
         Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{id}"));
-        using var after = await PostAsync("/v1/responses", $$"""{"model":"sim-echo","input":"x","previous_response_id":"{{id}}"}""");
+        using var after = await _gateway.Client.PostJsonAsync("/v1/responses", $$"""{"model":"sim-echo","input":"x","previous_response_id":"{{id}}"}""");
         Assert.Equal(HttpStatusCode.BadRequest, after.StatusCode);
         Assert.Contains("previous_response_not_found", await after.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
     }
@@ -247,7 +247,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     [Fact]
     public async Task PreviousResponseId_OverDeployments_CarriesTheWholeConversation()
     {
-        var stream = await StreamAsync("""{"model":"sim-tools","stream":true,"input":"weather?","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}""");
+        var stream = await _gateway.Client.PostForStreamAsync("/v1/responses", """{"model":"sim-tools","stream":true,"input":"weather?","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}""");
         var first = stream.Events[^2].Json.GetProperty("response");
         var call = first.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "function_call");
         _upstream.Answer = context => Json(context, """{"id":"resp_up","object":"response","status":"completed","model":"x","output":[{"id":"rs_up","type":"reasoning","summary":[],"encrypted_content":"gAAA"},{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"sun","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}""");
@@ -277,7 +277,7 @@ public abstract class ResponsesTests : IAsyncLifetime
         var call = first.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "function_call");
         var second = await CreateAsync($$"""{"model":"sim-echo","input":[{"role":"user","content":"weather?"},{"type":"item_reference","id":"{{call.GetProperty("id").GetString()}}"},{"type":"function_call_output","call_id":"{{call.GetProperty("call_id").GetString()}}","output":"sun"}]}""");
         Assert.Equal("completed", second.GetProperty("status").GetString());
-        using var unknown = await PostAsync("/v1/responses", """{"model":"sim-echo","input":[{"type":"item_reference","id":"fc_01KB000000000000000000000000"}]}""");
+        using var unknown = await _gateway.Client.PostJsonAsync("/v1/responses", """{"model":"sim-echo","input":[{"type":"item_reference","id":"fc_01KB000000000000000000000000"}]}""");
         Assert.Equal(HttpStatusCode.BadRequest, unknown.StatusCode);
     }
 
@@ -288,32 +288,5 @@ public abstract class ResponsesTests : IAsyncLifetime
         return response.StatusCode;
     }
 
-    private async Task<JsonElement> GetAsync(string path)
-    {
-        using var response = await _gateway.Client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.IsSuccessStatusCode, text);
-        return JsonDocument.Parse(text).RootElement;
-    }
-
-    private async Task<JsonElement> CreateAsync(string body)
-    {
-        using var response = await PostAsync("/v1/responses", body);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.IsSuccessStatusCode, text);
-        return JsonDocument.Parse(text).RootElement;
-    }
-
-    private async Task<SeenStream> StreamAsync(string body)
-    {
-        using var response = await PostAsync("/v1/responses", body);
-        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        return await SeenStream.ReadAsync(response, Cancel);
-    }
-
-    private async Task<HttpResponseMessage> PostAsync(string path, string body)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        return await _gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
-    }
+    private Task<JsonElement> CreateAsync(string body) => _gateway.Client.PostForJsonAsync("/v1/responses", body);
 }

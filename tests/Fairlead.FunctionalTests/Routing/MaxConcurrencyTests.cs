@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
@@ -53,7 +52,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
         Assert.True(await _arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
 
         Assert.Equal(HttpStatusCode.OK, await ReadAsync(gateway, stream, model: "either"));
-        using (var refused = await PostAsync(gateway, stream, "m"))
+        using (var refused = await ChatAsync(gateway, stream, "m"))
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
             Assert.Equal("1", refused.Headers.GetValues("Retry-After").Single());
@@ -76,7 +75,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
         foreach (var stream in (bool[])[true, false])
         {
             using var leave = new CancellationTokenSource();
-            var left = PostAsync(gateway, stream, "m", leave.Token);
+            var left = ChatAsync(gateway, stream, "m", leave.Token);
             Assert.True(await _arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
             await leave.CancelAsync();
             if (stream)
@@ -121,8 +120,8 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
         await using var gateway = await StartAsync(most: 1, connect: "50ms");
         var first = ReadAsync(gateway, stream: false);
         Assert.True(await _arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
-        var job = await TestGateway.PostAsync(gateway.Client, "/v2/generations", """{"model":"m","input":"Hi","delivery":{"mode":"job"}}""");
-        using (var refused = await PostAsync(gateway, stream: false, "m")) Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+        var job = await gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"m","input":"Hi","delivery":{"mode":"job"}}""");
+        using (var refused = await ChatAsync(gateway, stream: false, "m")) Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         _release.SetResult();
         Assert.Equal(HttpStatusCode.OK, await first);
         using var done = await gateway.Client.GetAsync(new Uri($"/v2/generations/{job.GetProperty("id").GetString()}?wait=60", UriKind.Relative), Token);
@@ -171,7 +170,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
 
     private static async Task<HttpStatusCode> ReadAsync(TestGateway gateway, bool stream, string model = "m")
     {
-        using var response = await PostAsync(gateway, stream, model);
+        using var response = await ChatAsync(gateway, stream, model);
         try
         {
             await response.Content.CopyToAsync(Stream.Null, Token);
@@ -183,13 +182,10 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
         return response.StatusCode;
     }
 
-    private static Task<HttpResponseMessage> PostAsync(TestGateway gateway, bool stream, string model, CancellationToken? token = null)
+    private static Task<HttpResponseMessage> ChatAsync(TestGateway gateway, bool stream, string model, CancellationToken? token = null)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
-        {
-            Content = new StringContent($$"""{"model":"{{model}}","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"user","content":"Hi"}]}""", Encoding.UTF8, "application/json"),
-        };
-        return gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, token ?? Token);
+        var body = $$"""{"model":"{{model}}","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"user","content":"Hi"}]}""";
+        return gateway.Client.PostJsonAsync("/v1/chat/completions", body, cancellationToken: token);
     }
 
     private Task<TestGateway> StartAsync(int most, string connect)

@@ -34,7 +34,7 @@ public abstract class StoreAwayTests : IAsyncLifetime
     {
         var client = _gateway.Client;
         var file = await BatchCalls.UploadedAsync(client, BatchCalls.Line("a", "x", "sim-echo"));
-        var webhook = (await TestGateway.PostAsync(client, "/v2/webhooks", """{"url":"https://hooks.invalid/"}""")).GetProperty("id").GetString();
+        var webhook = (await client.PostForJsonAsync("/v2/webhooks", """{"url":"https://hooks.invalid/"}""")).GetProperty("id").GetString();
         var (_, key) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
         var hanging = (await JsonAsync(client, "/v2/generations", """{"model":"sim-fast","input":"x","delivery":{"mode":"job"}}""", ("Fairlead-Simulate", "hang"))).GetProperty("id").GetString();
         var before = await CountsAsync();

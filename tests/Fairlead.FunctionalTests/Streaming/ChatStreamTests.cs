@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
@@ -40,7 +39,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":""}"""), Chunk("""{"content":"Hel"}""", more: ",\"vendor\":{\"x\":1}"), Chunk("""{"content":"lo"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"custom_field":[1,2]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"custom_field":[1,2]}""");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType?.MediaType);
         var stream = await SeenStream.ReadAsync(response, Cancel);
@@ -83,7 +82,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await arrived.Task.WaitAsync(context.RequestAborted);
             Cut(context);
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         arrived.SetResult();
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.True(stream.Broken, stream.Raw);
@@ -101,7 +100,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"all"}"""), Chunk("{}", "stop"));
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.False(stream.Broken, stream.Raw);
         Assert.Equal("[DONE]", stream.Events[^1].Data);
@@ -116,7 +115,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"half"}"""));
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.True(stream.Broken, stream.Raw);
         Assert.Contains("\"error\"", stream.Events[^1].Data, StringComparison.Ordinal);
@@ -137,7 +136,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             }
             await SendAsync(context, Chunk("""{"content":"second"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.False(stream.Broken, stream.Raw);
         var attempts = stream.Events[^2].Json.GetProperty("fairlead").GetProperty("attempts");
@@ -149,7 +148,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     public async Task Stream_UpstreamFailsBeforeContent_IsAProperStatus()
     {
         _upstream.Answer = context => Json(context, """{"error":{"message":"secret host db-7.internal died","type":"server_error"}}""", 500);
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
         var body = await response.Content.ReadAsStringAsync(Cancel);
         Assert.DoesNotContain("db-7", body, StringComparison.Ordinal);
@@ -167,7 +166,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"late"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         release.SetResult();
         var stream = await SeenStream.ReadAsync(response, Cancel);
@@ -189,7 +188,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         };
         string generation;
-        using (var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"""))
+        using (var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"""))
         {
             generation = response.Headers.GetValues("Fairlead-Generation").Single();
             await started.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
@@ -215,7 +214,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await SendAsync(context, Chunk("""{"content":" two"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
         string generation;
-        using (var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{"on_disconnect":"continue"}}"""))
+        using (var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{"on_disconnect":"continue"}}"""))
         {
             generation = response.Headers.GetValues("Fairlead-Generation").Single();
             using var body = await response.Content.ReadAsStreamAsync(Cancel);
@@ -239,7 +238,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await SendAsync(context, Chunk("""{"role":"assistant","content":"begun"}"""));
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{"deadline_ms":400}}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{"deadline_ms":400}}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.True(stream.Broken);
         Assert.Equal("deadline_exceeded", stream.Events[^1].Json.GetProperty("error").GetProperty("code").GetString());
@@ -256,7 +255,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await release.Task.WaitAsync(context.RequestAborted);
             await SendAsync(context, Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
         while (await reader.ReadLineAsync(Cancel) is { } line && line != ": keep-alive")
         {
@@ -274,7 +273,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"role":"assistant","content":"a"}"""), "{\"choices\":[{", Chunk("""{"content":"b"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.Equal("[DONE]", stream.Events[^1].Data);
         Assert.Equal("ab", string.Concat(stream.Events.SkipLast(1).Select(one => one.Json.GetProperty("choices")[0].GetProperty("delta").TryGetProperty("content", out var text) ? text.GetString() : "")));
@@ -291,17 +290,11 @@ public sealed class ChatStreamTests : IAsyncLifetime
         };
         var (secret, _) = await _gateway.MakeKeyAsync("\"extensions\":\"none\"");
         using var client = _gateway.MakeClient(secret);
-        using var response = await PostAsync("""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""", client);
+        using var response = await client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
         var stream = await SeenStream.ReadAsync(response, Cancel);
         Assert.DoesNotContain("fairlead", stream.Raw, StringComparison.Ordinal);
         Assert.DoesNotContain("sequence_number", stream.Raw, StringComparison.Ordinal);
         Assert.All(stream.Events, one => Assert.Null(one.Id));
-    }
-
-    private async Task<HttpResponseMessage> PostAsync(string body, HttpClient? client = null)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        return await (client ?? _gateway.Client).SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
     }
 
     private async Task NothingHeldAsync()

@@ -16,7 +16,7 @@ public sealed class ReasoningFieldTests
     public async Task Reasoning_IsCalledAsConfigured(string setting, string name, string otherName)
     {
         await using var gateway = await TestGateway.StartAsync($"fairlead:\n  providers:\n    simulated: {{ kind: simulated{setting} }}\n");
-        var whole = await TestGateway.PostAsync(gateway.Client, "/v1/chat/completions", """{"model":"sim-reason","messages":[{"role":"user","content":"Think"}]}""");
+        var whole = await gateway.Client.PostForJsonAsync("/v1/chat/completions", """{"model":"sim-reason","messages":[{"role":"user","content":"Think"}]}""");
         var message = whole.GetProperty("choices")[0].GetProperty("message");
         var reasoning = message.GetProperty(name).GetString();
         Assert.NotEmpty(reasoning!);
@@ -30,7 +30,7 @@ public sealed class ReasoningFieldTests
         Assert.DoesNotContain(deltas, delta => delta.TryGetProperty(otherName, out _));
 
         // What was given may be sent back under the same name.
-        await TestGateway.PostAsync(gateway.Client, "/v1/chat/completions", JsonSerializer.Serialize(new Dictionary<string, object>
+        await gateway.Client.PostForJsonAsync("/v1/chat/completions", JsonSerializer.Serialize(new Dictionary<string, object>
         {
             ["model"] = "sim-reason",
             ["messages"] = new object[] { new { role = "user", content = "Think" }, new Dictionary<string, object> { ["role"] = "assistant", ["content"] = "so", [name] = reasoning! }, new { role = "user", content = "Again" } },

@@ -44,7 +44,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     public async Task Stream_Partial_ShowsEveryValueWhenItIsComplete(int batchTokens)
     {
         _answers = new([Good]);
-        var events = await StreamAsync(Request(stream: batchTokens));
+        var events = await EventsAsync(Request(stream: batchTokens));
         var partials = events.Where(one => one.Type == "output.partial").Select(one => (one.Data.GetProperty("pointer").GetString(), one.Data.GetProperty("value").ToString()));
         Assert.Equal([("/name", "Ada"), ("/age", "36"), ("/tags/0", "a"), ("/tags/1", "b"), ("/tags", """["a","b"]"""), ("", Good)], partials);
         Assert.Equal(Enumerable.Range(0, events.Count), events.Select(one => one.Data.GetProperty("sequence_number").GetInt32()));
@@ -69,7 +69,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     public async Task Stream_OutputThatBreaksTheSchema_EndsIncompleteWithTheViolations()
     {
         _answers = new([Bad]);
-        var events = await StreamAsync(Request());
+        var events = await EventsAsync(Request());
         Assert.Equal(["/name", "/tags/0", "/tags"], events.Where(one => one.Type == "output.partial").Select(one => one.Data.GetProperty("pointer").GetString()));
         Assert.Equal("generation.incomplete", events[^1].Type);
         var generation = events[^1].Data.GetProperty("generation");
@@ -85,7 +85,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     public async Task Stream_Repair_AsksOnceMoreAndSaysThatTheFirstIsVoid()
     {
         _answers = new([Bad, Good]);
-        var events = await StreamAsync(Request(repair: true));
+        var events = await EventsAsync(Request(repair: true));
         var repair = events.FindIndex(one => one.Type == "output.repair");
         Assert.Equal("/age", events[repair].Data.GetProperty("violations")[0].GetProperty("pointer").GetString());
         Assert.Equal(Good, string.Concat(events.Skip(repair).Where(one => one.Type == "output.text.delta").Select(one => one.Data.GetProperty("text").GetString())));
@@ -110,7 +110,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     public async Task Stream_RepairThatIsNoBetter_EndsIncompleteAfterOne()
     {
         _answers = new([Bad, "no JSON", Good]);
-        var events = await StreamAsync(Request(repair: true));
+        var events = await EventsAsync(Request(repair: true));
         var generation = events[^1].Data.GetProperty("generation");
         Assert.Equal("invalid_output", generation.GetProperty("outcome").GetString());
         Assert.Equal("", generation.GetProperty("violations")[0].GetProperty("pointer").GetString());
@@ -123,7 +123,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     public async Task Stream_RepairThatNobodyAnswers_LeavesTheFirst()
     {
         _answers = new([Bad, "503"]);
-        var events = await StreamAsync(Request(repair: true));
+        var events = await EventsAsync(Request(repair: true));
         Assert.DoesNotContain(events, one => one.Type == "output.repair");
         var generation = events[^1].Data.GetProperty("generation");
         Assert.Equal("invalid_output", generation.GetProperty("outcome").GetString());
@@ -137,14 +137,14 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     public async Task Sync_Repair_IsDoneBeforeTheAnswer()
     {
         _answers = new([Bad, Good]);
-        var generation = await PostAsync(Request(mode: "sync", repair: true));
+        var generation = await _gateway.Client.PostForJsonAsync("/v2/generations", Request(mode: "sync", repair: true));
         Assert.Equal("completed", generation.GetProperty("status").GetString());
         Assert.Equal(Good, generation.GetProperty("output_text").GetString());
         Assert.Equal(2, generation.GetProperty("attempts").GetArrayLength());
         Balanced();
 
         _answers = new([Bad]);
-        generation = await PostAsync(Request(mode: "sync"));
+        generation = await _gateway.Client.PostForJsonAsync("/v2/generations", Request(mode: "sync"));
         Assert.Equal("incomplete", generation.GetProperty("status").GetString());
         Assert.Equal("/age", generation.GetProperty("violations")[0].GetProperty("pointer").GetString());
     }
@@ -172,7 +172,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     public async Task Stream_ThatIsCut_EndsAsCutAndIsNotRepaired()
     {
         _answers = new(["length:" + Bad]);
-        var events = await StreamAsync(Request(repair: true));
+        var events = await EventsAsync(Request(repair: true));
         var generation = events[^1].Data.GetProperty("generation");
         Assert.Equal("length", generation.GetProperty("outcome").GetString());
         Assert.Equal(JsonValueKind.Null, generation.GetProperty("quality").GetProperty("schema_valid").ValueKind);
@@ -202,7 +202,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     {
         _upstream.Answer = AnswerAsync;
         _answers = new Queue<string>([Good]);
-        var wanted = (await StreamAsync(Request())).Where(one => one.Type == "output.partial").Select(one => (one.Data.GetProperty("pointer").GetString(), one.Data.GetProperty("value").GetRawText())).ToList();
+        var wanted = (await EventsAsync(Request())).Where(one => one.Type == "output.partial").Select(one => (one.Data.GetProperty("pointer").GetString(), one.Data.GetProperty("value").GetRawText())).ToList();
         Assert.NotEmpty(wanted);
 
         _answers = new Queue<string>([Good]);
@@ -289,17 +289,9 @@ public sealed class StructuredOutputTests : IAsyncLifetime
         return $$$"""{"model":"{{{model}}}","input":"hi","output":{"format":"json_schema","schema":{{{Schema}}},"structured":"partial"{{{(repair ? ",\"repair\":true" : "")}}}},"delivery":{"mode":"{{{mode}}}"}{{{options}}}}""";
     }
 
-    private Task<HttpResponseMessage> SendAsync(string body) => _gateway.Client.PostAsync(new Uri("/v2/generations", UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
+    private Task<HttpResponseMessage> SendAsync(string body) => _gateway.Client.PostJsonAsync("/v2/generations", body, completion: HttpCompletionOption.ResponseContentRead);
 
-    private async Task<JsonElement> PostAsync(string body)
-    {
-        using var response = await SendAsync(body);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.IsSuccessStatusCode, text);
-        return JsonDocument.Parse(text).RootElement;
-    }
-
-    private async Task<List<(string Type, JsonElement Data)>> StreamAsync(string body)
+    private async Task<List<(string Type, JsonElement Data)>> EventsAsync(string body)
     {
         using var response = await SendAsync(body);
         var text = await response.Content.ReadAsStringAsync(Cancel);

@@ -1,5 +1,3 @@
-using System.Net.Http.Headers;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
@@ -43,28 +41,28 @@ public sealed class LogContentTests : IAsyncLifetime
         await using var server = await ServerProcess.ServeAsync(_folder, ("FAIRLEAD_LOG_LEVEL", "Trace"), ("FAIRLEAD_LOG_FORMAT", format), ("FAIRLEAD_ADMIN_KEY", AdminKey));
 
         _upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion(Answer));
-        await PostAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"system","content":"{{Prompt}}"},{"role":"user","content":"{{Prompt}}"}],"user":"{{Prompt}}"}""");
-        await PostAsync(server, key, "/v1/messages", $$"""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"{{Prompt}}"}]}""");
-        await PostAsync(server, key, "/v1/responses", $$"""{"model":"m","input":"{{Prompt}}"}""");
-        await PostAsync(server, key, "/v2/generations", $$$"""{"model":"m","input":"{{{Prompt}}}","metadata":{"note":"{{{Prompt}}}"},"delivery":{"mode":"auto","wait_seconds":30}}""");
+        await CallAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"system","content":"{{Prompt}}"},{"role":"user","content":"{{Prompt}}"}],"user":"{{Prompt}}"}""");
+        await CallAsync(server, key, "/v1/messages", $$"""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        await CallAsync(server, key, "/v1/responses", $$"""{"model":"m","input":"{{Prompt}}"}""");
+        await CallAsync(server, key, "/v2/generations", $$$"""{"model":"m","input":"{{{Prompt}}}","metadata":{"note":"{{{Prompt}}}"},"delivery":{"mode":"auto","wait_seconds":30}}""");
         _upstream.Answer = async context =>
         {
             await FakeUpstream.BeginAsync(context);
             await FakeUpstream.SendAsync(context, FakeUpstream.Chunk($$"""{"role":"assistant","content":"{{Answer}}"}"""));
             FakeUpstream.Cut(context);
         };
-        await PostAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","stream":true,"messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        await CallAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","stream":true,"messages":[{"role":"user","content":"{{Prompt}}"}]}""");
         _upstream.Answer = context => FakeUpstream.Json(context, $$$"""{"error":{"message":"{{{Failure}}}","type":"{{{Failure}}}","code":"{{{Failure}}}"}}""", 401);
-        await PostAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        await CallAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
         _upstream.Answer = context => FakeUpstream.Json(context, $$$"""{"error":{"message":"{{{Failure}}}"}}""", 400);
-        await PostAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        await CallAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
         // Refused before anybody was asked, and garbled.
-        await PostAsync(server, key, "/v1/chat/completions", $$"""{"model":"no-such-model","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
-        await PostAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}" """);
-        await PostAsync(server, key + "x", "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
-        var made = JsonDocument.Parse(await PostAsync(server, AdminKey, "/admin/v1/organizations", """{"name":"Log"}""")).RootElement;
-        var project = JsonDocument.Parse(await PostAsync(server, AdminKey, "/admin/v1/projects", $$"""{"name":"Log","organization_id":"{{made.GetProperty("id").GetString()}}"}""")).RootElement;
-        var other = JsonDocument.Parse(await PostAsync(server, AdminKey, "/admin/v1/keys", $$"""{"name":"Log","project_id":"{{project.GetProperty("id").GetString()}}"}""")).RootElement.GetProperty("secret").GetString()!;
+        await CallAsync(server, key, "/v1/chat/completions", $$"""{"model":"no-such-model","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        await CallAsync(server, key, "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}" """);
+        await CallAsync(server, key + "x", "/v1/chat/completions", $$"""{"model":"m","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        var made = JsonDocument.Parse(await CallAsync(server, AdminKey, "/admin/v1/organizations", """{"name":"Log"}""")).RootElement;
+        var project = JsonDocument.Parse(await CallAsync(server, AdminKey, "/admin/v1/projects", $$"""{"name":"Log","organization_id":"{{made.GetProperty("id").GetString()}}"}""")).RootElement;
+        var other = JsonDocument.Parse(await CallAsync(server, AdminKey, "/admin/v1/keys", $$"""{"name":"Log","project_id":"{{project.GetProperty("id").GetString()}}"}""")).RootElement.GetProperty("secret").GetString()!;
         Assert.Equal(0, await server.TerminateAsync());
 
         var log = server.Output + server.Error;
@@ -73,12 +71,9 @@ public sealed class LogContentTests : IAsyncLifetime
         if (format == "json") Assert.All(server.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line.StartsWith('{')), line => Assert.Equal(JsonValueKind.Object, JsonDocument.Parse(line).RootElement.ValueKind));
     }
 
-    private static async Task<string> PostAsync(ServerProcess server, string key, string path, string body)
+    private static async Task<string> CallAsync(ServerProcess server, string key, string path, string body)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, server.Address + path);
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
-        request.Content = new StringContent(body, Encoding.UTF8, "application/json");
-        using var response = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
+        using var response = await server.Client.PostJsonAsync(server.Address + path, body, [("Authorization", $"Bearer {key}")]);
         try
         {
             return await response.Content.ReadAsStringAsync(Token);

@@ -1,5 +1,3 @@
-using System.Net.Http.Headers;
-using System.Text;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
 
@@ -46,7 +44,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
     {
         await using var collector = await OtlpReceiver.StartAsync(grpc: protocol == "grpc");
         await using var server = await ServeAsync(collector, protocol, ("OTEL_SERVICE_NAME", "gateway-of-the-test"));
-        await PostAsync(server, $$"""
+        await CallAsync(server, $$"""
             {"model":"m","max_tokens":50,"temperature":0.5,"top_p":0.9,"seed":7,"frequency_penalty":0.25,"presence_penalty":-0.5,"stop":["END"],"service_tier":"default",
              "response_format":{"type":"json_object"},"messages":[{"role":"user","content":"{{Prompt}}, in JSON"}]}
             """);
@@ -99,7 +97,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
         };
         await using var collector = await OtlpReceiver.StartAsync(grpc: false);
         await using var server = await ServeAsync(collector, "http/protobuf");
-        await PostAsync(server, $$"""{"model":"m","stream":true,"n":1,"messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        await CallAsync(server, $$"""{"model":"m","stream":true,"n":1,"messages":[{"role":"user","content":"{{Prompt}}"}]}""");
         var spans = (await collector.SpansAsync(all => all.Count(span => span.Scope == "Fairlead") == 2, Token)).Where(span => span.Scope == "Fairlead").OrderBy(span => span.Start).ToList();
         Assert.Equal((ErrorStatus, "provider_error", 500L), (spans[0].Status, spans[0].Attributes["error.type"], spans[0].Attributes["http.response.status_code"]));
         Assert.True(spans[0].End <= spans[1].Start, "An attempt's span ends with the attempt.");
@@ -132,7 +130,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
             goOn.SetResult();
             await body.CopyToAsync(Stream.Null, Token);
         }
-        await PostAsync(server, $$"""{"model":"unknown to the catalogue","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
+        await CallAsync(server, $$"""{"model":"unknown to the catalogue","messages":[{"role":"user","content":"{{Prompt}}"}]}""");
 
         var metrics = await collector.MetricsAsync(all => all.TryGetValue("gen_ai.server.request.duration", out var calls) && calls.Points.Count == 2 && all.ContainsKey("gen_ai.client.operation.time_per_output_chunk"), Token);
         Dictionary<string, object?> attempt = new()
@@ -174,7 +172,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
         _upstream.Answer = context => FakeUpstream.Json(context, """{"id":"cmpl-1","object":"text_completion","created":1,"model":"upstream-m-0001","choices":[{"index":0,"text":"x","logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}""");
         await using var collector = await OtlpReceiver.StartAsync(grpc: false);
         await using var server = await ServeAsync(collector, "http/protobuf");
-        await PostAsync(server, """{"model":"m","prompt":"once","max_tokens":5}""", "/v1/completions");
+        await CallAsync(server, """{"model":"m","prompt":"once","max_tokens":5}""", "/v1/completions");
         var spans = await collector.SpansAsync(all => all.Any(span => span.Scope == "Fairlead"), Token);
         var span = Assert.Single(spans, span => span.Scope == "Fairlead");
         Assert.Equal(("text_completion upstream-m", "text_completion"), (span.Name, span.Attributes["gen_ai.operation.name"]));
@@ -186,7 +184,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
         foreach (var secret in (string[])[Prompt, Answer, "sk-upstream-secret", await server.ClientKeyAsync(), .. more]) Assert.DoesNotContain(secret, raw, StringComparison.Ordinal);
     }
 
-    private static async Task PostAsync(ServerProcess server, string body, string path = "/v1/chat/completions")
+    private static async Task CallAsync(ServerProcess server, string body, string path = "/v1/chat/completions")
     {
         using var response = await OpenAsync(server, body, path);
         await response.Content.CopyToAsync(Stream.Null, Token);
@@ -194,11 +192,10 @@ public sealed class OtlpExportTests : IAsyncLifetime
 
     private static async Task<HttpResponseMessage> OpenAsync(ServerProcess server, string body, string path = "/v1/chat/completions")
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, server.Address + path);
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", await server.ClientKeyAsync());
-        request.Headers.Add("traceparent", $"00-{TraceId}-00f067aa0ba902b7-01");
-        request.Content = new StringContent(body, Encoding.UTF8, "application/json");
-        return await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
+        return await server.Client.PostJsonAsync(
+            server.Address + path,
+            body,
+            [("Authorization", $"Bearer {await server.ClientKeyAsync()}"), ("traceparent", $"00-{TraceId}-00f067aa0ba902b7-01")]);
     }
 
     private async Task<ServerProcess> ServeAsync(OtlpReceiver collector, string protocol, params (string Name, string Value)[] more)

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
@@ -21,10 +20,10 @@ public sealed class TimeoutTests
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
         await using var gateway = await StartAsync($"https://{silent.LocalEndpoint}", connect: "200ms");
-        using var response = await PostAsync(gateway, "m", stream: false);
+        using var response = await ChatAsync(gateway, "m", stream: false);
         Assert.Equal(HttpStatusCode.GatewayTimeout, response.StatusCode);
         Assert.Equal("provider_timeout", await CodeAsync(response));
-        using var other = await PostAsync(gateway, "either", stream: false);
+        using var other = await ChatAsync(gateway, "either", stream: false);
         Assert.Equal(HttpStatusCode.OK, other.StatusCode);
         // Nothing was sent, so nothing is charged for the first attempt.
         var attempts = JsonDocument.Parse(await other.Content.ReadAsStringAsync(Token)).RootElement.GetProperty("fairlead").GetProperty("attempts");
@@ -42,10 +41,10 @@ public sealed class TimeoutTests
             await StallAsync(context);
         };
         await using var gateway = await StartAsync(upstream.Url, firstToken: "300ms");
-        using var response = await PostAsync(gateway, "m", stream: true);
+        using var response = await ChatAsync(gateway, "m", stream: true);
         Assert.Equal(HttpStatusCode.GatewayTimeout, response.StatusCode);
         Assert.Equal("provider_timeout", await CodeAsync(response));
-        using var other = await PostAsync(gateway, "either", stream: true);
+        using var other = await ChatAsync(gateway, "either", stream: true);
         var stream = await SeenStream.ReadAsync(other, Token);
         Assert.Equal("[DONE]", stream.Events[^1].Data);
         Assert.False(stream.Broken);
@@ -86,7 +85,7 @@ public sealed class TimeoutTests
             await AssertBrokenOffAsync(gateway);
             return;
         }
-        using var response = await PostAsync(gateway, "m", stream: false);
+        using var response = await ChatAsync(gateway, "m", stream: false);
         Assert.Equal(HttpStatusCode.GatewayTimeout, response.StatusCode);
         Assert.Equal("provider_timeout", await CodeAsync(response));
     }
@@ -97,16 +96,16 @@ public sealed class TimeoutTests
         await using var upstream = await FakeUpstream.StartAsync();
         upstream.Answer = StallAsync;
         await using var gateway = await StartAsync(upstream.Url, response: "300ms");
-        using var hung = await PostAsync(gateway, "m", stream: false);
+        using var hung = await ChatAsync(gateway, "m", stream: false);
         Assert.Equal(HttpStatusCode.GatewayTimeout, hung.StatusCode);
         Assert.Equal("provider_timeout", await CodeAsync(hung));
-        using var other = await PostAsync(gateway, "either", stream: false);
+        using var other = await ChatAsync(gateway, "either", stream: false);
         Assert.Equal(HttpStatusCode.OK, other.StatusCode);
     }
 
     private static async Task AssertBrokenOffAsync(TestGateway gateway)
     {
-        using var response = await PostAsync(gateway, "m", stream: true);
+        using var response = await ChatAsync(gateway, "m", stream: true);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         var seen = await SeenStream.ReadAsync(response, Token);
         Assert.Contains(seen.Events, one => one.Data.Contains("begun", StringComparison.Ordinal));
@@ -130,12 +129,10 @@ public sealed class TimeoutTests
     private static async Task<string?> CodeAsync(HttpResponseMessage response) =>
         JsonDocument.Parse(await response.Content.ReadAsStringAsync(Token)).RootElement.GetProperty("error").GetProperty("code").GetString();
 
-    private static async Task<HttpResponseMessage> PostAsync(TestGateway gateway, string model, bool stream)
+    private static async Task<HttpResponseMessage> ChatAsync(TestGateway gateway, string model, bool stream)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions");
         var body = $$"""{"model":"{{model}}","max_tokens":50,"messages":[{"role":"user","content":"Hi"}]{{(stream ? ",\"stream\":true" : "")}}}""";
-        request.Content = new StringContent(body, Encoding.UTF8, "application/json");
-        return await gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
+        return await gateway.Client.PostJsonAsync("/v1/chat/completions", body);
     }
 
     private static Task<TestGateway> StartAsync(string url, string connect = Long, string firstToken = Long, string streamIdle = Long, string response = Long, string total = Long)

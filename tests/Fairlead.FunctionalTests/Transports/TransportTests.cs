@@ -1,6 +1,4 @@
 using System.Net;
-using System.Net.Http.Headers;
-using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Connections.Features;
@@ -76,11 +74,11 @@ public sealed class TransportTests : IDisposable
     {
         await using var upstream = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         await using var server = await ServeAsync(upstream.Url);
-        using var alone = await PostAsync(server, "m", stream: false);
+        using var alone = await ChatAsync(server, "m", stream: false);
         Assert.Contains(alone.StatusCode, new[] { HttpStatusCode.BadGateway, HttpStatusCode.ServiceUnavailable });
         var body = await alone.Content.ReadAsStringAsync(Token);
         foreach (var secret in (string[])["127.0.0.1:" + new Uri(upstream.Url).Port, "ertificate", "SSL", "   at "]) Assert.DoesNotContain(secret, body, StringComparison.Ordinal);
-        using var second = await PostAsync(server, "either", stream: false);
+        using var second = await ChatAsync(server, "either", stream: false);
         Assert.Equal(HttpStatusCode.OK, second.StatusCode);
         Assert.Empty(upstream.Seen);
     }
@@ -173,10 +171,10 @@ public sealed class TransportTests : IDisposable
         await using var secure = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         await using var proxy = new RecordingProxy { Refusal = refusal };
         await using var server = await ServeAsync(secure.Url, ("SSL_CERT_FILE", await secure.WriteCertificateAsync(_folder)), ("HTTPS_PROXY", proxy.Url), ("NO_PROXY", ""));
-        using var refused = await PostAsync(server, "m", stream: false);
+        using var refused = await ChatAsync(server, "m", stream: false);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         Assert.Contains("provider_unavailable", await refused.Content.ReadAsStringAsync(Token), StringComparison.Ordinal);
-        using var second = await PostAsync(server, "either", stream: false);
+        using var second = await ChatAsync(server, "either", stream: false);
         Assert.Equal(HttpStatusCode.OK, second.StatusCode);
         Assert.All(JsonDocument.Parse(await second.Content.ReadAsStringAsync(Token)).RootElement.GetProperty("fairlead").GetProperty("attempts").EnumerateArray().SkipLast(1),
             attempt => Assert.Equal(0, attempt.GetProperty("cost_usd").GetDecimal()));
@@ -196,21 +194,18 @@ public sealed class TransportTests : IDisposable
 
     private static async Task<JsonElement> ChatAsync(ServerProcess server)
     {
-        using var response = await PostAsync(server, "m", stream: false);
+        using var response = await ChatAsync(server, "m", stream: false);
         var text = await response.Content.ReadAsStringAsync(Token);
         Assert.True(response.IsSuccessStatusCode, text);
         return JsonDocument.Parse(text).RootElement;
     }
 
-    private static Task<HttpResponseMessage> OpenAsync(ServerProcess server) => PostAsync(server, "m", stream: true);
+    private static Task<HttpResponseMessage> OpenAsync(ServerProcess server) => ChatAsync(server, "m", stream: true);
 
-    private static async Task<HttpResponseMessage> PostAsync(ServerProcess server, string model, bool stream)
+    private static async Task<HttpResponseMessage> ChatAsync(ServerProcess server, string model, bool stream)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, server.Address + "/v1/chat/completions");
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", await server.ClientKeyAsync());
         var body = $$"""{"model":"{{model}}","max_tokens":50,"messages":[{"role":"user","content":"Hi"}]{{(stream ? ",\"stream\":true" : "")}}}""";
-        request.Content = new StringContent(body, Encoding.UTF8, "application/json");
-        return await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
+        return await server.Client.PostJsonAsync(server.Address + "/v1/chat/completions", body, [("Authorization", $"Bearer {await server.ClientKeyAsync()}")]);
     }
 
     private async Task<ServerProcess> ServeAsync(string url, params (string Name, string Value)[] environment)

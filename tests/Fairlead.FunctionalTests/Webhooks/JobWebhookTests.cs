@@ -21,8 +21,8 @@ public sealed class JobWebhookTests : IAsyncLifetime
     public async Task Job_Completed_IsToldToTheWebhookAndToTheAddressOfTheRequest()
     {
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
-        await TestGateway.PostAsync(gateway.Client, "/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/registered","events":["generation.completed"]}""");
-        await TestGateway.PostAsync(gateway.Client, "/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/others","events":["generation.failed"]}""");
+        await gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/registered","events":["generation.completed"]}""");
+        await gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/others","events":["generation.failed"]}""");
         var id = await AcceptAsync(gateway.Client, "sim-echo", $$"""{"url":"{{_receiver.Url}}/once"}""");
 
         var seen = new[] { await _receiver.NextAsync(Cancel), await _receiver.NextAsync(Cancel) };
@@ -45,14 +45,14 @@ public sealed class JobWebhookTests : IAsyncLifetime
     public async Task Job_FailedOrCancelled_IsToldAsSuch()
     {
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
-        await TestGateway.PostAsync(gateway.Client, "/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/registered"}""");
+        await gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/registered"}""");
         var failed = await AcceptAsync(gateway.Client, "sim-echo", null, "status=400");
         var first = JsonDocument.Parse((await _receiver.NextAsync(Cancel)).Body).RootElement;
         Assert.Equal(("generation.failed", failed, "provider_rejected"),
             (first.GetProperty("type").GetString()!, first.GetProperty("data").GetProperty("id").GetString()!, first.GetProperty("data").GetProperty("error").GetProperty("code").GetString()!));
 
         var stuck = await AcceptAsync(gateway.Client, "sim-echo", null, "hang");
-        await TestGateway.PostAsync(gateway.Client, $"/v2/generations/{stuck}/cancel", "{}");
+        await gateway.Client.PostForJsonAsync($"/v2/generations/{stuck}/cancel", "{}");
         var second = JsonDocument.Parse((await _receiver.NextAsync(Cancel)).Body).RootElement;
         Assert.Equal(("generation.cancelled", stuck), (second.GetProperty("type").GetString()!, second.GetProperty("data").GetProperty("id").GetString()!));
     }

@@ -40,14 +40,14 @@ public abstract class WebhookTests : IAsyncLifetime
     [Fact]
     public async Task Webhook_MadeAndTested_IsCalledAndTheHistorySaysSo()
     {
-        var made = await PostAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/hooks","description":"Ops"}""");
+        var made = await _gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/hooks","description":"Ops"}""");
         var id = made.GetProperty("id").GetString()!;
         var secret = made.GetProperty("secret").GetString()!;
         Assert.StartsWith("whk_", id, StringComparison.Ordinal);
         Assert.StartsWith("whsec_", secret, StringComparison.Ordinal);
         Assert.Equal("enabled", made.GetProperty("status").GetString());
 
-        var delivery = await PostAsync($"/v2/webhooks/{id}/test", "");
+        var delivery = await _gateway.Client.PostForJsonAsync($"/v2/webhooks/{id}/test", "");
         var seen = await _receiver.NextAsync(Cancel);
         Assert.Equal(delivery.GetProperty("event_id").GetString(), seen.Headers["webhook-id"]);
         var key = new Fairlead.Webhooks.WebhookKey(Fairlead.Webhooks.WebhookSignature.Hmac, Convert.FromBase64String(secret["whsec_".Length..]));
@@ -62,18 +62,18 @@ public abstract class WebhookTests : IAsyncLifetime
 
         // The secret was shown that once.
         foreach (var path in (string[])[$"/v2/webhooks/{id}", "/v2/webhooks", "/v2/webhooks/deliveries", "/v2/webhooks/deliveries/" + delivery.GetProperty("id").GetString()])
-            Assert.DoesNotContain(secret["whsec_".Length..], (await GetAsync(path)).GetRawText(), StringComparison.Ordinal);
+            Assert.DoesNotContain(secret["whsec_".Length..], (await _gateway.Client.GetJsonAsync(path)).GetRawText(), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Webhook_OfAnotherProject_IsNotFound()
     {
-        var id = (await PostAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}"}""")).GetProperty("id").GetString()!;
-        var delivery = (await PostAsync($"/v2/webhooks/{id}/test", "")).GetProperty("id").GetString()!;
+        var id = (await _gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}"}""")).GetProperty("id").GetString()!;
+        var delivery = (await _gateway.Client.PostForJsonAsync($"/v2/webhooks/{id}/test", "")).GetProperty("id").GetString()!;
         await _receiver.NextAsync(Cancel);
-        var organization = (await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/organizations", """{"name":"Other"}""")).GetProperty("id").GetString();
-        var project = (await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization}}"}""")).GetProperty("id").GetString();
-        var secret = (await TestGateway.PostAsync(_gateway.Admin, "/admin/v1/keys", $$"""{"name":"o","project_id":"{{project}}","scopes":["webhooks"]}""")).GetProperty("secret").GetString();
+        var organization = (await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""")).GetProperty("id").GetString();
+        var project = (await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"Other","organization_id":"{{organization}}"}""")).GetProperty("id").GetString();
+        var secret = (await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"o","project_id":"{{project}}","scopes":["webhooks"]}""")).GetProperty("secret").GetString();
         using var other = _gateway.MakeClient(secret);
         foreach (var (method, path, body) in ((HttpMethod, string, string?)[])[
             (HttpMethod.Get, $"/v2/webhooks/{id}", null), (HttpMethod.Patch, $"/v2/webhooks/{id}", """{"status":"disabled"}"""), (HttpMethod.Delete, $"/v2/webhooks/{id}", null),
@@ -125,18 +125,18 @@ public abstract class WebhookTests : IAsyncLifetime
             refused.TrySetResult();
             return Task.CompletedTask;
         };
-        var id = (await PostAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}"}""")).GetProperty("id").GetString()!;
-        var delivery = (await PostAsync($"/v2/webhooks/{id}/test", "")).GetProperty("id").GetString()!;
+        var id = (await _gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}"}""")).GetProperty("id").GetString()!;
+        var delivery = (await _gateway.Client.PostForJsonAsync($"/v2/webhooks/{id}/test", "")).GetProperty("id").GetString()!;
         await refused.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);
         await _receiver.NextAsync(Cancel);
-        Assert.Equal("request", (await SendAsync(HttpMethod.Patch, $"/v2/webhooks/{id}", """{"status":"disabled"}""")).GetProperty("disabled_reason").GetString());
+        Assert.Equal("request", (await _gateway.Client.SendForJsonAsync(HttpMethod.Patch, $"/v2/webhooks/{id}", """{"status":"disabled"}""")).GetProperty("disabled_reason").GetString());
         Assert.Equal((HttpStatusCode.Conflict, "conflict"), await RefusedAsync(_gateway.Client, HttpMethod.Post, $"/v2/webhooks/{id}/test", null));
         Assert.Equal((HttpStatusCode.Conflict, "conflict"), await RefusedAsync(_gateway.Client, HttpMethod.Post, $"/v2/webhooks/deliveries/{delivery}/redeliver", null));
 
         _receiver.Answer = context => Task.CompletedTask;
-        var enabled = await SendAsync(HttpMethod.Patch, $"/v2/webhooks/{id}", """{"status":"enabled"}""");
+        var enabled = await _gateway.Client.SendForJsonAsync(HttpMethod.Patch, $"/v2/webhooks/{id}", """{"status":"enabled"}""");
         Assert.Equal(JsonValueKind.Null, enabled.GetProperty("failing_since").ValueKind);
-        await PostAsync($"/v2/webhooks/deliveries/{delivery}/redeliver", "");
+        await _gateway.Client.PostForJsonAsync($"/v2/webhooks/deliveries/{delivery}/redeliver", "");
         await _receiver.NextAsync(Cancel);
         await DeliveredAsync(delivery);
     }
@@ -144,7 +144,7 @@ public abstract class WebhookTests : IAsyncLifetime
     [Fact]
     public async Task Create_BeyondTheBound_IsAConflict()
     {
-        for (var i = 0; i < 20; i++) await PostAsync("/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
+        for (var i = 0; i < 20; i++) await _gateway.Client.PostForJsonAsync("/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
         Assert.Equal((HttpStatusCode.Conflict, "conflict"), await RefusedAsync(_gateway.Client, HttpMethod.Post, "/v2/webhooks", """{"url":"https://hooks.invalid/"}"""));
     }
 
@@ -153,28 +153,11 @@ public abstract class WebhookTests : IAsyncLifetime
         // The receiver has its answer a moment before the history does.
         for (var i = 0; ; i++)
         {
-            var delivery = await GetAsync("/v2/webhooks/deliveries/" + id);
+            var delivery = await _gateway.Client.GetJsonAsync("/v2/webhooks/deliveries/" + id);
             if (delivery.GetProperty("status").GetString() == "delivered") return delivery;
             Assert.True(i < 600, delivery.GetRawText());
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel);
         }
-    }
-
-    private async Task<JsonElement> GetAsync(string path)
-    {
-        var text = await _gateway.Client.GetStringAsync(new Uri(path, UriKind.Relative), Cancel);
-        return JsonDocument.Parse(text).RootElement;
-    }
-
-    private Task<JsonElement> PostAsync(string path, string body) => SendAsync(HttpMethod.Post, path, body);
-
-    private async Task<JsonElement> SendAsync(HttpMethod method, string path, string body)
-    {
-        using var request = new HttpRequestMessage(method, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
-        using var response = await _gateway.Client.SendAsync(request, Cancel);
-        var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.IsSuccessStatusCode, $"{path}: {(int)response.StatusCode} {text}");
-        return JsonDocument.Parse(text).RootElement;
     }
 
     private static async Task<(HttpStatusCode Status, string Code)> RefusedAsync(HttpClient client, HttpMethod method, string path, string? body)

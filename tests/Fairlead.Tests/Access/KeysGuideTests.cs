@@ -1,5 +1,6 @@
 using Fairlead.Access;
 using Fairlead.Errors;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Access;
 
@@ -9,18 +10,11 @@ public sealed class KeysGuideTests
     [Fact]
     public void Guide_NamesEveryFieldScopeAndRefusal()
     {
-        var guide = File.ReadAllText(Path.Combine(Root(), "docs", "keys.md"));
+        var guide = File.ReadAllText(Repository.PathOf("docs", "keys.md"));
         Assert.All(KeyFields.OfNew, field => Assert.Contains($"\n| `{field}` |", guide, StringComparison.Ordinal));
         Assert.All(Scopes.All, scope => Assert.Contains($"`{scope}`", guide, StringComparison.Ordinal));
         Assert.All(CallClasses.All, name => Assert.Contains($"`{name}`", guide, StringComparison.Ordinal));
         var refusals = ErrorCatalogue.All.Where(error => error.Group == ErrorGroup.Access && error.Code is not (ErrorCode.ModelNotAllowed or ErrorCode.ClassNotAllowed));
         Assert.All(refusals, error => Assert.Contains($"\n| `{error.Name}` | {error.Status} |", guide, StringComparison.Ordinal));
-    }
-
-    private static string Root()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-        return folder.FullName;
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Fairlead.Catalogue;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Catalogue;
 
@@ -73,12 +74,7 @@ public sealed class BuiltInModelsTests
 
     private static string? FindShared()
     {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) continue;
-            var path = Path.Combine(folder.FullName, "..", "shared", "models.json");
-            return File.Exists(path) ? path : null;
-        }
-        return null;
+        var path = Repository.PathOf("..", "shared", "models.json");
+        return File.Exists(path) ? path : null;
     }
 }

@@ -2,6 +2,7 @@ using Fairlead.Auditing;
 using Fairlead.Configuration;
 using Fairlead.Pipeline;
 using Fairlead.Telemetry;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Configuration;
 
@@ -31,12 +32,7 @@ public sealed class ConfigKeysTests
     [Fact]
     public void Folder_ExceptTheJoiningFiles_RefersToNoSlice()
     {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx")))
-        {
-            folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-        }
-        var files = Directory.GetFiles(Path.Combine(folder.FullName, "src", "Fairlead", "Configuration"), "*.cs");
+        var files = Directory.GetFiles(Repository.PathOf("src", "Fairlead", "Configuration"), "*.cs");
         Assert.Superset(Joining.ToHashSet(), files.Select(Path.GetFileName).ToHashSet()!);
         var references = files.Where(file => !Joining.Contains(Path.GetFileName(file)))
             .SelectMany(file => File.ReadLines(file).Where(line => line.StartsWith("using Fairlead.", StringComparison.Ordinal)))

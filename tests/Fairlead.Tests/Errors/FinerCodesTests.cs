@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Fairlead.Errors;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Errors;
 
@@ -8,10 +9,8 @@ public sealed partial class FinerCodesTests
     [Fact]
     public void Sources_CodesOfTheOpenAiInterfaces_AreAllListed()
     {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
         var sent = new SortedSet<string>(StringComparer.Ordinal);
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(folder.FullName, "src", "Fairlead"), "*.cs", SearchOption.AllDirectories))
+        foreach (var file in Directory.EnumerateFiles(Repository.PathOf("src", "Fairlead"), "*.cs", SearchOption.AllDirectories))
         {
             foreach (Match match in Codes().Matches(File.ReadAllText(file))) sent.Add(match.Groups[1].Success ? match.Groups[1].Value : match.Groups[2].Value);
         }

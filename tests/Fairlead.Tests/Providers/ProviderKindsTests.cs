@@ -7,6 +7,7 @@ using Fairlead.Providers;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Telemetry;
 using Fairlead.Tests.Catalogue;
+using Fairlead.Tests.Common;
 using Fairlead.Tests.Providers.OpenAi;
 
 namespace Fairlead.Tests.Providers;
@@ -113,7 +114,7 @@ public sealed partial class ProviderKindsTests
     [Fact]
     public void Source_NamesOfKinds_AreOnlyInTheirFolders()
     {
-        var root = Path.Combine(RepositoryRoot(), "src", "Fairlead");
+        var root = Repository.PathOf("src", "Fairlead");
         var words = BuiltInProviderKinds.All.SelectMany(kind => kind.Vendors.SelectMany(vendor => vendor.Hosts)
             .Concat(kind.EnvironmentProviders.SelectMany(provider => provider.Variables))
                 .Append(kind.Name)).ToHashSet(StringComparer.Ordinal);
@@ -138,16 +139,6 @@ public sealed partial class ProviderKindsTests
         new ConfigurationInput { Keys = new ConfigKeys(_kinds), Environment = environment.ToDictionary(e => e.Name, e => e.Value) },
         "fairlead.yaml",
         Encoding.UTF8.GetBytes(yaml));
-
-    private static string RepositoryRoot()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx")))
-        {
-            folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-        }
-        return folder.FullName;
-    }
 
     // A quoted word alone, or an address that begins with it.
     [GeneratedRegex("\"(?:https?://)?([A-Za-z0-9_.-]+)[\"/:]")]

@@ -5,6 +5,7 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.Tests.Common;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiChat;

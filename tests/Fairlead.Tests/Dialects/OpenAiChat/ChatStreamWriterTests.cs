@@ -9,6 +9,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.Tests.Common;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiChat;

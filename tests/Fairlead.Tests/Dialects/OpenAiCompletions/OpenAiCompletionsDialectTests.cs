@@ -7,6 +7,7 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Dialects.OpenAiCompletions;
 

@@ -4,6 +4,7 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.Tests.Common;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.OpenAiResponses;

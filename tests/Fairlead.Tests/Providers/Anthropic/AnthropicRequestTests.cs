@@ -6,6 +6,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Anthropic;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Providers.Anthropic;
 
@@ -103,7 +104,7 @@ public sealed class AnthropicRequestTests
             ["warnings"] = new JsonArray([.. call.Warnings.Select(w => (JsonNode)$"{w.Code}: {w.Message}")]),
             ["body"] = JsonNode.Parse(body),
         };
-        GoldenFile.Matches($"{row}.request.json", all.ToJsonString());
+        GoldenFile.MatchesJson($"{row}.request.json", all.ToJsonString());
     }
 
     public static TheoryData<string, string> Refusals => new()

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Providers.Gemini;
+using Fairlead.Tests.Common;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Providers.Gemini;
@@ -19,7 +20,7 @@ public sealed class GeminiAnswerTests
     public void Answer_Mapped_EqualsGoldenFile(string name)
     {
         var result = Read(name == "two-candidates" ? 2 : 1, [GoldenFile.Read($"{name}.answer.json")]);
-        GoldenFile.Matches($"{name}.answer.expected.json", result.ToJsonString());
+        GoldenFile.MatchesJson($"{name}.answer.expected.json", result.ToJsonString());
     }
 
     [Theory]
@@ -30,7 +31,7 @@ public sealed class GeminiAnswerTests
     {
         // One JSON array holds the events in order, as the API itself sends them without alt=sse.
         var events = JsonNode.Parse(GoldenFile.Read($"{name}.answer.json"))!.AsArray().Select(e => e!.ToJsonString()).ToArray();
-        GoldenFile.Matches($"{name}.answer.expected.json", Read(1, events).ToJsonString());
+        GoldenFile.MatchesJson($"{name}.answer.expected.json", Read(1, events).ToJsonString());
     }
 
     [Theory]

@@ -4,6 +4,7 @@ using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Streaming;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Providers.Gemini;
 
@@ -213,7 +214,7 @@ public sealed class GeminiProviderTests
         Assert.Equal([0f, 1f], vectors[1].ToArray());
         Assert.True(gemini.Requests.TryDequeue(out var request));
         Assert.Equal("/v1beta/models/gemini-embedding-001:batchEmbedContents", request.Path);
-        GoldenFile.Matches("embeddings.request.json", request.Body.ToJsonString());
+        GoldenFile.MatchesJson("embeddings.request.json", request.Body.ToJsonString());
     }
 
     [Theory]

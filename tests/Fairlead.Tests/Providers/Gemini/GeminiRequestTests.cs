@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Providers.Gemini;
+using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Providers.Gemini;
 
@@ -90,7 +91,7 @@ public sealed class GeminiRequestTests
     public void Request_Mapped_EqualsGoldenFile(string name)
     {
         var (model, request) = Cases[name];
-        GoldenFile.Matches($"{name}.request.json", Write(request, model, out _));
+        GoldenFile.MatchesJson($"{name}.request.json", Write(request, model, out _));
     }
 
     [Fact]
@@ -98,7 +99,7 @@ public sealed class GeminiRequestTests
     {
         var output = new ArrayBufferWriter<byte>();
         GeminiRequestWriter.WriteCount(InnerCall.Ask("Hi"), GeminiModel.Parse("models/gemini-2.5-pro"), (_, _) => { }, output);
-        GoldenFile.Matches("count.request.json", Encoding.UTF8.GetString(output.WrittenSpan));
+        GoldenFile.MatchesJson("count.request.json", Encoding.UTF8.GetString(output.WrittenSpan));
     }
 
     public static TheoryData<string, string, string> Refusals => new()

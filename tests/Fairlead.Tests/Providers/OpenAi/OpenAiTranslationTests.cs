@@ -7,6 +7,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Providers;
 using Fairlead.Providers.OpenAi;
+using Fairlead.Tests.Common;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Providers.OpenAi;
@@ -45,7 +46,7 @@ public class OpenAiTranslationTests
             Verbosity = "low",
         };
         var warnings = new List<string>();
-        GoldenFile.Matches("request.openai.json", Write(request, OpenAi, warnings, stream: true));
+        GoldenFile.MatchesJson("request.openai.json", Write(request, OpenAi, warnings, stream: true));
         Assert.Contains(warnings, w => w.Contains("top_k", StringComparison.Ordinal));
         Assert.Contains(warnings, w => w.Contains("Thinking", StringComparison.Ordinal));
         Assert.Contains(warnings, w => w.Contains("budget", StringComparison.Ordinal));
