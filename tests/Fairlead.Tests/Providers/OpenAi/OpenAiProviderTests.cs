@@ -361,8 +361,8 @@ public class OpenAiProviderTests
 
     /// <summary>A connection that is never ready, TLS being unanswered: what ends the wait, and that nothing was sent.</summary>
     [Theory]
-    [InlineData(200, 60_000, "could not be connected to")]
-    [InlineData(30_000, 1_000, "did not finish its answer in time")]
+    [InlineData(200, 60_000, "connection to the model's provider timed out")]
+    [InlineData(30_000, 1_000, "did not complete its response in time")]
     public async Task SendAsync_ConnectionNeverReady_EndsByTheDeploymentsOwnTimeAndIsNotSent(int connectMs, int totalMs, string said)
     {
         using var silent = new TcpListener(IPAddress.Loopback, 0);
