@@ -36,7 +36,7 @@ internal enum Outcome
     Failed,
 }
 
-/// <summary>State of the resource (DESIGN: queued, in_progress, then one of the four ends).</summary>
+/// <summary>State of the resource (queued, in_progress, then one of the four ends).</summary>
 internal enum GenerationStatus
 {
     Queued,

@@ -10,7 +10,7 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Generations;
 
-/// <summary>Makes the members of the generation object that are known when it ends (DESIGN, "Generation").</summary>
+/// <summary>Makes the members of the generation object that are known when it ends.</summary>
 internal static class GenerationDetails
 {
     /// <summary>Members that the <c>fairlead</c> object of other dialects has too.</summary>

@@ -15,7 +15,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Responses;
 
-/// <summary>The WebSocket transport at <c>GET /v1/responses</c> (CONTRACTS 2.7).</summary>
+/// <summary>The WebSocket transport at <c>GET /v1/responses</c>.</summary>
 internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpoint endpoint, DialectRegistry dialects, IConfigurationSource configuration, DrainState drain, MemoryBudget memory, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<ResponseSocketEndpoint> logger) : IStartupFilter
 {
     /// <summary>Address of the endpoint, and of the dialect that it serves.</summary>

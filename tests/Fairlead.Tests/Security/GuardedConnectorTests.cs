@@ -65,7 +65,7 @@ public sealed class GuardedConnectorTests : IDisposable
         await Assert.ThrowsAsync<ForbiddenAddressException>(() => connector.ConnectAsync(new DnsEndPoint("hooks.example.com", 6379), Cancel));
     }
 
-    /// <summary>Every form of CONTRACTS.md 6.10 that a name may lead to, each as it comes from the DNS and as it stands in a URL.</summary>
+    /// <summary>Every forbidden kind of address that a name may resolve to, as the DNS returns it and as a URL writes it.</summary>
     public static TheoryData<string> Forms => new(
         "0.0.0.0", "127.0.0.1", "127.8.9.10", "10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "100.100.100.200", "169.254.169.254", "169.254.170.2", "168.63.129.16", "192.0.0.192",
         "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:8.8.8.8", "::ffff:0:7f00:1",

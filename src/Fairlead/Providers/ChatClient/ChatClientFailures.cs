@@ -41,17 +41,17 @@ internal static partial class ChatClientFailures
         }
     }
 
-    [LoggerMessage(9101, LogLevel.Error,
+    [LoggerMessage(7101, LogLevel.Error,
         "The client of model {Model} threw {Exception}; clients receive provider_error. The exception is logged at Debug because its "
             + "text may contain request content")]
     private static partial void Threw(ILogger logger, string model, string exception);
 
-    [LoggerMessage(9102, LogLevel.Debug, "The client of model {Model} threw")]
+    [LoggerMessage(7102, LogLevel.Debug, "The client of model {Model} threw")]
     private static partial void Detail(ILogger logger, string model, Exception exception);
 
-    [LoggerMessage(9103, LogLevel.Warning, "The client of model {Model} timed out in phase {Phase}")]
+    [LoggerMessage(7103, LogLevel.Warning, "The client of model {Model} timed out in phase {Phase}")]
     private static partial void TimedOut(ILogger logger, string model, WaitingFor phase);
 
-    [LoggerMessage(9104, LogLevel.Error, "The client of model {Model} returned an invalid response: {Reason}")]
+    [LoggerMessage(7104, LogLevel.Error, "The client of model {Model} returned an invalid response: {Reason}")]
     public static partial void Unusable(ILogger logger, string model, string reason);
 }

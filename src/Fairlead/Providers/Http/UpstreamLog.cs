@@ -7,20 +7,20 @@ namespace Fairlead.Providers.Http;
 /// </summary>
 internal static partial class UpstreamLog
 {
-    [LoggerMessage(9001, LogLevel.Error,
+    [LoggerMessage(7001, LogLevel.Error,
         "ALARM: provider {Provider} returned status {Status} ({Reason}) for {Deployment}: {Text}. Clients receive provider_error until "
             + "the operator fixes the key, the model's name or the base URL")]
     public static partial void OperatorMustAct(ILogger logger, string provider, string deployment, int status, string reason, string text);
 
-    [LoggerMessage(9002, LogLevel.Warning, "Provider {Provider} failed for {Deployment}: status {Status} ({Reason})")]
+    [LoggerMessage(7002, LogLevel.Warning, "Provider {Provider} failed for {Deployment}: status {Status} ({Reason})")]
     public static partial void Answered(ILogger logger, string provider, string deployment, int status, string reason);
 
-    [LoggerMessage(9003, LogLevel.Warning, "Provider {Provider} is unreachable for {Deployment}: {Reason}")]
+    [LoggerMessage(7003, LogLevel.Warning, "Provider {Provider} is unreachable for {Deployment}: {Reason}")]
     public static partial void Unreachable(ILogger logger, string provider, string deployment, string reason);
 
-    [LoggerMessage(9004, LogLevel.Warning, "Provider {Provider} aborted its response for {Deployment}: {Reason}")]
+    [LoggerMessage(7004, LogLevel.Warning, "Provider {Provider} aborted its response for {Deployment}: {Reason}")]
     public static partial void BrokeOff(ILogger logger, string provider, string deployment, string reason);
 
-    [LoggerMessage(9005, LogLevel.Warning, "Provider {Provider} timed out for {Deployment} in phase {Phase}")]
+    [LoggerMessage(7005, LogLevel.Warning, "Provider {Provider} timed out for {Deployment} in phase {Phase}")]
     public static partial void TimedOut(ILogger logger, string provider, string deployment, WaitingFor phase);
 }

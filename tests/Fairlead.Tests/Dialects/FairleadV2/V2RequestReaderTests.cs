@@ -52,7 +52,7 @@ public sealed class V2RequestReaderTests
     {
         var call = Read($$"""{"model":"m","input":"hi"{{more}}}""");
         var request = call.Facts.V2!;
-        Assert.Equal((streams, delivery, isNamed), (call.Facts.Stream, request.Delivery.ToString(), request.SaysDelivery));
+        Assert.Equal((streams, delivery, isNamed), (call.Facts.Stream, request.Delivery.ToString(), request.ChoosesDelivery));
         Assert.Equal(request.Delivery == V2Delivery.Auto ? 3 : 10, request.WaitSeconds);
     }
 
