@@ -1,0 +1,66 @@
+using System.Text.RegularExpressions;
+using NetArchTest.Rules;
+
+namespace Fairlead.Tests.Architecture;
+
+/// <summary>
+/// The folders of src/Fairlead refer to each other only as docs/architecture.md allows. The table there is the rule: it is read by this test,
+/// and a reference that it allows and nobody needs is an error too, so that it stays the true picture.
+/// </summary>
+public sealed partial class FolderReferenceTests
+{
+    private const string Root = "Fairlead";
+
+    private static readonly IReadOnlyDictionary<string, string[]> Allowed = ReadTable();
+
+    // Read once: reading the assembly takes longer than all questions to it.
+    private static readonly Types Library = Types.InAssembly(typeof(FairleadBuilder).Assembly);
+
+    public static TheoryData<string> Folders => [.. Allowed.Keys];
+
+    [Fact]
+    public void Table_NamesEveryFolder()
+    {
+        var folders = Library.GetTypes().Select(type => FolderOf(type.Namespace)).OfType<string>().Distinct().Order(StringComparer.Ordinal);
+        Assert.Equal(folders, Allowed.Keys.Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Folders))]
+    public void Folder_RefersOnlyToWhatTheTableAllows(string folder)
+    {
+        var needed = new List<string>();
+        var forbidden = new List<string>();
+        foreach (var other in Allowed.Keys.Where(other => other != folder))
+        {
+            var users = Library.That().ResideInNamespaceMatching($@"^{Root}\.{folder}(\.|$)").And().HaveDependencyOn($"{Root}.{other}").GetTypes()
+                .Select(type => type.Name).Where(name => !name.EndsWith("ServiceCollectionExtensions", StringComparison.Ordinal)).ToList();
+            if (users.Count == 0) continue;
+            needed.Add(other);
+            if (!Allowed[folder].Contains(other)) forbidden.Add($"{other} (by {string.Join(", ", users.Take(5))})");
+        }
+        Assert.True(forbidden.Count == 0, $"{folder}/ refers to {string.Join("; ", forbidden)}. Move the type, or allow the reference in docs/architecture.md.");
+        var unused = Allowed[folder].Except(needed).ToList();
+        Assert.True(unused.Count == 0, $"docs/architecture.md allows {folder}/ to refer to {string.Join(", ", unused)}, which it does not.");
+    }
+
+    private static string? FolderOf(string? name) => name is not null && name.StartsWith(Root + ".", StringComparison.Ordinal) ? name.Split('.')[1] : null;
+
+    // Rows such as: | `Limits/` | `Catalogue/`, `Errors/` |
+    private static Dictionary<string, string[]> ReadTable()
+    {
+
+        while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
+        var text = File.ReadAllText(Path.Combine(folder.FullName, "docs", "architecture.md"));
+        var section = text[text.IndexOf("## Which folder may refer to which", StringComparison.Ordinal)..];
+        var table = new Dictionary<string, string[]>(StringComparer.Ordinal);
+        foreach (Match row in Row().Matches(section)) table.Add(row.Groups[1].Value, [.. Name().Matches(row.Groups[2].Value).Select(name => name.Groups[1].Value)]);
+        return table;
+    }
+
+    [GeneratedRegex(@"^\| `(\w+)/` \|([^|]*)\|", RegexOptions.Multiline)]
+    private static partial Regex Row();
+
+    [GeneratedRegex(@"`(\w+)/`")]
+    private static partial Regex Name();
+}
