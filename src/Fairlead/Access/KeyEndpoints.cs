@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Conversation;
+using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;

@@ -1,8 +1,5 @@
 using System.Text.Json.Nodes;
-using Fairlead.Auditing.Ledger;
 using Fairlead.Errors;
-using Fairlead.StructuredOutput;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Conversation;
 

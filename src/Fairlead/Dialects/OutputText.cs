@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using Fairlead.Auditing.Ledger;
+using Fairlead.Conversation;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects;

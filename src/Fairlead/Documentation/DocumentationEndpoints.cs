@@ -1,5 +1,5 @@
 using Fairlead.Configuration;
-using Fairlead.Http;
+using Fairlead.Errors;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;

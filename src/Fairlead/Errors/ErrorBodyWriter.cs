@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
-using Fairlead.Http;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Errors;

@@ -1,5 +1,3 @@
-using Fairlead.Http;
-
 namespace Fairlead.Errors;
 
 /// <summary>Who can fix an error. Decides its group in the documentation and its severity in logs.</summary>

@@ -4,7 +4,6 @@ using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Http;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 

@@ -6,7 +6,6 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.FairleadV2;
 using Fairlead.Errors;
 using Fairlead.Generations.Events;
-using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;

@@ -4,7 +4,6 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers;

@@ -5,13 +5,11 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Memory;
 using Fairlead.Responses;
 using Fairlead.Streaming;
-using Fairlead.StructuredOutput;
 using Fairlead.Telemetry;
 
 namespace Fairlead.Pipeline;

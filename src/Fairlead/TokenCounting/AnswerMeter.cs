@@ -1,4 +1,3 @@
-using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 
 namespace Fairlead.TokenCounting;

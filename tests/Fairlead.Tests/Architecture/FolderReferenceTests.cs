@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Fairlead.Tests.Common;
 using NetArchTest.Rules;
 
 namespace Fairlead.Tests.Architecture;
@@ -49,9 +50,7 @@ public sealed partial class FolderReferenceTests
     // Rows such as: | `Limits/` | `Catalogue/`, `Errors/` |
     private static Dictionary<string, string[]> ReadTable()
     {
-
-        while (!File.Exists(Path.Combine(folder.FullName, "Fairlead.slnx"))) folder = folder.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-        var text = File.ReadAllText(Path.Combine(folder.FullName, "docs", "architecture.md"));
+        var text = File.ReadAllText(Repository.PathOf("docs", "architecture.md"));
         var section = text[text.IndexOf("## Which folder may refer to which", StringComparison.Ordinal)..];
         var table = new Dictionary<string, string[]>(StringComparer.Ordinal);
         foreach (Match row in Row().Matches(section)) table.Add(row.Groups[1].Value, [.. Name().Matches(row.Groups[2].Value).Select(name => name.Groups[1].Value)]);

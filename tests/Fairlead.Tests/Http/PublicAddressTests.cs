@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Fairlead.Errors;
-using Fairlead.Http;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 

@@ -1,6 +1,5 @@
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
-using Fairlead.TokenCounting;
 
 namespace Fairlead.Auditing.Spooling;
 

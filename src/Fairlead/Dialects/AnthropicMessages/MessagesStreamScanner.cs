@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;

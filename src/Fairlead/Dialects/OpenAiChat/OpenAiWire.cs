@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Dialects.Quirks;
 

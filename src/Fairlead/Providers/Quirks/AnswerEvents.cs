@@ -1,4 +1,3 @@
-using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Streaming;

@@ -1,10 +1,8 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
-using Fairlead.Conversation;
-using Fairlead.TokenCounting;
 
-namespace Fairlead.Auditing.Ledger;
+namespace Fairlead.Conversation;
 
 /// <summary>One count of a usage report.</summary>
 internal enum UsageMember

@@ -2,7 +2,7 @@ using Fairlead.Configuration;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
-namespace Fairlead.Http;
+namespace Fairlead.Errors;
 
 /// <summary>
 /// The address by which the client reached this server, for links in responses: <c>publicUrl</c> of the configuration, else scheme and host

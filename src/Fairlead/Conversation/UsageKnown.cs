@@ -1,6 +1,4 @@
-using Fairlead.Conversation;
-
-namespace Fairlead.TokenCounting;
+namespace Fairlead.Conversation;
 
 /// <summary>What is known of an attempt without asking its provider: a usage report that contradicts it cannot be right.</summary>
 internal readonly record struct UsageKnown

@@ -1,10 +1,8 @@
 using System.Text;
 using System.Text.Json;
-using Fairlead.Auditing.Ledger;
 using Fairlead.Conversation;
-using Fairlead.TokenCounting;
 
-namespace Fairlead.Tests.TokenCounting;
+namespace Fairlead.Tests.Conversation;
 
 /// <summary>What vendors really report, and what the gateway makes of it. The request has 400 bytes of text, estimated at 100 tokens; the response 120 bytes, at 30.</summary>
 public sealed class UsageResolverTests

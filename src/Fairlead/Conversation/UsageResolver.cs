@@ -1,7 +1,4 @@
-using Fairlead.Auditing.Ledger;
-using Fairlead.Conversation;
-
-namespace Fairlead.TokenCounting;
+namespace Fairlead.Conversation;
 
 /// <summary>
 /// Decides what an attempt used: what its provider reported if that can be right, the gateway's own estimate if not. Everything that is
