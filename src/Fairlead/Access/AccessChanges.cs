@@ -13,7 +13,7 @@ internal sealed class AccessChanges(IStorage storage, TimeProvider time) : IDisp
     /// After this time a change stops waiting for its turn and asks the database itself: when the database is unavailable, each turn may take
     /// as long as its timeout.
     /// </summary>
-    internal static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
+    internal static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
 
     private readonly SemaphoreSlim _gate = new(1, 1);
 

@@ -76,8 +76,11 @@ internal abstract class SqlFlavour
     [System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The semaphore has no wait handle, so there is nothing to dispose of.")]
     private sealed class SqliteFlavour(TimeProvider time) : SqlFlavour
     {
-        /// <summary>After this time a writer stops waiting for its turn and tries at once. Far longer than any queue of writers that advances.</summary>
-        private static readonly TimeSpan LongestQueue = TimeSpan.FromSeconds(30);
+        /// <summary>
+        /// After this time, a writer stops waiting for its turn and tries at once. It is as long as SQLite itself waits for its lock, so that a
+        /// database that blocks all writes refuses each of them in twice that time.
+        /// </summary>
+        private static readonly TimeSpan LongestQueue = TimeSpan.FromSeconds(5);
 
         // SQLite lets writers poll for its lock: each blocks a thread, new ones overtake old ones, and an old one fails as busy although the database is never blocked for long.
         // So the writers of this process wait here, in the order of their arrival and without a thread. Only the first of them waits in SQLite.
