@@ -87,7 +87,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         }
         catch (MemoryExhaustedException exhausted)
         {
-            // Its readers end as overloaded; the next one reads anew.
+            // Its readers end with `overloaded`. The next reader starts again.
             follower.Failure = exhausted;
         }
         catch (Exception exception)
