@@ -28,6 +28,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     /// </summary>
     public async Task<TimeSpan?> FeedAsync(BatchRecord batch, string owner, int open, Func<Task> alive, CancellationToken cancellationToken)
     {
+        await calls.LoadCallerAsync(batch.KeyId, batch.ProjectId, cancellationToken);
         await using var lines = new JsonLines(contents.Open(batch.InputFileId, batch.FedOffset), batch.FedOffset,
             BatchLimits.MaxLineBytes(configuration.Current.Requests));
         while (batch.FedLines < batch.Total && open < MaxOpen)
@@ -81,6 +82,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     /// <summary>Why no line of this model can succeed, or null: checked before a batch starts.</summary>
     public async Task<BatchFault?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
     {
+        await calls.LoadCallerAsync(batch.KeyId, batch.ProjectId, cancellationToken);
         var trial = RecordOf(batch, time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
         if (calls.CallerOf(batch.KeyId, batch.ProjectId) is not { } caller || calls.DialectOf(trial) is not { } dialect
             || calls.CallOf(trial, dialect, caller).Call is not { } call)

@@ -160,6 +160,17 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
     /// <summary>The shape of errors in a dialect by its name.</summary>
     public ErrorShape ShapeOf(string dialect) => dialects.Find(dialect)?.ErrorShape ?? ErrorShape.Problem;
 
+    /// <summary>
+    /// Reads the keys again if this node does not know the key: another node may have created it a moment ago, and a job must not fail as
+    /// revoked because of that. After it returns, <see cref="CallerOf"/> is right about every key created before the call.
+    /// </summary>
+    /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
+    public async ValueTask LoadCallerAsync(string keyId, string projectId, CancellationToken cancellationToken)
+    {
+        // A revoked key stays revoked; only a key that is not in the snapshot may be new.
+        if (CallerOf(keyId, projectId) is null && snapshots.Current?.FindKey(keyId) is null) await snapshots.RefreshAsync(cancellationToken);
+    }
+
     /// <summary>Whose key it is. One that expired after the job was accepted still stands for it; one that was revoked does not.</summary>
     public Caller? CallerOf(string keyId, string projectId)
     {

@@ -281,6 +281,7 @@ internal sealed class JobWorker(
         GenerationRecord record;
         try
         {
+            await calls.LoadCallerAsync(head.KeyId, head.ProjectId, cancellationToken);
             record = head with { Request = head.CancelRequested ? [] : await store.RequestAsync(head.Id, cancellationToken) ?? [] };
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
