@@ -54,6 +54,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddLimitedLogging();
 
         // In the order of a call's way.
+        services.TryAddSingleton(provider => ConfigurationSections.Of(provider.GetRequiredService<ProviderKinds>()));
         services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });
         services.AddStorage();
         services.AddCallers();

@@ -18,7 +18,7 @@ internal static class ConfigCommand
         check.SetAction(parsed =>
             Check(parsed.GetValue(path), parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error));
         var schema = new Command("schema", "Print the JSON Schema of the configuration file, for editors.");
-        schema.SetAction(parsed => parsed.InvocationConfiguration.Output.Write(ConfigurationSchema.Text(ConfigKeys.BuiltIn)));
+        schema.SetAction(parsed => parsed.InvocationConfiguration.Output.Write(ConfigurationSchema.Text(ConfigurationSections.BuiltIn)));
         return new Command("config", "Check the configuration; print its schema.") { check, schema };
     }
 
@@ -30,7 +30,7 @@ internal static class ConfigCommand
         using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = nowhere });
         var catalogue = app.Services.GetService<CatalogueBuilder>();
         var input = (ConfigurationInput.FromProcess() with { Path = path }).For(app.Services);
-        var result = ConfigurationReader.Read(input);
+        var result = ConfigurationReader.Read(input, app.Services.GetRequiredService<ConfigKeys>());
         if (result.Configuration is not { } configuration)
         {
             StartFailure.WriteErrors(error, result.Errors, result.Path);

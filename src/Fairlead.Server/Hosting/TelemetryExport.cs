@@ -24,7 +24,7 @@ internal static class TelemetryExport
     public static void AddTelemetryExport(this WebApplicationBuilder builder, ConfigurationInput input)
     {
         // The configuration source reports configuration errors; here they mean that there is no export.
-        var endpoint = ConfigurationReader.Read(input).Configuration?.Telemetry.OtlpEndpoint;
+        var endpoint = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn).Configuration?.Telemetry.OtlpEndpoint;
         var telemetry = builder.Services.AddOpenTelemetry()
             // The operator's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come last, and so have precedence.
             .ConfigureResource(resource => resource.AddService("fairlead", serviceVersion: ProductVersion.Text)

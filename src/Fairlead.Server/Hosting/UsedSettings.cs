@@ -1,5 +1,7 @@
 using System.Text;
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Providers;
 using Fairlead.Storage;
 
 namespace Fairlead.Server.Hosting;

@@ -1,7 +1,7 @@
 namespace Fairlead.Auditing;
 
 /// <summary>What an audit record survives before the last byte of the response is sent.</summary>
-public enum AuditDurability
+internal enum AuditDurability
 {
     /// <summary>In the operating system's cache: survives a crash of the process.</summary>
     Spool,

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Files;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 
 namespace Fairlead.Batches;

@@ -8,6 +8,7 @@ using Fairlead.Generations;
 using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;

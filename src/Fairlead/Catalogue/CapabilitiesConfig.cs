@@ -3,7 +3,7 @@ using Fairlead.Configuration;
 namespace Fairlead.Catalogue;
 
 /// <summary>What a model can do beyond text; null where the configuration does not say.</summary>
-public sealed record CapabilitiesConfig
+internal sealed record CapabilitiesConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<CapabilitiesConfig> Keys = new(() => new CapabilitiesConfig(), [],

@@ -4,7 +4,7 @@ using Fairlead.Providers;
 namespace Fairlead.Catalogue;
 
 /// <summary>One endpoint of a provider that serves a model.</summary>
-public sealed record DeploymentConfig
+internal sealed record DeploymentConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<DeploymentConfig> Keys = new(

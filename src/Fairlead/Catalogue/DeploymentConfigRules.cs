@@ -9,7 +9,7 @@ internal sealed class DeploymentConfigRules : ConfigRules
     public override GatewayConfiguration Complete(GatewayConfiguration configuration)
     {
         var models = configuration.Models.ToDictionary(m => m.Key, m => Complete(m.Value), StringComparer.Ordinal);
-        return configuration with { Models = models };
+        return configuration.With<IReadOnlyDictionary<string, ModelConfig>>(models);
 
         ModelConfig Complete(ModelConfig model) => model with { Deployments = [.. model.Deployments.Select(Inherit)] };
 

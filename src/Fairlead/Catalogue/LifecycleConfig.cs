@@ -3,7 +3,7 @@ using Fairlead.Configuration;
 namespace Fairlead.Catalogue;
 
 /// <summary>Whether a model is deprecated or retired.</summary>
-public sealed record LifecycleConfig
+internal sealed record LifecycleConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<LifecycleConfig> Keys = new(() => new LifecycleConfig(), [],

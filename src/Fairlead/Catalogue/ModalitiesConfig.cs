@@ -3,7 +3,7 @@ using Fairlead.Configuration;
 namespace Fairlead.Catalogue;
 
 /// <summary>Kinds of content that a model accepts and produces.</summary>
-public sealed record ModalitiesConfig(IReadOnlyList<string> Input, IReadOnlyList<string> Output)
+internal sealed record ModalitiesConfig(IReadOnlyList<string> Input, IReadOnlyList<string> Output)
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<ModalitiesConfig> Keys = new(() => new ModalitiesConfig(["text"], ["text"]), [],

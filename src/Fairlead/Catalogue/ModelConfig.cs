@@ -3,7 +3,7 @@ using Fairlead.Configuration;
 namespace Fairlead.Catalogue;
 
 /// <summary>A model that clients may call. Facts that are null come from the built-in catalogue.</summary>
-public sealed record ModelConfig
+internal sealed record ModelConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<ModelConfig> Keys = new(() => new ModelConfig(), ["limits", "route", "quality"],
@@ -30,6 +30,11 @@ public sealed record ModelConfig
         new("deployments", new ConfigListType<DeploymentConfig>(DeploymentConfig.Keys), m => m.Deployments,
             (m, v) => m with { Deployments = (IReadOnlyList<DeploymentConfig>)v },
             "The deployments that serve it. Default: every configured provider of its vendor."));
+
+    /// <summary>Their place in the configuration file.</summary>
+    internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key(
+        "models", new ConfigMapType<ModelConfig>(Keys, "model"), c => c.Models,
+        "Models by the names that clients send. A built-in model needs only its name.");
 
     public string? Kind { get; init; }
 
@@ -58,4 +63,16 @@ public sealed record ModelConfig
     public int? EmbeddingDimensions { get; init; }
 
     public IReadOnlyList<DeploymentConfig> Deployments { get; init; } = [];
+}
+
+/// <summary>All of them in the whole configuration.</summary>
+internal static class ModelConfigSection
+{
+    private static readonly IReadOnlyDictionary<string, ModelConfig> None = new Dictionary<string, ModelConfig>();
+
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>Models by the names that clients send.</summary>
+        public IReadOnlyDictionary<string, ModelConfig> Models => configuration.Section<IReadOnlyDictionary<string, ModelConfig>>() ?? None;
+    }
 }

@@ -27,14 +27,11 @@ public sealed record ConfigurationInput
     /// <summary>The embedding program's own configuration, whose section <c>Fairlead</c> overlays the file; null for none.</summary>
     public IConfiguration? Settings { get; init; }
 
-    /// <summary>The keys that are known.</summary>
-    internal ConfigKeys Keys { get; init; } = ConfigKeys.BuiltIn;
-
     /// <summary>Whether only <c>dataDirectory</c> and <c>storage</c> are read, for commands that need only the database.</summary>
     internal bool StoreOnly { get; init; }
 
     /// <summary>Further checks of the finished configuration.</summary>
-    public IReadOnlyList<Func<GatewayConfiguration, IEnumerable<ConfigurationError>>> Checks { get; init; } = [];
+    internal IReadOnlyList<Func<GatewayConfiguration, IEnumerable<ConfigurationError>>> Checks { get; init; } = [];
 
     /// <summary>The process's own working directory and environment, with <c>FAIRLEAD_CONFIG</c>.</summary>
     public static ConfigurationInput FromProcess()

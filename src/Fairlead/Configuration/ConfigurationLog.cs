@@ -4,8 +4,8 @@ namespace Fairlead.Configuration;
 
 internal static partial class ConfigurationLog
 {
-    [LoggerMessage(4001, LogLevel.Information, "Configuration reloaded: {Providers} providers, {Models} models written in the file")]
-    public static partial void ConfigurationReloaded(this ILogger logger, int providers, int models);
+    [LoggerMessage(4001, LogLevel.Information, "Configuration reloaded")]
+    public static partial void ConfigurationReloaded(this ILogger logger);
 
     [LoggerMessage(4002, LogLevel.Error, "Changed configuration refused, the running configuration stays; {Count} errors: {Errors}")]
     public static partial void ConfigurationRefused(this ILogger logger, int count, string errors);

@@ -16,18 +16,18 @@ internal static class ConfigurationReader
     internal const int MaxFileBytes = 4 * 1024 * 1024;
 
     /// <summary>Reads the file and all other sources.</summary>
-    public static ConfigurationResult Read(ConfigurationInput input)
+    public static ConfigurationResult Read(ConfigurationInput input, ConfigKeys keys)
     {
         ArgumentNullException.ThrowIfNull(input);
         var errors = new List<ConfigurationError>();
         var path = input.Locate(errors);
         byte[]? content = null;
         if (path is not null && !TryReadFile(path, out content, out var error)) errors.Add(error!);
-        return Read(input, path, content, errors);
+        return Read(input, keys, path, content, errors);
     }
 
     /// <summary>The same, with the content of the file.</summary>
-    internal static ConfigurationResult Read(ConfigurationInput input, string? path, byte[]? content,
+    internal static ConfigurationResult Read(ConfigurationInput input, ConfigKeys keys, string? path, byte[]? content,
         List<ConfigurationError>? found = null)
     {
         var errors = found ?? [];
@@ -36,24 +36,24 @@ internal static class ConfigurationReader
         if (root is not null && input.StoreOnly) KeepStore(root);
         root = root is null ? new ConfigMap(default) : (ConfigMap)EnvironmentReferences.Replace(root, "", input.Environment, errors);
 
-        Overlay(root, input);
+        Overlay(root, input, keys);
         if (input.StoreOnly) KeepStore(root);
         else if (root.Section("fairlead") is { } fairlead)
         {
-            foreach (var rules in input.Keys.Rules) rules.AddFromEnvironment(fairlead, input.Environment);
+            foreach (var rules in keys.Rules) rules.AddFromEnvironment(fairlead, input.Environment);
         }
 
         var context = new ConfigReadContext(errors);
-        var configuration = (GatewayConfiguration?)input.Keys.Root.Read(root, "", context);
+        var configuration = (GatewayConfiguration?)keys.Root.Read(root, "", context);
         if (configuration is not null)
         {
-            foreach (var error in input.Keys.Rules.SelectMany(rules => rules.Check(configuration))) Add(error);
+            foreach (var error in keys.Rules.SelectMany(rules => rules.Check(configuration))) Add(error);
         }
         // Check what could be read even if there are errors already, so that all errors are listed at once. A file that cannot be parsed
         // has nothing to check.
         if (configuration is not null && !errors.Exists(error => error.Key == "(file)"))
         {
-            configuration = input.Keys.Rules.Aggregate(configuration, (current, rules) => rules.Complete(current));
+            configuration = keys.Rules.Aggregate(configuration, (current, rules) => rules.Complete(current));
             foreach (var check in input.Checks)
             {
                 foreach (var error in check(configuration).ToArray()) Add(error);
@@ -118,13 +118,13 @@ internal static class ConfigurationReader
         return reader.ReadToEnd();
     }
 
-    private static void Overlay(ConfigMap root, ConfigurationInput input)
+    private static void Overlay(ConfigMap root, ConfigurationInput input, ConfigKeys keys)
     {
         if (input.Settings is { } settings)
         {
             foreach (var section in settings.GetSection("Fairlead").GetChildren().SelectMany(Leaves))
             {
-                Put(root, input.Keys.Root, section.Path.Split(':'), section.Value!, new("settings of the program"));
+                Put(root, keys.Root, section.Path.Split(':'), section.Value!, new("settings of the program"));
             }
         }
         // In a fixed order, so that list items are ordered by index and the result does not depend on the system.
@@ -132,12 +132,12 @@ internal static class ConfigurationReader
         {
             if (value.Length > 0 && name.StartsWith("Fairlead__", StringComparison.OrdinalIgnoreCase))
             {
-                Put(root, input.Keys.Root, name.Split("__"), value, new(name));
+                Put(root, keys.Root, name.Split("__"), value, new(name));
             }
         }
         if (input.Environment.TryGetValue("FAIRLEAD_DATA", out var data) && data.Length > 0)
         {
-            Put(root, input.Keys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
+            Put(root, keys.Root, ["fairlead", "dataDirectory"], data, new("FAIRLEAD_DATA"));
         }
 
         static IEnumerable<Microsoft.Extensions.Configuration.IConfigurationSection> Leaves(

@@ -15,6 +15,7 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
     internal static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
 
     private readonly ConfigurationInput _input;
+    private readonly ConfigKeys _keys;
     private readonly ILogger<FileConfigurationSource> _logger;
     private readonly string? _path;
     private readonly ITimer? _timer;
@@ -25,15 +26,16 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
     private bool _missing;
 
     /// <exception cref="ConfigurationException">The configuration has errors.</exception>
-    public FileConfigurationSource(ConfigurationInput input, TimeProvider time, ILogger<FileConfigurationSource> logger)
+    public FileConfigurationSource(ConfigurationInput input, ConfigKeys keys, TimeProvider time, ILogger<FileConfigurationSource> logger)
     {
         _input = input;
+        _keys = keys;
         _logger = logger;
         var errors = new List<ConfigurationError>();
         _path = input.Locate(errors);
         byte[]? content = null;
         if (_path is not null && !ConfigurationReader.TryReadFile(_path, out content, out var error)) errors.Add(error!);
-        var result = ConfigurationReader.Read(input, _path, content, errors);
+        var result = ConfigurationReader.Read(input, keys, _path, content, errors);
         _current = result.Configuration ?? throw new ConfigurationException(result.Errors);
         if (_path is null) return;
         _settled = SHA256.HashData(content!);
@@ -90,13 +92,13 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
         }
         (_settled, _pending) = (hash, null);
 
-        var result = ConfigurationReader.Read(_input, _path, content);
+        var result = ConfigurationReader.Read(_input, _keys, _path, content);
         if (result.Configuration is not { } configuration)
         {
             _logger.ConfigurationRefused(result.Errors.Count, string.Concat(result.Errors.Select(f => "\n  " + f)));
             return;
         }
-        foreach (var key in _input.Keys.Fairlead.RestartKeys(_current, configuration, "fairlead")) _logger.ConfigurationNeedsRestart(key);
+        foreach (var key in _keys.Fairlead.RestartKeys(_current, configuration, "fairlead")) _logger.ConfigurationNeedsRestart(key);
         _current = configuration;
         foreach (var reader in Changed?.GetInvocationList() ?? [])
         {
@@ -112,6 +114,6 @@ internal sealed class FileConfigurationSource : IConfigurationSource, IDisposabl
             }
         }
         // Logged last, so that the new configuration is in effect when the line appears.
-        _logger.ConfigurationReloaded(configuration.Providers.Count, configuration.Models.Count);
+        _logger.ConfigurationReloaded();
     }
 }

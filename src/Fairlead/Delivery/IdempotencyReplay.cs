@@ -2,6 +2,7 @@ using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;

@@ -150,7 +150,7 @@ internal sealed class StreamDelivery(
     private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
     {
         await using var owned = events;
-        var settings = BatchSettings.Of(call, configuration.Current.Stream);
+        var settings = BatchedEvents.SettingsOf(call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
         // A client that is too slow is disconnected. The generation continues, and a repeated request gets all of it.
         await using var logged = call.GoesOn

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Configuration;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 

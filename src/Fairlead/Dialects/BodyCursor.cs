@@ -4,6 +4,7 @@ using System.Text.Unicode;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects;
 

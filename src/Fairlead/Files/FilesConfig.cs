@@ -3,8 +3,10 @@ using Fairlead.Configuration;
 namespace Fairlead.Files;
 
 /// <summary>Files that callers upload, and files that batches produce.</summary>
-public sealed record FilesConfig
+internal sealed record FilesConfig
 {
+    internal static readonly FilesConfig Default = new();
+
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<FilesConfig> Keys = new(() => new FilesConfig(), [],
         new("maxFileBytes", new ConfigSize(1024, 1L << 40), f => f.MaxFileBytes, (f, v) => f with { MaxFileBytes = (long)v },
@@ -14,6 +16,10 @@ public sealed record FilesConfig
         new("ttl", new ConfigDuration(TimeSpan.FromHours(1), TimeSpan.FromDays(365)), f => f.Ttl, (f, v) => f with { Ttl = (TimeSpan)v },
             "How long a file is stored if the upload does not say."));
 
+    /// <summary>Its place in the configuration file.</summary>
+    internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("files", Keys, c => c.Files,
+        "Files that callers upload and files that batches produce.");
+
     /// <summary>Maximum size of one file. Default 512 MiB, as OpenAI; input files of batches are limited to 200 MiB.</summary>
     public long MaxFileBytes { get; init; } = 512L * 1024 * 1024;
 
@@ -22,4 +28,14 @@ public sealed record FilesConfig
 
     /// <summary>How long a file is stored if the upload does not say. Default 30 days.</summary>
     public TimeSpan Ttl { get; init; } = TimeSpan.FromDays(30);
+}
+
+/// <summary>The section in the whole configuration.</summary>
+internal static class FilesConfigSection
+{
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>Files that callers upload and files that batches produce.</summary>
+        public FilesConfig Files => configuration.Section<FilesConfig>() ?? FilesConfig.Default;
+    }
 }

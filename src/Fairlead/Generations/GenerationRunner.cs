@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Delivery;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations.Events;
@@ -107,7 +108,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     private async Task<CollectingStreamWriter?> ReadAsync(GenerationRun run, IEventSource events)
     {
         await using var owned = events;
-        var settings = BatchSettings.Of(run.Call, configuration.Current.Stream);
+        var settings = BatchedEvents.SettingsOf(run.Call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, run.Call.Dialect, settings, time, run.Call.Cancellation) : null;
         var source = (IEventSource?)batched ?? events;
         using var batch = new EventBatch();

@@ -3,8 +3,10 @@ using Fairlead.Configuration;
 namespace Fairlead.Generations;
 
 /// <summary>Generations that outlive their request.</summary>
-public sealed record JobsConfig
+internal sealed record JobsConfig
 {
+    internal static readonly JobsConfig Default = new();
+
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<JobsConfig> Keys = new(() => new JobsConfig(), [],
         new("workers", new ConfigInteger(0, 10_000), j => j.Workers, (j, v) => j with { Workers = (int)(long)v },
@@ -27,6 +29,10 @@ public sealed record JobsConfig
         new("maxQueuedBytesPerProject", new ConfigSize(1024, 1L << 50), j => j.MaxQueuedBytesPerProject,
             (j, v) => j with { MaxQueuedBytesPerProject = (long)v },
             "Bytes of the requests of those jobs together."));
+
+    /// <summary>Its place in the configuration file.</summary>
+    internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("jobs", Keys, c => c.Jobs,
+        "Background generations (jobs).");
 
     /// <summary>Runs at once on this node. Default 8.</summary>
     public int Workers { get; init; } = 8;
@@ -51,4 +57,14 @@ public sealed record JobsConfig
 
     /// <summary>Bytes of the requests of those. Default 1 GiB.</summary>
     public long MaxQueuedBytesPerProject { get; init; } = 1024L * 1024 * 1024;
+}
+
+/// <summary>The section in the whole configuration.</summary>
+internal static class JobsConfigSection
+{
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>Background generations (jobs).</summary>
+        public JobsConfig Jobs => configuration.Section<JobsConfig>() ?? JobsConfig.Default;
+    }
 }

@@ -31,8 +31,11 @@ internal sealed class MemoryBudget
     private readonly ConcurrentDictionary<string, MemoryBudget> _shares = new(StringComparer.Ordinal);
     private long _used;
 
-    public MemoryBudget(IConfigurationSource configuration, IMeterFactory meters)
-        : this(() => configuration.Current.Requests.MemoryBudget, () => configuration.Current.Requests.MaxMemoryPerKey)
+    /// <param name="configured">The limit; null for the default.</param>
+    /// <param name="configuredShare">The limit of one key; null for half of the total.</param>
+    /// <param name="meters">Creates its meter.</param>
+    public MemoryBudget(Func<long?> configured, Func<long?> configuredShare, IMeterFactory meters)
+        : this(configured, configuredShare)
     {
         var meter = meters.Create(GatewayTelemetry.Name);
         meter.CreateObservableGauge("fairlead.memory.used", () => Used, "By", "Bytes of requests and responses in memory.");

@@ -1,3 +1,4 @@
+using Fairlead.Configuration;
 using Fairlead.Catalogue;
 using Fairlead.Http;
 using Microsoft.AspNetCore.Hosting;
@@ -11,7 +12,12 @@ internal static class PipelineServiceCollectionExtensions
     internal static IServiceCollection AddPipeline(this IServiceCollection services)
     {
         services.AddSingleton<IGatewayStage, CatalogueStage>();
-        services.TryAddSingleton<Memory.MemoryBudget>();
+        services.TryAddSingleton(provider =>
+        {
+            var configuration = provider.GetRequiredService<IConfigurationSource>();
+            return new Memory.MemoryBudget(() => configuration.Current.Requests.MemoryBudget, () => configuration.Current.Requests.MaxMemoryPerKey,
+                provider.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
+        });
         services.TryAddSingleton<GatewayPipeline>();
         services.TryAddSingleton<AttemptCharge>();
         services.TryAddSingleton<CallEnder>();

@@ -3,8 +3,10 @@ using Fairlead.Configuration;
 namespace Fairlead.Pipeline;
 
 /// <summary>Limits of a single request.</summary>
-public sealed record RequestBounds
+internal sealed record RequestBounds
 {
+    internal static readonly RequestBounds Default = new();
+
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<RequestBounds> Keys = new(() => new RequestBounds(), [],
         new("maxBodyBytes", new ConfigSize(1024, 1L << 30), r => r.MaxBodyBytes, (r, v) => r with { MaxBodyBytes = (long)v },
@@ -27,6 +29,10 @@ public sealed record RequestBounds
         new("maxSocketsPerKey", new ConfigInteger(1, 1_000_000), r => (long)r.MaxSocketsPerKey,
             (r, v) => r with { MaxSocketsPerKey = (int)(long)v },
             "WebSockets that one key may have open on this node."));
+
+    /// <summary>Its place in the configuration file.</summary>
+    internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("requests", Keys, c => c.Requests,
+        "Limits of a single request.");
 
     /// <summary>Default 32 MiB, as Anthropic's API.</summary>
     public long MaxBodyBytes { get; init; } = 32 * 1024 * 1024;
@@ -53,4 +59,14 @@ public sealed record RequestBounds
 
     /// <summary>WebSockets that one key may have open on this node. Default 100.</summary>
     public int MaxSocketsPerKey { get; init; } = 100;
+}
+
+/// <summary>The section in the whole configuration.</summary>
+internal static class RequestBoundsSection
+{
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>Limits of a single request.</summary>
+        public RequestBounds Requests => configuration.Section<RequestBounds>() ?? RequestBounds.Default;
+    }
 }

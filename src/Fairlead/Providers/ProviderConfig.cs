@@ -4,7 +4,7 @@ using Fairlead.Providers.Simulated;
 namespace Fairlead.Providers;
 
 /// <summary>One provider.</summary>
-public sealed record ProviderConfig
+internal sealed record ProviderConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     /// <param name="kinds">The values of <c>kind</c>.</param>
@@ -38,6 +38,11 @@ public sealed record ProviderConfig
         new("simulation", SimulationConfig.Keys, p => p.Simulation, (p, v) => p with { Simulation = (SimulationConfig)v },
             "Behaviour of the simulated kind."));
 
+    /// <summary>Its place in the configuration file.</summary>
+    /// <param name="kinds">The values of <c>kind</c>.</param>
+    internal static ConfigKey<GatewayConfiguration> SectionFor(ProviderKinds kinds) => GatewayConfiguration.Key(
+        "providers", new ConfigMapType<ProviderConfig>(KeysFor(kinds), "provider"), c => c.Providers, "Model providers: vendors and servers.");
+
     /// <summary>Name of a registered kind.</summary>
     public required string Kind { get; init; }
 
@@ -70,4 +75,16 @@ public sealed record ProviderConfig
 
     /// <summary>Whether <see cref="Simulation"/> has any value.</summary>
     internal bool HasSimulation => Simulation != new SimulationConfig();
+}
+
+/// <summary>All of them in the whole configuration.</summary>
+internal static class ProviderConfigSection
+{
+    private static readonly IReadOnlyDictionary<string, ProviderConfig> None = new Dictionary<string, ProviderConfig>();
+
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>Model providers by their names: vendors and servers.</summary>
+        public IReadOnlyDictionary<string, ProviderConfig> Providers => configuration.Section<IReadOnlyDictionary<string, ProviderConfig>>() ?? None;
+    }
 }

@@ -32,10 +32,9 @@ internal sealed class ProviderConfigRules(ProviderKinds kinds) : ConfigRules
         }
     }
 
-    public override GatewayConfiguration Complete(GatewayConfiguration configuration) => configuration with
-    {
-        Providers = configuration.Providers.Where(p => p.Value.Enabled).ToDictionary(StringComparer.Ordinal),
-    };
+    public override GatewayConfiguration Complete(GatewayConfiguration configuration) =>
+        configuration.With<IReadOnlyDictionary<string, ProviderConfig>>(
+            configuration.Providers.Where(p => p.Value.Enabled).ToDictionary(StringComparer.Ordinal));
 
     private void Add(ConfigMap fairlead, ConfigMap providers, EnvironmentProvider candidate, ConfigMap provider)
     {

@@ -3,8 +3,10 @@ using Fairlead.Configuration;
 namespace Fairlead.Routing;
 
 /// <summary>Retries at one deployment.</summary>
-public sealed record RetryConfig
+internal sealed record RetryConfig
 {
+    internal static readonly RetryConfig Default = new();
+
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<RetryConfig> Keys = new(() => new RetryConfig(), ["budget"],
         new("maxRetries", new ConfigInteger(0, 10), r => (long)r.MaxRetries, (r, v) => r with { MaxRetries = (int)(long)v },
@@ -16,6 +18,10 @@ public sealed record RetryConfig
             (r, v) => r with { MaxDelay = (TimeSpan)v },
             "Longest wait. If a provider asks for a longer one, the next deployment is tried."));
 
+    /// <summary>Its place in the configuration file.</summary>
+    internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("retry", Keys, c => c.Retry,
+        "Retries of failed attempts.");
+
     /// <summary>Retries at one deployment before the next is tried. Default 2.</summary>
     public int MaxRetries { get; init; } = 2;
 
@@ -24,4 +30,14 @@ public sealed record RetryConfig
 
     /// <summary>Longest wait. Default 5 s. If a provider asks for a longer one, the next deployment is tried.</summary>
     public TimeSpan MaxDelay { get; init; } = TimeSpan.FromSeconds(5);
+}
+
+/// <summary>The section in the whole configuration.</summary>
+internal static class RetryConfigSection
+{
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>Retries of failed attempts.</summary>
+        public RetryConfig Retry => configuration.Section<RetryConfig>() ?? RetryConfig.Default;
+    }
 }

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using Fairlead.Providers;
 
 namespace Fairlead.Storage;
 

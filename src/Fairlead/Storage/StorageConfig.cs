@@ -3,8 +3,10 @@ using Fairlead.Configuration;
 namespace Fairlead.Storage;
 
 /// <summary>The database of keys, audit and usage.</summary>
-public sealed record StorageConfig
+internal sealed record StorageConfig
 {
+    internal static readonly StorageConfig Default = new();
+
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<StorageConfig> Keys = new(() => new StorageConfig(), [],
         new("provider", new ConfigChoice(Sqlite, Postgres), s => s.Provider,
@@ -13,6 +15,10 @@ public sealed record StorageConfig
         new("connectionString", new ConfigPostgres(), s => s.ConnectionString, (s, v) => s with { ConnectionString = (string)v },
             "PostgreSQL 13 or later, as `postgres://user:password@host/database` or in keywords (`Host=…;Database=…;Username=…`); "
             + "best written as ${NAME}."));
+
+    /// <summary>Its place in the configuration file.</summary>
+    internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("storage", Keys, c => c.Storage,
+        "The database of keys, audit and usage.", needsRestart: true);
 
     public const string Sqlite = "sqlite";
 
@@ -26,4 +32,14 @@ public sealed record StorageConfig
 
     /// <summary>Without the password.</summary>
     public override string ToString() => $"{nameof(StorageConfig)} {{ Provider = {Provider} }}";
+}
+
+/// <summary>The section in the whole configuration.</summary>
+internal static class StorageConfigSection
+{
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>The database of keys, audit and usage.</summary>
+        public StorageConfig Storage => configuration.Section<StorageConfig>() ?? StorageConfig.Default;
+    }
 }

@@ -26,6 +26,6 @@ internal sealed class StorageConfigRules : ConfigRules
     {
         var storage = configuration.Storage;
         var provider = storage.Provider ?? (storage.ConnectionString is null ? StorageConfig.Sqlite : StorageConfig.Postgres);
-        return configuration with { Storage = storage with { Provider = provider } };
+        return configuration.With(storage with { Provider = provider });
     }
 }

@@ -3,8 +3,10 @@ using Fairlead.Configuration;
 namespace Fairlead.Streaming;
 
 /// <summary>Streamed responses.</summary>
-public sealed record StreamConfig
+internal sealed record StreamConfig
 {
+    internal static readonly StreamConfig Default = new();
+
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<StreamConfig> Keys = new(() => new StreamConfig(), ["resumeWindow", "midStreamRescue"],
         new("keepAlive", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), s => s.KeepAlive,
@@ -21,6 +23,10 @@ public sealed record StreamConfig
             (s, v) => s with { BatchDelay = (TimeSpan)v },
             "Longest wait for them. The first token never waits, and no token does while the model itself is slower."));
 
+    /// <summary>Its place in the configuration file.</summary>
+    internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("stream", Keys, c => c.Stream,
+        "Streamed responses.");
+
     /// <summary>Pause of a stream after which a comment is sent. Default 15 s.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(15);
 
@@ -32,4 +38,14 @@ public sealed record StreamConfig
 
     /// <summary>Longest wait for them. Default 20 ms.</summary>
     public TimeSpan BatchDelay { get; init; } = TimeSpan.FromMilliseconds(20);
+}
+
+/// <summary>The section in the whole configuration.</summary>
+internal static class StreamConfigSection
+{
+    extension(GatewayConfiguration configuration)
+    {
+        /// <summary>Streamed responses.</summary>
+        public StreamConfig Stream => configuration.Section<StreamConfig>() ?? StreamConfig.Default;
+    }
 }

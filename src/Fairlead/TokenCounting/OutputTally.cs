@@ -1,6 +1,7 @@
 using System.Text;
 using Fairlead.Dialects;
 using Fairlead.Http;
+using Fairlead.Streaming;
 
 namespace Fairlead.TokenCounting;
 

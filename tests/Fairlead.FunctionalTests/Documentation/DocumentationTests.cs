@@ -21,7 +21,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     public void ConfigurationPage_InTheRepository_HasTheGeneratedTables()
     {
         var page = Embedded("docs/configuration.md");
-        Assert.Equal(ConfigurationPage.Refresh(page, ConfigKeys.BuiltIn), page);
+        Assert.Equal(ConfigurationPage.Refresh(page, ConfigurationSections.BuiltIn), page);
     }
 
     [Fact]
@@ -114,7 +114,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(ConfigKeys.BuiltIn), await Server.TextAsync("/schemas/fairlead.schema.json"));
+    public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(ConfigurationSections.BuiltIn), await Server.TextAsync("/schemas/fairlead.schema.json"));
 
     [Theory]
     [InlineData("/docs/start")]

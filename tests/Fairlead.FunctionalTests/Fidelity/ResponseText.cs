@@ -19,8 +19,20 @@ internal static partial class ResponseText
 
     public static string Of(SeenStream stream)
     {
-        var lines = stream.Events.Select(seen => (seen.Name is null ? "" : seen.Name + " ") + (seen.Data == "[DONE]" ? seen.Data : Text(JsonNode.Parse(seen.Data)!, Line)));
+        var lines = WarningsFirst(stream.Events.Select(seen => (seen.Name is null ? "" : seen.Name + " ") + (seen.Data == "[DONE]" ? seen.Data : Text(JsonNode.Parse(seen.Data)!, Line))));
         return string.Join('\n', lines) + (stream.Broken ? "\n(connection aborted)\n" : "\n");
+    }
+
+    // A warning is sent as soon as the gateway knows of it. Whether it comes before or after the text that arrived with it depends on how the
+    // network cut the provider's stream, so its place is no part of the comparison.
+    private static List<string> WarningsFirst(IEnumerable<string> lines)
+    {
+        var all = lines.ToList();
+        var warnings = all.Where(line => line.StartsWith("generation.warning ", StringComparison.Ordinal)).ToList();
+        all.RemoveAll(warnings.Contains);
+        var first = all.FindIndex(line => line.StartsWith("output.", StringComparison.Ordinal));
+        all.InsertRange(first < 0 ? Math.Max(0, all.Count - 1) : first, warnings);
+        return all;
     }
 
     private static string Text(JsonNode node, JsonSerializerOptions options)

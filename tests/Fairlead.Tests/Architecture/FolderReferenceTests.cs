@@ -45,6 +45,20 @@ public sealed partial class FolderReferenceTests
         Assert.True(unused.Count == 0, $"docs/architecture.md allows {folder}/ to refer to {string.Join(", ", unused)}, which it does not.");
     }
 
+    /// <summary>What every slice builds on knows no slice, and has an order.</summary>
+    [Fact]
+    public void BaseFolders_ReferOnlyToEachOtherWithoutACycle()
+    {
+        string[] known = [];
+        string[] open = ["Configuration", "Conversation", "Errors", "Memory", "Security", "Storage", "Streaming"];
+        while (open.Length > 0)
+        {
+            var next = open.Where(folder => Allowed[folder].All(known.Contains)).ToArray();
+            Assert.True(next.Length > 0, $"In a cycle, or refers to a slice: {string.Join(", ", open)}.");
+            (known, open) = ([.. known, .. next], [.. open.Except(next)]);
+        }
+    }
+
     private static string? FolderOf(string? name) => name is not null && name.StartsWith(Root + ".", StringComparison.Ordinal) ? name.Split('.')[1] : null;
 
     // Rows such as: | `Limits/` | `Catalogue/`, `Errors/` |

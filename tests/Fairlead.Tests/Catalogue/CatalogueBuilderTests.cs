@@ -17,7 +17,7 @@ public sealed class CatalogueBuilderTests
     [Fact]
     public void Build_OnlyAKeyOfOpenAi_OffersItsModelsUnlisted()
     {
-        var catalogue = Build(new GatewayConfiguration { Providers = Providers(("openai", OpenAi)) });
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))));
         var model = catalogue.Find("gpt-4o-mini")!;
         Assert.Equal(128_000, model.ContextWindow);
         Assert.Equal(0.15m, model.Prices.Input);
@@ -41,7 +41,7 @@ public sealed class CatalogueBuilderTests
     [InlineData("x", "simulated", null, "sim-embed")]
     public void Build_Provider_OffersTheModelsOfItsCompany(string name, string kind, string? baseUrl, string? offered)
     {
-        var catalogue = Build(new GatewayConfiguration { Providers = Providers((name, new ProviderConfig { Kind = kind, BaseUrl = baseUrl })) });
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers((name, new ProviderConfig { Kind = kind, BaseUrl = baseUrl }))));
         if (offered is null) Assert.Empty(catalogue.Models);
         else Assert.Equal(name, Assert.Single(catalogue.Find(offered)!.Deployments).ProviderName);
     }
@@ -59,7 +59,7 @@ public sealed class CatalogueBuilderTests
     [InlineData("vllm", null, null, null)]
     public void Check_ProviderThatCannotWork_IsAFault(string kind, string? baseUrl, string? apiVersion, string? key)
     {
-        var config = new GatewayConfiguration { Providers = Providers(("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl, ApiVersion = apiVersion })) };
+        var config = new GatewayConfiguration().WithProviders(Providers(("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl, ApiVersion = apiVersion })));
         var faults = new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(config);
         if (key is null) Assert.Empty(faults);
         else Assert.Equal(key, Assert.Single(faults).Key);
@@ -75,28 +75,24 @@ public sealed class CatalogueBuilderTests
     public void Check_CredentialStatedTwice_IsAFault(string kind, string header, bool isFault)
     {
         var stated = new ProviderConfig { Kind = kind, BaseUrl = "https://host.example/v1", Headers = new Dictionary<string, string> { [header] = "hidden-1" }, ApiKey = "hidden-2" };
-        var faults = new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(new GatewayConfiguration { Providers = Providers(("p", stated)) });
+        var faults = new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(new GatewayConfiguration().WithProviders(Providers(("p", stated))));
         if (isFault) Assert.Equal($"providers.p.headers.{header}", Assert.Single(faults).Key);
         else Assert.Empty(faults);
         Assert.DoesNotContain(faults, fault => $"{fault}".Contains("hidden", StringComparison.Ordinal));
-        Assert.Empty(new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(new GatewayConfiguration { Providers = Providers(("p", stated with { ApiKey = null })) }));
+        Assert.Empty(new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(new GatewayConfiguration().WithProviders(Providers(("p", stated with { ApiKey = null })))));
     }
 
     [Fact]
     public void Check_MoreTokensThanTheWindowHas_IsAFault()
     {
-        var config = new GatewayConfiguration
-        {
-            Providers = Providers(("openai", OpenAi)),
-            Models = Models(("gpt-4o", new ModelConfig { ContextWindow = 100, MaxInputTokens = 100, MaxOutputTokens = 101 })),
-        };
+        var config = new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("gpt-4o", new ModelConfig { ContextWindow = 100, MaxInputTokens = 100, MaxOutputTokens = 101 })));
         Assert.Equal("models.gpt-4o.maxOutputTokens", Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config)).Key);
     }
 
     [Fact]
     public void Check_SimulationOfAnotherKind_IsAFault()
     {
-        var config = new GatewayConfiguration { Providers = Providers(("p", OpenAi with { Simulation = new SimulationConfig { Seed = 2 } })) };
+        var config = new GatewayConfiguration().WithProviders(Providers(("p", OpenAi with { Simulation = new SimulationConfig { Seed = 2 } })));
         Assert.Equal("providers.p.simulation", Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config)).Key);
     }
 
@@ -106,11 +102,7 @@ public sealed class CatalogueBuilderTests
     [InlineData(6, "models.fast.deployments[0].timeouts.connect")]
     public void Check_DeploymentThatWaitsLongerForAConnectionThanItsProvider_IsAFault(int seconds, string? key)
     {
-        var config = new GatewayConfiguration
-        {
-            Providers = Providers(("openai", OpenAi)),
-            Models = Models(("fast", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "openai", Model = "gpt-6-luna", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(seconds) } }] })),
-        };
+        var config = new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("fast", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "openai", Model = "gpt-6-luna", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(seconds) } }] })));
         var faults = new CatalogueBuilder(_providers.Kinds, [], null!).Check(config);
         if (key is null) Assert.Empty(faults);
         else Assert.Equal(key, Assert.Single(faults).Key);
@@ -119,10 +111,7 @@ public sealed class CatalogueBuilderTests
     [Fact]
     public void Build_AliasOverTwoCompanies_TakesWhatHoldsForBothAndPricesOfEach()
     {
-        var catalogue = Build(new GatewayConfiguration
-        {
-            Providers = Providers(("openai", OpenAi), ("claude", Anthropic)),
-            Models = Models(("fast", new ModelConfig
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi), ("claude", Anthropic))).WithModels(Models(("fast", new ModelConfig
             {
                 Deployments =
                 [
@@ -130,8 +119,7 @@ public sealed class CatalogueBuilderTests
                     new DeploymentConfig { Provider = "openai", Model = "gpt-6-luna", Weight = 3 },
                 ],
                 Aliases = ["quick"],
-            })),
-        });
+            }))));
         var fast = catalogue.Find("quick")!;
         Assert.Equal("fast", fast.Id);
         Assert.Equal(["openai/gpt-6-luna", "claude/claude-haiku-4-5"], fast.Deployments.Select(d => d.Name));
@@ -151,11 +139,7 @@ public sealed class CatalogueBuilderTests
     [Fact]
     public void Build_BuiltInNameListed_KeepsFactsUnderStatedOnes()
     {
-        var catalogue = Build(new GatewayConfiguration
-        {
-            Providers = Providers(("openai", OpenAi), ("second", OpenAi)),
-            Models = Models(("gpt-4o", new ModelConfig { MaxOutputTokens = 1000, Prices = new PricesConfig { Input = 9, Output = 10 }, Capabilities = new CapabilitiesConfig { Tools = false } })),
-        });
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi), ("second", OpenAi))).WithModels(Models(("gpt-4o", new ModelConfig { MaxOutputTokens = 1000, Prices = new PricesConfig { Input = 9, Output = 10 }, Capabilities = new CapabilitiesConfig { Tools = false } }))));
         var model = catalogue.Find("gpt-4o")!;
         Assert.Equal(128_000, model.ContextWindow);
         Assert.Equal(1000, model.MaxOutputTokens);
@@ -169,10 +153,7 @@ public sealed class CatalogueBuilderTests
     [Fact]
     public void Build_OwnModel_StatesItsFacts()
     {
-        var catalogue = Build(new GatewayConfiguration
-        {
-            Providers = Providers(("vllm", new ProviderConfig { Kind = "openai", BaseUrl = "http://10.0.0.5:8000/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(1) } })),
-            Models = Models(("mine", new ModelConfig
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("vllm", new ProviderConfig { Kind = "openai", BaseUrl = "http://10.0.0.5:8000/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(1) } }))).WithModels(Models(("mine", new ModelConfig
             {
                 ContextWindow = 32_768,
                 Prices = new PricesConfig { Input = 0.1m, Output = 0.2m, Tiers = [new(20_000, 1, null, 2), new(10_000, 0.5m, null, 1)] },
@@ -180,8 +161,7 @@ public sealed class CatalogueBuilderTests
                 Tokenizer = "llama3",
                 Modalities = new ModalitiesConfig(["text", "image"], ["text"]),
                 Deployments = [new DeploymentConfig { Provider = "vllm", Model = "org/mine" }],
-            })),
-        });
+            }))));
         var model = catalogue.Find("mine")!;
         Assert.Equal("vllm", model.OwnedBy);
         Assert.True(model.Capabilities.Tools);
@@ -195,11 +175,7 @@ public sealed class CatalogueBuilderTests
     [Fact]
     public void Build_AzureDeploymentUnderACatalogueName_TakesTheNamesFacts()
     {
-        var catalogue = Build(new GatewayConfiguration
-        {
-            Providers = Providers(("azure", new ProviderConfig { Kind = "azure", BaseUrl = "https://me.openai.azure.com" })),
-            Models = Models(("gpt-4o", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "azure", Model = "team-4o" }] })),
-        });
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("azure", new ProviderConfig { Kind = "azure", BaseUrl = "https://me.openai.azure.com" }))).WithModels(Models(("gpt-4o", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "azure", Model = "team-4o" }] }))));
         Assert.Equal(2.5m, catalogue.Find("gpt-4o")!.Deployments[0].Prices.Input);
         Assert.Equal("team-4o", catalogue.Find("gpt-4o")!.Deployments[0].UpstreamModel);
     }
@@ -209,35 +185,31 @@ public sealed class CatalogueBuilderTests
     {
         var source = new FakeModelSource(new RegisteredModel("rag", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] }, new FakeProvider("rag", "chat_client")));
         var builder = new CatalogueBuilder(_providers.Kinds, [source], null!);
-        var config = new GatewayConfiguration { Models = Models(("assistant", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] })) };
+        var config = new GatewayConfiguration().WithModels(Models(("assistant", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] })));
         Assert.Empty(builder.Check(config));
         var catalogue = builder.Build(config);
         Assert.Null(catalogue.Find("rag")!.ContextWindow);
         Assert.Same(source.Model.Provider, catalogue.Find("assistant")!.Deployments[0].Provider);
         Assert.Equal("rag", catalogue.Find("assistant")!.Deployments[0].UpstreamModel);
 
-        var clash = builder.Check(new GatewayConfiguration { Models = Models(("rag", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] })) });
+        var clash = builder.Check(new GatewayConfiguration().WithModels(Models(("rag", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] }))));
         Assert.Contains(clash, f => f.Key == "models.rag");
     }
 
     [Fact]
     public void Build_AliasOfABuiltInName_LeadsToTheListedModel()
     {
-        var catalogue = Build(new GatewayConfiguration
-        {
-            Providers = Providers(("openai", OpenAi)),
-            Models = Models(("gpt-6-luna", new ModelConfig { Aliases = ["gpt-4o-mini"] })),
-        });
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("gpt-6-luna", new ModelConfig { Aliases = ["gpt-4o-mini"] }))));
         Assert.Equal("gpt-6-luna", catalogue.Find("gpt-4o-mini")!.Id);
         Assert.DoesNotContain(catalogue.Models, m => m.Id == "gpt-4o-mini");
     }
 
-    public static TheoryData<string, GatewayConfiguration> Faulty => new()
+    public static TheoryData<string, object> Faulty => new()
     {
-        { "providers.x.kind", new() { Providers = Providers(("x", new() { Kind = "magic" })) } },
-        { "providers.x.baseUrl", new() { Providers = Providers(("x", new() { Kind = "azure" })) } },
+        { "providers.x.kind", new GatewayConfiguration().WithProviders(Providers(("x", new() { Kind = "magic" }))) },
+        { "providers.x.baseUrl", new GatewayConfiguration().WithProviders(Providers(("x", new() { Kind = "azure" }))) },
         { "models.m.deployments", With("m", new()) },
-        { "models.gpt-4o.deployments", new() { Providers = Providers(("claude", Anthropic)), Models = Models(("gpt-4o", new())) } },
+        { "models.gpt-4o.deployments", new GatewayConfiguration().WithProviders(Providers(("claude", Anthropic))).WithModels(Models(("gpt-4o", new()))) },
         { "models.m.deployments[1].provider", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "opeani", Model = "gpt-4o" }] }) },
         { "models.m.contextWindow", With("m", new() { Deployments = [new() { Provider = "openai", Model = "unheard-of" }], Prices = new(), Capabilities = new() }) },
         { "models.m.prices", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "openai", Model = "unheard-of" }], ContextWindow = 1, Capabilities = new() }) },
@@ -263,8 +235,9 @@ public sealed class CatalogueBuilderTests
 
     [Theory]
     [MemberData(nameof(Faulty))]
-    public void Check_Fault_NamesKeyAndRemedy(string key, GatewayConfiguration config)
+    public void Check_Fault_NamesKeyAndRemedy(string key, object configuration)
     {
+        var config = (GatewayConfiguration)configuration;
         var builder = new CatalogueBuilder(_providers.Kinds, [], null!);
         var faults = builder.Check(config);
         Assert.Contains(faults, f => f.Key == key && f.Remedy.Length > 3);
@@ -276,11 +249,7 @@ public sealed class CatalogueBuilderTests
     public void Check_TwoModelsOneAlias_IsOneFault()
     {
         var deployments = new[] { new DeploymentConfig { Provider = "openai", Model = "gpt-4o" } };
-        var config = new GatewayConfiguration
-        {
-            Providers = Providers(("openai", OpenAi)),
-            Models = Models(("a", new() { Deployments = deployments, Aliases = ["x"] }), ("b", new() { Deployments = deployments, Aliases = ["x"] })),
-        };
+        var config = new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("a", new() { Deployments = deployments, Aliases = ["x"] }), ("b", new() { Deployments = deployments, Aliases = ["x"] })));
         var fault = Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config));
         Assert.Equal(("models.b.aliases[0]", "x"), (fault.Key, fault.Value));
     }
@@ -288,20 +257,20 @@ public sealed class CatalogueBuilderTests
     [Fact]
     public void Reload_ProviderUnchanged_LivesOnAndOldSnapshotStays()
     {
-        var source = new FakeConfigurationSource(new() { Providers = Providers(("openai", OpenAi with { ApiKeys = ["a"] }), ("claude", Anthropic)) });
+        var source = new FakeConfigurationSource(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi with { ApiKeys = ["a"] }), ("claude", Anthropic))));
         using var catalogue = new ReloadingCatalogue(new CatalogueBuilder(_providers.Kinds, [], null!), source, NullLogger<ReloadingCatalogue>.Instance);
         var before = catalogue.Current;
         Assert.Equal(2, _providers.Made);
 
         // Equal in content, other in lists, as every reload makes them.
-        source.Change(new() { Providers = Providers(("openai", OpenAi with { ApiKeys = ["a"], Headers = new Dictionary<string, string>() }), ("claude", Anthropic with { ApiKey = "new" })) });
+        source.Change(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi with { ApiKeys = ["a"], Headers = new Dictionary<string, string>() }), ("claude", Anthropic with { ApiKey = "new" }))));
         Assert.NotSame(before, catalogue.Current);
         Assert.Equal(3, _providers.Made);
         Assert.Same(before.Find("gpt-4o")!.Deployments[0].Provider, catalogue.Current.Find("gpt-4o")!.Deployments[0].Provider);
         Assert.NotSame(before.Find("claude-opus-5")!.Deployments[0].Provider, catalogue.Current.Find("claude-opus-5")!.Deployments[0].Provider);
 
         var running = catalogue.Current;
-        source.Change(new() { Models = Models(("broken", new())) });
+        source.Change(new GatewayConfiguration().WithModels(Models(("broken", new()))));
         Assert.Same(running, catalogue.Current);
     }
 
@@ -313,7 +282,7 @@ public sealed class CatalogueBuilderTests
     }
 
     private static GatewayConfiguration With(string name, ModelConfig model) =>
-        new() { Providers = Providers(("openai", OpenAi), ("sim", Simulated)), Models = Models((name, model)) };
+        new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi), ("sim", Simulated))).WithModels(Models((name, model)));
 
     private static Dictionary<string, ProviderConfig> Providers(params (string, ProviderConfig)[] items) => items.ToDictionary(i => i.Item1, i => i.Item2);
 

@@ -48,3 +48,13 @@ internal sealed class FakeConfigurationSource(GatewayConfiguration current) : IC
         Changed?.Invoke(next);
     }
 }
+
+/// <summary>Sections of a configuration that are dictionaries.</summary>
+internal static class GatewayConfigurationExtensions
+{
+    public static GatewayConfiguration WithProviders(this GatewayConfiguration configuration, IReadOnlyDictionary<string, ProviderConfig> providers) =>
+        configuration.With(providers);
+
+    public static GatewayConfiguration WithModels(this GatewayConfiguration configuration, IReadOnlyDictionary<string, ModelConfig> models) =>
+        configuration.With(models);
+}

@@ -1,8 +1,12 @@
 using System.Text;
 using CsCheck;
 using Fairlead.Auditing;
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Pipeline;
+using Fairlead.Providers;
+using Fairlead.Routing;
+using Fairlead.Telemetry;
 
 namespace Fairlead.Tests.Configuration;
 
@@ -11,6 +15,7 @@ public sealed class ConfigurationReaderTests
     private static ConfigurationResult Read(string yaml, params (string Name, string Value)[] environment) =>
         ConfigurationReader.Read(
             new ConfigurationInput { Environment = environment.ToDictionary(e => e.Name, e => e.Value) },
+            ConfigurationSections.BuiltIn,
             "/etc/fairlead.yaml",
             Encoding.UTF8.GetBytes(yaml));
 
@@ -260,7 +265,7 @@ public sealed class ConfigurationReaderTests
     public void Read_Json_KnowsTheLinesOfErrors()
     {
         var json = "{\n  \"fairlead\": {\n    \"drainTimeout\": \"soon\",\n    \"requests\": {\n      \"maxDepth\": 1\n    },\n    \"providers\": {\n      \"one\": {}\n    }\n  }\n}";
-        var result = ConfigurationReader.Read(new ConfigurationInput(), "/etc/fairlead.json", Encoding.UTF8.GetBytes(json));
+        var result = ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "/etc/fairlead.json", Encoding.UTF8.GetBytes(json));
         Assert.Equal([("fairlead.drainTimeout", 3), ("fairlead.requests.maxDepth", 5), ("fairlead.providers.one.kind", 8)], result.Errors.Select(f => (f.Key, f.Line!.Value)));
     }
 
@@ -268,7 +273,7 @@ public sealed class ConfigurationReaderTests
     public void Read_StoreOnly_LooksAtNothingElse()
     {
         var input = new ConfigurationInput { StoreOnly = true, Environment = new Dictionary<string, string> { ["OPENAI_API_KEY"] = "k", ["Fairlead__Retry__Nonsense"] = "1" } };
-        var result = ConfigurationReader.Read(input, "fairlead.yaml", "fairlead: { dataDirectory: ./here, providers: { a: { apiKey: '${UNSET}', nonsense: 1 } } }\nother: 1"u8.ToArray());
+        var result = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.yaml", "fairlead: { dataDirectory: ./here, providers: { a: { apiKey: '${UNSET}', nonsense: 1 } } }\nother: 1"u8.ToArray());
         Assert.Empty(result.Errors);
         Assert.Equal("./here", result.Configuration!.DataDirectory);
         Assert.Empty(result.Configuration.Providers);
@@ -300,7 +305,7 @@ public sealed class ConfigurationReaderTests
     public void Read_CheckOfAnotherSlice_GetsItsPlace()
     {
         var input = new ConfigurationInput { Checks = [_ => [new("fairlead.models.m.deployments[0].provider", "p", "No such provider.", "Add it.")]] };
-        var result = ConfigurationReader.Read(input, "fairlead.yaml", "fairlead:\n  models:\n    m:\n      deployments:\n        - { provider: p }"u8.ToArray());
+        var result = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.yaml", "fairlead:\n  models:\n    m:\n      deployments:\n        - { provider: p }"u8.ToArray());
         Assert.Equal(5, Assert.Single(result.Errors).Line);
     }
 
@@ -308,11 +313,11 @@ public sealed class ConfigurationReaderTests
     public void Read_Json_IsReadToo()
     {
         var input = new ConfigurationInput();
-        var result = ConfigurationReader.Read(input, "fairlead.json", """{ "$schema": "x", "fairlead": { "drainTimeout": "7s", "retry": { "maxRetries": 0 } } }"""u8.ToArray());
+        var result = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.json", """{ "$schema": "x", "fairlead": { "drainTimeout": "7s", "retry": { "maxRetries": 0 } } }"""u8.ToArray());
         Assert.Empty(result.Errors);
         Assert.Equal(TimeSpan.FromSeconds(7), result.Configuration!.DrainTimeout);
         Assert.Equal(0, result.Configuration.Retry.MaxRetries);
-        var broken = ConfigurationReader.Read(input, "fairlead.json", "{\n \"fairlead\": }"u8.ToArray());
+        var broken = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.json", "{\n \"fairlead\": }"u8.ToArray());
         Assert.Equal(2, Assert.Single(broken.Errors).Line);
     }
 
@@ -322,14 +327,14 @@ public sealed class ConfigurationReaderTests
     [InlineData("""{ "fairlead": { "models": { "m": { "aliases": ["\ud800x"] } } } }""")]
     public void Read_JsonWithHalfACharacter_IsAFault(string json)
     {
-        var result = ConfigurationReader.Read(new ConfigurationInput(), "fairlead.json", System.Text.Encoding.UTF8.GetBytes(json));
+        var result = ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.json", System.Text.Encoding.UTF8.GetBytes(json));
         Assert.Contains("half of a surrogate pair", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Read_FileNamedButMissing_IsAFault()
     {
-        var result = ConfigurationReader.Read(new ConfigurationInput { Path = "/nowhere/fairlead.yaml" });
+        var result = ConfigurationReader.Read(new ConfigurationInput { Path = "/nowhere/fairlead.yaml" }, ConfigurationSections.BuiltIn);
         Assert.Contains("does not exist", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
     }
 
@@ -339,7 +344,7 @@ public sealed class ConfigurationReaderTests
         Check.Sample(Gen.Byte.Array[0, 200], bytes =>
         {
             var input = new ConfigurationInput();
-            var result = ConfigurationReader.Read(input, "fairlead.yaml", bytes);
+            var result = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.yaml", bytes);
             return result.Configuration is not null || result.Errors.Count > 0;
         });
     }

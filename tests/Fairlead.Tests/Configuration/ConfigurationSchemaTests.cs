@@ -10,7 +10,7 @@ public sealed class ConfigurationSchemaTests
     [Fact]
     public void Schema_HasExactlyTheKeysThatTheReaderTakes()
     {
-        foreach (var (path, key) in Paths(ConfigurationSchema.Build(ConfigKeys.BuiltIn), []))
+        foreach (var (path, key) in Paths(ConfigurationSchema.Build(ConfigurationSections.BuiltIn), []))
         {
             // A section as value is wrong for every key that is not one, and a list is for every section: never "not known".
             var faults = Faults(path, key, "{ nothing-of-the-kind: 1 }");
@@ -26,7 +26,7 @@ public sealed class ConfigurationSchemaTests
         var faults = new List<ConfigurationError>();
         var root = ConfigFileParser.Parse("fairlead.yaml", Samples.Whole.Replace("${KEY_ONE}", "key", StringComparison.Ordinal), faults)!;
         var problems = new List<string>();
-        Validate(root, ConfigurationSchema.Build(ConfigKeys.BuiltIn), "", problems);
+        Validate(root, ConfigurationSchema.Build(ConfigurationSections.BuiltIn), "", problems);
         Assert.Empty(problems);
     }
 
@@ -39,16 +39,16 @@ public sealed class ConfigurationSchemaTests
     [InlineData("fairlead: { models: { m: { capabilities: { tools: maybe } } } }")]
     public void Schema_WhatTheReaderRefuses_IsRefusedToo(string yaml)
     {
-        Assert.NotEmpty(ConfigurationReader.Read(new ConfigurationInput(), "fairlead.yaml", Encoding.UTF8.GetBytes(yaml)).Errors);
+        Assert.NotEmpty(ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.yaml", Encoding.UTF8.GetBytes(yaml)).Errors);
         var problems = new List<string>();
-        Validate(ConfigFileParser.Parse("fairlead.yaml", yaml, [])!, ConfigurationSchema.Build(ConfigKeys.BuiltIn), "", problems);
+        Validate(ConfigFileParser.Parse("fairlead.yaml", yaml, [])!, ConfigurationSchema.Build(ConfigurationSections.BuiltIn), "", problems);
         Assert.NotEmpty(problems);
     }
 
     private static IReadOnlyList<ConfigurationError> Faults(IReadOnlyList<string> path, string key, string value)
     {
         var yaml = string.Concat(path.Select(p => $"{{ {p}: ")) + $"{{ {key}: {value} }}" + new string('}', path.Count);
-        return ConfigurationReader.Read(new ConfigurationInput(), "fairlead.yaml", Encoding.UTF8.GetBytes(yaml)).Errors;
+        return ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.yaml", Encoding.UTF8.GetBytes(yaml)).Errors;
     }
 
     private static IEnumerable<(IReadOnlyList<string> Path, string Key)> Paths(JsonObject schema, IReadOnlyList<string> path)

@@ -19,7 +19,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     private FileConfigurationSource Open(string yaml)
     {
         System.IO.File.WriteAllText(File, yaml);
-        var source = new FileConfigurationSource(new ConfigurationInput { WorkingDirectory = _folder }, _time, _log);
+        var source = new FileConfigurationSource(new ConfigurationInput { WorkingDirectory = _folder }, ConfigurationSections.BuiltIn, _time, _log);
         source.Changed += _seen.Add;
         return source;
     }

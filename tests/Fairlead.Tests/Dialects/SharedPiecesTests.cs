@@ -7,6 +7,7 @@ using Fairlead.Configuration;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Tests.Dialects;
 

@@ -41,9 +41,9 @@ public sealed partial class ProviderKindsTests
     [Fact]
     public void Schema_InventedKind_ListsIt()
     {
-        var schema = ConfigurationSchema.Build(new ConfigKeys(_kinds));
+        var schema = ConfigurationSchema.Build(ConfigurationSections.Of(_kinds));
         var words = Words(schema);
-        Assert.Equal([.. Words(ConfigurationSchema.Build(ConfigKeys.BuiltIn)), "invented"], words);
+        Assert.Equal([.. Words(ConfigurationSchema.Build(ConfigurationSections.BuiltIn)), "invented"], words);
 
         static string[] Words(JsonObject schema) =>
         [
@@ -74,8 +74,8 @@ public sealed partial class ProviderKindsTests
     {
         var config = Read("", ("INVENTED_API_KEY", "secret")).Configuration!;
         var builder = new CatalogueBuilder(_kinds, [], null!);
-        var deployment = Assert.Single(Build(config with { Providers = config.Providers
-            .Where(p => p.Key == "invented").ToDictionary() }).Find("qwen3-max")!.Deployments);
+        var deployment = Assert.Single(Build(config.WithProviders(config.Providers
+            .Where(p => p.Key == "invented").ToDictionary())).Find("qwen3-max")!.Deployments);
         Assert.Equal("invented/qwen3-max", deployment.Name);
         Assert.Contains(new KeyValuePair<string, object?>("gen_ai.provider.name", "invented.ai"),
             AttemptTags.Of(deployment, "chat", null).Plain);
@@ -96,8 +96,8 @@ public sealed partial class ProviderKindsTests
         static GatewayConfiguration With(string kind, Func<ProviderConfig, ProviderConfig>? change = null)
         {
             var provider = new ProviderConfig { Kind = kind };
-            return new GatewayConfiguration { Providers = new Dictionary<string,
-                ProviderConfig> { ["p"] = change?.Invoke(provider) ?? provider } };
+            return new GatewayConfiguration().WithProviders(
+                new Dictionary<string, ProviderConfig> { ["p"] = change?.Invoke(provider) ?? provider });
         }
     }
 
@@ -136,7 +136,7 @@ public sealed partial class ProviderKindsTests
     }
 
     private ConfigurationResult Read(string yaml, params (string Name, string Value)[] environment) => ConfigurationReader.Read(
-        new ConfigurationInput { Keys = new ConfigKeys(_kinds), Environment = environment.ToDictionary(e => e.Name, e => e.Value) },
+        new ConfigurationInput { Environment = environment.ToDictionary(e => e.Name, e => e.Value) }, ConfigurationSections.Of(_kinds),
         "fairlead.yaml",
         Encoding.UTF8.GetBytes(yaml));
 

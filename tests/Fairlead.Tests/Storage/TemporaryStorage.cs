@@ -54,11 +54,7 @@ internal sealed class TemporaryStorage : IDisposable
 
 internal sealed class FixedConfiguration(string dataDirectory, string? postgres = null) : IConfigurationSource
 {
-    public GatewayConfiguration Current { get; } = new()
-    {
-        DataDirectory = dataDirectory,
-        Storage = new StorageConfig { Provider = postgres is null ? StorageConfig.Sqlite : StorageConfig.Postgres, ConnectionString = postgres },
-    };
+    public GatewayConfiguration Current { get; } = new GatewayConfiguration { DataDirectory = dataDirectory }.With(new StorageConfig { Provider = postgres is null ? StorageConfig.Sqlite : StorageConfig.Postgres, ConnectionString = postgres });
 
     public event Action<GatewayConfiguration>? Changed
     {

@@ -69,7 +69,7 @@ public sealed class DrainServiceTests : IDisposable
 
     private sealed class Fixed : IConfigurationSource
     {
-        public GatewayConfiguration Current { get; } = new() { DrainTimeout = TimeSpan.FromSeconds(30) };
+        public GatewayConfiguration Current { get; } = new GatewayConfiguration { DrainTimeout = TimeSpan.FromSeconds(30) };
 
         public event Action<GatewayConfiguration>? Changed
         {

@@ -91,7 +91,7 @@ internal sealed class WebhookFixture : IDisposable
 
 internal sealed class WebhookConfiguration : IConfigurationSource
 {
-    public GatewayConfiguration Current { get; set; } = new() { Webhooks = new WebhooksConfig { AllowedNetworks = [IPNetwork.Parse("127.0.0.0/8")], AllowHttp = true } };
+    public GatewayConfiguration Current { get; set; } = new GatewayConfiguration().With(new WebhooksConfig { AllowedNetworks = [IPNetwork.Parse("127.0.0.0/8")], AllowHttp = true });
 
     public event Action<GatewayConfiguration>? Changed
     {

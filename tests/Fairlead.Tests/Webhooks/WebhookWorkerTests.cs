@@ -311,7 +311,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
         await _fixture.AddWebhookAsync(Url);
         await _fixture.AddWebhookAsync(Url.Replace("127.0.0.1", "localhost", StringComparison.Ordinal));
         await _fixture.HappenAsync();
-        _fixture.Configuration.Current = new GatewayConfiguration { Webhooks = new WebhooksConfig { AllowHttp = true, AllowedNetworks = [System.Net.IPNetwork.Parse("10.0.0.0/8")] } };
+        _fixture.Configuration.Current = new GatewayConfiguration().With(new WebhooksConfig { AllowHttp = true, AllowedNetworks = [System.Net.IPNetwork.Parse("10.0.0.0/8")] });
         await _fixture.Worker.DeliverDueAsync(Cancel);
         Assert.False(_receiver.HasMore);
         Assert.Equal(["address_not_allowed", "url_not_allowed"], (await _fixture.AllAsync()).Select(delivery => delivery.LastError).Order(StringComparer.Ordinal));

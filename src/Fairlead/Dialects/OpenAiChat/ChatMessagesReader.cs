@@ -3,6 +3,7 @@ using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiChat;
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
 namespace Fairlead.Dialects.OpenAiResponses;
 

@@ -3,7 +3,7 @@ using Fairlead.Configuration;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>Behaviour of the simulated provider if the request has no value.</summary>
-public sealed record SimulationConfig
+internal sealed record SimulationConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<SimulationConfig> Keys = new(() => new SimulationConfig(), [],

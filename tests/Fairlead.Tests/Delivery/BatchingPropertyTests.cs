@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Conversation;
+using Fairlead.Delivery;
 using Fairlead.Dialects;
 using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Dialects.OpenAiChat;
@@ -13,7 +14,7 @@ using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 using Microsoft.Extensions.Time.Testing;
 
-namespace Fairlead.Tests.Streaming;
+namespace Fairlead.Tests.Delivery;
 
 /// <summary>
 /// Whatever the stream, its cuts, its pace and the size of a batch: the same text to the byte, in the same order, with every event of unknown shape as it came.

@@ -1,8 +1,9 @@
 using System.Text.Json.Nodes;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Providers;
 
-namespace Fairlead.Tests.Conversation;
+namespace Fairlead.Tests.Providers;
 
 public class ExtraFieldsTests
 {

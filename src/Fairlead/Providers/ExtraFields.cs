@@ -1,10 +1,11 @@
 using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 
-namespace Fairlead.Conversation;
+namespace Fairlead.Providers;
 
 /// <summary>
 /// What becomes of <see cref="ConversationRequest.Extra"/> at a provider that has no counterpart of it: the same everywhere, so that a failover from one provider to another

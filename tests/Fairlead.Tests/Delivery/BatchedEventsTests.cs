@@ -1,11 +1,12 @@
 using System.Threading.Channels;
 using Fairlead.Conversation;
+using Fairlead.Delivery;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Microsoft.Extensions.Time.Testing;
 
-namespace Fairlead.Tests.Streaming;
+namespace Fairlead.Tests.Delivery;
 
 public sealed class BatchedEventsTests : IAsyncDisposable
 {

@@ -1,4 +1,4 @@
-namespace Fairlead.Dialects;
+namespace Fairlead.Streaming;
 
 /// <summary>
 /// Examines JSON strings that contain escapes without decoding them. The text is well-formed JSON (a reader has validated it).

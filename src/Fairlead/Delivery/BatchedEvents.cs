@@ -2,8 +2,9 @@ using System.Threading.Tasks.Sources;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 
-namespace Fairlead.Streaming;
+namespace Fairlead.Delivery;
 
 /// <summary>
 /// Reads a source in larger pieces: up to so many tokens per piece, none held longer than the delay. The first content is passed on at
@@ -57,6 +58,11 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
         _merger = new DeltaMerger(dialect.Native?.Streams, settings.Tokens);
         _onRead = Release;
     }
+
+    /// <summary>How much of a call's stream is joined: by the request, else by the key, else by the configuration.</summary>
+    public static BatchSettings SettingsOf(GatewayCall call, StreamConfig options) => new(
+        call.Facts.Extension.BatchTokens ?? call.Caller.BatchTokens ?? options.BatchTokens,
+        call.Facts.Extension.BatchDelay ?? call.Caller.BatchDelay ?? options.BatchDelay);
 
     /// <summary>Whether a timer was ever needed; a slow stream needs none.</summary>
     internal bool TimerUsed => _timer is not null;
@@ -248,19 +254,4 @@ internal sealed class BatchedEvents : IEventSource, IValueTaskSource
     {
         if (Interlocked.Exchange(ref _waiting, 0) == 1) _signal.SetResult(true);
     }
-}
-
-/// <summary>How many tokens of a stream are joined.</summary>
-/// <param name="Tokens">Tokens per piece, 1 to 64; 1 joins nothing.</param>
-/// <param name="Delay">Longest wait for them.</param>
-internal readonly record struct BatchSettings(int Tokens, TimeSpan Delay)
-{
-    public const int MaxTokens = 64;
-
-    public const int MaxDelayMs = 1000;
-
-    /// <summary>By the request, else by the key, else by the configuration.</summary>
-    public static BatchSettings Of(GatewayCall call, StreamConfig options) => new(
-        call.Facts.Extension.BatchTokens ?? call.Caller.BatchTokens ?? options.BatchTokens,
-        call.Facts.Extension.BatchDelay ?? call.Caller.BatchDelay ?? options.BatchDelay);
 }

@@ -1,7 +1,8 @@
 using Fairlead.Conversation;
 using Fairlead.Dialects;
+using Fairlead.Streaming;
 
-namespace Fairlead.Streaming;
+namespace Fairlead.Delivery;
 
 /// <summary>
 /// Holds the events of a stream and returns them in fewer, larger pieces. Only deltas of known shape are joined, each with earlier ones of
