@@ -14,7 +14,7 @@ namespace Fairlead.Delivery;
 /// </summary>
 /// <remarks>No statement here has the token of the client: a client that leaves has a job or none, but never half of one.</remarks>
 internal sealed class AcceptedJobs(
-    IGenerationStore store,
+    IGenerationInserter generations,
     IStorage storage,
     JobWorker worker,
     HeldReservations held,
@@ -34,7 +34,7 @@ internal sealed class AcceptedJobs(
         var unavailable = Unavailable("The job cannot be kept now, so it was not accepted.");
         var error = await StoreAsync(
             record,
-            async () => isQueued = await store.TryQueueAsync(
+            async () => isQueued = await generations.TryQueueAsync(
                 record, new QueueLimits(limits.MaxQueuedPerProject, limits.MaxQueuedBytesPerProject), CancellationToken.None),
             unavailable);
         if (error is null && !isQueued) error = Full(limits);
@@ -55,7 +55,7 @@ internal sealed class AcceptedJobs(
     public async Task<bool> TryHandOnAsync(GenerationRecord queued)
     {
         var lost = new GatewayError(ErrorCode.StoreUnavailable, "The server stopped, and the generation could not be kept.");
-        var error = await StoreAsync(queued, () => store.AddAsync(queued, null, TimeSpan.Zero, CancellationToken.None), lost);
+        var error = await StoreAsync(queued, () => generations.AddAsync(queued, null, TimeSpan.Zero, CancellationToken.None), lost);
         if (error is not null) return false;
         storage.Notifier.Announce(JobNotices.Queued, queued.Id);
         return true;
@@ -69,7 +69,7 @@ internal sealed class AcceptedJobs(
     public async Task<GatewayError?> AddRunAsync(GenerationRun run, GenerationRecord record, GatewayError unavailable)
     {
         var (askedAt, lease) = (time.GetTimestamp(), worker.Lease);
-        if (await StoreAsync(record, () => store.AddAsync(record, worker.Owner, lease, CancellationToken.None), unavailable) is { } error)
+        if (await StoreAsync(record, () => generations.AddAsync(record, worker.Owner, lease, CancellationToken.None), unavailable) is { } error)
         {
             return error;
         }

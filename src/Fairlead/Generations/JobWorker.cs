@@ -4,6 +4,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
+using Fairlead.Generations.Events;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
@@ -22,6 +23,9 @@ namespace Fairlead.Generations;
 internal sealed class JobWorker(
     IStorage storage,
     IGenerationStore store,
+    GenerationQueue queue,
+    RunLeases leases,
+    GenerationEnds ends,
     CallerSnapshots snapshots,
     RunningGenerations running,
     GenerationRunner runner,
@@ -153,7 +157,7 @@ internal sealed class JobWorker(
             {
                 if (!released)
                 {
-                    await store.ReleaseAllAsync(stoppingToken);
+                    await leases.ReleaseAllAsync(stoppingToken);
                     released = true;
                 }
                 await presence.HoldAsync(Owner, stoppingToken);
@@ -230,7 +234,7 @@ internal sealed class JobWorker(
         var lease = Lease;
         if (storage.Provider != StorageProvider.Sqlite && !_watch.HasAnsweredFor(lease)) return;
         var asked = time.GetTimestamp();
-        var convicted = await store.TakeOverAsync(Owner, lease, cancellationToken);
+        var convicted = await leases.TakeOverAsync(Owner, lease, cancellationToken);
         if (storage.Provider != StorageProvider.Sqlite && time.GetElapsedTime(asked) > StoreWatch.GapOf(lease)) _watch.Failed();
         foreach (var guilty in convicted) Begin(guilty, isAlone: false, asked, lease);
     }
@@ -245,7 +249,7 @@ internal sealed class JobWorker(
             return;
         }
         var asked = time.GetTimestamp();
-        var leased = await store.LeaseAsync(Owner, lease, room, running.Leased == 0, cancellationToken);
+        var leased = await queue.LeaseAsync(Owner, lease, room, running.Leased == 0, cancellationToken);
         _watch.Answered(lease);
         foreach (var record in leased.Taken) await BeginAsync(record, asked, lease, cancellationToken);
         if (leased.Taken.Count == room) Wake();
@@ -262,7 +266,7 @@ internal sealed class JobWorker(
         var ids = held.ToCheck();
         if (ids.Count == 0) return;
         // In the same loop that begins jobs, so that none is begun between the look and what follows from it.
-        var waiting = await store.WaitingAsync(ids, cancellationToken);
+        var waiting = await queue.WaitingAsync(ids, cancellationToken);
         foreach (var id in ids)
         {
             if (!waiting.Contains(id)) held.Release(id);
@@ -282,7 +286,7 @@ internal sealed class JobWorker(
         try
         {
             await calls.LoadCallerAsync(head.KeyId, head.ProjectId, cancellationToken);
-            record = head with { Request = head.CancelRequested ? [] : await store.RequestAsync(head.Id, cancellationToken) ?? [] };
+            record = head with { Request = head.CancelRequested ? [] : await queue.RequestAsync(head.Id, cancellationToken) ?? [] };
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
@@ -302,7 +306,7 @@ internal sealed class JobWorker(
 
     /// <summary>There was no room for it: it waits again, and the run does not count.</summary>
     private Task<GenerationReturn> PutBackAsync(GenerationRecord record) =>
-        KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, Look, countRun: false, CancellationToken.None));
+        KeepAsync(() => queue.ReturnAsync(record.Id, Owner, record.Runs, Look, countRun: false, CancellationToken.None));
 
     private void Begin(GenerationRecord record, bool isAlone, long askedAt, TimeSpan lease)
     {
@@ -358,7 +362,7 @@ internal sealed class JobWorker(
     {
         try
         {
-            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, end, NewEvents.None, CancellationToken.None));
+            await KeepAsync(() => ends.EndAsync(record.Id, Owner, record.Runs, end, NewEvents.None, CancellationToken.None));
         }
         catch (Exception exception)
         {
@@ -397,7 +401,7 @@ internal sealed class JobWorker(
         if (result.Stopped is CancellationReason.Shutdown or CancellationReason.LeaseLost)
         {
             // Of a run whose lease ended here nothing is written; where nobody has taken it over, it waits again.
-            var given = await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, TimeSpan.Zero, countRun: false, CancellationToken.None));
+            var given = await KeepAsync(() => queue.ReturnAsync(record.Id, Owner, record.Runs, TimeSpan.Zero, countRun: false, CancellationToken.None));
             if (given == GenerationReturn.Returned) storage.Notifier.Announce(JobNotices.Queued, record.Id);
             if (given == GenerationReturn.Lost) JobsLog.TakenOver(logger, run.Id, record.Runs);
             if (given != GenerationReturn.CancelRequested) return;
@@ -409,7 +413,7 @@ internal sealed class JobWorker(
             var pause = Pause(jobs, record.Runs - record.Returns, error.RetryAfter);
             if (record.Deadline is null || now + pause < record.Deadline)
             {
-                var given = await KeepAsync(() => store.ReturnAsync(record.Id, Owner, record.Runs, pause, countRun: !IsUnsent(run, error), CancellationToken.None));
+                var given = await KeepAsync(() => queue.ReturnAsync(record.Id, Owner, record.Runs, pause, countRun: !IsUnsent(run, error), CancellationToken.None));
                 if (given == GenerationReturn.Returned) JobsLog.RunAgain(logger, record.Id, record.Runs, error.Definition.Name, pause.TotalSeconds);
                 if (given == GenerationReturn.Lost) JobsLog.TakenOver(logger, run.Id, record.Runs);
                 if (given != GenerationReturn.CancelRequested) return;
@@ -422,7 +426,7 @@ internal sealed class JobWorker(
             var (outcome, reason) = CallOutcome.Of(CancellationReason.Requested);
             // One end for all tries, so that a repeated one finds what the first has written.
             var never = NeverRun(record, outcome, reason);
-            await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, never, NewEvents.None, CancellationToken.None));
+            await KeepAsync(() => ends.EndAsync(record.Id, Owner, record.Runs, never, NewEvents.None, CancellationToken.None));
             return;
         }
         var end = new GenerationEnd(result.Outcome.ToStatus(), result.Outcome, result.Status, result.Body, result.Details, now, now + TtlOf(record));
@@ -431,7 +435,7 @@ internal sealed class JobWorker(
         var kept = false;
         try
         {
-            kept = await KeepAsync(() => store.EndAsync(record.Id, Owner, record.Runs, end, last, CancellationToken.None));
+            kept = await KeepAsync(() => ends.EndAsync(record.Id, Owner, record.Runs, end, last, CancellationToken.None));
         }
         finally
         {
@@ -471,7 +475,7 @@ internal sealed class JobWorker(
         var asked = time.GetTimestamp();
         using var limit = new CancellationTokenSource(lease / 2, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
-        var renewed = await store.RenewAsync(Owner, renewing.ConvertAll(one => one.Progress), lease, both.Token);
+        var renewed = await leases.RenewAsync(Owner, renewing.ConvertAll(one => one.Progress), lease, both.Token);
         _watch.Answered(lease);
         foreach (var (one, _) in renewing)
         {
@@ -509,7 +513,7 @@ internal sealed class JobWorker(
     {
         if (_orphansAt is { } before && time.GetElapsedTime(before) < lease / 3) return;
         _orphansAt = time.GetTimestamp();
-        var found = await store.HeldByAsync(Owner, cancellationToken);
+        var found = await leases.HeldByAsync(Owner, cancellationToken);
         _watch.Answered(lease);
         var missing = found.Where(one => !running.Has(one.Id, one.Run)).ToArray();
         var orphans = missing.Where(one => _disowned.ContainsKey(one.Id) || (_orphans.TryGetValue(one.Id, out var run) && run == one.Run)).ToArray();
@@ -524,11 +528,11 @@ internal sealed class JobWorker(
         {
             if (_disowned.TryGetValue(id, out var disowned))
             {
-                await store.EndAsync(id, Owner, run, disowned.End, NewEvents.None, cancellationToken);
+                await ends.EndAsync(id, Owner, run, disowned.End, NewEvents.None, cancellationToken);
                 storage.Notifier.Announce(JobNotices.Changed, id);
                 continue;
             }
-            if (await store.ReturnAsync(id, Owner, run, TimeSpan.Zero, countRun: false, cancellationToken) == GenerationReturn.Returned) Wake();
+            if (await queue.ReturnAsync(id, Owner, run, TimeSpan.Zero, countRun: false, cancellationToken) == GenerationReturn.Returned) Wake();
         }
     }
 

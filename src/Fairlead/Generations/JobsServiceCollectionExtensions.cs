@@ -21,7 +21,14 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
         services.AddSingleton<ISchemaStep, GenerationSuspicionSchema>();
         services.AddSingleton<ISchemaStep, GenerationQueueSchema>();
+        services.AddSingleton<GenerationSql>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
+        services.AddSingleton<IGenerationInserter, GenerationInserter>();
+        services.AddSingleton<GenerationQueue>();
+        services.AddSingleton<RunLeases>();
+        services.AddSingleton<GenerationEnds>();
+        services.AddSingleton<GenerationEventStore>();
+        services.AddSingleton<GenerationDeletion>();
         services.AddSingleton<DialectRegistry>();
         services.AddSingleton<EventMemory>(provider => new EventMemory(EventMemory.Most, provider.GetRequiredService<Memory.MemoryBudget>()));
         services.AddSingleton<RunningGenerations>();

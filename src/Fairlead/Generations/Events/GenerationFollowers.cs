@@ -10,7 +10,7 @@ namespace Fairlead.Generations.Events;
 /// Reads the kept events of generations from the database as they come, once for all readers of this node. What nobody reads any more is
 /// forgotten. Thread-safe.
 /// </summary>
-internal sealed class GenerationFollowers(IGenerationStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
+internal sealed class GenerationFollowers(GenerationEventStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
 {
     // Notices may be lost; then the rows themselves are looked at.
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
@@ -64,7 +64,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
                     {
                         // Until the log counts what it holds.
                         using var held = memory.Lease();
-                        if (await store.ReadEventsAsync(follower.Id, position, held.Count, token) is not { Count: > 0 } read) break;
+                        if (await store.ReadAsync(follower.Id, position, held.Count, token) is not { Count: > 0 } read) break;
                         using var batch = new EventBatch();
                         foreach (var made in read) batch.Add(made);
                         position += read.Count;

@@ -8,7 +8,7 @@ using Fairlead.Webhooks;
 namespace Fairlead.Generations;
 
 /// <summary>What receivers are told when a generation has ended: that it has, and how; what was written is fetched by its id.</summary>
-internal static class GenerationNews
+internal static class GenerationWebhookPayload
 {
     private static readonly string[] FromDetails = ["model", "provider", "usage", "cost", "error"];
 
