@@ -36,7 +36,7 @@ internal sealed class GenerationExpiry(GenerationDeletion deletion, TimeProvider
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
-            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
         }
     }
 }

@@ -8,7 +8,7 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Generations;
 
 /// <summary>Writes the generation object, of what is kept and of what runs at this moment. Thread-safe.</summary>
-internal sealed class GenerationWriter(IGenerationStore store, RunningGenerations running, JobWorker worker, TokenCounter counter, Configuration.IConfigurationSource configuration, TimeProvider time)
+internal sealed class GenerationWriter(IGenerationStore store, RunningGenerations running, RunFinisher finisher, TokenCounter counter, Configuration.IConfigurationSource configuration, TimeProvider time)
 {
     /// <summary>One generation with its place in the queue and its progress.</summary>
     public async Task WriteAsync(IBufferWriter<byte> output, GenerationRecord record, CancellationToken cancellationToken)
@@ -140,7 +140,7 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         else json.WriteNull(name);
     }
 
-    private DateTimeOffset? Expected(int before) => worker.AverageRun is { } average && configuration.Current.Jobs.Workers is > 0 and var workers
+    private DateTimeOffset? Expected(int before) => finisher.AverageRun is { } average && configuration.Current.Jobs.Workers is > 0 and var workers
         ? time.GetUtcNow() + (average * (before / workers))
         : null;
 }

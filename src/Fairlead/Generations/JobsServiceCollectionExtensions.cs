@@ -35,8 +35,15 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<GenerationRunner>();
         services.AddSingleton<JobCalls>();
         services.AddSingleton<HeldReservations>();
-        services.AddSingleton<JobWorker>();
-        services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<JobWorker>());
+        services.AddSingleton<JobSignal>();
+        services.AddSingleton<WriteRetry>();
+        services.AddSingleton<NodeLeases>();
+        services.AddSingleton<GenerationEndFactory>();
+        services.AddSingleton<DisownedGenerations>();
+        services.AddSingleton<RunFinisher>();
+        services.AddSingleton<JobStarter>();
+        services.AddSingleton<JobTaker>();
+        services.AddSingleton<IHostedService, JobWorker>();
         services.AddSingleton<IHostedService, EventKeeper>();
         services.AddSingleton<IHostedService, GenerationExpiry>();
         services.AddSingleton<GenerationFollowers>();

@@ -22,7 +22,7 @@ internal sealed class BackgroundResponses(
     GenerationDeletion deletion,
     IStorage storage,
     JobCalls calls,
-    JobWorker worker,
+    GenerationEndFactory ends,
     KeptStreams streams,
     TimeProvider time)
 {
@@ -93,7 +93,7 @@ internal sealed class BackgroundResponses(
             if (subject is null || subject == record.Id) ended.TrySetResult();
         });
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        var before = await generations.CancelAsync(caller.ProjectId, record.Id, worker.NeverRun(record, outcome, error), CancellationToken.None);
+        var before = await generations.CancelAsync(caller.ProjectId, record.Id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, record.Id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, record.Id);
         var since = time.GetTimestamp();

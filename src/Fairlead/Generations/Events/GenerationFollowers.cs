@@ -36,7 +36,7 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
     /// <summary>Logs that the database did not respond and waits before the next try.</summary>
     public Task PauseAsync(Exception error, CancellationToken cancellationToken)
     {
-        JobsLog.StoreAway(logger, StorageFaults.Describe(error));
+        JobsLog.StoreUnavailable(logger, StorageFaults.Describe(error));
         return Task.Delay(Look, time, cancellationToken);
     }
 
@@ -75,7 +75,7 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
                 }
                 catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
                 {
-                    JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+                    JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
                 }
                 await next.WaitAsync(Look, time, token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 token.ThrowIfCancellationRequested();
@@ -94,7 +94,7 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
         {
             // Whoever follows it fails too, instead of beginning anew with the same rows.
             follower.Failure = exception;
-            JobsLog.FollowingBroke(logger, follower.Id, exception);
+            JobsLog.EventsUnreadable(logger, follower.Id, exception);
         }
         finally
         {
