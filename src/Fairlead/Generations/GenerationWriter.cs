@@ -73,7 +73,7 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         json.WriteStartObject("metadata");
         foreach (var (name, value) in record.Context.Metadata ?? new Dictionary<string, string>()) json.WriteString(name, value);
         json.WriteEndObject();
-        if (record.Details is { } details) WriteDetails(json, details);
+        if (record.Details is { } details) GenerationDetails.CopyTo(json, details);
         else WriteProgress(json, record.IsFinal ? null : progress);
         json.WriteEndObject();
     }
@@ -126,12 +126,6 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
             if (name != "usage") json.WriteNull(name);
         }
         json.WriteNull("error");
-    }
-
-    private static void WriteDetails(Utf8JsonWriter json, byte[] details)
-    {
-        using var document = JsonDocument.Parse(details);
-        foreach (var member in document.RootElement.EnumerateObject()) member.WriteTo(json);
     }
 
     private static void Write(Utf8JsonWriter json, string name, DateTimeOffset? at)
