@@ -13,7 +13,7 @@ namespace Fairlead.Batches;
 /// case, like every job. A line that can never be admitted is handed over too, and its run is refused.
 /// </summary>
 internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IFileContents contents, JobCalls calls,
-    DialectRegistry dialects, HeldReservations held, JobWorker jobs, IStorage storage, Configuration.IConfigurationSource configuration,
+    DialectRegistry dialects, HeldReservations held, JobSignal signal, IStorage storage, Configuration.IConfigurationSource configuration,
     TimeProvider time)
 {
     /// <summary>Maximum lines of a batch that wait or run at once.</summary>
@@ -72,7 +72,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
                 throw new InvalidDataException($"The input file of {batch.Id} ends before its last line.");
             open += portion.Count;
             batch = batch with { FedLines = fed, FedOffset = offset };
-            jobs.Wake();
+            signal.Wake();
             if (portion.Count > 0) storage.Notifier.Announce(JobNotices.Queued, portion[0].Id);
             if (pause is not null) return pause;
         }

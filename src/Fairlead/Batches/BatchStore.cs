@@ -12,7 +12,7 @@ namespace Fairlead.Batches;
 /// Batches in the database. A change is committed when its method returns. Methods that take an owner do nothing, and return false, once
 /// another owner has the lease. Thread-safe.
 /// </summary>
-internal sealed class BatchStore(IStorage storage, IGenerationStore generations, FileStore files, IWebhookOutbox outbox, TimeProvider time)
+internal sealed class BatchStore(IStorage storage, IGenerationInserter generations, FileStore files, IWebhookOutbox outbox, TimeProvider time)
 {
     private const string Columns = """
         id, organization_id, project_id, key_id, endpoint, input_file_id, status, ending, model, errors, output_file_id, error_file_id,
@@ -131,7 +131,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationStore generations,
             [("@lines", fedLines), ("@offset", fedOffset), ("@id", id), ("@owner", owner)], cancellationToken);
         if (attempt.IsRepeat && await IsThereAsync(connection, "SELECT 1 FROM generations WHERE id = @id", lines[0].Id, cancellationToken)) return true;
         if (updated == 0) return false;
-        await generations.AddAsync(connection, transaction, lines, cancellationToken);
+        await generations.AddAsync(connection, lines, cancellationToken);
         attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;

@@ -23,7 +23,7 @@ internal sealed class BatchWorker(
     BatchFeeder feeder,
     DialectRegistry dialects,
     BatchAssembler assembler,
-    JobWorker jobs,
+    GenerationEndFactory ends,
     CallerSnapshots snapshots,
     DrainState drain,
     IStorage storage,
@@ -198,7 +198,7 @@ internal sealed class BatchWorker(
         if (await store.OpenLinesAsync(batch.Id, cancellationToken) == 0) return true;
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         var (ended, running) = await store.StopLinesAsync(batch.Id,
-            jobs.LineNeverRun(dialects.At(batch.Endpoint).Name, batch.Id, outcome, error), cancellationToken);
+            ends.LineWithoutRun(dialects.At(batch.Endpoint).Name, batch.Id, outcome, error), cancellationToken);
         foreach (var id in ended) storage.Notifier.Announce(JobNotices.Changed, id);
         foreach (var id in running) storage.Notifier.Announce(JobNotices.Cancel, id);
         return running.Count == 0;

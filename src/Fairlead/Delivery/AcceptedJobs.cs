@@ -10,13 +10,16 @@ namespace Fairlead.Delivery;
 
 /// <summary>
 /// Stores new generations that outlive their request. If the store is unavailable, none of them is accepted, and one that was stored
-/// nevertheless is ended by <see cref="JobWorker.Disown"/>. Thread-safe.
+/// nevertheless is ended by <see cref="DisownedGenerations.Disown"/>. Thread-safe.
 /// </summary>
 /// <remarks>No statement here has the token of the client: a client that leaves has a job or none, but never half of one.</remarks>
 internal sealed class AcceptedJobs(
-    IGenerationStore store,
+    IGenerationInserter generations,
     IStorage storage,
-    JobWorker worker,
+    NodeLeases leases,
+    RunFinisher finisher,
+    DisownedGenerations disowned,
+    JobSignal signal,
     HeldReservations held,
     IConfigurationSource configuration,
     TimeProvider time,
@@ -31,10 +34,10 @@ internal sealed class AcceptedJobs(
         held.Keep(record.Id, call.Reservation);
         var limits = configuration.Current.Jobs;
         var isQueued = false;
-        var unavailable = Unavailable("The job cannot be kept now, so it was not accepted.");
+        var unavailable = Unavailable("The job cannot be stored now, so it was not accepted.");
         var error = await StoreAsync(
             record,
-            async () => isQueued = await store.TryQueueAsync(
+            async () => isQueued = await generations.TryQueueAsync(
                 record, new QueueLimits(limits.MaxQueuedPerProject, limits.MaxQueuedBytesPerProject), CancellationToken.None),
             unavailable);
         if (error is null && !isQueued) error = Full(limits);
@@ -46,7 +49,7 @@ internal sealed class AcceptedJobs(
         }
         call.Reservation = null;
         call.HandedOver = true;
-        worker.Wake();
+        signal.Wake();
         storage.Notifier.Announce(JobNotices.Queued, record.Id);
         return null;
     }
@@ -54,8 +57,8 @@ internal sealed class AcceptedJobs(
     /// <summary>Puts a generation into the queue that this process cannot finish, because it stops. Returns whether it is there.</summary>
     public async Task<bool> TryHandOnAsync(GenerationRecord queued)
     {
-        var lost = new GatewayError(ErrorCode.StoreUnavailable, "The server stopped, and the generation could not be kept.");
-        var error = await StoreAsync(queued, () => store.AddAsync(queued, null, TimeSpan.Zero, CancellationToken.None), lost);
+        var lost = new GatewayError(ErrorCode.StoreUnavailable, "The server stopped, and the generation could not be stored.");
+        var error = await StoreAsync(queued, () => generations.AddAsync(queued, null, TimeSpan.Zero, CancellationToken.None), lost);
         if (error is not null) return false;
         storage.Notifier.Announce(JobNotices.Queued, queued.Id);
         return true;
@@ -68,17 +71,17 @@ internal sealed class AcceptedJobs(
     /// <returns>Null, or <paramref name="unavailable"/> if the store is unavailable.</returns>
     public async Task<GatewayError?> AddRunAsync(GenerationRun run, GenerationRecord record, GatewayError unavailable)
     {
-        var (askedAt, lease) = (time.GetTimestamp(), worker.Lease);
-        if (await StoreAsync(record, () => store.AddAsync(record, worker.Owner, lease, CancellationToken.None), unavailable) is { } error)
+        var (askedAt, lease) = (time.GetTimestamp(), leases.Length);
+        if (await StoreAsync(record, () => generations.AddAsync(record, leases.Owner, lease, CancellationToken.None), unavailable) is { } error)
         {
             return error;
         }
-        worker.Adopt(run, record, askedAt, lease);
+        leases.Adopt(run, record, askedAt, lease);
         return null;
     }
 
     /// <summary>Stores the result of the run when it has ended, and disposes it.</summary>
-    public void FinishInStore(GenerationRun run, GenerationRecord record) => _ = worker.FinishAsync(run, record with { Request = [] });
+    public void FinishInStore(GenerationRun run, GenerationRecord record) => _ = finisher.FinishAsync(run, record with { Request = [] });
 
     public static GatewayError Unavailable(string message) => new(ErrorCode.StoreUnavailable, message) { RetryAfter = RetryAfter };
 
@@ -91,8 +94,8 @@ internal sealed class AcceptedJobs(
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
-            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
-            if (exception is UnknownCommitException) worker.Disown(record, unavailable);
+            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+            if (exception is UnknownCommitException) disowned.Disown(record, unavailable);
             return unavailable;
         }
     }

@@ -28,7 +28,7 @@ internal sealed class HybridDelivery(
         if (!admitted.IsAdmitted) return admitted.Error;
 
         // 2.
-        var record = JobCalls.BegunOf(call, plan.Wait);
+        var record = JobCalls.RunningOf(call, plan.Wait);
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
         run.TakeOver(call);
@@ -75,7 +75,7 @@ internal sealed class HybridDelivery(
     private async Task<bool> TryKeepAsync(GenerationRun run, GenerationRecord record)
     {
         var unavailable = new GatewayError(
-            ErrorCode.StoreUnavailable, "The generation could not be kept. Its result went to the client that waited for it.");
+            ErrorCode.StoreUnavailable, "The generation could not be stored. Its result went to the client that waited for it.");
         if (await jobs.AddRunAsync(run, record, unavailable) is not null) return false;
         jobs.FinishInStore(run, record);
         return true;

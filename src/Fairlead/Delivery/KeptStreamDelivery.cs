@@ -24,7 +24,7 @@ internal sealed class KeptStreamDelivery(
         if (!admitted.IsAdmitted) return admitted.Error;
 
         // 2. Both before the generation is stored: if there is no memory for them, the request is refused and nothing runs.
-        var record = JobCalls.BegunOf(call, null);
+        var record = JobCalls.RunningOf(call, null);
         if (calls.ViewOf(record, call.Caller) is not { } view)
         {
             throw new InvalidOperationException("A request that was read cannot be read again.");
@@ -34,7 +34,7 @@ internal sealed class KeptStreamDelivery(
         if (made is not { } run) return error;
 
         // 3.
-        var unavailable = AcceptedJobs.Unavailable("The stream cannot be kept now, so it was not begun.");
+        var unavailable = AcceptedJobs.Unavailable("The stream cannot be stored now, so it was not started.");
         if (await jobs.AddRunAsync(run, record, unavailable) is { } refusal)
         {
             run.Dispose();

@@ -21,6 +21,7 @@ namespace Fairlead.Delivery;
 /// </summary>
 internal sealed class KeptStreams(
     IGenerationStore store,
+    GenerationEventStore stored,
     RunningGenerations running,
     GenerationFollowers followers,
     IdempotencyKeys keys,
@@ -66,7 +67,7 @@ internal sealed class KeptStreams(
         var share = memory.ShareOf(call.Caller.KeyId);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : context.RequestAborted, drain.Over);
         await using var stream = new OpenStream(context.Response.BodyWriter, call);
-        await using var events = new KeptEventSource(store, running, followers, share, record);
+        await using var events = new KeptEventSource(store, stored, running, followers, share, record);
         var filter = new EventsAfter(after);
         // Only this process can send the end of a generation that runs here, so it stays until its readers have it.
         var isHere = running.Find(record.Id) is not null;

@@ -19,7 +19,7 @@ internal sealed class GenerationEndpoints(
     ICallerSource callers,
     IStorage storage,
     IGenerationStore store,
-    JobWorker worker,
+    GenerationEndFactory ends,
     JobCalls calls,
     GenerationWriter writer,
     KeptStreams streams,
@@ -119,7 +119,7 @@ internal sealed class GenerationEndpoints(
     {
         if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } record) return NotFound(id);
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        var before = await store.CancelAsync(caller.ProjectId, id, worker.NeverRun(record, outcome, error), CancellationToken.None);
+        var before = await store.CancelAsync(caller.ProjectId, id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
         if (before is null) return NotFound(id);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, id);
@@ -150,7 +150,7 @@ internal sealed class GenerationEndpoints(
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && !context.Response.HasStarted)
         {
-            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
             error = new GatewayError(ErrorCode.StoreUnavailable, "The database of the generations cannot be read now.") { RetryAfter = TimeSpan.FromSeconds(5) };
         }
         if (error is not null) await ErrorResponses.WriteAsync(context, error, ErrorShape.Problem);

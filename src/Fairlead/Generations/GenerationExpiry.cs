@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Generations;
 
 /// <summary>Forgets results whose time is over, once a minute.</summary>
-internal sealed class GenerationExpiry(IGenerationStore store, TimeProvider time, ILogger<GenerationExpiry> logger) : BackgroundService
+internal sealed class GenerationExpiry(GenerationDeletion deletion, TimeProvider time, ILogger<GenerationExpiry> logger) : BackgroundService
 {
     private static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
 
@@ -29,14 +29,14 @@ internal sealed class GenerationExpiry(IGenerationStore store, TimeProvider time
     {
         try
         {
-            while (await store.ExpireAsync(time.GetUtcNow() - Reading, cancellationToken) > 0)
+            while (await deletion.DeleteExpiredAsync(time.GetUtcNow() - Reading, cancellationToken) > 0)
             {
                 // In pieces, so that nobody waits long for the write lock.
             }
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
-            JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
         }
     }
 }

@@ -20,7 +20,6 @@ internal sealed class GenerationRun : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly StringBuilder _text = new();
-    private readonly bool _cannotRestartStream;
     private readonly MemoryLease _memory;
     private long _uncounted;
     private int _taken;
@@ -37,23 +36,22 @@ internal sealed class GenerationRun : IDisposable
     {
         Call = call;
         call.Cancellation = cancellation;
-        _cannotRestartStream = CannotRestartStream(call);
+        // Not every dialect can declare delivered events void. Then no other run may follow one that was read.
+        CannotRestartStream = call.Dialect.StoredStreams is { CanRestart: false } streams && streams.IsStored(call);
         // Whoever follows it has to hear that what was said is void.
         _memory = memory?.Lease() ?? new MemoryLease(null);
         Events = new RunEventLog(call.Time, memory) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Streams };
         if (earlierEvents > 0) Events.Add(new GenerationRestarted(call.Run));
     }
 
-    /// <summary>
-    /// Whether its stream is stored and its dialect cannot declare delivered events void: no other run may follow one that was read.
-    /// </summary>
-    public static bool CannotRestartStream(GatewayCall call) => call.Dialect.StoredStreams is { CanRestart: false } streams && streams.IsStored(call);
+    /// <summary>Whether its stream is stored and cannot start again after a part of it was read.</summary>
+    public bool CannotRestartStream { get; }
 
     /// <summary>What it makes, for those who follow it.</summary>
     public RunEventLog Events { get; }
 
-    /// <summary>Its dialect cannot say that another run begins, and a part of its stream has been told.</summary>
-    public bool IsTold => _cannotRestartStream && Events.Shown.Count > 0;
+    /// <summary>No other run may follow this one: a part of its stream may have been read, and it cannot start again.</summary>
+    public bool IsLast => CannotRestartStream && Events.Shown.Count > 0;
 
     /// <summary>What has been made of the answer.</summary>
     public AnswerBuilder Answer { get; } = new();
@@ -145,7 +143,7 @@ internal sealed class GenerationRun : IDisposable
     {
         var warnings = Call.Warnings;
         // What was told once cannot be begun anew, and a warning alone is not worth that.
-        if (ReferenceEquals(warnings, _warned) || warnings.Count == 0 || (_cannotRestartStream && !_hasContent)) return;
+        if (ReferenceEquals(warnings, _warned) || warnings.Count == 0 || (CannotRestartStream && !_hasContent)) return;
         foreach (var warning in warnings)
         {
             if (!_warned.Contains(warning)) Events.Add(new GenerationWarned(warning.Code, warning.Message));

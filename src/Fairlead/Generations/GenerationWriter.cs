@@ -8,7 +8,7 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Generations;
 
 /// <summary>Writes the generation object, of what is kept and of what runs at this moment. Thread-safe.</summary>
-internal sealed class GenerationWriter(IGenerationStore store, RunningGenerations running, JobWorker worker, TokenCounter counter, Configuration.IConfigurationSource configuration, TimeProvider time)
+internal sealed class GenerationWriter(IGenerationStore store, RunningGenerations running, RunFinisher finisher, TokenCounter counter, Configuration.IConfigurationSource configuration, TimeProvider time)
 {
     /// <summary>One generation with its place in the queue and its progress.</summary>
     public async Task WriteAsync(IBufferWriter<byte> output, GenerationRecord record, CancellationToken cancellationToken)
@@ -73,7 +73,7 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         json.WriteStartObject("metadata");
         foreach (var (name, value) in record.Context.Metadata ?? new Dictionary<string, string>()) json.WriteString(name, value);
         json.WriteEndObject();
-        if (record.Details is { } details) WriteDetails(json, details);
+        if (record.Details is { } details) GenerationDetails.CopyTo(json, details);
         else WriteProgress(json, record.IsFinal ? null : progress);
         json.WriteEndObject();
     }
@@ -128,19 +128,13 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         json.WriteNull("error");
     }
 
-    private static void WriteDetails(Utf8JsonWriter json, byte[] details)
-    {
-        using var document = JsonDocument.Parse(details);
-        foreach (var member in document.RootElement.EnumerateObject()) member.WriteTo(json);
-    }
-
     private static void Write(Utf8JsonWriter json, string name, DateTimeOffset? at)
     {
         if (at is { } known) json.WriteString(name, known.UtcDateTime);
         else json.WriteNull(name);
     }
 
-    private DateTimeOffset? Expected(int before) => worker.AverageRun is { } average && configuration.Current.Jobs.Workers is > 0 and var workers
+    private DateTimeOffset? Expected(int before) => finisher.AverageRun is { } average && configuration.Current.Jobs.Workers is > 0 and var workers
         ? time.GetUtcNow() + (average * (before / workers))
         : null;
 }

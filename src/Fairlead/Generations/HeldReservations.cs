@@ -6,21 +6,25 @@ using Fairlead.Storage;
 namespace Fairlead.Generations;
 
 /// <summary>
-/// What accepted jobs hold until they are begun. A job that another node begins, or that is cancelled before it began, lets go here when
-/// the notice of it comes; since a notice may be lost, what is held for long is looked up now and then (<see cref="ToCheck"/>). Thread-safe.
+/// The reservations of accepted jobs until they start. If another node starts a job, or it is cancelled before it starts, a notification
+/// releases its reservation here. A notification may be lost, so old reservations are checked now and then (<see cref="CheckAsync"/>).
+/// Thread-safe, except for <see cref="CheckAsync"/>, which has one caller.
 /// </summary>
 internal sealed class HeldReservations : IDisposable
 {
-    /// <summary>Older than any transaction that adds a job.</summary>
+    /// <summary>Longer than any transaction that adds a job takes.</summary>
     private static readonly TimeSpan Old = TimeSpan.FromSeconds(30);
 
-    /// <summary>Looked up at once, so that a long queue costs little.</summary>
-    private const int MostChecked = 200;
+    private static readonly TimeSpan CheckPeriod = TimeSpan.FromSeconds(10);
+
+    /// <summary>Checked at once, so that a long queue costs little.</summary>
+    private const int MaxChecked = 200;
 
     private readonly ConcurrentDictionary<string, Held> _held = new(StringComparer.Ordinal);
     private readonly ITokenLedger _ledger;
     private readonly TimeProvider _time;
     private readonly IDisposable _notices;
+    private long? _checkedAt;
 
     public HeldReservations(ITokenLedger ledger, IStorage storage, TimeProvider time)
     {
@@ -39,7 +43,7 @@ internal sealed class HeldReservations : IDisposable
         if (reservation is not null) _held[id] = new Held(reservation, _time.GetTimestamp());
     }
 
-    /// <summary>Hands what the job holds to its run.</summary>
+    /// <summary>Hands the reservation of a job to its run.</summary>
     public TokenReservation? Take(string id) => _held.TryRemove(id, out var held) ? held.Reservation : null;
 
     public void Release(string id)
@@ -47,10 +51,28 @@ internal sealed class HeldReservations : IDisposable
         if (Take(id) is { } reservation) _ledger.Settle(reservation, default, new Cost(0, Basis.Measured));
     }
 
-    /// <summary>Jobs that have held something for so long that a notice may have been lost, those not looked at for the longest time first. Each is asked for once in a while.</summary>
+    /// <summary>Releases the reservations of jobs that are no longer in the queue.</summary>
+    public async Task CheckAsync(GenerationQueue queue, CancellationToken cancellationToken)
+    {
+        if (_held.IsEmpty) return;
+        if (_checkedAt is { } before && _time.GetElapsedTime(before) < CheckPeriod) return;
+        _checkedAt = _time.GetTimestamp();
+        var ids = ToCheck();
+        if (ids.Count == 0) return;
+        var waiting = await queue.WaitingAsync(ids, cancellationToken);
+        foreach (var id in ids)
+        {
+            if (!waiting.Contains(id)) Release(id);
+        }
+    }
+
+    /// <summary>
+    /// Jobs whose reservation is so old that a notification may have been lost, those first that were not checked for the longest time.
+    /// </summary>
     public IReadOnlyList<string> ToCheck()
     {
-        var due = _held.Where(held => _time.GetElapsedTime(held.Value.CheckedAt) >= Old).OrderBy(held => held.Value.CheckedAt).Take(MostChecked).ToArray();
+        var due = _held.Where(held => _time.GetElapsedTime(held.Value.CheckedAt) >= Old).OrderBy(held => held.Value.CheckedAt)
+            .Take(MaxChecked).ToArray();
         foreach (var (id, held) in due) _held.TryUpdate(id, held with { CheckedAt = _time.GetTimestamp() }, held);
         return [.. due.Select(held => held.Key)];
     }
@@ -58,20 +80,4 @@ internal sealed class HeldReservations : IDisposable
     public void Dispose() => _notices.Dispose();
 
     private sealed record Held(TokenReservation Reservation, long CheckedAt);
-}
-
-/// <summary>Channels of the database's notices.</summary>
-internal static class JobNotices
-{
-    /// <summary>A job waits.</summary>
-    public const string Queued = "jobs";
-
-    /// <summary>A generation, by its id, was begun, cancelled or has ended.</summary>
-    public const string Changed = "generations";
-
-    /// <summary>Events of a generation, by its id, were written.</summary>
-    public const string Events = "generation_events";
-
-    /// <summary>Someone asks the run of a generation to stop.</summary>
-    public const string Cancel = "generation_cancel";
 }

@@ -13,9 +13,20 @@ using Fairlead.Webhooks;
 
 namespace Fairlead.Generations;
 
-/// <summary>Makes the kept form of a call, and the call of what is kept. Thread-safe.</summary>
-internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapshots, AdminKey adminKey, ClientKey clientKey, ApplicationCallers applicationCallers, IConfigurationSource configuration, DrainState drain, EventMemory memory, MemoryBudget budget, TimeProvider time)
+/// <summary>Converts calls to stored generations, and stored generations to calls. Thread-safe.</summary>
+internal sealed class JobCalls(
+    DialectRegistry dialects,
+    CallerSnapshots snapshots,
+    AdminKey adminKey,
+    ClientKey clientKey,
+    ApplicationCallers applicationCallers,
+    IConfigurationSource configuration,
+    DrainState drain,
+    EventMemory memory,
+    MemoryBudget budget,
+    TimeProvider time)
 {
+    /// <summary>The generation of a call, as it is stored.</summary>
     public static GenerationRecord RecordOf(GatewayCall call) => new()
     {
         Id = call.GenerationId,
@@ -37,30 +48,32 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         },
         WebhookUrl = call.Facts.Extension.Webhook,
         Status = GenerationStatus.Queued,
-        CreatedAt = Kept(call.StartedAt),
-        AvailableAt = Kept(call.StartedAt),
+        CreatedAt = Stored(call.StartedAt),
+        AvailableAt = Stored(call.StartedAt),
         Deadline = call.Deadline,
     };
 
-    /// <summary>The same for one that waits in the queue.</summary>
+    /// <summary>The generation of a call that goes into the queue.</summary>
     public static GenerationRecord QueuedOf(GatewayCall call)
     {
         var record = RecordOf(call);
         return record with { Context = record.Context with { Queued = true, Delivery = new GenerationDelivery("job", null, false) } };
     }
 
-    /// <summary>The same for one that is begun when it is accepted.</summary>
+    /// <summary>The generation of a call that runs as soon as it is accepted.</summary>
     /// <param name="call">The call.</param>
-    /// <param name="wait">How long its client waits for the whole of it; null when it reads a stream.</param>
-    public static GenerationRecord BegunOf(GatewayCall call, TimeSpan? wait)
+    /// <param name="wait">How long its client waits for the whole response; null if the client reads a stream.</param>
+    public static GenerationRecord RunningOf(GatewayCall call, TimeSpan? wait)
     {
-        var record = RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Kept(call.Time.GetUtcNow()) };
-        var delivery = wait is { } time ? new GenerationDelivery("auto", (int)time.TotalSeconds, call.GoesOn) : new GenerationDelivery("stream", null, call.GoesOn);
+        var record = RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Stored(call.Time.GetUtcNow()) };
+        var delivery = wait is { } time
+            ? new GenerationDelivery("auto", (int)time.TotalSeconds, call.GoesOn)
+            : new GenerationDelivery("stream", null, call.GoesOn);
         return record with { Context = record.Context with { Delivery = delivery } };
     }
 
-    /// <summary>A time as the database keeps it, so that all readers see the same.</summary>
-    public static DateTimeOffset Kept(DateTimeOffset at) => DateTimeOffset.FromUnixTimeMilliseconds(at.ToUnixTimeMilliseconds());
+    /// <summary>A time with the precision of the database, so that all readers see the same.</summary>
+    public static DateTimeOffset Stored(DateTimeOffset at) => DateTimeOffset.FromUnixTimeMilliseconds(at.ToUnixTimeMilliseconds());
 
     private static GenerationDelivery DeliveryOf(GatewayCall call) => call.Facts.V2 switch
     {
@@ -69,49 +82,59 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         _ => new GenerationDelivery(call.Streams ? "stream" : "sync", null, call.GoesOn),
     };
 
-    /// <summary>A run of <paramref name="record"/> that has not begun yet, or why there cannot be one.</summary>
-    /// <param name="record">The generation.</param>
-    /// <param name="isAlone">Nothing else is taken from the queue while it runs, and it is not refused for its size.</param>
+    /// <summary>A run of a job from the queue that has not started yet, or the reason why it cannot run.</summary>
+    /// <param name="record">The job, with its request, which is neither copied nor read again.</param>
+    /// <param name="isAlone">No other job runs beside it, and it is not refused for its size.</param>
     /// <exception cref="MemoryExhaustedException">There is no memory for its request.</exception>
-    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, bool isAlone = false)
+    public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, bool isAlone)
     {
-        if (dialects.Find(record.Dialect) is not { } dialect) return (null, new GatewayError(ErrorCode.InternalError, $"This version of the server does not know the dialect {record.Dialect}."));
-        if (CallerOf(record.KeyId, record.ProjectId) is not { } caller) return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it began."));
-        return RunOf(record, dialect, caller, isAlone);
+        if (dialects.Find(record.Dialect) is not { } dialect)
+        {
+            return (null, new GatewayError(ErrorCode.InternalError, $"This version of the server does not know the dialect {record.Dialect}."));
+        }
+        if (CallerOf(record.KeyId, record.ProjectId) is not { } caller)
+        {
+            return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it started."));
+        }
+        var (run, error) = RunOf(record, dialect, caller, isAlone);
+        if (run is null || record.EventCount == 0 || !run.CannotRestartStream) return (run, error);
+        run.Dispose();
+        return (null, new GatewayError(
+            ErrorCode.InternalError,
+            "The server stopped during this response, and a stream in this dialect cannot start again. Send the request again."));
     }
 
-    /// <summary>The same for a caller who is at hand.</summary>
+    /// <summary>A run of <paramref name="record"/> for a known caller.</summary>
     /// <exception cref="MemoryExhaustedException">There is no memory for its request.</exception>
     public (GenerationRun? Run, GatewayError? Error) RunOf(GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false)
     {
         var (call, fault) = CallOf(record, dialect, caller, isAlone);
-        return call is null ? (null, fault) : (new GenerationRun(call, new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached), record.EventCount, memory), null);
+        if (call is null) return (null, fault);
+        var cancellation = new CallCancellation(record.Deadline, time, CancellationToken.None, drain.LimitReached);
+        return (new GenerationRun(call, cancellation, record.EventCount, memory), null);
     }
 
-    /// <summary>The request read again, for a view of what became of it: nothing runs for it. Its body is the caller's to dispose.</summary>
-    public GatewayCall? ViewOf(GenerationRecord record, Caller caller) =>
-        dialects.Find(record.Dialect) is { } dialect ? CallOf(record with { Runs = 1 }, dialect, caller, reader: budget.ShareOf(caller.KeyId)).Call : null;
+    /// <summary>The call of a stored request for a view of its generation. Nothing runs for it. The caller disposes its body.</summary>
+    public GatewayCall? ViewOf(GenerationRecord record, Caller caller) => dialects.Find(record.Dialect) is { } dialect
+        ? CallOf(record with { Runs = 1 }, dialect, caller, reader: budget.ShareOf(caller.KeyId)).Call
+        : null;
 
-    /// <summary>Whether its stream is stored and cannot start again after a part of it was read.</summary>
-    public bool CannotRestartStream(GenerationRecord record)
-    {
-        if (CallerOf(record.KeyId, record.ProjectId) is not { } caller || ViewOf(record, caller) is not { } call) return false;
-        using (call.Body) return GenerationRun.CannotRestartStream(call);
-    }
-
-    /// <summary>The request read again. Its body is the caller's to dispose.</summary>
+    /// <summary>The call of a stored request. The caller disposes its body.</summary>
     /// <param name="record">The generation.</param>
     /// <param name="dialect">Its dialect.</param>
-    /// <param name="caller">Whose call it is.</param>
+    /// <param name="caller">Who sent the request.</param>
     /// <param name="isAlone">It is not refused for its size.</param>
-    /// <param name="reader">Counts it for one who only reads the generation. Null for a run: jobs are limited by their workers and not by the share of their key.</param>
+    /// <param name="reader">
+    /// Counts the memory for a caller that only reads the generation. Null for a run: jobs are limited by their workers and not by the share
+    /// of their key.
+    /// </param>
     /// <exception cref="MemoryExhaustedException">There is no memory for it.</exception>
     public (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false, MemoryBudget? reader = null)
     {
         var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
         {
             Memory = isAlone ? null : reader ?? budget,
-            StartedAt = Kept(record.CreatedAt),
+            StartedAt = Stored(record.CreatedAt),
             Run = Math.Max(1, record.Runs),
             Delivery = record.Context.Delivery,
             Address = System.Net.IPAddress.TryParse(record.Context.Address, out var address) ? address : null,
@@ -143,21 +166,32 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         return (call, null);
     }
 
-    // What a line cannot have is refused rather than passed over in silence.
+    // Fields that a line of a batch cannot have are refused, not ignored.
     private static GatewayError? LineFault(GatewayCall call)
     {
         if (call.Streams) return GatewayError.Unsupported("stream", "A line of a batch cannot be streamed.");
-        if (call.Dialect.Background?.IsBackground(call) == true) return GatewayError.Unsupported("background", "A line of a batch is in the background already.");
+        if (call.Dialect.Background?.IsBackground(call) == true)
+        {
+            return GatewayError.Unsupported("background", "A line of a batch is in the background already.");
+        }
         var extension = call.Facts.Extension;
-        if (extension.Webhook is not null) return GatewayError.Unsupported(call.Dialect.WebhookField, "A line of a batch has no webhook of its own; the end of the batch is told to the project's webhooks.");
-        if (extension.Class is not (null or "bulk")) return GatewayError.Unsupported(call.Dialect.ClassField, "The lines of a batch run in the class `bulk`.");
-        return extension.Deadline is null ? null : GatewayError.Unsupported("fairlead.deadline_ms", "A line of a batch has no deadline of its own; the batch has its completion window.");
+        if (extension.Webhook is not null)
+        {
+            return GatewayError.Unsupported(
+                call.Dialect.WebhookField, "A line of a batch has no webhook. The project's webhooks receive the end of the batch.");
+        }
+        if (extension.Class is not (null or "bulk"))
+        {
+            return GatewayError.Unsupported(call.Dialect.ClassField, "The lines of a batch run in the class `bulk`.");
+        }
+        return extension.Deadline is null ? null : GatewayError.Unsupported(
+            "fairlead.deadline_ms", "A line of a batch has no deadline. The batch has a completion window.");
     }
 
-    /// <summary>The dialect it was asked in, or null when it is none of this server's.</summary>
+    /// <summary>The dialect of the request; null if this server does not have it.</summary>
     public Dialect? DialectOf(GenerationRecord record) => dialects.Find(record.Dialect);
 
-    /// <summary>The shape of errors in a dialect by its name.</summary>
+    /// <summary>The shape of errors in a dialect.</summary>
     public ErrorShape ShapeOf(string dialect) => dialects.Find(dialect)?.ErrorShape ?? ErrorShape.Problem;
 
     /// <summary>
@@ -171,7 +205,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         if (CallerOf(keyId, projectId) is null && snapshots.Current?.FindKey(keyId) is null) await snapshots.RefreshAsync(cancellationToken);
     }
 
-    /// <summary>Whose key it is. One that expired after the job was accepted still stands for it; one that was revoked does not.</summary>
+    /// <summary>The caller of a key. A key that expired after its job was accepted is still valid for it; a revoked key is not.</summary>
     public Caller? CallerOf(string keyId, string projectId)
     {
         if (adminKey.Caller.KeyId == keyId) return adminKey.Caller;

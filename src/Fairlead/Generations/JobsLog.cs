@@ -4,21 +4,21 @@ namespace Fairlead.Generations;
 
 internal static partial class JobsLog
 {
-    [LoggerMessage(11001, LogLevel.Warning, "The queue of jobs cannot be used now: {Fault}")]
-    public static partial void StoreAway(ILogger logger, string fault);
+    [LoggerMessage(11001, LogLevel.Warning, "The database of the jobs is unavailable: {Error}")]
+    public static partial void StoreUnavailable(ILogger logger, string error);
 
-    [LoggerMessage(11002, LogLevel.Error, "The result of generation {GenerationId} could not be kept")]
-    public static partial void RunLost(ILogger logger, string generationId, Exception exception);
+    [LoggerMessage(11002, LogLevel.Error, "The result of generation {GenerationId} could not be stored")]
+    public static partial void ResultNotStored(ILogger logger, string generationId, Exception exception);
 
-    [LoggerMessage(11003, LogLevel.Information, "Run {Run} of generation {GenerationId} failed with {Error}; it is run again in {Seconds:0.#} s")]
-    public static partial void RunAgain(ILogger logger, string generationId, int run, string error, double seconds);
+    [LoggerMessage(11003, LogLevel.Information, "Run {Run} of generation {GenerationId} failed with {Error}; retrying in {Seconds:0.#} s")]
+    public static partial void Retrying(ILogger logger, string generationId, int run, string error, double seconds);
 
-    [LoggerMessage(11004, LogLevel.Warning, "Run {Run} of generation {GenerationId} ended after another node had taken over; its result is dropped")]
+    [LoggerMessage(11004, LogLevel.Warning, "Run {Run} of generation {GenerationId} ended after another run took over; its result is discarded")]
     public static partial void TakenOver(ILogger logger, string generationId, int run);
 
-    [LoggerMessage(11006, LogLevel.Warning, "Run {Run} of generation {GenerationId} could not renew its lease and stops before another node may take it over")]
-    public static partial void NotRenewed(ILogger logger, string generationId, int run);
+    [LoggerMessage(11005, LogLevel.Error, "The stored events of generation {GenerationId} cannot be read")]
+    public static partial void EventsUnreadable(ILogger logger, string generationId, Exception exception);
 
-    [LoggerMessage(11005, LogLevel.Error, "The events of generation {GenerationId} cannot be followed any more")]
-    public static partial void FollowingBroke(ILogger logger, string generationId, Exception exception);
+    [LoggerMessage(11006, LogLevel.Warning, "Run {Run} of generation {GenerationId} could not renew its lease and stops before another node takes over")]
+    public static partial void LeaseNotRenewed(ILogger logger, string generationId, int run);
 }

@@ -2,61 +2,25 @@ using System.Collections.Concurrent;
 
 namespace Fairlead.Generations;
 
-/// <summary>A run of this node that the database knows, and how long its lease holds by this node's own clock. Thread-safe.</summary>
-internal sealed class HeldRun(GenerationRun run, int number, bool isLeased, int suspicion, long renewedAt, TimeSpan lease)
-{
-    private readonly Lock _gate = new();
-    private long _renewedAt = renewedAt;
-    private TimeSpan _lease = lease;
-
-    public GenerationRun Run => run;
-
-    /// <summary>Number of the run, which every write of it names.</summary>
-    public int Number => number;
-
-    /// <summary>Taken from the queue, rather than begun with its request.</summary>
-    public bool IsLeased => isLeased;
-
-    /// <summary>How often a process died while it ran its generation.</summary>
-    public int Suspicion => suspicion;
-
-    public long BegunAt { get; } = renewedAt;
-
-    /// <summary>The lease has run out here, and nothing more is written of the run.</summary>
-    public bool IsLost { get; set; }
-
-    /// <summary>The database was asked at <paramref name="askedAt"/>, and has extended the lease.</summary>
-    public void Renewed(long askedAt, TimeSpan lease)
-    {
-        lock (_gate) (_renewedAt, _lease) = (askedAt, lease);
-    }
-
-    /// <summary>How much of its lease has passed since the database was last asked: from 0 to 1, and more when it is over.</summary>
-    public double PassedBy(TimeProvider time)
-    {
-        lock (_gate) return time.GetElapsedTime(_renewedAt) / _lease;
-    }
-}
-
-/// <summary>The runs of this node, by id. Thread-safe.</summary>
+/// <summary>The runs of this node, by the id of their generation. Thread-safe.</summary>
 internal sealed class RunningGenerations
 {
     private readonly ConcurrentDictionary<string, HeldRun> _runs = new(StringComparer.Ordinal);
 
     public int Count => _runs.Count;
 
-    /// <summary>Those that were taken from the queue.</summary>
+    /// <summary>Number of runs that were taken from the queue.</summary>
     public int Leased
     {
         get
         {
             var leased = 0;
-            foreach (var (_, known) in _runs) leased += known.IsLeased ? 1 : 0;
+            foreach (var (_, held) in _runs) leased += held.IsLeased ? 1 : 0;
             return leased;
         }
     }
 
-    /// <summary>A run of this node has made something.</summary>
+    /// <summary>Set when a run of this node has produced an event.</summary>
     public AsyncSignal Made { get; } = new();
 
     public void Add(HeldRun held)
@@ -67,12 +31,12 @@ internal sealed class RunningGenerations
 
     public void Remove(GenerationRun run)
     {
-        if (_runs.TryGetValue(run.Id, out var known) && ReferenceEquals(known.Run, run)) _runs.TryRemove(new(run.Id, known));
+        if (_runs.TryGetValue(run.Id, out var held) && ReferenceEquals(held.Run, run)) _runs.TryRemove(new(run.Id, held));
     }
 
-    public GenerationRun? Find(string id) => _runs.TryGetValue(id, out var known) ? known.Run : null;
+    public GenerationRun? Find(string id) => _runs.TryGetValue(id, out var held) ? held.Run : null;
 
-    public bool Has(string id, int number) => _runs.TryGetValue(id, out var known) && known.Number == number;
+    public bool Has(string id, int number) => _runs.TryGetValue(id, out var held) && held.Number == number;
 
     public IReadOnlyList<HeldRun> All() => [.. _runs.Values];
 }

@@ -4,6 +4,7 @@ using Fairlead.Delivery;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Generations;
+using Fairlead.Generations.Events;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
@@ -15,7 +16,15 @@ namespace Fairlead.Responses;
 /// Responses made in the background, seen as their dialect shows them: each is a generation with the same letters behind its prefix. What is not
 /// one of the caller's project, or was not made in the background, is null. What is read is counted in a lease of the caller's, which it keeps until it has sent it. Thread-safe.
 /// </summary>
-internal sealed class BackgroundResponses(IGenerationStore generations, IStorage storage, JobCalls calls, JobWorker worker, KeptStreams streams, TimeProvider time)
+internal sealed class BackgroundResponses(
+    IGenerationStore generations,
+    GenerationEventStore stored,
+    GenerationDeletion deletion,
+    IStorage storage,
+    JobCalls calls,
+    GenerationEndFactory ends,
+    KeptStreams streams,
+    TimeProvider time)
 {
     /// <summary>How long a cancelling waits for the run to notice; beyond that the response is shown as it stands.</summary>
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
@@ -29,7 +38,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
         using var run = found.Run;
         if (found.Record.Status != GenerationStatus.InProgress) return ResponsesView.Show(run.Call, found.Record);
         var events = new List<GenerationEvent>();
-        while (await generations.ReadEventsAsync(found.Record.Id, events.Count, held.Count, cancellationToken) is { Count: > 0 } more) events.AddRange(more);
+        while (await stored.ReadAsync(found.Record.Id, events.Count, held.Count, cancellationToken) is { Count: > 0 } more) events.AddRange(more);
         return ResponsesView.Show(run.Call, found.Record, events);
     }
 
@@ -67,7 +76,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
     {
         if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return false;
         found.Run.Dispose();
-        return await generations.ForgetAsync(caller.ProjectId, found.Record.Id, cancellationToken);
+        return await deletion.DeleteAsync(caller.ProjectId, found.Record.Id, cancellationToken);
     }
 
     /// <summary>Stops it if it has not ended, and shows it; a second time shows the same again.</summary>
@@ -84,7 +93,7 @@ internal sealed class BackgroundResponses(IGenerationStore generations, IStorage
             if (subject is null || subject == record.Id) ended.TrySetResult();
         });
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        var before = await generations.CancelAsync(caller.ProjectId, record.Id, worker.NeverRun(record, outcome, error), CancellationToken.None);
+        var before = await generations.CancelAsync(caller.ProjectId, record.Id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, record.Id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, record.Id);
         var since = time.GetTimestamp();

@@ -69,6 +69,22 @@ internal static class SqlExtensions
         return await reader.ReadAsync(cancellationToken) ? await read(new SqlRow(reader)) : default;
     }
 
+    /// <summary>
+    /// Reads rows with large values until <paramref name="read"/> returns false, one row after another. A column is in memory only when it is
+    /// read, and columns are read in the order of the statement.
+    /// </summary>
+    public static async Task ReadInOrderAsync(
+        this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, Func<SqlRow, ValueTask<bool>> read,
+        CancellationToken cancellationToken)
+    {
+        await using var command = Command(connection, sql, values);
+        await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
+        while (await reader.ReadAsync(cancellationToken) && await read(new SqlRow(reader)))
+        {
+            // The caller keeps what it needs.
+        }
+    }
+
     /// <summary>The only column of the first row as an integer; null when there are no rows or the value is NULL.</summary>
     public static async Task<long?> Int64Async(
         this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, CancellationToken cancellationToken) =>

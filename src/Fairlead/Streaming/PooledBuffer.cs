@@ -17,6 +17,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
     private readonly int _factor;
     private readonly bool _isNeverRefused;
     private byte[] _array = [];
+    private bool _isRented;
     private int _start;
     private int _end;
     private long _counted;
@@ -34,6 +35,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         _factor = factor;
         _isNeverRefused = neverRefused;
         _array = Rent(capacity);
+        _isRented = _array.Length <= LargestPooled;
     }
 
     private PooledBuffer(byte[] content, MemoryBudget? budget, bool neverRefused)
@@ -46,21 +48,15 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         _end = content.Length;
     }
 
-    /// <summary>A buffer with <paramref name="content"/>, which must not change any more. Large content is not copied.</summary>
+    /// <summary>A buffer with <paramref name="content"/>, which is not copied and must not change any more.</summary>
     /// <exception cref="MemoryExhaustedException">The budget does not have enough memory.</exception>
-    public static PooledBuffer Of(byte[] content, MemoryBudget? budget = null, bool neverRefused = false)
-    {
-        if (content.Length > LargestPooled) return new PooledBuffer(content, budget, neverRefused);
-        var copy = new PooledBuffer(Math.Max(256, content.Length), budget, neverRefused: neverRefused);
-        copy.Write(content);
-        return copy;
-    }
+    public static PooledBuffer Of(byte[] content, MemoryBudget? budget = null, bool neverRefused = false) => new(content, budget, neverRefused);
 
     /// <summary>
     /// The content, for another owner. Not a copy if the buffer contains exactly this and never returns it to a pool; then neither may
     /// change it.
     /// </summary>
-    public byte[] ToSharedArray() => _array.Length > LargestPooled && _start == 0 && _end == _array.Length ? _array : WrittenSpan.ToArray();
+    public byte[] ToSharedArray() => !_isRented && _start == 0 && _end == _array.Length ? _array : WrittenSpan.ToArray();
 
     /// <summary>The probable final length: it grows to that instead of beyond it.</summary>
     public int Expected { get; set; }
@@ -143,7 +139,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
     {
         var array = Interlocked.Exchange(ref _array, []);
         _start = _end = 0;
-        Return(array);
+        if (_isRented) Return(array);
         if (_budget is not null && Interlocked.Exchange(ref _counted, 0) is not 0 and var counted) _budget.Return(counted);
     }
 
@@ -186,8 +182,9 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
             if (wanted > Expected && Expected >= needed) wanted = Expected;
             var larger = Rent(Math.Max(wanted, needed));
             Buffer.BlockCopy(_array, _start, larger, 0, length);
-            Return(_array);
+            if (_isRented) Return(_array);
             _array = larger;
+            _isRented = larger.Length <= LargestPooled;
         }
         _start = 0;
         _end = length;

@@ -22,11 +22,11 @@ public sealed class LostAnswerTests : IAsyncLifetime
         _upstream = await FakeUpstream.StartAsync();
         _gateway = await TestGateway.StartAsync(_upstream.Yaml() + "\n  jobs: { lease: 2s }\n", static (builder, _) =>
         {
-            builder.Services.AddSingleton<GenerationStore>();
+            builder.Services.AddSingleton<GenerationInserter>();
             builder.Services.AddSingleton(static services =>
             {
-                var store = DispatchProxy.Create<IGenerationStore, ForgetfulStore>();
-                ((ForgetfulStore)(object)store).Inner = services.GetRequiredService<GenerationStore>();
+                var store = DispatchProxy.Create<IGenerationInserter, ForgetfulStore>();
+                ((ForgetfulStore)(object)store).Inner = services.GetRequiredService<GenerationInserter>();
                 return store;
             });
         });
@@ -70,12 +70,12 @@ public sealed class LostAnswerTests : IAsyncLifetime
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Performance", "CA1852", Justification = "The proxy is made as a subclass of it.")]
 internal class ForgetfulStore : DispatchProxy
 {
-    public IGenerationStore Inner { get; set; } = null!;
+    public IGenerationInserter Inner { get; set; } = null!;
 
     protected override object? Invoke(MethodInfo? targetMethod, object?[]? args)
     {
         var result = targetMethod!.Invoke(Inner, args);
-        return targetMethod.Name == nameof(IGenerationStore.AddAsync) && args is [GenerationRecord, string, ..] ? LoseAsync((Task)result!) : result;
+        return targetMethod.Name == nameof(IGenerationInserter.AddAsync) && args is [GenerationRecord, string, ..] ? LoseAsync((Task)result!) : result;
     }
 
     private static async Task LoseAsync(Task done)

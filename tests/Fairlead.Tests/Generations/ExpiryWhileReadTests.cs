@@ -25,13 +25,13 @@ public abstract class ExpiryWhileReadTests : IDisposable
     private readonly TemporaryStorage _temporary;
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 11, 29, 12, 0, 0, TimeSpan.Zero));
     private readonly IStorage _storage;
-    private readonly GenerationStore _store;
+    private readonly GenerationStores _store;
 
     private protected ExpiryWhileReadTests(StorageProvider provider)
     {
         _temporary = new TemporaryStorage(provider);
-        _storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
-        _store = new GenerationStore(_storage, new WebhookOutbox(_storage, new WebhookStore(_storage, _time), _time), _time);
+        _storage = GenerationStores.Open(_temporary);
+        _store = GenerationStores.Of(_storage, _time);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -49,10 +49,10 @@ public abstract class ExpiryWhileReadTests : IDisposable
     {
         var id = await BeginAsync();
         if (isFinalAtFirst) await EndAsync(id);
-        var record = (await _store.FindAsync("proj_1", id, GenerationBodies.Result, null, Cancel))!;
+        var record = (await _store.Records.FindAsync("proj_1", id, GenerationBodies.Result, null, Cancel))!;
         // A log that holds next to nothing: the rest is read from the database, page by page.
-        var followers = new GenerationFollowers(_store, _storage, new EventMemory(0), _time, NullLogger<GenerationFollowers>.Instance);
-        await using var events = new KeptEventSource(_store, new RunningGenerations(), followers, new MemoryBudget(() => 1L << 30), record);
+        var followers = new GenerationFollowers(_store.Events, _storage, new EventMemory(0), _time, NullLogger<GenerationFollowers>.Instance);
+        await using var events = new KeptEventSource(_store.Records, _store.Events, new RunningGenerations(), followers, new MemoryBudget(() => 1L << 30), record);
         using var batch = new EventBatch();
         Assert.True(await events.ReadAsync(batch, Cancel));
         var texts = TextsOf(batch).ToList();
@@ -60,7 +60,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
 
         _time.Advance(Ttl + TimeSpan.FromSeconds(1));
         await SweepAsync();
-        Assert.Null(await _store.FindAsync("proj_1", id, GenerationBodies.None, null, Cancel));
+        Assert.Null(await _store.Records.FindAsync("proj_1", id, GenerationBodies.None, null, Cancel));
         while (await events.ReadAsync(batch, Cancel)) texts.AddRange(TextsOf(batch));
 
         Assert.Equal(Enumerable.Range(0, 600).Select(number => number.ToString(System.Globalization.CultureInfo.InvariantCulture)), texts);
@@ -74,15 +74,15 @@ public abstract class ExpiryWhileReadTests : IDisposable
         await EndAsync(id);
         _time.Advance(Ttl + TimeSpan.FromMinutes(6));
         await SweepAsync();
-        Assert.Null(await _store.StateAsync(id, Cancel));
-        Assert.Empty(await _store.ReadEventsAsync(id, 0, null, Cancel));
+        Assert.Null(await _store.Events.StateAsync(id, Cancel));
+        Assert.Empty(await _store.Events.ReadAsync(id, 0, null, Cancel));
     }
 
     private static IEnumerable<string> TextsOf(EventBatch batch) => batch.Items.Select(item => item.Event).OfType<TextDelta>().Select(made => made.Text);
 
     private async Task SweepAsync()
     {
-        using var expiry = new GenerationExpiry(_store, _time, NullLogger<GenerationExpiry>.Instance);
+        using var expiry = new GenerationExpiry(_store.Deletion, _time, NullLogger<GenerationExpiry>.Instance);
         await expiry.SweepAsync(Cancel);
     }
 
@@ -90,7 +90,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
     private async Task<string> BeginAsync()
     {
         const string Id = "gen_00000000000000000000000001";
-        await _store.AddAsync(
+        await _store.Inserter.AddAsync(
             new GenerationRecord
             {
                 Id = Id,
@@ -113,7 +113,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
             Cancel);
         for (var i = 0; i < 600; i++)
         {
-            Assert.Single(await _store.AppendEventsAsync("a", [new RunEvents(Id, 1, new(i, [new TextDelta(i.ToString(System.Globalization.CultureInfo.InvariantCulture))]))], Cancel));
+            Assert.Single(await _store.Events.AppendAsync("a", [new RunEvents(Id, 1, new(i, [new TextDelta(i.ToString(System.Globalization.CultureInfo.InvariantCulture))]))], Cancel));
         }
         return Id;
     }
@@ -121,6 +121,6 @@ public abstract class ExpiryWhileReadTests : IDisposable
     private async Task EndAsync(string id)
     {
         var now = _time.GetUtcNow();
-        Assert.True(await _store.EndAsync(id, "a", 1, new GenerationEnd(GenerationStatus.Completed, Outcome.Complete, 200, "done"u8.ToArray(), "{}"u8.ToArray(), now, now + Ttl), NewEvents.None, Cancel));
+        Assert.True(await _store.Ends.EndAsync(id, "a", 1, new GenerationEnd(GenerationStatus.Completed, Outcome.Complete, 200, "done"u8.ToArray(), "{}"u8.ToArray(), now, now + Ttl), NewEvents.None, Cancel));
     }
 }

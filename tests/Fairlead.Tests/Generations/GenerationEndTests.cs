@@ -20,15 +20,15 @@ public abstract class GenerationEndTests : IDisposable
     private readonly TemporaryStorage _temporary;
     private readonly FakeTimeProvider _time = new(DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_000));
     private readonly WebhookDeliveryStore _deliveries;
-    private readonly GenerationStore _store;
+    private readonly GenerationStores _store;
 
     private protected GenerationEndTests(StorageProvider provider)
     {
         _temporary = new TemporaryStorage(provider);
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
+        var storage = GenerationStores.Open(_temporary);
         var outbox = new WebhookOutbox(storage, new WebhookStore(storage, _time), _time);
         _deliveries = new WebhookDeliveryStore(storage, outbox);
-        _store = new GenerationStore(storage, outbox, _time);
+        _store = new GenerationStores(storage, outbox, _time);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -36,13 +36,13 @@ public abstract class GenerationEndTests : IDisposable
     [Fact]
     public async Task End_OfARunThatIsRepeated_LeavesOneEventAndRefusesAnotherEnd()
     {
-        await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
-        Assert.Single((await _store.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel)).Taken);
-        Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
+        await _store.Inserter.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
+        Assert.Single((await _store.Queue.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel)).Taken);
+        Assert.True(await _store.Ends.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
         // The same end again, since the response to the first was lost; then another one.
-        Assert.True(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
-        Assert.False(await _store.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete) with { Result = "other"u8.ToArray() }, NewEvents.None, Cancel));
-        Assert.False(await _store.EndAsync("gen_1", "a", 2, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
+        Assert.True(await _store.Ends.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
+        Assert.False(await _store.Ends.EndAsync("gen_1", "a", 1, End(GenerationStatus.Completed, Outcome.Complete) with { Result = "other"u8.ToArray() }, NewEvents.None, Cancel));
+        Assert.False(await _store.Ends.EndAsync("gen_1", "a", 2, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
 
         var delivery = Assert.Single(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
         Assert.Equal((WebhookEvents.Completed, "https://example.com/once"), (delivery.Type, delivery.Url));
@@ -55,18 +55,18 @@ public abstract class GenerationEndTests : IDisposable
     [Fact]
     public async Task End_OfARunThatWasTakenOver_LeavesNoEvent()
     {
-        await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
-        await _store.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel);
-        Assert.False(await _store.EndAsync("gen_1", "b", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
+        await _store.Inserter.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
+        await _store.Queue.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel);
+        Assert.False(await _store.Ends.EndAsync("gen_1", "b", 1, End(GenerationStatus.Completed, Outcome.Complete), NewEvents.None, Cancel));
         Assert.Empty(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
     }
 
     [Fact]
     public async Task Cancel_OfOneThatWaits_LeavesOneEvent()
     {
-        await _store.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
-        Assert.Equal(GenerationStatus.Queued, await _store.CancelAsync("proj_1", "gen_1", End(GenerationStatus.Cancelled, Outcome.Cancelled), Cancel));
-        Assert.Equal(GenerationStatus.Cancelled, await _store.CancelAsync("proj_1", "gen_1", End(GenerationStatus.Cancelled, Outcome.Cancelled), Cancel));
+        await _store.Inserter.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
+        Assert.Equal(GenerationStatus.Queued, await _store.Records.CancelAsync("proj_1", "gen_1", End(GenerationStatus.Cancelled, Outcome.Cancelled), Cancel));
+        Assert.Equal(GenerationStatus.Cancelled, await _store.Records.CancelAsync("proj_1", "gen_1", End(GenerationStatus.Cancelled, Outcome.Cancelled), Cancel));
         Assert.Equal(WebhookEvents.Cancelled, Assert.Single(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel)).Type);
     }
 
@@ -75,7 +75,7 @@ public abstract class GenerationEndTests : IDisposable
     [InlineData("failed")]
     [InlineData("incomplete")]
     [InlineData("cancelled")]
-    public void Types_OfEnds_AreOnesThatWebhooksCanWant(string status) => Assert.Contains(GenerationNews.Of("gen_1", End(GenerationStatusNames.Parse(status), Outcome.Complete), "p", "d", "m", default, null).Type, WebhookEvents.Known);
+    public void Types_OfEnds_AreOnesThatWebhooksCanWant(string status) => Assert.Contains(GenerationWebhookPayload.Of("gen_1", End(GenerationStatusNames.Parse(status), Outcome.Complete), "p", "d", "m", default, null).Type, WebhookEvents.Known);
 
     public void Dispose()
     {

@@ -21,7 +21,7 @@ public abstract class GenerationStoreTests : IDisposable
 
     private readonly TemporaryStorage _temporary;
     private readonly FakeTimeProvider _time = new(Start);
-    private readonly GenerationStore _store;
+    private readonly GenerationStores _store;
     private int _made;
 
     private protected GenerationStoreTests(StorageProvider provider)
@@ -49,45 +49,45 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task Find_Added_IsTheSame()
     {
         var record = Record() with { Deadline = Start.AddMinutes(1), Model = "odd \u0001 name", Context = new RequestContext("2023-06-01", null, "fail=503"), Request = [0, 1, 255] };
-        await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
-        var found = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!;
+        await _store.Inserter.AddAsync(record, null, TimeSpan.Zero, Cancel);
+        var found = (await _store.Records.FindAsync("proj_1", record.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!;
         Assert.Equal(record.Request, found.Request);
         Assert.Equivalent(record with { Request = [], RequestBytes = 3 }, found with { Request = [] });
         // What was not asked for is not read, and its length is known all the same.
-        var head = (await _store.FindAsync("proj_1", record.Id, GenerationBodies.None, null, Cancel))!;
+        var head = (await _store.Records.FindAsync("proj_1", record.Id, GenerationBodies.None, null, Cancel))!;
         Assert.Empty(head.Request);
         Assert.Equal((3, 0), (head.RequestBytes, head.ResultBytes));
-        Assert.Equal(record.Request, await _store.RequestAsync(record.Id, Cancel));
-        Assert.Null(await _store.FindAsync("proj_2", record.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
-        Assert.Null(await _store.FindAsync("proj_1", "gen_\0'", GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
+        Assert.Equal(record.Request, await _store.Queue.RequestAsync(record.Id, Cancel));
+        Assert.Null(await _store.Records.FindAsync("proj_2", record.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
+        Assert.Null(await _store.Records.FindAsync("proj_1", "gen_\0'", GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
     }
 
     [Fact]
     public async Task Queue_AtItsLimit_TakesNoMoreOfTheProject()
     {
         var limits = new QueueLimits(3, 1000);
-        for (var i = 0; i < 3; i++) Assert.True(await _store.TryQueueAsync(Record(), limits, Cancel));
-        Assert.False(await _store.TryQueueAsync(Record(), limits, Cancel));
-        Assert.True(await _store.TryQueueAsync(Record() with { ProjectId = "proj_2" }, limits, Cancel));
+        for (var i = 0; i < 3; i++) Assert.True(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
+        Assert.False(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
+        Assert.True(await _store.Inserter.TryQueueAsync(Record() with { ProjectId = "proj_2" }, limits, Cancel));
         // One that has begun waits no more.
         await LeaseAsync("a", 1);
-        Assert.True(await _store.TryQueueAsync(Record(), limits, Cancel));
-        Assert.False(await _store.TryQueueAsync(Record(), limits, Cancel));
+        Assert.True(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
+        Assert.False(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
     }
 
     [Fact]
     public async Task Queue_AtItsBytes_TakesOnlyWhatFits()
     {
         var limits = new QueueLimits(100, 1000);
-        Assert.True(await _store.TryQueueAsync(Record() with { Request = new byte[900] }, limits, Cancel));
-        Assert.False(await _store.TryQueueAsync(Record() with { Request = new byte[101] }, limits, Cancel));
-        Assert.True(await _store.TryQueueAsync(Record() with { Request = new byte[100] }, limits, Cancel));
+        Assert.True(await _store.Inserter.TryQueueAsync(Record() with { Request = new byte[900] }, limits, Cancel));
+        Assert.False(await _store.Inserter.TryQueueAsync(Record() with { Request = new byte[101] }, limits, Cancel));
+        Assert.True(await _store.Inserter.TryQueueAsync(Record() with { Request = new byte[100] }, limits, Cancel));
     }
 
     [Fact]
     public async Task Queue_ManyAtOnce_NeverHasMoreThanItsLimit()
     {
-        var taken = await Task.WhenAll(Enumerable.Range(0, 24).Select(_ => Task.Run(() => Open().TryQueueAsync(Record(), new QueueLimits(5, 100_000), Cancel))));
+        var taken = await Task.WhenAll(Enumerable.Range(0, 24).Select(_ => Task.Run(() => Open().Inserter.TryQueueAsync(Record(), new QueueLimits(5, 100_000), Cancel))));
         Assert.Equal(5, taken.Count(one => one));
     }
 
@@ -114,7 +114,7 @@ public abstract class GenerationStoreTests : IDisposable
         var taken = await Task.WhenAll(nodes.Select(node => Task.Run(async () =>
         {
             var mine = new List<string>();
-            while ((await node.Store.LeaseAsync(node.Name, Lease, 3, true, Cancel)).Taken is { Count: > 0 } some) mine.AddRange(some.Select(record => record.Id));
+            while ((await node.Store.Queue.LeaseAsync(node.Name, Lease, 3, true, Cancel)).Taken is { Count: > 0 } some) mine.AddRange(some.Select(record => record.Id));
             return mine;
         })));
         Assert.Equal(ids.Order(StringComparer.Ordinal), taken.SelectMany(mine => mine).Order(StringComparer.Ordinal));
@@ -125,19 +125,19 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
-        Assert.Equal(GenerationStatus.InProgress, (await _store.StateAsync(id, Cancel))!.Value.Status);
-        await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Over, Cancel);
-        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
+        Assert.Empty(await _store.Leases.TakeOverAsync("b", Lease, Cancel));
+        Assert.Equal(GenerationStatus.InProgress, (await _store.Events.StateAsync(id, Cancel))!.Value.Status);
+        await _store.Leases.RenewAsync("a", [new RunProgress(id, 1, null)], Over, Cancel);
+        Assert.Empty(await _store.Leases.TakeOverAsync("b", Lease, Cancel));
         var again = Assert.Single(await LeaseAsync("b", 1));
         Assert.Equal((id, 2, 1, 1), (again.Id, again.Runs, again.Returns, again.Suspicion));
 
-        Assert.Empty(await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel));
-        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), NewEvents.None, Cancel));
-        Assert.Equal(GenerationReturn.Lost, await _store.ReturnAsync(id, "a", 1, TimeSpan.Zero, countRun: true, Cancel));
-        Assert.True(await _store.EndAsync(id, "b", 2, End("right"), NewEvents.None, Cancel));
-        Assert.False(await _store.EndAsync(id, "b", 2, End("twice"), NewEvents.None, Cancel));
-        Assert.Equal("right", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Result!));
+        Assert.Empty(await _store.Leases.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel));
+        Assert.False(await _store.Ends.EndAsync(id, "a", 1, End("late"), NewEvents.None, Cancel));
+        Assert.Equal(GenerationReturn.Lost, await _store.Queue.ReturnAsync(id, "a", 1, TimeSpan.Zero, countRun: true, Cancel));
+        Assert.True(await _store.Ends.EndAsync(id, "b", 2, End("right"), NewEvents.None, Cancel));
+        Assert.False(await _store.Ends.EndAsync(id, "b", 2, End("twice"), NewEvents.None, Cancel));
+        Assert.Equal("right", Encoding.UTF8.GetString((await _store.Records.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Result!));
     }
 
     [Fact]
@@ -149,14 +149,14 @@ public abstract class GenerationStoreTests : IDisposable
         var fresh = await AddAsync();
 
         // A node that has others under way is told to let them end.
-        var busy = await _store.LeaseAsync("b", Lease, 4, idle: false, Cancel);
+        var busy = await _store.Queue.LeaseAsync("b", Lease, 4, isIdle: false, Cancel);
         Assert.Equal((0, true), (busy.Taken.Count, busy.IsClearing));
         var first = Assert.Single(await LeaseAsync("b", 4));
         Assert.Equal(suspects[0], first.Id);
         // Another node goes on with the rest of the queue, and takes no second suspect meanwhile.
         Assert.Equal([fresh], (await LeaseAsync("c", 4)).Select(record => record.Id));
         Assert.Empty(await LeaseAsync("c", 4));
-        Assert.True(await _store.EndAsync(first.Id, "b", 2, End("done"), NewEvents.None, Cancel));
+        Assert.True(await _store.Ends.EndAsync(first.Id, "b", 2, End("done"), NewEvents.None, Cancel));
         Assert.Equal([suspects[1]], (await LeaseAsync("c", 4)).Select(record => record.Id));
     }
 
@@ -167,11 +167,11 @@ public abstract class GenerationStoreTests : IDisposable
         var innocent = await AddAsync();
         await DieAsync("dead", 2);
         await DieAsync("dead2", 1);
-        var guilty = Assert.Single(await _store.TakeOverAsync("b", Over, Cancel));
+        var guilty = Assert.Single(await _store.Leases.TakeOverAsync("b", Over, Cancel));
         Assert.Equal((deadly, -1, GenerationStatus.InProgress), (guilty.Id, guilty.Suspicion, guilty.Status));
         // The one who was to end it dies before it could: the next one is told the same.
-        Assert.Equal((deadly, -1), (Assert.Single(await _store.TakeOverAsync("c", Lease, Cancel)) is { } still ? (still.Id, still.Suspicion) : default));
-        Assert.True(await _store.EndAsync(deadly, "c", 4, End("guilty", Outcome.Failed), NewEvents.None, Cancel));
+        Assert.Equal((deadly, -1), (Assert.Single(await _store.Leases.TakeOverAsync("c", Lease, Cancel)) is { } still ? (still.Id, still.Suspicion) : default));
+        Assert.True(await _store.Ends.EndAsync(deadly, "c", 4, End("guilty", Outcome.Failed), NewEvents.None, Cancel));
         var next = Assert.Single(await LeaseAsync("c", 4));
         Assert.Equal((innocent, 1, 1), (next.Id, next.Runs - next.Returns, next.Suspicion));
     }
@@ -181,13 +181,13 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var suspect = await AddAsync();
         await DieAsync("dead", 1);
-        Assert.Equal(suspect, Assert.Single(await _store.LeaseAsync("dead2", Over, 1, true, Cancel) is { Taken: var taken } ? taken : []).Id);
+        Assert.Equal(suspect, Assert.Single(await _store.Queue.LeaseAsync("dead2", Over, 1, true, Cancel) is { Taken: var taken } ? taken : []).Id);
         // A stream that began with its request ran beside it.
         var stream = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
-        await _store.AddAsync(stream, "dead2", Over, Cancel);
-        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
-        Assert.Equal(2, (await _store.FindAsync("proj_1", suspect, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Suspicion);
-        Assert.Equal(1, (await _store.FindAsync("proj_1", stream.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Suspicion);
+        await _store.Inserter.AddAsync(stream, "dead2", Over, Cancel);
+        Assert.Empty(await _store.Leases.TakeOverAsync("b", Lease, Cancel));
+        Assert.Equal(2, (await _store.Records.FindAsync("proj_1", suspect, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Suspicion);
+        Assert.Equal(1, (await _store.Records.FindAsync("proj_1", stream.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Suspicion);
     }
 
     [Fact]
@@ -199,12 +199,12 @@ public abstract class GenerationStoreTests : IDisposable
         await using (var presence = new NodePresence(storage, TimeProvider.System))
         {
             await presence.HoldAsync("slow", Cancel);
-            await _store.LeaseAsync("slow", Over, 1, idle: true, Cancel);
-            Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
-            var again = Assert.Single((await _store.LeaseAsync("slow", Over, 1, idle: true, Cancel)).Taken);
+            await _store.Queue.LeaseAsync("slow", Over, 1, isIdle: true, Cancel);
+            Assert.Empty(await _store.Leases.TakeOverAsync("b", Lease, Cancel));
+            var again = Assert.Single((await _store.Queue.LeaseAsync("slow", Over, 1, isIdle: true, Cancel)).Taken);
             Assert.Equal((2, 1, 0), (again.Runs, again.Returns, again.Suspicion));
         }
-        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
+        Assert.Empty(await _store.Leases.TakeOverAsync("b", Lease, Cancel));
         Assert.Equal(1, Assert.Single(await LeaseAsync("b", 1)).Suspicion);
     }
 
@@ -212,13 +212,13 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task TakeOver_DatabaseThatHungInBetween_TakesNothing()
     {
         await AddAsync();
-        await _store.LeaseAsync("dead", Over, 1, idle: true, Cancel);
+        await _store.Queue.LeaseAsync("dead", Over, 1, isIdle: true, Cancel);
         // Every look at this clock takes longer than a living holder needs to renew.
         var slow = Open(new FakeTimeProvider(Start.AddHours(1)) { AutoAdvanceAmount = Lease * 0.75 });
-        Assert.Empty(await slow.TakeOverAsync("b", Lease, Cancel));
-        Assert.Single(await _store.HeldByAsync("dead", Cancel));
-        await _store.TakeOverAsync("b", Lease, Cancel);
-        Assert.Empty(await _store.HeldByAsync("dead", Cancel));
+        Assert.Empty(await slow.Leases.TakeOverAsync("b", Lease, Cancel));
+        Assert.Single(await _store.Leases.HeldByAsync("dead", Cancel));
+        await _store.Leases.TakeOverAsync("b", Lease, Cancel);
+        Assert.Empty(await _store.Leases.HeldByAsync("dead", Cancel));
     }
 
     [Fact]
@@ -249,10 +249,10 @@ public abstract class GenerationStoreTests : IDisposable
     {
         await AddAsync();
         var living = await AddAsync();
-        await _store.LeaseAsync("a", Over, 2, true, Cancel);
-        await _store.RenewAsync("a", [new RunProgress(living, 1, null)], Lease, Cancel);
-        await _store.TakeOverAsync("b", Lease, Cancel);
-        Assert.Equal(2, (await _store.HeldByAsync("a", Cancel)).Count);
+        await _store.Queue.LeaseAsync("a", Over, 2, true, Cancel);
+        await _store.Leases.RenewAsync("a", [new RunProgress(living, 1, null)], Lease, Cancel);
+        await _store.Leases.TakeOverAsync("b", Lease, Cancel);
+        Assert.Equal(2, (await _store.Leases.HeldByAsync("a", Cancel)).Count);
     }
 
     [Fact]
@@ -261,7 +261,7 @@ public abstract class GenerationStoreTests : IDisposable
         var id = await AddAsync();
         await DieAsync("dead", 1);
         await LeaseAsync("b", 1);
-        Assert.Equal(GenerationReturn.Returned, await _store.ReturnAsync(id, "b", 2, TimeSpan.Zero, countRun: true, Cancel));
+        Assert.Equal(GenerationReturn.Returned, await _store.Queue.ReturnAsync(id, "b", 2, TimeSpan.Zero, countRun: true, Cancel));
         Assert.Equal(0, Assert.Single(await LeaseAsync("b", 1)).Suspicion);
     }
 
@@ -270,9 +270,9 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        await _store.CancelAsync("proj_1", id, End("x"), Cancel);
-        Assert.Equal(GenerationReturn.CancelRequested, await _store.ReturnAsync(id, "a", 1, TimeSpan.FromMinutes(1), countRun: true, Cancel));
-        Assert.True(await _store.EndAsync(id, "a", 1, End("cancelled", Outcome.Cancelled), NewEvents.None, Cancel));
+        await _store.Records.CancelAsync("proj_1", id, End("x"), Cancel);
+        Assert.Equal(GenerationReturn.CancelRequested, await _store.Queue.ReturnAsync(id, "a", 1, TimeSpan.FromMinutes(1), countRun: true, Cancel));
+        Assert.True(await _store.Ends.EndAsync(id, "a", 1, End("cancelled", Outcome.Cancelled), NewEvents.None, Cancel));
     }
 
     [Fact]
@@ -282,10 +282,10 @@ public abstract class GenerationStoreTests : IDisposable
         var store = Open(clock);
         await AddAsync();
         clock.Shift = TimeSpan.FromHours(-3);
-        Assert.Single((await store.LeaseAsync("a", Lease, 1, idle: true, Cancel)).Taken);
+        Assert.Single((await store.Queue.LeaseAsync("a", Lease, 1, isIdle: true, Cancel)).Taken);
         var id = await AddAsync();
-        await store.LeaseAsync("a", Lease, 1, idle: true, Cancel);
-        await store.ReturnAsync(id, "a", 1, TimeSpan.FromMilliseconds(20), countRun: true, Cancel);
+        await store.Queue.LeaseAsync("a", Lease, 1, isIdle: true, Cancel);
+        await store.Queue.ReturnAsync(id, "a", 1, TimeSpan.FromMilliseconds(20), countRun: true, Cancel);
         clock.Shift = TimeSpan.FromHours(-6);
         Assert.Equal(id, (await WaitForOneAsync(store)).Id);
     }
@@ -296,8 +296,8 @@ public abstract class GenerationStoreTests : IDisposable
         var waits = await AddAsync("bulk");
         var runs = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.Equal([waits], await _store.WaitingAsync([waits, runs, "gen_none"], Cancel));
-        Assert.Equal([(runs, 1)], await _store.HeldByAsync("a", Cancel));
+        Assert.Equal([waits], await _store.Queue.WaitingAsync([waits, runs, "gen_none"], Cancel));
+        Assert.Equal([(runs, 1)], await _store.Leases.HeldByAsync("a", Cancel));
     }
 
     [Fact]
@@ -309,9 +309,9 @@ public abstract class GenerationStoreTests : IDisposable
         var other = Open();
         var renewing = Task.Run(async () =>
         {
-            for (var i = 0; i < 40; i++) Assert.Equal(8, (await _store.RenewAsync("a", [.. ids.AsEnumerable().Reverse().Select(id => new RunProgress(id, 1, null))], Lease, Cancel)).Count);
+            for (var i = 0; i < 40; i++) Assert.Equal(8, (await _store.Leases.RenewAsync("a", [.. ids.AsEnumerable().Reverse().Select(id => new RunProgress(id, 1, null))], Lease, Cancel)).Count);
         }, Cancel);
-        for (var i = 0; i < 40; i++) Assert.Equal(8, (await other.AppendEventsAsync("a", [.. ids.Select(id => new RunEvents(id, 1, new(i, [new TextDelta("a")])))], Cancel)).Count);
+        for (var i = 0; i < 40; i++) Assert.Equal(8, (await other.Events.AppendAsync("a", [.. ids.Select(id => new RunEvents(id, 1, new(i, [new TextDelta("a")])))], Cancel)).Count);
         await renewing;
     }
 
@@ -320,21 +320,21 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.False((await _store.RenewAsync("a", [new RunProgress(id, 1, "so far"u8.ToArray())], Lease, Cancel))[id]);
-        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Progress!));
-        Assert.Equal(GenerationStatus.InProgress, await _store.CancelAsync("proj_1", id, End("x"), Cancel));
-        Assert.True((await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel))[id]);
-        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Progress!));
+        Assert.False((await _store.Leases.RenewAsync("a", [new RunProgress(id, 1, "so far"u8.ToArray())], Lease, Cancel))[id]);
+        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.Records.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Progress!));
+        Assert.Equal(GenerationStatus.InProgress, await _store.Records.CancelAsync("proj_1", id, End("x"), Cancel));
+        Assert.True((await _store.Leases.RenewAsync("a", [new RunProgress(id, 1, null)], Lease, Cancel))[id]);
+        Assert.Equal("so far", Encoding.UTF8.GetString((await _store.Records.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.Progress!));
     }
 
     [Fact]
     public async Task Cancel_Waiting_EndsIt_AndNobodyLeasesIt()
     {
         var id = await AddAsync();
-        Assert.Null(await _store.CancelAsync("proj_2", id, End("x"), Cancel));
-        Assert.Equal(GenerationStatus.Queued, await _store.CancelAsync("proj_1", id, End("cancelled", Outcome.Cancelled), Cancel));
-        Assert.Equal(GenerationStatus.Cancelled, await _store.CancelAsync("proj_1", id, End("again", Outcome.Cancelled), Cancel));
-        var found = (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!;
+        Assert.Null(await _store.Records.CancelAsync("proj_2", id, End("x"), Cancel));
+        Assert.Equal(GenerationStatus.Queued, await _store.Records.CancelAsync("proj_1", id, End("cancelled", Outcome.Cancelled), Cancel));
+        Assert.Equal(GenerationStatus.Cancelled, await _store.Records.CancelAsync("proj_1", id, End("again", Outcome.Cancelled), Cancel));
+        var found = (await _store.Records.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!;
         Assert.Equal((GenerationStatus.Cancelled, Outcome.Cancelled), (found.Status, found.Outcome!.Value));
         Assert.Equal("cancelled", Encoding.UTF8.GetString(found.Result!));
         Assert.Empty(await LeaseAsync("a", 1));
@@ -345,20 +345,20 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(0, [new TextDelta("a"), new TextDelta("b")]))], Cancel));
-        Assert.Equal([id], await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(2, [new TextDelta("c")]))], Cancel));
-        Assert.Equal(["a", "b", "c"], Texts(await _store.ReadEventsAsync(id, 0, null, Cancel)));
-        Assert.Equal(["c"], Texts(await _store.ReadEventsAsync(id, 2, null, Cancel)));
-        Assert.Equal(["b", "c"], Texts(await _store.ReadEventsAsync(id, 1, null, Cancel)));
-        Assert.Empty(await _store.ReadEventsAsync(id, 3, null, Cancel));
-        Assert.Equal((GenerationStatus.InProgress, 3), await _store.StateAsync(id, Cancel));
+        Assert.Equal([id], await _store.Events.AppendAsync("a", [new RunEvents(id, 1, new(0, [new TextDelta("a"), new TextDelta("b")]))], Cancel));
+        Assert.Equal([id], await _store.Events.AppendAsync("a", [new RunEvents(id, 1, new(2, [new TextDelta("c")]))], Cancel));
+        Assert.Equal(["a", "b", "c"], Texts(await _store.Events.ReadAsync(id, 0, null, Cancel)));
+        Assert.Equal(["c"], Texts(await _store.Events.ReadAsync(id, 2, null, Cancel)));
+        Assert.Equal(["b", "c"], Texts(await _store.Events.ReadAsync(id, 1, null, Cancel)));
+        Assert.Empty(await _store.Events.ReadAsync(id, 3, null, Cancel));
+        Assert.Equal((GenerationStatus.InProgress, 3), await _store.Events.StateAsync(id, Cancel));
 
-        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), new(3, [new TextDelta("d")]), Cancel));
-        Assert.Equal((GenerationStatus.Completed, 4), await _store.StateAsync(id, Cancel));
-        Assert.Equal(4, (await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.EventCount);
-        Assert.True(await _store.ForgetAsync("proj_1", id, Cancel));
-        Assert.Empty(await _store.ReadEventsAsync(id, 0, null, Cancel));
-        Assert.Null(await _store.StateAsync("gen_none", Cancel));
+        Assert.True(await _store.Ends.EndAsync(id, "a", 1, End("done"), new(3, [new TextDelta("d")]), Cancel));
+        Assert.Equal((GenerationStatus.Completed, 4), await _store.Events.StateAsync(id, Cancel));
+        Assert.Equal(4, (await _store.Records.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel))!.EventCount);
+        Assert.True(await _store.Deletion.DeleteAsync("proj_1", id, Cancel));
+        Assert.Empty(await _store.Events.ReadAsync(id, 0, null, Cancel));
+        Assert.Null(await _store.Events.StateAsync("gen_none", Cancel));
     }
 
     [Fact]
@@ -366,15 +366,15 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(0, [new TextDelta("a")]))], Cancel);
-        await _store.RenewAsync("a", [new RunProgress(id, 1, null)], Over, Cancel);
-        await _store.TakeOverAsync("b", Lease, Cancel);
+        await _store.Events.AppendAsync("a", [new RunEvents(id, 1, new(0, [new TextDelta("a")]))], Cancel);
+        await _store.Leases.RenewAsync("a", [new RunProgress(id, 1, null)], Over, Cancel);
+        await _store.Leases.TakeOverAsync("b", Lease, Cancel);
         var again = Assert.Single(await LeaseAsync("b", 1));
         Assert.Equal(1, again.EventCount);
-        Assert.Empty(await _store.AppendEventsAsync("a", [new RunEvents(id, 1, new(1, [new TextDelta("late")]))], Cancel));
-        Assert.False(await _store.EndAsync(id, "a", 1, End("late"), new(1, [new TextDelta("late")]), Cancel));
-        await _store.AppendEventsAsync("b", [new RunEvents(id, 2, new(1, [new GenerationRestarted(2), new TextDelta("b")]))], Cancel);
-        Assert.Equal(["a", "b"], Texts(await _store.ReadEventsAsync(id, 0, null, Cancel)));
+        Assert.Empty(await _store.Events.AppendAsync("a", [new RunEvents(id, 1, new(1, [new TextDelta("late")]))], Cancel));
+        Assert.False(await _store.Ends.EndAsync(id, "a", 1, End("late"), new(1, [new TextDelta("late")]), Cancel));
+        await _store.Events.AppendAsync("b", [new RunEvents(id, 2, new(1, [new GenerationRestarted(2), new TextDelta("b")]))], Cancel);
+        Assert.Equal(["a", "b"], Texts(await _store.Events.ReadAsync(id, 0, null, Cancel)));
     }
 
     [Fact]
@@ -382,9 +382,9 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.True(await _store.EndAsync(id, "a", 1, End("done"), new(0, [new TextDelta("a")]), Cancel));
-        Assert.Equal(1, await _store.ExpireAsync(Now.AddDays(1), Cancel));
-        Assert.Empty(await _store.ReadEventsAsync(id, 0, null, Cancel));
+        Assert.True(await _store.Ends.EndAsync(id, "a", 1, End("done"), new(0, [new TextDelta("a")]), Cancel));
+        Assert.Equal(1, await _store.Deletion.DeleteExpiredAsync(Now.AddDays(1), Cancel));
+        Assert.Empty(await _store.Events.ReadAsync(id, 0, null, Cancel));
     }
 
     private static IEnumerable<string> Texts(IReadOnlyList<GenerationEvent> events) => events.OfType<TextDelta>().Select(text => text.Text);
@@ -394,11 +394,11 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        Assert.Equal(GenerationReturn.Returned, await _store.ReturnAsync(id, "a", 1, TimeSpan.FromHours(1), countRun: false, Cancel));
+        Assert.Equal(GenerationReturn.Returned, await _store.Queue.ReturnAsync(id, "a", 1, TimeSpan.FromHours(1), countRun: false, Cancel));
         Assert.Empty(await LeaseAsync("a", 1));
         var brief = await AddAsync();
         await LeaseAsync("a", 1);
-        await _store.ReturnAsync(brief, "a", 1, TimeSpan.FromMilliseconds(20), countRun: false, Cancel);
+        await _store.Queue.ReturnAsync(brief, "a", 1, TimeSpan.FromMilliseconds(20), countRun: false, Cancel);
         var again = await WaitForOneAsync(_store);
         Assert.Equal((brief, 2, 1, Start), (again.Id, again.Runs, again.Returns, again.StartedAt));
     }
@@ -408,8 +408,8 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        await _store.ReleaseAllAsync(Cancel);
-        await _store.TakeOverAsync("b", Lease, Cancel);
+        await _store.Leases.ReleaseAllAsync(Cancel);
+        await _store.Leases.TakeOverAsync("b", Lease, Cancel);
         Assert.Equal(id, Assert.Single(await LeaseAsync("b", 1)).Id);
     }
 
@@ -417,10 +417,10 @@ public abstract class GenerationStoreTests : IDisposable
     public async Task Add_RunningAlready_IsNotLeasedWhileItsLeaseHolds()
     {
         var record = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
-        await _store.AddAsync(record, "a", Lease, Cancel);
-        await _store.TakeOverAsync("b", Lease, Cancel);
+        await _store.Inserter.AddAsync(record, "a", Lease, Cancel);
+        await _store.Leases.TakeOverAsync("b", Lease, Cancel);
         Assert.Empty(await LeaseAsync("b", 1));
-        Assert.True(await _store.EndAsync(record.Id, "a", 1, End("done"), NewEvents.None, Cancel));
+        Assert.True(await _store.Ends.EndAsync(record.Id, "a", 1, End("done"), NewEvents.None, Cancel));
     }
 
     [Fact]
@@ -429,8 +429,8 @@ public abstract class GenerationStoreTests : IDisposable
         await AddAsync();
         await AddAsync("bulk");
         var record = Record();
-        await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
-        Assert.Equal(1, await _store.PositionAsync(record, Cancel));
+        await _store.Inserter.AddAsync(record, null, TimeSpan.Zero, Cancel);
+        Assert.Equal(1, await _store.Records.PositionAsync(record, Cancel));
     }
 
     [Fact]
@@ -438,13 +438,13 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var ids = new List<string>();
         for (var i = 0; i < 4; i++) ids.Add(await AddAsync());
-        await _store.AddAsync(Record() with { ProjectId = "proj_2" }, null, TimeSpan.Zero, Cancel);
+        await _store.Inserter.AddAsync(Record() with { ProjectId = "proj_2" }, null, TimeSpan.Zero, Cancel);
         await LeaseAsync("a", 1);
-        var all = await _store.ListAsync(new GenerationFilter("proj_1", null, null, null, 10), Cancel);
+        var all = await _store.Records.ListAsync(new GenerationFilter("proj_1", null, null, null, 10), Cancel);
         Assert.Equal(ids.AsEnumerable().Reverse(), all.Select(record => record.Id));
-        Assert.Equal(ids.Take(2).Reverse(), (await _store.ListAsync(new GenerationFilter("proj_1", null, "m", ids[2], 10), Cancel)).Select(record => record.Id));
-        Assert.Equal(ids.Take(1), (await _store.ListAsync(new GenerationFilter("proj_1", GenerationStatus.InProgress, null, null, 10), Cancel)).Select(record => record.Id));
-        Assert.Empty(await _store.ListAsync(new GenerationFilter("proj_1", null, "other", null, 10), Cancel));
+        Assert.Equal(ids.Take(2).Reverse(), (await _store.Records.ListAsync(new GenerationFilter("proj_1", null, "m", ids[2], 10), Cancel)).Select(record => record.Id));
+        Assert.Equal(ids.Take(1), (await _store.Records.ListAsync(new GenerationFilter("proj_1", GenerationStatus.InProgress, null, null, 10), Cancel)).Select(record => record.Id));
+        Assert.Empty(await _store.Records.ListAsync(new GenerationFilter("proj_1", null, "other", null, 10), Cancel));
     }
 
     [Fact]
@@ -452,43 +452,38 @@ public abstract class GenerationStoreTests : IDisposable
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
-        await _store.EndAsync(id, "a", 1, End("done"), NewEvents.None, Cancel);
-        Assert.Equal(0, await _store.ExpireAsync(Now, Cancel));
+        await _store.Ends.EndAsync(id, "a", 1, End("done"), NewEvents.None, Cancel);
+        Assert.Equal(0, await _store.Deletion.DeleteExpiredAsync(Now, Cancel));
         _time.Advance(TimeSpan.FromHours(2));
         // Not shown from the moment on, whether or not it was swept yet.
-        Assert.Null(await _store.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
-        Assert.Equal(1, await _store.ExpireAsync(Now, Cancel));
+        Assert.Null(await _store.Records.FindAsync("proj_1", id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
+        Assert.Equal(1, await _store.Deletion.DeleteExpiredAsync(Now, Cancel));
     }
 
-    private async Task<IReadOnlyList<GenerationRecord>> LeaseAsync(string owner, int most) => (await _store.LeaseAsync(owner, Lease, most, idle: true, Cancel)).Taken;
+    private async Task<IReadOnlyList<GenerationRecord>> LeaseAsync(string owner, int most) => (await _store.Queue.LeaseAsync(owner, Lease, most, isIdle: true, Cancel)).Taken;
 
     /// <summary>A process takes what it can of the queue and is gone.</summary>
     private async Task DieAsync(string owner, int most)
     {
-        Assert.Equal(most, (await _store.LeaseAsync(owner, Over, most, idle: true, Cancel)).Taken.Count);
-        if (owner == "dead") Assert.Empty(await _store.TakeOverAsync("undertaker", Lease, Cancel));
+        Assert.Equal(most, (await _store.Queue.LeaseAsync(owner, Over, most, isIdle: true, Cancel)).Taken.Count);
+        if (owner == "dead") Assert.Empty(await _store.Leases.TakeOverAsync("undertaker", Lease, Cancel));
     }
 
     /// <summary>Takes one as soon as its pause is over, by the clock of whichever database.</summary>
-    private async Task<GenerationRecord> WaitForOneAsync(GenerationStore store)
+    private async Task<GenerationRecord> WaitForOneAsync(GenerationStores store)
     {
         for (var looks = 0; ; looks++)
         {
-            if ((await store.LeaseAsync("a", Lease, 1, idle: true, Cancel)).Taken is [var taken]) return taken;
+            if ((await store.Queue.LeaseAsync("a", Lease, 1, isIdle: true, Cancel)).Taken is [var taken]) return taken;
             Assert.True(looks < 1000, "Its pause does not end.");
             _time.Advance(TimeSpan.FromMilliseconds(50));
             await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancel);
         }
     }
 
-    private IStorage OpenStorage() =>
-        _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
+    private IStorage OpenStorage() => GenerationStores.Open(_temporary);
 
-    private GenerationStore Open(TimeProvider? clock = null)
-    {
-        var storage = OpenStorage();
-        return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), clock ?? _time);
-    }
+    private GenerationStores Open(TimeProvider? clock = null) => GenerationStores.Of(OpenStorage(), _time, clock);
 
     private GenerationRecord Record() => new()
     {
@@ -509,7 +504,7 @@ public abstract class GenerationStoreTests : IDisposable
     private async Task<string> AddAsync(string priority = "standard")
     {
         var record = Record() with { Class = priority };
-        await _store.AddAsync(record, null, TimeSpan.Zero, Cancel);
+        await _store.Inserter.AddAsync(record, null, TimeSpan.Zero, Cancel);
         return record.Id;
     }
 

@@ -18,17 +18,17 @@ public sealed class LostCommitTests : IAsyncDisposable
 
     private readonly TemporaryStorage _temporary;
     private readonly WebhookDeliveryStore _deliveries;
-    private readonly GenerationStore _store;
+    private readonly GenerationStores _store;
     private LossyPostgres _database = null!;
     private int _made;
 
     public LostCommitTests()
     {
         _temporary = new TemporaryStorage(direct => (_database = new LossyPostgres(direct)).ConnectionString);
-        var storage = _temporary.Open(new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
+        var storage = GenerationStores.Open(_temporary);
         var outbox = new WebhookOutbox(storage, new WebhookStore(storage, TimeProvider.System), TimeProvider.System);
         _deliveries = new WebhookDeliveryStore(storage, outbox);
-        _store = new GenerationStore(storage, outbox, TimeProvider.System);
+        _store = new GenerationStores(storage, outbox, TimeProvider.System);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -45,10 +45,10 @@ public sealed class LostCommitTests : IAsyncDisposable
         var record = Record();
         var lost = _database.LoseAsync("INSERT INTO generations ");
         // It has the only place of the queue, which it takes once.
-        Assert.True(await _store.TryQueueAsync(record, Limits, Cancel));
+        Assert.True(await _store.Inserter.TryQueueAsync(record, Limits, Cancel));
         await lost;
         Assert.Equal(record.Id, Assert.Single(await ListAsync()).Id);
-        Assert.False(await _store.TryQueueAsync(Record(), Limits, Cancel));
+        Assert.False(await _store.Inserter.TryQueueAsync(Record(), Limits, Cancel));
     }
 
     [Fact]
@@ -56,7 +56,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     {
         await ListAsync();
         var lost = _database.LoseAsync("INSERT INTO generations ", closes: true);
-        await Assert.ThrowsAsync<UnknownCommitException>(() => _store.TryQueueAsync(Record(), Limits, Cancel));
+        await Assert.ThrowsAsync<UnknownCommitException>(() => _store.Inserter.TryQueueAsync(Record(), Limits, Cancel));
         await lost;
         _database.Open();
         Assert.Single(await ListAsync());
@@ -67,9 +67,9 @@ public sealed class LostCommitTests : IAsyncDisposable
     {
         var record = Record() with { Status = GenerationStatus.InProgress, Runs = 1 };
         var lost = _database.LoseAsync("INSERT INTO generations ", alone: true);
-        await _store.AddAsync(record, "a", Lease, Cancel);
+        await _store.Inserter.AddAsync(record, "a", Lease, Cancel);
         await lost;
-        Assert.Equal([(record.Id, 1)], await _store.HeldByAsync("a", Cancel));
+        Assert.Equal([(record.Id, 1)], await _store.Leases.HeldByAsync("a", Cancel));
     }
 
     [Fact]
@@ -87,7 +87,7 @@ public sealed class LostCommitTests : IAsyncDisposable
         Assert.Equal([id], await AppendAsync(id, 1, "b", "c", "d", "e"));
         Assert.Equal([id], await AppendAsync(id, 1, "b", "c", "d", "e"));
         Assert.Equal(["a", "b", "c", "d", "e"], await TextsAsync(id));
-        Assert.Equal((GenerationStatus.InProgress, 5), await _store.StateAsync(id, Cancel));
+        Assert.Equal((GenerationStatus.InProgress, 5), await _store.Events.StateAsync(id, Cancel));
     }
 
     [Fact]
@@ -108,17 +108,17 @@ public sealed class LostCommitTests : IAsyncDisposable
         var id = await BeginAsync("https://example.com/once");
         await AppendAsync(id, 0, "a");
         // The run's lease is over, as after its process died.
-        Assert.Single(await _store.RenewAsync("a", [new RunProgress(id, 1, null)], TimeSpan.FromSeconds(-1), Cancel));
+        Assert.Single(await _store.Leases.RenewAsync("a", [new RunProgress(id, 1, null)], TimeSpan.FromSeconds(-1), Cancel));
         var end = End();
         var lost = _database.LoseAsync("INSERT INTO generation_events ");
-        Assert.True(await _store.EndAsync(id, "a", 1, end, Made(1, "b"), Cancel));
+        Assert.True(await _store.Ends.EndAsync(id, "a", 1, end, Made(1, "b"), Cancel));
         await lost;
-        Assert.Empty(await _store.TakeOverAsync("b", Lease, Cancel));
-        Assert.Empty((await _store.LeaseAsync("b", Lease, 1, idle: true, Cancel)).Taken);
+        Assert.Empty(await _store.Leases.TakeOverAsync("b", Lease, Cancel));
+        Assert.Empty((await _store.Queue.LeaseAsync("b", Lease, 1, isIdle: true, Cancel)).Taken);
 
         // Asked again later it is its own end as well.
-        Assert.True(await _store.EndAsync(id, "a", 1, end, Made(1, "b"), Cancel));
-        Assert.False(await _store.EndAsync(id, "a", 1, end with { Result = "other"u8.ToArray() }, NewEvents.None, Cancel));
+        Assert.True(await _store.Ends.EndAsync(id, "a", 1, end, Made(1, "b"), Cancel));
+        Assert.False(await _store.Ends.EndAsync(id, "a", 1, end with { Result = "other"u8.ToArray() }, NewEvents.None, Cancel));
         Assert.Equal(["a", "b"], await TextsAsync(id));
         Assert.Single(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
     }
@@ -133,10 +133,10 @@ public sealed class LostCommitTests : IAsyncDisposable
         BreakOff("generation_events", state);
         BreakOff("webhook_deliveries", state);
         var record = Record() with { WebhookUrl = "https://example.com/once" };
-        Assert.True(await _store.TryQueueAsync(record, Limits, Cancel));
-        Assert.Equal(record.Id, Assert.Single((await _store.LeaseAsync("a", Lease, 1, idle: true, Cancel)).Taken).Id);
+        Assert.True(await _store.Inserter.TryQueueAsync(record, Limits, Cancel));
+        Assert.Equal(record.Id, Assert.Single((await _store.Queue.LeaseAsync("a", Lease, 1, isIdle: true, Cancel)).Taken).Id);
         Assert.Equal([record.Id], await AppendAsync(record.Id, 0, "a"));
-        Assert.True(await _store.EndAsync(record.Id, "a", 1, End(), Made(1, "b"), Cancel));
+        Assert.True(await _store.Ends.EndAsync(record.Id, "a", 1, End(), Made(1, "b"), Cancel));
         Assert.Single(await ListAsync());
         Assert.Equal(["a", "b"], await TextsAsync(record.Id));
         Assert.Single(await _deliveries.ListAsync("proj_1", null, null, "", 10, Cancel));
@@ -168,17 +168,17 @@ public sealed class LostCommitTests : IAsyncDisposable
 
     private async Task<string> BeginAsync(string? webhook = null)
     {
-        await _store.AddAsync(Record() with { WebhookUrl = webhook }, null, TimeSpan.Zero, Cancel);
-        return Assert.Single((await _store.LeaseAsync("a", Lease, 1, idle: true, Cancel)).Taken).Id;
+        await _store.Inserter.AddAsync(Record() with { WebhookUrl = webhook }, null, TimeSpan.Zero, Cancel);
+        return Assert.Single((await _store.Queue.LeaseAsync("a", Lease, 1, isIdle: true, Cancel)).Taken).Id;
     }
 
-    private Task<IReadOnlySet<string>> AppendAsync(string id, int first, params string[] texts) => _store.AppendEventsAsync("a", [new RunEvents(id, 1, Made(first, texts))], Cancel);
+    private Task<IReadOnlySet<string>> AppendAsync(string id, int first, params string[] texts) => _store.Events.AppendAsync("a", [new RunEvents(id, 1, Made(first, texts))], Cancel);
 
     private static NewEvents Made(int first, params string[] texts) => new(first, [.. texts.Select(text => new TextDelta(text))]);
 
-    private async Task<IEnumerable<string>> TextsAsync(string id) => (await _store.ReadEventsAsync(id, 0, null, Cancel)).OfType<TextDelta>().Select(made => made.Text);
+    private async Task<IEnumerable<string>> TextsAsync(string id) => (await _store.Events.ReadAsync(id, 0, null, Cancel)).OfType<TextDelta>().Select(made => made.Text);
 
-    private Task<IReadOnlyList<GenerationRecord>> ListAsync() => _store.ListAsync(new GenerationFilter("proj_1", null, null, null, 10), Cancel);
+    private Task<IReadOnlyList<GenerationRecord>> ListAsync() => _store.Records.ListAsync(new GenerationFilter("proj_1", null, null, null, 10), Cancel);
 
     private GenerationRecord Record() => new()
     {

@@ -9,6 +9,7 @@ using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Fairlead.Tests.Auditing;
+using Fairlead.Tests.Generations;
 using Fairlead.Tests.Storage;
 using Fairlead.Webhooks;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -157,7 +158,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     {
         var call = Call();
         Assert.Null(await Node().BindAsync(call, "k", Cancel));
-        await Generations().AddAsync(JobCalls.RecordOf(call), null, TimeSpan.Zero, Cancel);
+        await Generations().Inserter.AddAsync(JobCalls.RecordOf(call), null, TimeSpan.Zero, Cancel);
         _time.Advance(Lease + TimeSpan.FromSeconds(1));
         var reply = Assert.IsType<GatewayReply.ReplayedJob>(await Node().BindAsync(Call(), "k", Cancel));
         Assert.Equal(call.GenerationId, reply.Record.Id);
@@ -276,15 +277,11 @@ public abstract class IdempotencyKeysTests : IDisposable
 
     private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema());
 
-    private GenerationStore Generations()
-    {
-        var storage = Open();
-        return new GenerationStore(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time);
-    }
+    private GenerationStores Generations() => GenerationStores.Of(Open(), _time);
 
     private IdempotencyKeys Node()
     {
-        var node = new IdempotencyKeys(new IdempotencyStore(Open(), _time), Generations(), _temporary.Configuration, _time, NullLogger<IdempotencyKeys>.Instance);
+        var node = new IdempotencyKeys(new IdempotencyStore(Open(), _time), Generations().Records, _temporary.Configuration, _time, NullLogger<IdempotencyKeys>.Instance);
         _owned.Add(node);
         return node;
     }

@@ -10,7 +10,6 @@ public sealed partial class OneWayToSqlTests
     {
         ["src/Fairlead/Auditing/Ledger/SqliteStatement.cs"] = "Binds UTF-8 bytes without strings: the bulk insert of the ledger.",
         ["src/Fairlead/Auditing/Ledger/PostgresLedgerWriter.cs"] = "Sends whole columns as arrays in one batch: the bulk insert of the ledger.",
-        ["src/Fairlead/Generations/GenerationStore.cs"] = "Not moved yet.",
     };
 
     [Fact]

@@ -35,7 +35,7 @@ internal static class V2GenerationObject
         {
             Status = ending.Outcome.ToStatus(),
             Outcome = ending.Outcome,
-            EndedAt = JobCalls.Kept(call.Time.GetUtcNow()),
+            EndedAt = JobCalls.Stored(call.Time.GetUtcNow()),
             Details = GenerationDetails.Of(call, answer, ending.Error is { } error ? call.Dialect.Requests.WithClientParameter(call, error)
                 : null),
         }, output);
@@ -48,5 +48,5 @@ internal static class V2GenerationObject
     }
 
     private static GenerationRecord Record(GatewayCall call) =>
-        JobCalls.RecordOf(call) with { Request = [], Runs = call.Run, StartedAt = JobCalls.Kept(call.StartedAt) };
+        JobCalls.RecordOf(call) with { Request = [], Runs = call.Run, StartedAt = JobCalls.Stored(call.StartedAt) };
 }

@@ -9,7 +9,7 @@ namespace Fairlead.Generations.Events;
 /// Writes the events of all runs of this node to the database, those of many runs in one transaction, and tells other nodes. Runs that somebody follows
 /// are written every few milliseconds, others twice a second.
 /// </summary>
-internal sealed class EventKeeper(IStorage storage, IGenerationStore store, RunningGenerations running, JobWorker worker, TimeProvider time, ILogger<EventKeeper> logger) : BackgroundService
+internal sealed class EventKeeper(IStorage storage, GenerationEventStore store, RunningGenerations running, NodeLeases leases, TimeProvider time, ILogger<EventKeeper> logger) : BackgroundService
 {
     /// <summary>Between two writings: what a commit costs is shared by what came meanwhile.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
@@ -57,12 +57,12 @@ internal sealed class EventKeeper(IStorage storage, IGenerationStore store, Runn
         IReadOnlySet<string> stillHeld;
         try
         {
-            stillHeld = await store.AppendEventsAsync(worker.Owner, writing.ConvertAll(static one => one.Events), CancellationToken.None);
+            stillHeld = await store.AppendAsync(leases.Owner, writing.ConvertAll(static one => one.Events), CancellationToken.None);
         }
         catch (Exception exception)
         {
             foreach (var (run, events) in writing) run.Events.NotWritten(events.Made);
-            JobsLog.StoreAway(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+            JobsLog.StoreUnavailable(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
             return false;
         }
         foreach (var (run, events) in writing)

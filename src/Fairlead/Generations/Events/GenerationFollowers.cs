@@ -10,7 +10,7 @@ namespace Fairlead.Generations.Events;
 /// Reads the kept events of generations from the database as they come, once for all readers of this node. What nobody reads any more is
 /// forgotten. Thread-safe.
 /// </summary>
-internal sealed class GenerationFollowers(IGenerationStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
+internal sealed class GenerationFollowers(GenerationEventStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
 {
     // Notices may be lost; then the rows themselves are looked at.
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
@@ -36,7 +36,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
     /// <summary>Logs that the database did not respond and waits before the next try.</summary>
     public Task PauseAsync(Exception error, CancellationToken cancellationToken)
     {
-        JobsLog.StoreAway(logger, StorageFaults.Describe(error));
+        JobsLog.StoreUnavailable(logger, StorageFaults.Describe(error));
         return Task.Delay(Look, time, cancellationToken);
     }
 
@@ -64,7 +64,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
                     {
                         // Until the log counts what it holds.
                         using var held = memory.Lease();
-                        if (await store.ReadEventsAsync(follower.Id, position, held.Count, token) is not { Count: > 0 } read) break;
+                        if (await store.ReadAsync(follower.Id, position, held.Count, token) is not { Count: > 0 } read) break;
                         using var batch = new EventBatch();
                         foreach (var made in read) batch.Add(made);
                         position += read.Count;
@@ -75,7 +75,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
                 }
                 catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
                 {
-                    JobsLog.StoreAway(logger, StorageFaults.Describe(exception));
+                    JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
                 }
                 await next.WaitAsync(Look, time, token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 token.ThrowIfCancellationRequested();
@@ -94,7 +94,7 @@ internal sealed class GenerationFollowers(IGenerationStore store, IStorage stora
         {
             // Whoever follows it fails too, instead of beginning anew with the same rows.
             follower.Failure = exception;
-            JobsLog.FollowingBroke(logger, follower.Id, exception);
+            JobsLog.EventsUnreadable(logger, follower.Id, exception);
         }
         finally
         {

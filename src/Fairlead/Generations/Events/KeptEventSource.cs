@@ -9,7 +9,7 @@ namespace Fairlead.Generations.Events;
 /// All events of a kept generation from the first on, wherever it runs, also when one run follows another. Ends when the generation has; then
 /// <see cref="Record"/> says how. For one reader.
 /// </summary>
-internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations running, GenerationFollowers followers, MemoryBudget memory, GenerationRecord record) : IEventSource
+internal sealed class KeptEventSource(IGenerationStore store, GenerationEventStore stored, RunningGenerations running, GenerationFollowers followers, MemoryBudget memory, GenerationRecord record) : IEventSource
 {
     private readonly string _projectId = record.ProjectId;
     private readonly string _id = record.Id;
@@ -61,7 +61,7 @@ internal sealed class KeptEventSource(IGenerationStore store, RunningGenerations
     }
 
     private Task<IReadOnlyList<GenerationEvent>> ReadStoredOnceAsync(CancellationToken cancellationToken) =>
-        store.ReadEventsAsync(_id, _position, _events.Count, cancellationToken);
+        stored.ReadAsync(_id, _position, _events.Count, cancellationToken);
 
     // A reader that waits for new events can wait for the database too. Its connection is closed only when it leaves or the server stops.
     private async ValueTask<T> WhenStoreRespondsAsync<T>(

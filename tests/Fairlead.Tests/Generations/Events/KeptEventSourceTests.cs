@@ -20,14 +20,12 @@ public sealed class KeptEventSourceTests : IDisposable
     private readonly TemporaryStorage _temporary = new(StorageProvider.Sqlite);
     private readonly ObservedTimeProvider _time = new(new DateTimeOffset(2026, 11, 29, 12, 0, 0, TimeSpan.Zero));
     private readonly IStorage _storage;
-    private readonly GenerationStore _store;
+    private readonly GenerationStores _store;
 
     public KeptEventSourceTests()
     {
-        _storage = _temporary.Open(
-            new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(),
-            new GenerationSuspicionSchema(), new GenerationQueueSchema());
-        _store = new GenerationStore(_storage, new WebhookOutbox(_storage, new WebhookStore(_storage, _time), _time), _time);
+        _storage = GenerationStores.Open(_temporary);
+        _store = GenerationStores.Of(_storage, _time);
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -39,11 +37,11 @@ public sealed class KeptEventSourceTests : IDisposable
     {
         var record = await EndedAsync();
         var failing = (FailingStore)(object)DispatchProxy.Create<IGenerationStore, FailingStore>();
-        failing.Store = _store;
+        failing.Store = _store.Records;
         failing.FailuresLeft = 2;
-        var followers = new GenerationFollowers(_store, _storage, new EventMemory(0), _time, NullLogger<GenerationFollowers>.Instance);
+        var followers = new GenerationFollowers(_store.Events, _storage, new EventMemory(0), _time, NullLogger<GenerationFollowers>.Instance);
         await using var events = new KeptEventSource(
-            (IGenerationStore)(object)failing, new RunningGenerations(), followers, new MemoryBudget(() => 1L << 30), record);
+            (IGenerationStore)(object)failing, _store.Events, new RunningGenerations(), followers, new MemoryBudget(() => 1L << 30), record);
 
         using var batch = new EventBatch();
         var texts = new List<string>();
@@ -73,7 +71,7 @@ public sealed class KeptEventSourceTests : IDisposable
     private async Task<GenerationRecord> EndedAsync()
     {
         var now = _time.GetUtcNow();
-        await _store.AddAsync(
+        await _store.Inserter.AddAsync(
             new GenerationRecord
             {
                 Id = Id,
@@ -92,10 +90,10 @@ public sealed class KeptEventSourceTests : IDisposable
                 AvailableAt = now,
             },
             "a", TimeSpan.FromHours(1), Cancel);
-        Assert.Single(await _store.AppendEventsAsync("a", [new RunEvents(Id, 1, new(0, [new TextDelta("hello")]))], Cancel));
-        var record = await _store.FindAsync("proj_1", Id, GenerationBodies.None, null, Cancel);
+        Assert.Single(await _store.Events.AppendAsync("a", [new RunEvents(Id, 1, new(0, [new TextDelta("hello")]))], Cancel));
+        var record = await _store.Records.FindAsync("proj_1", Id, GenerationBodies.None, null, Cancel);
         var end = new GenerationEnd(GenerationStatus.Completed, Outcome.Complete, 200, "done"u8.ToArray(), "{}"u8.ToArray(), now, now.AddHours(1));
-        Assert.True(await _store.EndAsync(Id, "a", 1, end, NewEvents.None, Cancel));
+        Assert.True(await _store.Ends.EndAsync(Id, "a", 1, end, NewEvents.None, Cancel));
         return record!;
     }
 

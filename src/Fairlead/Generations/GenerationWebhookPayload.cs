@@ -7,12 +7,15 @@ using Fairlead.Webhooks;
 
 namespace Fairlead.Generations;
 
-/// <summary>What receivers are told when a generation has ended: that it has, and how; what was written is fetched by its id.</summary>
-internal static class GenerationNews
+/// <summary>
+/// Writes the webhook payload of a generation that has ended: how it ended, but not its output, which receivers fetch by its id.
+/// </summary>
+internal static class GenerationWebhookPayload
 {
     private static readonly string[] FromDetails = ["model", "provider", "usage", "cost", "error"];
 
-    public static WebhookEvent Of(string id, GenerationEnd end, string projectId, string dialect, string model, DateTimeOffset createdAt, string? url)
+    public static WebhookEvent Of(
+        string id, GenerationEnd end, string projectId, string dialect, string model, DateTimeOffset createdAt, string? url)
     {
         var buffer = new ArrayBufferWriter<byte>(1024);
         using (var json = new Utf8JsonWriter(buffer, ErrorBodyWriter.WriterOptions))
@@ -27,13 +30,7 @@ internal static class GenerationNews
             AdminAnswer.WriteTime(json, "expires_at", end.ExpiresAt);
             json.WriteString("dialect", dialect);
             json.WriteString("model_requested", model);
-            using var details = JsonDocument.Parse(end.Details);
-            foreach (var name in FromDetails)
-            {
-                json.WritePropertyName(name);
-                if (details.RootElement.TryGetProperty(name, out var value)) value.WriteTo(json);
-                else json.WriteNullValue();
-            }
+            foreach (var name in FromDetails) GenerationDetails.CopyTo(json, name, end.Details);
             json.WriteEndObject();
         }
         return new WebhookEvent(projectId, "generation." + end.Status.ToWire(), end.EndedAt, buffer.WrittenSpan.ToArray(), url);
