@@ -11,7 +11,7 @@ namespace Fairlead.Auditing.Ledger;
 /// loses nothing: the records wait on disk. A record that is written twice is recognised by its id.
 /// </summary>
 /// <remarks>
-/// A segment of this process is deleted when all of it is in the database. Calls that started in it and still run are first copied to
+/// A segment of this process is given back to the spool when all of it is in the database. Calls that started in it and still run are first copied to
 /// the newest segment, so that a long stream does not hold gigabytes. An earlier process's segments are deleted once its open calls
 /// have been recorded. If this process is killed during that, the next one does the same again with the same ids.
 /// </remarks>
@@ -80,7 +80,7 @@ internal sealed class LedgerShipper : BackgroundService
     /// <summary>One pass over all segments. True when something was done.</summary>
     internal async Task<bool> ShipAsync(CancellationToken cancellationToken)
     {
-        _spool.Mend();
+        _spool.RetryWrites();
         var worked = false;
         foreach (var source in _sources.ToArray()) worked |= await ShipAsync(source, cancellationToken);
         Announce();
@@ -179,8 +179,9 @@ internal sealed class LedgerShipper : BackgroundService
     {
         var calls = new List<ShippedCall>();
         var start = source.Position;
+        var stamp = SpoolFormat.StampOf(start.Segment);
         SpoolRead read;
-        while ((read = SpoolFormat.Next(_window.AsSpan(0, count), ref at, isEnd, out var record)) == SpoolRead.Found)
+        while ((read = SpoolFormat.Next(_window.AsSpan(0, count), ref at, isEnd, stamp, out var record)) == SpoolRead.Found)
         {
             if (!source.Open.Observe(record.Type, record.Payload, start.Segment)) NoteUnreadable(source, start.Segment);
             if (record.Type != SpoolRecordType.CallEnded || start with { Offset = start.Offset + record.End } <= source.Known!.Value) continue;

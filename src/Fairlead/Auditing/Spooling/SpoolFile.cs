@@ -10,7 +10,9 @@ internal static class SpoolFile
     public const int WindowBytes = 1024 * 1024;
 
     /// <summary>All whole records of a segment in order, without partial or damaged ones. A missing file has none.</summary>
-    public static IEnumerable<SpoolEntry> Read(string path)
+    /// <param name="path">The segment's file.</param>
+    /// <param name="segment">The segment's number; the file may contain records of earlier ones.</param>
+    public static IEnumerable<SpoolEntry> Read(string path, long segment)
     {
         if (!File.Exists(path)) yield break;
         var window = System.Buffers.ArrayPool<byte>.Shared.Rent(WindowBytes);
@@ -18,6 +20,7 @@ internal static class SpoolFile
         {
             using var file = Open(path);
             long offset = SpoolFormat.FileHeaderBytes;
+            var stamp = SpoolFormat.StampOf(segment);
             var entries = new List<SpoolEntry>();
             while (true)
             {
@@ -25,7 +28,7 @@ internal static class SpoolFile
                 var isEnd = count < WindowBytes;
                 var at = 0;
                 SpoolRead read;
-                while ((read = SpoolFormat.Next(window.AsSpan(0, count), ref at, isEnd, out var record)) == SpoolRead.Found)
+                while ((read = SpoolFormat.Next(window.AsSpan(0, count), ref at, isEnd, stamp, out var record)) == SpoolRead.Found)
                     entries.Add(new SpoolEntry(record.Type, record.Sequence, record.Payload.ToArray()));
                 foreach (var entry in entries) yield return entry;
                 entries.Clear();
@@ -40,12 +43,12 @@ internal static class SpoolFile
     }
 
     /// <summary>The sequence number in a segment's header; 0 without one.</summary>
-    public static long SequenceBefore(string path)
+    public static long SequenceBefore(string path, long segment)
     {
         if (!File.Exists(path)) return 0;
         using var file = Open(path);
         Span<byte> header = stackalloc byte[SpoolFormat.FileHeaderBytes];
-        return SpoolFormat.SequenceBefore(header[..Fill(file, 0, header)]);
+        return SpoolFormat.SequenceBefore(header[..Fill(file, 0, header)], segment);
     }
 
     public static Microsoft.Win32.SafeHandles.SafeFileHandle Open(string path) =>

@@ -76,13 +76,26 @@ internal sealed class SpoolFolder : IDisposable
         return [.. numbers];
     }
 
+    /// <summary>The sequence number that the node has reached; 0 if nothing there states one.</summary>
+    public long LastSequence()
+    {
+        foreach (var segment in Segments().Reverse())
+        {
+            var path = PathOf(segment);
+            var last = SpoolFile.SequenceBefore(path, segment);
+            foreach (var record in SpoolFile.Read(path, segment)) last = Math.Max(last, record.Sequence);
+            if (last > 0) return last;
+        }
+        return 0;
+    }
+
     public string PathOf(long segment) => System.IO.Path.Combine(Path, segment.ToString("D16", CultureInfo.InvariantCulture) + Extension);
 
-    /// <summary>Name of a segment that is created in advance; it gets its own name when it is activated.</summary>
+    /// <summary>Name of a file that is free for the next segment; it gets that segment's name when it is activated.</summary>
     public string SparePathOf(int number) =>
         System.IO.Path.Combine(Path, string.Create(CultureInfo.InvariantCulture, $"{SpareName}{number}"));
 
-    /// <summary>Deletes segments that a killed process had created in advance.</summary>
+    /// <summary>Deletes segments that a killed process had created in advance or kept for reuse.</summary>
     public void DeleteSpares()
     {
         foreach (var spare in Directory.GetFiles(Path, SpareName + "*")) File.Delete(spare);

@@ -96,11 +96,24 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
         return finished;
     }
 
-    /// <summary>Deletes a segment that is no longer needed, or puts it aside if it has an invalid record.</summary>
+    /// <summary>
+    /// Gives up a segment that is no longer needed: it is reused or deleted, or put aside if it has an invalid record.
+    /// </summary>
     public void Discard(long segment)
     {
-        if (Unreadable.Remove(segment)) Folder.Keep(segment);
-        else Folder.Delete(segment);
+        if (Unreadable.Remove(segment))
+        {
+            live?.Close(segment);
+            Folder.Keep(segment);
+        }
+        else if (live is not null)
+        {
+            live.Remove(segment);
+        }
+        else
+        {
+            Folder.Delete(segment);
+        }
     }
 
     public void Dispose()

@@ -8,6 +8,8 @@ namespace Fairlead.Tests.Auditing.Spooling;
 
 public sealed class SpoolRecoveryTests
 {
+    private const long Number = 1_790_000_000_123;
+
     private static readonly Gen<(int Kind, int Size)[]> Records = Gen.Select(Gen.Int[0, 2], Gen.Int[0, 300]).Array[1, 40];
 
     /// <summary>A segment of records, and where each ends.</summary>
@@ -22,7 +24,7 @@ public sealed class SpoolRecoveryTests
             var payload = $$"""{"id":"att_{{i % 7}}","generation_id":"gen_{{i % 7}}","running":{"id":"att_{{i % 7}}"},"pad":"FLR{{new string('x', plan[i].Size)}}"}""";
             var utf8 = Encoding.UTF8.GetBytes(payload);
             var record = new byte[SpoolFormat.SizeOf(utf8.Length)];
-            SpoolFormat.WriteHeader(record, type, utf8.Length, i, Crc32C.Append(0, utf8));
+            SpoolFormat.WriteHeader(record, type, utf8.Length, i, Crc32C.Append(0, utf8), SpoolFormat.StampOf(Number));
             utf8.CopyTo(record, SpoolFormat.RecordHeaderBytes);
             bytes.AddRange(record);
             records.Add((type, payload, bytes.Count - (SpoolFormat.SizeOf(utf8.Length) - SpoolFormat.RecordHeaderBytes - utf8.Length)));
@@ -36,7 +38,7 @@ public sealed class SpoolRecoveryTests
         try
         {
             File.WriteAllBytes(path, file);
-            return [.. SpoolFile.Read(path).Select(e => (e.Type, Encoding.UTF8.GetString(e.Payload)))];
+            return [.. SpoolFile.Read(path, Number).Select(e => (e.Type, Encoding.UTF8.GetString(e.Payload)))];
         }
         finally
         {

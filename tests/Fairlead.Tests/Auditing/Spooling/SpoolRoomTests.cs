@@ -67,7 +67,7 @@ public sealed class SpoolRoomTests : IDisposable
         var dropped = spool.Dropped;
         FreeDisk();
         _time.Advance(TimeSpan.FromSeconds(1));
-        spool.Mend();
+        spool.RetryWrites();
         Assert.Equal(0, spool.Waiting);
         Assert.Equal(0, spool.Dropped);
         Assert.Equal(Flood, Ended(spool, "failed").Count + dropped);
@@ -176,7 +176,7 @@ public sealed class SpoolRoomTests : IDisposable
         // The database took them, so their segments are gone.
         foreach (var segment in spool.Folder.Segments()[..^1]) spool.Folder.Delete(segment);
         _time.Advance(TimeSpan.FromSeconds(1));
-        spool.Mend();
+        spool.RetryWrites();
         Assert.Equal(0, spool.Waiting);
         var again = Refused();
         await spool.CallEndedAsync(again, 429);

@@ -18,7 +18,7 @@ internal sealed class TemporarySpool : IDisposable
         return spool;
     }
 
-    public static List<SpoolEntry> ReadAll(SpoolFolder folder) => [.. folder.Segments().SelectMany(number => SpoolFile.Read(folder.PathOf(number)))];
+    public static List<SpoolEntry> ReadAll(SpoolFolder folder) => [.. folder.Segments().SelectMany(number => SpoolFile.Read(folder.PathOf(number), number))];
 
     public void Dispose()
     {

@@ -1,0 +1,136 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Auditing.Spooling;
+
+/// <summary>
+/// Segments that are ready for the next rotation: created in advance on a background thread, or reused. Remembers why the last one could
+/// not be created, and waits a second before it tries again. Members are used under the spool's lock, except where they state otherwise.
+/// </summary>
+internal sealed class SpareSegments(SpoolFolder folder, int segmentBytes, TimeProvider time, ILogger logger, Lock gate, Func<bool> isNeeded)
+{
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _creating = new();
+    private readonly Queue<SpoolSegment> _spares = new();
+    private Exception? _error;
+    private long _failedAt;
+    private bool _createsInBackground;
+    private bool _closed;
+    private int _paths;
+
+    public int Count => _spares.Count;
+
+    /// <summary>Whether the disk could not be written at the last attempt.</summary>
+    public bool HasFailed => _error is not null;
+
+    private bool IsTimeToRetry => _error is null || time.GetElapsedTime(_failedAt) >= RetryDelay;
+
+    /// <summary>A path for a spare that no other has had in this process. Thread-safe.</summary>
+    public string NextPath() => folder.SparePathOf(Interlocked.Increment(ref _paths));
+
+    public SpoolSegment Peek() => _spares.Peek();
+
+    public SpoolSegment Take() => _spares.Dequeue();
+
+    /// <summary>Adds a segment that was in use before.</summary>
+    public void Add(SpoolSegment reused) => _spares.Enqueue(reused);
+
+    /// <summary>Creates a segment.</summary>
+    /// <exception cref="SpoolUnavailableException">The disk is full or cannot be written, or failed less than a second ago.</exception>
+    public void CreateNow()
+    {
+        if (!IsTimeToRetry) throw new SpoolUnavailableException("The spool has no space.", _error);
+        try
+        {
+            _spares.Enqueue(SpoolSegment.Create(NextPath(), segmentBytes));
+            _error = null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Fail(e);
+            throw new SpoolUnavailableException("The spool has no space.", e);
+        }
+    }
+
+    /// <summary>Lets a background thread create what is needed.</summary>
+    public void CreateSoon()
+    {
+        if (_createsInBackground || !IsTimeToRetry || !isNeeded()) return;
+        _createsInBackground = true;
+        ThreadPool.UnsafeQueueUserWorkItem(static spares => spares.CreateNeeded(), this, preferLocal: false);
+    }
+
+    /// <summary>
+    /// Whether the disk failed and may be tried again by <see cref="CreateNeeded"/>. If no spare is needed, the error is forgotten: a
+    /// segment that could not be activated before may succeed now.
+    /// </summary>
+    public bool ShouldRetry()
+    {
+        if (_error is null || _createsInBackground || !IsTimeToRetry) return false;
+        if (isNeeded()) return true;
+        _error = null;
+        return false;
+    }
+
+    /// <summary>Creates segments as long as one is needed. Takes the lock itself.</summary>
+    public void CreateNeeded()
+    {
+        lock (_creating)
+        {
+            while (true)
+            {
+                lock (gate)
+                {
+                    _createsInBackground = !_closed && isNeeded();
+                    if (!_createsInBackground) return;
+                }
+                SpoolSegment created;
+                try
+                {
+                    created = SpoolSegment.Create(NextPath(), segmentBytes);
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    lock (gate)
+                    {
+                        _createsInBackground = false;
+                        Fail(e);
+                    }
+                    return;
+                }
+                lock (gate)
+                {
+                    _spares.Enqueue(created);
+                    _error = null;
+                }
+            }
+        }
+    }
+
+    /// <summary>Notes that a segment could not be created or activated.</summary>
+    public void Fail(Exception error)
+    {
+        var isFirst = _error is null;
+        _failedAt = time.GetTimestamp();
+        _error = error;
+        if (isFirst) logger.SpoolUnwritable(error);
+    }
+
+    /// <summary>
+    /// Runs <paramref name="close"/> under the spool's lock while no segment is being created, so that no file outlives the lock on the
+    /// folder; then deletes the spares. Takes the lock itself.
+    /// </summary>
+    /// <param name="close">Returns false if the spool was closed before.</param>
+    public void Close(Func<bool> close)
+    {
+        lock (_creating)
+        {
+            lock (gate)
+            {
+                if (!close()) return;
+                _closed = true;
+                while (_spares.TryDequeue(out var spare)) spare.Dispose();
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Auditing.Spooling;
+
+/// <summary>
+/// The segments of this process: the active one, the spares, and full ones that stay open until their records are in the database. A full
+/// segment is then reused: writing 16 MiB of zeros for each new file took more processor time than the records. Members are used under the
+/// spool's lock, except where they state otherwise.
+/// </summary>
+/// <remarks>
+/// A file goes through these states: spare, active, full, and spare again. Only its name changes, in one rename, so a killed process
+/// leaves it in one of them. The next process reads active and full segments, and deletes spares.
+/// </remarks>
+internal sealed class SpoolSegments
+{
+    /// <summary>
+    /// Maximum of full segments that stay open to be reused. While the database is slow or unavailable, further ones are closed and, once
+    /// they are in the database, deleted.
+    /// </summary>
+    private const int MaxFull = 2;
+
+    private readonly SpoolFolder _folder;
+    private readonly int _segmentBytes;
+    private readonly ILogger _logger;
+    private readonly Lock _gate;
+    private readonly SpaceReservations _reservations;
+    private readonly SpareSegments _spares;
+    private readonly GroupFlusher? _flusher;
+    private readonly Dictionary<long, SpoolSegment> _full = [];
+
+    private SpoolSegment _active;
+    private (SpoolSegment Segment, bool IsKept)? _unflushed;
+    private long _sequence;
+    private bool _suspect;
+    private bool _closed;
+
+    /// <param name="folder">This node's folder.</param>
+    /// <param name="options">Size of a segment and durability.</param>
+    /// <param name="first">Number of the first segment.</param>
+    /// <param name="reservations">Space for the records of running calls.</param>
+    /// <param name="gate">The spool's lock.</param>
+    /// <param name="time">Clock for retries.</param>
+    /// <param name="logger">The spool's logger.</param>
+    /// <exception cref="IOException">The disk is full or cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
+    public SpoolSegments(SpoolFolder folder, SpoolOptions options, long first, SpaceReservations reservations, Lock gate, TimeProvider time,
+        ILogger logger)
+    {
+        _folder = folder;
+        _segmentBytes = options.SegmentBytes;
+        _reservations = reservations;
+        _gate = gate;
+        _logger = logger;
+        if (options.Durability == AuditDurability.Fsync) _flusher = new GroupFlusher(FlushSegments);
+        _spares = new SpareSegments(folder, options.SegmentBytes, time, logger, gate, () => NeedsSpare);
+        _sequence = folder.LastSequence();
+        folder.DeleteSpares();
+        _active = SpoolSegment.Create(_spares.NextPath(), options.SegmentBytes);
+        _active.TakeIntoUse(folder.PathOf(first), first, _sequence);
+    }
+
+    /// <summary>End of what has been appended.</summary>
+    public SpoolPosition End => new(_active.Number, _active.Length);
+
+    public int SpareCount => _spares.Count;
+
+    /// <summary>Full segments that became spares instead of being deleted.</summary>
+    public long Reused { get; private set; }
+
+    /// <summary>Whether the disk could not be written at the last attempt.</summary>
+    public bool HasFailed => _spares.HasFailed;
+
+    /// <summary>Whether a flush to the disk is part of an append.</summary>
+    public bool Flushes => _flusher is not null;
+
+    private long UsableBytes => _segmentBytes - SpoolFormat.FileHeaderBytes;
+
+    // A spare must exist for the next rotation, and more of them when many calls run at once. No new one is created while a full segment
+    // is expected back and the active one has enough space.
+    private bool NeedsSpare =>
+        (_spares.Count == 0 && _full.Count == 0) || SpaceAfter(0, _reservations.Largest) - _reservations.Bytes < _segmentBytes / 2;
+
+    /// <summary>Ensures space for a record, beside all reservations and what this call reserves.</summary>
+    /// <param name="size">Size of the record that is appended now.</param>
+    /// <param name="reserved">Size of the record for which space is reserved.</param>
+    /// <param name="more">How much of that was not reserved yet.</param>
+    /// <exception cref="SpoolUnavailableException">There is no space, or the spool is closed.</exception>
+    public void DemandSpace(int size, int reserved, int more)
+    {
+        if (_closed) throw new SpoolUnavailableException("The spool is closed.");
+        while (SpaceAfter(size, Math.Max(reserved, _reservations.Largest)) < _reservations.Bytes + more) _spares.CreateNow();
+    }
+
+    /// <summary>Lets a background thread create the spares that are missing, if the disk has not failed.</summary>
+    public void CreateSparesSoon()
+    {
+        if (!_spares.HasFailed) _spares.CreateSoon();
+    }
+
+    /// <summary>Appends a record, in the next segment if the active one is full.</summary>
+    /// <exception cref="SpoolUnavailableException">There is no space, or the spool is closed.</exception>
+    public void Write(SpoolRecordType type, ReadOnlySpan<byte> payload, uint checksum)
+    {
+        if (_closed) throw new SpoolUnavailableException("The spool is closed.");
+        var sequence = type == SpoolRecordType.CallEnded ? _sequence + 1 : 0;
+        if (_suspect || !_active.TryAppend(type, sequence, payload, checksum))
+        {
+            Rotate();
+            if (!_active.TryAppend(type, sequence, payload, checksum))
+                throw new UnreachableException("A fresh segment has room for any record.");
+        }
+        if (sequence > 0) _sequence = sequence;
+    }
+
+    /// <summary>Creates a missing spare if the disk failed before. Takes the lock itself.</summary>
+    public void RetryCreation()
+    {
+        bool retry;
+        lock (_gate) retry = !_closed && _spares.ShouldRetry();
+        if (retry) _spares.CreateNeeded();
+    }
+
+    /// <summary>
+    /// Removes a segment whose records are all in the database. It becomes a spare if there is none; otherwise it is deleted, so that the
+    /// spool takes no more of the disk than it needs. Takes the lock itself.
+    /// </summary>
+    public void Remove(long number)
+    {
+        SpoolSegment? segment;
+        lock (_gate)
+        {
+            if (_full.Remove(number, out segment) && !_closed && (_spares.Count == 0 || NeedsSpare) && TryReuse(segment)) return;
+        }
+        // Closed first: Windows does not delete a mapped file.
+        segment?.Dispose();
+        _folder.Delete(number);
+    }
+
+    /// <summary>Closes a segment that is put aside. Takes the lock itself.</summary>
+    public void Close(long number)
+    {
+        SpoolSegment? segment;
+        lock (_gate) _full.Remove(number, out segment);
+        segment?.Dispose();
+    }
+
+    /// <summary>Flushes everything appended so far to the disk, if the durability setting requires it. Thread-safe.</summary>
+    /// <exception cref="IOException">The disk failed.</exception>
+    public Task FlushAsync() => _flusher?.FlushAsync() ?? Task.CompletedTask;
+
+    /// <summary>Closes all segments; false when they were closed before. Takes the lock itself.</summary>
+    public bool Close()
+    {
+        var closed = false;
+        _spares.Close(() =>
+        {
+            if (_closed) return false;
+            _closed = closed = true;
+            if (_unflushed is var (unflushed, _)) CloseFlushed(unflushed);
+            foreach (var full in _full.Values) CloseFlushed(full);
+            _full.Clear();
+            CloseFlushed(_active);
+            return true;
+        });
+        return closed;
+    }
+
+    // The end of a segment may be too short for the next record, so up to the size of the largest record does not count.
+    private long SpaceAfter(int size, int largest)
+    {
+        long active = _suspect ? 0 : _active.Capacity - _active.Length;
+        var spares = _spares.Count;
+        if (size > active)
+        {
+            if (spares == 0) return -1;
+            spares--;
+            active = UsableBytes;
+        }
+        return Math.Max(0, active - size - largest) + (spares * (UsableBytes - largest));
+    }
+
+    private void Rotate()
+    {
+        if (_spares.Count == 0) _spares.CreateNow();
+        var number = _active.Number + 1;
+        try
+        {
+            _spares.Peek().TakeIntoUse(_folder.PathOf(number), number, _sequence);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It stays a spare: running calls rely on its space.
+            _spares.Fail(e);
+            throw new SpoolUnavailableException("The spool has no space.", e);
+        }
+        Retire(_active);
+        _active = _spares.Take();
+        _suspect = false;
+        _spares.CreateSoon();
+    }
+
+    private void Retire(SpoolSegment segment)
+    {
+        // After a failed flush, the file may be damaged.
+        var isKept = !_suspect && _full.Count < MaxFull;
+        if (isKept) _full.Add(segment.Number, segment);
+        if (_flusher is null)
+        {
+            if (!isKept) segment.Dispose();
+            return;
+        }
+        // The old segment must reach the disk before a waiting flush completes. Two rotations within one flush are rare, so the cost is
+        // accepted here.
+        if (_unflushed is var (older, isOlderKept))
+        {
+            TryFlush(older);
+            if (!isOlderKept) older.Dispose();
+        }
+        _unflushed = (segment, isKept);
+    }
+
+    private bool TryReuse(SpoolSegment segment)
+    {
+        try
+        {
+            segment.BecomeSpare(_spares.NextPath());
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+        _spares.Add(segment);
+        Reused++;
+        return true;
+    }
+
+    // Runs on the flusher's thread, without the lock. A full segment that is kept may become a spare meanwhile, or even be active again:
+    // then it is flushed once more than necessary.
+    private void FlushSegments()
+    {
+        (SpoolSegment Segment, bool IsKept)? full;
+        SpoolSegment active;
+        lock (_gate)
+        {
+            if (_closed) return;
+            (full, active) = (_unflushed, _active);
+            _unflushed = null;
+        }
+        try
+        {
+            if (full is var (segment, _)) FlushFull(segment);
+            active.Flush();
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // After a failed flush the system may treat the pages as clean, so a later success would prove nothing: continue in another
+            // file.
+            lock (_gate) _suspect = true;
+            _logger.FlushFailed(e);
+            throw;
+        }
+        finally
+        {
+            if (full is (var closing, false)) closing.Dispose();
+        }
+    }
+
+    private static void FlushFull(SpoolSegment segment)
+    {
+        try
+        {
+            segment.Flush();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It was removed meanwhile: its records are in the database.
+        }
+    }
+
+    private void CloseFlushed(SpoolSegment segment)
+    {
+        if (_flusher is not null) TryFlush(segment);
+        segment.Dispose();
+    }
+
+    private void TryFlush(SpoolSegment segment)
+    {
+        try
+        {
+            FlushFull(segment);
+        }
+        catch (IOException e)
+        {
+            _logger.FlushFailed(e);
+        }
+    }
+}
