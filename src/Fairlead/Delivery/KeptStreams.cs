@@ -15,8 +15,10 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// Streams stored generations to any number of readers, from any event on. A reader that leaves changes nothing for the generation. If the
-/// server stops, the connections of its readers are aborted, and they continue at another server. Thread-safe.
+/// Streams stored generations to any number of readers, from any event on: 1. send the headers unless the reader may have every event,
+/// 2. send what precedes the first run, 3. send events as they are stored, 4. send the end, 5. stop the keep-alive. A reader that leaves
+/// changes nothing for the generation. If the server stops, the connections of its readers are aborted, and they continue at another server.
+/// Thread-safe.
 /// </summary>
 internal sealed class KeptStreams(
     IGenerationStore store,
@@ -71,14 +73,18 @@ internal sealed class KeptStreams(
         if (isHere) drain.Enter();
         try
         {
-            // One that has ended may have no event left for the reader; for any other the headers are sent at once.
+            // 1. A generation that has ended may have no event left for the reader.
             if (!record.IsFinal) await StartAsync(response, record, stop.Token);
             sweep.Add(stream);
             using var batch = new EventBatch();
             using var output = new PooledBuffer(4096, share, UncountedBytes, Copies);
+
+            // 2.
             view.WriteStart(output);
             if (record.StartedAt is null) await PassAsync(response, stream, record, filter, output, stop.Token);
             if (await events.WaitForBeginAsync(stop.Token) is { StartedAt: not null } begun) view.WriteBegun(begun, output);
+
+            // 3.
             do
             {
                 if (batch.Items.Count > 0) view.Write(batch, output);
@@ -87,6 +93,7 @@ internal sealed class KeptStreams(
             }
             while (await events.ReadAsync(batch, stop.Token));
 
+            // 4.
             if (events.Record is not { } ended)
             {
                 // The generation was deleted. Without its end, the stream must not look complete.
@@ -126,6 +133,7 @@ internal sealed class KeptStreams(
         }
         finally
         {
+            // 5.
             sweep.Remove(stream);
             // The generation has an end even if this stream has none.
             keys.LeaveToJob(call);
