@@ -1,6 +1,5 @@
 using System.Buffers;
 using Fairlead.Dialects;
-using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
@@ -13,45 +12,43 @@ namespace Fairlead.Delivery;
 internal sealed class AcceptedResponse(GenerationWriter writer, IdempotencyKeys keys)
 {
     /// <summary>202 with the generation and its address.</summary>
-    public async Task WriteAsync(HttpContext context, GatewayCall call, GenerationRecord record)
+    public async Task WriteAsync(IClientResponse response, GatewayCall call, GenerationRecord record)
     {
-        var response = context.Response;
-        response.StatusCode = StatusCodes.Status202Accepted;
-        response.ContentType = "application/json";
-        WriteLocation(context, record.Id);
-        WriteHeaders(response, call, record.Id);
+        response.Status = StatusCodes.Status202Accepted;
+        response.Headers.ContentType = "application/json";
+        WriteLocation(response.Headers, call, record.Id);
+        WriteHeaders(response.Headers, call, record.Id);
         var body = new ArrayBufferWriter<byte>(1024);
         // Without the client's token: the key of a client that has left must lead to this job. Otherwise a repetition starts another one.
         await writer.WriteAsync(body, record, CancellationToken.None);
-        await keys.CompleteAsync(call, response.StatusCode, response.ContentType, body.WrittenMemory);
-        await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
+        await keys.CompleteAsync(call, StatusCodes.Status202Accepted, "application/json", body.WrittenMemory);
+        await response.WriteBodyAsync(body.WrittenMemory, response.Aborted);
     }
 
     /// <summary>200 with the object of the client's dialect.</summary>
-    public async Task WriteInDialectAsync(HttpContext context, GatewayCall call, IBackgroundRequests background)
+    public async Task WriteInDialectAsync(IClientResponse response, GatewayCall call, IBackgroundRequests background)
     {
         using var body = new PooledBuffer(1024);
         background.WriteAccepted(call, body);
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", body.WrittenMemory);
-        var response = context.Response;
-        response.StatusCode = StatusCodes.Status200OK;
-        response.ContentType = "application/json";
-        WriteHeaders(response, call, call.GenerationId);
-        response.ContentLength = body.Length;
-        await response.BodyWriter.WriteAsync(body.WrittenMemory, context.RequestAborted);
+        response.Status = StatusCodes.Status200OK;
+        response.Headers.ContentType = "application/json";
+        WriteHeaders(response.Headers, call, call.GenerationId);
+        response.Headers.ContentLength = body.Length;
+        await response.WriteBodyAsync(body.WrittenMemory, response.Aborted);
     }
 
     /// <summary>Where the generation can be read, and when that is useful.</summary>
-    public static void WriteLocation(HttpContext context, string generationId)
+    public static void WriteLocation(IHeaderDictionary headers, GatewayCall call, string generationId)
     {
-        context.Response.Headers.Location = PublicAddress.Of(context).Reference($"/v2/generations/{generationId}");
-        context.Response.Headers.RetryAfter = "1";
+        headers.Location = call.Site.Reference($"/v2/generations/{generationId}");
+        headers.RetryAfter = "1";
     }
 
-    private static void WriteHeaders(HttpResponse response, GatewayCall call, string generationId)
+    private static void WriteHeaders(IHeaderDictionary headers, GatewayCall call, string generationId)
     {
-        response.Headers.CacheControl = "no-store";
-        response.Headers["Fairlead-Generation"] = generationId;
-        response.Headers["Api-Version"] = call.Caller.ApiVersion;
+        headers.CacheControl = "no-store";
+        headers["Fairlead-Generation"] = generationId;
+        headers["Api-Version"] = call.Caller.ApiVersion;
     }
 }

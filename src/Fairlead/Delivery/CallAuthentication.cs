@@ -2,9 +2,7 @@ using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
-using Fairlead.Http;
 using Fairlead.Pipeline;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
@@ -15,19 +13,19 @@ namespace Fairlead.Delivery;
 internal sealed class CallAuthentication(ICallerSource callers, CallReader reader, RefusalRecords refusals, CallEnder ender)
 {
     /// <summary>The caller; null if the request was refused and its error is written.</summary>
-    public async ValueTask<Caller?> AuthenticateAsync(HttpContext context, Dialect dialect, string requestId)
+    public async ValueTask<Caller?> AuthenticateAsync(ClientExchange exchange, Dialect dialect)
     {
-        var authentication = callers.Authenticate(context, dialect.Scope);
+        var authentication = exchange.Request.Authenticate(callers, dialect.Scope);
         if (authentication.Caller is { } caller) return caller;
 
         var error = authentication.Error!;
         if (authentication.Refused is { } owner && refusals.TryTake(owner.KeyId, error.Code, out var suppressed))
         {
-            var refused = reader.Create(context, dialect, owner, requestId);
+            var refused = reader.Create(exchange.Request, dialect, owner);
             refused.SuppressedRefusals = suppressed;
             await ender.EndAsync(refused, Outcome.Failed, error, ErrorBodyWriter.StatusOf(error, dialect.ErrorShape));
         }
-        await ErrorResponses.WriteAsync(context, error, dialect.ErrorShape);
+        await exchange.Response.WriteErrorAsync(error, dialect.ErrorShape);
         return null;
     }
 }

@@ -20,38 +20,38 @@ internal sealed class CallConclusion(
     ILogger<CallConclusion> logger)
 {
     /// <summary>Ends a call that was refused before anything was sent, and writes its error.</summary>
-    public async Task RefuseAsync(HttpContext context, GatewayCall call, GatewayError error)
+    public async Task RefuseAsync(IClientResponse response, GatewayCall call, GatewayError error)
     {
         error = call.Dialect.Requests.WithClientParameter(call, error);
-        await EndAsync(context, call, Outcome.Failed, error);
+        await EndAsync(response, call, Outcome.Failed, error);
     }
 
     /// <summary>Ends a call whose delivery threw <paramref name="exception"/>.</summary>
-    public Task EndAsync(HttpContext context, GatewayCall call, Exception exception)
+    public Task EndAsync(IClientResponse response, GatewayCall call, Exception exception)
     {
-        var hasStarted = context.Response.HasStarted;
+        var hasStarted = response.HasStarted;
         switch (exception)
         {
-            case OperationCanceledException when !IsStray(context, call):
-                return EndCancelledAsync(context, call);
+            case OperationCanceledException when !IsStray(response, call):
+                return EndCancelledAsync(response, call);
 
             case GatewayErrorException refused when !hasStarted:
-                return RefuseAsync(context, call, refused.Error);
+                return RefuseAsync(response, call, refused.Error);
 
             // The connection failed while the body was read.
             case BadHttpRequestException or IOException when call.Attempts.Count == 0 && !hasStarted:
-                return RefuseAsync(context, call, RequestReader.BrokenBody(exception));
+                return RefuseAsync(response, call, RequestReader.BrokenBody(exception));
 
             default:
                 CallLog.Unexpected(logger, call.RequestId, exception);
-                return FailAsync(context, call);
+                return FailAsync(response, call);
         }
     }
 
     /// <summary>The last step of every call. If it has not ended, it ends here, so that no reservation and no key stays taken.</summary>
-    public async Task CompleteAsync(HttpContext context, GatewayCall call)
+    public async Task CompleteAsync(IClientResponse response, GatewayCall call)
     {
-        var status = context.Response.StatusCode;
+        var status = response.Status;
         if (call.HandedOver)
         {
             // The generation has a call of its own, which is charged and recorded.
@@ -72,46 +72,45 @@ internal sealed class CallConclusion(
     /// Whether nothing cancelled the call: its client waits and its time is not over. Ending it quietly would send an empty response that
     /// looks like success.
     /// </summary>
-    private static bool IsStray(HttpContext context, GatewayCall call) =>
+    private static bool IsStray(IClientResponse response, GatewayCall call) =>
         call.Cancellation is { Reason: CancellationReason.None }
-        && !context.RequestAborted.IsCancellationRequested
-        && !context.Response.HasStarted;
+        && !response.Aborted.IsCancellationRequested
+        && !response.HasStarted;
 
-    private async Task EndCancelledAsync(HttpContext context, GatewayCall call)
+    private async Task EndCancelledAsync(IClientResponse response, GatewayCall call)
     {
         var reason = call.Cancellation?.Reason ?? CancellationReason.ClientLeft;
         var (outcome, error) = CallOutcome.Of(reason);
-        if (reason is CancellationReason.None or CancellationReason.ClientLeft || context.Response.HasStarted)
+        if (reason is CancellationReason.None or CancellationReason.ClientLeft || response.HasStarted)
         {
             // 499 is only in the record: no client reads a status.
             await ender.EndAsync(call, outcome, null, 499);
-            if (context.Response.HasStarted) context.Abort();
+            if (response.HasStarted) response.Abort();
             return;
         }
-        await EndAsync(context, call, outcome, error);
+        await EndAsync(response, call, outcome, error);
     }
 
-    private async Task EndAsync(HttpContext context, GatewayCall call, Outcome outcome, GatewayError error)
+    private async Task EndAsync(IClientResponse response, GatewayCall call, Outcome outcome, GatewayError error)
     {
         await ender.EndAsync(call, outcome, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
         await keys.ConcludeAsync(call, error);
-        ReplyHeaders.Write(context.Response, call);
-        await ErrorResponses.WriteAsync(context, error, call.Dialect.ErrorShape);
+        ReplyHeaders.Write(response.Headers, call);
+        await response.WriteErrorAsync(error, call.Dialect.ErrorShape);
     }
 
-    private async Task FailAsync(HttpContext context, GatewayCall call)
+    private async Task FailAsync(IClientResponse response, GatewayCall call)
     {
         var error = new GatewayError(
             ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
         await ender.EndAsync(call, Outcome.Failed, error, StatusCodes.Status500InternalServerError);
-        if (context.Response.HasStarted)
+        if (response.HasStarted)
         {
             // Otherwise the client takes what it has for the whole response.
-            context.Abort();
+            response.Abort();
             return;
         }
-        context.Response.Clear();
-        context.Response.Headers["x-request-id"] = call.RequestId;
-        await ErrorResponses.WriteAsync(context, error, call.Dialect.ErrorShape);
+        response.Clear();
+        await response.WriteErrorAsync(error, call.Dialect.ErrorShape);
     }
 }

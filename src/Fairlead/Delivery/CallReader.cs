@@ -7,56 +7,50 @@ using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
-using Fairlead.Responses;
-using Fairlead.Streaming;
 using Fairlead.Telemetry;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
-/// <summary>Makes a call of an HTTP request. Thread-safe.</summary>
+/// <summary>Makes a call of a client's request. Thread-safe.</summary>
 internal sealed class CallReader(IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
 {
     /// <summary>The call of an authenticated request. Its body is not read yet.</summary>
-    public GatewayCall Create(HttpContext context, Dialect dialect, Caller caller, string requestId)
+    public GatewayCall Create(IClientRequest request, Dialect dialect, Caller caller)
     {
-        var generationId = RequestIds.IsOurs(context, requestId) ? Ids.Sibling("gen_", requestId) : Ids.New("gen_", time);
-        return new GatewayCall(requestId, generationId, dialect, caller, time)
+        var generationId = request.HasGatewayId ? Ids.Sibling("gen_", request.Id) : Ids.New("gen_", time);
+        return new GatewayCall(request.Id, generationId, dialect, caller, time)
         {
             Memory = memory.ShareOf(caller.KeyId),
-            Address = context.Connection.RemoteIpAddress,
-            Endpoint = context.Request.Path.Value ?? "",
-            Site = PublicAddress.Of(context.Request, configuration.Current.PublicUrl),
+            Address = request.RemoteAddress,
+            Endpoint = request.Path,
+            Site = request.SiteOf(configuration.Current.PublicUrl),
         };
     }
 
     /// <summary>
-    /// Reads the request into its call: 1. check the headers that describe the body, 2. read the body once, 3. read the headers that
-    /// belong to the call, 4. let the dialect read the body, 5. load stored data that the request refers to.
+    /// Reads the request into its call: 1. read the body once, 2. read the headers that belong to the call, 3. let the dialect read the
+    /// body, 4. load stored data that the request refers to.
     /// </summary>
     /// <returns>The first error, or null.</returns>
-    /// <exception cref="GatewayErrorException">There is no memory for the body. The call has an empty one.</exception>
-    public async ValueTask<GatewayError?> ReadAsync(HttpContext context, GatewayCall call)
+    /// <exception cref="MemoryExhaustedException">There is no memory for the body; the call may have none.</exception>
+    public async ValueTask<GatewayError?> ReadAsync(IClientRequest request, GatewayCall call, CancellationToken cancellationToken)
     {
         var limits = configuration.Current.Requests;
-        call.Body = CreateBody(context.Request.ContentLength, call.Memory);
-
-        return RequestReader.CheckHeaders(context.Request, limits) // 1.
-            ?? await RequestReader.ReadAsync(context, call.Body, limits) // 2.
-            ?? ReadHeaders(context, call) // 3.
-            ?? ReadBody(context, call, limits) // 4.
-            ?? await call.Dialect.Requests.ResolveAsync(call, limits, context.RequestAborted); // 5.
+        return await request.ReadBodyAsync(call, limits) // 1.
+            ?? ReadHeaders(request, call) // 2.
+            ?? ReadBody(request, call, limits) // 3.
+            ?? await call.Dialect.Requests.ResolveAsync(call, limits, cancellationToken); // 4.
     }
 
-    private static GatewayError? ReadHeaders(HttpContext context, GatewayCall call)
+    private static GatewayError? ReadHeaders(IClientRequest request, GatewayCall call)
     {
-        var headers = context.Request.Headers;
+        var headers = request.Headers;
         if (call.Dialect.ErrorShape == ErrorShape.Anthropic)
         {
             if (headers.TryGetValue("anthropic-version", out var version)) call.AnthropicVersion = version.ToString();
             if (headers.TryGetValue("anthropic-beta", out var beta)) call.AnthropicBeta = beta.ToString();
         }
-        if (call.Dialect.HasSessions) call.Session = context.Features.Get<ResponseSession>();
+        if (call.Dialect.HasSessions) call.Session = request.Session;
         call.IncomingTrace = IncomingTrace.Of(headers);
         if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
         if (call.Operation == Operation.CountTokens) return null;
@@ -66,10 +60,10 @@ internal sealed class CallReader(IConfigurationSource configuration, MemoryBudge
         return wrong;
     }
 
-    private static GatewayError? ReadBody(HttpContext context, GatewayCall call, RequestBounds limits)
+    private static GatewayError? ReadBody(IClientRequest request, GatewayCall call, RequestBounds limits)
     {
         var since = call.Timings.Now();
-        var error = call.Dialect.Requests.Read(call, limits) ?? RequestReader.ReadExtensionHeaders(context.Request, call);
+        var error = call.Dialect.Requests.Read(call, limits) ?? RequestReader.ReadExtensionHeaders(request.Headers, call);
         call.Timings.Add(Phase.Validate, since);
         if (call.Caller.SecretRetiresAt is { } retires)
         {
@@ -77,8 +71,4 @@ internal sealed class CallReader(IConfigurationSource configuration, MemoryBudge
         }
         return error;
     }
-
-    // Most chat bodies fit. A larger claimed length is not trusted, since the bytes may never come.
-    private static PooledBuffer CreateBody(long? contentLength, MemoryBudget? memory) =>
-        new((int)Math.Clamp(contentLength ?? 4096, 256, 256 * 1024), memory);
 }

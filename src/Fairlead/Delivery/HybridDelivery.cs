@@ -3,7 +3,6 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
@@ -21,10 +20,12 @@ internal sealed class HybridDelivery(
     IdempotencyKeys keys,
     TimeProvider time) : IDelivery
 {
-    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    public async Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
     {
+        var response = exchange.Response;
+
         // 1.
-        var admitted = await admission.AdmitAsync(context, call, plan);
+        var admitted = await admission.AdmitAsync(exchange, call, plan);
         if (!admitted.IsAdmitted) return admitted.Error;
 
         // 2.
@@ -38,9 +39,9 @@ internal sealed class HybridDelivery(
         try
         {
             // 3. and 4.
-            kept = !await EndsWithinAsync(context, run, plan.Wait, call.GoesOn) && await TryKeepAsync(run, record);
-            if (kept) await accepted.WriteAsync(context, call, record);
-            else await WriteEndAsync(context, call, run, record);
+            kept = !await EndsWithinAsync(response, run, plan.Wait, call.GoesOn) && await TryKeepAsync(run, record);
+            if (kept) await accepted.WriteAsync(response, call, record);
+            else await WriteEndAsync(response, call, run, record);
             return null;
         }
         finally
@@ -53,11 +54,11 @@ internal sealed class HybridDelivery(
         }
     }
 
-    private async Task<bool> EndsWithinAsync(HttpContext context, GenerationRun run, TimeSpan wait, bool goesOn)
+    private async Task<bool> EndsWithinAsync(IClientResponse response, GenerationRun run, TimeSpan wait, bool goesOn)
     {
         try
         {
-            await run.Completion.WaitAsync(wait, time, context.RequestAborted);
+            await run.Completion.WaitAsync(wait, time, response.Aborted);
             return true;
         }
         catch (TimeoutException)
@@ -82,23 +83,23 @@ internal sealed class HybridDelivery(
     }
 
     /// <summary>For a run that ends in time, or that could not be stored: then the client waits as for any other call.</summary>
-    private async Task WriteEndAsync(HttpContext context, GatewayCall call, GenerationRun run, GenerationRecord record)
+    private async Task WriteEndAsync(IClientResponse response, GatewayCall call, GenerationRun run, GenerationRecord record)
     {
         // 5.
         RunResult result;
-        using (context.RequestAborted.UnsafeRegister(static state => ((GenerationRun)state!).Stop(CancellationReason.ClientLeft), run))
+        using (response.Aborted.UnsafeRegister(static state => ((GenerationRun)state!).Stop(CancellationReason.ClientLeft), run))
         {
             result = await run.Completion;
         }
 
         // 6.
-        var isWanted = call.GoesOn || !context.RequestAborted.IsCancellationRequested;
+        var isWanted = call.GoesOn || !response.Aborted.IsCancellationRequested;
         if (result.Stopped == CancellationReason.Shutdown && isWanted)
         {
             var queued = record with { Status = GenerationStatus.Queued, AvailableAt = record.CreatedAt, Returns = 1 };
             if (await jobs.TryHandOnAsync(queued))
             {
-                await accepted.WriteAsync(context, call, queued);
+                await accepted.WriteAsync(response, call, queued);
                 return;
             }
         }
@@ -114,20 +115,23 @@ internal sealed class HybridDelivery(
         {
             await keys.CompleteAsync(call, result.Status, "application/json", result.Body);
         }
-        if (!context.RequestAborted.IsCancellationRequested) await WriteResultAsync(context, run, result);
+        if (!response.Aborted.IsCancellationRequested) await WriteResultAsync(response, run, result);
     }
 
-    private static async Task WriteResultAsync(HttpContext context, GenerationRun run, RunResult result)
+    private static async Task WriteResultAsync(IClientResponse response, GenerationRun run, RunResult result)
     {
-        var response = context.Response;
-        if (result.Error is { } error) ErrorBodyWriter.WriteHead(response, error, run.Call.Dialect.ErrorShape);
+        if (result.Error is { } error)
+        {
+            response.Status = ErrorBodyWriter.StatusOf(error, run.Call.Dialect.ErrorShape);
+            ErrorBodyWriter.WriteHeaders(response.Headers, error, run.Call.Dialect.ErrorShape);
+        }
         else
         {
-            response.StatusCode = result.Status;
-            response.ContentType = "application/json";
+            response.Status = result.Status;
+            response.Headers.ContentType = "application/json";
         }
-        ReplyHeaders.Write(response, run.Call);
-        response.ContentLength = result.Body.Length;
-        await LargeBody.WriteAsync(response.BodyWriter, result.Body, context.RequestAborted);
+        ReplyHeaders.Write(response.Headers, run.Call);
+        response.Headers.ContentLength = result.Body.Length;
+        await response.WriteBodyAsync(result.Body, response.Aborted);
     }
 }

@@ -1,6 +1,5 @@
 using Fairlead.Errors;
 using Fairlead.Pipeline;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
@@ -12,5 +11,5 @@ internal interface IDelivery
     /// caller writes it. Null if the response is written. If another call continues with the generation,
     /// <see cref="GatewayCall.HandedOver"/> is set.
     /// </summary>
-    Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan);
+    Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan);
 }

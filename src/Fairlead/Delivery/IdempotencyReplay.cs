@@ -1,3 +1,4 @@
+using System.Buffers;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Generations;
@@ -13,73 +14,75 @@ namespace Fairlead.Delivery;
 /// </summary>
 internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationSource configuration, TimeProvider time)
 {
-    private static readonly byte[] KeepAlive = ": keep-alive\n\n"u8.ToArray();
-
     /// <summary>False if the reply is not that of a repeated request; then nothing was written.</summary>
-    public async ValueTask<bool> TryWriteAsync(HttpContext context, GatewayCall call, GatewayReply reply)
+    public async ValueTask<bool> TryWriteAsync(ClientExchange exchange, GatewayCall call, GatewayReply reply)
     {
+        var response = exchange.Response;
         switch (reply)
         {
             case GatewayReply.Replayed replayed:
                 // The bytes are counted with the body of the call, which lives until they are written.
-                await WriteAsync(context, call, replayed);
+                await WriteAsync(exchange, call, replayed);
                 return true;
             case GatewayReply.Joined joined:
                 using (joined.Log.Join())
                 {
-                    Start(context, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
-                    await FollowAsync(context, joined.Log);
+                    Start(response, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
+                    await FollowAsync(exchange, joined.Log);
                 }
                 return true;
             case GatewayReply.ReplayedJob job:
-                Start(context, call, job.Record.Id, StatusCodes.Status202Accepted, "application/json");
-                WriteAccepted(context, job.Record.Id);
-                await writer.WriteAsync(context.Response.BodyWriter, job.Record, context.RequestAborted);
-                await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+                Start(response, call, job.Record.Id, StatusCodes.Status202Accepted, "application/json");
+                WriteAccepted(exchange, call, job.Record.Id);
+                var body = new ArrayBufferWriter<byte>(1024);
+                await writer.WriteAsync(body, job.Record, response.Aborted);
+                await response.WriteBodyAsync(body.WrittenMemory, response.Aborted);
                 return true;
             default:
                 return false;
         }
     }
 
-    private async Task WriteAsync(HttpContext context, GatewayCall call, GatewayReply.Replayed replayed)
+    private static async Task WriteAsync(ClientExchange exchange, GatewayCall call, GatewayReply.Replayed replayed)
     {
-        Start(context, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
-        if (replayed.Status == StatusCodes.Status202Accepted) WriteAccepted(context, replayed.GenerationId);
+        var response = exchange.Response;
+        Start(response, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
+        if (replayed.Status == StatusCodes.Status202Accepted) WriteAccepted(exchange, call, replayed.GenerationId);
         var isStream = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal);
-        var from = isStream ? ReplayLog.PositionAfter(replayed.Body, LastEventId(context)) : 0;
-        if (!replayed.Broken) context.Response.ContentLength = replayed.Body.Length - from;
-        await LargeBody.WriteAsync(context.Response.BodyWriter, replayed.Body.AsMemory(from), context.RequestAborted);
-        await EndAsync(context, replayed.Broken);
+        var from = isStream ? ReplayLog.PositionAfter(replayed.Body, LastEventId(exchange.Request)) : 0;
+        if (!replayed.Broken) response.Headers.ContentLength = replayed.Body.Length - from;
+        await response.WriteBodyAsync(replayed.Body.AsMemory(from), response.Aborted);
+        await EndAsync(response, replayed.Broken);
     }
 
-    private static void Start(HttpContext context, GatewayCall call, string generationId, int status, string contentType)
+    private static void Start(IClientResponse response, GatewayCall call, string generationId, int status, string contentType)
     {
         // The generation has its own call, which is charged and recorded.
         call.HandedOver = true;
-        var response = context.Response;
-        response.StatusCode = status;
-        response.ContentType = contentType;
-        response.Headers.CacheControl = "no-store";
-        response.Headers["Idempotent-Replayed"] = "true";
-        response.Headers["Fairlead-Generation"] = generationId;
-        response.Headers["Api-Version"] = call.Caller.ApiVersion;
-        if (contentType.StartsWith("text/event-stream", StringComparison.Ordinal)) response.Headers["X-Accel-Buffering"] = "no";
+        response.Status = status;
+        var headers = response.Headers;
+        headers.ContentType = contentType;
+        headers.CacheControl = "no-store";
+        headers["Idempotent-Replayed"] = "true";
+        headers["Fairlead-Generation"] = generationId;
+        headers["Api-Version"] = call.Caller.ApiVersion;
+        if (contentType.StartsWith("text/event-stream", StringComparison.Ordinal)) headers["X-Accel-Buffering"] = "no";
     }
 
-    private static void WriteAccepted(HttpContext context, string generationId)
+    private static void WriteAccepted(ClientExchange exchange, GatewayCall call, string generationId)
     {
-        AcceptedResponse.WriteLocation(context, generationId);
-        if (!context.Request.Headers.TryGetValue("Prefer", out var prefer) || !Preference.Of(prefer).RespondAsync) return;
-        context.Response.Headers["Preference-Applied"] = "respond-async";
-        context.Response.Headers.Vary = "Prefer";
+        var headers = exchange.Response.Headers;
+        AcceptedResponse.WriteLocation(headers, call, generationId);
+        if (!exchange.Request.Headers.TryGetValue("Prefer", out var prefer) || !Preference.Of(prefer).RespondAsync) return;
+        headers["Preference-Applied"] = "respond-async";
+        headers.Vary = "Prefer";
     }
 
-    private async Task FollowAsync(HttpContext context, ReplayLog log)
+    private async Task FollowAsync(ClientExchange exchange, ReplayLog log)
     {
-        await context.Response.StartAsync(context.RequestAborted);
-        var output = context.Response.BodyWriter;
-        var position = log.PositionAfter(LastEventId(context));
+        var response = exchange.Response;
+        await response.StartAsync(response.Aborted);
+        var position = log.PositionAfter(LastEventId(exchange.Request));
         while (true)
         {
             var bytes = log.Read(position, out var changed);
@@ -87,28 +90,28 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
             if (bytes is not null)
             {
                 position += bytes.Length;
-                if ((await output.WriteAsync(bytes, context.RequestAborted)).IsCompleted) return;
+                if (!await response.WriteBodyAsync(bytes, response.Aborted)) return;
                 continue;
             }
             try
             {
-                await changed.WaitAsync(configuration.Current.Stream.KeepAlive, time, context.RequestAborted);
+                await changed.WaitAsync(configuration.Current.Stream.KeepAlive, time, response.Aborted);
             }
             catch (TimeoutException)
             {
-                if ((await output.WriteAsync(KeepAlive, context.RequestAborted)).IsCompleted) return;
+                if (!await response.WriteBodyAsync(response.Events.KeepAlive, response.Aborted)) return;
             }
         }
-        await EndAsync(context, log.Broken || log.Overflowed);
+        await EndAsync(response, log.Broken || log.Overflowed);
     }
 
     // The same end as the first client saw: a failed stream ends with an aborted connection.
-    private async Task EndAsync(HttpContext context, bool broken)
+    private static async Task EndAsync(IClientResponse response, bool broken)
     {
         if (!broken) return;
-        await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
-        await UncleanEnd.SendAsync(context, time);
+        await response.Events.FlushAsync(response.Aborted);
+        await response.AbortAfterFlushAsync();
     }
 
-    private static string LastEventId(HttpContext context) => context.Request.Headers["Last-Event-ID"].ToString();
+    private static string LastEventId(IClientRequest request) => request.Headers["Last-Event-ID"].ToString();
 }

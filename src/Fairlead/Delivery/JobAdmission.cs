@@ -2,7 +2,6 @@ using Fairlead.Errors;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
 using Fairlead.Webhooks;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
@@ -15,7 +14,7 @@ internal sealed class JobAdmission(GatewayPipeline pipeline, IdempotencyReplay r
     /// <summary>The maximum time to accept a job, in addition to the wait of its client.</summary>
     private static readonly TimeSpan AcceptanceTime = TimeSpan.FromSeconds(5);
 
-    public async Task<JobAdmissionResult> AdmitAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    public async Task<JobAdmissionResult> AdmitAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
     {
         // 1.
         if (CheckWebhook(call) is { } wrong) return JobAdmissionResult.Refused(wrong);
@@ -24,17 +23,17 @@ internal sealed class JobAdmission(GatewayPipeline pipeline, IdempotencyReplay r
         if (!plan.Streams) call.RepeatPatience = plan.Wait + AcceptanceTime;
 
         // 3.
-        var reply = await pipeline.AdmitAsync(call, context.RequestAborted);
+        var reply = await pipeline.AdmitAsync(call, exchange.Response.Aborted);
         if (reply is GatewayReply.Refused refused) return JobAdmissionResult.Refused(refused.Error);
 
         // 4.
-        if (await replay.TryWriteAsync(context, call, reply)) return JobAdmissionResult.Replayed;
+        if (await replay.TryWriteAsync(exchange, call, reply)) return JobAdmissionResult.Replayed;
 
         // 5.
         if (plan.IsPreferred)
         {
-            context.Response.Headers["Preference-Applied"] = "respond-async";
-            context.Response.Headers.Vary = "Prefer";
+            exchange.Response.Headers["Preference-Applied"] = "respond-async";
+            exchange.Response.Headers.Vary = "Prefer";
         }
         return JobAdmissionResult.Admitted;
     }

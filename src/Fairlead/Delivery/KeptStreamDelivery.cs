@@ -1,7 +1,6 @@
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
@@ -17,10 +16,12 @@ internal sealed class KeptStreamDelivery(
     GenerationRunner runner,
     KeptStreams streams) : IDelivery
 {
-    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    public async Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
     {
+        var response = exchange.Response;
+
         // 1.
-        var admitted = await admission.AdmitAsync(context, call, plan);
+        var admitted = await admission.AdmitAsync(exchange, call, plan);
         if (!admitted.IsAdmitted) return admitted.Error;
 
         // 2. Both before the generation is stored: if there is no memory for them, the request is refused and nothing runs.
@@ -47,8 +48,9 @@ internal sealed class KeptStreamDelivery(
         jobs.FinishInStore(run, record);
 
         // 5.
-        context.Response.Headers["Api-Version"] = call.Caller.ApiVersion;
-        await streams.RelayAsync(context, call, record, plan.StoredStreams!.CreateView(view, record), after: -1);
+        response.Headers["Api-Version"] = call.Caller.ApiVersion;
+        var events = EventWriters.ViewOf(view, record, plan.StoredStreams!, response.Events.Format);
+        await streams.RelayAsync(response, call, record, events, after: -1);
         return null;
     }
 }

@@ -5,7 +5,6 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
-using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
@@ -16,8 +15,10 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// Streams stored generations to any number of readers, from any event on. A reader that leaves changes nothing for the generation. If the
-/// server stops, the connections of its readers are aborted, and they continue at another server. Thread-safe.
+/// Streams stored generations to any number of readers, from any event on: 1. send the headers unless the reader may have every event,
+/// 2. send what precedes the first run, 3. send events as they are stored, 4. send the end, 5. stop the keep-alive. A reader that leaves
+/// changes nothing for the generation. If the server stops, the connections of its readers are aborted, and they continue at another server.
+/// Thread-safe.
 /// </summary>
 internal sealed class KeptStreams(
     IGenerationStore store,
@@ -28,7 +29,6 @@ internal sealed class KeptStreams(
     StreamSweep sweep,
     DrainState drain,
     MemoryBudget memory,
-    TimeProvider time,
     ILogger<KeptStreams> logger)
 {
     /// <summary>A stream of ordinary events holds less, and is not counted.</summary>
@@ -56,17 +56,17 @@ internal sealed class KeptStreams(
     }
 
     /// <summary>Streams a view of <paramref name="record"/> until the generation has ended or the reader has left.</summary>
-    /// <param name="context">The request.</param>
+    /// <param name="response">Where the stream goes.</param>
     /// <param name="call">The call of the reader. If an idempotency key is bound to it, its response is stored.</param>
     /// <param name="record">The generation.</param>
     /// <param name="view">How it is shown.</param>
     /// <param name="after">The last event that the reader has; -1 for none.</param>
-    public async Task RelayAsync(HttpContext context, GatewayCall call, GenerationRecord record, GenerationView view, long after)
+    public async Task RelayAsync(IClientResponse response, GatewayCall call, GenerationRecord record, GenerationView view, long after)
     {
         var kept = call.Idempotency is not null;
         var share = memory.ShareOf(call.Caller.KeyId);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : context.RequestAborted, drain.Over);
-        await using var stream = new OpenStream(context.Response.BodyWriter, call);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : response.Aborted, drain.Over);
+        await using var stream = new OpenStream(response.Events, call);
         await using var events = new KeptEventSource(store, stored, running, followers, share, record);
         var filter = new EventsAfter(after);
         // Only this process can send the end of a generation that runs here, so it stays until its readers have it.
@@ -74,59 +74,67 @@ internal sealed class KeptStreams(
         if (isHere) drain.Enter();
         try
         {
-            // One that has ended may have no event left for the reader; for any other the headers are sent at once.
-            if (!record.IsFinal) await StartAsync(context, record, stop.Token);
+            // 1. A generation that has ended may have no event left for the reader.
+            if (!record.IsFinal) await StartAsync(response, record, stop.Token);
             sweep.Add(stream);
             using var batch = new EventBatch();
             using var output = new PooledBuffer(4096, share, UncountedBytes, Copies);
+
+            // 2.
             view.WriteStart(output);
-            if (record.StartedAt is null) await PassAsync(context, stream, record, filter, output, stop.Token);
+            if (record.StartedAt is null) await PassAsync(response, stream, record, filter, output, stop.Token);
             if (await events.WaitForBeginAsync(stop.Token) is { StartedAt: not null } begun) view.WriteBegun(begun, output);
+
+            // 3.
             do
             {
                 if (batch.Items.Count > 0) view.Write(batch, output);
-                await PassAsync(context, stream, record, filter, output, stop.Token);
+                await PassAsync(response, stream, record, filter, output, stop.Token);
                 if (stream.ClientGone && !kept) return;
             }
             while (await events.ReadAsync(batch, stop.Token));
 
+            // 4.
             if (events.Record is not { } ended)
             {
                 // The generation was deleted. Without its end, the stream must not look complete.
-                if (context.Response.HasStarted)
+                if (response.HasStarted)
                 {
-                    context.Abort();
+                    response.Abort();
                     return;
                 }
                 var gone = new GatewayError(ErrorCode.NotFound, $"The generation '{record.Id}' is no longer kept.");
-                await ErrorResponses.WriteAsync(context, gone, call.Dialect.ErrorShape);
+                await response.WriteErrorAsync(gone, call.Dialect.ErrorShape);
                 return;
             }
             view.WriteEnd(ended, output);
-            await EndAsync(context, call, stream, record, filter, output, stop.Token);
+            await EndAsync(response, call, stream, record, filter, output, stop.Token);
         }
         catch (OperationCanceledException)
         {
             // The reader left, or this server stops. The stream must not look complete.
-            if (!context.RequestAborted.IsCancellationRequested) context.Abort();
+            if (!response.Aborted.IsCancellationRequested) response.Abort();
         }
-        catch (MemoryExhaustedException exhausted) when (context.Response.HasStarted)
+        catch (MemoryExhaustedException exhausted) when (response.HasStarted)
         {
             // A stored response must not have this error: repeated requests read the same bytes, and may have memory.
             if (!kept)
             {
                 await stream.WriteAsync(
-                    static (state, output) => Overloaded(state.Call, state.Error, output), (Call: call, exhausted.Error), context.RequestAborted);
+                    static (state, output) => Overloaded(state.Call, state.Error, state.Format, output),
+                    (Call: call, exhausted.Error, response.Events.Format),
+                    response.Aborted);
             }
-            await UncleanEnd.SendAsync(context, time);
+            await response.AbortAfterFlushAsync();
         }
-        catch (Exception exception) when (context.Response.HasStarted)
+        catch (Exception exception) when (response.HasStarted)
         {
             CallLog.Unexpected(logger, call.RequestId, exception);
-            context.Abort();
+            response.Abort();
         }
         finally
         {
+            // 5.
             sweep.Remove(stream);
             // The generation has an end even if this stream has none.
             keys.LeaveToJob(call);
@@ -135,7 +143,7 @@ internal sealed class KeptStreams(
     }
 
     private static async Task PassAsync(
-        HttpContext context,
+        IClientResponse response,
         OpenStream stream,
         GenerationRecord record,
         EventsAfter filter,
@@ -146,22 +154,23 @@ internal sealed class KeptStreams(
         filter.Write(events.WrittenSpan, passed);
         events.Clear();
         if (passed.Length == 0) return;
-        if (!context.Response.HasStarted) await StartAsync(context, record, cancellationToken);
+        if (!response.HasStarted) await StartAsync(response, record, cancellationToken);
         await stream.WriteAsync(static (state, output) => BuffersExtensions.Write(output, state.WrittenSpan), passed, cancellationToken);
     }
 
     // Without a number: a reader that returns continues after the last event that it has.
-    private static void Overloaded(GatewayCall call, GatewayError error, IBufferWriter<byte> output)
+    private static void Overloaded(GatewayCall call, GatewayError error, EventFormat format, IBufferWriter<byte> output)
     {
         using var body = new PooledBuffer(512);
         ErrorBodyWriter.WriteBody(body, error, call.Dialect.ErrorShape, call.RequestId, call.Site);
-        BuffersExtensions.Write(output, "event: error\ndata: "u8);
+        var isLines = format == EventFormat.JsonLines;
+        if (!isLines) BuffersExtensions.Write(output, "event: error\ndata: "u8);
         BuffersExtensions.Write(output, body.WrittenSpan);
-        BuffersExtensions.Write(output, "\n\n"u8);
+        BuffersExtensions.Write(output, isLines ? "\n"u8 : "\n\n"u8);
     }
 
     private async Task EndAsync(
-        HttpContext context,
+        IClientResponse response,
         GatewayCall call,
         OpenStream stream,
         GenerationRecord record,
@@ -179,16 +188,15 @@ internal sealed class KeptStreams(
             else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken: false);
             call.Idempotency = null;
         }
-        await PassAsync(context, stream, record, filter, events, cancellationToken);
+        await PassAsync(response, stream, record, filter, events, cancellationToken);
         // The reader has every event; with this status an EventSource does not connect again (WHATWG HTML, 9.2).
-        if (!filter.Any && !context.Response.HasStarted) context.Response.StatusCode = StatusCodes.Status204NoContent;
+        if (!filter.Any && !response.HasStarted) response.Status = StatusCodes.Status204NoContent;
     }
 
-    private static Task StartAsync(HttpContext context, GenerationRecord record, CancellationToken cancellationToken)
+    private static Task StartAsync(IClientResponse response, GenerationRecord record, CancellationToken cancellationToken)
     {
-        var response = context.Response;
-        response.StatusCode = StatusCodes.Status200OK;
-        response.ContentType = "text/event-stream; charset=utf-8";
+        response.Status = StatusCodes.Status200OK;
+        response.Headers.ContentType = "text/event-stream; charset=utf-8";
         response.Headers.CacheControl = "no-cache, no-store";
         response.Headers["Fairlead-Generation"] = record.Id;
         // nginx and compatible proxies do not buffer a response with this header.

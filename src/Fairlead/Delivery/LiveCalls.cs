@@ -1,6 +1,5 @@
 using Fairlead.Pipeline;
 using Fairlead.Telemetry;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
@@ -8,10 +7,10 @@ namespace Fairlead.Delivery;
 internal sealed class LiveCalls(DrainState drain, GatewayTelemetry telemetry, TimeProvider time)
 {
     /// <summary>Counts the call and gives it its token. <see cref="CallConclusion"/> disposes the token.</summary>
-    public void Start(HttpContext context, GatewayCall call)
+    public void Start(IClientResponse response, GatewayCall call)
     {
         telemetry.CallStarted(call);
-        var client = call.GoesOn ? CancellationToken.None : context.RequestAborted;
+        var client = call.GoesOn ? CancellationToken.None : response.Aborted;
         call.Cancellation = new CallCancellation(call.Deadline, time, client, drain.LimitReached);
     }
 }

@@ -1,18 +1,15 @@
 using System.Buffers;
-using System.IO.Pipelines;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
 
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// The client's side of one stream: what is written, in whole events, by the delivery; and the keep-alive comments of the sweep, never in
-/// the middle of one.
+/// The output of one stream, with two writers: the delivery writes whole events, and the sweep writes keep-alive comments, never inside an
+/// event. Thread-safe for these two.
 /// </summary>
-internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDisposable
+internal sealed class OpenStream(IEventOutput output, GatewayCall call) : IAsyncDisposable
 {
-    private static readonly byte[] KeepAlive = ": keep-alive\n\n"u8.ToArray();
-
     private readonly SemaphoreSlim _gate = new(1, 1);
     private long _lastWrite = call.Timings.Now();
     private long _checkpointed;
@@ -20,25 +17,27 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
 
     public GatewayCall Call => call;
 
-    /// <summary>Set once a write found the client gone.</summary>
+    /// <summary>Whether a write found that the client is gone.</summary>
     public bool ClientGone { get; private set; }
 
-    /// <summary>Writes that have reached the output, or the log of who repeats the request; not necessarily the client.</summary>
+    /// <summary>Writes that reached the output, or the log for repeated requests; not necessarily the client.</summary>
     public long Writes { get; private set; }
 
-    /// <summary>The client is too slow to be waited for: a write that waits for it goes on, and nothing more is sent to it.</summary>
+    /// <summary>
+    /// Whether a write failed inside an event. Nothing more may be written then: a client could not separate it from that event.
+    /// </summary>
+    public bool Torn { get; private set; }
+
+    /// <summary>Stops waiting for a client that is too slow. Nothing more is sent to it.</summary>
     public void GiveUp()
     {
         ClientGone = true;
         output.CancelPendingFlush();
     }
 
-    /// <summary>Set while a write has put only a part of its events into the output: what follows could not be told from it.</summary>
-    public bool Torn { get; private set; }
-
     /// <summary>
-    /// Lets <paramref name="write"/> put whole events into the output and flushes them together. They are kept for who repeats the request, where
-    /// it may be repeated, also when the client is gone.
+    /// Lets <paramref name="write"/> put whole events into the output and sends them together. If the request may be repeated, they are
+    /// also stored for that, even if the client is gone.
     /// </summary>
     public async ValueTask WriteAsync<TState>(Action<TState, IBufferWriter<byte>> write, TState state, CancellationToken cancellationToken)
     {
@@ -48,14 +47,13 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
         try
         {
             Torn = true;
-            if (log is null) write(state, output);
+            if (log is null) write(state, output.Buffer);
             else WriteBoth(write, state, log);
             Torn = false;
             Writes++;
-            if (ClientGone || output.UnflushedBytes == 0) return;
+            if (ClientGone || !output.HasUnflushed) return;
             _lastWrite = call.Timings.Now();
-            var result = await output.FlushAsync(cancellationToken);
-            if (result.IsCompleted) ClientGone = true;
+            if (!await output.FlushAsync(cancellationToken)) ClientGone = true;
         }
         finally
         {
@@ -68,20 +66,21 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
         using var buffer = new PooledBuffer();
         write(state, buffer);
         log.Append(buffer.WrittenSpan);
-        if (!ClientGone) output.Write(buffer.WrittenSpan);
+        if (!ClientGone) output.Buffer.Write(buffer.WrittenSpan);
     }
 
-    /// <summary>Sends a comment when nothing was written for <paramref name="pause"/>; skips when a write is under way.</summary>
+    /// <summary>Sends a comment if nothing was written for <paramref name="pause"/>. Does nothing while a write is in progress.</summary>
     public async ValueTask KeepAliveAsync(TimeSpan pause, CancellationToken cancellationToken)
     {
-        if (ClientGone || call.Time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < pause) return;
+        if (ClientGone || output.KeepAlive.IsEmpty) return;
+        if (call.Time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < pause) return;
         if (!await _gate.WaitAsync(TimeSpan.Zero, cancellationToken)) return;
         try
         {
             if (_closed || Torn) return;
             _lastWrite = call.Timings.Now();
-            var result = await output.WriteAsync(KeepAlive, cancellationToken);
-            if (result.IsCompleted) ClientGone = true;
+            output.Buffer.Write(output.KeepAlive.Span);
+            if (!await output.FlushAsync(cancellationToken)) ClientGone = true;
         }
         finally
         {
@@ -89,19 +88,18 @@ internal sealed class OpenStream(PipeWriter output, GatewayCall call) : IAsyncDi
         }
     }
 
-    /// <summary>Whether output has been made since the last time this was asked, so that a checkpoint is worth writing.</summary>
+    /// <summary>Whether output was generated since the last call of this method, so that a checkpoint is useful.</summary>
     public bool TakeProgress()
     {
         if (call.Answering is not { } attempt || call.Ending is not null) return false;
-        var made = attempt.Meter.OutputBytes;
-        if (made == _checkpointed) return false;
-        _checkpointed = made;
+        var generated = attempt.Meter.OutputBytes;
+        if (generated == _checkpointed) return false;
+        _checkpointed = generated;
         return true;
     }
 
     /// <summary>
-    /// Returns when no keep-alive is under way any more; none comes after. The output belongs to the connection, whose next answer it will
-    /// carry, so nothing may reach it once this one is over.
+    /// Waits for a keep-alive that is being sent; none follows. The output belongs to the connection, which uses it for the next response.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

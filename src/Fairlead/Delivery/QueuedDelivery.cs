@@ -1,7 +1,6 @@
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
@@ -11,10 +10,10 @@ namespace Fairlead.Delivery;
 /// </summary>
 internal sealed class QueuedDelivery(JobAdmission admission, AcceptedJobs jobs, AcceptedResponse accepted) : IDelivery
 {
-    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    public async Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
     {
         // 1.
-        var admitted = await admission.AdmitAsync(context, call, plan);
+        var admitted = await admission.AdmitAsync(exchange, call, plan);
         if (!admitted.IsAdmitted) return admitted.Error;
 
         // 2.
@@ -22,8 +21,8 @@ internal sealed class QueuedDelivery(JobAdmission admission, AcceptedJobs jobs, 
         if (await jobs.QueueAsync(call, record) is { } error) return error;
 
         // 3.
-        if (plan.Background is { } background) await accepted.WriteInDialectAsync(context, call, background);
-        else await accepted.WriteAsync(context, call, record);
+        if (plan.Background is { } background) await accepted.WriteInDialectAsync(exchange.Response, call, background);
+        else await accepted.WriteAsync(exchange.Response, call, record);
         return null;
     }
 }

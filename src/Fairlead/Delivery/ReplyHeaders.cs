@@ -6,12 +6,11 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Delivery;
 
-/// <summary>The headers that every answer of a call carries.</summary>
+/// <summary>The headers that every response of a call has.</summary>
 internal static class ReplyHeaders
 {
-    public static void Write(HttpResponse response, GatewayCall call)
+    public static void Write(IHeaderDictionary headers, GatewayCall call)
     {
-        var headers = response.Headers;
         headers.CacheControl = "no-store";
         headers["Fairlead-Generation"] = call.GenerationId;
         headers["Api-Version"] = call.Caller.ApiVersion;
@@ -21,11 +20,14 @@ internal static class ReplyHeaders
             headers["Fairlead-Model"] = Ascii(call.Model.Id);
             headers["Fairlead-Provider"] = Ascii(answering.Deployment.ProviderName);
         }
-        if (call.Warnings.Count > 0) headers["Fairlead-Warning"] = string.Join(", ", call.Warnings.Select(warning => warning.Code).Distinct());
+        if (call.Warnings.Count > 0)
+        {
+            headers["Fairlead-Warning"] = string.Join(", ", call.Warnings.Select(warning => warning.Code).Distinct());
+        }
         headers["Server-Timing"] = ServerTiming(call);
     }
 
-    /// <summary>W3C Server-Timing of the phases passed so far, in milliseconds.</summary>
+    /// <summary>W3C Server-Timing of the phases so far, in milliseconds.</summary>
     internal static string ServerTiming(GatewayCall call)
     {
         var text = new DefaultInterpolatedStringHandler(0, 0, CultureInfo.InvariantCulture, stackalloc char[256]);
@@ -41,7 +43,7 @@ internal static class ReplyHeaders
         return text.ToStringAndClear();
     }
 
-    // Hundredths of a millisecond, without the zeros at their end.
+    // In hundredths of a millisecond, without trailing zeros.
     private static void Append(ref DefaultInterpolatedStringHandler text, ref bool first, string name, double ms)
     {
         if (!first) text.AppendLiteral(", ");
@@ -55,6 +57,6 @@ internal static class ReplyHeaders
         text.AppendFormatted(part % 10 == 0 ? part / 10 : part);
     }
 
-    // Header values are ASCII here; a model may be named otherwise.
+    // Header values must be ASCII; the name of a model need not be.
     private static string Ascii(string value) => System.Text.Ascii.IsValid(value) ? value : Uri.EscapeDataString(value);
 }

@@ -31,12 +31,14 @@ internal sealed class StreamDelivery(
     TimeProvider time,
     ILogger<StreamDelivery> logger) : IDelivery
 {
-    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    public async Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
     {
+        var response = exchange.Response;
+
         // 1.
-        live.Start(context, call);
+        live.Start(response, call);
         var options = configuration.Current.Stream;
-        await using var stream = new OpenStream(context.Response.BodyWriter, call);
+        await using var stream = new OpenStream(response.Events, call);
         var running = pipeline.InvokeAsync(call, call.Cancellation.Token);
         GatewayReply reply;
         DialectStreamWriter? writer = null;
@@ -46,48 +48,47 @@ internal sealed class StreamDelivery(
             {
                 var task = running.AsTask();
                 await Task.WhenAny(task, call.Accepted);
-                if (call.Accepted.IsCompleted) writer = WriterFor(call);
-                reply = writer is null ? await task : await CommitAtAcceptanceAsync(context, call, stream, writer, task);
+                if (call.Accepted.IsCompleted) writer = WriterFor(response, call);
+                reply = writer is null ? await task : await CommitAtAcceptanceAsync(response, call, stream, writer, task);
             }
-            else reply = running.IsCompleted ? await running : await CommitLateAsync(context, call, stream, running.AsTask(), options);
+            else reply = running.IsCompleted ? await running : await CommitLateAsync(response, call, stream, running.AsTask(), options);
         }
-        catch (OperationCanceledException) when (context.Response.HasStarted && IsOurs(call.Cancellation.Reason))
+        catch (OperationCanceledException) when (response.HasStarted && IsOurs(call.Cancellation.Reason))
         {
             var (reason, why) = CallOutcome.Of(call.Cancellation.Reason);
-            await EndAsync(context, call, stream, writer ?? WriterFor(call), reason, why);
+            await EndAsync(response, call, stream, writer ?? WriterFor(response, call), reason, why);
             return null;
         }
-        catch (Exception exception) when (exception is not OperationCanceledException && context.Response.HasStarted)
+        catch (Exception exception) when (exception is not OperationCanceledException && response.HasStarted)
         {
-            await EndUnexpectedAsync(context, call, stream, writer ?? WriterFor(call), exception);
+            await EndUnexpectedAsync(response, call, stream, writer ?? WriterFor(response, call), exception);
             return null;
         }
 
         // 2.
         if (reply is GatewayReply.Refused refused)
         {
-            if (!context.Response.HasStarted) return refused.Error;
-            await EndAsync(context, call, stream, writer ?? WriterFor(call), Outcome.Failed, refused.Error);
+            if (!response.HasStarted) return refused.Error;
+            await EndAsync(response, call, stream, writer ?? WriterFor(response, call), Outcome.Failed, refused.Error);
             return null;
         }
 
         // 3.
-        if (await replay.TryWriteAsync(context, call, reply)) return null;
+        if (await replay.TryWriteAsync(exchange, call, reply)) return null;
         if (reply is not GatewayReply.Streaming streaming)
         {
             throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
         }
 
         // 4. and 5.
-        await RelayAsync(context, call, stream, writer ?? WriterFor(call), streaming.Events);
+        await RelayAsync(response, call, stream, writer ?? WriterFor(response, call), streaming.Events);
         return null;
     }
 
-    // A request of a dialect without streams never asks for one.
-    private static DialectStreamWriter WriterFor(GatewayCall call) => call.Dialect.Streams!.CreateWriter(call);
+    private static DialectStreamWriter WriterFor(IClientResponse response, GatewayCall call) => EventWriters.Of(call, response.Events.Format);
 
     private async Task<GatewayReply> CommitLateAsync(
-        HttpContext context, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
+        IClientResponse response, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
     {
         try
         {
@@ -100,7 +101,7 @@ internal sealed class StreamDelivery(
         }
         try
         {
-            await StartAsync(context, call);
+            await StartAsync(response, call);
             sweep.Add(stream);
             await stream.KeepAliveAsync(TimeSpan.Zero, call.Cancellation.Token);
             return await task;
@@ -119,11 +120,11 @@ internal sealed class StreamDelivery(
     }
 
     private async Task<GatewayReply> CommitAtAcceptanceAsync(
-        HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Task<GatewayReply> task)
+        IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Task<GatewayReply> task)
     {
         try
         {
-            await StartAsync(context, call);
+            await StartAsync(response, call);
             sweep.Add(stream);
             await stream.WriteAsync(static (state, output) => state.WriteStart(output), writer, call.Cancellation.Token);
             return await task;
@@ -147,7 +148,7 @@ internal sealed class StreamDelivery(
         if (await task is GatewayReply.Streaming streaming) await streaming.Events.DisposeAsync();
     }
 
-    private async Task RelayAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
+    private async Task RelayAsync(IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
     {
         await using var owned = events;
         var settings = BatchedEvents.SettingsOf(call, configuration.Current.Stream);
@@ -158,13 +159,13 @@ internal sealed class StreamDelivery(
                 (IEventSource?)batched ?? events,
                 call.Cancellation.Token,
                 new EventQueue(budget: call.Memory),
-                () => Disconnect(context, call, stream))
+                () => Disconnect(response, call, stream))
             : null;
         var source = logged?.Events ?? (IEventSource?)batched ?? events;
         var token = call.Cancellation.Token;
         using var batch = new EventBatch();
 
-        if (!context.Response.HasStarted) await StartAsync(context, call);
+        if (!response.HasStarted) await StartAsync(response, call);
         sweep.Add(stream);
         (Outcome Outcome, GatewayError? Error) ending;
         var written = 0L;
@@ -197,7 +198,7 @@ internal sealed class StreamDelivery(
                 do
                 {
                     if (batch.Items.Count == 0) continue;
-                    await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), context.RequestAborted);
+                    await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), response.Aborted);
                     batch.Clear();
                 }
                 while (logged?.Events.TryRead(batch) == true || batched?.TakeHeld(batch) == true);
@@ -208,7 +209,7 @@ internal sealed class StreamDelivery(
             sweep.Remove(stream);
             if (logged is not null) await logged.StopAsync();
             if (batched is not null) await batched.StopAsync();
-            await EndUnexpectedAsync(context, call, stream, writer, exception);
+            await EndUnexpectedAsync(response, call, stream, writer, exception);
             return;
         }
         finally
@@ -218,25 +219,25 @@ internal sealed class StreamDelivery(
         // 5. The meter is charged next, so no source may write to it any more.
         if (logged is not null) await logged.StopAsync();
         if (batched is not null) await batched.StopAsync();
-        await EndAsync(context, call, stream, writer, ending.Outcome, ending.Error);
+        await EndAsync(response, call, stream, writer, ending.Outcome, ending.Error);
     }
 
-    private void Disconnect(HttpContext context, GatewayCall call, OpenStream stream)
+    private void Disconnect(IClientResponse response, GatewayCall call, OpenStream stream)
     {
         if (stream.ClientGone) return;
         CallLog.ClientTooSlow(logger, call.RequestId);
         stream.GiveUp();
-        context.Abort();
+        response.Abort();
     }
 
     /// <summary>A bug after the stream started: the client gets an error event, as for every other failure.</summary>
     private async Task EndUnexpectedAsync(
-        HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Exception exception)
+        IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Exception exception)
     {
         CallLog.Unexpected(logger, call.RequestId, exception);
         var error = new GatewayError(
             ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
-        await EndAsync(context, call, stream, writer, Outcome.Failed, error);
+        await EndAsync(response, call, stream, writer, Outcome.Failed, error);
     }
 
     /// <summary>Whether the gateway stopped the call; then the client is still connected and gets an error event.</summary>
@@ -257,22 +258,22 @@ internal sealed class StreamDelivery(
         new(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete.");
 
     private async Task EndAsync(
-        HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Outcome outcome, GatewayError? error)
+        IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Outcome outcome, GatewayError? error)
     {
         // Settled and on the spool first: the last event is sent only when nothing can be lost any more.
         await ender.EndAsync(call, outcome, error, StatusCodes.Status200OK);
         await writer.PrepareEndAsync();
         var broken = error is not null && call.Dialect is { ErrorShape: ErrorShape.OpenAi, Streams.CommitsAtAcceptance: false };
-        if (call.Idempotency is null) await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, context.RequestAborted);
-        else await EndKeptAsync(context, call, stream, writer, broken);
+        if (call.Idempotency is null) await stream.WriteAsync(static (state, output) => state.WriteEnd(output), writer, response.Aborted);
+        else await EndKeptAsync(response, call, stream, writer, broken);
         if (!broken) return;
 
         // Clients of these dialects take a clean end for success, so a failed stream ends with an aborted connection.
-        await UncleanEnd.SendAsync(context, time);
+        await response.AbortAfterFlushAsync();
     }
 
     // Stored before it is sent: a client that has seen the end and repeats the request must get the same.
-    private async Task EndKeptAsync(HttpContext context, GatewayCall call, OpenStream stream, DialectStreamWriter writer, bool broken)
+    private async Task EndKeptAsync(IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, bool broken)
     {
         var log = call.Idempotency!.Log!;
         using var end = new PooledBuffer();
@@ -285,15 +286,14 @@ internal sealed class StreamDelivery(
         }
         else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken);
         call.Idempotency = null;
-        await stream.WriteAsync(static (state, output) => output.Write(state), end.WrittenSpan.ToArray(), context.RequestAborted);
+        await stream.WriteAsync(static (state, output) => output.Write(state), end.WrittenSpan.ToArray(), response.Aborted);
     }
 
-    private static Task StartAsync(HttpContext context, GatewayCall call)
+    private static Task StartAsync(IClientResponse response, GatewayCall call)
     {
-        var response = context.Response;
-        response.StatusCode = StatusCodes.Status200OK;
-        response.ContentType = "text/event-stream; charset=utf-8";
-        ReplyHeaders.Write(response, call);
+        response.Status = StatusCodes.Status200OK;
+        response.Headers.ContentType = "text/event-stream; charset=utf-8";
+        ReplyHeaders.Write(response.Headers, call);
         response.Headers.CacheControl = "no-cache, no-store";
         // nginx and compatible proxies do not buffer a response with this header.
         response.Headers["X-Accel-Buffering"] = "no";

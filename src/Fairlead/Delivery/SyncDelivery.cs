@@ -17,19 +17,19 @@ internal sealed class SyncDelivery(
     IdempotencyKeys keys,
     IdempotencyReplay replay) : IDelivery
 {
-    public async Task<GatewayError?> DeliverAsync(HttpContext context, GatewayCall call, DeliveryPlan plan)
+    public async Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
     {
         // 1.
-        live.Start(context, call);
+        live.Start(exchange.Response, call);
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
         if (reply is GatewayReply.Refused refused) return refused.Error;
 
         // 2.
-        if (!await replay.TryWriteAsync(context, call, reply)) await WriteAsync(context, call, reply);
+        if (!await replay.TryWriteAsync(exchange, call, reply)) await WriteAsync(exchange.Response, call, reply);
         return null;
     }
 
-    private async Task WriteAsync(HttpContext context, GatewayCall call, GatewayReply reply)
+    private async Task WriteAsync(IClientResponse response, GatewayCall call, GatewayReply reply)
     {
         // 3. The usage must be fixed before it is written into the body.
         using var native = (reply as GatewayReply.NativeBody)?.Body;
@@ -42,11 +42,10 @@ internal sealed class SyncDelivery(
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
 
         // 5.
-        var response = context.Response;
-        response.StatusCode = StatusCodes.Status200OK;
-        response.ContentType = "application/json";
-        response.ContentLength = output.Length;
-        ReplyHeaders.Write(response, call);
-        await LargeBody.WriteAsync(response.BodyWriter, output.WrittenMemory, context.RequestAborted);
+        response.Status = StatusCodes.Status200OK;
+        response.Headers.ContentType = "application/json";
+        response.Headers.ContentLength = output.Length;
+        ReplyHeaders.Write(response.Headers, call);
+        await response.WriteBodyAsync(output.WrittenMemory, response.Aborted);
     }
 }

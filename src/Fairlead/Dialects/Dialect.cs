@@ -61,6 +61,9 @@ internal sealed class Dialect
     /// <summary>Streams that are stored and can be read again.</summary>
     public IStoredStreams? StoredStreams { get; init; }
 
+    /// <summary>Streams as messages of a WebSocket.</summary>
+    public IMessageStreams? Messages { get; init; }
+
     /// <summary>Execution in the background, as a field of the request asks for it.</summary>
     public IBackgroundRequests? Background { get; init; }
 

@@ -35,10 +35,16 @@ internal static class ErrorBodyWriter
     public static void WriteHead(HttpResponse response, GatewayError error, ErrorShape shape)
     {
         response.StatusCode = StatusOf(error, shape);
-        response.ContentType = ContentTypeOf(shape);
-        var headers = response.Headers;
+        WriteHeaders(response.Headers, error, shape);
+    }
+
+    /// <summary>Sets the headers that belong to an error.</summary>
+    public static void WriteHeaders(IHeaderDictionary headers, GatewayError error, ErrorShape shape)
+    {
+        var status = StatusOf(error, shape);
+        headers.ContentType = ContentTypeOf(shape);
         headers.CacheControl = "no-store";
-        if (response.StatusCode == StatusCodes.Status401Unauthorized) headers.WWWAuthenticate = "Bearer realm=\"fairlead\"";
+        if (status == StatusCodes.Status401Unauthorized) headers.WWWAuthenticate = "Bearer realm=\"fairlead\"";
         if (error.Allow is { } allow) headers.Allow = allow;
         if (error.IsRetryable)
         {
@@ -49,7 +55,7 @@ internal static class ErrorBodyWriter
                 headers["retry-after-ms"] = ms.ToString(CultureInfo.InvariantCulture);
             }
         }
-        else if (IsRetriedByClients(response.StatusCode))
+        else if (IsRetriedByClients(status))
         {
             headers["x-should-retry"] = "false";
         }

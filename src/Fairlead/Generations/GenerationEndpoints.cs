@@ -82,8 +82,11 @@ internal sealed class GenerationEndpoints(
             view = record is null ? null : calls.ViewOf(record, caller);
         }
         if (record is null || view is null) return NotFound(id);
-        RequestIds.Of(context);
-        using (view.Body) await streams.RelayAsync(context, view, record with { Request = [] }, new TypedEventsView(view, record), after);
+        using (view.Body)
+        {
+            var shown = new TypedEventsView(view, record);
+            await streams.RelayAsync(new HttpExchange(context, time), view, record with { Request = [] }, shown, after);
+        }
         return null;
     });
 

@@ -25,7 +25,7 @@ internal sealed class GenerationRunner(GatewayPipeline pipeline, CallEnder ender
     {
         var call = run.Call;
         drain.Enter();
-        call.HasTime = true;
+        call.CanWaitForSlot = true;
         telemetry.CallStarted(call);
         RunResult? result = null;
         try

@@ -21,9 +21,9 @@ internal static class RequestIds
     /// <summary>
     /// The client's own id of the request (<c>X-Client-Request-Id</c>), if it is safe to log: 1 to 512 printable ASCII characters.
     /// </summary>
-    public static string? OfCaller(HttpRequest request)
+    public static string? OfCaller(IHeaderDictionary headers)
     {
-        if (!request.Headers.TryGetValue("X-Client-Request-Id", out var given) || given.Count != 1) return null;
+        if (!headers.TryGetValue("X-Client-Request-Id", out var given) || given.Count != 1) return null;
         return given[0] is { Length: >= 1 and <= 512 } id && !id.AsSpan().ContainsAnyExceptInRange(' ', '~') ? id : null;
     }
 

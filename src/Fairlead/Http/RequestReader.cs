@@ -78,9 +78,8 @@ internal static class RequestReader
     }
 
     /// <summary>Applies the Fairlead-… headers; the body's <c>fairlead</c> object has precedence.</summary>
-    public static GatewayError? ReadExtensionHeaders(HttpRequest request, GatewayCall call)
+    public static GatewayError? ReadExtensionHeaders(IHeaderDictionary headers, GatewayCall call)
     {
-        var headers = request.Headers;
         var extension = call.Facts.Extension;
         if (extension.Class is null && headers.TryGetValue("Fairlead-Class", out var classes))
         {
@@ -123,7 +122,8 @@ internal static class RequestReader
         _ => new GatewayError(ErrorCode.MalformedJson, "The body ended before it was complete, or its framing is broken."),
     };
 
-    private static GatewayError TooLarge(RequestBounds bounds) =>
+    /// <summary>The error for a body beyond the limit.</summary>
+    public static GatewayError TooLarge(RequestBounds bounds) =>
         new(ErrorCode.PayloadTooLarge,
             string.Create(CultureInfo.InvariantCulture, $"The body is larger than {bounds.MaxBodyBytes:N0} bytes."));
 }

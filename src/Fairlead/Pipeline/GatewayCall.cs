@@ -118,7 +118,7 @@ public sealed class GatewayCall
     internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
 
     /// <summary>Whether nobody waits for the answer on a connection, so that there is time to wait for a place at a provider.</summary>
-    internal bool HasTime { get; set; }
+    internal bool CanWaitForSlot { get; set; }
 
     /// <summary>What the connection of the call knows of earlier responses; null unless it is one that keeps them.</summary>
     internal ResponseSession? Session { get; set; }

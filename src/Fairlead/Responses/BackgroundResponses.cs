@@ -51,7 +51,7 @@ internal sealed class BackgroundResponses(
         using (view.Body)
         {
             if (view.Dialect.StoredStreams is not { } stored || !stored.IsStored(view)) return false;
-            await streams.RelayAsync(context, view, found.Record, stored.CreateView(view, found.Record), after);
+            await streams.RelayAsync(new HttpExchange(context, time), view, found.Record, stored.CreateView(view, found.Record), after);
         }
         return true;
     }

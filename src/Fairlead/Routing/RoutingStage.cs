@@ -14,9 +14,12 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Routing;
 
 /// <summary>
-/// Finds a deployment that responds: tries the list in order, with retries where they can help, until content arrives. From then on the
-/// call belongs to that attempt. Every attempt is written to the spool before it is sent.
+/// Finds a deployment that responds: 1. count tokens without a provider if none can count them, 2. refuse a request that no deployment can
+/// express, 3. take the next deployment, 4. skip it if it cannot serve the request, 5. stop if the budget is used up, 6. take a slot, and
+/// wait for one only after all deployments were tried, 7. write the attempt to the spool and send it, 8. return its response if content has
+/// arrived, 9. otherwise stop, retry the deployment after a delay, or take the next one, 10. return the error that helps the client most.
 /// </summary>
+/// <remarks>Once content has arrived, the call belongs to that attempt: nothing is retried.</remarks>
 internal sealed class RoutingStage(
     ISpool spool,
     IConfigurationSource configuration,
@@ -24,7 +27,7 @@ internal sealed class RoutingStage(
     TokenCounter counter,
     AttemptCharge charge,
     GatewayTelemetry telemetry,
-    DeploymentSlots places,
+    DeploymentSlots slots,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
     /// <summary>
@@ -35,26 +38,13 @@ internal sealed class RoutingStage(
 
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
-        // Counting tokens needs no provider. A provider that counts in the caller's own dialect is more exact.
+        // 1. A provider that counts in the caller's own dialect is more exact.
         if (call.Operation == Operation.CountTokens && !call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect)))
         {
-            try
-            {
-                spool.Reserve(call);
-                var counted = counter.CountInput(call);
-                return new GatewayReply.Counted(counted.Tokens, counted.Basis);
-            }
-            catch (SpoolUnavailableException exception)
-            {
-                RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
-                return new GatewayReply.Refused(exception.Error);
-            }
-            catch (GatewayErrorException refused)
-            {
-                return new GatewayReply.Refused(refused.Error);
-            }
+            return CountTokens(call);
         }
 
+        // 2. Later, a stream that commits at acceptance has started.
         var commitsAtAcceptance = call.Dialect.Streams is { CommitsAtAcceptance: true };
         if (commitsAtAcceptance && RefuseUntranslatable(call) is { } untranslatable) return new GatewayReply.Refused(untranslatable);
 
@@ -63,12 +53,14 @@ internal sealed class RoutingStage(
         TimeSpan? shortestWait = null;
         List<Deployment>? full = null;
 
+        // 3.
         var order = DeploymentOrder.Of(call.Model.Deployments, chance.Next);
         for (var i = 0; i < order.Count + (full?.Count ?? 0); i++)
         {
-            // Deployments without a free slot are waited for only after all others were tried.
             var waits = i >= order.Count;
             var deployment = waits ? full![i - order.Count] : order[i];
+
+            // 4.
             if (!waits && (deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseUnknownValue(call)) is { } refusal)
             {
                 last ??= refusal;
@@ -77,27 +69,26 @@ internal sealed class RoutingStage(
 
             for (var retries = 0; ; retries++)
             {
+                // 5.
                 if (!CallBudget.Allows(call))
                 {
                     call.Warn("budget_exhausted", "The rest of the call's budget does not cover another attempt.");
                     return new GatewayReply.Refused(last ?? GatewayError.ModelNotFound(call.Model.Id));
                 }
-                if (!(waits ? await places.TakeAsync(deployment, PatienceOf(call, deployment), cancellationToken)
-                    : places.TryTake(deployment)))
+
+                // 6.
+                var hasSlot = waits
+                    ? await slots.TakeAsync(deployment, SlotTimeoutOf(call, deployment), cancellationToken)
+                    : slots.TryTake(deployment);
+                if (!hasSlot)
                 {
-                    if (waits || retries > 0) last ??= NoPlace;
+                    if (waits || retries > 0) last ??= NoSlot;
                     else (full ??= []).Add(deployment);
                     break;
                 }
-                var number = call.Attempts.Count + 1;
-                var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment)
-                {
-                    StartedAt = call.Timings.Now(),
-                    Memory = call.Memory,
-                    Sending = commitsAtAcceptance ? call.Accept : null,
-                };
-                attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
-                call.Attempts.Add(attempt);
+
+                // 7.
+                var attempt = AddAttempt(call, deployment, commitsAtAcceptance);
                 var kept = false;
                 GatewayReply? reply;
                 ProviderReply.Failed? failed;
@@ -109,10 +100,13 @@ internal sealed class RoutingStage(
                 }
                 finally
                 {
-                    if (!kept) places.GiveBack(deployment);
+                    if (!kept) slots.GiveBack(deployment);
                 }
+
+                // 8.
                 if (reply is not null) return reply;
 
+                // 9.
                 var failure = failed!;
                 // An error that only the operator can fix does not replace an error that may pass at another deployment.
                 if (last is not { IsRetryable: true } || failure.Error.IsRetryable || failure.Class == FailureClass.GiveBack)
@@ -128,17 +122,56 @@ internal sealed class RoutingStage(
             }
         }
 
-        last ??= full is null ? GatewayError.ModelNotFound(call.Model.Id) : NoPlace;
+        // 10.
+        last ??= full is null ? GatewayError.ModelNotFound(call.Model.Id) : NoSlot;
         return new GatewayReply.Refused(shortestWait is { } advised && last.IsRetryable ? last with { RetryAfter = advised } : last);
     }
 
-    private static readonly GatewayError NoPlace =
-        new(ErrorCode.ProviderUnavailable,
-            "All concurrency slots at this model's providers are in use. The gateway's operator sets this limit; it is not a limit of your key.") { RetryAfter = TimeSpan.FromSeconds(1) };
+    private static readonly GatewayError NoSlot =
+        new(
+            ErrorCode.ProviderUnavailable,
+            "All concurrency slots at this model's providers are in use. "
+            + "The gateway's operator sets this limit; it is not a limit of your key.")
+        {
+            RetryAfter = TimeSpan.FromSeconds(1),
+        };
 
-    /// <summary>A slot is like a connection and has the same wait. Background work has no client that waits.</summary>
-    private static TimeSpan PatienceOf(GatewayCall call, Deployment deployment) => call.HasTime ? Timeout.InfiniteTimeSpan
-        : deployment.Timeouts.Connect;
+    private GatewayReply CountTokens(GatewayCall call)
+    {
+        try
+        {
+            spool.Reserve(call);
+            var counted = counter.CountInput(call);
+            return new GatewayReply.Counted(counted.Tokens, counted.Basis);
+        }
+        catch (SpoolUnavailableException exception)
+        {
+            RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
+            return new GatewayReply.Refused(exception.Error);
+        }
+        catch (GatewayErrorException refused)
+        {
+            return new GatewayReply.Refused(refused.Error);
+        }
+    }
+
+    private static Attempt AddAttempt(GatewayCall call, Deployment deployment, bool commitsAtAcceptance)
+    {
+        var number = call.Attempts.Count + 1;
+        var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment)
+        {
+            StartedAt = call.Timings.Now(),
+            Memory = call.Memory,
+            Sending = commitsAtAcceptance ? call.Accept : null,
+        };
+        attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
+        call.Attempts.Add(attempt);
+        return attempt;
+    }
+
+    /// <summary>A slot is like a connection and has the same timeout. Background work has no client that waits.</summary>
+    private static TimeSpan SlotTimeoutOf(GatewayCall call, Deployment deployment) =>
+        call.CanWaitForSlot ? Timeout.InfiniteTimeSpan : deployment.Timeouts.Connect;
 
     /// <summary>
     /// A request without a translation is refused before the call counts as accepted, if no provider speaks the caller's own dialect.
@@ -224,7 +257,7 @@ internal sealed class RoutingStage(
     private async ValueTask<(GatewayReply?, ProviderReply.Failed?)> BeginStreamAsync(
         GatewayCall call, Attempt attempt, ProviderReply.Streaming streaming, CancellationToken cancellationToken)
     {
-        var events = new AttemptEvents(call, attempt, streaming.Events, telemetry.ClockOf(call, attempt), places);
+        var events = new AttemptEvents(call, attempt, streaming.Events, telemetry.ClockOf(call, attempt), slots);
         var kept = false;
         try
         {

@@ -75,6 +75,24 @@ public sealed class ResponseSocketTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.NotFound, kept.StatusCode);
     }
 
+    [Fact]
+    public async Task Turn_InTheBackground_HasTheEventsOfTheStoredStream()
+    {
+        using var socket = await ConnectAsync();
+        await SendAsync(socket, """{"type":"response.create","model":"sim-echo","input":"Hello there","background":true}""");
+        var events = await TurnAsync(socket);
+        Assert.Equal("queued", events[0].GetProperty("response").GetProperty("status").GetString());
+        Assert.Equal("response.completed", events[^1].GetProperty("type").GetString());
+        var id = events[^1].GetProperty("response").GetProperty("id").GetString();
+        var stored = await _gateway.Client.GetStringAsync(new Uri($"/v1/responses/{id}?stream=true", UriKind.Relative), Cancel);
+        var lines = stored.Split('\n').Where(line => line.StartsWith("data: {", StringComparison.Ordinal)).Select(line => line[6..]);
+        Assert.Equal(lines, events.Select(one => one.GetRawText()));
+
+        // The connection serves the next turn.
+        await SendAsync(socket, """{"type":"response.create","model":"sim-echo","input":"x"}""");
+        Assert.Equal("response.completed", (await TurnAsync(socket))[^1].GetProperty("type").GetString());
+    }
+
     [Theory]
     [InlineData("nothing", 400, "malformed_json")]
     [InlineData("[]", 400, "malformed_json")]

@@ -17,7 +17,7 @@ public sealed class OpenStreamTests
     public async Task KeepAlive_AfterTheEnd_WritesNothing()
     {
         var pipe = new Pipe();
-        var stream = new OpenStream(pipe.Writer, RecordedCalls.New());
+        var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
         await stream.KeepAliveAsync(TimeSpan.Zero, Cancel);
         await stream.DisposeAsync();
         // The output is the connection's: by now it may carry the next answer.
@@ -30,7 +30,7 @@ public sealed class OpenStreamTests
     public async Task End_WhileAKeepAliveIsUnderWay_WaitsForIt()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
-        var stream = new OpenStream(pipe.Writer, RecordedCalls.New());
+        var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
         var sending = stream.KeepAliveAsync(TimeSpan.Zero, Cancel).AsTask();
         var ending = stream.DisposeAsync().AsTask();
         Assert.False(ending.IsCompleted);
@@ -43,7 +43,7 @@ public sealed class OpenStreamTests
     public async Task Write_StoppedBeforeItBegan_IsNotCountedAsWritten()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
-        await using var stream = new OpenStream(pipe.Writer, RecordedCalls.New());
+        await using var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
         using var stop = new CancellationTokenSource();
         // A keep-alive is on its way to a client that does not read, so the write has to wait.
         var comment = stream.KeepAliveAsync(TimeSpan.Zero, Cancel).AsTask();
@@ -67,7 +67,7 @@ public sealed class OpenStreamTests
     public async Task GiveUp_WhileTheClientIsWaitedFor_EndsTheWait()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
-        await using var stream = new OpenStream(pipe.Writer, RecordedCalls.New());
+        await using var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
         var waiting = stream.WriteAsync(static (text, output) => System.Buffers.BuffersExtensions.Write(output, text), "one"u8.ToArray(), Cancel).AsTask();
         Assert.False(waiting.IsCompleted);
         stream.GiveUp();
@@ -81,7 +81,7 @@ public sealed class OpenStreamTests
         var time = new FakeTimeProvider();
         var sweep = new StreamSweep(null!, new FakeConfigurationSource(new GatewayConfiguration()), time, NullLogger<StreamSweep>.Instance);
         var pipes = Enumerable.Range(0, 8).Select(_ => new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1))).ToList();
-        foreach (var pipe in pipes) sweep.Add(new OpenStream(pipe.Writer, RecordedCalls.New(time)));
+        foreach (var pipe in pipes) sweep.Add(new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New(time)));
         time.Advance(TimeSpan.FromMinutes(1));
         // No reader has taken anything yet, so each of the writes waits.
         sweep.Sweep(Cancel);

@@ -82,10 +82,10 @@ internal static class DialectCalls
     public static bool Scan(Dialect dialect, ReadOnlySpan<byte> body, AnswerMeter meter, RequestFacts? facts = null) =>
         dialect.Native!.TryScan(facts ?? new RequestFacts { MessageCount = 1 }, body, meter, out _);
 
-    public static string Stream(Dialect dialect, GatewayCall call, IEnumerable<GenerationEvent> events, Action end)
+    public static string Stream(Dialect dialect, GatewayCall call, IEnumerable<GenerationEvent> events, Action end, DialectStreamWriter? writer = null)
     {
         var output = new ArrayBufferWriter<byte>();
-        var writer = dialect.Streams!.CreateWriter(call);
+        writer ??= dialect.Streams!.CreateWriter(call);
         using var batch = new EventBatch();
         foreach (var generationEvent in events)
         {
@@ -99,10 +99,10 @@ internal static class DialectCalls
     }
 
     /// <summary>Events of a native stream scanned and written, a batch for every element.</summary>
-    public static string NativeStream(Dialect dialect, GatewayCall call, IEnumerable<IEnumerable<string>> batches, Action end)
+    public static string NativeStream(Dialect dialect, GatewayCall call, IEnumerable<IEnumerable<string>> batches, Action end, DialectStreamWriter? writer = null)
     {
         var output = new ArrayBufferWriter<byte>();
-        var writer = dialect.Streams!.CreateWriter(call);
+        writer ??= dialect.Streams!.CreateWriter(call);
         var scanner = dialect.Native!.Streams!.CreateScanner(call.Answering!.Meter);
         using var batch = new EventBatch();
         foreach (var events in batches)

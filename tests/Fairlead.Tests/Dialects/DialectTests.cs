@@ -26,7 +26,7 @@ public sealed class DialectTests
     [InlineData("openai.chat", "/v1/chat/completions", "conversations native native-streams streams")]
     [InlineData("openai.completions", "/v1/completions", "conversations native native-streams streams")]
     [InlineData("openai.embeddings", "/v1/embeddings", "embeddings native")]
-    [InlineData("openai.responses", "/v1/responses", "conversations native native-streams collector streams stored background")]
+    [InlineData("openai.responses", "/v1/responses", "conversations native native-streams collector streams stored messages background")]
     [InlineData("openai.responses.input_tokens", "/v1/responses/input_tokens", "conversations")]
     [InlineData("openai.responses.compact", "/v1/responses/compact", "conversations native")]
     [InlineData("fairlead", "/v2/generations", "conversations streams stored delivery")]
@@ -41,7 +41,7 @@ public sealed class DialectTests
         [
             ("conversations", dialect.Conversations), ("embeddings", dialect.Embeddings), ("native", dialect.Native),
             ("native-streams", dialect.Native?.Streams), ("collector", dialect.Native?.Streams?.Collector), ("streams", dialect.Streams),
-            ("stored", dialect.StoredStreams), ("background", dialect.Background), ("delivery", dialect.Delivery),
+            ("stored", dialect.StoredStreams), ("messages", dialect.Messages), ("background", dialect.Background), ("delivery", dialect.Delivery),
         ];
         Assert.Equal(parts, string.Join(' ', known.Where(part => part.Part is not null).Select(part => part.Name)));
     }

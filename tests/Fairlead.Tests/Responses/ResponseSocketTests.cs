@@ -1,10 +1,13 @@
+using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
+using Fairlead.Delivery;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Responses;
+using Fairlead.Tests.Auditing;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -24,7 +27,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     private readonly WebSocket _client;
     private readonly WebSocket _server;
     private readonly Task _running;
-    private Func<HttpContext, Task> _serve = _ => Task.CompletedTask;
+    private Func<ClientExchange, Task> _serve = _ => Task.CompletedTask;
 
     public ResponseSocketTests()
     {
@@ -33,7 +36,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
         _serverStream = new Duplex(there.Reader, back.Writer);
         _server = WebSocket.CreateFromStream(_serverStream, new WebSocketCreationOptions { IsServer = true });
         var upgrade = new DefaultHttpContext();
-        var socket = new ResponseSocket(upgrade, _server, context => _serve(context), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), _budget, _drain, _time, NullLogger.Instance);
+        var socket = new ResponseSocket(upgrade, _server, exchange => _serve(exchange), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), _budget, _drain, _time, NullLogger.Instance);
         _running = Task.Run(async () =>
         {
             using (socket) await socket.RunAsync(_stopping.Token);
@@ -60,12 +63,11 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     {
         using var scheduled = new ManualResetEventSlim();
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _serve = async context =>
+        _serve = async exchange =>
         {
-            Stream(context);
-            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
+            await SendEventAsync(exchange, "{\"type\":\"response.created\"}\n");
             await goOn.Task.WaitAsync(Cancel);
-            await context.Response.WriteAsync("data: {\"type\":\"response.completed\"}\n\n", Cancel);
+            await SendEventAsync(exchange, "{\"type\":\"response.completed\"}\n");
         };
         // The first event is with the client, and the thread that began the turn is not scheduled for a while.
         _serverStream.Written = () =>
@@ -87,10 +89,9 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     public async Task Message_AfterTheShutdownBegan_BeginsNoTurn()
     {
         var held = new TaskCompletionSource();
-        _serve = async context =>
+        _serve = async exchange =>
         {
-            Stream(context);
-            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
+            await SendEventAsync(exchange, "{\"type\":\"response.created\"}\n");
             await held.Task;
         };
         await SendAsync(Create);
@@ -108,13 +109,13 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     [InlineData(500, "application/json", "[1]")]
     [InlineData(503, null, "")]
     [InlineData(200, "application/json", "nonsense")]
-    public async Task ErrorBody_ThatIsNoJsonObject_IsAnErrorEventAndTheConnectionGoesOn(int status, string? type, string body)
+    public async Task Body_InsteadOfEvents_IsAnErrorEventAndTheConnectionGoesOn(int status, string? type, string body)
     {
-        _serve = async context =>
+        _serve = async exchange =>
         {
-            context.Response.StatusCode = status;
-            context.Response.ContentType = type;
-            await context.Response.WriteAsync(body, Cancel);
+            exchange.Response.Status = status;
+            exchange.Response.Headers.ContentType = type;
+            if (body.Length > 0) await exchange.Response.WriteBodyAsync(Encoding.UTF8.GetBytes(body), Cancel);
         };
         for (var i = 0; i < 2; i++)
         {
@@ -131,10 +132,9 @@ public sealed class ResponseSocketTests : IAsyncDisposable
         _serve = _ => throw new NotSupportedException("a bug");
         await SendAsync(Create);
         Assert.Equal("error", await TypeAsync());
-        _serve = async context =>
+        _serve = async exchange =>
         {
-            Stream(context);
-            await context.Response.WriteAsync("data: {\"type\":\"response.completed\"}\n\n", Cancel);
+            await SendEventAsync(exchange, "{\"type\":\"response.completed\"}\n");
         };
         await SendAsync(Create);
         Assert.Equal("response.completed", await TypeAsync());
@@ -146,13 +146,12 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     public async Task Event_LongerThanAMessage_FailsVisibly(int mebibytes)
     {
         await using var roomy = new Roomy();
-        roomy.Serve = async context =>
+        roomy.Serve = async exchange =>
         {
-            Stream(context);
-            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\ndata: {\"type\":\"response.completed\",\"text\":\"", Cancel);
+            Write(exchange, "{\"type\":\"response.created\"}\n{\"type\":\"response.completed\",\"text\":\"");
             var piece = new string('x', 1024 * 1024);
-            for (var i = 0; i < mebibytes; i++) await context.Response.WriteAsync(piece, Cancel);
-            await context.Response.WriteAsync("\"}\n\n", Cancel);
+            for (var i = 0; i < mebibytes; i++) Write(exchange, piece);
+            await SendEventAsync(exchange, "\"}\n");
         };
         await roomy.SendAsync(Create);
         Assert.Equal("response.created", (await roomy.ReceiveAsync())!.Value.GetProperty("type").GetString());
@@ -165,12 +164,11 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     public async Task Event_WithoutMemoryForIt_EndsTheTurnAsOverloaded()
     {
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _serve = async context =>
+        _serve = async exchange =>
         {
-            Stream(context);
-            await context.Response.WriteAsync("data: {\"type\":\"response.created\"}\n\n", Cancel);
+            await SendEventAsync(exchange, "{\"type\":\"response.created\"}\n");
             await goOn.Task.WaitAsync(Cancel);
-            await context.Response.WriteAsync("data: " + new string('x', 3 * 1024 * 1024), Cancel);
+            await SendEventAsync(exchange, new string('x', 3 * 1024 * 1024) + "\n");
         };
         await SendAsync(Create);
         Assert.Equal("response.created", await TypeAsync());
@@ -181,13 +179,51 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Flush_CancelledWhileTheClientDoesNotRead_LosesNothing()
+    {
+        var wasCancelled = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var text = new string('x', 300_000);
+        _serve = async exchange =>
+        {
+            var events = exchange.Response.Events;
+            using var stop = new CancellationTokenSource();
+            Write(exchange, $"{{\"type\":\"one\",\"text\":\"{text}\"}}\n");
+            var flushing = events.FlushAsync(stop.Token).AsTask();
+            await stop.CancelAsync();
+            wasCancelled.SetResult(await Task.WhenAny(flushing) is { IsCanceled: true });
+            Write(exchange, "{\"type\":\"two\"}\n{\"type\":\"three\"}\n");
+            Assert.True(await events.FlushAsync(Cancel));
+        };
+        await SendAsync(Create);
+        Assert.True(await wasCancelled.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel));
+        var first = (await ReceiveAsync())!.Value;
+        Assert.Equal(("one", text), (first.GetProperty("type").GetString(), first.GetProperty("text").GetString()));
+        Assert.Equal("two", await TypeAsync());
+        Assert.Equal("three", await TypeAsync());
+    }
+
+    [Fact]
+    public async Task GiveUp_WhileTheClientDoesNotRead_EndsTheFlush()
+    {
+        var isOpen = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _serve = async exchange =>
+        {
+            Write(exchange, new string('x', 300_000) + "\n");
+            var flushing = exchange.Response.Events.FlushAsync(Cancel);
+            exchange.Response.Events.CancelPendingFlush();
+            isOpen.SetResult(await flushing);
+        };
+        await SendAsync(Create);
+        Assert.False(await isOpen.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel));
+    }
+
+    [Fact]
     public async Task Message_WithoutMemoryForIt_EndsItsConnectionAsOverloaded_AndOnlyIt()
     {
         await using var other = new Roomy(_budget);
-        other.Serve = async context =>
+        other.Serve = async exchange =>
         {
-            Stream(context);
-            await context.Response.WriteAsync("data: {\"type\":\"response.completed\"}\n\n", Cancel);
+            await SendEventAsync(exchange, "{\"type\":\"response.completed\"}\n");
         };
         var piece = Encoding.UTF8.GetBytes(new string(' ', 1024 * 1024));
         var receiving = ReceiveAsync();
@@ -217,19 +253,22 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     public async Task Request_IsTheMessageWithoutItsTypeAndStream()
     {
         var seen = new TaskCompletionSource<string>();
-        _serve = async context =>
+        _serve = async exchange =>
         {
-            using var reader = new StreamReader(context.Request.Body);
-            seen.SetResult(await reader.ReadToEndAsync(Cancel));
+            var call = RecordedCalls.New();
+            await exchange.Request.ReadBodyAsync(call, new RequestBounds());
+            using (call.Body) seen.SetResult(Encoding.UTF8.GetString(call.Body.WrittenSpan));
         };
         await SendAsync("""{ "stream" : false, "type":"response.create", "model": "m", "a":[1, {"type":"x","stream":2}] , "b":1.50 }""");
         Assert.Equal("""{"model": "m","a":[1, {"type":"x","stream":2}],"b":1.50,"stream":true}""", await seen.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel));
     }
 
-    private static void Stream(HttpContext context)
+    private static void Write(ClientExchange exchange, string text) => exchange.Response.Events.Buffer.Write(Encoding.UTF8.GetBytes(text));
+
+    private static async Task SendEventAsync(ClientExchange exchange, string json)
     {
-        context.Response.StatusCode = 200;
-        context.Response.ContentType = "text/event-stream; charset=utf-8";
+        Write(exchange, json);
+        await exchange.Response.Events.FlushAsync(Cancel);
     }
 
     private Task SendAsync(string message) => SendAsync(_client, message);
@@ -266,14 +305,14 @@ public sealed class ResponseSocketTests : IAsyncDisposable
             var (there, back) = (new Pipe(), new Pipe());
             _client = WebSocket.CreateFromStream(new Duplex(back.Reader, there.Writer), new WebSocketCreationOptions());
             _server = WebSocket.CreateFromStream(new Duplex(there.Reader, back.Writer), new WebSocketCreationOptions { IsServer = true });
-            var socket = new ResponseSocket(new DefaultHttpContext(), _server, context => Serve(context), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), budget ?? new MemoryBudget(() => 1L << 30), _drain, TimeProvider.System, NullLogger.Instance);
+            var socket = new ResponseSocket(new DefaultHttpContext(), _server, exchange => Serve(exchange), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), budget ?? new MemoryBudget(() => 1L << 30), _drain, TimeProvider.System, NullLogger.Instance);
             _running = Task.Run(async () =>
             {
                 using (socket) await socket.RunAsync(CancellationToken.None);
             });
         }
 
-        public Func<HttpContext, Task> Serve { get; set; } = _ => Task.CompletedTask;
+        public Func<ClientExchange, Task> Serve { get; set; } = _ => Task.CompletedTask;
 
         public Task SendAsync(string message) => ResponseSocketTests.SendAsync(_client, message);
 

@@ -15,7 +15,7 @@ namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>OpenAI's Responses API and Open Responses, <c>POST /v1/responses</c>.</summary>
 internal sealed class ResponsesDialect
-    : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses, IStoredStreams, IBackgroundRequests
+    : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses, IStoredStreams, IMessageStreams, IBackgroundRequests
 {
     private readonly ResponseKeeper? _keeper;
 
@@ -46,6 +46,7 @@ internal sealed class ResponsesDialect
             Responses = parts,
             Streams = parts,
             StoredStreams = parts,
+            Messages = parts,
             Background = parts,
         };
     }
@@ -82,6 +83,9 @@ internal sealed class ResponsesDialect
 
     public DialectStreamWriter CreateWriter(GatewayCall call) => new ResponsesStreamWriter(call, _keeper);
 
+    public DialectStreamWriter CreateMessageWriter(GatewayCall call) =>
+        new ResponsesStreamWriter(call, _keeper, format: EventFormat.JsonLines);
+
     public bool IsBackground(GatewayCall call) => call.Facts.Responses?.Background == true;
 
     public void WriteAccepted(GatewayCall call, IBufferWriter<byte> output)
@@ -94,4 +98,6 @@ internal sealed class ResponsesDialect
     public bool IsStored(GatewayCall call) => call.Streams && IsBackground(call);
 
     public GenerationView CreateView(GatewayCall call, GenerationRecord record) => new ResponsesView(call);
+
+    public GenerationView CreateMessageView(GatewayCall call, GenerationRecord record) => new ResponsesView(call, EventFormat.JsonLines);
 }

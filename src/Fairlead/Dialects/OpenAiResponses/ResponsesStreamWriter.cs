@@ -24,7 +24,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
     private readonly ResponseKeeper? _keeper;
     private readonly ArrayBufferWriter<byte> _tail = new(256);
     private bool _closed;
-    private readonly ResponsesEventFrame _frame = new();
+    private readonly ResponsesEventFrame _frame;
     private readonly ResponseObjectWriter _writer;
     private readonly ResponsesTranslation _translation;
     private readonly NativeResponse _native;
@@ -38,8 +38,14 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
     /// <param name="call">The call.</param>
     /// <param name="keeper">Stores the response; null if another component stores it, or none does.</param>
     /// <param name="collects">Whether <see cref="SoFar"/> will be called, which costs memory.</param>
-    public ResponsesStreamWriter(GatewayCall call, ResponseKeeper? keeper, bool collects = false)
+    /// <param name="format">The format of the events.</param>
+    public ResponsesStreamWriter(
+        GatewayCall call,
+        ResponseKeeper? keeper,
+        bool collects = false,
+        EventFormat format = EventFormat.ServerSentEvents)
     {
+        _frame = new ResponsesEventFrame(format);
         _collects = collects;
         _keeper = keeper;
         _call = call;
@@ -91,7 +97,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         var json = new JsonAppender(output);
         if (error is not null) Error(ref json, error);
         Terminal(ref json, status);
-        json.Raw("data: [DONE]\n\n"u8);
+        _frame.Done(ref json);
         json.Flush();
     }
 
@@ -144,7 +150,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
             _frame.Whole(ref json, "response." + status,
                 ResponseJson.Bytes(new JsonObject { ["type"] = "response." + status, ["response"] = response.DeepClone() }));
         }
-        json.Raw("data: [DONE]\n\n"u8);
+        _frame.Done(ref json);
         json.Flush();
     }
 
@@ -207,7 +213,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         _frame.Begin(ref json, type);
         json.Raw(",\"response\":"u8);
         _writer.Append(ref json, status, [], withSeals: false, extra: type.SequenceEqual("response.created"u8));
-        ResponsesEventFrame.End(ref json);
+        _frame.End(ref json);
     }
 
     private void Terminal(ref JsonAppender json, string status)
@@ -228,7 +234,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         });
         json.Raw(",\"response\":"u8);
         AppendGatewayMembers(ref json, status, seals);
-        ResponsesEventFrame.End(ref json);
+        _frame.End(ref json);
     }
 
     private void AppendGatewayMembers(ref JsonAppender json, string status, bool seals)
@@ -264,7 +270,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         json.String(error.Parameter);
         json.Raw(","u8);
         json.Raw(body.WrittenSpan[1..^1]);
-        ResponsesEventFrame.End(ref json);
+        _frame.End(ref json);
     }
 
     private void Native(ref JsonAppender json, scoped ReadOnlySpan<byte> data, int kind)
@@ -346,7 +352,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
             copy.Write(data[id.End..]);
         }
         var line = copy.WrittenSpan.ToArray();
-        // In JSON a raw line break is white space between tokens; as a space it keeps the event on one data line.
+        // In JSON a raw line break is white space between tokens; as a space it keeps the event on one line.
         line.AsSpan().Replace((byte)'\n', (byte)' ');
         line.AsSpan().Replace((byte)'\r', (byte)' ');
         _frame.Whole(ref json, type, line);

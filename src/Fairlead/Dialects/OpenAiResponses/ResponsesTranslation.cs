@@ -54,7 +54,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         json.String(shown.Pointer);
         json.Raw(",\"value\":"u8);
         json.Raw(System.Text.Encoding.UTF8.GetBytes(shown.Json));
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
     }
 
     private OutputItem Open(ref JsonAppender json, OutputItem item)
@@ -65,7 +65,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         json.Number((long)item.Index);
         json.Raw(",\"item\":"u8);
         ResponseJson.AppendItem(ref json, item, withSeal: false, empty: true);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
         return item;
     }
 
@@ -93,7 +93,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         AppendItemPosition(ref json, item, "content_index");
         json.Raw(",\"part\":"u8);
         ResponseJson.AppendPart(ref json, part, empty: true);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
         return part;
     }
 
@@ -109,7 +109,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         json.String(text.Text);
         json.Raw(",\"logprobs\":"u8);
         ResponseJson.AppendLogprobs(ref json, logprobs);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
     }
 
     private void Refusal(ref JsonAppender json, string text)
@@ -119,7 +119,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         AppendItemPosition(ref json, _speaking!, "content_index");
         json.Raw(",\"delta\":"u8);
         json.String(text);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
     }
 
     private void Annotations(ref JsonAppender json, AnnotationsAdded added)
@@ -134,7 +134,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
             json.Number((long)part.Annotations.Count);
             json.Raw(",\"annotation\":"u8);
             json.Node(annotation);
-            ResponsesEventFrame.End(ref json);
+            frame.End(ref json);
             part.Annotations.Add(annotation);
         }
     }
@@ -158,14 +158,14 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
                 frame.Begin(ref json, "response.reasoning_summary_part.added"u8);
                 AppendItemPosition(ref json, item, "summary_index");
                 json.Raw(",\"part\":{\"type\":\"summary_text\",\"text\":\"\"}"u8);
-                ResponsesEventFrame.End(ref json);
+                frame.End(ref json);
             }
             item.Text.Append(reasoning.Text);
             frame.Begin(ref json, "response.reasoning_summary_text.delta"u8);
             AppendItemPosition(ref json, item, "summary_index");
             json.Raw(",\"delta\":"u8);
             json.String(reasoning.Text);
-            ResponsesEventFrame.End(ref json);
+            frame.End(ref json);
         }
         if (reasoning.Signature is not { } signature) return;
         // It ends its block.
@@ -213,7 +213,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         AppendItemPosition(ref json, item, null);
         json.Raw(",\"delta\":"u8);
         json.String(delta.Arguments);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
     }
 
     /// <summary>Other output starts: closes text and reasoning, and calls with complete arguments.</summary>
@@ -249,7 +249,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
                 }
                 json.Raw(custom ? ",\"input\":"u8 : ",\"arguments\":"u8);
                 json.String(item.Text.ToString());
-                ResponsesEventFrame.End(ref json);
+                frame.End(ref json);
                 break;
         }
         frame.Begin(ref json, "response.output_item.done"u8);
@@ -257,7 +257,7 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         json.Number((long)item.Index);
         json.Raw(",\"item\":"u8);
         ResponseJson.AppendItem(ref json, item, call.Facts.Responses!.IncludesSealedReasoning);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
     }
 
     private void CloseSummary(ref JsonAppender json, OutputItem item)
@@ -267,12 +267,12 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
         AppendItemPosition(ref json, item, "summary_index");
         json.Raw(",\"text\":"u8);
         json.String(text);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
         frame.Begin(ref json, "response.reasoning_summary_part.done"u8);
         AppendItemPosition(ref json, item, "summary_index");
         json.Raw(",\"part\":"u8);
         ResponseJson.AppendSummary(ref json, text);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
     }
 
     private void ClosePart(ref JsonAppender json, OutputItem item)
@@ -287,12 +287,12 @@ internal sealed class ResponsesTranslation(GatewayCall call, ResponsesEventFrame
             json.Raw(",\"logprobs\":"u8);
             ResponseJson.AppendLogprobs(ref json, part.Logprobs);
         }
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
         frame.Begin(ref json, "response.content_part.done"u8);
         AppendItemPosition(ref json, item, "content_index");
         json.Raw(",\"part\":"u8);
         ResponseJson.AppendPart(ref json, part);
-        ResponsesEventFrame.End(ref json);
+        frame.End(ref json);
     }
 
     private static void AppendItemPosition(ref JsonAppender json, OutputItem item, string? inner)

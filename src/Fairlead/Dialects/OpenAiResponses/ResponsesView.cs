@@ -11,11 +11,12 @@ namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>A response that was streamed in the background, as a stream that can be read again.</summary>
 /// <param name="call">The request read again.</param>
-internal sealed class ResponsesView(GatewayCall call) : GenerationView
+/// <param name="format">The format of the events.</param>
+internal sealed class ResponsesView(GatewayCall call, EventFormat format = EventFormat.ServerSentEvents) : GenerationView
 {
     private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
 
-    private readonly ResponsesStreamWriter _writer = new(call, null);
+    private readonly ResponsesStreamWriter _writer = new(call, null, format: format);
 
     public override void WriteStart(IBufferWriter<byte> output) => _writer.WriteStart(output);
 

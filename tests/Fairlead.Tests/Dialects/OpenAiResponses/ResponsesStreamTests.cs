@@ -6,6 +6,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Errors;
+using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Fairlead.Tests.Common;
 using Fairlead.TokenCounting;
@@ -152,6 +153,29 @@ public sealed class ResponsesStreamTests
         """{"type":"response.output_item.done","sequence_number":8,"output_index":1,"item":{"id":"msg_upstream","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hello","annotations":[]}]}}""",
         """{"type":"response.completed","sequence_number":9,"response":{"id":"resp_upstream","object":"response","created_at":1,"status":"completed","model":"gpt-x-2026","store":false,"new_member":{"a":1},"output":[{"id":"rs_upstream","type":"reasoning","summary":[],"encrypted_content":"gAAA"},{"id":"msg_upstream","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hello","annotations":[]}]}],"usage":{"input_tokens":9,"output_tokens":4,"total_tokens":13,"output_tokens_details":{"reasoning_tokens":2}}}}""",
     ];
+
+    // Both transports must show the same events, byte for byte.
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void CreateMessageWriter_SameEvents_WritesTheDataOfEachAsOneLine(bool fails, bool isNative)
+    {
+        var events = Written(call => Dialect.Streams!.CreateWriter(call));
+        var data = events.Split('\n').Where(line => line.StartsWith("data: {", StringComparison.Ordinal)).Select(line => line[6..]);
+        Assert.Equal(data, Written(call => Dialect.Messages!.CreateMessageWriter(call)).TrimEnd('\n').Split('\n'));
+
+        string Written(Func<GatewayCall, DialectStreamWriter> create)
+        {
+            var call = DialectCalls.Answered(Dialect, Plain, extensions: false);
+            var outcome = fails ? Outcome.ProviderLost : Outcome.Complete;
+            var error = fails ? new GatewayError(ErrorCode.ProviderError, "It broke.\nTwice.") : null;
+            return isNative
+                ? DialectCalls.NativeStream(Dialect, call, [fails ? Native[..6] : Native], () => call.End(outcome, error), create(call))
+                : DialectCalls.Stream(Dialect, call, [new TextDelta("Hello\n"), new TextDelta("\r\u2028there")], () => call.End(outcome, error), create(call));
+        }
+    }
 
     private static string Type(JsonObject e) => e["type"]!.GetValue<string>();
 
