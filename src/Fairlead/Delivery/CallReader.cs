@@ -20,7 +20,7 @@ internal sealed class CallReader(IConfigurationSource configuration, MemoryBudge
     /// <summary>The call of an authenticated request. Its body is not read yet.</summary>
     public GatewayCall Create(HttpContext context, Dialect dialect, Caller caller, string requestId)
     {
-        var generationId = RequestIds.IsOurs(context, requestId) ? Ids.Sibling("gen_", requestId) : Ids.New("gen_", time);
+        var generationId = RequestIds.IsGenerated(context, requestId) ? Ids.Sibling("gen_", requestId) : Ids.New("gen_", time);
         return new GatewayCall(requestId, generationId, dialect, caller, time)
         {
             Memory = memory.ShareOf(caller.KeyId),
@@ -69,7 +69,7 @@ internal sealed class CallReader(IConfigurationSource configuration, MemoryBudge
     private static GatewayError? ReadBody(HttpContext context, GatewayCall call, RequestBounds limits)
     {
         var since = call.Timings.Now();
-        var error = call.Dialect.Requests.Read(call, limits) ?? RequestReader.ReadExtensionHeaders(context.Request, call);
+        var error = call.Dialect.Requests.Read(call, limits) ?? ExtensionHeaders.Read(context.Request.Headers, call);
         call.Timings.Add(Phase.Validate, since);
         if (call.Caller.SecretRetiresAt is { } retires)
         {

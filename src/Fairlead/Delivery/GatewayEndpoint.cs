@@ -42,7 +42,7 @@ internal sealed class GatewayEndpoint(
 
         drain.Enter();
         var call = reader.Create(context, dialect, caller, requestId);
-        if (RequestIds.OfCaller(context.Request) is { } named) CallLog.NamedByTheCaller(logger, requestId, named);
+        if (RequestIds.OfClient(context.Request) is { } named) CallLog.NamedByTheCaller(logger, requestId, named);
         call.Timings.Add(Phase.Auth, arrived);
         try
         {

@@ -2,6 +2,7 @@ using System.Data;
 using System.Data.Common;
 using System.Globalization;
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Generations.Events;
@@ -25,7 +26,7 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     /// <summary>Bytes of events after which a read ends: its reader asks again.</summary>
     private const long MaxEventBytes = 1024 * 1024;
 
-    private static readonly string[] Classes = ["realtime", "standard", "bulk"];
+    private static readonly string[] Classes = [.. CallClasses.All];
 
     /// <summary>Suspicion of one that killed its process while it ran alone: it is only ended.</summary>
     private const int Convicted = -1;

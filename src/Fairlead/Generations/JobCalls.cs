@@ -150,7 +150,7 @@ internal sealed class JobCalls(DialectRegistry dialects, CallerSnapshots snapsho
         if (call.Dialect.Background?.IsBackground(call) == true) return GatewayError.Unsupported("background", "A line of a batch is in the background already.");
         var extension = call.Facts.Extension;
         if (extension.Webhook is not null) return GatewayError.Unsupported(call.Dialect.WebhookField, "A line of a batch has no webhook of its own; the end of the batch is told to the project's webhooks.");
-        if (extension.Class is not (null or "bulk")) return GatewayError.Unsupported(call.Dialect.ClassField, "The lines of a batch run in the class `bulk`.");
+        if (extension.Class is not (null or CallClasses.Bulk)) return GatewayError.Unsupported(call.Dialect.ClassField, "The lines of a batch run in the class `bulk`.");
         return extension.Deadline is null ? null : GatewayError.Unsupported("fairlead.deadline_ms", "A line of a batch has no deadline of its own; the batch has its completion window.");
     }
 
