@@ -58,6 +58,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddGatewayConfiguration(input ?? ConfigurationInput.FromProcess() with { Settings = builder.Configuration });
         services.AddStorage();
         services.AddCallers();
+        services.AddEndpoints();
         services.AddOpenAiChat().AddOpenAiCompletions().AddOpenAiEmbeddings().AddOpenAiResponses().AddAnthropicMessages().AddFairleadV2();
         services.AddIdempotency();
         services.AddCatalogue();
@@ -105,7 +106,7 @@ public static class FairleadApplicationBuilderExtensions
         if (options.OpenApi) endpoints.MapOpenApi();
         endpoints.MapDialects();
         endpoints.MapStoredResponses();
-        endpoints.MapModels();
+        ModelsEndpoints.Map(endpoints);
         endpoints.MapGenerations();
         endpoints.MapFiles();
         endpoints.MapBatches();

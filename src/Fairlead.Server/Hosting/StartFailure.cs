@@ -47,13 +47,13 @@ internal static class StartFailure
         if (Find<SocketException>(failure) is { SocketErrorCode: SocketError.AddressNotAvailable })
             return $"This machine does not have the address {where}. Use http://127.0.0.1:8080, or http://0.0.0.0:8080 for all of them.";
         if (Find<ArgumentException>(failure) is not null
-            && AdminKey.FaultOf(Environment.GetEnvironmentVariable(AdminKey.Variable)) is { } unfit)
+            && AdminKey.ErrorOf(Environment.GetEnvironmentVariable(AdminKey.Variable)) is { } unfit)
         {
             return unfit;
         }
 
         if (Find<ArgumentException>(failure) is not null
-            && ClientKey.FaultOf(Environment.GetEnvironmentVariable(ClientKey.Variable),
+            && ClientKey.ErrorOf(Environment.GetEnvironmentVariable(ClientKey.Variable),
             AdminOf(Environment.GetEnvironmentVariable(AdminKey.Variable))) is { } unfitClient)
         {
             return unfitClient;
@@ -67,7 +67,7 @@ internal static class StartFailure
         return $"{failure.Message}\nFAIRLEAD_LOG_LEVEL=Debug shows where it happened.";
     }
 
-    private static AdminKey? AdminOf(string? value) => AdminKey.FaultOf(value) is null ? new AdminKey(value) : null;
+    private static AdminKey? AdminOf(string? value) => AdminKey.ErrorOf(value) is null ? new AdminKey(value) : null;
 
     private static T? Find<T>(Exception? failure)
         where T : Exception

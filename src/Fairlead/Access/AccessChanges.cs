@@ -10,10 +10,10 @@ namespace Fairlead.Access;
 internal sealed class AccessChanges(IStorage storage, TimeProvider time) : IDisposable
 {
     /// <summary>
-    /// After this time a change stops waiting for its turn and asks the database itself: when the database is unavailable, each turn may take
-    /// as long as its timeout.
+    /// After this time a change stops waiting for its turn and asks the database itself: if the database is unavailable, each turn may
+    /// take as long as its timeout.
     /// </summary>
-    internal static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+    internal static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(5);
 
     private readonly SemaphoreSlim _gate = new(1, 1);
 
@@ -47,7 +47,7 @@ internal sealed class AccessChanges(IStorage storage, TimeProvider time) : IDisp
 
     private async Task<bool> TakeTurnAsync(CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(LongestWait, time);
+        using var limit = new CancellationTokenSource(MaxWait, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         try
         {

@@ -21,15 +21,16 @@ internal sealed class AccessSchema : ISchemaStep
     private static readonly string[] Changes = ["INSERT", "UPDATE", "DELETE"];
 
     private static string Trigger(string table, string change) =>
-        $"CREATE TRIGGER {table}_{change.ToLowerInvariant()}_counts AFTER {change} ON {table} BEGIN UPDATE access_revision SET revision = revision + 1; END;\n";
+        $"CREATE TRIGGER {table}_{change.ToLowerInvariant()}_counts AFTER {change} ON {table} "
+        + "BEGIN UPDATE access_revision SET revision = revision + 1; END;\n";
 
-    private const string Count = """
-        CREATE FUNCTION fairlead_count_access() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE access_revision SET revision = revision + 1; RETURN NULL; END $$;
-
-        """;
+    private const string Count =
+        "CREATE FUNCTION fairlead_count_access() RETURNS trigger LANGUAGE plpgsql AS "
+        + "$$ BEGIN UPDATE access_revision SET revision = revision + 1; RETURN NULL; END $$;\n";
 
     private static string CountingTrigger(string table) =>
-        $"CREATE TRIGGER {table}_counts AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION fairlead_count_access();\n";
+        $"CREATE TRIGGER {table}_counts AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} "
+        + "FOR EACH STATEMENT EXECUTE FUNCTION fairlead_count_access();\n";
 
     private static string Tables(SqlFlavour sql) => $"""
         CREATE TABLE organizations (

@@ -6,7 +6,4 @@ internal static partial class AdminLog
 {
     [LoggerMessage(2101, LogLevel.Information, "{Action} {Id} by key {KeyId}")]
     public static partial void Changed(ILogger logger, string action, string id, string keyId);
-
-    [LoggerMessage(2102, LogLevel.Error, "The store failed during an admin request")]
-    public static partial void StoreFailed(ILogger logger, Exception fault);
 }

@@ -16,7 +16,7 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
     private static readonly AuthenticationResult Repeated = Refusal(ErrorCode.InvalidApiKey,
         "The header with the API key was sent more than once. Send one key.");
     private static readonly AuthenticationResult Unknown = Refusal(ErrorCode.InvalidApiKey, "This server does not know the API key.");
-    private static readonly AuthenticationResult Garbled = Refusal(ErrorCode.InvalidApiKey,
+    private static readonly AuthenticationResult Malformed = Refusal(ErrorCode.InvalidApiKey,
         "This is not a key of this server, or it was truncated or mistyped: keys start with 'fl_' and have 69 characters.");
     private static readonly AuthenticationResult Revoked = Refusal(ErrorCode.KeyRevoked, "The API key has been revoked.");
     private static readonly AuthenticationResult Expired = Refusal(ErrorCode.KeyExpired, "The API key has expired.");
@@ -44,10 +44,10 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
         {
             if (adminKey.Matches(presented.Text)) return Permit(adminKey.Caller, scope);
             if (clientKey?.Matches(presented.Text) == true) return Permit(clientKey.Caller, scope);
-            if (!wellFormed) return Garbled;
+            if (!wellFormed) return Malformed;
             if (snapshot is null) return NotLoaded;
             // Another node may have created the key since. A key whose secret is wrong stays wrong.
-            return secret is null && snapshots.IsBehind ? NotReadable : Unknown;
+            return secret is null && snapshots.IsStale ? NotReadable : Unknown;
         }
 
         var caller = secret.Caller;

@@ -71,10 +71,3 @@ internal static class ApiKeyText
         for (var i = ChecksumLength - 1; i >= 0; i--, crc /= 62) checksum[i] = Alphabet[(int)(crc % 62)];
     }
 }
-
-/// <summary>A new key: the text is shown once and not stored.</summary>
-internal readonly record struct NewApiKey(string Text, string PublicId, byte[] Hash)
-{
-    // A record prints its members; this one must not appear in a log.
-    public override string ToString() => ApiKeyText.Prefix + PublicId;
-}

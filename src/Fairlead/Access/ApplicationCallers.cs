@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 using System.Collections.Frozen;
-using Fairlead.Errors;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Access;
 
@@ -23,11 +21,11 @@ internal sealed class ApplicationCallers
             throw new ArgumentException(
                 $"The id and the project of an application caller must have 1 to {ApplicationCaller.MaxId} characters.", nameof(caller));
         }
-        var made = Make(caller, keyId);
+        var created = Create(caller, keyId);
         // Missing callers are created again, so clearing the list now and then costs little.
         if (_callers.Count >= MaxKept) _callers.Clear();
-        _callers[keyId] = (caller, made);
-        return made;
+        _callers[keyId] = (caller, created);
+        return created;
     }
 
     /// <summary>
@@ -39,10 +37,10 @@ internal sealed class ApplicationCallers
         if (!keyId.StartsWith(KeyPrefix, StringComparison.Ordinal)) return null;
         if (_callers.TryGetValue(keyId, out var known) && known.Caller.ProjectId == projectId) return known.Caller;
         // Its permissions were checked when the work was accepted.
-        return Make(new ApplicationCaller(keyId[KeyPrefix.Length..]) { Project = projectId["proj_app_".Length..] }, keyId);
+        return Create(new ApplicationCaller(keyId[KeyPrefix.Length..]) { Project = projectId["proj_app_".Length..] }, keyId);
     }
 
-    private static Caller Make(ApplicationCaller caller, string keyId) => new()
+    private static Caller Create(ApplicationCaller caller, string keyId) => new()
     {
         OrganizationId = "org_app",
         OrganizationName = "app",
@@ -59,19 +57,4 @@ internal sealed class ApplicationCallers
 
     private static bool IsSame(IReadOnlyCollection<string>? left, IReadOnlyCollection<string>? right) =>
         ReferenceEquals(left, right) || (left is not null && right is not null && left.SequenceEqual(right, StringComparer.Ordinal));
-}
-
-/// <summary>Asks the app for the caller first, and reads an API key where the app knows none. Thread-safe.</summary>
-internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCaller?> find, ApplicationCallers callers, ICallerSource keys)
-    : ICallerSource
-{
-    public AuthenticationResult Authenticate(HttpContext context, string? scope)
-    {
-        if (find(context) is not { } known) return keys.Authenticate(context, scope);
-        var caller = callers.Of(known);
-        return scope is null || caller.HasScope(scope)
-            ? new AuthenticationResult(caller, null)
-            : new AuthenticationResult(null,
-                new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
-    }
 }

@@ -8,7 +8,7 @@ internal static partial class AuthenticationLog
     public static partial void SnapshotLoaded(ILogger logger, int secrets, long revision);
 
     [LoggerMessage(2002, LogLevel.Error, "Keys could not be refreshed; the keys loaded before stay valid until the store is available")]
-    public static partial void RefreshFailed(ILogger logger, Exception fault);
+    public static partial void RefreshFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(2003, LogLevel.Information, "Keys are refreshed again")]
     public static partial void RefreshRecovered(ILogger logger);
@@ -17,5 +17,5 @@ internal static partial class AuthenticationLog
     public static partial void KeyUnreadable(ILogger logger, string keyId, string error);
 
     [LoggerMessage(2005, LogLevel.Information, "First start: created the organization, project and key 'default'")]
-    public static partial void FirstKeysMade(ILogger logger);
+    public static partial void FirstKeysCreated(ILogger logger);
 }

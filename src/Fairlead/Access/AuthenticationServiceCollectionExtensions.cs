@@ -6,7 +6,9 @@ namespace Fairlead.Access;
 
 internal static class AuthenticationServiceCollectionExtensions
 {
-    /// <summary>Callers from keys: the snapshot and its refresh, the admin key of the environment, the first start. Needs the storage.</summary>
+    /// <summary>
+    /// Callers from keys: the snapshot and its refresh, the admin key of the environment, the first start. Needs the storage.
+    /// </summary>
     internal static IServiceCollection AddCallers(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, AccessSchema>();

@@ -1,9 +1,18 @@
 namespace Fairlead.Access;
 
-/// <summary>Names of the priority classes that a key may allow.</summary>
+/// <summary>The priority classes of calls. Every reader, the queue and the OpenAPI documents have this list.</summary>
 internal static class CallClasses
 {
-    public const string Default = "standard";
+    public const string Realtime = "realtime";
 
-    public static IReadOnlyList<string> All { get; } = ["realtime", "standard", "bulk"];
+    public const string Standard = "standard";
+
+    /// <summary>The class of the lines of a batch.</summary>
+    public const string Bulk = "bulk";
+
+    /// <summary>The class of a call that names none, unless its key has another default.</summary>
+    public const string Default = Standard;
+
+    /// <summary>All classes, the most urgent first. The queue stores the index, so the order must not change.</summary>
+    public static IReadOnlyList<string> All { get; } = [Realtime, Standard, Bulk];
 }

@@ -8,6 +8,8 @@ namespace Fairlead.Access;
 /// </summary>
 public sealed class Caller
 {
+    private static readonly FrozenSet<string> AllClasses = CallClasses.All.ToFrozenSet(StringComparer.Ordinal);
+
     public required string OrganizationId { get; init; }
 
     public required string OrganizationName { get; init; }
@@ -27,9 +29,9 @@ public sealed class Caller
     public FrozenSet<string>? Models { get; init; }
 
     /// <summary>Classes that the key may request.</summary>
-    public FrozenSet<string> Classes { get; init; } = FrozenSet.ToFrozenSet(["realtime", "standard", "bulk"]);
+    public FrozenSet<string> Classes { get; init; } = AllClasses;
 
-    public string DefaultClass { get; init; } = "standard";
+    public string DefaultClass { get; init; } = CallClasses.Default;
 
     /// <summary>Networks from which the key may be used; empty for any.</summary>
     public IReadOnlyList<IPNetwork> Addresses { get; init; } = [];
@@ -58,10 +60,4 @@ public sealed class Caller
         var colon = scope.IndexOf(':', StringComparison.Ordinal);
         return colon > 0 && Scopes.Contains(string.Concat(scope.AsSpan(0, colon), ":*"));
     }
-}
-
-internal static class ApiVersions
-{
-    /// <summary>The newest dated version of the API.</summary>
-    public const string Current = "2026-11-23";
 }

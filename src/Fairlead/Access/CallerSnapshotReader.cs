@@ -12,7 +12,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
 {
     private const string NoRevision = "The table access_revision is empty; restore the database from a backup.";
 
-    private const string Everything = """
+    private const string SelectAll = """
         SELECT r.revision, s.public_id, s.hash, s.retires_at,
                k.id AS key_id, k.name AS key_name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version,
                k.extensions, k.batch_tokens, k.batch_delay_ms, k.revoked_at,
@@ -35,7 +35,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     {
         var sets = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var rows = await connection.QueryAsync(Everything, [], row => Read(row, sets), cancellationToken);
+        var rows = await connection.QueryAsync(SelectAll, [], row => Read(row, sets), cancellationToken);
         if (rows.Count == 0) throw new SchemaException(NoRevision);
 
         var secrets = new Dictionary<string, KnownSecret>(StringComparer.Ordinal);
@@ -56,10 +56,10 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         {
             return ReadKnown(row, sets);
         }
-        catch (Exception fault) when (fault is JsonException or FormatException or InvalidCastException or ArgumentException)
+        catch (Exception exception) when (exception is JsonException or FormatException or InvalidCastException or ArgumentException)
         {
             // A row that was edited by hand disables its own key only.
-            AuthenticationLog.KeyUnreadable(logger, row.Text("key_id"), fault.Message);
+            AuthenticationLog.KeyUnreadable(logger, row.Text("key_id"), exception.Message);
             return null;
         }
     }

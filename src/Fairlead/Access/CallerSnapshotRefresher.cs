@@ -11,7 +11,7 @@ internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimePro
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     /// <summary>A check that takes longer means that the store does not respond. The check itself continues.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    public static readonly TimeSpan CheckTimeout = TimeSpan.FromSeconds(5);
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -30,16 +30,16 @@ internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimePro
             {
                 try
                 {
-                    await LookAsync(stoppingToken);
-                    snapshots.IsBehind = false;
+                    await CheckAsync(stoppingToken);
+                    snapshots.IsStale = false;
                     if (failing) AuthenticationLog.RefreshRecovered(logger);
                     failing = false;
                 }
-                catch (Exception fault) when (fault is not OperationCanceledException)
+                catch (Exception exception) when (exception is not OperationCanceledException)
                 {
-                    snapshots.IsBehind = true;
+                    snapshots.IsStale = true;
                     // Once per outage, not once per second.
-                    if (!failing) AuthenticationLog.RefreshFailed(logger, fault);
+                    if (!failing) AuthenticationLog.RefreshFailed(logger, exception);
                     failing = true;
                 }
             }
@@ -50,17 +50,17 @@ internal sealed class CallerSnapshotRefresher(CallerSnapshots snapshots, TimePro
         }
     }
 
-    private async Task LookAsync(CancellationToken stoppingToken)
+    private async Task CheckAsync(CancellationToken stoppingToken)
     {
-        var look = snapshots.RefreshAsync(stoppingToken);
+        var check = snapshots.RefreshAsync(stoppingToken);
         try
         {
-            await look.WaitAsync(Patience, time, stoppingToken);
+            await check.WaitAsync(CheckTimeout, time, stoppingToken);
         }
-        catch (TimeoutException) when (!look.IsCompleted)
+        catch (TimeoutException) when (!check.IsCompleted)
         {
-            snapshots.IsBehind = true;
-            await look;
+            snapshots.IsStale = true;
+            await check;
         }
     }
 }

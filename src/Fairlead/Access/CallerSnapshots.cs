@@ -11,7 +11,7 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
 {
     private readonly SemaphoreSlim _gate = new(1, 1);
     private volatile CallerSnapshot? _current;
-    private volatile bool _isBehind;
+    private volatile bool _isStale;
 
     /// <summary>Null until the store was read once.</summary>
     public CallerSnapshot? Current => _current;
@@ -19,10 +19,10 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
     /// <summary>
     /// Whether the store did not respond at the last check. A key that is not in <see cref="Current"/> may have been created since.
     /// </summary>
-    public bool IsBehind
+    public bool IsStale
     {
-        get => _isBehind;
-        set => _isBehind = value;
+        get => _isStale;
+        set => _isStale = value;
     }
 
     /// <summary>Reads the store; when it returns, everything committed before the call is in <see cref="Current"/>.</summary>
@@ -58,9 +58,9 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
             // Not the request's token: a client that disconnects must not delay a revocation.
             await ReloadAsync(CancellationToken.None);
         }
-        catch (Exception fault) when (StorageFaults.IsStoreFault(fault))
+        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
         {
-            AuthenticationLog.RefreshFailed(logger, fault);
+            AuthenticationLog.RefreshFailed(logger, exception);
         }
     }
 

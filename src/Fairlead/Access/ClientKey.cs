@@ -7,7 +7,7 @@ namespace Fairlead.Access;
 /// <param name="value">The value of the variable; null or empty when it is not set.</param>
 /// <param name="adminKey">The admin key, which must be different.</param>
 /// <exception cref="ArgumentException">The value cannot be used as a key; the message says why and what to do.</exception>
-internal sealed class ClientKey(string? value, AdminKey? adminKey = null) : EnvironmentKey(value, FaultOf(value, adminKey))
+internal sealed class ClientKey(string? value, AdminKey? adminKey = null) : EnvironmentKey(value, ErrorOf(value, adminKey))
 {
     public const string Variable = "FAIRLEAD_CLIENT_KEY";
 
@@ -15,8 +15,8 @@ internal sealed class ClientKey(string? value, AdminKey? adminKey = null) : Envi
     public Caller Caller { get; } = CallerOf("key_environment_client", Variable, Scopes.Default);
 
     /// <summary>Why <paramref name="value"/> cannot be used as the client key, or null. The text never contains the value.</summary>
-    public static string? FaultOf(string? value, AdminKey? adminKey) =>
-        FaultOf(Variable, value)
+    public static string? ErrorOf(string? value, AdminKey? adminKey) =>
+        ErrorOf(Variable, value)
         ?? (value is not null && adminKey?.Matches(value) == true
             ? $"{Variable} and {AdminKey.Variable} contain the same key. Use two keys: clients must not be administrators." : null);
 }

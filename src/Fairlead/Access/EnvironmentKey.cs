@@ -11,12 +11,12 @@ internal abstract class EnvironmentKey
     private readonly byte[]? _hash;
 
     /// <param name="value">The value of the variable; null or empty when it is not set.</param>
-    /// <param name="fault">Why it cannot be used as a key; null if it can.</param>
+    /// <param name="error">Why it cannot be used as a key; null if it can.</param>
     /// <exception cref="ArgumentException">The value cannot be used as a key; the message says why and what to do.</exception>
-    protected EnvironmentKey(string? value, string? fault)
+    protected EnvironmentKey(string? value, string? error)
     {
         if (string.IsNullOrEmpty(value)) return;
-        if (fault is not null) throw new ArgumentException(fault, nameof(value));
+        if (error is not null) throw new ArgumentException(error, nameof(value));
         _hash = new byte[ApiKeyText.HashLength];
         ApiKeyText.Hash(value, _hash);
     }
@@ -35,14 +35,20 @@ internal abstract class EnvironmentKey
     /// <summary>
     /// Why <paramref name="value"/> cannot be used as the key of <paramref name="variable"/>, or null. The text never contains the value.
     /// </summary>
-    protected static string? FaultOf(string variable, string? value)
+    protected static string? ErrorOf(string variable, string? value)
     {
         if (string.IsNullOrEmpty(value)) return null;
-        if (value.Length < MinLength) return $"{variable} has {value.Length} characters; a key needs at least {MinLength}. `openssl rand -base64 32` generates a good one.";
+        if (value.Length < MinLength)
+        {
+            return $"{variable} has {value.Length} characters; a key needs at least {MinLength}. "
+                + "`openssl rand -base64 32` generates a good one.";
+        }
         if (value.Length > MaxLength) return $"{variable} has {value.Length} characters; the maximum is {MaxLength}.";
         foreach (var letter in value)
         {
-            if (letter is <= ' ' or >= '\u007f') return $"{variable} contains a space, a line break or a non-ASCII character, which an HTTP header cannot carry. Use letters, digits and punctuation.";
+            if (letter is > ' ' and < '\u007f') continue;
+            return $"{variable} contains a space, a line break or a non-ASCII character, which an HTTP header cannot carry. "
+                + "Use letters, digits and punctuation.";
         }
         return null;
     }

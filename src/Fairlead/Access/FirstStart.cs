@@ -5,15 +5,6 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
-/// <summary>The secrets of a first start, to be shown once.</summary>
-/// <param name="ClientKey">A key that calls models; null when <c>FAIRLEAD_CLIENT_KEY</c> is set.</param>
-/// <param name="AdminKey">A key for administration; null when <c>FAIRLEAD_ADMIN_KEY</c> is set.</param>
-internal sealed record FirstStartKeys(string? ClientKey, string? AdminKey)
-{
-    // A record prints its members; these must not appear in a log.
-    public override string ToString() => nameof(FirstStartKeys);
-}
-
 /// <summary>
 /// Gives a store without keys its first organization, project and keys, all in one transaction. Until <see cref="ConfirmAsync"/> records
 /// that the secrets were shown, every start makes new secrets for the same keys: a server that stopped before it printed them prints at its
@@ -59,7 +50,7 @@ internal sealed class FirstStart(
                 [("@client", client ?? ""), ("@admin", admin)], cancellationToken);
             await change.CommitAsync(cancellationToken);
         }
-        AuthenticationLog.FirstKeysMade(logger);
+        AuthenticationLog.FirstKeysCreated(logger);
         await snapshots.ReloadAsync(cancellationToken);
         return keys;
     }
@@ -75,7 +66,8 @@ internal sealed class FirstStart(
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM api_keys) OR EXISTS (SELECT 1 FROM first_start WHERE announced = 0)",
             [], cancellationToken) is not null;
 
-    private static async Task<(string? Client, string? Admin)> UnannouncedAsync(DbConnection connection, CancellationToken cancellationToken) => (
+    private static async Task<(string? Client, string? Admin)> UnannouncedAsync(
+        DbConnection connection, CancellationToken cancellationToken) => (
         await connection.TextAsync(
             "SELECT id FROM api_keys WHERE revoked_at IS NULL AND id = (SELECT client_key_id FROM first_start WHERE announced = 0)",
             [], cancellationToken),
@@ -108,18 +100,28 @@ internal sealed class FirstStart(
     {
         var row = new ApiKeyRow
         {
-            Id = Ids.New("key_", time), ProjectId = project, Name = name, Scopes = scopes, Classes = [.. CallClasses.All],
-            DefaultClass = CallClasses.Default, Addresses = [], ApiVersion = ApiVersions.Current, Extensions = true, CreatedAt = now, UpdatedAt = now,
+            Id = Ids.New("key_", time),
+            ProjectId = project,
+            Name = name,
+            Scopes = scopes,
+            Classes = [.. CallClasses.All],
+            DefaultClass = CallClasses.Default,
+            Addresses = [],
+            ApiVersion = ApiVersions.Current,
+            Extensions = true,
+            CreatedAt = now,
+            UpdatedAt = now,
         };
         await KeyTable.InsertAsync(connection, row, cancellationToken);
         return row.Id;
     }
 
-    private static async Task<string> AddSecretAsync(DbConnection connection, string key, DateTimeOffset now, CancellationToken cancellationToken)
+    private static async Task<string> AddSecretAsync(
+        DbConnection connection, string key, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var made = ApiKeyText.New();
-        var row = new ApiKeySecretRow { PublicId = made.PublicId, KeyId = key, Hash = made.Hash, CreatedAt = now };
+        var secret = ApiKeyText.New();
+        var row = new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = key, Hash = secret.Hash, CreatedAt = now };
         await KeyTable.InsertSecretAsync(connection, row, cancellationToken);
-        return made.Text;
+        return secret.Text;
     }
 }

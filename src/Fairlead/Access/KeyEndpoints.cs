@@ -1,18 +1,18 @@
 using System.Data.Common;
 using Fairlead.Conversation;
-using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
 /// <summary><c>/admin/v1/keys</c></summary>
 internal sealed class KeyEndpoints(
-    IStorage storage, AccessChanges changes, CallerSnapshots snapshots, ModelWarnings modelWarnings, TimeProvider time, ILogger<KeyEndpoints> logger)
+    IStorage storage, AccessChanges changes, CallerSnapshots snapshots, ModelWarnings modelWarnings, TimeProvider time,
+    ILogger<KeyEndpoints> logger) : IAdminEndpoints
 {
-    private const string Prefix = "key_";
+    private const string IdPrefix = "key_";
+    private const string Path = "/keys";
 
     /// <summary>Long enough for a new secret to reach every client, short enough that a forgotten old one stops working.</summary>
     public const int DefaultOverlapSeconds = 24 * 60 * 60;
@@ -22,74 +22,78 @@ internal sealed class KeyEndpoints(
     /// <summary>Maximum of live secrets per key: every reload reads them, and memory holds them.</summary>
     public const int MaxLiveSecrets = 10;
 
-    private static readonly string[] FieldsOfRotation = ["overlap_seconds"];
+    private static readonly FieldSet RotationFields = new(["overlap_seconds"]);
 
-    public async Task ListAsync(AdminRequest request)
+    public void Map(EndpointRoutes read, EndpointRoutes write)
     {
-        var page = AdminPage.Read(request, Prefix, "project_id", "organization_id");
-        List<ApiKeyRow> rows;
-        await using (var connection = await storage.OpenAsync(request.Cancellation))
-        {
-            rows = await KeyTable.ListAsync(
-                connection, page.After, page.Filter("project_id"), page.Filter("organization_id"), page.Limit + 1, request.Cancellation);
-        }
-        var now = time.GetUtcNow();
-        await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, (json, row) => KeyJson.Write(json, row, now));
+        read.Read(Path, ListAsync);
+        read.Read(Path + "/{id}", GetAsync);
+        write.Post(Path, CreateAsync);
+        write.Patch(Path + "/{id}", ChangeAsync);
+        write.Delete(Path + "/{id}", DeleteAsync);
+        write.Post(Path + "/{id}/rotate", RotateAsync);
+        write.Post(Path + "/{id}/revoke", RevokeAsync);
     }
 
-    public async Task GetAsync(AdminRequest request)
+    private async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
-        ApiKeyRow row;
-        await using (var connection = await storage.OpenAsync(request.Cancellation))
-        {
-            row = await FindAsync(connection, request);
-        }
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => KeyJson.Write(json, row, time.GetUtcNow()));
+        var page = ListPage.Read(request, IdPrefix, "project_id", "organization_id");
+        await using var connection = await storage.OpenAsync(request.Cancellation);
+        var rows = await KeyTable.ListAsync(
+            connection, page.After, page.Filter("project_id"), page.Filter("organization_id"), page.Limit + 1, request.Cancellation);
+        var now = time.GetUtcNow();
+        return page.ToResult(rows, row => row.Id, (json, row) => KeyJson.Write(json, row, now));
     }
 
-    public async Task CreateAsync(AdminRequest request)
+    private async Task<EndpointResult> GetAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadAsync(request);
+        await using var connection = await storage.OpenAsync(request.Cancellation);
+        var row = await FindAsync(connection, request);
+        return EndpointResult.Json(json => KeyJson.Write(json, row, time.GetUtcNow()));
+    }
+
+    private async Task<EndpointResult> CreateAsync(EndpointRequest request)
+    {
+        using var body = await request.ReadJsonAsync();
         var now = time.GetUtcNow();
-        var fields = new BodyFields(body.RootElement, KeyFields.OfNew, KeyFields.RefusedOfNew);
+        var fields = new BodyFields(body.RootElement, KeyFields.New);
         var wanted = KeyFields.ReadNew(fields, now);
-        var project = fields.Text("project_id", FieldLengths.Id);
-        if (!fields.HasValue("project_id")) fields.Missing("project_id");
+        var project = fields.RequiredText("project_id", FieldLengths.Id);
 
         await using var change = await changes.BeginAsync(request.Cancellation);
         if (project is not null && await ProjectTable.FindAsync(change.Connection, project, request.Cancellation) is null)
             fields.Invalid("project_id", "There is no project with this id.");
-        fields.ThrowIfFaulty();
-        if (KeyFields.GrantsAdmin(wanted.Scopes)) request.DemandAllOfAdmin("Granting scopes of administration");
+        fields.ThrowIfInvalid();
+        if (AdminScopes.Include(wanted.Scopes)) AdminScopes.RequireAll(request.Caller, "Granting scopes of administration");
 
-        var made = ApiKeyText.New();
+        var secret = ApiKeyText.New();
         var row = new ApiKeyRow
         {
-            Id = Ids.New(Prefix, time), ProjectId = project!, Name = wanted.Name, Scopes = wanted.Scopes, Models = wanted.Models,
+            Id = Ids.New(IdPrefix, time), ProjectId = project!, Name = wanted.Name, Scopes = wanted.Scopes, Models = wanted.Models,
             Classes = wanted.Classes, DefaultClass = wanted.DefaultClass, Addresses = wanted.Addresses, ExpiresAt = wanted.ExpiresAt,
             ApiVersion = wanted.ApiVersion, Extensions = wanted.Extensions, BatchTokens = wanted.BatchTokens,
             BatchDelayMs = wanted.BatchDelayMs, CreatedAt = now, UpdatedAt = now,
         };
-        row.Secrets.Add(new ApiKeySecretRow { PublicId = made.PublicId, KeyId = row.Id, Hash = made.Hash, CreatedAt = now });
+        row.Secrets.Add(new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = row.Id, Hash = secret.Hash, CreatedAt = now });
         await KeyTable.InsertAsync(change.Connection, row, request.Cancellation);
         await change.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Created key", row.Id, request.Caller.KeyId);
         await snapshots.ReloadAfterChangeAsync();
-        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/admin/v1/keys/" + row.Id);
         var warnings = modelWarnings.Of(row.Models);
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status201Created, json => KeyJson.Write(json, row, now, made.Text, warnings));
+        return EndpointResult.Created(request.Site, $"{AdminApi.Root}{Path}/{row.Id}",
+            json => KeyJson.Write(json, row, now, secret.Text, warnings));
     }
 
-    public async Task ChangeAsync(AdminRequest request)
+    private async Task<EndpointResult> ChangeAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadAsync(request);
+        using var body = await request.ReadJsonAsync();
         var now = time.GetUtcNow();
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindToChangeAsync(change.Connection, request);
-        var fields = new BodyFields(body.RootElement, KeyFields.OfChange, KeyFields.RefusedOfChange);
+        var fields = new BodyFields(body.RootElement, KeyFields.Change);
         var wanted = KeyFields.ReadChange(fields, row, now);
-        fields.ThrowIfFaulty();
-        if (KeyFields.GrantsAdmin(wanted.Scopes)) request.DemandAllOfAdmin("Granting scopes of administration");
+        fields.ThrowIfInvalid();
+        if (AdminScopes.Include(wanted.Scopes)) AdminScopes.RequireAll(request.Caller, "Granting scopes of administration");
 
         var differs = wanted.DiffersFrom(row);
         if (differs)
@@ -106,10 +110,10 @@ internal sealed class KeyEndpoints(
             await snapshots.ReloadAfterChangeAsync();
         }
         var warnings = modelWarnings.Of(row.Models);
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => KeyJson.Write(json, row, now, warnings: warnings));
+        return EndpointResult.Json(json => KeyJson.Write(json, row, now, warnings: warnings));
     }
 
-    public async Task DeleteAsync(AdminRequest request)
+    private async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindToChangeAsync(change.Connection, request);
@@ -117,56 +121,56 @@ internal sealed class KeyEndpoints(
         await change.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Deleted key", row.Id, request.Caller.KeyId);
         await snapshots.ReloadAfterChangeAsync();
-        AdminAnswer.NoContent(request);
+        return EndpointResult.NoContent();
     }
 
-    /// <summary>Makes a new secret. The previous ones keep working for the overlap, with a warning.</summary>
-    public async Task RotateAsync(AdminRequest request)
+    /// <summary>Creates a new secret. The previous ones keep working for the overlap, with a warning.</summary>
+    private async Task<EndpointResult> RotateAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadOptionalAsync(request);
-        var fields = new BodyFields(body.RootElement, FieldsOfRotation);
+        using var body = await request.ReadOptionalJsonAsync();
+        var fields = new BodyFields(body.RootElement, RotationFields);
         var overlap = TimeSpan.FromSeconds(fields.Integer("overlap_seconds", 0, MaxOverlapSeconds) ?? DefaultOverlapSeconds);
-        fields.ThrowIfFaulty();
+        fields.ThrowIfInvalid();
 
         var now = time.GetUtcNow();
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindToChangeAsync(change.Connection, request);
         if (row.RevokedAt is not null)
-            throw AdminAnswer.Conflict("The key has been revoked; revocation is for ever.", "Make a new key in its place.");
+            throw EndpointErrors.Conflict("The key has been revoked; revocation is for ever.", "Make a new key in its place.");
         if (row.ExpiresAt <= now)
         {
-            throw AdminAnswer.Conflict(
+            throw EndpointErrors.Conflict(
                 "The key has expired; a new secret would not work either.", "Set expires_at to a time to come, then rotate.");
         }
 
-        row.Secrets.RemoveAll(secret => secret.RetiresAt <= now);
+        row.Secrets.RemoveAll(known => known.RetiresAt <= now);
         if (overlap > TimeSpan.Zero && row.Secrets.Count >= MaxLiveSecrets)
         {
-            throw AdminAnswer.Conflict(
+            throw EndpointErrors.Conflict(
                 $"The key has {row.Secrets.Count} live secrets already.",
                 "Wait until one retires, or rotate with overlap_seconds 0, which ends them all.");
         }
         var end = now + overlap;
-        foreach (var secret in row.Secrets)
+        foreach (var known in row.Secrets)
         {
-            if (secret.RetiresAt is null || secret.RetiresAt > end) secret.RetiresAt = end;
+            if (known.RetiresAt is null || known.RetiresAt > end) known.RetiresAt = end;
         }
-        var made = ApiKeyText.New();
-        var newSecret = new ApiKeySecretRow { PublicId = made.PublicId, KeyId = row.Id, Hash = made.Hash, CreatedAt = now };
+        var secret = ApiKeyText.New();
+        var newSecret = new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = row.Id, Hash = secret.Hash, CreatedAt = now };
         row.Secrets.Add(newSecret);
         row.UpdatedAt = now;
         await KeyTable.RotateAsync(change.Connection, newSecret, end, now, request.Cancellation);
         await change.CommitAsync(request.Cancellation);
         AdminLog.Changed(logger, "Rotated key", row.Id, request.Caller.KeyId);
         await snapshots.ReloadAfterChangeAsync();
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => KeyJson.Write(json, row, now, made.Text));
+        return EndpointResult.Json(json => KeyJson.Write(json, row, now, secret.Text));
     }
 
     /// <summary>Ends all secrets of a key permanently. Repeating it changes nothing: the first time is kept.</summary>
-    public async Task RevokeAsync(AdminRequest request)
+    private async Task<EndpointResult> RevokeAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadOptionalAsync(request);
-        new BodyFields(body.RootElement, []).ThrowIfFaulty();
+        using var body = await request.ReadOptionalJsonAsync();
+        new BodyFields(body.RootElement, FieldSet.None).ThrowIfInvalid();
 
         var now = time.GetUtcNow();
         await using var change = await changes.BeginAsync(request.Cancellation);
@@ -184,17 +188,17 @@ internal sealed class KeyEndpoints(
             AdminLog.Changed(logger, "Revoked key", row.Id, request.Caller.KeyId);
             await snapshots.ReloadAfterChangeAsync();
         }
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => KeyJson.Write(json, row, now));
+        return EndpointResult.Json(json => KeyJson.Write(json, row, now));
     }
 
-    private static async Task<ApiKeyRow> FindAsync(DbConnection connection, AdminRequest request) =>
-        await KeyTable.FindAsync(connection, request.Id, request.Cancellation) ?? throw AdminAnswer.NotFound("key");
+    private static async Task<ApiKeyRow> FindAsync(DbConnection connection, EndpointRequest request) =>
+        await KeyTable.FindAsync(connection, request.Id, request.Cancellation) ?? throw EndpointErrors.NotFound("key");
 
-    private static async Task<ApiKeyRow> FindToChangeAsync(DbConnection connection, AdminRequest request)
+    private static async Task<ApiKeyRow> FindToChangeAsync(DbConnection connection, EndpointRequest request)
     {
         var row = await FindAsync(connection, request);
         // Rotating a key returns a secret: a caller that can rotate an administrator's key becomes an administrator.
-        if (KeyFields.GrantsAdmin(row.Scopes)) request.DemandAllOfAdmin("Changing a key with scopes of administration");
+        if (AdminScopes.Include(row.Scopes)) AdminScopes.RequireAll(request.Caller, "Changing a key with scopes of administration");
         return row;
     }
 }

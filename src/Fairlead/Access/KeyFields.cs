@@ -11,21 +11,21 @@ namespace Fairlead.Access;
 /// </summary>
 internal sealed partial class KeyFields
 {
-    public static readonly string[] OfNew =
+    private static readonly string[] Names =
     [
         "name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions",
         "batch_tokens", "batch_delay_ms",
     ];
 
-    public static readonly string[] OfChange = [.. OfNew.Where(field => field != "project_id")];
+    /// <summary>Fields of the body that creates a key.</summary>
+    public static readonly FieldSet New = new(Names, new Dictionary<string, string> { ["limits"] = UnsupportedFieldMessages.Limits });
 
-    public static readonly IReadOnlyDictionary<string, string> RefusedOfNew = new Dictionary<string, string> { ["limits"] = UnsupportedFieldMessages.Limits };
-
-    public static readonly IReadOnlyDictionary<string, string> RefusedOfChange = new Dictionary<string, string>
+    /// <summary>Fields of the body that changes a key.</summary>
+    public static readonly FieldSet Change = new([.. Names.Where(field => field != "project_id")], new Dictionary<string, string>
     {
         ["limits"] = UnsupportedFieldMessages.Limits,
         ["project_id"] = "A key stays with its project; create a new key in the other one.",
-    };
+    });
 
     private const int MaxModels = 500;
     private const int MaxAddresses = 100;
@@ -56,9 +56,6 @@ internal sealed partial class KeyFields
 
     public int? BatchDelayMs { get; private set; }
 
-    public static bool GrantsAdmin(IEnumerable<string> scopes) =>
-        scopes.Any(scope => scope == "*" || scope.StartsWith("admin:", StringComparison.Ordinal));
-
     public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
     {
         var key = new KeyFields();
@@ -82,9 +79,10 @@ internal sealed partial class KeyFields
 
     /// <summary>Whether <see cref="ApplyTo"/> would change anything.</summary>
     public bool DiffersFrom(ApiKeyRow row) =>
-        Name != row.Name || !Scopes.SequenceEqual(row.Scopes) || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes) ||
-        DefaultClass != row.DefaultClass || !Addresses.SequenceEqual(row.Addresses) || ExpiresAt != row.ExpiresAt || ApiVersion != row.ApiVersion ||
-        Extensions != row.Extensions || BatchTokens != row.BatchTokens || BatchDelayMs != row.BatchDelayMs;
+        Name != row.Name || !Scopes.SequenceEqual(row.Scopes) || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes)
+        || DefaultClass != row.DefaultClass || !Addresses.SequenceEqual(row.Addresses) || ExpiresAt != row.ExpiresAt
+        || ApiVersion != row.ApiVersion || Extensions != row.Extensions || BatchTokens != row.BatchTokens
+        || BatchDelayMs != row.BatchDelayMs;
 
     public void ApplyTo(ApiKeyRow row)
     {
@@ -102,7 +100,8 @@ internal sealed partial class KeyFields
     }
 
     // Null means all models; an empty list does not exist.
-    private static bool SameModels(string[]? left, string[]? right) => left is null ? right is null : right is not null && left.SequenceEqual(right);
+    private static bool SameModels(string[]? left, string[]? right) =>
+        left is null ? right is null : right is not null && left.SequenceEqual(right);
 
     private void Read(BodyFields body, DateTimeOffset now, bool isNew)
     {
@@ -114,8 +113,8 @@ internal sealed partial class KeyFields
         if (body.Has("addresses")) Addresses = body.List("addresses", MaxAddresses, 64, NetworkAddress.Read) ?? [];
         ReadClasses(body, isNew);
         if (body.Has("expires_at")) ExpiresAt = ReadExpiry(body, now);
-        if (body.Has("api_version")) ApiVersion = Choice(body, "api_version", [ApiVersions.Current]) ?? ApiVersions.Current;
-        if (body.Has("extensions")) Extensions = Choice(body, "extensions", ["all", "none"]) != "none";
+        if (body.Has("api_version")) ApiVersion = body.OneOf("api_version", ApiVersions.Current) ?? ApiVersions.Current;
+        if (body.Has("extensions")) Extensions = body.OneOf("extensions", "all", "none") != "none";
         if (body.Has("batch_tokens")) BatchTokens = body.Integer("batch_tokens", 1, BatchSettings.MaxTokens);
         if (body.Has("batch_delay_ms")) BatchDelayMs = body.Integer("batch_delay_ms", 0, BatchSettings.MaxDelayMs);
     }
@@ -131,7 +130,7 @@ internal sealed partial class KeyFields
         }
         if (body.HasValue("default_class"))
         {
-            if (Choice(body, "default_class", Classes) is { } choice) DefaultClass = choice;
+            if (body.OneOf("default_class", Classes) is { } choice) DefaultClass = choice;
             return;
         }
         // A new key, and null in a change, get the usual class if it is allowed. A change must not replace the chosen class silently.
@@ -139,8 +138,8 @@ internal sealed partial class KeyFields
             DefaultClass = Classes.Contains(CallClasses.Default) ? CallClasses.Default : Classes[0];
         else if (!Classes.Contains(DefaultClass))
         {
-            body.Invalid(
-                "default_class", $"The key's default class '{DefaultClass}' is not among the new classes; name one of {string.Join(", ", Classes)}.");
+            body.Invalid("default_class",
+                $"The key's default class '{DefaultClass}' is not among the new classes; name one of {string.Join(", ", Classes)}.");
         }
     }
 
@@ -159,14 +158,6 @@ internal sealed partial class KeyFields
         return null;
     }
 
-    private static string? Choice(BodyFields body, string name, string[] choices)
-    {
-        if (body.Text(name, 64) is not { } text) return null;
-        if (choices.Contains(text)) return text;
-        body.Invalid(name, $"Must be {(choices.Length == 1 ? "" : "one of ")}{string.Join(", ", choices)}.");
-        return null;
-    }
-
     // An empty list may be read as "nothing" or as "everything"; a key that may do nothing is useless.
     private static string[]? NotEmpty(BodyFields body, string name, string[]? items)
     {
@@ -175,10 +166,11 @@ internal sealed partial class KeyFields
         return null;
     }
 
-    private static Func<string, (string? Value, string? Fault)> OneOf(IReadOnlyList<string> choices) =>
+    private static Func<string, (string? Value, string? Error)> OneOf(IReadOnlyList<string> choices) =>
         text => choices.Contains(text) ? (text, null) : (null, $"Must be one of {string.Join(", ", choices)}.");
 
     [GeneratedRegex(
-        @"\A\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
+        @"\A\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\z",
+        RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
     private static partial Regex Rfc3339();
 }

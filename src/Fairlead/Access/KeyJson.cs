@@ -16,29 +16,29 @@ internal static class KeyJson
         json.WriteString("name", row.Name);
         json.WriteString("project_id", row.ProjectId);
         json.WriteString("status", row.RevokedAt is not null ? "revoked" : row.ExpiresAt <= now ? "expired" : "active");
-        AdminAnswer.WriteTexts(json, "scopes", row.Scopes);
-        AdminAnswer.WriteTexts(json, "models", row.Models);
-        AdminAnswer.WriteTexts(json, "classes", row.Classes);
+        json.WriteTexts("scopes", row.Scopes);
+        json.WriteTexts("models", row.Models);
+        json.WriteTexts("classes", row.Classes);
         json.WriteString("default_class", row.DefaultClass);
-        AdminAnswer.WriteTexts(json, "addresses", row.Addresses);
-        AdminAnswer.WriteTime(json, "expires_at", row.ExpiresAt);
+        json.WriteTexts("addresses", row.Addresses);
+        json.WriteTime("expires_at", row.ExpiresAt);
         json.WriteString("api_version", row.ApiVersion);
         json.WriteString("extensions", row.Extensions ? "all" : "none");
-        AdminAnswer.WriteNumber(json, "batch_tokens", row.BatchTokens);
-        AdminAnswer.WriteNumber(json, "batch_delay_ms", row.BatchDelayMs);
+        json.WriteOptionalNumber("batch_tokens", row.BatchTokens);
+        json.WriteOptionalNumber("batch_delay_ms", row.BatchDelayMs);
         json.WriteStartArray("secrets");
         foreach (var known in row.Secrets.OrderBy(known => known.CreatedAt).ThenBy(known => known.PublicId, StringComparer.Ordinal))
         {
             json.WriteStartObject();
             json.WriteString("prefix", ApiKeyText.Prefix + known.PublicId);
-            AdminAnswer.WriteTime(json, "created_at", known.CreatedAt);
-            AdminAnswer.WriteTime(json, "retires_at", known.RetiresAt);
+            json.WriteTime("created_at", known.CreatedAt);
+            json.WriteTime("retires_at", known.RetiresAt);
             json.WriteEndObject();
         }
         json.WriteEndArray();
-        AdminAnswer.WriteTime(json, "revoked_at", row.RevokedAt);
-        AdminAnswer.WriteTime(json, "created_at", row.CreatedAt);
-        AdminAnswer.WriteTime(json, "updated_at", row.UpdatedAt);
+        json.WriteTime("revoked_at", row.RevokedAt);
+        json.WriteTime("created_at", row.CreatedAt);
+        json.WriteTime("updated_at", row.UpdatedAt);
         if (secret is not null) json.WriteString("secret", secret);
         if (warnings is not null)
         {

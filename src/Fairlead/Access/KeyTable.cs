@@ -7,12 +7,13 @@ namespace Fairlead.Access;
 internal static class KeyTable
 {
     private const string Columns = """
-        id, project_id, name, scopes, models, classes, default_class, addresses, expires_at, api_version, extensions, batch_tokens, batch_delay_ms,
-        revoked_at, created_at, updated_at
+        id, project_id, name, scopes, models, classes, default_class, addresses, expires_at, api_version, extensions, batch_tokens,
+        batch_delay_ms, revoked_at, created_at, updated_at
         """;
 
     public static async Task<ApiKeyRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
-        await ReadAsync(connection, $"SELECT {Columns} FROM api_keys WHERE id = @id", [("@id", id)], cancellationToken) is [var key] ? key : null;
+        await ReadAsync(connection, $"SELECT {Columns} FROM api_keys WHERE id = @id", [("@id", id)], cancellationToken) is [var key]
+            ? key : null;
 
     /// <summary>Up to <paramref name="limit"/> keys after the id <paramref name="after"/>, in the order of ids.</summary>
     /// <param name="connection">Reads.</param>
@@ -30,11 +31,13 @@ internal static class KeyTable
         sql += " ORDER BY id";
         if (limit is not null) sql += " LIMIT @limit";
         return ReadAsync(
-            connection, sql, [("@after", after), ("@project", projectId), ("@organization", organizationId), ("@limit", limit)], cancellationToken);
+            connection, sql, [("@after", after), ("@project", projectId), ("@organization", organizationId), ("@limit", limit)],
+            cancellationToken);
     }
 
     public static async Task<long> CountAsync(DbConnection connection, string projectId, CancellationToken cancellationToken) =>
-        await connection.Int64Async("SELECT COUNT(*) FROM api_keys WHERE project_id = @project", [("@project", projectId)], cancellationToken) ?? 0;
+        await connection.Int64Async(
+            "SELECT COUNT(*) FROM api_keys WHERE project_id = @project", [("@project", projectId)], cancellationToken) ?? 0;
 
     /// <summary>Adds a key with its secrets.</summary>
     public static async Task InsertAsync(DbConnection connection, ApiKeyRow row, CancellationToken cancellationToken)
@@ -45,7 +48,8 @@ internal static class KeyTable
             VALUES (@id, @project, @name, @scopes, @models, @classes, @default_class, @addresses, @expires_at, @api_version, @extensions,
                 @batch_tokens, @batch_delay_ms, @revoked_at, @created_at, @updated_at)
             """,
-            [.. Fields(row), ("@project", row.ProjectId), ("@revoked_at", row.RevokedAt), ("@created_at", row.CreatedAt)], cancellationToken);
+            [.. Fields(row), ("@project", row.ProjectId), ("@revoked_at", row.RevokedAt), ("@created_at", row.CreatedAt)],
+            cancellationToken);
         foreach (var secret in row.Secrets) await InsertSecretAsync(connection, secret, cancellationToken);
     }
 
@@ -68,18 +72,21 @@ internal static class KeyTable
     public static Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.ExecuteAsync("DELETE FROM api_keys WHERE id = @id", [("@id", id)], cancellationToken);
 
-    /// <summary>Adds a secret, lets the others retire at <paramref name="end"/> at the latest, and deletes those that have retired.</summary>
+    /// <summary>
+    /// Adds a secret, lets the others retire at <paramref name="end"/> at the latest, and deletes those that have retired.
+    /// </summary>
     public static async Task RotateAsync(
-        DbConnection connection, ApiKeySecretRow made, DateTimeOffset end, DateTimeOffset now, CancellationToken cancellationToken)
+        DbConnection connection, ApiKeySecretRow added, DateTimeOffset end, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await connection.ExecuteAsync(
-            "DELETE FROM api_key_secrets WHERE key_id = @key AND retires_at <= @now", [("@key", made.KeyId), ("@now", now)], cancellationToken);
+            "DELETE FROM api_key_secrets WHERE key_id = @key AND retires_at <= @now",
+            [("@key", added.KeyId), ("@now", now)], cancellationToken);
         await connection.ExecuteAsync(
             "UPDATE api_key_secrets SET retires_at = @end WHERE key_id = @key AND (retires_at IS NULL OR retires_at > @end)",
-            [("@end", end), ("@key", made.KeyId)], cancellationToken);
-        await InsertSecretAsync(connection, made, cancellationToken);
+            [("@end", end), ("@key", added.KeyId)], cancellationToken);
+        await InsertSecretAsync(connection, added, cancellationToken);
         await connection.ExecuteAsync(
-            "UPDATE api_keys SET updated_at = @now WHERE id = @key", [("@now", now), ("@key", made.KeyId)], cancellationToken);
+            "UPDATE api_keys SET updated_at = @now WHERE id = @key", [("@now", now), ("@key", added.KeyId)], cancellationToken);
     }
 
     public static Task InsertSecretAsync(DbConnection connection, ApiKeySecretRow row, CancellationToken cancellationToken) =>

@@ -12,7 +12,8 @@ internal static class OrganizationTable
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
 
     /// <summary>Up to <paramref name="limit"/> organizations after the id <paramref name="after"/>, in the order of ids.</summary>
-    public static Task<List<OrganizationRow>> ListAsync(DbConnection connection, string after, int limit, CancellationToken cancellationToken) =>
+    public static Task<List<OrganizationRow>> ListAsync(
+        DbConnection connection, string after, int limit, CancellationToken cancellationToken) =>
         connection.QueryAsync(
             $"SELECT {Columns} FROM organizations WHERE id > @after ORDER BY id LIMIT @limit",
             [("@after", after), ("@limit", limit)], Read, cancellationToken);

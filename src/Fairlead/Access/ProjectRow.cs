@@ -1,16 +1,7 @@
 namespace Fairlead.Access;
 
-/// <summary>What an organization pays for.</summary>
-internal sealed record ProjectRow
+/// <summary>What an organization pays for. Ids start with <c>proj_</c>.</summary>
+internal sealed record ProjectRow : AdminRow
 {
-    /// <summary><c>proj_</c> + ULID.</summary>
-    public required string Id { get; init; }
-
     public required string OrganizationId { get; init; }
-
-    public required string Name { get; init; }
-
-    public required DateTimeOffset CreatedAt { get; init; }
-
-    public required DateTimeOffset UpdatedAt { get; init; }
 }

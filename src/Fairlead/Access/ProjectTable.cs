@@ -32,7 +32,8 @@ internal static class ProjectTable
 
     public static async Task<long> CountAsync(DbConnection connection, string organizationId, CancellationToken cancellationToken) =>
         await connection.Int64Async(
-            "SELECT COUNT(*) FROM projects WHERE organization_id = @organization", [("@organization", organizationId)], cancellationToken) ?? 0;
+            "SELECT COUNT(*) FROM projects WHERE organization_id = @organization",
+            [("@organization", organizationId)], cancellationToken) ?? 0;
 
     public static Task InsertAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(

@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
@@ -145,7 +146,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         Dialect = dialects.At(batch.Endpoint).Name,
         Endpoint = batch.Endpoint,
         Model = line.Model,
-        Class = "bulk",
+        Class = CallClasses.Bulk,
         Request = body,
         Context = RequestContext.Empty with { CustomId = line.CustomId },
         Batch = new BatchPlace(batch.Id, number),

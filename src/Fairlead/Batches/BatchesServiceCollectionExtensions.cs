@@ -1,7 +1,6 @@
+using Fairlead.Files;
 using Fairlead.Http;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -25,9 +24,10 @@ internal static class BatchesServiceCollectionExtensions
     internal static void MapBatches(this IEndpointRouteBuilder endpoints)
     {
         var batches = endpoints.ServiceProvider.GetRequiredService<BatchEndpoints>();
-        endpoints.MapPost("/v1/batches", (RequestDelegate)batches.CreateAsync);
-        endpoints.MapRead("/v1/batches", (RequestDelegate)batches.ListAsync);
-        endpoints.MapRead("/v1/batches/{id}", (RequestDelegate)batches.GetAsync);
-        endpoints.MapPost("/v1/batches/{id}/cancel", (RequestDelegate)batches.CancelAsync);
+        var routes = new EndpointRoutes(endpoints, "/v1/batches", FilesServiceCollectionExtensions.Policy);
+        routes.Post("", batches.CreateAsync);
+        routes.Read("", batches.ListAsync);
+        routes.Read("/{id}", batches.GetAsync);
+        routes.Post("/{id}/cancel", batches.CancelAsync);
     }
 }

@@ -1,9 +1,8 @@
 using System.Globalization;
+using System.Text.Json;
 using Fairlead.Access;
-using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -12,117 +11,81 @@ namespace Fairlead.Catalogue;
 
 /// <summary>
 /// The models that a key may use: in OpenAI's format, in Anthropic's for clients that send <c>anthropic-version</c>, and with all facts in
-/// v2.
+/// v2. Thread-safe.
 /// </summary>
-internal static class ModelsEndpoints
+internal sealed class ModelsEndpoints(ICatalogue catalogue)
 {
     private const int DefaultLimit = 20;
     private const int MaxLimit = 1000;
 
-    internal static void MapModels(this IEndpointRouteBuilder endpoints)
+    internal static void Map(IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapRead("/v1/models", (RequestDelegate)ListV1Async);
-        // Ids may contain slashes and colons, so the rest of the path is the id.
-        endpoints.MapRead("/v1/models/{**id}", (RequestDelegate)GetV1Async);
-        endpoints.MapRead("/v2/models", (RequestDelegate)ListV2Async);
-        endpoints.MapRead("/v2/models/{**id}", (RequestDelegate)GetV2Async);
-    }
-
-    private static async Task ListV1Async(HttpContext context)
-    {
-        var shape = ShapeOf(context);
-        if (await AuthenticateAsync(context, shape) is not { } caller) return;
-        var models = Allowed(context, caller);
-        if (shape == ErrorShape.OpenAi)
+        var models = new ModelsEndpoints(endpoints.ServiceProvider.GetRequiredService<ICatalogue>());
+        var v1 = new EndpointRoutes(endpoints, "/v1/models", new EndpointPolicy(Scopes.Models, ErrorShape.OpenAi)
         {
-            await ModelsWriter.WriteAsync(context, json => ModelsWriter.OpenAiList(json, models));
-            return;
-        }
-        if (ReadPage(context.Request.Query, models, out var page) is { } error)
-        {
-            await ErrorResponses.WriteAsync(context, error, shape);
-            return;
-        }
-        await ModelsWriter.WriteAsync(context, json => ModelsWriter.AnthropicList(json, page.Models, page.HasMore));
-    }
-
-    private static async Task GetV1Async(HttpContext context)
-    {
-        var shape = ShapeOf(context);
-        if (await AuthenticateAsync(context, shape) is not { } caller) return;
-        if (IdOf(context) is not { } id)
-        {
-            await ListV1Async(context);
-            return;
-        }
-        if (Find(context, caller, id) is not { } model)
-        {
-            await ErrorResponses.WriteAsync(context, ModelSuggestion.NotFound(Snapshot(context), caller, id, Shown(id)), shape);
-            return;
-        }
-        await ModelsWriter.WriteAsync(context, json =>
-        {
-            if (shape == ErrorShape.OpenAi) ModelsWriter.OpenAi(json, model);
-            else ModelsWriter.Anthropic(json, model);
+            ServesAnthropicClients = true,
         });
+        v1.Read("", models.ListV1Async);
+        // Ids may contain slashes and colons, so the rest of the path is the id.
+        v1.Read("/{**id}", models.GetV1Async);
+
+        var v2 = new EndpointRoutes(endpoints, "/v2/models", new EndpointPolicy(Scopes.Models, ErrorShape.Problem));
+        v2.Read("", models.ListV2Async);
+        v2.Read("/{**id}", models.GetV2Async);
     }
 
-    private static async Task ListV2Async(HttpContext context)
+    private Task<EndpointResult> ListV1Async(EndpointRequest request) => Task.FromResult(ListV1(request));
+
+    private Task<EndpointResult> GetV1Async(EndpointRequest request) => Task.FromResult(
+        IdOf(request) is { } id
+            ? Get(request, id, request.Shape == ErrorShape.Anthropic ? ModelsWriter.Anthropic : ModelsWriter.OpenAi)
+            : ListV1(request));
+
+    private Task<EndpointResult> ListV2Async(EndpointRequest request) => Task.FromResult(ListV2(request));
+
+    private Task<EndpointResult> GetV2Async(EndpointRequest request) =>
+        Task.FromResult(IdOf(request) is { } id ? Get(request, id, ModelsWriter.Full) : ListV2(request));
+
+    private EndpointResult ListV1(EndpointRequest request)
     {
-        if (await AuthenticateAsync(context, ErrorShape.Problem) is not { } caller) return;
-        if (ReadCursor(context.Request.Query, Allowed(context, caller), out var page) is { } error)
-        {
-            await ErrorResponses.WriteAsync(context, error, ErrorShape.Problem);
-            return;
-        }
-        await ModelsWriter.WriteAsync(context, json => ModelsWriter.FullList(json, page.Models, page.HasMore));
+        var models = Allowed(request.Caller);
+        if (request.Shape == ErrorShape.OpenAi) return Result(request, json => ModelsWriter.OpenAiList(json, models));
+        return ReadPage(request.Query, models, out var page) is { } error
+            ? error
+            : Result(request, json => ModelsWriter.AnthropicList(json, page.Models, page.HasMore));
     }
 
-    private static async Task GetV2Async(HttpContext context)
+    private EndpointResult ListV2(EndpointRequest request) => ReadCursor(request.Query, Allowed(request.Caller), out var page) is { } error
+        ? error
+        : Result(request, json => ModelsWriter.FullList(json, page.Models, page.HasMore));
+
+    private EndpointResult Get(EndpointRequest request, string id, Action<Utf8JsonWriter, CatalogueModel> write)
     {
-        if (await AuthenticateAsync(context, ErrorShape.Problem) is not { } caller) return;
-        if (IdOf(context) is not { } id)
-        {
-            await ListV2Async(context);
-            return;
-        }
-        if (Find(context, caller, id) is not { } model)
-        {
-            await ErrorResponses.WriteAsync(context, ModelSuggestion.NotFound(Snapshot(context), caller, id, Shown(id)),
-                ErrorShape.Problem);
-            return;
-        }
-        await ModelsWriter.WriteAsync(context, json => ModelsWriter.Full(json, model));
+        var snapshot = catalogue.Current;
+        return snapshot.Find(id) is { } model && MayUse(request.Caller, model, id)
+            ? Result(request, json => write(json, model))
+            : ModelSuggestion.NotFound(snapshot, request.Caller, id, Shown(id));
     }
 
-    private static ErrorShape ShapeOf(HttpContext context) => context.Request.Headers.ContainsKey("anthropic-version")
-        ? ErrorShape.Anthropic : ErrorShape.OpenAi;
-
-    private static async ValueTask<Caller?> AuthenticateAsync(HttpContext context, ErrorShape shape)
+    private static EndpointResult Result(EndpointRequest request, Action<Utf8JsonWriter> write)
     {
-        var result = context.RequestServices.GetRequiredService<ICallerSource>().Authenticate(context, Scopes.Models);
-        if (result.Caller is { } caller) return caller;
-        await ErrorResponses.WriteAsync(context, result.Error!, shape);
-        return null;
+        // The two formats of one address differ by this header.
+        var result = EndpointResult.LargeJson(write).WithHeader("Vary", "anthropic-version");
+        return request.Headers.ContainsKey("anthropic-version") ? result.WithHeader("request-id", request.RequestId) : result;
     }
 
-    private static ICatalogueSnapshot Snapshot(HttpContext context) => context.RequestServices.GetRequiredService<ICatalogue>().Current;
-
-    private static List<CatalogueModel> Allowed(HttpContext context, Caller caller) =>
-        [.. Snapshot(context).Models.Where(model => model.Lifecycle.State != LifecycleState.Retired && MayUse(caller, model))];
-
-    private static CatalogueModel? Find(HttpContext context, Caller caller, string id) =>
-        Snapshot(context).Find(id) is { } model && MayUse(caller, model, id) ? model : null;
+    private List<CatalogueModel> Allowed(Caller caller) =>
+        [.. catalogue.Current.Models.Where(model => model.Lifecycle.State != LifecycleState.Retired && MayUse(caller, model))];
 
     // A key's list may name a model by an alias.
-    private static bool MayUse(Caller caller, CatalogueModel model, string? asked = null) =>
-        caller.Models is not { } allowed || allowed.Contains(model.Id) || (asked is not null && allowed.Contains(asked))
+    private static bool MayUse(Caller caller, CatalogueModel model, string? requested = null) =>
+        caller.Models is not { } allowed || allowed.Contains(model.Id) || (requested is not null && allowed.Contains(requested))
             || model.Aliases.Any(allowed.Contains);
 
     // The router leaves %2F as it is, because it cannot know whether it separates segments.
-    private static string? IdOf(HttpContext context) =>
-        context.Request.RouteValues["id"] is string { Length: > 0 } id ? id.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase)
-            .TrimEnd('/') : null;
+    private static string? IdOf(EndpointRequest request) => request.Id.Length > 0
+        ? request.Id.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase).TrimEnd('/')
+        : null;
 
     private static string Shown(string id)
     {

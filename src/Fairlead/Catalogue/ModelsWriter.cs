@@ -1,25 +1,10 @@
 using System.Text.Json;
-using Fairlead.Errors;
-using Fairlead.Http;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Catalogue;
 
 /// <summary>Writes models as JSON, in the three formats.</summary>
 internal static class ModelsWriter
 {
-    public static async Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> write)
-    {
-        var id = RequestIds.Of(context);
-        context.Response.ContentType = "application/json";
-        context.Response.Headers.CacheControl = "no-store";
-        // The two formats of one address differ by this header.
-        context.Response.Headers.Vary = "anthropic-version";
-        if (context.Request.Headers.ContainsKey("anthropic-version")) context.Response.Headers["request-id"] = id;
-        using (var json = new Utf8JsonWriter(context.Response.BodyWriter, ErrorBodyWriter.WriterOptions)) write(json);
-        await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
-    }
-
     public static void OpenAiList(Utf8JsonWriter json, IReadOnlyList<CatalogueModel> models)
     {
         json.WriteStartObject();

@@ -63,7 +63,7 @@ internal sealed class CallReader(IConfigurationSource configuration, MemoryBudge
     private static GatewayError? ReadBody(IClientRequest request, GatewayCall call, RequestBounds limits)
     {
         var since = call.Timings.Now();
-        var error = call.Dialect.Requests.Read(call, limits) ?? RequestReader.ReadExtensionHeaders(request.Headers, call);
+        var error = call.Dialect.Requests.Read(call, limits) ?? ExtensionHeaders.Read(request.Headers, call);
         call.Timings.Add(Phase.Validate, since);
         if (call.Caller.SecretRetiresAt is { } retires)
         {

@@ -49,7 +49,7 @@ internal sealed class GatewayEndpoint(
 
         drain.Enter();
         var call = reader.Create(request, dialect, caller);
-        if (RequestIds.OfCaller(request.Headers) is { } named) CallLog.NamedByTheCaller(logger, request.Id, named);
+        if (RequestIds.OfClient(request.Headers) is { } named) CallLog.NamedByTheCaller(logger, request.Id, named);
         call.Timings.Add(Phase.Auth, arrived);
         try
         {

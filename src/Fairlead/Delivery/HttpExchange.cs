@@ -17,7 +17,7 @@ internal sealed class HttpExchange(HttpContext context, TimeProvider time) : ICl
 
     public string Id { get; } = RequestIds.Of(context, time);
 
-    public bool HasGatewayId => RequestIds.IsOurs(context, Id);
+    public bool HasGatewayId => RequestIds.IsGenerated(context, Id);
 
     public string Path => context.Request.Path.Value ?? "";
 

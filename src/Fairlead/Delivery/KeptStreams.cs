@@ -5,6 +5,7 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
+using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
@@ -40,16 +41,16 @@ internal sealed class KeptStreams(
     /// <summary>
     /// Reads the number of the last event that a reader has, from the header with which event streams resume, or from the query. -1 for none.
     /// </summary>
-    public static (long After, GatewayError? Error) AfterOf(HttpContext context, string parameter)
+    public static (long After, GatewayError? Error) AfterOf(EndpointRequest request, string parameter)
     {
         // A client that lost its connection repeats the address that it started with; the header has the last event that it got.
-        if (context.Request.Headers.TryGetValue("Last-Event-ID", out var header) && header.ToString() is { Length: > 0 } last)
+        if (request.Headers.TryGetValue("Last-Event-ID", out var header) && header.ToString() is { Length: > 0 } last)
         {
             return Parse(last) is { } id
                 ? (id, null)
                 : (-1, GatewayError.Invalid("Last-Event-ID", "The header 'Last-Event-ID' is the number of an event: a whole number from 0."));
         }
-        if (context.Request.Query[parameter].ToString() is not { Length: > 0 } text) return (-1, null);
+        if (request.Query[parameter].ToString() is not { Length: > 0 } text) return (-1, null);
         return Parse(text) is { } number
             ? (number, null)
             : (-1, GatewayError.Invalid(parameter, $"'{parameter}' is the number of the last event that you have: a whole number from 0."));

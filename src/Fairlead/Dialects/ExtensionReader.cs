@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Security;
@@ -10,12 +11,15 @@ namespace Fairlead.Dialects;
 /// </summary>
 internal static class ExtensionReader
 {
-    /// <summary>Longest deadline that a request may set: one day.</summary>
+    /// <summary>Shortest deadline that a request may set, in milliseconds.</summary>
+    public const long MinDeadlineMs = 1;
+
+    /// <summary>Longest deadline that a request may set, in milliseconds: one day.</summary>
     public const long MaxDeadlineMs = 86_400_000;
 
     private const int MaxTaskLength = 64;
 
-    private static readonly string[] Classes = ["realtime", "standard", "bulk"];
+    private static readonly string[] Classes = [.. CallClasses.All];
 
     private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook",
         "structured"];
@@ -50,7 +54,7 @@ internal static class ExtensionReader
                     extension = extension with { Class = json.Word(path, Classes) };
                     break;
                 case 1:
-                    if (json.Integer(path, 1, MaxDeadlineMs) is { } ms)
+                    if (json.Integer(path, MinDeadlineMs, MaxDeadlineMs) is { } ms)
                     {
                         extension = extension with { Deadline = TimeSpan.FromMilliseconds(ms) };
                     }

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Fairlead.Access;
+using System.IO.Pipelines;
 using Fairlead.Batches;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -8,13 +8,12 @@ using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Net.Http.Headers;
 
 namespace Fairlead.Files;
 
 /// <summary><c>/v1/files</c> of OpenAI: upload, list, read, delete. A key sees the files of its project.</summary>
-internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFileContents contents, FileSweeper sweeper,
+internal sealed class FileEndpoints(FileStore store, IFileContents contents, FileSweeper sweeper,
     IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
 {
     private const int MaxListed = 10_000;
@@ -25,13 +24,13 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     // The buffers of one upload: what was read of the body, and what is written at once.
     private const int UploadBytes = (64 * 1024) + DatabaseFileContents.ChunkBytes;
 
-    public Task UploadAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    public async Task<EndpointResult> UploadAsync(EndpointRequest request)
     {
+        var caller = request.Caller;
         var bounds = configuration.Current.Files;
-        if (RequestReader.CheckEncoding(context.Request) is { } encoded) return encoded;
-        if (context.Request.ContentLength > bounds.MaxFileBytes + MultipartOverhead) return FileUpload.TooLarge(bounds.MaxFileBytes);
-        // The gateway enforces the limit itself, so that the error has a body.
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
+        if (request.CheckEncoding() is { } encoded) return encoded;
+        if (request.ContentLength > bounds.MaxFileBytes + MultipartOverhead) return FileUpload.TooLarge(bounds.MaxFileBytes);
+        request.LiftBodyLimit();
         // The content itself is not held in memory, only the buffers that it passes through.
         using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
         if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
@@ -46,19 +45,19 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
             CreatedAt = now,
             ExpiresAt = now,
         };
-        var length = context.Request.ContentLength;
+        var length = request.ContentLength;
         var room = new FileReservation(store, file, bounds.MaxProjectBytes, length, time);
-        if (!await room.BeginAsync(Math.Max(0, (length ?? 0) - MultipartOverhead), context.RequestAborted)) return Full(bounds);
+        if (!await room.BeginAsync(Math.Max(0, (length ?? 0) - MultipartOverhead), request.Cancellation)) return Full(bounds);
         var isKept = false;
         try
         {
             var upload = new FileUpload();
             await using (var sink = contents.Create(file.Id))
             {
-                if (await ReadAsync(context, upload, sink, bounds, room) is { } fault) return fault;
-                if (upload.Purpose == FilePurposes.Batch && sink.Length > Batches.BatchLimits.MaxFileBytes)
-                    return FileUpload.TooLarge(Batches.BatchLimits.MaxFileBytes);
-                await sink.CompleteAsync(context.RequestAborted);
+                if (await ReadAsync(request, upload, sink, bounds, room) is { } error) return error;
+                if (upload.Purpose == FilePurposes.Batch && sink.Length > BatchLimits.MaxFileBytes)
+                    return FileUpload.TooLarge(BatchLimits.MaxFileBytes);
+                await sink.CompleteAsync(request.Cancellation);
                 var lifetime = upload.Lifetime ?? bounds.Ttl;
                 file = file with { FileName = upload.FileName, Purpose = upload.Purpose, Bytes = sink.Length, ExpiresAt = now + lifetime };
             }
@@ -81,52 +80,40 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
                 await store.ForgetAsync(file.Id, CancellationToken.None);
             }
         }
-        await OpenAiObjects.WriteAsync(context, json => FileWriter.Write(json, file));
-        return null;
-    });
+        return EndpointResult.Json(json => FileWriter.Write(json, file));
+    }
 
-    public Task ListAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    public async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
-        var query = new QueryReader(context.Request.Query, "purpose", "limit", "order", "after");
+        var query = new QueryReader(request.Query, "purpose", "limit", "order", "after");
         var purpose = query.OneOf("purpose", FilePurposes.All);
         var limit = query.Integer("limit", 1, MaxListed, MaxListed);
         var order = query.OneOf("order", ["asc", "desc"]) ?? "desc";
         var after = query.Text("after");
-        if (query.Error is { } fault) return fault;
-        var rows = await store.ListAsync(caller.ProjectId, purpose, after, order == "desc", limit + 1, context.RequestAborted);
-        await OpenAiObjects.WriteListAsync(context, rows, limit, row => row.Id, FileWriter.Write);
-        return null;
-    });
+        if (query.Error is { } error) return error;
+        var rows = await store.ListAsync(request.Caller.ProjectId, purpose, after, order == "desc", limit + 1, request.Cancellation);
+        return OpenAiList.Of(rows, limit, row => row.Id, FileWriter.Write);
+    }
 
-    public Task GetAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
-    {
-        var (file, fault) = await FindAsync(context, caller);
-        if (file is null) return fault;
-        await OpenAiObjects.WriteAsync(context, json => FileWriter.Write(json, file));
-        return null;
-    });
+    public async Task<EndpointResult> GetAsync(EndpointRequest request) =>
+        await FindAsync(request) is { } file ? EndpointResult.Json(json => FileWriter.Write(json, file)) : NotFound(request.Id);
 
-    public Task ContentAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    public async Task<EndpointResult> ContentAsync(EndpointRequest request)
     {
-        var (file, fault) = await FindAsync(context, caller);
-        if (file is null) return fault;
+        if (await FindAsync(request) is not { } file) return NotFound(request.Id);
         // The buffers that a content passes through: its start, and one chunk of the rest.
-        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
+        var held = request.DisposeAfterResponse(new MemoryLease(memory.ShareOf(request.Caller.KeyId)));
         if (!held.TryTake(UploadBytes)) return MemoryBudget.Overloaded;
-        await using var opened = await OpenAsync(file.Id, context.RequestAborted);
-        if (opened is not { } content) return new GatewayError(ErrorCode.NotFound, $"The content of the file {file.Id} no longer exists.");
-        var headers = context.Response.Headers;
-        context.Response.ContentType = "application/octet-stream";
-        context.Response.ContentLength = file.Bytes;
-        headers.CacheControl = "no-store";
-        // Whatever was uploaded, a browser must not render it as a page.
-        headers.XContentTypeOptions = "nosniff";
+        if (await OpenAsync(file.Id, request.Cancellation) is not { } content)
+            return new GatewayError(ErrorCode.NotFound, $"The content of the file {file.Id} no longer exists.");
+        request.DisposeAfterResponse(content);
         var disposition = new ContentDispositionHeaderValue("attachment");
         disposition.SetHttpFileName(file.FileName);
-        headers.ContentDisposition = disposition.ToString();
-        await content.CopyToAsync(context.Response.Body, context.RequestAborted);
-        return null;
-    });
+        // Whatever was uploaded, a browser must not render it as a page.
+        return EndpointResult.Body("application/octet-stream", file.Bytes, content.CopyToAsync)
+            .WithHeader("X-Content-Type-Options", "nosniff")
+            .WithHeader("Content-Disposition", disposition.ToString());
+    }
 
     // Read before the status is sent: if the content is missing or cannot be read now, the response is an error.
     private async Task<OpenContent?> OpenAsync(string id, CancellationToken cancellationToken)
@@ -148,24 +135,24 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
     }
 
     /// <summary>A content whose start was read.</summary>
-    private sealed class OpenContent(Stream rest, ReadOnlyMemory<byte> first) : IAsyncDisposable
+    private sealed class OpenContent(Stream rest, ReadOnlyMemory<byte> first) : IDisposable
     {
-        public async Task CopyToAsync(Stream target, CancellationToken cancellationToken)
+        public async Task CopyToAsync(PipeWriter output, CancellationToken cancellationToken)
         {
-            await target.WriteAsync(first, cancellationToken);
-            await rest.CopyToAsync(target, cancellationToken);
+            await output.WriteAsync(first, cancellationToken);
+            await rest.CopyToAsync(output.AsStream(leaveOpen: true), cancellationToken);
         }
 
-        public ValueTask DisposeAsync() => rest.DisposeAsync();
+        public void Dispose() => rest.Dispose();
     }
 
-    public Task DeleteAsync(HttpContext context) => objects.ServeAsync(context, async caller =>
+    public async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
-        var id = IdOf(context);
-        if (await store.DeleteAsync(caller.ProjectId, id, context.RequestAborted) is not { } isFree) return NotFound(id);
+        var id = request.Id;
+        if (await store.DeleteAsync(request.Caller.ProjectId, id, request.Cancellation) is not { } isFree) return NotFound(id);
         // At once, so that its space is free for the next upload.
         if (isFree) await sweeper.TryRemoveAsync(id);
-        await OpenAiObjects.WriteAsync(context, json =>
+        return EndpointResult.Json(json =>
         {
             json.WriteStartObject();
             json.WriteString("id", id);
@@ -173,19 +160,18 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
             json.WriteBoolean("deleted", true);
             json.WriteEndObject();
         });
-        return null;
-    });
+    }
 
     public static GatewayError NotFound(string id) => new(ErrorCode.NotFound, $"No such File object: {(id.Length > 100 ? id[..100] : id)}");
 
     // A broken body is the client's error; a disk that cannot be written is not.
-    private static async Task<GatewayError?> ReadAsync(HttpContext context, FileUpload upload, FileSink sink, FilesConfig bounds,
+    private static async Task<GatewayError?> ReadAsync(EndpointRequest request, FileUpload upload, FileSink sink, FilesConfig bounds,
         FileReservation room)
     {
-        var body = new RequestBody(context.Request.Body);
+        var body = new RequestBody(request.Body);
         try
         {
-            return await upload.ReadAsync(context.Request.ContentType, body, sink, bounds, room, context.RequestAborted);
+            return await upload.ReadAsync(request.ContentType, body, sink, bounds, room, request.Cancellation);
         }
         catch (IOException exception) when (body.IsOver && exception is not BadHttpRequestException)
         {
@@ -193,13 +179,8 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
         }
     }
 
-    private async Task<(StoredFile? File, GatewayError? Error)> FindAsync(HttpContext context, Caller caller)
-    {
-        var id = IdOf(context);
-        return await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is { } file ? (file, null) : (null, NotFound(id));
-    }
-
-    private static string IdOf(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";
+    private Task<StoredFile?> FindAsync(EndpointRequest request) =>
+        store.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation);
 
     /// <summary>The error for a request that would exceed the project's quota.</summary>
     public static GatewayError Full(FilesConfig bounds) =>
@@ -208,7 +189,8 @@ internal sealed class FileEndpoints(OpenAiObjects objects, FileStore store, IFil
             $"The files of this project would take more than {bounds.MaxProjectBytes:N0} bytes."))
         {
             Parameter = "file",
-            Remedy = "Delete files that are no longer needed, or wait for them to expire. A file that a batch reads counts until the batch has ended.",
+            Remedy = "Delete files that are no longer needed, or wait for them to expire. A file that a batch reads counts until the batch "
+                + "has ended.",
         };
 
     /// <summary>Knows whether the body was read to its end.</summary>

@@ -1,7 +1,7 @@
+using Fairlead.Access;
+using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -10,6 +10,16 @@ namespace Fairlead.Files;
 
 internal static class FilesServiceCollectionExtensions
 {
+    /// <summary>For files and for batches, which read and write files.</summary>
+    internal static readonly EndpointPolicy Policy = new(Scopes.Batches, ErrorShape.OpenAi)
+    {
+        StoreError = new GatewayError(ErrorCode.StoreUnavailable, "Files and batches cannot be stored or read at the moment.")
+        {
+            RetryAfter = TimeSpan.FromSeconds(5),
+        },
+        LogStoreError = (logger, exception) => FilesLog.StoreUnavailable(logger, StorageFaults.Describe(exception)),
+    };
+
     internal static IServiceCollection AddFiles(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, FileSchema>();
@@ -17,7 +27,6 @@ internal static class FilesServiceCollectionExtensions
         services.AddSingleton<IFileContents>(provider => provider.GetRequiredService<IStorage>().Provider == StorageProvider.Sqlite
             ? ActivatorUtilities.CreateInstance<DiskFileContents>(provider)
             : new DatabaseFileContents(provider.GetRequiredService<IStorage>()));
-        services.AddSingleton<OpenAiObjects>();
         services.AddSingleton<FileEndpoints>();
         services.AddSingleton<FileSweeper>();
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<FileSweeper>());
@@ -27,10 +36,11 @@ internal static class FilesServiceCollectionExtensions
     internal static void MapFiles(this IEndpointRouteBuilder endpoints)
     {
         var files = endpoints.ServiceProvider.GetRequiredService<FileEndpoints>();
-        endpoints.MapPost("/v1/files", (RequestDelegate)files.UploadAsync);
-        endpoints.MapRead("/v1/files", (RequestDelegate)files.ListAsync);
-        endpoints.MapRead("/v1/files/{id}", (RequestDelegate)files.GetAsync);
-        endpoints.MapDelete("/v1/files/{id}", (RequestDelegate)files.DeleteAsync);
-        endpoints.MapRead("/v1/files/{id}/content", (RequestDelegate)files.ContentAsync);
+        var routes = new EndpointRoutes(endpoints, "/v1/files", Policy);
+        routes.Post("", files.UploadAsync);
+        routes.Read("", files.ListAsync);
+        routes.Read("/{id}", files.GetAsync);
+        routes.Delete("/{id}", files.DeleteAsync);
+        routes.Read("/{id}/content", files.ContentAsync);
     }
 }

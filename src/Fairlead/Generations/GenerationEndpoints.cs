@@ -1,22 +1,17 @@
 using System.Globalization;
-using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Delivery;
-using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Generations;
 
-/// <summary>Reads, waits for and cancels generations that outlive their request. A key sees those of its project.</summary>
+/// <summary>Reads, waits for and cancels generations that outlive their request. A key sees those of its project. Thread-safe.</summary>
 internal sealed class GenerationEndpoints(
-    ICallerSource callers,
     IStorage storage,
     IGenerationStore store,
     GenerationEndFactory ends,
@@ -25,87 +20,85 @@ internal sealed class GenerationEndpoints(
     KeptStreams streams,
     DrainState drain,
     MemoryBudget memory,
-    TimeProvider time,
-    ILogger<GenerationEndpoints> logger)
+    TimeProvider time)
 {
-    private const int LongestWaitSeconds = 60;
-    private const int MostListed = 100;
+    private const int MaxWaitSeconds = 60;
+    private const int MaxListed = 100;
 
-    // Notices may be lost; then the row itself is looked at.
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
+    // Notifications may be lost, so the row itself is read from time to time.
+    private static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
 
-    public Task GetAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
+    public async Task<EndpointResult> GetAsync(EndpointRequest request)
     {
-        var query = new QueryReader(context.Request.Query, "wait");
-        var wait = Number(query, "wait", 0, 0, LongestWaitSeconds);
-        if (query.Error is { } fault) return fault;
-        if (await AwaitAsync(caller, id, wait, context.RequestAborted) is not { } record) return NotFound(id);
-        if (!record.IsFinal) context.Response.Headers.RetryAfter = "1";
-        return await AnswerAsync(context, caller, record) ? null : NotFound(id);
-    });
+        var query = new QueryReader(request.Query, "wait");
+        var wait = Number(query, "wait", 0, MaxWaitSeconds, 0);
+        if (query.Error is { } error) return error;
+        return await AwaitAsync(request.Caller, request.Id, wait, request.Cancellation) is { } record
+            ? await ResultAsync(request, record, isUnfinished: !record.IsFinal)
+            : NotFound(request.Id);
+    }
 
-    public Task ResultAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
+    /// <summary>The stored response, with the status and the bytes that the client would have received.</summary>
+    public async Task<EndpointResult> ResultAsync(EndpointRequest request)
     {
-        var query = new QueryReader(context.Request.Query, "wait");
-        var wait = Number(query, "wait", 0, 0, LongestWaitSeconds);
-        if (query.Error is { } fault) return fault;
-        if (await AwaitAsync(caller, id, wait, context.RequestAborted) is not { } record) return NotFound(id);
-        if (!record.IsFinal)
+        var query = new QueryReader(request.Query, "wait");
+        var wait = Number(query, "wait", 0, MaxWaitSeconds, 0);
+        if (query.Error is { } error) return error;
+        if (await AwaitAsync(request.Caller, request.Id, wait, request.Cancellation) is not { } known) return NotFound(request.Id);
+        if (!known.IsFinal)
         {
-            context.Response.Headers.RetryAfter = "1";
-            return new GatewayError(ErrorCode.Conflict, $"The generation is {record.Status.ToWire()} and has no result yet.") { Remedy = "Ask again after Retry-After, or with ?wait=60." };
+            EndpointResult conflict = new GatewayError(ErrorCode.Conflict,
+                $"The generation is {known.Status.ToWire()} and has no result yet.")
+            {
+                Remedy = "Ask again after Retry-After, or with ?wait=60.",
+            };
+            return conflict.WithHeader("Retry-After", "1");
         }
-        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
-        if (await store.FindAsync(caller.ProjectId, id, GenerationBodies.Result, held.Count, context.RequestAborted) is not { } whole) return NotFound(id);
-        record = whole;
-        context.Response.StatusCode = record.ResultStatus;
-        context.Response.ContentType = record.ResultStatus < 400 ? "application/json" : ErrorBodyWriter.ContentTypeOf(calls.ShapeOf(record.Dialect));
-        context.Response.Headers.CacheControl = "no-store";
-        context.Response.Headers["Fairlead-Generation"] = record.Id;
-        context.Response.ContentLength = record.Result?.Length ?? 0;
-        await LargeBody.WriteAsync(context.Response.BodyWriter, record.Result, context.RequestAborted);
-        return null;
-    });
+        var held = Hold(request);
+        if (await FindWithResultAsync(request, held) is not { } record) return NotFound(request.Id);
+        var type = record.ResultStatus < 400 ? "application/json" : ErrorBodyWriter.ContentTypeOf(calls.ShapeOf(record.Dialect));
+        return EndpointResult.Bytes(type, record.Result, record.ResultStatus).WithHeader("Fairlead-Generation", record.Id);
+    }
 
-    public Task EventsAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
+    /// <summary>The stream of its events, from any event on.</summary>
+    public async Task<EndpointResult> EventsAsync(EndpointRequest request)
     {
-        var query = new QueryReader(context.Request.Query, "after");
-        if (query.Error is { } fault) return fault;
-        var (after, wrong) = KeptStreams.AfterOf(context, "after");
-        if (wrong is not null) return wrong;
+        if (new QueryReader(request.Query, "after").Error is { } error) return error;
+        var (after, invalid) = KeptStreams.AfterOf(request, "after");
+        if (invalid is not null) return invalid;
         GenerationRecord? record;
-        GatewayCall? view;
-        // Until the view counts what it holds.
-        using (var held = new MemoryLease(memory.ShareOf(caller.KeyId)))
+        GatewayCall? call;
+        // Until the call counts the memory that it holds.
+        using (var held = new MemoryLease(memory.ShareOf(request.Caller.KeyId)))
         {
-            record = await store.FindAsync(caller.ProjectId, id, GenerationBodies.Request, held.Count, context.RequestAborted);
-            view = record is null ? null : calls.ViewOf(record, caller);
+            record = await store.FindAsync(
+                request.Caller.ProjectId, request.Id, GenerationBodies.Request, held.Count, request.Cancellation);
+            call = record is null ? null : calls.ViewOf(record, request.Caller);
         }
-        if (record is null || view is null) return NotFound(id);
-        using (view.Body)
-        {
-            var shown = new TypedEventsView(view, record);
-            await streams.RelayAsync(new HttpExchange(context, time), view, record with { Request = [] }, shown, after);
-        }
-        return null;
-    });
+        if (record is null || call is null) return NotFound(request.Id);
+        if (call.Body is { } body) request.DisposeAfterResponse(body);
+        return new KeptStreamResult(streams, call, record with { Request = [] }, new TypedEventsView(call, record), after);
+    }
 
-    public Task ListAsync(HttpContext context) => ServeAsync(context, async caller =>
+    public async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
-        var query = new QueryReader(context.Request.Query, "limit", "cursor", "status", "model", "created_after", "created_before");
-        var limit = Number(query, "limit", 20, 1, MostListed);
+        var query = new QueryReader(request.Query, "limit", "cursor", "status", "model", "created_after", "created_before");
+        var limit = Number(query, "limit", 1, MaxListed, 20);
         var status = query.OneOf("status", GenerationStatusNames.All);
         var model = query.Text("model");
         var (after, before) = (query.Time("created_after"), query.Time("created_before"));
         var cursor = query.Text("cursor");
-        if (cursor is not null && (cursor.Length != 30 || !cursor.StartsWith("gen_", StringComparison.Ordinal) || !cursor.Skip(4).All(char.IsAsciiLetterOrDigit)))
-            query.Fault("cursor", "It is not a next_cursor of this list.");
-        if (query.Error is { } fault) return fault;
-        var filter = new GenerationFilter(caller.ProjectId, status is null ? null : GenerationStatusNames.Parse(status), model, cursor, limit + 1) { CreatedAfter = after, CreatedBefore = before };
-        var rows = await store.ListAsync(filter, context.RequestAborted);
+        if (cursor is not null && !IsCursor(cursor)) query.AddError("cursor", "It is not a next_cursor of this list.");
+        if (query.Error is { } error) return error;
 
-        Head(context);
-        await using (var json = new Utf8JsonWriter(context.Response.BodyWriter, ErrorBodyWriter.WriterOptions))
+        var wanted = status is null ? (GenerationStatus?)null : GenerationStatusNames.Parse(status);
+        var filter = new GenerationFilter(request.Caller.ProjectId, wanted, model, cursor, limit + 1)
+        {
+            CreatedAfter = after,
+            CreatedBefore = before,
+        };
+        var rows = await store.ListAsync(filter, request.Cancellation);
+        return EndpointResult.LargeJson(json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("data");
@@ -113,113 +106,88 @@ internal sealed class GenerationEndpoints(
             json.WriteEndArray();
             json.WriteString("next_cursor", rows.Count > limit ? rows[limit - 1].Id : null);
             json.WriteEndObject();
-        }
-        await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
-        return null;
-    });
+        });
+    }
 
-    public Task CancelAsync(HttpContext context, string id) => ServeAsync(context, async caller =>
+    public async Task<EndpointResult> CancelAsync(EndpointRequest request)
     {
-        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } record) return NotFound(id);
+        var (project, id) = (request.Caller.ProjectId, request.Id);
+        if (await store.FindAsync(project, id, request.Cancellation) is not { } record) return NotFound(id);
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        var before = await store.CancelAsync(caller.ProjectId, id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
+        var before = await store.CancelAsync(project, id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
         if (before is null) return NotFound(id);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, id);
-        if (await store.FindAsync(caller.ProjectId, id, context.RequestAborted) is not { } now) return NotFound(id);
-        return await AnswerAsync(context, caller, now) ? null : NotFound(id);
-    });
-
-    private async Task ServeAsync(HttpContext context, Func<Caller, Task<GatewayError?>> serve)
-    {
-        var authentication = callers.Authenticate(context, Scopes.Chat);
-        if (authentication.Caller is not { } caller)
-        {
-            await ErrorResponses.WriteAsync(context, authentication.Error!, ErrorShape.Problem);
-            return;
-        }
-        GatewayError? error;
-        try
-        {
-            error = await serve(caller);
-        }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
-        {
-            return;
-        }
-        catch (MemoryExhaustedException exhausted) when (!context.Response.HasStarted)
-        {
-            error = exhausted.Error;
-        }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && !context.Response.HasStarted)
-        {
-            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
-            error = new GatewayError(ErrorCode.StoreUnavailable, "The database of the generations cannot be read now.") { RetryAfter = TimeSpan.FromSeconds(5) };
-        }
-        if (error is not null) await ErrorResponses.WriteAsync(context, error, ErrorShape.Problem);
+        return await store.FindAsync(project, id, request.Cancellation) is { } now
+            ? await ResultAsync(request, now, isUnfinished: false)
+            : NotFound(id);
     }
 
     private async Task<GenerationRecord?> AwaitAsync(Caller caller, string id, int seconds, CancellationToken cancellationToken)
     {
         var since = time.GetTimestamp();
-        var heard = new AsyncSignal();
+        var notified = new AsyncSignal();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, drain.Over);
-        using var notices = seconds > 0 ? storage.Notifier.Subscribe(JobNotices.Changed, subject =>
+        using var notifications = seconds > 0 ? storage.Notifier.Subscribe(JobNotices.Changed, subject =>
         {
-            if (subject is null || subject == id) heard.Set();
+            if (subject is null || subject == id) notified.Set();
         }) : null;
         while (true)
         {
-            var changed = heard.Next;
+            var changed = notified.Next;
             // Without its bodies, which may be large and are read once it has ended.
             var record = await store.FindAsync(caller.ProjectId, id, cancellationToken);
             var left = TimeSpan.FromSeconds(seconds) - time.GetElapsedTime(since);
             if (record is null || record.IsFinal || left <= TimeSpan.Zero || drain.Over.IsCancellationRequested) return record;
             try
             {
-                await changed.WaitAsync(left < Look ? left : Look, time, stop.Token);
+                await changed.WaitAsync(left < PollInterval ? left : PollInterval, time, stop.Token);
             }
             catch (TimeoutException)
             {
-                // Time for a look of our own.
+                // Read the row again.
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
-                // This process makes nothing any more that could be waited for. The last look is the answer.
+                // This process stops and runs no generation any more. The last read is the response.
             }
         }
     }
 
-    /// <summary>False when it is no longer there.</summary>
-    /// <exception cref="MemoryExhaustedException">There is no memory for what came of it.</exception>
-    private async Task<bool> AnswerAsync(HttpContext context, Caller caller, GenerationRecord head)
+    /// <summary>The generation as JSON, with its result.</summary>
+    /// <exception cref="MemoryExhaustedException">There is no memory for the result.</exception>
+    private async Task<EndpointResult> ResultAsync(EndpointRequest request, GenerationRecord known, bool isUnfinished)
     {
-        using var held = new MemoryLease(memory.ShareOf(caller.KeyId));
-        if (await store.FindAsync(caller.ProjectId, head.Id, GenerationBodies.Result, held.Count, context.RequestAborted) is not { } record) return false;
-        // As an object again, and as it is written.
+        var held = Hold(request);
+        if (await FindWithResultAsync(request, held) is not { } record) return NotFound(known.Id);
+        // The details as an object again, and as they are written.
         held.Count(2L * (record.Details?.Length ?? 0));
-        Head(context);
-        context.Response.Headers["Fairlead-Generation"] = record.Id;
-        await writer.WriteAsync(context.Response.BodyWriter, record, context.RequestAborted);
-        await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
-        return true;
+        var result = EndpointResult.Body("application/json", length: null, async (output, cancellationToken) =>
+        {
+            await writer.WriteAsync(output, record, cancellationToken);
+            await output.FlushAsync(cancellationToken);
+        }).WithHeader("Fairlead-Generation", record.Id);
+        return isUnfinished ? result.WithHeader("Retry-After", "1") : result;
     }
 
-    private static void Head(HttpContext context)
+    private Task<GenerationRecord?> FindWithResultAsync(EndpointRequest request, MemoryLease held) =>
+        store.FindAsync(request.Caller.ProjectId, request.Id, GenerationBodies.Result, held.Count, request.Cancellation);
+
+    private MemoryLease Hold(EndpointRequest request) =>
+        request.DisposeAfterResponse(new MemoryLease(memory.ShareOf(request.Caller.KeyId)));
+
+    private static bool IsCursor(string text) =>
+        text.Length == 30 && text.StartsWith("gen_", StringComparison.Ordinal) && text.Skip(4).All(char.IsAsciiLetterOrDigit);
+
+    private static int Number(QueryReader query, string name, int min, int max, int defaultValue)
     {
-        RequestIds.Of(context);
-        context.Response.ContentType = "application/json";
-        context.Response.Headers.CacheControl = "no-store";
+        if (query.Text(name) is not { } text) return defaultValue;
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= min && value <= max) return value;
+        query.AddError(name, string.Create(CultureInfo.InvariantCulture, $"It is a whole number from {min} to {max}."));
+        return defaultValue;
     }
 
-    private static int Number(QueryReader query, string name, int otherwise, int least, int most)
-    {
-        if (query.Text(name) is not { } text) return otherwise;
-        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most) return value;
-        query.Fault(name, string.Create(CultureInfo.InvariantCulture, $"It is a whole number from {least} to {most}."));
-        return otherwise;
-    }
-
-    private static GatewayError NotFound(string id) =>
-        new(ErrorCode.NotFound, id.Length is > 0 and <= 64 ? $"There is no generation '{id}'; it may have expired, or was not one that is kept." : "There is no such generation.");
+    private static GatewayError NotFound(string id) => new(ErrorCode.NotFound, id.Length is > 0 and <= 64
+        ? $"There is no generation '{id}'; it may have expired, or was not one that is kept."
+        : "There is no such generation.");
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Conversation;
 
 namespace Fairlead.Generations;
@@ -28,7 +29,7 @@ internal sealed record GenerationRecord
     /// <summary>The model asked for.</summary>
     public required string Model { get; init; }
 
-    /// <summary>realtime, standard or bulk.</summary>
+    /// <summary>One of <see cref="CallClasses"/>.</summary>
     public required string Class { get; init; }
 
     /// <summary>The request's body as it came.</summary>

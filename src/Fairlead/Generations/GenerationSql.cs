@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Storage;
 
 namespace Fairlead.Generations;
@@ -19,7 +20,7 @@ internal sealed class GenerationSql(IStorage storage, TimeProvider time)
     /// <summary>Condition that a statement of a run names, so that it does nothing once another run has the generation.</summary>
     public const string IsHeldByRun = "id = @id AND lease_owner = @owner AND runs = @run AND status = 'in_progress'";
 
-    private static readonly string[] Classes = ["realtime", "standard", "bulk"];
+    private static readonly string[] Classes = [.. CallClasses.All];
 
     private readonly SteadyClock _clock = new(time);
 

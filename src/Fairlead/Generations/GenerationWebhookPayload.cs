@@ -25,9 +25,9 @@ internal static class GenerationWebhookPayload
             json.WriteString("object", "generation");
             json.WriteString("status", end.Status.ToWire());
             json.WriteString("outcome", end.Outcome.ToWire());
-            AdminAnswer.WriteTime(json, "created_at", createdAt);
-            AdminAnswer.WriteTime(json, "completed_at", end.EndedAt);
-            AdminAnswer.WriteTime(json, "expires_at", end.ExpiresAt);
+            json.WriteTime("created_at", createdAt);
+            json.WriteTime("completed_at", end.EndedAt);
+            json.WriteTime("expires_at", end.ExpiresAt);
             json.WriteString("dialect", dialect);
             json.WriteString("model_requested", model);
             foreach (var name in FromDetails) GenerationDetails.CopyTo(json, name, end.Details);

@@ -180,7 +180,7 @@ internal sealed class JobCalls(
             return GatewayError.Unsupported(
                 call.Dialect.WebhookField, "A line of a batch has no webhook. The project's webhooks receive the end of the batch.");
         }
-        if (extension.Class is not (null or "bulk"))
+        if (extension.Class is not (null or CallClasses.Bulk))
         {
             return GatewayError.Unsupported(call.Dialect.ClassField, "The lines of a batch run in the class `bulk`.");
         }

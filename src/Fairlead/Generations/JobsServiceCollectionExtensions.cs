@@ -1,9 +1,9 @@
+using Fairlead.Access;
 using Fairlead.Dialects;
+using Fairlead.Errors;
 using Fairlead.Generations.Events;
 using Fairlead.Http;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -55,14 +55,18 @@ internal static class JobsServiceCollectionExtensions
     internal static void MapGenerations(this IEndpointRouteBuilder endpoints)
     {
         var generations = endpoints.ServiceProvider.GetRequiredService<GenerationEndpoints>();
-        RequestDelegate list = generations.ListAsync;
-        endpoints.MapRead("/v2/generations", list);
-        Map(endpoints.MapRead, "/v2/generations/{id}", generations.GetAsync);
-        Map(endpoints.MapRead, "/v2/generations/{id}/result", generations.ResultAsync);
-        Map(endpoints.MapGet, "/v2/generations/{id}/events", generations.EventsAsync);
-        Map(endpoints.MapPost, "/v2/generations/{id}/cancel", generations.CancelAsync);
+        var routes = new EndpointRoutes(endpoints, "/v2/generations", new EndpointPolicy(Scopes.Chat, ErrorShape.Problem)
+        {
+            StoreError = new GatewayError(ErrorCode.StoreUnavailable, "The database of the generations cannot be read now.")
+            {
+                RetryAfter = TimeSpan.FromSeconds(5),
+            },
+            LogStoreError = (logger, exception) => JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception)),
+        });
+        routes.Read("", generations.ListAsync);
+        routes.Read("/{id}", generations.GetAsync);
+        routes.Read("/{id}/result", generations.ResultAsync);
+        routes.Get("/{id}/events", generations.EventsAsync);
+        routes.Post("/{id}/cancel", generations.CancelAsync);
     }
-
-    private static void Map(Func<string, RequestDelegate, IEndpointConventionBuilder> map, string path, Func<HttpContext, string, Task> serve) =>
-        map(path, context => serve(context, context.Request.RouteValues["id"] as string ?? ""));
 }

@@ -12,7 +12,7 @@ internal static class AddressHint
 {
     private const int MaxLength = 512;
     private const int MaxSegments = 16;
-    private const int MaxSlipLength = 48;
+    private const int MaxTypoLength = 48;
 
     private static readonly string[][] Roots = [["v1"], ["v2"], ["admin", "v1"]];
 
@@ -52,7 +52,7 @@ internal static class AddressHint
                 (best, bestScore) = (match.Address, score);
             }
         }
-        if (best is null && path.Length <= MaxSlipLength) best = Suggestion.For("/" + string.Join('/', written), fixedAddresses);
+        if (best is null && path.Length <= MaxTypoLength) best = Suggestion.For("/" + string.Join('/', written), fixedAddresses);
         return string.Equals(best, path, StringComparison.OrdinalIgnoreCase) ? null : best;
     }
 

@@ -8,25 +8,24 @@ namespace Fairlead.Http;
 internal sealed class BodyFields
 {
     /// <summary>Errors in one response, so that its size is limited whatever the body contains.</summary>
-    private const int MaxFaults = 50;
+    private const int MaxErrors = 50;
 
     private readonly JsonElement _body;
-    private readonly List<(ErrorCode Code, FieldFault Fault)> _faults = [];
+    private readonly List<(ErrorCode Code, FieldFault Error)> _errors = [];
 
     /// <param name="body">A JSON object without repeated names.</param>
-    /// <param name="known">Fields that the endpoint accepts; every other field is an error.</param>
-    /// <param name="refused">Fields that it knows but does not accept, each with the reason.</param>
-    public BodyFields(JsonElement body, IReadOnlyList<string> known, IReadOnlyDictionary<string, string>? refused = null)
+    /// <param name="fields">What the endpoint accepts.</param>
+    public BodyFields(JsonElement body, FieldSet fields)
     {
         _body = body;
         foreach (var field in body.EnumerateObject())
         {
             var name = NameOf(field);
-            if (name is not null && known.Contains(name)) continue;
-            if (name is not null && refused is not null && refused.TryGetValue(name, out var reason))
-                Fault(ErrorCode.UnsupportedParameter, PointerTo(name), reason);
-            else Fault(ErrorCode.UnsupportedParameter, PointerTo(Shortened(name)), known.Count == 0
-                ? "Unknown field; this request accepts none." : $"Unknown field; this request accepts {string.Join(", ", known)}.");
+            if (name is not null && fields.Known.Contains(name)) continue;
+            if (name is not null && fields.Refused?.GetValueOrDefault(name) is { } reason)
+                AddError(ErrorCode.UnsupportedParameter, PointerTo(name), reason);
+            else AddError(ErrorCode.UnsupportedParameter, PointerTo(Shortened(name)), fields.Known.Count == 0
+                ? "Unknown field; this request accepts none." : $"Unknown field; this request accepts {string.Join(", ", fields.Known)}.");
         }
     }
 
@@ -36,16 +35,37 @@ internal sealed class BodyFields
     /// <summary>Whether the field is present with a value other than null.</summary>
     public bool HasValue(string name) => _body.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null;
 
-    public void Invalid(string name, string detail) => Fault(ErrorCode.InvalidParameter, PointerTo(name), detail);
+    public void Invalid(string name, string detail) => AddError(ErrorCode.InvalidParameter, PointerTo(name), detail);
 
-    public void Missing(string name) => Fault(ErrorCode.MissingParameter, PointerTo(name), "The field is required.");
+    public void Missing(string name) => AddError(ErrorCode.MissingParameter, PointerTo(name), "The field is required.");
 
     /// <summary>A string, or null when the field is absent, null or invalid.</summary>
     public string? Text(string name, int maxLength)
     {
-        if (!HasValue(name)) return null;
-        var text = TextOf(_body.GetProperty(name), PointerTo(name), maxLength);
-        return text;
+        return HasValue(name) ? TextOf(_body.GetProperty(name), PointerTo(name), maxLength) : null;
+    }
+
+    /// <summary>As <see cref="Text"/>, but a missing field is an error.</summary>
+    public string? RequiredText(string name, int maxLength)
+    {
+        if (!HasValue(name)) Missing(name);
+        return Text(name, maxLength);
+    }
+
+    /// <summary>As <see cref="Text"/>, but null is an error: the field may only be left out.</summary>
+    public string? OptionalText(string name, int maxLength)
+    {
+        if (Has(name) && !HasValue(name)) Invalid(name, "Must not be null.");
+        return Text(name, maxLength);
+    }
+
+    /// <summary>One of <paramref name="choices"/>, or null when the field is absent, null or invalid.</summary>
+    public string? OneOf(string name, params IReadOnlyList<string> choices)
+    {
+        if (Text(name, FieldLengths.Id) is not { } text) return null;
+        if (choices.Contains(text)) return text;
+        Invalid(name, $"Must be {(choices.Count == 1 ? "" : "one of ")}{string.Join(", ", choices)}.");
+        return null;
     }
 
     /// <summary>An integer, or null when the field is absent, null or invalid.</summary>
@@ -63,7 +83,7 @@ internal sealed class BodyFields
     /// <param name="maxItems">Maximum number of items.</param>
     /// <param name="maxLength">Maximum characters of an item.</param>
     /// <param name="read">The stored form of an item, or what is wrong with it.</param>
-    public string[]? List(string name, int maxItems, int maxLength, Func<string, (string? Value, string? Fault)>? read = null)
+    public string[]? List(string name, int maxItems, int maxLength, Func<string, (string? Value, string? Error)>? read = null)
     {
         if (!HasValue(name)) return null;
         var value = _body.GetProperty(name);
@@ -78,32 +98,32 @@ internal sealed class BodyFields
                 $"Has {value.GetArrayLength()} items; at most {maxItems} are accepted."));
             return null;
         }
-        var before = _faults.Count;
+        var before = _errors.Count;
         var items = new List<string>();
         var index = 0;
         foreach (var element in value.EnumerateArray())
         {
             var pointer = string.Create(CultureInfo.InvariantCulture, $"{PointerTo(name)}/{index++}");
             if (TextOf(element, pointer, maxLength) is not { } text) continue;
-            var (item, fault) = read is null ? (text, null) : read(text);
-            if (fault is not null) Fault(ErrorCode.InvalidParameter, pointer, fault);
+            var (item, error) = read is null ? (text, null) : read(text);
+            if (error is not null) AddError(ErrorCode.InvalidParameter, pointer, error);
             else if (item is not null && !items.Contains(item)) items.Add(item);
         }
-        return _faults.Count == before ? [.. items] : null;
+        return _errors.Count == before ? [.. items] : null;
     }
 
     /// <exception cref="GatewayErrorException">Something was invalid; the error lists all of it.</exception>
-    public void ThrowIfFaulty()
+    public void ThrowIfInvalid()
     {
-        if (_faults.Count == 0) return;
-        var (code, first) = _faults[0];
-        var more = _faults.Count == 1 ? ""
+        if (_errors.Count == 0) return;
+        var (code, first) = _errors[0];
+        var more = _errors.Count == 1 ? ""
             : string.Create(CultureInfo.InvariantCulture,
-            $" ({_faults.Count - 1} more {(_faults.Count == 2 ? "error" : "errors")} in `errors`.)");
+            $" ({_errors.Count - 1} more {(_errors.Count == 2 ? "error" : "errors")} in `errors`.)");
         throw new GatewayErrorException(new GatewayError(code, $"{first.Pointer}: {first.Detail}{more}")
         {
             Parameter = first.Pointer[1..],
-            Faults = [.. _faults.Select(fault => fault.Fault)],
+            Faults = [.. _errors.Select(error => error.Error)],
         });
     }
 
@@ -111,7 +131,7 @@ internal sealed class BodyFields
     {
         if (value.ValueKind != JsonValueKind.String)
         {
-            Fault(ErrorCode.InvalidParameter, pointer, $"Must be a string, not a {JsonTypeNames.Of(value.ValueKind)}.");
+            AddError(ErrorCode.InvalidParameter, pointer, $"Must be a string, not a {JsonTypeNames.Of(value.ValueKind)}.");
             return null;
         }
         string text;
@@ -121,10 +141,10 @@ internal sealed class BodyFields
         }
         catch (InvalidOperationException)
         {
-            Fault(ErrorCode.InvalidParameter, pointer, "Contains half of a surrogate pair, which is not a character.");
+            AddError(ErrorCode.InvalidParameter, pointer, "Contains half of a surrogate pair, which is not a character.");
             return null;
         }
-        var fault = text switch
+        var error = text switch
         {
             _ when string.IsNullOrWhiteSpace(text) => "Must not be empty.",
             _ when text.Length > maxLength =>
@@ -133,14 +153,14 @@ internal sealed class BodyFields
             _ when char.IsWhiteSpace(text[0]) || char.IsWhiteSpace(text[^1]) => "Must not start or end with a space.",
             _ => null,
         };
-        if (fault is null) return text;
-        Fault(ErrorCode.InvalidParameter, pointer, fault);
+        if (error is null) return text;
+        AddError(ErrorCode.InvalidParameter, pointer, error);
         return null;
     }
 
-    private void Fault(ErrorCode code, string pointer, string detail)
+    private void AddError(ErrorCode code, string pointer, string detail)
     {
-        if (_faults.Count < MaxFaults) _faults.Add((code, new FieldFault(pointer, detail)));
+        if (_errors.Count < MaxErrors) _errors.Add((code, new FieldFault(pointer, detail)));
     }
 
     private static string? NameOf(JsonProperty field)

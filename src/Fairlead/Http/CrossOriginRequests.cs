@@ -15,12 +15,12 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
 
     /// <summary>Response headers that scripts may read in addition to the few that browsers always expose.</summary>
     internal const string Exposed =
-        "x-request-id, request-id, Retry-After, retry-after-ms, x-should-retry, Location, Allow, Server-Timing, Preference-Applied, Idempotent-Replayed, Api-Version, "
-        + "Fairlead-Generation, Fairlead-Model, Fairlead-Provider, Fairlead-Warning";
+        "x-request-id, request-id, Retry-After, retry-after-ms, x-should-retry, Location, Allow, Server-Timing, Preference-Applied, "
+        + "Idempotent-Replayed, Api-Version, Fairlead-Generation, Fairlead-Model, Fairlead-Provider, Fairlead-Warning";
 
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
-        app.Use((HttpContext context, RequestDelegate rest) => IsAnswered(context) ? Task.CompletedTask : rest(context));
+        app.Use((HttpContext context, RequestDelegate rest) => IsPreflight(context) ? Task.CompletedTask : rest(context));
         next(app);
     };
 
@@ -28,14 +28,14 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
     /// The same for requests under a path that the app chose. Runs after <c>UsePathBase</c>, which hides that path from earlier middleware.
     /// </summary>
     internal void UseUnderPathBase(IApplicationBuilder app) =>
-        app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue && IsAnswered(context)
+        app.Use((HttpContext context, RequestDelegate rest) => context.Request.PathBase.HasValue && IsPreflight(context)
             ? Task.CompletedTask : rest(context));
 
     // Whether the request was a preflight, which is served here.
-    private bool IsAnswered(HttpContext context)
+    private bool IsPreflight(HttpContext context)
     {
         var origins = configuration.Current.Server.CorsOrigins;
-        if (origins.Count == 0 || !ErrorEdgeMiddleware.IsOurs(context.Request.Path)) return false;
+        if (origins.Count == 0 || !ErrorEdgeMiddleware.IsGatewayPath(context.Request.Path)) return false;
         // Caches must not give the response for one origin to another.
         var any = origins.Contains("*");
         if (!any) context.Response.OnStarting(static state => Vary((HttpResponse)state), context.Response);

@@ -29,13 +29,13 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
 
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        if (!IsOurs(context.Request.Path)) return HintAsync(context, next);
+        if (!IsGatewayPath(context.Request.Path)) return HintAsync(context, next);
         RequestIds.Of(context, time);
         return GuardAsync(context, next);
     }
 
     // Case-insensitive, as in routing.
-    internal static bool IsOurs(PathString path) =>
+    internal static bool IsGatewayPath(PathString path) =>
         path.Value is { } value
             && (value.StartsWith("/v1/", StringComparison.OrdinalIgnoreCase)
             || value.StartsWith("/v2/", StringComparison.OrdinalIgnoreCase)
@@ -57,7 +57,7 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
     {
         await next(context);
         if (context.Response is { StatusCode: StatusCodes.Status404NotFound, HasStarted: false } && context.GetEndpoint() is null)
-            await UnknownAddressEndpoint.TryAnswerMistakenAsync(context, time);
+            await UnknownAddressEndpoint.TryServeMistypedAsync(context, time);
     }
 
     private async Task GuardAsync(HttpContext context, RequestDelegate next)

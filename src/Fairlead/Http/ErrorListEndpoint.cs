@@ -17,16 +17,17 @@ internal static partial class ErrorListEndpoint
     internal const string Address = "/docs/errors";
 
     // The page loads nothing and runs no script; its style is inline.
-    private const string Policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    private const string Policy =
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
     private static readonly Lazy<byte[]> Page = new(() => Encoding.UTF8.GetBytes(Write()));
 
     public static void Map(IEndpointRouteBuilder endpoints) =>
         // Before an application's fallback (the last of all), after everything that it maps by name.
-        endpoints.MapMethods(Address, ["GET", "HEAD"], (RequestDelegate)AnswerAsync).WithDisplayName("Fairlead: list of errors")
+        endpoints.MapMethods(Address, ["GET", "HEAD"], (RequestDelegate)ServeAsync).WithDisplayName("Fairlead: list of errors")
             .WithOrder(int.MaxValue - 1);
 
-    private static async Task AnswerAsync(HttpContext context)
+    private static async Task ServeAsync(HttpContext context)
     {
         var headers = context.Response.Headers;
         headers.ContentSecurityPolicy = Policy;
@@ -59,8 +60,8 @@ internal static partial class ErrorListEndpoint
             <body>
             <main>
             <h1>Errors</h1>
-            <p>Every error of this API has one code of this list. <code>retryable</code> in the error says whether the same request may succeed later, and
-            <code>retry_after_ms</code> when, where that is known.</p>
+            <p>Every error of this API has one code of this list. <code>retryable</code> in the error says whether the same request may
+            succeed later, and <code>retry_after_ms</code> when, where that is known.</p>
 
             """);
         foreach (var error in ErrorCatalogue.All)

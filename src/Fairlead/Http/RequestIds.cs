@@ -21,7 +21,7 @@ internal static class RequestIds
     /// <summary>
     /// The client's own id of the request (<c>X-Client-Request-Id</c>), if it is safe to log: 1 to 512 printable ASCII characters.
     /// </summary>
-    public static string? OfCaller(IHeaderDictionary headers)
+    public static string? OfClient(IHeaderDictionary headers)
     {
         if (!headers.TryGetValue("X-Client-Request-Id", out var given) || given.Count != 1) return null;
         return given[0] is { Length: >= 1 and <= 512 } id && !id.AsSpan().ContainsAnyExceptInRange(' ', '~') ? id : null;
@@ -31,7 +31,7 @@ internal static class RequestIds
     /// Whether <paramref name="requestId"/> was created here for this request. An app around the gateway may have set another id in the
     /// response header, such as one that its client chose, and unique names must not be derived from that.
     /// </summary>
-    public static bool IsOurs(HttpContext context, string requestId) => ReferenceEquals(context.TraceIdentifier, requestId);
+    public static bool IsGenerated(HttpContext context, string requestId) => ReferenceEquals(context.TraceIdentifier, requestId);
 
     private static string? Known(HttpContext context) =>
         context.Response.Headers.TryGetValue(Header, out var known) && known.Count == 1 ? known[0] : null;

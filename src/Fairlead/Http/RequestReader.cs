@@ -8,9 +8,7 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Fairlead.Http;
 
-/// <summary>
-/// Reads a request's body once, with a size limit, into one pooled buffer; and the headers that are meant for the gateway.
-/// </summary>
+/// <summary>Reads a request's body once, with a size limit, into one pooled buffer.</summary>
 internal static class RequestReader
 {
     /// <summary>Why the body cannot be JSON of this API, judged by the headers alone; null if it can.</summary>
@@ -75,41 +73,6 @@ internal static class RequestReader
             if (result.IsCompleted) break;
         }
         return buffer.Length > 0 ? null : new GatewayError(ErrorCode.MalformedJson, "The body is empty; a JSON object is expected.");
-    }
-
-    /// <summary>Applies the Fairlead-… headers; the body's <c>fairlead</c> object has precedence.</summary>
-    public static GatewayError? ReadExtensionHeaders(IHeaderDictionary headers, GatewayCall call)
-    {
-        var extension = call.Facts.Extension;
-        if (extension.Class is null && headers.TryGetValue("Fairlead-Class", out var classes))
-        {
-            var name = classes.ToString();
-            if (name is not ("realtime" or "standard" or "bulk"))
-                return GatewayError.Invalid("Fairlead-Class", "The header Fairlead-Class accepts realtime, standard or bulk.");
-            extension = extension with { Class = name };
-        }
-        if (extension.Deadline is null && headers.TryGetValue("Fairlead-Deadline-Ms", out var deadlines))
-        {
-            if (!int.TryParse(deadlines.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var ms) || ms < 1)
-            {
-                return GatewayError.Invalid("Fairlead-Deadline-Ms", "The header Fairlead-Deadline-Ms accepts whole milliseconds from 1.");
-            }
-            extension = extension with { Deadline = TimeSpan.FromMilliseconds(ms) };
-        }
-        call.Facts.Extension = extension;
-
-        var caller = call.Caller;
-        call.Class = extension.Class ?? caller.DefaultClass;
-        if (extension.Class is { } wanted && !caller.Classes.Contains(wanted))
-        {
-            return new GatewayError(ErrorCode.ClassNotAllowed,
-                $"This key may not use the class `{wanted}`; it may use {string.Join(", ", caller.Classes.Order(StringComparer.Ordinal))}.")
-            {
-                Parameter = call.Dialect.ClassField,
-            };
-        }
-        if (extension.Deadline is { } deadline) call.Deadline = call.StartedAt + deadline;
-        return null;
     }
 
     /// <summary>The error for an exception of the transport while the body was read.</summary>

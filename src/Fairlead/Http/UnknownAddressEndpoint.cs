@@ -14,7 +14,7 @@ internal static class UnknownAddressEndpoint
     {
         foreach (var root in (string[])["/v1", "/v2", "/admin"])
         {
-            endpoints.Map($"{root}/{{**rest}}", AnswerAsync).WithDisplayName($"Fairlead: unknown address under {root}");
+            endpoints.Map($"{root}/{{**rest}}", ServeAsync).WithDisplayName($"Fairlead: unknown address under {root}");
         }
     }
 
@@ -25,48 +25,51 @@ internal static class UnknownAddressEndpoint
     public static void MapEverythingElse(IEndpointRouteBuilder endpoints)
     {
         // Last of all, so that it hides no address of the program.
-        endpoints.Map("/{**rest}", AnswerAsync).WithDisplayName("Fairlead: unknown address")
+        endpoints.Map("/{**rest}", ServeAsync).WithDisplayName("Fairlead: unknown address")
             .Add(endpoint => ((RouteEndpointBuilder)endpoint).Order = int.MaxValue);
     }
 
-    private static Task AnswerAsync(HttpContext context)
+    private static Task ServeAsync(HttpContext context)
     {
         var methods = MethodsOf(context);
         if (methods.Count > 0)
         {
+            var allowed = string.Join(", ", methods);
             var error = new GatewayError(ErrorCode.MethodNotAllowed,
-                $"{Written(context)} accepts {string.Join(", ", methods)}, not {Shorten(context.Request.Method)}.") { Allow = string.Join(
-                ", ", methods) };
+                $"{RequestedPath(context)} accepts {allowed}, not {Shorten(context.Request.Method)}.") { Allow = allowed };
             return ErrorResponses.WriteAsync(context, error, ErrorEdgeMiddleware.ShapeOf(context.Request));
         }
-        var meant = Meant(context);
-        // In the format of the interface that was called, else of the one that was meant.
-        var shape = meant is null || ErrorEdgeMiddleware.IsOurs(context.Request.Path) ? ErrorEdgeMiddleware.ShapeOf(context.Request)
-            : ErrorEdgeMiddleware.ShapeOf(meant, context.Request.Headers);
-        return ErrorResponses.WriteAsync(context, NotFound(context, meant), shape);
+        var intended = FindIntended(context);
+        // In the format of the interface that was called, else of the one that was intended.
+        var shape = intended is null || ErrorEdgeMiddleware.IsGatewayPath(context.Request.Path)
+            ? ErrorEdgeMiddleware.ShapeOf(context.Request)
+            : ErrorEdgeMiddleware.ShapeOf(intended, context.Request.Headers);
+        return ErrorResponses.WriteAsync(context, NotFound(context, intended), shape);
     }
 
     /// <summary>Serves an address that nothing else matched, if it is one of Fairlead's with a wrong prefix. False if it is not.</summary>
-    public static async ValueTask<bool> TryAnswerMistakenAsync(HttpContext context, TimeProvider time)
+    public static async ValueTask<bool> TryServeMistypedAsync(HttpContext context, TimeProvider time)
     {
-        if (Meant(context) is not { } meant) return false;
+        if (FindIntended(context) is not { } intended) return false;
         RequestIds.Of(context, time);
-        await ErrorResponses.WriteAsync(context, NotFound(context, meant), ErrorEdgeMiddleware.ShapeOf(meant, context.Request.Headers));
+        var shape = ErrorEdgeMiddleware.ShapeOf(intended, context.Request.Headers);
+        await ErrorResponses.WriteAsync(context, NotFound(context, intended), shape);
         return true;
     }
 
-    private static string? Meant(HttpContext context) =>
+    private static string? FindIntended(HttpContext context) =>
         AddressHint.Find(context.RequestServices.GetRequiredService<EndpointDataSource>().Endpoints, context.Request.Path.Value);
 
-    private static GatewayError NotFound(HttpContext context, string? meant)
+    private static GatewayError NotFound(HttpContext context, string? intended)
     {
-        var error = new GatewayError(ErrorCode.NotFound, $"There is nothing at {Shorten(context.Request.Method)} {Written(context)}.");
-        if (meant is null) return error;
+        var error = new GatewayError(ErrorCode.NotFound,
+            $"There is nothing at {Shorten(context.Request.Method)} {RequestedPath(context)}.");
+        if (intended is null) return error;
         // SDKs append the rest of the path to their base address, Anthropic's also the version.
         var site = PublicAddress.Of(context);
-        var right = site.Reference(meant);
-        var sdk = meant.StartsWith("/v1/messages", StringComparison.Ordinal) ? site.Link("")
-            : meant.StartsWith("/v1/", StringComparison.Ordinal) ? site.Link("/v1") : null;
+        var right = site.Reference(intended);
+        var sdk = intended.StartsWith("/v1/messages", StringComparison.Ordinal) ? site.Link("")
+            : intended.StartsWith("/v1/", StringComparison.Ordinal) ? site.Link("/v1") : null;
         return error with
         {
             Message = $"{error.Message} Did you mean {right}?",
@@ -89,7 +92,7 @@ internal static class UnknownAddressEndpoint
     }
 
     // As the client wrote it: the path base of the program is part of it.
-    private static string Written(HttpContext context) => Shorten(context.Request.PathBase.Value + context.Request.Path.Value);
+    private static string RequestedPath(HttpContext context) => Shorten(context.Request.PathBase.Value + context.Request.Path.Value);
 
     // The client chose both, and they may be as long as the server allows a request line.
     private static string Shorten(string? text) => text is { Length: > 200 } ? string.Concat(text.AsSpan(0, 200), "…") : text ?? "";

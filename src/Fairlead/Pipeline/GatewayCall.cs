@@ -126,8 +126,8 @@ public sealed class GatewayCall
     /// <summary>The Fairlead-Simulate header; honoured by simulated deployments only.</summary>
     internal string? Simulate { get; set; }
 
-    /// <summary>realtime, standard or bulk, as decided from the request and the key.</summary>
-    internal string Class { get; set; } = "standard";
+    /// <summary>One of <see cref="CallClasses"/>, as decided from the request and the key.</summary>
+    internal string Class { get; set; } = CallClasses.Default;
 
     /// <summary>When the caller no longer wants the answer, or null.</summary>
     internal DateTimeOffset? Deadline { get; set; }

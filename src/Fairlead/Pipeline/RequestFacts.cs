@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 
@@ -208,7 +209,7 @@ internal sealed record CallExtension
 {
     public static readonly CallExtension None = new();
 
-    /// <summary>realtime, standard or bulk; null when not said.</summary>
+    /// <summary>One of <see cref="CallClasses"/>; null if the request names none.</summary>
     public string? Class { get; init; }
 
     public TimeSpan? Deadline { get; init; }

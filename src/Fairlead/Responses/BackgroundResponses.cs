@@ -5,10 +5,10 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
+using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Responses;
 
@@ -42,18 +42,16 @@ internal sealed class BackgroundResponses(
         return ResponsesView.Show(run.Call, found.Record, events);
     }
 
-    /// <summary>Streams it from behind event <paramref name="after"/>; false when it is not one that can be streamed again.</summary>
-    public async Task<bool> StreamAsync(HttpContext context, Caller caller, string id, long after, MemoryLease held)
+    /// <summary>Its stream after event <paramref name="after"/>; null if it is not one that can be streamed again.</summary>
+    public async Task<EndpointResult?> StreamAsync(EndpointRequest request, string id, long after, MemoryLease held)
     {
-        if (await FindAsync(caller, id, held, context.RequestAborted) is not { } found) return false;
+        if (await FindAsync(request.Caller, id, held, request.Cancellation) is not { } found) return null;
         found.Run.Dispose();
-        if (calls.ViewOf(found.Record, caller) is not { } view) return false;
-        using (view.Body)
-        {
-            if (view.Dialect.StoredStreams is not { } stored || !stored.IsStored(view)) return false;
-            await streams.RelayAsync(new HttpExchange(context, time), view, found.Record, stored.CreateView(view, found.Record), after);
-        }
-        return true;
+        if (calls.ViewOf(found.Record, request.Caller) is not { } call) return null;
+        if (call.Body is { } body) request.DisposeAfterResponse(body);
+        return call.Dialect.StoredStreams is { } stored && stored.IsStored(call)
+            ? new KeptStreamResult(streams, call, found.Record, stored.CreateView(call, found.Record), after)
+            : null;
     }
 
     /// <summary>Items of the input, each with an id: a JSON array.</summary>

@@ -1,3 +1,6 @@
+using Fairlead.Access;
+using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -26,12 +29,18 @@ internal static class ResponsesServiceCollectionExtensions
 
     internal static IEndpointRouteBuilder MapStoredResponses(this IEndpointRouteBuilder endpoints)
     {
-        var handlers = endpoints.ServiceProvider.GetRequiredService<StoredResponseEndpoints>();
-        endpoints.MapGet(ResponseSocketEndpoint.Path, (RequestDelegate)endpoints.ServiceProvider.GetRequiredService<ResponseSocketEndpoint>().ServeAsync);
-        endpoints.MapGet("/v1/responses/{id}", (RequestDelegate)handlers.GetAsync);
-        endpoints.MapDelete("/v1/responses/{id}", (RequestDelegate)handlers.DeleteAsync);
-        endpoints.MapPost("/v1/responses/{id}/cancel", (RequestDelegate)handlers.CancelAsync);
-        endpoints.MapGet("/v1/responses/{id}/input_items", (RequestDelegate)handlers.InputItemsAsync);
+        var socket = endpoints.ServiceProvider.GetRequiredService<ResponseSocketEndpoint>();
+        endpoints.MapGet(ResponseSocketEndpoint.Path, (RequestDelegate)socket.ServeAsync);
+
+        var responses = endpoints.ServiceProvider.GetRequiredService<StoredResponseEndpoints>();
+        var routes = new EndpointRoutes(endpoints, "/v1/responses", new EndpointPolicy(Scopes.Chat, ErrorShape.OpenAi)
+        {
+            StoreError = ResponseKeeper.Away,
+        });
+        routes.Get("/{id}", responses.GetAsync);
+        routes.Delete("/{id}", responses.DeleteAsync);
+        routes.Post("/{id}/cancel", responses.CancelAsync);
+        routes.Get("/{id}/input_items", responses.InputItemsAsync);
         return endpoints;
     }
 }

@@ -8,9 +8,9 @@ namespace Fairlead.Webhooks;
 internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookOutbox outbox,
     TimeProvider time)
 {
-    public async Task ListAsync(AdminRequest request)
+    public async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
-        var page = AdminPage.Read(request, "whd_", "webhook_id", "status");
+        var page = ListPage.Read(request, "whd_", "webhook_id", "status");
         var status = page.Filter("status");
         if (status is not null && !WebhookDeliveryStatusNames.All.Contains(status))
         {
@@ -20,34 +20,34 @@ internal sealed class WebhookDeliveryEndpoints(WebhookStore webhooks, WebhookDel
 
         var rows = await deliveries.ListAsync(request.Caller.ProjectId, page.Filter("webhook_id"), status, page.After, page.Limit + 1,
             request.Cancellation);
-        await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, (json, row) => WebhookWriter.Write(json, row, history: null));
+        return page.ToResult(rows, row => row.Id, (json, row) => WebhookWriter.Write(json, row, history: null));
     }
 
-    public async Task GetAsync(AdminRequest request)
+    public async Task<EndpointResult> GetAsync(EndpointRequest request)
     {
         var delivery = await deliveries.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation) ?? throw NotFound();
         var history = await deliveries.HistoryAsync(delivery.Id, request.Cancellation);
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status200OK, json => WebhookWriter.Write(json, delivery, history));
+        return EndpointResult.Json(json => WebhookWriter.Write(json, delivery, history));
     }
 
     /// <summary>Restarts the schedule now, with the same event and its id.</summary>
-    public async Task RedeliverAsync(AdminRequest request)
+    public async Task<EndpointResult> RedeliverAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadOptionalAsync(request);
-        new BodyFields(body.RootElement, []).ThrowIfFaulty();
+        using var body = await request.ReadOptionalJsonAsync();
+        new BodyFields(body.RootElement, FieldSet.None).ThrowIfInvalid();
         var project = request.Caller.ProjectId;
         var delivery = await deliveries.FindAsync(project, request.Id, request.Cancellation) ?? throw NotFound();
         if (await webhooks.FindAsync(project, delivery.WebhookId, request.Cancellation) is { Enabled: false })
         {
-            throw AdminAnswer.Conflict("The webhook of this delivery is disabled.",
+            throw EndpointErrors.Conflict("The webhook of this delivery is disabled.",
                 "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
         }
 
         var again = await deliveries.RedeliverAsync(project, request.Id, time.GetUtcNow(), request.Cancellation) ?? throw NotFound();
         outbox.Announce();
         var history = await deliveries.HistoryAsync(again.Id, request.Cancellation);
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status202Accepted, json => WebhookWriter.Write(json, again, history));
+        return EndpointResult.Json(json => WebhookWriter.Write(json, again, history), StatusCodes.Status202Accepted);
     }
 
-    private static GatewayErrorException NotFound() => AdminAnswer.NotFound("delivery");
+    private static GatewayErrorException NotFound() => EndpointErrors.NotFound("delivery");
 }

@@ -4,7 +4,6 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Security;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Webhooks;
@@ -19,37 +18,36 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
     private const int DefaultOverlapSeconds = 24 * 60 * 60;
     private const int MaxOverlapSeconds = 30 * 24 * 60 * 60;
 
-    private static readonly string[] FieldsOfNew = ["url", "events", "description", "signature"];
-    private static readonly string[] FieldsOfChange = ["url", "events", "description", "status"];
-    private static readonly string[] FieldsOfRotation = ["overlap_seconds"];
-
-    private static readonly Dictionary<string, string> RefusedOfChange =
-        new() { ["signature"] = "A webhook keeps its kind of signature; create another one." };
-
-    public async Task ListAsync(AdminRequest request)
+    private static readonly FieldSet NewFields = new(["url", "events", "description", "signature"]);
+    private static readonly FieldSet ChangeFields = new(["url", "events", "description", "status"], new Dictionary<string, string>
     {
-        var page = AdminPage.Read(request, Prefix);
+        ["signature"] = "A webhook keeps its kind of signature; create another one.",
+    });
+    private static readonly FieldSet RotationFields = new(["overlap_seconds"]);
+
+    public async Task<EndpointResult> ListAsync(EndpointRequest request)
+    {
+        var page = ListPage.Read(request, Prefix);
         var rows = await store.ListAsync(request.Caller.ProjectId, page.After, page.Limit + 1, request.Cancellation);
-        await AdminAnswer.WriteListAsync(request, page, rows, row => row.Id, (json, row) =>
-            WebhookWriter.Write(json, row, withSecret: false));
+        return page.ToResult(rows, row => row.Id, (json, row) => WebhookWriter.Write(json, row, withSecret: false));
     }
 
-    public async Task GetAsync(AdminRequest request) => await AnswerAsync(request, await FindAsync(request), withSecret: false);
+    public async Task<EndpointResult> GetAsync(EndpointRequest request) => Result(await FindAsync(request), withSecret: false);
 
     /// <summary>The webhook that signs deliveries to the addresses of single requests: those receivers need its public key.</summary>
-    public async Task OfRequestsAsync(AdminRequest request) =>
-        await AnswerAsync(request, await store.OfRequestsAsync(request.Caller.ProjectId, request.Cancellation), withSecret: false);
+    public async Task<EndpointResult> OfRequestsAsync(EndpointRequest request) =>
+        Result(await store.OfRequestsAsync(request.Caller.ProjectId, request.Cancellation), withSecret: false);
 
-    public async Task CreateAsync(AdminRequest request)
+    public async Task<EndpointResult> CreateAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadAsync(request);
-        var fields = new BodyFields(body.RootElement, FieldsOfNew);
+        using var body = await request.ReadJsonAsync();
+        var fields = new BodyFields(body.RootElement, NewFields);
         if (!fields.HasValue("url")) fields.Missing("url");
         var url = Url(fields);
         var events = Events(fields);
         var description = fields.Text("description", MaxDescription);
-        var signature = Word(fields, "signature", "v1", "v1a");
-        fields.ThrowIfFaulty();
+        var signature = fields.OneOf("signature", "v1", "v1a");
+        fields.ThrowIfInvalid();
 
         var now = time.GetUtcNow();
         var webhook = new Webhook
@@ -60,19 +58,19 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         };
         if (!await store.AddAsync(webhook, request.Cancellation))
         {
-            throw AdminAnswer.Conflict($"The project has {WebhookStore.MostOfAProject} webhooks, which is the maximum.",
+            throw EndpointErrors.Conflict($"The project has {WebhookStore.MostOfAProject} webhooks, which is the maximum.",
                 "Delete one that is no longer needed; GET /v2/webhooks lists them.");
         }
 
         WebhooksLog.Changed(logger, "Created webhook", webhook.Id, request.Caller.KeyId);
-        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/v2/webhooks/" + webhook.Id);
-        await AnswerAsync(request, webhook, withSecret: true, StatusCodes.Status201Created);
+        return EndpointResult.Created(request.Site, "/v2/webhooks/" + webhook.Id,
+            json => WebhookWriter.Write(json, webhook, withSecret: true));
     }
 
-    public async Task ChangeAsync(AdminRequest request)
+    public async Task<EndpointResult> ChangeAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadAsync(request);
-        var fields = new BodyFields(body.RootElement, FieldsOfChange, RefusedOfChange);
+        using var body = await request.ReadJsonAsync();
+        var fields = new BodyFields(body.RootElement, ChangeFields);
         var known = await FindAsync(request);
         foreach (var name in (string[])["url", "events", "description"])
         {
@@ -83,16 +81,16 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         var url = Url(fields);
         var events = Events(fields);
         var description = fields.Text("description", MaxDescription);
-        var status = Word(fields, "status", "enabled", "disabled");
+        var status = fields.OneOf("status", "enabled", "disabled");
         if (fields.Has("status") && !fields.HasValue("status")) fields.Invalid("status", "Must not be null.");
-        fields.ThrowIfFaulty();
+        fields.ThrowIfInvalid();
 
         var changed = await store.ChangeAsync(request.Caller.ProjectId, request.Id, webhook => Changed(webhook), request.Cancellation)
             ?? throw NotFound();
         WebhooksLog.Changed(logger, "Changed webhook", changed.Id, request.Caller.KeyId);
         // Deliveries that waited for it may be sent now.
         if (changed.Enabled) outbox.Announce();
-        await AnswerAsync(request, changed, withSecret: false);
+        return Result(changed, withSecret: false);
 
         Webhook Changed(Webhook webhook)
         {
@@ -114,20 +112,20 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         }
     }
 
-    public async Task DeleteAsync(AdminRequest request)
+    public async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
         if (!await store.DeleteAsync(request.Caller.ProjectId, request.Id, request.Cancellation)) throw NotFound();
         WebhooksLog.Changed(logger, "Deleted webhook", request.Id, request.Caller.KeyId);
-        AdminAnswer.NoContent(request);
+        return EndpointResult.NoContent();
     }
 
     /// <summary>A new key. The old one also signs for a while, so that receivers can change without a gap.</summary>
-    public async Task RotateAsync(AdminRequest request)
+    public async Task<EndpointResult> RotateAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadOptionalAsync(request);
-        var fields = new BodyFields(body.RootElement, FieldsOfRotation);
+        using var body = await request.ReadOptionalJsonAsync();
+        var fields = new BodyFields(body.RootElement, RotationFields);
         var overlap = TimeSpan.FromSeconds(fields.Integer("overlap_seconds", 0, MaxOverlapSeconds) ?? DefaultOverlapSeconds);
-        fields.ThrowIfFaulty();
+        fields.ThrowIfInvalid();
 
         var now = time.GetUtcNow();
         var changed = await store.ChangeAsync(request.Caller.ProjectId, request.Id, webhook => webhook with
@@ -138,23 +136,23 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
                 : null,
         }, request.Cancellation) ?? throw NotFound();
         WebhooksLog.Changed(logger, "Rotated webhook", changed.Id, request.Caller.KeyId);
-        await AnswerAsync(request, changed, withSecret: true);
+        return Result(changed, withSecret: true);
     }
 
     /// <summary>Sends a test event, to check that it arrives.</summary>
-    public async Task TestAsync(AdminRequest request)
+    public async Task<EndpointResult> TestAsync(EndpointRequest request)
     {
-        using var body = await AdminBody.ReadOptionalAsync(request);
-        new BodyFields(body.RootElement, []).ThrowIfFaulty();
+        using var body = await request.ReadOptionalJsonAsync();
+        new BodyFields(body.RootElement, FieldSet.None).ThrowIfInvalid();
         var webhook = await FindAsync(request);
         if (webhook.Url is null)
         {
-            throw AdminAnswer.Conflict("This webhook has no address to which a test could be sent.",
+            throw EndpointErrors.Conflict("This webhook has no address to which a test could be sent.",
                 "Name an address in a request, or test a webhook that has one.");
         }
 
         if (!webhook.Enabled)
-            throw AdminAnswer.Conflict("The webhook is disabled.", "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
+            throw EndpointErrors.Conflict("The webhook is disabled.", "Enable it first: PATCH it with {\"status\":\"enabled\"}.");
 
         var data = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(data))
@@ -166,11 +164,11 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         }
         var delivery = await outbox.AddAsync(webhook,
             new WebhookEvent(webhook.ProjectId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
-        request.Context.Response.Headers.Location = PublicAddress.Of(request.Context).Reference("/v2/webhooks/deliveries/" + delivery.Id);
-        await AdminAnswer.WriteAsync(request, StatusCodes.Status202Accepted, json => WebhookWriter.Write(json, delivery, []));
+        return EndpointResult.Accepted(request.Site, "/v2/webhooks/deliveries/" + delivery.Id,
+            json => WebhookWriter.Write(json, delivery, []));
     }
 
-    private async Task<Webhook> FindAsync(AdminRequest request) =>
+    private async Task<Webhook> FindAsync(EndpointRequest request) =>
         await store.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation) ?? throw NotFound();
 
     private string? Url(BodyFields fields)
@@ -189,16 +187,8 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         return events;
     }
 
-    private static string? Word(BodyFields fields, string name, params string[] words)
-    {
-        if (fields.Text(name, 64) is not { } text) return null;
-        if (words.Contains(text)) return text;
-        fields.Invalid(name, $"Must be one of {string.Join(", ", words)}.");
-        return null;
-    }
+    private static EndpointResult Result(Webhook webhook, bool withSecret) =>
+        EndpointResult.Json(json => WebhookWriter.Write(json, webhook, withSecret));
 
-    private static Task AnswerAsync(AdminRequest request, Webhook webhook, bool withSecret, int status = StatusCodes.Status200OK) =>
-        AdminAnswer.WriteAsync(request, status, json => WebhookWriter.Write(json, webhook, withSecret));
-
-    private static GatewayErrorException NotFound() => AdminAnswer.NotFound("webhook");
+    private static GatewayErrorException NotFound() => EndpointErrors.NotFound("webhook");
 }

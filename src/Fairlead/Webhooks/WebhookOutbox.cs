@@ -69,7 +69,7 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Tim
         {
             json.WriteStartObject();
             json.WriteString("type", happened.Type);
-            AdminAnswer.WriteTime(json, "timestamp", happened.At);
+            json.WriteTime("timestamp", happened.At);
             json.WritePropertyName("data");
             json.WriteRawValue(happened.Data);
             json.WriteEndObject();

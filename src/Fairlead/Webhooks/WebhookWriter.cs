@@ -27,15 +27,15 @@ internal static class WebhookWriter
         json.WriteString("object", "webhook");
         json.WriteString("url", webhook.Url);
         json.WriteString("description", webhook.Description);
-        AdminAnswer.WriteTexts(json, "events", webhook.Events);
+        json.WriteTexts("events", webhook.Events);
         json.WriteString("signature", WebhookRow.Signature(webhook.Key.Kind));
         json.WriteString("public_key", isHmac ? null : webhook.Key.ReceiverText);
         json.WriteString("status", webhook.Enabled ? "enabled" : "disabled");
         json.WriteString("disabled_reason", webhook.DisabledReason);
-        AdminAnswer.WriteTime(json, "failing_since", webhook.FailingSince);
-        AdminAnswer.WriteTime(json, "previous_secret_until", webhook.PreviousUntil);
-        AdminAnswer.WriteTime(json, "created_at", webhook.CreatedAt);
-        AdminAnswer.WriteTime(json, "updated_at", webhook.UpdatedAt);
+        json.WriteTime("failing_since", webhook.FailingSince);
+        json.WriteTime("previous_secret_until", webhook.PreviousUntil);
+        json.WriteTime("created_at", webhook.CreatedAt);
+        json.WriteTime("updated_at", webhook.UpdatedAt);
         if (withSecret && isHmac) json.WriteString("secret", webhook.Key.ReceiverText);
         json.WriteEndObject();
     }
@@ -54,12 +54,12 @@ internal static class WebhookWriter
         json.WriteString("type", delivery.Type);
         json.WriteString("status", delivery.Status.ToWire());
         json.WriteNumber("attempts", delivery.Attempts);
-        AdminAnswer.WriteTime(json, "next_attempt_at", delivery.Status == WebhookDeliveryStatus.Pending ? delivery.NextAt : null);
+        json.WriteTime("next_attempt_at", delivery.Status == WebhookDeliveryStatus.Pending ? delivery.NextAt : null);
         if (delivery.LastStatusCode is { } code) json.WriteNumber("last_status_code", code);
         else json.WriteNull("last_status_code");
         json.WriteString("last_error", delivery.LastError);
-        AdminAnswer.WriteTime(json, "created_at", delivery.CreatedAt);
-        AdminAnswer.WriteTime(json, "ended_at", delivery.EndedAt);
+        json.WriteTime("created_at", delivery.CreatedAt);
+        json.WriteTime("ended_at", delivery.EndedAt);
         if (history is not null)
         {
             json.WriteStartArray("history");
@@ -75,7 +75,7 @@ internal static class WebhookWriter
     {
         json.WriteStartObject();
         json.WriteNumber("number", attempt.Number);
-        AdminAnswer.WriteTime(json, "at", attempt.At);
+        json.WriteTime("at", attempt.At);
         json.WriteNumber("duration_ms", (long)attempt.Duration.TotalMilliseconds);
         if (attempt.StatusCode is { } code) json.WriteNumber("status_code", code);
         else json.WriteNull("status_code");

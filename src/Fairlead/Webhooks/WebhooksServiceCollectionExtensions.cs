@@ -1,9 +1,8 @@
 using Fairlead.Access;
+using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Security;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -13,8 +12,6 @@ namespace Fairlead.Webhooks;
 
 internal static class WebhooksServiceCollectionExtensions
 {
-    private const string Root = "/v2/webhooks";
-
     /// <summary>Webhooks: the outbox for other slices, the worker that sends, and the endpoints.</summary>
     internal static IServiceCollection AddWebhooks(this IServiceCollection services)
     {
@@ -36,27 +33,20 @@ internal static class WebhooksServiceCollectionExtensions
     /// <summary>Webhooks and their deliveries; all of it requires the scope <c>webhooks</c>.</summary>
     internal static void MapWebhooks(this IEndpointRouteBuilder endpoints)
     {
-        var door = endpoints.ServiceProvider.GetRequiredService<AdminDoor>();
+        var routes = new EndpointRoutes(endpoints, "/v2/webhooks", new EndpointPolicy(Scopes.Webhooks, ErrorShape.Problem));
         var webhooks = endpoints.ServiceProvider.GetRequiredService<WebhookEndpoints>();
-        Map("GET", "", webhooks.ListAsync);
-        Map("POST", "", webhooks.CreateAsync);
-        Map("GET", "/per-request", webhooks.OfRequestsAsync);
-        Map("GET", "/{id}", webhooks.GetAsync);
-        Map("PATCH", "/{id}", webhooks.ChangeAsync);
-        Map("DELETE", "/{id}", webhooks.DeleteAsync);
-        Map("POST", "/{id}/rotate", webhooks.RotateAsync);
-        Map("POST", "/{id}/test", webhooks.TestAsync);
+        routes.Read("", webhooks.ListAsync);
+        routes.Post("", webhooks.CreateAsync);
+        routes.Read("/per-request", webhooks.OfRequestsAsync);
+        routes.Read("/{id}", webhooks.GetAsync);
+        routes.Patch("/{id}", webhooks.ChangeAsync);
+        routes.Delete("/{id}", webhooks.DeleteAsync);
+        routes.Post("/{id}/rotate", webhooks.RotateAsync);
+        routes.Post("/{id}/test", webhooks.TestAsync);
 
         var deliveries = endpoints.ServiceProvider.GetRequiredService<WebhookDeliveryEndpoints>();
-        Map("GET", "/deliveries", deliveries.ListAsync);
-        Map("GET", "/deliveries/{id}", deliveries.GetAsync);
-        Map("POST", "/deliveries/{id}/redeliver", deliveries.RedeliverAsync);
-
-        void Map(string method, string path, AdminHandler handler)
-        {
-            RequestDelegate serve = context => door.EnterAsync(context, Scopes.Webhooks, handler);
-            if (method == "GET") endpoints.MapRead(Root + path, serve);
-            else endpoints.MapMethods(Root + path, [method], serve);
-        }
+        routes.Read("/deliveries", deliveries.ListAsync);
+        routes.Read("/deliveries/{id}", deliveries.GetAsync);
+        routes.Post("/deliveries/{id}/redeliver", deliveries.RedeliverAsync);
     }
 }

@@ -2,6 +2,8 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Fairlead.Access;
+using Fairlead.Dialects;
 using Fairlead.FunctionalTests.Batches;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Http;
@@ -93,6 +95,13 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("post /admin/v1/keys/{id}/revoke", "/admin/v1/keys/{key}/revoke", "{}"),
     ];
 
+    private static IEnumerable<JsonNode> Nodes(JsonNode node) => (node switch
+    {
+        JsonObject fields => fields.Select(field => field.Value).OfType<JsonNode>(),
+        JsonArray items => items.OfType<JsonNode>(),
+        _ => [],
+    }).SelectMany(Nodes).Prepend(node);
+
     public static TheoryData<int> Indices => [.. Enumerable.Range(0, Calls.Length)];
 
     public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries"];
@@ -108,6 +117,28 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             .Append("get /metrics") // The program's own.
             .Order(StringComparer.Ordinal);
         Assert.Equal(mapped, Operations().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Document_ListsOfClasses_AreTheList()
+    {
+        var lists = Nodes(Document).OfType<JsonObject>().Select(node => node["enum"]).OfType<JsonArray>()
+            .Select(list => list.Select(word => word?.ToString()).OfType<string>().ToArray()).Where(list => list.Contains(CallClasses.Realtime)).ToList();
+        Assert.NotEmpty(lists);
+        Assert.All(lists, list => Assert.Equal(CallClasses.All, list));
+    }
+
+    [Fact]
+    public void Document_Deadlines_HaveTheRangeOfTheReader()
+    {
+        var fields = Nodes(Document).OfType<JsonObject>().Select(node => node["deadline_ms"]).OfType<JsonObject>().Where(field => field["type"] is not null)
+            .Append(Document["components"]!["parameters"]!["Deadline"]!["schema"]!.AsObject()).ToList();
+        Assert.True(fields.Count > 2, $"Only {fields.Count} were found.");
+        Assert.All(fields, field =>
+        {
+            Assert.Equal(ExtensionReader.MinDeadlineMs, (long)field["minimum"]!);
+            Assert.Equal(ExtensionReader.MaxDeadlineMs, (long)field["maximum"]!);
+        });
     }
 
     [Fact]

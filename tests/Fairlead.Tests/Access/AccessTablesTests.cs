@@ -182,7 +182,7 @@ public abstract class AccessTablesTests : IDisposable
         var first = await changes.BeginAsync(Cancellation);
         var second = changes.BeginAsync(Cancellation);
         Assert.False(second.IsCompleted);
-        time.Advance(AccessChanges.LongestWait);
+        time.Advance(AccessChanges.MaxWait);
         await Assert.ThrowsAsync<StorageException>(() => second);
 
         // The failure gave away no turn that it did not have.

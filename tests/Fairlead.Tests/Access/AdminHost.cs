@@ -44,7 +44,7 @@ internal sealed class AdminHost : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Configuration.AddInMemoryCollection([new(Fairlead.Access.AdminKey.Variable, AdminKey)]);
         builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(configuration);
-        builder.Services.AddStorage().AddCallers().AddAdmin();
+        builder.Services.AddStorage().AddCallers().AddEndpoints().AddAdmin();
         if (!holdsFolder) builder.Services.Remove(builder.Services.Single(service => service.ImplementationType == typeof(DataFolderGuard)));
         var app = builder.Build();
         app.MapAdmin();

@@ -56,7 +56,7 @@ public abstract class CallerSnapshotsTests : IDisposable
         Assert.Same(before, _access.Snapshots.Current);
         Assert.NotNull(_access.Authenticate(key).Caller);
         // A key that is not known may be one that another node made meanwhile; a wrong secret of a known key is wrong.
-        while (!_access.Snapshots.IsBehind)
+        while (!_access.Snapshots.IsStale)
         {
             time.Advance(CallerSnapshotRefresher.Interval);
             await Task.Yield();
@@ -74,7 +74,7 @@ public abstract class CallerSnapshotsTests : IDisposable
             await Task.Yield();
             Cancellation.ThrowIfCancellationRequested();
         }
-        while (_access.Snapshots.IsBehind) await Task.Yield();
+        while (_access.Snapshots.IsStale) await Task.Yield();
         Assert.Equal(ErrorCode.InvalidApiKey, _access.Authenticate(ApiKeyText.New().Text).Error?.Code);
         await refresher.StopAsync(Cancellation);
     }

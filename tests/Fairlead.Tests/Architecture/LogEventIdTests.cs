@@ -12,6 +12,7 @@ public sealed class LogEventIdTests
         ["CallLog"] = 1000,
         ["AuthenticationLog"] = 2000,
         ["AdminLog"] = 2000,
+        ["EndpointLog"] = 2000,
         ["CatalogueLog"] = 3000,
         ["ConfigurationLog"] = 4000,
         ["IdempotencyLog"] = 5000,

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -165,8 +166,9 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
             builder.WebHost.UseKestrel().UseUrls("http://127.0.0.1:0");
             builder.Services.AddSingleton<ICatalogue>(new FixedCatalogue());
             builder.Services.AddSingleton<ICallerSource>(new FixedCallers());
+            builder.Services.AddEndpoints();
             _app = builder.Build();
-            _app.MapModels();
+            ModelsEndpoints.Map(_app);
             await _app.StartAsync(Token);
         }
         var address = _app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();

@@ -11,7 +11,7 @@ public sealed class RequestIdsTests
         var context = new DefaultHttpContext();
         var id = RequestIds.Of(context, TimeProvider.System);
         Assert.Same(id, RequestIds.Of(context, TimeProvider.System));
-        Assert.True(RequestIds.IsOurs(context, RequestIds.Of(context, TimeProvider.System)));
+        Assert.True(RequestIds.IsGenerated(context, RequestIds.Of(context, TimeProvider.System)));
     }
 
     /// <summary>An app around the gateway may give answers ids of its own, which need not be unique; generations must be.</summary>
@@ -22,10 +22,10 @@ public sealed class RequestIdsTests
         var ours = RequestIds.Of(context, TimeProvider.System);
         context.Response.Headers["x-request-id"] = new string(ours);
         Assert.Equal(ours, RequestIds.Of(context, TimeProvider.System));
-        Assert.False(RequestIds.IsOurs(context, RequestIds.Of(context, TimeProvider.System)));
+        Assert.False(RequestIds.IsGenerated(context, RequestIds.Of(context, TimeProvider.System)));
 
         var before = new DefaultHttpContext();
         before.Response.Headers["x-request-id"] = "chosen by a client";
-        Assert.False(RequestIds.IsOurs(before, RequestIds.Of(before, TimeProvider.System)));
+        Assert.False(RequestIds.IsGenerated(before, RequestIds.Of(before, TimeProvider.System)));
     }
 }

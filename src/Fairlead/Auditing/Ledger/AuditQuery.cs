@@ -47,7 +47,7 @@ internal sealed record AuditQuery
             "request_id", "limit", "cursor");
         AuditCursor? after = null;
         if (reader.Text("cursor") is { } cursor && (after = AuditCursor.Parse(cursor)) is null)
-            reader.Fault("cursor", "Must be a next_cursor of an earlier page.");
+            reader.AddError("cursor", "Must be a next_cursor of an earlier page.");
         var read = new AuditQuery
         {
             From = reader.Time("from"),
@@ -62,7 +62,7 @@ internal sealed record AuditQuery
             Limit = reader.Integer("limit", 1, MaxLimit, DefaultLimit),
             After = after,
         };
-        if (read.From >= read.To) reader.Fault("to", "Must be later than from.");
+        if (read.From >= read.To) reader.AddError("to", "Must be later than from.");
         return read;
     }
 }

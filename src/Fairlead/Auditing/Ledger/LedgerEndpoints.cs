@@ -1,106 +1,46 @@
 using System.Text.Json;
-using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
-using Fairlead.Storage;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Auditing.Ledger;
 
-/// <summary>Reads audit records and usage. Each read first lets the shipper catch up, so that a caller sees its own last call.</summary>
-internal sealed class LedgerEndpoints(ICallerSource callers, LedgerShipper shipper, AuditReader audit, UsageReader usage, TimeProvider time)
+/// <summary>
+/// Reads audit records and usage. Each read first lets the shipper catch up, so that a caller sees its own last call. Thread-safe.
+/// </summary>
+internal sealed class LedgerEndpoints(LedgerShipper shipper, AuditReader audit, UsageReader usage, TimeProvider time)
 {
-    private static readonly TimeSpan CatchUp = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan MaxCatchUp = TimeSpan.FromSeconds(2);
 
-    private static readonly GatewayError Away = new(ErrorCode.StoreUnavailable,
-        "The database of audit records cannot be read at the moment.") { RetryAfter = TimeSpan.FromSeconds(5) };
-
-    public async Task AuditAsync(HttpContext context)
+    public async Task<EndpointResult> AuditAsync(EndpointRequest request)
     {
-        if (await CallerAsync(context, Scopes.AdminRead) is null) return;
-        var query = AuditQuery.Read(context.Request.Query, out var parameters);
-        if (parameters.Error is { } fault)
-        {
-            await ErrorResponses.WriteAsync(context, fault, ErrorShape.Problem);
-            return;
-        }
-        await AnswerAsync(context, async () =>
-        {
-            var page = await audit.ReadAsync(query, context.RequestAborted);
-            return json => Write(json, page);
-        });
+        var query = AuditQuery.Read(request.Query, out var parameters);
+        if (parameters.Error is { } error) return error;
+        await shipper.CatchUpAsync(MaxCatchUp, request.Cancellation);
+        var page = await audit.ReadAsync(query, request.Cancellation);
+        return EndpointResult.LargeJson(json => Write(json, page));
     }
 
-    public async Task AdminUsageAsync(HttpContext context)
+    public Task<EndpointResult> AdminUsageAsync(EndpointRequest request)
     {
-        if (await CallerAsync(context, Scopes.AdminRead) is null) return;
-        var query = UsageQuery.ReadAdmin(context.Request.Query, time, out var parameters);
-        await UsageAsync(context, query, parameters);
+        var query = UsageQuery.ReadAdmin(request.Query, time, out var parameters);
+        return UsageAsync(query, parameters, request.Cancellation);
     }
 
-    public async Task OwnUsageAsync(HttpContext context)
+    public Task<EndpointResult> OwnUsageAsync(EndpointRequest request)
     {
-        if (await CallerAsync(context, Scopes.UsageRead) is not { } caller) return;
-        var query = UsageQuery.ReadOwn(context.Request.Query, time, caller.ProjectId, out var parameters);
-        await UsageAsync(context, query, parameters);
+        var query = UsageQuery.ReadOwn(request.Query, time, request.Caller.ProjectId, out var parameters);
+        return UsageAsync(query, parameters, request.Cancellation);
     }
 
-    private async Task UsageAsync(HttpContext context, UsageQuery query, QueryReader parameters)
+    private async Task<EndpointResult> UsageAsync(UsageQuery query, QueryReader parameters, CancellationToken cancellationToken)
     {
-        if (parameters.Error is { } fault)
-        {
-            await ErrorResponses.WriteAsync(context, fault, ErrorShape.Problem);
-            return;
-        }
-        await AnswerAsync(context, async () =>
-        {
-            if (await usage.ReadAsync(query, context.RequestAborted) is not { } rows)
-            {
-                parameters.Fault("group_by",
-                    $"The result has more than {UsageReader.MostRows} rows; choose a shorter time, a filter or fewer groups.");
-                return null;
-            }
-            return json => Write(json, query, rows);
-        }, parameters);
-    }
-
-    private async Task<Caller?> CallerAsync(HttpContext context, string scope)
-    {
-        var result = callers.Authenticate(context, scope);
-        if (result.Caller is { } caller && result.Error is null) return caller;
-        await ErrorResponses.WriteAsync(context, result.Error ?? new GatewayError(ErrorCode.MissingApiKey, "No API key was sent."),
-            ErrorShape.Problem);
-        return null;
-    }
-
-    private async Task AnswerAsync(HttpContext context, Func<Task<Action<Utf8JsonWriter>?>> read, QueryReader? parameters = null)
-    {
-        Action<Utf8JsonWriter>? body;
-        try
-        {
-            await shipper.CatchUpAsync(CatchUp, context.RequestAborted);
-            body = await read();
-        }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
-        {
-            return;
-        }
-        catch (Exception e) when (StorageFaults.IsStoreFault(e) || e is IOException)
-        {
-            await ErrorResponses.WriteAsync(context, Away, ErrorShape.Problem);
-            return;
-        }
-        if (body is null)
-        {
-            await ErrorResponses.WriteAsync(context, parameters!.Error!, ErrorShape.Problem);
-            return;
-        }
-        Http.RequestIds.Of(context);
-        context.Response.ContentType = "application/json";
-        context.Response.Headers.CacheControl = "no-store";
-        await using (var json = new Utf8JsonWriter(context.Response.BodyWriter, ErrorBodyWriter.WriterOptions)) body(json);
-        await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+        if (parameters.Error is { } invalid) return invalid;
+        await shipper.CatchUpAsync(MaxCatchUp, cancellationToken);
+        if (await usage.ReadAsync(query, cancellationToken) is { } rows) return EndpointResult.LargeJson(json => Write(json, query, rows));
+        parameters.AddError("group_by",
+            $"The result has more than {UsageReader.MostRows} rows; choose a shorter time, a filter or fewer groups.");
+        return parameters.Error!;
     }
 
     private static void Write(Utf8JsonWriter json, AuditPage page)

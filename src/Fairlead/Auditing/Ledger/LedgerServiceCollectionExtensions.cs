@@ -1,6 +1,7 @@
+using Fairlead.Access;
+using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -27,11 +28,17 @@ internal static class LedgerServiceCollectionExtensions
     /// <summary><c>GET /admin/v1/audit</c>, <c>GET /admin/v1/usage</c> and <c>GET /v2/usage</c>.</summary>
     internal static void MapLedger(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapRead("/admin/v1/audit", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>()
-            .AuditAsync(context));
-        endpoints.MapRead("/admin/v1/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>()
-            .AdminUsageAsync(context));
-        endpoints.MapRead("/v2/usage", static context => context.RequestServices.GetRequiredService<LedgerEndpoints>()
-            .OwnUsageAsync(context));
+        var ledger = endpoints.ServiceProvider.GetRequiredService<LedgerEndpoints>();
+        var policy = new EndpointPolicy(Scopes.AdminRead, ErrorShape.Problem)
+        {
+            StoreError = new GatewayError(ErrorCode.StoreUnavailable, "The database of audit records cannot be read at the moment.")
+            {
+                RetryAfter = TimeSpan.FromSeconds(5),
+            },
+        };
+        var admin = new EndpointRoutes(endpoints, AdminApi.Root, policy);
+        admin.Read("/audit", ledger.AuditAsync);
+        admin.Read("/usage", ledger.AdminUsageAsync);
+        new EndpointRoutes(endpoints, "/v2", policy with { Scope = Scopes.UsageRead }).Read("/usage", ledger.OwnUsageAsync);
     }
 }

@@ -49,19 +49,19 @@ internal sealed record UsageQuery
         to = new DateTimeOffset((to.Ticks + TimeSpan.TicksPerHour - 1) / TimeSpan.TicksPerHour * TimeSpan.TicksPerHour, TimeSpan.Zero);
         var from = reader.Time("from") ?? to - Default;
         from = new DateTimeOffset(from.Ticks / TimeSpan.TicksPerHour * TimeSpan.TicksPerHour, TimeSpan.Zero);
-        if (from >= to) reader.Fault("to", "Must be later than from.");
-        else if (to - from > Longest) reader.Fault("from", "From and to must be at most 366 days apart.");
+        if (from >= to) reader.AddError("to", "Must be later than from.");
+        else if (to - from > Longest) reader.AddError("from", "From and to must be at most 366 days apart.");
 
         var groups = new List<UsageGroup>();
         foreach (var word in reader.Text("group_by")?.Split(',') ?? [])
         {
             if (allowed.FirstOrDefault(group => group.Word == word) is not { } group)
-                reader.Fault("group_by", $"Each must be one of {string.Join(", ", allowed.Select(a => a.Word))}, separated by commas.");
-            else if (groups.Contains(group)) reader.Fault("group_by", $"{word} occurs twice.");
+                reader.AddError("group_by", $"Each must be one of {string.Join(", ", allowed.Select(a => a.Word))}, separated by commas.");
+            else if (groups.Contains(group)) reader.AddError("group_by", $"{word} occurs twice.");
             else groups.Add(group);
         }
         if (groups.Contains(UsageGroup.Day) && groups.Contains(UsageGroup.Hour))
-            reader.Fault("group_by", "Group by day or by hour, not both.");
+            reader.AddError("group_by", "Group by day or by hour, not both.");
         return new UsageQuery
         {
             From = from,

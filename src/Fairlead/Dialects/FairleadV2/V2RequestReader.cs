@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
@@ -95,9 +96,10 @@ internal sealed class V2RequestReader
                     break;
                 case "stream": extension = Stream(value, extension); break;
                 case "metadata": request = request with { Metadata = Metadata(value) }; break;
-                case "class": extension = extension with { Class = value.Word("realtime", "standard", "bulk") }; break;
+                case "class": extension = extension with { Class = value.Word(CallClasses.All) }; break;
                 case "deadline_ms":
-                    extension = extension with { Deadline = TimeSpan.FromMilliseconds(value.Integer(1, ExtensionReader.MaxDeadlineMs)) };
+                    var deadline = value.Integer(ExtensionReader.MinDeadlineMs, ExtensionReader.MaxDeadlineMs);
+                    extension = extension with { Deadline = TimeSpan.FromMilliseconds(deadline) };
                     break;
                 case "task": extension = extension with { Task = value.Text(64) }; break;
                 case "prompt": prompt = Prompt(value); break;

@@ -5,9 +5,11 @@ using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Auditing.Ledger;
@@ -30,7 +32,7 @@ public abstract class LedgerEndpointsTests : IDisposable
         _fixture = new LedgerFixture(provider);
         _spool = _fixture.Spools.Open(segmentBytes: 1024 * 1024);
         _shipper = _fixture.Ship(_spool);
-        _endpoints = new LedgerEndpoints(_callers, _shipper, new AuditReader(_fixture.Storage), new UsageReader(_fixture.Storage), _time);
+        _endpoints = new LedgerEndpoints(_shipper, new AuditReader(_fixture.Storage), new UsageReader(_fixture.Storage), _time);
     }
 
     public void Dispose()
@@ -300,7 +302,7 @@ public abstract class LedgerEndpointsTests : IDisposable
 
     private Task ShipAsync() => LedgerFixture.ShipAllAsync(_shipper);
 
-    private async Task<JsonNode> GetAsync(RequestDelegate endpoint, string query, int expectedStatus = 200)
+    private async Task<JsonNode> GetAsync(EndpointHandler endpoint, string query, int expectedStatus = 200)
     {
         await ShipAsync();
         using var body = new MemoryStream();
@@ -308,7 +310,9 @@ public abstract class LedgerEndpointsTests : IDisposable
         var context = new DefaultHttpContext { RequestServices = services, RequestAborted = TestContext.Current.CancellationToken };
         context.Request.QueryString = new QueryString(query.Replace("+", "%2B", StringComparison.Ordinal));
         context.Response.Body = body;
-        await endpoint(context);
+        var scope = endpoint == _endpoints.OwnUsageAsync ? Scopes.UsageRead : Scopes.AdminRead;
+        var invoker = new EndpointInvoker(_callers, NullLogger<EndpointInvoker>.Instance);
+        await invoker.InvokeAsync(context, new EndpointPolicy(scope, ErrorShape.Problem), endpoint);
         await context.Response.BodyWriter.FlushAsync(TestContext.Current.CancellationToken);
         Assert.Equal(expectedStatus, context.Response.StatusCode);
         return JsonNode.Parse(body.ToArray())!;

@@ -7,8 +7,10 @@ using Microsoft.Net.Http.Headers;
 
 namespace Fairlead.Http;
 
-/// <summary>Reads the body of an admin request: JSON of limited size. Every error is a documented refusal.</summary>
-internal static class AdminBody
+/// <summary>
+/// Reads the body of a request that creates or changes a resource: JSON of limited size. Every error is of the catalogue.
+/// </summary>
+internal static class JsonBody
 {
     /// <summary>Far above the largest sensible key (500 models, 100 networks).</summary>
     public const int MaxBytes = 256 * 1024;
@@ -16,20 +18,18 @@ internal static class AdminBody
     private static readonly JsonDocumentOptions Options = new() { MaxDepth = 16, AllowDuplicateProperties = false };
 
     /// <summary>The body as one JSON object; the caller disposes the document.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="isOptional">Whether a missing body is an empty object.</param>
+    /// <param name="cancellationToken">Stops the read.</param>
     /// <exception cref="GatewayErrorException">The body is missing, too large, of another type or not a JSON object.</exception>
-    public static Task<JsonDocument> ReadAsync(AdminRequest request) => ReadAsync(request, isOptional: false);
-
-    /// <summary>As <see cref="ReadAsync(AdminRequest)"/>, but a missing body is an empty object.</summary>
-    public static Task<JsonDocument> ReadOptionalAsync(AdminRequest request) => ReadAsync(request, isOptional: true);
-
-    private static async Task<JsonDocument> ReadAsync(AdminRequest request, bool isOptional)
+    public static async Task<JsonDocument> ReadAsync(HttpRequest request, bool isOptional, CancellationToken cancellationToken)
     {
-        if (!isOptional) CheckType(request.Context.Request);
-        var bytes = await ReadBytesAsync(request);
+        if (!isOptional) CheckType(request);
+        var bytes = await ReadBytesAsync(request, cancellationToken);
         if (isOptional)
         {
             if (bytes.Length == 0) return JsonDocument.Parse("{}");
-            CheckType(request.Context.Request);
+            CheckType(request);
         }
         if (bytes.Length == 0) throw Refused(ErrorCode.MalformedJson, "The body is empty; send a JSON object.");
         if (!Utf8.IsValid(bytes)) throw Refused(ErrorCode.MalformedJson, "The body is not valid UTF-8.");
@@ -41,9 +41,9 @@ internal static class AdminBody
             document.Dispose();
             throw Refused(ErrorCode.MalformedJson, $"The body is a JSON {JsonTypeNames.Of(kind)}; send a JSON object.");
         }
-        catch (JsonException fault)
+        catch (JsonException error)
         {
-            throw Refused(ErrorCode.MalformedJson, fault.LineNumber is { } line && fault.BytePositionInLine is { } position
+            throw Refused(ErrorCode.MalformedJson, error.LineNumber is { } line && error.BytePositionInLine is { } position
                 ? $"The body is not valid JSON: reading stopped at line {line + 1}, byte {position + 1}."
                 : "The body is not valid JSON, is nested too deeply or names a field twice.");
         }
@@ -69,15 +69,15 @@ internal static class AdminBody
         throw Refused(ErrorCode.UnsupportedMediaType, "The body must be declared as JSON in UTF-8.");
     }
 
-    private static async Task<byte[]> ReadBytesAsync(AdminRequest request)
+    private static async Task<byte[]> ReadBytesAsync(HttpRequest request, CancellationToken cancellationToken)
     {
-        if (request.Context.Request.ContentLength > MaxBytes) throw TooLarge();
-        var reader = request.Context.Request.BodyReader;
+        if (request.ContentLength > MaxBytes) throw TooLarge();
+        var reader = request.BodyReader;
         try
         {
             while (true)
             {
-                var read = await reader.ReadAsync(request.Cancellation);
+                var read = await reader.ReadAsync(cancellationToken);
                 if (read.Buffer.Length > MaxBytes)
                 {
                     reader.AdvanceTo(read.Buffer.End);
@@ -92,10 +92,10 @@ internal static class AdminBody
                 reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
             }
         }
-        catch (IOException fault)
+        catch (IOException error)
         {
             // Includes a refusal by the transport.
-            throw new GatewayErrorException(RequestReader.BrokenBody(fault));
+            throw new GatewayErrorException(RequestReader.BrokenBody(error));
         }
     }
 

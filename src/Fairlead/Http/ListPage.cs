@@ -1,17 +1,18 @@
 using System.Globalization;
+using System.Text.Json;
 using Fairlead.Errors;
 
 namespace Fairlead.Http;
 
 /// <summary>The requested part of a list. Lists are ordered by id, which is the order of creation.</summary>
-internal sealed class AdminPage
+internal sealed class ListPage
 {
     public const int DefaultLimit = 20;
     public const int MaxLimit = 100;
 
     private readonly Dictionary<string, string> _filters = [];
 
-    private AdminPage()
+    private ListPage()
     {
     }
 
@@ -27,10 +28,10 @@ internal sealed class AdminPage
     /// <param name="idPrefix">Prefix of the ids in the list, by which a cursor is recognised.</param>
     /// <param name="filters">Names of further parameters.</param>
     /// <exception cref="GatewayErrorException">A parameter is unknown or has an invalid value.</exception>
-    public static AdminPage Read(AdminRequest request, string idPrefix, params ReadOnlySpan<string> filters)
+    public static ListPage Read(EndpointRequest request, string idPrefix, params ReadOnlySpan<string> filters)
     {
-        var page = new AdminPage();
-        foreach (var (name, values) in request.Context.Request.Query)
+        var page = new ListPage();
+        foreach (var (name, values) in request.Query)
         {
             if (values.Count != 1) throw Refused(name, "was given more than once.");
             var value = values[0] ?? "";
@@ -57,12 +58,26 @@ internal sealed class AdminPage
             }
             else
             {
+                var known = string.Join(", ", (string[])["limit", "cursor", .. filters]);
                 throw new GatewayErrorException(GatewayError.Unsupported(Shortened(name),
-                    $"The list does not accept the parameter '{Shortened(name)}'; it accepts {string.Join(", ", (string[])["limit", "cursor", .. filters])}."));
+                    $"The list does not accept the parameter '{Shortened(name)}'; it accepts {known}."));
             }
         }
         return page;
     }
+
+    /// <summary>The page as a response. <paramref name="rows"/> has one row more than the page if there is a next page.</summary>
+    public EndpointResult ToResult<TRow>(IReadOnlyList<TRow> rows, Func<TRow, string> idOf, Action<Utf8JsonWriter, TRow> write) =>
+        EndpointResult.Json(json =>
+        {
+            var count = Math.Min(rows.Count, Limit);
+            json.WriteStartObject();
+            json.WriteStartArray("data");
+            for (var i = 0; i < count; i++) write(json, rows[i]);
+            json.WriteEndArray();
+            json.WriteString("next_cursor", rows.Count > Limit ? idOf(rows[count - 1]) : null);
+            json.WriteEndObject();
+        });
 
     private static GatewayErrorException Refused(string name, string what) =>
         new(GatewayError.Invalid(Shortened(name), $"The parameter '{Shortened(name)}' {what}"));

@@ -1,0 +1,96 @@
+using System.Data.Common;
+using Fairlead.Conversation;
+using Fairlead.Http;
+using Fairlead.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Access;
+
+/// <summary>Lists, reads, creates, changes and deletes one resource of the admin API. Thread-safe.</summary>
+internal sealed class AdminResourceEndpoints<TRow>(
+    AdminResource<TRow> resource, IStorage storage, AccessChanges changes, CallerSnapshots snapshots, TimeProvider time,
+    ILogger<AdminResourceEndpoints<TRow>> logger) : IAdminEndpoints
+    where TRow : AdminRow
+{
+    private readonly string _path = $"/{resource.Kind}s";
+
+    public void Map(EndpointRoutes read, EndpointRoutes write)
+    {
+        read.Read(_path, ListAsync);
+        read.Read(_path + "/{id}", GetAsync);
+        write.Post(_path, CreateAsync);
+        write.Patch(_path + "/{id}", ChangeAsync);
+        write.Delete(_path + "/{id}", DeleteAsync);
+    }
+
+    private async Task<EndpointResult> ListAsync(EndpointRequest request)
+    {
+        var page = ListPage.Read(request, resource.IdPrefix, resource.Filters);
+        await using var connection = await storage.OpenAsync(request.Cancellation);
+        return page.ToResult(await resource.ListAsync(connection, page, request.Cancellation), row => row.Id, resource.Write);
+    }
+
+    private async Task<EndpointResult> GetAsync(EndpointRequest request)
+    {
+        await using var connection = await storage.OpenAsync(request.Cancellation);
+        var row = await FindAsync(connection, request);
+        return EndpointResult.Json(json => resource.Write(json, row));
+    }
+
+    private async Task<EndpointResult> CreateAsync(EndpointRequest request)
+    {
+        using var body = await request.ReadJsonAsync();
+        var fields = new BodyFields(body.RootElement, resource.NewFields);
+        var row = resource.ReadNew(fields, Ids.New(resource.IdPrefix, time), time.GetUtcNow());
+        // An error of the parent is reported together with the others.
+        if (!resource.HasParent) fields.ThrowIfInvalid();
+
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        await resource.CheckParentAsync(change.Connection, row, fields, request.Cancellation);
+        fields.ThrowIfInvalid();
+        await resource.InsertAsync(change.Connection, row, request.Cancellation);
+        await change.CommitAsync(request.Cancellation);
+        AdminLog.Changed(logger, $"Created {resource.Kind}", row.Id, request.Caller.KeyId);
+        return EndpointResult.Created(request.Site, $"{AdminApi.Root}{_path}/{row.Id}", json => resource.Write(json, row));
+    }
+
+    private async Task<EndpointResult> ChangeAsync(EndpointRequest request)
+    {
+        using var body = await request.ReadJsonAsync();
+        var fields = new BodyFields(body.RootElement, resource.ChangeFields);
+        var apply = resource.ReadChange(fields);
+        fields.ThrowIfInvalid();
+
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var known = await FindAsync(change.Connection, request);
+        var row = apply(known);
+        var differs = row != known;
+        if (differs)
+        {
+            row = (TRow)((AdminRow)row with { UpdatedAt = time.GetUtcNow() });
+            await resource.UpdateAsync(change.Connection, row, request.Cancellation);
+        }
+        // Also when nothing changed: a client must not hold the lock while it reads its response.
+        await change.CommitAsync(request.Cancellation);
+        if (differs)
+        {
+            AdminLog.Changed(logger, $"Changed {resource.Kind}", row.Id, request.Caller.KeyId);
+            await snapshots.ReloadAfterChangeAsync();
+        }
+        return EndpointResult.Json(json => resource.Write(json, row));
+    }
+
+    private async Task<EndpointResult> DeleteAsync(EndpointRequest request)
+    {
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var row = await FindAsync(change.Connection, request);
+        if (await resource.FindUseAsync(change.Connection, row, request.Cancellation) is { } conflict) throw conflict;
+        await resource.DeleteAsync(change.Connection, row.Id, request.Cancellation);
+        await change.CommitAsync(request.Cancellation);
+        AdminLog.Changed(logger, $"Deleted {resource.Kind}", row.Id, request.Caller.KeyId);
+        return EndpointResult.NoContent();
+    }
+
+    private async Task<TRow> FindAsync(DbConnection connection, EndpointRequest request) =>
+        await resource.FindAsync(connection, request.Id, request.Cancellation) ?? throw EndpointErrors.NotFound(resource.Kind);
+}

@@ -1,0 +1,19 @@
+using Fairlead.Errors;
+using Microsoft.AspNetCore.Http;
+
+namespace Fairlead.Access;
+
+/// <summary>Asks the app for the caller first, and reads an API key where the app knows none. Thread-safe.</summary>
+internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCaller?> find, ApplicationCallers callers, ICallerSource keys)
+    : ICallerSource
+{
+    public AuthenticationResult Authenticate(HttpContext context, string? scope)
+    {
+        if (find(context) is not { } known) return keys.Authenticate(context, scope);
+        var caller = callers.Of(known);
+        return scope is null || caller.HasScope(scope)
+            ? new AuthenticationResult(caller, null)
+            : new AuthenticationResult(null,
+                new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
+    }
+}

@@ -1,0 +1,75 @@
+using System.Data.Common;
+using System.Text.Json;
+using Fairlead.Errors;
+using Fairlead.Http;
+
+namespace Fairlead.Access;
+
+/// <summary><c>/admin/v1/projects</c>. One with keys is not deleted: the holders of its keys must be informed first.</summary>
+internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "proj_")
+{
+    public override string[] Filters { get; } = ["organization_id"];
+
+    public override FieldSet NewFields { get; } = new(["name", "organization_id"], new Dictionary<string, string>
+    {
+        ["limits"] = UnsupportedFieldMessages.Limits,
+    });
+
+    public override FieldSet ChangeFields { get; } = new(["name"], new Dictionary<string, string>
+    {
+        ["limits"] = UnsupportedFieldMessages.Limits,
+        ["organization_id"] = "A project stays with its organization; create a new project in the other one.",
+    });
+
+    public override bool HasParent => true;
+
+    public override ProjectRow ReadNew(BodyFields fields, string id, DateTimeOffset now) => new()
+    {
+        Id = id,
+        Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
+        OrganizationId = fields.RequiredText("organization_id", FieldLengths.Id) ?? "",
+        CreatedAt = now,
+        UpdatedAt = now,
+    };
+
+    public override Func<ProjectRow, ProjectRow> ReadChange(BodyFields fields)
+    {
+        var name = fields.OptionalText("name", FieldLengths.Name);
+        return row => row with { Name = name ?? row.Name };
+    }
+
+    public override async Task CheckParentAsync(
+        DbConnection connection, ProjectRow row, BodyFields fields, CancellationToken cancellationToken)
+    {
+        // An invalid id has its error already.
+        if (row.OrganizationId.Length == 0) return;
+        if (await OrganizationTable.FindAsync(connection, row.OrganizationId, cancellationToken) is null)
+            fields.Invalid("organization_id", "There is no organization with this id.");
+    }
+
+    public override async Task<GatewayErrorException?> FindUseAsync(
+        DbConnection connection, ProjectRow row, CancellationToken cancellationToken)
+    {
+        var keys = await KeyTable.CountAsync(connection, row.Id, cancellationToken);
+        return keys == 0 ? null : EndpointErrors.Conflict(
+            $"The project still has {keys} {(keys == 1 ? "key" : "keys")}.",
+            "Delete its keys first; GET /admin/v1/keys?project_id=… lists them.");
+    }
+
+    public override Task<List<ProjectRow>> ListAsync(DbConnection connection, ListPage page, CancellationToken cancellationToken) =>
+        ProjectTable.ListAsync(connection, page.After, page.Filter("organization_id"), page.Limit + 1, cancellationToken);
+
+    public override Task<ProjectRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
+        ProjectTable.FindAsync(connection, id, cancellationToken);
+
+    public override Task InsertAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
+        ProjectTable.InsertAsync(connection, row, cancellationToken);
+
+    public override Task UpdateAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
+        ProjectTable.UpdateAsync(connection, row, cancellationToken);
+
+    public override Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
+        ProjectTable.DeleteAsync(connection, id, cancellationToken);
+
+    protected override void WriteFields(Utf8JsonWriter json, ProjectRow row) => json.WriteString("organization_id", row.OrganizationId);
+}

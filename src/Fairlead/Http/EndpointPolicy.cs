@@ -1,0 +1,25 @@
+using Fairlead.Errors;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Http;
+
+/// <summary>What the endpoints of one family have in common.</summary>
+/// <param name="Scope">The scope that their callers need.</param>
+/// <param name="Shape">The format of their errors.</param>
+internal sealed record EndpointPolicy(string Scope, ErrorShape Shape)
+{
+    /// <summary>Whether Anthropic's clients, which send <c>anthropic-version</c>, get their own format here. Default false.</summary>
+    public bool ServesAnthropicClients { get; init; }
+
+    /// <summary>The error if the database or the disk is unavailable.</summary>
+    public GatewayError StoreError { get; init; } =
+        new(ErrorCode.StoreUnavailable, "The store could not be reached.") { RetryAfter = TimeSpan.FromSeconds(1) };
+
+    /// <summary>Logs why the database or the disk is unavailable.</summary>
+    public Action<ILogger, Exception> LogStoreError { get; init; } = EndpointLog.StoreFailed;
+
+    /// <summary>The format of errors for the client of <paramref name="request"/>.</summary>
+    public ErrorShape ShapeFor(HttpRequest request) =>
+        ServesAnthropicClients && request.Headers.ContainsKey("anthropic-version") ? ErrorShape.Anthropic : Shape;
+}
