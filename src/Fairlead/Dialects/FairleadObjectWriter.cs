@@ -42,7 +42,7 @@ internal static class FairleadObjectWriter
         json.Raw(",\"outcome\":"u8);
         json.String(ending.Outcome.ToWire());
         json.Raw(",\"usage\":"u8);
-        Usage(ref json, ending.Usage);
+        UsageJson.Append(ref json, ending.Usage);
         json.Raw(",\"cost\":{\"usd\":"u8);
         json.Number(ending.Cost.Usd);
         json.Raw(",\"basis\":"u8);
@@ -154,23 +154,6 @@ internal static class FairleadObjectWriter
         json.Raw(name);
     }
 
-    private static void Usage(ref JsonAppender json, in Usage usage)
-    {
-        json.Raw("{\"input_tokens\":"u8);
-        json.Number(usage.InputTokens);
-        json.Raw(",\"cached_input_tokens\":"u8);
-        json.Number(usage.CachedInputTokens);
-        json.Raw(",\"cache_write_tokens\":"u8);
-        json.Number(usage.CacheWriteTokens);
-        json.Raw(",\"output_tokens\":"u8);
-        json.Number(usage.OutputTokens);
-        json.Raw(",\"reasoning_tokens\":"u8);
-        json.Number(usage.ReasoningTokens);
-        json.Raw(",\"basis\":"u8);
-        json.String(usage.Basis.ToWire());
-        json.Raw("}"u8);
-    }
-
     private static void Timing(ref JsonAppender json, CallTimings timings)
     {
         json.Raw("\"auth\":"u8);
@@ -239,7 +222,7 @@ internal static class FairleadObjectWriter
         json.Raw(",\"duration_ms\":"u8);
         json.Milliseconds(attempt.Duration.TotalMilliseconds);
         json.Raw(",\"usage\":"u8);
-        Usage(ref json, attempt.Usage);
+        UsageJson.Append(ref json, attempt.Usage);
         json.Raw(",\"cost_usd\":"u8);
         json.Number(attempt.Cost.Usd);
         json.Raw("}"u8);

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Storage;
 using Fairlead.TokenCounting;
@@ -112,14 +113,8 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         }
         else
         {
-            json.WriteStartObject("usage");
-            json.WriteNumber("input_tokens", progress.InputTokens);
-            json.WriteNumber("cached_input_tokens", 0);
-            json.WriteNumber("cache_write_tokens", 0);
-            json.WriteNumber("output_tokens", progress.OutputTokens);
-            json.WriteNumber("reasoning_tokens", 0);
-            json.WriteString("basis", Basis.Estimated.ToWire());
-            json.WriteEndObject();
+            json.WritePropertyName("usage");
+            UsageJson.Write(json, new Usage(progress.InputTokens, progress.OutputTokens) { Basis = Basis.Estimated });
         }
         foreach (var name in GenerationDetails.FromMetadata)
         {

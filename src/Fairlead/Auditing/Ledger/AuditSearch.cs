@@ -1,4 +1,5 @@
 using System.Text;
+using Fairlead.Auditing.Records;
 using Fairlead.Storage;
 
 namespace Fairlead.Auditing.Ledger;

@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
 

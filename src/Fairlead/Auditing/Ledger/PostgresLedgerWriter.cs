@@ -1,4 +1,5 @@
 using System.Text;
+using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Storage;

@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Records;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Logging;

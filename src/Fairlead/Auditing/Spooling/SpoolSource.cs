@@ -1,3 +1,5 @@
+using Fairlead.Auditing.Records;
+
 namespace Fairlead.Auditing.Spooling;
 
 /// <summary>

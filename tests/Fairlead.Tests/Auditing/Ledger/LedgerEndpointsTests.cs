@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Access;
 using Fairlead.Auditing;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Errors;

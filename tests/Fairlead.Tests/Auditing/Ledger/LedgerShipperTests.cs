@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Fairlead.Auditing;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Errors;

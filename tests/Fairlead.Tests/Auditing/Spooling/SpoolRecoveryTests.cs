@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Auditing;
+using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 
 namespace Fairlead.Tests.Auditing.Spooling;
@@ -135,7 +136,7 @@ public sealed class SpoolRecoveryTests
         Assert.Equal(0.0002m + (110 * 0.000008m), (decimal)record["cost_usd"]!);
         Assert.Equal(second.Id, (string?)record["attempts"]![1]!["id"]);
         Assert.Null(record["status"]);
-        Assert.NotNull(Fairlead.Auditing.ShippedCall.Read(open.Lost()[0], 1));
+        Assert.NotNull(ShippedCall.Read(open.Lost()[0], 1));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Fairlead.Auditing;
+using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Logging.Abstractions;

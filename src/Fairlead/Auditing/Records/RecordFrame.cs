@@ -1,7 +1,6 @@
 using System.Buffers.Text;
-using Fairlead.Conversation;
 
-namespace Fairlead.Auditing.Spooling;
+namespace Fairlead.Auditing.Records;
 
 /// <summary>
 /// Scans a record along the fixed text between its values. An unexpected text makes it fail permanently; from then on it returns
@@ -33,10 +32,11 @@ internal ref struct RecordFrame(ReadOnlyMemory<byte> record)
         else _at += found + text.Length;
     }
 
-    /// <summary>Reads the string after this fixed text, which ends with the opening quote.</summary>
+    /// <summary>Reads the string after this fixed text.</summary>
     public ReadOnlyMemory<byte> Text(scoped ReadOnlySpan<byte> frame)
     {
         Skip(frame);
+        Skip("\""u8);
         if (Failed) return default;
         var rest = _bytes[_at..];
         var end = rest.IndexOfAny((byte)'"', (byte)'\\');
@@ -53,7 +53,7 @@ internal ref struct RecordFrame(ReadOnlyMemory<byte> record)
     /// <summary>Reads the next string, or null.</summary>
     public ReadOnlyMemory<byte>? TextOrNull()
     {
-        if (StartsWith("\""u8)) return Text("\""u8);
+        if (StartsWith("\""u8)) return Text(default);
         Skip("null"u8);
         return null;
     }

@@ -2,11 +2,12 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Auditing;
+using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Time.Testing;
 
-namespace Fairlead.Tests.Auditing;
+namespace Fairlead.Tests.Auditing.Records;
 
 public class AuditRecordWriterTests
 {

@@ -3,12 +3,13 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Auditing;
+using Fairlead.Auditing.Records;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Time.Testing;
 
-namespace Fairlead.Tests.Auditing;
+namespace Fairlead.Tests.Auditing.Records;
 
 public sealed class ShippedCallTests
 {

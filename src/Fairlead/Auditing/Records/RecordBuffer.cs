@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Fairlead.Auditing.Spooling;
+namespace Fairlead.Auditing.Records;
 
 /// <summary>One thread's buffer and JSON writer, reused for every record of that thread. Must not be held across an await.</summary>
 internal sealed class RecordBuffer

@@ -1,7 +1,7 @@
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
-namespace Fairlead.Auditing.Spooling;
+namespace Fairlead.Auditing.Records;
 
 /// <summary>The usage of an attempt that stops at this moment.</summary>
 internal static class Checkpoint

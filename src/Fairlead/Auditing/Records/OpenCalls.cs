@@ -1,9 +1,8 @@
 using System.Text;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Fairlead.Auditing.Spooling;
 
-namespace Fairlead.Auditing;
+namespace Fairlead.Auditing.Records;
 
 /// <summary>
 /// The calls of a spool that have started and not ended, found by reading its records in order. What is still open at the end of the spool
@@ -100,7 +99,7 @@ internal sealed class OpenCalls
         var records = new List<byte[]>(_calls.Count);
         foreach (var call in _calls.Values)
         {
-            if (Record(call) is { } record) records.Add(record);
+            if (LostCallRecord.Of(call.Start, call.Progress) is { } record) records.Add(record);
         }
         return records;
     }
@@ -110,102 +109,6 @@ internal sealed class OpenCalls
         _calls.Clear();
         _endedWithoutStart.Clear();
         _early.Clear();
-    }
-
-    private static byte[]? Record(OpenCall call)
-    {
-        if (Parse(call.Start) is not JsonObject start || start["running"] is not JsonObject running) return null;
-        var charge = running;
-        if (call.Progress is { } last && Parse(last) is JsonObject progress && (string?)progress["id"] == (string?)running["id"])
-            charge = progress;
-
-        var buffer = RecordBuffer.Rent();
-        var json = buffer.Json;
-        json.WriteStartObject();
-        foreach (var (name, value) in start)
-        {
-            if (name is "attempts" or "running") continue;
-            Write(json, name, value);
-        }
-        json.WriteNull("prompt");
-        json.WriteNull("policy");
-
-        long input = 0, cached = 0, written = 0, output = 0, reasoning = 0;
-        decimal cost = 0;
-        json.WriteStartArray("attempts");
-        foreach (var attempt in start["attempts"] as JsonArray ?? [])
-        {
-            if (attempt is not JsonObject) continue;
-            Add(attempt);
-            attempt.WriteTo(json);
-        }
-        Add(charge);
-        json.WriteStartObject();
-        foreach (var name in (ReadOnlySpan<string>)["id", "number", "deployment", "provider", "model"]) Write(json, name, running[name]);
-        json.WriteString("outcome", "lost");
-        json.WriteString("error_code", "internal_error");
-        json.WriteNull("upstream_status");
-        json.WriteBoolean("sent", true);
-        json.WriteNull("duration_ms");
-        Write(json, "usage", WithBasis(charge["usage"] as JsonObject));
-        Write(json, "cost_usd", charge["cost_usd"]);
-        json.WriteEndObject();
-        json.WriteEndArray();
-
-        json.WriteStartObject("usage");
-        json.WriteNumber("input_tokens", input);
-        json.WriteNumber("cached_input_tokens", cached);
-        json.WriteNumber("cache_write_tokens", written);
-        json.WriteNumber("output_tokens", output);
-        json.WriteNumber("reasoning_tokens", reasoning);
-        json.WriteString("basis", "estimated");
-        json.WriteEndObject();
-        json.WriteNumber("cost_usd", cost);
-        json.WriteString("outcome", "failed");
-        json.WriteString("error_code", "internal_error");
-        json.WriteNull("status");
-        json.WriteStartObject("timing_ms");
-        json.WriteEndObject();
-        json.WriteNull("content");
-        json.WriteEndObject();
-        return buffer.Finish().ToArray();
-
-        void Add(JsonNode attempt)
-        {
-            var usage = attempt["usage"];
-            input += Number(usage, "input_tokens");
-            cached += Number(usage, "cached_input_tokens");
-            written += Number(usage, "cache_write_tokens");
-            output += Number(usage, "output_tokens");
-            reasoning += Number(usage, "reasoning_tokens");
-            if (attempt["cost_usd"] is JsonValue usd && usd.TryGetValue(out decimal amount)) cost += amount;
-        }
-    }
-
-    private static JsonObject? WithBasis(JsonObject? usage)
-    {
-        if (usage is null) return null;
-        usage["basis"] = "estimated";
-        return usage;
-    }
-
-    private static void Write(Utf8JsonWriter json, string name, JsonNode? value)
-    {
-        json.WritePropertyName(name);
-        if (value is null) json.WriteNullValue();
-        else value.WriteTo(json);
-    }
-
-    private static JsonNode? Parse(byte[] payload)
-    {
-        try
-        {
-            return JsonNode.Parse(payload);
-        }
-        catch (JsonException)
-        {
-            return null;
-        }
     }
 
     private static byte[] Later(byte[]? known, ReadOnlySpan<byte> payload)
@@ -231,9 +134,6 @@ internal sealed class OpenCalls
         }
         return 0;
     }
-
-    private static long Number(JsonNode? node, string name) => node?[name] is JsonValue value && value.TryGetValue(out long number)
-        ? number : 0;
 
     // In the form of AuditRecordWriter, else by parsing: a quote within a JSON string is escaped, so a client's text cannot look like the
     // name.

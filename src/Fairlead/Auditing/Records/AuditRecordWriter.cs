@@ -7,7 +7,7 @@ using Fairlead.Dialects;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
 
-namespace Fairlead.Auditing;
+namespace Fairlead.Auditing.Records;
 
 /// <summary>
 /// Writes the spool record of a call, directly from the call. No text of a prompt or a response and no secret: only the fields named
@@ -36,12 +36,10 @@ internal static class AuditRecordWriter
         AppendIdentity(ref json, call);
         AppendDeployment(ref json, call, answering);
         AppendParameters(ref json, call);
-        json.Raw(",\"prompt\":null,\"policy\":null,\"attempts\":["u8);
+        json.Raw(",\"prompt\":null,\"policy\":null"u8);
         AppendAttempts(ref json, call, except: null);
-        json.Raw("],"u8);
-        AppendUsage(ref json, ending.Usage);
-        AppendMoney(ref json, ending.Cost.Usd);
-        json.Raw(",\"outcome\":"u8);
+        AppendUsage(ref json, ending.Usage, ending.Cost.Usd);
+        json.Raw(AuditRecordMembers.Outcome);
         json.String(ending.Outcome.ToWire());
         json.Raw(",\"error_code\":"u8);
         json.String(ending.Error?.Definition.Name);
@@ -67,11 +65,11 @@ internal static class AuditRecordWriter
         AppendIdentity(ref json, call);
         AppendDeployment(ref json, call, attempt);
         AppendParameters(ref json, call);
-        json.Raw(",\"attempts\":["u8);
         AppendAttempts(ref json, call, except: attempt);
-        json.Raw("],\"running\":{\"id\":"u8);
+        json.Raw(",\"running\":"u8);
+        json.Raw(AuditRecordMembers.Id);
         json.String(attempt.Id);
-        json.Raw(",\"number\":"u8);
+        json.Raw(AuditRecordMembers.AttemptNumber);
         json.Number((long)attempt.Number);
         AppendDeploymentOf(ref json, attempt);
         AppendCharge(ref json, call, attempt);
@@ -83,9 +81,9 @@ internal static class AuditRecordWriter
     public static void WriteProgress(IBufferWriter<byte> output, GatewayCall call, Attempt attempt)
     {
         var json = new JsonAppender(output);
-        json.Raw("{\"id\":"u8);
+        json.Raw(AuditRecordMembers.Id);
         json.String(attempt.Id);
-        json.Raw(",\"generation_id\":"u8);
+        json.Raw(AuditRecordMembers.GenerationId);
         json.String(call.GenerationId);
         AppendCharge(ref json, call, attempt);
         json.Raw("}"u8);
@@ -105,7 +103,7 @@ internal static class AuditRecordWriter
     private static void AppendIdentity(ref JsonAppender json, GatewayCall call)
     {
         var caller = call.Caller;
-        json.Raw("{\"id\":"u8);
+        json.Raw(AuditRecordMembers.Id);
         Span<char> id = stackalloc char[64];
         var bare = Bare(call.GenerationId);
         if (bare.Length <= 60 && call.Run <= 1)
@@ -118,17 +116,19 @@ internal static class AuditRecordWriter
         {
             json.String(RecordIdOf(call.GenerationId, call.Run));
         }
-        json.Raw(",\"at\":\""u8);
+        json.Raw(AuditRecordMembers.At);
+        json.Raw("\""u8);
         AppendTime(ref json, call.StartedAt.UtcDateTime);
-        json.Raw("\",\"request_id\":"u8);
+        json.Raw("\""u8);
+        json.Raw(AuditRecordMembers.RequestId);
         json.String(call.RequestId);
-        json.Raw(",\"generation_id\":"u8);
+        json.Raw(AuditRecordMembers.GenerationId);
         json.String(call.GenerationId);
-        json.Raw(",\"organization_id\":"u8);
+        json.Raw(AuditRecordMembers.OrganizationId);
         json.String(caller.OrganizationId);
-        json.Raw(",\"project_id\":"u8);
+        json.Raw(AuditRecordMembers.ProjectId);
         json.String(caller.ProjectId);
-        json.Raw(",\"key_id\":"u8);
+        json.Raw(AuditRecordMembers.KeyId);
         json.String(caller.KeyId);
         json.Raw(",\"address\":"u8);
         AppendAddress(ref json, call.Address);
@@ -155,9 +155,9 @@ internal static class AuditRecordWriter
     {
         // Null for a call that was refused before the catalogue knew its model.
         var model = (Catalogue.CatalogueModel?)call.Model;
-        json.Raw(",\"model\":"u8);
+        json.Raw(AuditRecordMembers.Model);
         json.String(model?.Id);
-        json.Raw(",\"provider\":"u8);
+        json.Raw(AuditRecordMembers.Provider);
         json.String(attempt?.Deployment.ProviderName);
     }
 
@@ -221,6 +221,8 @@ internal static class AuditRecordWriter
 
     private static void AppendAttempts(ref JsonAppender json, GatewayCall call, Attempt? except)
     {
+        json.Raw(AuditRecordMembers.Attempts);
+        json.Raw("["u8);
         var isFirst = true;
         for (var i = Math.Max(0, call.Attempts.Count - MaxAttempts); i < call.Attempts.Count; i++)
         {
@@ -229,16 +231,17 @@ internal static class AuditRecordWriter
             isFirst = false;
             AppendAttempt(ref json, call.Attempts[i]);
         }
+        json.Raw("]"u8);
     }
 
     private static void AppendAttempt(ref JsonAppender json, Attempt attempt)
     {
-        json.Raw("{\"id\":"u8);
+        json.Raw(AuditRecordMembers.Id);
         json.String(attempt.Id);
-        json.Raw(",\"number\":"u8);
+        json.Raw(AuditRecordMembers.AttemptNumber);
         json.Number((long)attempt.Number);
         AppendDeploymentOf(ref json, attempt);
-        json.Raw(",\"outcome\":"u8);
+        json.Raw(AuditRecordMembers.Outcome);
         json.String(attempt.Outcome);
         json.Raw(",\"error_code\":"u8);
         json.String(attempt.Error?.Definition.Name);
@@ -249,50 +252,31 @@ internal static class AuditRecordWriter
         json.Bool(attempt.Sent);
         json.Raw(",\"duration_ms\":"u8);
         json.Milliseconds(attempt.Duration.TotalMilliseconds);
-        json.Raw(","u8);
-        AppendUsage(ref json, attempt.Usage);
-        AppendMoney(ref json, attempt.Cost.Usd);
+        AppendUsage(ref json, attempt.Usage, attempt.Cost.Usd);
         json.Raw("}"u8);
     }
 
     private static void AppendDeploymentOf(ref JsonAppender json, Attempt attempt)
     {
-        json.Raw(",\"deployment\":"u8);
+        json.Raw(AuditRecordMembers.AttemptDeployment);
         json.String(attempt.Deployment.Name);
-        json.Raw(",\"provider\":"u8);
+        json.Raw(AuditRecordMembers.Provider);
         json.String(attempt.Deployment.ProviderName);
-        json.Raw(",\"model\":"u8);
+        json.Raw(AuditRecordMembers.Model);
         json.String(attempt.Deployment.UpstreamModel);
     }
 
     private static void AppendCharge(ref JsonAppender json, GatewayCall call, Attempt attempt)
     {
         var usage = Checkpoint.UsageOf(call, attempt);
-        json.Raw(","u8);
-        AppendUsage(ref json, usage);
-        AppendMoney(ref json, attempt.Deployment.Prices.CostOf(usage).Usd);
+        AppendUsage(ref json, usage, attempt.Deployment.Prices.CostOf(usage).Usd);
     }
 
-    private static void AppendUsage(ref JsonAppender json, in Usage usage)
+    private static void AppendUsage(ref JsonAppender json, in Usage usage, decimal usd)
     {
-        json.Raw("\"usage\":{\"input_tokens\":"u8);
-        json.Number(usage.InputTokens);
-        json.Raw(",\"cached_input_tokens\":"u8);
-        json.Number(usage.CachedInputTokens);
-        json.Raw(",\"cache_write_tokens\":"u8);
-        json.Number(usage.CacheWriteTokens);
-        json.Raw(",\"output_tokens\":"u8);
-        json.Number(usage.OutputTokens);
-        json.Raw(",\"reasoning_tokens\":"u8);
-        json.Number(usage.ReasoningTokens);
-        json.Raw(",\"basis\":"u8);
-        json.String(usage.Basis.ToWire());
-        json.Raw("}"u8);
-    }
-
-    private static void AppendMoney(ref JsonAppender json, decimal usd)
-    {
-        json.Raw(",\"cost_usd\":"u8);
+        json.Raw(AuditRecordMembers.Usage);
+        UsageJson.Append(ref json, usage);
+        json.Raw(AuditRecordMembers.CostUsd);
         json.Money(usd);
     }
 

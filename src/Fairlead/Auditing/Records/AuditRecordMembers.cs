@@ -1,0 +1,48 @@
+namespace Fairlead.Auditing.Records;
+
+/// <summary>
+/// The members of an audit record that the database has columns for, as <see cref="AuditRecordWriter"/> writes them and
+/// <see cref="ShippedCall"/> reads them: each is the fixed text from the end of the value before it to the start of its own value. The
+/// members of the usage are those of <see cref="Dialects.UsageJson"/>.
+/// </summary>
+internal static class AuditRecordMembers
+{
+    /// <summary>Of a record and of an attempt.</summary>
+    public static ReadOnlySpan<byte> Id => "{\"id\":"u8;
+
+    public static ReadOnlySpan<byte> At => ",\"at\":"u8;
+
+    public static ReadOnlySpan<byte> RequestId => ",\"request_id\":"u8;
+
+    public static ReadOnlySpan<byte> GenerationId => ",\"generation_id\":"u8;
+
+    public static ReadOnlySpan<byte> OrganizationId => ",\"organization_id\":"u8;
+
+    public static ReadOnlySpan<byte> ProjectId => ",\"project_id\":"u8;
+
+    public static ReadOnlySpan<byte> KeyId => ",\"key_id\":"u8;
+
+    /// <summary>Of a record and of an attempt.</summary>
+    public static ReadOnlySpan<byte> Model => ",\"model\":"u8;
+
+    public static ReadOnlySpan<byte> Attempts => ",\"attempts\":"u8;
+
+    /// <summary>Of a record and of an attempt.</summary>
+    public static ReadOnlySpan<byte> Usage => ",\"usage\":"u8;
+
+    /// <summary>Of a record and of an attempt.</summary>
+    public static ReadOnlySpan<byte> CostUsd => ",\"cost_usd\":"u8;
+
+    /// <summary>Of a record and of an attempt.</summary>
+    public static ReadOnlySpan<byte> Outcome => ",\"outcome\":"u8;
+
+    public static ReadOnlySpan<byte> AttemptNumber => ",\"number\":"u8;
+
+    public static ReadOnlySpan<byte> AttemptDeployment => ",\"deployment\":"u8;
+
+    /// <summary>Of a record and of an attempt.</summary>
+    public static ReadOnlySpan<byte> Provider => ",\"provider\":"u8;
+
+    /// <summary>The name alone, for a reader that accepts members in any order.</summary>
+    public static ReadOnlySpan<byte> NameOf(ReadOnlySpan<byte> member) => member[2..^2];
+}
