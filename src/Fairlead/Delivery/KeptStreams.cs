@@ -81,7 +81,7 @@ internal sealed class KeptStreams(
             using var output = new PooledBuffer(4096, share, UncountedBytes, Copies);
             view.WriteStart(output);
             if (record.StartedAt is null) await PassAsync(context, stream, record, filter, output, stop.Token);
-            if (await events.WaitForBeginAsync(stop.Token) is { StartedAt: not null } begun) view.WriteBegun(begun, output);
+            if (await events.WaitForStartAsync(stop.Token) is { StartedAt: not null } started) view.WriteStarted(started, output);
             do
             {
                 if (batch.Items.Count > 0) view.Write(batch, output);
