@@ -84,7 +84,7 @@ internal sealed class KeptStreams(
             // 2.
             view.WriteStart(output);
             if (record.StartedAt is null) await PassAsync(response, stream, record, filter, output, stop.Token);
-            if (await events.WaitForBeginAsync(stop.Token) is { StartedAt: not null } begun) view.WriteBegun(begun, output);
+            if (await events.WaitForStartAsync(stop.Token) is { StartedAt: not null } started) view.WriteStarted(started, output);
 
             // 3.
             do

@@ -1,12 +1,16 @@
 namespace Fairlead.Generations;
 
-/// <summary>A signal that can be waited for again and again. Thread-safe.</summary>
+/// <summary>A signal that can be set and awaited repeatedly. Thread-safe.</summary>
 internal sealed class AsyncSignal
 {
     private TaskCompletionSource _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Done at the first <see cref="Set"/> after this was read.</summary>
+    /// <summary>Completes at the first <see cref="Set"/> after this property was read.</summary>
     public Task Next => Volatile.Read(ref _source).Task;
 
-    public void Set() => Interlocked.Exchange(ref _source, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+    public void Set()
+    {
+        var next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Interlocked.Exchange(ref _source, next).TrySetResult();
+    }
 }

@@ -31,8 +31,8 @@ internal sealed class DisownedGenerations(
     private long? _checkedAt;
 
     /// <summary>
-    /// The run of <paramref name="record"/> ends, or never starts, without the database. If the database has it nevertheless, it is ended and
-    /// does not run.
+    /// The run of <paramref name="record"/> ends, or never starts, without the database. If the database has it nevertheless, it is ended
+    /// and does not run.
     /// </summary>
     public void Disown(GenerationRecord record, GatewayError error)
     {
@@ -68,7 +68,8 @@ internal sealed class DisownedGenerations(
         var held = await runLeases.HeldByAsync(leases.Owner, cancellationToken);
         leases.Watch.Answered(lease);
         var missing = held.Where(run => !running.Has(run.Id, run.Run)).ToArray();
-        var orphans = missing.Where(run => _disowned.ContainsKey(run.Id) || (_missing.TryGetValue(run.Id, out var number) && number == run.Run))
+        var orphans = missing
+            .Where(run => _disowned.ContainsKey(run.Id) || (_missing.TryGetValue(run.Id, out var number) && number == run.Run))
             .ToArray();
         _missing.Clear();
         foreach (var (id, run) in missing) _missing[id] = run;

@@ -8,7 +8,9 @@ internal sealed class GenerationDeletion(IStorage storage, TimeProvider time)
 {
     private const string DeleteEvents = "DELETE FROM generation_events WHERE generation_id = @id";
 
-    /// <summary>Deletes a generation that has ended, as if it had expired. False if the project has no ended generation of this id.</summary>
+    /// <summary>
+    /// Deletes a generation that has ended, as if it had expired. False if the project has no ended generation of this id.
+    /// </summary>
     public Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);

@@ -49,8 +49,9 @@ internal sealed class GenerationEnds(IStorage storage, IWebhookOutbox outbox, Ti
     {
         var ended = await connection.FirstOrDefaultAsync(
             $"""
-            UPDATE generations SET status = @status, outcome = @outcome, ended_at = @ended, expires_at = @expires, result_status = @result_status,
-                result = @result, details = @details, progress = NULL, lease_owner = NULL, lease_until = NULL
+            UPDATE generations SET status = @status, outcome = @outcome, ended_at = @ended, expires_at = @expires,
+                result_status = @result_status, result = @result, details = @details, progress = NULL,
+                lease_owner = NULL, lease_until = NULL
             WHERE {condition} RETURNING project_id, dialect, model, created_at, webhook_url, batch_id
             """,
             [.. ValuesOf(id, end), .. values],
@@ -83,8 +84,8 @@ internal sealed class GenerationEnds(IStorage storage, IWebhookOutbox outbox, Ti
 
     private static (string Name, SqlValue Value)[] ValuesOf(string id, GenerationEnd end) =>
     [
-        ("@id", id), ("@status", end.Status.ToWire()), ("@outcome", end.Outcome.ToWire()), ("@ended", end.EndedAt), ("@expires", end.ExpiresAt),
-        ("@result_status", end.ResultStatus), ("@result", end.Result), ("@details", end.Details),
+        ("@id", id), ("@status", end.Status.ToWire()), ("@outcome", end.Outcome.ToWire()), ("@ended", end.EndedAt),
+        ("@expires", end.ExpiresAt), ("@result_status", end.ResultStatus), ("@result", end.Result), ("@details", end.Details),
     ];
 
     private sealed record Ended(

@@ -4,13 +4,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Generations;
 
-/// <summary>Forgets results whose time is over, once a minute.</summary>
+/// <summary>Deletes expired generations once a minute.</summary>
 internal sealed class GenerationExpiry(GenerationDeletion deletion, TimeProvider time, ILogger<GenerationExpiry> logger) : BackgroundService
 {
     private static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
 
-    /// <summary>Nobody finds a result any more from its time on; who has begun to read it by then may read on this long.</summary>
-    private static readonly TimeSpan Reading = TimeSpan.FromMinutes(5);
+    /// <summary>An expired generation is not found any more, but a reader that started before has this time to finish.</summary>
+    private static readonly TimeSpan ReadingTime = TimeSpan.FromMinutes(5);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -29,9 +29,9 @@ internal sealed class GenerationExpiry(GenerationDeletion deletion, TimeProvider
     {
         try
         {
-            while (await deletion.DeleteExpiredAsync(time.GetUtcNow() - Reading, cancellationToken) > 0)
+            while (await deletion.DeleteExpiredAsync(time.GetUtcNow() - ReadingTime, cancellationToken) > 0)
             {
-                // In pieces, so that nobody waits long for the write lock.
+                // In batches, so that no other writer waits long for the lock.
             }
         }
         catch (Exception exception) when (StorageFaults.IsStoreFault(exception))

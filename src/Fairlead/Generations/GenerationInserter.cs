@@ -18,7 +18,8 @@ internal sealed class GenerationInserter(IStorage storage, GenerationSql sql, Ti
         if (storage.Provider == StorageProvider.Postgres)
         {
             await connection.ExecuteAsync(
-                "SELECT pg_advisory_xact_lock(hashtextextended(@project, 1718774117))", [("@project", record.ProjectId)], cancellationToken);
+                "SELECT pg_advisory_xact_lock(hashtextextended(@project, 1718774117))", [("@project", record.ProjectId)],
+                cancellationToken);
         }
         // An earlier attempt was committed. The generation may have left the queue since.
         if (attempt.IsRepeat && await ExistsAsync(connection, record.Id, cancellationToken)) return true;
@@ -57,9 +58,9 @@ internal sealed class GenerationInserter(IStorage storage, GenerationSql sql, Ti
     }
 
     private string Insert(bool isRunning) => $"""
-        INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at,
-            available_at, started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status, request,
-            request_bytes, context, webhook_url, batch_id, batch_line)
+        INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status,
+            created_at, available_at, started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status,
+            request, request_bytes, context, webhook_url, batch_id, batch_line)
         VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created,
             @available, @started, @deadline, @runs, @returns, 0, @owner, {(isRunning ? sql.LeaseEnd : "NULL")}, 0, @request,
             @request_bytes, @context, @webhook, @batch, @line)

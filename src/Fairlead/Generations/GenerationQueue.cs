@@ -8,8 +8,8 @@ namespace Fairlead.Generations;
 internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeProvider time)
 {
     /// <summary>
-    /// Takes up to <paramref name="max"/> queued generations, in the order of class and age, and starts a run of each. No two callers get the
-    /// same one. Generations that ran when a process died come first, one at a time on all nodes, and only for a caller that is
+    /// Takes up to <paramref name="max"/> queued generations, in the order of class and age, and starts a run of each. No two callers get
+    /// the same one. Generations that ran when a process died come first, one at a time on all nodes, and only for a caller that is
     /// <paramref name="isIdle"/>; any other caller is asked to become idle. Without bodies: a request is read when its run starts.
     /// </summary>
     public async Task<LeasedGenerations> LeaseAsync(
@@ -65,16 +65,19 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
         var rows = await connection.QueryAsync(
             $"""
             WITH chosen AS MATERIALIZED (
-                SELECT id FROM generations WHERE {condition} LIMIT {max.ToString(CultureInfo.InvariantCulture)}{storage.Sql.ForUpdateSkipLocked})
+                SELECT id FROM generations WHERE {condition}
+                LIMIT {max.ToString(CultureInfo.InvariantCulture)}{storage.Sql.ForUpdateSkipLocked})
             UPDATE generations SET status = 'in_progress', runs = runs + 1, started_at = COALESCE(started_at, @now), lease_owner = @owner,
                 lease_until = {sql.LeaseEnd}, progress = NULL
             WHERE id IN (SELECT id FROM chosen)
             RETURNING {GenerationSql.Columns}
             """,
             [("@now", time.GetUtcNow()), ("@owner", owner), GenerationSql.Lease(lease), sql.Clock], GenerationSql.Read, cancellationToken);
+        // RETURNING has no order.
         return
         [
-            .. rows.OrderBy(row => GenerationSql.RankOf(row.Class)).ThenBy(row => row.CreatedAt).ThenBy(row => row.Id, StringComparer.Ordinal),
+            .. rows.OrderBy(row => GenerationSql.RankOf(row.Class)).ThenBy(row => row.CreatedAt)
+                .ThenBy(row => row.Id, StringComparer.Ordinal),
         ];
     }
 
@@ -111,7 +114,8 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
             WHERE {GenerationSql.IsHeldByRun}
             """,
             [
-                ("@id", id), ("@owner", owner), ("@run", run), ("@pause", (long)pause.TotalMilliseconds), ("@returned", !countRun), sql.Clock,
+                ("@id", id), ("@owner", owner), ("@run", run), ("@pause", (long)pause.TotalMilliseconds), ("@returned", !countRun),
+                sql.Clock,
             ],
             cancellationToken);
         await transaction.CommitAsync(cancellationToken);

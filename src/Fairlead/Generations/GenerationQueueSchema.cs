@@ -2,7 +2,9 @@ using Fairlead.Storage;
 
 namespace Fairlead.Generations;
 
-/// <summary>Counts what a project has in the queue without a look at the requests themselves. Those from before this step count as jobs, not by their bytes.</summary>
+/// <summary>
+/// Counts the queue of a project without reading the requests. Requests from before this step count as jobs, but their bytes do not count.
+/// </summary>
 internal sealed class GenerationQueueSchema : ISchemaStep
 {
     public int Version => 602;

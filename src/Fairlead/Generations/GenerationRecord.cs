@@ -4,50 +4,50 @@ using Fairlead.Conversation;
 
 namespace Fairlead.Generations;
 
-/// <summary>A generation that outlives its request, as the database keeps it. Immutable.</summary>
+/// <summary>A stored generation, which outlives its request. Immutable.</summary>
 internal sealed record GenerationRecord
 {
     public required string Id { get; init; }
 
     public required string OrganizationId { get; init; }
 
-    /// <summary>Only keys of this project see it.</summary>
+    /// <summary>Only keys of this project can access it.</summary>
     public required string ProjectId { get; init; }
 
-    /// <summary>The key it is charged to.</summary>
+    /// <summary>The key that is charged.</summary>
     public required string KeyId { get; init; }
 
-    /// <summary>Id of the request that began it.</summary>
+    /// <summary>Id of the request that created it.</summary>
     public required string RequestId { get; init; }
 
-    /// <summary>Name of the dialect that it was asked in, in which its result is given.</summary>
+    /// <summary>Name of the dialect of the request, which is also that of the result.</summary>
     public required string Dialect { get; init; }
 
-    /// <summary>Path of the endpoint that took it.</summary>
+    /// <summary>Path of the endpoint that received the request.</summary>
     public required string Endpoint { get; init; }
 
-    /// <summary>The model asked for.</summary>
+    /// <summary>The requested model.</summary>
     public required string Model { get; init; }
 
     /// <summary>One of <see cref="CallClasses"/>.</summary>
     public required string Class { get; init; }
 
-    /// <summary>The request's body as it came.</summary>
+    /// <summary>Body of the request, unchanged; empty if it was not read.</summary>
     public required byte[] Request { get; init; }
 
-    /// <summary>Length of the request, also where it was not read.</summary>
+    /// <summary>Length of the request, also if it was not read.</summary>
     public long RequestBytes { get; init; }
 
-    /// <summary>Length of what came of it, also where it was not read.</summary>
+    /// <summary>Length of result, details and progress, also if they were not read.</summary>
     public long ResultBytes { get; init; }
 
-    /// <summary>What its headers said.</summary>
+    /// <summary>Headers and other facts of the request.</summary>
     public RequestContext Context { get; init; } = RequestContext.Empty;
 
-    /// <summary>Where its end is told beside the project's webhooks; null for nowhere.</summary>
+    /// <summary>A webhook that receives the end, in addition to those of the project; null for none.</summary>
     public string? WebhookUrl { get; init; }
 
-    /// <summary>The line of a batch that it is, or null.</summary>
+    /// <summary>Its line, if it is a line of a batch; otherwise null.</summary>
     public BatchPlace? Batch { get; init; }
 
     public GenerationStatus Status { get; init; }
@@ -56,88 +56,92 @@ internal sealed record GenerationRecord
 
     public DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>Not begun before: now, or after the pause behind a failed run.</summary>
+    /// <summary>It does not start before this time: now, or after the pause that follows a failed run.</summary>
     public DateTimeOffset AvailableAt { get; init; }
 
     public DateTimeOffset? StartedAt { get; init; }
 
     public DateTimeOffset? EndedAt { get; init; }
 
-    /// <summary>When it is forgotten; set when it ends.</summary>
+    /// <summary>When it expires; set when it ends.</summary>
     public DateTimeOffset? ExpiresAt { get; init; }
 
     public DateTimeOffset? Deadline { get; init; }
 
-    /// <summary>Runs begun so far. Together with the owner of the lease it fences off a run that was given up for dead.</summary>
+    /// <summary>Runs started so far. With the owner of the lease, this number fences off a run that was taken over.</summary>
     public int Runs { get; init; }
 
-    /// <summary>Runs that ended because their process stopped, died or could not renew their lease; they do not count against the maximum of runs.</summary>
+    /// <summary>
+    /// Runs that ended because their process stopped, died or could not renew their lease. They do not count against the maximum.
+    /// </summary>
     public int Returns { get; init; }
 
-    /// <summary>How often a process died while it ran; below zero when it was found to be the cause.</summary>
+    /// <summary>How often a process died during a run; negative if the generation is the cause.</summary>
     public int Suspicion { get; init; }
 
-    /// <summary>Events kept so far, of all runs.</summary>
+    /// <summary>Stored events of all runs.</summary>
     public int EventCount { get; init; }
 
     public bool CancelRequested { get; init; }
 
-    /// <summary>HTTP status and body of the finished answer, in the dialect that was asked in.</summary>
+    /// <summary>HTTP status of the response, whose body is <see cref="Result"/>, in the dialect of the request.</summary>
     public int ResultStatus { get; init; }
 
     public byte[]? Result { get; init; }
 
-    /// <summary>The members of the generation object that are known when it ends, as one JSON object.</summary>
+    /// <summary>The JSON object that <see cref="GenerationDetails"/> writes when the generation ends.</summary>
     public byte[]? Details { get; init; }
 
-    /// <summary>What has been made so far, as <see cref="GenerationProgress.ToBytes"/> writes it; only while it runs.</summary>
+    /// <summary>Output so far, as <see cref="GenerationProgress.ToBytes"/> writes it; only while it runs.</summary>
     public byte[]? Progress { get; init; }
 
     public bool IsFinal => Status is not (GenerationStatus.Queued or GenerationStatus.InProgress);
 }
 
-/// <summary>What is kept of a request besides its body: headers that change its response, and where it came from.</summary>
+/// <summary>What is stored of a request besides its body: headers that change its response, and its origin.</summary>
 internal sealed record RequestContext(string? AnthropicVersion, string? AnthropicBeta, string? Simulate)
 {
     public static readonly RequestContext Empty = new(null, null, null);
 
-    /// <summary>How the sender of a batch finds the answer to a line; null outside of batches.</summary>
+    /// <summary>The client's id of a line of a batch; null outside of batches.</summary>
     public string? CustomId { get; init; }
 
     /// <summary>Address of the client, for the audit record; null in rows of earlier versions and of batches.</summary>
     public string? Address { get; init; }
 
-    /// <summary>Whether it was put into the queue, rather than begun when it was accepted.</summary>
+    /// <summary>Whether it was queued. Otherwise it started when it was accepted.</summary>
     public bool Queued { get; init; }
 
-    /// <summary>How its answer reaches the caller; null in rows of earlier versions and of batches, which are jobs.</summary>
+    /// <summary>How the response is delivered; null in rows of earlier versions and of batches, which are jobs.</summary>
     public GenerationDelivery? Delivery { get; init; }
 
-    /// <summary>The caller's own pairs, or null.</summary>
+    /// <summary>Metadata of the caller, or null.</summary>
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }
 }
 
-/// <summary>How an answer reaches its caller.</summary>
+/// <summary>How a response is delivered.</summary>
 /// <param name="Mode">sync, stream, job or auto.</param>
-/// <param name="WaitSeconds">How long <c>auto</c> waits before it is a job; null for the others.</param>
-/// <param name="Continues">Whether it goes on when the client leaves.</param>
+/// <param name="WaitSeconds">How long <c>auto</c> waits before it becomes a job; null for the others.</param>
+/// <param name="Continues">Whether it continues when the client leaves.</param>
 internal sealed record GenerationDelivery(string Mode, int? WaitSeconds, bool Continues);
 
-/// <summary>How far a run has come.</summary>
+/// <summary>Progress of a run.</summary>
 /// <param name="Text">Text of the first choice.</param>
-/// <param name="InputTokens">Tokens of the input, as far as they are known.</param>
-/// <param name="OutputTokens">An estimate of what has been made.</param>
+/// <param name="InputTokens">Input tokens, counted or estimated.</param>
+/// <param name="OutputTokens">Estimated output tokens so far.</param>
 internal sealed record GenerationProgress(string Text, long InputTokens, long OutputTokens)
 {
     public byte[] ToBytes() => JsonSerializer.SerializeToUtf8Bytes(this, GenerationJsonContext.Default.GenerationProgress);
 
-    public static GenerationProgress? Read(byte[]? bytes) => bytes is { Length: > 0 } ? JsonSerializer.Deserialize(bytes, GenerationJsonContext.Default.GenerationProgress) : null;
+    public static GenerationProgress? Read(byte[]? bytes) => bytes is { Length: > 0 }
+        ? JsonSerializer.Deserialize(bytes, GenerationJsonContext.Default.GenerationProgress)
+        : null;
 }
 
-/// <summary>What names a run in every write of it: none counts once another run has the generation.</summary>
+/// <summary>Identifies a run in all its writes. They have no effect once another run has the generation.</summary>
 /// <param name="GenerationId">The generation.</param>
 /// <param name="Owner">The process that runs it.</param>
-/// <param name="Number">Number of the run.</param>
+/// <param name="Number">The number of the run.</param>
 internal sealed record RunLease(string GenerationId, string Owner, int Number);
 
 /// <summary>A line of a batch.</summary>
@@ -145,15 +149,22 @@ internal sealed record RunLease(string GenerationId, string Owner, int Number);
 /// <param name="Line">Its number among the lines that are not empty, from 1.</param>
 internal sealed record BatchPlace(string BatchId, int Line);
 
-/// <summary>How a run ended, for the database.</summary>
-internal sealed record GenerationEnd(GenerationStatus Status, Outcome Outcome, int ResultStatus, byte[] Result, byte[] Details, DateTimeOffset EndedAt, DateTimeOffset ExpiresAt);
+/// <summary>How a generation ended, for the database.</summary>
+internal sealed record GenerationEnd(
+    GenerationStatus Status,
+    Outcome Outcome,
+    int ResultStatus,
+    byte[] Result,
+    byte[] Details,
+    DateTimeOffset EndedAt,
+    DateTimeOffset ExpiresAt);
 
-/// <summary>Which generations a list shows.</summary>
-/// <param name="ProjectId">Those of this project only.</param>
+/// <summary>Selects the generations of a list.</summary>
+/// <param name="ProjectId">Only those of this project.</param>
 /// <param name="Status">Only this status, or null.</param>
-/// <param name="Model">Only this model as asked for, or null.</param>
-/// <param name="Before">Only ids before this one, or null: lists go back in time.</param>
-/// <param name="Limit">At most so many.</param>
+/// <param name="Model">Only this requested model, or null.</param>
+/// <param name="Before">Only ids before this one, or null. Lists are newest first.</param>
+/// <param name="Limit">Maximum number of rows.</param>
 internal sealed record GenerationFilter(string ProjectId, GenerationStatus? Status, string? Model, string? Before, int Limit)
 {
     /// <summary>Only those created at this time or later, or null.</summary>

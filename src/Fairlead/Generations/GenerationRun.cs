@@ -9,12 +9,12 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Generations;
 
-/// <summary>How a run ended: all that a client, the database and a webhook want to know of it.</summary>
+/// <summary>How a run ended, for clients, the database and webhooks.</summary>
 internal sealed record RunResult(Outcome Outcome, int Status, byte[] Body, byte[] Details, GatewayError? Error, CancellationReason Stopped);
 
 /// <summary>
-/// A generation under way on this node without a client that holds it: its call, its body, and the text so far. Disposed when it has
-/// ended and its result is kept. <see cref="TakeProgress"/> and <see cref="Stop"/> are thread-safe.
+/// A run of a generation on this node that does not depend on a client: its call, its body, and the text so far. Disposed when it has ended
+/// and its result is stored. <see cref="TakeProgress"/> and <see cref="Stop"/> are thread-safe.
 /// </summary>
 internal sealed class GenerationRun : IDisposable
 {
@@ -26,19 +26,20 @@ internal sealed class GenerationRun : IDisposable
     private bool _hasContent;
     private IReadOnlyList<CallWarning> _warned = [];
 
+    /// <summary>Memory is counted in pieces of so many bytes, and not for each event.</summary>
     private const int CountedPiece = 16 * 1024;
 
-    /// <param name="call">Its call.</param>
-    /// <param name="cancellation">Its token.</param>
+    /// <param name="call">The call.</param>
+    /// <param name="cancellation">The token of the call.</param>
     /// <param name="earlierEvents">Events that earlier runs of the generation have written.</param>
-    /// <param name="memory">What the logs of all runs hold.</param>
+    /// <param name="memory">Counts the logs of all runs.</param>
     public GenerationRun(GatewayCall call, CallCancellation cancellation, int earlierEvents = 0, EventMemory? memory = null)
     {
         Call = call;
         call.Cancellation = cancellation;
         // Not every dialect can declare delivered events void. Then no other run may follow one that was read.
         CannotRestartStream = call.Dialect.StoredStreams is { CanRestart: false } streams && streams.IsStored(call);
-        // Whoever follows it has to hear that what was said is void.
+        // Readers of earlier events must see that these are void.
         _memory = memory?.Lease() ?? new MemoryLease(null);
         Events = new RunEventLog(call.Time, memory) { Start = earlierEvents, Watched = earlierEvents > 0 || call.Streams };
         if (earlierEvents > 0) Events.Add(new GenerationRestarted(call.Run));
@@ -47,13 +48,13 @@ internal sealed class GenerationRun : IDisposable
     /// <summary>Whether its stream is stored and cannot start again after a part of it was read.</summary>
     public bool CannotRestartStream { get; }
 
-    /// <summary>What it makes, for those who follow it.</summary>
+    /// <summary>Its events, for readers.</summary>
     public RunEventLog Events { get; }
 
     /// <summary>No other run may follow this one: a part of its stream may have been read, and it cannot start again.</summary>
     public bool IsLast => CannotRestartStream && Events.Shown.Count > 0;
 
-    /// <summary>What has been made of the answer.</summary>
+    /// <summary>The output so far.</summary>
     public AnswerBuilder Answer { get; } = new();
 
     public GatewayCall Call { get; }
@@ -62,16 +63,17 @@ internal sealed class GenerationRun : IDisposable
 
     public Task<RunResult> Completion { get; private set; } = null!;
 
-    /// <summary>How far it has come.</summary>
+    /// <summary>Its progress.</summary>
     public GenerationProgress ProgressBy(TokenCounter counter)
     {
         string text;
         lock (_gate) text = _text.ToString();
         var answering = Call.Answering;
-        return new GenerationProgress(text, Call.InputEstimate.Tokens, answering is null ? 0 : counter.EstimateOutput(answering.Meter, Call.Model));
+        var outputTokens = answering is null ? 0 : counter.EstimateOutput(answering.Meter, Call.Model);
+        return new GenerationProgress(text, Call.InputEstimate.Tokens, outputTokens);
     }
 
-    /// <summary>Continues an accepted call, which ends with this run: it takes over the call's address and reservation.</summary>
+    /// <summary>Continues an accepted call with its address and reservation. The call ends with this run.</summary>
     public void TakeOver(GatewayCall accepted)
     {
         Call.Address = accepted.Address;
@@ -83,7 +85,7 @@ internal sealed class GenerationRun : IDisposable
 
     public void Start(Func<GenerationRun, Task<RunResult>> work) => Completion = Task.Run(() => work(this), CancellationToken.None);
 
-    /// <summary>Stops it; nothing when it has ended and been disposed of already.</summary>
+    /// <summary>Stops it. Does nothing if it has ended.</summary>
     public void Stop(CancellationReason reason)
     {
         try
@@ -92,11 +94,11 @@ internal sealed class GenerationRun : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // It ended between the look that found it and this.
+            // It ended after the caller found it.
         }
     }
 
-    /// <exception cref="MemoryExhaustedException">The process has no memory for it: the run ends.</exception>
+    /// <exception cref="MemoryExhaustedException">The process has no memory for it. The run ends.</exception>
     public void Add(GenerationEvent made)
     {
         Count(EventLog.SizeOf(made));
@@ -106,8 +108,8 @@ internal sealed class GenerationRun : IDisposable
 
     /// <summary>An event of a provider in the client's own dialect.</summary>
     /// <param name="made">The event.</param>
-    /// <param name="understood">What it says, as far as the inner language has a word for it.</param>
-    /// <exception cref="MemoryExhaustedException">The process has no memory for it: the run ends.</exception>
+    /// <param name="understood">The same in the canonical form; null if that cannot express it.</param>
+    /// <exception cref="MemoryExhaustedException">The process has no memory for it. The run ends.</exception>
     public void Add(NativeEvent made, GenerationEvent? understood)
     {
         Count(EventLog.SizeOf(made));
@@ -116,8 +118,8 @@ internal sealed class GenerationRun : IDisposable
     }
 
     /// <summary>
-    /// Counts what is kept of an event until the run is over: its text in the answer, in the progress and among what waits to be written.
-    /// In pieces, not by event.
+    /// Counts the memory that an event takes until the run ends: its text in the output, in the progress and among the events that are not
+    /// written yet.
     /// </summary>
     private void Count(long bytes)
     {
@@ -138,11 +140,11 @@ internal sealed class GenerationRun : IDisposable
         }
     }
 
-    /// <summary>Tells those who follow it of warnings that have come since.</summary>
-    public void TellWarnings()
+    /// <summary>Adds the warnings of the call that are not among the events yet.</summary>
+    public void AddWarnings()
     {
         var warnings = Call.Warnings;
-        // What was told once cannot be begun anew, and a warning alone is not worth that.
+        // A stream that cannot restart is not repeated after its first event, so that event should not be a warning.
         if (ReferenceEquals(warnings, _warned) || warnings.Count == 0 || (CannotRestartStream && !_hasContent)) return;
         foreach (var warning in warnings)
         {
@@ -151,7 +153,7 @@ internal sealed class GenerationRun : IDisposable
         _warned = warnings;
     }
 
-    /// <summary>How far it has come, or null when no text has come since it was last taken.</summary>
+    /// <summary>Its progress, or null if there is no new text since the last call.</summary>
     public byte[]? TakeProgress(TokenCounter counter)
     {
         lock (_gate)

@@ -2,7 +2,7 @@ using Fairlead.Storage;
 
 namespace Fairlead.Generations;
 
-/// <summary>Generations that outlive their request: jobs and their results. Times are milliseconds since 1970 in UTC.</summary>
+/// <summary>Generations that outlive their request: jobs and their results. Times are in milliseconds since 1970, UTC.</summary>
 internal sealed class GenerationSchema : ISchemaStep
 {
     public int Version => 200;

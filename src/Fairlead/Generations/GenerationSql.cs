@@ -12,8 +12,8 @@ internal sealed class GenerationSql(IStorage storage, TimeProvider time)
     /// <summary>The columns that <see cref="Read"/> needs. Without the bodies, but with their lengths.</summary>
     public const string Columns = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
-        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns, event_count,
-        batch_id, batch_line, context, suspicion, LENGTH(request) AS request_length,
+        created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns,
+        event_count, batch_id, batch_line, context, suspicion, LENGTH(request) AS request_length,
         COALESCE(LENGTH(result), 0) + COALESCE(LENGTH(details), 0) + COALESCE(LENGTH(progress), 0) AS result_length
         """;
 

@@ -30,7 +30,9 @@ internal static class GenerationStatusNames
         return false;
     }
 
-    public static GenerationStatus Parse(string name) => TryParse(name, out var status) ? status : throw new FormatException($"'{name}' is no state of a generation.");
+    public static GenerationStatus Parse(string name) => TryParse(name, out var status)
+        ? status
+        : throw new FormatException($"'{name}' is not a status of a generation.");
 
     public static Outcome ParseOutcome(string name)
     {
@@ -38,7 +40,7 @@ internal static class GenerationStatusNames
         {
             if (known.ToWire() == name) return known;
         }
-        throw new FormatException($"'{name}' is no outcome of a generation.");
+        throw new FormatException($"'{name}' is not an outcome of a generation.");
     }
 }
 

@@ -2,7 +2,7 @@ using Fairlead.Storage;
 
 namespace Fairlead.Generations;
 
-/// <summary>The address that a request named for word of its end.</summary>
+/// <summary>The webhook of a single request, which receives its end.</summary>
 internal sealed class GenerationWebhookSchema : ISchemaStep
 {
     public int Version => 301;

@@ -8,10 +8,16 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Generations;
 
-/// <summary>Writes the generation object, of what is kept and of what runs at this moment. Thread-safe.</summary>
-internal sealed class GenerationWriter(IGenerationStore store, RunningGenerations running, RunFinisher finisher, TokenCounter counter, Configuration.IConfigurationSource configuration, TimeProvider time)
+/// <summary>Writes the generation object of a stored generation, with the progress of a running one. Thread-safe.</summary>
+internal sealed class GenerationWriter(
+    IGenerationStore store,
+    RunningGenerations running,
+    RunFinisher finisher,
+    TokenCounter counter,
+    Configuration.IConfigurationSource configuration,
+    TimeProvider time)
 {
-    /// <summary>One generation with its place in the queue and its progress.</summary>
+    /// <summary>Writes one generation with its position in the queue and its progress.</summary>
     public async Task WriteAsync(IBufferWriter<byte> output, GenerationRecord record, CancellationToken cancellationToken)
     {
         int? position = null;
@@ -23,27 +29,28 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
             }
             catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
             {
-                // Where it stands is a courtesy; that it was accepted is not.
+                // The position is optional; the rest of the response is not.
             }
         }
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
         Write(json, record, position);
     }
 
-    /// <param name="json">Takes the object.</param>
+    /// <param name="json">Receives the object.</param>
     /// <param name="record">The generation.</param>
-    /// <param name="position">How many wait before it; null when it does not wait or nobody counted.</param>
+    /// <param name="position">Its position in the queue; null if it is not queued or the position is unknown.</param>
     public void Write(Utf8JsonWriter json, GenerationRecord record, int? position = null)
     {
         var progress = record.IsFinal ? null : running.Find(record.Id)?.ProgressBy(counter) ?? GenerationProgress.Read(record.Progress);
         WriteOne(json, record, position is { } before ? (before, Expected(before)) : null, progress);
     }
 
-    /// <param name="json">Takes the object.</param>
+    /// <param name="json">Receives the object.</param>
     /// <param name="record">The generation.</param>
-    /// <param name="queue">How many wait before it, and when it is expected to begin; null when it does not wait or nobody counted.</param>
-    /// <param name="progress">How far one has come that has not ended; null when nothing is known.</param>
-    public static void WriteOne(Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, GenerationProgress? progress)
+    /// <param name="queue">Its position in the queue and expected start; null if it is not queued or the position is unknown.</param>
+    /// <param name="progress">Progress of a generation that has not ended; null if it is unknown.</param>
+    public static void WriteOne(
+        Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, GenerationProgress? progress)
     {
         json.WriteStartObject();
         json.WriteString("id", record.Id);
@@ -100,7 +107,7 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         json.WriteEndObject();
     }
 
-    // The same members in every state, so that a client needs one type.
+    // The members are the same for every status, so that a client needs only one type.
     private static void WriteProgress(Utf8JsonWriter json, GenerationProgress? progress)
     {
         json.WriteNull("model");
@@ -129,7 +136,8 @@ internal sealed class GenerationWriter(IGenerationStore store, RunningGeneration
         else json.WriteNull(name);
     }
 
-    private DateTimeOffset? Expected(int before) => finisher.AverageRun is { } average && configuration.Current.Jobs.Workers is > 0 and var workers
+    private DateTimeOffset? Expected(int before) =>
+        finisher.AverageRun is { } average && configuration.Current.Jobs.Workers is > 0 and var workers
         ? time.GetUtcNow() + (average * (before / workers))
         : null;
 }

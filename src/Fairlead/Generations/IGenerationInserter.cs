@@ -3,7 +3,9 @@ using Fairlead.Storage;
 
 namespace Fairlead.Generations;
 
-/// <summary>Adds accepted generations. What a method returned from is committed, unless it uses a transaction of its caller. Thread-safe.</summary>
+/// <summary>
+/// Adds accepted generations. What a method returned from is committed, unless it uses a transaction of its caller. Thread-safe.
+/// </summary>
 /// <remarks>
 /// A commit whose response was lost is repeated until its outcome is known. If the outcome stays unknown, the methods throw
 /// <see cref="UnknownCommitException"/>; for other failures of the database see <see cref="StorageFaults"/>.

@@ -90,7 +90,8 @@ internal sealed class JobCalls(
     {
         if (dialects.Find(record.Dialect) is not { } dialect)
         {
-            return (null, new GatewayError(ErrorCode.InternalError, $"This version of the server does not know the dialect {record.Dialect}."));
+            var message = $"This version of the server does not know the dialect {record.Dialect}.";
+            return (null, new GatewayError(ErrorCode.InternalError, message));
         }
         if (CallerOf(record.KeyId, record.ProjectId) is not { } caller)
         {
@@ -125,11 +126,12 @@ internal sealed class JobCalls(
     /// <param name="caller">Who sent the request.</param>
     /// <param name="isAlone">It is not refused for its size.</param>
     /// <param name="reader">
-    /// Counts the memory for a caller that only reads the generation. Null for a run: jobs are limited by their workers and not by the share
-    /// of their key.
+    /// Counts the memory for a caller that only reads the generation. Null for a run: jobs are limited by their workers and not by the
+    /// share of their key.
     /// </param>
     /// <exception cref="MemoryExhaustedException">There is no memory for it.</exception>
-    public (GatewayCall? Call, GatewayError? Error) CallOf(GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false, MemoryBudget? reader = null)
+    public (GatewayCall? Call, GatewayError? Error) CallOf(
+        GenerationRecord record, Dialect dialect, Caller caller, bool isAlone = false, MemoryBudget? reader = null)
     {
         var call = new GatewayCall(record.RequestId, record.Id, dialect, caller, time)
         {
@@ -202,7 +204,8 @@ internal sealed class JobCalls(
     public async ValueTask LoadCallerAsync(string keyId, string projectId, CancellationToken cancellationToken)
     {
         // A revoked key stays revoked; only a key that is not in the snapshot may be new.
-        if (CallerOf(keyId, projectId) is null && snapshots.Current?.FindKey(keyId) is null) await snapshots.RefreshAsync(cancellationToken);
+        if (CallerOf(keyId, projectId) is not null || snapshots.Current?.FindKey(keyId) is not null) return;
+        await snapshots.RefreshAsync(cancellationToken);
     }
 
     /// <summary>The caller of a key. A key that expired after its job was accepted is still valid for it; a revoked key is not.</summary>

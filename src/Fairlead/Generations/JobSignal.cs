@@ -1,6 +1,8 @@
 namespace Fairlead.Generations;
 
-/// <summary>Wakes the loop that takes jobs from the queue. A signal that comes while the loop works is not lost. Thread-safe; one waiter.</summary>
+/// <summary>
+/// Wakes the loop that takes jobs from the queue. A signal that comes while the loop works is not lost. Thread-safe; one waiter.
+/// </summary>
 internal sealed class JobSignal(TimeProvider time)
 {
     private readonly Lock _gate = new();

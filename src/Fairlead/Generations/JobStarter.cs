@@ -61,7 +61,8 @@ internal sealed class JobStarter(
         GatewayError? error;
         if (record.Suspicion < 0)
         {
-            error = Failure("The server process died during a run of this generation, and again while it ran nothing else. It is not run again.");
+            error = Failure(
+                "The server process died during a run of this generation, and again while it ran nothing else. It is not run again.");
         }
         else if (record.CancelRequested)
         {

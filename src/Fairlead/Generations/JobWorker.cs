@@ -8,11 +8,14 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Generations;
 
 /// <summary>
-/// Drives the jobs of this node. Several nodes may do so on one database. The steps of a job: 1. take it from the queue, with a lease
-/// (<see cref="JobTaker"/>); 2. read its request; 3. make its run, or end it (<see cref="JobStarter"/>); 4. start the run
-/// (<see cref="GenerationRunner"/>); 5. renew the lease while it runs, and stop it before the lease ends (<see cref="NodeLeases"/>);
-/// 6. return it to the queue or store its result (<see cref="RunFinisher"/>). <see cref="DisownedGenerations"/> ends what a lost response of
-/// the database left behind.
+/// Drives the jobs of this node. Several nodes may do so on one database. The steps of a job:
+/// 1. take it from the queue, with a lease (<see cref="JobTaker"/>);
+/// 2. read its request;
+/// 3. make its run, or end it (<see cref="JobStarter"/>);
+/// 4. start the run (<see cref="GenerationRunner"/>);
+/// 5. renew the lease while it runs, and stop it before the lease ends (<see cref="NodeLeases"/>);
+/// 6. return it to the queue or store its result (<see cref="RunFinisher"/>).
+/// <see cref="DisownedGenerations"/> ends what a lost response of the database left behind.
 /// </summary>
 /// <remarks>Each loop has its own task, because a database that does not respond blocks its caller.</remarks>
 internal sealed class JobWorker(

@@ -12,7 +12,7 @@ namespace Fairlead.Generations;
 
 internal static class JobsServiceCollectionExtensions
 {
-    /// <summary>Generations that outlive their request: the store, the queue's worker, and the endpoints that read them.</summary>
+    /// <summary>Generations that outlive their request: their stores, the job worker, and their endpoints.</summary>
     internal static IServiceCollection AddJobs(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, GenerationSchema>();
@@ -30,7 +30,8 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<GenerationEventStore>();
         services.AddSingleton<GenerationDeletion>();
         services.AddSingleton<DialectRegistry>();
-        services.AddSingleton<EventMemory>(provider => new EventMemory(EventMemory.Most, provider.GetRequiredService<Memory.MemoryBudget>()));
+        services.AddSingleton<EventMemory>(
+            provider => new EventMemory(EventMemory.MaxBytes, provider.GetRequiredService<Memory.MemoryBudget>()));
         services.AddSingleton<RunningGenerations>();
         services.AddSingleton<GenerationRunner>();
         services.AddSingleton<JobCalls>();

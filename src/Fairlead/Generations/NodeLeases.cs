@@ -9,7 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Generations;
 
 /// <summary>
-/// The leases of this process: its name as their owner, their renewal, and the stop of runs whose lease is about to end. Thread-safe.
+/// The leases of this process: its name as their owner, their renewal, and the stop of runs whose lease is about to end. Step 5 of
+/// <see cref="JobWorker"/>. Thread-safe.
 /// </summary>
 internal sealed class NodeLeases(
     RunLeases leases,

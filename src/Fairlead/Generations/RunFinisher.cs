@@ -9,8 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Generations;
 
 /// <summary>
-/// Waits for the end of runs and stores it: returns the generation to the queue if another run can help, and otherwise ends it.
-/// Thread-safe.
+/// Waits for the end of runs and stores it: returns the generation to the queue if another run can help, and otherwise ends it. Step 6 of
+/// <see cref="JobWorker"/>, also for runs that started with their request. Thread-safe.
 /// </summary>
 internal sealed class RunFinisher(
     GenerationQueue queue,
@@ -45,6 +45,8 @@ internal sealed class RunFinisher(
         {
             var result = await run.Completion;
             AddToAverage(run);
+
+            // 6.
             await StoreEndAsync(run, record, result);
         }
         catch (Exception exception)

@@ -37,7 +37,8 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
                 RETURNING cancel_requested
                 """,
                 [
-                    ("@id", run.Id), ("@owner", owner), ("@run", run.Run), ("@progress", run.Progress), GenerationSql.Lease(lease), sql.Clock,
+                    ("@id", run.Id), ("@owner", owner), ("@run", run.Run), ("@progress", run.Progress), GenerationSql.Lease(lease),
+                    sql.Clock,
                 ],
                 cancellationToken);
             if (cancelRequested is not null) held[run.Id] = cancelRequested != 0;
@@ -62,9 +63,10 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
         await storage.ExecuteAsync("UPDATE generations SET lease_until = 0 WHERE status = 'in_progress'", [], cancellationToken);
 
     /// <summary>
-    /// Returns the runs of processes that are gone to the queue, as suspects; these runs do not count. A suspect that was the only run of its
-    /// process is the cause of the death and does not run again: these are returned, under a lease of the caller, who ends them. A process is
-    /// gone if all its leases have ended; if it is still connected to the database, its runs are queued again but are no suspects.
+    /// Returns the runs of processes that are gone to the queue, as suspects; these runs do not count. A suspect that was the only run of
+    /// its process is the cause of the death and does not run again: these are returned, under a lease of the caller, who ends them. A
+    /// process is gone if all its leases have ended; if it is still connected to the database, its runs are queued again but are no
+    /// suspects.
     /// </summary>
     public Task<IReadOnlyList<GenerationRecord>> TakeOverAsync(string owner, TimeSpan lease, CancellationToken cancellationToken) =>
         StorageRetry.RunAsync<IReadOnlyList<GenerationRecord>>(async () =>
@@ -96,8 +98,8 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
             }
             await connection.ExecuteAsync(
                 """
-                UPDATE generations SET status = 'queued', available_at = created_at, lease_owner = NULL, lease_until = NULL, progress = NULL,
-                    returns = returns + 1, suspicion = suspicion + @deaths WHERE id = @id
+                UPDATE generations SET status = 'queued', available_at = created_at, lease_owner = NULL, lease_until = NULL,
+                    progress = NULL, returns = returns + 1, suspicion = suspicion + @deaths WHERE id = @id
                 """,
                 [("@deaths", died), ("@id", id)], cancellationToken);
         }
@@ -116,7 +118,8 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
             WHERE status = 'in_progress' AND lease_until < {storage.Sql.Clock} AND lease_owner <> @owner
                 AND NOT EXISTS (
                     SELECT 1 FROM generations held
-                    WHERE held.status = 'in_progress' AND held.lease_owner = generations.lease_owner AND held.lease_until >= {storage.Sql.Clock})
+                    WHERE held.status = 'in_progress' AND held.lease_owner = generations.lease_owner
+                        AND held.lease_until >= {storage.Sql.Clock})
             ORDER BY id{(isLocking ? storage.Sql.ForUpdate : " LIMIT 1")}
             """,
             [("@owner", owner), sql.Clock], row => (row.Text("id"), row.Text("lease_owner"), row.Int32("suspicion")), cancellationToken);
@@ -126,8 +129,8 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
         DbConnection connection, string id, string owner, TimeSpan lease, CancellationToken cancellationToken) =>
         await connection.QueryAsync(
             $"""
-            UPDATE generations SET suspicion = {CauseOfDeath.ToString(CultureInfo.InvariantCulture)}, runs = runs + 1, returns = returns + 1,
-                lease_owner = @owner, lease_until = {sql.LeaseEnd}, progress = NULL
+            UPDATE generations SET suspicion = {CauseOfDeath.ToString(CultureInfo.InvariantCulture)}, runs = runs + 1,
+                returns = returns + 1, lease_owner = @owner, lease_until = {sql.LeaseEnd}, progress = NULL
             WHERE id = @id RETURNING {GenerationSql.Columns}
             """,
             [("@id", id), ("@owner", owner), GenerationSql.Lease(lease), sql.Clock], GenerationSql.Read, cancellationToken);

@@ -34,7 +34,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
         Generation(output, "generation.created"u8);
         if (kept is null)
         {
-            WriteBegun(null, output);
+            WriteStarted(null, output);
         }
         else if (kept.Context.Queued)
         {
@@ -46,7 +46,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
     /// <summary>Its execution has started.</summary>
     /// <param name="record">The stored generation, with the time of its first run; null for one that is not stored.</param>
     /// <param name="output">Receives the event.</param>
-    public void WriteBegun(GenerationRecord? record, IBufferWriter<byte> output)
+    public void WriteStarted(GenerationRecord? record, IBufferWriter<byte> output)
     {
         if (_begun) return;
         WriteStart(output);
@@ -89,7 +89,7 @@ internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = 
     public void WriteEnd(GenerationRecord ended, ReadOnlySpan<byte> generation, IBufferWriter<byte> output)
     {
         WriteStart(output);
-        if (ended.StartedAt is not null) WriteBegun(ended, output);
+        if (ended.StartedAt is not null) WriteStarted(ended, output);
         _object.Write(generation);
         Generation(output, Encoding.UTF8.GetBytes("generation." + ended.Status.ToWire()));
     }

@@ -6,12 +6,18 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// Writes the events of all runs of this node to the database, those of many runs in one transaction, and tells other nodes. Runs that somebody follows
-/// are written every few milliseconds, others twice a second.
+/// Writes the events of all runs of this node to the database, many runs in one transaction, and notifies other nodes. Runs that have a
+/// reader are written every few milliseconds, others twice a second.
 /// </summary>
-internal sealed class EventKeeper(IStorage storage, GenerationEventStore store, RunningGenerations running, NodeLeases leases, TimeProvider time, ILogger<EventKeeper> logger) : BackgroundService
+internal sealed class EventKeeper(
+    IStorage storage,
+    GenerationEventStore store,
+    RunningGenerations running,
+    NodeLeases leases,
+    TimeProvider time,
+    ILogger<EventKeeper> logger) : BackgroundService
 {
-    /// <summary>Between two writings: what a commit costs is shared by what came meanwhile.</summary>
+    /// <summary>Pause between two writes. The events of this time share one commit.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
 
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
@@ -27,25 +33,26 @@ internal sealed class EventKeeper(IStorage storage, GenerationEventStore store, 
                 var made = running.Made.Next;
                 var pause = await WriteAsync() ? Pause : StorePause;
                 await Task.Delay(pause, time, stoppingToken);
-                // Runs that nobody follows become due without a sign.
-                if (running.Count > 0) await made.WaitAsync(Look, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                else await made.WaitAsync(stoppingToken);
+                // Runs without a reader become due without a signal.
+                if (running.Count == 0) await made.WaitAsync(stoppingToken);
+                else await made.WaitAsync(Look, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 stoppingToken.ThrowIfCancellationRequested();
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
-            // What still runs writes its last events with its end.
+            // Runs that have not ended write their last events with their end.
         }
     }
 
-    /// <summary>False when the database is away.</summary>
+    /// <summary>False if the database is unavailable.</summary>
     private async Task<bool> WriteAsync()
     {
         var taken = new List<(GenerationRun Run, RunEvents Events)>();
         foreach (var held in running.All())
         {
-            if (!held.IsLost && held.Run.Events.IsDue() && held.Run.Events.TryTake() is { } events) taken.Add((held.Run, new RunEvents(held.Run.Id, held.Number, events)));
+            if (held.IsLost || !held.Run.Events.IsDue()) continue;
+            if (held.Run.Events.TryTake() is { } events) taken.Add((held.Run, new RunEvents(held.Run.Id, held.Number, events)));
         }
         var writing = taken.FindAll(static one => one.Events.Made.Events.Count > 0);
         foreach (var (run, events) in taken)
@@ -62,7 +69,8 @@ internal sealed class EventKeeper(IStorage storage, GenerationEventStore store, 
         catch (Exception exception)
         {
             foreach (var (run, events) in writing) run.Events.NotWritten(events.Made);
-            JobsLog.StoreUnavailable(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+            JobsLog.StoreUnavailable(
+                logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
             return false;
         }
         foreach (var (run, events) in writing)

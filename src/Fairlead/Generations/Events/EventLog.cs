@@ -5,19 +5,19 @@ using Fairlead.Streaming;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// The ordered events of one generation: one writer, any number of readers, each from its own place. Kept only for generations that
-/// someone may read again or that go on without their client; all others are read straight from their source and keep nothing.
-/// Bounded: a log that would outgrow its bound ends its readers that lag, never the writer. Thread-safe.
+/// The ordered events of one generation: one writer and any number of readers, each at its own position. Only for generations that can be
+/// read again or that continue without their client; all others are read straight from their source. The log is a window: if it exceeds its
+/// maximum, the oldest events leave it, and readers that are too slow get an exception. Thread-safe.
 /// </summary>
-/// <param name="maxBytes">The most that it holds.</param>
-/// <param name="shared">What it shares with others; null for nothing.</param>
+/// <param name="maxBytes">Maximum size.</param>
+/// <param name="shared">Counts all logs together; null to count nothing.</param>
 internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMemory? shared = null)
 {
-    /// <summary>Enough for the largest answers of today's models (128,000 tokens), with room for their framing.</summary>
+    /// <summary>Enough for the largest responses of today's models (128,000 tokens) and their framing.</summary>
     public const long DefaultMaxBytes = 8 * 1024 * 1024;
 
-    /// <summary>What every log may hold, also when all of them together hold too much.</summary>
-    private const long LeastBytes = 64 * 1024;
+    /// <summary>Maximum size of each log while all logs together are too large.</summary>
+    private const long ReducedMaxBytes = 64 * 1024;
 
     private readonly Lock _gate = new();
     private readonly List<Entry> _entries = [];
@@ -43,7 +43,7 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
         }
     }
 
-    /// <summary>Appends all items of a batch at once. Only the one writer calls it.</summary>
+    /// <summary>Appends all items of a batch at once. For the writer only.</summary>
     public void Append(EventBatch batch)
     {
         if (batch.Items.Count == 0) return;
@@ -54,11 +54,13 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
             var before = _bytes;
             foreach (var item in batch.Items)
             {
-                var entry = item.Event is { } e ? new Entry(e, null, 0, default) : new Entry(null, batch.DataOf(item).ToArray(), item.Kind, item.Traits);
+                var entry = item.Event is { } made
+                    ? new Entry(made, null, 0, default)
+                    : new Entry(null, batch.DataOf(item).ToArray(), item.Kind, item.Traits);
                 _entries.Add(entry);
                 _bytes += entry.Size;
             }
-            Trim(shared?.IsOver == true ? Math.Min(maxBytes, LeastBytes) : maxBytes);
+            Trim(shared?.IsOver == true ? Math.Min(maxBytes, ReducedMaxBytes) : maxBytes);
             shared?.Add(_bytes - before);
             changed = Renew();
         }
@@ -73,7 +75,7 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
         {
             if (_completed) return;
             _completed = true;
-            // Its readers are on their way out.
+            // Its readers finish soon.
             shared?.Add(-_bytes);
             changed = Renew();
         }
@@ -83,10 +85,10 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
     /// <summary>A new reader that begins with event number <paramref name="from"/> (0 is the first).</summary>
     public IEventSource Read(int from = 0) => new Reader(this, from);
 
-    private void Trim(long most)
+    private void Trim(long max)
     {
         var count = 0;
-        while (_bytes > most && count < _entries.Count - 1) _bytes -= _entries[count++].Size;
+        while (_bytes > max && count < _entries.Count - 1) _bytes -= _entries[count++].Size;
         if (count == 0) return;
         _entries.RemoveRange(0, count);
         _firstKept += count;
@@ -123,7 +125,7 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
         }
     }
 
-    /// <summary>Bytes that an event takes in memory, about.</summary>
+    /// <summary>Approximate size of an event in memory.</summary>
     public static long SizeOf(GenerationEvent made) => 64 + made switch
     {
         TextDelta text => text.Text.Length * 2L,
@@ -158,6 +160,6 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
     }
 }
 
-/// <summary>A reader asked for events that the bounded log has let go.</summary>
+/// <summary>A reader asked for events that are no longer in the log.</summary>
 internal sealed class EventsNoLongerKeptException(int asked, int firstKept)
-    : Exception($"Event {asked} is no longer kept; the first kept is {firstKept}.");
+    : Exception($"Event {asked} is no longer in the log. Its first event is {firstKept}.");

@@ -4,11 +4,11 @@ using Fairlead.Streaming;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// Events between one writer and one reader that may be slower. What was read is let go. Bounded, and counted in the memory budget: the writer learns when there is no room,
-/// so that nothing is ever left out. Thread-safe.
+/// Events between one writer and one reader that may be slower. Events leave the queue when they are read. It has a maximum and counts in
+/// the memory budget: an append is refused if there is no room, so that no event is lost. Thread-safe.
 /// </summary>
-/// <param name="maxBytes">The most that waits.</param>
-/// <param name="budget">The process's budget; null where nothing is counted.</param>
+/// <param name="maxBytes">Maximum size.</param>
+/// <param name="budget">The memory budget of the process; null to count nothing.</param>
 internal sealed class EventQueue(long maxBytes = EventLog.DefaultMaxBytes, MemoryBudget? budget = null) : IEventSource
 {
     private readonly Lock _gate = new();
@@ -19,7 +19,9 @@ internal sealed class EventQueue(long maxBytes = EventLog.DefaultMaxBytes, Memor
 
     public bool IsCompleted { get; private set; }
 
-    /// <summary>Appends all of <paramref name="batch"/>, or nothing: false while what waits leaves no room for it. Alone it always fits.</summary>
+    /// <summary>
+    /// Appends all of <paramref name="batch"/>, or nothing: false if there is no room for it. An empty queue always has room.
+    /// </summary>
     public bool TryAppend(EventBatch batch)
     {
         TaskCompletionSource changed;
@@ -36,7 +38,7 @@ internal sealed class EventQueue(long maxBytes = EventLog.DefaultMaxBytes, Memor
         return true;
     }
 
-    /// <summary>Returns when all that waits has been read, or nobody reads any more.</summary>
+    /// <summary>Returns when all events have been read, or the reader has left.</summary>
     public async Task DrainedAsync(CancellationToken cancellationToken)
     {
         while (true)
@@ -51,7 +53,7 @@ internal sealed class EventQueue(long maxBytes = EventLog.DefaultMaxBytes, Memor
         }
     }
 
-    /// <summary>No more events come. What waits can still be read.</summary>
+    /// <summary>No more events come. Those in the queue can still be read.</summary>
     public void Complete()
     {
         TaskCompletionSource changed;
@@ -63,7 +65,7 @@ internal sealed class EventQueue(long maxBytes = EventLog.DefaultMaxBytes, Memor
         changed.TrySetResult();
     }
 
-    /// <summary>Nobody reads any more: what waits and what comes is let go.</summary>
+    /// <summary>The reader has left: events in the queue, and those that still come, are dropped.</summary>
     public void Abandon()
     {
         TaskCompletionSource changed;
@@ -77,7 +79,7 @@ internal sealed class EventQueue(long maxBytes = EventLog.DefaultMaxBytes, Memor
         changed.TrySetResult();
     }
 
-    /// <summary>What waits at this moment; false when nothing does.</summary>
+    /// <summary>Reads what is in the queue; false if it is empty.</summary>
     public bool TryRead(EventBatch batch)
     {
         batch.Clear();

@@ -84,8 +84,8 @@ internal sealed class GenerationEventStore(IStorage storage)
     }
 
     /// <summary>
-    /// Stored events from number <paramref name="from"/> on: about a megabyte at most, unless one batch is longer. Empty if there are no more
-    /// so far.
+    /// Stored events from number <paramref name="from"/> on: about a megabyte at most, unless one batch is longer. Empty if there are no
+    /// more so far.
     /// </summary>
     /// <param name="id">The generation.</param>
     /// <param name="from">Number of the first event.</param>
@@ -93,7 +93,8 @@ internal sealed class GenerationEventStore(IStorage storage)
     /// Called with the memory that a batch takes before it is read; throws if the process has no memory for it. Null to count nothing.
     /// </param>
     /// <param name="cancellationToken">Stops the query.</param>
-    public async Task<IReadOnlyList<GenerationEvent>> ReadAsync(string id, int from, Action<long>? count, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<GenerationEvent>> ReadAsync(
+        string id, int from, Action<long>? count, CancellationToken cancellationToken)
     {
         var events = new List<GenerationEvent>();
         var total = 0L;

@@ -3,8 +3,9 @@ using Fairlead.Storage;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// Events of kept generations, a row for each batch that a run wrote at once. The count in the generation's row is the lock and the fence: a run names
-/// the count that it knows and adds to it before it writes. One that was taken over finds no row to add to; one that repeats a batch whose commit was lost finds another count.
+/// Events of stored generations: one row for each batch that a run wrote at once. The number of events in the row of the generation is lock
+/// and fence: a run names the number that it knows, and adds to it before it writes. A run that was taken over finds no row; a run that
+/// repeats a batch whose commit was lost finds a different number.
 /// </summary>
 internal sealed class GenerationEventsSchema : ISchemaStep
 {

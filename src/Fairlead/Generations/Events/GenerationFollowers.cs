@@ -7,18 +7,19 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// Reads the kept events of generations from the database as they come, once for all readers of this node. What nobody reads any more is
-/// forgotten. Thread-safe.
+/// Reads new events of generations from the database, once for all readers of this node. Reading stops when the last reader leaves.
+/// Thread-safe.
 /// </summary>
-internal sealed class GenerationFollowers(GenerationEventStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
+internal sealed class GenerationFollowers(
+    GenerationEventStore store, IStorage storage, EventMemory memory, TimeProvider time, ILogger<GenerationFollowers> logger)
 {
-    // Notices may be lost; then the rows themselves are looked at.
+    // Notifications may be lost, so the rows are read now and then.
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
 
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Follower> _followers = new(StringComparer.Ordinal);
 
-    /// <summary>The events from the first on, growing until the generation has ended. Disposed when its reader is done.</summary>
+    /// <summary>All events from the first on, until the generation has ended. The reader disposes it.</summary>
     public Following Follow(string id)
     {
         lock (_gate)
@@ -58,7 +59,7 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
                 var next = heard.Next;
                 try
                 {
-                    // The state first: of one that has ended, all events are there.
+                    // The status first: if it is final, all events are in the database.
                     var state = await store.StateAsync(follower.Id, token);
                     while (true)
                     {
@@ -70,7 +71,7 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
                         position += read.Count;
                         follower.Log.Append(batch);
                     }
-                    if (state is not { Status: GenerationStatus.Queued, Events: 0 }) follower.Begun.TrySetResult();
+                    if (state is not { Status: GenerationStatus.Queued, Events: 0 }) follower.Started.TrySetResult();
                     if (state is null || state.Value.Status is not (GenerationStatus.Queued or GenerationStatus.InProgress)) break;
                 }
                 catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
@@ -92,13 +93,13 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
         }
         catch (Exception exception)
         {
-            // Whoever follows it fails too, instead of beginning anew with the same rows.
+            // Its readers fail too; otherwise they would read the same rows again.
             follower.Failure = exception;
             JobsLog.EventsUnreadable(logger, follower.Id, exception);
         }
         finally
         {
-            follower.Begun.TrySetResult();
+            follower.Started.TrySetResult();
             follower.Log.Complete();
         }
     }
@@ -118,10 +119,10 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
     {
         public string Id { get; } = id;
 
-        public EventLog Log { get; } = new(EventMemory.MostOfOne, memory);
+        public EventLog Log { get; } = new(EventMemory.MaxBytesOfLog, memory);
 
-        /// <summary>Done when work on it has begun, or it is over.</summary>
-        public TaskCompletionSource Begun { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        /// <summary>Completes when the generation has started or ended.</summary>
+        public TaskCompletionSource Started { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public CancellationTokenSource Stop { get; } = new();
 
@@ -131,18 +132,18 @@ internal sealed class GenerationFollowers(GenerationEventStore store, IStorage s
         public Exception? Failure { get; set; }
     }
 
-    /// <summary>One reader's hold on a follower.</summary>
+    /// <summary>The subscription of one reader.</summary>
     internal sealed class Following(GenerationFollowers owner, Follower follower) : IDisposable
     {
         private bool _left;
 
         public EventLog Log => follower.Log;
 
-        /// <summary>Why its events cannot be read; null when they can.</summary>
+        /// <summary>Why its events cannot be read; null if they can.</summary>
         public Exception? Failure => follower.Failure;
 
-        /// <summary>Done when work on it has begun, or it is over.</summary>
-        public Task Begun => follower.Begun.Task;
+        /// <summary>Completes when the generation has started or ended.</summary>
+        public Task Started => follower.Started.Task;
 
         public void Dispose()
         {

@@ -6,10 +6,16 @@ using Fairlead.Streaming;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// All events of a kept generation from the first on, wherever it runs, also when one run follows another. Ends when the generation has; then
-/// <see cref="Record"/> says how. For one reader.
+/// All events of a stored generation from the first on, on whichever node it runs, and also if one run follows another. Ends when the
+/// generation has ended; then <see cref="Record"/> has its end. For one reader.
 /// </summary>
-internal sealed class KeptEventSource(IGenerationStore store, GenerationEventStore stored, RunningGenerations running, GenerationFollowers followers, MemoryBudget memory, GenerationRecord record) : IEventSource
+internal sealed class KeptEventSource(
+    IGenerationStore store,
+    GenerationEventStore stored,
+    RunningGenerations running,
+    GenerationFollowers followers,
+    MemoryBudget memory,
+    GenerationRecord record) : IEventSource
 {
     private readonly string _projectId = record.ProjectId;
     private readonly string _id = record.Id;
@@ -18,30 +24,30 @@ internal sealed class KeptEventSource(IGenerationStore store, GenerationEventSto
     private int _position;
     private int _emptyReads;
 
-    // What came of the generation, and the events that were read for the batch that its reader has.
+    // The result of the generation, and the events of the batch that the reader has.
     private readonly MemoryLease _result = new(memory);
     private readonly MemoryLease _events = new(memory);
 
-    /// <summary>The generation as last read; null once it is no longer kept.</summary>
+    /// <summary>The generation as it was last read; null if it is gone.</summary>
     public GenerationRecord? Record { get; private set; } = record;
 
-    /// <summary>Waits until work on it has begun, or it has ended without: the generation as it then is; null when it is no longer kept.</summary>
-    public async ValueTask<GenerationRecord?> WaitForBeginAsync(CancellationToken cancellationToken)
+    /// <summary>Waits until the generation has started, or ended without a run. Returns it; null if it is gone.</summary>
+    public async ValueTask<GenerationRecord?> WaitForStartAsync(CancellationToken cancellationToken)
     {
         while (Record is { IsFinal: false, StartedAt: null })
         {
             _log ??= Open();
-            if (_following is { } following) await following.Begun.WaitAsync(cancellationToken);
-            Record = await LookAsync(cancellationToken);
+            if (_following is { } following) await following.Started.WaitAsync(cancellationToken);
+            Record = await ReadRecordAsync(cancellationToken);
         }
         return Record;
     }
 
-    private ValueTask<GenerationRecord?> LookAsync(CancellationToken cancellationToken) =>
-        WhenStoreRespondsAsync(static (source, token) => source.LookOnceAsync(token), cancellationToken);
+    private ValueTask<GenerationRecord?> ReadRecordAsync(CancellationToken cancellationToken) =>
+        WhenStoreRespondsAsync(static (source, token) => source.ReadRecordOnceAsync(token), cancellationToken);
 
-    // Only a generation that has ended needs more than its head.
-    private async ValueTask<GenerationRecord?> LookOnceAsync(CancellationToken cancellationToken)
+    // The result is read only of a generation that has ended.
+    private async ValueTask<GenerationRecord?> ReadRecordOnceAsync(CancellationToken cancellationToken)
     {
         var head = await store.FindAsync(_projectId, _id, cancellationToken);
         if (head is { IsFinal: false }) return head;
@@ -80,7 +86,7 @@ internal sealed class KeptEventSource(IGenerationStore store, GenerationEventSto
         }
     }
 
-    /// <exception cref="MemoryExhaustedException">The process has no memory for the next events, or for what came of the generation.</exception>
+    /// <exception cref="MemoryExhaustedException">The process has no memory for the next events, or for the result.</exception>
     public async ValueTask<bool> ReadAsync(EventBatch batch, CancellationToken cancellationToken)
     {
         _events.Return(_events.Held);
@@ -99,27 +105,30 @@ internal sealed class KeptEventSource(IGenerationStore store, GenerationEventSto
             }
             catch (EventsNoLongerKeptException)
             {
-                // Memory holds the last of them; all are in the database.
+                // The log has only the newest events; all of them are in the database.
                 Close();
                 await ReadKeptAsync(batch, cancellationToken);
                 if (batch.Items.Count > 0) return true;
             }
             var known = Record;
-            Record = await LookAsync(cancellationToken);
+            Record = await ReadRecordAsync(cancellationToken);
             if (Record is null && known is { IsFinal: true })
             {
-                // Its time ended while it was read. What is still kept of it is read to the end.
+                // It expired while it was read. What is still in the database is read to the end.
                 Close();
                 await ReadKeptAsync(batch, cancellationToken);
                 if (batch.Items.Count > 0 || _position >= known.EventCount) Record = known;
                 return batch.Items.Count > 0;
             }
             if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
-            // To read again what cannot be read would never end.
+            // Events that cannot be read would be tried again without end.
             if (following?.Failure is MemoryExhaustedException exhausted) throw new MemoryExhaustedException(exhausted.Error);
-            if (following?.Failure is { } failure) throw new IOException("The kept events of the generation cannot be read.", failure);
-            if (Record.IsFinal && following is not null && _position == before && ++_emptyReads > 1) throw new IOException("Kept events of the generation are missing.");
-            // The run that was followed is over and the generation is not, or its last words came after.
+            if (following?.Failure is { } failure) throw new IOException("The stored events of the generation cannot be read.", failure);
+            if (Record.IsFinal && following is not null && _position == before && ++_emptyReads > 1)
+            {
+                throw new IOException("Stored events of the generation are missing.");
+            }
+            // The run has ended and the generation has not, or it has more events.
             Close();
         }
     }
@@ -134,7 +143,7 @@ internal sealed class KeptEventSource(IGenerationStore store, GenerationEventSto
 
     private IEventSource Open()
     {
-        // What runs here needs no reading back, as long as it is the first run.
+        // A first run on this node has all events in memory.
         if (running.Find(_id) is { Events: { Start: 0 } events } && !events.Shown.IsCompleted)
         {
             events.Watched = true;

@@ -3,8 +3,8 @@ using Fairlead.Streaming;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// Reads a source to its end into an <see cref="EventQueue"/> on its own, whether or not anyone reads: a generation that goes on when its
-/// client leaves, or is too slow.
+/// Reads a source to its end into an <see cref="EventQueue"/>, independently of the reader of the queue: for a generation that continues
+/// when its client leaves or is too slow.
 /// </summary>
 internal sealed class LoggedEvents : IAsyncDisposable
 {
@@ -20,25 +20,26 @@ internal sealed class LoggedEvents : IAsyncDisposable
         _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
     }
 
-    /// <summary>What was read of the source and not yet by its reader.</summary>
+    /// <summary>Events that the reader has not read yet.</summary>
     public EventQueue Events { get; }
 
-    /// <summary>Done when the source has ended and everything is in the queue. Faults only for bugs and for the token.</summary>
+    /// <summary>Completes when the source has ended and all events are in the queue. Fails only for bugs and for the token.</summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
     /// <summary>Starts pumping.</summary>
     /// <param name="source">The generation.</param>
     /// <param name="cancellationToken">Stops the generation itself, not a reader.</param>
     /// <param name="events">The queue that it fills.</param>
-    /// <param name="lagging">Called when the queue has no room: the reader has to go on without whom it waits for, or give up.</param>
-    public static LoggedEvents Start(IEventSource source, CancellationToken cancellationToken, EventQueue? events = null, Action? lagging = null)
+    /// <param name="lagging">Called if the queue has no room: the client of the reader is too slow.</param>
+    public static LoggedEvents Start(
+        IEventSource source, CancellationToken cancellationToken, EventQueue? events = null, Action? lagging = null)
     {
         var logged = new LoggedEvents(source, events ?? new EventQueue(), lagging, cancellationToken);
         logged.Completion = Task.Run(() => logged.PumpAsync(logged._stop.Token), CancellationToken.None);
         return logged;
     }
 
-    /// <summary>Stops the pump if it still runs, and waits until it has let go of the source and of what the source feeds.</summary>
+    /// <summary>Stops the pump if it still runs, and waits until it no longer uses the source.</summary>
     public async ValueTask StopAsync()
     {
         if (!Completion.IsCompleted) await _stop.CancelAsync();
@@ -47,7 +48,7 @@ internal sealed class LoggedEvents : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        // A source may not be disposed while it is read: its buffer would go back to the pool under a read that writes into it.
+        // A source must not be disposed while it is read: its buffer would be in the pool while the read still writes to it.
         await StopAsync();
         _stop.Dispose();
         Events.Abandon();

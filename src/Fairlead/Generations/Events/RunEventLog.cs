@@ -4,15 +4,16 @@ using Fairlead.Streaming;
 namespace Fairlead.Generations.Events;
 
 /// <summary>
-/// The events that one run makes: first they wait here, then the database has them, and only then they are shown. So a reader never sees what a crash
-/// could take back, and a number once given stands for the same event on every node. Thread-safe.
+/// The events of one run. They wait here until they are in the database, and only then readers see them. So no crash can revoke an event
+/// that was read, and its number means the same event on every node. Thread-safe.
 /// </summary>
 /// <param name="time">The clock.</param>
-/// <param name="memory">What all logs hold.</param>
-[System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The semaphore's wait handle is never asked for, so there is nothing to release.")]
+/// <param name="memory">Counts all logs.</param>
+[System.Diagnostics.CodeAnalysis.SuppressMessage(
+    "Reliability", "CA1001", Justification = "The semaphore has no wait handle, so there is nothing to dispose of.")]
 internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
 {
-    /// <summary>What a reader who does not follow the run on this node waits for at most.</summary>
+    /// <summary>Longest time until an event is written if the run has no reader on this node.</summary>
     private static readonly TimeSpan Unwatched = TimeSpan.FromMilliseconds(500);
 
     private readonly Lock _gate = new();
@@ -21,16 +22,16 @@ internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
     private long _since;
     private Action? _made;
 
-    /// <summary>What the database has, from event <see cref="Start"/> on.</summary>
-    public EventLog Shown { get; } = new(EventMemory.MostOfOne, memory);
+    /// <summary>The events that are in the database, from number <see cref="Start"/> on.</summary>
+    public EventLog Shown { get; } = new(EventMemory.MaxBytesOfLog, memory);
 
-    /// <summary>Events that earlier runs of the generation had written.</summary>
+    /// <summary>Number of events that earlier runs have written.</summary>
     public int Start { get; init; }
 
-    /// <summary>Somebody follows: what is made is written at once.</summary>
+    /// <summary>The run has a reader: its events are written at once.</summary>
     public bool Watched { get; set; }
 
-    /// <summary>Says from now on, and at once, that there is something to write.</summary>
+    /// <summary>Calls <paramref name="made"/> now, and whenever there is something to write.</summary>
     public void Notify(Action made)
     {
         lock (_gate) _made = made;
@@ -50,23 +51,25 @@ internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
         notify?.Invoke();
     }
 
-    /// <summary>Whether something waits that should be written now.</summary>
+    /// <summary>Whether events should be written now.</summary>
     public bool IsDue()
     {
         lock (_gate) return _waiting.Count > 0 && (Watched || time.GetElapsedTime(_since) >= Unwatched);
     }
 
-    /// <summary>Takes what waits, unless another writing is under way; then null. Ends with <see cref="Written"/> or <see cref="NotWritten"/>.</summary>
+    /// <summary>
+    /// Takes the waiting events; null while others are being written. Followed by <see cref="Written"/> or <see cref="NotWritten"/>.
+    /// </summary>
     public NewEvents? TryTake() => _writing.Wait(TimeSpan.Zero) ? Take() : null;
 
-    /// <summary>The same, after the other one.</summary>
+    /// <summary>Takes the waiting events when no others are being written.</summary>
     public async Task<NewEvents> TakeAsync()
     {
         await _writing.WaitAsync();
         return Take();
     }
 
-    /// <summary>The database has <paramref name="events"/>: they are shown.</summary>
+    /// <summary>The database has <paramref name="events"/>: readers see them.</summary>
     public void Written(NewEvents events)
     {
         using var batch = new EventBatch();
@@ -75,7 +78,9 @@ internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
         _writing.Release();
     }
 
-    /// <summary>They wait again, before what has come since, and with the same numbers: the database may have them, and then knows them by these.</summary>
+    /// <summary>
+    /// They wait again, before newer events and with the same numbers, by which the database recognizes them if it has them already.
+    /// </summary>
     public void NotWritten(NewEvents events)
     {
         lock (_gate)
@@ -86,7 +91,7 @@ internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
         _writing.Release();
     }
 
-    /// <summary>Nothing more comes of this run. Readers find out from the generation itself whether it has ended.</summary>
+    /// <summary>The run has no more events. Readers look at the generation to see whether it has ended.</summary>
     public async Task CloseAsync()
     {
         await _writing.WaitAsync();
@@ -98,7 +103,7 @@ internal sealed class RunEventLog(TimeProvider time, EventMemory? memory = null)
     {
         lock (_gate)
         {
-            // What is shown is what was written, so the next number follows from it.
+            // Readers see exactly what was written, so the next number follows from it.
             var taken = new NewEvents(Start + Shown.Count, _waiting);
             _waiting = [];
             return taken;
