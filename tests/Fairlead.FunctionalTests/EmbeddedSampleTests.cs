@@ -13,7 +13,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Chat_QuestionTheDocumentsAnswer_QuotesThemWithCitationsTimingsAndSignal()
+    public async Task Chat_AnswerableQuestion_ReturnsQuoteCitationsTimingsAndQualitySignal()
     {
         var answer = await AnswerAsync("/v1/chat/completions", Ask("When does the ferry leave?"));
 
@@ -29,7 +29,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Chat_QuestionTheDocumentsDoNotAnswer_SaysSo()
+    public async Task Chat_UnanswerableQuestion_ReturnsNoAnswerMessage()
     {
         var answer = await AnswerAsync("/v1/chat/completions", Ask("What is the capital of Mongolia?"));
         Assert.Equal("The documents say nothing about that.", answer["choices"]![0]!["message"]!["content"]!.GetValue<string>());
@@ -37,7 +37,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Chat_Streamed_GivesTheSameTextAndReportsAtTheEnd()
+    public async Task Chat_Streamed_ReturnsSameTextAndReportsAtEnd()
     {
         var whole = (await AnswerAsync("/v1/chat/completions", Ask("Where can I get diesel?")))["choices"]![0]!["message"]!["content"]!.GetValue<string>();
         var body = Ask("Where can I get diesel?");
@@ -54,7 +54,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Chat_OutputBound_IsKeptAndSaid()
+    public async Task Chat_MaxTokens_IsEnforcedAndReported()
     {
         var body = Ask("When does the ferry leave?");
         body["max_tokens"] = 3;
@@ -64,7 +64,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Chat_ToolsForAModelWithoutThem_IsRefusedBeforeTheClientIsCalled()
+    public async Task Chat_ToolsUnsupportedByModel_IsRefusedBeforeClientCall()
     {
         var body = Ask("When does the ferry leave?");
         body["tools"] = new JsonArray(new JsonObject { ["type"] = "function", ["function"] = new JsonObject { ["name"] = "f" } });
@@ -73,7 +73,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Messages_TheSameModel_AnswersInTheOtherDialect()
+    public async Task Messages_SameModel_RespondsInMessagesDialect()
     {
         var body = Ask("Is the museum open on Mondays?");
         body["max_tokens"] = 200;
@@ -83,7 +83,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Embeddings_TextsOnOneSubject_PointTheSameWay()
+    public async Task Embeddings_SimilarTexts_HaveSimilarVectors()
     {
         var answer = await AnswerAsync("/v1/embeddings", new JsonObject { ["model"] = "harbour-embed", ["input"] = new JsonArray("the ferry sails", "when does the ferry sail", "diesel and petrol") });
         var vectors = answer["data"]!.AsArray().Select(d => d!["embedding"]!.AsArray().Select(v => v!.GetValue<float>()).ToArray()).ToList();
@@ -93,7 +93,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Embeddings_DimensionsTheGeneratorRefuses_IsItsOwnRefusal()
+    public async Task Embeddings_DimensionsRefusedByGenerator_ReturnsGeneratorsError()
     {
         using var response = await SendAsync("/v1/embeddings", new JsonObject { ["model"] = "harbour-embed", ["input"] = "a", ["dimensions"] = 5 });
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
@@ -103,7 +103,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
     }
 
     [Fact]
-    public async Task Error_OfTheProgram_LinksToItsEntryOnAPageOfTheProgram()
+    public async Task Error_EmbeddedProgram_LinksToEntryOnItsOwnErrorsPage()
     {
         var body = Ask("Is the museum open on Mondays?");
         body["model"] = "no-such-model";

@@ -58,7 +58,7 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
             // Not the request's token: a client that disconnects must not delay a revocation.
             await ReloadAsync(CancellationToken.None);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
             AuthenticationLog.RefreshFailed(logger, exception);
         }

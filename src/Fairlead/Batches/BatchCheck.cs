@@ -9,7 +9,7 @@ namespace Fairlead.Batches;
 internal static class BatchCheck
 {
     /// <summary>The result: the number of lines and their model, or why they cannot be run.</summary>
-    internal readonly record struct Result(int Total, string Model, byte[] FirstBody, IReadOnlyList<BatchFault> Faults);
+    internal readonly record struct Result(int Total, string Model, byte[] FirstBody, IReadOnlyList<BatchError> Faults);
 
     /// <param name="contents">Where the file is.</param>
     /// <param name="fileId">The file.</param>
@@ -22,7 +22,7 @@ internal static class BatchCheck
         CancellationToken cancellationToken)
     {
         await using var lines = new JsonLines(contents.Open(fileId), 0, maxLineBytes);
-        var faults = new List<BatchFault>();
+        var faults = new List<BatchError>();
         var ids = new HashSet<UInt128>();
         var (total, model, first) = (0, "", Array.Empty<byte>());
         while (faults.Count < BatchLimits.MaxErrors && await lines.NextAsync(cancellationToken))
@@ -30,20 +30,20 @@ internal static class BatchCheck
             total++;
             if (total > BatchLimits.MaxLines)
             {
-                faults.Add(new BatchFault("too_many_tasks",
+                faults.Add(new BatchError("too_many_tasks",
                     $"The file has more than {BatchLimits.MaxLines:N0} lines. Split it into several batches.", null, null));
                 break;
             }
             if (total % 1000 == 0) await alive();
             if (lines.IsTooLong)
             {
-                faults.Add(new BatchFault("line_too_large", $"This line is longer than {maxLineBytes:N0} bytes.", null, lines.Number));
+                faults.Add(new BatchError("line_too_large", $"This line is longer than {maxLineBytes:N0} bytes.", null, lines.Number));
                 continue;
             }
             var (line, fault) = BatchLine.Read(lines.Line.Span, endpoint, lines.Number);
             if (fault is null && line.Model.Length == 0)
             {
-                fault = new BatchFault("missing_required_parameter", "Missing required parameter: 'body.model'.", "body.model",
+                fault = new BatchError("missing_required_parameter", "Missing required parameter: 'body.model'.", "body.model",
                     lines.Number);
             }
 
@@ -54,16 +54,16 @@ internal static class BatchCheck
             }
             if (fault is null && line.Model != model)
             {
-                fault = new BatchFault("mismatched_model",
+                fault = new BatchError("mismatched_model",
                     "All lines of a batch must name the same model; this line names a different one than the first line.", "body.model",
                     lines.Number);
             }
 
             if (fault is null && !ids.Add(KeyOf(line.CustomId)))
-                fault = new BatchFault("duplicate_custom_id", "An earlier line has the same custom_id.", "custom_id", lines.Number);
+                fault = new BatchError("duplicate_custom_id", "An earlier line has the same custom_id.", "custom_id", lines.Number);
             if (fault is not null) faults.Add(fault);
         }
-        if (total == 0) faults.Add(new BatchFault("empty_file", "The input file has no lines.", null, null));
+        if (total == 0) faults.Add(new BatchError("empty_file", "The input file has no lines.", null, null));
         return new Result(total, model, first, faults);
     }
 

@@ -69,7 +69,7 @@ internal sealed class BatchEndpoints(
             if (!await store.AddAsync(batch, CancellationToken.None))
                 return FileEndpoints.NotFound(file.Id) with { Parameter = "input_file_id" };
         }
-        catch (Exception exception) when (key is not null && StorageFaults.IsUniqueViolation(exception))
+        catch (Exception exception) when (key is not null && StorageErrors.IsUniqueViolation(exception))
         {
             if (await store.FindByKeyAsync(caller.ProjectId, key, request.Cancellation) is { } winner)
                 return Repeat(winner, wanted);

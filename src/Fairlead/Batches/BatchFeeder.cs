@@ -81,7 +81,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     }
 
     /// <summary>Why no line of this model can succeed, or null: checked before a batch starts.</summary>
-    public async Task<BatchFault?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
+    public async Task<BatchError?> TryModelAsync(BatchRecord batch, string model, byte[] body, CancellationToken cancellationToken)
     {
         await calls.LoadCallerAsync(batch.KeyId, batch.ProjectId, cancellationToken);
         var trial = RecordOf(batch, time.GetUtcNow(), 1, new BatchLine("", model, 0, 0), body);
@@ -97,7 +97,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
             held.Keep(trial.Id, call.Reservation);
             held.Release(trial.Id);
             return refusal is { Code: ErrorCode.ModelNotFound or ErrorCode.ModelNotAllowed or ErrorCode.ModelRetired } error
-                ? new BatchFault(error.Definition.Name, error.Message, "body.model", null) : null;
+                ? new BatchError(error.Definition.Name, error.Message, "body.model", null) : null;
         }
     }
 
@@ -149,7 +149,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         Class = CallClasses.Bulk,
         Request = body,
         Context = RequestContext.Empty with { CustomId = line.CustomId },
-        Batch = new BatchPlace(batch.Id, number),
+        Batch = new BatchLinePosition(batch.Id, number),
         Status = GenerationStatus.Queued,
         CreatedAt = now,
         AvailableAt = now,

@@ -50,7 +50,7 @@ internal sealed class BatchFile(FileStore files, IFileContents contents, TimePro
             await contents.DeleteAsync(File!.Id, CancellationToken.None);
             await files.ForgetAsync(File.Id, CancellationToken.None);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException)
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception) || exception is IOException)
         {
             // The sweeper finds it by its row.
         }

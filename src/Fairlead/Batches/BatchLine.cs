@@ -17,7 +17,7 @@ internal readonly record struct BatchLine(string CustomId, string Model, int Bod
     /// <param name="line">The bytes between two line ends.</param>
     /// <param name="endpoint">Path of the batch.</param>
     /// <param name="number">Number of the line, for the error.</param>
-    public static (BatchLine Line, BatchFault? Fault) Read(ReadOnlySpan<byte> line, string endpoint, int number)
+    public static (BatchLine Line, BatchError? Fault) Read(ReadOnlySpan<byte> line, string endpoint, int number)
     {
         try
         {
@@ -26,11 +26,11 @@ internal readonly record struct BatchLine(string CustomId, string Model, int Bod
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
             // The second for a text that is not Unicode.
-            return (default, new BatchFault("invalid_json_line", "This line is not parseable as valid JSON.", null, number));
+            return (default, new BatchError("invalid_json_line", "This line is not parseable as valid JSON.", null, number));
         }
     }
 
-    private static (BatchLine Line, BatchFault? Fault) ReadMembers(ReadOnlySpan<byte> line, string endpoint, int number)
+    private static (BatchLine Line, BatchError? Fault) ReadMembers(ReadOnlySpan<byte> line, string endpoint, int number)
     {
         var json = new Utf8JsonReader(line, new JsonReaderOptions { MaxDepth = MaxDepth });
         string? id = null, method = null, url = null, model = null;
@@ -76,8 +76,8 @@ internal readonly record struct BatchLine(string CustomId, string Model, int Bod
         if (url != endpoint) return Fault("invalid_url", $"The url of this line is not the endpoint of the batch, '{endpoint}'.", "url");
         return (new BatchLine(id, model ?? "", start, length), null);
 
-        (BatchLine, BatchFault) Fault(string code, string message, string? param) =>
-            (default, new BatchFault(code, message, param, number));
+        (BatchLine, BatchError) Fault(string code, string message, string? param) =>
+            (default, new BatchError(code, message, param, number));
     }
 
     private static string? ReadModel(ref Utf8JsonReader json)

@@ -30,7 +30,7 @@ internal sealed record BatchRecord
     /// <summary>The model of all lines; null before they were checked.</summary>
     public string? Model { get; init; }
 
-    public IReadOnlyList<BatchFault> Errors { get; init; } = [];
+    public IReadOnlyList<BatchError> Errors { get; init; } = [];
 
     public string? OutputFileId { get; init; }
 
@@ -83,7 +83,7 @@ internal sealed record BatchRecord
 /// <param name="Message">For people.</param>
 /// <param name="Param">The invalid member, or null.</param>
 /// <param name="Line">Number of the line from 1, or null for the whole file.</param>
-internal sealed record BatchFault(string Code, string Message, string? Param, int? Line);
+internal sealed record BatchError(string Code, string Message, string? Param, int? Line);
 
 /// <summary>Tokens of all lines with a response.</summary>
 internal sealed record BatchUsage(long InputTokens, long CachedTokens, long OutputTokens, long ReasoningTokens)
@@ -95,7 +95,7 @@ internal sealed record BatchUsage(long InputTokens, long CachedTokens, long Outp
             left.ReasoningTokens + right.ReasoningTokens);
 }
 
-[JsonSerializable(typeof(IReadOnlyList<BatchFault>))]
+[JsonSerializable(typeof(IReadOnlyList<BatchError>))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, string>))]
 [JsonSerializable(typeof(BatchUsage))]
 internal sealed partial class BatchJsonContext : JsonSerializerContext;

@@ -23,7 +23,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
     private readonly SteadyClock _clock = new(time);
 
     /// <summary>Adds a batch and holds its input file. False when that file was deleted.</summary>
-    /// <exception cref="DbException">Among others, the Idempotency-Key is taken (<see cref="StorageFaults.IsUniqueViolation"/>).</exception>
+    /// <exception cref="DbException">Among others, the Idempotency-Key is taken (<see cref="StorageErrors.IsUniqueViolation"/>).</exception>
     /// <exception cref="UnknownCommitException">It may be there.</exception>
     public Task<bool> AddAsync(BatchRecord batch, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
@@ -321,7 +321,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
         : null;
 
     private static byte[]? ErrorsOf(BatchRecord batch) => batch.Errors.Count > 0
-        ? JsonSerializer.SerializeToUtf8Bytes(batch.Errors, BatchJsonContext.Default.IReadOnlyListBatchFault)
+        ? JsonSerializer.SerializeToUtf8Bytes(batch.Errors, BatchJsonContext.Default.IReadOnlyListBatchError)
         : null;
 
     private static byte[]? UsageOf(BatchRecord batch) => batch.Usage is { } usage
@@ -340,7 +340,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
         Ending = row.TextOrNull("ending"),
         Model = row.TextOrNull("model"),
         Errors = row.BytesOrNull("errors") is { } errors
-            ? JsonSerializer.Deserialize(errors, BatchJsonContext.Default.IReadOnlyListBatchFault) ?? []
+            ? JsonSerializer.Deserialize(errors, BatchJsonContext.Default.IReadOnlyListBatchError) ?? []
             : [],
         OutputFileId = row.TextOrNull("output_file_id"),
         ErrorFileId = row.TextOrNull("error_file_id"),

@@ -82,7 +82,7 @@ internal sealed class BatchWorker(
             catch (Exception exception)
             {
                 // Nothing is lost: rows and leases remain.
-                BatchesLog.StoreUnavailable(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception)
+                BatchesLog.StoreUnavailable(logger, StorageErrors.IsStoreError(exception) ? StorageErrors.Describe(exception)
                     : exception.ToString());
                 await Task.Delay(Look, time, CancellationToken.None);
             }
@@ -108,7 +108,7 @@ internal sealed class BatchWorker(
             {
                 pause = await StepAsync(batch, cancellationToken);
             }
-            catch (Exception exception) when (exception is not OperationCanceledException && !StorageFaults.IsStoreFault(exception))
+            catch (Exception exception) when (exception is not OperationCanceledException && !StorageErrors.IsStoreError(exception))
             {
                 // A batch that fails to advance must not block the others.
                 BatchesLog.StepFailed(logger, batch.Id, exception);
@@ -165,7 +165,7 @@ internal sealed class BatchWorker(
 
     private async Task<BatchRecord?> CheckAsync(BatchRecord batch, Func<Task> alive, CancellationToken cancellationToken)
     {
-        IReadOnlyList<BatchFault> faults;
+        IReadOnlyList<BatchError> faults;
         var (total, model) = (0, "");
         try
         {
@@ -177,7 +177,7 @@ internal sealed class BatchWorker(
         }
         catch (FileNotFoundException)
         {
-            faults = [new BatchFault("invalid_file", "The content of the input file no longer exists.", "input_file_id", null)];
+            faults = [new BatchError("invalid_file", "The content of the input file no longer exists.", "input_file_id", null)];
         }
         if (faults.Count > 0)
         {

@@ -61,7 +61,7 @@ internal static class BatchWriter
         json.WriteEndObject();
     }
 
-    private static void WriteErrors(Utf8JsonWriter json, IReadOnlyList<BatchFault> errors)
+    private static void WriteErrors(Utf8JsonWriter json, IReadOnlyList<BatchError> errors)
     {
         if (errors.Count == 0)
         {

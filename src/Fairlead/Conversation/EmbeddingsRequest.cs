@@ -12,4 +12,4 @@ internal sealed record EmbeddingsRequest(IReadOnlyList<EmbeddingInput> Inputs)
 internal sealed record EmbeddingInput(string? Text, IReadOnlyList<int>? Tokens);
 
 /// <summary>Vectors in the order of the inputs.</summary>
-internal sealed record EmbeddingsAnswer(IReadOnlyList<ReadOnlyMemory<float>> Vectors);
+internal sealed record EmbeddingsResponse(IReadOnlyList<ReadOnlyMemory<float>> Vectors);

@@ -14,7 +14,7 @@ internal abstract record GenerationEvent
 }
 
 /// <summary>The provider accepted and begins.</summary>
-internal sealed record AnswerStarted : GenerationEvent
+internal sealed record ResponseStarted : GenerationEvent
 {
     public string? SystemFingerprint { get; init; }
 

@@ -92,9 +92,9 @@ internal sealed class AcceptedJobs(
             await write();
             return null;
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
-            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+            JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
             if (exception is UnknownCommitException) disowned.Disown(record, unavailable);
             return unavailable;
         }

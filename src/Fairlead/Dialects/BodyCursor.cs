@@ -182,8 +182,8 @@ internal ref struct BodyCursor
     /// <summary>A required, non-empty string.</summary>
     public readonly void RequiredText(FieldPath path)
     {
-        if (!Text(path)) throw RequestFaults.Type(path, "a string", "null");
-        if (Value.IsEmpty) throw RequestFaults.EmptyString(path);
+        if (!Text(path)) throw RequestErrors.Type(path, "a string", "null");
+        if (Value.IsEmpty) throw RequestErrors.EmptyString(path);
     }
 
     /// <summary>A string of at most <paramref name="maximum"/> characters. False for null.</summary>
@@ -191,7 +191,7 @@ internal ref struct BodyCursor
     {
         if (!Text(path)) return false;
         // A text has at most as many characters as bytes; only a text near the limit is decoded.
-        if (Value.Length > maximum && GetString().Length > maximum) throw RequestFaults.TooLong(path, maximum);
+        if (Value.Length > maximum && GetString().Length > maximum) throw RequestErrors.TooLong(path, maximum);
         return true;
     }
 
@@ -200,31 +200,31 @@ internal ref struct BodyCursor
         JsonTokenType.True => true,
         JsonTokenType.False => false,
         JsonTokenType.Null => null,
-        _ => throw RequestFaults.Type(path, "a boolean", Describe()),
+        _ => throw RequestErrors.Type(path, "a boolean", Describe()),
     };
 
     public readonly long? Integer(FieldPath path, long minimum, long maximum)
     {
         if (IsNull) return null;
-        if (Token != JsonTokenType.Number) throw RequestFaults.Type(path, "an integer", Describe());
+        if (Token != JsonTokenType.Number) throw RequestErrors.Type(path, "an integer", Describe());
         if (!_reader.TryGetInt64(out var value))
         {
             // Too many digits for 64 bits is an error of range, not of type.
-            if (Value.IndexOfAny((byte)'.', (byte)'e', (byte)'E') >= 0) throw RequestFaults.Type(path, "an integer", Describe());
-            throw Value[0] == (byte)'-' ? RequestFaults.Below(path, minimum) : RequestFaults.Above(path, maximum);
+            if (Value.IndexOfAny((byte)'.', (byte)'e', (byte)'E') >= 0) throw RequestErrors.Type(path, "an integer", Describe());
+            throw Value[0] == (byte)'-' ? RequestErrors.Below(path, minimum) : RequestErrors.Above(path, maximum);
         }
-        if (value < minimum) throw RequestFaults.Below(path, minimum);
-        if (value > maximum) throw RequestFaults.Above(path, maximum);
+        if (value < minimum) throw RequestErrors.Below(path, minimum);
+        if (value > maximum) throw RequestErrors.Above(path, maximum);
         return value;
     }
 
     public readonly double? Number(FieldPath path, double minimum, double maximum)
     {
         if (IsNull) return null;
-        if (Token != JsonTokenType.Number) throw RequestFaults.Type(path, "a number", Describe());
-        if (!_reader.TryGetDouble(out var value)) throw RequestFaults.Type(path, "a number", "a number that is too large");
-        if (value < minimum) throw RequestFaults.Below(path, minimum);
-        if (value > maximum) throw RequestFaults.Above(path, maximum);
+        if (Token != JsonTokenType.Number) throw RequestErrors.Type(path, "a number", Describe());
+        if (!_reader.TryGetDouble(out var value)) throw RequestErrors.Type(path, "a number", "a number that is too large");
+        if (value < minimum) throw RequestErrors.Below(path, minimum);
+        if (value > maximum) throw RequestErrors.Above(path, maximum);
         return value;
     }
 
@@ -236,7 +236,7 @@ internal ref struct BodyCursor
         {
             if (_reader.ValueTextEquals(word)) return word;
         }
-        throw RequestFaults.OneOf(path, words.ToArray());
+        throw RequestErrors.OneOf(path, words.ToArray());
     }
 
     /// <summary>
@@ -253,7 +253,7 @@ internal ref struct BodyCursor
         {
             if (_reader.ValueTextEquals(word)) return word;
         }
-        NoteUnknownValue(RequestFaults.OneOf(path, words.ToArray()).Error, isRead);
+        NoteUnknownValue(RequestErrors.OneOf(path, words.ToArray()).Error, isRead);
         return GetString();
     }
 
@@ -261,8 +261,8 @@ internal ref struct BodyCursor
     public readonly void NoteUnknownValue(GatewayError error, bool isRead)
     {
         if (_facts is null) throw new GatewayErrorException(error);
-        if (_facts.ForeignWord is null || (isRead && !_facts.ForeignWordIsRead)) _facts.ForeignWord = error;
-        _facts.ForeignWordIsRead |= isRead;
+        if (_facts.UnknownValue is null || (isRead && !_facts.UnknownValueIsRead)) _facts.UnknownValue = error;
+        _facts.UnknownValueIsRead |= isRead;
     }
 
     /// <summary>Records a tool whose name is longer than the dialect's own servers accept.</summary>
@@ -276,7 +276,7 @@ internal ref struct BodyCursor
     {
         if (Token == type) return true;
         if (IsNull) return false;
-        throw RequestFaults.Type(path, name, Describe());
+        throw RequestErrors.Type(path, name, Describe());
     }
 
     private readonly void CheckEscapes()

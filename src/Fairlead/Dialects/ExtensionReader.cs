@@ -45,7 +45,7 @@ internal static class ExtensionReader
             }
             if (field < 0) throw Unknown(json.GetString());
             var path = new FieldPath("fairlead", Middle: Known[field]);
-            if ((seen & (1 << field)) != 0) throw RequestFaults.Duplicate(path);
+            if ((seen & (1 << field)) != 0) throw RequestErrors.Duplicate(path);
             seen |= 1 << field;
             json.Next();
             switch (field)
@@ -65,7 +65,7 @@ internal static class ExtensionReader
                     break;
                 case 3:
                     if (!json.Text(path, MaxTaskLength)) break;
-                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path);
+                    if (json.Value.IsEmpty) throw RequestErrors.EmptyString(path);
                     extension = extension with { Task = json.GetString() };
                     break;
                 case 4:
@@ -121,16 +121,16 @@ internal static class ExtensionReader
             {
                 var name = json.GetString();
                 var shown = name.Length > 64 ? name[..64] : name;
-                throw RequestFaults.Invalid($"fairlead.webhook.{shown}",
+                throw RequestErrors.Invalid($"fairlead.webhook.{shown}",
                     $"The field 'fairlead.webhook.{shown}' is unknown; accepted is 'url'.", "unknown_parameter");
             }
-            if (url is not null) throw RequestFaults.Duplicate(path);
+            if (url is not null) throw RequestErrors.Duplicate(path);
             json.Next();
             if (!json.Text(path, OutboundUrl.MaxLength)) continue;
-            if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path);
+            if (json.Value.IsEmpty) throw RequestErrors.EmptyString(path);
             url = json.GetString();
         }
-        return url ?? throw RequestFaults.Missing(path);
+        return url ?? throw RequestErrors.Missing(path);
     }
 
     private static GatewayErrorException Unknown(string name)
@@ -141,7 +141,7 @@ internal static class ExtensionReader
                 $"The field 'fairlead.{name}' is not available in this version. Leave it out."));
         }
         var shown = name.Length > 64 ? name[..64] : name;
-        return RequestFaults.Invalid($"fairlead.{shown}",
+        return RequestErrors.Invalid($"fairlead.{shown}",
             $"The field 'fairlead.{shown}' is unknown; accepted are {string.Join(", ", Known.Select(k => $"'{k}'"))}.",
             "unknown_parameter");
     }

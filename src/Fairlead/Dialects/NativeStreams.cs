@@ -13,7 +13,7 @@ internal abstract class NativeStreams
     /// <summary>A scanner for one stream.</summary>
     /// <param name="meter">Receives what the stream reports.</param>
     /// <param name="memory">Counts what the scanner keeps; null counts nothing.</param>
-    public abstract NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null);
+    public abstract NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null);
 
     /// <summary>
     /// Finds the piece of text, reasoning or arguments in an event, so that it can be merged with others. Returns false for an event that

@@ -34,5 +34,5 @@ internal abstract class NativeWire
     /// <param name="meter">Receives what the body reports.</param>
     /// <param name="repaired">The body to use instead, where the provider's violates the dialect; otherwise null.</param>
     /// <returns>False when the body, also after its repair, is not a valid response of this dialect.</returns>
-    public abstract bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired);
+    public abstract bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired);
 }

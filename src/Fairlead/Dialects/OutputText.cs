@@ -14,7 +14,7 @@ internal static class OutputText
     /// <summary>
     /// Keeps the text with the meter, unless the provider's count of the output looks plausible: most responses cost nothing here.
     /// </summary>
-    public static void KeepUncounted(ReadOnlySpan<byte> body, AnswerMeter meter)
+    public static void KeepUncounted(ReadOnlySpan<byte> body, OutputMeter meter)
     {
         if (!meter.HasContent || meter.OutputBytes == 0) return;
         if (meter.Report is { } report && report[UsageMember.Output] is > 0 and <= UsageResolver.LargestWindow and var output

@@ -5,7 +5,7 @@ namespace Fairlead.Errors;
 /// <summary>One error of one field, for responses that list several.</summary>
 /// <param name="Pointer">JSON Pointer (RFC 6901) to the field in the request body.</param>
 /// <param name="Detail">What is wrong with it and which values are accepted.</param>
-public sealed record FieldFault(string Pointer, string Detail);
+public sealed record FieldError(string Pointer, string Detail);
 
 /// <summary>
 /// One refusal or failure, as a value. Everything in it may be shown to the caller. Code that creates one makes sure
@@ -34,7 +34,7 @@ public sealed record GatewayError(ErrorCode Code, string Message)
     public JsonObject? Details { get; init; }
 
     /// <summary>All errors found, where validation found several.</summary>
-    public IReadOnlyList<FieldFault> Faults { get; init; } = [];
+    public IReadOnlyList<FieldError> Faults { get; init; } = [];
 
     /// <summary>A finer code of the OpenAI dialect (such as <c>invalid_type</c>), shown there instead of the catalogue's name.</summary>
     public string? OpenAiCode { get; init; }

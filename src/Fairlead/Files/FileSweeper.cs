@@ -26,9 +26,9 @@ internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeP
         {
             await RemoveAsync(id, CancellationToken.None);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception) || exception is IOException or UnauthorizedAccessException)
         {
-            FilesLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+            FilesLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
         }
     }
 
@@ -52,7 +52,7 @@ internal sealed class FileSweeper(FileStore store, IFileContents contents, TimeP
                 }
                 catch (Exception exception) when (exception is not OperationCanceledException)
                 {
-                    FilesLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+                    FilesLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
                 }
             }
         }

@@ -17,7 +17,7 @@ internal static class FilesServiceCollectionExtensions
         {
             RetryAfter = TimeSpan.FromSeconds(5),
         },
-        LogStoreError = (logger, exception) => FilesLog.StoreUnavailable(logger, StorageFaults.Describe(exception)),
+        LogStoreError = (logger, exception) => FilesLog.StoreUnavailable(logger, StorageErrors.Describe(exception)),
     };
 
     internal static IServiceCollection AddFiles(this IServiceCollection services)

@@ -24,7 +24,7 @@ internal static class GenerationDetails
     /// <param name="call">The call.</param>
     /// <param name="answer">The output in the canonical form; null if it exists only in the client's dialect.</param>
     /// <param name="error">Why the call failed, or null.</param>
-    public static byte[] Of(GatewayCall call, Answer? answer, GatewayError? error)
+    public static byte[] Of(GatewayCall call, ModelResponse? answer, GatewayError? error)
     {
         var output = new ArrayBufferWriter<byte>(2048);
         using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions))
@@ -156,7 +156,7 @@ internal static class GenerationDetails
         else ErrorBodyWriter.WriteBody(json, error, ErrorShape.Problem, requestId, site);
     }
 
-    private static string? TextOf(Answer answer)
+    private static string? TextOf(ModelResponse answer)
     {
         if (answer.Choices.Count == 0) return null;
         var text = new StringBuilder();
@@ -167,7 +167,7 @@ internal static class GenerationDetails
         return text.ToString();
     }
 
-    private static void WriteOutput(Utf8JsonWriter json, Answer answer)
+    private static void WriteOutput(Utf8JsonWriter json, ModelResponse answer)
     {
         json.WriteStartArray("output");
         foreach (var choice in answer.Choices)

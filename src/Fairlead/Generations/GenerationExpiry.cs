@@ -34,9 +34,9 @@ internal sealed class GenerationExpiry(GenerationDeletion deletion, TimeProvider
                 // In batches, so that no other writer waits long for the lock.
             }
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
-            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+            JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
         }
     }
 }

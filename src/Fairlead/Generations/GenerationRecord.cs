@@ -48,7 +48,7 @@ internal sealed record GenerationRecord
     public string? WebhookUrl { get; init; }
 
     /// <summary>Its line, if it is a line of a batch; otherwise null.</summary>
-    public BatchPlace? Batch { get; init; }
+    public BatchLinePosition? Batch { get; init; }
 
     public GenerationStatus Status { get; init; }
 
@@ -147,7 +147,7 @@ internal sealed record RunLease(string GenerationId, string Owner, int Number);
 /// <summary>A line of a batch.</summary>
 /// <param name="BatchId">The batch.</param>
 /// <param name="Line">Its number among the lines that are not empty, from 1.</param>
-internal sealed record BatchPlace(string BatchId, int Line);
+internal sealed record BatchLinePosition(string BatchId, int Line);
 
 /// <summary>How a generation ended, for the database.</summary>
 internal sealed record GenerationEnd(

@@ -55,7 +55,7 @@ internal sealed class GenerationRun : IDisposable
     public bool IsLast => CannotRestartStream && Events.Shown.Count > 0;
 
     /// <summary>The output so far.</summary>
-    public AnswerBuilder Answer { get; } = new();
+    public OutputBuilder Output { get; } = new();
 
     public GatewayCall Call { get; }
 
@@ -131,7 +131,7 @@ internal sealed class GenerationRun : IDisposable
 
     private void Note(GenerationEvent made)
     {
-        Answer.Add(made);
+        Output.Add(made);
         _hasContent |= made.IsContent;
         lock (_gate)
         {

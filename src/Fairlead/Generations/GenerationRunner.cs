@@ -85,13 +85,13 @@ internal sealed class GenerationRunner(
         if (reply is GatewayReply.Refused refused) return await FailAsync(run, Outcome.Failed, refused.Error);
 
         // 4.
-        Answer? answer = null;
+        ModelResponse? answer = null;
         CollectingStreamWriter? written = null;
         run.AddWarnings();
         if (reply is GatewayReply.Streaming streaming)
         {
             written = await ReadAsync(run, streaming.Events);
-            answer = run.Answer.Build();
+            answer = run.Output.Build();
             var attempt = call.Answering!;
             attempt.Meter.Kept = answer;
             var error = attempt.Error ?? (attempt.Meter.FinishReason is null
@@ -102,7 +102,7 @@ internal sealed class GenerationRunner(
         }
         else if (reply is GatewayReply.Complete complete)
         {
-            answer = complete.Answer;
+            answer = complete.Response;
         }
 
         // 5.
@@ -170,7 +170,7 @@ internal sealed class GenerationRunner(
         error = call.Dialect.Requests.WithClientParameter(call, error);
         run.AddWarnings();
         // Output from before the failure was shown, and is charged.
-        var partial = run.Answer.Build();
+        var partial = run.Output.Build();
         if (call.Answering is { } broken) broken.Meter.Kept = partial;
         var status = ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape);
         await ender.EndAsync(call, outcome, error, status);

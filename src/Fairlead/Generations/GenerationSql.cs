@@ -66,7 +66,7 @@ internal sealed class GenerationSql(IStorage storage, TimeProvider time)
         ResultStatus = row.Int32("result_status"),
         Returns = row.Int32("returns"),
         EventCount = row.Int32("event_count"),
-        Batch = row.TextOrNull("batch_id") is { } batch ? new BatchPlace(batch, row.Int32("batch_line")) : null,
+        Batch = row.TextOrNull("batch_id") is { } batch ? new BatchLinePosition(batch, row.Int32("batch_line")) : null,
         Context = JsonSerializer.Deserialize(row.Bytes("context"), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty,
         Suspicion = row.Int32("suspicion"),
         RequestBytes = row.Int64("request_length"),

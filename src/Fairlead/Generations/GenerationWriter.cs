@@ -27,7 +27,7 @@ internal sealed class GenerationWriter(
             {
                 position = await store.PositionAsync(record, cancellationToken);
             }
-            catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+            catch (Exception exception) when (StorageErrors.IsStoreError(exception))
             {
                 // The position is optional; the rest of the response is not.
             }

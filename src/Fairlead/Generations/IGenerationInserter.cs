@@ -8,7 +8,7 @@ namespace Fairlead.Generations;
 /// </summary>
 /// <remarks>
 /// A commit whose response was lost is repeated until its outcome is known. If the outcome stays unknown, the methods throw
-/// <see cref="UnknownCommitException"/>; for other failures of the database see <see cref="StorageFaults"/>.
+/// <see cref="UnknownCommitException"/>; for other failures of the database see <see cref="StorageErrors"/>.
 /// </remarks>
 internal interface IGenerationInserter
 {

@@ -5,7 +5,7 @@ namespace Fairlead.Generations;
 /// <summary>
 /// Finds, lists and cancels the stored generations of a project. A change is committed when its method returns. Thread-safe.
 /// </summary>
-/// <remarks>All members throw the exceptions that <see cref="Storage.StorageFaults"/> classifies if the database is unavailable.</remarks>
+/// <remarks>All members throw the exceptions that <see cref="Storage.StorageErrors"/> classifies if the database is unavailable.</remarks>
 internal interface IGenerationStore
 {
     /// <summary>

@@ -157,7 +157,7 @@ internal sealed class JobCalls(
             call.Body.Dispose();
             throw;
         }
-        if (fault is null && record.Batch is not null) fault = LineFault(call);
+        if (fault is null && record.Batch is not null) fault = LineError(call);
         if (fault is not null)
         {
             call.Body.Dispose();
@@ -169,7 +169,7 @@ internal sealed class JobCalls(
     }
 
     // Fields that a line of a batch cannot have are refused, not ignored.
-    private static GatewayError? LineFault(GatewayCall call)
+    private static GatewayError? LineError(GatewayCall call)
     {
         if (call.Streams) return GatewayError.Unsupported("stream", "A line of a batch cannot be streamed.");
         if (call.Dialect.Background?.IsBackground(call) == true)

@@ -39,7 +39,7 @@ internal sealed class JobTaker(
     {
         var lease = leases.Length;
         // After an outage, living processes renew their leases first.
-        if (HasOtherNodes && !leases.Watch.HasAnsweredFor(lease)) return;
+        if (HasOtherNodes && !leases.Watch.HasRespondedFor(lease)) return;
         var askedAt = time.GetTimestamp();
         var causes = await runLeases.TakeOverAsync(leases.Owner, lease, cancellationToken);
         if (HasOtherNodes && time.GetElapsedTime(askedAt) > StoreWatch.GapOf(lease)) leases.Watch.Failed();
@@ -77,9 +77,9 @@ internal sealed class JobTaker(
             await calls.LoadCallerAsync(head.KeyId, head.ProjectId, cancellationToken);
             if (!head.CancelRequested) request = await queue.RequestAsync(head.Id, cancellationToken);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
-            JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+            JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
             await PutBackAsync(head);
             return;
         }

@@ -127,7 +127,7 @@ internal sealed class JobWorker(
         leases.Watch.Failed();
         JobsLog.StoreUnavailable(
             logger,
-            StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception)
+            StorageErrors.IsStoreError(exception) ? StorageErrors.Describe(exception)
                 : exception is OperationCanceledException ? "it did not respond in time"
                 : exception.ToString());
     }

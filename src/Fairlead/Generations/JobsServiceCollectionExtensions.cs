@@ -62,7 +62,7 @@ internal static class JobsServiceCollectionExtensions
             {
                 RetryAfter = TimeSpan.FromSeconds(5),
             },
-            LogStoreError = (logger, exception) => JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception)),
+            LogStoreError = (logger, exception) => JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception)),
         });
         routes.Read("", generations.ListAsync);
         routes.Read("/{id}", generations.GetAsync);

@@ -24,9 +24,9 @@ internal sealed class WriteRetry(DrainState drain, TimeProvider time, ILogger<Wr
             {
                 return await write();
             }
-            catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && !drain.LimitReached.IsCancellationRequested)
+            catch (Exception exception) when (StorageErrors.IsStoreError(exception) && !drain.LimitReached.IsCancellationRequested)
             {
-                JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+                JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
             }
             await Task.Delay(Pause, time, CancellationToken.None);
         }

@@ -11,7 +11,7 @@ internal sealed class BodyFields
     private const int MaxErrors = 50;
 
     private readonly JsonElement _body;
-    private readonly List<(ErrorCode Code, FieldFault Error)> _errors = [];
+    private readonly List<(ErrorCode Code, FieldError Error)> _errors = [];
 
     /// <param name="body">A JSON object without repeated names.</param>
     /// <param name="fields">What the endpoint accepts.</param>
@@ -160,7 +160,7 @@ internal sealed class BodyFields
 
     private void AddError(ErrorCode code, string pointer, string detail)
     {
-        if (_errors.Count < MaxErrors) _errors.Add((code, new FieldFault(pointer, detail)));
+        if (_errors.Count < MaxErrors) _errors.Add((code, new FieldError(pointer, detail)));
     }
 
     private static string? NameOf(JsonProperty field)

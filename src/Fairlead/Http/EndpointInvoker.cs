@@ -56,7 +56,7 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
 
     // Memory that is used up is a GatewayErrorException; an IOException is the disk's, or a body that ended early.
     private static bool IsExpected(Exception exception) =>
-        exception is GatewayErrorException or IOException || StorageFaults.IsStoreFault(exception);
+        exception is GatewayErrorException or IOException || StorageErrors.IsStoreError(exception);
 
     private GatewayError ErrorOf(Exception exception, EndpointPolicy policy)
     {
@@ -68,7 +68,7 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
             case BadHttpRequestException broken:
                 return RequestReader.BrokenBody(broken);
 
-            case var _ when StorageFaults.IsContradiction(exception):
+            case var _ when StorageErrors.IsContradiction(exception):
                 return new GatewayError(ErrorCode.Conflict, "The request conflicts with a concurrent change.");
 
             default:

@@ -56,10 +56,10 @@ internal static class ExtensionHeaders
         var isNegative = text.StartsWith('-');
         var digits = text.AsSpan(isNegative ? 1 : 0);
         if (digits.IsEmpty || digits.ContainsAnyExceptInRange('0', '9'))
-            return (0, RequestFaults.Type(DeadlineHeader, "an integer", "other text").Error);
+            return (0, RequestErrors.Type(DeadlineHeader, "an integer", "other text").Error);
         // Too many digits for 64 bits is an error of range, not of type.
         if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var value)) value = long.MaxValue;
-        if (isNegative || value < Min) return (0, RequestFaults.Below(DeadlineHeader, Min).Error);
-        return value > Max ? (0, RequestFaults.Above(DeadlineHeader, Max).Error) : (value, null);
+        if (isNegative || value < Min) return (0, RequestErrors.Below(DeadlineHeader, Min).Error);
+        return value > Max ? (0, RequestErrors.Above(DeadlineHeader, Max).Error) : (value, null);
     }
 }

@@ -13,7 +13,7 @@ internal sealed class QueryReader
         "yyyy-MM-ddTHH:mm:ss.FFFFFFFK"];
 
     private readonly IQueryCollection _query;
-    private readonly List<FieldFault> _errors = [];
+    private readonly List<FieldError> _errors = [];
 
     public QueryReader(IQueryCollection query, params ReadOnlySpan<string> known)
     {
@@ -37,7 +37,7 @@ internal sealed class QueryReader
     {
         // The client chose the name, so its length in the error is limited.
         if (name.Length > 64) name = name[..64];
-        if (_errors.Count < 32) _errors.Add(new FieldFault("/" + name, detail));
+        if (_errors.Count < 32) _errors.Add(new FieldError("/" + name, detail));
     }
 
     public string? Text(string name)

@@ -24,7 +24,7 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
     private static readonly TimeSpan LongestLease = TimeSpan.FromMinutes(20);
 
     // As long as a client waits for the head of a response without a doubt.
-    private static readonly TimeSpan LongestPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan MaxRepeatWait = TimeSpan.FromSeconds(5);
 
     /// <summary>Longer than a statement whose response was lost can take.</summary>
     private static readonly TimeSpan AbandonedFor = TimeSpan.FromMinutes(2);
@@ -69,10 +69,10 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
             // Who repeats a request many times would otherwise hold its response as often.
             return new GatewayReply.Refused(exhausted.Error);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
             // Without the store nobody could promise that it runs once.
-            IdempotencyLog.StoreAway(logger, StorageFaults.Describe(exception));
+            IdempotencyLog.StoreAway(logger, StorageErrors.Describe(exception));
             return new GatewayReply.Refused(new GatewayError(ErrorCode.StoreUnavailable, "The idempotency key cannot be looked up now, so the request was not accepted.") { RetryAfter = TimeSpan.FromSeconds(5) });
         }
     }
@@ -124,10 +124,10 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         {
             await store.CompleteAsync(run.ProjectId, run.Key, run.GenerationId, status, contentType, broken, ArrayOf(body), CancellationToken.None);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
             // The answer exists and is paid for. Who repeats the request learns, when the lease is over, that it ran.
-            IdempotencyLog.StoreAway(logger, StorageFaults.Describe(exception));
+            IdempotencyLog.StoreAway(logger, StorageErrors.Describe(exception));
         }
         finally
         {
@@ -155,9 +155,9 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         {
             await store.ReleaseAsync(run.ProjectId, run.Key, run.GenerationId, CancellationToken.None);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
-            IdempotencyLog.StoreAway(logger, StorageFaults.Describe(exception));
+            IdempotencyLog.StoreAway(logger, StorageErrors.Describe(exception));
             Abandon(run);
         }
         finally
@@ -208,9 +208,9 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
                 // In pieces.
             }
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
-            IdempotencyLog.StoreAway(logger, StorageFaults.Describe(exception));
+            IdempotencyLog.StoreAway(logger, StorageErrors.Describe(exception));
         }
     }
 
@@ -223,15 +223,15 @@ internal sealed class IdempotencyKeys(IdempotencyStore store, IGenerationStore g
         {
             // A stream that never began was refused. That is answered as it was, or the request runs now.
             var patience = configuration.Current.Stream.CommitAfter / 2;
-            if (await log.BeginsWithinAsync(patience < LongestPatience ? patience : LongestPatience, time, cancellationToken)) return new GatewayReply.Joined(near.GenerationId, log);
+            if (await log.BeginsWithinAsync(patience < MaxRepeatWait ? patience : MaxRepeatWait, time, cancellationToken)) return new GatewayReply.Joined(near.GenerationId, log);
             await near.Left.WaitAsync(cancellationToken);
             return null;
         }
-        if (call.RepeatPatience > TimeSpan.Zero)
+        if (call.RepeatWait > TimeSpan.Zero)
         {
             try
             {
-                await near.Left.WaitAsync(call.RepeatPatience, time, cancellationToken);
+                await near.Left.WaitAsync(call.RepeatWait, time, cancellationToken);
                 return null;
             }
             catch (TimeoutException)

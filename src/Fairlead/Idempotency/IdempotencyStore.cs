@@ -19,7 +19,7 @@ internal sealed record BoundKey(
     bool Broken, byte[]? Body);
 
 /// <summary>Bound keys in the database. A change is committed when its method returns. Thread-safe.</summary>
-/// <remarks>When the database is unavailable, all members throw an exception that <see cref="StorageFaults"/> classifies.</remarks>
+/// <remarks>When the database is unavailable, all members throw an exception that <see cref="StorageErrors"/> classifies.</remarks>
 internal sealed class IdempotencyStore(IStorage storage, TimeProvider time)
 {
     /// <summary>Maximum of rows that one statement deletes, so that other writers do not wait long for the write lock.</summary>

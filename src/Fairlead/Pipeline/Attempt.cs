@@ -24,7 +24,7 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
 
     public Deployment Deployment { get; } = deployment;
 
-    public AnswerMeter Meter { get; } = new();
+    public OutputMeter Meter { get; } = new();
 
     /// <summary>Counts what is held of its response; null where nothing is counted.</summary>
     public Memory.MemoryBudget? Memory { get; init; }

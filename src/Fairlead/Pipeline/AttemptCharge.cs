@@ -52,7 +52,7 @@ internal sealed class AttemptCharge(TokenCounter counter)
         };
     }
 
-    private readonly struct Estimates(TokenCounter counter, GatewayCall call, AnswerMeter meter) : IUsageEstimates
+    private readonly struct Estimates(TokenCounter counter, GatewayCall call, OutputMeter meter) : IUsageEstimates
     {
         public long InputTokens()
         {

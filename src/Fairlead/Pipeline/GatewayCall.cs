@@ -112,7 +112,7 @@ public sealed class GatewayCall
     internal IdempotentRun? Idempotency { get; set; }
 
     /// <summary>How long it waits for the outcome of the request that it repeats, where that cannot be joined.</summary>
-    internal TimeSpan RepeatPatience { get; set; }
+    internal TimeSpan RepeatWait { get; set; }
 
     /// <summary>Whether it goes on to its end when its client leaves: asked for, or to be had by repeating the request.</summary>
     internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;

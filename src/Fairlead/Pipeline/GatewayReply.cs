@@ -31,9 +31,9 @@ internal abstract class GatewayReply
     }
 
     /// <summary>A whole answer in the inner language.</summary>
-    public sealed class Complete(Answer answer) : GatewayReply
+    public sealed class Complete(ModelResponse answer) : GatewayReply
     {
-        public Answer Answer { get; } = answer;
+        public ModelResponse Response { get; } = answer;
     }
 
     /// <summary>A stream whose first content is there (or whose attempt is over). The edge disposes it.</summary>
@@ -71,9 +71,9 @@ internal abstract class GatewayReply
         public GenerationRecord Record { get; } = record;
     }
 
-    public sealed class Embedded(EmbeddingsAnswer answer) : GatewayReply
+    public sealed class Embedded(EmbeddingsResponse answer) : GatewayReply
     {
-        public EmbeddingsAnswer Answer { get; } = answer;
+        public EmbeddingsResponse Response { get; } = answer;
     }
 
     public sealed class Counted(long inputTokens, Basis basis = Basis.Measured) : GatewayReply

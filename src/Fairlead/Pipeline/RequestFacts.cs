@@ -115,10 +115,10 @@ internal sealed class RequestFacts
     /// The first word that the dialect's own servers do not know, as their refusal: another server may know it. A provider that holds to
     /// the list refuses the request with it. Null when there is none.
     /// </summary>
-    public GatewayError? ForeignWord { get; set; }
+    public GatewayError? UnknownValue { get; set; }
 
     /// <summary>Whether a translation reads a field with such a word, and so cannot carry it over.</summary>
-    public bool ForeignWordIsRead { get; set; }
+    public bool UnknownValueIsRead { get; set; }
 
     /// <summary>The refusal of the first tool whose name is longer than OpenAI's own servers take: a provider may shorten it. Null when there is none.</summary>
     public GatewayError? LongToolName { get; set; }
@@ -126,7 +126,7 @@ internal sealed class RequestFacts
     /// <exception cref="GatewayErrorException">A field that is about to be read has a word that is not known here.</exception>
     public void ThrowIfForeign()
     {
-        if (ForeignWordIsRead) throw new GatewayErrorException(ForeignWord!);
+        if (UnknownValueIsRead) throw new GatewayErrorException(UnknownValue!);
     }
 
     /// <summary>
@@ -180,7 +180,7 @@ internal sealed class RequestFacts
     public ByteRange SchemaRange { get; set; }
 
     /// <summary>What the gateway itself holds the output against; null for nothing.</summary>
-    public StructuredOutput.StructuredWish? Structured { get; set; }
+    public StructuredOutput.StructuredOutputRequest? Structured { get; set; }
 
     /// <summary>The request of the gateway's own dialect; null in every other.</summary>
     public Dialects.FairleadV2.V2Request? V2 { get; set; }

@@ -14,7 +14,7 @@ namespace Fairlead.Providers;
 internal static class ExtraFields
 {
     // Fields that change what the answer is; all others say only where, when or how cheaply it is made, or are of a later date than this list.
-    private static readonly FrozenSet<string> ChangeTheAnswer = FrozenSet.ToFrozenSet(
+    private static readonly FrozenSet<string> ChangeTheOutput = FrozenSet.ToFrozenSet(
         [
             "web_search_options", "audio", "moderation", "logit_bias",
             // Of vLLM and its like.
@@ -32,8 +32,8 @@ internal static class ExtraFields
         {
             // An absent value and a flag that is off ask for nothing.
             if (value is null || (value is JsonValue flag && flag.GetValueKind() == JsonValueKind.False)) continue;
-            var name = RequestFaults.Shown(given);
-            if (ChangeTheAnswer.Contains(given)) throw new GatewayErrorException(GatewayError.Unsupported(name, $"The provider of this model has no counterpart of '{name}', which would change the answer."));
+            var name = RequestErrors.Shown(given);
+            if (ChangeTheOutput.Contains(given)) throw new GatewayErrorException(GatewayError.Unsupported(name, $"The provider of this model has no counterpart of '{name}', which would change the answer."));
             ignored(name);
         }
     }

@@ -57,12 +57,12 @@ internal abstract class Provider(string name, string kind)
 
     /// <summary>Why a value in the request that is not on the dialect's list excludes this provider, or null.</summary>
     internal GatewayError? RefuseUnknownValue(GatewayCall call) =>
-        call.Facts.ForeignWord is null && call.Facts.LongToolName is null ? null : RefuseUnknownValue(call, WireOf(call) is not null);
+        call.Facts.UnknownValue is null && call.Facts.LongToolName is null ? null : RefuseUnknownValue(call, WireOf(call) is not null);
 
     /// <param name="call">The call.</param>
     /// <param name="isNative">Whether the body is forwarded.</param>
     protected GatewayError? RefuseUnknownValue(GatewayCall call, bool isNative) =>
-        (HoldsToTheList || (!isNative && call.Facts.ForeignWordIsRead) ? call.Facts.ForeignWord : null)
+        (HoldsToTheList || (!isNative && call.Facts.UnknownValueIsRead) ? call.Facts.UnknownValue : null)
         ?? (HoldsToTheList && !ShortensToolNames ? call.Facts.LongToolName : null);
 
     /// <summary>Whether tool names that are too long are shortened here, also in forwarded bodies.</summary>
@@ -72,7 +72,7 @@ internal abstract class Provider(string name, string kind)
     /// Reads a whole response that came although a stream was requested; null when it is not one. Usage, finish and model go to
     /// <paramref name="meter"/>.
     /// </summary>
-    internal virtual Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) => null;
+    internal virtual ModelResponse? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, OutputMeter meter) => null;
 
     /// <summary>
     /// One attempt. Every provider error is returned as <see cref="ProviderReply.Failed"/>; it throws only
@@ -120,9 +120,9 @@ internal abstract class ProviderReply
     }
 
     /// <summary>Finish reason and usage are already in the attempt's meter.</summary>
-    public sealed class Complete(Answer answer) : ProviderReply
+    public sealed class Complete(ModelResponse answer) : ProviderReply
     {
-        public Answer Answer { get; } = answer;
+        public ModelResponse Response { get; } = answer;
     }
 
     /// <summary>
@@ -133,9 +133,9 @@ internal abstract class ProviderReply
         public IEventSource Events { get; } = events;
     }
 
-    public sealed class Embedded(EmbeddingsAnswer answer) : ProviderReply
+    public sealed class Embedded(EmbeddingsResponse answer) : ProviderReply
     {
-        public EmbeddingsAnswer Answer { get; } = answer;
+        public EmbeddingsResponse Response { get; } = answer;
     }
 
     public sealed class Counted(long inputTokens) : ProviderReply

@@ -68,7 +68,7 @@ internal sealed class ToolAdapter
     }
 
     /// <summary>Converts the calls of a whole response to the caller's form.</summary>
-    public Answer Restore(Answer answer) => answer with
+    public ModelResponse Restore(ModelResponse answer) => answer with
     {
         Choices = [.. answer.Choices.Select(choice => choice with
         {

@@ -3,7 +3,7 @@ using Fairlead.Storage;
 
 namespace Fairlead.Responses;
 
-/// <summary>Keeps finished responses until they expire. Thread-safe; every member throws when the database is away (<see cref="Storage.StorageFaults"/>).</summary>
+/// <summary>Keeps finished responses until they expire. Thread-safe; every member throws when the database is away (<see cref="Storage.StorageErrors"/>).</summary>
 internal interface IResponseStore
 {
     /// <summary>Keeps one that was made outside of the queue once; one of a run, in place of what an earlier run has left, unless <paramref name="lease"/> has passed to another run.</summary>

@@ -21,7 +21,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
 {
     private const int MaxDepth = 4;
 
-    private const int MostFiles = 100;
+    private const int MaxFiles = 100;
 
     /// <summary>Writes the request anew and reads it again. Null when all is well.</summary>
     public async ValueTask<GatewayError?> InlineAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken)
@@ -40,7 +40,7 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         {
             return new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" };
         }
-        if (places.Count > MostFiles) return GatewayError.Invalid("input", $"A request names at most {MostFiles} files.");
+        if (places.Count > MaxFiles) return GatewayError.Invalid("input", $"A request names at most {MaxFiles} files.");
         var bytes = 0L;
         foreach (var place in places)
         {

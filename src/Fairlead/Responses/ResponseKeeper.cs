@@ -42,7 +42,7 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
             var fault = found.PreviousResponseId is { } previous ? await ResolvePreviousAsync(call, previous, bounds, cancellationToken) : null;
             return fault ?? (found.HasReferences ? await ResolveReferencesAsync(call, cancellationToken) : null);
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException)
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception) || exception is IOException)
         {
             return Away;
         }
@@ -63,9 +63,9 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
             else if (!call.Session!.TryKeep(Made())) call.Warn("response_not_stored", "The server has no memory to keep the response on this connection: it cannot be named as 'previous_response_id'.");
         }
         // The last two for an input whose members stand twice: a provider of the dialect may take it, but it cannot be kept as items.
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is IOException or JsonException or OperationCanceledException or ArgumentException or InvalidOperationException)
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception) || exception is IOException or JsonException or OperationCanceledException or ArgumentException or InvalidOperationException)
         {
-            ResponsesLog.NotKept(logger, call.RequestId, StorageFaults.Describe(exception));
+            ResponsesLog.NotKept(logger, call.RequestId, StorageErrors.Describe(exception));
             found.Stores = false;
             call.Warn("response_not_stored", "The response could not be kept: it cannot be retrieved, nor named as 'previous_response_id'.");
         }
@@ -135,7 +135,7 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
     }
 
     private static GatewayError NotFound(string id) =>
-        GatewayError.Invalid("previous_response_id", $"Previous response with id '{Dialects.RequestFaults.Shown(id)}' not found.") with { OpenAiCode = "previous_response_not_found" };
+        GatewayError.Invalid("previous_response_id", $"Previous response with id '{Dialects.RequestErrors.Shown(id)}' not found.") with { OpenAiCode = "previous_response_not_found" };
 
     private static List<JsonElement> Items(byte[] json)
     {

@@ -22,7 +22,7 @@ internal sealed class ResponseRetention(IResponseStore store, TimeProvider time,
                 }
                 catch (Exception exception) when (exception is not OperationCanceledException)
                 {
-                    ResponsesLog.RetentionFailed(logger, StorageFaults.Describe(exception));
+                    ResponsesLog.RetentionFailed(logger, StorageErrors.Describe(exception));
                 }
             }
         }

@@ -93,7 +93,7 @@ internal sealed class StoredResponseEndpoints(IResponseStore store, BackgroundRe
             if (from == 0)
             {
                 return GatewayError.Invalid("after",
-                    $"Item with id '{RequestFaults.Shown(id)}' not found in the input of '{request.Id}'.");
+                    $"Item with id '{RequestErrors.Shown(id)}' not found in the input of '{request.Id}'.");
             }
         }
         var page = items.Skip(from).Take(limit).ToList();

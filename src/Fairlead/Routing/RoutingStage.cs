@@ -239,11 +239,11 @@ internal sealed class RoutingStage(
 
             case ProviderReply.Complete complete:
                 call.Answering = attempt;
-                return (new GatewayReply.Complete(complete.Answer), null);
+                return (new GatewayReply.Complete(complete.Response), null);
 
             case ProviderReply.Embedded embedded:
                 call.Answering = attempt;
-                return (new GatewayReply.Embedded(embedded.Answer), null);
+                return (new GatewayReply.Embedded(embedded.Response), null);
 
             case ProviderReply.Counted counted:
                 call.Answering = attempt;

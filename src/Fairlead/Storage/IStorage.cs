@@ -28,6 +28,6 @@ internal interface IStorage
     /// <see cref="StorageProvider.Postgres"/> an <see cref="Npgsql.NpgsqlConnection"/>. Code that writes with more than one statement
     /// starts with <see cref="SqlFlavour.BeginWriteAsync"/>; <see cref="SqlExtensions"/> runs statements.
     /// </summary>
-    /// <exception cref="DbException">The database is unavailable; <see cref="StorageFaults"/> classifies errors.</exception>
+    /// <exception cref="DbException">The database is unavailable; <see cref="StorageErrors"/> classifies errors.</exception>
     ValueTask<DbConnection> OpenAsync(CancellationToken cancellationToken);
 }

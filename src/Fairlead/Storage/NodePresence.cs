@@ -53,7 +53,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
             command.CommandText = "SELECT pg_advisory_unlock_all()";
             await command.ExecuteNonQueryAsync();
         }
-        catch (Exception exception) when (StorageFaults.IsStoreFault(exception) || exception is InvalidOperationException)
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception) || exception is InvalidOperationException)
         {
             // A lost connection marks nothing any more, or marks its process as alive a little longer.
         }

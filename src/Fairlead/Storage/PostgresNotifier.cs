@@ -15,7 +15,7 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
     private const string PostgresChannel = "fairlead";
 
     /// <summary>Notices kept while the database is away; beyond it they are dropped, as a hint may be.</summary>
-    private const int MostWaiting = 10_000;
+    private const int MaxWaiting = 10_000;
 
     private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
 
@@ -48,7 +48,7 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
         _local.Tell(channel, subject);
         lock (_gate)
         {
-            if (_end.IsCancellationRequested || _waiting.Count >= MostWaiting || !_waiting.Add($"{_origin} {channel} {subject}")) return;
+            if (_end.IsCancellationRequested || _waiting.Count >= MaxWaiting || !_waiting.Add($"{_origin} {channel} {subject}")) return;
             if (_waiting.Count == 1) _arrived.Release();
             _sending ??= Task.Run(SendAsync);
         }
@@ -105,7 +105,7 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
             }
             catch (Exception fault)
             {
-                if (pause == TimeSpan.Zero) _logger.ListeningLost(StorageFaults.Describe(fault));
+                if (pause == TimeSpan.Zero) _logger.ListeningLost(StorageErrors.Describe(fault));
                 pause = Longer(pause);
             }
             await PauseAsync(pause);
@@ -136,7 +136,7 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
             catch (Exception fault)
             {
                 // The batch is gone: whoever waits for it looks by itself before long.
-                if (pause == TimeSpan.Zero) _logger.NoticesNotSent(StorageFaults.Describe(fault));
+                if (pause == TimeSpan.Zero) _logger.NoticesNotSent(StorageErrors.Describe(fault));
                 pause = Longer(pause);
             }
             await PauseAsync(pause);

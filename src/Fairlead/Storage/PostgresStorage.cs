@@ -95,8 +95,8 @@ internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
             new StorageException($"The database {_where} refused the user or the password of storage.connectionString. Mend it there, or the server's pg_hba.conf."),
         PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.InvalidSchemaName } =>
             new StorageException($"The user of storage.connectionString may not make tables in the database {_where}. Let it own the database or a schema in its search_path."),
-        _ when StorageFaults.IsUnavailable(fault) => new StorageException(
-            $"The database {_where} cannot be used: {StorageFaults.Describe(fault)}. See that the server runs and is reachable from here, and that storage.connectionString names it.") { MayPass = true },
-        _ => new StorageException($"The schema of the database {_where} could not be brought up to date: {StorageFaults.Describe(fault)}. The server's log says more; nothing was changed."),
+        _ when StorageErrors.IsUnavailable(fault) => new StorageException(
+            $"The database {_where} cannot be used: {StorageErrors.Describe(fault)}. See that the server runs and is reachable from here, and that storage.connectionString names it.") { MayPass = true },
+        _ => new StorageException($"The schema of the database {_where} could not be brought up to date: {StorageErrors.Describe(fault)}. The server's log says more; nothing was changed."),
     };
 }

@@ -6,7 +6,7 @@ namespace Fairlead.Storage;
 
 /// <summary>
 /// How all slices run SQL: one statement, its named values, a function for each row. A statement belongs to the transaction that is
-/// open on its connection. Errors are the driver's <see cref="DbException"/>; <see cref="StorageFaults"/> classifies them.
+/// open on its connection. Errors are the driver's <see cref="DbException"/>; <see cref="StorageErrors"/> classifies them.
 /// </summary>
 internal static class SqlExtensions
 {

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Storage;
 
-// Faults come as StorageFaults.Describe gives them, not as exceptions: what a driver puts into those is not ours to vouch for.
+// Faults come as StorageErrors.Describe gives them, not as exceptions: what a driver puts into those is not ours to vouch for.
 internal static partial class StorageLog
 {
     [LoggerMessage(10001, LogLevel.Warning, "Notices of other nodes are not heard for now ({Fault}); changes are still found by looking")]

@@ -20,7 +20,7 @@ internal static class StorageRetry
             {
                 return await transaction();
             }
-            catch (Exception fault) when (attempt < Attempts && StorageFaults.IsBrokenOff(fault))
+            catch (Exception fault) when (attempt < Attempts && StorageErrors.IsBrokenOff(fault))
             {
                 // At once: whoever was in the way has gone on.
             }
@@ -52,11 +52,11 @@ internal static class StorageRetry
             {
                 return await write(attempt);
             }
-            catch (Exception fault) when (StorageFaults.IsBrokenOff(fault) && ++brokenOff < Attempts)
+            catch (Exception fault) when (StorageErrors.IsBrokenOff(fault) && ++brokenOff < Attempts)
             {
                 continue;
             }
-            catch (Exception fault) when (lostAt is not null ? StorageFaults.IsStoreFault(fault) && !StorageFaults.IsContradiction(fault) : attempt.IsSent && StorageFaults.MayHaveCommitted(fault))
+            catch (Exception fault) when (lostAt is not null ? StorageErrors.IsStoreError(fault) && !StorageErrors.IsContradiction(fault) : attempt.IsSent && StorageErrors.MayHaveCommitted(fault))
             {
                 if (lostAt is null)
                 {

@@ -30,7 +30,7 @@ internal sealed class StoreWatch(TimeProvider time)
     }
 
     /// <summary>Whether it has answered for one lease: long enough for every living holder to renew what it holds.</summary>
-    public bool HasAnsweredFor(TimeSpan lease)
+    public bool HasRespondedFor(TimeSpan lease)
     {
         lock (_gate) return _since is { } since && time.GetElapsedTime(since) >= lease;
     }

@@ -44,7 +44,7 @@ internal sealed class OutputSchema
             var compiler = new Compiler(schema.Clone());
             return new OutputSchema(compiler.Root(), compiler.Patterns);
         }
-        catch (SchemaFaultException wrong)
+        catch (InvalidSchemaException wrong)
         {
             fault = (wrong.At, wrong.Message);
             return null;
@@ -80,7 +80,7 @@ internal sealed class OutputSchema
         }
     }
 
-    private sealed class SchemaFaultException(string at, string reason) : Exception(reason)
+    private sealed class InvalidSchemaException(string at, string reason) : Exception(reason)
     {
         public string At => at;
     }
@@ -246,6 +246,6 @@ internal sealed class OutputSchema
         private static decimal Number(SchemaLocation at) => at.Value.ValueKind == JsonValueKind.Number
             && at.Value.TryGetDecimal(out var number) ? number : throw Fault(at, "it must be a number of at most 28 digits");
 
-        private static SchemaFaultException Fault(SchemaLocation place, string reason) => new(place.Pointer(), reason);
+        private static InvalidSchemaException Fault(SchemaLocation place, string reason) => new(place.Pointer(), reason);
     }
 }

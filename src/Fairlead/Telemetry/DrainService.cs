@@ -15,7 +15,7 @@ internal sealed class DrainService(DrainState drain, DataFolderLock folder, ICon
     ILogger<DrainService> logger) : IHostedLifecycleService
 {
     /// <summary>The time that ended calls have to write their last event and their record.</summary>
-    internal static readonly TimeSpan Farewell = TimeSpan.FromSeconds(5);
+    internal static readonly TimeSpan LastResponses = TimeSpan.FromSeconds(5);
 
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(50);
 
@@ -34,7 +34,7 @@ internal sealed class DrainService(DrainState drain, DataFolderLock folder, ICon
         }
         logger.DrainLimitReached(drain.Active);
         drain.ReachLimit();
-        await EmptyWithinAsync(Farewell, cancellationToken);
+        await EmptyWithinAsync(LastResponses, cancellationToken);
     }
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -18,7 +18,7 @@ internal static class HealthServiceCollectionExtensions
         services.AddHostedService<DrainService>();
         // The host's shutdown timeout covers the drain, the last events and closing the stores.
         services.AddOptions<HostOptions>().Configure<IConfigurationSource>((options, source) =>
-            options.ShutdownTimeout = source.Current.DrainTimeout + DrainService.Farewell + TimeSpan.FromSeconds(10));
+            options.ShutdownTimeout = source.Current.DrainTimeout + DrainService.LastResponses + TimeSpan.FromSeconds(10));
         return services;
     }
 }

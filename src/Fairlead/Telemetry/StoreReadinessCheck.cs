@@ -50,7 +50,7 @@ internal sealed class StoreReadinessCheck(IStorage storage, TimeProvider time) :
         }
         // The exception may name paths and hosts; code that needs the store logs it.
         catch (Exception failure) when (
-            StorageFaults.IsStoreFault(failure) || failure is IOException or UnauthorizedAccessException or InvalidOperationException)
+            StorageErrors.IsStoreError(failure) || failure is IOException or UnauthorizedAccessException or InvalidOperationException)
         {
             return "unavailable";
         }

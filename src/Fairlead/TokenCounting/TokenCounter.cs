@@ -164,7 +164,7 @@ internal sealed class TokenCounter
     /// <param name="meter">The response.</param>
     /// <param name="usage">Its usage, as far as it is plausible.</param>
     /// <param name="model">Its model.</param>
-    public void ObserveOutput(AnswerMeter meter, in Usage usage, CatalogueModel model)
+    public void ObserveOutput(OutputMeter meter, in Usage usage, CatalogueModel model)
     {
         // Hidden reasoning has tokens but no bytes, so such a response is not representative.
         if (usage is not { Basis: Basis.Measured, ReasoningTokens: 0, AudioOutputTokens: 0 } || usage.OutputTokens < 16
@@ -185,7 +185,7 @@ internal sealed class TokenCounter
     /// Output tokens of a response that the provider did not count: by the vocabulary where it is known and the text is still available,
     /// else by the kinds of text. At least 1 when there was content.
     /// </summary>
-    public long EstimateOutput(AnswerMeter meter, CatalogueModel model)
+    public long EstimateOutput(OutputMeter meter, CatalogueModel model)
     {
         var least = meter.HasContent ? 1 : 0;
         if (model.Tokenizer != TokenizerFamily.Estimated && meter.Kept is { } kept
@@ -212,7 +212,7 @@ internal sealed class TokenCounter
             bytes = System.Text.Encoding.UTF8.GetByteCount(text);
             tally.Add(text);
         }
-        foreach (var choice in (kept as Answer)?.Choices ?? [])
+        foreach (var choice in (kept as ModelResponse)?.Choices ?? [])
         {
             foreach (var part in choice.Parts)
             {

@@ -30,7 +30,7 @@ internal static class StrictSchema
     };
 
     /// <summary>The first error, as a sentence that names its location in the schema; null if the schema is in the subset.</summary>
-    public static string? FindFault(JsonElement schema)
+    public static string? FindError(JsonElement schema)
     {
         try
         {
@@ -44,12 +44,12 @@ internal static class StrictSchema
     }
 
     /// <summary>The same over the bytes of one JSON value.</summary>
-    public static string? FindFault(ReadOnlyMemory<byte> schema)
+    public static string? FindError(ReadOnlyMemory<byte> schema)
     {
         try
         {
             using var document = JsonDocument.Parse(schema, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 256 });
-            return FindFault(document.RootElement);
+            return FindError(document.RootElement);
         }
         catch (JsonException)
         {
@@ -269,7 +269,7 @@ internal static class StrictSchema
             return at.Value.ValueKind == JsonValueKind.Object;
         }
 
-        private static string Shown(string name) => Dialects.RequestFaults.Shown(name);
+        private static string Shown(string name) => Dialects.RequestErrors.Shown(name);
 
         private static FaultException Fault(SchemaLocation place, string message) =>
             new($"at '{(place.Pointer() is { Length: > 0 } pointer ? "#/" + pointer : "#")}', {message}");

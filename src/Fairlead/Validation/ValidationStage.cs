@@ -28,7 +28,7 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         {
             return GatewayError.Invalid("Fairlead-Simulate", problem!);
         }
-        if ((call.Facts.ForeignWord ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0
+        if ((call.Facts.UnknownValue ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0
             && call.Model.Deployments.All(deployment => deployment.Provider.RefuseUnknownValue(call) is not null))
         {
             return word;

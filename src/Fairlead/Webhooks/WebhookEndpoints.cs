@@ -58,7 +58,7 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         };
         if (!await store.AddAsync(webhook, request.Cancellation))
         {
-            throw EndpointErrors.Conflict($"The project has {WebhookStore.MostOfAProject} webhooks, which is the maximum.",
+            throw EndpointErrors.Conflict($"The project has {WebhookStore.MaxPerProject} webhooks, which is the maximum.",
                 "Delete one that is no longer needed; GET /v2/webhooks lists them.");
         }
 

@@ -5,11 +5,11 @@ using Fairlead.Storage;
 namespace Fairlead.Webhooks;
 
 /// <summary>Webhooks in the database. Thread-safe.</summary>
-/// <remarks>When the database is unavailable, all members throw an exception that <see cref="StorageFaults"/> classifies.</remarks>
+/// <remarks>When the database is unavailable, all members throw an exception that <see cref="StorageErrors"/> classifies.</remarks>
 internal sealed class WebhookStore(IStorage storage, TimeProvider time)
 {
     /// <summary>Maximum of webhooks per project, without the one of single requests.</summary>
-    public const int MostOfAProject = 20;
+    public const int MaxPerProject = 20;
 
     /// <summary>Adds it; false when the project has the maximum already.</summary>
     /// <exception cref="UnknownCommitException">It may have been added.</exception>
@@ -24,7 +24,7 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         }
         var count = await connection.Int64Async(
             "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL", [("@project", webhook.ProjectId)], cancellationToken);
-        if (count >= MostOfAProject) return false;
+        if (count >= MaxPerProject) return false;
         await InsertAsync(connection, webhook, cancellationToken);
         attempt.Sending();
         await transaction.CommitAsync(cancellationToken);

@@ -82,7 +82,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             catch (Exception exception)
             {
                 // Nothing is lost: rows and leases remain, and the next poll is a second later.
-                WebhooksLog.StoreUnavailable(logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception)
+                WebhooksLog.StoreUnavailable(logger, StorageErrors.IsStoreError(exception) ? StorageErrors.Describe(exception)
                     : exception.ToString());
             }
             await WaitAsync(stoppingToken);
@@ -147,7 +147,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
         catch (Exception exception)
         {
             // The lease expires and the delivery is sent again.
-            WebhooksLog.NotRecorded(logger, delivery.Id, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception)
+            WebhooksLog.NotRecorded(logger, delivery.Id, StorageErrors.IsStoreError(exception) ? StorageErrors.Describe(exception)
                 : exception.ToString());
         }
         finally
@@ -169,10 +169,10 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             {
                 return await deliveries.NoteAsync(_owner, delivery, webhook, at, _clock.Latest, result, pause, CancellationToken.None);
             }
-            catch (Exception exception) when (StorageFaults.IsStoreFault(exception) && time.GetElapsedTime(since) < NotePatience
+            catch (Exception exception) when (StorageErrors.IsStoreError(exception) && time.GetElapsedTime(since) < NotePatience
                 && !stoppingToken.IsCancellationRequested)
             {
-                WebhooksLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+                WebhooksLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
             }
             await Task.Delay(StorePause, time, stoppingToken);
         }

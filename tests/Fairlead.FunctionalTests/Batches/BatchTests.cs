@@ -47,7 +47,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_OfSeveralLines_EndsWithAnAnswerToEach()
+    public async Task Batch_SeveralLines_CompletesWithResponsePerLine()
     {
         var file = await UploadedAsync(Client, Line("a", "one"), "", Line("b", "two"), Line("c", "three"));
         using var response = await CreateAsync(Client, file, more: ""","metadata":{"run":"7"}""");
@@ -88,7 +88,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_LinesThatFail_StandInTheErrorFile()
+    public async Task Batch_FailedLines_AreInErrorFile()
     {
         _upstream.Answer = context => Asked(context) switch
         {
@@ -117,7 +117,7 @@ public abstract class BatchTests : IAsyncLifetime
     [InlineData("/v1/embeddings", """{"model":"sim-embed","input":"knots"}""", "list")]
     [InlineData("/v1/responses", """{"model":"sim-echo","input":"knots"}""", "response")]
     [InlineData("/v1/completions", """{"model":"sim-echo","prompt":"knots"}""", "text_completion")]
-    public async Task Batch_OfOtherEndpoints_AnswersInTheirShape(string endpoint, string body, string kind)
+    public async Task Batch_OtherEndpoints_ReturnsTheirResponseFormat(string endpoint, string body, string kind)
     {
         var file = await UploadedAsync(Client, $$"""{"custom_id":"a","method":"POST","url":"{{endpoint}}","body":{{body}}}""");
         var done = await EndedAsync(Client, await CreatedAsync(Client, file, endpoint));
@@ -127,7 +127,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_OfAFileWithFaults_FailsAndNamesTheLines()
+    public async Task Batch_InvalidInputFile_FailsAndNamesLines()
     {
         var file = await UploadedAsync(Client, Line("a", "x"), "nothing", Line("a", "x"), Line("b", "x", "other"), """{"custom_id":"c","method":"POST","url":"/v1/embeddings","body":{}}""");
         var done = await EndedAsync(Client, await CreatedAsync(Client, file));
@@ -139,7 +139,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_OfAModelNobodyHas_Fails()
+    public async Task Batch_UnknownModel_Fails()
     {
         var done = await EndedAsync(Client, await CreatedAsync(Client, await UploadedAsync(Client, Line("a", "x", "nothing"))));
         Assert.Equal("failed", done.GetProperty("status").GetString());
@@ -148,7 +148,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_OfMoreLinesThanAreOpenAtOnce_LosesAndDoublesNone()
+    public async Task Batch_MoreLinesThanOpenAtOnce_LosesAndDuplicatesNone()
     {
         const int count = 1300;
         _upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion(Asked(context)));
@@ -164,7 +164,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Lines_AreBegunInTheOrderOfTheFile_AlsoWhenTheClockWentBack()
+    public async Task BatchLines_ClockMovedBack_StartInFileOrder()
     {
         Ids.New("", new FakeTimeProvider(TimeProvider.System.GetUtcNow().AddHours(1)));
         await using var gateway = await TestGateway.StartAsync(_upstream.Yaml() + """
@@ -178,7 +178,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Cancel_WhileItRuns_KeepsWhatIsDoneAndNamesTheRest()
+    public async Task Cancel_RunningBatch_KeepsCompletedLinesAndListsTheRest()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -210,7 +210,7 @@ public abstract class BatchTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Batch_ThatIsNotDoneInItsWindow_ExpiresWithWhatItHas(bool contentIsLost)
+    public async Task Batch_WindowElapsed_ExpiresWithPartialResults(bool contentIsLost)
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -243,7 +243,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Database_ThatCannotBeWritten_TakesNoFilesAndNoBatches()
+    public async Task Database_NotWritable_RefusesFilesAndBatches()
     {
         var file = await UploadedAsync(Client, Line("a", "x"));
         await using (await _gateway.BlockWritesAsync())
@@ -266,7 +266,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Cancel_OneThatIsDone_IsAConflict()
+    public async Task Cancel_CompletedBatch_Returns409()
     {
         var id = await CreatedAsync(Client, await UploadedAsync(Client, Line("a", "x")));
         await EndedAsync(Client, id);
@@ -275,7 +275,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_WhatCannotBeTaken_IsRefused()
+    public async Task CreateBatch_InvalidRequest_IsRefused()
     {
         var file = await UploadedAsync(Client, Line("a", "x"));
         using (var picture = await UploadAsync(Client, "x"u8.ToArray(), "vision"))
@@ -304,7 +304,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_WithAnIdempotencyKey_IsMadeOnce()
+    public async Task Create_SameIdempotencyKey_CreatesOneBatch()
     {
         var file = await UploadedAsync(Client, Line("a", "x"));
         using var first = await CreateAsync(Client, file, key: "key-1");
@@ -319,7 +319,7 @@ public abstract class BatchTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_OfAKeyThatIsRevoked_FailsItsLines()
+    public async Task Batch_KeyRevokedMeanwhile_FailsRemainingLines()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = async context =>

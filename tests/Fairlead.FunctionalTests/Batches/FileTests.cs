@@ -36,14 +36,14 @@ public abstract class FileTests : IAsyncLifetime
     [InlineData("..", "file")]
     [InlineData("a/../.", "file")]
     [InlineData("a/", "file")]
-    public async Task Upload_NameThatIsAPath_IsShownAsANameOnly(string name, string shown)
+    public async Task Upload_FilenameWithPath_KeepsOnlyFilename(string name, string shown)
     {
         using var response = await PostAsync($"--x\r\nContent-Disposition: form-data; name=purpose\r\n\r\nbatch\r\n--x\r\nContent-Disposition: form-data; name=file; filename=\"{name}\"\r\n\r\n{{}}\r\n--x--\r\n", "multipart/form-data; boundary=x");
         Assert.Equal(shown, (await JsonAsync(response)).GetProperty("filename").GetString());
     }
 
     [Fact]
-    public async Task Content_ThatIsGone_IsNotFound()
+    public async Task FileContent_MissingFromStorage_Returns404()
     {
         var id = await UploadedAsync(Client, "{}");
         await _gateway.Services.GetRequiredService<IFileContents>().DeleteAsync(id, Cancel);
@@ -54,7 +54,7 @@ public abstract class FileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_ThenReadListAndDelete_IsAsOpenAiSays()
+    public async Task Upload_ThenReadListAndDelete_MatchesOpenAiApi()
     {
         var content = new byte[300_000];
         Random.Shared.NextBytes(content);
@@ -93,7 +93,7 @@ public abstract class FileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Files_OfAnotherProject_AreNotThere()
+    public async Task Files_OtherProject_AreNotVisible()
     {
         var id = await UploadedAsync(Client, "{}");
         var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
@@ -116,10 +116,10 @@ public abstract class FileTests : IAsyncLifetime
     [Theory]
     [InlineData("nothing", "purpose")]
     [InlineData("batch_output", "purpose")]
-    public async Task Upload_PurposeNobodyKnows_IsRefused(string purpose, string param) => await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), purpose), HttpStatusCode.BadRequest, param);
+    public async Task Upload_UnknownPurpose_IsRefused(string purpose, string param) => await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), purpose), HttpStatusCode.BadRequest, param);
 
     [Fact]
-    public async Task Upload_WhatCannotBeTaken_IsRefusedAndLeavesNothing()
+    public async Task Upload_Invalid_IsRefusedAndLeavesNothing()
     {
         await RefusedAsync(await UploadAsync(Client, []), HttpStatusCode.BadRequest, "file");
         await RefusedAsync(await UploadAsync(Client, "{}"u8.ToArray(), more: ("expires_after[seconds]", "60")), HttpStatusCode.BadRequest, "expires_after[anchor]");
@@ -137,7 +137,7 @@ public abstract class FileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_MoreThanTheProjectMayHave_IsRefused()
+    public async Task Upload_AboveProjectQuota_Returns413()
     {
         for (var i = 0; i < 3; i++)
         {
@@ -154,7 +154,7 @@ public abstract class FileTests : IAsyncLifetime
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Upload_ManyAtOnce_KeepToTheQuota(bool isLengthKnown)
+    public async Task Upload_Concurrent_NeverExceedsQuota(bool isLengthKnown)
     {
         const int Length = 600_000;
         var statuses = await Task.WhenAll(Enumerable.Range(0, 20).Select(async _ =>
@@ -191,7 +191,7 @@ public abstract class FileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Delete_FileThatABatchReads_CountsUntilTheBatchEnds()
+    public async Task Delete_FileInUseByBatch_CountsTowardQuotaUntilBatchEnds()
     {
         // 2.9 MiB in three files, one of them held.
         var line = Line("a", new string('x', 900_000));
@@ -212,7 +212,7 @@ public abstract class FileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task CreateBatch_ProjectWithMoreThanItsQuota_IsRefused()
+    public async Task CreateBatch_ProjectOverQuota_Returns413()
     {
         var file = await UploadedAsync(Client, Line("a", "x"));
         var store = _gateway.Services.GetRequiredService<FileStore>();
@@ -251,14 +251,14 @@ public abstract class FileTests : IAsyncLifetime
     [InlineData("order=up")]
     [InlineData("purpose=nothing")]
     [InlineData("flavour=salt")]
-    public async Task List_WhatItDoesNotKnow_IsRefused(string query)
+    public async Task List_InvalidQuery_Returns400(string query)
     {
         using var response = await Client.GetAsync(new Uri($"/v1/files?{query}", UriKind.Relative), Cancel);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
     }
 
     [Fact]
-    public async Task Files_AKeyWithoutTheScope_IsForbidden()
+    public async Task Files_KeyWithoutScope_Returns403()
     {
         var (secret, _) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
         using var narrow = _gateway.MakeClient(secret);

@@ -16,7 +16,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.Chat)]
-    public async Task Message_Answers_WithUsage()
+    public async Task Message_Request_ReturnsTextAndUsage()
     {
         using var client = Client();
         var answer = await client.Messages.Create(Ask("sim-echo", "Hello, .NET"), Token);
@@ -30,7 +30,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
-    public async Task Message_OutputCap_EndsWithMaxTokens()
+    public async Task Message_OutputLimitReached_EndsWithMaxTokens()
     {
         using var client = Client();
         var answer = await client.Messages.Create(Ask("sim-echo", "one two three four five six") with { MaxTokens = 2 }, Token);
@@ -40,7 +40,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.Stream)]
-    public async Task Stream_Pieces_AreTheText()
+    public async Task Stream_Deltas_ConcatenateToText()
     {
         const string text = "One piece after the other until all of them are here.";
         using var client = Client();
@@ -54,7 +54,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.Tools)]
-    public async Task Tools_StreamedInput_IsJsonOfTheSchema_AndItsResultIsAnswered()
+    public async Task Tools_StreamedInput_MatchesSchemaAndResultIsAnswered()
     {
         using var client = Client();
         var asking = Ask("sim-tools", "Weather in Oslo?") with { Tools = [Weather()] };
@@ -84,7 +84,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.StructuredOutput)]
-    public async Task StructuredOutput_FitsItsSchema()
+    public async Task StructuredOutput_MatchesSchema()
     {
         using var client = Client();
         var schema = Object($$"""{"type":"object","properties":{{Properties}},"required":["city","days"],"additionalProperties":false}""");
@@ -96,7 +96,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
-    public async Task CountTokens_CountsAsTheAnswerDoes()
+    public async Task CountTokens_SamePrompt_MatchesResponseUsage()
     {
         using var client = Client();
         var asking = Ask("sim-echo", "How many tokens are these?");
@@ -105,7 +105,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
-    public async Task Models_AreListedAndRetrieved()
+    public async Task Models_AnthropicClient_ListsAndRetrieves()
     {
         using var client = Client();
         var page = await client.Models.List(new(), Token);
@@ -118,7 +118,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.BadRequest)]
-    public async Task Errors_BadRequest_Is400()
+    public async Task Errors_BadRequest_Returns400()
     {
         var error = await FailsAsync<AnthropicBadRequestException>(fixture.Gateway.Key, Ask("sim-fast", "x") with { Messages = [] });
         Assert.Equal((HttpStatusCode.BadRequest, "invalid_request_error"), (error.StatusCode, error.Type?.Raw()));
@@ -126,12 +126,12 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
-    public async Task Errors_RejectedByTheProvider_Is400() =>
+    public async Task Errors_RejectedByProvider_Returns400() =>
         await FailsAsync<AnthropicBadRequestException>(fixture.Gateway.Key, Ask("sim-fast", "x"), "status=400");
 
     [Fact]
     [Shows(ClientTable.Unauthorized)]
-    public async Task Errors_UnknownKey_Is401()
+    public async Task Errors_UnknownKey_Returns401()
     {
         var error = await FailsAsync<AnthropicUnauthorizedException>("fl_nobody", Ask("sim-fast", "x"));
         Assert.Equal("authentication_error", error.Type?.Raw());
@@ -139,7 +139,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.Forbidden)]
-    public async Task Errors_NarrowKey_Is403()
+    public async Task Errors_KeyWithoutScope_Returns403()
     {
         var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
         var error = await FailsAsync<AnthropicForbiddenException>(narrow, Ask("sim-fast", "x"));
@@ -148,7 +148,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.NotFound)]
-    public async Task Errors_UnknownModel_Is404()
+    public async Task Errors_UnknownModel_Returns404()
     {
         var error = await FailsAsync<AnthropicNotFoundException>(fixture.Gateway.Key, Ask("no-such-model", "x"));
         Assert.Equal("not_found_error", error.Type?.Raw());
@@ -157,7 +157,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.TooManyRequests)]
-    public async Task Errors_ProvidersRateLimit_Is429()
+    public async Task Errors_ProviderRateLimit_Returns429()
     {
         var error = await FailsAsync<AnthropicRateLimitException>(fixture.Gateway.Key, Ask("sim-fast", "x"), "status=429; retry_after=7");
         Assert.Equal("rate_limit_error", error.Type?.Raw());
@@ -166,14 +166,14 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.Unavailable)]
-    public async Task Errors_BusyProvider_Is529()
+    public async Task Errors_BusyProvider_Returns529()
     {
         var error = await FailsAsync<AnthropicOverloadedException>(fixture.Gateway.Key, Ask("sim-fast", "x"), "status=503; retry_after=7");
         Assert.Equal((529, "overloaded_error"), ((int)error.StatusCode, error.Type?.Raw()));
     }
 
     [Fact]
-    public async Task Errors_BeforeAStreamBegins_HaveTheirStatus()
+    public async Task Errors_BeforeStreamStarts_ReturnStatus()
     {
         using var client = Client("status=429; retry_after=7");
         await Assert.ThrowsAsync<AnthropicRateLimitException>(() => SeenMessage.ReadAsync(client.Messages.CreateStreaming(Ask("sim-fast", "x"), Token)));
@@ -181,7 +181,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
 
     [Fact]
     [Shows(ClientTable.CutStream)]
-    public async Task Stream_Cut_ThrowsAfterWhatCame()
+    public async Task Stream_Truncated_ThrowsAfterReceivedContent()
     {
         using var client = Client("cut_after=3");
         var seen = new SeenMessage();
@@ -192,7 +192,7 @@ public sealed class AnthropicClientTests(GatewayFixture fixture) : IClassFixture
     }
 
     [Fact]
-    public async Task Message_FirstAttemptFails_IsRetriedByTheGateway()
+    public async Task Message_FirstAttemptFails_IsRetriedByGateway()
     {
         using var client = Client("fail_first=1");
         var answer = await client.Messages.Create(Ask("sim-echo", "again"), Token);

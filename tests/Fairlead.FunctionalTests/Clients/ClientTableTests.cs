@@ -6,14 +6,14 @@ namespace Fairlead.FunctionalTests.Clients;
 public sealed class ClientTableTests
 {
     [Fact]
-    public void Table_EveryPlaceOfADotNetClient_HasATest()
+    public void ClientTable_EachDotNetClientFeature_HasTest()
     {
         var holes = ClientTable.Rows.Where(row => row.Tests is not null).SelectMany(row => row.Features.Except(Shown(row.Tests!)).Select(feature => $"{row.Name} | {feature}"));
         Assert.Empty(holes);
     }
 
     [Fact]
-    public void Table_MarksOfDotNetTests_AreFeaturesOfTheirClient()
+    public void ClientTable_DotNetTestMarks_AreFeaturesOfTheirClient()
     {
         foreach (var type in typeof(ClientTableTests).Assembly.GetTypes())
         {
@@ -22,7 +22,7 @@ public sealed class ClientTableTests
     }
 
     [Fact]
-    public void Table_NodeClients_AreTheFilesThatRun()
+    public void ClientTable_NodeClients_MatchTestFiles()
     {
         var named = ClientTable.Rows.Where(row => row.File is not null).Select(row => row.File!).Distinct().Order(StringComparer.Ordinal);
         Assert.Equal(NodeClientTests.TestFiles.Order(StringComparer.Ordinal), named);

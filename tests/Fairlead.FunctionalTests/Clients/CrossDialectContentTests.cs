@@ -29,7 +29,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
 
     [Theory]
     [MemberData(nameof(ForOpenAi))]
-    public async Task OpenAi_ImagesAndFiles_ReachTheProviderInItsForm(string provider, bool streams)
+    public async Task OpenAi_ImagesAndFiles_ReachProviderInItsFormat(string provider, bool streams)
     {
         fixture.Serve("finish-stop", provider);
         var message = new UserChatMessage(
@@ -56,7 +56,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
 
     [Theory]
     [MemberData(nameof(ForOpenAi))]
-    public async Task OpenAi_StructuredOutput_FitsItsSchema(string provider, bool streams)
+    public async Task OpenAi_StructuredOutput_MatchesSchema(string provider, bool streams)
     {
         fixture.Serve("structured", provider);
         var options = new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("place", BinaryData.FromString(Schema), jsonSchemaIsStrict: true) };
@@ -70,7 +70,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
 
     [Theory]
     [MemberData(nameof(ForOpenAi))]
-    public async Task OpenAi_ParallelTools_AreCalledAndAnsweredTogether(string provider, bool streams)
+    public async Task OpenAi_ParallelToolCalls_AreCalledAndAnsweredTogether(string provider, bool streams)
     {
         fixture.Serve("tool-calls", provider);
         var options = new ChatCompletionOptions
@@ -113,7 +113,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
 
     [Theory]
     [MemberData(nameof(ForOpenAi))]
-    public async Task OpenAi_Reasoning_IsAskedForAndShown(string provider, bool streams)
+    public async Task OpenAi_Reasoning_IsRequestedAndReturned(string provider, bool streams)
     {
         fixture.Serve("reasoning", provider);
         var seen = await SeenChat.AskAsync(OpenAi(provider), [new UserChatMessage("Think.")], new ChatCompletionOptions { ReasoningEffortLevel = ChatReasoningEffortLevel.High }, streams, Token);
@@ -127,7 +127,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Anthropic_ImagesAndFiles_ReachTheProviderInItsForm(bool streams)
+    public async Task Anthropic_ImagesAndFiles_AreTranslatedForProvider(bool streams)
     {
         fixture.Serve("finish-stop", "openai");
         var seen = await AskAsync(
@@ -149,7 +149,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Anthropic_StructuredOutput_FitsItsSchema(bool streams)
+    public async Task Anthropic_StructuredOutput_MatchesSchema(bool streams)
     {
         fixture.Serve("structured", "openai");
         var seen = await AskAsync(streams, Ask(new TextBlockParam("Where?")) with { OutputConfig = new OutputConfig { Format = new JsonOutputFormat { Schema = Members(Schema) } } });
@@ -162,7 +162,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Anthropic_ParallelTools_AreCalledAndAnsweredTogether(bool streams)
+    public async Task Anthropic_ParallelTools_AreCalledAndResolvedTogether(bool streams)
     {
         fixture.Serve("tool-calls", "openai");
         var asking = Ask(new TextBlockParam("Weather and time?")) with
@@ -191,7 +191,7 @@ public sealed class CrossDialectContentTests(TranslationFixture fixture) : IClas
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Anthropic_Reasoning_IsAskedForAndShown(bool streams)
+    public async Task Anthropic_Reasoning_IsRequestedAndReturned(bool streams)
     {
         fixture.Serve("reasoning", "openai");
         var seen = await AskAsync(streams, Ask(new TextBlockParam("Think.")) with { Thinking = new ThinkingConfigEnabled(1024) });

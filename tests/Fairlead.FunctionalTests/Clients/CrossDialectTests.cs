@@ -53,7 +53,7 @@ public sealed class CrossDialectTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Anthropic_OnOpenAi_Answers()
+    public async Task Anthropic_OnOpenAi_ReturnsResponse()
     {
         await using var scene = await Scene.StartAsync("openai");
         scene.Upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion("Hello"));
@@ -87,7 +87,7 @@ public sealed class CrossDialectTests
     }
 
     [Fact]
-    public async Task Anthropic_OnOpenAi_CallsToolsAndGivesTheirResults()
+    public async Task Anthropic_OnOpenAi_CallsToolsAndSendsResults()
     {
         await using var scene = await Scene.StartAsync("openai");
         scene.Upstream.Answer = context => StreamAsync(
@@ -129,7 +129,7 @@ public sealed class CrossDialectTests
     }
 
     [Fact]
-    public async Task Anthropic_OnOpenAi_ErrorsAreItsOwn()
+    public async Task Anthropic_OnOpenAi_ReturnsAnthropicErrors()
     {
         await using var scene = await Scene.StartAsync("openai");
         scene.Upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"Rate limit reached for org-secret","type":"requests","code":"rate_limit_exceeded"}}""", 429);
@@ -141,7 +141,7 @@ public sealed class CrossDialectTests
     [Theory]
     [InlineData("anthropic", "/v1/messages")]
     [InlineData("gemini", "/v1beta/models/upstream-m:generateContent")]
-    public async Task OpenAi_OnAnotherProvider_Answers(string kind, string path)
+    public async Task OpenAi_OtherProvider_ReturnsResponse(string kind, string path)
     {
         await using var scene = await Scene.StartAsync(kind);
         scene.Upstream.Answer = context => FakeUpstream.Json(context, kind == "anthropic"
@@ -170,7 +170,7 @@ public sealed class CrossDialectTests
     [Theory]
     [InlineData("anthropic")]
     [InlineData("gemini")]
-    public async Task OpenAi_OnAnotherProvider_Streams(string kind)
+    public async Task OpenAi_OtherProvider_StreamsResponse(string kind)
     {
         await using var scene = await Scene.StartAsync(kind);
         scene.Upstream.Answer = context => kind == "anthropic" ? NamedAsync(context, AnthropicText) : StreamAsync(context, GeminiText);
@@ -191,7 +191,7 @@ public sealed class CrossDialectTests
     [Theory]
     [InlineData("anthropic")]
     [InlineData("gemini")]
-    public async Task OpenAi_OnAnotherProvider_CallsToolsAndGivesTheirResults(string kind)
+    public async Task OpenAi_OtherProvider_CallsToolsAndSendsResults(string kind)
     {
         await using var scene = await Scene.StartAsync(kind);
         scene.Upstream.Answer = context => kind == "anthropic" ? NamedAsync(context, AnthropicTool) : StreamAsync(context, GeminiTool);
@@ -246,7 +246,7 @@ public sealed class CrossDialectTests
     [Theory]
     [InlineData("anthropic")]
     [InlineData("gemini")]
-    public async Task OpenAi_OnAnotherProvider_CutStreamThrows(string kind)
+    public async Task OpenAi_TruncatedStreamFromOtherProvider_Throws(string kind)
     {
         await using var scene = await Scene.StartAsync(kind);
         // The cut may overtake what was sent before it, so it waits until the client has read that.

@@ -12,7 +12,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
 {
     [Fact]
     [Shows(ClientTable.Chat)]
-    public async Task Chat_AnswersWithUsage()
+    public async Task Chat_GetResponse_ReturnsTextAndUsage()
     {
         var answer = await Chat("sim-echo").GetResponseAsync("Hello, abstraction", cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal("Hello, abstraction", answer.Text);
@@ -21,7 +21,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
 
     [Fact]
     [Shows(ClientTable.Stream)]
-    public async Task Stream_IsTheSameText()
+    public async Task Stream_Echo_ReturnsSameText()
     {
         var text = new StringBuilder();
         await foreach (var update in Chat("sim-echo").GetStreamingResponseAsync("Bit by bit it comes along", cancellationToken: TestContext.Current.CancellationToken)) text.Append(update.Text);
@@ -29,7 +29,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
     }
 
     [Fact]
-    public async Task Tools_AreInvokedAndAnswered()
+    public async Task Tools_FunctionInvocation_IsCalledAndAnswered()
     {
         var asked = new List<string>();
         using var client = Chat("sim-tools").AsBuilder().UseFunctionInvocation().Build();
@@ -62,7 +62,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
 
     [Fact]
     [Shows(ClientTable.Tools)]
-    public async Task Tools_StreamedArguments_BecomeOneCall()
+    public async Task Tools_StreamedArguments_AreMergedIntoOneCall()
     {
         var tool = AIFunctionFactory.Create(([Description("A city")] string city) => city, "get_weather");
         var calls = new List<FunctionCallContent>();
@@ -80,7 +80,7 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
 
     [Fact]
     [Shows(ClientTable.CutStream)]
-    public async Task Stream_Cut_ThrowsAfterWhatCame()
+    public async Task Stream_Truncated_ThrowsAfterReceivedContent()
     {
         using var chat = Client(simulate: "cut_after=3").GetChatClient("sim-fast").AsIChatClient();
         var text = new StringBuilder();
@@ -93,15 +93,15 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
 
     [Fact]
     [Shows(ClientTable.BadRequest)]
-    public Task Errors_RejectedRequest_Is400() => FailsAsync(400, simulate: "status=400");
+    public Task Errors_RejectedRequest_Returns400() => FailsAsync(400, simulate: "status=400");
 
     [Fact]
     [Shows(ClientTable.Unauthorized)]
-    public Task Errors_UnknownKey_Is401() => FailsAsync(401, key: "fl_nobody");
+    public Task Errors_UnknownKey_Returns401() => FailsAsync(401, key: "fl_nobody");
 
     [Fact]
     [Shows(ClientTable.Forbidden)]
-    public async Task Errors_NarrowKey_Is403()
+    public async Task Errors_KeyWithoutScope_Returns403()
     {
         var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
         await FailsAsync(403, key: narrow);
@@ -109,15 +109,15 @@ public sealed class ExtensionsAiClientTests(GatewayFixture fixture) : IClassFixt
 
     [Fact]
     [Shows(ClientTable.NotFound)]
-    public Task Errors_UnknownModel_Is404() => FailsAsync(404, "no-such-model");
+    public Task Errors_UnknownModel_Returns404() => FailsAsync(404, "no-such-model");
 
     [Fact]
     [Shows(ClientTable.TooManyRequests)]
-    public Task Errors_ProvidersRateLimit_Is429() => FailsAsync(429, simulate: "status=429; retry_after=7");
+    public Task Errors_ProviderRateLimit_Returns429() => FailsAsync(429, simulate: "status=429; retry_after=7");
 
     [Fact]
     [Shows(ClientTable.Unavailable)]
-    public Task Errors_BusyProvider_Is503() => FailsAsync(503, simulate: "status=503; retry_after=7");
+    public Task Errors_BusyProvider_Returns503() => FailsAsync(503, simulate: "status=503; retry_after=7");
 
     private async Task FailsAsync(int status, string model = "sim-fast", string? key = null, string? simulate = null)
     {

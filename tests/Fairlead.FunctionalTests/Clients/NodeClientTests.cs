@@ -17,7 +17,7 @@ public sealed partial class NodeClientTests(GatewayFixture fixture) : IClassFixt
 
     [Theory]
     [MemberData(nameof(Files))]
-    public Task Client_AgainstTheGateway_Works(string file) => RunAsync(fixture.Gateway, file);
+    public Task NodeClient_AgainstGateway_Works(string file) => RunAsync(fixture.Gateway, file);
 
     /// <summary>Runs one file against <paramref name="gateway"/>.</summary>
     internal static async Task RunAsync(TestGateway gateway, string file)

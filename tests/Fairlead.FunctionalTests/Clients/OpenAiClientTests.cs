@@ -14,7 +14,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.Chat)]
-    public async Task Chat_Answers_WithUsage()
+    public async Task Chat_Completion_ReturnsTextAndUsage()
     {
         ChatCompletion answer = await Chat("sim-echo").CompleteChatAsync([new UserChatMessage("Hello, .NET")], cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal("Hello, .NET", answer.Content[0].Text);
@@ -25,7 +25,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.Stream)]
-    public async Task Stream_Pieces_AreTheText()
+    public async Task Stream_Deltas_ConcatenateToText()
     {
         const string text = "One piece after the other until all of them are here.";
         var got = new StringBuilder();
@@ -47,7 +47,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.Tools)]
-    public async Task Tools_StreamedArguments_AreJsonOfTheSchema()
+    public async Task Tools_StreamedArguments_MatchSchema()
     {
         var options = new ChatCompletionOptions { Tools = { ChatTool.CreateFunctionTool("get_weather", "The weather", BinaryData.FromString(Schema)) } };
         var arguments = new StringBuilder();
@@ -71,7 +71,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.StructuredOutput)]
-    public async Task StructuredOutput_FitsItsSchema()
+    public async Task StructuredOutput_MatchesSchema()
     {
         var options = new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("weather", BinaryData.FromString(Schema), jsonSchemaIsStrict: true) };
         ChatCompletion answer = await Chat("sim-json").CompleteChatAsync([new UserChatMessage("Weather as JSON")], options, TestContext.Current.CancellationToken);
@@ -91,15 +91,15 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.BadRequest)]
-    public Task Errors_RejectedRequest_Is400() => FailsAsync(400, simulate: "status=400");
+    public Task Errors_RejectedRequest_Returns400() => FailsAsync(400, simulate: "status=400");
 
     [Fact]
     [Shows(ClientTable.Unauthorized)]
-    public Task Errors_UnknownKey_Is401() => FailsAsync(401, key: "fl_nobody");
+    public Task Errors_UnknownKey_Returns401() => FailsAsync(401, key: "fl_nobody");
 
     [Fact]
     [Shows(ClientTable.Forbidden)]
-    public async Task Errors_NarrowKey_Is403()
+    public async Task Errors_KeyWithoutScope_Returns403()
     {
         var (narrow, _) = await fixture.Gateway.MakeKeyAsync("\"scopes\":[\"models:read\"]");
         await FailsAsync(403, key: narrow);
@@ -107,11 +107,11 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.NotFound)]
-    public async Task Errors_UnknownModel_Is404() => Assert.Contains("no-such-model", (await FailsAsync(404, "no-such-model")).Message, StringComparison.Ordinal);
+    public async Task Errors_UnknownModel_Returns404() => Assert.Contains("no-such-model", (await FailsAsync(404, "no-such-model")).Message, StringComparison.Ordinal);
 
     [Fact]
     [Shows(ClientTable.TooManyRequests)]
-    public async Task Errors_ProvidersRateLimit_Is429()
+    public async Task Errors_ProviderRateLimit_Returns429()
     {
         var error = await FailsAsync(429, simulate: "status=429; retry_after=7");
         Assert.True(error.GetRawResponse()!.Headers.TryGetValue("retry-after", out var seconds));
@@ -120,10 +120,10 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.Unavailable)]
-    public Task Errors_BusyProvider_Is503() => FailsAsync(503, simulate: "status=503; retry_after=7");
+    public Task Errors_BusyProvider_Returns503() => FailsAsync(503, simulate: "status=503; retry_after=7");
 
     [Fact]
-    public async Task Errors_BeforeAStreamBegins_HaveTheirStatus()
+    public async Task Errors_BeforeStreamStarts_ReturnStatus()
     {
         var client = new ChatClient("sim-fast", new ApiKeyCredential(fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway, "status=429; retry_after=7"));
         var error = await Assert.ThrowsAsync<ClientResultException>(async () =>
@@ -135,7 +135,7 @@ public sealed class OpenAiClientTests(GatewayFixture fixture) : IClassFixture<Ga
 
     [Fact]
     [Shows(ClientTable.CutStream)]
-    public async Task Stream_Cut_Throws()
+    public async Task Stream_Truncated_Throws()
     {
         var client = new ChatClient("sim-fast", new ApiKeyCredential(fixture.Gateway.Key), OpenAiOptions.For(fixture.Gateway, "cut_after=3"));
         var got = 0;

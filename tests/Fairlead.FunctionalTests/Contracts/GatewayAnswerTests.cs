@@ -56,7 +56,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
 
     [Theory]
     [MemberData(nameof(Calls))]
-    public async Task Answer_Whole_FitsItsSchema(string client, string body)
+    public async Task Response_NonStreaming_MatchesSchema(string client, string body)
     {
         using var response = await world.Gateway.Client.PostJsonAsync(PathOf(client), body);
         var text = await response.Content.ReadAsStringAsync(Token);
@@ -66,7 +66,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
 
     [Theory]
     [MemberData(nameof(Calls))]
-    public async Task Answer_Streamed_FitsItsSchemas(string client, string body)
+    public async Task Response_Streamed_MatchesSchemas(string client, string body)
     {
         await AssertStreamFitsAsync(client, body, includeUsage: false);
         if (client != "messages") await AssertStreamFitsAsync(client, body, includeUsage: true);
@@ -76,7 +76,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("chat", "cut_after=3")]
     [InlineData("completions", "cut_after=3")]
     [InlineData("messages", "cut_after=3")]
-    public async Task Stream_FailingInTheMiddle_EndsWithAnErrorOfItsSchema(string client, string fault)
+    public async Task Stream_FailsMidway_EndsWithErrorMatchingSchema(string client, string fault)
     {
         var body = client == "completions" ? """{"model":"sim-fast","prompt":"Once","stream":true}""" : $$"""{"model":"sim-fast","max_tokens":200,{{User}},"stream":true}""";
         using var response = await world.Gateway.Client.PostJsonAsync(PathOf(client), body, [("Fairlead-Simulate", fault)]);
@@ -92,7 +92,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("native-embed", "float", "[[1,2],[3]]")]
     [InlineData("sim-embed", "float", "[\"one\",\"two\"]")]
     [InlineData("sim-embed", "base64", "\"one\"")]
-    public async Task Embeddings_FitTheirSchema(string model, string format, string input)
+    public async Task Embeddings_Response_MatchesSchema(string model, string format, string input)
     {
         using var response = await world.Gateway.Client.PostJsonAsync("/v1/embeddings", $$"""{"model":"{{model}}","input":{{input}},"encoding_format":"{{format}}"}""");
         var text = await response.Content.ReadAsStringAsync(Token);
@@ -105,7 +105,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("/v1/models", "list", "ListModelsResponse")]
     [InlineData("/v1/models/claude", "model", "Model")]
     [InlineData("/v1/models/sim-embed", "model", "Model")]
-    public async Task Models_FitTheSchemaOfEachShape(string path, string part, string published)
+    public async Task Models_OpenAiAndAnthropicFormat_MatchSchemas(string path, string part, string published)
     {
         var openAi = await GetAsync(world.Gateway.Client, path);
         Assert.Empty(SchemaSet.Own.Get($"models.openai.json#/$defs/{part}").Faults(openAi));
@@ -118,14 +118,14 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("simulated")]
     [InlineData("claude")]
     [InlineData("native")]
-    public async Task CountTokens_FitsItsSchema(string model)
+    public async Task CountTokens_Response_MatchesSchema(string model)
     {
         using var response = await world.Gateway.Client.PostJsonAsync("/v1/messages/count_tokens", $$"""{"model":"{{model}}",{{User}}}""");
         Assert.Empty(SchemaSet.Own.Get("count_tokens.json").Faults(JsonNode.Parse(await response.Content.ReadAsStringAsync(Token))));
     }
 
     [Fact]
-    public async Task UsageAndAudit_OfEveryKindOfCall_FitTheirSchemas()
+    public async Task UsageAndAudit_EveryKindOfCall_MatchSchemas()
     {
         foreach (var (client, body) in Calls.Select(call => call.Data))
         {
@@ -169,7 +169,7 @@ public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("/v1/messages", ErrorShape.Anthropic, """{"model":"sim-fast","max_tokens":9,"messages":[{"role":"user","content":"x"}]}""", "status=503", 529)]
     [InlineData("/v1/messages/count_tokens", ErrorShape.Anthropic, """{"model":"none","messages":[{"role":"user","content":"x"}]}""", null, 404)]
     [InlineData("/admin/v1/organizations", ErrorShape.Problem, "{}", null, 400)]
-    public async Task Error_FitsTheSchemaOfItsDialect(string path, ErrorShape shape, string body, string? simulate, int status)
+    public async Task Error_AnyDialect_MatchesItsSchema(string path, ErrorShape shape, string body, string? simulate, int status)
     {
         using var response = await (shape == ErrorShape.Problem ? world.Gateway.Admin : world.Gateway.Client).PostJsonAsync(path, body, [("Fairlead-Simulate", simulate ?? "tps=1000")]);
         var text = await response.Content.ReadAsStringAsync(Token);

@@ -21,7 +21,7 @@ public sealed class ProviderAnswerTests(TranslationFixture fixture) : IClassFixt
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Answer_OfAnyProvider_FitsItsSchema(string row, string upstream, string client, string delivery)
+    public async Task Response_AnyProvider_MatchesSchema(string row, string upstream, string client, string delivery)
     {
         var (status, body, stream) = await AskAsync(row, upstream, client, delivery == "stream");
         Assert.Empty(stream is null ? LiveAnswers.Whole(client, status, body) : LiveAnswers.Stream(client, stream, includeUsage: row == "usage"));
@@ -29,7 +29,7 @@ public sealed class ProviderAnswerTests(TranslationFixture fixture) : IClassFixt
 
     [Theory]
     [MemberData(nameof(Described))]
-    public async Task Answer_OfAnyProvider_FitsThePublishedDescription(string row, string upstream, string client, string delivery)
+    public async Task Response_AnyProvider_MatchesPublishedSchema(string row, string upstream, string client, string delivery)
     {
         PublishedSchemas.SkipWhereAbsent();
         var (status, body, stream) = await AskAsync(row, upstream, client, delivery == "stream");

@@ -15,17 +15,17 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     private ServerProcess Server => fixture.Server;
 
     [Fact]
-    public void ErrorsPage_InTheRepository_IsTheGeneratedOne() => Assert.Equal(ErrorsPage.Write(), Embedded("docs/errors.md"));
+    public void ErrorsPage_InRepository_MatchesGeneratedPage() => Assert.Equal(ErrorsPage.Write(), Embedded("docs/errors.md"));
 
     [Fact]
-    public void ConfigurationPage_InTheRepository_HasTheGeneratedTables()
+    public void ConfigurationPage_InRepository_MatchesGeneratedTables()
     {
         var page = Embedded("docs/configuration.md");
         Assert.Equal(ConfigurationPage.Refresh(page, ConfigurationSections.BuiltIn), page);
     }
 
     [Fact]
-    public void ConfigurationPage_InTheRepository_NamesEveryVariableOfTheKinds()
+    public void ConfigurationPage_InRepository_ListsEveryProviderVariable()
     {
         var page = Embedded("docs/configuration.md");
         var variables = BuiltInProviderKinds.All.SelectMany(kind => kind.EnvironmentProviders).SelectMany(provider => provider.Variables).ToList();
@@ -34,7 +34,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public void ConfigurationPage_NamesEveryVariableThatTheProgramReads()
+    public void ConfigurationPage_InRepository_ListsEveryVariableReadBySource()
     {
         var page = Embedded("docs/configuration.md");
         var read = Directory.GetFiles(Path.Combine(Example.Root, "src"), "*.cs", SearchOption.AllDirectories)
@@ -45,7 +45,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
 
     [Theory]
     [MemberData(nameof(Codes))]
-    public async Task DocUrl_OfEveryError_Resolves(string code)
+    public async Task DocUrl_EveryErrorCode_Resolves(string code)
     {
         var path = ErrorCatalogue.Find(code)!.DocPath;
         var html = await Server.TextAsync(path.Split('#')[0]);
@@ -53,7 +53,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task Links_OfEveryPage_Resolve()
+    public async Task DocumentationLinks_EveryPage_Resolve()
     {
         var pages = new DocumentationPages();
         var broken = new List<string>();
@@ -78,7 +78,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task Pages_LoadNothingFromElsewhere()
+    public async Task DocsPages_Assets_AreSameOriginOnly()
     {
         foreach (var path in (string[])["/docs", "/docs/start", "/docs/errors", "/reference/"])
         {
@@ -97,7 +97,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task Page_Unknown_IsA404InTheSameDress()
+    public async Task DocsPage_Unknown_Returns404HtmlPage()
     {
         using var response = await Server.GetAsync("/docs/no-such-page%3Cscript%3E");
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
@@ -107,21 +107,21 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task Root_LeadsToTheDocs()
+    public async Task Root_Get_RedirectsToDocs()
     {
         using var response = await Server.GetAsync("/");
         Assert.Equal("/docs", response.Headers.Location!.OriginalString);
     }
 
     [Fact]
-    public async Task Schema_Served_IsTheReadersOwn() => Assert.Equal(ConfigurationSchema.Text(ConfigurationSections.BuiltIn), await Server.TextAsync("/schemas/fairlead.schema.json"));
+    public async Task Schema_Served_EqualsBuiltInConfigurationSchema() => Assert.Equal(ConfigurationSchema.Text(ConfigurationSections.BuiltIn), await Server.TextAsync("/schemas/fairlead.schema.json"));
 
     [Theory]
     [InlineData("/docs/start")]
     [InlineData("/docs/streaming")]
     [InlineData("/openapi/v1.json")]
     [InlineData("/openapi/v2.json")]
-    public async Task Examples_Served_NameTheServerThatServesThem(string path)
+    public async Task Examples_Served_UseServersOwnAddress(string path)
     {
         Assert.NotEqual(DocumentationPages.ExampleAddress, Server.Address);
         var text = await Server.TextAsync(path);
@@ -131,10 +131,10 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task Text_Served_KeepsTheDefaultAddress() => Assert.Contains($"<code>{DocumentationPages.ExampleAddress}</code>", await Server.TextAsync("/docs/operating"), StringComparison.Ordinal);
+    public async Task DocsText_Served_KeepsDefaultAddress() => Assert.Contains($"<code>{DocumentationPages.ExampleAddress}</code>", await Server.TextAsync("/docs/operating"), StringComparison.Ordinal);
 
     [Fact]
-    public void Page_AtAnAddressOfMischief_IsStillText()
+    public void DocsPage_MaliciousServerAddress_IsEscaped()
     {
         var html = new DocumentationPages().Find("start")!.At("http://a\"><script>alert(1)</script>");
         Assert.DoesNotContain("<script>alert", html, StringComparison.Ordinal);
@@ -144,7 +144,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     }
 
     [Fact]
-    public async Task OpenApi_TwoDocuments_AreTogetherTheWhole()
+    public async Task OpenApi_V1AndV2Documents_TogetherCoverWholeApi()
     {
         var whole = OpenApiDocument.Build();
         var parts = new List<JsonNode>();
@@ -201,7 +201,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     [InlineData("/v1/messages")]
     [InlineData("/v1/responses")]
     [InlineData("/v2/generations")]
-    public async Task OpenApi_EveryAddressThatGenerates_TakesAKeyAndCanBeAJob(string path)
+    public async Task OpenApi_EveryGenerationEndpoint_DocumentsIdempotencyKeyAndJobs(string path)
     {
         var document = JsonNode.Parse(await Server.TextAsync($"/openapi/{path.Split('/')[1]}.json"))!;
         var operation = document["paths"]![path]!["post"]!;

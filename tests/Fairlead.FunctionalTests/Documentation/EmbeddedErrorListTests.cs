@@ -14,7 +14,7 @@ public sealed class EmbeddedErrorListTests(Common.GatewayFixture fixture) : ICla
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Page_OfTheLibrary_HasAnEntryForEveryCode()
+    public async Task ErrorListPage_EveryErrorCode_HasEntry()
     {
         using var client = fixture.Gateway.MakeClient(key: null);
         using var response = await client.GetAsync(ErrorListEndpoint.Address, Token);
@@ -32,7 +32,7 @@ public sealed class EmbeddedErrorListTests(Common.GatewayFixture fixture) : ICla
     }
 
     [Fact]
-    public async Task Page_OfTheProgramItself_GoesBeforeTheLibrarys()
+    public async Task ErrorListPage_AppMapsSamePath_AppPageTakesPrecedence()
     {
         // The bare list, an application's own page at the same address, and its fallback.
         await using var app = await StartAsync(endpoints =>
@@ -45,7 +45,7 @@ public sealed class EmbeddedErrorListTests(Common.GatewayFixture fixture) : ICla
     }
 
     [Fact]
-    public async Task Page_OfTheLibrary_GoesBeforeTheProgramsFallback()
+    public async Task ErrorListPage_AppHasFallback_TakesPrecedence()
     {
         await using var app = await StartAsync(endpoints =>
         {

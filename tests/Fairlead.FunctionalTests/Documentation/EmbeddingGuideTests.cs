@@ -51,7 +51,7 @@ public sealed partial class EmbeddingGuideTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Program_OfTheGuide_AnswersTheCallOfTheGuide()
+    public async Task EmbeddingGuide_Program_AnswersCallFromGuide()
     {
         await RunAsync(Program, ("FAIRLEAD_CLIENT_KEY", Key));
 
@@ -85,7 +85,7 @@ public sealed partial class EmbeddingGuideTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Key_InTheAppsSettingsOfDevelopment_IsAccepted()
+    public async Task Key_InDevelopmentAppSettings_IsAccepted()
     {
         await File.WriteAllTextAsync(Path.Combine(_folder.FullName, "appsettings.Development.json"), $$"""{"FAIRLEAD_CLIENT_KEY":"{{Key}}"}""", Token);
         await RunAsync(Program);
@@ -95,7 +95,7 @@ public sealed partial class EmbeddingGuideTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task UsersOfTheApp_AsTheGuideSays_AreCallersAndReadTheGuides()
+    public async Task ApplicationUsers_SetUpPerGuide_CanCallAndReadDocs()
     {
         var callers = Block("csharp", "UseApplicationCallers");
         var use = callers[callers.IndexOf(".UseApplicationCallers", StringComparison.Ordinal)..].Trim().TrimEnd(';');

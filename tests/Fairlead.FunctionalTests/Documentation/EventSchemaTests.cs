@@ -35,7 +35,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task GenerationEvents_AllThereAre_FitTheDocument()
+    public async Task GenerationEvents_AllTypes_MatchOpenApiDocument()
     {
         var seen = new HashSet<string>();
         async Task Stream(string body, string? simulate = null) => seen.UnionWith(Check("GenerationEvent", await StreamAsync("/v2/generations", body, simulate)));
@@ -83,7 +83,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
     }
 
     [Fact]
-    public void Streams_AllOfTheDocument_SayWhatTheirEventsAre()
+    public void OpenApiDocument_AllStreams_DocumentTheirEvents()
     {
         var silent = Document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject().SelectMany(one => one.Value!["responses"]!.AsObject().Where(answer => answer.Value!["content"]?["text/event-stream"] is { } stream && stream["x-event-schema"]?["$ref"] is null)
             .Select(answer => $"{one.Key} {path.Key}")));
@@ -91,7 +91,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ResponseEvents_AllThereAre_FitTheDocument()
+    public async Task ResponseEvents_AllTypes_MatchOpenApiDocument()
     {
         const string Tools = """ "tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}] """;
         // Responses are translated here, so the provider speaks chat.
@@ -119,7 +119,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
     [Theory]
     [InlineData("""{"model":"sim-echo","stream":true,"prompt":"hi"}""")]
     [InlineData("""{"model":"sim-echo","stream":true,"prompt":"hi","max_tokens":1,"stream_options":{"include_usage":true}}""")]
-    public async Task CompletionChunks_OfLiveStreams_FitTheDocument(string body) => Check("CompletionChunk", await StreamAsync("/v1/completions", body));
+    public async Task CompletionChunks_LiveStream_MatchOpenApiDocument(string body) => Check("CompletionChunk", await StreamAsync("/v1/completions", body));
 
     [Theory]
     [InlineData("""{"model":"sim-fast","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
@@ -127,14 +127,14 @@ public sealed class EventSchemaTests : IAsyncLifetime
     [InlineData("""{"model":"sim-reason","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("""{"model":"sim-json","stream":true,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object","properties":{"a":{"type":"string"}}}}},"fairlead":{"structured":"partial"}}""")]
     [InlineData("""{"model":"sim-tools","stream":true,"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}]}""")]
-    public async Task ChatChunks_OfLiveStreams_FitTheDocument(string body) => Check("ChatCompletionChunk", await StreamAsync("/v1/chat/completions", body));
+    public async Task ChatChunks_LiveStream_MatchOpenApiDocument(string body) => Check("ChatCompletionChunk", await StreamAsync("/v1/chat/completions", body));
 
     [Theory]
     [InlineData("""{"model":"sim-fast","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}]}""", null)]
     [InlineData("""{"model":"sim-reason","stream":true,"max_tokens":2000,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user","content":"hi"}]}""", null)]
     [InlineData("""{"model":"sim-tools","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}]}""", null)]
     [InlineData("""{"model":"sim-fast","stream":true,"max_tokens":50,"messages":[{"role":"user","content":"hi"}]}""", "cut_after=3")]
-    public async Task MessageEvents_OfLiveStreams_FitTheDocument(string body, string? simulate) => Check("MessageStreamEvent", await StreamAsync("/v1/messages", body, simulate));
+    public async Task MessageEvents_LiveStreams_MatchOpenApiDocument(string body, string? simulate) => Check("MessageStreamEvent", await StreamAsync("/v1/messages", body, simulate));
 
     /// <summary>Types of the events, each of which fits.</summary>
     private static HashSet<string> Check(string name, string stream)

@@ -30,7 +30,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
 
     [Theory]
     [MemberData(nameof(Shell))]
-    public async Task Curl_OfTheDocumentation_GetsWhatItPromises(string place)
+    public async Task CurlExamples_InDocs_ReturnDocumentedStatus(string place)
     {
         var example = Example.At(place);
         var (organization, project, key) = await fixture.MakeObjectsAsync();
@@ -49,7 +49,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
 
     [Theory]
     [MemberData(nameof(CSharp))]
-    public async Task CSharp_OfTheDocumentation_Runs(string place)
+    public async Task CSharpExamples_InDocs_Run(string place)
     {
         var (assembly, examples) = await fixture.CSharpAsync(Token);
         var method = assembly.GetType($"Examples.Example{examples.ToList().FindIndex(e => e.Place == place)}")!.GetMethod("RunAsync")!;
@@ -61,7 +61,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
 
     [Theory]
     [MemberData(nameof(TypeScript))]
-    public async Task TypeScript_OfTheDocumentation_Runs(string place)
+    public async Task TypeScriptExamples_FromDocs_Run(string place)
     {
         var modules = Path.Combine(Example.Root, "tests", "Fairlead.FunctionalTests", "Clients", "node", "node_modules");
         var node = Path.Combine(modules, ".bin", "node");
@@ -78,7 +78,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
 
     [Theory]
     [MemberData(nameof(Python))]
-    public async Task Python_OfTheDocumentation_IsPython(string place)
+    public async Task PythonExamples_FromDocs_HaveValidSyntax(string place)
     {
         var path = Path.Combine(fixture.Folder, "example.py");
         await File.WriteAllTextAsync(path, Example.At(place).Text, Token);
@@ -96,7 +96,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
     }
 
     [Fact]
-    public void Examples_OfTheReference_CoverEverySubjectInEveryLanguage()
+    public void Examples_InReference_CoverEveryTopicInEveryLanguage()
     {
         var missing =
             from language in (string[])["curl", "C#", "TypeScript", "Python"]
@@ -110,7 +110,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
     }
 
     [Fact]
-    public void Examples_ThatAreNotRun_SayWhy() =>
+    public void Examples_NotRun_StateReason() =>
         Assert.All(Example.All.Where(e => e.Remarks.StartsWith("not-run", StringComparison.Ordinal)), e => Assert.Matches("^not-run: .{10,}", e.Remarks));
 
     [GeneratedRegex(@"\[status (\d{3})\]")]

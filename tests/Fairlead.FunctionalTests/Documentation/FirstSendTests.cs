@@ -19,14 +19,14 @@ public sealed class FirstSendTests(ServerFixture fixture) : IClassFixture<Server
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public void Operations_ThatGenerate_AreAllCovered() =>
+    public void GenerationOperations_All_AreCovered() =>
         Assert.Superset(
             new HashSet<string> { "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v2/generations", "/v2/estimates" },
             Operations().Where(one => Bodies(one.Operation).Any()).Select(one => one.Path).ToHashSet());
 
     [Theory]
     [MemberData(nameof(Examples))]
-    public async Task Send_WithoutAChange_IsAnswered(string path, string example)
+    public async Task Send_UnmodifiedDocsExample_Succeeds(string path, string example)
     {
         var operation = OpenApiDocument.Build()["paths"]![path]!["post"]!;
         var bodies = Bodies(operation).ToList();
@@ -45,7 +45,7 @@ public sealed class FirstSendTests(ServerFixture fixture) : IClassFixture<Server
     }
 
     [Fact]
-    public async Task Send_InABrowser_IsAnsweredAndAsksForNothingUnasked()
+    public async Task Send_FromBrowserReference_SucceedsWithoutOptionalHeaders()
     {
         var chromium = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Select(folder => Path.Combine(folder, "chromium")).FirstOrDefault(File.Exists);
         Assert.SkipWhen(chromium is null, "Chromium is not installed; ./test.sh installs it.");

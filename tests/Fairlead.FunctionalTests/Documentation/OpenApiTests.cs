@@ -21,7 +21,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
 
     /// <summary>Readers such as /reference send what a parameter shows as example or default: a job and a used key instead of a response.</summary>
     [Fact]
-    public void Parameters_OptionalHeaders_ShowNothingThatIsSentByItself()
+    public void Parameters_OptionalHeaders_HaveNoExampleOrDefault()
     {
         var shown = Document["components"]!["parameters"]!.AsObject()
             .Where(one => one.Value!["in"]!.GetValue<string>() == "header" && one.Value["required"]?.GetValue<bool>() != true)
@@ -109,7 +109,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public void Document_AndEndpoints_AreTheSame()
+    public void OpenApiDocument_Operations_MatchMappedEndpoints()
     {
         var mapped = fixture.Gateway.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
             .Where(e => e.RoutePattern.RawText != ErrorListEndpoint.Address) // A page to read, not part of the API.
@@ -142,7 +142,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     }
 
     [Fact]
-    public void Calls_OfThisTest_CoverEveryOperationWithAJsonAnswer()
+    public void TestCalls_OfOpenApiTests_CoverEveryOperationWithJsonResponse()
     {
         var withJson = Operations().Where(o => Document["paths"]![o.Split(' ')[1]]![o.Split(' ')[0]]!["responses"]!.AsObject().Any(r => r.Key[0] == '2') && Success(o).Response["content"]?["application/json"] is not null);
         Assert.Equal(withJson.Order(StringComparer.Ordinal), Calls.Select(c => c.Operation).Distinct().Order(StringComparer.Ordinal));
@@ -150,7 +150,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
 
     [Theory]
     [MemberData(nameof(Indices))]
-    public async Task Answer_Live_IsWhatTheDocumentSays(int index)
+    public async Task Response_Live_MatchesOpenApiDocument(int index)
     {
         var (operation, path, body) = Calls[index];
         // So that sums and records have something to show.
@@ -183,7 +183,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     }
 
     [Fact]
-    public void Answers_OfAllOperations_HaveExamples()
+    public void Operations_RequestsAndResponses_HaveExamples()
     {
         var without = Document["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject().Select(one => (Name: $"{one.Key} {path.Key}", Answer: OpenApiDocument.Answer(one.Value!))))
             .Where(one => one.Answer is { } answer && answer["example"] is null && answer["examples"] is null).Select(one => one.Name);
@@ -222,7 +222,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     [InlineData("delete /admin/v1/keys/{id}", "key")]
     [InlineData("delete /admin/v1/projects/{id}", "project")]
     [InlineData("delete /admin/v1/organizations/{id}", "organization")]
-    public async Task Delete_Live_AnswersAsTheDocumentSays(string operation, string kind)
+    public async Task Delete_Live_MatchesOpenApiDocument(string operation, string kind)
     {
         var names = await MakeObjectsAsync();
         foreach (var inside in (string[])["key", "project", "organization"])
@@ -235,7 +235,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
 
     [Theory]
     [MemberData(nameof(Lists))]
-    public async Task Parameters_OfLists_AreTheDocumented(string path)
+    public async Task ListParameters_Accepted_MatchOpenApiDocument(string path)
     {
         // The refusal of an unknown parameter names those there are.
         using var response = await (path.StartsWith("/admin", StringComparison.Ordinal) ? fixture.Gateway.Admin : fixture.Gateway.Client).GetAsync(new Uri(path + "?nonsense=1", UriKind.Relative), Token);
@@ -250,7 +250,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     [InlineData("OpenAiError", "/v1/chat/completions", """{"model":"no-such-model","messages":[{"role":"user","content":"Hello"}]}""")]
     [InlineData("AnthropicError", "/v1/messages", """{"model":"no-such-model","max_tokens":5,"messages":[{"role":"user","content":"Hello"}]}""")]
     [InlineData("Problem", "/admin/v1/keys", """{"name":7}""")]
-    public async Task Error_Live_IsWhatTheDocumentSaysAndItsLinkIsWhole(string schema, string path, string body)
+    public async Task Error_Live_MatchesOpenApiDocumentAndHasAbsoluteDocUrl(string schema, string path, string body)
     {
         using var content = new StringContent(body, Encoding.UTF8, "application/json");
         using var response = await (path.StartsWith("/admin", StringComparison.Ordinal) ? fixture.Gateway.Admin : fixture.Gateway.Client).PostAsync(new Uri(path, UriKind.Relative), content, Token);
@@ -262,7 +262,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
     }
 
     [Fact]
-    public void Examples_OfTheDocument_FitTheirSchemas()
+    public void Examples_InOpenApiDocument_MatchTheirSchemas()
     {
         var faults = new List<string>();
         Walk(Document, "");

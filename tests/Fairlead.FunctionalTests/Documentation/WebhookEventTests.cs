@@ -17,14 +17,14 @@ public sealed class WebhookEventTests
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public void Types_OfTheDocument_AreThoseThatCanBeAskedForAndSent()
+    public void WebhookEventTypes_InOpenApiDocument_MatchKnownEvents()
     {
         Assert.Equal(WebhookEvents.Known, Names(Schemas["WebhookEventType"]!["enum"]!));
         Assert.Equal(WebhookEvents.Known.Where(type => type != WebhookEvents.Every).Append(WebhookEvents.Test), Names(Schemas["WebhookEvent"]!["properties"]!["type"]!["enum"]!));
     }
 
     [Fact]
-    public async Task Event_AsSent_IsWhatTheDocumentSays()
+    public async Task WebhookEvent_AsSent_MatchesOpenApiDocument()
     {
         await using var receiver = await WebhookReceiver.StartAsync();
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);

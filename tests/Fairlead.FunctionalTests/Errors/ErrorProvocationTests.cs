@@ -31,7 +31,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
     ];
 
     [Fact]
-    public void Catalogue_EveryCodeAtEveryDoor_IsProvokedOrItsAbsenceExplained()
+    public void ErrorCatalogue_EveryCodeAtEveryEndpoint_IsTestedOrItsAbsenceExplained()
     {
         var open = Pairs().Where(pair => (Provocations.Find(world, pair.Code, pair.Door, stream: false) is null) == (Absences.Of(pair.Code, pair.Door) is null) && Absences.Of(pair.Code, pair.Door) is null)
             .Select(pair => $"{pair.Code} at {pair.Door}");
@@ -42,7 +42,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Provocation_AtThisDoor_AnswersInItsShape(ErrorCode code, string doorName, bool stream)
+    public async Task ErrorCode_EveryEndpoint_RespondsInItsFormat(ErrorCode code, string doorName, bool stream)
     {
         var door = Door.All.Single(door => door.Name == doorName);
         var provocation = Provocations.Find(world, code, door, stream);

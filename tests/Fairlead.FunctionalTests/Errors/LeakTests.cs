@@ -28,7 +28,7 @@ public sealed class LeakTests(ErrorWorld world) : IClassFixture<ErrorWorld>
 
     [Theory]
     [MemberData(nameof(Failures))]
-    public async Task UpstreamFailure_WithSecrets_ShowsNone(string doorName, int status, string form)
+    public async Task UpstreamFailure_ContainingSecrets_IsRedacted(string doorName, int status, string form)
     {
         var door = Door.All.Single(door => door.Name == doorName);
         world.Upstream.Answer = context =>
@@ -77,7 +77,7 @@ public sealed class LeakTests(ErrorWorld world) : IClassFixture<ErrorWorld>
     [InlineData("/v1/messages", "up", true)]
     [InlineData("/v1/chat/completions", "cl", true)]
     [InlineData("/v1/completions", "up", true)]
-    public async Task StreamError_WithSecrets_ShowsNone(string path, string model, bool afterContent)
+    public async Task StreamError_ContainingSecrets_IsRedacted(string path, string model, bool afterContent)
     {
         world.Upstream.Answer = async context =>
         {

@@ -36,7 +36,7 @@ public sealed class ErrorTranslationTests(ErrorTranslationFixture fixture) : ICl
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Error_OfAProvider_EqualsTheClientsGoldenFile(string kind, string client, bool stream)
+    public async Task ProviderError_AnyClient_MatchesGoldenFile(string kind, string client, bool stream)
     {
         var upstream = kind[..kind.IndexOf('.', StringComparison.Ordinal)];
         fixture.Serve(JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Folder, kind + ".response.json"), Token))!);
@@ -71,7 +71,7 @@ public sealed class ErrorTranslationTests(ErrorTranslationFixture fixture) : ICl
     [InlineData("openai.timeout", "messages", 504, null)]
     [InlineData("openai.quota", "messages", 529, null)]
     [InlineData("openai.too-large", "messages", 413, null)]
-    public async Task Row_OfTheMapping_KeepsItsStatusAndWait(string kind, string client, int status, string? wait)
+    public async Task ErrorMapping_EachRow_KeepsStatusAndRetryAfter(string kind, string client, int status, string? wait)
     {
         var lines = await File.ReadAllLinesAsync(Path.Combine(Folder, $"{kind}-to-{client}.golden"), Token);
         Assert.Equal($"{status}", lines[0]);
@@ -79,7 +79,7 @@ public sealed class ErrorTranslationTests(ErrorTranslationFixture fixture) : ICl
     }
 
     [Fact]
-    public void GoldenFiles_AllBelongToACase() =>
+    public void GoldenFiles_All_BelongToTestCase() =>
         Assert.Equal(
             Cases.Select(c => c.Data).Select(c => FileName(c.Item1, c.Item2, c.Item3)).Distinct().Order(StringComparer.Ordinal),
             Directory.GetFiles(Folder, "*.golden").Select(Path.GetFileName).Order(StringComparer.Ordinal));

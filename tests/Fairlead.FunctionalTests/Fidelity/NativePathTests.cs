@@ -52,7 +52,7 @@ public sealed class NativePathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ContentInTheFinishChunk_LeavesAtOnceAndIsThereWhenTheStreamBreaks()
+    public async Task Stream_ContentInFinishChunkThenBreak_ContentIsSentImmediately()
     {
         var seen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _upstream.Answer = async context =>
@@ -79,7 +79,7 @@ public sealed class NativePathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ContentInTheFinishChunk_EndsWithOneReason()
+    public async Task Stream_ContentInFinishChunk_HasOneFinishReason()
     {
         await AnswerAsync(Chunk("""{"role":"assistant","content":"a"}"""), Chunk("""{"content":"b"}""", "length", $",\"usage\":{Usage}"), "[DONE]");
         var stream = await StreamAsync("/v1/chat/completions", Ask);
@@ -93,7 +93,7 @@ public sealed class NativePathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ReasonInEveryChunk_GivesAllTextAndOneReason()
+    public async Task Stream_FinishReasonInEveryChunk_ReturnsAllTextAndOneFinishReason()
     {
         await AnswerAsync(Chunk("""{"role":"assistant","content":"a"}""", "stop"), Chunk("""{"content":"b"}""", "stop"), Chunk("""{"content":"c"}""", "stop"), "[DONE]");
         var chunks = Chunks(await StreamAsync("/v1/chat/completions", Ask));
@@ -104,7 +104,7 @@ public sealed class NativePathTests : IAsyncLifetime
     [Theory]
     [InlineData("insufficient_system_resource")]
     [InlineData("error")]
-    public async Task Finish_ThatIsAFailure_IsNoAnswer(string reason)
+    public async Task FinishReason_Failure_FailsResponse(string reason)
     {
         await AnswerAsync(Chunk("""{"role":"assistant","content":"half"}"""), Chunk("{}", reason), UsageChunk(), "[DONE]");
         var stream = await StreamAsync("/v1/chat/completions", Ask);
@@ -117,7 +117,7 @@ public sealed class NativePathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Chat_UpstreamOfTheSameKind_LeavesNoMemberTwice()
+    public async Task Chat_UpstreamIsFairlead_ReturnsNoDuplicateFields()
     {
         const string Theirs = ",\"sequence_number\":77,\"fairlead\":{\"generation_id\":\"gen_theirs\",\"cost\":{\"usd\":9}}";
         await AnswerAsync(Chunk("""{"role":"assistant","content":"\"fairlead\" is a word"}""", null, Theirs), Chunk("{}", "stop", Theirs), UsageChunk()[..^1] + Theirs + "}", "[DONE]");
@@ -136,7 +136,7 @@ public sealed class NativePathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Messages_UpstreamOfTheSameKind_LeavesNoMemberTwice()
+    public async Task Messages_SameDialectProvider_HasNoDuplicateFields()
     {
         const string Theirs = ",\"sequence_number\":77,\"fairlead\":{\"generation_id\":\"gen_theirs\"}}";
         string[] events =
@@ -164,7 +164,7 @@ public sealed class NativePathTests : IAsyncLifetime
     [InlineData("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("/v1/chat/completions", """{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("/v1/messages", """{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}""")]
-    public async Task Stream_ServerThatRefusesStreamOptions_IsAskedOnceMoreWithout(string path, string ask)
+    public async Task Stream_UpstreamRefusesStreamOptions_RetriesOnceWithoutThem(string path, string ask)
     {
         _upstream.Answer = async context =>
         {
@@ -188,7 +188,7 @@ public sealed class NativePathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Completions_SeveralPrompts_AreWholeOnlyWithAllTheirChoices()
+    public async Task Completions_SeveralPrompts_CompleteOnlyWithAllChoices()
     {
         static string Piece(int index, string text, string? reason) =>
             $$"""{"id":"cmpl-up","object":"text_completion","created":1700000000,"model":"up","choices":[{"text":"{{text}}","index":{{index}},"logprobs":null,"finish_reason":{{(reason is null ? "null" : $"\"{reason}\"")}}}]}""";
@@ -204,7 +204,7 @@ public sealed class NativePathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Messages_BetaHeaderOutsideAscii_IsRefusedAndBlamesNobodyElse()
+    public async Task Messages_NonAsciiBetaHeader_Returns400WithoutCallingProvider()
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(_gateway.Url + "/v1/messages")) { Content = new StringContent(AskClaude + "}", Encoding.UTF8, "application/json") };
         request.Headers.TryAddWithoutValidation("anthropic-beta", "caf\u00e9");

@@ -46,7 +46,7 @@ public sealed class RequestTranslationTests(TranslationFixture fixture) : IClass
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Request_OfAClient_EqualsTheProvidersGoldenFile(string row, string client, string upstream)
+    public async Task Request_TranslatedForProvider_MatchesGoldenFile(string row, string client, string upstream)
     {
         fixture.Serve("finish-stop", upstream);
         var body = (await File.ReadAllTextAsync(Path.Combine(Folder, row, client + ".request.json"), Token)).Replace("\"MODEL\"", $"\"{upstream}\"", StringComparison.Ordinal);
@@ -93,7 +93,7 @@ public sealed class RequestTranslationTests(TranslationFixture fixture) : IClass
     [InlineData("reasoning_effort", "effort-none", "effort-minimal>", "effort-high", "<thinking-budget")]
     [InlineData("user", "end-user")]
     [InlineData("what has no counterpart", "no-counterpart", "web-search>", "<server-tools")]
-    public void Row_OfTheMapping_HasGoldenFiles(string row, params string[] folders)
+    public void RequestMapping_EachRow_HasGoldenFiles(string row, params string[] folders)
     {
         Assert.NotEmpty(row);
         foreach (var folder in folders)
@@ -105,7 +105,7 @@ public sealed class RequestTranslationTests(TranslationFixture fixture) : IClass
     }
 
     [Fact]
-    public void GoldenFiles_AllBelongToACase() =>
+    public void GoldenFiles_All_BelongToTestCase() =>
         Assert.Equal(
             Cases.Select(c => c.Data).Select(c => $"{c.Item1}/{c.Item2}-to-{c.Item3}.golden").Order(StringComparer.Ordinal),
             Rows().SelectMany(row => Directory.GetFiles(Path.Combine(Folder, row), "*.golden").Select(file => $"{row}/{Path.GetFileName(file)}")).Order(StringComparer.Ordinal));

@@ -32,7 +32,7 @@ public sealed class ResponseTranslationTests(TranslationFixture fixture) : IClas
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Response_OfAProvider_EqualsTheClientsGoldenFile(string row, string upstream, string client, string delivery)
+    public async Task Response_TranslatedForClient_MatchesGoldenFile(string row, string upstream, string client, string delivery)
     {
         var streams = delivery == "stream";
         fixture.Serve(row, upstream);
@@ -56,7 +56,7 @@ public sealed class ResponseTranslationTests(TranslationFixture fixture) : IClas
     [InlineData("completion_tokens, reasoning_tokens", "usage", "reasoning")]
     [InlineData("delta.content, tool_calls[i], thinking", "finish-stop", "tool-calls", "reasoning")]
     [InlineData("errors", "error")]
-    public void Row_OfTheMapping_HasGoldenFilesOfBothDirections(string row, params string[] folders)
+    public void ResponseMapping_EachRow_HasGoldenFilesForBothDirections(string row, params string[] folders)
     {
         Assert.NotEmpty(row);
         foreach (var folder in folders)
@@ -72,7 +72,7 @@ public sealed class ResponseTranslationTests(TranslationFixture fixture) : IClas
     }
 
     [Fact]
-    public void GoldenFiles_AllBelongToACase()
+    public void GoldenFiles_All_BelongToTestCase()
     {
         var expected = Cases.Select(c => c.Data).Select(c => $"{c.Item1}/{c.Item2}-to-{c.Item3}.{c.Item4}.golden").ToHashSet();
         var found = Rows().SelectMany(row => Directory.GetFiles(Path.Combine(TranslationFixture.Folder, row), "*.golden").Select(file => $"{row}/{Path.GetFileName(file)}"));

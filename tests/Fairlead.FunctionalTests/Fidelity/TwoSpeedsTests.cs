@@ -41,7 +41,7 @@ public sealed class TwoSpeedsTests
         Gen.OneOf(Gen.Const("stop"), Gen.Const("length"), Gen.Const("content_filter")), Gen.Bool, (pieces, tool, reason, joined) => new Script(pieces, tool, reason, joined));
 
     [Fact]
-    public async Task Stream_NativeAndTranslated_SayTheSame()
+    public async Task Stream_NativeAndTranslated_HaveSameContent()
     {
         await using var upstream = await FakeUpstream.StartAsync();
         await using var gateway = await TestGateway.StartAsync(upstream.Yaml());

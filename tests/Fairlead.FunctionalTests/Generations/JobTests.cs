@@ -47,7 +47,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RespondAsync_Chat_Is202AndTheResultComesInTheDialect()
+    public async Task RespondAsync_Chat_Returns202AndResultInClientDialect()
     {
         using var accepted = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Chat, [("Prefer", "respond-async")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
@@ -75,7 +75,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RespondAsync_FieldsOnlyItsOwnServerKnows_GoThroughWhole()
+    public async Task RespondAsync_VendorSpecificFields_ArePassedThrough()
     {
         _upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion("native"));
         var id = await AcceptAsync("""{"model":"m","messages":[{"role":"user","content":"hi"}],"vendor_option":{"a":1}}""");
@@ -86,7 +86,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RespondAsync_Embeddings_AreAJobToo()
+    public async Task RespondAsync_Embeddings_RunsAsJob()
     {
         var id = await AcceptAsync("""{"model":"sim-embed","input":["a","b"]}""", "/v1/embeddings");
         await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
@@ -94,7 +94,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RespondAsync_Messages_AnswersInItsShape()
+    public async Task RespondAsync_Messages_ReturnsMessageFormat()
     {
         var id = await AcceptAsync("""{"model":"sim-echo","max_tokens":50,"messages":[{"role":"user","content":"knots"}]}""", "/v1/messages");
         await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
@@ -106,7 +106,7 @@ public abstract class JobTests : IAsyncLifetime
     [Theory]
     [InlineData("""{"model":"nothing","messages":[{"role":"user","content":"hi"}]}""", HttpStatusCode.NotFound)]
     [InlineData("""{"model":"m","messages":[]}""", HttpStatusCode.BadRequest)]
-    public async Task RespondAsync_WhatCannotSucceed_IsRefusedAtOnce(string body, HttpStatusCode status)
+    public async Task RespondAsync_InvalidRequest_IsRefusedImmediately(string body, HttpStatusCode status)
     {
         using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", body, [("Prefer", "respond-async")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(status, response.StatusCode);
@@ -115,7 +115,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Wait_AnswerInTime_IsAPlain200()
+    public async Task Wait_ResultWithinWait_Returns200()
     {
         using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Chat, [("Prefer", "respond-async, wait=60")], HttpCompletionOption.ResponseContentRead);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
@@ -127,7 +127,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Wait_AnswerTooLate_TheSameGenerationGoesOn()
+    public async Task Wait_ResultAfterWait_Returns202AndSameGenerationContinues()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -154,7 +154,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Queue_WhileManyKeptStreamsRun_GoesOn()
+    public async Task Queue_ManyStoredStreamsRunning_StillRunsJobs()
     {
         var gate = new TaskCompletionSource();
         var asked = 0;
@@ -193,7 +193,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Wait_AnErrorInTime_HasItsStatus()
+    public async Task Wait_ErrorWithinWait_ReturnsErrorStatus()
     {
         _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400);
         using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Chat, [("Prefer", "respond-async, wait=60")], HttpCompletionOption.ResponseContentRead);
@@ -203,7 +203,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Cancel_WhileRunning_StopsTheUpstreamAndEndsCancelled()
+    public async Task Cancel_RunningJob_StopsUpstreamAndEndsCancelled()
     {
         var began = new TaskCompletionSource();
         var closed = new TaskCompletionSource();
@@ -228,7 +228,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task PassingFailure_IsRunAgain_AndEveryRunHasItsRecord()
+    public async Task Job_TransientFailure_IsRunAgainWithOneRecordPerRun()
     {
         var calls = 0;
         _upstream.Answer = context => Interlocked.Increment(ref calls) == 1
@@ -243,7 +243,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FailureThatStays_EndsAfterTheBoundOfRuns_WithTheErrorInBothShapes()
+    public async Task PersistentFailure_AfterMaxRuns_ReturnsErrorInBothShapes()
     {
         _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"later","type":"server_error"}}""", 503);
         var id = await AcceptAsync(Chat);
@@ -259,7 +259,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task OtherProject_SeesNothing()
+    public async Task Generation_OfAnotherProject_IsNotVisible()
     {
         var id = await AcceptAsync(Chat);
         await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
@@ -279,7 +279,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task List_PagesBackInTime()
+    public async Task List_WithCursor_ReturnsNewestFirst()
     {
         var ids = new List<string>();
         for (var i = 0; i < 5; i++) ids.Add(await AcceptAsync(Chat));
@@ -308,7 +308,7 @@ public abstract class JobTests : IAsyncLifetime
     [InlineData("?wait=61")]
     [InlineData("?wait=x")]
     [InlineData("?else=1")]
-    public async Task Get_WrongParameter_IsRefused(string query)
+    public async Task Get_InvalidQueryParameter_Returns400(string query)
     {
         using var response = await _gateway.Client.GetAsync(new Uri($"/v2/generations/gen_x{query}", UriKind.Relative), Cancel);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
@@ -316,7 +316,7 @@ public abstract class JobTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FiveHundredJobs_QueuedAndDrainedByEightWorkers_NoneIsLostOrDoubled()
+    public async Task JobQueue_FiveHundredJobsAndEightWorkers_RunsEachJobExactlyOnce()
     {
         var asked = new ConcurrentDictionary<string, int>();
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -26,7 +26,7 @@ public sealed class LeaseTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task DatabaseAway_LongerThanTheLease_TheRunStopsAndAnotherOneCompletes_AndBothAreCharged()
+    public async Task DatabaseUnavailable_LongerThanLease_SecondRunCompletesAndBothAreCharged()
     {
         var begun = new TaskCompletionSource();
         var stopped = new TaskCompletionSource();

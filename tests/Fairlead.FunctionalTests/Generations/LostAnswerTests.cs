@@ -39,7 +39,7 @@ public sealed class LostAnswerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Wait_RunIsKeptAndTheAnswerIsLost_RunsOnce()
+    public async Task Wait_StoredRunWithLostDatabaseResponse_RunsOnce()
     {
         var calls = 0;
         var wait = new TaskCompletionSource();

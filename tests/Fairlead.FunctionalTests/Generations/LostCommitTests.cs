@@ -41,7 +41,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_CommitLost_IsAcceptedAndRunsOnce()
+    public async Task Job_CommitAcknowledgmentLost_IsAcceptedAndRunsOnce()
     {
         var lost = _database.LoseAsync("INSERT INTO generations ");
         var accepted = await _gateway.Client.PostForJsonAsync("/v2/generations", Job);
@@ -52,7 +52,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_CommitLostAndDatabaseGone_IsRefusedAndNeverRuns()
+    public async Task Job_CommitAcknowledgmentLostAndDatabaseUnavailable_IsRefusedAndNeverRuns()
     {
         var lost = _database.LoseAsync("INSERT INTO generations ", closes: true);
         using (var refused = await _gateway.Client.PostJsonAsync("/v2/generations", Job))
@@ -67,7 +67,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ResponseToItsRowLost_IsServed()
+    public async Task Stream_CommitAcknowledgmentLost_IsServed()
     {
         var lost = _database.LoseAsync("INSERT INTO generations ", alone: true);
         using var response = await _gateway.Client.PostJsonAsync("/v2/generations", """{"model":"m","input":"x","delivery":{"mode":"stream","on_disconnect":"continue"}}""");
@@ -77,7 +77,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Events_CommitLost_AreSeenOnceHereAndElsewhere()
+    public async Task Events_CommitLost_AreSeenOnceOnEveryNode()
     {
         Task? lost = null;
         _upstream.Answer = async context =>
@@ -101,7 +101,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task End_CommitLost_IsHeardOnce()
+    public async Task End_CommitLost_IsReportedOnce()
     {
         var lost = _database.LoseAsync("UPDATE generations SET status = $");
         var accepted = await _gateway.Client.PostForJsonAsync("/v2/generations", Job);
@@ -111,7 +111,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task IdempotencyKey_ResponseLost_RunsTheRequest()
+    public async Task IdempotencyKey_InsertResponseLost_RunsRequestOnce()
     {
         _upstream.Answer = context =>
         {
@@ -127,7 +127,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task IdempotencyKey_ResponseLostAndDatabaseGone_IsFreeWhenItIsBack()
+    public async Task IdempotencyKey_InsertResponseLostAndDatabaseUnavailable_IsReleasedAfterRecovery()
     {
         _upstream.Answer = context =>
         {
@@ -150,7 +150,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Webhook_CommitLost_IsCreatedOnce()
+    public async Task Webhook_CommitAcknowledgmentLost_IsCreatedOnce()
     {
         var lost = _database.LoseAsync("INSERT INTO webhooks");
         var made = await _gateway.Client.PostForJsonAsync("/v2/webhooks", """{"url":"https://example.com/hook"}""");
@@ -161,7 +161,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Response_CommitLost_IsStored()
+    public async Task Response_CommitAcknowledgmentLost_IsStored()
     {
         var lost = _database.LoseAsync("INSERT INTO stored_responses", alone: true);
         var made = await _gateway.Client.PostForJsonAsync("/v1/responses", """{"model":"sim-echo","input":"x"}""");
@@ -172,7 +172,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_EveryCommitLost_RunsOnceAndKeepsItsFiles()
+    public async Task Batch_EveryCommitLost_RunsOnceAndKeepsFiles()
     {
         _upstream.Answer = context =>
         {
@@ -200,7 +200,7 @@ public sealed class LostCommitTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Batch_CommitLostAndDatabaseGone_IsRefusedAndCancelled()
+    public async Task Batch_CommitLostAndDatabaseDown_IsRefusedAndCancelled()
     {
         var file = await UploadAsync();
         var lost = _database.LoseAsync("INSERT INTO batches", closes: true);

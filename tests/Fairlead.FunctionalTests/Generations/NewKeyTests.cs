@@ -36,7 +36,7 @@ public sealed class NewKeyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_OfAKeyThatAnotherNodeHasJustCreated_IsRun()
+    public async Task Job_KeyJustCreatedOnAnotherNode_IsRun()
     {
         // Several keys: a node reads the keys once a second, and may do so just between the two requests.
         for (var i = 0; i < 5; i++)

@@ -44,7 +44,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_WhoseClientLeaves_GoesOnAndIsReadFromAnyEvent()
+    public async Task Stream_ClientDisconnects_ContinuesAndCanBeReadFromAnyEvent()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -96,7 +96,7 @@ public abstract class ResumeTests : IAsyncLifetime
     [InlineData("/v2/generations/{id}/events?after=x", 400)]
     [InlineData("/v2/generations/{id}/events?before=1", 400)]
     [InlineData("/v2/generations/gen_00000000000000000000000000/events", 404)]
-    public async Task Events_OfWhatIsNotThere_IsRefused(string path, int status)
+    public async Task Events_InvalidQueryOrUnknownId_IsRefused(string path, int status)
     {
         var id = (await CreateAsync("""{"model":"sim-echo","input":"hi","delivery":{"mode":"job"}}""")).GetProperty("id").GetString();
         using var response = await _gateway.Client.GetAsync(new Uri(path.Replace("{id}", id, StringComparison.Ordinal), UriKind.Relative), Cancel);
@@ -105,7 +105,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Events_OfAnotherProject_AreNotFound()
+    public async Task Events_OtherProject_Returns404()
     {
         var id = (await CreateAsync("""{"model":"sim-echo","input":"hi","delivery":{"mode":"job"}}""")).GetProperty("id").GetString();
         var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
@@ -117,7 +117,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Events_OfAJob_AreFollowedFromTheQueueToTheEnd()
+    public async Task Events_Job_CanBeFollowedFromQueueToEnd()
     {
         var began = new TaskCompletionSource();
         var gate = new TaskCompletionSource();
@@ -140,7 +140,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Run_ThatBrokeAndIsRunAgain_SaysThatWhatWasToldIsVoid()
+    public async Task Run_RetriedAfterPartialOutput_EmitsGenerationRestarted()
     {
         var told = new TaskCompletionSource();
         var calls = 0;
@@ -170,7 +170,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Response_StreamedInTheBackground_IsReadAgainFromAnyEvent()
+    public async Task Response_BackgroundStream_CanBeReplayedFromAnyEvent()
     {
         using var response = await OpenAsync("/v1/responses", """{"model":"sim-echo","background":true,"stream":true,"input":"a bowline and a hitch","fairlead":{"batch_tokens":1}}""", Cancel);
         var whole = await ReadAsync(response);
@@ -195,7 +195,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Response_StreamedInTheBackground_ThatBreaks_FailsOnceAndForAll()
+    public async Task Response_BackgroundStreamBreaks_FailsWithoutRetry()
     {
         var told = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -222,7 +222,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Response_OfAProviderOfTheDialect_KeepsItsEventsAndWhatOnlyItSays()
+    public async Task Response_FromSameDialectProvider_KeepsEventsAndVendorFields()
     {
         _upstream.Answer = async context =>
         {
@@ -261,7 +261,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Response_NotStreamedInTheBackground_CannotBeStreamedAgain()
+    public async Task Response_BackgroundWithoutStream_ReplayAsStreamReturns400()
     {
         var made = await CreateAsync("""{"model":"sim-echo","background":true,"input":"hi"}""", "/v1/responses");
         using var response = await _gateway.Client.GetAsync(new Uri($"/v1/responses/{made.GetProperty("id").GetString()}?stream=true", UriKind.Relative), Cancel);
@@ -269,7 +269,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_WithAnIdempotencyKey_IsReplayedToTheByte()
+    public async Task Stream_BackgroundWithIdempotencyKey_IsReplayedByteForByte()
     {
         async Task<string> SendAsync()
         {
@@ -285,7 +285,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ManyReadersAtOnce_EachGetsAllOfIt()
+    public async Task EventStream_ThousandConcurrentReaders_EachReceivesEveryEventAfterItsStart()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -316,7 +316,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AnswerLargerThanItsLogInMemory_IsReadWholeByWhoComesLate()
+    public async Task Response_LargerThanInMemoryLog_IsFullyReadByLateReader()
     {
         // Three megabytes: more than a log holds.
         var word = new string('x', 1000);
@@ -349,7 +349,7 @@ public abstract class ResumeTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AnotherNodeOverOnePostgres_ShowsTheSameAsItIsMade()
+    public async Task OtherNode_SharedPostgres_StreamsSameEventsLive()
     {
         var database = TestPostgres.CreateDatabase();
         try

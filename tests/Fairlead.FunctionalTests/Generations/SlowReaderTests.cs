@@ -47,7 +47,7 @@ public sealed class SlowReaderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FirstClient_ThatDoesNotRead_IsCutOff_AndTheGenerationGoesOn()
+    public async Task FirstClient_StopsReading_IsDisconnectedAndGenerationContinues()
     {
         using var client = await AskAsync("\"fairlead\":{\"on_disconnect\":\"continue\"},", "");
         await _whole.Task.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
@@ -55,7 +55,7 @@ public sealed class SlowReaderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FirstClient_ThatDoesNotRead_AndAKey_TheRepetitionGetsAll()
+    public async Task FirstClient_StopsReadingWithIdempotencyKey_ReplayGetsFullResponse()
     {
         using (var client = await AskAsync("", "Idempotency-Key: slow-one\r\n"))
         {
@@ -73,7 +73,7 @@ public sealed class SlowReaderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task KeptEvents_ThatCannotBeRead_EndTheirReader()
+    public async Task StoredEvents_CorruptOrMissing_FailReader()
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("/v1/chat/completions", UriKind.Relative)) { Content = new StringContent("""{"model":"sim-echo","messages":[{"role":"user","content":"hi"}]}""", Encoding.UTF8, "application/json") };
         request.Headers.Add("Prefer", "respond-async");

@@ -41,7 +41,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Sync_IsTheWholeGeneration()
+    public async Task Sync_Request_ReturnsFullGeneration()
     {
         var done = await CreateAsync("""{"model":"sim-echo","input":"a bowline","metadata":{"ticket":"7"},"delivery":{"mode":"sync"}}""", 200);
         Assert.StartsWith("gen_", done.GetProperty("id").GetString(), StringComparison.Ordinal);
@@ -57,7 +57,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_IsNumberedFromZeroAndEndsWithTheWholeGeneration()
+    public async Task Stream_EventsNumberedFromZero_EndsWithFullGeneration()
     {
         var stream = await _gateway.Client.PostForStreamAsync("/v2/generations", """{"model":"sim-echo","input":"a bowline and a hitch","delivery":{"mode":"stream"},"stream":{"batch_tokens":1}}""");
         Assert.False(stream.Broken);
@@ -75,7 +75,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_OfAToolCall_TellsItInPiecesThatGoBackAsTheyCame()
+    public async Task Stream_ToolCall_ArrivesInDeltasAndCanBeSentBack()
     {
         const string Tools = """ "tools":[{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}] """;
         var stream = await _gateway.Client.PostForStreamAsync("/v2/generations", $$$"""{"model":"sim-tools","input":"What is the weather in Oslo?",{{{Tools}}},"delivery":{"mode":"stream"}}""");
@@ -97,7 +97,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ThatBreaks_EndsWithItsEvent()
+    public async Task Stream_Breaks_EndsWithGenerationFailed()
     {
         _upstream.Answer = async context =>
         {
@@ -115,7 +115,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Estimate_CountsAndPricesWithoutAskingAnyone()
+    public async Task Estimate_AnyRequest_CountsAndPricesWithoutProviderCall()
     {
         var estimate = await _gateway.Client.PostForJsonAsync("/v2/estimates", """{"model":"m","input":"a bowline and a hitch","sampling":{"max_output_tokens":1000},"delivery":{"mode":"stream"}}""", HttpStatusCode.OK);
         Assert.Equal("estimate", estimate.GetProperty("object").GetString());
@@ -140,7 +140,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_IsAcceptedAndItsResultIsTheSameGeneration()
+    public async Task Job_Created_Returns202AndResultHasSameGeneration()
     {
         var accepted = await CreateAsync("""{"model":"sim-echo","input":"a hitch","delivery":{"mode":"job"}}""", 202, response =>
         {
@@ -159,7 +159,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Auto_InTime_IsWholeAndPastItGoesOn()
+    public async Task AutoDelivery_WaitSeconds_ReturnsResultOrContinuesAsJob()
     {
         var whole = await CreateAsync("""{"model":"sim-echo","input":"a hitch","delivery":{"mode":"auto","wait_seconds":60}}""", 200);
         Assert.Equal("a hitch", whole.GetProperty("output_text").GetString());
@@ -180,7 +180,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Request_WithEverything_ReachesTheProviderWhole()
+    public async Task Request_WithAllFields_ReachesProviderComplete()
     {
         _upstream.Answer = context => Json(context, """{"id":"c","object":"chat.completion","created":1,"model":"x","choices":[{"index":0,"message":{"role":"assistant","content":"{}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}""");
         await CreateAsync("""
@@ -202,7 +202,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     [InlineData("""{"model":"sim-echo","input":"a hitch"}""", "respond-async", HttpStatusCode.Accepted)]
     [InlineData("""{"model":"sim-echo","input":"a hitch"}""", "respond-async, wait=60", HttpStatusCode.OK)]
     [InlineData("""{"model":"sim-echo","input":"a hitch","delivery":{"mode":"sync"}}""", "respond-async", HttpStatusCode.OK)]
-    public async Task Prefer_SaysWhatTheRequestDoesNot(string body, string prefer, HttpStatusCode status)
+    public async Task Prefer_V2Request_AppliesOnlyWithoutDelivery(string body, string prefer, HttpStatusCode status)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v2/generations") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         request.Headers.Add("Prefer", prefer);
@@ -223,7 +223,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Budget_CapsAnOutputThatHasNoCapOfItsOwn()
+    public async Task Budget_RequestWithoutMaxOutputTokens_CapsOutput()
     {
         _upstream.Answer = async context =>
         {
@@ -250,7 +250,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Generation_HasTheSameMembersInEveryState()
+    public async Task Generation_AnyStatus_HasSameFields()
     {
         var gate = new TaskCompletionSource();
         var said = new TaskCompletionSource();
@@ -292,7 +292,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     [Theory]
     [InlineData("""{"model":"claude","input":[{"role":"user","content":"x"},{"role":"user","content":[{"type":"audio","data":"aGk=","format":"wav"}]}],"delivery":{"mode":"MODE"}}""", "/input")]
     [InlineData("""{"model":"small","input":"one two three four five six seven eight nine ten","sampling":{"max_output_tokens":8000},"delivery":{"mode":"MODE"}}""", "/sampling/max_output_tokens")]
-    public async Task Fault_FoundBehindTheDialect_IsNamedByItsPlaceInTheRequest(string body, string pointer)
+    public async Task Error_FoundAfterDialectParsing_NamesLocationInRequest(string body, string pointer)
     {
         await using var gateway = await TestGateway.StartAsync("""
             fairlead:
@@ -331,7 +331,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"prompt_1"}}""")]
     [InlineData("""{"model":"sim-fast","prompt":{"id":"prompt_1","version":2,"variables":{"name":"Ada"}}}""")]
     [InlineData("""{"model":"sim-fast","input":"x","prompt":{"id":"prompt_1","label":"live"},"delivery":{"mode":"job"}}""")]
-    public async Task Prompt_ThatIsNotStored_IsNotFound(string body)
+    public async Task Prompt_UnknownId_Returns404(string body)
     {
         var problem = await CreateAsync(body, 404);
         Assert.Equal("not_found", problem.GetProperty("code").GetString());
@@ -373,7 +373,7 @@ public abstract class V2GenerationTests : IAsyncLifetime
     [InlineData("""{"model":"sim-fast","input":[{"type":"tool_result","tool_call_id":"a","output":"x"}]}""", "invalid_parameter", "/input/0/tool_call_id")]
     [InlineData("""{"model":"sim-fast","input":"x","metadata":{"a":1}}""", "invalid_parameter", "/metadata/a")]
     [InlineData("""{"model":"sim-fast","input":"x","model":"sim-echo"}""", "invalid_parameter", null)]
-    public async Task Request_ThatCannotBe_NamesThePlace(string body, string code, string? pointer)
+    public async Task Request_Invalid_ReturnsErrorWithPointer(string body, string code, string? pointer)
     {
         var problem = await CreateAsync(body, 400, response => Assert.Equal("application/problem+json", response.Content.Headers.ContentType!.MediaType));
         Assert.Equal(code, problem.GetProperty("code").GetString());

@@ -16,7 +16,7 @@ public sealed class HostileHeaderTests(HostileGateway world) : IClassFixture<Hos
 
     [Theory]
     [MemberData(nameof(Doors))]
-    public async Task ContentType_OtherThanJson_IsRefused(string name)
+    public async Task ContentType_NotJson_Returns415(string name)
     {
         var door = HostileDoor.All.Single(door => door.Name == name);
         foreach (var type in (string[])["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "application/octet-stream", "text/event-stream", "application/json; charset=utf-16", "application/json; charset=latin1", "json", ";;;", "/", "application/json;;charset", Long, "image/png"])
@@ -31,7 +31,7 @@ public sealed class HostileHeaderTests(HostileGateway world) : IClassFixture<Hos
 
     [Theory]
     [MemberData(nameof(Doors))]
-    public async Task ContentEncoding_IsRefused(string name)
+    public async Task ContentEncoding_Compressed_Returns415(string name)
     {
         var door = HostileDoor.All.Single(door => door.Name == name);
         foreach (var encoding in (string[])["gzip", "br", "deflate", "zstd", "gzip, gzip", "identity, gzip", "nonsense", Long])
@@ -44,7 +44,7 @@ public sealed class HostileHeaderTests(HostileGateway world) : IClassFixture<Hos
 
     [Theory]
     [MemberData(nameof(Doors))]
-    public async Task Header_OfRubbish_IsAnsweredOrRefused(string name)
+    public async Task Header_Garbage_IsAcceptedOrRefused(string name)
     {
         var door = HostileDoor.All.Single(door => door.Name == name);
         foreach (var header in (string[])["anthropic-version", "anthropic-beta", "Fairlead-Class", "Fairlead-Deadline-Ms", "Fairlead-Simulate", "Idempotency-Key", "Prefer", "Accept", "Accept-Encoding", "traceparent", "tracestate", "baggage",
@@ -65,7 +65,7 @@ public sealed class HostileHeaderTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("Bearer fl_\"';--")]
     [InlineData("Digest x=y")]
     [InlineData(",")]
-    public async Task Credential_OfRubbish_Is401(string value)
+    public async Task Credential_Garbage_Returns401(string value)
     {
         foreach (var header in (string[])["Authorization", "x-api-key", "api-key"])
         {
@@ -94,7 +94,7 @@ public sealed class HostileHeaderTests(HostileGateway world) : IClassFixture<Hos
     [InlineData("/admin/v1/organizations", ErrorShape.Problem)]
     [InlineData("/admin/v1/projects", ErrorShape.Problem)]
     [InlineData("/admin/v1/keys", ErrorShape.Problem)]
-    public async Task Query_OfRubbish_IsAnsweredOrRefused(string path, ErrorShape shape)
+    public async Task QueryString_Garbage_IsAcceptedOrRefused(string path, ErrorShape shape)
     {
         var client = path.StartsWith("/admin", StringComparison.Ordinal) ? world.Gateway.Admin : world.Gateway.Client;
         string[] names = ["limit", "cursor", "after", "after_id", "before_id", "from", "to", "group_by", "order", "model", "outcome", "project_id", "organization_id", "key_id", "unknown", "", "%00", "%F0%9F%98%80", new string('n', 63) + "%F0%9F%98%80", "a[b]"];

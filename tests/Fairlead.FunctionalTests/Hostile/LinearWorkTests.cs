@@ -30,7 +30,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Dialects))]
-    public async Task Body_TenTimesAsManyOfAnything_CostsTwentyTimesAtMost(string dialect)
+    public async Task Body_TenTimesAsManyItems_CostsAtMostTwentyTimes(string dialect)
     {
         using var client = _world.MakeClient();
         client.DefaultRequestHeaders.Add("anthropic-version", "2023-06-01");
@@ -46,7 +46,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task HeadersQueriesAndPaths_TenTimesAsLong_CostTwentyTimesAtMost()
+    public async Task HeadersQueriesAndPaths_TenTimesAsLong_CostAtMostTwentyTimes()
     {
         using var client = _world.MakeClient();
         const string body = """{"model":"sim-echo","max_tokens":2,"messages":[{"role":"user","content":"x"}]}""";
@@ -77,7 +77,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task PartsOfAnUpload_TenTimesAsMany_CostTwentyTimesAtMost()
+    public async Task UploadParts_TenTimesAsMany_CostAtMostTwentyTimes()
     {
         using var client = _world.MakeClient();
         (string Name, Func<int, string> Part)[] shapes =
@@ -102,7 +102,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task LinesOfABatch_TenTimesAsMany_CostTwentyTimesAtMost()
+    public async Task BatchLines_TenTimesAsMany_CostAtMostTwentyTimes()
     {
         using var client = _world.MakeClient();
         // Looked at and refused, so that no line runs: what a line costs when it runs is the cost of its call.
@@ -128,7 +128,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task MessagesOfASocket_TenTimesAsMany_CostTwentyTimesAtMost()
+    public async Task SocketMessages_TenTimesAsMany_CostAtMostTwentyTimes()
     {
         using var socket = new ClientWebSocket();
         socket.Options.SetRequestHeader("Authorization", "Bearer " + _world.Key);
@@ -153,7 +153,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
     [InlineData("messages")]
     [InlineData("responses")]
     [InlineData("v2")]
-    public async Task ToolCallsOfAResponse_TenTimesAsMany_CostTwentyTimesAtMost(string dialect)
+    public async Task ToolCallsInResponse_TenTimesAsMany_CostAtMostTwentyTimes(string dialect)
     {
         const int most = 4_000;
         using var client = _world.MakeClient();
@@ -185,7 +185,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task UnknownFields_FiftyThousand_GiveTwentyWarningsAndTheirCount()
+    public async Task UnknownFields_FiftyThousand_ReturnTwentyWarningsAndCount()
     {
         using var client = _world.MakeClient();
         var body = "{\"model\":\"sim-echo\",\"max_tokens\":2,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]," + Many(50_000, i => $"\"f{i}\":1") + "}";

@@ -20,7 +20,7 @@ public sealed class MalformedBodyTests(HostileGateway world) : IClassFixture<Hos
 
     [Theory]
     [MemberData(nameof(Doors))]
-    public async Task Body_Spoiled_IsRefusedAsDocumented(string name)
+    public async Task Body_Mutated_IsRefusedAsDocumented(string name)
     {
         var door = HostileDoor.All.Single(door => door.Name == name);
         var valid = door.ValidBody(world);

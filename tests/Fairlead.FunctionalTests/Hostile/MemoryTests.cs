@@ -42,7 +42,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Call_Finished_GivesItsMemoryBack()
+    public async Task Call_Finished_ReleasesMemory()
     {
         foreach (var stream in new[] { false, true })
         {
@@ -57,7 +57,7 @@ public sealed class MemoryTests : IAsyncLifetime
     [InlineData("""{"model":"nobody-has-this","messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("""{"model":"m","messages":[{"role":"user","content":5}]}""")]
     [InlineData("""{"model":""")]
-    public async Task Call_Refused_GivesItsMemoryBack(string body)
+    public async Task Call_Refused_ReleasesMemory(string body)
     {
         using var response = await PostAsync(body + new string(' ', 500_000));
         Assert.False(response.IsSuccessStatusCode);
@@ -65,7 +65,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Body_ThatDoesNotFit_Is503_WhileSmallOnesAreServed()
+    public async Task Body_AboveMemoryBudget_Returns503WhileSmallOnesSucceed()
     {
         _budget.Take(Budget * 9 / 10);
         try
@@ -90,7 +90,7 @@ public sealed class MemoryTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Client_ThatLeavesInTheMiddleOfItsBody_GivesItsMemoryBack(bool chunked)
+    public async Task Client_DisconnectsMidBody_ReleasesMemory(bool chunked)
     {
         using (var client = new TcpClient())
         {
@@ -108,7 +108,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Call_WhoseDeadlinePasses_OrWhoseClientLeaves_GivesItsMemoryBack()
+    public async Task Call_DeadlineExceededOrClientDisconnected_ReleasesMemory()
     {
         _upstream.Answer = async context => await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         using (var late = await PostAsync(Large(300_000, "\"fairlead\":{\"deadline_ms\":300},"))) Assert.Equal(HttpStatusCode.GatewayTimeout, late.StatusCode);
@@ -121,7 +121,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Response_HeldWhole_ThatDoesNotFit_IsOverloaded()
+    public async Task Response_BufferedAndAboveMemoryBudget_Returns503Overloaded()
     {
         _upstream.Answer = context => FakeUpstream.Json(context, Completion(new string('x', 9_000_000)));
         using var response = await PostAsync(Small);
@@ -131,7 +131,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_WithAnEventThatDoesNotFit_EndsAsOverloaded_AndOnlyIt()
+    public async Task Stream_EventAboveMemoryBudget_OnlyThatStreamEndsOverloaded()
     {
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var calls = 0;
@@ -156,7 +156,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upstream_ThatRepeatsRoleChunks_IsAFailedAttempt_AndHoldsNothing()
+    public async Task Upstream_EndlessRoleChunks_FailsAttemptAndReleasesMemory()
     {
         var sent = 0L;
         _upstream.Answer = async context =>
@@ -172,7 +172,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Sockets_BeyondTheKeysLimit_AreRefused_UntilOneIsClosed()
+    public async Task Sockets_AboveKeyLimit_AreRefusedUntilOneCloses()
     {
         var open = new List<ClientWebSocket>();
         try
@@ -201,7 +201,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Socket_WithAnUnfinishedMessage_HoldsNothingOnceItIsClosed()
+    public async Task Socket_ClosedWithUnfinishedMessage_ReleasesMemory()
     {
         using (var socket = await ConnectAsync())
         {
@@ -213,7 +213,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Jobs_LargerThanTheBudgetTogether_AllEnd_AndHoldNothing()
+    public async Task Jobs_TotalAboveMemoryBudget_AllCompleteAndReleaseMemory()
     {
         _upstream.Answer = StreamedAsync;
         var ids = new List<string>();
@@ -247,7 +247,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task StoredRequestsAndResults_ThatDoNotFit_AreOverloaded()
+    public async Task StoredRequestsAndResults_AboveMemoryBudget_Return503Overloaded()
     {
         _upstream.Answer = context => context.Request.Path.Value!.EndsWith("/responses", StringComparison.Ordinal) ? FakeUpstream.Json(context, "{}", 404) : FakeUpstream.Json(context, Completion(new string('y', 300_000)));
         // A job with a large request and a large result, one with a small request, a stored response, a repeated request and a file.
@@ -301,7 +301,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Key_WithManySlowBodies_LeavesMemoryToOthers()
+    public async Task Key_ManySlowRequestBodies_LeavesMemoryForOtherKeys()
     {
         await using var gateway = await TestGateway.StartAsync(_upstream.Yaml("  requests: { memoryBudget: 8MiB }"));
         var budget = gateway.Services.GetRequiredService<MemoryBudget>();
@@ -340,7 +340,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Socket_WithALongEvent_GetsItWhole_InFrames()
+    public async Task Socket_LongEvent_IsSentCompleteInMultipleFrames()
     {
         _upstream.Answer = async context =>
         {
@@ -384,7 +384,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Server_WithManyReadersOfLargeResults_StaysWithinItsBudget()
+    public async Task Server_ManySlowReadersOfLargeResults_StaysWithinMemoryBudget()
     {
         var folder = Directory.CreateTempSubdirectory("fairlead-memory").FullName;
         try
@@ -428,7 +428,7 @@ public sealed class MemoryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Server_UnderManyLargeBodies_StaysWithinItsBudget_AndServesSmallOnes()
+    public async Task Server_ManyLargeRequestBodies_StaysWithinMemoryBudgetAndServesSmallOnes()
     {
         var folder = Directory.CreateTempSubdirectory("fairlead-memory").FullName;
         try

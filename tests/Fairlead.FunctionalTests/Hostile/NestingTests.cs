@@ -18,7 +18,7 @@ public sealed class NestingTests(DeepGateway world) : IClassFixture<DeepGateway>
 
     [Theory]
     [MemberData(nameof(Doors))]
-    public async Task Body_AsDeepAsConfigured_IsAnsweredOrRefused(string name)
+    public async Task Body_NestedToConfiguredDepth_IsProcessedOrRefused(string name)
     {
         var door = HostileDoor.All.Single(door => door.Name == name);
         var run = new HostileRun(world);
@@ -35,7 +35,7 @@ public sealed class NestingTests(DeepGateway world) : IClassFixture<DeepGateway>
     [InlineData("messages", """{"model":"native","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"a","input":{"p":DEEP}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"y"}]}]}""")]
     [InlineData("messages", """{"model":"gemini","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"a","input":{"p":DEEP}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"y"}]}]}""")]
     [InlineData("messages", """{"model":"chatclient","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"a","input":{"p":DEEP}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"y"}]}]}""")]
-    public async Task Body_DeeperThanJsonReadersLikeByThemselves_IsAnswered(string client, string body)
+    public async Task Body_DeeperThanDefaultJsonMaxDepth_IsAccepted(string client, string body)
     {
         var path = client switch { "chat" => "/v1/chat/completions", "messages" => "/v1/messages", _ => "/v1/embeddings" };
         var deep = string.Concat(Enumerable.Repeat("{\"a\":", 120)) + "{}" + new string('}', 120);

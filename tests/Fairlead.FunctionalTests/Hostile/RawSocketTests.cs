@@ -24,7 +24,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     [InlineData("POST", "/admin/v1/organizations", ErrorShape.Problem)]
     [InlineData("POST", "/admin/v1/keys", ErrorShape.Problem)]
     [InlineData("PATCH", "/admin/v1/organizations/org_1", ErrorShape.Problem)]
-    public async Task Stranger_WithABodyToCome_IsRefusedWithoutIt(string method, string path, ErrorShape shape)
+    public async Task UnauthenticatedRequest_WithExpectContinue_Returns401WithoutReadingBody(string method, string path, ErrorShape shape)
     {
         foreach (var credential in (string[])["", "Authorization: Bearer fl_unknown\r\n"])
         {
@@ -39,7 +39,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     }
 
     [Fact]
-    public async Task KnownCaller_ExpectingAContinue_GetsItAndTheAnswer()
+    public async Task AuthenticatedRequest_WithExpectContinue_Returns100ThenResponse()
     {
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
         await connection.SendAsync($"{Head}Expect: 100-continue\r\nContent-Length: {Valid.Length}\r\n\r\n", Token);
@@ -58,7 +58,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     [InlineData("Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n0\r\n\r\n", "malformed_json")]
     [InlineData("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "malformed_json")]
     [InlineData("Transfer-Encoding: chunked\r\n\r\n2;x=\"y\"\r\n{}\r\n0\r\nTrailer: x\r\n\r\n", "missing_required_parameter")]
-    public async Task Body_OfAnotherLengthThanSaid_IsRefused(string rest, string code)
+    public async Task Body_DeclaredLengthMismatch_IsRefused(string rest, string code)
     {
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
         await connection.SendAsync(Head + rest, Token);
@@ -71,7 +71,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     [Theory]
     [InlineData("Content-Length: 1000\r\n\r\n{\"model\":")]
     [InlineData("Transfer-Encoding: chunked\r\n\r\n100\r\n{\"model\":")]
-    public async Task Body_BrokenOff_EndsTheCall(string rest)
+    public async Task Body_ConnectionClosedMidBody_EndsCall(string rest)
     {
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
         await connection.SendAsync(Head + rest, Token);
@@ -86,7 +86,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     [InlineData("/v1/chat/completions", ErrorShape.OpenAi)]
     [InlineData("/v1/messages", ErrorShape.Anthropic)]
     [InlineData("/admin/v1/organizations", ErrorShape.Problem)]
-    public async Task Body_ThatStalls_IsCutOffAndToldSo(string path, ErrorShape shape)
+    public async Task Body_Stalled_IsAbortedWithError(string path, ErrorShape shape)
     {
         var key = shape == ErrorShape.Problem ? Common.TestGateway.AdminKey : world.Gateway.Key;
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
@@ -108,7 +108,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     [InlineData("Bad\u0001Name: x\r\n\r\n")]
     [InlineData("X: a\u0000b\r\n\r\n")]
     [InlineData("Host: another\r\n\r\n")]
-    public async Task Head_AgainstTheRules_IsRefusedByTheServer(string rest)
+    public async Task RequestHead_Malformed_Returns4xx(string rest)
     {
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
         await connection.SendAsync(Head + rest, Token);
@@ -125,7 +125,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     [InlineData("GET /v1/models HTTP/9.9\r\nHost: g\r\n\r\n")]
     [InlineData("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish")]
     [InlineData("\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003\r\n\r\n")]
-    public async Task RequestLine_OfRubbish_EndsTheConnection(string text)
+    public async Task RequestLine_Garbage_ClosesConnection(string text)
     {
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
         await connection.SendAsync(text, Token);
@@ -135,7 +135,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     }
 
     [Fact]
-    public async Task Head_ThatNeverEnds_IsCutOff()
+    public async Task RequestHead_NeverCompleted_Returns408()
     {
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
         await connection.SendAsync("POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nX-Slow: ", Token);
@@ -144,7 +144,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
     }
 
     [Fact]
-    public async Task Head_TooLarge_IsRefusedByTheServer()
+    public async Task RequestHead_TooLarge_Returns431()
     {
         using var connection = await RawConnection.OpenAsync(world.Gateway.Url, Token);
         await connection.SendAsync($"{Head}X-Large: {new string('x', 40_000)}\r\n\r\n", Token);

@@ -25,7 +25,7 @@ public sealed class SchemaBombTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _world.DisposeAsync();
 
     [Fact]
-    public async Task Bomb_ByEveryWayIn_IsAnsweredAndTheProcessLives()
+    public async Task SchemaBomb_EveryEndpoint_GetsResponseAndProcessSurvives()
     {
         foreach (var schema in (string[])[Circle, Chain(9_990), Doubling, Wide])
         {
@@ -41,7 +41,7 @@ public sealed class SchemaBombTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Bomb_AsJobAndAsLineOfABatch_EndsAndTheProcessLives()
+    public async Task SchemaBomb_AsJobAndBatchLine_EndsAndProcessSurvives()
     {
         using var client = _world.MakeClient();
         string[] bodies = [.. ((string[])[Circle, Chain(9_990), Doubling]).Select(Simulated)];
@@ -62,7 +62,7 @@ public sealed class SchemaBombTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ManyPatterns_AtOnce_CostLittleTimeAndMemory()
+    public async Task SchemaPatterns_ManyConcurrently_UseLittleTimeAndMemory()
     {
         var patterns = string.Join(',', Enumerable.Range(0, 9_000).Select(i => $$"""
             "p{{i}}":{"type":"string","pattern":"^[a-z]{1,20}[0-9]{1,30}x{{i}}$"}

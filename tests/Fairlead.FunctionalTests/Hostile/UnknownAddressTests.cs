@@ -23,7 +23,7 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
     [InlineData("/v2/usage", "POST", "GET, HEAD", ErrorShape.Problem)]
     [InlineData("/admin/v1/audit", "DELETE", "GET, HEAD", ErrorShape.Problem)]
     [InlineData("/admin/v1/keys", "PUT", "GET, HEAD, POST", ErrorShape.Problem)]
-    public async Task Method_NotTaken_Is405WithAllow(string path, string method, string allow, ErrorShape shape)
+    public async Task Method_NotAllowed_Returns405WithAllowHeader(string path, string method, string allow, ErrorShape shape)
     {
         using var request = new HttpRequestMessage(new HttpMethod(method), path) { Content = new StringContent("{") };
         using var response = await (shape == ErrorShape.Problem ? world.Gateway.Admin : world.Gateway.Client).SendAsync(request, Cancel);
@@ -44,7 +44,7 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
     [InlineData("/v2/usage?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z")]
     [InlineData("/v2/webhooks")]
     [InlineData("/livez")]
-    public async Task Head_OfWhatIsRead_IsTheAnswerWithoutItsBody(string path)
+    public async Task HeadRequest_ReadableResource_ReturnsGetResponseWithoutBody(string path)
     {
         using var read = await world.Gateway.Client.GetAsync(path, Cancel);
         using var request = new HttpRequestMessage(HttpMethod.Head, path);
@@ -71,7 +71,7 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
     [InlineData("/admin/v1/nothing", ErrorShape.Problem)]
     [InlineData("/admin/v1/keys/key_none", ErrorShape.Problem)]
     [InlineData("/admin/v1/keys/%0d%0aSet-Cookie:x", ErrorShape.Problem)]
-    public async Task Address_Unknown_Is404(string path, ErrorShape shape)
+    public async Task Path_Unknown_Returns404(string path, ErrorShape shape)
     {
         using var response = await (shape == ErrorShape.Problem ? world.Gateway.Admin : world.Gateway.Client).GetAsync(new Uri(world.Gateway.Url + path), Cancel);
         var error = await RefusalAsync(response, shape);
@@ -81,7 +81,7 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
     }
 
     [Fact]
-    public async Task Address_VeryLong_IsSaidBackInPart()
+    public async Task Path_VeryLong_IsTruncatedInErrorMessage()
     {
         using var unknown = await world.Gateway.Client.GetAsync(new Uri("/v1/" + new string('a', 6_000), UriKind.Relative), Cancel);
         var error = await RefusalAsync(unknown, ErrorShape.OpenAi);
@@ -91,7 +91,7 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
     }
 
     [Fact]
-    public async Task Method_VeryLong_IsSaidBackInPart()
+    public async Task Method_VeryLong_IsTruncatedInErrorMessage()
     {
         using var request = new HttpRequestMessage(new HttpMethod(new string('A', 6_000)), "/v1/chat/completions");
         using var response = await world.Gateway.Client.SendAsync(request, Cancel);

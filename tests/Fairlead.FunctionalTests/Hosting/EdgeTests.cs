@@ -47,7 +47,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [InlineData("/messages", "/v1/messages")]
     [InlineData("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens")]
     [InlineData("/v1/keys", "/admin/v1/keys")]
-    public async Task Address_WrongBeginning_Is404ThatNamesTheRightOne(string path, string right)
+    public async Task Path_WrongPrefix_Returns404WithSuggestion(string path, string right)
     {
         foreach (var method in (HttpMethod[])[HttpMethod.Post, HttpMethod.Get])
         {
@@ -74,7 +74,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [InlineData("/shop/files", false)]
     [InlineData("/foo", false)]
     [InlineData("/favicon.ico", false)]
-    public async Task Address_OfNothingLikeOurs_NamesNone(string path, bool ours)
+    public async Task Path_UnlikeAnyEndpoint_ReturnsNoSuggestion(string path, bool ours)
     {
         using var response = await world.Gateway.Client.GetAsync(new Uri(world.Gateway.Url + path), Cancel);
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
@@ -86,7 +86,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [Theory]
     [InlineData("/V1/Chat/Completions/")]
     [InlineData("/v1/chat/completions/")]
-    public async Task Address_WrongMethod_StaysA405(string path)
+    public async Task Path_WrongMethod_Returns405(string path)
     {
         using var response = await world.Gateway.Client.GetAsync(new Uri(world.Gateway.Url + path), Cancel);
         Assert.Equal(HttpStatusCode.MethodNotAllowed, response.StatusCode);
@@ -100,7 +100,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [InlineData("sim_fast", "sim-fast")]
     [InlineData("sim-reason-2026-01-01", "sim-reason")]
     [InlineData("nothing-like-it", null)]
-    public async Task Model_Unknown_SuggestsTheNearestName(string name, string? nearest)
+    public async Task Model_Unknown_SuggestsClosestName(string name, string? nearest)
     {
         using var chat = await ChatAsync(world.Gateway.Client, name);
         using var read = await world.Gateway.Client.GetAsync(new Uri($"/v1/models/{name}", UriKind.Relative), Cancel);
@@ -115,7 +115,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     }
 
     [Fact]
-    public async Task Model_Unknown_SuggestsOnlyWhatTheKeyMayUse()
+    public async Task Model_Unknown_SuggestsOnlyModelsAllowedForKey()
     {
         var (secret, _) = await world.Gateway.MakeKeyAsync("\"models\":[\"sim-slow\"]");
         using var client = world.Gateway.MakeClient(secret);
@@ -128,7 +128,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [Theory]
     [InlineData("/admin/v1/organizations")]
     [InlineData("/v2/webhooks")]
-    public async Task UnknownField_WhereNoModelIsCalled_DoesNotAdviseAnotherModel(string path)
+    public async Task UnknownField_EndpointWithoutModel_RemedyDoesNotMentionModel(string path)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent("{\"nonsense\":1}", Encoding.UTF8, "application/json") };
         using var response = await (path[1] == 'a' ? world.Gateway.Admin : world.Gateway.Client).SendAsync(request, Cancel);
@@ -137,7 +137,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     }
 
     [Fact]
-    public async Task File_NotMultipart_IsToldHowToSendIt()
+    public async Task UploadFile_NotMultipart_Returns415WithRemedy()
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/files") { Content = new StringContent("{}", Encoding.UTF8, "application/json") };
         using var response = await world.Gateway.Client.SendAsync(request, Cancel);
@@ -153,7 +153,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [InlineData("203.0.113.7, 198.51.100.1", 403)]
     [InlineData("198.51.100.1", 403)]
     [InlineData(null, 403)]
-    public async Task TrustedProxy_AddressOfTheClient_IsTheOneItNames(string? forwarded, int status)
+    public async Task TrustedProxy_ClientAddress_IsTakenFromForwardedFor(string? forwarded, int status)
     {
         var (secret, _) = await world.Gateway.MakeKeyAsync("\"addresses\":[\"203.0.113.7\"]");
         using var client = world.Gateway.MakeClient(secret);
@@ -167,7 +167,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [InlineData("198.51.100.1, 203.0.113.7, 10.1.2.3", "203.0.113.7")]
     [InlineData("2001:db8::7", "2001:db8::7")]
     [InlineData(null, "127.0.0.1")]
-    public async Task TrustedProxy_AuditRecords_HaveTheAddressOfTheClient(string? forwarded, string address)
+    public async Task TrustedProxy_AuditRecords_HaveClientAddress(string? forwarded, string address)
     {
         var (secret, id) = await world.Gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
         using var client = world.Gateway.MakeClient(secret);
@@ -193,7 +193,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     }
 
     [Fact]
-    public async Task TrustedProxy_SchemeAndHost_AreInLinks()
+    public async Task TrustedProxy_ForwardedSchemeAndHost_AreUsedInLinks()
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/nothing");
         request.Headers.Add("X-Forwarded-Proto", "https");
@@ -221,7 +221,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [InlineData("http://localhost:5173", true)]
     [InlineData("https://evil.example", false)]
     [InlineData("null", false)]
-    public async Task Preflight_ByOrigin_IsAllowedOrNot(string origin, bool allowed)
+    public async Task Preflight_Origin_IsAllowedOnlyIfConfigured(string origin, bool allowed)
     {
         using var request = new HttpRequestMessage(HttpMethod.Options, "/v1/chat/completions");
         request.Headers.Add("Origin", origin);
@@ -241,7 +241,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     [Theory]
     [InlineData("sim-fast", 200)]
     [InlineData("no-such-model", 404)]
-    public async Task CrossOriginCall_GoodOrBad_CanBeReadWithItsHeaders(string model, int status)
+    public async Task CrossOriginCall_SuccessOrError_ExposesHeaders(string model, int status)
     {
         using var client = world.Gateway.MakeClient(world.Gateway.Key);
         client.DefaultRequestHeaders.Add("Origin", "https://app.example");
@@ -257,7 +257,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     }
 
     [Fact]
-    public async Task CrossOriginCall_WithoutConfiguration_GetsNoPermission()
+    public async Task CrossOriginCall_CorsNotConfigured_GetsNoAllowOriginHeader()
     {
         await using var gateway = await TestGateway.StartAsync();
         gateway.Client.DefaultRequestHeaders.Add("Origin", "https://app.example");
@@ -268,7 +268,7 @@ public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
     }
 
     [Fact]
-    public async Task ApplicationCaller_KnownToTheApp_NeedsNoKeyAndSeesItsOwnOnly()
+    public async Task ApplicationCaller_IdentifiedByApp_NeedsNoKeyAndSeesOnlyOwnData()
     {
         await using var gateway = await TestGateway.StartAsync(null, (_, fairlead) => fairlead.UseApplicationCallers(context =>
             context.Request.Headers["X-User"] is [{ } user] ? new ApplicationCaller(user) { Scopes = user == "reader" ? [Scopes.Models] : Scopes.Default } : null));

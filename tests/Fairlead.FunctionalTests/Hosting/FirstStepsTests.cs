@@ -15,7 +15,7 @@ public sealed class FirstStepsTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task Start_WithAFile_PrintsConfigurationDataFolderProvidersAndModels()
+    public async Task Start_WithConfigFile_PrintsConfigDataFolderProvidersAndModels()
     {
         await WriteAsync("fairlead: { models: { mine: { deployments: [{ provider: simulated, model: sim-fast }] } } }");
         await using var server = await ServerProcess.ServeAsync(_folder);
@@ -27,7 +27,7 @@ public sealed class FirstStepsTests : IDisposable
     }
 
     [Fact]
-    public void DotnetRun_OfEveryProgram_RunsInTheCallersFolder()
+    public void DotnetRun_EveryProgram_UsesCallersWorkingDirectory()
     {
         foreach (var project in (string[])["src/Fairlead.Server/Fairlead.Server.csproj", "samples/EmbeddedRag/EmbeddedRag.csproj"])
         {
@@ -39,7 +39,7 @@ public sealed class FirstStepsTests : IDisposable
     [InlineData("list")]
     [InlineData("create", "ci")]
     [InlineData("revoke", "key_none")]
-    public async Task Keys_WithoutADatabase_SayWhereTheyLookedAndMakeNone(params string[] arguments)
+    public async Task KeysCommand_WithoutDatabase_ReportsSearchedFolderAndCreatesNothing(params string[] arguments)
     {
         await using var keys = ServerProcess.Start(_folder, ["keys", .. arguments]);
         Assert.Equal(1, await keys.ExitAsync());
@@ -48,7 +48,7 @@ public sealed class FirstStepsTests : IDisposable
     }
 
     [Fact]
-    public async Task KeysCreate_VariableOfAProviderUnset_StillMakesAKey()
+    public async Task KeysCreate_ProviderVariableUnset_StillCreatesKey()
     {
         await WriteAsync("fairlead: { dataDirectory: ./there, providers: { claude: { kind: anthropic, apiKey: \"${NOBODY_SET_THIS}\" }, typo: { knd: x } } }");
         var data = Path.Combine(_folder, "there");
@@ -67,7 +67,7 @@ public sealed class FirstStepsTests : IDisposable
     [Theory]
     [InlineData("text")]
     [InlineData("json")]
-    public async Task Start_BothKeysGiven_PrintsNothingSecretAndBothWork(string format)
+    public async Task Start_BothKeysProvided_PrintsNoSecretsAndBothWork(string format)
     {
         const string Client = "the-client-key-of-this-test", Admin = "the-admin-key-of-this-test";
         await using var server = await ServerProcess.ServeAsync(_folder, ("FAIRLEAD_ADMIN_KEY", Admin), ("FAIRLEAD_CLIENT_KEY", Client), ("FAIRLEAD_LOG_FORMAT", format));
@@ -83,7 +83,7 @@ public sealed class FirstStepsTests : IDisposable
     }
 
     [Fact]
-    public async Task Start_NoFirstKeys_PrintsNoneAndKeysCreateMakesTheFirst()
+    public async Task Start_NoFirstKeys_PrintsNoneAndKeysCreateCreatesFirst()
     {
         await using (var server = ServerProcess.Start(_folder, ["--urls", "http://127.0.0.1:0", "--no-first-keys"]))
         {
@@ -100,7 +100,7 @@ public sealed class FirstStepsTests : IDisposable
     [Theory]
     [InlineData("short", "FAIRLEAD_CLIENT_KEY has 5 characters")]
     [InlineData("the-admin-key-of-this-test", "contain the same key")]
-    public async Task Start_UnfitClientKey_SaysWhyAndNothingElse(string key, string why)
+    public async Task Start_InvalidClientKey_PrintsReasonOnly(string key, string why)
     {
         await using var server = ServerProcess.Start(_folder, [], ("FAIRLEAD_ADMIN_KEY", "the-admin-key-of-this-test"), ("FAIRLEAD_CLIENT_KEY", key));
         Assert.Equal(1, await server.ExitAsync());
@@ -109,7 +109,7 @@ public sealed class FirstStepsTests : IDisposable
     }
 
     [Fact]
-    public async Task Metrics_WithAKey_AskForIt()
+    public async Task Metrics_KeyConfigured_RequiresKey()
     {
         await WriteAsync("fairlead: { telemetry: { metricsKey: the-key-of-the-metrics } }");
         await using var server = await ServerProcess.ServeAsync(_folder);
@@ -125,7 +125,7 @@ public sealed class FirstStepsTests : IDisposable
     }
 
     [Fact]
-    public async Task Metrics_AfterACall_CountItsCostByConfiguredNames()
+    public async Task Metrics_AfterCall_ReportCostByConfiguredNames()
     {
         await WriteAsync("fairlead: { models: { dear: { prices: { input: 10, output: 20 }, deployments: [{ provider: simulated, model: sim-fast }] } } }");
         await using var server = await ServerProcess.ServeAsync(_folder);
@@ -142,7 +142,7 @@ public sealed class FirstStepsTests : IDisposable
     }
 
     [Fact]
-    public async Task ConfigCheck_ErrorsOfEveryKind_ListsThemAllWithTheirLines()
+    public async Task ConfigCheck_ErrorsOfEveryKind_ListsAllWithLineNumbers()
     {
         await WriteAsync("""
             fairlead:
@@ -183,7 +183,7 @@ public sealed class FirstStepsTests : IDisposable
     [InlineData("README.md")]
     [InlineData("CONTRIBUTING.md")]
     [InlineData("docs/start.md")]
-    public void Sdk_OfTheDocuments_IsTheOneGlobalJsonAsksFor(string document)
+    public void SdkVersion_InDocs_MatchesGlobalJson(string document)
     {
         var sdk = JsonDocument.Parse(File.ReadAllText(Repository.PathOf("global.json"))).RootElement.GetProperty("sdk");
         var version = sdk.GetProperty("version").GetString()!;

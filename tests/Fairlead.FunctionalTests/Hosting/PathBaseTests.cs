@@ -27,7 +27,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _gateway.DisposeAsync();
 
     [Fact]
-    public async Task Location_OfAJob_LeadsToItUnderThePath()
+    public async Task Location_JobUnderPathBase_PointsToJob()
     {
         using var request = Chat("/ai/v1/chat/completions");
         request.Headers.Add("Prefer", "respond-async");
@@ -44,7 +44,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     [InlineData("/ai/admin/v1/organizations", """{"name":"x"}""", "/ai/admin/v1/organizations/org_")]
     [InlineData("/ai/admin/v1/projects", """{"name":"x","organization_id":"ORGANIZATION"}""", "/ai/admin/v1/projects/proj_")]
     [InlineData("/ai/admin/v1/keys", """{"name":"x","project_id":"PROJECT"}""", "/ai/admin/v1/keys/key_")]
-    public async Task Location_OfWhatAnAdministratorMakes_LeadsToIt(string path, string body, string location)
+    public async Task Location_CreatedAdminResource_PointsToResource(string path, string body, string location)
     {
         var organization = (await _gateway.Admin.PostForJsonAsync("/ai/admin/v1/organizations", """{"name":"y"}""")).GetProperty("id").GetString();
         using var content = new StringContent(body.Replace("ORGANIZATION", organization, StringComparison.Ordinal).Replace("PROJECT", _gateway.ProjectId, StringComparison.Ordinal), System.Text.Encoding.UTF8, "application/json");
@@ -60,7 +60,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     [InlineData("/ai/v1/messages/nothing", "error")]
     [InlineData("/ai/v1/Messages/nothing", "error")]
     [InlineData("/ai/v2/nothing", "type")]
-    public async Task Error_UnderThePath_HasItsShapeAndALinkThatResolves(string path, string member)
+    public async Task Error_UnderPathBase_HasDialectShapeAndWorkingDocUrl(string path, string member)
     {
         using var response = await _gateway.Client.GetAsync(path, Token);
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
@@ -81,7 +81,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     [InlineData("/ai/v1/v1/models", "/ai/v1/models")]
     [InlineData("/ai/messages", "/ai/v1/messages")]
     [InlineData("/chat/completions", "/v1/chat/completions")]
-    public async Task Address_WrongBeginning_NamesTheRightOneUnderThePath(string path, string right)
+    public async Task Path_WrongPrefixUnderPathBase_SuggestsCorrectPath(string path, string right)
     {
         using var response = await _gateway.Client.PostAsync(path, new StringContent("{}", System.Text.Encoding.UTF8, "application/json"), Token);
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
@@ -94,7 +94,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     [Theory]
     [InlineData("/ai/foo")]
     [InlineData("/ai/shop/files")]
-    public async Task Address_OfNothingLikeOursUnderThePath_IsLeftToTheApp(string path)
+    public async Task Path_UnlikeAnyEndpointUnderPathBase_IsLeftToApp(string path)
     {
         using var response = await _gateway.Client.GetAsync(path, Token);
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
@@ -102,7 +102,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Preflight_UnderThePath_IsAllowed()
+    public async Task Preflight_UnderPathBase_IsAllowed()
     {
         await using var gateway = await TestGateway.StartAsync("fairlead: { server: { corsOrigins: ['https://app.example'] } }", (builder, _) => builder.Services.AddTransient<IStartupFilter, UnderAi>());
         using var request = new HttpRequestMessage(HttpMethod.Options, "/ai/v1/chat/completions");
@@ -116,7 +116,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Defect_OfAnEndpointUnderThePath_IsAnErrorOfTheList()
+    public async Task Endpoint_ThrowsUnderPathBase_ReturnsInternalError()
     {
         await using var gateway = await TestGateway.StartAsync(null, (builder, fairlead) =>
         {
@@ -129,7 +129,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ClientRequestId_IsLoggedBesideOurs()
+    public async Task ClientRequestId_Valid_IsLoggedWithGatewayId()
     {
         using var request = Chat("/v1/chat/completions");
         request.Headers.Add("X-Client-Request-Id", "order 66/a");
@@ -142,7 +142,7 @@ public sealed class PathBaseTests : IAsyncLifetime
     [InlineData("")]
     [InlineData("two\tparts")]
     [InlineData("x513")]
-    public async Task ClientRequestId_ThatMayNotStandInALog_IsLeftOut(string given)
+    public async Task ClientRequestId_UnsafeForLog_IsOmitted(string given)
     {
         using var request = Chat("/v1/chat/completions");
         request.Headers.TryAddWithoutValidation("X-Client-Request-Id", given == "x513" ? new string('x', 513) : given);

@@ -12,7 +12,7 @@ public sealed class ProgramTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task Start_FirstTime_PrintsKeysOnceAndACallToMake()
+    public async Task Start_FirstTime_PrintsKeysOnceWithExampleCall()
     {
         string first;
         await using (var server = await ServerProcess.ServeAsync(_folder))
@@ -32,7 +32,7 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Start_FirstTime_PrintsACurlLineThatAnswers()
+    public async Task Start_FirstTime_PrintsWorkingCurlCommand()
     {
         await using var server = await ServerProcess.ServeAsync(_folder);
         // Line by line as a reader would copy it, from "curl" to the closing quote.
@@ -55,7 +55,7 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Start_PortInUse_SaysSoWithoutAStackTrace()
+    public async Task Start_PortInUse_PrintsErrorWithoutStackTrace()
     {
         using var other = new TcpListener(IPAddress.Loopback, 0);
         other.Start();
@@ -70,7 +70,7 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Start_BadConfiguration_ListsEveryFault()
+    public async Task Start_BadConfiguration_ListsAllErrors()
     {
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), "fairlead: { drainTimeout: soon, retry: { maxRetry: 3 } }", TestContext.Current.CancellationToken);
         await using var server = ServerProcess.Start(_folder, []);
@@ -81,7 +81,7 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Start_DataDirectoryIsAFile_SaysWhatToDo()
+    public async Task Start_DataDirectoryIsAFile_PrintsFix()
     {
         await File.WriteAllTextAsync(Path.Combine(_folder, "data"), "", TestContext.Current.CancellationToken);
         await using var server = ServerProcess.Start(_folder, []);
@@ -93,7 +93,7 @@ public sealed class ProgramTests : IDisposable
     [Theory]
     [InlineData("fairlead: { drainTimeout: 5s }", 0)]
     [InlineData("fairlead: { drainTimeout: 5 }", 1)]
-    public async Task ConfigCheck_ByFile_HasTheExitCode(string yaml, int code)
+    public async Task ConfigCheck_ExplicitFile_SetsExitCode(string yaml, int code)
     {
         var path = Path.Combine(_folder, "other.yaml");
         await File.WriteAllTextAsync(path, yaml, TestContext.Current.CancellationToken);
@@ -108,7 +108,7 @@ public sealed class ProgramTests : IDisposable
     [InlineData("fairlead.yaml", "")]
     [InlineData("elsewhere.yaml", "FAIRLEAD_CONFIG=elsewhere.yaml")]
     [InlineData("", "Fairlead__DrainTimeout=5")]
-    public async Task ConfigCheck_OfWhatAStartWouldRead_ListsEveryFault(string file, string variable)
+    public async Task ConfigCheck_WithoutPath_ListsAllErrorsInStartupConfig(string file, string variable)
     {
         if (file.Length > 0) await File.WriteAllTextAsync(Path.Combine(_folder, file), "fairlead: { drainTimeout: 5, retry: { maxRetry: 3 } }", TestContext.Current.CancellationToken);
         await using var check = ServerProcess.Start(_folder, ["config", "check"], variable.Length == 0 ? [] : [(variable.Split('=')[0], variable.Split('=')[1])]);
@@ -120,7 +120,7 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task ConfigCheck_ByEnvironment_SaysWhatIsThere()
+    public async Task ConfigCheck_FileAndEnvironment_ListsProvidersAndModels()
     {
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), "fairlead: { models: { mine: { deployments: [{ provider: openai, model: gpt-6-luna }] } } }", TestContext.Current.CancellationToken);
         await using var check = ServerProcess.Start(_folder, ["config", "check"], ("OPENAI_API_KEY", "sk-test"));
@@ -131,7 +131,7 @@ public sealed class ProgramTests : IDisposable
     [Theory]
     [InlineData("short", "has 5 characters")]
     [InlineData("sixteen and more, but with spaces", "contains a space")]
-    public async Task Start_UnfitAdminKey_SaysWhyAndNothingElse(string key, string why)
+    public async Task Start_InvalidAdminKey_PrintsReasonOnly(string key, string why)
     {
         await using var server = ServerProcess.Start(_folder, [], ("FAIRLEAD_ADMIN_KEY", key));
         Assert.Equal(1, await server.ExitAsync());
@@ -145,14 +145,14 @@ public sealed class ProgramTests : IDisposable
     [InlineData(2, "config", "chekc")]
     [InlineData(0, "--version")]
     [InlineData(0, "--help")]
-    public async Task CommandLine_ByArguments_HasTheExitCode(int code, params string[] arguments)
+    public async Task CommandLine_Arguments_SetExitCode(int code, params string[] arguments)
     {
         await using var command = ServerProcess.Start(_folder, arguments);
         Assert.Equal(code, await command.ExitAsync());
     }
 
     [Fact]
-    public async Task Keys_CreatedListedAndRevoked_OnTheLocalStore()
+    public async Task KeysCommand_LocalStore_CreatesListsAndRevokesKeys()
     {
         await using (var server = await ServerProcess.ServeAsync(_folder)) Assert.Equal(0, await server.TerminateAsync());
         await using var create = ServerProcess.Start(_folder, ["keys", "create", "ci", "--scope", "chat"]);
@@ -172,7 +172,7 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Probes_WhileServing_AnswerEverybodyUncached()
+    public async Task Probes_WhileServing_RespondWithoutKeyAndUncached()
     {
         await using var server = await ServerProcess.ServeAsync(_folder);
         foreach (var path in (string[])["/livez", "/readyz", "/readyz?verbose"])

@@ -17,7 +17,7 @@ public sealed class ServedAddressTests(ServerFixture fixture) : IClassFixture<Se
     [InlineData("POST", "/messages", 404, "not_found")]
     [InlineData("POST", "/livez", 405, "method_not_allowed")]
     [InlineData("DELETE", "/docs/start", 405, "method_not_allowed")]
-    public async Task Address_Unknown_IsAnErrorInJson(string method, string path, int status, string code)
+    public async Task Path_Unknown_ReturnsJsonError(string method, string path, int status, string code)
     {
         using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(fixture.Server.Address + path));
         using var response = await fixture.Server.Client.SendAsync(request, Token);

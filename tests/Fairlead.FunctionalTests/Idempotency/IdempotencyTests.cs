@@ -52,7 +52,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     [InlineData("/v1/responses", """{"model":"sim-fast","input":"hi"}""")]
     [InlineData("/v1/completions", """{"model":"sim-fast","prompt":"hi"}""")]
     [InlineData("/v1/embeddings", """{"model":"sim-embed","input":"hi"}""")]
-    public async Task Repeated_AfterTheEnd_GetsTheSameAnswerOnce(string path, string body)
+    public async Task IdempotencyKey_RepeatedAfterCompletion_ReplaysResponse(string path, string body)
     {
         using var first = await PostAsync("k", body, path);
         using var second = await PostAsync("k", body.Replace(":", " : ", StringComparison.Ordinal).Replace("\" : \"", "\":\"", StringComparison.Ordinal), path);
@@ -68,7 +68,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Repeated_WithAnotherBodyOrAddress_Is422()
+    public async Task IdempotencyKey_RepeatedWithOtherBodyOrPath_Returns422()
     {
         using var first = await PostAsync("k", Chat);
         using var other = await PostAsync("k", Chat.Replace("hi", "ho", StringComparison.Ordinal));
@@ -81,7 +81,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Repeated_ByAnotherProject_IsAnotherRequest()
+    public async Task IdempotencyKey_UsedByAnotherProject_IsSeparateRequest()
     {
         using var first = await PostAsync("k", Chat);
         var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");
@@ -94,7 +94,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Sync_WhileTheFirstRuns_Is409WithItsIdAndAWait()
+    public async Task Sync_FirstStillRunning_Returns409WithIdAndRetryAfter()
     {
         var release = Hold(context => Json(context, Completion("done")));
         var first = PostAsync("k", Chat);
@@ -113,7 +113,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ManyAtOnce_OnTwoNodes_AreOneCall()
+    public async Task IdempotencyKey_ConcurrentOnTwoNodes_CallsProviderOnce()
     {
         await using var second = _postgres is null ? null : await StartAsync();
         using var client = second?.MakeClient(_gateway.Key);
@@ -146,7 +146,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_WhileItRuns_IsJoinedFromTheStartOrBehindAnEvent()
+    public async Task Stream_InProgress_CanBeJoinedFromStartOrAfterEvent()
     {
         var release = Hold(async context => await SendAsync(context, Chunk("""{"content":" c"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]"), async context =>
         {
@@ -174,7 +174,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     [Theory]
     [InlineData("/v1/messages", """{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("/v1/responses", """{"model":"sim-fast","stream":true,"input":"hi"}""")]
-    public async Task Stream_OfAnotherDialect_IsReplayedToTheByte(string path, string body)
+    public async Task Stream_OtherDialectWithIdempotencyKey_IsReplayedByteForByte(string path, string body)
     {
         _upstream.Answer = async context =>
         {
@@ -196,7 +196,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     [InlineData("/v1/responses", """{"model":"sim-fast","stream":true,"background":true,"input":"hi"}""")]
     [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"stream"}}""")]
     [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""")]
-    public async Task Streams_ManyAtOnce_AreOneCallThatAllJoin(string path, string body)
+    public async Task Streams_ConcurrentWithSameKey_ShareOneCall(string path, string body)
     {
         _upstream.Answer = async context =>
         {
@@ -224,7 +224,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     [InlineData("respond-async", 202)]
     [InlineData("respond-async, wait=30", 200)]
     [InlineData("respond-async, wait=1", 202)]
-    public async Task Jobs_ManyAtOnce_AreOneThatAllAreAnsweredWith(string prefer, int status)
+    public async Task Jobs_ConcurrentWithSameIdempotencyKey_AllReturnOneGeneration(string prefer, int status)
     {
         var release = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -249,7 +249,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Streams_ManyAtOnceThatAreRefused_AllGetTheRefusal()
+    public async Task Streams_ConcurrentWithSameKeyRefused_AllGetTheError()
     {
         var arrived = new SemaphoreSlim(0);
         var release = new TaskCompletionSource();
@@ -271,7 +271,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_WhoseClientLeft_GoesOnForWhoAsksAgain()
+    public async Task Stream_ClientDisconnected_ContinuesForRepeatedIdempotentRequest()
     {
         var release = Hold(async context => await SendAsync(context, Chunk("""{"content":" b"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]"), async context =>
         {
@@ -289,7 +289,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ThatBroke_IsReplayedAsBroken()
+    public async Task Stream_Broken_IsReplayedAsBroken()
     {
         _upstream.Answer = async context =>
         {
@@ -308,7 +308,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Refusals_BeforeAnythingWasSent_LeaveTheKeyFree()
+    public async Task IdempotencyKey_RefusedBeforeSending_StaysUnused()
     {
         using (var unknown = await PostAsync("k", Chat.Replace("\"m\"", "\"nobody\"", StringComparison.Ordinal))) await ExpectAsync(unknown, HttpStatusCode.NotFound, "model_not_found");
         using (var large = await PostAsync("k", Chat.Replace("\"hi\"", $"\"{string.Concat(Enumerable.Repeat("word ", 9000))}\"", StringComparison.Ordinal))) await ExpectAsync(large, HttpStatusCode.BadRequest, "context_length_exceeded");
@@ -317,7 +317,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FailureThatMadeNothing_AndMayBeRepeated_LeavesTheKeyFree()
+    public async Task RetryableFailure_WithoutOutput_ReleasesIdempotencyKey()
     {
         _upstream.Answer = context => Json(context, """{"error":{"message":"full"}}""", 503);
         using (var failed = await PostAsync("k", Chat)) Assert.Equal(HttpStatusCode.ServiceUnavailable, failed.StatusCode);
@@ -328,7 +328,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FailureForGood_IsTheOutcome()
+    public async Task PermanentFailure_RepeatedRequest_IsReplayed()
     {
         _upstream.Answer = context => Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400);
         using var failed = await PostAsync("k", Chat);
@@ -343,7 +343,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     [Theory]
     [InlineData("respond-async")]
     [InlineData("respond-async, wait=30")]
-    public async Task Job_Repeated_IsTheSameGeneration(string prefer)
+    public async Task Job_SameIdempotencyKey_ReturnsSameGeneration(string prefer)
     {
         _upstream.Answer = async context =>
         {
@@ -364,7 +364,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     [Theory]
     [InlineData("respond-async", false)]
     [InlineData("respond-async, wait=60", true)]
-    public async Task Job_WhoseClientLeftBeforeItHeard_IsTheOneItsRepetitionGets(string prefer, bool waits)
+    public async Task Job_ClientDisconnectsBeforeResponse_IsReturnedToRepeatedRequest(string prefer, bool waits)
     {
         using var gone = new CancellationTokenSource();
         var leaving = new Leaving(gone.Token);
@@ -402,7 +402,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Key_InQuotesOrWithout_IsTheSame()
+    public async Task IdempotencyKey_QuotedOrUnquoted_IsSameKey()
     {
         _upstream.Answer = context => Json(context, Completion("hello"));
         using var first = await PostAsync("k-1", Chat);
@@ -414,7 +414,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_AskedForInTheBody_SaysNothingOfAPreferenceThatWasNotThere()
+    public async Task Job_RequestedInBody_OmitsPreferenceAppliedHeader()
     {
         using var first = await PostAsync("k", """{"model":"sim-fast","input":"x","delivery":{"mode":"job"}}""", "/v2/generations");
         using var second = await PostAsync("k", """{"model":"sim-fast","input":"x","delivery":{"mode":"job"}}""", "/v2/generations");
@@ -429,7 +429,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
     [InlineData("two words")]
     [InlineData("\"open")]
     [InlineData(null)]
-    public async Task Key_OfAnotherForm_IsRefused(string? key)
+    public async Task IdempotencyKey_InvalidFormat_Returns400(string? key)
     {
         using var response = await PostAsync(key ?? new string('k', 256), Chat);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);

@@ -27,7 +27,7 @@ public sealed class BooksTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task UpstreamStaysOpenAfterTheFinish_IsANormalEndAfterAShortWait(bool messages)
+    public async Task Upstream_StaysOpenAfterFinish_EndsNormallyAfterShortWait(bool messages)
     {
         // Where only the wait for any other piece counts, this outlives the limit of a call.
         _gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("model: upstream-m }", "model: upstream-m, timeouts: { streamIdle: 1h } }", StringComparison.Ordinal));
@@ -50,7 +50,7 @@ public sealed class BooksTests : IAsyncLifetime
     [Theory]
     [InlineData("")]
     [InlineData("null")]
-    public async Task UpstreamWritesNoReasonAsText_IsNoFinish(string nothing)
+    public async Task Upstream_EmptyOrNullTextFinishReason_IsNotAFinish(string nothing)
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         _upstream.Answer = async context =>
@@ -65,7 +65,7 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task UpstreamMakesOneOfTwoChoices_EndsWellWithAWarning()
+    public async Task Upstream_FewerChoicesThanRequested_CompletesWithWarning()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         _upstream.Answer = async context =>
@@ -81,7 +81,7 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task BestOf_IsHeldForEveryCompletionMade_AndLetGoAfterwards()
+    public async Task BestOf_EveryCompletion_IsReservedThenReleased()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
@@ -100,7 +100,7 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AttemptThatFailedAfterItCost_CountsForLimits_AndNotAsTheResponses()
+    public async Task Attempt_FailedAfterCost_CountsForLimitsButNotInResponseUsage()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
@@ -118,7 +118,7 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task CacheWriteOfAnHour_IsHeldAtItsPrice_AtAnyServer()
+    public async Task CacheWrite_OneHourTtl_ReservesAtOneHourPriceOnAnyServer()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
@@ -139,7 +139,7 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task CountTokens_BeyondTheWindow_Counts()
+    public async Task CountTokens_AboveContextWindow_StillCounts()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var text = string.Concat(Enumerable.Repeat("many words ", 9000));
@@ -150,7 +150,7 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task KnownKeyRefused_LeavesARecord_UnknownOneDoesNot()
+    public async Task AuditRecord_RefusedRequest_IsWrittenOnlyForKnownKey()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         const string Body = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
@@ -172,7 +172,7 @@ public sealed class BooksTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RevokedKeyFloods_AuditGrowsByTheSecondNotByTheCall()
+    public async Task RevokedKey_RequestFlood_IsAuditedOncePerSecond()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var (key, id) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
@@ -201,7 +201,7 @@ public sealed class BooksTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task BuildersClientThrowsWhenCancelled_CallIsSettledAndTheTokenMayBeKept(bool stream)
+    public async Task CustomChatClient_ThrowsWhenCancelled_SettlesCallAndTokenStaysUsable(bool stream)
     {
         var odd = new ThrowsWhenCancelled();
         _gateway = await TestGateway.StartAsync(null, (_, fairlead) => fairlead.AddChatModel("odd", _ => odd));

@@ -40,7 +40,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task RequestThatOnlyItsDialectCanExpress_ClientLeaves_IsSettledRecordedAndCharged(bool stream)
+    public async Task NativeOnlyRequest_ClientDisconnects_IsSettledRecordedAndCharged(bool stream)
     {
         await StartAsync(_upstream.Yaml());
         var reached = new TaskCompletionSource();
@@ -70,7 +70,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task TotalTimeOfAnAttemptPasses_NextDeploymentAnswers()
+    public async Task Attempt_TotalTimeout_FailsOverToNextDeployment()
     {
         await StartAsync(TwoDeployments("total: 1s"));
         _upstream.Answer = context => ModelOf() == "first" ? HangAsync(context) : Json(context, Completion("from the second"));
@@ -83,7 +83,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task FirstTokenDoesNotCome_SameDeploymentIsNotAwaitedAgain()
+    public async Task FirstToken_TimesOut_SameDeploymentIsNotRetried()
     {
         await StartAsync(TwoDeployments("firstToken: 300ms"));
         _upstream.Answer = async context =>
@@ -99,7 +99,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task WaitForTheNextAttempt_IsNotCutByTheClockOfTheLast()
+    public async Task RetryWait_LongerThanAttemptTimeout_IsNotCutShort()
     {
         // The wait that the provider asks for is longer than an attempt may take, by the jitter that is added to it and more.
         await StartAsync(_upstream.Yaml(Retries).Replace("model: upstream-m }", "model: upstream-m, timeouts: { total: 2s } }", StringComparison.Ordinal));
@@ -114,7 +114,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task StreamThatRefusesTheRequestByEvent_IsGivenBackAtOnceAndCostsNothing()
+    public async Task Stream_InvalidRequestErrorEvent_Returns400WithoutRetryOrCost()
     {
         await StartAsync(_upstream.Yaml(Retries));
         _upstream.Answer = async context =>
@@ -130,7 +130,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task SpoolHasNoRoom_IsRefusedAsStoreUnavailableAndNothingIsSent()
+    public async Task SpoolFull_Request_Returns503StoreUnavailableWithoutSending()
     {
         await StartAsync(_upstream.Yaml(), new SpoolWith { Starting = () => throw new SpoolUnavailableException("full") });
         using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
@@ -141,7 +141,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task SpoolHasNoRoom_JobLosesNoRun()
+    public async Task SpoolFull_Job_DoesNotUseUpARun()
     {
         var starts = 0;
         _upstream.Answer = async context =>
@@ -166,7 +166,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RecordCannotBeWritten_AnswerStillLeavesAndNothingStaysOpen()
+    public async Task AuditRecord_WriteFails_ResponseIsStillSentAndNothingStaysOpen()
     {
         await StartAsync(_upstream.Yaml(), new SpoolWith { Ending = () => throw new InvalidOperationException("a bug of the spool") });
         using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}]}""");
@@ -177,7 +177,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task CancelledByNobody_IsAnErrorAndNeverAnEmptyAnswer(bool stream)
+    public async Task Cancellation_WithoutKnownCause_ReturnsErrorNotEmptyResponse(bool stream)
     {
         await StartAsync(_upstream.Yaml(), new SpoolWith { Starting = () => throw new OperationCanceledException() });
         using var response = await Gateway.Client.PostJsonAsync("/v1/chat/completions", $$$"""{"model":"m","stream":{{{(stream ? "true" : "false")}}},"messages":[{"role":"user","content":"hi"}]}""");
@@ -191,7 +191,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     [InlineData("/v1/chat/completions", ",\"fairlead\":{\"on_disconnect\":\"continue\"}", false)]
     [InlineData("/v1/chat/completions", "", true)]
     [InlineData("/v1/messages", ",\"max_tokens\":10", false)]
-    public async Task ProviderThrowsBehindAStreamThatBegan_ClientIsToldByEvent(string path, string more, bool lateCommit)
+    public async Task Stream_ProviderThrowsAfterStart_SendsErrorEvent(string path, string more, bool lateCommit)
     {
         var provider = new ThrowingProvider(lateCommit);
         await StartAsync("""
@@ -212,7 +212,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AttemptThatCouldNotBeExpressed_IsNotCharged()
+    public async Task Attempt_UntranslatableRequest_IsNotCharged()
     {
         // The provider speaks another dialect, in which a member that stands twice has no meaning.
         await StartAsync($$"""

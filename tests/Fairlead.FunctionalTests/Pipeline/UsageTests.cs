@@ -41,7 +41,7 @@ public sealed class UsageTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Dialects))]
-    public async Task Usage_ThatCannotBeTrue_IsEstimatedEverywhere(string path, bool stream)
+    public async Task Usage_Implausible_IsEstimatedEverywhere(string path, bool stream)
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         foreach (var usage in new[]
@@ -76,7 +76,7 @@ public sealed class UsageTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Dialects))]
-    public async Task Usage_InAVendorsOwnForm_IsMeasured(string path, bool stream)
+    public async Task Usage_InVendorFormat_IsMeasured(string path, bool stream)
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         foreach (var (usage, input, cached, output) in new[]
@@ -103,7 +103,7 @@ public sealed class UsageTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Usage_InsideTheChoice_IsMeasured(bool messages)
+    public async Task Usage_InsideChoice_IsMeasured(bool messages)
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         _upstream.Answer = async context =>
@@ -127,7 +127,7 @@ public sealed class UsageTests : IAsyncLifetime
     [InlineData("\"usage\":{\"input_tokens\":40,\"output_tokens\":1}", ",\"usage\":{\"output_tokens\":17}", 40, 17, "measured")]
     [InlineData("\"usage\":{\"prompt_tokens\":40}", ",\"usage\":{\"prompt_tokens\":40,\"completion_tokens\":17,\"total_tokens\":57}", 40, 17, "measured")]
     [InlineData("\"usage\":null", ",\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":30,\"output_tokens\":17}", 40, 17, "measured")]
-    public async Task MessagesUpstream_UsageOfItsEvents_IsPutTogether(string start, string end, int input, int output, string basis)
+    public async Task MessagesUpstream_UsageAcrossEvents_IsMerged(string start, string end, int input, int output, string basis)
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("kind: openai, baseUrl: " + _upstream.Url + "/v1", "kind: anthropic, baseUrl: " + _upstream.Url, StringComparison.Ordinal));
         _upstream.Answer = async context =>
@@ -159,7 +159,7 @@ public sealed class UsageTests : IAsyncLifetime
     [InlineData("""{"prompt_tokens":1000000000000000000}""", "estimated")]
     [InlineData("""{"total_tokens":9}""", "measured")]
     [InlineData("""{"prompt_tokens":"9"}""", "measured")]
-    public async Task Embeddings_UsageIsRead(string usage, string basis)
+    public async Task Embeddings_ProviderUsage_IsMeasuredElseEstimated(string usage, string basis)
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml("    e: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: e }] }"));
         _upstream.Answer = context => Json(context, $$"""{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,0.5]}],"model":"e","usage":{{usage}}}""");
@@ -173,7 +173,7 @@ public sealed class UsageTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ZeroOutput_ThatIsNone_StaysMeasured()
+    public async Task ZeroOutputTokens_WithoutOutput_StaysMeasured()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         _upstream.Answer = context => Json(context, Completion("", "content_filter").Replace(FakeUpstream.Usage, """{"prompt_tokens":40,"completion_tokens":0,"total_tokens":40}""", StringComparison.Ordinal));
@@ -182,7 +182,7 @@ public sealed class UsageTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task LongCacheWrite_AndAudioOutput_AreChargedAndReserved()
+    public async Task Cost_LongCacheWriteAndAudioOutput_IsReservedAndCharged()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml().Replace("prices: { input: 1, cachedInput: 0.5, output: 10 }", "prices: { input: 1, cacheWrite: 1.25, output: 10, audioOutput: 64 }", StringComparison.Ordinal));
         var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
@@ -202,7 +202,7 @@ public sealed class UsageTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task CutToolArguments_AreEstimatedAsCode()
+    public async Task ToolArguments_Truncated_AreEstimatedAsCode()
     {
         _gateway = await TestGateway.StartAsync(_upstream.Yaml());
         var arguments = "{\"rows\":[" + string.Join(",", Enumerable.Range(0, 80).Select(i => $"{{\"id\":{i * 37},\"x\":{i},\"ok\":true}}")) + "]}";

@@ -46,7 +46,7 @@ public abstract class BatchKillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_WhileBatchesAreAtWork_EveryLineHasItsAnswerOnce()
+    public async Task Kill_WhileBatchesRun_EveryLineHasExactlyOneResult()
     {
         var chance = new Random();
         var batches = new List<(string Id, string Name)>();

@@ -33,7 +33,7 @@ public sealed class DataFolderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task SecondServe_FirstRuns_FailsAfterFiveSecondsAndNamesFolderAndHolder()
+    public async Task SecondServe_FirstRunning_FailsAfterFiveSecondsNamingFolderAndOwner()
     {
         await using var first = await ServerProcess.ServeAsync(_folder);
         var holder = JsonDocument.Parse(await File.ReadAllTextAsync(LockFile, Cancel)).RootElement;
@@ -55,7 +55,7 @@ public sealed class DataFolderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_OfTheHolder_FreesTheFolderAtOnce()
+    public async Task Kill_DataFolderOwner_ReleasesFolderImmediately()
     {
         await using (var first = await ServerProcess.ServeAsync(_folder)) await first.KillAsync();
         Assert.Contains("running", await File.ReadAllTextAsync(LockFile, Cancel), StringComparison.Ordinal);
@@ -67,7 +67,7 @@ public sealed class DataFolderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task SecondServe_FirstDrains_LivesWithoutBeingReady_AndTakesOver()
+    public async Task SecondServe_FirstDraining_IsLiveButNotReadyThenTakesOver()
     {
         var held = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -99,7 +99,7 @@ public sealed class DataFolderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task SecondServe_SameAddressWhileTheFirstDrains_ListensAsSoonAsItIsFree()
+    public async Task SecondServe_SameAddressWhileFirstDrains_ListensOnceFree()
     {
         var held = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -124,7 +124,7 @@ public sealed class DataFolderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task SecondServe_AskedToStopWhileItWaits_Ends()
+    public async Task SecondServe_StoppedWhileWaiting_Exits()
     {
         var held = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -145,7 +145,7 @@ public sealed class DataFolderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task TwoApps_OneDataFolder_TheSecondIsRefused()
+    public async Task TwoApps_SameDataFolder_SecondIsRefused()
     {
         var data = Path.Combine(_folder, "embedded");
         await using (var first = App())

@@ -31,7 +31,7 @@ public sealed class DiskFullTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task DiskFull_FloodOfRefusals_KeepsTheRecordOfADeliveredCallAndASmallLog()
+    public async Task DiskFull_FloodOfRefusals_KeepsDeliveredCallRecordAndSmallLog()
     {
         Assert.SkipUnless(_mounted, "No file system can be mounted here.");
         var began = new TaskCompletionSource();

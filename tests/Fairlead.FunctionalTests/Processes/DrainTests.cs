@@ -40,7 +40,7 @@ public sealed class DrainTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Terminate_StreamOpen_RefusesNewCallsAndLetsItEnd()
+    public async Task Terminate_StreamOpen_RefusesNewCallsAndLetsItFinish()
     {
         await using var server = await ServeAsync("30s");
         var key = await server.ClientKeyAsync();
@@ -75,7 +75,7 @@ public sealed class DrainTests : IAsyncLifetime
     private const string Kept = """{"model":"m","input":"hi","delivery":{"mode":"stream","on_disconnect":"continue"}}""";
 
     [Fact]
-    public async Task Terminate_KeptStreamRead_LetsAllItsReadersSeeItsEnd()
+    public async Task Terminate_StoredStreamBeingRead_LetsAllReadersFinish()
     {
         await using var server = await ServeAsync("30s");
         var key = await server.ClientKeyAsync();
@@ -103,7 +103,7 @@ public sealed class DrainTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Terminate_DrainLimitPasses_HandsTheKeptStreamOn()
+    public async Task Terminate_DrainTimeout_HandsOverStoredStream()
     {
         await using var server = await ServeAsync("300ms");
         var key = await server.ClientKeyAsync();
@@ -150,7 +150,7 @@ public sealed class DrainTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Terminate_WhoWaitsForAJob_IsAnsweredWhenNothingIsMadeAnyMore()
+    public async Task Terminate_ClientsWaitingForJob_GetResponseAtDrainTimeout()
     {
         await using var server = await ServeAsync("300ms");
         var key = await server.ClientKeyAsync();
@@ -173,7 +173,7 @@ public sealed class DrainTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Terminate_HybridWaits_AtTheLimitItIsAJobThatTheNextProcessEnds()
+    public async Task Terminate_HybridWaitAtDrainTimeout_BecomesJobFinishedByNextProcess()
     {
         await using var server = await ServeAsync("300ms");
         var key = await server.ClientKeyAsync();
@@ -236,7 +236,7 @@ public sealed class DrainTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Terminate_DrainLimitPasses_EndsTheStreamWithAnErrorEvent()
+    public async Task Terminate_DrainTimeout_EndsStreamWithErrorEvent()
     {
         await using var server = await ServeAsync("300ms");
         using var open = await ProcessCalls.PostAsync(server, await server.ClientKeyAsync(), Body);

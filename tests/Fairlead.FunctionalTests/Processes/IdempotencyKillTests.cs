@@ -39,7 +39,7 @@ public abstract class IdempotencyKillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_WhileARequestRuns_ItsRepetitionIsToldAndNotRun()
+    public async Task Kill_WhileIdempotentRequestRuns_RepeatReturns500AndIsNotRun()
     {
         var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var server = await ServeAsync();

@@ -45,7 +45,7 @@ public abstract class JobKillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_WhileJobsAreTakenAndRun_EveryAcceptedOneEndsOnce()
+    public async Task Kill_WhileJobsAreAcceptedAndRun_EveryAcceptedJobEndsOnce()
     {
         var chance = new Random();
         var accepted = new ConcurrentDictionary<string, string>();

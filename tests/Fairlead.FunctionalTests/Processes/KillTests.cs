@@ -46,7 +46,7 @@ public abstract class KillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_UnderLoad_LosesNothingAndChargesNothingTwice()
+    public async Task Kill_UnderLoad_LosesNothingAndNeverChargesTwice()
     {
         await ConfigureAsync(_upstream.Yaml());
         var chance = new Random();
@@ -85,7 +85,7 @@ public abstract class KillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_WhileASecondAttemptRuns_ChargesTheFirstToo()
+    public async Task Kill_WhileSecondAttemptRuns_ChargesBothAttempts()
     {
         await ConfigureAsync($$"""
             fairlead:
@@ -130,7 +130,7 @@ public abstract class KillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_BeforeTheKeysWereConfirmed_PrintsWorkingKeysAtTheNextStart()
+    public async Task Kill_BeforeKeysConfirmed_PrintsWorkingKeysAtNextStart()
     {
         await ConfigureAsync("fairlead: {}");
         // Killed at the earliest sign of life, and so at some place of the first start.

@@ -39,7 +39,7 @@ public sealed class LockedDatabaseTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Calls_DatabaseLocked_GoOnAndAreRecordedAfterwards()
+    public async Task Calls_DatabaseLocked_ContinueAndAreRecordedLater()
     {
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml(), Cancel);
         await using var server = await ServerProcess.ServeAsync(_folder, ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey));

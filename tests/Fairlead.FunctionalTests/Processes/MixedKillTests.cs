@@ -75,7 +75,7 @@ public abstract class MixedKillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_UnderAllTraffic_WhatWasAcceptedEndsOnceAndIsTold()
+    public async Task Kill_UnderMixedTraffic_AcceptedWorkEndsOnceAndSendsWebhooks()
     {
         var chance = new Random();
         var server = await ServeAsync();

@@ -37,7 +37,7 @@ public sealed class ReloadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Reload_GoodThenBad_FollowsTheOneRefusesTheOtherAndCutsNoStream()
+    public async Task Reload_ValidThenInvalidFile_AppliesFirstRefusesSecondAndKeepsStreams()
     {
         await WriteAsync("");
         await using var server = await ServerProcess.ServeAsync(_folder, ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey));

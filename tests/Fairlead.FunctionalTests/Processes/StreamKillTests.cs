@@ -48,7 +48,7 @@ public abstract class StreamKillTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_WhileStreamsAreRead_WhatWasSeenStandsAndEveryOneEnds()
+    public async Task Kill_WhileStreamsAreRead_ReceivedEventsStayValidAndEveryStreamEnds()
     {
         var chance = new Random();
         var server = await ServeAsync();

@@ -41,7 +41,7 @@ public abstract class SuspectTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task JobThatKillsItsProcess_IsRunAloneOnce_AndTheOthersAllComplete()
+    public async Task Job_KillsItsProcess_IsRetriedAloneOnceAndOthersComplete()
     {
         ServerProcess? server = null;
         var together = 0;

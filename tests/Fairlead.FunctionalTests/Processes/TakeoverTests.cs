@@ -27,7 +27,7 @@ public sealed class TakeoverTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task TwoPrograms_ShareTheQueue_AndTheOneThatLivesEndsWhatTheOtherRan()
+    public async Task TwoProcesses_SharedQueue_SurvivorFinishesJobsOfCrashedOne()
     {
         var held = new TaskCompletionSource();
         var running = 0;

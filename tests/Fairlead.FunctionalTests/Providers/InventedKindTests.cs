@@ -28,7 +28,7 @@ public sealed class InventedKindTests
     private static readonly ProviderKind Invented = new("invented", static (name, _, _) => new InventedProvider(name)) { TelemetryName = "invented.ai" };
 
     [Fact]
-    public async Task Chat_KindOfOneRegistration_IsServedAndDocumented()
+    public async Task Chat_CustomProviderKind_IsServedAndDocumented()
     {
         var cancel = TestContext.Current.CancellationToken;
         await using var gateway = await TestGateway.StartAsync(Yaml, (builder, _) => builder.Services.AddSingleton(Invented));
@@ -53,7 +53,7 @@ public sealed class InventedKindTests
             attempt.Sent = true;
             attempt.Meter.Finish(FinishReason.Stop, 0);
             attempt.Meter.ReportUsage(new Usage(1, 5));
-            return new(new ProviderReply.Complete(new Answer([new AnswerChoice(0, [new TextPart("from the invented kind")], FinishReason.Stop)])));
+            return new(new ProviderReply.Complete(new ModelResponse([new OutputChoice(0, [new TextPart("from the invented kind")], FinishReason.Stop)])));
         }
     }
 }

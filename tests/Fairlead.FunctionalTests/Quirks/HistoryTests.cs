@@ -120,7 +120,7 @@ public sealed class HistoryTests(HistoryFixture fixture) : IClassFixture<History
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Turn_ThatAServerWrote_IsAcceptedBack(string model, string client, int row)
+    public async Task Turn_WrittenByServer_IsAcceptedAsHistory(string model, string client, int row)
     {
         var (path, body) = client switch
         {

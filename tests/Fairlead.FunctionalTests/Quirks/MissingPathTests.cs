@@ -35,7 +35,7 @@ public sealed class MissingPathTests : IAsyncLifetime
     [InlineData(200, "/v1/responses", """{"model":"m","input":"hi","stream":true}""")]
     [InlineData(404, "/v1/completions", """{"model":"m","prompt":"hi","max_tokens":20}""")]
     [InlineData(405, "/v1/completions", """{"model":"m","prompt":"hi","max_tokens":20,"stream":true}""")]
-    public async Task Path_ThatTheServerLacks_IsTranslatedAndRemembered(int status, string path, string body)
+    public async Task Path_MissingOnServer_IsTranslatedAndRemembered(int status, string path, string body)
     {
         _upstream.Answer = ChatOnly(status);
         for (var i = 0; i < 3; i++)
@@ -51,7 +51,7 @@ public sealed class MissingPathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task UnknownModel_IsNoMissingPath()
+    public async Task UnknownModel_Upstream404_IsNotTreatedAsMissingPath()
     {
         _upstream.Answer = context => Json(context, """{"error":{"message":"model not found, try pulling it first","type":"not_found_error"}}""", 404);
         using var first = await _gateway.Client.PostJsonAsync("/v1/responses", """{"model":"m","input":"hi"}""");
@@ -62,7 +62,7 @@ public sealed class MissingPathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task RequestThatOnlyThePathCanServe_IsRefusedInItsOwnWords()
+    public async Task ResponsesRequest_BuiltInToolAndUpstreamWithoutPath_Returns400NamingTool()
     {
         _upstream.Answer = ChatOnly(404);
         using var response = await _gateway.Client.PostJsonAsync("/v1/responses", """{"model":"m","input":"hi","tools":[{"type":"web_search"}]}""");
@@ -76,7 +76,7 @@ public sealed class MissingPathTests : IAsyncLifetime
     [InlineData("/v1/messages", """{"model":"m","max_tokens":20,"system":"be brief","messages":[{"role":"user","content":"hi"}]}""")]
     [InlineData("/v1/responses", """{"model":"m","max_output_tokens":20,"instructions":"be brief","input":"hi"}""")]
     [InlineData("/v2/generations", """{"model":"m","instructions":"be brief","input":"hi","sampling":{"max_output_tokens":20},"delivery":{"mode":"sync"}}""")]
-    public async Task NewNames_ForAServerOfItsOwn_BecomeTheOlderOnes(string path, string body)
+    public async Task NewFieldNames_OpenAiCompatibleServer_AreSentAsOlderNames(string path, string body)
     {
         _upstream.Answer = ChatOnly(404);
         using var response = await _gateway.Client.PostJsonAsync(path, body);
@@ -88,7 +88,7 @@ public sealed class MissingPathTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task OpenAiBehindAProxy_IsToldTheNewNamesWhenItRefusesTheOlder()
+    public async Task OpenAiBehindProxy_RefusesOlderFieldNames_ReceivesNewNames()
     {
         _upstream.Answer = context => Asked(context).TryGetProperty("max_tokens", out _)
             ? Json(context, """{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","type":"invalid_request_error","param":"max_tokens","code":"unsupported_parameter"}}""", 400)

@@ -88,7 +88,7 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
 
     [Theory]
     [MemberData(nameof(Rows))]
-    public async Task Error_OfAProvider_HasOneCodeOnEveryPath(int row, string client)
+    public async Task ProviderError_EveryPath_HasSameCode(int row, string client)
     {
         var (vendor, status, body, code, tells) = Table[row];
         var model = vendor is "anthropic" or "gemini" ? vendor : "openai";
@@ -105,7 +105,7 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
 
     [Theory]
     [MemberData(nameof(Rows))]
-    public async Task Error_InTheMiddleOfAStream_EndsItWithAnError(int row, string client)
+    public async Task ProviderError_MidStream_EndsStreamWithError(int row, string client)
     {
         var (vendor, _, body, _, tells) = Table[row];
         // The translated stream of a server of OpenAI's kind, or the native one, by the client.
@@ -121,7 +121,7 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
     }
 
     [Fact]
-    public async Task Overflow_ForAClientOfMessages_SaysWhatItCompactsBy()
+    public async Task ContextOverflow_MessagesClient_ReturnsPromptTooLong()
     {
         fixture.Upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}""", 400);
         using var response = await AskAsync("messages", "openai", stream: false);
@@ -129,7 +129,7 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
     }
 
     [Fact]
-    public async Task RefusedKey_IsNotRetriedByClients()
+    public async Task ProviderRejectsApiKey_Response_SetsShouldRetryFalse()
     {
         fixture.Upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"no","code":"invalid_api_key"}}""", 401);
         using var response = await AskAsync("chat", "openai", stream: false);

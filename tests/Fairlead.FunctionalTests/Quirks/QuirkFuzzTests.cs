@@ -21,7 +21,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
     [InlineData(2)]
     [InlineData(3)]
     [InlineData(4)]
-    public async Task Response_WithRandomQuirks_ArrivesWhole(int seed)
+    public async Task Response_WithRandomQuirks_ArrivesComplete(int seed)
     {
         var random = new Random(seed);
         for (var round = 0; round < Rounds; round++)
@@ -55,7 +55,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
     [Theory]
     [InlineData(11)]
     [InlineData(12)]
-    public async Task Response_WithRandomQuirksThatIsCut_NeverLooksComplete(int seed)
+    public async Task Response_WithRandomQuirksTruncated_IsNeverReportedComplete(int seed)
     {
         var random = new Random(seed);
         for (var round = 0; round < Rounds; round++)
@@ -100,7 +100,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
     [InlineData("responses", 35)]
     [InlineData("responses", 36)]
     [InlineData("responses", 37)]
-    public async Task Response_OfAnotherInterfaceWithRandomQuirks_ArrivesWholeOrSaysThatItIsCut(string kind, int seed)
+    public async Task Response_OtherDialectWithRandomQuirks_IsCompleteOrReportedTruncated(string kind, int seed)
     {
         var random = new Random(seed);
         for (var round = 0; round < Rounds; round++)
@@ -140,7 +140,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
     /// <summary>Text completions, which have a frame of their own, or get that of a chat.</summary>
     [Theory]
     [InlineData(21)]
-    public async Task Completion_WithRandomQuirks_ArrivesWhole(int seed)
+    public async Task Completion_RandomProviderQuirks_ArrivesComplete(int seed)
     {
         var random = new Random(seed);
         for (var round = 0; round < Rounds; round++)

@@ -10,17 +10,17 @@ public sealed class QuirksPageTests
     private static IEnumerable<Quirk> All => [.. ResponseQuirks.All, .. RequestQuirks.All];
 
     [Fact]
-    public void QuirksPage_InTheRepository_IsTheGeneratedOne()
+    public void QuirksPage_InRepository_MatchesGeneratedPage()
     {
         using var reader = new StreamReader(typeof(Quirk).Assembly.GetManifestResourceStream("docs/quirks.md")!);
         Assert.Equal(QuirksPage.Write(), reader.ReadToEnd());
     }
 
     [Fact]
-    public void Quirks_OfAllLists_HaveUniqueIds() => Assert.Equal(All.Count(), All.Select(q => q.Id).Distinct(StringComparer.Ordinal).Count());
+    public void Quirks_AllLists_HaveUniqueIds() => Assert.Equal(All.Count(), All.Select(q => q.Id).Distinct(StringComparer.Ordinal).Count());
 
     [Fact]
-    public void Quirks_OfAllLists_NameATestThatExists()
+    public void Quirks_AllLists_ReferenceExistingTests()
     {
         var tests = typeof(QuirksPageTests).Assembly.GetTypes()
             .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.Instance)

@@ -23,7 +23,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("vllm", "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"any\"", "tool_choice")]
     [InlineData("vllm", "\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]", "stop")]
     [InlineData("deepseek", "\"prompt_cache_retention\":\"7d\"", "prompt_cache_retention")]
-    public async Task UnknownWord_ForAnotherServer_PassesThrough(string model, string field, string name)
+    public async Task UnknownValue_ForOpenAiCompatibleServer_PassesThrough(string model, string field, string name)
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", $$"""{"model":"{{model}}","messages":[{"role":"user","content":"a"}],{{field}}}""");
         Assert.True(response.StatusCode == HttpStatusCode.OK, await response.Content.ReadAsStringAsync(Cancel));
@@ -41,7 +41,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Fact]
-    public async Task UnknownPart_ForAnotherServer_PassesThrough()
+    public async Task UnknownContentPart_ForOpenAiCompatibleServer_PassesThrough()
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"vllm","messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"https://a.example/v.mp4"}},{"type":"text","text":"a"}]}]}""");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
@@ -53,7 +53,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Theory]
     [InlineData("/v1/messages", "\"context_management\":{\"edits\":[{\"type\":\"clear_tool_uses_20250919\"}]},\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]")]
     [InlineData("/v1/responses", "\"context_management\":[{\"type\":\"compaction\",\"compact_threshold\":1000}],\"store\":false,\"input\":\"a\"")]
-    public async Task ContextManagement_ForAnotherModel_IsLeftOutWithAWarning(string path, string body)
+    public async Task ContextManagement_ModelOfOtherDialect_IsOmittedWithWarning(string path, string body)
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync(path, $$"""{"model":"vllm",{{body}}}""");
         var text = await response.Content.ReadAsStringAsync(Cancel);
@@ -63,7 +63,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Fact]
-    public async Task Thinking_AfterUnsignedCalls_IsLeftOutWithAWarning()
+    public async Task Thinking_AfterUnsignedToolCalls_IsDroppedWithWarning()
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/messages", """
             {"model":"anthropic","max_tokens":4000,"thinking":{"type":"enabled","budget_tokens":2000},"tools":[{"name":"f","input_schema":{"type":"object"}}],"messages":[
@@ -82,7 +82,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Fact]
-    public async Task Thinking_AfterCallsOfAnotherDialect_IsLeftOutWithAWarning()
+    public async Task Thinking_AfterToolCallsFromOtherDialect_IsDroppedWithWarning()
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """
             {"model":"claude-old","reasoning_effort":"high","max_tokens":4000,"tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":"a"},
@@ -95,7 +95,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Fact]
-    public async Task ToolResult_WithAReference_GoesToGeminiAsText()
+    public async Task ToolResult_WithJsonRef_IsSentToGeminiAsText()
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """
             {"model":"gemini","tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":"a"},
@@ -113,7 +113,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("azure", false)]
     [InlineData("gemini", false)]
     [InlineData("gemini", true)]
-    public async Task LongToolName_IsShortenedAndGivenBack(string model, bool stream)
+    public async Task LongToolName_AnthropicClient_IsShortenedAndRestored(string model, bool stream)
     {
         var sent = "";
         var usual = fixture.Upstream.Answer;
@@ -150,7 +150,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("/v1/chat/completions", "vllm", false, """
         "tools":[{"type":"function","function":{"name":"@","parameters":{"type":"object"}}}],"messages":[{"role":"user","content":"a"}]
         """)]
-    public async Task LongToolName_OfAClientOfOpenAi_IsTaken(string path, string model, bool isShortened, string fields)
+    public async Task LongToolName_OpenAiClient_IsAccepted(string path, string model, bool isShortened, string fields)
     {
         var sent = "";
         var usual = fixture.Upstream.Answer;
@@ -179,7 +179,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task LongToolName_ForOpenAiItself_IsShortenedInABodyThatGoesThrough(bool stream)
+    public async Task LongToolName_OpenAiPassThrough_IsShortenedInBody(bool stream)
     {
         JsonElement asked = default;
         var usual = fixture.Upstream.Answer;
@@ -216,7 +216,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("vllm", true)]
     [InlineData("anthropic", false)]
     [InlineData("gemini", true)]
-    public async Task CustomTool_OnAnotherModel_IsAFunctionWithOneTextField(string model, bool stream)
+    public async Task CustomTool_ModelOfOtherDialect_BecomesFunctionWithOneTextField(string model, bool stream)
     {
         var usual = fixture.Upstream.Answer;
         fixture.Upstream.Answer = context => CallAsync(context, model, stream, "apply_patch", """{"input":"*** Begin\n\"x\""}""");
@@ -241,7 +241,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Fact]
-    public async Task CacheHints_OfChatParts_GoToClaude()
+    public async Task CacheHints_InChatParts_AreSentToClaude()
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """
             {"model":"anthropic","tools":[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}],"messages":[
@@ -258,7 +258,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [InlineData("anthropic")]
     [InlineData("gemini")]
     [InlineData("deepseek")]
-    public async Task BrokenArguments_OfAnEarlierCall_AreWrapped(string model)
+    public async Task ToolArguments_InvalidJsonInHistory_AreWrapped(string model)
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/responses", $$$"""{"model":"{{{model}}}","store":false,"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c1","name":"f","arguments":"{\"a\":"},{"type":"function_call_output","call_id":"c1","output":"done"}]}""");
         Assert.True(response.StatusCode == HttpStatusCode.OK, await response.Content.ReadAsStringAsync(Cancel));
@@ -268,7 +268,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     [Theory]
     [InlineData("/v1/messages", "\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"\"},{\"type\":\"tool_use\",\"id\":\"c1\",\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c1\",\"content\":\"d\"}]}]")]
     [InlineData("/v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,\"reasoning_content\":\"hm\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"d\"}]")]
-    public async Task Reasoning_OfDeepSeek_GoesBackAsReasoningContent(string path, string body)
+    public async Task DeepSeekReasoning_InHistory_IsSentBackAsReasoningContent(string path, string body)
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync(path, $$"""{"model":"deepseek",{{body}}}""");
         Assert.True(response.StatusCode == HttpStatusCode.OK, await response.Content.ReadAsStringAsync(Cancel));
@@ -276,7 +276,7 @@ public sealed class RequestQuirkTests(HistoryFixture fixture) : IClassFixture<Hi
     }
 
     [Fact]
-    public async Task Seed_ForClaude_IsLeftOutWithAWarning()
+    public async Task Seed_ForClaude_IsDroppedWithWarning()
     {
         using var response = await fixture.Gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"anthropic","seed":7,"messages":[{"role":"user","content":"a"}]}""");
         var text = await response.Content.ReadAsStringAsync(Cancel);

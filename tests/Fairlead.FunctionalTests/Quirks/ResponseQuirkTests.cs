@@ -8,7 +8,7 @@ namespace Fairlead.FunctionalTests.Quirks;
 /// <summary>Every row of <see cref="ResponseQuirks"/> against a server that has the quirk, for every client dialect, whole and streamed.</summary>
 public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWorld>
 {
-    private const string Row = nameof(ResponseQuirkTests) + "." + nameof(Response_WithQuirk_IsTreatedAsListed);
+    private const string Row = nameof(ResponseQuirkTests) + "." + nameof(Response_WithQuirk_IsHandledAsListed);
 
     public static TheoryData<string> Ids => [.. ResponseQuirks.All.Where(q => q.Test == Row).Select(q => q.Id)];
 
@@ -16,7 +16,7 @@ public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWo
 
     [Theory]
     [MemberData(nameof(Ids))]
-    public async Task Response_WithQuirk_IsTreatedAsListed(string id)
+    public async Task Response_WithQuirk_IsHandledAsListed(string id)
     {
         var scenarios = QuirkScenario.All.Where(s => s.Id == id).ToList();
         Assert.NotEmpty(scenarios);
@@ -49,10 +49,10 @@ public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWo
     }
 
     [Fact]
-    public void Scenarios_AllOfThem_BelongToARow() => Assert.All(QuirkScenario.All, scenario => Assert.Contains(ResponseQuirks.All, quirk => quirk.Id == scenario.Id));
+    public void Scenarios_All_BelongToListedQuirk() => Assert.All(QuirkScenario.All, scenario => Assert.Contains(ResponseQuirks.All, quirk => quirk.Id == scenario.Id));
 
     [Fact]
-    public async Task Response_WithoutQuirk_KeepsItsBytes()
+    public async Task Response_WithoutQuirk_IsUnchangedByteForByte()
     {
         const string Chunk = """{"id":"c-1","object":"chat.completion.chunk","created":1700000000,"model":"m","x": [1.50, "\u00e9"],"choices":[{"index":0,"delta":{"role":"assistant", "content":"Hi \u00e9"},"logprobs":null,"finish_reason":null}]}""";
         world.Upstream.Answer = QuirkReply.Events(Chunk, """{"id":"c-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}""", "[DONE]").SendAsync;
@@ -67,7 +67,7 @@ public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWo
     [InlineData("""[{"index":"1","embedding":[2]},{"index":"0","embedding":[1]}]""", "1,2")]
     [InlineData("""[{"index":1.0,"embedding":[2]},{"embedding":[1]}]""", "1,2")]
     [InlineData("""[{"index":0,"embedding":"AACAPw=="},{"index":1,"embedding":"AAAAQA=="}]""", "1,2")]
-    public async Task Embeddings_InUnusualForm_AreInTheOrderOfTheInputs(string data, string expected)
+    public async Task Embeddings_UnusualFormat_KeepInputOrder(string data, string expected)
     {
         var (status, body) = await EmbedAsync(data);
         Assert.Equal(200, status);
@@ -83,7 +83,7 @@ public sealed class ResponseQuirkTests(QuirkWorld world) : IClassFixture<QuirkWo
     [InlineData("""[{"index":1,"embedding":[1]},{"index":1,"embedding":[2]}]""")]
     [InlineData("""[{"index":0,"embedding":[1]},{"index":1,"embedding":[]}]""")]
     [InlineData("null")]
-    public async Task Embeddings_OfTheWrongCount_AreAFailedAttempt(string data)
+    public async Task Embeddings_WrongCount_FailsAttempt(string data)
     {
         var (status, _) = await EmbedAsync(data);
         Assert.Equal(502, status);

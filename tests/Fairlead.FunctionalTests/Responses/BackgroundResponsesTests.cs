@@ -41,7 +41,7 @@ public abstract class BackgroundResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_IsQueuedAtOnceAndThenRetrievedFinished()
+    public async Task Create_Background_ReturnsQueuedAndLaterCompleted()
     {
         var queued = await SendAsync(HttpMethod.Post, "/v1/responses", """{"model":"sim-echo","background":true,"input":"a bowline"}""");
         Assert.Equal("queued", queued.GetProperty("status").GetString());
@@ -69,7 +69,7 @@ public abstract class BackgroundResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Cancel_WhileItRuns_StopsTheProviderAndShowsIt()
+    public async Task Cancel_RunningResponse_StopsProviderAndShowsCancelled()
     {
         var began = new TaskCompletionSource();
         var closed = new TaskCompletionSource();
@@ -96,7 +96,7 @@ public abstract class BackgroundResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Provider_ThatFails_IsToldInTheResponse()
+    public async Task BackgroundResponse_ProviderFails_ReportsErrorInResponse()
     {
         _upstream.Answer = context => Json(context, """{"error":{"message":"no","type":"server_error","code":null,"param":null}}""", 500);
         var id = (await SendAsync(HttpMethod.Post, "/v1/responses", """{"model":"m","background":true,"input":"hi"}""")).GetProperty("id").GetString()!;
@@ -109,7 +109,7 @@ public abstract class BackgroundResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Provider_OfTheDialect_HearsNothingOfTheBackground()
+    public async Task BackgroundResponse_SameDialectProvider_IsSentWithoutBackground()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -163,7 +163,7 @@ public abstract class BackgroundResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task AnotherProject_FindsNothing()
+    public async Task BackgroundResponse_OtherProject_Returns404()
     {
         var id = (await SendAsync(HttpMethod.Post, "/v1/responses", """{"model":"sim-fast","background":true,"input":"x"}""")).GetProperty("id").GetString()!;
         var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"Other"}""");

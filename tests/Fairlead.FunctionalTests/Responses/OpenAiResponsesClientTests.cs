@@ -13,7 +13,7 @@ public sealed class OpenAiResponsesClientTests(GatewayFixture fixture) : IClassF
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Client_CreatesGoesOnReadsAndDeletes()
+    public async Task ResponsesClient_CreateContinueReadDelete_Works()
     {
         var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
         ResponseResult first = await client.CreateResponseAsync("sim-echo", "a bowline", cancellationToken: Cancel);
@@ -40,7 +40,7 @@ public sealed class OpenAiResponsesClientTests(GatewayFixture fixture) : IClassF
     }
 
     [Fact]
-    public async Task Client_InTheBackground_RetrievesAndCancels()
+    public async Task ResponsesClient_BackgroundResponse_CanBeRetrievedAndCancelled()
     {
         var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
         var options = new CreateResponseOptions("sim-echo", [ResponseItem.CreateUserMessageItem("a bowline")]) { BackgroundModeEnabled = true };
@@ -58,7 +58,7 @@ public sealed class OpenAiResponsesClientTests(GatewayFixture fixture) : IClassF
     }
 
     [Fact]
-    public async Task Client_AsksForAStructureAndCallsAFunction()
+    public async Task ResponsesClient_StructuredOutputAndFunctionCall_Work()
     {
         var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
         var schema = BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city","days"],"additionalProperties":false}""");
@@ -87,7 +87,7 @@ public sealed class OpenAiResponsesClientTests(GatewayFixture fixture) : IClassF
     }
 
     [Fact]
-    public async Task Client_CancelsWhatIsMadeInTheBackground()
+    public async Task ResponsesClient_CancelBackgroundResponse_IsCancelled()
     {
         var client = new ResponsesClient(new ApiKeyCredential(fixture.Gateway.Key), new ResponsesClientOptions { Endpoint = new Uri(fixture.Gateway.Url + "/v1") });
         var options = new CreateResponseOptions("sim-slow", [ResponseItem.CreateUserMessageItem(string.Concat(Enumerable.Repeat("Tell me about knots ", 200)))]) { BackgroundModeEnabled = true };

@@ -22,7 +22,7 @@ public sealed class OpenResponsesTests(GatewayFixture fixture) : IClassFixture<G
 
     [Theory]
     [MemberData(nameof(Indices))]
-    public async Task Response_Live_FitsTheSchema(int index)
+    public async Task Response_Live_MatchesSchema(int index)
     {
         Assert.SkipUnless(File.Exists(OpenResponsesSchema.Path), "The published schemas do not lie beside the repository.");
         using var content = new StringContent(Bodies[index], Encoding.UTF8, "application/json");
@@ -35,14 +35,14 @@ public sealed class OpenResponsesTests(GatewayFixture fixture) : IClassFixture<G
 
     [Theory]
     [MemberData(nameof(Indices))]
-    public async Task Stream_Live_HasOnlyEventsOfTheListAndEachFits(int index)
+    public async Task Stream_Live_HasOnlyListedEventsMatchingSchema(int index)
     {
         Assert.SkipUnless(File.Exists(OpenResponsesSchema.Path), "The published schemas do not lie beside the repository.");
         await CheckAsync(Bodies[index], null, Cancel);
     }
 
     [Fact]
-    public async Task Stream_ThatBreaks_HasOnlyEventsOfTheListAndEachFits()
+    public async Task Stream_Breaks_HasOnlyListedEventsMatchingSchema()
     {
         Assert.SkipUnless(File.Exists(OpenResponsesSchema.Path), "The published schemas do not lie beside the repository.");
         var names = await CheckAsync("""{"model":"sim-fast","input":"Hello"}""", "cut_after=2", Cancel);

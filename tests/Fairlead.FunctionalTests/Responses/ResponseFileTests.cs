@@ -34,7 +34,7 @@ public sealed class ResponseFileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_WithFileIds_SendsTheContent()
+    public async Task Create_WithFileIds_SendsFileContent()
     {
         var (picture, paper) = (await UploadAsync(Picture, "p.png"), await UploadAsync(Paper, "paper.pdf"));
         var response = await CreateAsync(Input($$"""{"type":"input_image","file_id":"{{picture}}","detail":"low"},{"type":"input_file","file_id":"{{paper}}"}"""));
@@ -51,7 +51,7 @@ public sealed class ResponseFileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_InTheBackground_KnowsTheFileToo()
+    public async Task Create_BackgroundWithFileId_SendsFileContent()
     {
         var picture = await UploadAsync(Picture, "p.png");
         // What nobody waits for is asked for as a stream.
@@ -73,7 +73,7 @@ public sealed class ResponseFileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task InputTokens_WithAFileId_AreCounted()
+    public async Task InputTokens_InputWithFileId_AreCounted()
     {
         var paper = await UploadAsync(Paper, "paper.pdf");
         var counted = await _gateway.Client.PostForJsonAsync("/v1/responses/input_tokens", Input($$"""{"type":"input_text","text":"x"},{"type":"input_file","file_id":"{{paper}}"}"""));
@@ -81,7 +81,7 @@ public sealed class ResponseFileTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_WithAFileThatCannotBeUsed_IsRefusedByItsPlace()
+    public async Task Create_UnusableFile_IsRefusedWithItsLocation()
     {
         await RefusedAsync("""{"type":"input_file","file_id":"file-nothing"}""", HttpStatusCode.NotFound);
         await RefusedAsync($$"""{"type":"input_image","file_id":"{{await UploadAsync(Paper, "paper.pdf")}}"}""", HttpStatusCode.BadRequest);

@@ -37,7 +37,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     public Task OpenAiNode_ResponsesWS_Works() => NodeClientTests.RunAsync(_gateway, "sockets.mjs");
 
     [Fact]
-    public async Task Turn_SameRequest_HasTheEventsOfTheStream()
+    public async Task SocketTurn_SameRequest_HasSameEventsAsHttpStream()
     {
         const string request = "\"model\":\"sim-echo\",\"input\":\"Hello there\"";
         using var socket = await ConnectAsync();
@@ -57,7 +57,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Turn_StoreFalse_IsKnownOnItsConnectionOnly()
+    public async Task SocketTurn_StoreFalse_IsKnownOnlyOnItsConnection()
     {
         using var socket = await ConnectAsync();
         await SendAsync(socket, """{"type":"response.create","model":"sim-echo","input":"one","store":false}""");
@@ -101,7 +101,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     [InlineData("""{"type":"response.create","input":"x"}""", 400, "missing_required_parameter")]
     [InlineData("""{"type":"response.create","model":"sim-echo","model":"sim-echo","input":"x"}""", 400, null)]
     [InlineData("""{"type":"response.create","model":"nobody-has-this","input":"x"}""", 404, "model_not_found")]
-    public async Task Message_ThatCannotBeServed_IsAnErrorAndTheConnectionGoesOn(string message, int status, string? code)
+    public async Task Socket_InvalidMessage_ReturnsErrorAndStaysOpen(string message, int status, string? code)
     {
         using var socket = await ConnectAsync();
         await SendAsync(socket, message);
@@ -115,7 +115,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Message_WhileAResponseIsUnderWay_IsAConflict()
+    public async Task Socket_MessageWhileResponseInProgress_ReturnsConflict()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = HeldAsync(gate.Task);
@@ -133,7 +133,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Connection_ThatIsGone_StopsItsResponse()
+    public async Task Connection_Dropped_StopsItsResponse()
     {
         var gate = new TaskCompletionSource();
         var left = new TaskCompletionSource();
@@ -168,7 +168,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Shutdown_LetsTheResponseEnd_ThenCloses()
+    public async Task Shutdown_ResponseInProgress_CompletesThenClosesSocket()
     {
         var gate = new TaskCompletionSource();
         _upstream.Answer = HeldAsync(gate.Task);
@@ -189,7 +189,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Connection_OfAnHour_IsClosedWithItsReason()
+    public async Task Connection_OpenForAnHour_IsClosedWithReason()
     {
         var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
         await using var gateway = await TestGateway.StartAsync(configure: (builder, _) => builder.Services.AddSingleton<TimeProvider>(clock));
@@ -207,7 +207,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upgrade_WithoutAKey_IsRefused()
+    public async Task WebSocketUpgrade_WithoutKey_Returns401()
     {
         using var socket = new ClientWebSocket();
         var refused = await Assert.ThrowsAsync<WebSocketException>(() => socket.ConnectAsync(Address, Cancel));
@@ -218,7 +218,7 @@ public sealed class ResponseSocketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Key_ThatIsRevoked_ServesNoFurtherTurn()
+    public async Task Socket_KeyRevokedWhileConnected_RefusesNextTurn()
     {
         var (secret, id) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
         using var socket = await ConnectAsync(secret);

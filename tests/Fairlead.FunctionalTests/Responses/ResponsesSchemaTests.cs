@@ -66,7 +66,7 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Answer_Whole_FitsBothDescriptions(string kind, string body)
+    public async Task Response_NonStreaming_MatchesBothSchemas(string kind, string body)
     {
         PublishedSchemas.SkipWhereAbsent();
         _upstream.Answer = context => AnswerAsync(context, kind);
@@ -87,7 +87,7 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public async Task Events_OfAStream_FitBothDescriptions(string kind, string body)
+    public async Task Events_Stream_MatchBothSchemas(string kind, string body)
     {
         PublishedSchemas.SkipWhereAbsent();
         _upstream.Answer = context => AnswerAsync(context, kind);
@@ -95,7 +95,7 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Events_OfAStreamThatBreaks_FitBothDescriptions()
+    public async Task Events_BrokenStream_MatchBothSchemas()
     {
         PublishedSchemas.SkipWhereAbsent();
         var names = await CheckStreamAsync("""{"model":"sim-fast","input":"Hello"}""", "cut_after=2");

@@ -39,7 +39,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_OverAModelThatSpeaksOtherwise_IsTranslated()
+    public async Task Create_ModelOfOtherDialect_IsTranslated()
     {
         var response = await CreateAsync("""{"model":"sim-echo","input":[{"role":"user","content":[{"type":"input_text","text":"a bowline"}]}]}""");
         Assert.Equal("completed", response.GetProperty("status").GetString());
@@ -50,7 +50,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_OverAModelThatSpeaksOtherwise_HasEveryEventInOrder()
+    public async Task Stream_ModelOfOtherDialect_HasAllEventsInOrder()
     {
         var stream = await _gateway.Client.PostForStreamAsync("/v1/responses", """{"model":"sim-echo","stream":true,"input":"a bowline and a hitch"}""");
         Assert.False(stream.Broken);
@@ -66,7 +66,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_OverAProviderOfTheDialect_GoesAsItCameButForIds()
+    public async Task Create_ProviderOfSameDialect_PassesThroughExceptIds()
     {
         _upstream.Answer = context => Json(context, """{"id":"resp_up","object":"response","created_at":1,"status":"completed","model":"upstream-m-0001","vendor":{"x":1},"output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":11,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14}}""");
         var response = await CreateAsync("""{"model":"m","input":"hi","custom_field":[1,2],"tools":[{"type":"web_search"}]}""");
@@ -86,7 +86,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_OfAProviderOfTheDialect_ThatBreaks_IsToldByEvents()
+    public async Task Stream_SameDialectProviderBreaks_EndsWithErrorAndFailedEvents()
     {
         _upstream.Answer = async context =>
         {
@@ -113,7 +113,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ThatFailsBeforeContent_FailsOverFirst()
+    public async Task Stream_FailsBeforeContent_IsRetriedTransparently()
     {
         var tries = 0;
         _upstream.Answer = async context =>
@@ -140,7 +140,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     [InlineData("""{"model":"sim-fast","input":"x","stream":true,"tools":[{"type":"web_search"}]}""", "tools[0]", "unsupported_parameter")]
     [InlineData("""{"model":"sim-fast","input":"x","background":true,"store":false}""", "background", "invalid_value")]
     [InlineData("""{"model":"sim-fast","input":"x","stream":true,"max_output_tokens":1}""", "max_output_tokens", "integer_below_min_value")]
-    public async Task Create_WhatCannotBe_IsRefusedByItsStatus(string body, string parameter, string code)
+    public async Task Create_UnsupportedRequest_Returns400WithParam(string body, string parameter, string code)
     {
         using var response = await _gateway.Client.PostJsonAsync("/v1/responses", body);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
@@ -150,7 +150,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Compact_AtAProviderOfTheDialect_GoesThereAndItsResultOnlyBackThere()
+    public async Task Compact_ProviderOfSameDialect_ForwardsAndBindsResultToProvider()
     {
         _upstream.Answer = context => Json(context, context.Request.Path.Value!.EndsWith("/compact", StringComparison.Ordinal)
             ? """{"id":"resp_up","object":"response.compaction","created_at":1,"output":[{"id":"msg_up","type":"message","role":"user","status":"completed","content":[{"type":"input_text","text":"x"}]},{"id":"cmp_up","type":"compaction","encrypted_content":"sealed-up"}],"usage":{"input_tokens":30,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":7,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":37}}"""
@@ -183,7 +183,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Compact_WhereNoProviderSpeaksTheDialect_IsRefused()
+    public async Task Compact_NoProviderOfDialect_IsRefused()
     {
         using var response = await _gateway.Client.PostJsonAsync("/v1/responses/compact", """{"model":"sim-fast","input":"x"}""");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
@@ -193,7 +193,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task InputTokens_OfARequest_AreWhatTheCallThenUses()
+    public async Task InputTokens_SameRequest_MatchUsageOfActualCall()
     {
         const string Body = """{"model":"sim-echo","input":[{"role":"user","content":"How many are these?"}],"instructions":"Count."}""";
         using var response = await _gateway.Client.PostJsonAsync("/v1/responses/input_tokens", Body);
@@ -202,7 +202,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stored_Response_IsReadListedAndDeletedByItsProjectOnly()
+    public async Task StoredResponse_ReadListAndDelete_OnlyByOwningProject()
     {
         var made = await CreateAsync("""{"model":"sim-echo","input":[{"role":"user","content":"one"},{"role":"assistant","content":"two"},{"role":"user","content":[{"type":"input_text","text":"three"}]}]}""");
         Assert.True(made.GetProperty("store").GetBoolean());
@@ -236,7 +236,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Store_False_KeepsNothing()
+    public async Task Store_False_StoresNothing()
     {
         var made = await CreateAsync("""{"model":"sim-echo","input":"x","store":false}""");
         Assert.False(made.GetProperty("store").GetBoolean());
@@ -245,7 +245,7 @@ public abstract class ResponsesTests : IAsyncLifetime
 
     // Begun on a simulated model by a stream, gone on with at a provider of the dialect, and back: the state is ours.
     [Fact]
-    public async Task PreviousResponseId_OverDeployments_CarriesTheWholeConversation()
+    public async Task PreviousResponseId_AcrossDeployments_CarriesWholeConversation()
     {
         var stream = await _gateway.Client.PostForStreamAsync("/v1/responses", """{"model":"sim-tools","stream":true,"input":"weather?","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}""");
         var first = stream.Events[^2].Json.GetProperty("response");
@@ -271,7 +271,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task ItemReference_ToAStoredItem_StandsForIt()
+    public async Task ItemReference_StoredItem_IsResolved()
     {
         var first = await CreateAsync("""{"model":"sim-tools","input":"weather?","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}]}""");
         var call = first.GetProperty("output").EnumerateArray().Single(item => item.GetProperty("type").GetString() == "function_call");

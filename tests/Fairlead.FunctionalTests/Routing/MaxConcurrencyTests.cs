@@ -29,7 +29,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Bound_UnderManyCallsOfAllKinds_IsNeverExceeded()
+    public async Task MaxConcurrency_ManyMixedCalls_IsNeverExceeded()
     {
         await using var gateway = await StartAsync(most: 3, connect: "60s");
         var calls = Enumerable.Range(0, 24).Select(i => ReadAsync(gateway, stream: i % 2 == 0)).ToList();
@@ -45,7 +45,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Full_AnotherDeploymentAnswers_AndNoneIsAnHonestRefusal(bool stream)
+    public async Task MaxConcurrency_DeploymentFull_UsesAnotherOrReturns503(bool stream)
     {
         await using var gateway = await StartAsync(most: 1, connect: "100ms");
         var first = ReadAsync(gateway, stream);
@@ -68,7 +68,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
 
     /// <summary>Every way an attempt may end gives its place back; otherwise the last call would find none.</summary>
     [Fact]
-    public async Task EveryEnding_GivesThePlaceBack()
+    public async Task Attempt_EveryKindOfEnd_ReleasesConcurrencySlot()
     {
         await using var gateway = await StartAsync(most: 1, connect: "60s");
         // The client leaves in the middle.
@@ -115,7 +115,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_WaitsForAPlace_AsLongAsItTakes()
+    public async Task Job_DeploymentFull_WaitsForSlotWithoutTimeout()
     {
         await using var gateway = await StartAsync(most: 1, connect: "50ms");
         var first = ReadAsync(gateway, stream: false);

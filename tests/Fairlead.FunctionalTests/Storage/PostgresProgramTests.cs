@@ -21,7 +21,7 @@ public sealed class PostgresProgramTests : IDisposable
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task TwoNodes_OneDatabase_ShareKeysAuditAndUsage()
+    public async Task TwoNodes_SameDatabase_ShareKeysAuditAndUsage()
     {
         var database = TestPostgres.CreateDatabase();
         await using var a = await ServeAsync("a", Address(database));
@@ -54,7 +54,7 @@ public sealed class PostgresProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task FourNodes_StartedAtOnce_AllServe()
+    public async Task FourNodes_StartedConcurrently_AllServe()
     {
         var database = TestPostgres.CreateDatabase();
         var servers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => ServeAsync($"n{i}", database)));
@@ -71,7 +71,7 @@ public sealed class PostgresProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task DatabaseLateLostAndBack_CallsGoOnAndNothingIsLost()
+    public async Task Database_LateThenLostThenBack_CallsContinueWithoutLoss()
     {
         Assert.SkipWhen(PrivatePostgres.FindBinaries() is null, "PostgreSQL is not installed here (Debian: apt-get install postgresql).");
         using var postgres = PrivatePostgres.Start();
@@ -140,7 +140,7 @@ public sealed class PostgresProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Start_DatabaseThatRefuses_SaysWhatToMendWithoutThePassword()
+    public async Task Start_DatabaseRefusesLogin_PrintsCauseWithoutPassword()
     {
         var database = TestPostgres.CreateDatabase();
         var wrong = new NpgsqlConnectionStringBuilder(database) { Password = "another secret" }.ConnectionString;
@@ -152,7 +152,7 @@ public sealed class PostgresProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Start_ConnectionStringOfAnotherKind_IsAFaultOfTheConfigurationAndNotShown()
+    public async Task Start_UnsupportedConnectionString_FailsWithoutShowingIt()
     {
         await using var server = StartIn("fault", "mysql://root:hidden-word@db/x");
         Assert.Equal(1, await server.ExitAsync());

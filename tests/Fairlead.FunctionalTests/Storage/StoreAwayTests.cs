@@ -30,7 +30,7 @@ public abstract class StoreAwayTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Writes_Blocked_StopNoSyncCallNorStreamAndRefuseWhatMustBeKept()
+    public async Task DatabaseWrites_Blocked_SyncAndStreamsContinueAndStoredCallsAreRefused()
     {
         var client = _gateway.Client;
         var file = await BatchCalls.UploadedAsync(client, BatchCalls.Line("a", "x", "sim-echo"));

@@ -24,7 +24,7 @@ public sealed class StormTests
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Storm_OfFaultsAndLeavingClients_BooksBalance()
+    public async Task Storm_ErrorsAndDisconnects_AccountingBalances()
     {
         var seed = Environment.GetEnvironmentVariable("FAIRLEAD_STORM_SEED") is { Length: > 0 } given
             ? int.Parse(given, System.Globalization.CultureInfo.InvariantCulture) : Random.Shared.Next();

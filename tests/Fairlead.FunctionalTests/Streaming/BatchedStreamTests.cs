@@ -48,7 +48,7 @@ public sealed class BatchedStreamTests : IAsyncLifetime
     [InlineData("""{"batch_tokens":8,"batch_delay_ms":1000}""", 8)]
     [InlineData("""{"batch_tokens":64,"batch_delay_ms":1000}""", 64)]
     [InlineData("""{"batch_delay_ms":1000}""", 4)]
-    public async Task Chat_TokensThatComeTogether_LeaveInPiecesOfTheSizeAskedFor(string extension, int size)
+    public async Task Chat_BurstOfTokens_IsSentInRequestedBatchSize(string extension, int size)
     {
         var texts = await TextsAsync("/v1/chat/completions", $$"""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{{extension}}}""");
         AssertPieces(texts, size);
@@ -57,14 +57,14 @@ public sealed class BatchedStreamTests : IAsyncLifetime
     [Theory]
     [InlineData("/v1/messages", """{"model":"m","stream":true,"max_tokens":100,"messages":[{"role":"user","content":"hi"}],"fairlead":{"batch_tokens":8,"batch_delay_ms":1000}}""")]
     [InlineData("/v1/responses", """{"model":"m","stream":true,"input":"hi","fairlead":{"batch_tokens":8,"batch_delay_ms":1000}}""")]
-    public async Task OtherDialects_TranslatedStream_IsBatchedToo(string path, string body)
+    public async Task OtherDialects_TranslatedStream_IsBatched(string path, string body)
     {
         var texts = await TextsAsync(path, body);
         AssertPieces(texts, 8);
     }
 
     [Fact]
-    public async Task Key_WithASettingOfItsOwn_DecidesForRequestsThatDoNotSay()
+    public async Task Key_WithBatchSettings_AppliesThemAsRequestDefaults()
     {
         var (secret, id) = await _gateway.MakeKeyAsync("\"batch_tokens\":12,\"batch_delay_ms\":1000");
         using var client = _gateway.MakeClient(secret);
@@ -85,7 +85,7 @@ public sealed class BatchedStreamTests : IAsyncLifetime
     [InlineData("""{"batch_tokens":"4"}""", "fairlead.batch_tokens")]
     [InlineData("""{"batch_delay_ms":1001}""", "fairlead.batch_delay_ms")]
     [InlineData("""{"batch_delay_ms":-1}""", "fairlead.batch_delay_ms")]
-    public async Task Size_OutOfRange_IsRefusedByName(string extension, string field)
+    public async Task BatchTokens_OutOfRange_Returns400NamingParameter(string extension, string field)
     {
         using var content = new StringContent($$"""{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{{extension}}}""", Encoding.UTF8, "application/json");
         using var response = await _gateway.Client.PostAsync(new Uri("/v1/chat/completions", UriKind.Relative), content, Cancel);

@@ -13,7 +13,7 @@ public sealed class ChatClientFailureTests
     [InlineData("/v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]", "[DONE]")]
     [InlineData("/v1/messages", "\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]", "message_stop")]
     [InlineData("/v1/completions", "\"prompt\":\"Hi\"", "[DONE]")]
-    public async Task Stream_ClientFailsAfterTextHasLeft_EndsWithAnErrorEvent(string path, string request, string ordinaryEnd)
+    public async Task Stream_ChatClientFailsAfterFirstText_EndsWithErrorEvent(string path, string request, string ordinaryEnd)
     {
         var token = TestContext.Current.CancellationToken;
         var client = new FailingClient();

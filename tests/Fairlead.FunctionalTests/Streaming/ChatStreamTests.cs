@@ -32,7 +32,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_Whole_HasMetadataAtBothEndsAndNumbersWithoutGaps()
+    public async Task Stream_Complete_HasMetadataInFirstAndLastAndSequenceWithoutGaps()
     {
         _upstream.Answer = async context =>
         {
@@ -71,7 +71,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_CutByTheUpstream_EndsWithAnErrorEventAndAnAbort()
+    public async Task Stream_AbortedByUpstream_EndsWithErrorEventAndAbort()
     {
         var arrived = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -93,7 +93,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_WithoutDone_AfterAFinish_IsANormalEnd()
+    public async Task Stream_FinishWithoutDone_EndsNormally()
     {
         _upstream.Answer = async context =>
         {
@@ -108,7 +108,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_EndsWithoutFinish_IsNeverComplete()
+    public async Task Stream_EndsWithoutFinish_IsReportedAsError()
     {
         _upstream.Answer = async context =>
         {
@@ -122,7 +122,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_BreaksBeforeContent_IsTriedAgain()
+    public async Task Stream_BreaksBeforeContent_IsRetried()
     {
         var calls = 0;
         _upstream.Answer = async context =>
@@ -145,7 +145,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_UpstreamFailsBeforeContent_IsAProperStatus()
+    public async Task Stream_UpstreamFailsBeforeContent_Returns502()
     {
         _upstream.Answer = context => Json(context, """{"error":{"message":"secret host db-7.internal died","type":"server_error"}}""", 500);
         using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
@@ -157,7 +157,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_SlowToBegin_CommitsWithACommentAndEndsWell()
+    public async Task Stream_SlowToStart_SendsKeepAliveThenCompletes()
     {
         var release = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -175,7 +175,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ClientLeaves_StopsTheUpstreamAtOnceAndIsCharged()
+    public async Task Stream_ClientDisconnects_AbortsUpstreamImmediatelyAndIsCharged()
     {
         var stopped = new TaskCompletionSource();
         var started = new TaskCompletionSource();
@@ -203,7 +203,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ClientLeavesButAskedToGoOn_IsFinishedAndCharged()
+    public async Task Stream_ClientDisconnectsWithContinueOnDisconnect_IsFinishedAndCharged()
     {
         var release = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -230,7 +230,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_DeadlinePassesInTheMiddle_SaysSo()
+    public async Task Stream_DeadlinePassesMidway_EndsWithDeadlineExceeded()
     {
         _upstream.Answer = async context =>
         {
@@ -245,7 +245,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_QuietForLong_GetsComments()
+    public async Task Stream_LongIdle_SendsKeepAliveComments()
     {
         var release = new TaskCompletionSource();
         _upstream.Answer = async context =>
@@ -266,7 +266,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_MalformedEvent_IsLeftOutAndNoted()
+    public async Task Stream_MalformedEvent_IsSkippedWithWarning()
     {
         _upstream.Answer = async context =>
         {
@@ -281,7 +281,7 @@ public sealed class ChatStreamTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ExtensionsOff_IsTheNativeShape()
+    public async Task Stream_ExtensionsOff_HasNativeFormat()
     {
         _upstream.Answer = async context =>
         {

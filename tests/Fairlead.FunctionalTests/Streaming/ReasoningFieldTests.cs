@@ -13,7 +13,7 @@ public sealed class ReasoningFieldTests
     [InlineData("", "reasoning_content", "reasoning")]
     [InlineData(", reasoningField: reasoning_content", "reasoning_content", "reasoning")]
     [InlineData(", reasoningField: reasoning", "reasoning", "reasoning_content")]
-    public async Task Reasoning_IsCalledAsConfigured(string setting, string name, string otherName)
+    public async Task ReasoningField_Configured_UsesThatName(string setting, string name, string otherName)
     {
         await using var gateway = await TestGateway.StartAsync($"fairlead:\n  providers:\n    simulated: {{ kind: simulated{setting} }}\n");
         var whole = await gateway.Client.PostForJsonAsync("/v1/chat/completions", """{"model":"sim-reason","messages":[{"role":"user","content":"Think"}]}""");

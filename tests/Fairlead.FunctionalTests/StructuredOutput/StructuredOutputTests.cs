@@ -41,7 +41,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     [Theory]
     [InlineData(1)]
     [InlineData(64)]
-    public async Task Stream_Partial_ShowsEveryValueWhenItIsComplete(int batchTokens)
+    public async Task Stream_PartialMode_EmitsEachValueOnceComplete(int batchTokens)
     {
         _answers = new([Good]);
         var events = await EventsAsync(Request(stream: batchTokens));
@@ -66,7 +66,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_OutputThatBreaksTheSchema_EndsIncompleteWithTheViolations()
+    public async Task Stream_OutputViolatesSchema_EndsIncompleteWithViolations()
     {
         _answers = new([Bad]);
         var events = await EventsAsync(Request());
@@ -82,7 +82,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_Repair_AsksOnceMoreAndSaysThatTheFirstIsVoid()
+    public async Task Stream_Repair_AsksModelAgainAndEmitsRepairEvent()
     {
         _answers = new([Bad, Good]);
         var events = await EventsAsync(Request(repair: true));
@@ -107,7 +107,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_RepairThatIsNoBetter_EndsIncompleteAfterOne()
+    public async Task Stream_RepairStillInvalid_EndsIncompleteAfterOneRepair()
     {
         _answers = new([Bad, "no JSON", Good]);
         var events = await EventsAsync(Request(repair: true));
@@ -120,7 +120,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_RepairThatNobodyAnswers_LeavesTheFirst()
+    public async Task Stream_RepairCallFails_KeepsFirstOutput()
     {
         _answers = new([Bad, "503"]);
         var events = await EventsAsync(Request(repair: true));
@@ -134,7 +134,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Sync_Repair_IsDoneBeforeTheAnswer()
+    public async Task Sync_Repair_CompletesBeforeResponse()
     {
         _answers = new([Bad, Good]);
         var generation = await _gateway.Client.PostForJsonAsync("/v2/generations", Request(mode: "sync", repair: true));
@@ -150,7 +150,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_Repair_IsInItsResultAndItsEvents()
+    public async Task Job_OutputRepaired_AppearsInResultAndEvents()
     {
         _answers = new([Bad, Good]);
         using var accepted = await SendAsync(Request(mode: "job", repair: true));
@@ -169,7 +169,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stream_ThatIsCut_EndsAsCutAndIsNotRepaired()
+    public async Task Stream_MaxTokensReached_EndsWithLengthAndIsNotRepaired()
     {
         _answers = new(["length:" + Bad]);
         var events = await EventsAsync(Request(repair: true));
@@ -198,7 +198,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     [Theory]
     [InlineData("/v1/chat/completions")]
     [InlineData("/v1/responses")]
-    public async Task ForeignDialect_ThatAsksForIt_ShowsTheSameValues(string path)
+    public async Task StructuredPartial_OtherDialect_StreamsSameValues(string path)
     {
         _upstream.Answer = AnswerAsync;
         _answers = new Queue<string>([Good]);
@@ -227,7 +227,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     [Theory]
     [InlineData("/v1/chat/completions")]
     [InlineData("/v1/responses")]
-    public async Task ForeignDialect_WhoseOutputIsWrong_SaysWhatIs(string path)
+    public async Task StructuredOutput_InvalidInOtherDialect_ReportsViolations(string path)
     {
         _upstream.Answer = AnswerAsync;
         foreach (var stream in (bool[])[true, false])
@@ -259,7 +259,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     [InlineData("/v1/responses", """{"model":"m","input":"hi","fairlead":{"structured":"partial"}}""", "fairlead.structured")]
     [InlineData("/v1/completions", """{"model":"m","prompt":"hi","fairlead":{"structured":"partial"}}""", "fairlead.structured")]
     [InlineData("/v1/chat/completions", """{"model":"m","messages":[{"role":"user","content":"hi"}],"fairlead":{"structured":"all"}}""", "fairlead.structured")]
-    public async Task ForeignDialect_ThatCannotShowValues_Refuses(string path, string body, string parameter)
+    public async Task StructuredPartial_UnsupportedInOtherDialect_Returns400(string path, string body, string parameter)
     {
         using var content = new StringContent(body, Encoding.UTF8, "application/json");
         using var response = await _gateway.Client.PostAsync(new Uri(path, UriKind.Relative), content, Cancel);
@@ -274,7 +274,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
     [InlineData("""{"format":"json_schema","schema":{"type":"object"},"repair":true}""", "/output/repair")]
     [InlineData("""{"format":"json","structured":"partial"}""", "/output/structured")]
     [InlineData("""{"format":"json_schema","schema":{"type":"object"},"structured":"all"}""", "/output/structured")]
-    public async Task Request_ThatCannotBeKept_IsRefusedByItsPlace(string output, string pointer)
+    public async Task Request_UnsatisfiableOutputOption_Returns400WithPointer(string output, string pointer)
     {
         using var response = await SendAsync($$"""{"model":"m","input":"hi","output":{{output}}}""");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
 
@@ -28,7 +29,7 @@ public sealed class LogContentTests : IAsyncLifetime
     [Theory]
     [InlineData("text")]
     [InlineData("json")]
-    public async Task Log_AtTrace_HoldsNobodysWords(string format)
+    public async Task Log_AtTraceLevel_ContainsNoPromptsResponsesOrKeys(string format)
     {
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml("  retry: { maxRetries: 0 }"), Token);
         // A first start shows its keys, once; what it prints is not the log.

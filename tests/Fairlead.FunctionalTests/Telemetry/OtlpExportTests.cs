@@ -1,3 +1,4 @@
+using Fairlead.Conversation;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
 
@@ -40,7 +41,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
     [Theory]
     [InlineData("http/protobuf")]
     [InlineData("grpc")]
-    public async Task Call_OverEitherProtocol_LeavesTheSpansOfTheConventions(string protocol)
+    public async Task Call_EitherOtlpProtocol_ExportsSemanticConventionSpans(string protocol)
     {
         await using var collector = await OtlpReceiver.StartAsync(grpc: protocol == "grpc");
         await using var server = await ServeAsync(collector, protocol, ("OTEL_SERVICE_NAME", "gateway-of-the-test"));
@@ -81,7 +82,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Attempts_FailedAndStreamed_HaveSpansOfTheirOwnTime()
+    public async Task Attempts_FailedThenStreamed_HaveSeparateSpans()
     {
         var number = 0;
         _upstream.Answer = async context =>
@@ -111,7 +112,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Metrics_OfAStreamAndARefusal_AreThoseOfTheConventions()
+    public async Task Metrics_StreamAndRefusedCall_FollowSemanticConventions()
     {
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _upstream.Answer = async context =>
@@ -167,7 +168,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Completions_AreAnOperationOfTheirOwn()
+    public async Task Completions_Span_HasOwnOperationName()
     {
         _upstream.Answer = context => FakeUpstream.Json(context, """{"id":"cmpl-1","object":"text_completion","created":1,"model":"upstream-m-0001","choices":[{"index":0,"text":"x","logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}""");
         await using var collector = await OtlpReceiver.StartAsync(grpc: false);

@@ -14,7 +14,7 @@ public sealed class TimeoutTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Connect_HandshakeNeverAnswered_IsATimeoutThatFailsOver()
+    public async Task Connect_TlsHandshakeNeverCompletes_TimesOutAndFailsOver()
     {
         // Takes the connection and never says a word of TLS.
         using var silent = new TcpListener(IPAddress.Loopback, 0);
@@ -31,7 +31,7 @@ public sealed class TimeoutTests
     }
 
     [Fact]
-    public async Task FirstToken_StreamWithoutContent_IsATimeoutThatFailsOver()
+    public async Task FirstToken_StreamWithoutContent_TimesOutAndFailsOver()
     {
         await using var upstream = await FakeUpstream.StartAsync();
         upstream.Answer = async context =>
@@ -51,7 +51,7 @@ public sealed class TimeoutTests
     }
 
     [Fact]
-    public async Task StreamIdle_StreamStalls_EndsWithAnErrorAfterWhatCame()
+    public async Task StreamIdle_StreamStalls_EndsWithErrorAfterReceivedContent()
     {
         await using var upstream = await FakeUpstream.StartAsync();
         upstream.Answer = async context =>
@@ -67,7 +67,7 @@ public sealed class TimeoutTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Total_AnswerTakesTooLong_IsATimeout(bool stream)
+    public async Task TotalTimeout_ResponseTakesTooLong_ReturnsProviderTimeout(bool stream)
     {
         await using var upstream = await FakeUpstream.StartAsync();
         upstream.Answer = async context =>
@@ -91,7 +91,7 @@ public sealed class TimeoutTests
     }
 
     [Fact]
-    public async Task Response_OfAProviderThatHangs_IsATimeoutThatFailsOverBeforeTheTotal()
+    public async Task Response_ProviderHangs_TimesOutAndFailsOverBeforeTotalTimeout()
     {
         await using var upstream = await FakeUpstream.StartAsync();
         upstream.Answer = StallAsync;

@@ -19,7 +19,7 @@ public sealed class TransportTests : IDisposable
     [Theory]
     [InlineData(HttpProtocols.Http1AndHttp2, "HTTP/2")]
     [InlineData(HttpProtocols.Http1, "HTTP/1.1")]
-    public async Task Tls_TrustedCertificate_SpeaksTheBestProtocolOffered(HttpProtocols offered, string spoken)
+    public async Task Tls_TrustedCertificate_UsesBestOfferedProtocol(HttpProtocols offered, string spoken)
     {
         await using var upstream = await TlsUpstream.StartAsync(offered);
         await using var server = await ServeAsync(upstream.Url, ("SSL_CERT_FILE", await upstream.WriteCertificateAsync(_folder)));
@@ -33,7 +33,7 @@ public sealed class TransportTests : IDisposable
     }
 
     [Fact]
-    public async Task Http2_ClientLeaves_ResetsOnlyItsStream()
+    public async Task Http2_ClientDisconnects_ResetsOnlyItsStream()
     {
         await using var upstream = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -70,7 +70,7 @@ public sealed class TransportTests : IDisposable
     }
 
     [Fact]
-    public async Task Tls_UntrustedCertificate_FailsOverAndShowsNothing()
+    public async Task Tls_UntrustedCertificate_FailsOverWithoutLeakingDetails()
     {
         await using var upstream = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         await using var server = await ServeAsync(upstream.Url);
@@ -87,7 +87,7 @@ public sealed class TransportTests : IDisposable
     [InlineData(true, false)]
     [InlineData(false, false)]
     [InlineData(false, true)]
-    public async Task Proxy_OfTheEnvironment_IsUsedUnlessExcepted(bool tls, bool excepted)
+    public async Task Proxy_FromEnvironment_IsUsedUnlessInNoProxy(bool tls, bool excepted)
     {
         await using var secure = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         await using var plain = await FakeUpstream.StartAsync();
@@ -106,7 +106,7 @@ public sealed class TransportTests : IDisposable
 
     /// <summary>A server that is about to go says so (GOAWAY): what runs ends well, what comes goes over a new connection.</summary>
     [Fact]
-    public async Task Http2_UpstreamIsAboutToGo_StreamEndsWellAndTheNextConnectsAnew()
+    public async Task Http2_UpstreamSendsGoAway_StreamCompletesAndNextCallReconnects()
     {
         await using var upstream = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -134,7 +134,7 @@ public sealed class TransportTests : IDisposable
     }
 
     [Fact]
-    public async Task Http2_UpstreamResetsAStream_IsAnHonestErrorAndARetryBeforeContent()
+    public async Task Http2_UpstreamResetsStream_ReturnsErrorOrRetriesBeforeContent()
     {
         await using var upstream = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         upstream.Answer = async context =>
@@ -166,7 +166,7 @@ public sealed class TransportTests : IDisposable
     [InlineData("403 Forbidden")]
     [InlineData("407 Proxy Authentication Required")]
     [InlineData("502 Bad Gateway")]
-    public async Task Proxy_ThatRefuses_IsUnavailableAndChargesNothing(string refusal)
+    public async Task Proxy_RefusesConnection_Returns503AndChargesNothing(string refusal)
     {
         await using var secure = await TlsUpstream.StartAsync(HttpProtocols.Http1AndHttp2);
         await using var proxy = new RecordingProxy { Refusal = refusal };

@@ -18,7 +18,7 @@ public sealed class JobWebhookTests : IAsyncLifetime
     public ValueTask DisposeAsync() => _receiver.DisposeAsync();
 
     [Fact]
-    public async Task Job_Completed_IsToldToTheWebhookAndToTheAddressOfTheRequest()
+    public async Task Job_Completed_NotifiesRegisteredAndPerRequestWebhooks()
     {
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
         await gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/registered","events":["generation.completed"]}""");
@@ -42,7 +42,7 @@ public sealed class JobWebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Job_FailedOrCancelled_IsToldAsSuch()
+    public async Task Job_FailedOrCancelled_SendsMatchingWebhookEvent()
     {
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
         await gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/registered"}""");
@@ -61,7 +61,7 @@ public sealed class JobWebhookTests : IAsyncLifetime
     [InlineData("respond-async", "http://169.254.169.254/", "fairlead.webhook.url", "invalid_parameter")]
     [InlineData("respond-async", "http://localhost.:80/", "fairlead.webhook.url", "invalid_parameter")]
     [InlineData(null, "https://example.com/", "fairlead.webhook", "unsupported_parameter")]
-    public async Task Request_WithAWebhookThatCannotBe_IsRefused(string? prefer, string url, string parameter, string code)
+    public async Task Request_WithInvalidWebhook_Returns400(string? prefer, string url, string parameter, string code)
     {
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
         using var request = Request("sim-echo", $$"""{"url":"{{url}}"}""", prefer);
@@ -72,7 +72,7 @@ public sealed class JobWebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Kill_BetweenEndAndDelivery_DeliversAfterTheRestart()
+    public async Task Kill_BetweenJobEndAndWebhookDelivery_DeliversAfterRestart()
     {
         var folder = Directory.CreateTempSubdirectory("fairlead-webhook-kill").FullName;
         try

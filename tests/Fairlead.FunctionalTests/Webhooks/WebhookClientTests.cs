@@ -7,7 +7,7 @@ namespace Fairlead.FunctionalTests.Webhooks;
 public sealed class WebhookClientTests
 {
     [Fact]
-    public async Task Libraries_OfReceivers_VerifyWhatIsSent()
+    public async Task WebhookLibraries_SentWebhooks_VerifySignatures()
     {
         await using var gateway = await TestGateway.StartAsync(WebhookTests.Configuration);
         await NodeClientTests.RunAsync(gateway, "webhooks.mjs");

@@ -38,7 +38,7 @@ public abstract class WebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Webhook_MadeAndTested_IsCalledAndTheHistorySaysSo()
+    public async Task Webhook_CreatedAndTested_IsDeliveredAndRecordedInHistory()
     {
         var made = await _gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}/hooks","description":"Ops"}""");
         var id = made.GetProperty("id").GetString()!;
@@ -66,7 +66,7 @@ public abstract class WebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Webhook_OfAnotherProject_IsNotFound()
+    public async Task Webhook_OfAnotherProject_Returns404()
     {
         var id = (await _gateway.Client.PostForJsonAsync("/v2/webhooks", $$"""{"url":"{{_receiver.Url}}"}""")).GetProperty("id").GetString()!;
         var delivery = (await _gateway.Client.PostForJsonAsync($"/v2/webhooks/{id}/test", "")).GetProperty("id").GetString()!;
@@ -87,7 +87,7 @@ public abstract class WebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Webhook_KeyWithoutTheScope_IsRefused()
+    public async Task Webhook_KeyWithoutScope_Returns403()
     {
         var (secret, _) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\"]");
         using var client = _gateway.MakeClient(secret);
@@ -107,7 +107,7 @@ public abstract class WebhookTests : IAsyncLifetime
     [InlineData("""{"url":"https://example.com/","events":[]}""", "invalid_parameter", "/events")]
     [InlineData("""{"url":"https://example.com/","signature":"v2"}""", "invalid_parameter", "/signature")]
     [InlineData("""{"url":"https://example.com/","secret":"whsec_x"}""", "unsupported_parameter", "/secret")]
-    public async Task Create_BadField_IsA400ThatNamesIt(string body, string code, string pointer)
+    public async Task Create_InvalidField_Returns400NamingField(string body, string code, string pointer)
     {
         using var response = await _gateway.Client.PostAsync(new Uri("/v2/webhooks", UriKind.Relative), new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
         var problem = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement;
@@ -116,7 +116,7 @@ public abstract class WebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Webhook_Disabled_HoldsItsDeliveriesUntilItIsEnabled()
+    public async Task Webhook_Disabled_HoldsDeliveriesUntilEnabled()
     {
         var refused = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _receiver.Answer = context =>
@@ -142,7 +142,7 @@ public abstract class WebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Create_BeyondTheBound_IsAConflict()
+    public async Task Create_AboveWebhookLimit_Returns409()
     {
         for (var i = 0; i < 20; i++) await _gateway.Client.PostForJsonAsync("/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
         Assert.Equal((HttpStatusCode.Conflict, "conflict"), await RefusedAsync(_gateway.Client, HttpMethod.Post, "/v2/webhooks", """{"url":"https://hooks.invalid/"}"""));

@@ -19,7 +19,7 @@ public abstract class AccessTablesTests : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Insert_EveryColumn_ReadsBackTheSame()
+    public async Task Insert_EveryColumn_RoundTrips()
     {
         var storage = _temporary.Open();
         var at = DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_123);
@@ -62,7 +62,7 @@ public abstract class AccessTablesTests : IDisposable
 
     /// <summary>The bytes on disk: databases of earlier versions must keep working, and other processes may be one version behind.</summary>
     [Fact]
-    public async Task Insert_Key_WritesTheColumnFormatsOfEarlierVersions()
+    public async Task Insert_Key_UsesColumnFormatsOfEarlierVersions()
     {
         var storage = _temporary.Open();
         await using var connection = await storage.OpenAsync(Cancellation);
@@ -105,7 +105,7 @@ public abstract class AccessTablesTests : IDisposable
     }
 
     [Fact]
-    public async Task Rotate_SeveralSecrets_DeletesRetiredAndShortensOthers()
+    public async Task Rotate_MultipleSecrets_DeletesRetiredAndShortensOthers()
     {
         await using var connection = await _temporary.Open().OpenAsync(Cancellation);
         await AddProjectAsync(connection, "org_1", "proj_1");
@@ -149,7 +149,7 @@ public abstract class AccessTablesTests : IDisposable
     }
 
     [Fact]
-    public async Task AccessChange_AnotherOneRuns_WaitsForItsEnd()
+    public async Task AccessChange_WhileAnotherRuns_WaitsForItToEnd()
     {
         using var changes = new AccessChanges(_temporary.Open(), TimeProvider.System);
         var first = await changes.BeginAsync(Cancellation);
@@ -166,7 +166,7 @@ public abstract class AccessTablesTests : IDisposable
     }
 
     [Fact]
-    public async Task AccessChanges_BeginFails_LetsTheNextOneBegin()
+    public async Task AccessChanges_BeginFails_AllowsNextToBegin()
     {
         using var changes = new AccessChanges(new FailingStorage(_temporary.Open(), failure: 1), TimeProvider.System);
         await Assert.ThrowsAsync<StorageException>(() => changes.BeginAsync(Cancellation));
@@ -175,7 +175,7 @@ public abstract class AccessTablesTests : IDisposable
     }
 
     [Fact]
-    public async Task AccessChanges_TurnDoesNotCome_AsksTheDatabase()
+    public async Task AccessChanges_TurnTimesOut_TriesDatabaseAnyway()
     {
         var time = new FakeTimeProvider();
         using var changes = new AccessChanges(new FailingStorage(_temporary.Open(), failure: 2), time);
@@ -193,7 +193,7 @@ public abstract class AccessTablesTests : IDisposable
     }
 
     [Fact]
-    public async Task AnyChange_RaisesTheRevision()
+    public async Task AccessRevision_AnyChange_Increases()
     {
         var storage = _temporary.Open();
         await using var connection = await storage.OpenAsync(Cancellation);

@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Access;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -58,15 +59,15 @@ internal sealed class AdminHost : IAsyncDisposable
         return new AdminHost(app, new HttpClient { BaseAddress = new Uri(app.Urls.First()) });
     }
 
-    public Task<Answer> GetAsync(string path, string key = AdminKey) => SendAsync("GET", path, null, key);
+    public Task<AdminResponse> GetAsync(string path, string key = AdminKey) => SendAsync("GET", path, null, key);
 
-    public Task<Answer> PostAsync(string path, string? json = null, string key = AdminKey) => SendAsync("POST", path, json, key);
+    public Task<AdminResponse> PostAsync(string path, string? json = null, string key = AdminKey) => SendAsync("POST", path, json, key);
 
-    public Task<Answer> PatchAsync(string path, string json, string key = AdminKey) => SendAsync("PATCH", path, json, key);
+    public Task<AdminResponse> PatchAsync(string path, string json, string key = AdminKey) => SendAsync("PATCH", path, json, key);
 
-    public Task<Answer> DeleteAsync(string path, string key = AdminKey) => SendAsync("DELETE", path, null, key);
+    public Task<AdminResponse> DeleteAsync(string path, string key = AdminKey) => SendAsync("DELETE", path, null, key);
 
-    public async Task<Answer> SendAsync(string method, string path, string? json, string? key, string contentType = "application/json")
+    public async Task<AdminResponse> SendAsync(string method, string path, string? json, string? key, string contentType = "application/json")
     {
         using var request = new HttpRequestMessage(new HttpMethod(method), path);
         if (key is not null) request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
@@ -77,7 +78,7 @@ internal sealed class AdminHost : IAsyncDisposable
         }
         using var response = await Client.SendAsync(request, Cancellation);
         var text = await response.Content.ReadAsStringAsync(Cancellation);
-        return new Answer(response.StatusCode, response.Content.Headers.ContentType?.MediaType, text, response.Headers);
+        return new AdminResponse(response.StatusCode, response.Content.Headers.ContentType?.MediaType, text, response.Headers);
     }
 
     public async Task<string> WhoAsync(string key)
@@ -107,7 +108,7 @@ internal sealed class AdminHost : IAsyncDisposable
     }
 }
 
-internal sealed record Answer(HttpStatusCode Status, string? MediaType, string Text, HttpResponseHeaders Headers)
+internal sealed record AdminResponse(HttpStatusCode Status, string? MediaType, string Text, HttpResponseHeaders Headers)
 {
     public JsonNode Json => JsonNode.Parse(Text)!;
 
@@ -123,7 +124,7 @@ internal sealed record Answer(HttpStatusCode Status, string? MediaType, string T
     }
 
     /// <summary>A complete problem document of this status and code.</summary>
-    public Answer ExpectProblem(int status, string code)
+    public AdminResponse ExpectProblem(int status, string code)
     {
         Assert.True(status == (int)Status && MediaType == "application/problem+json" && Code == code, $"{(int)Status} {MediaType}: {Text}");
         Assert.Equal(status, Json["status"]!.GetValue<int>());

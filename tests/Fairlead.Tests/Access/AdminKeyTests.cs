@@ -16,7 +16,7 @@ public sealed class AdminKeyTests
     }
 
     [Fact]
-    public void Matches_OnlyTheWholeKey()
+    public void Matches_PartialOrDifferentKey_ReturnsFalse()
     {
         var key = new AdminKey("correct-horse-battery");
         Assert.True(key.Matches("correct-horse-battery"));
@@ -30,7 +30,7 @@ public sealed class AdminKeyTests
     [InlineData("a key with spaces in it", "space")]
     [InlineData("trailing-line-break\n", "line break")]
     [InlineData("schlüssel-schlüssel", "non-ASCII")]
-    public void Constructor_UselessKey_SaysWhyWithoutRepeatingIt(string value, string reason)
+    public void Constructor_InvalidKey_ThrowsReasonWithoutKey(string value, string reason)
     {
         var fault = Assert.Throws<ArgumentException>(() => new AdminKey(value));
         Assert.Contains(reason, fault.Message, StringComparison.Ordinal);
@@ -39,7 +39,7 @@ public sealed class AdminKeyTests
     }
 
     [Fact]
-    public void Caller_HasAdministrationAndNothingElse()
+    public void AdminKeyCaller_Scopes_AreAdminOnly()
     {
         var caller = new AdminKey("correct-horse-battery").Caller;
         Assert.True(caller.HasScope(Scopes.AdminRead));

@@ -38,7 +38,7 @@ public abstract class AdminRobustnessTests : AdminTests
     });
 
     [Fact]
-    public async Task AnyBody_IsAnsweredWithADocumentedRefusalOrDone()
+    public async Task AdminRequest_FuzzedBody_SucceedsOrReturnsDocumentedError()
     {
         var project = await Host.AddProjectAsync();
         var (key, _) = await Host.AddKeyAsync(project);
@@ -59,7 +59,7 @@ public abstract class AdminRobustnessTests : AdminTests
     [Theory]
     [InlineData("/admin/v1/keys/'%20OR%201=1")]
     [InlineData("/admin/v1/keys/%F0%9F%98%80")]
-    public async Task AnyId_ThatIsNone_IsNotFound(string path)
+    public async Task Id_Malformed_Returns404(string path)
     {
         (await Host.GetAsync(path)).ExpectProblem(404, "not_found");
         (await Host.DeleteAsync(path)).ExpectProblem(404, "not_found");
@@ -71,11 +71,11 @@ public abstract class AdminRobustnessTests : AdminTests
     [InlineData("/admin/v1/keys?organization_id=org_%00")]
     [InlineData("/admin/v1/projects?organization_id=%1F")]
     [InlineData("/admin/v1/keys?cursor=key_0000000000000000000000000%00")]
-    public async Task AnyFilter_WithControlCharacters_IsRefused(string path) => (await Host.GetAsync(path)).ExpectProblem(400, "invalid_parameter");
+    public async Task Filter_WithControlCharacters_Returns400(string path) => (await Host.GetAsync(path)).ExpectProblem(400, "invalid_parameter");
 
     /// <summary>Pages follow one another by id, so that nothing made meanwhile moves what is still to come, and nothing removed makes it vanish.</summary>
     [Fact]
-    public async Task Pages_WhileOthersInsertAndDelete_ShowEveryKeyThatStaysOnce()
+    public async Task Pages_ConcurrentInsertsAndDeletes_ListEveryRemainingKeyOnce()
     {
         var project = await Host.AddProjectAsync();
         var stay = new List<string>();
@@ -103,7 +103,7 @@ public abstract class AdminRobustnessTests : AdminTests
 
     /// <summary>SQLite has one writer at a time; the others wait their turn instead of failing.</summary>
     [Fact]
-    public async Task ManyWritersOfTwoProcesses_AllSucceed()
+    public async Task ConcurrentWrites_TwoProcesses_AllSucceed()
     {
         await using var other = await StartHostAsync();
         var project = await Host.AddProjectAsync();
@@ -113,7 +113,7 @@ public abstract class AdminRobustnessTests : AdminTests
     }
 
     [Fact]
-    public async Task StoreAway_ReadersGetAProperAnswerAndKnownKeysGoOn()
+    public async Task StoreUnavailable_AdminReads_Return503AndCachedKeysStillWork()
     {
         var (id, secret) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         var storage = (Fairlead.Storage.IStorage)Host.Services.GetService(typeof(Fairlead.Storage.IStorage))!;

@@ -22,7 +22,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_KnownKey_GivesEverythingOfTheCaller()
+    public async Task Authenticate_KnownKey_ReturnsFullCaller()
     {
         var key = await _access.AddKeyAsync(row =>
         {
@@ -47,7 +47,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     [InlineData("authorization", "bearer   {0}  ")]
     [InlineData("X-Api-Key", "{0}")]
     [InlineData("api-key", " {0} ")]
-    public async Task Authenticate_EachHeader_IsTaken(string header, string form)
+    public async Task Authenticate_EachKeyHeader_IsAccepted(string header, string form)
     {
         var key = await _access.AddKeyAsync();
         var value = string.Format(System.Globalization.CultureInfo.InvariantCulture, form, key);
@@ -55,7 +55,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_SeveralHeaders_BearerDecides()
+    public async Task Authenticate_SeveralHeaders_BearerWins()
     {
         var first = await _access.AddKeyAsync(id: "key_1");
         var second = await _access.AddKeyAsync(id: "key_2");
@@ -81,18 +81,18 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     [InlineData("Authorization", "Basic dXNlcjpwYXNz")]
     [InlineData("x-api-key", " ")]
     [InlineData("x-other", "fl_key")]
-    public void Authenticate_NoKey_SaysSo(string header, string value) =>
+    public void Authenticate_NoKey_ReturnsMissingApiKey(string header, string value) =>
         Assert.Equal(ErrorCode.MissingApiKey, _access.Callers.Authenticate(AccessFixture.Request((header, value)), null).Error?.Code);
 
     [Fact]
-    public async Task Authenticate_KeyItselfAsAuthorization_IsNoKey()
+    public async Task Authenticate_AuthorizationWithoutScheme_ReturnsMissingApiKey()
     {
         var key = await _access.AddKeyAsync();
         Assert.Equal(ErrorCode.MissingApiKey, _access.Callers.Authenticate(AccessFixture.Request(("Authorization", key)), null).Error?.Code);
     }
 
     [Fact]
-    public async Task Authenticate_HeaderTwice_Refuses()
+    public async Task Authenticate_DuplicateHeader_IsRefused()
     {
         var key = await _access.AddKeyAsync();
         var context = new DefaultHttpContext();
@@ -103,7 +103,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_AnotherSecretUnderAKnownPublicId_IsUnknown()
+    public async Task Authenticate_WrongSecretForKnownPublicId_ReturnsInvalidApiKey()
     {
         var key = await _access.AddKeyAsync();
         var forged = Forge(key);
@@ -115,7 +115,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_RevokedKey_SaysSoOnlyToWhoHasTheSecret()
+    public async Task Authenticate_RevokedKey_ReturnsKeyRevokedOnlyForValidSecret()
     {
         var key = await _access.AddKeyAsync(row => row.RevokedAt = _access.Time.GetUtcNow());
         Assert.Equal(ErrorCode.KeyRevoked, _access.Authenticate(key).Error?.Code);
@@ -123,7 +123,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_Expiry_EndsAtTheMoment()
+    public async Task Authenticate_ExpiringKey_FailsExactlyAtExpiry()
     {
         var key = await _access.AddKeyAsync(row => row.ExpiresAt = _access.Time.GetUtcNow().AddMinutes(1));
         Assert.NotNull(_access.Authenticate(key).Caller);
@@ -135,7 +135,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_SecretInOverlap_WorksAndSaysUntilWhen()
+    public async Task Authenticate_RetiringSecret_WorksAndReportsRetirementTime()
     {
         var end = _access.Time.GetUtcNow().AddMinutes(1);
         var key = await _access.AddKeyAsync(retiresAt: end);
@@ -145,7 +145,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_Scope_IsDemanded()
+    public async Task Authenticate_MissingScope_ReturnsInsufficientScope()
     {
         var key = await _access.AddKeyAsync(row => row.Scopes = [Scopes.Embeddings]);
         Assert.NotNull(_access.Authenticate(key, Scopes.Embeddings).Caller);
@@ -162,7 +162,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     [InlineData("2001:db8::7", true)]
     [InlineData("2001:db9::7", false)]
     [InlineData(null, false)]
-    public async Task Authenticate_Addresses_AreHeld(string? address, bool isAllowed)
+    public async Task Authenticate_AddressAllowlist_IsEnforced(string? address, bool isAllowed)
     {
         var key = await _access.AddKeyAsync(row => row.Addresses = ["10.0.0.0/8", "2001:db8::/32"]);
         var (caller, error) = _access.Authenticate(key, null, address);
@@ -171,7 +171,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_AdminKey_WorksWithoutAStore()
+    public async Task Authenticate_AdminKey_WorksWithoutStore()
     {
         Assert.Null(_access.Snapshots.Current);
         Assert.NotNull(_access.Authenticate(AccessFixture.AdminSecret, Scopes.AdminWrite).Caller);
@@ -184,7 +184,7 @@ public abstract class ApiKeyCallerSourceTests : IDisposable
     }
 
     [Fact]
-    public async Task Authenticate_RowEditedByHand_LocksOnlyItsOwnKeyOut()
+    public async Task Authenticate_CorruptKeyRow_LocksOutOnlyThatKey()
     {
         var good = await _access.AddKeyAsync(id: "key_1");
         var bad = await _access.AddKeyAsync(row => row.Addresses = ["not a network"], id: "key_2");

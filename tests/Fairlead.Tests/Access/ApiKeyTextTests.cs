@@ -20,14 +20,14 @@ public sealed class ApiKeyTextTests
     }
 
     [Fact]
-    public void New_Key_ShowsNoSecretWhenPrinted()
+    public void New_Key_ToStringOmitsSecret()
     {
         var key = ApiKeyText.New();
         Assert.Equal("fl_" + key.PublicId, key.ToString());
     }
 
     [Fact]
-    public void New_ManyKeys_AreAllDifferent()
+    public void New_ManyKeys_AreAllUnique()
     {
         var keys = Enumerable.Range(0, 1000).Select(_ => ApiKeyText.New()).ToArray();
         Assert.Equal(1000, keys.Select(key => key.Text).Distinct().Count());
@@ -35,7 +35,7 @@ public sealed class ApiKeyTextTests
     }
 
     [Fact]
-    public void TryParse_AnyCharacterChanged_Refuses() =>
+    public void TryParse_AnyCharacterChanged_ReturnsFalse() =>
         Gen.Select(Gen.Int[0, ApiKeyText.Length - 1], AnyCharacter).Sample((position, character) =>
         {
             var text = ApiKeyText.New().Text.ToCharArray();
@@ -45,7 +45,7 @@ public sealed class ApiKeyTextTests
         }, iter: 20_000);
 
     [Fact]
-    public void TryParse_NeighboursSwapped_Refuses() =>
+    public void TryParse_AdjacentCharactersSwapped_ReturnsFalse() =>
         Gen.Int[3, ApiKeyText.Length - 2].Sample(position =>
         {
             var text = ApiKeyText.New().Text.ToCharArray();
@@ -55,7 +55,7 @@ public sealed class ApiKeyTextTests
         }, iter: 5_000);
 
     [Fact]
-    public void TryParse_CutOrExtended_Refuses()
+    public void TryParse_TruncatedOrExtended_ReturnsFalse()
     {
         var text = ApiKeyText.New().Text;
         for (var length = 0; length < text.Length; length++) Assert.False(ApiKeyText.TryParse(text.AsSpan(0, length), out _));
@@ -68,7 +68,7 @@ public sealed class ApiKeyTextTests
 
     /// <summary>Keys in the wild outlive a version: the form of an old one must stay readable.</summary>
     [Fact]
-    public void TryParse_KeyOfTheFirstVersion_StaysValid()
+    public void TryParse_FirstVersionKey_StaysValid()
     {
         Assert.True(ApiKeyText.TryParse(KnownKey, out var publicId));
         Assert.Equal("AbCdEfGhIjKlMnOp", publicId.ToString());

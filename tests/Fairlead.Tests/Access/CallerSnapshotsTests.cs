@@ -19,7 +19,7 @@ public abstract class CallerSnapshotsTests : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Refresh_NothingChanged_KeepsTheSnapshot()
+    public async Task Refresh_NothingChanged_KeepsSnapshot()
     {
         await _access.AddKeyAsync();
         var before = _access.Snapshots.Current;
@@ -28,7 +28,7 @@ public abstract class CallerSnapshotsTests : IDisposable
     }
 
     [Fact]
-    public async Task Refresh_AnotherProcessChanged_TakesItIn()
+    public async Task Refresh_ChangedByAnotherProcess_LoadsChange()
     {
         var key = await _access.AddKeyAsync();
         await using (var connection = await _access.OpenAgain().OpenAsync(Cancellation))
@@ -41,7 +41,7 @@ public abstract class CallerSnapshotsTests : IDisposable
     }
 
     [Fact]
-    public async Task Refresher_StoreFails_KeepsTheSnapshotAndRecovers()
+    public async Task Refresher_StoreFails_KeepsSnapshotAndRecovers()
     {
         var key = await _access.AddKeyAsync();
         var time = new FakeTimeProvider();
@@ -81,7 +81,7 @@ public abstract class CallerSnapshotsTests : IDisposable
 
     /// <summary>While keys come and go, one that stays is never refused and one that was revoked never comes back.</summary>
     [Fact]
-    public async Task Reload_WhileAuthenticating_NeverLosesNorRevives()
+    public async Task Reload_WhileAuthenticating_NeverLosesOrRevivesKeys()
     {
         var staying = await _access.AddKeyAsync(id: "key_staying");
         var revoked = await _access.AddKeyAsync(row => row.RevokedAt = _access.Time.GetUtcNow(), id: "key_revoked");

@@ -22,7 +22,7 @@ public abstract class FirstStartTests : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Run_EmptyStore_MakesKeysThatWork()
+    public async Task Run_EmptyStore_CreatesWorkingKeys()
     {
         var keys = await Start(null).RunAsync(Cancellation);
 
@@ -35,7 +35,7 @@ public abstract class FirstStartTests : IDisposable
     }
 
     [Fact]
-    public async Task Run_AdminKeyOfTheEnvironment_MakesNone()
+    public async Task Run_AdminKeyFromEnvironment_CreatesNoAdminKey()
     {
         var keys = await Start(AccessFixture.AdminSecret).RunAsync(Cancellation);
         Assert.NotNull(keys);
@@ -43,7 +43,7 @@ public abstract class FirstStartTests : IDisposable
     }
 
     [Fact]
-    public async Task Run_AfterConfirmation_ShowsNothing()
+    public async Task Run_AfterConfirmation_ReturnsNull()
     {
         var start = Start(null);
         Assert.NotNull(await start.RunAsync(Cancellation));
@@ -52,7 +52,7 @@ public abstract class FirstStartTests : IDisposable
     }
 
     [Fact]
-    public async Task Run_KilledBeforePrinting_ShowsFurtherSecretsOfTheSameKeys()
+    public async Task Run_KilledBeforePrinting_IssuesNewSecretsForSameKeys()
     {
         var lost = await Start(null).RunAsync(Cancellation);
         var shown = await Start(null).RunAsync(Cancellation);
@@ -67,7 +67,7 @@ public abstract class FirstStartTests : IDisposable
     }
 
     [Fact]
-    public async Task Run_FailingHalfWay_LeavesNothing()
+    public async Task Run_FailsMidway_RollsBackEverything()
     {
         await using (var connection = await _access.Storage.OpenAsync(Cancellation))
         {
@@ -82,14 +82,14 @@ public abstract class FirstStartTests : IDisposable
     }
 
     [Fact]
-    public async Task Run_StoreWithKeys_ShowsNothing()
+    public async Task Run_StoreWithKeys_ReturnsNull()
     {
         await _access.AddKeyAsync();
         Assert.Null(await Start(null).RunAsync(Cancellation));
     }
 
     [Fact]
-    public async Task Run_ManyProcessesAtOnce_MakesOneOrganization()
+    public async Task Run_ConcurrentProcesses_CreatesOneOrganization()
     {
         var starts = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => Start(null, _access.OpenAgain()).RunAsync(Cancellation), Cancellation)));
         await _access.Snapshots.ReloadAsync(Cancellation);

@@ -20,7 +20,7 @@ public abstract class KeyEndpointsTests : AdminTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Create_NameAndProjectOnly_TakesTheDefaults()
+    public async Task Create_OnlyNameAndProject_UsesDefaults()
     {
         var project = await Host.AddProjectAsync();
         var answer = await Host.PostAsync("/admin/v1/keys", $$"""{"name":"app","project_id":"{{project}}"}""");
@@ -41,7 +41,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Get_AndList_NeverShowSecretsOrHashes()
+    public async Task GetAndList_Keys_NeverReturnSecretsOrHashes()
     {
         var (id, secret) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         var hash = new byte[32];
@@ -61,7 +61,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Create_EveryField_ComesBackAsStored()
+    public async Task Create_AllFields_ReturnsStoredValues()
     {
         var project = await Host.AddProjectAsync();
         var key = (await Host.PostAsync("/admin/v1/keys", $$"""
@@ -80,7 +80,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Create_EverythingWrong_ListsEverything()
+    public async Task Create_AllFieldsInvalid_ListsEveryError()
     {
         var answer = await Host.PostAsync("/admin/v1/keys", """
             {"project_id":"proj_none","scopes":["chat","root"],"models":[],"classes":["fastest"],"default_class":7,"addresses":["10.0.0.1/8","1","256.1.1.1","::1/129","fe80::1%eth0","010.0.0.1"],
@@ -99,7 +99,7 @@ public abstract class KeyEndpointsTests : AdminTests
     [InlineData("2999-13-31T10:00:00Z")]
     [InlineData("2999-01-31T10:00:00+99:00")]
     [InlineData("9999-12-31T23:59:59-10:00")]
-    public async Task Create_ExpiryOfAnotherForm_IsRefused(string expiry)
+    public async Task Create_InvalidExpiry_Returns400(string expiry)
     {
         var project = await Host.AddProjectAsync();
         var answer = await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","expires_at":"{{expiry}}"}""");
@@ -107,7 +107,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Change_Fields_ActAtOnce()
+    public async Task Update_KeyFields_TakesEffectImmediately()
     {
         var (id, secret) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         Assert.Equal(id, await Host.WhoAsync(secret));
@@ -121,7 +121,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Change_ClassesWithoutTheDefaultOne_AsksForAnother()
+    public async Task Update_ClassesWithoutDefaultClass_RequiresNewDefault()
     {
         var (id, _) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         Assert.Equal(["/default_class"], (await Host.PatchAsync("/admin/v1/keys/" + id, """{"classes":["bulk"]}""")).ExpectProblem(400, "invalid_parameter").Pointers);
@@ -131,7 +131,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Change_NothingNew_LeavesTheTimeOfTheLastChange()
+    public async Task Update_SameValues_KeepsUpdatedAt()
     {
         var (id, _) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         var before = (await Host.GetAsync("/admin/v1/keys/" + id)).Json["updated_at"]!.GetValue<string>();
@@ -156,7 +156,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Rotate_WithoutOverlap_EndsTheOldSecretAtOnce()
+    public async Task Rotate_WithoutOverlap_ExpiresOldSecretImmediately()
     {
         var (id, old) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         var fresh = (await Host.PostAsync($"/admin/v1/keys/{id}/rotate", """{"overlap_seconds":0}""")).Expect(HttpStatusCode.OK)["secret"]!.GetValue<string>();
@@ -169,7 +169,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Rotate_ShorterOverlapLater_ShortensTheEarlierOne()
+    public async Task Rotate_LaterShorterOverlap_ShortensEarlierOverlap()
     {
         var (id, old) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         await Host.PostAsync($"/admin/v1/keys/{id}/rotate", """{"overlap_seconds":3600}""");
@@ -178,7 +178,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Rotate_WithoutEnd_IsBounded()
+    public async Task Rotate_TooManyActiveSecrets_Returns409()
     {
         var (id, _) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         for (var i = 0; i < 9; i++) (await Host.PostAsync($"/admin/v1/keys/{id}/rotate", "{}")).Expect(HttpStatusCode.OK);
@@ -194,14 +194,14 @@ public abstract class KeyEndpointsTests : AdminTests
     [InlineData("""{"overlap_seconds":1.5}""")]
     [InlineData("""{"overlap_seconds":"60"}""")]
     [InlineData("""{"overlap_seconds":1e99}""")]
-    public async Task Rotate_WrongOverlap_IsRefused(string body)
+    public async Task Rotate_InvalidOverlap_Returns400(string body)
     {
         var (id, _) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         Assert.Equal(["/overlap_seconds"], (await Host.PostAsync($"/admin/v1/keys/{id}/rotate", body)).ExpectProblem(400, "invalid_parameter").Pointers);
     }
 
     [Fact]
-    public async Task Revoke_Key_EndsItForEver()
+    public async Task Revoke_Key_IsPermanent()
     {
         var (id, secret) = await Host.AddKeyAsync(await Host.AddProjectAsync());
         var revoked = (await Host.PostAsync($"/admin/v1/keys/{id}/revoke")).Expect(HttpStatusCode.OK);
@@ -216,7 +216,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Writer_WithoutAllOfAdmin_CannotMakeItselfMightier()
+    public async Task AdminWriteKey_WithoutAdminAll_CannotEscalatePrivileges()
     {
         var project = await Host.AddProjectAsync();
         var (_, writer) = await Host.AddKeyAsync(project, ""","scopes":["admin:write"]""");
@@ -239,7 +239,7 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task List_ByProjectAndOrganization_ShowsTheirOwn()
+    public async Task List_ByProjectOrOrganization_ReturnsOnlyTheirKeys()
     {
         var first = await Host.AddProjectAsync();
         var second = await Host.AddProjectAsync();
@@ -257,7 +257,7 @@ public abstract class KeyEndpointsTests : AdminTests
 
     /// <summary>In real time, as promised. A machine that is busy with other things may be late once; three times is our fault.</summary>
     [Fact]
-    public async Task Revoke_ByAnotherProcess_IsSeenWithinTwoSeconds()
+    public async Task Revoke_ByAnotherProcess_TakesEffectWithinTwoSeconds()
     {
         var project = await Host.AddProjectAsync();
         await using var other = await StartHostAsync();
@@ -277,7 +277,7 @@ public abstract class KeyEndpointsTests : AdminTests
 
     /// <summary>Rotations, changes and revocations race with calls: at no moment is a live secret refused.</summary>
     [Fact]
-    public async Task Rotate_UnderLoad_RefusesNoLiveSecret()
+    public async Task Rotate_UnderLoad_NeverRefusesActiveSecret()
     {
         var project = await Host.AddProjectAsync();
         var (id, secret) = await Host.AddKeyAsync(project);

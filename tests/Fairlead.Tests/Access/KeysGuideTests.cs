@@ -8,7 +8,7 @@ namespace Fairlead.Tests.Access;
 public sealed class KeysGuideTests
 {
     [Fact]
-    public void Guide_NamesEveryFieldScopeAndRefusal()
+    public void KeysGuide_AllFieldsScopesAndErrorCodes_AreDocumented()
     {
         var guide = File.ReadAllText(Repository.PathOf("docs", "keys.md"));
         Assert.All(KeyFields.New.Known, field => Assert.Contains($"\n| `{field}` |", guide, StringComparison.Ordinal));

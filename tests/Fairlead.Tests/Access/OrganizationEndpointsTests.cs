@@ -16,7 +16,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Organization_LivesItsLife()
+    public async Task Organization_CreateReadUpdateDelete_Works()
     {
         var made = await Host.PostAsync("/admin/v1/organizations", """{"name":"Acme Ω"}""");
         var id = made.Expect(HttpStatusCode.Created)["id"]!.GetValue<string>();
@@ -35,7 +35,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task List_Pages_GoThroughEverythingOnce()
+    public async Task List_AllPages_ReturnEveryItemOnce()
     {
         for (var i = 0; i < 7; i++) (await Host.PostAsync("/admin/v1/organizations", $$"""{"name":"o{{i}}"}""")).Expect(HttpStatusCode.Created);
 
@@ -67,11 +67,11 @@ public abstract class OrganizationEndpointsTests : AdminTests
     [InlineData("cursor=rubbish")]
     [InlineData("cursor=proj_01ARZ3NDEKTSV4RRFFQ69G5FAV")]
     [InlineData("cursor=org_'%20OR%201%3D1%20--%20aaaaaaaaa")]
-    public async Task List_WrongParameter_IsRefused(string query) =>
+    public async Task List_InvalidLimitOrCursor_Returns400(string query) =>
         (await Host.GetAsync("/admin/v1/organizations?" + query)).ExpectProblem(400, "invalid_parameter");
 
     [Fact]
-    public async Task List_UnknownParameter_IsNamed()
+    public async Task List_UnknownParameter_Returns400NamingParameter()
     {
         var answer = (await Host.GetAsync("/admin/v1/organizations?organisation=x")).ExpectProblem(400, "unsupported_parameter");
         Assert.Contains("organisation", answer.Json["detail"]!.GetValue<string>(), StringComparison.Ordinal);
@@ -90,7 +90,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     [InlineData("""{"name":"a","weight":2}""", "unsupported_parameter", "/weight")]
     [InlineData("""{"name":"a","a/b~c":2}""", "unsupported_parameter", "/a~1b~0c")]
     [InlineData("""{"name":"a","Name":"b"}""", "unsupported_parameter", "/Name")]
-    public async Task Create_FaultyField_IsNamed(string body, string code, string pointer) =>
+    public async Task Create_InvalidField_ReturnsItsPointer(string body, string code, string pointer) =>
         Assert.Equal([pointer], (await Host.PostAsync("/admin/v1/organizations", body)).ExpectProblem(400, code).Pointers);
 
     [Theory]
@@ -104,7 +104,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     [InlineData("{\"name\":\"a\",\"name\":\"b\"}")]
     [InlineData("{\"\\ud800\":1,\"name\":\"a\"}")]
     [InlineData("{\"name\":[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]}")]
-    public async Task Create_NoJsonObject_IsRefused(string body)
+    public async Task Create_MalformedJsonObject_Returns400(string body)
     {
         var answer = await Host.PostAsync("/admin/v1/organizations", body);
         Assert.Equal(HttpStatusCode.BadRequest, answer.Status);
@@ -117,13 +117,13 @@ public abstract class OrganizationEndpointsTests : AdminTests
     [InlineData("application/json; charset=utf-16")]
     [InlineData("rubbish")]
     [InlineData("")]
-    public async Task Create_AnotherContentType_IsRefused(string type) =>
+    public async Task Create_UnsupportedContentType_Returns415(string type) =>
         (await Host.SendAsync("POST", "/admin/v1/organizations", """{"name":"a"}""", AdminHost.AdminKey, type)).ExpectProblem(415, "unsupported_media_type");
 
     [Theory]
     [InlineData("application/json; charset=UTF-8")]
     [InlineData("Application/JSON")]
-    public async Task Create_JsonHoweverWritten_IsTaken(string type) =>
+    public async Task Create_JsonContentTypeVariants_AreAccepted(string type) =>
         (await Host.SendAsync("POST", "/admin/v1/organizations", """{"name":"a"}""", AdminHost.AdminKey, type)).Expect(HttpStatusCode.Created);
 
     [Fact]
@@ -134,7 +134,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Create_LargeBodyOfUnknownLength_IsRefused()
+    public async Task Create_LargeChunkedBody_IsRefused()
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/admin/v1/organizations");
         request.Headers.Add("x-api-key", AdminHost.AdminKey);
@@ -146,7 +146,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Create_HundredsOfFaults_AnswersBounded()
+    public async Task Create_HundredsOfErrors_ReturnsLimitedErrorList()
     {
         var body = new JsonObject();
         for (var i = 0; i < 2_000; i++) body["field" + i] = i;
@@ -154,7 +154,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Delete_WithProjects_ConflictsUntilTheyAreGone()
+    public async Task Delete_OrganizationWithProjects_Returns409UntilTheyAreDeleted()
     {
         var project = await Host.AddProjectAsync();
         var organization = (await Host.GetAsync("/admin/v1/projects/" + project)).Json["organization_id"]!.GetValue<string>();
@@ -168,7 +168,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Any_WithoutTheRight_IsRefused()
+    public async Task Organizations_WithoutScope_IsRefused()
     {
         var project = await Host.AddProjectAsync();
         var (_, client) = await Host.AddKeyAsync(project);

@@ -15,7 +15,7 @@ public abstract class ProjectEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Project_LivesItsLife()
+    public async Task Project_CreateReadUpdateDelete_Works()
     {
         var id = await Host.AddProjectAsync();
         Assert.Matches("^proj_[0-9A-HJKMNP-TV-Z]{26}$", id);
@@ -27,7 +27,7 @@ public abstract class ProjectEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task List_ByOrganization_ShowsItsOwn()
+    public async Task List_ByOrganization_ReturnsOnlyItsProjects()
     {
         var first = await Host.AddProjectAsync("one");
         var second = await Host.AddProjectAsync("two");
@@ -38,21 +38,21 @@ public abstract class ProjectEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task Create_EverythingWrong_ListsEverything()
+    public async Task Create_AllFieldsInvalid_ListsEveryError()
     {
         var answer = await Host.PostAsync("/admin/v1/projects", """{"name":1,"organization_id":"org_none","limits":{},"colour":"red"}""");
         Assert.Equal(["/limits", "/colour", "/name", "/organization_id"], answer.ExpectProblem(400, "unsupported_parameter").Pointers);
     }
 
     [Fact]
-    public async Task Change_Organization_IsRefused()
+    public async Task Update_ProjectOrganization_IsRefused()
     {
         var id = await Host.AddProjectAsync();
         Assert.Equal(["/organization_id"], (await Host.PatchAsync("/admin/v1/projects/" + id, """{"organization_id":"org_other"}""")).ExpectProblem(400, "unsupported_parameter").Pointers);
     }
 
     [Fact]
-    public async Task Change_Name_ReachesTheCallers()
+    public async Task Update_ProjectName_ReachesCallers()
     {
         var id = await Host.AddProjectAsync();
         var (_, secret) = await Host.AddKeyAsync(id);

@@ -20,7 +20,7 @@ public sealed partial class FolderReferenceTests
     public static TheoryData<string> Folders => [.. Allowed.Keys];
 
     [Fact]
-    public void Table_NamesEveryFolder()
+    public void FolderTable_ListsEveryFolder()
     {
         var folders = Library.GetTypes().Select(type => FolderOf(type.Namespace)).OfType<string>().Distinct().Order(StringComparer.Ordinal);
         Assert.Equal(folders, Allowed.Keys.Order(StringComparer.Ordinal));
@@ -28,7 +28,7 @@ public sealed partial class FolderReferenceTests
 
     [Theory]
     [MemberData(nameof(Folders))]
-    public void Folder_RefersOnlyToWhatTheTableAllows(string folder)
+    public void FolderReferences_EveryFolder_MatchArchitectureTable(string folder)
     {
         var needed = new List<string>();
         var forbidden = new List<string>();
@@ -47,7 +47,7 @@ public sealed partial class FolderReferenceTests
 
     /// <summary>What every slice builds on knows no slice, and has an order.</summary>
     [Fact]
-    public void BaseFolders_ReferOnlyToEachOtherWithoutACycle()
+    public void BaseFolders_References_StayWithinBaseWithoutCycles()
     {
         string[] known = [];
         string[] open = ["Configuration", "Conversation", "Errors", "Memory", "Security", "Storage", "Streaming"];

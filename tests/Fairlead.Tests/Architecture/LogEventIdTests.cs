@@ -49,7 +49,7 @@ public sealed class LogEventIdTests
     }
 
     [Fact]
-    public void EventIds_AreInTheRangeOfTheirSlice()
+    public void EventIds_EveryLogMessage_AreInRangeOfTheirSlice()
     {
         var unknown = Messages.Select(message => message.Type).Distinct().Except(Ranges.Keys);
         Assert.Empty(unknown);

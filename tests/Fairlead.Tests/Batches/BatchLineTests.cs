@@ -8,7 +8,7 @@ public sealed class BatchLineTests
     private const string Endpoint = "/v1/chat/completions";
 
     [Fact]
-    public void Read_MembersInAnyOrder_FindsTheBodyAsItStands()
+    public void Read_FieldsInAnyOrder_ReturnsBodyUnchanged()
     {
         const string line = """ { "body" : {"messages":[{"model":"not this"}], "model":"m" } ,"url":"/v1/chat/completions","custom_id":"a\u00e4","method":"POST"} """;
         var (read, fault) = BatchLine.Read(Encoding.UTF8.GetBytes(line), Endpoint, 1);
@@ -33,7 +33,7 @@ public sealed class BatchLineTests
     [InlineData("""{"custom_id":"a","custom_id":"b","method":"POST","url":"/v1/chat/completions","body":{}}""", "invalid_json_line", "custom_id")]
     [InlineData("""{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{},"more":1}""", "unknown_parameter", null)]
     [InlineData("""{"custom_id":"\ud800","method":"POST","url":"/v1/chat/completions","body":{}}""", "invalid_json_line", null)]
-    public void Read_WhatIsWrong_IsNamed(string line, string code, string? param)
+    public void Read_InvalidLine_ReturnsCodeParameterAndLineNumber(string line, string code, string? param)
     {
         var fault = BatchLine.Read(Encoding.UTF8.GetBytes(line), Endpoint, 7).Fault!;
         Assert.Equal((code, param, 7), (fault.Code, fault.Param, fault.Line));

@@ -9,7 +9,7 @@ public sealed class JsonLinesTests
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Next_AnyLinesInAnyPieces_AreFoundWithTheirPlaces()
+    public async Task Next_AnyLinesSplitAnywhere_ReturnsEachWithItsNumberAndOffset()
     {
         var line = Gen.String[Gen.Char["ab \t\r"], 0, 30];
         await Gen.Select(line.List[0, 20], Gen.Bool, Gen.Int[1, 9]).SampleAsync(async input =>
@@ -32,7 +32,7 @@ public sealed class JsonLinesTests
     }
 
     [Fact]
-    public async Task Next_LinesThatAreTooLong_AreNamedAndTheOthersKept()
+    public async Task Next_TooLongLines_AreFlaggedAndOthersReturned()
     {
         var text = "short\n" + new string('x', 200_000) + "\nnext\n" + new string('y', 101) + "\n" + new string('z', 100);
         await using var reader = new JsonLines(new Pieces(Encoding.UTF8.GetBytes(text), 4096), 0, 100);
@@ -43,7 +43,7 @@ public sealed class JsonLinesTests
     }
 
     [Fact]
-    public async Task Next_AMarkOfTheEncoding_IsNoPartOfTheLine()
+    public async Task Next_ByteOrderMark_IsSkipped()
     {
         await using var reader = new JsonLines(new MemoryStream([0xEF, 0xBB, 0xBF, (byte)'{', (byte)'}', (byte)'\n']), 0, 100);
         Assert.True(await reader.NextAsync(Cancel));

@@ -8,7 +8,7 @@ public sealed class BuiltInModelsTests
 {
     /// <summary>Our file and the compiled list of facts it was made from, when that list lies beside the repository.</summary>
     [Fact]
-    public void Facts_BesideTheirSource_AgreeRowByRow()
+    public void BuiltInModels_SharedSourcePresent_MatchRowByRow()
     {
         var path = FindShared();
         Assert.SkipWhen(path is null, "shared/models.json does not lie beside this repository; the facts were not compared.");
@@ -51,7 +51,7 @@ public sealed class BuiltInModelsTests
     }
 
     [Fact]
-    public void Facts_OfEveryModel_AreWhole()
+    public void BuiltInModels_EveryModel_HasCompleteFacts()
     {
         Assert.Equal(new DateOnly(2026, 11, 23), BuiltInModels.AsOf);
         foreach (var model in BuiltInModels.All)

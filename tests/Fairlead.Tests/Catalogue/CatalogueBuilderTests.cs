@@ -15,7 +15,7 @@ public sealed class CatalogueBuilderTests
     private readonly FakeProviders _providers = new();
 
     [Fact]
-    public void Build_OnlyAKeyOfOpenAi_OffersItsModelsUnlisted()
+    public void Build_OnlyOpenAiKey_OffersBuiltInOpenAiModels()
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))));
         var model = catalogue.Find("gpt-4o-mini")!;
@@ -39,7 +39,7 @@ public sealed class CatalogueBuilderTests
     [InlineData("x", "gemini", null, "gemini-2.5-flash")]
     [InlineData("x", "azure", "https://me.openai.azure.com", null)]
     [InlineData("x", "simulated", null, "sim-embed")]
-    public void Build_Provider_OffersTheModelsOfItsCompany(string name, string kind, string? baseUrl, string? offered)
+    public void Build_AnyProvider_OffersModelsOfItsVendor(string name, string kind, string? baseUrl, string? offered)
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers((name, new ProviderConfig { Kind = kind, BaseUrl = baseUrl }))));
         if (offered is null) Assert.Empty(catalogue.Models);
@@ -57,7 +57,7 @@ public sealed class CatalogueBuilderTests
     [InlineData("azure", "https://me.openai.azure.com", "2024-10-21", null)]
     [InlineData("openai", "https://me.openai.azure.com/openai/v1", "2024-10-21", null)]
     [InlineData("vllm", null, null, null)]
-    public void Check_ProviderThatCannotWork_IsAFault(string kind, string? baseUrl, string? apiVersion, string? key)
+    public void Check_UnusableProvider_ReturnsError(string kind, string? baseUrl, string? apiVersion, string? key)
     {
         var config = new GatewayConfiguration().WithProviders(Providers(("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl, ApiVersion = apiVersion })));
         var faults = new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(config);
@@ -72,7 +72,7 @@ public sealed class CatalogueBuilderTests
     [InlineData("gemini", "x-goog-api-key", true)]
     [InlineData("anthropic", "Authorization", false)]
     [InlineData("openai", "X-Team", false)]
-    public void Check_CredentialStatedTwice_IsAFault(string kind, string header, bool isFault)
+    public void Check_DuplicateCredential_ReturnsError(string kind, string header, bool isFault)
     {
         var stated = new ProviderConfig { Kind = kind, BaseUrl = "https://host.example/v1", Headers = new Dictionary<string, string> { [header] = "hidden-1" }, ApiKey = "hidden-2" };
         var faults = new CatalogueBuilder(ProviderKinds.BuiltIn, [], null!).Check(new GatewayConfiguration().WithProviders(Providers(("p", stated))));
@@ -83,14 +83,14 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Check_MoreTokensThanTheWindowHas_IsAFault()
+    public void Check_MaxTokensAboveContextWindow_ReturnsError()
     {
         var config = new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("gpt-4o", new ModelConfig { ContextWindow = 100, MaxInputTokens = 100, MaxOutputTokens = 101 })));
         Assert.Equal("models.gpt-4o.maxOutputTokens", Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config)).Key);
     }
 
     [Fact]
-    public void Check_SimulationOfAnotherKind_IsAFault()
+    public void Check_SimulationOnOtherProviderKind_ReturnsError()
     {
         var config = new GatewayConfiguration().WithProviders(Providers(("p", OpenAi with { Simulation = new SimulationConfig { Seed = 2 } })));
         Assert.Equal("providers.p.simulation", Assert.Single(new CatalogueBuilder(_providers.Kinds, [], null!).Check(config)).Key);
@@ -100,7 +100,7 @@ public sealed class CatalogueBuilderTests
     [InlineData(1, null)]
     [InlineData(5, null)]
     [InlineData(6, "models.fast.deployments[0].timeouts.connect")]
-    public void Check_DeploymentThatWaitsLongerForAConnectionThanItsProvider_IsAFault(int seconds, string? key)
+    public void Check_DeploymentConnectTimeoutAboveProviders_ReturnsError(int seconds, string? key)
     {
         var config = new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("fast", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "openai", Model = "gpt-6-luna", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(seconds) } }] })));
         var faults = new CatalogueBuilder(_providers.Kinds, [], null!).Check(config);
@@ -109,7 +109,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Build_AliasOverTwoCompanies_TakesWhatHoldsForBothAndPricesOfEach()
+    public void Build_ModelAcrossTwoVendors_UsesCommonFactsAndEachVendorsPrices()
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi), ("claude", Anthropic))).WithModels(Models(("fast", new ModelConfig
             {
@@ -137,7 +137,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Build_BuiltInNameListed_KeepsFactsUnderStatedOnes()
+    public void Build_BuiltInModelListed_OverridesOnlyConfiguredFacts()
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi), ("second", OpenAi))).WithModels(Models(("gpt-4o", new ModelConfig { MaxOutputTokens = 1000, Prices = new PricesConfig { Input = 9, Output = 10 }, Capabilities = new CapabilitiesConfig { Tools = false } }))));
         var model = catalogue.Find("gpt-4o")!;
@@ -151,7 +151,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Build_OwnModel_StatesItsFacts()
+    public void Build_CustomModel_UsesConfiguredFacts()
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("vllm", new ProviderConfig { Kind = "openai", BaseUrl = "http://10.0.0.5:8000/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(1) } }))).WithModels(Models(("mine", new ModelConfig
             {
@@ -173,7 +173,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Build_AzureDeploymentUnderACatalogueName_TakesTheNamesFacts()
+    public void Build_AzureDeploymentWithCatalogueName_UsesCatalogueFacts()
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("azure", new ProviderConfig { Kind = "azure", BaseUrl = "https://me.openai.azure.com" }))).WithModels(Models(("gpt-4o", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "azure", Model = "team-4o" }] }))));
         Assert.Equal(2.5m, catalogue.Find("gpt-4o")!.Deployments[0].Prices.Input);
@@ -181,7 +181,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Build_RegisteredModel_StandsBesideOthersAndServesTheirDeployments()
+    public void Build_RegisteredModel_IsListedAndUsableInOtherDeployments()
     {
         var source = new FakeModelSource(new RegisteredModel("rag", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "rag" }] }, new FakeProvider("rag", "chat_client")));
         var builder = new CatalogueBuilder(_providers.Kinds, [source], null!);
@@ -197,7 +197,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Build_AliasOfABuiltInName_LeadsToTheListedModel()
+    public void Build_AliasEqualToBuiltInName_ResolvesToListedModel()
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("gpt-6-luna", new ModelConfig { Aliases = ["gpt-4o-mini"] }))));
         Assert.Equal("gpt-6-luna", catalogue.Find("gpt-4o-mini")!.Id);
@@ -235,7 +235,7 @@ public sealed class CatalogueBuilderTests
 
     [Theory]
     [MemberData(nameof(Faulty))]
-    public void Check_Fault_NamesKeyAndRemedy(string key, object configuration)
+    public void Check_InvalidConfiguration_NamesKeyAndRemedy(string key, object configuration)
     {
         var config = (GatewayConfiguration)configuration;
         var builder = new CatalogueBuilder(_providers.Kinds, [], null!);
@@ -246,7 +246,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Check_TwoModelsOneAlias_IsOneFault()
+    public void Check_DuplicateAlias_ReturnsOneError()
     {
         var deployments = new[] { new DeploymentConfig { Provider = "openai", Model = "gpt-4o" } };
         var config = new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(("a", new() { Deployments = deployments, Aliases = ["x"] }), ("b", new() { Deployments = deployments, Aliases = ["x"] })));
@@ -255,7 +255,7 @@ public sealed class CatalogueBuilderTests
     }
 
     [Fact]
-    public void Reload_ProviderUnchanged_LivesOnAndOldSnapshotStays()
+    public void Reload_ProviderUnchanged_IsReusedAndInvalidChangeKeepsSnapshot()
     {
         var source = new FakeConfigurationSource(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi with { ApiKeys = ["a"] }), ("claude", Anthropic))));
         using var catalogue = new ReloadingCatalogue(new CatalogueBuilder(_providers.Kinds, [], null!), source, NullLogger<ReloadingCatalogue>.Instance);

@@ -40,7 +40,7 @@ public sealed class ModelPricesTests
     }
 
     [Fact]
-    public void CostOf_RatesLeftOut_AreThoseOfTheWhole()
+    public void CostOf_MissingRates_FallBackToInputAndOutputPrices()
     {
         // 95 at 2, and 5 that are written for an hour at 1.6 times that.
         var usage = new Usage(100, 10) { CachedInputTokens = 10, CacheWriteTokens = 20, LongCacheWriteTokens = 5, AudioInputTokens = 30, AudioOutputTokens = 6 };
@@ -53,14 +53,14 @@ public sealed class ModelPricesTests
     [InlineData("3", "3.75", "5", "5")]
     [InlineData("3", null, null, "4.8")]
     [InlineData("3", "0", null, "0")]
-    public void CostOf_LongCacheWrite_DefaultsToTheCacheWritePrice(string input, string? write, string? longWrite, string perMillion)
+    public void CostOf_LongCacheWrite_DefaultsToScaledCacheWritePrice(string input, string? write, string? longWrite, string perMillion)
     {
         var prices = new ModelPrices(Money(input)!.Value, 15m) { CacheWrite = Money(write), LongCacheWrite = Money(longWrite) };
         Assert.Equal(Money(perMillion), prices.CostOf(new Usage(1_000_000, 0) { CacheWriteTokens = 1_000_000, LongCacheWriteTokens = 1_000_000 }).Usd);
     }
 
     [Fact]
-    public void CostOf_AudioOutput_HasItsOwnPrice()
+    public void CostOf_AudioOutput_UsesAudioPrice()
     {
         var usage = new Usage(0, 100) { AudioOutputTokens = 80 };
         Assert.Equal(((20 * 10m) + (80 * 64m)) / 1_000_000, new ModelPrices(2.5m, 10m) { AudioOutput = 64m }.CostOf(usage).Usd);
@@ -68,7 +68,7 @@ public sealed class ModelPricesTests
     }
 
     [Fact]
-    public void CostOf_PricesOfAStep_WinOverRaisedOnes()
+    public void CostOf_TierPrices_OverrideScaledPrices()
     {
         var prices = new ModelPrices(1m, 4m)
         {

@@ -31,7 +31,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task List_OpenAiShape_HasTheModelsOnOffer()
+    public async Task List_OpenAiFormat_ReturnsAvailableModels()
     {
         var (status, body) = await GetAsync("/v1/models");
         Assert.Equal(HttpStatusCode.OK, status);
@@ -49,7 +49,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     [InlineData("/v1/models/org%2fgamma", "org/gamma")]
     [InlineData("/v1/models/gamma", "org/gamma")]
     [InlineData("/v2/models/org%2Fgamma", "org/gamma")]
-    public async Task Get_AnySpellingOfTheId_FindsTheModel(string path, string id)
+    public async Task Get_EncodedOrAliasedModelId_ReturnsModel(string path, string id)
     {
         var (status, body) = await GetAsync(path);
         Assert.Equal(HttpStatusCode.OK, status);
@@ -57,7 +57,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Get_Unknown_IsModelNotFound()
+    public async Task Get_UnknownModel_ReturnsModelNotFound()
     {
         var (status, body) = await GetAsync("/v1/models/none");
         Assert.Equal(HttpStatusCode.NotFound, status);
@@ -75,7 +75,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task List_AnthropicShape_Pages()
+    public async Task List_AnthropicFormat_Paginates()
     {
         var (_, body) = await GetAsync("/v1/models?limit=2", anthropic: true);
         Assert.Equal(["alpha", "beta:free"], Ids(body));
@@ -104,10 +104,10 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     [InlineData("/v1/models?after_id=alpha&before_id=alpha", true)]
     [InlineData("/v2/models?limit=-1", false)]
     [InlineData("/v2/models?cursor=none", false)]
-    public async Task List_WrongPage_IsRefused(string path, bool anthropic) => Assert.Equal(HttpStatusCode.BadRequest, (await GetAsync(path, anthropic)).Status);
+    public async Task List_InvalidPagination_Returns400(string path, bool anthropic) => Assert.Equal(HttpStatusCode.BadRequest, (await GetAsync(path, anthropic)).Status);
 
     [Fact]
-    public async Task List_KeyWithAnAllowList_SeesOnlyThose()
+    public async Task List_KeyWithModelAllowList_ReturnsOnlyAllowedModels()
     {
         var (_, body) = await GetAsync("/v1/models", key: "gamma-only");
         Assert.Equal(["org/gamma"], Ids(body));
@@ -118,7 +118,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task List_UnknownKey_IsRefused()
+    public async Task List_UnknownKey_Returns401()
     {
         var (status, body) = await GetAsync("/v1/models", key: "wrong");
         Assert.Equal(HttpStatusCode.Unauthorized, status);
@@ -126,7 +126,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task List_V2_HasEveryFactAndPages()
+    public async Task List_V2_ReturnsAllModelDetailsAndPaginates()
     {
         var (_, body) = await GetAsync("/v2/models?limit=1");
         var model = body["data"]![0]!;

@@ -20,7 +20,7 @@ public sealed class ConfigKeysTests
 
     [Theory]
     [MemberData(nameof(Changes))]
-    public void RestartKeys_Change_ReturnsTheKeyIfItNeedsARestart(string expected, object changed)
+    public void RestartKeys_Change_ReturnsKeysThatRequireRestart(string expected, object changed)
     {
         var keys = ConfigurationSections.BuiltIn.Fairlead.RestartKeys(new GatewayConfiguration(), changed, "fairlead");
         Assert.Equal(expected, string.Join(", ", keys));

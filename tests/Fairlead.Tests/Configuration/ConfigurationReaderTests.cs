@@ -34,7 +34,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_NothingWritten_GivesDefaultsAndTheSimulatedProvider()
+    public void Read_EmptyConfig_ReturnsDefaultsAndSimulatedProvider()
     {
         var configuration = Good("");
         Assert.Equal("./data", configuration.DataDirectory);
@@ -45,7 +45,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_WholeFile_FillsEveryRecord()
+    public void Read_FullConfigFile_FillsEverySection()
     {
         var configuration = Good(Samples.Whole, ("KEY_ONE", "sk-one"));
         var openai = configuration.Providers["openai"];
@@ -107,7 +107,7 @@ public sealed class ConfigurationReaderTests
     [InlineData("- a\n- b", "(file)", null, "keys and values")]
     [InlineData("fairlead: { drainTimeout: 1s", "(file)", null, "not valid YAML")]
     [InlineData("fairlead: {}\n---\nfairlead: {}", "(file)", null, "more than one document")]
-    public void Read_OneFault_NamesKeyValueAndProblem(string yaml, string key, string? value, string problem)
+    public void Read_OneError_ReportsKeyValueAndProblem(string yaml, string key, string? value, string problem)
     {
         var fault = Bad(yaml);
         Assert.Equal(key, fault.Key);
@@ -118,7 +118,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_SeveralFaults_ListsAllWithTheirLines()
+    public void Read_MultipleErrors_ListsAllWithLines()
     {
         var result = Read("""
             fairlead:
@@ -141,7 +141,7 @@ public sealed class ConfigurationReaderTests
     [InlineData("fairlead: { prompts: {} }", "fairlead.prompts")]
     [InlineData("fairlead: { stream: { midStreamRescue: any } }", "fairlead.stream.midStreamRescue")]
     [InlineData("fairlead: { audit: { content: full } }", "fairlead.audit.content")]
-    public void Read_SettingOfALaterVersion_IsRefusedAndSaysSo(string yaml, string key)
+    public void Read_SettingOfLaterVersion_IsRefusedAsNotAvailable(string yaml, string key)
     {
         var fault = Bad(yaml);
         Assert.Equal(key, fault.Key);
@@ -149,7 +149,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_UnknownKeyAtTheTop_SaysWhereItBelongs()
+    public void Read_UnknownTopLevelKey_ReportsWhereItBelongs()
     {
         var fault = Bad("providers: {}");
         Assert.Equal("providers", fault.Key);
@@ -157,7 +157,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_FaultNearASecret_NeverShowsIt()
+    public void Read_ErrorNearSecret_NeverContainsSecret()
     {
         var result = Read("""
             fairlead:
@@ -174,7 +174,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_References_AreReplacedDefaultedAndEscaped()
+    public void Read_VariableReferences_AreReplacedDefaultedAndEscaped()
     {
         var configuration = Good("""
             fairlead:
@@ -191,7 +191,7 @@ public sealed class ConfigurationReaderTests
     [InlineData("${OPEN", "not closed")]
     [InlineData("${BAD NAME}", "letters, digits")]
     [InlineData("${MISSING:-${OTHER}}", "another reference")]
-    public void Read_BrokenReference_IsAFault(string value, string problem)
+    public void Read_BrokenVariableReference_ReturnsError(string value, string problem)
     {
         var fault = Bad($"fairlead: {{ dataDirectory: \"{value}\" }}");
         Assert.Equal("fairlead.dataDirectory", fault.Key);
@@ -199,7 +199,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_Environment_WinsOverTheFileWhateverItsCase()
+    public void Read_EnvironmentInAnyCase_OverridesFile()
     {
         var configuration = Good("""
             fairlead:
@@ -217,7 +217,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_EnvironmentWithUnknownKey_IsAFaultThatNamesTheVariable()
+    public void Read_UnknownKeyInEnvironment_ReturnsErrorNamingVariable()
     {
         var fault = Bad("", ("Fairlead__DrainTimeot", "2s"));
         Assert.Equal("Fairlead__DrainTimeot", fault.Source);
@@ -225,7 +225,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_MakersVariables_SwitchProvidersOn()
+    public void Read_ProviderEnvironmentVariables_EnableProviders()
     {
         var configuration = Good("",
             ("OPENAI_API_KEY", "k1"), ("ANTHROPIC_API_KEY", "k2"), ("GOOGLE_API_KEY", "k3"), ("GEMINI_API_KEY", "k4"), ("MISTRAL_API_KEY", "k5"),
@@ -248,21 +248,21 @@ public sealed class ConfigurationReaderTests
     [InlineData("claude: { kind: openai, baseUrl: 'https://api.anthropic.com/v1', apiKey: '${ANTHROPIC_API_KEY}' }", "ANTHROPIC_API_KEY", "anthropic claude simulated")]
     [InlineData("claude: { kind: anthropic, apiKey: '${ANTHROPIC_API_KEY_2:-x}' }", "ANTHROPIC_API_KEY", "anthropic claude simulated")]
     [InlineData("claude: { kind: anthropic, apiKey: written }", "ANTHROPIC_API_KEY", "anthropic claude simulated")]
-    public void Read_VariableThatTheFileUses_SwitchesNoSecondProviderOn(string provider, string variable, string names)
+    public void Read_VariableUsedInFile_EnablesNoSecondProvider(string provider, string variable, string names)
     {
         var configuration = Good($"fairlead: {{ providers: {{ {provider} }} }}", (variable, "http://127.0.0.1:11434"));
         Assert.Equal(names, string.Join(' ', configuration.Providers.Keys.Order()));
     }
 
     [Fact]
-    public void Read_VariableThatTheFileUses_StillSwitchesOnWhatADeploymentNames()
+    public void Read_VariableUsedInFile_StillEnablesProviderNamedByDeployment()
     {
         var configuration = Good("fairlead: { providers: { claude: { kind: anthropic, apiKey: '${ANTHROPIC_API_KEY}' } }, models: { m: { deployments: [{ provider: anthropic, model: x }] } } }", ("ANTHROPIC_API_KEY", "k"));
         Assert.Equal(["anthropic", "claude", "simulated"], configuration.Providers.Keys.Order());
     }
 
     [Fact]
-    public void Read_Json_KnowsTheLinesOfErrors()
+    public void Read_InvalidJsonConfig_ReportsErrorLines()
     {
         var json = "{\n  \"fairlead\": {\n    \"drainTimeout\": \"soon\",\n    \"requests\": {\n      \"maxDepth\": 1\n    },\n    \"providers\": {\n      \"one\": {}\n    }\n  }\n}";
         var result = ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "/etc/fairlead.json", Encoding.UTF8.GetBytes(json));
@@ -270,7 +270,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_StoreOnly_LooksAtNothingElse()
+    public void Read_StoreOnly_IgnoresOtherSettings()
     {
         var input = new ConfigurationInput { StoreOnly = true, Environment = new Dictionary<string, string> { ["OPENAI_API_KEY"] = "k", ["Fairlead__Retry__Nonsense"] = "1" } };
         var result = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.yaml", "fairlead: { dataDirectory: ./here, providers: { a: { apiKey: '${UNSET}', nonsense: 1 } } }\nother: 1"u8.ToArray());
@@ -280,14 +280,14 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_ProviderPointedElsewhere_DoesNotGetTheMakersKey()
+    public void Read_ProviderWithOtherBaseUrl_DoesNotGetVendorApiKey()
     {
         var configuration = Good("fairlead: { providers: { openai: { kind: openai, baseUrl: https://other.example/v1 } } }", ("OPENAI_API_KEY", "sk-maker"));
         Assert.Null(configuration.Providers["openai"].ApiKey);
     }
 
     [Fact]
-    public void Read_ProviderOnlyTuned_KeepsTheMakersKey()
+    public void Read_ProviderWithOnlyTimeoutsSet_KeepsVendorApiKey()
     {
         var configuration = Good("fairlead: { providers: { openai: { timeouts: { connect: 1s } } } }", ("OPENAI_API_KEY", "sk-maker"));
         Assert.Equal("sk-maker", configuration.Providers["openai"].ApiKey);
@@ -295,14 +295,14 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_ProviderSwitchedOff_IsGone()
+    public void Read_ProviderDisabled_IsRemoved()
     {
         var configuration = Good("fairlead: { providers: { simulated: { enabled: false } } }");
         Assert.Empty(configuration.Providers);
     }
 
     [Fact]
-    public void Read_CheckOfAnotherSlice_GetsItsPlace()
+    public void Read_ErrorFromAdditionalCheck_HasLineNumber()
     {
         var input = new ConfigurationInput { Checks = [_ => [new("fairlead.models.m.deployments[0].provider", "p", "No such provider.", "Add it.")]] };
         var result = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.yaml", "fairlead:\n  models:\n    m:\n      deployments:\n        - { provider: p }"u8.ToArray());
@@ -310,7 +310,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_Json_IsReadToo()
+    public void Read_JsonConfig_IsAccepted()
     {
         var input = new ConfigurationInput();
         var result = ConfigurationReader.Read(input, ConfigurationSections.BuiltIn, "fairlead.json", """{ "$schema": "x", "fairlead": { "drainTimeout": "7s", "retry": { "maxRetries": 0 } } }"""u8.ToArray());
@@ -325,14 +325,14 @@ public sealed class ConfigurationReaderTests
     [InlineData("""{ "fairlead": { "dataDirectory": "\ud800" } }""")]
     [InlineData("""{ "fairlead": { "\udc00": 1 } }""")]
     [InlineData("""{ "fairlead": { "models": { "m": { "aliases": ["\ud800x"] } } } }""")]
-    public void Read_JsonWithHalfACharacter_IsAFault(string json)
+    public void Read_JsonWithLoneSurrogate_ReturnsError(string json)
     {
         var result = ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.json", System.Text.Encoding.UTF8.GetBytes(json));
         Assert.Contains("half of a surrogate pair", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Read_FileNamedButMissing_IsAFault()
+    public void Read_ConfigFileMissing_ReturnsError()
     {
         var result = ConfigurationReader.Read(new ConfigurationInput { Path = "/nowhere/fairlead.yaml" }, ConfigurationSections.BuiltIn);
         Assert.Contains("does not exist", Assert.Single(result.Errors).Problem, StringComparison.Ordinal);
@@ -350,7 +350,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
-    public void Read_ManglesOfTheWholeFile_NeverThrow()
+    public void Read_MangledFullConfig_NeverThrows()
     {
         var text = Samples.Whole;
         Check.Sample(Gen.Select(Gen.Int[0, text.Length - 1], Gen.Int[0, 20], Gen.String[Gen.Char["{}[]:-&*!|>'\"%@`#, \n\t"], 0, 5]), (at, cut, insert) =>

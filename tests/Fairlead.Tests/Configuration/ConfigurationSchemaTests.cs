@@ -8,7 +8,7 @@ namespace Fairlead.Tests.Configuration;
 public sealed class ConfigurationSchemaTests
 {
     [Fact]
-    public void Schema_HasExactlyTheKeysThatTheReaderTakes()
+    public void Schema_Keys_MatchThoseTheReaderAccepts()
     {
         foreach (var (path, key) in Paths(ConfigurationSchema.Build(ConfigurationSections.BuiltIn), []))
         {
@@ -21,7 +21,7 @@ public sealed class ConfigurationSchemaTests
     }
 
     [Fact]
-    public void Schema_AcceptsTheWholeSampleAndCoversAllOfIt()
+    public void Schema_FullSample_IsAcceptedAndFullyCovered()
     {
         var faults = new List<ConfigurationError>();
         var root = ConfigFileParser.Parse("fairlead.yaml", Samples.Whole.Replace("${KEY_ONE}", "key", StringComparison.Ordinal), faults)!;
@@ -37,7 +37,7 @@ public sealed class ConfigurationSchemaTests
     [InlineData("fairlead: { models: { m: { prices: { input: 1 } } } }")]
     [InlineData("fairlead: { models: { m: { lifecycle: { state: old } } } }")]
     [InlineData("fairlead: { models: { m: { capabilities: { tools: maybe } } } }")]
-    public void Schema_WhatTheReaderRefuses_IsRefusedToo(string yaml)
+    public void Schema_ConfigurationTheReaderRefuses_IsRefusedToo(string yaml)
     {
         Assert.NotEmpty(ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.yaml", Encoding.UTF8.GetBytes(yaml)).Errors);
         var problems = new List<string>();

@@ -30,7 +30,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     }
 
     [Fact]
-    public void Reload_GoodFile_IsSwappedInAndSaid()
+    public void Reload_ValidFile_IsAppliedAndRaisesChanged()
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");
         System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 2s }");
@@ -40,7 +40,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     }
 
     [Fact]
-    public void Reload_BadFile_IsRefusedWithEveryFaultAndTheRunningOneStays()
+    public void Reload_InvalidFile_ReportsAllErrorsAndKeepsRunningConfiguration()
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");
         var before = source.Current;
@@ -58,7 +58,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     }
 
     [Fact]
-    public void Reload_FileStillBeingWritten_IsWaitedFor()
+    public void Reload_FileStillBeingWritten_WaitsUntilComplete()
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");
         System.IO.File.WriteAllText(File, "fairlead: { drainTimeout: 2");
@@ -71,7 +71,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
 
     /// <summary>Whatever a file holds, the process that reads it lives on: an exception in its timer would end it.</summary>
     [Fact]
-    public void Reload_AnyBytes_AreTakenOrRefused()
+    public void Reload_AnyBytes_AreAcceptedOrRefused()
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");
         var pieces = Gen.OneOf(
@@ -92,7 +92,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     }
 
     [Fact]
-    public void Reload_FileTakenAway_RunningOneStaysAndItIsSaidOnce()
+    public void Reload_FileDeleted_KeepsRunningConfigurationAndLogsOnce()
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");
         System.IO.File.Delete(File);
@@ -102,7 +102,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     }
 
     [Fact]
-    public void Reload_ReaderThatThrows_DoesNotKeepOthersFromIt()
+    public void Reload_SubscriberThrows_OthersAreStillNotified()
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");
         source.Changed += _ => throw new InvalidOperationException("broken reader");
@@ -118,7 +118,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     [InlineData("storage: { connectionString: 'postgres://user:secret@db/fairlead' }", "fairlead.storage")]
     [InlineData("audit: { durability: fsync }", "fairlead.audit.durability")]
     [InlineData("telemetry: { otlpEndpoint: 'http://collector:4317' }", "fairlead.telemetry.otlpEndpoint")]
-    public void Reload_WhatOnlyAStartCanChange_IsSaidByItsKey(string change, string key)
+    public void Reload_SettingThatRequiresRestart_IsLoggedByKey(string change, string key)
     {
         using var source = Open("fairlead: { drainTimeout: 1s }");
         System.IO.File.WriteAllText(File, $"fairlead: {{ drainTimeout: 2s, {change} }}");
@@ -130,7 +130,7 @@ public sealed class FileConfigurationSourceTests : IDisposable
     }
 
     [Fact]
-    public void Start_BadFile_ThrowsWithEveryFault()
+    public void Start_BadFile_ThrowsWithAllErrors()
     {
         var failure = Assert.Throws<ConfigurationException>(() => Open("fairlead: { drainTimeout: soon, unknown: 1 }"));
         Assert.Equal(2, failure.Errors.Count);

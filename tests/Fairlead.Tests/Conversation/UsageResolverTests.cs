@@ -68,7 +68,7 @@ public sealed class UsageResolverTests
     [InlineData("""{"input_tokens":16,"cache_read_input_tokens":64,"cache_creation_input_tokens":10,"output_tokens":28}""", 90, 28, 64, 0)]
     [InlineData("""{"input_tokens":90,"cache_read_input_tokens":64,"cache_creation_input_tokens":10,"output_tokens":28,"total_tokens":118}""", 90, 28, 64, 0)]
     [InlineData("""{"prompt_tokens":90,"completion_tokens":28,"total_tokens":118,"cache_read_input_tokens":64,"cache_creation_input_tokens":10}""", 90, 28, 64, 0)]
-    public void Resolve_PossibleCounts_AreMeasured(string json, long input, long output, long cached, long reasoning)
+    public void Resolve_PlausibleCounts_AreMeasured(string json, long input, long output, long cached, long reasoning)
     {
         var resolved = Resolve(json);
         Assert.Equal((input, output, cached, reasoning), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens, resolved.Usage.CachedInputTokens, resolved.Usage.ReasoningTokens));
@@ -119,7 +119,7 @@ public sealed class UsageResolverTests
     [InlineData("""{"prompt_tokens":90,"completion_tokens":28,"total_tokens":100}""", 90, 28, nameof(UsageDoubt.Contradiction))]
     [InlineData("""{"prompt_tokens":90,"completion_tokens":28,"total_tokens":200}""", 90, 110, nameof(UsageDoubt.Contradiction))]
     [InlineData("""{"prompt_tokens":90,"completion_tokens":28,"total_tokens":118,"cached_tokens":95}""", 90, 28, nameof(UsageDoubt.Contradiction))]
-    public void Resolve_ImpossibleCounts_AreEstimated(string json, long input, long output, string doubt)
+    public void Resolve_ImplausibleCounts_AreEstimated(string json, long input, long output, string doubt)
     {
         var resolved = Resolve(json);
         Assert.Equal((input, output), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens));
@@ -127,7 +127,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_LittleForLongText_IsEstimated()
+    public void Resolve_TooFewTokensForLongText_IsEstimated()
     {
         var resolved = Resolve("""{"prompt_tokens":90,"completion_tokens":1,"total_tokens":91}""", Known with { OutputBytes = 4000, LeastOutput = 250 }, new Counts(100, 1000));
         Assert.Equal((90, 1000, UsageDoubt.TooFew), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens, resolved.Doubt));
@@ -139,7 +139,7 @@ public sealed class UsageResolverTests
     [InlineData("""{"prompt_tokens":90,"completion_tokens":0,"total_tokens":90}""")]
     [InlineData("""{"prompt_tokens":90,"total_tokens":90}""")]
     [InlineData("""{"prompt_tokens":90}""")]
-    public void Resolve_NoOutputAtAll_IsMeasured(string json)
+    public void Resolve_NoOutput_IsMeasured(string json)
     {
         var resolved = Resolve(json, Known with { HasOutput = false, OutputBytes = 0 }, new Counts(100, 0));
         Assert.Equal((90, 0, Basis.Measured), (resolved.Usage.InputTokens, resolved.Usage.OutputTokens, resolved.Usage.Basis));
@@ -153,7 +153,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_SeveralChoices_MayFillTheWindowEach()
+    public void Resolve_MultipleChoices_MayEachFillContextWindow()
     {
         const string json = """{"prompt_tokens":90,"completion_tokens":12000,"total_tokens":12090}""";
         Assert.Equal(UsageDoubt.TooMany, Resolve(json).Doubt);
@@ -175,7 +175,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_UnknownWindow_StillHasALimit()
+    public void Resolve_UnknownContextWindow_StillHasLimit()
     {
         var known = Known with { Window = null, MaxOutput = null, InputBound = 0 };
         Assert.Equal(UsageDoubt.None, Resolve("""{"prompt_tokens":900000,"completion_tokens":28}""", known, new Counts(100, 30)).Doubt);
@@ -183,7 +183,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_ProviderRanTools_WindowIsNoLimit()
+    public void Resolve_ServerSideToolUse_MayExceedContextWindow()
     {
         const string counts = "{\"input_tokens\":90000,\"output_tokens\":28,\"server_tool_use\":";
         Assert.Equal(UsageDoubt.TooMany, Resolve(counts + "{\"web_search_requests\":0}}").Doubt);
@@ -191,7 +191,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_CacheWritesByLifetime_AreSplit()
+    public void Resolve_CacheWritesByTtl_AreSplit()
     {
         var usage = Resolve("""{"input_tokens":16,"cache_creation_input_tokens":74,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":24,"ephemeral_1h_input_tokens":50},"output_tokens":28}""").Usage;
         Assert.Equal((90, 74, 50), (usage.InputTokens, usage.CacheWriteTokens, usage.LongCacheWriteTokens));
@@ -200,7 +200,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_Audio_IsSplitByDirection()
+    public void Resolve_AudioTokens_AreSplitIntoInputAndOutput()
     {
         var usage = Resolve("""{"prompt_tokens":90,"completion_tokens":28,"total_tokens":118,"prompt_tokens_details":{"audio_tokens":40},"completion_tokens_details":{"audio_tokens":20,"text_tokens":8}}""").Usage;
         Assert.Equal((40, 20), (usage.AudioInputTokens, usage.AudioOutputTokens));
@@ -209,7 +209,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Then_LaterReports_OverrideMemberByMember()
+    public void Then_LaterReports_OverrideFieldByField()
     {
         var start = Read("""{"input_tokens":16,"cache_read_input_tokens":74,"output_tokens":1}""").AtStart();
         Assert.Equal((90, 30, UsageDoubt.Incomplete), Of(start));
@@ -222,7 +222,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Then_EmptyReportAfterCounts_ChangesNothing()
+    public void Then_EmptyReportAfterCounts_KeepsCounts()
     {
         var counted = Read("""{"prompt_tokens":90,"completion_tokens":28,"total_tokens":118}""");
         Assert.Equal((90, 28, UsageDoubt.None), Of(counted.Then(Read("""{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"""))));
@@ -232,7 +232,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_CutStream_CountsWhatWasSeenSince()
+    public void Resolve_TruncatedStream_CountsOutputSeenSinceLastReport()
     {
         var report = Read("""{"input_tokens":90,"output_tokens":1}""").AtStart();
         var cut = Known with { IsFinished = false };
@@ -241,7 +241,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_NoReport_IsEstimated()
+    public void Resolve_NoReportedUsage_IsEstimated()
     {
         var resolved = UsageResolver.Resolve(null, Known, new Counts(100, 30));
         Assert.Equal(new Usage(100, 30) { Basis = Basis.Estimated }, resolved.Usage);
@@ -249,7 +249,7 @@ public sealed class UsageResolverTests
     }
 
     [Fact]
-    public void Resolve_OwnCount_IsNotDoubted()
+    public void Resolve_OwnCount_IsTrusted()
     {
         var own = new Usage(3, 2_000_000) { CachedInputTokens = 1, ReasoningTokens = 7 };
         Assert.Equal(own, UsageResolver.Resolve(UsageReport.OfOwn(own), Known, new Counts(100, 30)).Usage);

@@ -32,7 +32,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task FirstToken_NeverWaits()
+    public async Task FirstToken_WithBatching_IsSentImmediately()
     {
         var reading = ReadAsync();
         _source.Send("a");
@@ -41,7 +41,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task QuickTokens_LeaveFourAtATime()
+    public async Task FastTokens_Batched_AreSentFourAtATime()
     {
         await SendFirstAsync();
         var reading = ReadAsync();
@@ -57,7 +57,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task FewTokens_LeaveWhenTheDelayIsOver()
+    public async Task FewTokens_DelayElapsed_AreSent()
     {
         await SendFirstAsync();
         var reading = ReadAsync();
@@ -76,7 +76,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Stop_AfterAReadThatNobodyAskedForAnyMore_KeepsWhatItBrought()
+    public async Task Stop_WithReadAheadPending_KeepsItsEvents()
     {
         await SendFirstAsync();
         var reading = ReadAsync();
@@ -95,7 +95,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task SlowModel_WaitsForNothingAndNeedsNoTimer()
+    public async Task SlowModel_EachToken_IsDeliveredWithoutDelayOrTimer()
     {
         await SendFirstAsync();
         for (var i = 0; i < 20; i++)
@@ -109,7 +109,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task SlowModel_WithATokenNowAndThenInHaste_IsStillNotHeldUp()
+    public async Task SlowModel_OccasionalFastToken_IsDeliveredWithoutDelay()
     {
         await SendFirstAsync();
         for (var i = 0; i < 20; i++)
@@ -123,7 +123,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task OnePause_DoesNotEndBatchingForGood()
+    public async Task Batching_AfterOnePause_Resumes()
     {
         await SendFirstAsync();
         var reading = ReadAsync();
@@ -142,7 +142,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Finish_LeavesAtOnceWithWhatWasHeld()
+    public async Task Finish_BufferedTokens_AreSentImmediately()
     {
         await SendFirstAsync();
         var reading = ReadAsync();
@@ -153,7 +153,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task SourceThatThrows_LeavesWhatWasHeldToBeTaken()
+    public async Task SourceThrows_HeldEvents_CanStillBeTaken()
     {
         await SendFirstAsync();
         var reading = ReadAsync();
@@ -167,7 +167,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task QuickTokens_OfASourceThatBuffers_AreLeftThereAndReadTogether()
+    public async Task FastTokens_BufferingSource_AreReadTogether()
     {
         _source.BuffersAhead = true;
         await SendFirstAsync();
@@ -187,7 +187,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task SlowModel_OfASourceThatBuffers_IsReadOnAtOnce()
+    public async Task SlowModel_BufferingSource_IsReadWithoutDelay()
     {
         _source.BuffersAhead = true;
         await SendFirstAsync();
@@ -203,7 +203,7 @@ public sealed class BatchedEventsTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Dispose_WhileTheSourceIsRead_StopsTheReadFirst()
+    public async Task Dispose_DuringSourceRead_StopsReadFirst()
     {
         await SendFirstAsync();
         var reading = ReadAsync();

@@ -46,7 +46,7 @@ public sealed class BatchingPropertyTests
 
     [Theory]
     [MemberData(nameof(Dialects))]
-    public async Task Batching_AnyStreamCutAndSize_KeepsEveryByteInItsOrder(string dialect) =>
+    public async Task Batching_AnyChunkingAndBatchSize_KeepsEveryByteInOrder(string dialect) =>
         await Cases.SampleAsync(async one =>
         {
             var wire = Wire.Of(dialect);
@@ -57,7 +57,7 @@ public sealed class BatchingPropertyTests
 
     [Theory]
     [MemberData(nameof(Dialects))]
-    public async Task Batching_DeltasOfOneKindInOneRead_BecomeFewerPieces(string dialect)
+    public async Task Batching_SameKindDeltasInOneRead_AreMerged(string dialect)
     {
         var wire = Wire.Of(dialect);
         var pieces = Enumerable.Range(0, 9).Select(i => new Piece(0, 0, $"t{i}", false)).ToArray();
@@ -77,7 +77,7 @@ public sealed class BatchingPropertyTests
     }
 
     [Fact]
-    public async Task Batching_ChoicesInTurn_AreJoinedEachForItself()
+    public async Task Batching_InterleavedChoices_AreJoinedPerChoice()
     {
         var wire = Wire.Of("chat");
         var pieces = Enumerable.Range(0, 8).Select(i => new Piece(i % 2, 0, $"t{i}", false)).ToArray();
@@ -198,7 +198,7 @@ public sealed class BatchingPropertyTests
         {
             var (name, json) = Render(piece, _number++);
             var data = Encoding.UTF8.GetBytes(json);
-            var scanner = Dialect.Native!.Streams!.CreateScanner(new AnswerMeter());
+            var scanner = Dialect.Native!.Streams!.CreateScanner(new OutputMeter());
             // Fragments belong to calls that have begun.
             if (Opening is { } opening) scanner.Scan(default, Encoding.UTF8.GetBytes(opening), out _);
             var scanned = scanner.Scan(Encoding.UTF8.GetBytes(name), data, out var error);

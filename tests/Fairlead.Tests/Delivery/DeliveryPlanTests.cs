@@ -50,7 +50,7 @@ public sealed class DeliveryPlanTests
     }
 
     [Fact]
-    public void Of_V2WithoutDelivery_LetsThePreferHeaderReplaceTheStream()
+    public void Of_V2WithoutDelivery_PreferHeaderOverridesStream()
     {
         var (plan, error) = Decide(FairleadDialect.Create(), """{"model":"fast","input":"Hi"}""", "respond-async, wait=3");
         Assert.Null(error);
@@ -75,7 +75,7 @@ public sealed class DeliveryPlanTests
     }
 
     [Fact]
-    public void Of_BackgroundResponseWithPreferHeader_IgnoresTheHeader()
+    public void Of_BackgroundResponseWithPreferHeader_IgnoresHeader()
     {
         var (plan, error) = Decide(ResponsesDialect.Create(), """{"model":"fast","input":"Hi","background":true}""", "respond-async, wait=5");
         Assert.Null(error);
@@ -97,7 +97,7 @@ public sealed class DeliveryPlanTests
     [InlineData(true, "respond-async", false)]
     [InlineData(false, "respond-async", true)]
     [InlineData(false, "respond-async, wait=10", true)]
-    public void Of_Webhook_IsRefusedWhereNothingOutlivesTheRequest(bool stream, string? prefer, bool isAllowed)
+    public void Of_Webhook_IsRefusedUnlessCallOutlivesRequest(bool stream, string? prefer, bool isAllowed)
     {
         var (plan, error) = Decide(OpenAiChatDialect.Create(), Chat(stream, Webhook), prefer);
         Assert.Equal(isAllowed, plan.OutlivesRequest);
@@ -111,14 +111,14 @@ public sealed class DeliveryPlanTests
     [InlineData("KeptStream", true, true)]
     [InlineData("Queued", false, true)]
     [InlineData("Hybrid", false, true)]
-    public void Kind_OfEachDelivery_DecidesStreamsAndLifetime(string kind, bool streams, bool outlives)
+    public void DeliveryPlan_EachKind_DeterminesStreamingAndLifetime(string kind, bool streams, bool outlives)
     {
         var plan = new DeliveryPlan(Enum.Parse<DeliveryKind>(kind));
         Assert.Equal((streams, outlives), (plan.Streams, plan.OutlivesRequest));
     }
 
     [Fact]
-    public void Of_AnyRequest_LeavesTheCallAsItIs()
+    public void Of_AnyRequest_DoesNotModifyCall()
     {
         var call = DialectCalls.Answered(FairleadDialect.Create(), """{"model":"fast","input":"Hi"}""");
         DeliveryPlan.Of(call, new HeaderDictionary { ["Prefer"] = "respond-async" });

@@ -14,7 +14,7 @@ public sealed class OpenStreamTests
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task KeepAlive_AfterTheEnd_WritesNothing()
+    public async Task KeepAlive_StreamEnded_WritesNothing()
     {
         var pipe = new Pipe();
         var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
@@ -27,7 +27,7 @@ public sealed class OpenStreamTests
     }
 
     [Fact]
-    public async Task End_WhileAKeepAliveIsUnderWay_WaitsForIt()
+    public async Task End_DuringKeepAliveWrite_WaitsForIt()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
@@ -40,7 +40,7 @@ public sealed class OpenStreamTests
     }
 
     [Fact]
-    public async Task Write_StoppedBeforeItBegan_IsNotCountedAsWritten()
+    public async Task Write_CancelledBeforeStart_IsNotCountedAsWritten()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         await using var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
@@ -64,7 +64,7 @@ public sealed class OpenStreamTests
     }
 
     [Fact]
-    public async Task GiveUp_WhileTheClientIsWaitedFor_EndsTheWait()
+    public async Task GiveUp_WriteBlockedByClient_EndsWait()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         await using var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
@@ -76,7 +76,7 @@ public sealed class OpenStreamTests
     }
 
     [Fact]
-    public async Task Sweep_OneClientDoesNotRead_OthersGetTheirComments()
+    public async Task Sweep_OneClientNotReading_OthersGetKeepAlives()
     {
         var time = new FakeTimeProvider();
         var sweep = new StreamSweep(null!, new FakeConfigurationSource(new GatewayConfiguration()), time, NullLogger<StreamSweep>.Instance);
@@ -93,7 +93,7 @@ public sealed class OpenStreamTests
     }
 
     [Fact]
-    public void Warnings_WhileTheyAreRead_MayGrow()
+    public void Warnings_AddedWhileEnumerating_DoesNotThrow()
     {
         var call = RecordedCalls.New();
         call.Warn("a", "first");

@@ -79,7 +79,7 @@ internal static class DialectCalls
     }
 
     /// <summary>Scans a provider's whole body. Without facts, the request has one input.</summary>
-    public static bool Scan(Dialect dialect, ReadOnlySpan<byte> body, AnswerMeter meter, RequestFacts? facts = null) =>
+    public static bool Scan(Dialect dialect, ReadOnlySpan<byte> body, OutputMeter meter, RequestFacts? facts = null) =>
         dialect.Native!.TryScan(facts ?? new RequestFacts { MessageCount = 1 }, body, meter, out _);
 
     public static string Stream(Dialect dialect, GatewayCall call, IEnumerable<GenerationEvent> events, Action end, DialectStreamWriter? writer = null)

@@ -33,7 +33,7 @@ public sealed class DialectTests
     [InlineData("fairlead.estimates", "/v2/estimates", "conversations")]
     [InlineData("anthropic.messages", "/v1/messages", "conversations native native-streams streams")]
     [InlineData("anthropic.count_tokens", "/v1/messages/count_tokens", "conversations native")]
-    public void Create_Dialect_HasItsNameAddressAndParts(string name, string path, string parts)
+    public void Create_AnyDialect_HasExpectedPathAndParts(string name, string path, string parts)
     {
         var dialect = new DialectRegistry(All).Find(name)!;
         Assert.Equal(path, dialect.Path);
@@ -47,11 +47,11 @@ public sealed class DialectTests
     }
 
     [Fact]
-    public void Table_OfParts_HasEveryDialect() => Assert.Equal(10, All.Length);
+    public void DialectTable_All_HasEveryDialect() => Assert.Equal(10, All.Length);
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void Create_Dialect_CanWriteWhatItsProviderStreams(string name)
+    public void Create_AnyDialect_CanWriteStreamsItCanRead(string name)
     {
         var dialect = new DialectRegistry(All).Find(name)!;
         // A stream that can be read from a provider, or read again later, must have a form for the client.
@@ -80,7 +80,7 @@ public sealed class DialectTests
     }
 
     [Fact]
-    public void Names_OfDialects_StandInTheirFoldersOnly()
+    public void DialectNames_InCode_AppearOnlyInTheirFolders()
     {
         // The name of the gateway's own dialect is also the gateway's.
         var names = All.Select(dialect => dialect.Name)
@@ -96,7 +96,7 @@ public sealed class DialectTests
     [InlineData(true, false, "developer", "max_completion_tokens")]
     [InlineData(true, true, "system", "max_tokens")]
     [InlineData(false, true, "system", "max_tokens")]
-    public void WriteBody_OptionsOfAnAttempt_ChangeOnlyItsBody(bool omitsStreamOptions, bool usesOlderNames, string role, string maximum)
+    public void WriteBody_AttemptOptions_ChangeOnlyThatAttemptsBody(bool omitsStreamOptions, bool usesOlderNames, string role, string maximum)
     {
         var dialect = OpenAiChatDialect.Create();
         var call = DialectCalls.Of(dialect, Body("a", "", "developer", "max_completion_tokens"));

@@ -14,7 +14,7 @@ namespace Fairlead.Tests.Dialects;
 public sealed class SharedPiecesTests
 {
     [Fact]
-    public void JsonAppender_AnyString_ReadsBackTheSame() =>
+    public void JsonAppender_AnyString_RoundTrips() =>
         Gen.OneOf(Gen.String, Gen.String[Gen.Char["a\"\\\n\t\u0001é日\u2028/"], 0, 3000]).Sample(text =>
         {
             var output = new ArrayBufferWriter<byte>();
@@ -28,7 +28,7 @@ public sealed class SharedPiecesTests
         });
 
     [Fact]
-    public void JsonAppender_PairAcrossBuffers_StaysWhole()
+    public void JsonAppender_SurrogatePairAcrossBuffers_StaysIntact()
     {
         var text = string.Concat(Enumerable.Repeat("a😀", 5000));
         var output = new ArrayBufferWriter<byte>();
@@ -47,7 +47,7 @@ public sealed class SharedPiecesTests
     [InlineData(12.0004, "12")]
     [InlineData(0.0015, "0.002")]
     [InlineData(99999.999, "99999.999")]
-    public void JsonAppender_Milliseconds_AreToTheMicrosecond(double value, string expected)
+    public void JsonAppender_Milliseconds_HaveMicrosecondPrecision(double value, string expected)
     {
         var output = new ArrayBufferWriter<byte>();
         var json = new JsonAppender(output);
@@ -57,7 +57,7 @@ public sealed class SharedPiecesTests
     }
 
     [Fact]
-    public void JsonEscapes_AnyString_LengthIsThatOfTheDecodedText() =>
+    public void JsonEscapes_AnyString_ReturnsLengthOfDecodedText() =>
         Gen.String[Gen.Char["a\"\\\n\u0001é日"], 0, 40].Sample(text =>
         {
             // The default encoder writes everything beyond ASCII as \u escapes.
@@ -74,7 +74,7 @@ public sealed class SharedPiecesTests
     [InlineData("\\ud83d\\ud83d\\ude00", 0)]
     [InlineData("\\\\ud83d", -1)]
     [InlineData("\\uD83Dx", 0)]
-    public void JsonEscapes_HalfPair_IsFound(string text, int expected) => Assert.Equal(expected, JsonEscapes.FindLoneSurrogate(Encoding.ASCII.GetBytes(text)));
+    public void JsonEscapes_LoneSurrogate_IsFound(string text, int expected) => Assert.Equal(expected, JsonEscapes.FindLoneSurrogate(Encoding.ASCII.GetBytes(text)));
 
     [Fact]
     public void BodySplicer_OverlappingEdits_AreRefused()
@@ -84,7 +84,7 @@ public sealed class SharedPiecesTests
     }
 
     [Fact]
-    public void BodySplicer_UnsortedEdits_AreAppliedInPlace()
+    public void BodySplicer_UnsortedEdits_AreAppliedAtTheirOffsets()
     {
         var output = new ArrayBufferWriter<byte>();
         BodySplicer.Write("0123456789"u8, [new BodyEdit(new ByteRange(8, 1), "X"u8.ToArray()), new BodyEdit(new ByteRange(0, 2), default), new BodyEdit(new ByteRange(5, 0), "--"u8.ToArray())], output);
@@ -92,7 +92,7 @@ public sealed class SharedPiecesTests
     }
 
     [Fact]
-    public void FairleadObject_WholeCall_HasEveryName()
+    public void FairleadObject_CompleteCall_HasEveryField()
     {
         var dialect = OpenAiChatDialect.Create();
         var call = DialectCalls.Answered(dialect, """{"model":"alias","messages":[{"role":"user","content":"x"}],"temperature":0.5,"max_tokens":9,"n":2,"seed":3,"reasoning_effort":"low","top_p":0.9}""");
@@ -119,7 +119,7 @@ public sealed class SharedPiecesTests
 
     // Time is measured in the benchmarks (about 2 µs on the day this was written); what does not depend on the machine is pinned here.
     [Fact]
-    public void FairleadObject_Final_AllocatesNextToNothing()
+    public void FairleadObject_Final_AllocatesAlmostNothing()
     {
         var dialect = OpenAiChatDialect.Create();
         var call = DialectCalls.Answered(dialect, """{"model":"fast","messages":[{"role":"user","content":"x"}],"temperature":0.5}""");
@@ -133,7 +133,7 @@ public sealed class SharedPiecesTests
     }
 
     [Fact]
-    public void ChatRequest_Read_AllocatesNoTexts()
+    public void ChatRequest_Read_AllocatesNoStrings()
     {
         var dialect = OpenAiChatDialect.Create();
         var text = new string('x', 20_000);

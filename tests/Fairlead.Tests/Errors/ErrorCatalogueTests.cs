@@ -11,7 +11,7 @@ public sealed class ErrorCatalogueTests
 
     [Theory]
     [MemberData(nameof(Codes))]
-    public void Definition_OfEveryCode_IsThereAndComplete(ErrorCode code)
+    public void Definition_EveryErrorCode_ExistsAndIsComplete(ErrorCode code)
     {
         var definition = ErrorCatalogue.Get(code);
         Assert.Equal(code, definition.Code);
@@ -25,7 +25,7 @@ public sealed class ErrorCatalogueTests
 
     [Theory]
     [MemberData(nameof(Codes))]
-    public void Body_InEveryShape_IsWhatItsClientsRead(ErrorCode code)
+    public void ErrorBody_EveryShape_HasFieldsClientsRead(ErrorCode code)
     {
         var error = new GatewayError(code, "because \"é\"") { Parameter = "a.b", RetryAfter = TimeSpan.FromSeconds(1.5) };
         var openAi = Body(error, ErrorShape.OpenAi).GetProperty("error");
@@ -49,7 +49,7 @@ public sealed class ErrorCatalogueTests
 
     [Theory]
     [MemberData(nameof(Codes))]
-    public void Head_RetryAdvice_FitsTheCode(ErrorCode code)
+    public void WriteHead_RetryHeaders_MatchErrorCode(ErrorCode code)
     {
         foreach (var shape in Enum.GetValues<ErrorShape>())
         {
@@ -64,7 +64,7 @@ public sealed class ErrorCatalogueTests
     }
 
     [Fact]
-    public void Head_LongWait_StandsInTheBodyOnly()
+    public void WriteHead_LongRetryAfter_OmitsRetryAfterHeader()
     {
         var context = new DefaultHttpContext();
         ErrorBodyWriter.WriteHead(context.Response, new GatewayError(ErrorCode.RateLimitExceeded, "x") { RetryAfter = TimeSpan.FromMinutes(5) }, ErrorShape.OpenAi);

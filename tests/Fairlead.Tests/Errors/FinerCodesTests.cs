@@ -7,7 +7,7 @@ namespace Fairlead.Tests.Errors;
 public sealed partial class FinerCodesTests
 {
     [Fact]
-    public void Sources_CodesOfTheOpenAiInterfaces_AreAllListed()
+    public void Sources_OpenAiErrorCodes_AreAllListed()
     {
         var sent = new SortedSet<string>(StringComparer.Ordinal);
         foreach (var file in Directory.EnumerateFiles(Repository.PathOf("src", "Fairlead"), "*.cs", SearchOption.AllDirectories))
@@ -22,13 +22,13 @@ public sealed partial class FinerCodesTests
     }
 
     [Fact]
-    public void List_EveryCode_StandsForKnownCodes()
+    public void FinerCodes_EveryCode_MapsToKnownErrorCodes()
     {
         Assert.All(FinerCodes.Requests, code => Assert.All(code.Of.Split(", "), of => Assert.NotNull(ErrorCatalogue.Find(of))));
         Assert.All(FinerCodes.Requests.Concat(FinerCodes.Batches), code => Assert.Null(ErrorCatalogue.Find(code.Name)));
         Assert.Distinct(FinerCodes.Requests.Concat(FinerCodes.Responses).Concat(FinerCodes.Batches).Select(code => code.Name));
     }
 
-    [GeneratedRegex("""OpenAiCode = "([a-z_]+)"|(?:RequestFaults\.Invalid|Invalid|Refuse|Fault|new BatchFault)\([^;\n]*"([a-z]+(?:_[a-z]+)+)"\)(?:;| ?\))""")]
+    [GeneratedRegex("""OpenAiCode = "([a-z_]+)"|(?:RequestErrors\.Invalid|Invalid|Refuse|Fault|new BatchError)\([^;\n]*"([a-z]+(?:_[a-z]+)+)"\)(?:;| ?\))""")]
     private static partial Regex Codes();
 }

@@ -35,7 +35,7 @@ public abstract class FileContentsTests : IDisposable
     }
 
     [Fact]
-    public async Task Open_WhateverWasWritten_IsReadAgainFromAnyPlace()
+    public async Task Open_AnyContent_ReadsBackFromAnyOffset()
     {
         var cases = Gen.Select(Gen.Byte.Array[0, 100].Array[0, 5], Gen.Int[0, 120]);
         var number = 0;
@@ -54,7 +54,7 @@ public abstract class FileContentsTests : IDisposable
     [InlineData(ChunkBytes)]
     [InlineData(ChunkBytes * 2)]
     [InlineData((ChunkBytes * 2) + 1)]
-    public async Task Open_AtTheEdgesOfChunks_IsWhole(int length)
+    public async Task Open_ContentAtChunkBoundaries_IsComplete(int length)
     {
         var bytes = Enumerable.Range(0, length).Select(i => (byte)i).ToArray();
         await WriteAsync("file-1", [bytes]);
@@ -64,7 +64,7 @@ public abstract class FileContentsTests : IDisposable
     }
 
     [Fact]
-    public async Task Open_DeletedOrNeverThere_IsNotFound()
+    public async Task Open_DeletedOrMissingFile_ThrowsFileNotFound()
     {
         await _contents.DeleteAsync("file-1", Cancel);
         await Assert.ThrowsAsync<FileNotFoundException>(() => ReadAsync("file-1", 0));

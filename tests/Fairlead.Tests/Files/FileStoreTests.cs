@@ -40,7 +40,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Find_OnlyWhenComplete_AndOnlyInItsProject()
+    public async Task Find_UploadedFile_ReturnsItOnlyWhenCompleteAndInOwnProject()
     {
         var file = File("file-1");
         Assert.True(await _store.BeginAsync(file, 0, null, Cancel));
@@ -53,7 +53,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task List_PagesInBothOrders_ByPurpose()
+    public async Task List_FilesByPurpose_PaginatesInBothOrders()
     {
         foreach (var number in (int[])[1, 2, 3]) await AddAsync(File($"file-{number}") with { Purpose = number == 2 ? "vision" : "batch" });
         await AddAsync(File("file-9") with { ProjectId = "proj_2" });
@@ -65,7 +65,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Sweep_TakesWhatExpiredOrWasDeleted_AndNothingElse()
+    public async Task Sweep_ExpiredAndDeletedFiles_AreTheOnlyOnesRemoved()
     {
         await AddAsync(File("file-1"));
         await AddAsync(File("file-2"));
@@ -81,7 +81,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Sweep_AFileThatIsHeld_StaysUntilItIsLetGo()
+    public async Task Sweep_DeletedFileInUse_StaysUntilReleased()
     {
         await AddAsync(File("file-1"));
         await InTransactionAsync(connection => _store.HoldAsync(connection, "proj_1", "file-1", Cancel));
@@ -100,7 +100,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Sweep_AnUploadOfAProcessThatIsGone_FreesItsRoomAfterItsLease()
+    public async Task Sweep_UploadOfDeadProcess_FreesQuotaAfterLeaseExpires()
     {
         Assert.True(await _store.BeginAsync(File("file-1"), 60, 100, Cancel));
         await WriteAsync("file-1");
@@ -116,7 +116,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Reservation_ThatIsStillWritten_KeepsItsLease()
+    public async Task Reservation_UploadInProgress_KeepsLease()
     {
         var room = new FileReservation(_store, File("file-1"), 1000, null, _time);
         Assert.True(await room.BeginAsync(10, Cancel));
@@ -132,7 +132,7 @@ public abstract class FileStoreTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Reservation_ManyUploadsAtOnce_NeverHoldMoreThanTheQuota(bool isLengthKnown)
+    public async Task Reservation_ConcurrentUploads_NeverExceedQuota(bool isLengthKnown)
     {
         const long Quota = 1024 * 1024;
         const long Length = 1000 * 1000;
@@ -161,7 +161,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Grow_WithoutRoom_LeavesItsReservationToOthersAtOnce()
+    public async Task Grow_QuotaExceeded_ReleasesReservationImmediately()
     {
         Assert.True(await _store.BeginAsync(File("file-1"), 0, 100, Cancel));
         Assert.True(await _store.BeginAsync(File("file-2"), 0, 100, Cancel));
@@ -172,7 +172,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Complete_QuotaThatShrankMeanwhile_IsRefused()
+    public async Task Complete_QuotaReducedMeanwhile_IsRefused()
     {
         await AddAsync(File("file-1"));
         Assert.True(await _store.BeginAsync(File("file-2"), 10, 20, Cancel));
@@ -184,7 +184,7 @@ public abstract class FileStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Bytes_FilesThatExpiredOrAreHeld_CountUntilTheyAreRemoved()
+    public async Task Bytes_ExpiredOrHeldFiles_CountUntilRemoved()
     {
         await AddAsync(File("file-1"));
         await AddAsync(File("file-2"));

@@ -45,7 +45,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Read_TimeEndsInBetween_IsReadToItsEnd(bool isFinalAtFirst)
+    public async Task Read_GenerationExpiresWhileRead_IsReadToEnd(bool isFinalAtFirst)
     {
         var id = await BeginAsync();
         if (isFinalAtFirst) await EndAsync(id);
@@ -68,7 +68,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
     }
 
     [Fact]
-    public async Task Sweep_LongAfterItsTime_TakesIt()
+    public async Task Sweep_LongAfterExpiry_DeletesGeneration()
     {
         var id = await BeginAsync();
         await EndAsync(id);

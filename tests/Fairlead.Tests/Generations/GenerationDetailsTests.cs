@@ -16,9 +16,9 @@ public sealed class GenerationDetailsTests
     [Fact]
     public void Of_TextCallsAndReasoning_OutputIsTheirItemsInOrder()
     {
-        var answer = new Answer(
+        var answer = new ModelResponse(
         [
-            new AnswerChoice(
+            new OutputChoice(
                 0,
                 [
                     new ReasoningPart("because", null), new TextPart("a"), new RefusalPart("no"), new ToolCallPart("call_1", "f", "{\"x\":1}"),
@@ -37,8 +37,8 @@ public sealed class GenerationDetailsTests
     [Fact]
     public void Of_SeveralChoices_ItemsHaveTheirNumber()
     {
-        var answer = new Answer(
-            [new AnswerChoice(0, [new TextPart("a")], FinishReason.Stop), new AnswerChoice(1, [new ToolCallPart("c", "f", "")], FinishReason.ToolCalls)]);
+        var answer = new ModelResponse(
+            [new OutputChoice(0, [new TextPart("a")], FinishReason.Stop), new OutputChoice(1, [new ToolCallPart("c", "f", "")], FinishReason.ToolCalls)]);
         Assert.Equal(
             """[{"type":"message","role":"assistant","content":[{"type":"text","text":"a"}],"choice":0},{"type":"tool_call","id":"c","name":"f","arguments":"","choice":1}]""",
             Details(answer).GetProperty("output").GetRawText());
@@ -47,7 +47,7 @@ public sealed class GenerationDetailsTests
     [Fact]
     public void Of_OddCharacters_HasTheBytesThatTheWireHas()
     {
-        var answer = new Answer([new AnswerChoice(0, [new TextPart(Odd), new ToolCallPart(Odd, Odd, Odd)], FinishReason.Stop)]);
+        var answer = new ModelResponse([new OutputChoice(0, [new TextPart(Odd), new ToolCallPart(Odd, Odd, Odd)], FinishReason.Stop)]);
         var call = Ended();
         call.Warn("odd", Odd);
         call.Violations = [new SchemaViolation("/" + Odd, Odd)];
@@ -96,5 +96,5 @@ public sealed class GenerationDetailsTests
         return call.End();
     }
 
-    private static JsonElement Details(Answer answer) => JsonDocument.Parse(GenerationDetails.Of(Ended(), answer, null)).RootElement;
+    private static JsonElement Details(ModelResponse answer) => JsonDocument.Parse(GenerationDetails.Of(Ended(), answer, null)).RootElement;
 }

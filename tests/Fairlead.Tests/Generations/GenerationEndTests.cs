@@ -34,7 +34,7 @@ public abstract class GenerationEndTests : IDisposable
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task End_OfARunThatIsRepeated_LeavesOneEventAndRefusesAnotherEnd()
+    public async Task End_RepeatedForSameRun_CreatesOneEventAndRefusesDifferentEnd()
     {
         await _store.Inserter.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
         Assert.Single((await _store.Queue.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel)).Taken);
@@ -53,7 +53,7 @@ public abstract class GenerationEndTests : IDisposable
     }
 
     [Fact]
-    public async Task End_OfARunThatWasTakenOver_LeavesNoEvent()
+    public async Task End_RunTakenOver_CreatesNoEvent()
     {
         await _store.Inserter.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
         await _store.Queue.LeaseAsync("a", TimeSpan.FromMinutes(1), 1, true, Cancel);
@@ -62,7 +62,7 @@ public abstract class GenerationEndTests : IDisposable
     }
 
     [Fact]
-    public async Task Cancel_OfOneThatWaits_LeavesOneEvent()
+    public async Task Cancel_QueuedGeneration_CreatesOneEvent()
     {
         await _store.Inserter.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
         Assert.Equal(GenerationStatus.Queued, await _store.Records.CancelAsync("proj_1", "gen_1", End(GenerationStatus.Cancelled, Outcome.Cancelled), Cancel));
@@ -75,7 +75,7 @@ public abstract class GenerationEndTests : IDisposable
     [InlineData("failed")]
     [InlineData("incomplete")]
     [InlineData("cancelled")]
-    public void Types_OfEnds_AreOnesThatWebhooksCanWant(string status) => Assert.Contains(GenerationWebhookPayload.Of("gen_1", End(GenerationStatusNames.Parse(status), Outcome.Complete), "p", "d", "m", default, null).Type, WebhookEvents.Known);
+    public void EndEventTypes_EveryStatus_CanBeSubscribedTo(string status) => Assert.Contains(GenerationWebhookPayload.Of("gen_1", End(GenerationStatusNames.Parse(status), Outcome.Complete), "p", "d", "m", default, null).Type, WebhookEvents.Known);
 
     public void Dispose()
     {

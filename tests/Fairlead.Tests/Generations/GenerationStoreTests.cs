@@ -46,7 +46,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Find_Added_IsTheSame()
+    public async Task Find_AddedRecord_ReturnsSameData()
     {
         var record = Record() with { Deadline = Start.AddMinutes(1), Model = "odd \u0001 name", Context = new RequestContext("2023-06-01", null, "fail=503"), Request = [0, 1, 255] };
         await _store.Inserter.AddAsync(record, null, TimeSpan.Zero, Cancel);
@@ -63,7 +63,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Queue_AtItsLimit_TakesNoMoreOfTheProject()
+    public async Task Queue_AtProjectLimit_RefusesMoreJobsOfThatProject()
     {
         var limits = new QueueLimits(3, 1000);
         for (var i = 0; i < 3; i++) Assert.True(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
@@ -76,7 +76,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Queue_AtItsBytes_TakesOnlyWhatFits()
+    public async Task Queue_AtByteLimit_AcceptsOnlyWhatFits()
     {
         var limits = new QueueLimits(100, 1000);
         Assert.True(await _store.Inserter.TryQueueAsync(Record() with { Request = new byte[900] }, limits, Cancel));
@@ -85,14 +85,14 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Queue_ManyAtOnce_NeverHasMoreThanItsLimit()
+    public async Task Queue_ConcurrentInserts_NeverExceedLimit()
     {
         var taken = await Task.WhenAll(Enumerable.Range(0, 24).Select(_ => Task.Run(() => Open().Inserter.TryQueueAsync(Record(), new QueueLimits(5, 100_000), Cancel))));
         Assert.Equal(5, taken.Count(one => one));
     }
 
     [Fact]
-    public async Task Lease_ByClassThenAge_AndNeverTwice()
+    public async Task Lease_QueuedJobs_OrdersByClassThenAgeAndNeverTwice()
     {
         var bulk = await AddAsync("bulk");
         var first = await AddAsync("standard");
@@ -106,7 +106,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Lease_ManyNodesAtOnce_EachIsTakenOnce()
+    public async Task Lease_ConcurrentNodes_LeasesEachJobOnce()
     {
         var ids = new List<string>();
         for (var i = 0; i < 60; i++) ids.Add(await AddAsync());
@@ -121,7 +121,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task TakeOver_LeaseRunOut_WaitsAgainAsASuspect_AndTheFirstRunCanWriteNothing()
+    public async Task TakeOver_LeaseExpired_RequeuesAsSuspectAndFencesFirstRun()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -141,7 +141,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Lease_Suspects_OneAtATimeOfAllNodes_AndNothingBesideThem()
+    public async Task Lease_Suspects_RunAloneAndOneAtATimeAcrossNodes()
     {
         var suspects = new List<string>();
         for (var i = 0; i < 3; i++) suspects.Add(await AddAsync());
@@ -161,7 +161,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task TakeOver_SuspectThatWasAlone_IsNotRunAgain_WhoeverGoesOn()
+    public async Task TakeOver_SuspectThatRanAlone_IsNeverRunAgain()
     {
         var deadly = await AddAsync();
         var innocent = await AddAsync();
@@ -177,7 +177,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task TakeOver_SuspectThatWasNotAlone_LosesNothing()
+    public async Task TakeOver_SuspectThatDidNotRunAlone_IsRequeued()
     {
         var suspect = await AddAsync();
         await DieAsync("dead", 1);
@@ -191,7 +191,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task TakeOver_ProcessThatIsSlowAndStillConnected_LeavesNoSuspect()
+    public async Task TakeOver_SlowButConnectedProcess_RaisesNoSuspicion()
     {
         var storage = OpenStorage();
         if (storage.Provider == StorageProvider.Sqlite) return;
@@ -209,7 +209,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task TakeOver_DatabaseThatHungInBetween_TakesNothing()
+    public async Task TakeOver_DatabaseHung_TakesNothing()
     {
         await AddAsync();
         await _store.Queue.LeaseAsync("dead", Over, 1, isIdle: true, Cancel);
@@ -222,7 +222,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Presence_DatabaseStillHoldsTheLostConnection_OpensAnotherAtOnce()
+    public async Task Presence_DatabaseStillHoldsLostConnection_OpensAnotherImmediately()
     {
         var storage = OpenStorage();
         await using var lost = new NodePresence(storage, TimeProvider.System);
@@ -245,7 +245,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task TakeOver_AnyLeaseOfTheProcessHolds_LeavesAllOfIt()
+    public async Task TakeOver_ProcessHasOneValidLease_TakesNoneOfItsRuns()
     {
         await AddAsync();
         var living = await AddAsync();
@@ -256,7 +256,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Return_RunThatEndedByItself_IsNoSuspectAnyMore()
+    public async Task Return_RunThatDidNotCrash_ClearsSuspicion()
     {
         var id = await AddAsync();
         await DieAsync("dead", 1);
@@ -266,7 +266,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Return_AskedToCancel_StaysToBeEnded()
+    public async Task Return_CancelRequested_KeepsLeaseUntilEnded()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -276,7 +276,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Lease_ClockSetBack_WaitsForNothing()
+    public async Task Lease_ClockSetBack_CausesNoExtraWait()
     {
         var clock = new SetClock(_time);
         var store = Open(clock);
@@ -291,7 +291,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Waiting_OfThoseAsked_AreTheQueuedOnes()
+    public async Task Waiting_GivenIds_ReturnsOnlyQueued()
     {
         var waits = await AddAsync("bulk");
         var runs = await AddAsync();
@@ -301,7 +301,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task RenewAndAppend_InOppositeOrders_NeverWaitForEachOther()
+    public async Task RenewAndAppend_OppositeOrders_NeverDeadlock()
     {
         var ids = new List<string>();
         for (var i = 0; i < 8; i++) ids.Add(await AddAsync());
@@ -316,7 +316,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Renew_HeldRun_KeepsProgressAndTellsOfCancel()
+    public async Task Renew_HeldRun_KeepsProgressAndReportsCancellation()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -328,7 +328,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Cancel_Waiting_EndsIt_AndNobodyLeasesIt()
+    public async Task Cancel_QueuedGeneration_EndsItAndPreventsLease()
     {
         var id = await AddAsync();
         Assert.Null(await _store.Records.CancelAsync("proj_2", id, End("x"), Cancel));
@@ -341,7 +341,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Events_OfAHeldRun_AreNumberedAndReadFromAnyBatch()
+    public async Task Events_LeasedRun_AreNumberedAndReadableFromAnyBatch()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -362,7 +362,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Events_OfARunThatWasTakenOver_AreNotWritten()
+    public async Task Events_RunTakenOver_AreNotWritten()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -378,7 +378,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Events_OfOneThatExpired_GoWithIt()
+    public async Task Events_ExpiredGeneration_AreDeletedWithIt()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -390,7 +390,7 @@ public abstract class GenerationStoreTests : IDisposable
     private static IEnumerable<string> Texts(IReadOnlyList<GenerationEvent> events) => events.OfType<TextDelta>().Select(text => text.Text);
 
     [Fact]
-    public async Task Return_WithAPause_WaitsForIt()
+    public async Task Return_WithDelay_IsNotLeasedUntilDelayPasses()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -404,7 +404,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task ReleaseAll_RunsOfAProcessThatIsGone_AreTakenAtOnce()
+    public async Task ReleaseAll_RunsOfDeadProcess_CanBeLeasedImmediately()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);
@@ -414,7 +414,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Add_RunningAlready_IsNotLeasedWhileItsLeaseHolds()
+    public async Task Add_AlreadyRunning_IsNotLeasedWhileLeaseIsValid()
     {
         var record = Record() with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Now };
         await _store.Inserter.AddAsync(record, "a", Lease, Cancel);
@@ -424,7 +424,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Position_CountsThoseBefore()
+    public async Task Position_QueuedJob_CountsJobsAhead()
     {
         await AddAsync();
         await AddAsync("bulk");
@@ -434,7 +434,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task List_FiltersAndPagesBackInTime()
+    public async Task List_WithFilters_PaginatesNewestFirst()
     {
         var ids = new List<string>();
         for (var i = 0; i < 4; i++) ids.Add(await AddAsync());
@@ -448,7 +448,7 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Expire_PastItsTime_IsGone()
+    public async Task Expire_AfterExpiry_IsDeleted()
     {
         var id = await AddAsync();
         await LeaseAsync("a", 1);

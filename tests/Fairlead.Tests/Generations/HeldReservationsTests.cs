@@ -26,7 +26,7 @@ public sealed class HeldReservationsTests : IDisposable
     }
 
     [Fact]
-    public void ToCheck_WhatIsHeldForLong_IsAskedForOnceInAWhile()
+    public void ToCheck_LongHeldReservation_IsReturnedOncePerInterval()
     {
         var reservation = new TokenReservation("org_1", "proj_1", "key_1", 1, 1, 1);
         _held.Keep("gen_1", reservation);

@@ -40,7 +40,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Queue_CommitLost_IsQueuedOnce()
+    public async Task Queue_CommitAcknowledgmentLost_IsQueuedOnce()
     {
         var record = Record();
         var lost = _database.LoseAsync("INSERT INTO generations ");
@@ -52,7 +52,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Queue_CommitLostAndDatabaseGone_IsUnknown()
+    public async Task Queue_CommitAcknowledgmentLostAndDatabaseUnavailable_ThrowsUnknownCommit()
     {
         await ListAsync();
         var lost = _database.LoseAsync("INSERT INTO generations ", closes: true);
@@ -63,7 +63,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Add_ResponseLost_RunsUnderItsLease()
+    public async Task Add_CommitResponseLost_KeepsLease()
     {
         var record = Record() with { Status = GenerationStatus.InProgress, Runs = 1 };
         var lost = _database.LoseAsync("INSERT INTO generations ", alone: true);
@@ -73,7 +73,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Append_CommitLost_RepeatedWithMore_IsWrittenOnce()
+    public async Task Append_RepeatedWithMoreAfterLostCommit_IsWrittenOnce()
     {
         var id = await BeginAsync();
         Assert.Equal([id], await AppendAsync(id, 0, "a"));
@@ -91,7 +91,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Append_AnotherWriterWasThere_IsRefused()
+    public async Task Append_ConflictingWriter_IsRefused()
     {
         var id = await BeginAsync();
         Assert.Equal([id], await AppendAsync(id, 0, "a", "b"));
@@ -103,7 +103,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task End_CommitLostWithItsLastEvents_IsThereOnce_AndNoOtherNodeRunsIt()
+    public async Task End_CommitLostWithLastEvents_IsStoredOnceAndNotRunElsewhere()
     {
         var id = await BeginAsync("https://example.com/once");
         await AppendAsync(id, 0, "a");
@@ -126,7 +126,7 @@ public sealed class LostCommitTests : IAsyncDisposable
     [Theory]
     [InlineData("40001")]
     [InlineData("40P01")]
-    public async Task Write_BrokenOffAtItsCommit_IsWrittenOnce(string state)
+    public async Task Write_AbortedAtCommit_IsWrittenOnce(string state)
     {
         await ListAsync();
         BreakOff("generations", state);

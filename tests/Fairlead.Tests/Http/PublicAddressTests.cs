@@ -8,7 +8,7 @@ namespace Fairlead.Tests.Http;
 public sealed class PublicAddressTests
 {
     [Fact]
-    public void Link_OfARequest_NamesItsSchemeHostAndBase()
+    public void Link_FromRequest_UsesItsSchemeHostAndPathBase()
     {
         var context = new DefaultHttpContext();
         context.Request.Scheme = "https";
@@ -18,7 +18,7 @@ public sealed class PublicAddressTests
     }
 
     [Fact]
-    public void Reference_UnderAPathOrBehindAProxy_LeadsToThisServer()
+    public void Reference_UnderPathBaseOrBehindProxy_PointsToThisServer()
     {
         var context = new DefaultHttpContext();
         context.Request.Scheme = "https";
@@ -30,10 +30,10 @@ public sealed class PublicAddressTests
     }
 
     [Fact]
-    public void Link_WithoutAHost_StaysAPath() => Assert.Equal("/docs", PublicAddress.Of(new DefaultHttpContext()).Link("/docs"));
+    public void Link_WithoutHost_StaysRelativePath() => Assert.Equal("/docs", PublicAddress.Of(new DefaultHttpContext()).Link("/docs"));
 
     [Fact]
-    public void Link_WithAConfiguredAddress_IsThere()
+    public void Link_ConfiguredPublicAddress_OverridesRequestHost()
     {
         var context = new DefaultHttpContext();
         context.Request.Host = new HostString("10.0.0.7");
@@ -44,7 +44,7 @@ public sealed class PublicAddressTests
     [InlineData(nameof(ErrorShape.OpenAi))]
     [InlineData(nameof(ErrorShape.Anthropic))]
     [InlineData(nameof(ErrorShape.Problem))]
-    public void Body_InEveryShape_LinksToTheAddress(string shape)
+    public void ErrorBody_EveryShape_LinksToPublicAddress(string shape)
     {
         using var output = new PooledBuffer();
         ErrorBodyWriter.WriteBody(output, new GatewayError(ErrorCode.ShuttingDown, "x"), Enum.Parse<ErrorShape>(shape), "req_1", new PublicAddress("https://ai.example.com", null, null, null));

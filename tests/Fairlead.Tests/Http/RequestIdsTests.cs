@@ -6,7 +6,7 @@ namespace Fairlead.Tests.Http;
 public sealed class RequestIdsTests
 {
     [Fact]
-    public void Of_AskedAgain_IsTheSameAndOurs()
+    public void Of_CalledAgain_ReturnsSameOwnId()
     {
         var context = new DefaultHttpContext();
         var id = RequestIds.Of(context, TimeProvider.System);
@@ -16,7 +16,7 @@ public sealed class RequestIdsTests
 
     /// <summary>An app around the gateway may give answers ids of its own, which need not be unique; generations must be.</summary>
     [Fact]
-    public void Of_HeaderThatAnotherSet_IsTheirsAndNotOurs()
+    public void Of_RequestIdHeaderSetByApp_IsNotOurs()
     {
         var context = new DefaultHttpContext();
         var ours = RequestIds.Of(context, TimeProvider.System);

@@ -25,10 +25,10 @@ public sealed class IdempotencyHeaderTests
     [InlineData("\"caf\u00e9\"", null)]
     [InlineData("caf\u00e9", null)]
     [InlineData("\"a\tb\"", null)]
-    public void Read_Value_IsTheKeyOfBothForms(string value, string? key) => Assert.Equal(key, IdempotencyHeader.Read(value));
+    public void Read_QuotedOrUnquotedValue_ReturnsKey(string value, string? key) => Assert.Equal(key, IdempotencyHeader.Read(value));
 
     [Fact]
-    public void Read_Length_IsThatOfTheKey()
+    public void Read_LengthLimit_AppliesToUnquotedKey()
     {
         var longest = new string('k', IdempotencyHeader.MaxLength);
         Assert.Equal(longest, IdempotencyHeader.Read(longest));
@@ -38,7 +38,7 @@ public sealed class IdempotencyHeaderTests
     }
 
     [Fact]
-    public void Read_Headers_NoneIsNoKeyAndTwoAreAFault()
+    public void Read_HeaderMissingOrRepeated_ReturnsNoKeyOrError()
     {
         var headers = new HeaderDictionary();
         Assert.Equal((null, null), IdempotencyHeader.Read(headers));

@@ -42,7 +42,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_OfManyNodesAtOnce_HasOneWinner()
+    public async Task Bind_ConcurrentNodes_HasOneWinner()
     {
         var nodes = Enumerable.Range(0, 6).Select(_ => Node()).ToArray();
         var replies = await Task.WhenAll(nodes.Select(node => Task.Run(async () => await node.BindAsync(Call(), "k", Cancel), Cancel)));
@@ -51,7 +51,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_OfManyStreamsAtOnceOnOneNode_AllJoinTheFirst()
+    public async Task Bind_ConcurrentStreamsOnOneNode_JoinTheFirst()
     {
         var node = Node();
         for (var round = 0; round < 20; round++)
@@ -72,7 +72,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_StreamThatWasRefusedBeforeItBegan_RunsTheOneThatWaited()
+    public async Task Bind_StreamRefusedBeforeStart_RunsWaitingRequest()
     {
         var node = Node();
         var first = Call();
@@ -86,7 +86,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_StreamThatFailedForGoodBeforeItBegan_RepeatsItsError()
+    public async Task Bind_StreamFailedPermanentlyBeforeStart_ReplaysError()
     {
         var node = Node();
         var first = Call();
@@ -97,7 +97,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_StreamThatDoesNotBeginForLong_IsJoinedAllTheSame()
+    public async Task Bind_StreamSlowToStart_IsStillJoined()
     {
         var node = Node();
         Assert.Null(await node.BindAsync(Call(), "k", Cancel));
@@ -112,14 +112,14 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_WithPatience_WaitsForTheOutcomeOfTheFirst()
+    public async Task Bind_WithRepeatPatience_WaitsForFirstResult()
     {
         var node = Node();
         var first = Call();
         first.Facts.Stream = false;
         Assert.Null(await node.BindAsync(first, "k", Cancel));
         var second = Call();
-        (second.Facts.Stream, second.RepeatPatience) = (false, TimeSpan.FromSeconds(7));
+        (second.Facts.Stream, second.RepeatWait) = (false, TimeSpan.FromSeconds(7));
         var waiting = node.BindAsync(second, "k", Cancel).AsTask();
         var third = Call();
         third.Facts.Stream = false;
@@ -129,7 +129,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_OfAProcessThatDied_IsInProgressUntilItsLeaseIsOverAndThenLost_NeverRunAgain()
+    public async Task Bind_ProcessDied_IsInProgressUntilLeaseEndsThenFailsWithoutRerun()
     {
         Assert.Null(await Node().BindAsync(Call(), "k", Cancel));
         var survivor = Node();
@@ -141,7 +141,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_OfAProcessThatLives_IsRenewed()
+    public async Task Bind_ProcessAlive_RenewsLease()
     {
         var node = Node();
         Assert.Null(await node.BindAsync(Call(), "k", Cancel));
@@ -154,7 +154,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_OfAJobWhoseProcessDiedBeforeItWasAnswered_IsTheJob()
+    public async Task Bind_ProcessDiedBeforeJobResponse_ReplaysJob()
     {
         var call = Call();
         Assert.Null(await Node().BindAsync(call, "k", Cancel));
@@ -165,7 +165,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_AfterTheTtl_IsFreeAgainAndForgotten()
+    public async Task Bind_AfterTtl_KeyIsReusableAndDeleted()
     {
         var node = Node();
         var call = Call();
@@ -186,7 +186,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Conclude_RefusalBeforeAnAttempt_FreesTheKey()
+    public async Task Conclude_RefusedBeforeAttempt_ReleasesKey()
     {
         var node = Node();
         var call = Call();
@@ -201,11 +201,11 @@ public abstract class IdempotencyKeysTests : IDisposable
     [InlineData("""{"a":"bc","d":""}""", """{"a":"b","cd":""}""", false)]
     [InlineData("""{"a":[1],"b":[]}""", """{"a":[],"b":[1]}""", false)]
     [InlineData("""{"a":"1"}""", """{"a":1}""", false)]
-    public void RequestHash_OfTheSameJson_IsTheSame(string one, string other, bool same) =>
+    public void RequestHash_EquivalentJson_IsEqual(string one, string other, bool same) =>
         Assert.Equal(same, RequestHash.Of("/p", Encoding.UTF8.GetBytes(one)).AsSpan().SequenceEqual(RequestHash.Of("/p", Encoding.UTF8.GetBytes(other))));
 
     [Fact]
-    public void ReplayLog_PositionAfter_FindsTheNextEventOnly()
+    public void ReplayLog_PositionAfter_ReturnsStartOfNextEvent()
     {
         var bytes = "id: 0\ndata: {\"x\":\"id: 1\\n\"}\n\nid: 1\ndata: b\n\nid: 11\ndata: c\n\n"u8.ToArray();
         Assert.Equal("id: 11\ndata: c\n\n", Encoding.UTF8.GetString(bytes.AsSpan(ReplayLog.PositionAfter(bytes, "1"))));
@@ -215,7 +215,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public void ReplayLog_OverItsBound_CanNoLongerBeRead()
+    public void ReplayLog_AboveLimit_CannotBeRead()
     {
         var log = new ReplayLog(10);
         log.Append("12345678"u8);
@@ -226,7 +226,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public void ReplayLog_LongStream_IsReadInPieces()
+    public void ReplayLog_LongStream_IsReadInChunks()
     {
         var log = new ReplayLog();
         var all = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 20_000).Select(number => $"id: {number}\ndata: x\n\n")));
@@ -243,7 +243,7 @@ public abstract class IdempotencyKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task Bind_ResponseThatNoMemoryIsLeftFor_IsOverloaded()
+    public async Task Bind_NoMemoryForReplayedResponse_ReturnsOverloaded()
     {
         var node = Node();
         var first = Call();

@@ -11,7 +11,7 @@ public sealed class MemoryBudgetTests
     private readonly MemoryBudget _budget = new(() => Limit);
 
     [Fact]
-    public void Large_UpToNineTenths_SmallUpToAll()
+    public void TryTake_LargeRequest_LeavesTenPercentForSmallRequests()
     {
         Assert.True(_budget.TryTake(9 * Limit / 10, 9 * Limit / 10));
         Assert.False(_budget.TryTake(1, MemoryBudget.SmallBytes + 1));
@@ -23,7 +23,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void Refused_LeavesNothingTaken()
+    public void TryTake_Refused_TakesNothing()
     {
         Assert.False(_budget.TryTake(2 * Limit, 2 * Limit));
         Assert.Equal(0, _budget.Used);
@@ -32,7 +32,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void Share_OfOneKey_IsHalfOfAll_AndCountsInIt()
+    public void Share_OneKey_IsHalfOfBudgetAndCountsTowardsTotal()
     {
         var (first, second) = (_budget.ShareOf("key_1"), _budget.ShareOf("key_2"));
         Assert.Same(first, _budget.ShareOf("key_1"));
@@ -54,14 +54,14 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void Share_Configured_IsItsLimit()
+    public void Share_ConfiguredLimit_IsUsed()
     {
         var budget = new MemoryBudget(() => Limit, () => 1024 * 1024);
         Assert.Equal(1024 * 1024, budget.ShareOf("key_1").Limit);
     }
 
     [Fact]
-    public void Share_OfManyKeys_AreForgotten_UnlessTheyHoldSomething()
+    public void Share_ManyKeys_EvictsOnlyIdleShares()
     {
         var held = _budget.ShareOf("held");
         held.Take(1);
@@ -73,7 +73,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public async Task ManyThreads_NeverHoldMoreThanTheLimit_AndGiveAllBack()
+    public async Task MemoryBudget_ManyThreads_StaysWithinLimitAndReturnsAll()
     {
         var most = 0L;
         await Task.WhenAll(Enumerable.Range(0, 8).Select(seed => Task.Run(() =>
@@ -97,7 +97,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void Buffer_CountsWhatItHolds_UntilItIsDisposed_Once()
+    public void Buffer_WrittenThenDisposedTwice_CountsBytesAndReleasesOnce()
     {
         var buffer = new PooledBuffer(1000, _budget);
         Assert.Equal(1024, _budget.Used);
@@ -112,7 +112,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void Buffer_ThatDoesNotFit_ThrowsAndKeepsWhatItHas()
+    public void Buffer_AboveBudget_ThrowsAndKeepsContent()
     {
         using (var other = new PooledBuffer(8 * 1024 * 1024, _budget))
         {
@@ -127,7 +127,7 @@ public sealed class MemoryBudgetTests
     }
 
     [Fact]
-    public void Buffer_WithAnExpectedLength_GrowsToItAndNotBeyond()
+    public void Buffer_ExpectedLength_GrowsNoFurther()
     {
         const int expected = 5_000_000;
         using var buffer = new PooledBuffer(256 * 1024, _budget) { Expected = expected };

@@ -6,7 +6,7 @@ namespace Fairlead.Tests.Pipeline;
 public sealed class CallWarningsTests
 {
     [Fact]
-    public void Add_MoreThanTwenty_ListsTwentyAndCountsTheRest()
+    public void Add_MoreThanTwentyWarnings_ListsTwentyAndCountsTheRest()
     {
         var warnings = new CallWarnings();
         for (var i = 0; i < 50_000; i++) warnings.Add("parameter_ignored", $"'f{i}' was left out.");
@@ -16,7 +16,7 @@ public sealed class CallWarningsTests
     }
 
     [Fact]
-    public void Add_SameOnesAgain_CountsEachOnce()
+    public void Add_DuplicateWarnings_CountsEachOnce()
     {
         var warnings = new CallWarnings();
         for (var attempt = 0; attempt < 3; attempt++)
@@ -29,7 +29,7 @@ public sealed class CallWarningsTests
     [Theory]
     [InlineData("a_first", 0)]
     [InlineData("z_last", 19)]
-    public void Add_AnotherCodeWhenTheListIsFull_IsListed(string code, int at)
+    public void Add_NewCodeWhenListIsFull_IsListed(string code, int at)
     {
         var warnings = new CallWarnings();
         for (var i = 0; i < 30; i++) warnings.Add("parameter_ignored", $"'f{i}' was left out.");
@@ -40,7 +40,7 @@ public sealed class CallWarningsTests
     }
 
     [Fact]
-    public void Add_ManyWarnings_TakesTimeThatGrowsWithTheirNumber()
+    public void Add_ManyWarnings_TakesLinearTime()
     {
         // Quadratic work would take a hundred times as long. The clock may advance in steps of some milliseconds, so the counts are large.
         var few = Shortest(20_000);

@@ -12,21 +12,21 @@ namespace Fairlead.Tests.Pipeline;
 public sealed class PipelineTests
 {
     [Fact]
-    public void Stages_AreThoseOfTheDesignInOrder()
+    public void PipelineStages_Order_MatchesDesign()
     {
         Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)], GatewayPipeline.Admission);
         Assert.Equal([typeof(StructuredOutputStage), typeof(RoutingStage)], GatewayPipeline.Execution);
     }
 
     [Fact]
-    public void Constructor_StageMissing_SaysWhich()
+    public void Constructor_StageMissing_ThrowsNamingStage()
     {
         var exception = Assert.Throws<InvalidOperationException>(() => new GatewayPipeline([]));
         Assert.Contains("Stage", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Ids_OfOneMillisecond_SortAsTheyWereMade()
+    public void Ids_SameMillisecond_SortInCreationOrder()
     {
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero));
         var ids = Enumerable.Range(0, 1000).Select(_ => Ids.New("gen_", time)).ToList();
@@ -35,7 +35,7 @@ public sealed class PipelineTests
     }
 
     [Fact]
-    public void Ids_MadeAfterTheClockWentBack_SortBehindTheEarlierOnes()
+    public void Ids_GeneratedAfterClockMovedBack_SortAfterEarlierIds()
     {
         var ahead = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero));
         List<string> ids = [Ids.New("gen_", ahead)];
@@ -46,7 +46,7 @@ public sealed class PipelineTests
     }
 
     [Fact]
-    public void Ids_AreUniqueSortableAndOfOneForm()
+    public void Ids_Generated_AreUniqueSortableAndWellFormed()
     {
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
         var seen = new HashSet<string>();
@@ -63,7 +63,7 @@ public sealed class PipelineTests
     }
 
     [Fact]
-    public void Ids_UseAllBitsOfChance()
+    public void Ids_RandomPart_UsesAllBits()
     {
         // The count fills three letters and a bit of the fourth. Each of the twelve behind must take all values; a slip in the shifting would freeze some.
         var letters = Enumerable.Range(0, 12).Select(_ => new HashSet<char>()).ToArray();
@@ -76,7 +76,7 @@ public sealed class PipelineTests
     }
 
     [Fact]
-    public async Task Cancellation_DeadlineBeforeAttemptEnds_SaysDeadline()
+    public async Task Cancellation_DeadlineBeforeAttemptEnds_ReasonIsDeadline()
     {
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
         using var client = new CancellationTokenSource();
@@ -90,7 +90,7 @@ public sealed class PipelineTests
     }
 
     [Fact]
-    public void Cancellation_AttemptTakesTooLong_SaysAttemptTimeout()
+    public void Cancellation_AttemptTakesTooLong_ReasonIsAttemptTimeout()
     {
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
         using var cancellation = new CallCancellation(null, time, default, default);
@@ -100,7 +100,7 @@ public sealed class PipelineTests
     }
 
     [Fact]
-    public void Cancellation_ClientLeavesFirst_StaysTheReason()
+    public void Cancellation_ClientDisconnectsFirst_ReasonStaysClientLeft()
     {
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
         using var client = new CancellationTokenSource();
@@ -113,7 +113,7 @@ public sealed class PipelineTests
     }
 
     [Fact]
-    public void Timings_OwnPhases_AddUpAndRefuseFairleadsNames()
+    public void Timings_CustomPhases_AddUpAndReservedNamesThrow()
     {
         var timings = new CallTimings(TimeProvider.System);
         timings.Record("retrieval", TimeSpan.FromMilliseconds(3));

@@ -21,10 +21,10 @@ public sealed class PreferenceTests
     [InlineData("wait=\u0661", false, null)]
     [InlineData("", false, null)]
     [InlineData(",,;=", false, null)]
-    public void Of_Header_IsReadAsTheRfcSays(string header, bool respondAsync, int? wait) =>
+    public void Of_PreferHeader_IsParsedPerRfc7240(string header, bool respondAsync, int? wait) =>
         Assert.Equal(new Preference(respondAsync, wait), Preference.Of(header));
 
     [Fact]
-    public void Of_SeveralHeaders_AreOneList() =>
+    public void Of_MultiplePreferHeaders_AreCombined() =>
         Assert.Equal(new Preference(true, 7), Preference.Of(new StringValues(["respond-async", "wait=7"])));
 }

@@ -7,7 +7,7 @@ namespace Fairlead.Tests.Pipeline;
 public sealed class RefusalRecordsTests
 {
     [Fact]
-    public void TryTake_ManyInASecond_TakesOneAndTellsTheRestWithTheNext()
+    public void TryTake_ManyInOneSecond_TakesOneAndReportsSuppressedCountNext()
     {
         var time = new FakeTimeProvider();
         var records = new RefusalRecords(time);

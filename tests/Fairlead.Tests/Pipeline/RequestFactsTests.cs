@@ -12,12 +12,12 @@ public sealed class RequestFactsTests
 {
     // The extension headers, and what a dialect's IRequestReader uses.
     private static readonly Type[] Readers =
-        [typeof(RequestReader), typeof(StructuredWish), typeof(ResponseKeeper), typeof(ResponseFiles), typeof(RequestFacts)];
+        [typeof(RequestReader), typeof(StructuredOutputRequest), typeof(ResponseKeeper), typeof(ResponseFiles), typeof(RequestFacts)];
 
     private const string Body = """{"model":"a","messages":[{"role":"user","content":"x"}],"stream":STREAM}""";
 
     [Fact]
-    public void Setters_AreCalledOnlyWhileTheRequestIsRead()
+    public void RequestFactsSetters_AreCalledOnlyWhileReadingRequest()
     {
         var writers = IlReader.UsesOf(typeof(RequestFacts).Assembly)
             .Where(use => use.Used is MethodBase { IsSpecialName: true } method
@@ -31,7 +31,7 @@ public sealed class RequestFactsTests
     }
 
     [Fact]
-    public void Streams_DecidedByADelivery_LeavesTheFacts()
+    public void Streams_OverriddenByDelivery_KeepsRequestFacts()
     {
         var call = DialectCalls.Answered(OpenAiChatDialect.Create(), Body.Replace("STREAM", "true", StringComparison.Ordinal));
         Assert.True(call.Streams);
@@ -41,7 +41,7 @@ public sealed class RequestFactsTests
     }
 
     [Fact]
-    public void CapOutput_RequestWithoutMaximum_CapsTheCallAndLeavesTheFacts()
+    public void CapOutput_RequestWithoutMax_CapsCallButNotFacts()
     {
         var call = DialectCalls.Answered(OpenAiChatDialect.Create(), Body.Replace("STREAM", "false", StringComparison.Ordinal));
         Assert.Null(call.MaxOutputTokens);

@@ -15,7 +15,7 @@ public class ServerTimingTests
     [InlineData(0.9)]
     [InlineData(0.999)]
     [InlineData(123456.78)]
-    public void ServerTiming_Duration_IsInHundredthsWithoutZerosAtTheEnd(double ms)
+    public void ServerTiming_Duration_HasTwoDecimalsWithoutTrailingZeros(double ms)
     {
         var call = RecordedCalls.New(new FakeTimeProvider()).End();
         call.Timings.Record("retrieval", TimeSpan.FromMilliseconds(ms));

@@ -11,7 +11,7 @@ internal static class EventText
 {
     public static JsonArray Of(IEnumerable<GenerationEvent> events) => new([.. events.Select(e => (JsonNode)Of(e))]);
 
-    public static string Of(Answer answer) => new JsonArray([.. answer.Choices.Select(c => (JsonNode)new JsonObject
+    public static string Of(ModelResponse answer) => new JsonArray([.. answer.Choices.Select(c => (JsonNode)new JsonObject
     {
         ["index"] = c.Index,
         ["finish"] = c.FinishReason?.ToString(),
@@ -30,7 +30,7 @@ internal static class EventText
 
     private static string Of(GenerationEvent e) => e.Choice + " " + e switch
     {
-        AnswerStarted => "started",
+        ResponseStarted => "started",
         TextDelta t => $"text {JsonSerializer.Serialize(t.Text)}{(t.Logprobs is { } l ? " " + Of(l) : "")}",
         ReasoningDelta r => $"reasoning {JsonSerializer.Serialize(r.Text)} [{r.Signature}]",
         RefusalDelta r => $"refusal {r.Text}",

@@ -8,20 +8,20 @@ namespace Fairlead.Tests.Providers;
 public class ExtraFieldsTests
 {
     [Fact]
-    public void Omit_FieldsOfALaterDateAndHints_AreTold()
+    public void Omit_UnknownFieldsAndHints_AreReported()
     {
         var told = Omit(new() { ["store"] = true, ["wibble"] = new JsonObject(), ["service_tier"] = "flex", ["min_p"] = 0.1 });
         Assert.Equal(["store", "wibble", "service_tier", "min_p"], told);
     }
 
     [Fact]
-    public void Omit_NothingAskedFor_IsSilent() => Assert.Empty(Omit(new() { ["store"] = false, ["moderation"] = null, ["audio"] = false }));
+    public void Omit_FieldsSetToFalseOrNull_ReportsNothing() => Assert.Empty(Omit(new() { ["store"] = false, ["moderation"] = null, ["audio"] = false }));
 
     [Theory]
     [InlineData("web_search_options")]
     [InlineData("moderation")]
     [InlineData("guided_json")]
-    public void Omit_AFieldThatChangesTheAnswer_IsRefused(string name)
+    public void Omit_FieldThatChangesResponse_IsRefused(string name)
     {
         var error = Assert.Throws<GatewayErrorException>(() => Omit(new() { ["store"] = true, [name] = new JsonObject() })).Error;
         Assert.Equal((ErrorCode.UnsupportedParameter, name), (error.Code, error.Parameter));
@@ -29,7 +29,7 @@ public class ExtraFieldsTests
     }
 
     [Fact]
-    public void Omit_NameOfAnyLength_IsToldInFewWords()
+    public void Omit_LongFieldName_IsReportedTruncated()
     {
         var told = Assert.Single(Omit(new() { [new string('x', 63) + "😀" + new string('y', 100_000)] = true }));
         Assert.InRange(told.Length, 60, 70);

@@ -11,5 +11,5 @@ public sealed class HeaderRulesTests
     [InlineData("Content-Type", "text/plain", false)]
     [InlineData("X-Team", "blue\r\nX-Other: red", false)]
     [InlineData("X-Team", "bläu", false)]
-    public void Error_Header_FindsWhatCannotBeSent(string name, string value, bool good) => Assert.Equal(good, HeaderRules.Error(name, value) is null);
+    public void HeaderError_UnsendableHeader_IsReported(string name, string value, bool good) => Assert.Equal(good, HeaderRules.Error(name, value) is null);
 }

@@ -39,7 +39,7 @@ public sealed partial class ProviderKindsTests
     private readonly ProviderKinds _kinds = new([.. BuiltInProviderKinds.All, Invented]);
 
     [Fact]
-    public void Schema_InventedKind_ListsIt()
+    public void Schema_CustomProviderKind_IsListed()
     {
         var schema = ConfigurationSchema.Build(ConfigurationSections.Of(_kinds));
         var words = Words(schema);
@@ -53,7 +53,7 @@ public sealed partial class ProviderKindsTests
     }
 
     [Fact]
-    public void Read_VariableOfInventedKind_EnablesItsProvider()
+    public void Read_VariableOfCustomKind_EnablesItsProvider()
     {
         var result = Read("", ("INVENTED_API_KEY", "secret"));
         var provider = result.Configuration!.Providers["invented"];
@@ -62,7 +62,7 @@ public sealed partial class ProviderKindsTests
     }
 
     [Fact]
-    public void Read_InventedKindMisspelt_SuggestsIt()
+    public void Read_CustomKindMisspelled_SuggestsIt()
     {
         var fault = Assert.Single(Read("fairlead: { providers: { p: { kind: invnted } } }").Errors);
         Assert.Contains("did you mean 'invented'", fault.Problem, StringComparison.Ordinal);
@@ -70,7 +70,7 @@ public sealed partial class ProviderKindsTests
     }
 
     [Fact]
-    public void Catalogue_InventedKind_OffersItsModelsUnderItsTelemetryName()
+    public void Catalogue_CustomProviderKind_OffersModelsUnderTelemetryName()
     {
         var config = Read("", ("INVENTED_API_KEY", "secret")).Configuration!;
         var builder = new CatalogueBuilder(_kinds, [], null!);
@@ -102,7 +102,7 @@ public sealed partial class ProviderKindsTests
     }
 
     [Fact]
-    public void OpenAiProvider_HostOfInventedKind_HasItsTelemetryNameAndModels()
+    public void OpenAiProvider_HostOfCustomKind_HasItsTelemetryNameAndModels()
     {
         var config = new ProviderConfig { Kind = "openai", BaseUrl = "https://eu.api.invented.example/v1" };
         Assert.Equal("invented.ai", new OpenAiProvider("p", config, FakeUpstream.Clients(), _kinds).TelemetryName);
@@ -112,7 +112,7 @@ public sealed partial class ProviderKindsTests
     }
 
     [Fact]
-    public void Source_NamesOfKinds_AreOnlyInTheirFolders()
+    public void Source_ProviderKindNames_AppearOnlyInTheirFolders()
     {
         var root = Repository.PathOf("src", "Fairlead");
         var words = BuiltInProviderKinds.All.SelectMany(kind => kind.Vendors.SelectMany(vendor => vendor.Hosts)

@@ -59,7 +59,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Shutdown_WhileTheTurnIsJustBeginning_LetsItEnd()
+    public async Task Shutdown_TurnJustStarting_LetsItComplete()
     {
         using var scheduled = new ManualResetEventSlim();
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -86,7 +86,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Message_AfterTheShutdownBegan_BeginsNoTurn()
+    public async Task Socket_MessageAfterShutdownStarted_StartsNoTurn()
     {
         var held = new TaskCompletionSource();
         _serve = async exchange =>
@@ -127,7 +127,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Endpoint_ThatThrows_IsAnErrorEvent()
+    public async Task Endpoint_Throws_SendsErrorEvent()
     {
         _serve = _ => throw new NotSupportedException("a bug");
         await SendAsync(Create);
@@ -143,7 +143,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     [Theory]
     [InlineData(17)]
     [InlineData(40)]
-    public async Task Event_LongerThanAMessage_FailsVisibly(int mebibytes)
+    public async Task Event_AboveMessageSizeLimit_SendsPayloadTooLarge(int mebibytes)
     {
         await using var roomy = new Roomy();
         roomy.Serve = async exchange =>
@@ -161,7 +161,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Event_WithoutMemoryForIt_EndsTheTurnAsOverloaded()
+    public async Task Event_NoMemoryLeft_EndsTurnAsOverloaded()
     {
         var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _serve = async exchange =>
@@ -218,7 +218,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Message_WithoutMemoryForIt_EndsItsConnectionAsOverloaded_AndOnlyIt()
+    public async Task Socket_MessageAboveMemoryBudget_ClosesOnlyThatConnectionAsOverloaded()
     {
         await using var other = new Roomy(_budget);
         other.Serve = async exchange =>
@@ -238,7 +238,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Message_ThatIsNotCompletedInTime_IsAnErrorAndTheConnectionIsClosed()
+    public async Task Socket_MessageNotCompletedInTime_ReturnsErrorAndCloses()
     {
         await _client.SendAsync("{\"type\":"u8.ToArray(), WebSocketMessageType.Text, endOfMessage: false, Cancel);
         // The time counts from the first piece that the server has.
@@ -250,7 +250,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Request_IsTheMessageWithoutItsTypeAndStream()
+    public async Task Request_FromSocketMessage_DropsTypeAndSetsStreamTrue()
     {
         var seen = new TaskCompletionSource<string>();
         _serve = async exchange =>

@@ -14,7 +14,7 @@ public sealed class DeploymentSlotsTests
     private static Deployment At(int? most, string name = "p/m") => new() { Name = name, ProviderName = "p", UpstreamModel = "m", MaxConcurrency = most };
 
     [Fact]
-    public void TryTake_UpToTheBound_AndAgainWhenOneIsGivenBack()
+    public void TryTake_AtLimit_FailsUntilSlotIsReturned()
     {
         var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(2)));
@@ -26,7 +26,7 @@ public sealed class DeploymentSlotsTests
     }
 
     [Fact]
-    public void TryTake_WithoutABound_IsAlwaysFree()
+    public void TryTake_WithoutLimit_AlwaysSucceeds()
     {
         var places = new DeploymentSlots(_time);
         for (var i = 0; i < 1000; i++) Assert.True(places.TryTake(At(null)));
@@ -35,7 +35,7 @@ public sealed class DeploymentSlotsTests
     }
 
     [Fact]
-    public async Task TakeAsync_InTheOrderOfAsking_NobodyOvertakes()
+    public async Task TakeAsync_Waiters_AreServedInFifoOrder()
     {
         var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(1)));
@@ -50,7 +50,7 @@ public sealed class DeploymentSlotsTests
     }
 
     [Fact]
-    public async Task TakeAsync_PatienceOver_LeavesTheQueue()
+    public async Task TakeAsync_WaitTimesOut_LeavesQueue()
     {
         var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(1)));
@@ -62,7 +62,7 @@ public sealed class DeploymentSlotsTests
     }
 
     [Fact]
-    public async Task TakeAsync_BoundRaisedByAReload_LetsWaitersIn()
+    public async Task TakeAsync_LimitRaisedByReload_AdmitsMore()
     {
         var places = new DeploymentSlots(_time);
         Assert.True(places.TryTake(At(1)));
@@ -72,7 +72,7 @@ public sealed class DeploymentSlotsTests
 
     /// <summary>Whatever comes, waits, leaves and gives back: never more at once than the bound, and nothing is lost at the end.</summary>
     [Fact]
-    public async Task Places_UnderRacesAndCancellations_AreNeitherExceededNorLost() =>
+    public async Task DeploymentSlots_RacesAndCancellations_AreNeverExceededOrLost() =>
         await Gen.Select(Gen.Int[1, 4], Gen.Bool.Array[2, 24]).SampleAsync(async input =>
         {
             var (most, cancels) = input;

@@ -8,7 +8,7 @@ namespace Fairlead.Tests.Routing;
 public sealed class RoutingRulesTests
 {
     [Fact]
-    public void Order_DistinctPriorities_IsAsListedWithoutChance()
+    public void Order_DistinctPriorities_KeepsOrderWithoutRandomness()
     {
         var deployments = new[] { At(1, 1), At(2, 5), At(3, 1) };
         Assert.Same(deployments, DeploymentOrder.Of(deployments, () => throw new InvalidOperationException("no chance is needed")));
@@ -30,7 +30,7 @@ public sealed class RoutingRulesTests
     }
 
     [Fact]
-    public void Order_AnyWeights_IsAPermutationByPriority() =>
+    public void Order_AnyWeights_ReturnsPermutationByPriority() =>
         Gen.Select(Gen.Int[1, 3], Gen.Int[0, 5]).Array[1, 8].Sample((pairs) =>
         {
             var deployments = pairs.OrderBy(pair => pair.Item1).Select(pair => At(pair.Item1, pair.Item2)).ToArray();
@@ -40,13 +40,13 @@ public sealed class RoutingRulesTests
         });
 
     [Fact]
-    public void Delay_ProviderAsksForLongerThanWorthIt_IsNull()
+    public void RetryDelay_RetryAfterTooLong_ReturnsNull()
     {
         Assert.Null(RetryDelay.Of(1, TimeSpan.FromSeconds(30), new RetryConfig(), 0.5));
     }
 
     [Fact]
-    public void Delay_IsNeverShorterThanAskedAndNeverAboveTheBoundOtherwise() =>
+    public void RetryDelay_AnyRetry_RespectsRetryAfterAndMaxDelay() =>
         Gen.Select(Gen.Int[1, 40], Gen.Int[0, 5000], Gen.Double[0, 0.999]).Sample((retry, asked, random) =>
         {
             var config = new RetryConfig();

@@ -67,7 +67,7 @@ public sealed class AddressRulesTests
     [InlineData("ff02::1")]
     [InlineData("2600::5efe:7f00:1")]
     [InlineData("2600::200:5efe:a00:1")]
-    public void Refuse_NotPublic_SaysWhy(string address) => Assert.NotNull(AddressRules.PublicOnly.Refuse(IPAddress.Parse(address)));
+    public void Refuse_NonPublicAddress_ReturnsReason(string address) => Assert.NotNull(AddressRules.PublicOnly.Refuse(IPAddress.Parse(address)));
 
     [Theory]
     [InlineData("1.1.1.1")]
@@ -91,7 +91,7 @@ public sealed class AddressRulesTests
     [InlineData("2001:4860:4860::8888")]
     [InlineData("2606:4700:4700::1111")]
     [InlineData("2a00:1450:4001::200e")]
-    public void Refuse_Public_IsNull(string address) => Assert.Null(AddressRules.PublicOnly.Refuse(IPAddress.Parse(address)));
+    public void Refuse_PublicAddress_ReturnsNull(string address) => Assert.Null(AddressRules.PublicOnly.Refuse(IPAddress.Parse(address)));
 
     [Theory]
     [InlineData("10.1.2.3", true)]
@@ -103,7 +103,7 @@ public sealed class AddressRulesTests
     [InlineData("64:ff9b::10.1.2.3", false)]
     [InlineData("fd01::7", false)]
     [InlineData("8.8.8.8", true)]
-    public void Refuse_WithNetworksOfTheOperator_LetsThoseThroughAndNoOthers(string address, bool passes)
+    public void Refuse_OperatorAllowedNetworks_AllowsNoOtherPrivateAddresses(string address, bool passes)
     {
         var rules = new AddressRules([IPNetwork.Parse("10.1.0.0/16"), IPNetwork.Parse("fd00::/16")]);
         Assert.Equal(passes, rules.Refuse(IPAddress.Parse(address)) is null);

@@ -16,7 +16,7 @@ public sealed class GuardedConnectorTests : IDisposable
     private int Port => ((IPEndPoint)_inside.LocalEndpoint).Port;
 
     [Fact]
-    public async Task Connect_NameLeadsInside_IsRefusedBeforeAnyPacket()
+    public async Task Connect_HostnameResolvesToInternalAddress_IsRefusedBeforeAnyPacket()
     {
         var connector = new GuardedConnector(new Names(IPAddress.Loopback), () => AddressRules.PublicOnly, TimeProvider.System);
         await Assert.ThrowsAsync<ForbiddenAddressException>(() => connector.ConnectAsync(new DnsEndPoint("hooks.example.com", Port), Cancel));
@@ -24,7 +24,7 @@ public sealed class GuardedConnectorTests : IDisposable
     }
 
     [Fact]
-    public async Task Connect_NameThatChangesItsMind_GoesToTheAddressThatWasChecked()
+    public async Task Connect_DnsRebinding_UsesCheckedAddress()
     {
         // First a harmless address, then the inner one: whoever resolves twice is led inside.
         var names = new Names(IPAddress.Parse("127.0.0.1"), IPAddress.Parse("127.0.0.9"));
@@ -38,7 +38,7 @@ public sealed class GuardedConnectorTests : IDisposable
     }
 
     [Fact]
-    public async Task Connect_SeveralAddresses_TakesOnlyThoseThatMayBeCalled()
+    public async Task Connect_SeveralAddresses_UsesOnlyAllowedOnes()
     {
         var connector = new GuardedConnector(new AllAtOnce("127.0.0.9", "169.254.169.254", "::ffff:127.0.0.9", "127.0.0.1"), () => new AddressRules([IPNetwork.Parse("127.0.0.1/32")]), TimeProvider.System);
         using var socket = await connector.ConnectAsync(new DnsEndPoint("many.example.com", Port), Cancel);
@@ -51,7 +51,7 @@ public sealed class GuardedConnectorTests : IDisposable
     [InlineData("::ffff:127.0.0.1")]
     [InlineData("0x7f.1")]
     [InlineData("2130706433")]
-    public async Task Connect_AddressInsteadOfAName_IsCheckedToo(string host)
+    public async Task Connect_IpLiteralInsteadOfHostname_IsAlsoChecked(string host)
     {
         var names = new Names(IPAddress.Loopback);
         var connector = new GuardedConnector(names, () => AddressRules.PublicOnly, TimeProvider.System);
@@ -59,7 +59,7 @@ public sealed class GuardedConnectorTests : IDisposable
     }
 
     [Fact]
-    public async Task Connect_PublicAddressOnAnUnusualPort_IsRefused()
+    public async Task Connect_PublicAddressOnUnusualPort_IsRefused()
     {
         var connector = new GuardedConnector(new Names(IPAddress.Parse("8.8.8.8")), () => AddressRules.PublicOnly, TimeProvider.System);
         await Assert.ThrowsAsync<ForbiddenAddressException>(() => connector.ConnectAsync(new DnsEndPoint("hooks.example.com", 6379), Cancel));
@@ -74,7 +74,7 @@ public sealed class GuardedConnectorTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Forms))]
-    public async Task Connect_EveryFormOfAnInnerAddress_IsRefusedAsANameAndAsAnAddress(string address)
+    public async Task Connect_AnyInternalAddressForm_IsRefusedAsHostnameAndLiteral(string address)
     {
         // On a usual port, so that the address alone decides.
         var connector = new GuardedConnector(new AllAtOnce(address), () => AddressRules.PublicOnly, TimeProvider.System);
@@ -85,7 +85,7 @@ public sealed class GuardedConnectorTests : IDisposable
     }
 
     [Fact]
-    public async Task Connect_FirstAddressSwallowsPackets_TakesTheNextInTime()
+    public async Task Connect_FirstAddressDropsPackets_TriesNextInTime()
     {
         // A listener whose queue is full drops what comes to it.
         using var full = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -125,7 +125,7 @@ public sealed class GuardedConnectorTests : IDisposable
     }
 
     [Fact]
-    public async Task Connect_NameWithoutAddress_IsNotFound()
+    public async Task Connect_HostnameWithoutAddress_ThrowsHostNotFound()
     {
         var connector = new GuardedConnector(new AllAtOnce(), () => AddressRules.PublicOnly, TimeProvider.System);
         var fault = await Assert.ThrowsAsync<SocketException>(() => connector.ConnectAsync(new DnsEndPoint("nobody.example.com", 443), Cancel));
@@ -133,7 +133,7 @@ public sealed class GuardedConnectorTests : IDisposable
     }
 
     [Fact]
-    public async Task Handler_ProxyOfTheEnvironment_IsNotUsedAndRedirectsAreNotFollowed()
+    public async Task Handler_EnvironmentProxyAndRedirects_AreIgnored()
     {
         using var handler = new GuardedConnector(new Names(IPAddress.Loopback), () => AddressRules.PublicOnly, TimeProvider.System).MakeHandler();
         Assert.False(handler.UseProxy);

@@ -78,7 +78,7 @@ public sealed class OutboundUrlTests
     [InlineData("https://example.com:99999/")]
     [InlineData("https://example.com:x/")]
     [InlineData("https://-.-/")]
-    public void Read_WhatMayNotBeCalled_SaysWhatToMend(string text)
+    public void Read_InvalidOrForbiddenUrl_ReportsHowToFix(string text)
     {
         var (url, fault) = OutboundUrl.Read(text, AddressRules.PublicOnly, allowHttp: false);
         Assert.Null(url);
@@ -92,7 +92,7 @@ public sealed class OutboundUrlTests
     [InlineData("https://xn--exmple-cua.com/", "https://xn--exmple-cua.com/")]
     [InlineData("https://8.8.8.8/", "https://8.8.8.8/")]
     [InlineData("https://[2606:4700:4700::1111]/", "https://[2606:4700:4700::1111]/")]
-    public void Read_Public_IsTheUrl(string text, string read) => Assert.Equal(read, OutboundUrl.Read(text, AddressRules.PublicOnly, allowHttp: false).Url?.AbsoluteUri);
+    public void Read_PublicUrl_ReturnsUrl(string text, string read) => Assert.Equal(read, OutboundUrl.Read(text, AddressRules.PublicOnly, allowHttp: false).Url?.AbsoluteUri);
 
     [Theory]
     [InlineData("http://127.0.0.1:41234/hooks", true)]
@@ -101,12 +101,12 @@ public sealed class OutboundUrlTests
     [InlineData("http://10.0.0.1/hooks", false)]
     [InlineData("http://8.8.8.8:41234/hooks", false)]
     [InlineData("http://2130706433/hooks", false)]
-    public void Read_WithNetworksOfTheOperator_TakesThoseOnAnyPort(string text, bool passes) =>
+    public void Read_OperatorAllowedNetworks_AreAcceptedOnAnyPort(string text, bool passes) =>
         Assert.Equal(passes, OutboundUrl.Read(text, Loopback, allowHttp: true).Url is not null);
 
     [Fact]
     public void Read_TooLong_IsRefused() => Assert.Contains("2048", OutboundUrl.Read("https://example.com/" + new string('a', 2048), AddressRules.PublicOnly, allowHttp: false).Fault, StringComparison.Ordinal);
 
     [Fact]
-    public void Read_HttpAllowed_IsTaken() => Assert.NotNull(OutboundUrl.Read("http://example.com/", AddressRules.PublicOnly, allowHttp: true).Url);
+    public void Read_HttpAllowed_IsAccepted() => Assert.NotNull(OutboundUrl.Read("http://example.com/", AddressRules.PublicOnly, allowHttp: true).Url);
 }

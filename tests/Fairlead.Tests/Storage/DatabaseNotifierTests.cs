@@ -9,7 +9,7 @@ public sealed class SqliteDatabaseNotifierTests() : DatabaseNotifierTests(Storag
 public sealed class PostgresDatabaseNotifierTests() : DatabaseNotifierTests(StorageProvider.Postgres)
 {
     [Fact]
-    public async Task Announce_OnAnotherNode_IsHeard()
+    public async Task Announce_OnOtherNode_IsReceived()
     {
         await Temporary.Open().EnsureReadyAsync(Cancellation);
         var heard = Listen(Temporary.Open(), "jobs");
@@ -25,7 +25,7 @@ public sealed class PostgresDatabaseNotifierTests() : DatabaseNotifierTests(Stor
     }
 
     [Fact]
-    public async Task Announce_HeardHereAlready_DoesNotComeBackFromTheDatabase()
+    public async Task Announce_AlreadyReceivedLocally_IsNotEchoedByDatabase()
     {
         var storage = Temporary.Open();
         await storage.EnsureReadyAsync(Cancellation);
@@ -44,7 +44,7 @@ public sealed class PostgresDatabaseNotifierTests() : DatabaseNotifierTests(Stor
     }
 
     [Fact]
-    public async Task Subscribe_ConnectionCut_ListensAgainAndSaysThatNoticesMayBeLost()
+    public async Task Subscribe_ConnectionLost_ResubscribesAndSignalsPossibleLoss()
     {
         var storage = Temporary.Open();
         await storage.EnsureReadyAsync(Cancellation);
@@ -67,7 +67,7 @@ public abstract class DatabaseNotifierTests : IDisposable
     protected static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public void Announce_HereSubscribed_IsHeardBeforeItReturns()
+    public void Announce_LocalSubscriber_IsNotifiedBeforeReturn()
     {
         var notifier = Temporary.Open().Notifier;
         var heard = new List<string?>();

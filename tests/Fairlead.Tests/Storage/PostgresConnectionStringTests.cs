@@ -10,7 +10,7 @@ public sealed class PostgresConnectionStringTests
     [InlineData("postgres://u:p@[::1]:5433/d", "::1", 5433, "u", "p", "d")]
     [InlineData("Host=db;Port=5433;Username=u;Password=a;Database=d", "db", 5433, "u", "a", "d")]
     [InlineData("postgres://u@db", "db", 5432, "u", null, null)]
-    public void Parse_EitherForm_GivesTheSame(string text, string host, int port, string user, string? password, string? database)
+    public void Parse_UrlOrKeyValueFormat_ReturnsSameSettings(string text, string host, int port, string user, string? password, string? database)
     {
         var parsed = PostgresConnectionString.Parse(text);
         Assert.NotNull(parsed);
@@ -18,7 +18,7 @@ public sealed class PostgresConnectionStringTests
     }
 
     [Fact]
-    public void Parse_WhatTheOperatorSays_IsKept()
+    public void Parse_OperatorSettings_OverrideDefaults()
     {
         var parsed = PostgresConnectionString.Parse("postgres://u:p@db/d?sslmode=verify-full&application_name=mine&connect_timeout=9&Maximum%20Pool%20Size=33");
         Assert.Equal((Npgsql.SslMode.VerifyFull, "mine", 9, 33), (parsed!.SslMode, parsed.ApplicationName, parsed.Timeout, parsed.MaxPoolSize));
@@ -39,5 +39,5 @@ public sealed class PostgresConnectionStringTests
     [InlineData("Host=db;Port=many")]
     [InlineData("Host=db;Port=99999999999")]
     [InlineData("Data Source=/tmp/x.db;Mode=ReadOnly")]
-    public void Parse_SomethingElse_IsNull(string text) => Assert.Null(PostgresConnectionString.Parse(text));
+    public void Parse_NotAPostgresConnectionString_ReturnsNull(string text) => Assert.Null(PostgresConnectionString.Parse(text));
 }

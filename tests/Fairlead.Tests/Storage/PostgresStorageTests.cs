@@ -14,7 +14,7 @@ public sealed class PostgresStorageTests : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task EnsureReady_WrongPassword_SaysSoWithoutIt()
+    public async Task EnsureReady_WrongPassword_ThrowsWithoutLeakingPassword()
     {
         var fault = await RefusedAsync(keywords => keywords.Password = "wrong horse");
         Assert.Contains("refused the user or the password", fault.Message, StringComparison.Ordinal);
@@ -22,7 +22,7 @@ public sealed class PostgresStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_NoSuchDatabase_SaysHowToMakeIt()
+    public async Task EnsureReady_MissingDatabase_ExplainsHowToCreateIt()
     {
         var fault = await RefusedAsync(keywords => keywords.Database = "nowhere");
         Assert.Contains("'nowhere'", fault.Message, StringComparison.Ordinal);
@@ -30,7 +30,7 @@ public sealed class PostgresStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_NobodyListens_SaysSoAndMayPass()
+    public async Task EnsureReady_NoServerListening_ThrowsTransientError()
     {
         var fault = await RefusedAsync(keywords => keywords.Port = 1);
         Assert.Contains("127.0.0.1:1", fault.Message, StringComparison.Ordinal);
@@ -38,7 +38,7 @@ public sealed class PostgresStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_DatabaseOfAnotherEncoding_IsRefused()
+    public async Task EnsureReady_WrongDatabaseEncoding_IsRefused()
     {
         TestPostgres.Execute(_temporary.ConnectionString!, "CREATE DATABASE test_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
         try
@@ -53,7 +53,7 @@ public sealed class PostgresStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_UserWithoutRights_SaysWhichItNeeds()
+    public async Task EnsureReady_UserLacksPermissions_NamesMissingPermission()
     {
         TestPostgres.Execute(_temporary.ConnectionString!, "REVOKE ALL ON SCHEMA public FROM PUBLIC; DROP ROLE IF EXISTS test_visitor; CREATE ROLE test_visitor LOGIN PASSWORD 'guest'");
         try
@@ -68,7 +68,7 @@ public sealed class PostgresStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task Open_ConnectionsCutByTheServer_WorksAgain()
+    public async Task Open_ConnectionsTerminatedByServer_Recovers()
     {
         var storage = _temporary.Open();
         await using (await storage.OpenAsync(Cancellation))
@@ -88,7 +88,7 @@ public sealed class PostgresStorageTests : IDisposable
             }
             catch (NpgsqlException fault)
             {
-                Assert.True(StorageFaults.IsUnavailable(fault), fault.ToString());
+                Assert.True(StorageErrors.IsUnavailable(fault), fault.ToString());
                 Assert.True(++broken < 10);
             }
         }

@@ -16,7 +16,7 @@ public abstract class SchemaMigratorTests : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task EnsureReady_Twice_AppliesEveryStepOnce()
+    public async Task EnsureReady_CalledTwice_AppliesEachStepOnce()
     {
         var step = new Step(1000, "CREATE TABLE noted (id INTEGER); INSERT INTO noted VALUES (1);");
         await _temporary.Open(step).EnsureReadyAsync(Cancellation);
@@ -29,7 +29,7 @@ public abstract class SchemaMigratorTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_ManyProcessesAtOnce_AppliesEveryStepOnce()
+    public async Task EnsureReady_Concurrent_AppliesEachStepOnce()
     {
         var step = new Step(1000, "CREATE TABLE noted (id INTEGER); INSERT INTO noted VALUES (1);");
         var storages = Enumerable.Range(0, 6).Select(_ => _temporary.Open(step)).ToArray();
@@ -39,7 +39,7 @@ public abstract class SchemaMigratorTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_StepThatFails_LeavesTheSchemaAsItWas()
+    public async Task EnsureReady_FailingStep_LeavesSchemaUnchanged()
     {
         await _temporary.Open().EnsureReadyAsync(Cancellation);
         var broken = _temporary.Open(new Step(1000, "CREATE TABLE noted (id INTEGER);"), new Step(1001, "CREATE TABLE noted (id INTEGER);"));
@@ -51,7 +51,7 @@ public abstract class SchemaMigratorTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_LaterStepOfAnEarlierNumber_IsAppliedToo()
+    public async Task EnsureReady_StepAddedLaterWithLowerNumber_IsStillApplied()
     {
         await _temporary.Open(new Step(2000, "CREATE TABLE late (id INTEGER);")).EnsureReadyAsync(Cancellation);
         var both = _temporary.Open(new Step(1000, "CREATE TABLE early (id INTEGER);"), new Step(2000, "CREATE TABLE late (id INTEGER);"));
@@ -60,7 +60,7 @@ public abstract class SchemaMigratorTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_DatabaseOfANewerVersion_SaysSo()
+    public async Task EnsureReady_NewerDatabaseVersion_ThrowsNamingVersion()
     {
         await _temporary.Open(new Step(9000, "CREATE TABLE future (id INTEGER);")).EnsureReadyAsync(Cancellation);
         var fault = await Assert.ThrowsAsync<SchemaException>(() => _temporary.Open().EnsureReadyAsync(Cancellation));
@@ -69,7 +69,7 @@ public abstract class SchemaMigratorTests : IDisposable
     }
 
     [Fact]
-    public void Constructor_TwoStepsOfOneNumber_NamesBoth()
+    public void Constructor_DuplicateStepNumber_ThrowsNamingBoth()
     {
         var fault = Assert.Throws<SchemaException>(() => new SchemaMigrator([new Step(7, "", "left"), new Step(7, "", "right")], TimeProvider.System));
         Assert.Contains("'left' and 'right'", fault.Message, StringComparison.Ordinal);

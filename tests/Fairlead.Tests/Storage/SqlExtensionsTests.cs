@@ -17,7 +17,7 @@ public abstract class SqlExtensionsTests : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Query_EveryTypeOfValue_ReadsBackTheSame()
+    public async Task Query_EveryValueType_RoundTrips()
     {
         await using var connection = await OpenAsync();
         (string, SqlValue)[] values = [("@t", "té"), ("@n", long.MaxValue), ("@f", true), ("@at", At.AddTicks(5)), ("@b", new byte[] { 0, 255 })];
@@ -32,7 +32,7 @@ public abstract class SqlExtensionsTests : IDisposable
     }
 
     [Fact]
-    public async Task Query_NullOfEveryType_ReadsBackAsNull()
+    public async Task Query_NullOfEveryType_ReturnsNull()
     {
         await using var connection = await OpenAsync();
         (string, SqlValue)[] values = [("@t", (string?)null), ("@n", (int?)null), ("@at", (DateTimeOffset?)null), ("@b", (byte[]?)null)];
@@ -59,7 +59,7 @@ public abstract class SqlExtensionsTests : IDisposable
     }
 
     [Fact]
-    public async Task Execute_InTransaction_IsRolledBackWithIt()
+    public async Task Execute_InTransaction_IsRolledBack()
     {
         var storage = _temporary.Open(new SamplesStep());
         await using var connection = await storage.OpenAsync(Cancellation);

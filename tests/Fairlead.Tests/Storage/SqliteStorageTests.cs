@@ -11,7 +11,7 @@ public sealed class SqliteStorageTests : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task EnsureReady_NewDirectory_IsReadableByItsOwnerOnly()
+    public async Task EnsureReady_NewDirectory_IsAccessibleToOwnerOnly()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows keeps rights in lists of its own.");
         await _temporary.Open().EnsureReadyAsync(Cancellation);
@@ -22,7 +22,7 @@ public sealed class SqliteStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_PlaceThatCannotBeUsed_NamesItAndTheRemedy()
+    public async Task EnsureReady_UnusableDataDirectory_NamesPathAndRemedy()
     {
         await File.WriteAllTextAsync(_temporary.DataDirectory, "a file where the folder should be", Cancellation);
         try
@@ -38,7 +38,7 @@ public sealed class SqliteStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task EnsureReady_FileThatIsNoDatabase_SaysSo()
+    public async Task EnsureReady_FileNotADatabase_Throws()
     {
         Directory.CreateDirectory(_temporary.DataDirectory);
         await File.WriteAllTextAsync(Path.Combine(_temporary.DataDirectory, "fairlead.db"), new string('x', 5000), Cancellation);
@@ -46,7 +46,7 @@ public sealed class SqliteStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task Open_Connection_IsInWriteAheadModeWithForeignKeys()
+    public async Task Open_Connection_UsesWalModeAndForeignKeys()
     {
         await using var connection = await _temporary.Open().OpenAsync(Cancellation);
         await using var command = connection.CreateCommand();
@@ -55,7 +55,7 @@ public sealed class SqliteStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task BeginWrite_DatabaseIsLocked_OnlyTheFirstWriterBlocksAThread()
+    public async Task BeginWrite_DatabaseLocked_OnlyFirstWriterBlocksThread()
     {
         const int Writers = 8;
         var storage = _temporary.Open();
@@ -86,7 +86,7 @@ public sealed class SqliteStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task BeginWrite_WriterThatWaits_CanBeCancelledWithoutTakingTheTurn()
+    public async Task BeginWrite_WaitingWriterCancelled_DoesNotTakeTurn()
     {
         var storage = _temporary.Open();
         await using var holding = await storage.OpenAsync(Cancellation);

@@ -12,7 +12,7 @@ public sealed class StorageRetryTests : IDisposable
     public void Dispose() => _temporary.Dispose();
 
     [Fact]
-    public async Task Run_DeadlockOfTwoTransactions_BothEndWell()
+    public async Task Run_DeadlockOfTwoTransactions_BothSucceed()
     {
         var storage = _temporary.Open();
         await ExecuteAsync(storage, "CREATE TABLE pair (id INT PRIMARY KEY, times INT NOT NULL); INSERT INTO pair VALUES (1, 0), (2, 0)");
@@ -54,7 +54,7 @@ public sealed class StorageRetryTests : IDisposable
     }
 
     [Fact]
-    public async Task Run_AnyOtherFault_IsNotTriedAgain()
+    public async Task Run_NonTransientError_IsNotRetried()
     {
         var tries = 0;
         await Assert.ThrowsAsync<PostgresException>(() => StorageRetry.RunAsync<int>(() =>
@@ -66,7 +66,7 @@ public sealed class StorageRetryTests : IDisposable
     }
 
     [Fact]
-    public async Task RunUntilKnown_ConnectionBreaksAtTheCommit_RepeatsAndSaysSo()
+    public async Task RunUntilKnown_ConnectionLostAtCommit_RetriesAndFlagsRepeat()
     {
         var repeats = new List<bool>();
         Assert.Equal(2, await StorageRetry.RunUntilKnownAsync(
@@ -81,7 +81,7 @@ public sealed class StorageRetryTests : IDisposable
     }
 
     [Fact]
-    public async Task RunUntilKnown_RowOfAnotherThere_ReportsIt()
+    public async Task RunUntilKnown_RowInsertedByOther_ThrowsUniqueViolation()
     {
         var tries = 0;
         var fault = await Assert.ThrowsAsync<PostgresException>(() => StorageRetry.RunUntilKnownAsync<int>(
@@ -95,7 +95,7 @@ public sealed class StorageRetryTests : IDisposable
     }
 
     [Fact]
-    public async Task RunUntilKnown_ConnectionBreaksBeforeTheCommit_IsNotTriedAgain()
+    public async Task RunUntilKnown_ConnectionLostBeforeCommit_IsNotRetried()
     {
         var tries = 0;
         await Assert.ThrowsAsync<NpgsqlException>(() => StorageRetry.RunUntilKnownAsync<int>(

@@ -10,29 +10,29 @@ public sealed class StoreWatchTests
     private readonly FakeTimeProvider _time = new();
 
     [Fact]
-    public void HasAnswered_FromTheFirstAnswer_AfterOneLeaseOnly()
+    public void HasAnswered_FromFirstResponse_ReturnsTrueAfterOneLease()
     {
         var watch = new StoreWatch(_time);
-        Assert.False(watch.HasAnsweredFor(Lease));
+        Assert.False(watch.HasRespondedFor(Lease));
         Answer(watch, 29);
-        Assert.False(watch.HasAnsweredFor(Lease));
+        Assert.False(watch.HasRespondedFor(Lease));
         Answer(watch, 1);
-        Assert.True(watch.HasAnsweredFor(Lease));
+        Assert.True(watch.HasRespondedFor(Lease));
     }
 
     [Fact]
-    public void HasAnswered_AfterAFailureOrASilence_BeginsAnew()
+    public void HasAnswered_AfterFailureOrGap_RestartsMeasurement()
     {
         var watch = new StoreWatch(_time);
         Answer(watch, 40);
         watch.Failed();
         Answer(watch, 29);
-        Assert.False(watch.HasAnsweredFor(Lease));
+        Assert.False(watch.HasRespondedFor(Lease));
         Answer(watch, 2);
-        Assert.True(watch.HasAnsweredFor(Lease));
+        Assert.True(watch.HasRespondedFor(Lease));
         _time.Advance(TimeSpan.FromSeconds(16));
         Answer(watch, 29);
-        Assert.False(watch.HasAnsweredFor(Lease));
+        Assert.False(watch.HasRespondedFor(Lease));
     }
 
     private void Answer(StoreWatch watch, int seconds)

@@ -29,7 +29,7 @@ public class SseParserTests
     [InlineData("event: long\nevent: s\ndata: a\n\n", "s|a")]
     [InlineData("")]
     [InlineData("\uFEFF")]
-    public void TryRead_Stream_GivesItsEvents(string stream, params string[] events)
+    public void TryRead_Stream_ReturnsEvents(string stream, params string[] events)
     {
         var bytes = Encoding.UTF8.GetBytes(stream);
         Assert.Equal(events, Parse(bytes, [bytes.Length]));
@@ -37,7 +37,7 @@ public class SseParserTests
     }
 
     [Fact]
-    public void TryRead_AnyStreamCutAnywhere_ParsesTheSame()
+    public void TryRead_AnyStreamSplitAnywhere_ParsesTheSame()
     {
         var lineEnd = OneOfThese("\n", "\r\n", "\r");
         var line = Gen.OneOf(
@@ -54,7 +54,7 @@ public class SseParserTests
     }
 
     [Fact]
-    public void TryRead_EventLargerThanBound_StopsAndSaysSo()
+    public void TryRead_EventAboveLimit_StopsAndSetsTooLarge()
     {
         using var parser = new SseParser(maxEventBytes: 100);
         parser.Append("data: a\n\ndata: "u8);
@@ -65,7 +65,7 @@ public class SseParserTests
     }
 
     [Fact]
-    public void TryRead_ManyDataLinesOverTheBound_StopsAndSaysSo()
+    public void TryRead_ManyDataLinesAboveLimit_StopsAndSetsTooLarge()
     {
         using var parser = new SseParser(maxEventBytes: 100);
         for (var i = 0; i < 20 && !parser.TooLarge; i++)
@@ -77,7 +77,7 @@ public class SseParserTests
     }
 
     [Fact]
-    public void TryRead_EndlessComments_AreNotKept()
+    public void TryRead_EndlessComments_AreNotBuffered()
     {
         using var parser = new SseParser(maxEventBytes: 100);
         for (var i = 0; i < 1000; i++)

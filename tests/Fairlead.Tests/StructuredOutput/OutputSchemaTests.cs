@@ -37,7 +37,7 @@ public sealed class OutputSchemaTests
     [InlineData("""{"type":"object","properties":{"me":{"$ref":"#"}}}""", """{"me":{"me":{}}}""", """{"me":{"me":1}}""", "/me/me")]
     [InlineData("""{"minProperties":1,"maxProperties":1}""", """{"a":1}""", "{}", "")]
     [InlineData("true", "1", "nothing", "")]
-    public void Check_TellsRightFromWrong_WithThePlace(string schema, string right, string wrong, string at)
+    public void Check_ValidAndInvalidValues_ReturnsViolationsWithLocation(string schema, string right, string wrong, string at)
     {
         var compiled = Compile(schema);
         Assert.Empty(compiled.Check(Encoding.UTF8.GetBytes(right)));
@@ -56,7 +56,7 @@ public sealed class OutputSchemaTests
     [InlineData("""{"anyOf":[]}""", "anyOf")]
     [InlineData("""{"multipleOf":0}""", "multipleOf")]
     [InlineData("""{"items":[{}]}""", "items")]
-    public void Compile_WhatCannotBeChecked_IsRefusedWithItsPlace(string schema, string at)
+    public void Compile_UncheckableSchema_IsRefusedWithLocation(string schema, string at)
     {
         using var document = JsonDocument.Parse(schema);
         Assert.Null(OutputSchema.Compile(document.RootElement, out var fault));
@@ -65,7 +65,7 @@ public sealed class OutputSchemaTests
     }
 
     [Fact]
-    public void Check_SchemaThatRefersToItselfWithoutEnd_Ends()
+    public void Check_InfinitelyRecursiveSchema_Terminates()
     {
         Assert.Empty(Compile("""{"$defs":{"a":{"type":"number"}},"anyOf":[{"$ref":"#/$defs/a"}]}""").Check("1"u8.ToArray()));
         // Every branch leads to all branches again.
@@ -78,7 +78,7 @@ public sealed class OutputSchemaTests
     }
 
     [Fact]
-    public void Check_ManyFaults_NamesSomeOfThem()
+    public void Check_ManyViolations_ReturnsLimitedNumber()
     {
         var violations = Compile("""{"items":{"type":"string"}}""").Check(Encoding.UTF8.GetBytes("[" + string.Join(',', Enumerable.Repeat("1", 1000)) + "]"));
         Assert.Equal(SchemaCheck.MaxNoted, violations.Count);

@@ -19,7 +19,7 @@ public sealed class PartialJsonTests
     private static readonly Gen<JsonNode?> Documents = Values(4);
 
     [Fact]
-    public void Add_AnyDocumentInAnyPieces_GivesEveryValueOnceInItsOrder()
+    public void Add_AnyDocumentInAnyChunks_EmitsEachValueOnceInOrder()
     {
         var schema = OutputSchemaTests.Compile("true");
         Gen.Select(Documents, Gen.Bool, Gen.Int[1, 7]).Sample(input =>
@@ -37,7 +37,7 @@ public sealed class PartialJsonTests
     }
 
     [Fact]
-    public void Add_ValuesThatBreakTheSchema_AreNotGiven()
+    public void Add_ValuesViolatingSchema_AreNotEmitted()
     {
         var schema = OutputSchemaTests.Compile("""
             {"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer"},"tags":{"type":"array","items":{"type":"string"}},"home":{"$ref":"#/$defs/home"}},"additionalProperties":false,
@@ -49,7 +49,7 @@ public sealed class PartialJsonTests
     }
 
     [Fact]
-    public void Add_SchemasThatAllHold_AreAllAsked()
+    public void Add_AllOfAndAnyOfSchemas_AreAllChecked()
     {
         var schema = OutputSchemaTests.Compile("""{"allOf":[{"properties":{"a":{"minimum":3}}},{"properties":{"a":{"maximum":5}}}],"anyOf":[{"properties":{"b":{"type":"string"}}},{"properties":{"b":{"type":"null"}}}]}""");
         Assert.Equal(["/a", "/b", ""], Read(schema, """{"a":4,"b":null}""", 2, out _).Select(one => one.Pointer));
@@ -65,7 +65,7 @@ public sealed class PartialJsonTests
     [InlineData("""{"a":1""")]
     [InlineData("""{"a":1,"a":2}""")]
     [InlineData("\"\\ud800\"")]
-    public void Finish_WhatIsNoDocument_IsAViolation(string text)
+    public void Finish_InvalidJsonDocument_ReportsViolation(string text)
     {
         var found = Read(OutputSchemaTests.Compile("true"), text, 2, out var violations);
         Assert.Equal("", Assert.Single(violations).Pointer);
@@ -73,7 +73,7 @@ public sealed class PartialJsonTests
     }
 
     [Fact]
-    public void Add_ALongTextInSmallPieces_IsNotReadAgainAndAgain()
+    public void Add_LongTextInSmallChunks_IsNotReparsed()
     {
         using var json = new PartialJson(OutputSchemaTests.Compile("true"));
         var found = new List<PartialValue>();
@@ -86,7 +86,7 @@ public sealed class PartialJsonTests
     }
 
     [Fact]
-    public void Add_ASchemaThatCostsTooMuch_ShowsLessAndEnds()
+    public void Add_SchemaTooExpensive_EmitsFewerValuesAndFinishes()
     {
         // Each level tries all of the next: four to the power of the depth.
         var branches = string.Join(',', Enumerable.Repeat("""{"properties":{"a":{"$ref":"#"}}}""", 4));

@@ -9,7 +9,7 @@ public sealed class AttemptTagsTests
     private static Deployment Make() => new() { Name = "p/asked", ProviderName = "p", UpstreamModel = "asked", Provider = new FakeProvider("p", "openai") };
 
     [Fact]
-    public void Of_SameNamesAgain_IsTheSameObject()
+    public void Of_SameNames_ReturnsSameInstance()
     {
         var deployment = Make();
         Assert.Same(AttemptTags.Of(deployment, "chat", "m-1"), AttemptTags.Of(deployment, "chat", new string("m-1")));
@@ -19,11 +19,11 @@ public sealed class AttemptTagsTests
     [Theory]
     [InlineData(null)]
     [InlineData("")]
-    public void Of_AnswerThatDoesNotSayItsModel_HasTheNameAskedFor(string? model) =>
+    public void Of_ResponseWithoutModel_UsesRequestedModel(string? model) =>
         Assert.Contains(new KeyValuePair<string, object?>("gen_ai.response.model", "asked"), AttemptTags.Of(Make(), "chat", model).Plain);
 
     [Fact]
-    public async Task Of_EverNewNames_AreFewSeries()
+    public async Task Of_ManyDistinctModelNames_LimitsMetricSeries()
     {
         var deployment = Make();
         var seen = await Task.WhenAll(Enumerable.Range(0, 4).Select(part => Task.Run(() =>

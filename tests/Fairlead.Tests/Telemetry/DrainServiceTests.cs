@@ -25,7 +25,7 @@ public sealed class DrainServiceTests : IDisposable
     private DrainService Service() => new(_drain, _folder, new Fixed(), _time, NullLogger<DrainService>.Instance);
 
     [Fact]
-    public async Task Stopping_NothingUnderWay_EndsAtOnce()
+    public async Task Stopping_NoCallsInProgress_CompletesImmediately()
     {
         await Service().StoppingAsync(TestContext.Current.CancellationToken);
         Assert.True(_drain.IsDraining);
@@ -33,7 +33,7 @@ public sealed class DrainServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Stopping_CallUnderWay_RefusesNewOnesAndWaitsForIt()
+    public async Task Stopping_CallInProgress_RefusesNewCallsAndWaits()
     {
         _drain.Enter();
         var stopping = Service().StoppingAsync(TestContext.Current.CancellationToken);
@@ -47,7 +47,7 @@ public sealed class DrainServiceTests : IDisposable
     }
 
     [Fact]
-    public async Task Stopping_CallOutlivesTheLimit_IsEnded()
+    public async Task Stopping_CallExceedsDrainLimit_IsEnded()
     {
         _drain.Enter();
         using var left = _drain.LimitReached.Register(_drain.Leave);

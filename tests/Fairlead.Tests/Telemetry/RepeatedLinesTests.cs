@@ -23,7 +23,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     public void Dispose() => _repeated.Dispose();
 
     [Fact]
-    public void Log_SameLineOfManyCalls_AppearsOnceASecondWithACount()
+    public void Log_RepeatedLine_AppearsOncePerSecondWithCount()
     {
         for (var second = 0; second < 3; second++)
         {
@@ -43,21 +43,21 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void Log_LinesOfOtherProviders_AppearBesideEachOther()
+    public void Log_DifferentProviders_AreSeparateLines()
     {
         foreach (var provider in (string[])["acme", "other", "acme"]) Failed(_logger, "req_1", provider);
         Assert.Equal(2, _written.Lines.Count);
     }
 
     [Fact]
-    public void Log_AnotherTypeOfException_IsAnotherLine()
+    public void Log_DifferentExceptionType_IsSeparateLine()
     {
         foreach (var exception in (Exception[])[new IOException(), new InvalidOperationException(), new IOException()]) Broke(_logger, exception);
         Assert.Equal(2, _written.Lines.Count);
     }
 
     [Fact]
-    public void Log_MoreThingsThanAreTold_CountAsOne()
+    public void Log_TooManyDistinctObjects_CountAsOne()
     {
         for (var round = 0; round < 2; round++)
         {
@@ -67,7 +67,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void Log_Acts_AppearUpToTheirOwnLimit()
+    public void Log_InformationLines_HaveTheirOwnLimit()
     {
         for (var i = 0; i < 250; i++) Made(_logger, $"whk_{i}");
         Assert.Equal(RepeatedLines.MaxActsPerSecond, _written.Lines.Count);
@@ -76,7 +76,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void Dispose_LinesThatWereLeftOut_AreTold()
+    public void Dispose_SuppressedLines_AreReported()
     {
         Failed(_logger, "req_1", "acme");
         Failed(_logger, "req_2", "acme");
@@ -85,7 +85,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void AddLimitedLogging_OwnTypesOnly_AreLimited()
+    public void AddLimitedLogging_OwnCategories_AreLimitedOthersAreNot()
     {
         var services = new ServiceCollection();
         services.AddLogging(builder => builder.AddProvider(new Provider(_written)));
@@ -104,7 +104,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void LimitAllLogging_LinesOfAnyType_AreLimitedOnce()
+    public void LimitAllLogging_AnyLoggerCategory_IsLimitedOnce()
     {
         var services = new ServiceCollection();
         services.AddLogging(builder => builder.AddProvider(new Provider(_written)));
@@ -129,7 +129,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void LimitAllLogging_LevelThatIsOff_NeverReachesTheProvider()
+    public void LimitAllLogging_DisabledLevel_NeverReachesProvider()
     {
         var services = new ServiceCollection();
         services.AddLogging(builder => builder.AddProvider(new Provider(_written)).SetMinimumLevel(LogLevel.Warning));
@@ -146,7 +146,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void AddLimitedLogging_LevelThatIsOff_IsAskedForOnce()
+    public void AddLimitedLogging_DisabledLevel_IsCheckedOnce()
     {
         var services = new ServiceCollection();
         services.AddLogging(builder => builder.AddProvider(new Provider(_written)));
@@ -161,7 +161,7 @@ public sealed partial class RepeatedLinesTests : IDisposable
     }
 
     [Fact]
-    public void Log_LinesWithoutAnEvent_AreToldApartByTheirText()
+    public void Log_LinesWithoutEventId_AreDistinguishedByTemplate()
     {
 #pragma warning disable CA1848, CA2254 // As other libraries write them.
         for (var i = 0; i < 10; i++)

@@ -4,6 +4,7 @@ using CsCheck;
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
+using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.TokenCounting;
@@ -26,11 +27,11 @@ public sealed class TokenCounterTests
         Assert.Equal(new TokenEstimate(tokens, Basis.Measured), _counter.CountText(text, Gpt));
 
     [Fact]
-    public void CountConversation_OneShortMessage_AddsTheFraming() =>
+    public void CountConversation_ShortMessage_AddsFramingTokens() =>
         Assert.Equal(new TokenEstimate(1 + 4 + 3, Basis.Measured), _counter.CountConversation(Of("Hello"), Gpt));
 
     [Fact]
-    public void CountConversation_ToolsAndPictures_AreEstimated()
+    public void CountConversation_ToolsAndImages_AreEstimated()
     {
         var plain = _counter.CountConversation(Of("Hello"), Gpt);
         var tools = _counter.CountConversation(Of("Hello") with { Tools = [new Tool("weather") { Description = "Says the weather.", Parameters = new JsonObject { ["type"] = "object" } }] }, Gpt);
@@ -41,11 +42,11 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void CountEmbeddings_TextsAndTokens_AreAddedWithoutFraming() =>
+    public void CountEmbeddings_TextsAndTokenIds_AreSummedWithoutFraming() =>
         Assert.Equal(new TokenEstimate(1 + 3, Basis.Measured), _counter.CountEmbeddings(new EmbeddingsRequest([new("Hello", null), new(null, [1, 2, 3])]), Embedding));
 
     [Fact]
-    public void Count_AnyText_IsNeverAboveItsBytesAndNeverNegative() =>
+    public void Count_AnyText_IsBetweenZeroAndByteCount() =>
         Gen.OneOf(Gen.String, Gen.String[Gen.Char.AlphaNumeric, 0, 600], Gen.String[Gen.Char[" \t\n."], 0, 600]).Sample(text =>
         {
             var bytes = Encoding.UTF8.GetByteCount(text);
@@ -59,7 +60,7 @@ public sealed class TokenCounterTests
         }, iter: 2000);
 
     [Fact]
-    public void Split_AnyText_GivesTheTextAgain() =>
+    public void Split_AnyText_TokensConcatenateToInput() =>
         Gen.OneOf(Gen.String, Gen.String[Gen.Char["a é😀中\u0301\n."], 0, 700]).Sample(text =>
         {
             var tokens = Vocabulary.O200k.Split(text);
@@ -73,7 +74,7 @@ public sealed class TokenCounterTests
         }, iter: 1000);
 
     [Fact]
-    public void Split_PlainText_HasAsManyTokensAsCounted()
+    public void Split_PlainText_TokenCountMatchesCount()
     {
         const string text = "The harbour master writes every arrival into a long book, with its flag and its hour.";
         Assert.Equal(Vocabulary.O200k.Count(text, out _), Vocabulary.O200k.Split(text).Count);
@@ -85,7 +86,7 @@ public sealed class TokenCounterTests
     /// <summary>Merging costs the square of the longest unbroken run, so what bounds the runs bounds the work.</summary>
     [Theory]
     [MemberData(nameof(Hostile))]
-    public void UnbrokenRuns_HostileMegabyte_IsCutIntoBoundedPieces(string unit)
+    public void UnbrokenRuns_HostileMegabyte_IsSplitIntoLimitedPieces(string unit)
     {
         var text = Repeat(unit, 1_000_000);
         var runs = new UnbrokenRuns(text);
@@ -104,7 +105,7 @@ public sealed class TokenCounterTests
 
     [Theory]
     [MemberData(nameof(Hostile))]
-    public void CountText_HostileMegabyte_EndsSoon(string unit)
+    public void CountText_AdversarialMegabyte_FinishesQuickly(string unit)
     {
         Vocabulary.O200k.Load();
         var text = Repeat(unit, 1_000_000);
@@ -116,7 +117,7 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void CountText_BeyondTheCap_IsSampledCloseToTheTruth()
+    public void CountText_AboveExactLimit_IsSampledWithinThreePercent()
     {
         var text = Repeat("The harbour master writes every arrival into a long book, with its flag and its hour. ", TokenCounter.MaxExactChars * 3);
         var count = _counter.CountText(text, Gpt);
@@ -126,7 +127,7 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void CountText_Prose_IsGuessedNearATokenEachFourCharacters()
+    public void CountText_ProseWithoutVocabulary_EstimatesAboutFourCharactersPerToken()
     {
         var text = Repeat("The harbour master writes every arrival into a long book, with its flag and its hour. ", 4000);
         var gemini = _counter.CountText(text, BuiltInModels.Find("gemini-2.5-pro")!);
@@ -137,7 +138,7 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void Observe_ReportsThatDiffer_CorrectTheNextEstimateAndSpreadToTheFamily()
+    public void Observe_ReportedUsageDiffers_CorrectsEstimateForModelAndFamily()
     {
         var text = Repeat("Some text to be counted. ", 4000);
         var before = _counter.CountText(text, Claude).Tokens;
@@ -154,7 +155,7 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public async Task Observe_FromManyThreads_StaysFiniteAndBounded()
+    public async Task Observe_ConcurrentThreads_StaysFiniteAndBounded()
     {
         await Task.WhenAll(Enumerable.Range(0, 8).Select(n => Task.Run(() =>
         {
@@ -164,15 +165,15 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void EstimateOutput_CutAnswer_FollowsLearnedBytesPerToken()
+    public void EstimateOutput_TruncatedResponse_UsesLearnedBytesPerToken()
     {
-        var cut = new AnswerMeter();
+        var cut = new OutputMeter();
         Assert.Equal(0, _counter.EstimateOutput(cut, Gpt));
         cut.Observe(new TextDelta(Repeat("word ", 4000)));
         Assert.Equal(1000, _counter.EstimateOutput(cut, Gpt));
         for (var i = 0; i < 50; i++)
         {
-            var done = new AnswerMeter();
+            var done = new OutputMeter();
             done.Observe(new TextDelta(Repeat("word ", 4000)));
             _counter.ObserveOutput(done, new Usage(1, 800), Gpt);
         }
@@ -188,10 +189,10 @@ public sealed class TokenCounterTests
     [InlineData("政府宣布了支持小企业的新措施。部长表示，该计划将于明年开始实施，预计将惠及全国约二十万家企业。", 0.3)]
     [InlineData("政府は中小企業を支援するための新しい対策を発表しました。大臣によると、このプログラムは来年から始まります。", 0.3)]
     [InlineData("정부는 중소기업을 지원하기 위한 새로운 조치를 발표했습니다. 장관은 이 프로그램이 내년부터 시작될 것이라고 말했습니다.", 0.3)]
-    public void EstimateOutput_KindsOfText_AreNearTheVocabularys(string text, double tolerance)
+    public void EstimateOutput_TextOfManyKinds_IsNearVocabularyCount(string text, double tolerance)
     {
         var truth = Vocabulary.O200k.Count(text, out _);
-        var meter = new AnswerMeter();
+        var meter = new OutputMeter();
         foreach (var piece in text.Chunk(7)) meter.Observe(new TextDelta(new string(piece)));
         Assert.InRange(_counter.EstimateOutput(meter, Gpt), truth * (1 - tolerance), (truth * (1 + tolerance)) + 1);
 
@@ -200,7 +201,7 @@ public sealed class TokenCounterTests
         {
             var tally = new OutputTally();
             tally.Add(System.Text.Json.JsonEncodedText.Encode(text, encoder).EncodedUtf8Bytes, isEscaped: true, isArguments);
-            var wire = new AnswerMeter();
+            var wire = new OutputMeter();
             wire.AddOutput(tally);
             Assert.Equal(Encoding.UTF8.GetByteCount(text), wire.OutputBytes);
             Assert.InRange(_counter.EstimateOutput(wire, Gpt), truth * (1 - tolerance), (truth * (1 + tolerance)) + 1);
@@ -220,7 +221,7 @@ public sealed class TokenCounterTests
     [InlineData("================================================================\n| a | b |\n|---------------------------|---------------------------|\n", 0)]
     [InlineData("🙂👍🏽🎉🚀", 12)]
     [InlineData("\t\t\t\t\t\t\t\t\treturn;\n", 0)]
-    public void LeastTokens_OfAnyText_IsBelowTheVocabularys_AndNotFarBelowForProse(string piece, int divisor)
+    public void LeastTokens_AnyText_IsBelowTokenizerCountAndCloseForProse(string piece, int divisor)
     {
         var text = Repeat(piece, 3000);
         var truth = Vocabulary.O200k.Count(text, out _);
@@ -238,7 +239,7 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void ObserveOutput_OneKindOfText_TeachesOnlyThatKind()
+    public void ObserveOutput_OneKindOfText_AdjustsOnlyThatKind()
     {
         var (prose, json) = (Metered(Repeat("word ", 4000), false), Metered(Repeat("{\"a\":1}", 4000), true));
         var (before, proseBefore) = (_counter.EstimateOutput(json, Gpt), _counter.EstimateOutput(prose, Gpt));
@@ -248,7 +249,7 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void ObserveOutput_CountThatNoVocabularyMakes_TeachesNothing()
+    public void ObserveOutput_ImplausibleOrEstimatedCount_IsIgnored()
     {
         var prose = Metered(Repeat("word ", 4000), false);
         for (var i = 0; i < 50; i++)
@@ -262,13 +263,13 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void EstimateOutput_TextIsKept_CountsByTheVocabulary()
+    public void EstimateOutput_TextStored_CountsByVocabulary()
     {
         const string text = "antidisestablishmentarianism {\"a\":[1,2,3]}";
         var meter = Metered(text, false);
         meter.Kept = text;
         Assert.Equal(Vocabulary.O200k.Count(text, out _), _counter.EstimateOutput(meter, Gpt));
-        meter.Kept = new Answer([new AnswerChoice(0, [new TextPart(text)], null)]);
+        meter.Kept = new ModelResponse([new OutputChoice(0, [new TextPart(text)], null)]);
         Assert.Equal(Vocabulary.O200k.Count(text, out _), _counter.EstimateOutput(meter, Gpt));
         // Less was kept than delivered: the kinds of text say more.
         meter.Kept = text[..10];
@@ -276,7 +277,7 @@ public sealed class TokenCounterTests
     }
 
     [Fact]
-    public void OutputTally_LongPiece_IsScaledFromItsStart()
+    public void OutputTally_LongChunk_IsExtrapolatedFromItsStart()
     {
         var (whole, pieces) = (new OutputTally(), new OutputTally());
         var text = Repeat("some words, and 12 more. ", 100_000);
@@ -286,9 +287,9 @@ public sealed class TokenCounterTests
         Assert.InRange(whole.Total, pieces.Total * 0.99, pieces.Total * 1.01);
     }
 
-    private static AnswerMeter Metered(string text, bool isArguments)
+    private static OutputMeter Metered(string text, bool isArguments)
     {
-        var meter = new AnswerMeter();
+        var meter = new OutputMeter();
         meter.Observe(isArguments ? new ToolCallDelta(0, text) : new TextDelta(text));
         return meter;
     }

@@ -48,14 +48,14 @@ public sealed class RulesTests
     }
 
     [Fact]
-    public void Check_PlainText_IsFine() => Assert.Null(CapabilityRules.Check(Operation.Chat, new RequestFacts(), TextModel));
+    public void Check_PlainText_ReturnsNull() => Assert.Null(CapabilityRules.Check(Operation.Chat, new RequestFacts(), TextModel));
 
     [Fact]
-    public void Check_SeveralChoices_NamesN() =>
+    public void Check_SeveralChoices_NamesParameterN() =>
         Assert.Equal("n", CapabilityRules.Check(Operation.Chat, new RequestFacts { ChoiceCount = 2 }, TextModel)?.Parameter);
 
     [Fact]
-    public void Check_OutputAboveTheModels_NamesTheFieldThatWasSent()
+    public void Check_MaxOutputAboveModelLimit_NamesSentField()
     {
         var error = CapabilityRules.Check(Operation.Chat, new RequestFacts { MaxOutputTokens = 101, MaxOutputTokensField = "max_completion_tokens" }, TextModel);
         Assert.Equal("max_completion_tokens", error?.Parameter);
@@ -63,7 +63,7 @@ public sealed class RulesTests
     }
 
     [Fact]
-    public void Check_TemperatureOnThinkingModel_IsRefusedUnlessItDoesNotThinkOrIsTheDefault()
+    public void Check_TemperatureOnReasoningModel_IsRefusedUnlessDefaultOrNoReasoning()
     {
         var facts = new RequestFacts { Temperature = 0.2 };
         facts.Note(RequestFeatures.Temperature);
@@ -75,7 +75,7 @@ public sealed class RulesTests
     }
 
     [Fact]
-    public void Check_PicturesOnlyForCode_AsksForWords()
+    public void Check_ImagesOnlyForCodeModel_RequiresText()
     {
         var facts = new RequestFacts();
         facts.Note(RequestFeatures.Images, "messages[0].content[0]");
@@ -85,7 +85,7 @@ public sealed class RulesTests
     }
 
     [Fact]
-    public void Check_UnknownEffort_ListsTheKnownOnes()
+    public void Check_UnknownReasoningEffort_ListsSupportedValues()
     {
         var facts = new RequestFacts { ReasoningEffort = "max" };
         facts.Note(RequestFeatures.ReasoningEffort);
@@ -93,7 +93,7 @@ public sealed class RulesTests
     }
 
     [Fact]
-    public void Check_KindDoesNotFitTheEndpoint_SaysWhereToGo()
+    public void Check_ModelKindMismatch_SuggestsEndpoint()
     {
         var vectors = TextModel with { Kind = ModelKind.Embedding };
         Assert.Contains("/v1/embeddings", CapabilityRules.Check(Operation.Chat, new RequestFacts(), vectors)?.Remedy, StringComparison.Ordinal);
@@ -101,7 +101,7 @@ public sealed class RulesTests
     }
 
     [Fact]
-    public void Window_OneTokenTooMany_IsRefusedWithTheNumbers()
+    public void Window_OneTokenAboveLimit_ReturnsContextLengthExceededWithCounts()
     {
         var facts = new RequestFacts { MaxOutputTokens = 100 };
         Assert.Null(WindowRule.Check(new TokenEstimate(900, Basis.Measured), facts, TextModel));
@@ -114,14 +114,14 @@ public sealed class RulesTests
     }
 
     [Fact]
-    public void Window_EstimateWithinTolerance_IsNotRefused()
+    public void Window_EstimateWithinTolerance_IsAccepted()
     {
         Assert.Null(WindowRule.Check(new TokenEstimate(1100, Basis.Estimated), new RequestFacts(), TextModel));
         Assert.NotNull(WindowRule.Check(new TokenEstimate(1300, Basis.Estimated), new RequestFacts(), TextModel));
     }
 
     [Fact]
-    public void Window_BoundFits_NeedsNoCounting()
+    public void Window_UpperBoundFits_NeedsNoTokenCount()
     {
         Assert.True(WindowRule.FitsFor(900, new RequestFacts { MaxOutputTokens = 100 }, TextModel));
         Assert.False(WindowRule.FitsFor(901, new RequestFacts { MaxOutputTokens = 100 }, TextModel));

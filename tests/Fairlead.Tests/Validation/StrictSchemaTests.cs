@@ -5,14 +5,14 @@ namespace Fairlead.Tests.Validation;
 
 public sealed class StrictSchemaTests
 {
-    private static string? Fault(string schema) => StrictSchema.FindFault(Encoding.UTF8.GetBytes(schema));
+    private static string? Fault(string schema) => StrictSchema.FindError(Encoding.UTF8.GetBytes(schema));
 
     private static string Object(string property) => $$"""{"type":"object","properties":{"a":{{property}}},"required":["a"],"additionalProperties":false}""";
 
     [Theory]
     [InlineData("""{"type":"object","properties":{},"required":[],"additionalProperties":false}""")]
     [InlineData("""{"type":"object","additionalProperties":false,"$schema":"https://json-schema.org/draft/2020-12/schema","title":"t"}""")]
-    public void FindFault_RootInSubset_IsNull(string schema) => Assert.Null(Fault(schema));
+    public void FindError_RootInSubset_ReturnsNull(string schema) => Assert.Null(Fault(schema));
 
     [Theory]
     [InlineData("""{"type":"string","pattern":"^a$","format":"date-time"}""")]
@@ -23,10 +23,10 @@ public sealed class StrictSchemaTests
     [InlineData("""{"enum":["x","y"]}""")]
     [InlineData("""{"const":5}""")]
     [InlineData("""{"$ref":"#"}""")]
-    public void FindFault_PropertyInSubset_IsNull(string property) => Assert.Null(Fault(Object(property)));
+    public void FindError_PropertyInSubset_ReturnsNull(string property) => Assert.Null(Fault(Object(property)));
 
     [Fact]
-    public void FindFault_RecursionThroughDefinitions_IsNull() => Assert.Null(Fault(
+    public void FindError_RecursionThroughDefinitions_ReturnsNull() => Assert.Null(Fault(
         """{"type":"object","properties":{"n":{"$ref":"#/$defs/node"}},"required":["n"],"additionalProperties":false,"$defs":{"node":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["next"],"additionalProperties":false}}}"""));
 
     [Theory]
@@ -40,7 +40,7 @@ public sealed class StrictSchemaTests
     [InlineData("""{"type":"object","properties":{"a":{"type":"string"}},"required":["b"],"additionalProperties":false}""", "required")]
     [InlineData("""{"type":"object","properties":{"a":{"type":"string"}},"required":["a","b"],"additionalProperties":false}""", "'b'")]
     [InlineData("""{"type":"object","type":"object","additionalProperties":false}""", "twice")]
-    public void FindFault_RootOutside_SaysWhy(string schema, string said) => Assert.Contains(said, Fault(schema), StringComparison.Ordinal);
+    public void FindError_RootOutsideSubset_ReturnsReason(string schema, string said) => Assert.Contains(said, Fault(schema), StringComparison.Ordinal);
 
     [Theory]
     [InlineData("""{"type":"string","minLength":1}""", "minLength")]
@@ -58,7 +58,7 @@ public sealed class StrictSchemaTests
     [InlineData("""{"enum":[]}""", "enum")]
     [InlineData("""{"type":"array","items":{"type":"string"},"minItems":-1}""", "minItems")]
     [InlineData("""{"type":"object","patternProperties":{},"additionalProperties":false}""", "patternProperties")]
-    public void FindFault_PropertyOutside_NamesThePlace(string property, string said)
+    public void FindError_PropertyOutsideSubset_NamesLocation(string property, string said)
     {
         var fault = Fault(Object(property));
         Assert.Contains(said, fault, StringComparison.Ordinal);
@@ -66,7 +66,7 @@ public sealed class StrictSchemaTests
     }
 
     [Fact]
-    public void FindFault_Limits_AreKept()
+    public void FindError_Limits_AreEnforced()
     {
         string Nested(int levels) => levels == 1 ? """{"type":"object","additionalProperties":false}""" : Object(Nested(levels - 1));
         Assert.Null(Fault(Nested(StrictSchema.MaxLevels)));

@@ -9,7 +9,7 @@ public sealed class WebhookKeyTests
 {
     // The example that the libraries of Standard Webhooks are tested with.
     [Fact]
-    public void Sign_Hmac_IsTheSpecificationsExample()
+    public void Sign_Hmac_MatchesStandardWebhooksExample()
     {
         var key = new WebhookKey(WebhookSignature.Hmac, Convert.FromBase64String("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
         var signature = key.Sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, "{\"test\": 2432232314}"u8);
@@ -19,14 +19,14 @@ public sealed class WebhookKeyTests
 
     // RFC 8032, section 7.1, test 1.
     [Fact]
-    public void PublicKey_OfEd25519_IsTheOneOfTheRfc()
+    public void PublicKey_Ed25519_MatchesRfcTestVector()
     {
         var key = new WebhookKey(WebhookSignature.Ed25519, Convert.FromHexString("9D61B19DEFFD5A60BA844AF492EC2CC44449C5697B326919703BAC031CAE7F60"));
         Assert.Equal("whpk_" + Convert.ToBase64String(Convert.FromHexString("D75A980182B10AB7D54BFED3C964073A0EE172F3DAA62325AF021A68F707511A")), key.ReceiverText);
     }
 
     [Fact]
-    public void Sign_Ed25519_CanBeVerifiedWithThePublicKeyAndOnlyOverTheSameText()
+    public void Sign_Ed25519_VerifiesWithPublicKeyForSameTextOnly()
     {
         var key = WebhookKey.New(WebhookSignature.Ed25519);
         var signature = key.Sign("evt_1", 1_800_000_000, "{}"u8);
@@ -54,7 +54,7 @@ public sealed class WebhookKeyTests
     }
 
     [Fact]
-    public void New_EachTime_IsAnotherSecretOfTheRightSizeThatIsNotPrinted()
+    public void New_WebhookKey_HasUniqueSecretOfValidSizeThatIsNeverPrinted()
     {
         var one = WebhookKey.New(WebhookSignature.Hmac);
         Assert.NotEqual(one.ReceiverText, WebhookKey.New(WebhookSignature.Hmac).ReceiverText);

@@ -17,7 +17,7 @@ public sealed class WebhookScheduleTests
     [InlineData(7, 50_400)]
     [InlineData(8, 72_000)]
     [InlineData(9, 86_400)]
-    public void PauseAfter_AFailure_IsTheSchedulesWithATenthOfChance(int made, int seconds)
+    public void PauseAfter_Failure_FollowsScheduleWithTenPercentJitter(int made, int seconds)
     {
         Assert.Equal(seconds * 0.9, WebhookSchedule.PauseAfter(made, Failed, () => 0)!.Value.TotalSeconds, 3);
         Assert.Equal(seconds, WebhookSchedule.PauseAfter(made, Failed, () => 0.5)!.Value.TotalSeconds, 3);
@@ -25,13 +25,13 @@ public sealed class WebhookScheduleTests
     }
 
     [Fact]
-    public void PauseAfter_TheTenthAttempt_IsNone() => Assert.Null(WebhookSchedule.PauseAfter(10, Failed, () => 0));
+    public void PauseAfter_TenthAttempt_ReturnsNull() => Assert.Null(WebhookSchedule.PauseAfter(10, Failed, () => 0));
 
     [Fact]
-    public void PauseAfter_Gone_IsNone() => Assert.Null(WebhookSchedule.PauseAfter(1, Failed with { StatusCode = 410 }, () => 0));
+    public void PauseAfter_410Gone_ReturnsNull() => Assert.Null(WebhookSchedule.PauseAfter(1, Failed with { StatusCode = 410 }, () => 0));
 
     [Fact]
-    public void PauseAfter_RetryAfter_IsNeverEarlierThanAskedNorLaterThanADay() =>
+    public void PauseAfter_RetryAfter_IsRespectedUpToOneDay() =>
         Gen.Select(Gen.Int[1, 9], Gen.Int[-10, 10_000_000], Gen.Double[0, 1]).Sample((made, asked, chance) =>
         {
             var pause = WebhookSchedule.PauseAfter(made, Failed with { RetryAfter = TimeSpan.FromSeconds(asked) }, () => chance)!.Value;
@@ -46,13 +46,13 @@ public sealed class WebhookScheduleTests
     [InlineData(504, 30)]
     [InlineData(500, null)]
     [InlineData(404, null)]
-    public void QuietAfter_AStrainedReceiver_IsAPause(int status, int? seconds) =>
+    public void QuietAfter_OverloadedReceiver_ReturnsPause(int status, int? seconds) =>
         Assert.Equal(seconds is { } s ? TimeSpan.FromSeconds(s) : null, WebhookSchedule.QuietAfter(Failed with { StatusCode = status }));
 
     [Theory]
     [InlineData(0)]
     [InlineData(0.999)]
-    public void LastingFailure_WhateverChanceMakesOfThePauses_IsOverAtTheLastAttempt(double chance)
+    public void LastingFailure_AnyJitter_IsExceededAtLastAttempt(double chance)
     {
         var total = TimeSpan.Zero;
         for (var made = 1; WebhookSchedule.PauseAfter(made, Failed, () => chance) is { } pause; made++) total += pause;

@@ -20,7 +20,7 @@ public abstract class WebhookStoreTests : IDisposable
     private DateTimeOffset Now => _fixture.Time.GetUtcNow();
 
     [Fact]
-    public async Task Add_ThenFind_GivesAllOfItToItsProjectOnly()
+    public async Task Add_ThenFind_ReturnsAllFieldsToOwnProjectOnly()
     {
         var made = _fixture.New(Url, WebhookFixture.Project, WebhookEvents.Failed) with { Description = "Ops \u00e4" };
         Assert.True(await _fixture.Webhooks.AddAsync(made, Cancel));
@@ -34,16 +34,16 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Add_BeyondTheBound_IsRefusedAlsoWhenManyComeAtOnce()
+    public async Task Add_AboveWebhookLimit_IsRefusedEvenConcurrently()
     {
-        var made = Enumerable.Range(0, WebhookStore.MostOfAProject + 5).Select(_ => _fixture.New(Url)).ToArray();
+        var made = Enumerable.Range(0, WebhookStore.MaxPerProject + 5).Select(_ => _fixture.New(Url)).ToArray();
         var added = await Task.WhenAll(made.Select(webhook => _fixture.Webhooks.AddAsync(webhook, Cancel)));
-        Assert.Equal(WebhookStore.MostOfAProject, added.Count(taken => taken));
+        Assert.Equal(WebhookStore.MaxPerProject, added.Count(taken => taken));
         Assert.True(await _fixture.Webhooks.AddAsync(_fixture.New(Url, "proj_2"), Cancel));
     }
 
     [Fact]
-    public async Task OfRequests_ManyAtOnce_IsOneAndTheSame()
+    public async Task OfRequests_ConcurrentCalls_ReturnSameWebhook()
     {
         var made = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => _fixture.Webhooks.OfRequestsAsync(WebhookFixture.Project, Cancel)));
         Assert.Single(made.Select(webhook => webhook.Id).Distinct());
@@ -51,7 +51,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Outbox_Commit_LeavesOneDeliveryForEachThatWantsIt()
+    public async Task Outbox_Commit_AddsOneDeliveryPerSubscriber()
     {
         var all = await _fixture.AddWebhookAsync(Url);
         await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.Failed);
@@ -69,7 +69,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Outbox_Rollback_LeavesNothing()
+    public async Task Outbox_Rollback_AddsNoDelivery()
     {
         await _fixture.AddWebhookAsync(Url);
         Assert.Equal(1, await _fixture.HappenAsync(commit: false));
@@ -77,7 +77,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Lease_ManyAtOnce_GivesEachDeliveryToOne()
+    public async Task Lease_ConcurrentNodes_GivesEachDeliveryToOneNode()
     {
         for (var i = 0; i < 12; i++) await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -92,16 +92,16 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Lease_ManyForOneReceiver_GivesItsShareAndNoMore()
+    public async Task Lease_ManyDeliveriesForOneReceiver_IsLimitedPerReceiver()
     {
         await _fixture.AddWebhookAsync(Url);
         for (var i = 0; i < 10; i++) await _fixture.HappenAsync();
-        Assert.Equal(WebhookDeliveryStore.MostAtOneReceiver, (await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, 100, Cancel)).Count);
+        Assert.Equal(WebhookDeliveryStore.MaxPerReceiver, (await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, 100, Cancel)).Count);
         Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 100, Cancel));
     }
 
     [Fact]
-    public async Task Lease_ReceiversThatFail_LeaveRoomForTheOthers()
+    public async Task Lease_FailingReceivers_LeaveCapacityForOthers()
     {
         // Longer due than anything else, and of another project.
         for (var i = 0; i < 12; i++)
@@ -124,7 +124,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Lease_OneWithALongQueue_WaitsForThoseWithLessUnderWay()
+    public async Task Lease_WebhookWithLongQueue_YieldsToLessBusyWebhooks()
     {
         var busy = await _fixture.AddWebhookAsync(Url);
         for (var i = 0; i < 10; i++) await _fixture.HappenAsync();
@@ -136,13 +136,13 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Lease_AddressesOfRequests_HaveAShareEachAndOneTogether()
+    public async Task Lease_PerRequestUrls_AreLimitedPerUrlAndInTotal()
     {
         for (var i = 0; i < 6; i++) await _fixture.HappenAsync(url: "https://slow.example.com/");
         for (var i = 0; i < 20; i++) await _fixture.HappenAsync(url: $"https://example.com/{i}");
         var first = await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, 0, Cancel);
-        Assert.Equal(WebhookDeliveryStore.MostOfRequests, first.Count);
-        Assert.Equal(WebhookDeliveryStore.MostAtOneReceiver, first.Count(one => one.Delivery.Url == "https://slow.example.com/"));
+        Assert.Equal(WebhookDeliveryStore.MaxRequestShare, first.Count);
+        Assert.Equal(WebhookDeliveryStore.MaxPerReceiver, first.Count(one => one.Delivery.Url == "https://slow.example.com/"));
         Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 0, Cancel));
         // Three of the others end; the slow one keeps its share and gets no more of the room.
         foreach (var (delivery, webhook) in first.Where(one => one.Delivery.Url != "https://slow.example.com/").Take(3))
@@ -153,7 +153,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Note_AfterTheLeaseWentToAnother_WritesNothing()
+    public async Task Note_LeaseTakenByAnotherNode_WritesNothing()
     {
         var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -171,7 +171,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Renew_WhileAnAttemptIsUnderWay_KeepsOthersAway()
+    public async Task Renew_AttemptInProgress_PreventsOtherLeases()
     {
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -188,7 +188,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Renew_DeliveryThatTheProcessDoesNotKnowItHas_LetsItsLeaseEnd()
+    public async Task Renew_DeliveryUnknownToProcess_LetsLeaseExpire()
     {
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -203,7 +203,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task ReleaseAll_AfterACrash_LetsTheDeliveryBeTakenAtOnce()
+    public async Task ReleaseAll_AfterCrash_DeliveryCanBeLeasedImmediately()
     {
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -213,7 +213,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Delete_AWebhook_TakesItsDeliveriesAlong()
+    public async Task Delete_Webhook_DeletesItsDeliveries()
     {
         var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -224,7 +224,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Forget_TooOld_RemovesWithHistory()
+    public async Task Forget_OldDelivery_IsRemovedWithHistory()
     {
         var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -236,7 +236,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task ForgetOrphans_OfProjectsThatAreGone_TakesThoseOnly()
+    public async Task ForgetOrphans_DeletedProject_RemovesOnlyItsWebhooks()
     {
         await _fixture.AddProjectAsync();
         var kept = await _fixture.AddWebhookAsync(Url);
@@ -249,7 +249,7 @@ public abstract class WebhookStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task List_InPages_IsNewestFirstAndFiltered()
+    public async Task List_Deliveries_IsNewestFirstAndFiltered()
     {
         var one = await _fixture.AddWebhookAsync(Url);
         var two = await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.Failed);

@@ -32,7 +32,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_ReceiverTakesIt_SendsTheSignedEventOnce()
+    public async Task Deliver_ReceiverAccepts_SendsSignedEventOnce()
     {
         var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
@@ -57,7 +57,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_ReceiverFailsAlways_KeepsTheScheduleThenGivesUpAndDisables()
+    public async Task Deliver_ReceiverAlwaysFails_FollowsScheduleThenGivesUpAndDisables()
     {
         _receiver.Answer = Status(500);
         var webhook = await _fixture.AddWebhookAsync(Url);
@@ -89,7 +89,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_AfterAFailure_SucceedsAndForgetsThatItFailed()
+    public async Task Deliver_SuccessAfterFailure_ClearsFailingSince()
     {
         _receiver.Answer = Status(500);
         var webhook = await _fixture.AddWebhookAsync(Url);
@@ -104,7 +104,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_Gone_GivesUpAndDisablesAtOnce()
+    public async Task Deliver_Gone_GivesUpAndDisablesImmediately()
     {
         _receiver.Answer = Status(410);
         var webhook = await _fixture.AddWebhookAsync(Url);
@@ -117,7 +117,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_Gone_IsToldToTheProjectsOtherWebhooks()
+    public async Task Deliver_Gone_NotifiesProjectsOtherWebhooks()
     {
         _receiver.Answer = context =>
         {
@@ -141,7 +141,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_AddressChangedWhileItWasAsked_DoesNotSpeakForTheNewOne()
+    public async Task Deliver_UrlChangedDuringDelivery_DoesNotDisableNewUrl()
     {
         var answer = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _receiver.Answer = async context =>
@@ -161,7 +161,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Change_OfTheAddress_EndsTheQuietThatTheOldOneAskedFor()
+    public async Task Update_WebhookUrl_EndsBackoffOfOldUrl()
     {
         _receiver.Answer = Status(503);
         var webhook = await _fixture.AddWebhookAsync(Url);
@@ -176,7 +176,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Redeliver_WhileItsLastAttemptFails_BeginsANewRoundAllTheSame()
+    public async Task Redeliver_WhileLastAttemptFails_StillRestartsSchedule()
     {
         var answer = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _receiver.Answer = Status(500);
@@ -207,7 +207,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_GoneAtTheAddressOfARequest_SpeaksForThatAddressOnly()
+    public async Task Deliver_GoneFromPerRequestUrl_AffectsOnlyThatUrl()
     {
         _receiver.Answer = Status(410);
         await _fixture.HappenAsync(url: Url);
@@ -221,7 +221,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_RetryAfter_WaitsForItAndLeavesTheReceiverAlone()
+    public async Task Deliver_RetryAfter_PausesAllDeliveriesToReceiver()
     {
         _receiver.Answer = context =>
         {
@@ -250,7 +250,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_Redirect_IsAFailureAndNotFollowed()
+    public async Task Deliver_Redirect_FailsAndIsNotFollowed()
     {
         _receiver.Answer = context =>
         {
@@ -267,7 +267,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_ReceiverNeverAnswers_IsATimeout()
+    public async Task Deliver_ReceiverNeverResponds_TimesOut()
     {
         _receiver.Answer = context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         await _fixture.AddWebhookAsync(Url);
@@ -282,7 +282,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_EndlessAnswer_CountsByItsStatusAndIsCutOff()
+    public async Task Deliver_EndlessResponse_CountsByStatusAndIsAborted()
     {
         var cut = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _receiver.Answer = async context =>
@@ -318,7 +318,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deliver_DuringARotation_SignsWithBothAndAfterItWithTheNewOnly()
+    public async Task Deliver_DuringKeyRotation_SignsWithBothThenOnlyWithNewKey()
     {
         var webhook = await _fixture.AddWebhookAsync(Url);
         var newer = WebhookKey.New(WebhookSignature.Hmac);
@@ -337,7 +337,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Redeliver_ADeadOne_BeginsTheScheduleAnewWithTheSameEvent()
+    public async Task Redeliver_DeadDelivery_RestartsScheduleWithSameEvent()
     {
         _receiver.Answer = Status(410);
         await _fixture.HappenAsync(url: Url);
@@ -355,7 +355,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Stop_DuringAnAttempt_GivesTheDeliveryBackUncounted()
+    public async Task Stop_DuringDeliveryAttempt_ReturnsDeliveryWithoutCountingAttempt()
     {
         _receiver.Answer = context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         await _fixture.AddProjectAsync();

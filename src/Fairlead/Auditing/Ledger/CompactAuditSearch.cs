@@ -11,7 +11,7 @@ namespace Fairlead.Auditing.Ledger;
 internal sealed class CompactAuditSearch : AuditSearch
 {
     /// <summary>Entries of the index that one page scans: about thirty bytes each, nine milliseconds together.</summary>
-    internal const int MostScanned = 100_000;
+    internal const int MaxScanned = 100_000;
 
     private readonly StringBuilder _rest = new();
     private readonly string? _found;
@@ -76,13 +76,13 @@ internal sealed class CompactAuditSearch : AuditSearch
             // The index is scanned in its order until there are enough matches; only the records of the matches are read.
             : $"""
                 SELECT {Columns} FROM (
-                    SELECT s.at, s.number FROM ({Look(IsBounded ? MostScanned : Query.Limit + 1)}) AS s WHERE true{_rest} LIMIT {Query.Limit + 1}) AS f
+                    SELECT s.at, s.number FROM ({Look(IsBounded ? MaxScanned : Query.Limit + 1)}) AS s WHERE true{_rest} LIMIT {Query.Limit + 1}) AS f
                     CROSS JOIN audit_calls a ON a.number = f.number LEFT JOIN audit_names n ON n.number = a.node
                 ORDER BY f.at DESC, f.number DESC
                 """);
     }
 
-    public override SqlStatement Bound() => Statement($"{Look(1)} OFFSET {MostScanned - 1}");
+    public override SqlStatement Bound() => Statement($"{Look(1)} OFFSET {MaxScanned - 1}");
 
     private string Look(int rows) =>
         $"""

@@ -39,7 +39,7 @@ internal sealed class LedgerEndpoints(LedgerShipper shipper, AuditReader audit, 
         await shipper.CatchUpAsync(MaxCatchUp, cancellationToken);
         if (await usage.ReadAsync(query, cancellationToken) is { } rows) return EndpointResult.LargeJson(json => Write(json, query, rows));
         parameters.AddError("group_by",
-            $"The result has more than {UsageReader.MostRows} rows; choose a shorter time, a filter or fewer groups.");
+            $"The result has more than {UsageReader.MaxRows} rows; choose a shorter time, a filter or fewer groups.");
         return parameters.Error!;
     }
 

@@ -29,7 +29,7 @@ internal sealed class LedgerShipper : BackgroundService
     /// Maximum records of one transaction: about ten milliseconds that block other writers. Each transaction writes the ends of all indexes
     /// again.
     /// </summary>
-    private const int MostCalls = 1024;
+    private const int MaxCalls = 1024;
 
     private readonly Spool _spool;
     private readonly IStorage _storage;
@@ -188,7 +188,7 @@ internal sealed class LedgerShipper : BackgroundService
             if (record.Type != SpoolRecordType.CallEnded || start with { Offset = start.Offset + record.End } <= source.Known!.Value) continue;
             if (ShippedCall.Read(_window.AsMemory(record.PayloadStart, record.Payload.Length), record.Sequence) is { } call) calls.Add(call);
             else NoteUnreadable(source, start.Segment);
-            if (calls.Count == MostCalls) break;
+            if (calls.Count == MaxCalls) break;
         }
         return (calls, read);
     }

@@ -5,7 +5,7 @@ namespace Fairlead.Auditing.Ledger;
 /// <summary>In PostgreSQL: along the index of the narrowest filter; the other filters are checked on the rows of that index.</summary>
 internal sealed class PostgresAuditSearch : AuditSearch
 {
-    internal const int MostScanned = 20_000;
+    internal const int MaxScanned = 20_000;
 
     private const string Columns = "at, number, node, sequence, convert_to(record, 'UTF8') AS record";
 
@@ -34,13 +34,13 @@ internal sealed class PostgresAuditSearch : AuditSearch
 
     public override SqlStatement Page() => Statement(IsBounded
         ? $"""
-            SELECT {Columns} FROM (SELECT * FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT {MostScanned}) AS looked_at
+            SELECT {Columns} FROM (SELECT * FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT {MaxScanned}) AS looked_at
             WHERE true{_rest} ORDER BY at DESC, number DESC LIMIT {Query.Limit + 1}
             """
         : $"SELECT {Columns} FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT {Query.Limit + 1}");
 
     public override SqlStatement Bound() =>
-        Statement($"SELECT at, number FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT 1 OFFSET {MostScanned - 1}");
+        Statement($"SELECT at, number FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT 1 OFFSET {MaxScanned - 1}");
 
     private static string? DriverOf(AuditQuery query) => query switch
     {

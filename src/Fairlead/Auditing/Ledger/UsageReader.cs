@@ -37,9 +37,9 @@ internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnl
 /// <summary>Sums usage from the hourly sums: the cost of a query grows with the hours and keys, not with the number of calls.</summary>
 internal sealed class UsageReader(IStorage storage)
 {
-    internal const int MostRows = 10_000;
+    internal const int MaxRows = 10_000;
 
-    /// <summary>The sums in the order of their groups, or null when there are more than <see cref="MostRows"/>.</summary>
+    /// <summary>The sums in the order of their groups, or null when there are more than <see cref="MaxRows"/>.</summary>
     public async Task<IReadOnlyList<UsageRow>?> ReadAsync(UsageQuery query, CancellationToken cancellationToken)
     {
         // Spans of time first, so that rows are in the order of time.
@@ -69,10 +69,10 @@ internal sealed class UsageReader(IStorage storage)
             var columns = string.Join(", ", Enumerable.Range(1, groups.Length));
             sql.Append(" GROUP BY ").Append(columns).Append(" ORDER BY ").Append(columns);
         }
-        sql.Append(" LIMIT ").Append(MostRows + 1);
+        sql.Append(" LIMIT ").Append(MaxRows + 1);
 
         var rows = await connection.QueryAsync(sql.ToString(), [.. values], row => ReadOrNull(row, query, groups), cancellationToken);
-        return rows.Count > MostRows ? null : [.. rows.OfType<UsageRow>()];
+        return rows.Count > MaxRows ? null : [.. rows.OfType<UsageRow>()];
 
         void Filter(string column, string? value)
         {

@@ -13,7 +13,7 @@ internal static class BlockReader
 
     public static ContentBlock Read(ref BodyCursor json, MessagesPass pass, BlockPosition place)
     {
-        if (!json.Object(place.Field(null))) throw RequestFaults.Type(place.Field(null), "an object", "null");
+        if (!json.Object(place.Field(null))) throw RequestErrors.Type(place.Field(null), "an object", "null");
         var start = json.Start;
         var textBefore = pass.Facts.TextBytes;
         var block = new ContentBlock { Kind = BlockKind.Other };
@@ -26,13 +26,13 @@ internal static class BlockReader
                 json.Skip();
                 continue;
             }
-            if ((block.Seen & field) != 0) throw RequestFaults.Duplicate(place.Field(name));
+            if ((block.Seen & field) != 0) throw RequestErrors.Duplicate(place.Field(name));
             block.Seen |= field;
             json.Next();
             ReadField(ref json, pass, place, field, ref block);
         }
         block.Range = new ByteRange(start, json.End - start);
-        if ((block.Seen & BlockFields.Type) == 0) throw RequestFaults.Missing(place.Field("type"));
+        if ((block.Seen & BlockFields.Type) == 0) throw RequestErrors.Missing(place.Field("type"));
         Validate(json.Body, pass, place, ref block, textBefore);
         return block;
     }
@@ -179,17 +179,17 @@ internal static class BlockReader
         var facts = pass.Facts;
         if (place.IsSystem && block.Kind != BlockKind.Text)
         {
-            throw RequestFaults.Value(place.Field("type"), "'system' holds text blocks only.");
+            throw RequestErrors.Value(place.Field("type"), "'system' holds text blocks only.");
         }
         if (place.IsNested && (block.Kind is BlockKind.ToolUse or BlockKind.ToolResult or BlockKind.Thinking or BlockKind.RedactedThinking))
         {
-            throw RequestFaults.Value(place.Field("type"), "this kind of block is not allowed inside another block.");
+            throw RequestErrors.Value(place.Field("type"), "this kind of block is not allowed inside another block.");
         }
         switch (block.Kind)
         {
             case BlockKind.Text:
                 Text(block.Text, place, "text");
-                if (block.Text.Inner.IsEmpty && place.IsSystem) throw RequestFaults.EmptyString(place.Field("text"));
+                if (block.Text.Inner.IsEmpty && place.IsSystem) throw RequestErrors.EmptyString(place.Field("text"));
                 facts.TextBytes += block.Text.Inner.Length;
                 break;
 
@@ -207,10 +207,10 @@ internal static class BlockReader
             case BlockKind.SearchResult:
                 Text(block.SourceValue, place, "source");
                 Text(block.Title, place, "title");
-                if (block.Content.IsAbsent) throw RequestFaults.Missing(place.Field("content"));
+                if (block.Content.IsAbsent) throw RequestErrors.Missing(place.Field("content"));
                 if (block.Content.Token != JsonTokenType.StartArray)
                 {
-                    throw RequestFaults.Type(place.Field("content"), "an array", "something else");
+                    throw RequestErrors.Type(place.Field("content"), "an array", "something else");
                 }
                 facts.TextBytes += block.SourceValue.Inner.Length + block.Title.Inner.Length;
                 break;
@@ -218,11 +218,11 @@ internal static class BlockReader
             case BlockKind.ToolUse:
                 Id(body, pass, block.Id, place, "id");
                 Text(block.Name, place, "name");
-                if (block.Name.Inner.IsEmpty) throw RequestFaults.EmptyString(place.Field("name"));
-                if (block.Input.IsAbsent) throw RequestFaults.Missing(place.Field("input"));
+                if (block.Name.Inner.IsEmpty) throw RequestErrors.EmptyString(place.Field("name"));
+                if (block.Input.IsAbsent) throw RequestErrors.Missing(place.Field("input"));
                 if (block.Input.Token != JsonTokenType.StartObject)
                 {
-                    throw RequestFaults.Type(place.Field("input"), "an object", "something else");
+                    throw RequestErrors.Type(place.Field("input"), "an object", "something else");
                 }
                 facts.TextBytes += block.Name.Inner.Length + block.Input.Range.Length;
                 break;
@@ -232,7 +232,7 @@ internal static class BlockReader
                 if (block.Content.Token is not (JsonTokenType.None or JsonTokenType.Null or JsonTokenType.String
                     or JsonTokenType.StartArray))
                 {
-                    throw RequestFaults.Type(place.Field("content"), "a string or an array of blocks", "something else");
+                    throw RequestErrors.Type(place.Field("content"), "a string or an array of blocks", "something else");
                 }
                 break;
 
@@ -259,26 +259,26 @@ internal static class BlockReader
 
     private static void ValidateSource(ReadOnlySpan<byte> body, MessagesPass pass, BlockPosition place, in ContentBlock block, bool isImage)
     {
-        if (block.SourceValue.IsAbsent) throw RequestFaults.Missing(place.Field("source"));
+        if (block.SourceValue.IsAbsent) throw RequestErrors.Missing(place.Field("source"));
         if (block.SourceValue.Token != JsonTokenType.StartObject)
         {
-            throw RequestFaults.Type(place.Field("source"), "an object", "something else");
+            throw RequestErrors.Type(place.Field("source"), "an object", "something else");
         }
         var source = block.Source;
         switch (source.Type)
         {
             case null:
-                throw RequestFaults.Missing(place.Field("source.type"));
+                throw RequestErrors.Missing(place.Field("source.type"));
 
             case "base64":
                 Text(source.MediaType, place, "source.media_type");
                 Text(source.Data, place, "source.data");
                 ValidateMediaType(body, source, place, isImage);
-                if (source.Data.Inner.IsEmpty) throw RequestFaults.EmptyString(place.Field("source.data"));
+                if (source.Data.Inner.IsEmpty) throw RequestErrors.EmptyString(place.Field("source.data"));
                 // A slash may be escaped in JSON; the provider validates such data.
                 if (!source.Data.Escaped && !Base64.IsValid(Slice(body, source.Data.Inner)))
                 {
-                    throw RequestFaults.Value(place.Field("source.data"), "this is not base64.");
+                    throw RequestErrors.Value(place.Field("source.data"), "this is not base64.");
                 }
                 pass.CountMedia(place.Field("source.data"), source.Data.Inner.Length);
                 if (isImage) break;
@@ -291,7 +291,7 @@ internal static class BlockReader
                 var url = Slice(body, source.Url.Inner);
                 if (!source.Url.Escaped && !url.StartsWith("https://"u8) && !url.StartsWith("http://"u8))
                 {
-                    throw RequestFaults.Value(place.Field("source.url"), "the address must start with https:// or http://.");
+                    throw RequestErrors.Value(place.Field("source.url"), "the address must start with https:// or http://.");
                 }
                 if (!isImage) pass.Note(RequestFeatures.PdfFiles, place.Field(null));
                 break;
@@ -306,15 +306,15 @@ internal static class BlockReader
                 break;
 
             case "content" when !isImage:
-                if (source.Content.IsAbsent) throw RequestFaults.Missing(place.Field("source.content"));
+                if (source.Content.IsAbsent) throw RequestErrors.Missing(place.Field("source.content"));
                 if (source.Content.Token is not (JsonTokenType.String or JsonTokenType.StartArray))
                 {
-                    throw RequestFaults.Type(place.Field("source.content"), "a string or an array of blocks", "something else");
+                    throw RequestErrors.Type(place.Field("source.content"), "a string or an array of blocks", "something else");
                 }
                 break;
 
             default:
-                throw RequestFaults.OneOf(place.Field("source.type"), ["base64", "url", "file"]);
+                throw RequestErrors.OneOf(place.Field("source.type"), ["base64", "url", "file"]);
         }
     }
 
@@ -329,23 +329,23 @@ internal static class BlockReader
             {
                 return;
             }
-            throw RequestFaults.OneOf(place.Field("source.media_type"), ["image/jpeg", "image/png", "image/gif", "image/webp"]);
+            throw RequestErrors.OneOf(place.Field("source.media_type"), ["image/jpeg", "image/png", "image/gif", "image/webp"]);
         }
-        if (!type.SequenceEqual("application/pdf"u8)) throw RequestFaults.OneOf(place.Field("source.media_type"), ["application/pdf"]);
+        if (!type.SequenceEqual("application/pdf"u8)) throw RequestErrors.OneOf(place.Field("source.media_type"), ["application/pdf"]);
     }
 
     private static void Text(BlockValue value, BlockPosition place, string name)
     {
         if (value.IsText) return;
         throw value.IsAbsent
-            ? RequestFaults.Missing(place.Field(name))
-            : RequestFaults.Type(place.Field(name), "a string", "something else");
+            ? RequestErrors.Missing(place.Field(name))
+            : RequestErrors.Type(place.Field(name), "a string", "something else");
     }
 
     private static void Id(ReadOnlySpan<byte> body, MessagesPass pass, BlockValue value, BlockPosition place, string name)
     {
         Text(value, place, name);
-        if (value.Inner.IsEmpty || value.Inner.Length > 256) throw RequestFaults.Value(place.Field(name), "an id has 1 to 256 characters.");
+        if (value.Inner.IsEmpty || value.Inner.Length > 256) throw RequestErrors.Value(place.Field(name), "an id has 1 to 256 characters.");
         // Other servers use other characters in ids.
         if (Slice(body, value.Inner).ContainsAnyExcept(IdCharacters)) (pass.Facts.ForeignIds ??= []).Add(value.Range);
     }
@@ -354,7 +354,7 @@ internal static class BlockReader
     {
         if ((block.Seen & BlockFields.CacheControl) != 0)
         {
-            throw RequestFaults.Value(place.Field("cache_control"), "thinking blocks cannot be cache breakpoints.");
+            throw RequestErrors.Value(place.Field("cache_control"), "thinking blocks cannot be cache breakpoints.");
         }
     }
 

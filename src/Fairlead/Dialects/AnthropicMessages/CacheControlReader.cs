@@ -24,7 +24,7 @@ internal static class CacheControlReader
                     break;
             }
         }
-        if (!hasType) throw RequestFaults.Missing($"{path}.type");
+        if (!hasType) throw RequestErrors.Missing($"{path}.type");
         pass.CountCacheBreakpoint(path);
     }
 }

@@ -42,7 +42,7 @@ internal sealed class CountTokensWire : NativeWire
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         MessagesUpstreamBody.Write(call, upstreamModel, output);
 
-    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired)
     {
         repaired = null;
         return ReadCount(body) is not null;

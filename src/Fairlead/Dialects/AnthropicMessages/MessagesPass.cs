@@ -26,7 +26,7 @@ internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, boo
     {
         if (++_cacheBreakpoints > MaxCacheBreakpoints)
         {
-            throw RequestFaults.Value(path, $"a request may contain at most {MaxCacheBreakpoints} blocks with cache_control.");
+            throw RequestErrors.Value(path, $"a request may contain at most {MaxCacheBreakpoints} blocks with cache_control.");
         }
     }
 
@@ -36,7 +36,7 @@ internal sealed class MessagesPass(RequestFacts facts, RequestBounds bounds, boo
         Facts.InlineBytes += base64Bytes;
         if (_mediaBytes > Bounds.MaxMediaBytes)
         {
-            throw RequestFaults.TooLarge(path,
+            throw RequestErrors.TooLarge(path,
                 $"The inline media of a request may have at most {Bounds.MaxMediaBytes} bytes of base64; refer to large files by URL.");
         }
     }

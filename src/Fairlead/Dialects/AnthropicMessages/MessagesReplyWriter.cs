@@ -13,7 +13,7 @@ internal static class MessagesReplyWriter
         switch (reply)
         {
             case GatewayReply.NativeBody native: WriteNative(call, native.Body.WrittenSpan, output); break;
-            case GatewayReply.Complete complete: WriteAnswer(call, complete.Answer, output); break;
+            case GatewayReply.Complete complete: WriteAnswer(call, complete.Response, output); break;
             default: throw new InvalidOperationException($"A message cannot be written from {reply.GetType().Name}.");
         }
     }
@@ -25,7 +25,7 @@ internal static class MessagesReplyWriter
     private static void WriteNative(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
         body = MessagesUsageWriter.Correct(call, GatewayJsonFields.Without(body), isDelta: false);
-        var model = MessagesAnswerScanner.FindModel(body);
+        var model = MessagesResponseScanner.FindModel(body);
         var end = body.LastIndexOf((byte)'}');
         if (model.IsEmpty)
         {
@@ -46,9 +46,9 @@ internal static class MessagesReplyWriter
         output.Write("}"u8);
     }
 
-    private static void WriteAnswer(GatewayCall call, Answer answer, IBufferWriter<byte> output)
+    private static void WriteAnswer(GatewayCall call, ModelResponse answer, IBufferWriter<byte> output)
     {
-        var choice = answer.Choices.Count > 0 ? answer.Choices[0] : new AnswerChoice(0, [], null);
+        var choice = answer.Choices.Count > 0 ? answer.Choices[0] : new OutputChoice(0, [], null);
         var json = new JsonAppender(output);
         json.Raw("{\"id\":"u8);
         json.String(MessageId(call));

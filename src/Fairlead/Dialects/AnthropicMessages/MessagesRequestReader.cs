@@ -29,7 +29,7 @@ internal static class MessagesRequestReader
     private static void ReadMessages(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
     {
         var request = ReadRoot(ref json, call, bounds);
-        if (call.Facts.MaxOutputTokens is null) throw RequestFaults.Missing("max_tokens");
+        if (call.Facts.MaxOutputTokens is null) throw RequestErrors.Missing("max_tokens");
         Validate(json.Body, call, request);
     }
 
@@ -120,7 +120,7 @@ internal static class MessagesRequestReader
             var (field, name) = FieldOf(ref json);
             if (field != Fields.None)
             {
-                if ((seen & field) != 0) throw RequestFaults.Duplicate(name);
+                if ((seen & field) != 0) throw RequestErrors.Duplicate(name);
                 seen |= field;
             }
             json.Next();
@@ -141,8 +141,8 @@ internal static class MessagesRequestReader
         }
         json.Leave();
         found.EndsInUnsignedCalls = pass.EndsInUnsignedCalls;
-        if (facts.ModelRange.IsEmpty) throw RequestFaults.Missing("model");
-        if ((seen & Fields.Messages) == 0) throw RequestFaults.Missing("messages");
+        if (facts.ModelRange.IsEmpty) throw RequestErrors.Missing("model");
+        if ((seen & Fields.Messages) == 0) throw RequestErrors.Missing("messages");
         return found;
     }
 
@@ -152,7 +152,7 @@ internal static class MessagesRequestReader
         switch (field)
         {
             case Fields.Model:
-                if (json.IsNull) throw RequestFaults.Missing("model");
+                if (json.IsNull) throw RequestErrors.Missing("model");
                 json.RequiredText("model");
                 json.Text("model", MaxModelLength);
                 facts.Model = json.GetString();
@@ -212,7 +212,7 @@ internal static class MessagesRequestReader
             case JsonTokenType.StartArray:
                 for (var i = 0; json.NextItem(); i++) BlockReader.Read(ref json, pass, new BlockPosition(-1, i));
                 break;
-            default: throw RequestFaults.Type("system", "a string or an array of text blocks", json.Describe());
+            default: throw RequestErrors.Type("system", "a string or an array of text blocks", json.Describe());
         }
     }
 
@@ -225,7 +225,7 @@ internal static class MessagesRequestReader
             json.RequiredText(path);
             if (string.IsNullOrWhiteSpace(json.GetString()))
             {
-                throw RequestFaults.Value(path, "a stop sequence must not be white space only.");
+                throw RequestErrors.Value(path, "a stop sequence must not be white space only.");
             }
         }
     }
@@ -247,10 +247,10 @@ internal static class MessagesRequestReader
                 default: json.Skip(); break;
             }
         }
-        if (type is null) throw RequestFaults.Missing("thinking.type");
+        if (type is null) throw RequestErrors.Missing("thinking.type");
         found.Thinking = new ByteRange(start, json.End - start);
         found.Thinks = type == "enabled";
-        if (found.Thinks && found.Budget is null) throw RequestFaults.Missing("thinking.budget_tokens");
+        if (found.Thinks && found.Budget is null) throw RequestErrors.Missing("thinking.budget_tokens");
         if (type != "disabled") pass.Note(RequestFeatures.ReasoningEffort, "thinking");
         else pass.Facts.ReasoningEffort ??= "none";
     }
@@ -302,9 +302,9 @@ internal static class MessagesRequestReader
                     break;
             }
         }
-        if (type is null) throw RequestFaults.Missing($"{path}.type");
+        if (type is null) throw RequestErrors.Missing($"{path}.type");
         if (type != "json_schema") return;
-        if (!hasSchema) throw RequestFaults.Missing($"{path}.schema");
+        if (!hasSchema) throw RequestErrors.Missing($"{path}.schema");
         pass.Note(RequestFeatures.JsonSchema, path);
     }
 
@@ -330,17 +330,17 @@ internal static class MessagesRequestReader
         var interleaved = call.AnthropicBeta?.Contains("interleaved-thinking", StringComparison.Ordinal) == true;
         if (found.Budget is { } budget && budget >= facts.MaxOutputTokens && !interleaved)
         {
-            throw RequestFaults.Value("thinking.budget_tokens", $"it must be smaller than max_tokens ({facts.MaxOutputTokens}).");
+            throw RequestErrors.Value("thinking.budget_tokens", $"it must be smaller than max_tokens ({facts.MaxOutputTokens}).");
         }
         if (facts.Temperature is { } temperature && temperature != 1)
         {
-            throw RequestFaults.Value("temperature", "it must be 1 while thinking is enabled.");
+            throw RequestErrors.Value("temperature", "it must be 1 while thinking is enabled.");
         }
         // With a thinking budget, thinking must precede the calls whose results are here; a turn of another model has none.
         if (found.EndsInUnsignedCalls) facts.UnsignedThinking = found.Thinking;
         if (found.Tools.Choice is "any" or "tool")
         {
-            throw RequestFaults.Value("tool_choice.type", "tools cannot be forced while thinking is enabled.");
+            throw RequestErrors.Value("tool_choice.type", "tools cannot be forced while thinking is enabled.");
         }
     }
 }

@@ -7,7 +7,7 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>Finds usage, stop reason, model and content in a provider's native events.</summary>
-internal sealed class MessagesStreamScanner(AnswerMeter meter) : NativeStreamScanner
+internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamScanner
 {
     private const int MaxErrorTextLength = 2048;
     private readonly MessagesStreamNormaliser _normaliser = new(meter);

@@ -144,7 +144,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
                 continue;
             }
             var start = (int)reader.TokenStartIndex;
-            var inner = MessagesAnswerScanner.FindModel(data[start..]);
+            var inner = MessagesResponseScanner.FindModel(data[start..]);
             return inner.IsEmpty ? default : new ByteRange(start + inner.Start, inner.Length);
         }
         return default;

@@ -7,7 +7,7 @@ namespace Fairlead.Dialects.AnthropicMessages;
 /// <summary>Streams of messages from a provider with Anthropic's API.</summary>
 internal sealed class MessagesStreams : NativeStreams
 {
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null) => new MessagesStreamScanner(meter);
+    public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) => new MessagesStreamScanner(meter);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) =>
         MessagesDelta.TryFind(data, kind, out shape);

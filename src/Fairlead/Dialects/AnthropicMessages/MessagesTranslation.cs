@@ -38,7 +38,7 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
             case AttemptFailed:
                 // The end of the stream reports it; a message that never started stays so.
                 return;
-            case AnswerStarted started:
+            case ResponseStarted started:
                 Start(ref json, started.Usage);
                 return;
         }

@@ -43,7 +43,7 @@ internal static class MessagesTurnTranslator
             {
                 // Steps of tools that Anthropic ran: the conversation continues without them.
                 call.Warn("history_omitted",
-                    $"A block of type '{RequestFaults.Shown(type ?? "")}' in an earlier response was not sent: the provider of this "
+                    $"A block of type '{RequestErrors.Shown(type ?? "")}' in an earlier response was not sent: the provider of this "
                         + "model does not accept it as input.");
                 block++;
                 continue;

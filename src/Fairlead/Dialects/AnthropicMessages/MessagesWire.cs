@@ -19,6 +19,6 @@ internal sealed class MessagesWire : NativeWire
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         MessagesUpstreamBody.Write(call, upstreamModel, output);
 
-    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired) =>
-        MessagesAnswerScanner.Scan(body, meter, out repaired);
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired) =>
+        MessagesResponseScanner.Scan(body, meter, out repaired);
 }

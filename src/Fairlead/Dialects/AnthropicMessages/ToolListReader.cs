@@ -60,28 +60,28 @@ internal static class ToolListReader
                     break;
             }
         }
-        if (found.Choice is null) throw RequestFaults.Missing("tool_choice.type");
-        if (found.Choice == "tool" && found.ChoiceName.IsEmpty) throw RequestFaults.Missing("tool_choice.name");
+        if (found.Choice is null) throw RequestErrors.Missing("tool_choice.type");
+        if (found.Choice == "tool" && found.ChoiceName.IsEmpty) throw RequestErrors.Missing("tool_choice.name");
     }
 
     /// <summary>Checks the choice against the tools, once both are read.</summary>
     public static void Validate(ReadOnlySpan<byte> body, ToolsFound found)
     {
         if (found.Choice is null or "none" || found.HasUnnamed) return;
-        if (found.Count == 0) throw RequestFaults.Value("tool_choice", "it may only be sent together with tools.");
+        if (found.Count == 0) throw RequestErrors.Value("tool_choice", "it may only be sent together with tools.");
         if (found.Choice != "tool") return;
         var wanted = body.Slice(found.ChoiceName.Start, found.ChoiceName.Length);
         foreach (var name in found.Names)
         {
             if (wanted.SequenceEqual(body.Slice(name.Start, name.Length))) return;
         }
-        throw RequestFaults.Value("tool_choice.name", "'tools' has no tool of that name.");
+        throw RequestErrors.Value("tool_choice.name", "'tools' has no tool of that name.");
     }
 
     private static void ReadTool(ref BodyCursor json, MessagesPass pass, ToolsFound found, int index)
     {
         var path = new FieldPath("tools", index);
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         var (isCustom, hasName, hasSchema) = (true, false, false);
         while (json.NextMember())
         {
@@ -94,7 +94,7 @@ internal static class ToolListReader
                     json.RequiredText(path with { Middle = "name" });
                     if (json.Value.Length > 128 || json.Value.ContainsAnyExcept(NameCharacters))
                     {
-                        throw RequestFaults.Value(path with { Middle = "name" }, "a name has 1 to 128 letters, digits, '_' or '-'.");
+                        throw RequestErrors.Value(path with { Middle = "name" }, "a name has 1 to 128 letters, digits, '_' or '-'.");
                     }
                     hasName = true;
                     found.Names.Add(new ByteRange(json.Start + 1, json.Value.Length));
@@ -121,10 +121,10 @@ internal static class ToolListReader
         }
         if (!hasName)
         {
-            if (isCustom) throw RequestFaults.Missing(path with { Middle = "name" });
+            if (isCustom) throw RequestErrors.Missing(path with { Middle = "name" });
             found.HasUnnamed = true;
         }
-        if (isCustom && !hasSchema) throw RequestFaults.Missing(path with { Middle = "input_schema" });
+        if (isCustom && !hasSchema) throw RequestErrors.Missing(path with { Middle = "input_schema" });
     }
 
     private static bool ReadSchema(ref BodyCursor json, FieldPath tool)
@@ -140,7 +140,7 @@ internal static class ToolListReader
             {
                 if (json.Token != JsonTokenType.String || !json.Is("object"u8))
                 {
-                    throw RequestFaults.Value(tool with { Middle = "input_schema.type" },
+                    throw RequestErrors.Value(tool with { Middle = "input_schema.type" },
                         "the schema of a tool's input must be of type 'object'.");
                 }
                 hasType = true;
@@ -150,6 +150,6 @@ internal static class ToolListReader
                 json.Skip();
             }
         }
-        return hasType ? true : throw RequestFaults.Missing(tool with { Middle = "input_schema.type" });
+        return hasType ? true : throw RequestErrors.Missing(tool with { Middle = "input_schema.type" });
     }
 }

@@ -45,10 +45,10 @@ internal sealed class ToolTurns
     /// <summary>A result in the current user turn.</summary>
     public void AddResult(ReadOnlySpan<byte> body, FieldPath path, ByteRange id)
     {
-        if (_othersInTurn) throw RequestFaults.Value(path, "tool_result blocks must come before all other blocks of a user turn.");
+        if (_othersInTurn) throw RequestErrors.Value(path, "tool_result blocks must come before all other blocks of a user turn.");
         if (!Take(body, id))
         {
-            throw RequestFaults.Value(path,
+            throw RequestErrors.Value(path,
                 $"the assistant turn before it has no tool_use with the id '{Shown(body, id)}' that still needs a result.");
         }
     }
@@ -65,7 +65,7 @@ internal sealed class ToolTurns
             {
                 if (!_openSet.Add(Text(body, _open[i])))
                 {
-                    throw RequestFaults.Value(new FieldPath("messages", _askedAt),
+                    throw RequestErrors.Value(new FieldPath("messages", _askedAt),
                         $"two tool_use blocks have the id '{Shown(body, _open[i])}'.");
                 }
             }
@@ -92,7 +92,7 @@ internal sealed class ToolTurns
         if (_answered < _open.Count)
         {
             var missing = _openSet is null ? Shown(body, _open[_answered]) : Cut(_openSet.FirstOrDefault() ?? "");
-            throw RequestFaults.Value(
+            throw RequestErrors.Value(
                 new FieldPath("messages", _askedAt),
                 string.Create(CultureInfo.InvariantCulture,
                     $"its tool_use '{missing}' has no tool_result; the next user turn must start with one result for each of the "

@@ -10,17 +10,17 @@ internal static class TurnReader
 
     public static void Read(ref BodyCursor json, MessagesPass pass)
     {
-        if (!json.Array("messages")) throw RequestFaults.Missing("messages");
+        if (!json.Array("messages")) throw RequestErrors.Missing("messages");
         var summary = new TurnSummary();
         var count = 0;
         string? last = null;
         while (json.NextItem())
         {
-            if (count >= pass.Bounds.MaxMessages) throw RequestFaults.TooMany("messages", pass.Bounds.MaxMessages);
+            if (count >= pass.Bounds.MaxMessages) throw RequestErrors.TooMany("messages", pass.Bounds.MaxMessages);
             last = ReadMessage(ref json, pass, summary, count);
             count++;
         }
-        if (count == 0) throw RequestFaults.EmptyArray("messages");
+        if (count == 0) throw RequestErrors.EmptyArray("messages");
         pass.Facts.MessageCount = count;
         pass.Tools.End(json.Body);
         if (last == "assistant") pass.Note(RequestFeatures.Prefill, new FieldPath("messages", count - 1));
@@ -29,7 +29,7 @@ internal static class TurnReader
     private static string ReadMessage(ref BodyCursor json, MessagesPass pass, TurnSummary summary, int index)
     {
         var path = new FieldPath("messages", index);
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         summary.Clear();
         var start = json.Start;
         string? role = null;
@@ -42,12 +42,12 @@ internal static class TurnReader
             json.Next();
             if (isRole)
             {
-                if (role is not null) throw RequestFaults.Duplicate(path with { Middle = "role" });
-                role = json.Word(path with { Middle = "role" }, Roles) ?? throw RequestFaults.Missing(path with { Middle = "role" });
+                if (role is not null) throw RequestErrors.Duplicate(path with { Middle = "role" });
+                role = json.Word(path with { Middle = "role" }, Roles) ?? throw RequestErrors.Missing(path with { Middle = "role" });
             }
             else if (isContent)
             {
-                if (content != JsonTokenType.None) throw RequestFaults.Duplicate(path with { Middle = "content" });
+                if (content != JsonTokenType.None) throw RequestErrors.Duplicate(path with { Middle = "content" });
                 content = json.Token;
                 empty = ReadContent(ref json, pass, summary, index);
             }
@@ -56,16 +56,16 @@ internal static class TurnReader
                 json.Skip();
             }
         }
-        if (role is null) throw RequestFaults.Missing(path with { Middle = "role" });
-        if (content == JsonTokenType.None) throw RequestFaults.Missing(path with { Middle = "content" });
-        if (index == 0 && role != "user") throw RequestFaults.Value(path with { Middle = "role" }, "the first message must be the user's.");
-        if (empty && role != "assistant") throw RequestFaults.Value(path with { Middle = "content" }, "it must not be empty.");
+        if (role is null) throw RequestErrors.Missing(path with { Middle = "role" });
+        if (content == JsonTokenType.None) throw RequestErrors.Missing(path with { Middle = "content" });
+        if (index == 0 && role != "user") throw RequestErrors.Value(path with { Middle = "role" }, "the first message must be the user's.");
+        if (empty && role != "assistant") throw RequestErrors.Value(path with { Middle = "content" }, "it must not be empty.");
         ValidateRole(json.Body, pass, summary, index, role);
         if (role != "assistant")
         {
             if (summary.FirstBlank >= 0)
             {
-                throw RequestFaults.EmptyString(path with { Middle = "content", Inner = summary.FirstBlank, Tail = "text" });
+                throw RequestErrors.EmptyString(path with { Middle = "content", Inner = summary.FirstBlank, Tail = "text" });
             }
             return role;
         }
@@ -102,10 +102,10 @@ internal static class TurnReader
                 return summary.Blocks == 0;
 
             case JsonTokenType.Null:
-                throw RequestFaults.Missing(path);
+                throw RequestErrors.Missing(path);
 
             default:
-                throw RequestFaults.Type(path, "a string or an array of blocks", json.Describe());
+                throw RequestErrors.Type(path, "a string or an array of blocks", json.Describe());
         }
     }
 
@@ -168,11 +168,11 @@ internal static class TurnReader
         {
             if (summary.Uses.Count > 0)
             {
-                throw RequestFaults.Value(At(summary.Uses[0].Block), "tool_use blocks are allowed in assistant turns only.");
+                throw RequestErrors.Value(At(summary.Uses[0].Block), "tool_use blocks are allowed in assistant turns only.");
             }
             if (summary.FirstThinking >= 0)
             {
-                throw RequestFaults.Value(At(summary.FirstThinking), "thinking blocks are allowed in assistant turns only.");
+                throw RequestErrors.Value(At(summary.FirstThinking), "thinking blocks are allowed in assistant turns only.");
             }
         }
         switch (role)
@@ -188,7 +188,7 @@ internal static class TurnReader
                 if (summary.HasText) pass.Facts.Note(RequestFeatures.UserText);
                 if (pass.IsOctober2026 && summary.FirstCited >= 0)
                 {
-                    throw RequestFaults.Value(At(summary.FirstCited, "citations"),
+                    throw RequestErrors.Value(At(summary.FirstCited, "citations"),
                         $"version {AnthropicVersions.October2026} does not accept citations on a user's text.");
                 }
                 break;
@@ -197,12 +197,12 @@ internal static class TurnReader
                 pass.Tools.StartAssistantTurn(body);
                 if (summary.Results.Count > 0)
                 {
-                    throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks are allowed in user turns only.");
+                    throw RequestErrors.Value(At(summary.Results[0].Block), "tool_result blocks are allowed in user turns only.");
                 }
                 foreach (var (_, id) in summary.Uses) pass.Tools.AddCall(index, id);
                 if (pass.IsOctober2026 && summary.FirstDocument >= 0)
                 {
-                    throw RequestFaults.Value(At(summary.FirstDocument),
+                    throw RequestErrors.Value(At(summary.FirstDocument),
                         $"version {AnthropicVersions.October2026} does not accept documents in assistant turns.");
                 }
                 break;
@@ -210,7 +210,7 @@ internal static class TurnReader
             default:
                 if (summary.Results.Count > 0)
                 {
-                    throw RequestFaults.Value(At(summary.Results[0].Block), "tool_result blocks are allowed in user turns only.");
+                    throw RequestErrors.Value(At(summary.Results[0].Block), "tool_result blocks are allowed in user turns only.");
                 }
                 break;
         }

@@ -57,7 +57,7 @@ internal sealed class FairleadDialect
         {
             throw new InvalidOperationException($"A generation has no body for {reply.GetType().Name}.");
         }
-        V2GenerationObject.WriteEnded(call, complete.Answer, output);
+        V2GenerationObject.WriteEnded(call, complete.Response, output);
     }
 
     public DialectStreamWriter CreateWriter(GatewayCall call) => new V2StreamWriter(call);

@@ -27,7 +27,7 @@ internal static class V2GenerationObject
     /// <param name="call">The call.</param>
     /// <param name="answer">The response.</param>
     /// <param name="output">Receives the object.</param>
-    public static void WriteEnded(GatewayCall call, Answer? answer, IBufferWriter<byte> output)
+    public static void WriteEnded(GatewayCall call, ModelResponse? answer, IBufferWriter<byte> output)
     {
         var ending = call.Ending
             ?? throw new InvalidOperationException("A completed generation is written only after its final status is set.");

@@ -50,7 +50,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         }
         if (isEmpty) throw input.Invalid("expected at least one item");
         Flush();
-        if (_unanswered > 0) throw input.Invalid($"the tool call '{RequestFaults.Shown(_answered.First(call => !call.Value).Key)}' has "
+        if (_unanswered > 0) throw input.Invalid($"the tool call '{RequestErrors.Shown(_answered.First(call => !call.Value).Key)}' has "
             + "no result; send an item of type 'tool_result' with its id as 'tool_call_id'");
         if (messages.Count > 0 && messages[^1].Role == Role.Assistant) facts.Note(RequestFeatures.Prefill, input.At);
     }
@@ -116,7 +116,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (id is null) throw item.Missing("id");
         if (name is null) throw item.Missing("name");
         if (arguments is null) throw item.Missing("arguments");
-        if (!_calls.TryAdd(id, name)) throw item.Invalid($"another tool call has the id '{RequestFaults.Shown(id)}'");
+        if (!_calls.TryAdd(id, name)) throw item.Invalid($"another tool call has the id '{RequestErrors.Shown(id)}'");
         _answered.Add(id, false);
         _unanswered++;
         facts.TextBytes += BytesOf(name);
@@ -138,7 +138,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (output is not { } given) throw item.Missing("output");
         if (!_calls.TryGetValue(id, out var name))
         {
-            throw new V2Value(default, item.Under("tool_call_id")).Invalid($"there is no tool call '{RequestFaults.Shown(id)}' before it");
+            throw new V2Value(default, item.Under("tool_call_id")).Invalid($"there is no tool call '{RequestErrors.Shown(id)}' before it");
         }
         if (!_answered[id]) _unanswered--;
         _answered[id] = true;

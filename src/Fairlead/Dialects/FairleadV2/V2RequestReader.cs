@@ -253,7 +253,7 @@ internal sealed class V2RequestReader
                 _facts.Note(RequestFeatures.JsonSchema, output.At);
                 if (structured is not null)
                 {
-                    _facts.Structured = new StructuredWish(Compile(schema!.Value), repair is not null) { Field = schema.Value.At };
+                    _facts.Structured = new StructuredOutputRequest(Compile(schema!.Value), repair is not null) { Field = schema.Value.At };
                 }
                 return format with { Kind = OutputKind.JsonSchema, Name = format.Name ?? "output", Strict = format.Strict ?? true };
             default:

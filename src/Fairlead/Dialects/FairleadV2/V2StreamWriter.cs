@@ -17,7 +17,7 @@ namespace Fairlead.Dialects.FairleadV2;
 /// <param name="kept">The stored generation; null for a call that runs for its client.</param>
 internal sealed class V2StreamWriter(GatewayCall call, GenerationRecord? kept = null) : DialectStreamWriter
 {
-    private readonly AnswerBuilder _answer = new();
+    private readonly OutputBuilder _answer = new();
     private readonly ArrayBufferWriter<byte> _object = new(1024);
     private IReadOnlyList<CallWarning> _warned = [];
     private readonly Dictionary<int, int> _nativeCalls = [];

@@ -20,7 +20,7 @@ internal readonly record struct V2Value(JsonElement Element, string At)
         if (Element.ValueKind != JsonValueKind.Object) throw Type("an object");
         foreach (var member in Element.EnumerateObject())
         {
-            var at = Under(RequestFaults.Shown(member.Name).Replace("~", "~0", StringComparison.Ordinal)
+            var at = Under(RequestErrors.Shown(member.Name).Replace("~", "~0", StringComparison.Ordinal)
                 .Replace("/", "~1", StringComparison.Ordinal));
             if (!known.Contains(member.Name, StringComparer.Ordinal))
             {

@@ -226,7 +226,7 @@ internal static class ChatConversationReader
             else
             {
                 call.Warn("history_omitted",
-                    $"A part of type '{RequestFaults.Shown(Text(part, "type") ?? "")}' in an earlier response was not sent: the provider "
+                    $"A part of type '{RequestErrors.Shown(Text(part, "type") ?? "")}' in an earlier response was not sent: the provider "
                         + "of this model does not accept it as input.");
             }
         }

@@ -92,16 +92,16 @@ internal ref struct ChatMessagesReader
 
     public static void Read(ref BodyCursor json, RequestFacts facts, RequestBounds bounds)
     {
-        if (!json.Array("messages")) throw RequestFaults.Type("messages", "an array of objects", "null");
+        if (!json.Array("messages")) throw RequestErrors.Type("messages", "an array of objects", "null");
         var reader = new ChatMessagesReader(facts, bounds);
         var index = 0;
         while (json.NextItem())
         {
-            if (index >= bounds.MaxMessages) throw RequestFaults.TooMany("messages", bounds.MaxMessages);
+            if (index >= bounds.MaxMessages) throw RequestErrors.TooMany("messages", bounds.MaxMessages);
             reader.Message(ref json, index);
             index++;
         }
-        if (index == 0) throw RequestFaults.EmptyArray("messages");
+        if (index == 0) throw RequestErrors.EmptyArray("messages");
         if (reader._unanswered > 0) throw reader.Unanswered(json, index - 1);
         facts.MessageCount = index;
         if (reader._userText) facts.Note(RequestFeatures.UserText);
@@ -111,7 +111,7 @@ internal ref struct ChatMessagesReader
     private void Message(ref BodyCursor json, int index)
     {
         var path = new FieldPath("messages", index);
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         var turn = new Turn();
         var start = json.Start;
         var firstNewCall = _pending?.Count ?? 0;
@@ -192,11 +192,11 @@ internal ref struct ChatMessagesReader
     private void Validate(in BodyCursor json, int index, ref Turn turn, int firstNewCall)
     {
         var path = new FieldPath("messages", index);
-        if (turn.Role is null) throw RequestFaults.Missing(path with { Middle = "role" });
+        if (turn.Role is null) throw RequestErrors.Missing(path with { Middle = "role" });
         if (turn.Role != "tool" && _unanswered > 0) throw Unanswered(json, index);
         if (turn.HasToolCalls && turn.Role != "assistant")
         {
-            throw RequestFaults.Value(path with { Middle = "tool_calls" }, "only messages with role 'assistant' may have it.");
+            throw RequestErrors.Value(path with { Middle = "tool_calls" }, "only messages with role 'assistant' may have it.");
         }
 
         var allowed = turn.Role switch
@@ -209,7 +209,7 @@ internal ref struct ChatMessagesReader
         };
         if ((turn.Parts & ~allowed) != 0)
         {
-            throw RequestFaults.Value(path with { Middle = "content" },
+            throw RequestErrors.Value(path with { Middle = "content" },
                 $"a message with role '{turn.Role}' may not contain parts of type '{TypeOf(turn.Parts & ~allowed)}'.");
         }
         if (turn.Role != "assistant")
@@ -228,21 +228,21 @@ internal ref struct ChatMessagesReader
         switch (turn.Content)
         {
             case Content.Absent when !mayBeEmpty && turn.Role != "function":
-                throw RequestFaults.Missing(path with { Middle = "content" });
+                throw RequestErrors.Missing(path with { Middle = "content" });
             case Content.Null when !mayBeEmpty && turn.Role != "function":
-                throw RequestFaults.Type(path with { Middle = "content" }, "a string or an array of parts", "null");
+                throw RequestErrors.Type(path with { Middle = "content" }, "a string or an array of parts", "null");
             case Content.Empty when turn.Role != "assistant":
-                throw RequestFaults.EmptyArray(path with { Middle = "content" });
+                throw RequestErrors.EmptyArray(path with { Middle = "content" });
             case Content.Parts when turn.Role == "function":
-                throw RequestFaults.Type(path with { Middle = "content" }, "a string or null", "an array");
+                throw RequestErrors.Type(path with { Middle = "content" }, "a string or null", "an array");
         }
         switch (turn.Role)
         {
             case "tool":
-                Answer(json, index, turn.CallId);
+                ModelResponse(json, index, turn.CallId);
                 break;
             case "function" when !turn.HasName:
-                throw RequestFaults.Missing(path with { Middle = "name" });
+                throw RequestErrors.Missing(path with { Middle = "name" });
             case "user":
                 _userText = turn.HasText;
                 break;
@@ -284,14 +284,14 @@ internal ref struct ChatMessagesReader
                 if (part == 0) turn.Content = Content.Empty;
                 break;
             default:
-                throw RequestFaults.Type(new FieldPath("messages", index, "content"), "a string or an array of parts", json.Describe());
+                throw RequestErrors.Type(new FieldPath("messages", index, "content"), "a string or an array of parts", json.Describe());
         }
     }
 
     private void Part(ref BodyCursor json, int message, int index, ref Turn turn)
     {
         var path = new FieldPath("messages", message, "content", index);
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         string? type = null;
         var found = Parts.None;
         var textBytes = 0;
@@ -302,7 +302,7 @@ internal ref struct ChatMessagesReader
             if (json.Is("type"u8))
             {
                 json.Next();
-                if (type is not null) throw RequestFaults.Duplicate(path with { Tail = "type" });
+                if (type is not null) throw RequestErrors.Duplicate(path with { Tail = "type" });
                 if (!json.Text(path with { Tail = "type" })) continue;
                 type = json.GetString();
             }
@@ -349,7 +349,7 @@ internal ref struct ChatMessagesReader
         }
         var kind = type switch
         {
-            null => throw RequestFaults.Missing(path with { Tail = "type" }),
+            null => throw RequestErrors.Missing(path with { Tail = "type" }),
             "text" => Parts.Text,
             "image_url" => Parts.Image,
             "input_audio" => Parts.Audio,
@@ -360,16 +360,16 @@ internal ref struct ChatMessagesReader
         if (kind == Parts.None)
         {
             // A part of another server: that server validates it, and its size limits its tokens.
-            turn.UnknownPart ??= RequestFaults.OneOf(path with { Tail = "type" }, PartTypes).Error;
+            turn.UnknownPart ??= RequestErrors.OneOf(path with { Tail = "type" }, PartTypes).Error;
             turn.HasText |= textBytes > 0;
             _facts.TextBytes += json.End - partStart;
             return;
         }
-        if ((found & kind) == 0) throw RequestFaults.Missing(path with { Tail = type });
+        if ((found & kind) == 0) throw RequestErrors.Missing(path with { Tail = type });
         _facts.InlineBytes += media;
         if ((_mediaBytes += media) > _bounds.MaxMediaBytes)
         {
-            throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+            throw RequestErrors.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
         }
         turn.Parts |= kind;
         _facts.TextBytes += textBytes;
@@ -418,7 +418,7 @@ internal ref struct ChatMessagesReader
                 {
                     if (start.IndexOf(";base64,"u8) < 6)
                     {
-                        throw RequestFaults.Value(path, "a data URL must have the form data:<media type>;base64,<data>.");
+                        throw RequestErrors.Value(path, "a data URL must have the form data:<media type>;base64,<data>.");
                     }
                     media = json.Value.Length;
                 }
@@ -428,7 +428,7 @@ internal ref struct ChatMessagesReader
                 }
                 else
                 {
-                    throw RequestFaults.Value(path, "expected an https address or a data URL.");
+                    throw RequestErrors.Value(path, "expected an https address or a data URL.");
                 }
             }
             else if (json.Is("detail"u8))
@@ -442,7 +442,7 @@ internal ref struct ChatMessagesReader
                 json.Skip();
             }
         }
-        return media >= 0 ? media : throw RequestFaults.Missing(part with { Tail = "image_url.url" });
+        return media >= 0 ? media : throw RequestErrors.Missing(part with { Tail = "image_url.url" });
     }
 
     private static long Audio(ref BodyCursor json, FieldPath part)
@@ -467,8 +467,8 @@ internal ref struct ChatMessagesReader
                 json.Skip();
             }
         }
-        if (data < 0) throw RequestFaults.Missing(part with { Tail = "input_audio.data" });
-        if (!format) throw RequestFaults.Missing(part with { Tail = "input_audio.format" });
+        if (data < 0) throw RequestErrors.Missing(part with { Tail = "input_audio.data" });
+        if (!format) throw RequestErrors.Missing(part with { Tail = "input_audio.format" });
         return data;
     }
 
@@ -483,7 +483,7 @@ internal ref struct ChatMessagesReader
             {
                 json.Next();
                 if (!json.Text(part with { Tail = "file.file_data" })) continue;
-                if (json.Value.IsEmpty) throw RequestFaults.EmptyString(part with { Tail = "file.file_data" });
+                if (json.Value.IsEmpty) throw RequestErrors.EmptyString(part with { Tail = "file.file_data" });
                 data = json.Value.Length;
                 var start = json.IsEscaped
                     ? JsonEscapes.DecodePrefix(json.Value, prefix)
@@ -511,7 +511,7 @@ internal ref struct ChatMessagesReader
         }
         if (data < 0 && !id)
         {
-            throw RequestFaults.Invalid(part with { Tail = "file" },
+            throw RequestErrors.Invalid(part with { Tail = "file" },
                 $"Invalid value for '{part with { Tail = "file" }}': 'file_id' or 'file_data' is required.", "missing_required_parameter");
         }
         return Math.Max(0, data);
@@ -528,7 +528,7 @@ internal ref struct ChatMessagesReader
         var index = 0;
         while (json.NextItem())
         {
-            if (index >= MaxToolCalls) throw RequestFaults.TooMany(new FieldPath("messages", message, "tool_calls"), MaxToolCalls);
+            if (index >= MaxToolCalls) throw RequestErrors.TooMany(new FieldPath("messages", message, "tool_calls"), MaxToolCalls);
             ToolCall(ref json, message, index++, ref turn);
         }
         turn.IsLoose |= index == 0;
@@ -538,7 +538,7 @@ internal ref struct ChatMessagesReader
     private readonly void ToolCall(ref BodyCursor json, int message, int index, ref Turn turn)
     {
         var path = new FieldPath("messages", message, "tool_calls", index);
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         string? type = null;
         ByteRange id = default;
         var (function, custom) = (false, false);
@@ -547,7 +547,7 @@ internal ref struct ChatMessagesReader
             if (json.Is("id"u8))
             {
                 json.Next();
-                if (!id.IsEmpty) throw RequestFaults.Duplicate(path with { Tail = "id" });
+                if (!id.IsEmpty) throw RequestErrors.Duplicate(path with { Tail = "id" });
                 json.RequiredText(path with { Tail = "id" });
                 id = json.Range;
             }
@@ -577,11 +577,11 @@ internal ref struct ChatMessagesReader
                 json.Skip();
             }
         }
-        if (id.IsEmpty) throw RequestFaults.Missing(path with { Tail = "id" });
+        if (id.IsEmpty) throw RequestErrors.Missing(path with { Tail = "id" });
         // Some servers leave it out.
         turn.IsLoose |= type is null && (function || custom);
-        type ??= function ? "function" : custom ? "custom" : throw RequestFaults.Missing(path with { Tail = "type" });
-        if (type == "function" ? !function : type == "custom" && !custom) throw RequestFaults.Missing(path with { Tail = type });
+        type ??= function ? "function" : custom ? "custom" : throw RequestErrors.Missing(path with { Tail = "type" });
+        if (type == "function" ? !function : type == "custom" && !custom) throw RequestErrors.Missing(path with { Tail = type });
         _pending!.Add(new PendingCall(id, false));
     }
 
@@ -620,26 +620,26 @@ internal ref struct ChatMessagesReader
                 json.Skip();
             }
         }
-        if (!name) throw RequestFaults.Missing(At(message, index, member, "name"));
-        if (!arguments) throw RequestFaults.Missing(At(message, index, member, argumentsName));
+        if (!name) throw RequestErrors.Missing(At(message, index, member, "name"));
+        if (!arguments) throw RequestErrors.Missing(At(message, index, member, argumentsName));
     }
 
     private static FieldPath At(int message, int index, string member, string field) => index < 0
         ? new FieldPath("messages", message, $"{member}.{field}")
         : new FieldPath("messages", message, "tool_calls", index, $"{member}.{field}");
 
-    private void Answer(in BodyCursor json, int index, ByteRange id)
+    private void ModelResponse(in BodyCursor json, int index, ByteRange id)
     {
-        if (id.IsEmpty) throw RequestFaults.Missing(new FieldPath("messages", index, "tool_call_id"));
+        if (id.IsEmpty) throw RequestErrors.Missing(new FieldPath("messages", index, "tool_call_id"));
         if (_pending is not { Count: > 0 } calls)
         {
-            throw RequestFaults.Invalid(new FieldPath("messages", index, "role"),
+            throw RequestErrors.Invalid(new FieldPath("messages", index, "role"),
                 "A message with role 'tool' must follow an assistant message with 'tool_calls'.", "invalid_value");
         }
         var at = Find(json.Body, calls, id);
         if (at < 0)
         {
-            throw RequestFaults.Value(new FieldPath("messages", index, "tool_call_id"),
+            throw RequestErrors.Value(new FieldPath("messages", index, "tool_call_id"),
                 "it is not the id of a call in the 'tool_calls' of the preceding assistant message.");
         }
         if (!calls[at].Answered) _unanswered--;
@@ -701,7 +701,7 @@ internal ref struct ChatMessagesReader
         {
             if (!call.Answered && ids.Count < 8) ids.Add(Decode(json.Body.Slice(call.Id.Start, call.Id.Length)));
         }
-        return RequestFaults.Invalid(
+        return RequestErrors.Invalid(
             new FieldPath("messages", index),
             $"Every call in 'messages[{_callsAt}].tool_calls' must be followed by a message with role 'tool' before the next turn; "
                 + $"missing are results for {string.Join(", ", ids.Select(id => $"'{id}'"))}.",
@@ -735,7 +735,7 @@ internal ref struct ChatMessagesReader
 
     private static void Once(ref Turn turn, int bit, FieldPath path, string name)
     {
-        if ((turn.Seen & bit) != 0) throw RequestFaults.Duplicate(path with { Middle = name });
+        if ((turn.Seen & bit) != 0) throw RequestErrors.Duplicate(path with { Middle = name });
         turn.Seen |= bit;
     }
 }

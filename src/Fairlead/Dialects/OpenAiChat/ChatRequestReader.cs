@@ -39,7 +39,7 @@ internal static class ChatRequestReader
             if (field != OpenAiField.Unknown)
             {
                 var bit = 1UL << (int)field;
-                if ((seen & bit) != 0) throw RequestFaults.Duplicate(json.GetString());
+                if ((seen & bit) != 0) throw RequestErrors.Duplicate(json.GetString());
                 seen |= bit;
             }
             json.Next();
@@ -137,12 +137,12 @@ internal static class ChatRequestReader
         json.Leave();
 
         CommonFields.Finish(json, facts);
-        if ((seen & (1UL << (int)OpenAiField.Messages)) == 0) throw RequestFaults.Missing("messages");
+        if ((seen & (1UL << (int)OpenAiField.Messages)) == 0) throw RequestErrors.Missing("messages");
         if (topLogprobs && logprobs != true)
         {
-            throw RequestFaults.Invalid("top_logprobs", "'top_logprobs' is only allowed when 'logprobs' is true.", "invalid_value");
+            throw RequestErrors.Invalid("top_logprobs", "'top_logprobs' is only allowed when 'logprobs' is true.", "invalid_value");
         }
-        if (audioWanted && !audioSettings) throw RequestFaults.Missing("audio");
+        if (audioWanted && !audioSettings) throw RequestErrors.Missing("audio");
         toolState.Finish();
     }
 
@@ -153,12 +153,12 @@ internal static class ChatRequestReader
         while (json.NextItem())
         {
             var path = new FieldPath("modalities", count++);
-            var word = json.ExtensibleValue(path, OutputModalities) ?? throw RequestFaults.Type(path, "a string", "null");
+            var word = json.ExtensibleValue(path, OutputModalities) ?? throw RequestErrors.Type(path, "a string", "null");
             if (word != "audio") continue;
             audio = true;
             facts.Note(RequestFeatures.AudioOutput, "modalities");
         }
-        if (count == 0) throw RequestFaults.EmptyArray("modalities");
+        if (count == 0) throw RequestErrors.EmptyArray("modalities");
         return audio;
     }
 
@@ -187,8 +187,8 @@ internal static class ChatRequestReader
                 json.Skip();
             }
         }
-        if (!voice) throw RequestFaults.Missing("audio.voice");
-        if (!format) throw RequestFaults.Missing("audio.format");
+        if (!voice) throw RequestErrors.Missing("audio.voice");
+        if (!format) throw RequestErrors.Missing("audio.format");
         return true;
     }
 
@@ -208,7 +208,7 @@ internal static class ChatRequestReader
                 json.Next();
                 if (json.Token is not (JsonTokenType.String or JsonTokenType.StartArray))
                 {
-                    throw RequestFaults.Type("prediction.content", "a string or an array of text parts", json.Describe());
+                    throw RequestErrors.Type("prediction.content", "a string or an array of text parts", json.Describe());
                 }
                 json.Skip();
                 content = true;
@@ -219,8 +219,8 @@ internal static class ChatRequestReader
                 json.Skip();
             }
         }
-        if (!type) throw RequestFaults.Missing("prediction.type");
-        if (!content) throw RequestFaults.Missing("prediction.content");
+        if (!type) throw RequestErrors.Missing("prediction.type");
+        if (!content) throw RequestErrors.Missing("prediction.content");
     }
 
     private static void Metadata(ref BodyCursor json)
@@ -231,16 +231,16 @@ internal static class ChatRequestReader
         {
             if (++count > MaxMetadata)
             {
-                throw RequestFaults.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
+                throw RequestErrors.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
                     "object_above_max_properties");
             }
             if (json.Value.Length > 64 && json.GetString().Length > 64)
             {
-                throw RequestFaults.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
+                throw RequestErrors.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
                     "string_above_max_length");
             }
             json.Next();
-            if (json.IsNull) throw RequestFaults.Type("metadata", "strings as values", "null");
+            if (json.IsNull) throw RequestErrors.Type("metadata", "strings as values", "null");
             json.Text("metadata", 512);
         }
     }

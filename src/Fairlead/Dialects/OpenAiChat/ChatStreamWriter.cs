@@ -7,7 +7,7 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// <summary>Chat completion chunks.</summary>
 internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(call, "chatcmpl-")
 {
-    private readonly bool _legacyFunctions = ChatAnswerWriter.UsesFunctions(call.Facts);
+    private readonly bool _legacyFunctions = ChatResponseWriter.UsesFunctions(call.Facts);
     private HashSet<(int Choice, int Index)>? _customCalls;
 
     protected override ReadOnlySpan<byte> ObjectName => "chat.completion.chunk"u8;
@@ -34,7 +34,7 @@ internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(ca
                 if (reasoning.Redacted is not null || reasoning.Signature is { Length: > 0 }) SealWarning.Add(Call);
                 if (reasoning.Text.Length == 0) break;
                 json = Delta(reasoning.Choice, output);
-                json.Raw(ChatAnswerWriter.ReasoningName(Call));
+                json.Raw(ChatResponseWriter.ReasoningName(Call));
                 json.String(reasoning.Text);
                 Close(ref json, null);
                 break;
@@ -76,7 +76,7 @@ internal sealed class ChatStreamWriter(GatewayCall call) : OpenAiStreamWriter(ca
         json.Raw("{\"index\":"u8);
         json.Number((long)choice);
         json.Raw(",\"delta\":{},\"logprobs\":null,\"finish_reason\":"u8);
-        json.String(ChatAnswerWriter.Word(reason, _legacyFunctions));
+        json.String(ChatResponseWriter.Word(reason, _legacyFunctions));
         json.Raw("}"u8);
     }
 

@@ -44,7 +44,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             Tool(ref json, facts, count);
             count++;
         }
-        if (count == 0) throw RequestFaults.EmptyArray("tools");
+        if (count == 0) throw RequestErrors.EmptyArray("tools");
         _tools = new ByteRange(start, json.End - start);
         facts.TextBytes += _tools.Length;
         facts.Note(RequestFeatures.Tools, "tools");
@@ -58,11 +58,11 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         while (json.NextItem())
         {
             var path = new FieldPath("functions", count);
-            if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+            if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
             Function(ref json, "functions", count, "");
             count++;
         }
-        if (count == 0) throw RequestFaults.EmptyArray("functions");
+        if (count == 0) throw RequestErrors.EmptyArray("functions");
         _functions = new ByteRange(start, json.End - start);
         facts.TextBytes += _functions.Length;
         facts.Note(RequestFeatures.Tools, "functions");
@@ -78,7 +78,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         }
         if (json.Token != JsonTokenType.StartObject)
         {
-            throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
+            throw RequestErrors.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
         }
         string? type = null, function = null, custom = null;
         var allowed = false;
@@ -113,12 +113,12 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         }
         switch (type)
         {
-            case null: throw RequestFaults.Missing("tool_choice.type");
-            case "function": _named = function ?? throw RequestFaults.Missing("tool_choice.function"); break;
-            case "custom": _named = custom ?? throw RequestFaults.Missing("tool_choice.custom"); break;
+            case null: throw RequestErrors.Missing("tool_choice.type");
+            case "function": _named = function ?? throw RequestErrors.Missing("tool_choice.function"); break;
+            case "custom": _named = custom ?? throw RequestErrors.Missing("tool_choice.custom"); break;
             case not "allowed_tools": break;
             default:
-                if (!allowed) throw RequestFaults.Missing("tool_choice.allowed_tools");
+                if (!allowed) throw RequestErrors.Missing("tool_choice.allowed_tools");
                 _mode = "allowed_tools";
                 break;
         }
@@ -129,7 +129,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         if (json.IsNull) return;
         if (json.Token == JsonTokenType.String) _legacyMode = json.ExtensibleValue("function_call", ["none", "auto"]);
         else if (json.Token == JsonTokenType.StartObject) _legacyNamed = ChosenName(ref json, "function_call");
-        else throw RequestFaults.Type("function_call", "'none', 'auto' or an object with 'name'", json.Describe());
+        else throw RequestErrors.Type("function_call", "'none', 'auto' or an object with 'name'", json.Describe());
     }
 
     public readonly void ResponseFormat(ref BodyCursor json, RequestFacts facts)
@@ -157,10 +157,10 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         }
         switch (type)
         {
-            case null: throw RequestFaults.Missing("response_format.type");
+            case null: throw RequestErrors.Missing("response_format.type");
             case "json_object": facts.Note(RequestFeatures.JsonObject, "response_format"); break;
             case "json_schema":
-                if (!schema) throw RequestFaults.Missing("response_format.json_schema");
+                if (!schema) throw RequestErrors.Missing("response_format.json_schema");
                 facts.Note(RequestFeatures.JsonSchema, "response_format");
                 break;
         }
@@ -171,24 +171,24 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
     {
         if (!_tools.IsEmpty && !_functions.IsEmpty)
         {
-            throw RequestFaults.Invalid("functions", "'tools' and 'functions' cannot both be set; send 'tools' only.", "invalid_value");
+            throw RequestErrors.Invalid("functions", "'tools' and 'functions' cannot both be set; send 'tools' only.", "invalid_value");
         }
         if (_tools.IsEmpty && (_named is not null || _mode is "required" or "allowed_tools"))
         {
-            throw RequestFaults.Invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.", "invalid_value");
+            throw RequestErrors.Invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.", "invalid_value");
         }
         if (_functions.IsEmpty && (_legacyNamed is not null || _legacyMode is not null))
         {
-            throw RequestFaults.Invalid("function_call", "'function_call' is only allowed when 'functions' are specified.",
+            throw RequestErrors.Invalid("function_call", "'function_call' is only allowed when 'functions' are specified.",
                 "invalid_value");
         }
         if (_named is not null && !Offers(_tools, _named))
         {
-            throw RequestFaults.Value("tool_choice", $"the tool '{_named}' is not in 'tools'.");
+            throw RequestErrors.Value("tool_choice", $"the tool '{_named}' is not in 'tools'.");
         }
         if (_legacyNamed is not null && !Offers(_functions, _legacyNamed))
         {
-            throw RequestFaults.Value("function_call", $"the function '{_legacyNamed}' is not in 'functions'.");
+            throw RequestErrors.Value("function_call", $"the function '{_legacyNamed}' is not in 'functions'.");
         }
     }
 
@@ -204,19 +204,19 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
         ReadOnlySpan<byte> name = json.IsEscaped ? System.Text.Encoding.UTF8.GetBytes(json.GetString()) : json.Value;
         if (name.Length > (isTool ? MaxToolNameLength : MaxNameLength))
         {
-            throw RequestFaults.TooLong(path, isTool ? MaxToolNameLength : MaxNameLength);
+            throw RequestErrors.TooLong(path, isTool ? MaxToolNameLength : MaxNameLength);
         }
-        if (name.Length > MaxNameLength) json.NoteLongName(RequestFaults.TooLong(path, MaxNameLength).Error);
+        if (name.Length > MaxNameLength) json.NoteLongName(RequestErrors.TooLong(path, MaxNameLength).Error);
         if (name.ContainsAnyExcept(NameLetters))
         {
-            throw RequestFaults.Value(path, "expected 1 to 64 letters (a-z, A-Z), digits, underscores or dashes.");
+            throw RequestErrors.Value(path, "expected 1 to 64 letters (a-z, A-Z), digits, underscores or dashes.");
         }
     }
 
     private readonly void Tool(ref BodyCursor json, RequestFacts facts, int index)
     {
         var path = new FieldPath("tools", index);
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         string? type = null;
         var (function, custom) = (false, false);
         while (json.NextMember())
@@ -230,7 +230,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             {
                 json.Next();
                 if (!json.Object(path with { Middle = "function" })) continue;
-                if (function) throw RequestFaults.Duplicate(path with { Middle = "function" });
+                if (function) throw RequestErrors.Duplicate(path with { Middle = "function" });
                 Function(ref json, "tools", index, "function.");
                 function = true;
             }
@@ -247,10 +247,10 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 json.Skip();
             }
         }
-        if (type is null) throw RequestFaults.Missing(path with { Middle = "type" });
-        if (type == "function" && !function) throw RequestFaults.Missing(path with { Middle = "function" });
+        if (type is null) throw RequestErrors.Missing(path with { Middle = "type" });
+        if (type == "function" && !function) throw RequestErrors.Missing(path with { Middle = "function" });
         if (type != "custom") return;
-        if (!custom) throw RequestFaults.Missing(path with { Middle = "custom" });
+        if (!custom) throw RequestErrors.Missing(path with { Middle = "custom" });
         facts.Note(RequestFeatures.CustomTools, path.ToString());
     }
 
@@ -264,7 +264,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             {
                 json.Next();
                 CheckToolName(ref json, new FieldPath(list, index, prefix + "name"));
-                if (name) throw RequestFaults.Duplicate(new FieldPath(list, index, prefix + "name"));
+                if (name) throw RequestErrors.Duplicate(new FieldPath(list, index, prefix + "name"));
                 name = true;
             }
             else if (json.Is("description"u8))
@@ -289,12 +289,12 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 json.Skip();
             }
         }
-        if (!name) throw RequestFaults.Missing(new FieldPath(list, index, prefix + "name"));
+        if (!name) throw RequestErrors.Missing(new FieldPath(list, index, prefix + "name"));
         if (!strict || parameters.IsEmpty) return;
-        if (StrictSchema.FindFault(_body.Slice(parameters.Start, parameters.Length)) is { } error)
+        if (StrictSchema.FindError(_body.Slice(parameters.Start, parameters.Length)) is { } error)
         {
             var path = new FieldPath(list, index, prefix + "parameters");
-            throw RequestFaults.Invalid(path, $"Invalid schema in '{path}' for strict mode: {error}.", "invalid_function_parameters");
+            throw RequestErrors.Invalid(path, $"Invalid schema in '{path}' for strict mode: {error}.", "invalid_function_parameters");
         }
     }
 
@@ -325,7 +325,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 json.Skip();
             }
         }
-        if (!name) throw RequestFaults.Missing(new FieldPath("tools", index, "custom.name"));
+        if (!name) throw RequestErrors.Missing(new FieldPath("tools", index, "custom.name"));
     }
 
     private static void Format(ref BodyCursor json, int index)
@@ -356,8 +356,8 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                     }
                     else json.Skip();
                 }
-                if (!definition) throw RequestFaults.Missing(new FieldPath("tools", index, "custom.format.grammar.definition"));
-                if (!syntax) throw RequestFaults.Missing(new FieldPath("tools", index, "custom.format.grammar.syntax"));
+                if (!definition) throw RequestErrors.Missing(new FieldPath("tools", index, "custom.format.grammar.definition"));
+                if (!syntax) throw RequestErrors.Missing(new FieldPath("tools", index, "custom.format.grammar.syntax"));
                 grammar = true;
             }
             else
@@ -366,8 +366,8 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 json.Skip();
             }
         }
-        if (type is null) throw RequestFaults.Missing(new FieldPath("tools", index, "custom.format.type"));
-        if (type == "grammar" && !grammar) throw RequestFaults.Missing(new FieldPath("tools", index, "custom.format.grammar"));
+        if (type is null) throw RequestErrors.Missing(new FieldPath("tools", index, "custom.format.type"));
+        if (type == "grammar" && !grammar) throw RequestErrors.Missing(new FieldPath("tools", index, "custom.format.grammar"));
     }
 
     private readonly bool JsonSchema(ref BodyCursor json, RequestFacts facts)
@@ -391,7 +391,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
             else if (json.Is("schema"u8))
             {
                 json.Next();
-                if (!schema.IsEmpty) throw RequestFaults.Duplicate("response_format.json_schema.schema");
+                if (!schema.IsEmpty) throw RequestErrors.Duplicate("response_format.json_schema.schema");
                 if (json.Object("response_format.json_schema.schema")) schema = json.SkipRange();
             }
             else if (json.Is("strict"u8))
@@ -405,14 +405,14 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 json.Skip();
             }
         }
-        if (!name) throw RequestFaults.Missing("response_format.json_schema.name");
+        if (!name) throw RequestErrors.Missing("response_format.json_schema.name");
         facts.TextBytes += schema.Length;
         facts.SchemaRange = schema;
         if (!strict) return true;
-        if (schema.IsEmpty) throw RequestFaults.Missing("response_format.json_schema.schema");
-        if (StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } error)
+        if (schema.IsEmpty) throw RequestErrors.Missing("response_format.json_schema.schema");
+        if (StrictSchema.FindError(_body.Slice(schema.Start, schema.Length)) is { } error)
         {
-            throw RequestFaults.Invalid("response_format", $"Invalid schema in 'response_format' for strict mode: {error}.",
+            throw RequestErrors.Invalid("response_format", $"Invalid schema in 'response_format' for strict mode: {error}.",
                 "invalid_json_schema");
         }
         return true;
@@ -420,7 +420,7 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
 
     private static string ChosenName(ref BodyCursor json, string path)
     {
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         string? name = null;
         while (json.NextMember())
         {
@@ -436,12 +436,12 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 json.Skip();
             }
         }
-        return name ?? throw RequestFaults.Missing(path + ".name");
+        return name ?? throw RequestErrors.Missing(path + ".name");
     }
 
     private static void Allowed(ref BodyCursor json)
     {
-        if (!json.Object("tool_choice.allowed_tools")) throw RequestFaults.Type("tool_choice.allowed_tools", "an object", "null");
+        if (!json.Object("tool_choice.allowed_tools")) throw RequestErrors.Type("tool_choice.allowed_tools", "an object", "null");
         var (mode, tools) = (false, false);
         while (json.NextMember())
         {
@@ -459,12 +459,12 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 {
                     if (json.Token != JsonTokenType.StartObject)
                     {
-                        throw RequestFaults.Type($"tool_choice.allowed_tools.tools[{count}]", "an object", json.Describe());
+                        throw RequestErrors.Type($"tool_choice.allowed_tools.tools[{count}]", "an object", json.Describe());
                     }
                     json.Skip();
                     count++;
                 }
-                if (count == 0) throw RequestFaults.EmptyArray("tool_choice.allowed_tools.tools");
+                if (count == 0) throw RequestErrors.EmptyArray("tool_choice.allowed_tools.tools");
                 tools = true;
             }
             else
@@ -473,8 +473,8 @@ internal ref struct ChatToolsReader(ReadOnlyMemory<byte> body)
                 json.Skip();
             }
         }
-        if (!mode) throw RequestFaults.Missing("tool_choice.allowed_tools.mode");
-        if (!tools) throw RequestFaults.Missing("tool_choice.allowed_tools.tools");
+        if (!mode) throw RequestErrors.Missing("tool_choice.allowed_tools.mode");
+        if (!tools) throw RequestErrors.Missing("tool_choice.allowed_tools.tools");
     }
 
     // Only a request that names a tool needs this second pass.

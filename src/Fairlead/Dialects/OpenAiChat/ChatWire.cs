@@ -22,19 +22,19 @@ internal sealed class ChatWire : NativeWire
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         UpstreamBody.Write(call, upstreamModel, options, output);
 
-    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired) =>
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired) =>
         TryScan(body, isChat: true, meter, out repaired);
 
     /// <summary>Repairs and scans a response of OpenAI's two generation endpoints.</summary>
-    internal static bool TryScan(ReadOnlySpan<byte> body, bool isChat, AnswerMeter meter, out byte[]? repaired)
+    internal static bool TryScan(ReadOnlySpan<byte> body, bool isChat, OutputMeter meter, out byte[]? repaired)
     {
         repaired = null;
-        if (!OpenAiAnswerScanner.TryScan(body, wantModel: true, out var found)) return false;
+        if (!OpenAiResponseScanner.TryScan(body, wantModel: true, out var found)) return false;
         // One scan serves both: a body without quirks, the usual case, is not read again.
         if (ChatNormaliser.MayNeedRepair(found, isChat) && ChatNormaliser.Repair(body, isChat, meter.CreatedAt, meter) is { } better)
         {
             repaired = better;
-            if (!OpenAiAnswerScanner.TryScan(better, wantModel: true, out found)) return false;
+            if (!OpenAiResponseScanner.TryScan(better, wantModel: true, out found)) return false;
         }
         if (found.IsError || found.Choices == 0 || found.LacksBody) return false;
         meter.FailedReason = found.FailedReason;

@@ -18,8 +18,8 @@ internal static class CommonFields
         switch (field)
         {
             case OpenAiField.Model:
-                if (!json.Text("model", MaxModelLength)) throw RequestFaults.Missing("model");
-                if (json.Value.IsEmpty) throw RequestFaults.EmptyString("model");
+                if (!json.Text("model", MaxModelLength)) throw RequestErrors.Missing("model");
+                if (json.Value.IsEmpty) throw RequestErrors.EmptyString("model");
                 facts.Model = json.GetString();
                 facts.ModelRange = json.Range;
                 return true;
@@ -72,7 +72,7 @@ internal static class CommonFields
         if (json.Integer(field, 1, int.MaxValue) is not { } cap) return;
         if (facts.MaxOutputTokens is not null)
         {
-            throw RequestFaults.Invalid(field,
+            throw RequestErrors.Invalid(field,
                 "'max_tokens' and 'max_completion_tokens' cannot both be set; send 'max_completion_tokens' only.", "invalid_value");
         }
         facts.MaxOutputTokens = (int)cap;
@@ -82,11 +82,11 @@ internal static class CommonFields
     /// <summary>Validation after the whole body has been read.</summary>
     public static void Finish(in BodyCursor json, RequestFacts facts)
     {
-        if (facts.Model.Length == 0) throw RequestFaults.Missing("model");
+        if (facts.Model.Length == 0) throw RequestErrors.Missing("model");
         var options = facts.StreamOptionsRange;
         if (!facts.Stream && !options.IsEmpty && json.Body[options.Start] == (byte)'{')
         {
-            throw RequestFaults.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
+            throw RequestErrors.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
         }
     }
 
@@ -102,14 +102,14 @@ internal static class CommonFields
                 {
                     if (json.Token != System.Text.Json.JsonTokenType.String)
                     {
-                        throw RequestFaults.Type(new FieldPath("stop", count), "a string", json.Describe());
+                        throw RequestErrors.Type(new FieldPath("stop", count), "a string", json.Describe());
                     }
                     // A translation checks what its provider accepts.
-                    if (++count == MaxStops + 1) json.NoteUnknownValue(RequestFaults.TooMany("stop", MaxStops).Error, isRead: false);
+                    if (++count == MaxStops + 1) json.NoteUnknownValue(RequestErrors.TooMany("stop", MaxStops).Error, isRead: false);
                 }
                 return;
             default:
-                throw RequestFaults.Type("stop", "a string or an array of up to 4 strings", json.Describe());
+                throw RequestErrors.Type("stop", "a string or an array of up to 4 strings", json.Describe());
         }
     }
 
@@ -120,9 +120,9 @@ internal static class CommonFields
         {
             var name = json.Value;
             var plain = !name.IsEmpty && name.Length <= 10 && name.IndexOfAnyExceptInRange((byte)'0', (byte)'9') < 0;
-            if (!plain) throw RequestFaults.Value("logit_bias", "every key must be a token id.");
+            if (!plain) throw RequestErrors.Value("logit_bias", "every key must be a token id.");
             json.Next();
-            if (json.IsNull) throw RequestFaults.Type("logit_bias", "numbers from -100 to 100", "null");
+            if (json.IsNull) throw RequestErrors.Type("logit_bias", "numbers from -100 to 100", "null");
             json.Number("logit_bias", -100, 100);
         }
     }
@@ -137,7 +137,7 @@ internal static class CommonFields
             {
                 if (json.Is("include_usage"u8))
                 {
-                    if (seen) throw RequestFaults.Duplicate("stream_options.include_usage");
+                    if (seen) throw RequestErrors.Duplicate("stream_options.include_usage");
                     seen = true;
                     json.Next();
                     facts.IncludeUsage = json.Boolean("stream_options.include_usage") ?? false;

@@ -38,7 +38,7 @@ internal sealed class OpenAiChatDialect : IRequestReader, IConversationDialect, 
     }
 
     public GatewayError? Read(GatewayCall call, RequestBounds bounds) =>
-        ChatRequestReader.Read(call, bounds) ?? StructuredWish.Note(call, "response_format");
+        ChatRequestReader.Read(call, bounds) ?? StructuredOutputRequest.Note(call, "response_format");
 
     public ConversationRequest ToConversation(GatewayCall call) => ChatConversationReader.Read(call);
 
@@ -47,7 +47,7 @@ internal sealed class OpenAiChatDialect : IRequestReader, IConversationDialect, 
         switch (reply)
         {
             case GatewayReply.NativeBody native: NativeBodyWriter.Write(call, native.Body.WrittenSpan, output); break;
-            case GatewayReply.Complete complete: ChatAnswerWriter.Write(call, complete.Answer, output); break;
+            case GatewayReply.Complete complete: ChatResponseWriter.Write(call, complete.Response, output); break;
             default: throw new InvalidOperationException($"Chat Completions have no body for {reply.GetType().Name}.");
         }
     }

@@ -7,7 +7,7 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// <summary>
 /// Scans the events of a provider's stream of chat or text completion chunks, and repairs those that OpenAI would send differently.
 /// </summary>
-internal sealed class OpenAiStreamScanner(AnswerMeter meter, bool isChat) : NativeStreamScanner
+internal sealed class OpenAiStreamScanner(OutputMeter meter, bool isChat) : NativeStreamScanner
 {
     private readonly ChatNormaliser _normaliser = new(isChat, meter.CreatedAt, meter);
 

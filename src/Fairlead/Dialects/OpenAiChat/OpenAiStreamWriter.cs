@@ -175,7 +175,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     {
         switch (generationEvent)
         {
-            case AnswerStarted started:
+            case ResponseStarted started:
                 _fingerprint ??= started.SystemFingerprint;
                 _tier ??= started.ServiceTier;
                 break;

@@ -30,7 +30,7 @@ internal static class CompletionsRequestReader
             if (field != OpenAiField.Unknown)
             {
                 var bit = 1UL << (int)field;
-                if ((seen & bit) != 0) throw RequestFaults.Duplicate(json.GetString());
+                if ((seen & bit) != 0) throw RequestErrors.Duplicate(json.GetString());
                 seen |= bit;
             }
             json.Next();
@@ -67,10 +67,10 @@ internal static class CompletionsRequestReader
         json.Leave();
 
         CommonFields.Finish(json, facts);
-        if ((seen & (1UL << (int)OpenAiField.Prompt)) == 0) throw RequestFaults.Missing("prompt");
-        if (bestOf < facts.ChoiceCount) throw RequestFaults.Value("best_of", "it must not be smaller than 'n'.");
+        if ((seen & (1UL << (int)OpenAiField.Prompt)) == 0) throw RequestErrors.Missing("prompt");
+        if (bestOf < facts.ChoiceCount) throw RequestErrors.Value("best_of", "it must not be smaller than 'n'.");
         facts.BestOf = (int)(bestOf ?? 1);
-        if (bestOf > 1 && facts.Stream) throw RequestFaults.Value("best_of", "a stream supports only one.");
+        if (bestOf > 1 && facts.Stream) throw RequestErrors.Value("best_of", "a stream supports only one.");
     }
 
     private static void Prompt(ref BodyCursor json, RequestFacts facts, RequestBounds bounds)
@@ -85,7 +85,7 @@ internal static class CompletionsRequestReader
             case JsonTokenType.StartArray:
                 break;
             default:
-                throw RequestFaults.Type("prompt", "a string, an array of strings, or an array of tokens", json.Describe());
+                throw RequestErrors.Type("prompt", "a string, an array of strings, or an array of tokens", json.Describe());
         }
         var count = 0;
         var tokens = false;
@@ -94,7 +94,7 @@ internal static class CompletionsRequestReader
             var path = new FieldPath("prompt", count);
             if (count > 0 && tokens != (json.Token == JsonTokenType.Number))
             {
-                throw RequestFaults.Type(path, tokens
+                throw RequestErrors.Type(path, tokens
                     ? "an integer, like the items before it"
                     : "a string or an array of tokens, like the items before it", json.Describe());
             }
@@ -114,20 +114,20 @@ internal static class CompletionsRequestReader
                     {
                         if (json.Token != JsonTokenType.Number)
                         {
-                            throw RequestFaults.Type(path, "an array of integers", "an array with " + json.Describe());
+                            throw RequestErrors.Type(path, "an array of integers", "an array with " + json.Describe());
                         }
                         json.Integer(path, 0, int.MaxValue);
                         facts.InputTokenIds++;
                     }
                     break;
                 default:
-                    throw RequestFaults.Type(path, "a string, an integer or an array of integers", json.Describe());
+                    throw RequestErrors.Type(path, "a string, an integer or an array of integers", json.Describe());
             }
             count++;
             // A list of tokens is one prompt of any length; separate prompts are limited like messages.
-            if (!tokens && count > bounds.MaxMessages) throw RequestFaults.TooMany("prompt", bounds.MaxMessages);
+            if (!tokens && count > bounds.MaxMessages) throw RequestErrors.TooMany("prompt", bounds.MaxMessages);
         }
-        if (count == 0) throw RequestFaults.EmptyArray("prompt");
+        if (count == 0) throw RequestErrors.EmptyArray("prompt");
         facts.MessageCount = facts.PromptCount = tokens ? 1 : count;
     }
 }

@@ -9,7 +9,7 @@ namespace Fairlead.Dialects.OpenAiCompletions;
 /// <summary>Streams of text completions from a provider with OpenAI's API.</summary>
 internal sealed class CompletionsStreams : NativeStreams
 {
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null) =>
+    public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) =>
         new OpenAiStreamScanner(meter, isChat: false);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);

@@ -22,6 +22,6 @@ internal sealed class CompletionsWire : NativeWire
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         UpstreamBody.Write(call, upstreamModel, options, output);
 
-    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired) =>
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired) =>
         ChatWire.TryScan(body, isChat: false, meter, out repaired);
 }

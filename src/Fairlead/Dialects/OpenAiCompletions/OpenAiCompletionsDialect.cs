@@ -46,14 +46,14 @@ internal sealed class OpenAiCompletionsDialect : IRequestReader, IConversationDi
         switch (reply)
         {
             case GatewayReply.NativeBody native: NativeBodyWriter.Write(call, native.Body.WrittenSpan, output); break;
-            case GatewayReply.Complete complete: WriteComplete(call, complete.Answer, output); break;
+            case GatewayReply.Complete complete: WriteComplete(call, complete.Response, output); break;
             default: throw new InvalidOperationException($"Text completions have no body for {reply.GetType().Name}.");
         }
     }
 
     public DialectStreamWriter CreateWriter(GatewayCall call) => new CompletionsStreamWriter(call);
 
-    private static void Omit(GatewayCall call, AnswerChoice choice)
+    private static void Omit(GatewayCall call, OutputChoice choice)
     {
         foreach (var part in choice.Parts)
         {
@@ -64,7 +64,7 @@ internal sealed class OpenAiCompletionsDialect : IRequestReader, IConversationDi
         if (choice.Audio is not null) CompletionsOmissions.Audio(call);
     }
 
-    private static void WriteComplete(GatewayCall call, Answer answer, IBufferWriter<byte> output)
+    private static void WriteComplete(GatewayCall call, ModelResponse answer, IBufferWriter<byte> output)
     {
         var json = new JsonAppender(output);
         json.Raw("{\"id\":"u8);
@@ -84,7 +84,7 @@ internal sealed class OpenAiCompletionsDialect : IRequestReader, IConversationDi
             if (i > 0) json.Raw(","u8);
             var choice = answer.Choices[i];
             Omit(call, choice);
-            var text = ChatAnswerWriter.Join(choice.Parts,
+            var text = ChatResponseWriter.Join(choice.Parts,
                 static part => part switch { TextPart t => t.Text, RefusalPart r => r.Text, _ => null }) ?? "";
             CompletionsStreamWriter.Choice(ref json, choice.Index, text, choice.FinishReason ?? OpenAiJson.ReasonOf(call.Ending));
         }

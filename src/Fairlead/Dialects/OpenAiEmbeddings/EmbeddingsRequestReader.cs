@@ -74,15 +74,15 @@ internal static class EmbeddingsRequestReader
             }
             if (field >= 0)
             {
-                if ((seen & (1 << field)) != 0) throw RequestFaults.Duplicate(Fields[field]);
+                if ((seen & (1 << field)) != 0) throw RequestErrors.Duplicate(Fields[field]);
                 seen |= 1 << field;
             }
             json.Next();
             switch (field)
             {
                 case 0:
-                    if (!json.Text("model", MaxModelLength)) throw RequestFaults.Missing("model");
-                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString("model");
+                    if (!json.Text("model", MaxModelLength)) throw RequestErrors.Missing("model");
+                    if (json.Value.IsEmpty) throw RequestErrors.EmptyString("model");
                     facts.Model = json.GetString();
                     facts.ModelRange = json.Range;
                     break;
@@ -109,8 +109,8 @@ internal static class EmbeddingsRequestReader
             first = false;
         }
         json.Leave();
-        if (facts.Model.Length == 0) throw RequestFaults.Missing("model");
-        if (!hasInput) throw RequestFaults.Missing("input");
+        if (facts.Model.Length == 0) throw RequestErrors.Missing("model");
+        if (!hasInput) throw RequestErrors.Missing("input");
     }
 
     private static bool Input(ref BodyCursor json, RequestFacts facts)
@@ -127,7 +127,7 @@ internal static class EmbeddingsRequestReader
                 List(ref json, facts);
                 return true;
             default:
-                throw RequestFaults.Type("input", "a string, an array of strings or an array of token ids", json.Describe());
+                throw RequestErrors.Type("input", "a string, an array of strings or an array of token ids", json.Describe());
         }
     }
 
@@ -143,7 +143,7 @@ internal static class EmbeddingsRequestReader
                 kind = json.Token;
                 if (kind is not (JsonTokenType.String or JsonTokenType.Number or JsonTokenType.StartArray))
                 {
-                    throw RequestFaults.Type(new FieldPath("input", 0), "a string, a token id or an array of token ids", json.Describe());
+                    throw RequestErrors.Type(new FieldPath("input", 0), "a string, a token id or an array of token ids", json.Describe());
                 }
             }
             var path = new FieldPath("input", count);
@@ -155,30 +155,30 @@ internal static class EmbeddingsRequestReader
                     JsonTokenType.Number => "a token id",
                     _ => "an array of token ids",
                 };
-                throw RequestFaults.Type(path, expected, json.Describe());
+                throw RequestErrors.Type(path, expected, json.Describe());
             }
             count++;
             switch (kind)
             {
                 case JsonTokenType.String:
-                    if (count > MaxInputs) throw RequestFaults.TooMany("input", MaxInputs);
+                    if (count > MaxInputs) throw RequestErrors.TooMany("input", MaxInputs);
                     Text(ref json, facts, path);
                     break;
                 case JsonTokenType.Number:
-                    if (count > MaxTokens) throw RequestFaults.TooMany("input", MaxTokens);
+                    if (count > MaxTokens) throw RequestErrors.TooMany("input", MaxTokens);
                     json.Integer(path, 0, int.MaxValue);
                     facts.InputTokenIds++;
                     break;
                 default:
-                    if (count > MaxInputs) throw RequestFaults.TooMany("input", MaxInputs);
+                    if (count > MaxInputs) throw RequestErrors.TooMany("input", MaxInputs);
                     TokenList(ref json, facts, count - 1);
                     break;
             }
         }
-        if (count == 0) throw RequestFaults.EmptyArray("input");
+        if (count == 0) throw RequestErrors.EmptyArray("input");
         if (facts.InputTokenIds > MaxTokensInAll)
         {
-            throw RequestFaults.Value("input", $"the inputs together exceed {MaxTokensInAll} tokens; send them in several requests.");
+            throw RequestErrors.Value("input", $"the inputs together exceed {MaxTokensInAll} tokens; send them in several requests.");
         }
         facts.MessageCount = kind == JsonTokenType.Number ? 1 : count;
     }
@@ -190,19 +190,19 @@ internal static class EmbeddingsRequestReader
         {
             if (json.Token != JsonTokenType.Number)
             {
-                throw RequestFaults.Type(new FieldPath("input", index), "an array of token ids",
+                throw RequestErrors.Type(new FieldPath("input", index), "an array of token ids",
                     $"an array that contains {json.Describe()}");
             }
             json.Integer(new FieldPath("input", index), 0, int.MaxValue);
-            if (++tokens > MaxTokens) throw RequestFaults.TooMany(new FieldPath("input", index), MaxTokens);
+            if (++tokens > MaxTokens) throw RequestErrors.TooMany(new FieldPath("input", index), MaxTokens);
         }
-        if (tokens == 0) throw RequestFaults.EmptyArray(new FieldPath("input", index));
+        if (tokens == 0) throw RequestErrors.EmptyArray(new FieldPath("input", index));
         facts.InputTokenIds += tokens;
     }
 
     private static void Text(ref BodyCursor json, RequestFacts facts, FieldPath path)
     {
-        if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path);
+        if (json.Value.IsEmpty) throw RequestErrors.EmptyString(path);
         facts.TextBytes += json.Value.Length;
     }
 

@@ -27,12 +27,12 @@ internal sealed class EmbeddingsWire : NativeWire
         BodySplicer.Write(call.Body.WrittenSpan, facts.ExtensionMemberRange.IsEmpty ? edits[..1] : edits, output);
     }
 
-    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired)
     {
         repaired = EmbeddingsNormaliser.Repair(body, facts.MessageCount, out var vectors);
         // With a different number of vectors, it is unknown which text lacks its vector.
         if (vectors != facts.MessageCount) return false;
-        var scan = EmbeddingsAnswerScan.Of(repaired ?? body, base64: null);
+        var scan = EmbeddingsResponseScan.Of(repaired ?? body, base64: null);
         if (!scan.IsValid) return false;
         meter.UpstreamModel = scan.ModelName;
         if (scan.Usage is { } usage) meter.ReportUsage(usage);

@@ -44,7 +44,7 @@ internal sealed class OpenAiEmbeddingsDialect : IRequestReader, IEmbeddingsDiale
         switch (reply)
         {
             case GatewayReply.NativeBody native: WriteNative(call, native.Body.WrittenSpan, output); break;
-            case GatewayReply.Embedded embedded: WriteAnswer(call, embedded.Answer, output); break;
+            case GatewayReply.Embedded embedded: WriteAnswer(call, embedded.Response, output); break;
             default: throw new InvalidOperationException($"Embeddings have no body for {reply.GetType().Name}.");
         }
     }
@@ -52,14 +52,14 @@ internal sealed class OpenAiEmbeddingsDialect : IRequestReader, IEmbeddingsDiale
     private static void WriteNative(GatewayCall call, ReadOnlySpan<byte> body, IBufferWriter<byte> output)
     {
         body = OpenAiChat.NativeUsage.Correct(call, GatewayJsonFields.Without(body.Trim(" \t\r\n"u8)));
-        var scan = EmbeddingsAnswerScan.Of(body, call.Facts.Base64Vectors);
+        var scan = EmbeddingsResponseScan.Of(body, call.Facts.Base64Vectors);
         var edits = scan.Conversions ?? [];
         if (!scan.Model.IsEmpty) edits.Add(new BodyEdit(scan.Model, BodySplicer.Quote(call.Model.Id)));
         if (call.Caller.Extensions) edits.Add(new BodyEdit(new ByteRange(body.Length - 1, 0), ExtensionMember(call)));
         BodySplicer.Write(body, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(edits), output);
     }
 
-    private static void WriteAnswer(GatewayCall call, EmbeddingsAnswer answer, IBufferWriter<byte> output)
+    private static void WriteAnswer(GatewayCall call, EmbeddingsResponse answer, IBufferWriter<byte> output)
     {
         var json = new JsonAppender(output);
         json.Raw("{\"object\":\"list\",\"data\":["u8);

@@ -17,9 +17,9 @@ internal sealed class CompactionWire : NativeWire
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         ResponsesUpstreamBody.Write(call, upstreamModel, options, output, isCompaction: true);
 
-    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired)
     {
         repaired = null;
-        return ResponsesAnswerScanner.ScanCompaction(body, meter);
+        return ResponsesResponseScanner.ScanCompaction(body, meter);
     }
 }

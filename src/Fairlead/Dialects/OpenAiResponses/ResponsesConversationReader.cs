@@ -134,7 +134,7 @@ internal static class ResponsesConversationReader
     {
         if (ChatConversationReader.Has(tool, "strict", out var strict)) return strict.GetBoolean();
         return ChatConversationReader.Has(tool, "parameters", out var parameters)
-            && StrictSchema.FindFault(System.Text.Encoding.UTF8.GetBytes(parameters.GetRawText())) is null;
+            && StrictSchema.FindError(System.Text.Encoding.UTF8.GetBytes(parameters.GetRawText())) is null;
     }
 
     private static Tool Function(JsonElement tool) => new(ChatConversationReader.Text(tool, "name")!)

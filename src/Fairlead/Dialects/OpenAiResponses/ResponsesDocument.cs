@@ -41,7 +41,7 @@ internal static class ResponsesDocument
         using var parser = new SseParser();
         parser.Append(events);
         parser.Append("\n\n"u8);
-        var normaliser = new ResponsesNormaliser(new AnswerMeter());
+        var normaliser = new ResponsesNormaliser(new OutputMeter());
         var halves = new HalfCharacters();
         byte[]? whole = null;
         while (whole is null && parser.TryRead(out var name, out var data))

@@ -34,23 +34,23 @@ internal ref struct ResponsesItemsReader
                 var count = 0;
                 while (json.NextItem())
                 {
-                    if (count >= bounds.MaxMessages) throw RequestFaults.TooMany("input", bounds.MaxMessages);
+                    if (count >= bounds.MaxMessages) throw RequestErrors.TooMany("input", bounds.MaxMessages);
                     reader.Item(ref json, new FieldPath("input", count++));
                 }
                 facts.MessageCount = Math.Max(1, count);
                 return;
             default:
-                throw RequestFaults.Type("input", "a string or an array of items", json.Describe());
+                throw RequestErrors.Type("input", "a string or an array of items", json.Describe());
         }
     }
 
     private void Item(ref BodyCursor json, FieldPath path)
     {
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         // Members may come in any order, and these two determine the rules for the others.
         var (type, role, hasId) = Look(json, path);
         if (hasId) _facts.Responses!.InputHasGatewayData = true;
-        type ??= role is not null ? "message" : hasId ? "item_reference" : throw RequestFaults.Missing(path with { Middle = "type" });
+        type ??= role is not null ? "message" : hasId ? "item_reference" : throw RequestErrors.Missing(path with { Middle = "type" });
         switch (type)
         {
             case "message": Message(ref json, path, role); break;
@@ -59,7 +59,7 @@ internal ref struct ResponsesItemsReader
             case "function_call_output" or "custom_tool_call_output": Output(ref json, path); break;
             case "reasoning" or "compaction": Reasoning(ref json, path); break;
             case "item_reference":
-                if (!hasId) throw RequestFaults.Missing(path with { Middle = "id" });
+                if (!hasId) throw RequestErrors.Missing(path with { Middle = "id" });
                 _facts.Responses!.HasReferences = true;
                 json.Skip();
                 break;
@@ -76,7 +76,7 @@ internal ref struct ResponsesItemsReader
         while (json.NextMember())
         {
             var field = json.Is("type"u8) ? 1 : json.Is("role"u8) ? 2 : json.Is("id"u8) ? 4 : json.Is("content"u8) ? 8 : 0;
-            if (field != 0 && (seen & field) != 0) throw RequestFaults.Duplicate(path with { Middle = json.GetString() });
+            if (field != 0 && (seen & field) != 0) throw RequestErrors.Duplicate(path with { Middle = json.GetString() });
             seen |= field;
             json.Next();
             switch (field)
@@ -94,7 +94,7 @@ internal ref struct ResponsesItemsReader
 
     private void Message(ref BodyCursor json, FieldPath path, string? role)
     {
-        if (role is null) throw RequestFaults.Missing(path with { Middle = "role" });
+        if (role is null) throw RequestErrors.Missing(path with { Middle = "role" });
         var (content, words) = (false, false);
         while (json.NextMember())
         {
@@ -117,17 +117,17 @@ internal ref struct ResponsesItemsReader
                     while (json.NextItem()) words |= Part(ref json, path with { Middle = "content", Inner = index++ }, role == "assistant");
                     break;
                 default:
-                    throw RequestFaults.Type(path with { Middle = "content" }, "a string or an array of parts", json.Describe());
+                    throw RequestErrors.Type(path with { Middle = "content" }, "a string or an array of parts", json.Describe());
             }
         }
-        if (!content) throw RequestFaults.Missing(path with { Middle = "content" });
+        if (!content) throw RequestErrors.Missing(path with { Middle = "content" });
         if (words && role == "user") _facts.Note(RequestFeatures.UserText);
     }
 
     // True when the part has text.
     private bool Part(ref BodyCursor json, FieldPath path, bool assistant)
     {
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         var look = json;
         string? type = null;
         while (look.NextMember())
@@ -144,7 +144,7 @@ internal ref struct ResponsesItemsReader
         }
         switch (type)
         {
-            case null: throw RequestFaults.Missing(path with { Tail = "type" });
+            case null: throw RequestErrors.Missing(path with { Tail = "type" });
             case "input_image": return Image(ref json, path);
             case "input_file": return File(ref json, path);
             case "input_audio": return Audio(ref json, path);
@@ -171,7 +171,7 @@ internal ref struct ResponsesItemsReader
             words |= !json.Value.IsEmpty;
             _facts.TextBytes += json.Value.Length;
         }
-        if (!found) throw RequestFaults.Missing(path with { Tail = member });
+        if (!found) throw RequestErrors.Missing(path with { Tail = member });
         return words;
     }
 
@@ -188,20 +188,20 @@ internal ref struct ResponsesItemsReader
                 case 1:
                     var at = path with { Tail = "image_url" };
                     if (!json.Text(at)) break;
-                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString(at);
+                    if (json.Value.IsEmpty) throw RequestErrors.EmptyString(at);
                     found = true;
                     var start = StartOf(json, prefix);
                     if (StartsWith(start, "data:"u8))
                     {
                         if (start.IndexOf(";base64,"u8) < 6)
                         {
-                            throw RequestFaults.Value(at, "a data URL must have the form data:<media type>;base64,<data>.");
+                            throw RequestErrors.Value(at, "a data URL must have the form data:<media type>;base64,<data>.");
                         }
                         Media(json.Value.Length, path);
                     }
                     else if (!StartsWith(start, "https://"u8) && !StartsWith(start, "http://"u8))
                     {
-                        throw RequestFaults.Value(at, "expected an https address or a data URL.");
+                        throw RequestErrors.Value(at, "expected an https address or a data URL.");
                     }
                     break;
                 case 2: found |= NamesFile(json, path); break;
@@ -209,7 +209,7 @@ internal ref struct ResponsesItemsReader
                 default: json.Skip(); break;
             }
         }
-        if (!found) throw RequestFaults.Missing(path with { Tail = "image_url" });
+        if (!found) throw RequestErrors.Missing(path with { Tail = "image_url" });
         _facts.ImageCount++;
         Note(RequestFeatures.Images, path);
         return false;
@@ -227,7 +227,7 @@ internal ref struct ResponsesItemsReader
             {
                 case 1:
                     if (!json.Text(path with { Tail = "file_data" })) break;
-                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString(path with { Tail = "file_data" });
+                    if (json.Value.IsEmpty) throw RequestErrors.EmptyString(path with { Tail = "file_data" });
                     data = json.Value.Length;
                     isPdf |= StartsWith(StartOf(json, prefix), "data:application/pdf"u8);
                     break;
@@ -236,7 +236,7 @@ internal ref struct ResponsesItemsReader
                     if (!json.Text(path with { Tail = "file_url" })) break;
                     if (!StartsWith(json.Value, "https://"u8) && !StartsWith(json.Value, "http://"u8))
                     {
-                        throw RequestFaults.Value(path with { Tail = "file_url" }, "expected an https address.");
+                        throw RequestErrors.Value(path with { Tail = "file_url" }, "expected an https address.");
                     }
                     address = true;
                     break;
@@ -248,7 +248,7 @@ internal ref struct ResponsesItemsReader
         }
         if (data < 0 && !address && !named)
         {
-            throw RequestFaults.Invalid(path, $"Invalid value for '{path}': 'file_data', 'file_url' or 'file_id' is required.",
+            throw RequestErrors.Invalid(path, $"Invalid value for '{path}': 'file_data', 'file_url' or 'file_id' is required.",
                 "missing_required_parameter");
         }
         Media(Math.Max(0, data), path);
@@ -285,8 +285,8 @@ internal ref struct ResponsesItemsReader
                 }
             }
         }
-        if (data < 0) throw RequestFaults.Missing(path with { Tail = "input_audio.data" });
-        if (!format) throw RequestFaults.Missing(path with { Tail = "input_audio.format" });
+        if (data < 0) throw RequestErrors.Missing(path with { Tail = "input_audio.data" });
+        if (!format) throw RequestErrors.Missing(path with { Tail = "input_audio.format" });
         Media(data, path);
         _facts.MediaBytes += data;
         Note(RequestFeatures.Audio, path);
@@ -321,9 +321,9 @@ internal ref struct ResponsesItemsReader
                 default: json.Skip(); break;
             }
         }
-        if (!id) throw RequestFaults.Missing(path with { Middle = "call_id" });
-        if (!name) throw RequestFaults.Missing(path with { Middle = "name" });
-        if (!arguments) throw RequestFaults.Missing(path with { Middle = argumentsName });
+        if (!id) throw RequestErrors.Missing(path with { Middle = "call_id" });
+        if (!name) throw RequestErrors.Missing(path with { Middle = "name" });
+        if (!arguments) throw RequestErrors.Missing(path with { Middle = argumentsName });
     }
 
     private void Output(ref BodyCursor json, FieldPath path)
@@ -354,8 +354,8 @@ internal ref struct ResponsesItemsReader
                 json.Skip();
             }
         }
-        if (!id) throw RequestFaults.Missing(path with { Middle = "call_id" });
-        if (!output) throw RequestFaults.Missing(path with { Middle = "output" });
+        if (!id) throw RequestErrors.Missing(path with { Middle = "call_id" });
+        if (!output) throw RequestErrors.Missing(path with { Middle = "output" });
     }
 
     private readonly void Reasoning(ref BodyCursor json, FieldPath path)
@@ -387,7 +387,7 @@ internal ref struct ResponsesItemsReader
         for (var i = 0; json.NextItem(); i++)
         {
             var at = path with { Middle = member, Inner = i };
-            if (!json.Object(at)) throw RequestFaults.Type(at, "an object", "null");
+            if (!json.Object(at)) throw RequestErrors.Type(at, "an object", "null");
             var text = false;
             while (json.NextMember())
             {
@@ -401,7 +401,7 @@ internal ref struct ResponsesItemsReader
                 text = json.Text(at with { Tail = "text" });
                 _facts.TextBytes += json.Value.Length;
             }
-            if (!text) throw RequestFaults.Missing(at with { Tail = "text" });
+            if (!text) throw RequestErrors.Missing(at with { Tail = "text" });
         }
     }
 
@@ -410,7 +410,7 @@ internal ref struct ResponsesItemsReader
     {
         var at = path with { Tail = "file_id" };
         if (!json.Text(at)) return false;
-        if (json.Value.IsEmpty) throw RequestFaults.EmptyString(at);
+        if (json.Value.IsEmpty) throw RequestErrors.EmptyString(at);
         return _facts.Responses!.HasFileIds = true;
     }
 
@@ -419,7 +419,7 @@ internal ref struct ResponsesItemsReader
         _facts.InlineBytes += bytes;
         if ((_mediaBytes += bytes) > _bounds.MaxMediaBytes)
         {
-            throw RequestFaults.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
+            throw RequestErrors.TooLarge(path, $"The inline media of the request exceed {_bounds.MaxMediaBytes} bytes of base64.");
         }
     }
 

@@ -18,7 +18,7 @@ internal static class ResponsesReplyWriter
             new NativeResponse(call, new ResponseObjectWriter(call)).Whole(response, null, withSeals: true, extra: false);
             return ResponseJson.Bytes(response["output"]!);
         }
-        return ResponseJson.Items(ResponsesAnswer.Items(call, ((GatewayReply.Complete)reply).Answer, cut: false), withSeals: true);
+        return ResponseJson.Items(ResponsesItems.Items(call, ((GatewayReply.Complete)reply).Response, cut: false), withSeals: true);
     }
 
     public static void Write(GatewayCall call, GatewayReply reply, IBufferWriter<byte> output)
@@ -39,7 +39,7 @@ internal static class ResponsesReplyWriter
                 break;
             case GatewayReply.Complete complete:
                 var appender = new JsonAppender(output);
-                writer.Append(ref appender, status, ResponsesAnswer.Items(call, complete.Answer, cut: status != "completed"), seals);
+                writer.Append(ref appender, status, ResponsesItems.Items(call, complete.Response, cut: status != "completed"), seals);
                 appender.Flush();
                 break;
             default:

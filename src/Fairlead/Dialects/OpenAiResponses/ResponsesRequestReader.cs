@@ -41,7 +41,7 @@ internal static class ResponsesRequestReader
     private static void ReadAnswered(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
     {
         var seen = ReadRoot(ref json, call, bounds);
-        if ((seen & Bit("input")) == 0 && call.Facts.Responses!.PreviousResponseId is null) throw RequestFaults.Missing("input");
+        if ((seen & Bit("input")) == 0 && call.Facts.Responses!.PreviousResponseId is null) throw RequestErrors.Missing("input");
     }
 
     private static void ReadCount(ref BodyCursor json, GatewayCall call, RequestBounds bounds)
@@ -69,7 +69,7 @@ internal static class ResponsesRequestReader
             var field = Find(json.Name(scratch));
             if (field >= 0)
             {
-                if ((seen & (1UL << field)) != 0) throw RequestFaults.Duplicate(Names[field]);
+                if ((seen & (1UL << field)) != 0) throw RequestErrors.Duplicate(Names[field]);
                 seen |= 1UL << field;
             }
             json.Next();
@@ -82,8 +82,8 @@ internal static class ResponsesRequestReader
             switch (Names[field])
             {
                 case "model":
-                    if (!json.Text("model", MaxModelLength)) throw RequestFaults.Missing("model");
-                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString("model");
+                    if (!json.Text("model", MaxModelLength)) throw RequestErrors.Missing("model");
+                    if (json.Value.IsEmpty) throw RequestErrors.EmptyString("model");
                     facts.Model = json.GetString();
                     facts.ModelRange = json.Range;
                     break;
@@ -97,7 +97,7 @@ internal static class ResponsesRequestReader
                     break;
                 case "previous_response_id":
                     if (!json.Text("previous_response_id", 256)) break;
-                    if (json.Value.IsEmpty) throw RequestFaults.EmptyString("previous_response_id");
+                    if (json.Value.IsEmpty) throw RequestErrors.EmptyString("previous_response_id");
                     found.PreviousResponseId = json.GetString();
                     found.Previous = json.Range;
                     break;
@@ -196,14 +196,14 @@ internal static class ResponsesRequestReader
             first = false;
         }
         json.Leave();
-        if (facts.Model.Length == 0) throw RequestFaults.Missing("model");
+        if (facts.Model.Length == 0) throw RequestErrors.Missing("model");
         if (!facts.Stream && !facts.StreamOptionsRange.IsEmpty && json.Body[facts.StreamOptionsRange.Start] == (byte)'{')
         {
-            throw RequestFaults.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
+            throw RequestErrors.Invalid("stream_options", "'stream_options' is only allowed when 'stream' is true.", "invalid_value");
         }
         if (found.Background && !found.Stores)
         {
-            throw RequestFaults.Invalid("background", "A background response must be stored: leave 'store' out, or send true.",
+            throw RequestErrors.Invalid("background", "A background response must be stored: leave 'store' out, or send true.",
                 "invalid_value");
         }
         tools.Finish();
@@ -265,7 +265,7 @@ internal static class ResponsesRequestReader
         while (json.NextItem())
         {
             var path = new FieldPath("include", index++);
-            var word = json.ExtensibleValue(path, Includes, isRead: false) ?? throw RequestFaults.Type(path, "a string", "null");
+            var word = json.ExtensibleValue(path, Includes, isRead: false) ?? throw RequestErrors.Type(path, "a string", "null");
             if (word == "reasoning.encrypted_content") found.IncludesSealedReasoning = true;
             if (word != "message.output_text.logprobs") continue;
             found.IncludesLogprobs = true;
@@ -282,16 +282,16 @@ internal static class ResponsesRequestReader
         {
             if (++count > MaxMetadata)
             {
-                throw RequestFaults.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
+                throw RequestErrors.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
                     "object_above_max_properties");
             }
             if (json.Value.Length > 64 && json.GetString().Length > 64)
             {
-                throw RequestFaults.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
+                throw RequestErrors.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
                     "string_above_max_length");
             }
             json.Next();
-            if (json.IsNull) throw RequestFaults.Type("metadata", "strings as values", "null");
+            if (json.IsNull) throw RequestErrors.Type("metadata", "strings as values", "null");
             json.Text("metadata", 512);
         }
     }

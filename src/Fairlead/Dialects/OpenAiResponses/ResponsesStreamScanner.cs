@@ -25,7 +25,7 @@ internal static class ResponsesEventKind
 }
 
 /// <summary>Scans the events of a provider's Responses stream.</summary>
-internal sealed class ResponsesStreamScanner(AnswerMeter meter, MemoryLease? memory = null) : NativeStreamScanner
+internal sealed class ResponsesStreamScanner(OutputMeter meter, MemoryLease? memory = null) : NativeStreamScanner
 {
     private readonly ResponsesNormaliser _normaliser = new(meter, memory);
 
@@ -103,7 +103,7 @@ internal sealed class ResponsesStreamScanner(AnswerMeter meter, MemoryLease? mem
         var reader = new Utf8JsonReader(data, new JsonReaderOptions { MaxDepth = 512 });
         using var document = JsonDocument.ParseValue(ref reader);
         if (!OpenAiWire.Has(document.RootElement, "response", JsonValueKind.Object, out var response)
-            || !ResponsesAnswerScanner.Scan(response, meter, countOutput: !meter.HasContent))
+            || !ResponsesResponseScanner.Scan(response, meter, countOutput: !meter.HasContent))
         {
             throw new JsonException();
         }

@@ -13,7 +13,7 @@ internal sealed class ResponsesStreams(ResponseKeeper? keeper) : NativeStreams, 
 {
     public override INativeStreamCollector Collector => this;
 
-    public override NativeStreamScanner CreateScanner(AnswerMeter meter, MemoryLease? memory = null) =>
+    public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) =>
         new ResponsesStreamScanner(meter, memory);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) =>

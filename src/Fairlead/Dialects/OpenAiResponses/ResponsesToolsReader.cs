@@ -40,14 +40,14 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         }
         if (json.Token != JsonTokenType.StartObject)
         {
-            throw RequestFaults.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
+            throw RequestErrors.Type("tool_choice", "'none', 'auto', 'required' or an object", json.Describe());
         }
         _needsTools = true;
         var (type, name) = Named(json, "tool_choice");
         switch (type)
         {
             case "function" or "custom":
-                _wanted.Add((name ?? throw RequestFaults.Missing("tool_choice.name"), "tool_choice"));
+                _wanted.Add((name ?? throw RequestErrors.Missing("tool_choice.name"), "tool_choice"));
                 json.Skip();
                 break;
             case "allowed_tools":
@@ -83,17 +83,17 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
     {
         if (_needsTools && !_hasTools)
         {
-            throw RequestFaults.Invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.", "invalid_value");
+            throw RequestErrors.Invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.", "invalid_value");
         }
         foreach (var (name, path) in _wanted)
         {
-            if (!_names.Contains(name)) throw RequestFaults.Value(path, $"the tool '{name}' is not in 'tools'.");
+            if (!_names.Contains(name)) throw RequestErrors.Value(path, $"the tool '{name}' is not in 'tools'.");
         }
     }
 
     private readonly void Tool(ref BodyCursor json, RequestFacts facts, FieldPath path)
     {
-        if (!json.Object(path)) throw RequestFaults.Type(path, "an object", "null");
+        if (!json.Object(path)) throw RequestErrors.Type(path, "an object", "null");
         switch (Named(json, path.ToString()).Type)
         {
             case "function": Function(ref json, path); break;
@@ -117,7 +117,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             {
                 case 1:
                     ChatToolsReader.CheckToolName(ref json, path with { Middle = "name" });
-                    if (name) throw RequestFaults.Duplicate(path with { Middle = "name" });
+                    if (name) throw RequestErrors.Duplicate(path with { Middle = "name" });
                     _names.Add(json.GetString());
                     name = true;
                     break;
@@ -129,14 +129,14 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
                 default: json.Skip(); break;
             }
         }
-        if (!name) throw RequestFaults.Missing(path with { Middle = "name" });
+        if (!name) throw RequestErrors.Missing(path with { Middle = "name" });
         // Only an explicit value is validated; see ResponsesConversationReader for the default.
-        if (!strict || parameters.IsEmpty || StrictSchema.FindFault(_body.Slice(parameters.Start, parameters.Length)) is not { } error)
+        if (!strict || parameters.IsEmpty || StrictSchema.FindError(_body.Slice(parameters.Start, parameters.Length)) is not { } error)
         {
             return;
         }
         var at = path with { Middle = "parameters" };
-        throw RequestFaults.Invalid(at, $"Invalid schema in '{at}' for strict mode: {error}.", "invalid_function_parameters");
+        throw RequestErrors.Invalid(at, $"Invalid schema in '{at}' for strict mode: {error}.", "invalid_function_parameters");
     }
 
     private readonly void Custom(ref BodyCursor json, FieldPath path)
@@ -160,7 +160,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
                 default: json.Skip(); break;
             }
         }
-        if (!name) throw RequestFaults.Missing(path with { Middle = "name" });
+        if (!name) throw RequestErrors.Missing(path with { Middle = "name" });
     }
 
     private readonly void Allowed(ref BodyCursor json)
@@ -179,19 +179,19 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
                     while (json.NextItem())
                     {
                         var path = new FieldPath($"tool_choice.tools[{count++}]");
-                        if (json.Token != JsonTokenType.StartObject) throw RequestFaults.Type(path, "an object", json.Describe());
+                        if (json.Token != JsonTokenType.StartObject) throw RequestErrors.Type(path, "an object", json.Describe());
                         var (type, name) = Named(json, path.ToString());
-                        if (type is "function" or "custom") _wanted.Add((name ?? throw RequestFaults.Missing($"{path}.name"), path));
+                        if (type is "function" or "custom") _wanted.Add((name ?? throw RequestErrors.Missing($"{path}.name"), path));
                         json.Skip();
                     }
-                    if (count == 0) throw RequestFaults.EmptyArray("tool_choice.tools");
+                    if (count == 0) throw RequestErrors.EmptyArray("tool_choice.tools");
                     tools = true;
                     break;
                 default: json.Skip(); break;
             }
         }
-        if (!mode) throw RequestFaults.Missing("tool_choice.mode");
-        if (!tools) throw RequestFaults.Missing("tool_choice.tools");
+        if (!mode) throw RequestErrors.Missing("tool_choice.mode");
+        if (!tools) throw RequestErrors.Missing("tool_choice.tools");
     }
 
     private readonly void Format(ref BodyCursor json, RequestFacts facts)
@@ -217,7 +217,7 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
                     name = true;
                     break;
                 case 3:
-                    if (!schema.IsEmpty) throw RequestFaults.Duplicate("text.format.schema");
+                    if (!schema.IsEmpty) throw RequestErrors.Duplicate("text.format.schema");
                     if (json.Object("text.format.schema")) schema = json.SkipRange();
                     break;
                 case 4: strict = json.Boolean("text.format.strict") == true; break;
@@ -227,19 +227,19 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
         }
         switch (type)
         {
-            case null: throw RequestFaults.Missing("text.format.type");
+            case null: throw RequestErrors.Missing("text.format.type");
             case "json_object": facts.Note(RequestFeatures.JsonObject, "text.format"); return;
             // Forms of other servers.
             case not "json_schema": return;
         }
-        if (!name) throw RequestFaults.Missing("text.format.name");
-        if (schema.IsEmpty) throw RequestFaults.Missing("text.format.schema");
+        if (!name) throw RequestErrors.Missing("text.format.name");
+        if (schema.IsEmpty) throw RequestErrors.Missing("text.format.schema");
         facts.TextBytes += schema.Length;
         facts.SchemaRange = schema;
         facts.Note(RequestFeatures.JsonSchema, "text.format");
-        if (strict && StrictSchema.FindFault(_body.Slice(schema.Start, schema.Length)) is { } error)
+        if (strict && StrictSchema.FindError(_body.Slice(schema.Start, schema.Length)) is { } error)
         {
-            throw RequestFaults.Invalid("text.format.schema", $"Invalid schema in 'text.format' for strict mode: {error}.",
+            throw RequestErrors.Invalid("text.format.schema", $"Invalid schema in 'text.format' for strict mode: {error}.",
                 "invalid_json_schema");
         }
     }
@@ -256,6 +256,6 @@ internal ref struct ResponsesToolsReader(ReadOnlyMemory<byte> body)
             else if (field == 2 && json.Token == JsonTokenType.String) name = json.GetString();
             else json.Skip();
         }
-        return (type ?? throw RequestFaults.Missing($"{path}.type"), name);
+        return (type ?? throw RequestErrors.Missing($"{path}.type"), name);
     }
 }

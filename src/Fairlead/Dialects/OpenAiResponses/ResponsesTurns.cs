@@ -56,11 +56,11 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
                     break;
                 }
                 throw new GatewayErrorException(GatewayError.Invalid($"{path}.id",
-                    $"Item with id '{RequestFaults.Shown(ChatConversationReader.Text(item, "id") ?? "")}' not found. Send the item "
+                    $"Item with id '{RequestErrors.Shown(ChatConversationReader.Text(item, "id") ?? "")}' not found. Send the item "
                         + "itself, or 'previous_response_id'.") with { OpenAiCode = "invalid_value" });
             case var step when IsStep(step):
                 call.Warn("history_omitted",
-                    $"An item of type '{RequestFaults.Shown(step)}' of an earlier response was not sent: the provider of this model does "
+                    $"An item of type '{RequestErrors.Shown(step)}' of an earlier response was not sent: the provider of this model does "
                         + "not accept it as input.");
                 break;
             default:
@@ -80,7 +80,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         if (_waiting == removed) return;
         var missing = _unanswered.First(call => call.Value > 0 && !_cut.Contains(call.Key)).Key;
         throw new GatewayErrorException(GatewayError.Invalid("input", "No tool output found for the tool call "
-            + $"'{RequestFaults.Shown(missing)}'. Every call needs an output item with its call_id.") with { OpenAiCode =
+            + $"'{RequestErrors.Shown(missing)}'. Every call needs an output item with its call_id.") with { OpenAiCode =
                 "invalid_value" });
     }
 
@@ -125,7 +125,7 @@ internal sealed class ResponsesTurns(GatewayCall call, List<Message> messages)
         if (!_calls.TryGetValue(id, out var name))
         {
             throw new GatewayErrorException(GatewayError.Invalid($"{path ?? "input"}.call_id",
-                $"No tool call found for the output with call_id '{RequestFaults.Shown(id)}'. Send the call before it, or "
+                $"No tool call found for the output with call_id '{RequestErrors.Shown(id)}'. Send the call before it, or "
                     + "'previous_response_id'.") with { OpenAiCode = "invalid_value" });
         }
         if (_unanswered[id] > 0)

@@ -150,7 +150,7 @@ internal static class ResponsesUpstreamBody
         }
         if (type == "item_reference")
         {
-            var shown = RequestFaults.Shown(Text(item, "id") ?? "");
+            var shown = RequestErrors.Shown(Text(item, "id") ?? "");
             throw new GatewayErrorException(GatewayError.Invalid($"{path}.id",
                 $"Item with id '{shown}' not found. Send the item itself, or 'previous_response_id'.") with { OpenAiCode =
                     "invalid_value" });

@@ -22,9 +22,9 @@ internal sealed class ResponsesWire(ResponseKeeper? keeper) : NativeWire
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         ResponsesUpstreamBody.Write(call, upstreamModel, options, output);
 
-    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
+    public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired)
     {
         repaired = ResponsesNormaliser.RepairWhole(body, meter);
-        return ResponsesAnswerScanner.Scan(repaired ?? body, meter);
+        return ResponsesResponseScanner.Scan(repaired ?? body, meter);
     }
 }

@@ -19,7 +19,7 @@ namespace Fairlead.Dialects.Quirks;
 /// <param name="isChat">False for text completions, which have neither roles nor tools.</param>
 /// <param name="createdAt">Creation time for responses that have none, in seconds of Unix time.</param>
 /// <param name="meter">Counts what is left out.</param>
-internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? meter = null)
+internal sealed class ChatNormaliser(bool isChat, long createdAt, OutputMeter? meter = null)
 {
     private readonly List<Choice> _choices = new(1);
     private byte[]? _id;
@@ -35,7 +35,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
     public bool HasOpenChoice => _choices.Exists(static choice => choice.Reason == FinishMeaning.None);
 
     /// <summary>Whether a scanned event has neither choices nor usage.</summary>
-    public static bool IsEmptyEvent(in OpenAiAnswerScanner.Found found) =>
+    public static bool IsEmptyEvent(in OpenAiResponseScanner.Found found) =>
         !found.HasChoices && !found.HasSingleChoice && !found.HasUsage && found.FailedReason is null;
 
     /// <summary>Scans one event of a stream. False when it is not one JSON object.</summary>
@@ -43,36 +43,36 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
     /// <param name="wantModel">Whether the model's name is still needed.</param>
     /// <param name="found">The content of the event after the repair.</param>
     /// <param name="repaired">The repaired event; null when it is unchanged.</param>
-    public bool TryNormalise(ReadOnlySpan<byte> data, bool wantModel, out OpenAiAnswerScanner.Found found, out byte[]? repaired)
+    public bool TryNormalise(ReadOnlySpan<byte> data, bool wantModel, out OpenAiResponseScanner.Found found, out byte[]? repaired)
     {
         repaired = null;
-        if (!OpenAiAnswerScanner.TryScan(data, wantModel, out found)) return false;
+        if (!OpenAiResponseScanner.TryScan(data, wantModel, out found)) return false;
         if (found.IsError || IsEmptyEvent(found) || IsNormal(found, data)) return true;
         var failed = found.FailedReason;
         if (Rewrite(data, Event) is not { } rewritten) return true;
         repaired = rewritten;
-        OpenAiAnswerScanner.TryScan(rewritten, wantModel, out found);
+        OpenAiResponseScanner.TryScan(rewritten, wantModel, out found);
         found.FailedReason = failed ?? _choices.Find(static choice => choice.FailedReason is not null)?.FailedReason;
         return true;
     }
 
     /// <summary>A whole body as OpenAI sends it: the same bytes without a quirk.</summary>
-    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt, AnswerMeter? meter = null)
+    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, bool isChat, long createdAt, OutputMeter? meter = null)
     {
-        return OpenAiAnswerScanner.TryScan(body, wantModel: false, out var found) && MayNeedRepair(found, isChat)
+        return OpenAiResponseScanner.TryScan(body, wantModel: false, out var found) && MayNeedRepair(found, isChat)
             ? Repair(body, isChat, createdAt, meter)
             : null;
     }
 
     /// <summary>Whether a scan found something that <see cref="Repair"/> may have to repair.</summary>
-    public static bool MayNeedRepair(in OpenAiAnswerScanner.Found found, bool isChat)
+    public static bool MayNeedRepair(in OpenAiResponseScanner.Found found, bool isChat)
     {
         if (found.IsError || found.FailedReason is not null || (found.Choices == 0 && !found.HasSingleChoice)) return false;
         return found.HasQuirk || !found.HasEnvelope || found.HasDelta || found.HasMessage != isChat;
     }
 
     /// <summary>The repaired body; null when there is nothing to repair.</summary>
-    public static byte[]? Repair(ReadOnlySpan<byte> body, bool isChat, long createdAt, AnswerMeter? meter) =>
+    public static byte[]? Repair(ReadOnlySpan<byte> body, bool isChat, long createdAt, OutputMeter? meter) =>
         Rewrite(body, root => new ChatNormaliser(isChat, createdAt, meter).Whole(root));
 
     private static byte[]? Rewrite(ReadOnlySpan<byte> data, Func<JsonObject, bool> repair)
@@ -94,7 +94,7 @@ internal sealed class ChatNormaliser(bool isChat, long createdAt, AnswerMeter? m
         }
     }
 
-    private bool IsNormal(in OpenAiAnswerScanner.Found found, ReadOnlySpan<byte> data)
+    private bool IsNormal(in OpenAiResponseScanner.Found found, ReadOnlySpan<byte> data)
     {
         // Azure starts with a chunk that has neither an id nor choices.
         if (found is { HasChoices: true, Choices: 0, HasQuirk: false, HasUsage: false } && _id is null && _ownId is null) return true;

@@ -23,7 +23,7 @@ internal static class MessagesNormaliser
     };
 
     /// <summary>A whole body as Anthropic sends it; null without a quirk, and for a body that is not a message.</summary>
-    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, AnswerMeter meter)
+    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, OutputMeter meter)
     {
         try
         {
@@ -41,7 +41,7 @@ internal static class MessagesNormaliser
         }
     }
 
-    private static bool RepairWhole(JsonObject message, AnswerMeter meter)
+    private static bool RepairWhole(JsonObject message, OutputMeter meter)
     {
         var changed = false;
         if (message["content"] is not JsonArray content)

@@ -13,7 +13,7 @@ namespace Fairlead.Dialects.Quirks;
 /// without a quirk keeps its bytes; missing starts and ends of blocks, which clients need, are added. One per stream; not thread-safe.
 /// </summary>
 /// <param name="meter">Counts what is left out.</param>
-internal sealed class MessagesStreamNormaliser(AnswerMeter meter)
+internal sealed class MessagesStreamNormaliser(OutputMeter meter)
 {
     // By the provider's index.
     private readonly Dictionary<int, Block> _open = [];

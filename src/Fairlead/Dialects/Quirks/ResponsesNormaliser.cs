@@ -15,7 +15,7 @@ namespace Fairlead.Dialects.Quirks;
 /// </summary>
 /// <param name="meter">Counts what is left out.</param>
 /// <param name="memory">Counts what is kept of the response until its end; null counts nothing.</param>
-internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory = null)
+internal sealed class ResponsesNormaliser(OutputMeter meter, MemoryLease? memory = null)
 {
     private readonly List<Item> _items = [];
     private readonly Dictionary<string, Item> _byId = new(StringComparer.Ordinal);
@@ -24,7 +24,7 @@ internal sealed class ResponsesNormaliser(AnswerMeter meter, MemoryLease? memory
     private List<(byte[] Name, byte[] Data)> _made = [];
 
     /// <summary>A whole body as OpenAI sends it; null without a quirk.</summary>
-    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, AnswerMeter meter)
+    public static byte[]? RepairWhole(ReadOnlySpan<byte> body, OutputMeter meter)
     {
         try
         {

@@ -70,7 +70,7 @@ internal sealed class EventKeeper(
         {
             foreach (var (run, events) in writing) run.Events.NotWritten(events.Made);
             JobsLog.StoreUnavailable(
-                logger, StorageFaults.IsStoreFault(exception) ? StorageFaults.Describe(exception) : exception.ToString());
+                logger, StorageErrors.IsStoreError(exception) ? StorageErrors.Describe(exception) : exception.ToString());
             return false;
         }
         foreach (var (run, events) in writing)

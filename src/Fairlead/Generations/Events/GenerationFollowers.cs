@@ -37,7 +37,7 @@ internal sealed class GenerationFollowers(
     /// <summary>Logs that the database did not respond and waits before the next try.</summary>
     public Task PauseAsync(Exception error, CancellationToken cancellationToken)
     {
-        JobsLog.StoreUnavailable(logger, StorageFaults.Describe(error));
+        JobsLog.StoreUnavailable(logger, StorageErrors.Describe(error));
         return Task.Delay(Look, time, cancellationToken);
     }
 
@@ -74,9 +74,9 @@ internal sealed class GenerationFollowers(
                     if (state is not { Status: GenerationStatus.Queued, Events: 0 }) follower.Started.TrySetResult();
                     if (state is null || state.Value.Status is not (GenerationStatus.Queued or GenerationStatus.InProgress)) break;
                 }
-                catch (Exception exception) when (StorageFaults.IsStoreFault(exception))
+                catch (Exception exception) when (StorageErrors.IsStoreError(exception))
                 {
-                    JobsLog.StoreUnavailable(logger, StorageFaults.Describe(exception));
+                    JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception));
                 }
                 await next.WaitAsync(Look, time, token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 token.ThrowIfCancellationRequested();

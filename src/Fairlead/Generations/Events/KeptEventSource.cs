@@ -79,7 +79,7 @@ internal sealed class KeptEventSource(
             {
                 return await read(this, cancellationToken);
             }
-            catch (Exception error) when (StorageFaults.IsStoreFault(error))
+            catch (Exception error) when (StorageErrors.IsStoreError(error))
             {
                 await followers.PauseAsync(error, cancellationToken);
             }

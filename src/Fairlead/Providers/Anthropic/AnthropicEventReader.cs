@@ -12,7 +12,7 @@ namespace Fairlead.Providers.Anthropic;
 /// Translates events of a Messages stream to canonical events. One per stream. Block indexes become call indexes: the API counts
 /// all blocks, the canonical model only calls.
 /// </summary>
-internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
+internal sealed class AnthropicEventReader(GatewayCall call, OutputMeter meter)
 {
     private readonly Dictionary<int, OpenCall> _calls = [];
     private UsageReport? _usage;
@@ -75,7 +75,7 @@ internal sealed class AnthropicEventReader(GatewayCall call, AnswerMeter meter)
     {
         if (Text(message, "model") is { Length: <= 256 } model) meter.UpstreamModel = model;
         var usage = ReadUsage(message, out var tier)?.AtStart();
-        events.Add(new AnswerStarted { Usage = usage is null ? null : UsageResolver.Unjudged(usage), ServiceTier = tier });
+        events.Add(new ResponseStarted { Usage = usage is null ? null : UsageResolver.Unjudged(usage), ServiceTier = tier });
         if (usage is null) return;
         // Reported at once, so that a truncated stream is charged for the input that the provider counted.
         _usage = usage;

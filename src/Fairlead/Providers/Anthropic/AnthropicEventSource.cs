@@ -17,8 +17,8 @@ internal sealed class AnthropicEventSource(GatewayCall call, UpstreamExchange ex
 
     protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
     {
-        var read = new AnswerMeter();
-        return AddAnswer(AnthropicAnswerReader.Read(document, call, read), read, batch);
+        var read = new OutputMeter();
+        return AddAnswer(AnthropicResponseReader.Read(document, call, read), read, batch);
     }
 
     protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)

@@ -86,8 +86,8 @@ internal sealed class AnthropicProvider : Provider
         using (exchange) return await ReadAsync(call, exchange, wire, cancellationToken);
     }
 
-    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) =>
-        AnthropicAnswerReader.Read(body, call, meter);
+    internal override Conversation.ModelResponse? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, OutputMeter meter) =>
+        AnthropicResponseReader.Read(body, call, meter);
 
     // Returns the version that the body needs.
     private static string WriteBody(GatewayCall call, Attempt attempt, NativeWire? wire, Conversation.ConversationRequest? adapted,
@@ -122,7 +122,7 @@ internal sealed class AnthropicProvider : Provider
             }
             if (wire is null)
             {
-                return AnthropicAnswerReader.Read(body.WrittenMemory, call, meter) is { } answer
+                return AnthropicResponseReader.Read(body.WrittenMemory, call, meter) is { } answer
                     ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
                     : exchange.Unreadable(body);
             }

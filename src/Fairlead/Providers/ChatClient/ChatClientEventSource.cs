@@ -17,7 +17,7 @@ internal sealed class ChatClientEventSource : IEventSource
     private const int MaxUpdatesPerRead = 64;
 
     private readonly Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> _open;
-    private readonly ChatClientAnswerReader _reader;
+    private readonly ChatClientResponseReader _reader;
     private readonly AttemptWatch _watch;
     private readonly string _model;
     private readonly ILogger _logger;
@@ -37,7 +37,7 @@ internal sealed class ChatClientEventSource : IEventSource
     /// <param name="model">Name of the model, for logs.</param>
     /// <param name="logger">For the operator's log.</param>
     public ChatClientEventSource(
-        Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> open, ChatClientAnswerReader reader, AttemptWatch watch, string model,
+        Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> open, ChatClientResponseReader reader, AttemptWatch watch, string model,
         ILogger logger)
     {
         _open = open;
@@ -52,7 +52,7 @@ internal sealed class ChatClientEventSource : IEventSource
     /// <exception cref="OperationCanceledException">The caller's token was cancelled.</exception>
     public async ValueTask<ProviderReply.Failed?> StartAsync(CancellationToken cancellationToken)
     {
-        _first.Add(new AnswerStarted());
+        _first.Add(new ResponseStarted());
         _watch.Arm(WaitingFor.FirstToken);
         var failed = await FillAsync(_first, cancellationToken);
         _hasFirst = true;

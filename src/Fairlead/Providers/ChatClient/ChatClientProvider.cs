@@ -53,7 +53,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
     {
         var source = new ChatClientEventSource(
             token => client.GetStreamingResponseAsync(messages, options, token),
-            new ChatClientAnswerReader(call, attempt.Meter),
+            new ChatClientResponseReader(call, attempt.Meter),
             new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken),
             Name, logger);
         var started = false;
@@ -90,7 +90,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
             return ChatClientFailures.From(e, watch, Name, logger);
         }
 
-        var reader = new ChatClientAnswerReader(call, attempt.Meter);
+        var reader = new ChatClientResponseReader(call, attempt.Meter);
         var events = new List<GenerationEvent>();
         GatewayError? failure = null;
         foreach (var message in response.Messages) failure ??= reader.Read(message.Contents, events);
@@ -98,7 +98,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         reader.NoteFinish(response.FinishReason, response.ModelId);
         failure ??= reader.End(events);
 
-        var builder = new AnswerBuilder();
+        var builder = new OutputBuilder();
         foreach (var generationEvent in events)
         {
             attempt.Meter.Observe(generationEvent);

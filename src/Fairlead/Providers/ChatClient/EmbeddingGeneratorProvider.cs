@@ -75,7 +75,7 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
         {
             attempt.Meter.ReportUsage(UsageReport.Of(usage.InputTokenCount, usage.OutputTokenCount, usage.TotalTokenCount));
         }
-        return new ProviderReply.Embedded(new EmbeddingsAnswer([.. embeddings.Select(e => e.Vector)]));
+        return new ProviderReply.Embedded(new EmbeddingsResponse([.. embeddings.Select(e => e.Vector)]));
     }
 
     private static string? ErrorOf(GeneratedEmbeddings<Embedding<float>> embeddings, EmbeddingsRequest request)

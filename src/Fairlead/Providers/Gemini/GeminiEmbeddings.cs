@@ -39,7 +39,7 @@ internal static class GeminiEmbeddings
     }
 
     /// <summary>The vectors, or null when the body is not a response to <paramref name="request"/>.</summary>
-    public static EmbeddingsAnswer? Read(ReadOnlyMemory<byte> body, EmbeddingsRequest request)
+    public static EmbeddingsResponse? Read(ReadOnlyMemory<byte> body, EmbeddingsRequest request)
     {
         try
         {
@@ -57,7 +57,7 @@ internal static class GeminiEmbeddings
                 if (request.Dimensions is not null) Normalise(vector);
                 vectors.Add(vector);
             }
-            return new EmbeddingsAnswer(vectors);
+            return new EmbeddingsResponse(vectors);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
         {

@@ -8,7 +8,7 @@ namespace Fairlead.Providers.Gemini;
 /// <summary>
 /// The events of <c>streamGenerateContent?alt=sse</c>: unnamed and without an end mark. The stream ends when every choice has finished.
 /// </summary>
-internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiAnswerReader reader, int choiceCount)
+internal sealed class GeminiEventSource(UpstreamExchange exchange, GeminiResponseReader reader, int choiceCount)
     : TranslatedEventSource(exchange, choiceCount)
 {
     private readonly List<GenerationEvent> _events = [];

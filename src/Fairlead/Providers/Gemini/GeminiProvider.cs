@@ -120,15 +120,15 @@ internal sealed class GeminiProvider : Provider
         return UpstreamClientFactory.Address(_baseUrl, $"{ApiVersion}/{(model.Id.Contains('/') ? "" : "models/")}{path}{method}");
     }
 
-    private static GeminiAnswerReader CreateReader(GatewayCall call, Attempt attempt) =>
+    private static GeminiResponseReader CreateReader(GatewayCall call, Attempt attempt) =>
         new(call.Conversation.ChoiceCount, attempt.Meter, call.Warn, () => Ids.New("call_", call.Time));
 
-    private static ProviderReply? ReadAnswer(GeminiAnswerReader reader, Attempt attempt, PooledBuffer body, ToolAdapter? tools)
+    private static ProviderReply? ReadAnswer(GeminiResponseReader reader, Attempt attempt, PooledBuffer body, ToolAdapter? tools)
     {
         var events = new List<GenerationEvent>();
         if (!reader.TryRead(body.WrittenSpan, events, out var failure)) return null;
         if (failure is null) reader.EndWhole(events);
-        var builder = new AnswerBuilder();
+        var builder = new OutputBuilder();
         foreach (var generationEvent in events)
         {
             attempt.Meter.Observe(generationEvent);

@@ -90,12 +90,12 @@ internal sealed class NativeEventSource : UpstreamEventSource
             foreach (var data in events) OnEvent(default, data, batch);
             return MayEnd;
         }
-        var meter = new AnswerMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
+        var meter = new OutputMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
         var answer = _provider.ReadDocument(_call, document, meter);
         Exchange.Attempt.Meter.FailedReason ??= meter.FailedReason;
         if (answer is null) return false;
         Exchange.Attempt.Meter.UpstreamModel = meter.UpstreamModel;
-        AnswerEvents.Add(answer, meter.Report, batch);
+        ResponseEvents.Add(answer, meter.Report, batch);
         return true;
     }
 }

@@ -31,12 +31,12 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
     }
 
     /// <summary>A whole response although events were requested.</summary>
-    protected bool AddAnswer(Conversation.Answer? answer, AnswerMeter read, EventBatch batch)
+    protected bool AddAnswer(Conversation.ModelResponse? answer, OutputMeter read, EventBatch batch)
     {
         Exchange.Attempt.Meter.FailedReason ??= read.FailedReason;
         if (answer is null) return false;
         Exchange.Attempt.Meter.UpstreamModel = read.UpstreamModel;
-        Quirks.AnswerEvents.Add(Exchange.Tools?.Restore(answer) ?? answer, read.Report, batch);
+        Quirks.ResponseEvents.Add(Exchange.Tools?.Restore(answer) ?? answer, read.Report, batch);
         return true;
     }
 

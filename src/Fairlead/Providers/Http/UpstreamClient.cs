@@ -24,7 +24,7 @@ internal enum UpstreamMode
 internal sealed class UpstreamClient : IDisposable
 {
     /// <summary>Maximum size of a response; a provider that sends more is faulty.</summary>
-    public const int MaxAnswerBytes = 64 * 1024 * 1024;
+    public const int MaxResponseBytes = 64 * 1024 * 1024;
 
     /// <summary>Number of bytes of an error body that are read.</summary>
     internal const int MaxErrorBytes = 64 * 1024;

@@ -227,7 +227,7 @@ internal abstract class UpstreamEventSource(UpstreamExchange exchange) : IEventS
         if (_document is { } document)
         {
             document.Advance(read);
-            if (document.Length > UpstreamClient.MaxAnswerBytes)
+            if (document.Length > UpstreamClient.MaxResponseBytes)
             {
                 Fail(batch, new GatewayError(ErrorCode.ProviderError, "The model's provider sent a response that is too large."));
             }

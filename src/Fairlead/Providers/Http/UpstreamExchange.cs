@@ -85,9 +85,9 @@ internal sealed class UpstreamExchange : IDisposable
     /// <summary>Reopens <paramref name="body"/>, which was read completely: it holds events although none were requested.</summary>
     public void Replay(ReadOnlySpan<byte> body) => _replay = body.ToArray();
 
-    /// <summary>Reads the whole body, at most <see cref="UpstreamClient.MaxAnswerBytes"/>. The caller owns the buffer.</summary>
+    /// <summary>Reads the whole body, at most <see cref="UpstreamClient.MaxResponseBytes"/>. The caller owns the buffer.</summary>
     /// <exception cref="OperationCanceledException">The caller's token was cancelled.</exception>
-    public async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadWholeAsync(int maxBytes = UpstreamClient.MaxAnswerBytes)
+    public async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadWholeAsync(int maxBytes = UpstreamClient.MaxResponseBytes)
     {
         var watch = Watch;
         var length = Response.Content.Headers.ContentEncoding.Count > 0 ? null : Response.Content.Headers.ContentLength;

@@ -27,8 +27,8 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
 
     protected override bool OnDocument(ReadOnlyMemory<byte> document, EventBatch batch)
     {
-        var read = new AnswerMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
-        return AddAnswer(OpenAiChatAnswerReader.Read(document, read, stops), read, batch);
+        var read = new OutputMeter { CreatedAt = Exchange.Attempt.Meter.CreatedAt };
+        return AddAnswer(OpenAiChatResponseReader.Read(document, read, stops), read, batch);
     }
 
     protected override void Translate(ReadOnlySpan<byte> name, ReadOnlySpan<byte> data, EventBatch batch)
@@ -82,7 +82,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
         {
             _started = true;
             Exchange.Attempt.Meter.UpstreamModel = OpenAiWire.Text(root, "model");
-            batch.Add(new AnswerStarted { SystemFingerprint = OpenAiWire.Text(root, "system_fingerprint"),
+            batch.Add(new ResponseStarted { SystemFingerprint = OpenAiWire.Text(root, "system_fingerprint"),
                 ServiceTier = OpenAiWire.Text(root, "service_tier") });
         }
         if (OpenAiWire.Has(root, "choices", JsonValueKind.Array, out var choices))

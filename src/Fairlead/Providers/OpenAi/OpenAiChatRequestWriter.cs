@@ -270,7 +270,7 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     }
 
     private void Ignore(string name, string reason) =>
-        warn("parameter_ignored", $"The field '{RequestFaults.Shown(name)}' was not sent: {reason}.");
+        warn("parameter_ignored", $"The field '{RequestErrors.Shown(name)}' was not sent: {reason}.");
 
     internal static GatewayErrorException Unsupported(string parameter, string message) =>
         new(GatewayError.Unsupported(parameter, message));

@@ -99,7 +99,7 @@ internal sealed class OpenAiProvider : Provider
         if (wire is not null) return ReadNative(call, attempt, exchange, body, wire);
         using (body)
         {
-            return OpenAiChatAnswerReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
+            return OpenAiChatResponseReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
                 ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
                 : exchange.Unreadable(body);
         }
@@ -194,8 +194,8 @@ internal sealed class OpenAiProvider : Provider
     private static string PathOf(GatewayCall call, NativeWire? wire) =>
         wire?.UpstreamPath ?? (call.Operation == Operation.Embeddings ? EmbeddingsWire.Path : ChatWire.Path);
 
-    internal override Conversation.Answer? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, AnswerMeter meter) =>
-        OpenAiChatAnswerReader.Read(body, meter, []);
+    internal override Conversation.ModelResponse? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, OutputMeter meter) =>
+        OpenAiChatResponseReader.Read(body, meter, []);
 
     // Events although a whole response was requested.
     private static async ValueTask<ProviderReply> CollectAsync(

@@ -10,7 +10,7 @@ namespace Fairlead.Providers.Quirks;
 internal static class ContentDecoding
 {
     /// <summary>Maximum decoded size of one body; a small body that becomes larger is an attack or a defect.</summary>
-    public const int MaxDecodedBytes = Http.UpstreamClient.MaxAnswerBytes;
+    public const int MaxDecodedBytes = Http.UpstreamClient.MaxResponseBytes;
 
     private const int MaxLayers = 4;
 

@@ -11,7 +11,7 @@ internal static class EventCollector
 {
     public static async ValueTask<ProviderReply> CollectAsync(IEventSource events, Attempt attempt, CancellationToken cancellationToken)
     {
-        var builder = new AnswerBuilder();
+        var builder = new OutputBuilder();
         using var batch = new EventBatch();
         while (await events.ReadAsync(batch, cancellationToken))
         {

@@ -5,7 +5,7 @@ namespace Fairlead.Providers.Quirks;
 /// <summary>What servers send that their specification does not allow. The native and the translating path treat it the same way.</summary>
 internal static class ResponseQuirks
 {
-    private const string Test = "ResponseQuirkTests.Response_WithQuirk_IsTreatedAsListed";
+    private const string Test = "ResponseQuirkTests.Response_WithQuirk_IsHandledAsListed";
 
     public static readonly IReadOnlyList<Quirk> All =
     [
@@ -164,12 +164,12 @@ internal static class ResponseQuirks
         new("embeddings-out-of-order", "Embeddings are not in the order of the inputs, or their `index` is missing, a string, or always 0",
             "TEI, several relays", QuirkTreatment.Repaired,
             "They are sorted by their index, or numbered in the order in which they arrived.",
-            "ResponseQuirkTests.Embeddings_InUnusualForm_AreInTheOrderOfTheInputs"),
+            "ResponseQuirkTests.Embeddings_UnusualFormat_KeepInputOrder"),
         new("embeddings-as-text", "Embeddings are base64 although numbers were requested, or vice versa", "several relays",
             QuirkTreatment.Repaired,
-            "They are converted to the requested form.", "ResponseQuirkTests.Embeddings_InUnusualForm_AreInTheOrderOfTheInputs"),
+            "They are converted to the requested form.", "ResponseQuirkTests.Embeddings_UnusualFormat_KeepInputOrder"),
         new("embeddings-of-wrong-count", "The number of embeddings differs from the number of inputs", "several relays",
             QuirkTreatment.FailedAttempt, "It is treated as an error: which input lacks its vector is unknown.",
-            "ResponseQuirkTests.Embeddings_OfTheWrongCount_AreAFailedAttempt"),
+            "ResponseQuirkTests.Embeddings_WrongCount_FailsAttempt"),
     ];
 }

@@ -19,9 +19,9 @@ internal sealed class SimulatedEventSource : IEventSource
 
     private readonly SimulatedProvider _provider;
     private readonly GatewayCall _call;
-    private readonly AnswerMeter _meter;
+    private readonly OutputMeter _meter;
     private readonly ProviderTimeouts _timeouts;
-    private readonly AnswerPlan _plan;
+    private readonly SimulatedResponse _plan;
     private readonly Pace _pace;
     private readonly SimulationDirectives _directives;
     private readonly Usage _usage;
@@ -38,7 +38,7 @@ internal sealed class SimulatedEventSource : IEventSource
     private bool _disposed;
 
     public SimulatedEventSource(
-        SimulatedProvider provider, GatewayCall call, Attempt attempt, AnswerPlan plan, Pace pace, SimulationDirectives directives,
+        SimulatedProvider provider, GatewayCall call, Attempt attempt, SimulatedResponse plan, Pace pace, SimulationDirectives directives,
         in Usage usage, long startedAt, CancellationToken attemptToken)
     {
         _provider = provider;
@@ -112,7 +112,7 @@ internal sealed class SimulatedEventSource : IEventSource
         if (!_started)
         {
             _started = true;
-            batch.Add(new AnswerStarted { SystemFingerprint = "fp_simulated",
+            batch.Add(new ResponseStarted { SystemFingerprint = "fp_simulated",
                 Usage = _usage with { OutputTokens = 0, ReasoningTokens = 0 } });
         }
         var now = _call.Time.GetElapsedTime(_startedAt);

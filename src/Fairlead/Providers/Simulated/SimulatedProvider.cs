@@ -86,7 +86,7 @@ internal sealed class SimulatedProvider : Provider
         }
         var seed = SimulatedRandom.SeedOf(conversation, model.Name, _config.Seed);
         var max = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
-        var plan = AnswerPlanner.Plan(conversation, model, seed, max, isInvalid: attempt.Number <= directives.InvalidOutput);
+        var plan = SimulatedResponsePlanner.Plan(conversation, model, seed, max, isInvalid: attempt.Number <= directives.InvalidOutput);
         var facts = BuiltInModels.Find(model.Name) ?? call.Model;
         var input = _counter.CountConversation(conversation, facts, framed: call.Dialect.HasMessages, call.Facts.InputTokenIds).Tokens;
         var usage = new Usage(input, plan.OutputTokens) { ReasoningTokens = plan.ReasoningTokens };
@@ -101,7 +101,7 @@ internal sealed class SimulatedProvider : Provider
     }
 
     private async ValueTask<ProviderReply> WholeAsync(
-        GatewayCall call, Attempt attempt, AnswerPlan plan, Pace pace, SimulationDirectives directives, Usage usage, long startedAt,
+        GatewayCall call, Attempt attempt, SimulatedResponse plan, Pace pace, SimulationDirectives directives, Usage usage, long startedAt,
         CancellationToken cancellationToken)
     {
         var total = attempt.Deployment.Timeouts.Total;
@@ -143,7 +143,7 @@ internal sealed class SimulatedProvider : Provider
             vectors[i] = SimulatedEmbeddings.Make(request.Inputs[i], dimensions, SimulatedRandom.Mix((ulong)_config.Seed));
         }
         attempt.Meter.ReportUsage(new Usage(_counter.CountEmbeddings(request, facts).Tokens, 0));
-        return new ProviderReply.Embedded(new EmbeddingsAnswer(vectors));
+        return new ProviderReply.Embedded(new EmbeddingsResponse(vectors));
     }
 
     private async ValueTask<ProviderReply> FailAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
@@ -185,9 +185,9 @@ internal sealed class SimulatedProvider : Provider
     private static ProviderReply.Failed NoSuchModel() =>
         new(UpstreamErrors.ToError(UpstreamErrorKind.Operator, null, null), UpstreamErrors.ClassOf(UpstreamErrorKind.Operator), 404);
 
-    private static Answer ToAnswer(AnswerPlan plan) => new([.. plan.Choices.Select(ToChoice)]) { SystemFingerprint = "fp_simulated" };
+    private static ModelResponse ToAnswer(SimulatedResponse plan) => new([.. plan.Choices.Select(ToChoice)]) { SystemFingerprint = "fp_simulated" };
 
-    private static AnswerChoice ToChoice(ChoicePlan plan, int index)
+    private static OutputChoice ToChoice(ChoicePlan plan, int index)
     {
         var parts = new List<Part>();
         var thinking = Join(plan, StepKind.Reasoning, 0);
@@ -200,7 +200,7 @@ internal sealed class SimulatedProvider : Provider
                 Join(plan, StepKind.Arguments, i)) { Kind = plan.Calls[i].Kind });
         }
         var logprobs = plan.Steps.Where(s => s.Logprob is not null).Select(s => s.Logprob!).ToArray();
-        return new AnswerChoice(index, parts, plan.Finish) { StopSequence = plan.StopSequence, Logprobs = logprobs.Length > 0
+        return new OutputChoice(index, parts, plan.Finish) { StopSequence = plan.StopSequence, Logprobs = logprobs.Length > 0
             ? logprobs
             : null };
     }

@@ -38,7 +38,7 @@ public sealed class SchemaValidatorTests
     [InlineData("""{"$ref":"#/$defs/a","$defs":{"a":{"type":"array","items":{"$ref":"#/$defs/a"}}}}""", "[[],[[]]]", "[[1]]")]
     [InlineData("""{"$ref":"#/$defs/a","nullable":true,"$defs":{"a":{"type":"string"}}}""", "null", "1")]
     [InlineData("false", null, "1")]
-    public void Value_FittingOrNot_IsToldApart(string schema, string? good, string bad)
+    public void Validate_Value_AcceptsValidAndRejectsInvalid(string schema, string? good, string bad)
     {
         var read = new SchemaSet(_ => JsonNode.Parse(schema)!).Get("test.json");
         if (good is not null) Assert.Empty(read.Faults(JsonNode.Parse(good)));
@@ -46,6 +46,6 @@ public sealed class SchemaValidatorTests
     }
 
     [Fact]
-    public void Keyword_Unknown_StopsTheTest() =>
+    public void SchemaValidator_UnknownKeyword_Throws() =>
         Assert.Throws<InvalidOperationException>(() => new SchemaSet(_ => JsonNode.Parse("""{"multipleOf":2}""")!).Get("test.json").Faults(JsonNode.Parse("3")));
 }

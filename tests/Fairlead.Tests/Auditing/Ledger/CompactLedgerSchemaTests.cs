@@ -11,7 +11,7 @@ public sealed class CompactLedgerSchemaTests
 
     /// <summary>What an earlier version wrote reads the same afterwards, but for the ids of attempts, which follow from their calls' now.</summary>
     [Fact]
-    public async Task Migrate_RecordsOfAnEarlierVersion_KeepsThemAll()
+    public async Task Migrate_RecordsOfEarlierVersion_KeepsAllRecords()
     {
         using var database = new TemporaryStorage(StorageProvider.Sqlite);
         await using (var connection = await database.Open(new LedgerSchema()).OpenAsync(Cancel))

@@ -43,7 +43,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     }
 
     [Fact]
-    public async Task Audit_Pages_GiveEveryRecordOnceNewestFirst()
+    public async Task Audit_Paging_ReturnsEachRecordOnceNewestFirst()
     {
         var ids = new List<string>();
         for (var i = 0; i < 23; i++)
@@ -91,7 +91,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     [InlineData("?from=2026-11-23T13:32:00+01:00&model=large", 2)]
     [InlineData("?to=2026-11-23", 0)]
     [InlineData("?generation_id=gen_of_nobody", 0)]
-    public async Task Audit_Filters_GiveWhatTheyName(string query, int expected)
+    public async Task Audit_Filters_ReturnMatchingRecords(string query, int expected)
     {
         foreach (var (project, key, model, outcome) in new[]
         {
@@ -109,7 +109,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     }
 
     [Fact]
-    public async Task Audit_ByGenerationAndRequest_FindsTheOne()
+    public async Task Audit_ByGenerationAndRequestId_FindsRecord()
     {
         await CallAsync();
         var id = await CallAsync();
@@ -125,7 +125,7 @@ public abstract class LedgerEndpointsTests : IDisposable
 
     /// <summary>A line of a batch or a repeated run has a generation that its request's id says nothing of.</summary>
     [Fact]
-    public async Task Audit_ByARequestOfItsOwnId_FindsTheOne()
+    public async Task Audit_RequestIdUnrelatedToGenerationId_FindsRecord()
     {
         await CallAsync();
         var call = RecordedCalls.New(_time, id: Ids.New("gen_", _time));
@@ -142,7 +142,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     [InlineData("")]
     [InlineData("&key_id=key_1")]
     [InlineData("&key_id=key_2&model=large")]
-    public async Task Audit_PagesOfAFilterThatManyMatch_HoldEachOnceNewestFirst(string filter)
+    public async Task Audit_PagingWithCommonFilter_ReturnsEachOnceNewestFirst(string filter)
     {
         var made = new List<(string Generation, string Key, string Model)>();
         for (var i = 0; i < 60; i++)
@@ -167,17 +167,17 @@ public abstract class LedgerEndpointsTests : IDisposable
     }
 
     [Fact]
-    public async Task Audit_RareMatchAmongMany_EndsPagesEarlyAndStillFindsIt()
+    public async Task Audit_RareMatch_ReturnsShortPagesAndStillFindsIt()
     {
         await _fixture.ExecuteAsync(_fixture.Storage.Provider == StorageProvider.Sqlite
             ? $$"""
                 INSERT INTO audit_names (number, name) VALUES (1, 'n'), (2, 'org'), (3, 'proj'), (4, 'key'), (5, 'rare'), (6, 'common'), (7, 'complete');
-                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{CompactAuditSearch.MostScanned * 9 / 4}})
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{CompactAuditSearch.MaxScanned * 9 / 4}})
                 INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
                 SELECT 'aud_' || i, 1, i, i, 2, 3, 4, 'req', CASE WHEN i = 3 THEN 5 ELSE 6 END, 7, '{"id":"aud_' || i || '"}' FROM n
                 """
             : $$"""
-                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{PostgresAuditSearch.MostScanned * 9 / 4}})
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{PostgresAuditSearch.MaxScanned * 9 / 4}})
                 INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
                 SELECT 'aud_' || i, 'n', i, i, 'org', 'proj', 'key', 'req', CASE WHEN i = 3 THEN 'rare' ELSE 'common' END, 'complete', '{"id":"aud_' || i || '"}' FROM n
                 """);
@@ -195,7 +195,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     }
 
     [Fact]
-    public async Task Audit_WrongParameters_AreAllNamed()
+    public async Task Audit_SeveralInvalidParameters_ListsAll()
     {
         var error = await GetAsync(_endpoints.AuditAsync, "?limit=0&from=yesterday&outcome=good&colour=red&cursor=%21&model=a&model=b", expectedStatus: 400);
         Assert.Equal("invalid_parameter", (string?)error["code"]);
@@ -215,7 +215,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     [InlineData("?key_id=a%00b")]
     [InlineData("?generation_id=gen_%00")]
     [InlineData("?model=%0D%0A")]
-    public async Task Audit_WrongParameter_IsRefused(string query) => await GetAsync(_endpoints.AuditAsync, query, expectedStatus: 400);
+    public async Task Audit_InvalidParameter_Returns400(string query) => await GetAsync(_endpoints.AuditAsync, query, expectedStatus: 400);
 
     [Fact]
     public async Task Audit_KeyWithoutScope_IsRefused()
@@ -248,7 +248,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     }
 
     [Fact]
-    public async Task Usage_NothingFound_HasZeroTotals()
+    public async Task Usage_NoRecords_HasZeroTotals()
     {
         var usage = await GetAsync(_endpoints.AdminUsageAsync, "");
         Assert.Empty(usage["data"]!.AsArray());
@@ -256,7 +256,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     }
 
     [Fact]
-    public async Task OwnUsage_ShowsOnlyTheCallersProject()
+    public async Task OwnUsage_AnyQuery_ReturnsOnlyCallersProject()
     {
         await CallAsync("proj_1", "key_a");
         await CallAsync("proj_1", "key_b");
@@ -279,10 +279,10 @@ public abstract class LedgerEndpointsTests : IDisposable
     [InlineData("?model=a%00b")]
     [InlineData("?from=2020-01-01")]
     [InlineData("?from=2026-11-24")]
-    public async Task Usage_WrongParameter_IsRefused(string query) => await GetAsync(_endpoints.AdminUsageAsync, query, expectedStatus: 400);
+    public async Task Usage_InvalidParameter_Returns400(string query) => await GetAsync(_endpoints.AdminUsageAsync, query, expectedStatus: 400);
 
     [Fact]
-    public async Task Usage_MoreLinesThanAllowed_IsRefused()
+    public async Task Usage_RowsAboveLimit_Returns400()
     {
         await _fixture.ExecuteAsync("""
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)

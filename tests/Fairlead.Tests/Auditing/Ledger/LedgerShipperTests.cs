@@ -31,7 +31,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Ship_FinishedCalls_AreRecordedChargedAndSummed()
+    public async Task Ship_FinishedCalls_AreAuditedChargedAndAggregated()
     {
         var spool = _fixture.Spools.Open();
         for (var i = 0; i < 10; i++) await RunAsync(spool);
@@ -48,7 +48,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Ship_PositionLost_WritesNothingTwice()
+    public async Task Ship_PositionLost_WritesNoDuplicates()
     {
         var spool = _fixture.Spools.Open();
         for (var i = 0; i < 20; i++) await RunAsync(spool);
@@ -65,7 +65,7 @@ public abstract class LedgerShipperTests : IDisposable
 
     /// <summary>PostgreSQL's texts cannot hold the character; a record that can never be written would hold up all behind it.</summary>
     [Fact]
-    public async Task Ship_TextWithANulCharacter_IsWritten()
+    public async Task Ship_TextWithNulCharacter_IsWritten()
     {
         var spool = _fixture.Spools.Open();
         var call = RecordedCalls.New(model: "a\0b");
@@ -80,7 +80,7 @@ public abstract class LedgerShipperTests : IDisposable
 
     /// <summary>A broken provider's numbers at an absurd price: the sum stays at the end of its range, and what comes behind is still written.</summary>
     [Fact]
-    public async Task Ship_CostsBeyondTheRange_HoldUpNothing()
+    public async Task Ship_CostOverflow_DoesNotBlockShipping()
     {
         var spool = _fixture.Spools.Open();
         var shipper = _fixture.Ship(spool);
@@ -106,7 +106,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Ship_SeveralNodesAtOnce_SumExactly()
+    public async Task Ship_ConcurrentNodes_SumExactly()
     {
         var nodes = Enumerable.Range(0, 4).Select(_ => _fixture.Spools.Open()).Select(spool => (Spool: spool, Shipper: _fixture.Ship(spool))).ToArray();
         await Task.WhenAll(nodes.Select((node, number) => Task.Run(async () =>
@@ -131,7 +131,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Ship_SegmentsFull_AreDeletedAndRunningCallsMoveOn()
+    public async Task Ship_FullSegments_AreDeletedAndRunningCallsCarriedOver()
     {
         var spool = _fixture.Spools.Open(segmentBytes: 8 * 1024);
         var shipper = _fixture.Ship(spool);
@@ -157,7 +157,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Recover_CallsOfADeadProcess_OnceHoweverOftenItIsKilled()
+    public async Task Recover_CallsOfDeadProcess_AreRecordedOnceDespiteRepeatedKills()
     {
         var first = _fixture.Spools.Open();
         for (var i = 0; i < 5; i++)
@@ -182,7 +182,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Recover_FolderOfAnotherNode_IsEmptiedAndRemoved()
+    public async Task Recover_FolderOfAnotherNode_IsShippedAndRemoved()
     {
         var first = _fixture.Spools.Open();
         var second = _fixture.Spools.Open();
@@ -200,7 +200,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Ship_DatabaseAway_KeepsEverythingAndGoesOnWhenItIsBack()
+    public async Task Ship_DatabaseUnavailable_KeepsRecordsAndResumesAfterRecovery()
     {
         var spool = _fixture.Spools.Open(segmentBytes: 8 * 1024);
         var away = new FailingStorage(_fixture.Storage, after: 0);
@@ -225,7 +225,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task CatchUp_CallJustEnded_IsInTheDatabase()
+    public async Task CatchUp_CallJustEnded_IsInDatabase()
     {
         var spool = _fixture.Spools.Open();
         var shipper = _fixture.Ship(spool);
@@ -240,7 +240,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Ship_RecordNobodyUnderstands_IsPutAsideAndTheRestGoesOn()
+    public async Task Ship_UnreadableRecord_IsSetAsideAndRestIsShipped()
     {
         var spool = _fixture.Spools.Open(segmentBytes: 8 * 1024);
         await RunAsync(spool);
@@ -256,7 +256,7 @@ public abstract class LedgerShipperTests : IDisposable
     [Theory]
     [InlineData(200)]
     [InlineData(3000)]
-    public async Task Kill_ProcessWriting_EveryAcknowledgedRecordIsRecovered(int lines)
+    public async Task Kill_WhileWritingSpool_RecoversEveryAcknowledgedRecord(int lines)
     {
         List<string> told;
         using (var writer = new SpoolWriterProcess(_fixture.Spools.Root)) told = await writer.KillAfterAsync(lines, TestContext.Current.CancellationToken);
@@ -278,7 +278,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Retention_OldRows_AreDeletedInBatchesAndSumsStay()
+    public async Task Retention_OldRows_AreDeletedInBatchesAndTotalsRemain()
     {
         var spool = _fixture.Spools.Open(segmentBytes: 1024 * 1024);
         var time = new FakeTimeProvider(new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero));

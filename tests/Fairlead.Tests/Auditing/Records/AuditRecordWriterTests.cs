@@ -15,14 +15,14 @@ public class AuditRecordWriterTests
     [InlineData(0, "2026-11-20T10:00:00Z")]
     [InlineData(1_230_000, "2026-11-20T10:00:00.123Z")]
     [InlineData(1, "2026-11-20T10:00:00.0000001Z")]
-    public void WriteEnded_Time_IsWithoutZerosAtItsEnd(long ticks, string written)
+    public void WriteEnded_Time_HasNoTrailingZeros(long ticks, string written)
     {
         var time = new FakeTimeProvider(new DateTimeOffset(2026, 11, 20, 10, 0, 0, TimeSpan.Zero).AddTicks(ticks));
         Assert.Equal(written, (string?)Ended(RecordedCalls.New(time))["at"]);
     }
 
     [Fact]
-    public void WriteEnded_WholeCall_HoldsWhatTheLedgerNeeds()
+    public void WriteEnded_CompleteCall_ContainsLedgerFields()
     {
         var call = RecordedCalls.New();
         call.Try().UpstreamStatus = 200;
@@ -43,7 +43,7 @@ public class AuditRecordWriterTests
     }
 
     [Fact]
-    public void WriteStarted_SecondAttempt_ListsTheFirstAndTheRunningOne()
+    public void WriteStarted_SecondAttempt_ListsFirstAndRunning()
     {
         var call = RecordedCalls.New();
         var first = call.Try();
@@ -58,7 +58,7 @@ public class AuditRecordWriterTests
     }
 
     [Fact]
-    public void WriteEnded_AnyTextOfAClient_IsJsonThatTheLedgerReads() =>
+    public void WriteEnded_AnyClientText_IsValidJsonForLedger() =>
         Gen.Select(Gen.String, Gen.String, Gen.Int[0, 3]).Sample((model, path, attempts) =>
         {
             var call = RecordedCalls.New(model: model);

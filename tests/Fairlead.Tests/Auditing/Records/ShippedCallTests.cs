@@ -21,7 +21,7 @@ public sealed class ShippedCallTests
     [InlineData("large", 1)]
     [InlineData("large", 3)]
     [InlineData("größer 模型", 2)]
-    public void ReadFrame_RecordsOfCalls_IsTheSameAsParsing(string model, int attempts)
+    public void ReadFrame_CallRecords_MatchesFullParse(string model, int attempts)
     {
         foreach (var milliseconds in (double[])[0, 0.5, 120, 123.4567])
         {
@@ -45,7 +45,7 @@ public sealed class ShippedCallTests
     [InlineData("a\\b")]
     [InlineData("\",\"attempts\":[{\"id\":\"x")]
     [InlineData("a\nb")]
-    public void Read_NamesWithEscapes_AreReadWhole(string model)
+    public void Read_NamesWithEscapes_AreReadCorrectly(string model)
     {
         var call = RecordedCalls.New(model: model);
         call.Try();
@@ -58,7 +58,7 @@ public sealed class ShippedCallTests
 
     /// <summary>Whatever the bytes, it says null or what parsing says, and never throws.</summary>
     [Fact]
-    public void ReadFrame_SpoiltRecords_NeverSayWhatParsingDoesNot()
+    public void ReadFrame_CorruptRecords_NeverDiffersFromFullParse()
     {
         var call = RecordedCalls.New();
         call.Try();
@@ -74,7 +74,7 @@ public sealed class ShippedCallTests
     }
 
     [Fact]
-    public void Money_WithoutZerosAtTheEnd_IsTheSameAmount()
+    public void Money_WithoutTrailingZeros_IsSameAmount()
     {
         Gen.Decimal[0m, 1_000_000m].Sample(amount =>
         {

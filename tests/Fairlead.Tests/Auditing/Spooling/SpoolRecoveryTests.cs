@@ -48,7 +48,7 @@ public sealed class SpoolRecoveryTests
     }
 
     [Fact]
-    public void Read_CutAtAnyByte_GivesExactlyTheRecordsBeforeTheCut() =>
+    public void Read_TruncatedAtAnyByte_ReturnsExactlyTheCompleteRecords() =>
         Gen.Select(Records, Gen.Double[0, 1]).Sample((plan, where) =>
         {
             var (file, records) = Segment(plan);
@@ -57,7 +57,7 @@ public sealed class SpoolRecoveryTests
         }, iter: 300);
 
     [Fact]
-    public void Read_SuffixZeroed_GivesExactlyTheRecordsBeforeIt() =>
+    public void Read_SuffixZeroed_ReturnsExactlyTheRecordsBeforeIt() =>
         Gen.Select(Records, Gen.Double[0, 1]).Sample((plan, where) =>
         {
             var (file, records) = Segment(plan);
@@ -68,7 +68,7 @@ public sealed class SpoolRecoveryTests
         }, iter: 300);
 
     [Fact]
-    public void Read_HoleInTheMiddle_GivesAllOutsideIt() =>
+    public void Read_CorruptMiddle_ReturnsAllRecordsOutsideIt() =>
         Gen.Select(Records, Gen.Double[0, 1], Gen.Int[1, 400]).Sample((plan, where, length) =>
         {
             var (file, records) = Segment(plan);
@@ -94,7 +94,7 @@ public sealed class SpoolRecoveryTests
         }, iter: 300);
 
     [Fact]
-    public void Recovery_CutAtAnyByte_FindsExactlyTheCallsThatWereOpen() =>
+    public void Recovery_TruncatedAtAnyByte_FindsExactlyTheOpenCalls() =>
         Gen.Select(Records, Gen.Double[0, 1]).Sample((plan, where) =>
         {
             var (file, records) = Segment(plan);
@@ -116,7 +116,7 @@ public sealed class SpoolRecoveryTests
         }, iter: 300);
 
     [Fact]
-    public void Lost_EarlierAttemptFailedAndSecondStreamed_ChargesBothByTheLastCheckpoint()
+    public void Lost_FailedThenStreamingAttempt_ChargesBothByLastCheckpoint()
     {
         var call = RecordedCalls.New();
         var first = call.Try();
@@ -140,7 +140,7 @@ public sealed class SpoolRecoveryTests
     }
 
     [Fact]
-    public void Lost_CopiedStartComesAfterTheCheckpoints_KeepsTheFurthest()
+    public void Lost_CopiedStartAfterCheckpoint_KeepsFurthestProgress()
     {
         var call = RecordedCalls.New();
         var attempt = call.Try();

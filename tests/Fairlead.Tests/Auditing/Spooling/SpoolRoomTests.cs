@@ -29,7 +29,7 @@ public sealed class SpoolRoomTests : IDisposable
     [Theory]
     [InlineData(16 * 1024)]
     [InlineData(64 * 1024)]
-    public async Task DiskFull_EveryAdmittedCall_EndIsWrittenAtOnce(int segmentBytes)
+    public async Task DiskFull_AdmittedCalls_EndIsWrittenImmediately(int segmentBytes)
     {
         var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = segmentBytes });
         FillDisk(spool);
@@ -50,7 +50,7 @@ public sealed class SpoolRoomTests : IDisposable
     }
 
     [Fact]
-    public async Task DiskFull_FloodOfRefusals_PushesOutNoRecordOfADeliveredCall()
+    public async Task DiskFull_FloodOfRefusals_EvictsNoDeliveredCallRecord()
     {
         const int Flood = 3000;
         var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = 64 * 1024, MaxWaitingRefusedBytes = 16 * 1024 });
@@ -74,7 +74,7 @@ public sealed class SpoolRoomTests : IDisposable
     }
 
     [Fact]
-    public async Task DiskFull_NoRoomToReserve_RefusesAttemptUntilDiskIsFree()
+    public async Task DiskFull_NoSpaceToReserve_RefusesAttemptsUntilSpaceIsFreed()
     {
         var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = 64 * 1024 });
         FillDisk(spool);
@@ -91,7 +91,7 @@ public sealed class SpoolRoomTests : IDisposable
     }
 
     [Fact]
-    public async Task AttemptStarted_ManyCallsAtOnce_MakesMoreSegmentsInAdvance()
+    public async Task AttemptStarted_ManyConcurrentCalls_PreallocatesMoreSegments()
     {
         var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = 32 * 1024 });
         var running = new List<GatewayCall>();
@@ -107,7 +107,7 @@ public sealed class SpoolRoomTests : IDisposable
     }
 
     [Fact]
-    public async Task CallEnded_AnotherAttempt_ReservesForBoth()
+    public async Task CallEnded_SecondAttempt_ReservesSpaceForBoth()
     {
         var spool = await OpenAsync(new SpoolOptions(_root));
         var call = RecordedCalls.New(_time);
@@ -121,7 +121,7 @@ public sealed class SpoolRoomTests : IDisposable
     }
 
     [Fact]
-    public async Task CallEnded_EverythingAtItsLongest_FitsIntoWhatWasReserved()
+    public async Task CallEnded_LongestPossibleRecord_FitsReservedSpace()
     {
         var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = 1024 * 1024 });
         var call = RecordedCalls.New(_time, model: new string('\u0001', 1000));
@@ -161,7 +161,7 @@ public sealed class SpoolRoomTests : IDisposable
     }
 
     [Fact]
-    public async Task CallEnded_RefusalsThatTheDatabaseDoesNotTake_KeepToTheirSpace()
+    public async Task CallEnded_RefusalsNotYetInDatabase_StayWithinSpaceLimit()
     {
         var spool = await OpenAsync(new SpoolOptions(_root) { SegmentBytes = 16 * 1024, MaxRefusedBytes = 64 * 1024, MaxWaitingRefusedBytes = 4096 });
         for (var i = 0; i < 1000; i++) await spool.CallEndedAsync(Refused(), 429);

@@ -34,7 +34,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public async Task CallEnded_Answered_RecordHasEveryMember()
+    public async Task CallEnded_Completed_RecordHasEveryField()
     {
         var spool = _temporary.Open();
         var call = RecordedCalls.New();
@@ -58,7 +58,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public async Task CallEnded_HugeTextsOfTheClient_AreCut()
+    public async Task CallEnded_HugeClientTexts_AreTruncated()
     {
         var spool = _temporary.Open(segmentBytes: 512 * 1024);
         var call = RecordedCalls.New(model: "x" + string.Concat(Enumerable.Repeat("\U0001F600", 200_000)));
@@ -75,7 +75,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public async Task Append_ManyWriters_EveryRecordIsThereOnceAndSequencesHaveNoGap()
+    public async Task Append_ConcurrentWriters_StoresEachRecordOnceWithoutSequenceGaps()
     {
         var spool = _temporary.Open(segmentBytes: 16 * 1024);
         await Parallel.ForAsync(0, 8, TestContext.Current.CancellationToken, async (_, _) =>
@@ -94,7 +94,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public async Task Append_Fsync_ManyWriters_AllAreThere()
+    public async Task Append_FsyncWithConcurrentWriters_StoresAllRecords()
     {
         var spool = _temporary.Open(segmentBytes: 16 * 1024, AuditDurability.Fsync);
         await Parallel.ForAsync(0, 4, TestContext.Current.CancellationToken, async (_, _) =>
@@ -110,7 +110,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public void Open_FolderHeldByAnother_TakesAnotherNode()
+    public void Open_FolderInUse_CreatesAnotherNode()
     {
         var first = _temporary.Open();
         var second = _temporary.Open();
@@ -119,7 +119,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public async Task Open_FolderLeft_IsTakenAgainAndCountsOn()
+    public async Task Open_ReleasedFolder_IsReusedAndContinuesSequence()
     {
         var first = _temporary.Open();
         await first.CallEndedAsync(RecordedCalls.New().End(), 200);
@@ -134,7 +134,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public void Open_FoldersOfNodesThatAreGone_AreTakenOver()
+    public void Open_FoldersOfStoppedNodes_AreAdopted()
     {
         var first = _temporary.Open();
         var second = _temporary.Open();
@@ -147,7 +147,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public void Open_FolderCannotBeMade_SaysSo()
+    public void Open_FolderCannotBeCreated_ThrowsSpoolUnavailable()
     {
         var file = Path.GetTempFileName();
         try
@@ -162,7 +162,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public async Task DiskFails_StartsAreRefusedAndEndsWaitUntilItWorksAgain()
+    public async Task Disk_Failing_RefusesStartsAndQueuesEndsUntilItRecovers()
     {
         var spool = _temporary.Open(segmentBytes: 4096);
         var running = RecordedCalls.New();
@@ -206,7 +206,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public void Checkpoint_ProviderSaidOnlyTheInput_CountsTheOutputMade()
+    public void Checkpoint_ProviderReportedOnlyInput_CountsGeneratedOutput()
     {
         var call = RecordedCalls.New();
         var attempt = call.Try();
@@ -220,7 +220,7 @@ public sealed class SpoolTests : IDisposable
     }
 
     [Fact]
-    public async Task CallEnded_SteadyCost_IsPrinted()
+    public async Task CallEnded_SteadyState_PrintsCostPerCall()
     {
         var spool = _temporary.Open(segmentBytes: 16 * 1024 * 1024);
         const int Calls = 20_000;

@@ -57,7 +57,7 @@ public sealed class MessagesRequestReaderTests
         """;
 
     [Fact]
-    public void Read_RichRequest_FillsTheFacts()
+    public void Read_RichMessagesRequest_FillsFacts()
     {
         var call = DialectCalls.Of(Dialect, Rich);
         Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
@@ -76,7 +76,7 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void Read_PlainRequest_CountsItsTextAndNothingElse()
+    public void Read_PlainRequest_CountsOnlyItsText()
     {
         var call = DialectCalls.Of(Dialect, """{"model":"m","max_tokens":0,"system":"abc","messages":[{"content":"12345","role":"user"},{"role":"assistant","content":[{"text":"67","type":"text"}]},{"role":"user","content":"8"}]}""");
         Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
@@ -191,11 +191,11 @@ public sealed class MessagesRequestReaderTests
 
     [Theory]
     [MemberData(nameof(Faults))]
-    public void Read_Fault_IsNamed(string body, string code, string? parameter)
+    public void Read_InvalidRequest_ReturnsCodeAndParameter(string body, string code, string? parameter)
     {
         var call = DialectCalls.Of(Dialect, body);
         // The fault, or the word with which Anthropic's own servers refuse the request.
-        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.ForeignWord;
+        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.UnknownValue;
         Assert.NotNull(error);
         Assert.Equal((code, parameter), (error.Definition.Name, error.Parameter));
     }
@@ -213,7 +213,7 @@ public sealed class MessagesRequestReaderTests
 
     [Theory]
     [MemberData(nameof(OctoberRules))]
-    public void Read_VersionOfOctober2026_HasItsOwnRules(string body, string? parameter)
+    public void Read_AnthropicVersionOctober2026_HasItsOwnRules(string body, string? parameter)
     {
         GatewayError? Read(string? version)
         {
@@ -229,7 +229,7 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void Read_BudgetAboveTheCap_IsAllowedByTheInterleavedBeta()
+    public void Read_ThinkingBudgetAboveMaxTokens_IsAllowedWithInterleavedBeta()
     {
         var call = DialectCalls.Of(Dialect, With("""  "thinking":{"type":"enabled","budget_tokens":2000}"""));
         call.AnthropicBeta = "a,interleaved-thinking-2025-05-14";
@@ -237,7 +237,7 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void Read_ManyParallelCalls_AreMatchedInAnyOrder()
+    public void Read_ManyParallelToolCalls_MatchResultsInAnyOrder()
     {
         var uses = string.Join(',', Enumerable.Range(0, 500).Select(i => $$$"""{"type":"tool_use","id":"t{{{i}}}","name":"f","input":{}}"""));
         var results = string.Join(',', Enumerable.Range(0, 500).Reverse().Select(i => $$$"""{"type":"tool_result","tool_use_id":"t{{{i}}}"}"""));
@@ -248,14 +248,14 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void Read_ResultsOverTwoUserMessages_AreOneTurn()
+    public void Read_ToolResultsInTwoUserMessages_AreOneTurn()
     {
         var body = Messages(Calls + """,{"role":"user","content":[{"type":"tool_result","tool_use_id":"b"}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]},{"role":"user","content":"ok"}""");
         Assert.Null(Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds()));
     }
 
     [Fact]
-    public void Read_BeyondTheBounds_IsRefused()
+    public void Read_AboveLimits_IsRefused()
     {
         var call = DialectCalls.Of(Dialect, Rich);
         Assert.Equal(ErrorCode.PayloadTooLarge, Dialect.Requests.Read(call, new RequestBounds { MaxMediaBytes = 20 })?.Code);
@@ -263,7 +263,7 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void ReadCount_WithoutMaxTokens_IsEnough()
+    public void ReadCount_WithoutMaxTokens_IsAccepted()
     {
         var dialect = CountTokensDialect.Create();
         var call = DialectCalls.Of(dialect, """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
@@ -273,7 +273,7 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void Upstream_Body_KeepsEveryOtherByte()
+    public void UpstreamBody_Messages_ChangesOnlyModelAndExtension()
     {
         var call = DialectCalls.Of(Dialect, Rich);
         Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
@@ -289,7 +289,7 @@ public sealed class MessagesRequestReaderTests
     [InlineData("S,F,T", "S,T")]
     [InlineData("F,F", "")]
     [InlineData("F", "")]
-    public void Upstream_ForeignThinking_IsCutAndATurnOfNothingElseWithIt(string blocks, string left)
+    public void Upstream_UnsignedThinking_IsRemovedWithTurnsThatOnlyHaveIt(string blocks, string left)
     {
         static string Build(string blocks)
         {
@@ -310,7 +310,7 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void Read_RandomDamage_IsAnErrorOrAReadableRequest()
+    public void Read_RandomCorruption_ReturnsErrorOrReadableRequest()
     {
         var valid = Encoding.UTF8.GetBytes(Rich);
         Gen.Select(Gen.Int[0, 3], Gen.Int[0, valid.Length - 1], Gen.Byte, Gen.Int[1, 40]).Sample(
@@ -325,7 +325,7 @@ public sealed class MessagesRequestReaderTests
     }
 
     [Fact]
-    public void Read_WrongValueAnywhere_IsAnErrorOrAReadableRequest()
+    public void Read_InvalidValueAnywhere_ReturnsErrorOrReadableRequest()
     {
         string[] values = ["null", "0", "-1", "1e400", "99999999999999999999", "\"\"", "\"x\"", "true", "[]", "[null]", "{}", "[[]]", """{"type":null}""", """[{"type":"text","text":"x"}]""", """{"type":"tool_use"}"""];
         var places = Places(JsonNode.Parse(Rich)!).Count();

@@ -6,6 +6,7 @@ using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Tests.Dialects.AnthropicMessages;
@@ -31,7 +32,7 @@ public sealed class MessagesStreamTests
     private static string Names(string stream) => string.Join(' ', stream.Split('\n').Where(l => l.StartsWith("event: ", StringComparison.Ordinal)).Select(l => l[7..]));
 
     [Fact]
-    public void Native_Stream_IsNumberedAndOtherwiseTheSame()
+    public void NativeStream_Events_AreNumberedAndOtherwiseUnchanged()
     {
         var call = DialectCalls.Answered(Dialect, Request);
         var stream = DialectCalls.NativeStream(Dialect, call, Native.Select(e => new[] { e }), () => call.End());
@@ -50,7 +51,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Native_Stream_FeedsTheMeter()
+    public void NativeStream_Events_AreMetered()
     {
         var call = DialectCalls.Answered(Dialect, Request);
         DialectCalls.NativeStream(Dialect, call, [Native], () => call.End());
@@ -61,7 +62,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Native_WithoutExtensions_IsThePureShape()
+    public void NativeStream_WithoutExtensions_HasNoGatewayFields()
     {
         var call = DialectCalls.Answered(Dialect, Request, extensions: false);
         var stream = DialectCalls.NativeStream(Dialect, call, [Native], () => call.End());
@@ -72,7 +73,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Native_StreamWithoutItsStop_StillEnds()
+    public void NativeStream_WithoutMessageStop_StillEndsWithIt()
     {
         var call = DialectCalls.Answered(Dialect, Request);
         var stream = DialectCalls.NativeStream(Dialect, call, [Native[..^1]], () => call.End());
@@ -80,7 +81,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Native_BrokenOff_EndsWithAnErrorAndNoStop()
+    public void NativeStream_Breaks_EndsWithErrorAndNoMessageStop()
     {
         var call = DialectCalls.Answered(Dialect, Request);
         var error = new GatewayError(ErrorCode.ProviderUnavailable, "No room.");
@@ -95,7 +96,7 @@ public sealed class MessagesStreamTests
     [InlineData(nameof(Outcome.ProviderLost), "api_error")]
     [InlineData(nameof(Outcome.Deadline), "timeout_error")]
     [InlineData(nameof(Outcome.Cancelled), "api_error")]
-    public void End_NoAnswerAndNoError_IsNeverSilent(string outcome, string type)
+    public void End_NoResponseAndNoError_WritesErrorEvent(string outcome, string type)
     {
         var call = DialectCalls.Answered(Dialect, Request);
         var last = DialectCalls.Events(DialectCalls.Stream(Dialect, call, [new TextDelta("x")], () => call.End(Enum.Parse<Outcome>(outcome))))[^1];
@@ -108,18 +109,18 @@ public sealed class MessagesStreamTests
     [InlineData("[]")]
     [InlineData("7")]
     [InlineData("""{"type":"ping"}{"type":"ping"}""")]
-    public void Scan_MalformedEvent_IsLeftOutAndCounted(string data)
+    public void Scan_MalformedEvent_IsSkippedAndCounted(string data)
     {
-        var meter = new AnswerMeter();
+        var meter = new OutputMeter();
         Assert.Null(Dialect.Native!.Streams!.CreateScanner(meter).Scan("ping"u8, Encoding.UTF8.GetBytes(data), out var error));
         Assert.Null(error);
         Assert.Equal(1, meter.SkippedEvents);
     }
 
     [Fact]
-    public void Scan_ErrorEvent_IsHandedOut()
+    public void Scan_ErrorEvent_ReturnsError()
     {
-        Dialect.Native!.Streams!.CreateScanner(new AnswerMeter()).Scan("error"u8, """{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"""u8, out var error);
+        Dialect.Native!.Streams!.CreateScanner(new OutputMeter()).Scan("error"u8, """{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"""u8, out var error);
         Assert.Equal(("overloaded_error", "Overloaded"), (error!.Type, error.Message));
     }
 
@@ -133,7 +134,7 @@ public sealed class MessagesStreamTests
     [InlineData("refusal", nameof(FinishReason.ContentFilter))]
     public void Scan_StopReason_IsMapped(string reason, string expected)
     {
-        var meter = new AnswerMeter();
+        var meter = new OutputMeter();
         var scanner = Dialect.Native!.Streams!.CreateScanner(meter);
         if (reason == "tool_use") scanner.Scan(default, """{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"""u8, out _);
         var scanned = scanner.Scan(default, Encoding.UTF8.GetBytes($$$"""{"type":"message_delta","delta":{"stop_reason":"{{{reason}}}"}}"""), out _);
@@ -142,7 +143,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Translated_Stream_OpensAndClosesBlocksAtSwitches()
+    public void Translated_Stream_OpensAndClosesBlocksWhenTypeChanges()
     {
         var call = DialectCalls.Answered(Dialect, Request);
         call.InputEstimate = new TokenEstimate(9, Basis.Estimated);
@@ -150,7 +151,7 @@ public sealed class MessagesStreamTests
             Dialect,
             call,
             [
-                new AnswerStarted(), new ReasoningDelta("hm"), new ReasoningDelta("") { Signature = "foreign" }, new TextDelta(""), new TextDelta("Hi "), new TextDelta("there"),
+                new ResponseStarted(), new ReasoningDelta("hm"), new ReasoningDelta("") { Signature = "foreign" }, new TextDelta(""), new TextDelta("Hi "), new TextDelta("there"),
                 new ToolCallStarted(0, "call_a", "f"), new ToolCallDelta(0, "{\"q\":"), new ToolCallDelta(0, "1}"),
                 new ToolCallStarted(1, "call_b", "g"), new TextDelta("done"), new ChoiceFinished(FinishReason.Stop),
             ],
@@ -172,7 +173,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Translated_InterleavedCalls_ArePutInOrder()
+    public void Translated_InterleavedToolCalls_AreSerializedInOrder()
     {
         var call = DialectCalls.Answered(Dialect, Request);
         var stream = DialectCalls.Stream(
@@ -199,7 +200,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Translated_Refusal_IsTextAndAReason()
+    public void Translated_Refusal_BecomesTextWithRefusalStopReason()
     {
         var call = DialectCalls.Answered(Dialect, Request);
         var events = DialectCalls.Events(DialectCalls.Stream(Dialect, call, [new RefusalDelta("No."), new ChoiceFinished(FinishReason.Stop)], () => call.End()));
@@ -207,7 +208,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Reply_NativeBody_KeepsItsMembersAndNamesTheModel()
+    public void Reply_NativeBody_KeepsFieldsAndReplacesModel()
     {
         const string Body = """{"id":"msg_1","type":"message","role":"assistant","model":"claude-up","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2},"later":[1]} """;
         var call = DialectCalls.Answered(Dialect, Request);
@@ -229,14 +230,14 @@ public sealed class MessagesStreamTests
     [InlineData("""{"type":"message","content":[],"stop_reason":null}""")]
     [InlineData("""{"type":"error","error":{"type":"api_error","message":"x"}}""")]
     [InlineData("""{"type":"message","content":[""")]
-    public void TryScan_NoWholeMessage_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_IncompleteMessage_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new OutputMeter()));
 
     [Fact]
-    public void Reply_Answer_HasEveryMemberOfAMessage()
+    public void Reply_CompleteResponse_HasEveryMessageField()
     {
         var call = DialectCalls.Answered(Dialect, Request, extensions: false);
         call.End(Outcome.ToolCalls);
-        var answer = new Answer([new AnswerChoice(0,
+        var answer = new ModelResponse([new OutputChoice(0,
             [new ReasoningPart("hm", "seal"), new TextPart("Hi"), new ToolCallPart("c1", "f", "{\"a\": 1}"), new ToolCallPart("c2", "g", ""), new ToolCallPart("c3", "h", "[oops")],
             FinishReason.ToolCalls)]);
         var reply = DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(answer));
@@ -253,7 +254,7 @@ public sealed class MessagesStreamTests
     }
 
     [Fact]
-    public void Reply_Count_IsBare()
+    public void Reply_TokenCount_HasOnlyInputTokens()
     {
         var dialect = CountTokensDialect.Create();
         var call = DialectCalls.Of(dialect, Request);
@@ -292,7 +293,7 @@ public sealed class MessagesStreamTests
     [InlineData("""  "container":"c1" """, "container")]
     [InlineData("""  "inference_geo":"eu" """, "inference_geo")]
     [InlineData("""  "system":[{"type":"text","text":"a"}],"max_tokens":0""", "max_tokens")]
-    public void Conversation_WhatHasNoFormThere_IsRefused(string members, string parameter)
+    public void Conversation_UntranslatableField_IsRefused(string members, string parameter)
     {
         var cap = members.Contains("max_tokens", StringComparison.Ordinal) ? "" : "\"max_tokens\":5,";
         var call = DialectCalls.Of(Dialect, $$"""{"model":"m",{{cap}}"messages":[{"role":"user","content":"hi"}],{{members}}}""");

@@ -35,7 +35,7 @@ public sealed class V2RequestReaderTests
     [InlineData($$"""{"model":"m","input":[{{Call}},{{Call}}]}""", ErrorCode.InvalidParameter, "input/1")]
     [InlineData("""{"model":"m","input":[{"role":"user","content":[{"type":"image"}]}]}""", ErrorCode.InvalidParameter, "input/0/content/0")]
     [InlineData("""{"model":"m","input":[{"role":"user","content":[{"type":"image","data":"AAAA"}]}]}""", ErrorCode.MissingParameter, "input/0/content/0/media_type")]
-    public void Read_InvalidRequest_ReturnsTheErrorAndItsPointer(string body, ErrorCode code, string? parameter)
+    public void Read_InvalidRequest_ReturnsErrorAndPointer(string body, ErrorCode code, string? parameter)
     {
         var error = Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds());
         Assert.NotNull(error);
@@ -48,7 +48,7 @@ public sealed class V2RequestReaderTests
     [InlineData(""","delivery":{"mode":"sync"}""", false, nameof(V2Delivery.Sync), true)]
     [InlineData(""","delivery":{"mode":"job"}""", false, nameof(V2Delivery.Job), true)]
     [InlineData(""","delivery":{"mode":"auto","wait_seconds":3}""", false, nameof(V2Delivery.Auto), true)]
-    public void Read_Delivery_SetsItsModeAndWhetherTheCallStreams(string more, bool streams, string delivery, bool isNamed)
+    public void Read_Delivery_SetsModeAndStreaming(string more, bool streams, string delivery, bool isNamed)
     {
         var call = Read($$"""{"model":"m","input":"hi"{{more}}}""");
         var request = call.Facts.V2!;
@@ -57,7 +57,7 @@ public sealed class V2RequestReaderTests
     }
 
     [Fact]
-    public void Read_ItemsOfOneTurn_BecomeOneMessageWithThePointerOfItsFirstItem()
+    public void Read_ItemsOfOneTurn_BecomeOneMessageWithPointerOfFirstItem()
     {
         var call = Read($$"""
             {"model":"m","instructions":"Be kind.","input":[
@@ -82,7 +82,7 @@ public sealed class V2RequestReaderTests
     }
 
     [Fact]
-    public void Read_EveryField_ReachesTheConversation()
+    public void Read_EveryField_IsMappedToConversation()
     {
         var request = Read("""
             {"model":"m","input":"hi","tools":[{"name":"f","description":"d","parameters":{"type":"object"},"strict":true}],"tool_choice":{"name":"f"},
@@ -109,7 +109,7 @@ public sealed class V2RequestReaderTests
     [InlineData("max_tokens", "sampling/max_output_tokens")]
     [InlineData("reasoning_effort", "reasoning/effort")]
     [InlineData("something_else", "something_else")]
-    public void WithClientParameter_ParameterOfTheConversation_ReturnsThePointerInTheRequest(string parameter, string pointer)
+    public void WithClientParameter_ConversationParameter_ReturnsRequestPointer(string parameter, string pointer)
     {
         var call = Read("""{"model":"m","instructions":"Be kind.","input":[{"role":"user","content":"hi"}]}""");
         Assert.Equal(pointer, Dialect.Requests.WithClientParameter(call, GatewayError.Invalid(parameter, "It is wrong.")).Parameter);

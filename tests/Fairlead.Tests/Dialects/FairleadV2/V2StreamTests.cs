@@ -38,7 +38,7 @@ public sealed class V2StreamTests
     [InlineData(nameof(Outcome.Length), "generation.incomplete", "length")]
     [InlineData(nameof(Outcome.ContentFilter), "generation.incomplete", "content_filter")]
     [InlineData(nameof(Outcome.Cancelled), "generation.cancelled", "cancelled")]
-    public void Stream_Ending_IsTheLastEvent(string outcome, string type, string word)
+    public void Stream_Outcome_IsInLastEvent(string outcome, string type, string word)
     {
         var last = Write([new TextDelta("x")], Enum.Parse<Outcome>(outcome))[^1];
         Assert.Equal((type, word), (last["type"]!.GetValue<string>(), last["generation"]!["outcome"]!.GetValue<string>()));
@@ -46,7 +46,7 @@ public sealed class V2StreamTests
     }
 
     [Fact]
-    public void Stream_Failure_HasTheErrorInItsLastEvent()
+    public void Stream_Failure_HasErrorInLastEvent()
     {
         var last = Write([new TextDelta("x")], Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "It broke."))[^1];
         Assert.Equal("generation.failed", last["type"]!.GetValue<string>());

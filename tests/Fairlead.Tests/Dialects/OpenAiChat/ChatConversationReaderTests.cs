@@ -73,7 +73,7 @@ public sealed class ChatConversationReaderTests
     }
 
     [Fact]
-    public void Read_Addresses_StayAddresses()
+    public void Read_ImageUrlsAndFileIds_AreKeptAsReferences()
     {
         var request = Read("""{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a/b.png"}},{"type":"file","file":{"file_id":"file-1"}}]},{"role":"assistant","refusal":"no","content":null}]}""");
         Assert.Equal([new ImagePart("https://a/b.png", null, null), new FilePart { FileId = "file-1" }], request.Messages[0].Parts);
@@ -86,7 +86,7 @@ public sealed class ChatConversationReaderTests
     [InlineData("\"required\"", nameof(ToolChoiceMode.Required))]
     [InlineData("null", nameof(ToolChoiceMode.Unset))]
     [InlineData("""{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"f"}}]}}""", nameof(ToolChoiceMode.Required))]
-    public void Read_ToolChoice_IsTheMode(string choice, string mode)
+    public void Read_ToolChoice_SetsMode(string choice, string mode)
     {
         var request = Read($$"""{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"} }],"tool_choice":{{choice}} }""");
         Assert.Equal(Enum.Parse<ToolChoiceMode>(mode), request.ToolChoice.Mode);
@@ -94,7 +94,7 @@ public sealed class ChatConversationReaderTests
     }
 
     [Fact]
-    public void Read_AudioOutput_IsTaken()
+    public void Read_AudioOutput_IsAccepted()
     {
         var request = Read("""{"model":"m","messages":[{"role":"user","content":"x"}],"modalities":["text","audio"],"audio":{"voice":"v","format":"mp3"}}""");
         Assert.Equal(new AudioOutput("v", "mp3"), request.Audio);
@@ -102,7 +102,7 @@ public sealed class ChatConversationReaderTests
     }
 
     [Fact]
-    public void Read_MemberTwiceInSchema_IsRefusedWithReason()
+    public void Read_DuplicateKeyInToolSchema_IsRefusedWithReason()
     {
         var call = DialectCalls.Of(Dialect, """{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","type":"object"}}}]}""");
         Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));

@@ -14,7 +14,7 @@ public sealed class ChatReplyTests
 {
     private static readonly Dialect Dialect = OpenAiChatDialect.Create();
 
-    private static string Complete(Answer answer, bool extensions = true, string more = "")
+    private static string Complete(ModelResponse answer, bool extensions = true, string more = "")
     {
         var call = DialectCalls.Answered(Dialect, $$"""{"model":"fast","messages":[{"role":"user","content":"hi"}]{{more}}}""", extensions);
         call.End();
@@ -31,16 +31,16 @@ public sealed class ChatReplyTests
     }
 
     [Fact]
-    public void WriteReply_EveryKindOfPart() => GoldenFile.Matches("reply.json", Complete(
-        new Answer(
+    public void WriteReply_AllPartTypes_MatchGoldenFile() => GoldenFile.Matches("reply.json", Complete(
+        new ModelResponse(
         [
-            new AnswerChoice(0, [new ReasoningPart("Hm.", "sealed"), new TextPart("Hello "), new TextPart("\"you\""), new ToolCallPart("c1", "look", "{}"), new ToolCallPart("c2", "run", "ls") { Kind = ToolKind.Custom }], FinishReason.ToolCalls)
+            new OutputChoice(0, [new ReasoningPart("Hm.", "sealed"), new TextPart("Hello "), new TextPart("\"you\""), new ToolCallPart("c1", "look", "{}"), new ToolCallPart("c2", "run", "ls") { Kind = ToolKind.Custom }], FinishReason.ToolCalls)
             {
                 Annotations = [new JsonObject { ["type"] = "url_citation" }],
                 Logprobs = [new TokenLogprob("Hello", -0.5, []) { Bytes = [72] }],
             },
-            new AnswerChoice(1, [new RefusalPart("No.")], FinishReason.Stop),
-            new AnswerChoice(2, [], FinishReason.ContentFilter) { Audio = new JsonObject { ["id"] = "audio_1" } },
+            new OutputChoice(1, [new RefusalPart("No.")], FinishReason.Stop),
+            new OutputChoice(2, [], FinishReason.ContentFilter) { Audio = new JsonObject { ["id"] = "audio_1" } },
         ])
         {
             SystemFingerprint = "fp",
@@ -50,7 +50,7 @@ public sealed class ChatReplyTests
     [Fact]
     public void WriteReply_ExtensionsOff_AddsNothing()
     {
-        var reply = JsonNode.Parse(Complete(new Answer([new AnswerChoice(0, [new TextPart("x")], FinishReason.Stop)]), extensions: false))!.AsObject();
+        var reply = JsonNode.Parse(Complete(new ModelResponse([new OutputChoice(0, [new TextPart("x")], FinishReason.Stop)]), extensions: false))!.AsObject();
         Assert.Equal(["id", "object", "created", "model", "choices", "usage"], reply.Select(m => m.Key));
         Assert.Equal(["role", "content", "refusal"], reply["choices"]![0]!["message"]!.AsObject().Select(m => m.Key));
     }
@@ -59,18 +59,18 @@ public sealed class ChatReplyTests
     [InlineData(nameof(Outcome.Complete), "stop")]
     [InlineData(nameof(Outcome.Budget), "length")]
     [InlineData(nameof(Outcome.ContentFilter), "content_filter")]
-    public void WriteReply_ProviderGaveNoReason_OutcomeDoes(string outcome, string reason)
+    public void WriteReply_NoFinishReasonFromProvider_UsesOutcome(string outcome, string reason)
     {
         var call = DialectCalls.Answered(Dialect, """{"model":"fast","messages":[{"role":"user","content":"hi"}]}""");
         call.End(Enum.Parse<Outcome>(outcome));
-        var reply = JsonNode.Parse(DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new Answer([new AnswerChoice(0, [new TextPart("cut")], null)]))))!;
+        var reply = JsonNode.Parse(DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new ModelResponse([new OutputChoice(0, [new TextPart("cut")], null)]))))!;
         Assert.Equal(reason, (string?)reply["choices"]![0]!["finish_reason"]);
     }
 
     [Fact]
-    public void WriteReply_LegacyFunctions_AnswersInKind()
+    public void WriteReply_LegacyFunctions_UsesFunctionCallFormat()
     {
-        var reply = JsonNode.Parse(Complete(new Answer([new AnswerChoice(0, [new ToolCallPart("c", "f", "{}")], FinishReason.ToolCalls)]), more: ",\"functions\":[{\"name\":\"f\"}]"))!;
+        var reply = JsonNode.Parse(Complete(new ModelResponse([new OutputChoice(0, [new ToolCallPart("c", "f", "{}")], FinishReason.ToolCalls)]), more: ",\"functions\":[{\"name\":\"f\"}]"))!;
         Assert.Equal("f", (string?)reply["choices"]![0]!["message"]!["function_call"]!["name"]);
         Assert.Equal("function_call", (string?)reply["choices"]![0]!["finish_reason"]);
     }
@@ -80,7 +80,7 @@ public sealed class ChatReplyTests
     [InlineData(" {\n \"choices\" : [ { \"message\" : { \"content\" : \"\\\"model\\\":\\\"gpt-x\\\"\", \"model\":\"gpt-x\" } } ],\n \"model\" : \"gpt-x\",\n \"new\": 1.50 \n}\n ")]
     [InlineData("{\"choices\":[]}")]
     [InlineData("{ }")]
-    public void WriteReply_NativeBody_ChangesOnlyTheModel(string body)
+    public void WriteReply_NativeBody_ChangesOnlyModel(string body)
     {
         var expected = JsonNode.Parse(body)!.AsObject();
         if (expected.ContainsKey("model")) expected["model"] = "fast";
@@ -93,9 +93,9 @@ public sealed class ChatReplyTests
     }
 
     [Fact]
-    public void TryScan_WholeBody_FeedsTheMeter()
+    public void TryScan_CompleteBody_RecordsUsage()
     {
-        var meter = new AnswerMeter();
+        var meter = new OutputMeter();
         Assert.True(DialectCalls.Scan(
             Dialect,
             """
@@ -123,5 +123,5 @@ public sealed class ChatReplyTests
     [InlineData("{\"choices\":[]} x")]
     [InlineData("{\"id\":\"x\"}")]
     [InlineData("{\"error\":{\"message\":\"m\"},\"choices\":[]}")]
-    public void TryScan_NotAResponse_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_NotAResponse_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new OutputMeter()));
 }

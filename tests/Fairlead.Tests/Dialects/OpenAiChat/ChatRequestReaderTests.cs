@@ -53,7 +53,7 @@ public sealed class ChatRequestReaderTests
     private static GatewayError? Read(string body, RequestBounds? bounds = null)
     {
         var call = DialectCalls.Of(Dialect, body);
-        return Dialect.Requests.Read(call, bounds ?? new RequestBounds()) ?? call.Facts.ForeignWord;
+        return Dialect.Requests.Read(call, bounds ?? new RequestBounds()) ?? call.Facts.UnknownValue;
     }
 
     [Fact]
@@ -98,7 +98,7 @@ public sealed class ChatRequestReaderTests
     [InlineData("logit_bias")]
     [InlineData("metadata")]
     [InlineData("fairlead")]
-    public void Read_OptionalFieldNull_IsAbsent(string field) => Assert.Null(Read(With($"\"{field}\":null")));
+    public void Read_OptionalFieldNull_IsTreatedAsAbsent(string field) => Assert.Null(Read(With($"\"{field}\":null")));
 
     [Theory]
     [InlineData("\"temperature\":\"hot\"", "temperature", "invalid_type")]
@@ -152,7 +152,7 @@ public sealed class ChatRequestReaderTests
     [InlineData("\"fairlead\":{\"webhook\":{\"url\":\"https://a.example\",\"url\":\"https://b.example\"}}", "fairlead.webhook.url", null)]
     [InlineData("\"fairlead\":{\"webhook\":{\"secret\":\"x\"}}", "fairlead.webhook.secret", "unknown_parameter")]
     [InlineData("\"fairlead\":{\"speed\":1}", "fairlead.speed", "unknown_parameter")]
-    public void Read_FieldWrong_NamesFieldAndCode(string members, string parameter, string? code)
+    public void Read_InvalidField_ReturnsFieldAndCode(string members, string parameter, string? code)
     {
         var error = Read(With(members));
         Assert.NotNull(error);
@@ -164,7 +164,7 @@ public sealed class ChatRequestReaderTests
     [Theory]
     [InlineData("budget_usd")]
     [InlineData("route")]
-    public void Read_ExtensionNotBuiltYet_IsRefused(string name)
+    public void Read_UnsupportedExtension_IsRefused(string name)
     {
         var error = Read(With($$"""
             "fairlead":{"{{name}}":1}
@@ -199,7 +199,7 @@ public sealed class ChatRequestReaderTests
     [InlineData("[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"d\",\"content\":\"x\"}]", "messages[1].tool_call_id", "invalid_value")]
     [InlineData("[{\"role\":\"user\",\"content\":\"a\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}]", "messages[0].tool_calls", "invalid_value")]
     [InlineData("[{\"role\":\"function\",\"content\":\"a\"}]", "messages[0].name", "missing_required_parameter")]
-    public void Read_MessageWrong_NamesFieldAndCode(string messages, string parameter, string code)
+    public void Read_InvalidMessage_ReturnsFieldAndCode(string messages, string parameter, string code)
     {
         var error = Read(Messages(messages));
         Assert.NotNull(error);
@@ -208,11 +208,11 @@ public sealed class ChatRequestReaderTests
     }
 
     [Fact]
-    public void Read_ToolCallIdEscapedDifferently_IsTheSameId() =>
+    public void Read_ToolCallIdEscapedDifferently_IsSameId() =>
         Assert.Null(Read(Messages("""[{"role":"assistant","tool_calls":[{"id":"c\u0061","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"ca","content":""}]""")));
 
     [Fact]
-    public void Read_SecondRoundOfTools_AnswersOnlyItsOwnCalls()
+    public void Read_SecondToolRound_MatchesOnlyItsOwnCalls()
     {
         const string Call = """{"role":"assistant","tool_calls":[{"id":"ID","type":"function","function":{"name":"f","arguments":"{}"}}]}""";
         var first = Call.Replace("ID", "c1", StringComparison.Ordinal);
@@ -246,10 +246,10 @@ public sealed class ChatRequestReaderTests
     [InlineData("{\"model\":\"\\ud800\"}")]
     [InlineData("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\\udc00 half\"}]}")]
     [InlineData("{\"\\ud83d\":1}")]
-    public void Read_NotJson_IsMalformed(string body) => Assert.Equal(ErrorCode.MalformedJson, Read(body)!.Code);
+    public void Read_InvalidJson_ReturnsMalformedJson(string body) => Assert.Equal(ErrorCode.MalformedJson, Read(body)!.Code);
 
     [Fact]
-    public void Read_ResultsOfManyCallsInAnyOrder_FindTheirCalls()
+    public void Read_ManyToolResultsInAnyOrder_AreMatchedToTheirCalls()
     {
         // Ids stand twice, are escaped, and their results come last first: the dearest order for a search.
         static string Id(int number) => $"\\u0063{number / 2}";
@@ -263,10 +263,10 @@ public sealed class ChatRequestReaderTests
     }
 
     [Fact]
-    public void Read_NotJson_NamesLineAndPosition() => Assert.Contains("line 2, position 4", Read("{\n  \"a\" 1}".Replace("\"a\" 1", "?", StringComparison.Ordinal).Replace("  ?", "   ?", StringComparison.Ordinal))!.Message, StringComparison.Ordinal);
+    public void Read_InvalidJson_ReportsLineAndPosition() => Assert.Contains("line 2, position 4", Read("{\n  \"a\" 1}".Replace("\"a\" 1", "?", StringComparison.Ordinal).Replace("  ?", "   ?", StringComparison.Ordinal))!.Message, StringComparison.Ordinal);
 
     [Fact]
-    public void Read_InvalidUtf8_IsMalformed()
+    public void Read_InvalidUtf8_ReturnsMalformedJson()
     {
         var body = Encoding.Latin1.GetBytes(With("\"user\":\"\u00FF\""));
         var error = Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds());
@@ -291,14 +291,14 @@ public sealed class ChatRequestReaderTests
     }
 
     [Fact]
-    public void Read_TooMuchMedia_IsTooLarge()
+    public void Read_TooMuchMedia_ReturnsPayloadTooLarge()
     {
         var error = Read(Rich, new RequestBounds { MaxMediaBytes = 40 });
         Assert.Equal(ErrorCode.PayloadTooLarge, error!.Code);
     }
 
     [Fact]
-    public void Read_MutatedBodies_NeverThrowAndAnswer4xx()
+    public void Read_MutatedBodies_NeverThrowAndReturn4xx()
     {
         var valid = Encoding.UTF8.GetBytes(Rich);
         Gen.Select(Gen.Int[0, 3], Gen.Int[0, valid.Length - 1], Gen.Byte, Gen.Int[1, 40]).Sample(
@@ -317,7 +317,7 @@ public sealed class ChatRequestReaderTests
     }
 
     [Fact]
-    public void Read_SwappedTypes_NeverThrowAndAnswer4xx()
+    public void Read_SwappedTypes_NeverThrowAndReturn4xx()
     {
         string[] values = ["null", "true", "0", "-1", "1e400", "\"\"", "\"x\"", "[]", "{}", "[[1]]", "[{}]", "{\"type\":\"text\"}", "[null]", "{\"name\":1}"];
         var places = Places(JsonNode.Parse(Rich)!).ToList();

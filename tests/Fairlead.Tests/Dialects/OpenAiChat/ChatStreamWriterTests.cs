@@ -47,19 +47,19 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Canonical_Text() => GoldenFile.Matches("stream-text.txt", Canonical(
-        [new AnswerStarted { SystemFingerprint = "fp_1", ServiceTier = "default" }, new ReasoningDelta("Hm."), new TextDelta("Hel"), new TextDelta("lo \"you\"\n日"), new ChoiceFinished(FinishReason.Stop), new UsageReported(new Usage(11, 7))]));
+    public void ChatStream_Text_MatchesGoldenFile() => GoldenFile.Matches("stream-text.txt", Canonical(
+        [new ResponseStarted { SystemFingerprint = "fp_1", ServiceTier = "default" }, new ReasoningDelta("Hm."), new TextDelta("Hel"), new TextDelta("lo \"you\"\n日"), new ChoiceFinished(FinishReason.Stop), new UsageReported(new Usage(11, 7))]));
 
     [Fact]
-    public void Canonical_TextWithUsage() => GoldenFile.Matches("stream-text-usage.txt", Canonical(
-        [new AnswerStarted(), new TextDelta("Hello"), new ChoiceFinished(FinishReason.Length), new UsageReported(new Usage(11, 7))], IncludeUsage, Outcome.Length));
+    public void ChatStream_TextWithUsage_MatchesGoldenFile() => GoldenFile.Matches("stream-text-usage.txt", Canonical(
+        [new ResponseStarted(), new TextDelta("Hello"), new ChoiceFinished(FinishReason.Length), new UsageReported(new Usage(11, 7))], IncludeUsage, Outcome.Length));
 
     [Fact]
-    public void Canonical_TextWithoutExtensions() => GoldenFile.Matches("stream-text-plain.txt", Canonical(
-        [new AnswerStarted(), new TextDelta("Hello"), new ChoiceFinished(FinishReason.Stop)], IncludeUsage, extensions: false));
+    public void ChatStream_TextWithoutExtensions_MatchesGoldenFile() => GoldenFile.Matches("stream-text-plain.txt", Canonical(
+        [new ResponseStarted(), new TextDelta("Hello"), new ChoiceFinished(FinishReason.Stop)], IncludeUsage, extensions: false));
 
     [Fact]
-    public void Canonical_ParallelTools() => GoldenFile.Matches("stream-tools.txt", Canonical(
+    public void ChatStream_ParallelTools_MatchesGoldenFile() => GoldenFile.Matches("stream-tools.txt", Canonical(
         [
             new ToolCallStarted(0, "call_1", "look"), new ToolCallDelta(0, "{\"q\":"), new ToolCallStarted(1, "call_2", "run") { Kind = ToolKind.Custom },
             new ToolCallDelta(1, "ls"), new ToolCallDelta(0, "1}"), new ChoiceFinished(FinishReason.ToolCalls),
@@ -67,14 +67,14 @@ public sealed class ChatStreamWriterTests
         outcome: Outcome.ToolCalls));
 
     [Fact]
-    public void Canonical_LegacyFunctions() => GoldenFile.Matches("stream-functions.txt", Canonical(
+    public void ChatStream_LegacyFunctions_MatchesGoldenFile() => GoldenFile.Matches("stream-functions.txt", Canonical(
         [new ToolCallStarted(0, "call_1", "look"), new ToolCallDelta(0, "{}"), new ChoiceFinished(FinishReason.ToolCalls)], ",\"functions\":[{\"name\":\"look\"}]", Outcome.ToolCalls));
 
     [Fact]
-    public void Canonical_Refusal() => GoldenFile.Matches("stream-refusal.txt", Canonical([new RefusalDelta("I will "), new RefusalDelta("not."), new ChoiceFinished(FinishReason.Stop)]));
+    public void ChatStream_Refusal_MatchesGoldenFile() => GoldenFile.Matches("stream-refusal.txt", Canonical([new RefusalDelta("I will "), new RefusalDelta("not."), new ChoiceFinished(FinishReason.Stop)]));
 
     [Fact]
-    public void Canonical_Logprobs() => GoldenFile.Matches("stream-logprobs.txt", Canonical(
+    public void ChatStream_Logprobs_MatchesGoldenFile() => GoldenFile.Matches("stream-logprobs.txt", Canonical(
         [
             new TextDelta("Hi") { Logprobs = [new TokenLogprob("Hi", -0.25, [new TokenLogprob("Hi", -0.25, []) { Bytes = [72, 105] }, new TokenLogprob("Ho", -2, [])]) { Bytes = [72, 105] }] },
             new ChoiceFinished(FinishReason.Stop),
@@ -82,7 +82,7 @@ public sealed class ChatStreamWriterTests
         ",\"logprobs\":true,\"top_logprobs\":2"));
 
     [Fact]
-    public void Canonical_TwoChoices() => GoldenFile.Matches("stream-two-choices.txt", Canonical(
+    public void ChatStream_TwoChoices_MatchesGoldenFile() => GoldenFile.Matches("stream-two-choices.txt", Canonical(
         [
             new TextDelta("a") { Choice = 0 }, new TextDelta("b") { Choice = 1 }, new ChoiceFinished(FinishReason.Stop) { Choice = 1 }, new TextDelta("c") { Choice = 0 },
             new ChoiceFinished(FinishReason.Length) { Choice = 0 },
@@ -91,11 +91,11 @@ public sealed class ChatStreamWriterTests
         Outcome.Length));
 
     [Fact]
-    public void Canonical_ProviderLost() => GoldenFile.Matches("stream-error.txt", Canonical(
+    public void ChatStream_ProviderLost_MatchesGoldenFile() => GoldenFile.Matches("stream-error.txt", Canonical(
         [new TextDelta("part"), new ChoiceFinished(FinishReason.Stop)], "", Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "The provider's stream broke.")));
 
     [Fact]
-    public void Canonical_NoEvents_StillGivesEveryChoiceARoleAndAReason()
+    public void ChatStream_NoEvents_StillWritesRoleAndFinishReasonPerChoice()
     {
         var events = DialectCalls.Events(Canonical([], ",\"n\":2"));
         var choices = events.Select(e => e["choices"]!.AsArray().Single()!).ToList();
@@ -107,7 +107,7 @@ public sealed class ChatStreamWriterTests
     [Theory]
     [InlineData(nameof(Outcome.Deadline), "deadline_exceeded")]
     [InlineData(nameof(Outcome.ProviderLost), "provider_error")]
-    public void End_FailedWithoutError_IsNeverSilent(string outcome, string code)
+    public void End_FailedWithoutError_WritesErrorEvent(string outcome, string code)
     {
         var stream = Canonical([new TextDelta("part")], outcome: Enum.Parse<Outcome>(outcome));
         Assert.DoesNotContain("[DONE]", stream, StringComparison.Ordinal);
@@ -117,7 +117,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_Stream_KeepsEverythingButTheModel()
+    public void NativeStream_Events_KeepEverythingExceptModel()
     {
         var (stream, call) = Native(NativeEvents);
         Assert.EndsWith("data: [DONE]\n\n", stream, StringComparison.Ordinal);
@@ -144,7 +144,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_UsageAskedFor_ComesLastAndCarriesTheEnd()
+    public void NativeStream_UsageRequested_ComesLastWithOutcome()
     {
         var events = DialectCalls.Events(Native(NativeEvents, IncludeUsage).Stream);
         Assert.Equal(5, events.Count);
@@ -155,7 +155,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_UsageAskedForButNotSent_IsWrittenFromTheCall()
+    public void NativeStream_UsageRequestedButNotSent_IsWrittenFromMeter()
     {
         var events = DialectCalls.Events(Native(NativeEvents.Where(e => !e.Contains("\"choices\":[]", StringComparison.Ordinal)), IncludeUsage).Stream);
         Assert.Equal(5, events.Count);
@@ -166,7 +166,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_UsageInTheFinishChunk_IsNotCountedTwice()
+    public void NativeStream_UsageInFinishChunk_IsNotSentTwice()
     {
         var finish = "{" + Head + ",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}";
         var events = DialectCalls.Events(Native([NativeEvents[1], finish, "[DONE]"], IncludeUsage).Stream);
@@ -177,7 +177,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_ExtensionsOff_IsThePureShape()
+    public void NativeStream_ExtensionsOff_ChangesOnlyModel()
     {
         var (stream, _) = Native(NativeEvents, IncludeUsage, extensions: false);
         var expected = string.Concat(NativeEvents.Select(e => "data: " + e.Replace(Head, Head.Replace("gpt-x-2026", "fast", StringComparison.Ordinal), StringComparison.Ordinal) + "\n\n"));
@@ -185,7 +185,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_ErrorEnding_SendsNoFinishAndNoEndMark()
+    public void NativeStream_EndsWithError_SendsNoFinishReasonOrDone()
     {
         var (stream, _) = Native(NativeEvents[..4], "", Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "Broken."));
         var events = DialectCalls.Events(stream);
@@ -197,7 +197,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_AzureLeadingChunk_PassesAsFirstEvent()
+    public void NativeStream_AzureLeadingChunk_IsFirstEvent()
     {
         const string Leading = """{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0}]}""";
         var events = DialectCalls.Events(Native([Leading, .. NativeEvents]).Stream);
@@ -208,7 +208,7 @@ public sealed class ChatStreamWriterTests
     }
 
     [Fact]
-    public void Native_PrettyPrintedEvent_StaysOnOneLine()
+    public void NativeStream_PrettyPrintedEvent_IsWrittenOnOneLine()
     {
         var pretty = NativeEvents[1].Replace(",\"choices\"", ",\n\"choices\"", StringComparison.Ordinal);
         var events = DialectCalls.Events(Native([pretty, NativeEvents[3]]).Stream);
@@ -219,7 +219,7 @@ public sealed class ChatStreamWriterTests
     [InlineData("\"\"", 0)]
     [InlineData("\"null\"", 0)]
     [InlineData("\"stop\"", 1)]
-    public void Native_ReasonInEveryChunk_KeepsTheOrderOfTheText(string reason, int finished)
+    public void NativeStream_FinishReasonInEveryChunk_KeepsTextOrder(string reason, int finished)
     {
         string Chunk(string text) => "{" + Head + ",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" + text + "\"},\"finish_reason\":" + reason + "}]}";
         var (stream, call) = Native([Chunk("a"), Chunk("b"), Chunk("c"), "[DONE]"]);
@@ -246,21 +246,21 @@ public sealed class ChatStreamWriterTests
     [InlineData("error", "plain text", null, null)]
     public void Scanner_ErrorEvent_IsReported(string name, string data, string? type, string? message)
     {
-        var scanned = Dialect.Native!.Streams!.CreateScanner(new AnswerMeter()).Scan(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(data), out var error);
+        var scanned = Dialect.Native!.Streams!.CreateScanner(new OutputMeter()).Scan(Encoding.UTF8.GetBytes(name), Encoding.UTF8.GetBytes(data), out var error);
         Assert.Null(scanned);
         Assert.Equal(new Fairlead.Dialects.UpstreamError(type, message), error);
     }
 
     [Fact]
-    public void Scanner_ChunkWithNullError_IsNoError()
+    public void Scanner_ChunkWithNullError_IsNotAnError()
     {
-        var scanned = Dialect.Native!.Streams!.CreateScanner(new AnswerMeter()).Scan(default, """{"error":null,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"""u8, out var error);
+        var scanned = Dialect.Native!.Streams!.CreateScanner(new OutputMeter()).Scan(default, """{"error":null,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"""u8, out var error);
         Assert.Null(error);
         Assert.Equal(NativeEventTraits.Content, scanned!.Value.Traits);
     }
 
     [Fact]
-    public void Native_StreamCutAnywhere_GivesTheSameBytes()
+    public void NativeStream_SplitAnywhere_WritesSameBytes()
     {
         var bytes = Encoding.UTF8.GetBytes(string.Concat(NativeEvents.Select(e => "data: " + e + "\r\n\r\n")));
         var expected = Native(NativeEvents).Stream;

@@ -25,7 +25,7 @@ public sealed class UpstreamBodyTests
     [InlineData("""{"model":"a","messages":M,"fairlead":null}""", """{"model":"up","messages":M}""")]
     [InlineData("""{"stream":true,"fairlead":{},"model":"a","messages":M}""", """{"stream":true,"model":"up","stream_options":{"include_usage":true},"messages":M}""")]
     [InlineData("""{"\u006dodel":"\u0061","messages":M,"new_field":{"b":[1,2.50,"\u00e9"]}}""", """{"\u006dodel":"up","messages":M,"new_field":{"b":[1,2.50,"\u00e9"]}}""")]
-    public void Write_Body_ChangesOnlyWhatMustChange(string body, string expected)
+    public void Write_Body_ChangesOnlyRequiredFields(string body, string expected)
     {
         const string Messages = """[{"role":"user","content":"\"model\":\"a\", fairlead"}]""";
         var call = DialectCalls.Of(Dialect, body.Replace("M", Messages, StringComparison.Ordinal));
@@ -34,7 +34,7 @@ public sealed class UpstreamBodyTests
     }
 
     [Fact]
-    public void Write_AnyOrderOfMembers_IsEqualButForTheEdits()
+    public void Write_AnyPropertyOrder_ChangesOnlyEditedFields()
     {
         string[] members =
         [

@@ -7,6 +7,7 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Telemetry;
 using Fairlead.Tests.Common;
 
 namespace Fairlead.Tests.Dialects.OpenAiCompletions;
@@ -36,7 +37,7 @@ public sealed class OpenAiCompletionsDialectTests
     [InlineData("[1,2,3]", 3)]
     [InlineData("[[1,2],[3]]", 3)]
     [InlineData("[\"a\",\"b\"]", 0)]
-    public void Read_PromptForms_AreTaken(string prompt, int tokens)
+    public void Read_EveryPromptFormat_IsAccepted(string prompt, int tokens)
     {
         var call = DialectCalls.Of(Dialect, Body("", prompt));
         Assert.Null(Dialect.Requests.Read(call, new RequestBounds()));
@@ -57,7 +58,7 @@ public sealed class OpenAiCompletionsDialectTests
     [InlineData(",\"best_of\":2,\"stream\":true", "\"x\"", "best_of", "invalid_value")]
     [InlineData(",\"echo\":1", "\"x\"", "echo", "invalid_type")]
     [InlineData(",\"temperature\":3", "\"x\"", "temperature", "decimal_above_max_value")]
-    public void Read_FieldWrong_NamesFieldAndCode(string more, string prompt, string parameter, string code)
+    public void Read_InvalidField_ReturnsFieldAndCode(string more, string prompt, string parameter, string code)
     {
         var error = Read(Body(more, prompt))!;
         Assert.Equal((parameter, code), (error.Parameter, error.OpenAiCode));
@@ -67,7 +68,7 @@ public sealed class OpenAiCompletionsDialectTests
     public void Read_PromptMissing_IsRefused() => Assert.Equal(ErrorCode.MissingParameter, Read("{\"model\":\"m\"}")!.Code);
 
     [Fact]
-    public void Read_MutatedBodies_NeverThrowAndAnswer4xx()
+    public void Read_MutatedBodies_NeverThrowAndReturn4xx()
     {
         var valid = Encoding.UTF8.GetBytes(Body(",\"max_tokens\":5,\"logprobs\":0,\"stream\":true,\"stream_options\":{},\"echo\":false,\"stop\":[\"a\"],\"fairlead\":{\"task\":\"x\"}", "[\"a\\ud83d\\ude00\",\"b\"]"));
         Gen.Select(Gen.Int[0, valid.Length - 1], Gen.Byte, Gen.Bool).Sample(
@@ -85,7 +86,7 @@ public sealed class OpenAiCompletionsDialectTests
     [InlineData("", "\"Once\"")]
     [InlineData("", "[\"Once\"]")]
     [InlineData(",\"echo\":false,\"best_of\":1,\"suffix\":null", "\"Once\"")]
-    public void ToConversation_OneText_IsOneTurn(string more, string prompt)
+    public void ToConversation_SinglePrompt_BecomesOneUserMessage(string more, string prompt)
     {
         var call = DialectCalls.Answered(Dialect, Body(more + ",\"stop\":\"x\",\"custom\":1", prompt));
         var request = call.Conversation;
@@ -104,7 +105,7 @@ public sealed class OpenAiCompletionsDialectTests
     [InlineData(",\"echo\":true", "\"a\"", "echo")]
     [InlineData(",\"best_of\":2", "\"a\"", "best_of")]
     [InlineData(",\"logprobs\":1", "\"a\"", "logprobs")]
-    public void ToConversation_NeedsATextModel_IsRefused(string more, string prompt, string parameter)
+    public void ToConversation_FeatureNeedingCompletionModel_IsRefused(string more, string prompt, string parameter)
     {
         var call = DialectCalls.Answered(Dialect, Body(more, prompt));
         var error = Assert.Throws<GatewayErrorException>(() => call.Conversation).Error;
@@ -112,11 +113,11 @@ public sealed class OpenAiCompletionsDialectTests
     }
 
     [Fact]
-    public void Stream_Canonical() => GoldenFile.Matches("stream.txt", Stream(
-        [new AnswerStarted(), new ReasoningDelta("hidden"), new TextDelta("upon"), new TextDelta(" a"), new ChoiceFinished(FinishReason.Length), new UsageReported(new Usage(11, 7))]));
+    public void Stream_CanonicalEvents_MatchGoldenFile() => GoldenFile.Matches("stream.txt", Stream(
+        [new ResponseStarted(), new ReasoningDelta("hidden"), new TextDelta("upon"), new TextDelta(" a"), new ChoiceFinished(FinishReason.Length), new UsageReported(new Usage(11, 7))]));
 
     [Fact]
-    public void Stream_Native_KeepsTheShape()
+    public void Stream_Native_KeepsFormat()
     {
         const string Head = "\"id\":\"cmpl-up\",\"object\":\"text_completion\",\"created\":1,\"model\":\"gpt-x\"";
         var call = DialectCalls.Answered(Dialect, Body(",\"stream\":true"));
@@ -134,11 +135,11 @@ public sealed class OpenAiCompletionsDialectTests
     }
 
     [Fact]
-    public void WriteReply_Complete()
+    public void WriteReply_CompleteAnswer_MatchesGoldenFile()
     {
         var call = DialectCalls.Answered(Dialect, Body(""));
         call.End();
-        GoldenFile.Matches("reply.json", DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new Answer([new AnswerChoice(0, [new ReasoningPart("h", null), new TextPart("upon a time")], FinishReason.Stop)]))));
+        GoldenFile.Matches("reply.json", DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new ModelResponse([new OutputChoice(0, [new ReasoningPart("h", null), new TextPart("upon a time")], FinishReason.Stop)]))));
     }
 
     private static string Stream(IEnumerable<GenerationEvent> events)

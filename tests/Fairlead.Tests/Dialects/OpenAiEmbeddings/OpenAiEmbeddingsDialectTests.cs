@@ -22,7 +22,7 @@ public class OpenAiEmbeddingsDialectTests
     [InlineData("""{"model":"m","input":[1,2,3]}""", 1, 0, 3)]
     [InlineData("""{"model":"m","input":[[1,2],[3]]}""", 2, 0, 3)]
     [InlineData("""{"input":"a","model":"m","dimensions":null,"user":null,"encoding_format":null,"fairlead":null,"later":{"x":[1]}}""", 1, 1, 0)]
-    public void Read_EveryInputForm_IsCounted(string body, int inputs, int bytes, int tokens)
+    public void Read_EveryInputFormat_IsCounted(string body, int inputs, int bytes, int tokens)
     {
         var call = Read(body);
         Assert.Equal((inputs, bytes, tokens), (call.Facts.MessageCount, call.Facts.TextBytes, call.Facts.InputTokenIds));
@@ -50,7 +50,7 @@ public class OpenAiEmbeddingsDialectTests
     [InlineData("""{"model":"m","input":"a","dimensions":1.5}""", "dimensions")]
     [InlineData("""{"model":"m","input":"a","user":5}""", "user")]
     [InlineData("""{"model":"m","input":"a","input":"b"}""", "input")]
-    public void Read_Fault_NamesTheField(string body, string parameter)
+    public void Read_InvalidRequest_ReturnsErrorNamingField(string body, string parameter)
     {
         var call = DialectCalls.Of(Dialect, body);
         var error = Dialect.Requests.Read(call, new RequestBounds());
@@ -63,7 +63,7 @@ public class OpenAiEmbeddingsDialectTests
     [InlineData("[]")]
     [InlineData("{")]
     [InlineData("""{"model":"m","input":"a"} x""")]
-    public void Read_NoJsonObject_IsMalformed(string body) =>
+    public void Read_NotAJsonObject_ReturnsMalformedJson(string body) =>
         Assert.Equal(ErrorCode.MalformedJson, Dialect.Requests.Read(DialectCalls.Of(Dialect, body), new RequestBounds())?.Code);
 
     [Fact]
@@ -90,7 +90,7 @@ public class OpenAiEmbeddingsDialectTests
     [InlineData(true, false)]
     [InlineData(false, true)]
     [InlineData(false, false)]
-    public void WriteReply_Native_AnswersInTheFormAskedFor(bool wanted64, bool sent64)
+    public void WriteReply_NativeEmbeddings_UsesRequestedEncodingFormat(bool wanted64, bool sent64)
     {
         float[] vector = [0.25f, -1f, 3.0517578E-05f];
         var sent = Encoding.UTF8.GetString(sent64 ? EmbeddingVectors.ToBase64(vector) : EmbeddingVectors.ToList(vector));
@@ -112,11 +112,11 @@ public class OpenAiEmbeddingsDialectTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void WriteReply_Embedded_WritesTheWholeList(bool base64)
+    public void WriteReply_Embeddings_WritesFullList(bool base64)
     {
         var call = DialectCalls.Answered(Dialect, $$"""{"model":"m","input":["a","b"],"encoding_format":"{{(base64 ? "base64" : "float")}}"}""", extensions: false);
         call.End();
-        var answer = new EmbeddingsAnswer([new float[] { 1, 0 }, new float[] { 0.5f, -0.5f }]);
+        var answer = new EmbeddingsResponse([new float[] { 1, 0 }, new float[] { 0.5f, -0.5f }]);
         var reply = JsonNode.Parse(DialectCalls.Reply(Dialect, call, new GatewayReply.Embedded(answer)))!;
         Assert.Equal("list", reply["object"]!.GetValue<string>());
         Assert.Equal(1, reply["data"]![1]!["index"]!.GetValue<int>());
@@ -127,7 +127,7 @@ public class OpenAiEmbeddingsDialectTests
     }
 
     [Fact]
-    public void Vectors_ThereAndBack_AreTheSameToTheBit() => Gen.Float.Where(float.IsFinite).Array[0, 50].Sample(vector =>
+    public void Vectors_RoundTrip_AreBitIdentical() => Gen.Float.Where(float.IsFinite).Array[0, 50].Sample(vector =>
     {
         foreach (var form in (byte[][])[EmbeddingVectors.ToBase64(vector), EmbeddingVectors.ToList(vector)])
         {
@@ -143,7 +143,7 @@ public class OpenAiEmbeddingsDialectTests
     [InlineData("""{"data":[{"index":0}]}""")]
     [InlineData("""{"data":[1]}""")]
     [InlineData("""{"data":[""")]
-    public void TryScan_NoEmbeddings_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_NoEmbeddings_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new OutputMeter()));
 
     private static GatewayCall Read(string body)
     {

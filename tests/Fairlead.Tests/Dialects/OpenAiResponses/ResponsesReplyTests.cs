@@ -4,6 +4,7 @@ using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
+using Fairlead.Telemetry;
 using Fairlead.Tests.Common;
 using Fairlead.TokenCounting;
 
@@ -14,11 +15,11 @@ public sealed class ResponsesReplyTests
     private static readonly Dialect Dialect = ResponsesDialect.Create();
 
     [Fact]
-    public void Reply_OfAWholeAnswer_HasEveryMember()
+    public void Reply_FullResponse_HasEveryField()
     {
         var call = DialectCalls.Answered(Dialect, """{"model":"fast","input":"hi","instructions":"brief","metadata":{"a":"b"},"tools":[{"type":"function","name":"f","parameters":{"type":"object"}}],"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}}},"reasoning":{"effort":"low","summary":"auto"},"max_output_tokens":50,"store":false}""", extensions: false);
         call.End(Outcome.ToolCalls);
-        var answer = new Answer([new AnswerChoice(0, [new ReasoningPart("hm", "sig"), new TextPart("Hello"), new RefusalPart("no"), new ToolCallPart("c1", "f", "{}")], FinishReason.ToolCalls)
+        var answer = new ModelResponse([new OutputChoice(0, [new ReasoningPart("hm", "sig"), new TextPart("Hello"), new RefusalPart("no"), new ToolCallPart("c1", "f", "{}")], FinishReason.ToolCalls)
         {
             Logprobs = [new TokenLogprob("Hello", double.NegativeInfinity, [])],
         }]);
@@ -26,17 +27,17 @@ public sealed class ResponsesReplyTests
     }
 
     [Fact]
-    public void Reply_ThatWasCut_SaysSoAtItsLastItem()
+    public void Reply_Truncated_MarksLastItemIncomplete()
     {
         var call = DialectCalls.Answered(Dialect, """{"model":"fast","input":"hi"}""", extensions: false);
         call.End(Outcome.ContentFilter);
-        var reply = DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new Answer([new AnswerChoice(0, [new TextPart("Hel")], FinishReason.ContentFilter)])));
+        var reply = DialectCalls.Reply(Dialect, call, new GatewayReply.Complete(new ModelResponse([new OutputChoice(0, [new TextPart("Hel")], FinishReason.ContentFilter)])));
         Assert.Contains("\"status\":\"incomplete\",\"completed_at\":null,\"error\":null,\"incomplete_details\":{\"reason\":\"content_filter\"}", reply, StringComparison.Ordinal);
         Assert.Contains("\"type\":\"message\",\"status\":\"incomplete\"", reply, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Reply_OfANativeProvider_KeepsUnknownMembersAndShowsNoForeignId()
+    public void Reply_NativeProvider_KeepsUnknownFieldsAndHidesProviderIds()
     {
         var body = """{"id":"resp_upstream","object":"response","created_at":1,"status":"completed","model":"gpt-x-2026","new_member":[1],"fairlead":{"theirs":true},"output":[{"id":"rs_upstream","type":"reasoning","summary":[],"encrypted_content":"gAAA"},{"id":"fc_upstream","type":"function_call","call_id":"c1","name":"f","arguments":"{}","status":"completed"}],"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":3},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":13}}""";
         var call = DialectCalls.Answered(Dialect, """{"model":"fast","input":"hi"}""", extensions: false);
@@ -59,5 +60,5 @@ public sealed class ResponsesReplyTests
     [InlineData("""{"object":"chat.completion","status":"completed","output":[]}""")]
     [InlineData("nothing")]
     [InlineData("[]")]
-    public void TryScan_NotAResponse_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new AnswerMeter()));
+    public void TryScan_NotAResponse_ReturnsFalse(string body) => Assert.False(DialectCalls.Scan(Dialect, Encoding.UTF8.GetBytes(body), new OutputMeter()));
 }

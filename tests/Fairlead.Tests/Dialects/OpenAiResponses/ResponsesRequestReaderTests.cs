@@ -47,10 +47,10 @@ public sealed class ResponsesRequestReaderTests
     [InlineData("""{"model":"m","input":"hi","text":{"format":{"type":"json_schema","schema":{"type":"object"}}}}""", "text.format.name", "missing_required_parameter")]
     [InlineData("""{"model":"m","input":"hi","text":{"format":{"type":"json_schema","name":"n"}}}""", "text.format.schema", "missing_required_parameter")]
     [InlineData("""{"model":"m","input":"hi","model":"m"}""", "model", "invalid_value")]
-    public void Read_Fault_NamesTheField(string body, string parameter, string? code)
+    public void Read_InvalidRequest_ReturnsErrorNamingField(string body, string parameter, string? code)
     {
         var call = DialectCalls.Of(Dialect, body);
-        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.ForeignWord;
+        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.UnknownValue;
         Assert.NotNull(error);
         Assert.Equal(parameter, error.Parameter);
         Assert.Equal(code, error.OpenAiCode);
@@ -58,7 +58,7 @@ public sealed class ResponsesRequestReaderTests
     }
 
     [Fact]
-    public void Read_Whole_FillsTheFacts()
+    public void Read_FullResponsesRequest_FillsFacts()
     {
         var call = Read("""
             {"fairlead":{"task":"code"},"model":"fast","store":false,"stream":true,"temperature":0.5,"max_output_tokens":100,"include":["reasoning.encrypted_content","message.output_text.logprobs"],
@@ -83,7 +83,7 @@ public sealed class ResponsesRequestReaderTests
     }
 
     [Fact]
-    public void ToConversation_ItemsOfOneTurn_BecomeOneTurn()
+    public void ToConversation_ItemsOfOneTurn_BecomeOneMessage()
     {
         var signature = SealedReasoning.Of(new ReasoningPart("", "sig"));
         var request = Read($$"""
@@ -125,7 +125,7 @@ public sealed class ResponsesRequestReaderTests
     [InlineData("""{"model":"m","input":[{"id":"msg_1"}]}""", "input[0].id", ErrorCode.InvalidParameter)]
     [InlineData("""{"model":"m","input":[{"type":"function_call_output","call_id":"c9","output":"x"}]}""", "input[0].call_id", ErrorCode.InvalidParameter)]
     [InlineData("""{"model":"m","input":[{"type":"function_call","call_id":"c9","name":"f","arguments":"{}"}]}""", "input", ErrorCode.InvalidParameter)]
-    public void ToConversation_WhatHasNoMeaningThere_IsRefused(string body, string parameter, ErrorCode code)
+    public void ToConversation_UntranslatableItem_IsRefused(string body, string parameter, ErrorCode code)
     {
         var call = Read(body);
         var refused = Assert.Throws<GatewayErrorException>(() => call.Conversation);
@@ -138,10 +138,10 @@ public sealed class ResponsesRequestReaderTests
     [InlineData("flr1_!!", null)]
     [InlineData("gAAAAAB", null)]
     [InlineData("flr1_b3JzXzEKc2VhbA", "rs_1")]
-    public void SealedReasoning_OnlyOfOurMaking_IsRead(string text, string? id) => Assert.Equal(id, SealedReasoning.Parse(text)?.Id);
+    public void SealedReasoning_Parse_AcceptsOnlyOwnFormat(string text, string? id) => Assert.Equal(id, SealedReasoning.Parse(text)?.Id);
 
     [Fact]
-    public void UpstreamBody_OfANativeProvider_KeepsAllButWhatIsOurs()
+    public void UpstreamBody_NativeProvider_KeepsAllButGatewayFields()
     {
         var reasoning = new SealedReasoning(SealedReasoning.Native, "rs_up", "gAAA").ToText();
         var call = Read($$"""{"fairlead":{"task":"code"},"previous_response_id":null,"model":"fast","new_field":[1],"store":true,"input":[{"type":"reasoning","id":"rs_ours","summary":[],"encrypted_content":"{{reasoning}}"},{"type":"reasoning","id":"rs_other","summary":[]},{"type":"message","role":"assistant","id":"msg_ours","content":[{"type":"output_text","text":"é"}]},{"role":"user","content":"x"}]}""");

@@ -23,7 +23,7 @@ public sealed class ResponsesStreamTests
 
     private static readonly GenerationEvent[] Thoughtful =
     [
-        new AnswerStarted(),
+        new ResponseStarted(),
         new ReasoningDelta("Let me "), new ReasoningDelta("think."), new ReasoningDelta("") { Signature = "sig" },
         new ReasoningDelta("") { Redacted = "secret" },
         new TextDelta("It "), new TextDelta("is \"so\"\n"),
@@ -33,27 +33,27 @@ public sealed class ResponsesStreamTests
     ];
 
     [Fact]
-    public void Stream_OfText_IsAsTheDialectOrdersIt() =>
+    public void Stream_Text_MatchesGoldenFile() =>
         GoldenFile.Matches("stream-text.txt", Write(Plain, [new TextDelta("Hel"), new TextDelta("lo") { Logprobs = [new TokenLogprob("lo", -0.5, [new TokenLogprob("lo", -0.5, [])])] }, new ChoiceFinished(FinishReason.Stop)]));
 
     [Fact]
-    public void Stream_OfReasoningAndTools_IsAsTheDialectOrdersIt() =>
+    public void Stream_ReasoningAndTools_MatchesGoldenFile() =>
         GoldenFile.Matches("stream-tools.txt", Write("""{"model":"fast","input":"hi","stream":true,"include":["reasoning.encrypted_content"],"tools":[{"type":"function","name":"f","parameters":null},{"type":"custom","name":"g"}]}""", Thoughtful, Outcome.ToolCalls));
 
     [Fact]
-    public void Stream_Cut_TellsTheLastItemIncomplete() =>
+    public void Stream_MaxTokensReached_MarksLastItemIncomplete() =>
         GoldenFile.Matches("stream-length.txt", Write(Plain, [new TextDelta("Hel"), new ChoiceFinished(FinishReason.Length)], Outcome.Length));
 
     [Fact]
-    public void Stream_OfARefusal_HasItsOwnPart() =>
+    public void Stream_Refusal_HasOwnContentPart() =>
         GoldenFile.Matches("stream-refusal.txt", Write(Plain, [new TextDelta("Well, "), new RefusalDelta("no."), new ChoiceFinished(FinishReason.Stop)]));
 
     [Fact]
-    public void Stream_ThatFails_EndsWithErrorAndFailed() =>
+    public void Stream_Fails_EndsWithErrorAndResponseFailed() =>
         GoldenFile.Matches("stream-error.txt", Write(Plain, [new TextDelta("Hel")], Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "It broke.")));
 
     [Fact]
-    public void Stream_WithExtensions_HasMetadataInItsFirstAndLastEvent()
+    public void Stream_WithExtensions_HasMetadataInFirstAndLastEvent()
     {
         var call = DialectCalls.Answered(Dialect, Plain);
         var events = DialectCalls.Events(DialectCalls.Stream(Dialect, call, [new TextDelta("x")], () => call.End()));
@@ -65,7 +65,7 @@ public sealed class ResponsesStreamTests
     // What always holds: numbers from 0 without gaps, every item and part announced before its first delta and closed once, text the same to the letter,
     // and the same bytes however the events were cut into batches.
     [Fact]
-    public void Stream_OfAnyEvents_IsWellFormedAndIndependentOfBatches()
+    public void Stream_AnyEvents_IsWellFormedRegardlessOfBatching()
     {
         var call = Gen.Int[0, 3];
         var generated = Gen.OneOf<GenerationEvent>(
@@ -86,7 +86,7 @@ public sealed class ResponsesStreamTests
     }
 
     [Fact]
-    public void NativeStream_OfAProvider_HasOurIdsAndNumbers()
+    public void NativeStream_FromProvider_HasGatewayIdsAndSequenceNumbers()
     {
         var call = DialectCalls.Answered(Dialect, """{"model":"fast","input":"hi","stream":true,"include":["reasoning.encrypted_content"]}""", extensions: false);
         var stream = DialectCalls.NativeStream(Dialect, call, Native.Select(line => new[] { line }), () => call.End());
@@ -98,7 +98,7 @@ public sealed class ResponsesStreamTests
     }
 
     [Fact]
-    public void NativeStream_BrokenOff_ClosesItsItems()
+    public void NativeStream_Breaks_ClosesOpenItems()
     {
         var call = DialectCalls.Answered(Dialect, Plain, extensions: false);
         var stream = DialectCalls.NativeStream(Dialect, call, [Native[..6]], () => call.End(Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderError, "It broke.")));
@@ -112,9 +112,9 @@ public sealed class ResponsesStreamTests
     [InlineData("""{"type":"error","code":"rate_limit_exceeded","message":"slow","param":null}""", "rate_limit_exceeded", "slow")]
     [InlineData("""{"type":"error","error":{"type":"server_error","message":"broke"}}""", "server_error", "broke")]
     [InlineData("""{"type":"response.failed","response":{"error":{"code":"server_error","message":"broke"}}}""", "server_error", "broke")]
-    public void Scanner_ErrorInAnyForm_IsRead(string data, string type, string message)
+    public void Scanner_ErrorInAnyFormat_IsParsed(string data, string type, string message)
     {
-        Assert.Null(new ResponsesStreamScanner(new AnswerMeter()).Scan(default, Encoding.UTF8.GetBytes(data), out var error));
+        Assert.Null(new ResponsesStreamScanner(new OutputMeter()).Scan(default, Encoding.UTF8.GetBytes(data), out var error));
         Assert.Equal((type, message), (error!.Type, error.Message));
     }
 
@@ -123,16 +123,16 @@ public sealed class ResponsesStreamTests
     [InlineData("[]")]
     [InlineData("{}")]
     [InlineData("""{"type":"response.completed"}""")]
-    public void Scanner_Malformed_IsLeftOutAndCounted(string data)
+    public void Scanner_MalformedEvent_IsSkippedAndCounted(string data)
     {
-        var meter = new AnswerMeter();
+        var meter = new OutputMeter();
         Assert.Null(new ResponsesStreamScanner(meter).Scan(default, Encoding.UTF8.GetBytes(data), out var error));
         Assert.Null(error);
         Assert.Equal(1, meter.SkippedEvents);
     }
 
     [Fact]
-    public void NativeEvent_WithATypeThatBreaksTheLine_IsLeftOut()
+    public void NativeEvent_TypeWithNewline_IsSkipped()
     {
         var call = DialectCalls.Answered(Dialect, Plain, extensions: false);
         var stream = DialectCalls.NativeStream(Dialect, call, [["""{"type":"x\ndata: evil","delta":"y"}"""]], () => call.End());

@@ -8,7 +8,7 @@ namespace Fairlead.Tests.Generations.Events;
 public sealed class EventLogTests
 {
     [Fact]
-    public async Task Readers_FromAnyPlace_SeeEveryLaterEventOnceInOrder()
+    public async Task EventLog_ReadersFromAnyPosition_GetEveryLaterEventOnceInOrder()
     {
         var log = new EventLog();
         var starts = new[] { 0, 0, 7, 150, 299 };
@@ -28,7 +28,7 @@ public sealed class EventLogTests
     }
 
     [Fact]
-    public void Reading_AnyWritingPattern_GivesTheSameSequence() =>
+    public void EventLog_AnyWritePattern_ReadsSameSequence() =>
         Gen.Int[0, 5].Array[1, 40].Sample(sizes =>
         {
             var log = new EventLog();
@@ -58,7 +58,7 @@ public sealed class EventLogTests
         });
 
     [Fact]
-    public async Task Reader_OfEventsNoLongerKept_IsToldSo()
+    public async Task EventLog_ReadOfDiscardedEvents_ThrowsEventsNoLongerKept()
     {
         var log = new EventLog(maxBytes: 1000);
         using var batch = new EventBatch();
@@ -74,7 +74,7 @@ public sealed class EventLogTests
     }
 
     [Fact]
-    public async Task Pump_ReaderLeaves_GoesOnToTheEnd()
+    public async Task Pump_ReaderCancels_ContinuesToEnd()
     {
         var release = new TaskCompletionSource();
         await using var logged = LoggedEvents.Start(new Paused(release.Task), TestContext.Current.CancellationToken);

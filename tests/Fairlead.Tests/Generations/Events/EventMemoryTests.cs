@@ -7,7 +7,7 @@ namespace Fairlead.Tests.Generations.Events;
 public sealed class EventMemoryTests
 {
     [Fact]
-    public async Task Logs_ThatTogetherHoldTooMuch_LetGoOfTheOldest()
+    public async Task EventLogs_TotalAboveMemoryLimit_ReleaseOldestEvents()
     {
         var memory = new EventMemory(300_000);
         var logs = Enumerable.Range(0, 4).Select(_ => new EventLog(1_000_000, memory)).ToArray();
@@ -28,7 +28,7 @@ public sealed class EventMemoryTests
     }
 
     [Fact]
-    public void Log_ThatIsTooLarge_LetsGoAlone()
+    public void EventLog_AboveItsOwnLimit_ReleasesOldEvents()
     {
         var memory = new EventMemory();
         var log = new EventLog(10_000, memory);

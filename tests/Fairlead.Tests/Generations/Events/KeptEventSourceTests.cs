@@ -33,7 +33,7 @@ public sealed class KeptEventSourceTests : IDisposable
     public void Dispose() => _temporary.Dispose();
 
     [Fact]
-    public async Task Read_DatabaseFailsAtTheEnd_WaitsForItAndEndsAsTheGenerationDid()
+    public async Task Read_DatabaseFailsAtEnd_WaitsAndEndsWithGenerationStatus()
     {
         var record = await EndedAsync();
         var failing = (FailingStore)(object)DispatchProxy.Create<IGenerationStore, FailingStore>();

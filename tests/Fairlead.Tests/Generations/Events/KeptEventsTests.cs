@@ -10,7 +10,7 @@ namespace Fairlead.Tests.Generations.Events;
 public sealed class KeptEventsTests
 {
     [Fact]
-    public void Read_Written_IsTheSame()
+    public void Read_WrittenEvents_RoundTrip()
     {
         GenerationEvent[] events =
         [
@@ -32,7 +32,7 @@ public sealed class KeptEventsTests
     }
 
     [Fact]
-    public void EventsAfter_AnyCut_PassesWhatStandsBehindTheNumber() =>
+    public void EventsAfter_AnyChunking_PassesOnlyEventsAfterNumber() =>
         Gen.Select(Gen.Int[0, 30], Gen.Int[-1, 35], Gen.Int[1, 7]).Sample((count, after, perWrite) =>
         {
             var events = Enumerable.Range(0, count).Select(number => $"id: {number}\ndata: {{}}\n\n").ToArray();

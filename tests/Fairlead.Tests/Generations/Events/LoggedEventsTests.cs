@@ -8,7 +8,7 @@ namespace Fairlead.Tests.Generations.Events;
 public sealed class LoggedEventsTests
 {
     [Fact]
-    public async Task Dispose_WhileTheSourceIsRead_StopsTheReadFirst()
+    public async Task Dispose_DuringSourceRead_StopsReadFirst()
     {
         var source = new SlowToStop();
         var logged = LoggedEvents.Start(source, TestContext.Current.CancellationToken);
@@ -23,7 +23,7 @@ public sealed class LoggedEventsTests
     }
 
     [Fact]
-    public async Task Reader_TooSlow_IsToldAndNothingIsLost()
+    public async Task LoggedEvents_ReaderTooSlow_SignalsLagAndLosesNothing()
     {
         var lagging = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var budget = new MemoryBudget(() => 1024 * 1024);
@@ -39,7 +39,7 @@ public sealed class LoggedEventsTests
     }
 
     [Fact]
-    public async Task Reader_Gone_GoesOnToTheEndWithoutMemory()
+    public async Task LoggedEvents_ReaderAbandoned_ContinuesToEndWithoutUsingMemory()
     {
         var budget = new MemoryBudget(() => 1024 * 1024);
         await using var logged = LoggedEvents.Start(new Counting(5000), TestContext.Current.CancellationToken, new EventQueue(maxBytes: 4096, budget), null);

@@ -75,7 +75,7 @@ public sealed class AnthropicProviderTests
     }
 
     [Fact]
-    public async Task Send_NativeStream_PassesEventsWithoutPings()
+    public async Task Send_NativeStream_ForwardsEventsWithoutPings()
     {
         await using var server = await FakeAnthropic.StreamAsync(Stream);
         var attempt = InnerCall.AttemptAt(server.Provider, "claude-sonnet-5");
@@ -93,12 +93,12 @@ public sealed class AnthropicProviderTests
     }
 
     [Fact]
-    public async Task Send_Translated_GivesAnAnswer()
+    public async Task Send_Translated_ReturnsResponseAndUsage()
     {
         await using var server = await FakeAnthropic.AnswerAsync(Message);
         var attempt = InnerCall.AttemptAt(server.Provider, "claude-sonnet-5");
         var reply = await server.Provider.SendAsync(Inner(), attempt, Token);
-        var choice = Assert.Single(Assert.IsType<ProviderReply.Complete>(reply).Answer.Choices);
+        var choice = Assert.Single(Assert.IsType<ProviderReply.Complete>(reply).Response.Choices);
         Assert.Equal([new ReasoningPart("hm", "s"), new TextPart("Hello"), new ToolCallPart("toolu_1", "f", "{\"a\":1}")], choice.Parts);
         Assert.Equal(FinishReason.ToolCalls, choice.FinishReason);
         var usage = attempt.Meter.Reported!.Value;
@@ -108,7 +108,7 @@ public sealed class AnthropicProviderTests
     }
 
     [Fact]
-    public async Task Send_TranslatedStream_MapsBlocksToCalls()
+    public async Task Send_TranslatedStream_MapsContentBlocksToEvents()
     {
         await using var server = await FakeAnthropic.StreamAsync(Stream);
         var events = await ReadAsync(server);
@@ -122,7 +122,7 @@ public sealed class AnthropicProviderTests
     }
 
     [Fact]
-    public async Task Stream_OverloadedMidway_EndsWithTheErrorCleaned()
+    public async Task Stream_OverloadedMidway_EndsWithRedactedError()
     {
         await using var server = await FakeAnthropic.StreamAsync([.. Stream[..7], """{"type":"error","error":{"type":"overloaded_error","message":"Overloaded at 10.0.0.7 with sk-ant-secret"}}"""]);
         var error = Assert.IsType<AttemptFailed>((await ReadAsync(server))[^1]).Error;
@@ -133,14 +133,14 @@ public sealed class AnthropicProviderTests
     [Theory]
     [InlineData(7)]
     [InlineData(15)]
-    public async Task Stream_CutBeforeTheFinish_IsReported(int events)
+    public async Task Stream_TruncatedBeforeFinish_EndsWithAttemptFailed(int events)
     {
         await using var server = await FakeAnthropic.StreamAsync(Stream[..events]);
         Assert.IsType<AttemptFailed>((await ReadAsync(server))[^1]);
     }
 
     [Fact]
-    public async Task Stream_WithoutItsStopEvent_IsAnEnd()
+    public async Task Stream_WithoutMessageStopEvent_EndsNormally()
     {
         await using var server = await FakeAnthropic.StreamAsync(Stream[..^1]);
         Assert.IsType<ChoiceFinished>((await ReadAsync(server))[^1]);
@@ -171,7 +171,7 @@ public sealed class AnthropicProviderTests
 
     [Theory]
     [MemberData(nameof(Errors))]
-    public async Task Send_ErrorOfTheApi_IsClassed(int status, string type, string message, string code, string failureClass)
+    public async Task Send_ApiError_IsClassified(int status, string type, string message, string code, string failureClass)
     {
         await using var server = await FakeAnthropic.AnswerAsync($$$"""{"type":"error","error":{"type":"{{{type}}}","message":"{{{message}}}"},"request_id":"req_up"}""", status, "3");
         var reply = await server.Provider.SendAsync(NativeCall(false), InnerCall.AttemptAt(server.Provider, "claude-sonnet-5"), Token);
@@ -184,7 +184,7 @@ public sealed class AnthropicProviderTests
     [InlineData("<html>")]
     [InlineData("{}")]
     [InlineData("""{"type":"message","content":[{"type":"text","text":"cut"}],"stop_reason":nu""")]
-    public async Task Send_AnswerThatIsNone_Fails(string body)
+    public async Task Send_InvalidResponseBody_Fails(string body)
     {
         await using var server = await FakeAnthropic.AnswerAsync(body);
         foreach (var call in new[] { NativeCall(false), Inner() })
@@ -195,7 +195,7 @@ public sealed class AnthropicProviderTests
     }
 
     [Fact]
-    public async Task Send_Count_AsksTheCounter()
+    public async Task Send_CountTokens_CallsCountTokensEndpoint()
     {
         await using var server = await FakeAnthropic.AnswerAsync("""{"input_tokens":2095}""");
         var dialect = CountTokensDialect.Create();
@@ -208,7 +208,7 @@ public sealed class AnthropicProviderTests
     }
 
     [Fact]
-    public async Task Send_WhatTheApiCannotDo_IsRefusedBeforeAnythingIsSent()
+    public async Task Send_FeatureAnthropicDoesNotSupport_IsRefusedBeforeSending()
     {
         await using var server = await FakeAnthropic.AnswerAsync("{}");
         var attempt = InnerCall.AttemptAt(server.Provider, "claude-sonnet-5");

@@ -95,7 +95,7 @@ public sealed class AnthropicRequestTests
 
     [Theory]
     [MemberData(nameof(Rows))]
-    public void Write_Row_IsAsTheGoldenFileSays(string row, string model)
+    public void Write_Row_MatchesGoldenFile(string row, string model)
     {
         var (body, version, call) = Write(Request(row), model, stream: row == "stream");
         var all = new JsonObject
@@ -116,7 +116,7 @@ public sealed class AnthropicRequestTests
 
     [Theory]
     [MemberData(nameof(Refusals))]
-    public void Write_WhatWouldChangeTheMeaning_IsRefused(string what, string parameter)
+    public void Write_FeatureAnthropicDoesNotSupport_IsRefused(string what, string parameter)
     {
         var ask = InnerCall.Ask("Hi");
         var request = what switch
@@ -140,7 +140,7 @@ public sealed class AnthropicRequestTests
     }
 
     [Fact]
-    public void Write_ThinkingThatCannotBeSwitchedOff_IsRefused() =>
+    public void Write_DisablingAlwaysOnThinking_IsRefused() =>
         Assert.Equal("reasoning_effort", Assert.Throws<GatewayErrorException>(() => Write(InnerCall.Ask("x") with { Reasoning = new Reasoning { Effort = "none" } }, "claude-opus-5-5")).Error.Parameter);
 
     [Theory]
@@ -149,6 +149,6 @@ public sealed class AnthropicRequestTests
     [InlineData("claude-opus-4-20250514", 4, 0, "opus")]
     [InlineData("anthropic.claude-haiku-5-5-v1:0", 5, 5, "haiku")]
     [InlineData("some-model", 5, 5, "")]
-    public void Generation_Name_IsRead(string name, int major, int minor, string family) =>
+    public void ClaudeGeneration_ModelName_ParsesVersionAndFamily(string name, int major, int minor, string family) =>
         Assert.Equal(new ClaudeGeneration(major, minor, family), ClaudeGeneration.Of(name));
 }

@@ -20,7 +20,7 @@ public sealed class ChatClientProviderTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Send_Conversation_ReachesTheClientWhole()
+    public async Task Send_FullConversation_ReachesChatClientComplete()
     {
         var client = new ScriptedClient { Answer = _ => Task.FromResult(new ChatResponse(new ChatMessage(ChatRole.Assistant, "ok"))) };
         var schema = (JsonObject)JsonNode.Parse("""{"type":"object","properties":{"city":{"type":"string"}}}""")!;
@@ -78,7 +78,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Send_Sync_AnswerUsageAndFinishComeBack()
+    public async Task Send_Sync_ReturnsContentUsageAndFinishReason()
     {
         var client = new ScriptedClient
         {
@@ -92,13 +92,13 @@ public sealed class ChatClientProviderTests
         var provider = Provider(client);
         var attempt = InnerCall.AttemptAt(provider, "rag");
         var reply = Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), attempt, Token));
-        Assert.Equal("""[{"index":0,"finish":"Length","parts":["reasoning: hm []","text: Hello"],"logprobs":null}]""", EventText.Of(reply.Answer));
+        Assert.Equal("""[{"index":0,"finish":"Length","parts":["reasoning: hm []","text: Hello"],"logprobs":null}]""", EventText.Of(reply.Response));
         Assert.Equal((10L, 4L, 3L, 1L), (attempt.Meter.Reported!.Value.InputTokens, attempt.Meter.Reported.Value.OutputTokens, attempt.Meter.Reported.Value.CachedInputTokens, attempt.Meter.Reported.Value.ReasoningTokens));
         Assert.Equal(("inner-1", FinishReason.Length), (attempt.Meter.UpstreamModel, attempt.Meter.FinishReason!.Value));
     }
 
     [Fact]
-    public async Task Send_ClientGivesNoUsage_IsLeftToEstimation()
+    public async Task Send_ClientReportsNoUsage_IsLeftToEstimation()
     {
         var provider = Provider(new ScriptedClient { Answer = _ => Task.FromResult(new ChatResponse(new ChatMessage(ChatRole.Assistant, "Hello")) { Usage = new UsageDetails { OutputTokenCount = 4 } }) });
         var attempt = InnerCall.AttemptAt(provider, "rag");
@@ -108,7 +108,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Send_CallsAnsweredByTheClientItself_AreNotShown()
+    public async Task Send_ToolCallsHandledByChatClient_AreHidden()
     {
         var provider = Provider(new ScriptedClient
         {
@@ -128,7 +128,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_AllCallsAnsweredByTheClient_FinishesAsStop()
+    public async Task Stream_AllToolCallsHandledByChatClient_FinishesWithStop()
     {
         var provider = Provider(new ScriptedClient
         {
@@ -141,7 +141,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_UsageCitationsAndRefusal_AreCarriedOver()
+    public async Task Stream_UsageCitationsAndRefusal_AreMapped()
     {
         var provider = Provider(new ScriptedClient
         {
@@ -162,7 +162,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_WhatIsReady_ComesInOneBatch()
+    public async Task Stream_AvailableUpdates_ArriveInOneBatch()
     {
         var channel = Channel.CreateUnbounded<ChatResponseUpdate>();
         channel.Writer.TryWrite(ScriptedClient.Text("a"));
@@ -180,7 +180,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_Disposed_CancelsTheClientAtOnce()
+    public async Task Stream_Disposed_CancelsChatClientImmediately()
     {
         var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var provider = Provider(new ScriptedClient { Stream = token => WaitAfterFirst(cancelled, token) });
@@ -196,7 +196,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_ClientDoesNotHeedItsToken_IsLeftBehind()
+    public async Task Stream_ChatClientIgnoresCancellation_IsAbandoned()
     {
         var never = new TaskCompletionSource();
         var provider = Provider(new ScriptedClient { Stream = _ => Deaf(never.Task) });
@@ -212,7 +212,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_FirstContentTooLate_IsATimeout()
+    public async Task Stream_FirstTokenTooLate_TimesOut()
     {
         var time = new FakeTimeProvider();
         var waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -225,7 +225,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_PauseTooLong_EndsWithATimeout()
+    public async Task Stream_IdleTooLong_EndsWithTimeout()
     {
         var time = new FakeTimeProvider();
         var channel = Channel.CreateUnbounded<ChatResponseUpdate>();
@@ -246,7 +246,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Send_TotalTimePassed_IsATimeoutEvenWhenTheClientIsDeaf()
+    public async Task Send_TotalTimeout_FailsEvenWhenChatClientIgnoresCancellation()
     {
         var time = new FakeTimeProvider();
         var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -277,7 +277,7 @@ public sealed class ChatClientProviderTests
 
     [Theory]
     [MemberData(nameof(Exceptions))]
-    public async Task Send_ClientThrows_FailsWithoutItsWords(Exception exception, string code, string failureClass)
+    public async Task Send_ClientThrows_FailsWithoutExceptionMessage(Exception exception, string code, string failureClass)
     {
         var provider = Provider(new ScriptedClient { Answer = _ => throw exception, Stream = _ => throw exception });
         foreach (var stream in new[] { false, true })
@@ -290,7 +290,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Stream_ClientThrowsMidway_EndsWithTheFailure()
+    public async Task Stream_ChatClientThrowsMidway_EndsWithFailure()
     {
         var opened = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var provider = Provider(new ScriptedClient { Stream = _ => ThrowAfterFirst(opened.Task) });
@@ -302,7 +302,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Send_ErrorContent_FailsWithoutItsWords()
+    public async Task Send_ErrorContent_FailsWithoutErrorDetails()
     {
         var provider = Provider(new ScriptedClient { Answer = _ => Task.FromResult(new ChatResponse(new ChatMessage(ChatRole.Assistant, [new TextContent("a"), new ErrorContent("secret")]))) });
         var failed = Assert.IsType<ProviderReply.Failed>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(provider, "rag"), Token));
@@ -310,7 +310,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Send_CallerLeaves_Throws()
+    public async Task Send_CallerCancels_Throws()
     {
         using var caller = CancellationTokenSource.CreateLinkedTokenSource(Token);
         var provider = Provider(new ScriptedClient
@@ -332,7 +332,7 @@ public sealed class ChatClientProviderTests
     [InlineData("modalities")]
     [InlineData("tools")]
     [InlineData("web_search_options")]
-    public async Task Send_WhatTheInterfaceHasNoWordsFor_IsRefused(string parameter)
+    public async Task Send_ParameterIChatClientDoesNotSupport_IsRefused(string parameter)
     {
         var ask = InnerCall.Ask("Hi");
         var request = parameter switch
@@ -350,7 +350,7 @@ public sealed class ChatClientProviderTests
     }
 
     [Fact]
-    public async Task Send_InlineDataThatIsNoBase64_IsInvalid()
+    public async Task Send_InlineDataNotBase64_ReturnsInvalidParameter()
     {
         var provider = Provider(new ScriptedClient());
         var request = new ConversationRequest { Messages = [new(Role.User, [new ImagePart(null, "image/png", "***")])] };

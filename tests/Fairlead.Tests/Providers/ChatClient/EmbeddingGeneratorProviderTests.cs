@@ -13,7 +13,7 @@ public sealed class EmbeddingGeneratorProviderTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Send_Texts_GivesVectorsAndUsage()
+    public async Task Send_Texts_ReturnsVectorsAndUsage()
     {
         EmbeddingGenerationOptions? seen = null;
         var provider = Provider((texts, options) =>
@@ -24,7 +24,7 @@ public sealed class EmbeddingGeneratorProviderTests
         var call = InnerCall.Of(new EmbeddingsRequest([new("a", null), new("abc", null)]) { Dimensions = 2 });
         var attempt = InnerCall.AttemptAt(provider, "embed");
         var reply = Assert.IsType<ProviderReply.Embedded>(await provider.SendAsync(call, attempt, Token));
-        Assert.Equal([1f, 3f], reply.Answer.Vectors.Select(v => v.Span[0]));
+        Assert.Equal([1f, 3f], reply.Response.Vectors.Select(v => v.Span[0]));
         Assert.Equal(5, attempt.Meter.Reported!.Value.InputTokens);
         Assert.Equal(2, seen!.Dimensions);
         Assert.Same(call, seen.GetGatewayCall());
@@ -35,7 +35,7 @@ public sealed class EmbeddingGeneratorProviderTests
     [InlineData("empty")]
     [InlineData("not finite")]
     [InlineData("other length")]
-    public async Task Send_VectorsThatCannotBeUsed_Fails(string what)
+    public async Task Send_UnusableVectors_Fails(string what)
     {
         var provider = Provider((_, _) => what switch
         {
@@ -49,7 +49,7 @@ public sealed class EmbeddingGeneratorProviderTests
     }
 
     [Fact]
-    public async Task Send_GeneratorThrows_FailsWithoutItsWords()
+    public async Task Send_GeneratorThrows_FailsWithoutExceptionMessage()
     {
         var provider = Provider((_, _) => throw new InvalidOperationException("secret"));
         var reply = await provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new("a", null)])), InnerCall.AttemptAt(provider, "embed"), Token);
@@ -65,7 +65,7 @@ public sealed class EmbeddingGeneratorProviderTests
     }
 
     [Fact]
-    public async Task Send_AConversation_IsRefused()
+    public async Task Send_Conversation_ReturnsUnsupportedParameter()
     {
         var provider = Provider((_, _) => []);
         var reply = await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(provider, "embed"), Token);

@@ -7,7 +7,7 @@ namespace Fairlead.Tests.Providers.ChatClient;
 public sealed class ModelRegistrationTests
 {
     [Fact]
-    public async Task AddChatModel_Registered_IsASourceForTheCatalogueAndDisposedWithTheProgram()
+    public async Task AddChatModel_Registered_IsCatalogueSourceAndDisposedOnShutdown()
     {
         var client = new ScriptedClient();
         var made = 0;
@@ -38,7 +38,7 @@ public sealed class ModelRegistrationTests
     }
 
     [Fact]
-    public async Task AddChatModel_ClientKeptUnderTheModelsName_IsFound()
+    public async Task AddChatModel_KeyedClientWithModelName_IsResolved()
     {
         var client = new ScriptedClient();
         var services = new ServiceCollection();
@@ -60,6 +60,6 @@ public sealed class ModelRegistrationTests
     [InlineData("a b")]
     [InlineData("a\n")]
     [InlineData("ä")]
-    public void AddModel_NameOfAnotherForm_Throws(string name) =>
+    public void AddModel_InvalidName_Throws(string name) =>
         Assert.Throws<ArgumentException>(() => new FairleadBuilder(new ServiceCollection()).AddChatModel(name, _ => new ScriptedClient()));
 }

@@ -17,7 +17,7 @@ public sealed class GeminiAnswerTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void Answer_Mapped_EqualsGoldenFile(string name)
+    public void GeminiResponse_Mapped_MatchesGoldenFile(string name)
     {
         var result = Read(name == "two-candidates" ? 2 : 1, [GoldenFile.Read($"{name}.answer.json")]);
         GoldenFile.MatchesJson($"{name}.answer.expected.json", result.ToJsonString());
@@ -27,7 +27,7 @@ public sealed class GeminiAnswerTests
     [InlineData("stream-text")]
     [InlineData("stream-function-calls")]
     [InlineData("stream-blocked-midway")]
-    public void Stream_Mapped_EqualsGoldenFile(string name)
+    public void Stream_Mapped_MatchesGoldenFile(string name)
     {
         // One JSON array holds the events in order, as the API itself sends them without alt=sse.
         var events = JsonNode.Parse(GoldenFile.Read($"{name}.answer.json"))!.AsArray().Select(e => e!.ToJsonString()).ToArray();
@@ -40,9 +40,9 @@ public sealed class GeminiAnswerTests
     [InlineData("[]")]
     [InlineData("""{"error":{"code":503}}""")]
     [InlineData("""{"candidates":[{"content":{"parts":[{"text":"\ud800"}]}}]}""")]
-    public void Answer_NotOfThisApi_IsNotRead(string body)
+    public void GeminiResponse_InvalidFormat_IsNotRead(string body)
     {
-        var reader = new GeminiAnswerReader(1, new AnswerMeter(), (_, _) => { }, () => "call_x");
+        var reader = new GeminiResponseReader(1, new OutputMeter(), (_, _) => { }, () => "call_x");
         Assert.False(reader.TryRead(Encoding.UTF8.GetBytes(body), new List<GenerationEvent>(), out _));
         Assert.False(reader.AnyFinished);
     }
@@ -51,18 +51,18 @@ public sealed class GeminiAnswerTests
     [InlineData("""{"candidates":5}""")]
     [InlineData("""{"candidates":[{"index":"x"}]}""")]
     [InlineData("""{"candidates":[{"content":{"parts":[{"functionCall":{}}]}}]}""")]
-    public void Answer_MistypedMembers_HasNoContentAndNoEnd(string body)
+    public void GeminiResponse_WrongFieldTypes_HasNoContentAndNoFinish(string body)
     {
-        var reader = new GeminiAnswerReader(1, new AnswerMeter(), (_, _) => { }, () => "call_x");
+        var reader = new GeminiResponseReader(1, new OutputMeter(), (_, _) => { }, () => "call_x");
         var events = new List<GenerationEvent>();
         Assert.True(reader.TryRead(Encoding.UTF8.GetBytes(body), events, out _));
         reader.EndWhole(events);
-        Assert.All(events, made => Assert.IsType<AnswerStarted>(made));
+        Assert.All(events, made => Assert.IsType<ResponseStarted>(made));
         Assert.False(reader.AnyFinished);
     }
 
     [Fact]
-    public void Usage_FirstEventsCountInputOnly_IsNotTakenAsFinal()
+    public void Usage_InputCountOnlyInFirstEvents_IsNotTreatedAsFinal()
     {
         var result = Read(1, ["""{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}],"usageMetadata":{"promptTokenCount":9,"totalTokenCount":9}}"""]);
         Assert.DoesNotContain("usage", result["events"]!.ToJsonString(), StringComparison.Ordinal);
@@ -70,10 +70,10 @@ public sealed class GeminiAnswerTests
 
     /// <summary>Sound may cost more than text; what of it was cached is charged as cached input.</summary>
     [Fact]
-    public void Usage_WithSound_SaysHowMuchOfTheInputItWas()
+    public void Usage_WithAudio_ReportsAudioInputTokens()
     {
         var events = new List<GenerationEvent>();
-        var reader = new GeminiAnswerReader(1, new AnswerMeter(), (_, _) => { }, () => "call_x");
+        var reader = new GeminiResponseReader(1, new OutputMeter(), (_, _) => { }, () => "call_x");
         Assert.True(reader.TryRead(
             """
             {"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":900,"candidatesTokenCount":2,"cachedContentTokenCount":300,
@@ -85,10 +85,10 @@ public sealed class GeminiAnswerTests
 
     private static JsonObject Read(int choices, IEnumerable<string> bodies)
     {
-        var meter = new AnswerMeter();
+        var meter = new OutputMeter();
         var warnings = new JsonArray();
         var ids = 0;
-        var reader = new GeminiAnswerReader(choices, meter, (code, _) => warnings.Add(code), () => $"call_{++ids}");
+        var reader = new GeminiResponseReader(choices, meter, (code, _) => warnings.Add(code), () => $"call_{++ids}");
         var events = new List<GenerationEvent>();
         string? failed = null;
         foreach (var body in bodies)
@@ -96,7 +96,7 @@ public sealed class GeminiAnswerTests
             Assert.True(reader.TryRead(Encoding.UTF8.GetBytes(body), events, out var failure));
             failed ??= failure?.Definition.Name;
         }
-        var builder = new AnswerBuilder();
+        var builder = new OutputBuilder();
         foreach (var e in events) builder.Add(e);
         return new JsonObject
         {

@@ -19,14 +19,14 @@ public sealed class GeminiProviderTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Send_Sync_AsksGenerateContentAndFillsTheMeter()
+    public async Task Send_Sync_CallsGenerateContentAndRecordsUsage()
     {
         await using var gemini = await FakeGemini.AnswerAsync(GoldenFile.Read("text.answer.json"));
         var attempt = InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash");
 
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), attempt, Token);
 
-        var answer = Assert.IsType<ProviderReply.Complete>(reply).Answer;
+        var answer = Assert.IsType<ProviderReply.Complete>(reply).Response;
         Assert.Equal(new TextPart("Hello there."), Assert.Single(Assert.Single(answer.Choices).Parts));
         Assert.Equal((12, 4, 8), ((int)attempt.Meter.Reported!.Value.InputTokens, (int)attempt.Meter.Reported.Value.OutputTokens, (int)attempt.Meter.Reported.Value.CachedInputTokens));
         Assert.Equal((FinishReason.Stop, "gemini-2.5-flash"), (attempt.Meter.FinishReason!.Value, attempt.Meter.UpstreamModel));
@@ -36,7 +36,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Send_Stream_GivesEventsToTheFinish()
+    public async Task Send_Stream_ReturnsAllEventsThroughFinish()
     {
         await using var gemini = await FakeGemini.StreamAsync(Hello);
         var attempt = InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash");
@@ -53,7 +53,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Stream_EndsWithoutAFinish_IsReportedAsBroken()
+    public async Task Stream_EndsWithoutFinishReason_EndsWithAttemptFailed()
     {
         await using var gemini = await FakeGemini.StreamAsync(Hello[..1]);
         var events = await StreamAsync(gemini);
@@ -62,7 +62,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Stream_ConnectionReset_IsReportedAsBroken()
+    public async Task Stream_ConnectionReset_EndsWithAttemptFailed()
     {
         // The reset may overtake what was sent before it, so it waits until that was read.
         var read = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -81,7 +81,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Stream_ErrorEventMidway_EndsWithItCleaned()
+    public async Task Stream_ErrorEventMidway_EndsWithRedactedError()
     {
         await using var gemini = await FakeGemini.StreamAsync(
             [Hello[0], """{"error":{"code":503,"message":"Overloaded at 10.0.0.7, key AIza-secret","status":"UNAVAILABLE"}}"""]);
@@ -104,14 +104,14 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Stream_BrokenCallWithNothingToShow_IsAFailure()
+    public async Task Stream_MalformedFunctionCallWithoutContent_Fails()
     {
         await using var gemini = await FakeGemini.StreamAsync(["""{"candidates":[{"finishReason":"MALFORMED_FUNCTION_CALL"}]}"""]);
         Assert.Equal(ErrorCode.ProviderError, Assert.IsType<AttemptFailed>((await StreamAsync(gemini))[^1]).Error.Code);
     }
 
     [Fact]
-    public async Task Stream_Disposed_ClosesTheConnectionAtOnce()
+    public async Task Stream_Disposed_ClosesConnectionImmediately()
     {
         var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var gemini = await FakeGemini.StreamAsync(Hello[..1], async context =>
@@ -128,7 +128,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Stream_StallsMidway_TimesOutHonestly()
+    public async Task Stream_StallsMidway_EndsWithProviderTimeout()
     {
         var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var gemini = await FakeGemini.StreamAsync(Hello[..1], _ => over.Task);
@@ -151,7 +151,7 @@ public sealed class GeminiProviderTests
 
     [Theory]
     [MemberData(nameof(Errors))]
-    public async Task Send_ErrorOfTheApi_IsClassed(int status, string body, string code, string failureClass)
+    public async Task Send_ApiError_IsClassified(int status, string body, string code, string failureClass)
     {
         await using var gemini = await FakeGemini.AnswerAsync(body, status);
         var failed = await FailAsync(gemini);
@@ -159,7 +159,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Send_QuotaWithRetryInfo_SaysWhen()
+    public async Task Send_QuotaErrorWithRetryInfo_ReturnsRetryAfter()
     {
         await using var gemini = await FakeGemini.AnswerAsync(
             """{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}}""", 429);
@@ -172,14 +172,14 @@ public sealed class GeminiProviderTests
     [InlineData("{}")]
     [InlineData("""{"candidates":[{"content":{"parts":[{"text":"cut"}""")]
     [InlineData("""{"candidates":[{"content":{"parts":[]}}]}""")]
-    public async Task Send_AnswerThatIsNone_Fails(string body)
+    public async Task Send_InvalidResponseBody_Fails(string body)
     {
         await using var gemini = await FakeGemini.AnswerAsync(body);
         Assert.Equal(ErrorCode.ProviderError, (await FailAsync(gemini)).Error.Code);
     }
 
     [Fact]
-    public async Task Send_RequestWithoutCounterpart_IsRefusedBeforeAnythingIsSent()
+    public async Task Send_FeatureGeminiDoesNotSupport_IsRefusedBeforeSending()
     {
         await using var gemini = await FakeGemini.AnswerAsync("{}");
         var attempt = InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash");
@@ -191,7 +191,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Send_CallerLeaves_Throws()
+    public async Task Send_CallerCancels_Throws()
     {
         using var caller = CancellationTokenSource.CreateLinkedTokenSource(Token);
         await using var gemini = await FakeGemini.StartAsync(async context =>
@@ -204,12 +204,12 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Send_Embeddings_AsksForABatchAndNormalisesCutVectors()
+    public async Task Send_Embeddings_UsesBatchAndNormalizesTruncatedVectors()
     {
         await using var gemini = await FakeGemini.AnswerAsync("""{"embeddings":[{"values":[3,4]},{"values":[0,0.5]}]}""");
         var reply = await gemini.Provider.SendAsync(
             InnerCall.Of(new EmbeddingsRequest([new("a", null), new("b", null)]) { Dimensions = 2 }), InnerCall.AttemptAt(gemini.Provider, "gemini-embedding-001"), Token);
-        var vectors = Assert.IsType<ProviderReply.Embedded>(reply).Answer.Vectors;
+        var vectors = Assert.IsType<ProviderReply.Embedded>(reply).Response.Vectors;
         Assert.Equal([0.6f, 0.8f], vectors[0].ToArray());
         Assert.Equal([0f, 1f], vectors[1].ToArray());
         Assert.True(gemini.Requests.TryDequeue(out var request));
@@ -222,7 +222,7 @@ public sealed class GeminiProviderTests
     [InlineData("""{"embeddings":[{"values":["x"]}]}""")]
     [InlineData("""{"embeddings":[{}]}""")]
     [InlineData("""[]""")]
-    public async Task Send_EmbeddingsThatAreNone_Fails(string body)
+    public async Task Send_InvalidEmbeddingsResponse_Fails(string body)
     {
         await using var gemini = await FakeGemini.AnswerAsync(body);
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new("a", null)])), InnerCall.AttemptAt(gemini.Provider, "gemini-embedding-001"), Token);
@@ -230,7 +230,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Send_EmbeddingsOfTokenIds_IsRefused()
+    public async Task Send_EmbeddingsWithTokenIds_IsRefused()
     {
         await using var gemini = await FakeGemini.AnswerAsync("{}");
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new(null, [1, 2])])), InnerCall.AttemptAt(gemini.Provider, "gemini-embedding-001"), Token);
@@ -240,7 +240,7 @@ public sealed class GeminiProviderTests
     }
 
     [Fact]
-    public async Task Send_CountTokens_GivesTheCount()
+    public async Task Send_CountTokens_ReturnsCount()
     {
         await using var gemini = await FakeGemini.AnswerAsync("""{"totalTokens":31}""");
         var reply = await gemini.Provider.SendAsync(

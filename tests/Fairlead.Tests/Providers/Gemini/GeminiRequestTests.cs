@@ -88,14 +88,14 @@ public sealed class GeminiRequestTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void Request_Mapped_EqualsGoldenFile(string name)
+    public void Request_Mapped_MatchesGoldenFile(string name)
     {
         var (model, request) = Cases[name];
         GoldenFile.MatchesJson($"{name}.request.json", Write(request, model, out _));
     }
 
     [Fact]
-    public void Count_Mapped_WrapsTheRequestWithItsModel()
+    public void CountRequest_Mapped_WrapsRequestWithModel()
     {
         var output = new ArrayBufferWriter<byte>();
         GeminiRequestWriter.WriteCount(InnerCall.Ask("Hi"), GeminiModel.Parse("models/gemini-2.5-pro"), (_, _) => { }, output);
@@ -122,7 +122,7 @@ public sealed class GeminiRequestTests
 
     [Theory]
     [MemberData(nameof(Refusals))]
-    public void Request_WithoutCounterpart_IsRefused(string model, string what, string parameter)
+    public void Request_FeatureModelDoesNotSupport_ReturnsUnsupportedParameter(string model, string what, string parameter)
     {
         var ask = InnerCall.Ask("Hi");
         var request = what switch
@@ -146,7 +146,7 @@ public sealed class GeminiRequestTests
     }
 
     [Fact]
-    public void Request_WithHints_WarnsAndGoesOn()
+    public void Request_WithUnsupportedHints_WarnsAndContinues()
     {
         Write(InnerCall.Ask("Hi") with { EndUser = "u", Verbosity = "low", Metadata = new Dictionary<string, string> { ["a"] = "b" }, Extra = new JsonObject { ["service_tier"] = "flex", ["store"] = null } }, "gemini-2.5-flash", out var warnings);
         Assert.Equal(["parameter_ignored", "parameter_ignored", "parameter_ignored", "parameter_ignored"], warnings);
@@ -155,7 +155,7 @@ public sealed class GeminiRequestTests
     [Theory]
     [InlineData("gemini-2.5-flash", 900_000)]
     [InlineData("gemini-3.5-flash", 2_000)]
-    public void Request_BudgetTheModelDoesNotTake_WarnsOfTheAdjustment(string model, int budget)
+    public void Request_ThinkingBudgetOutOfModelRange_WarnsParameterAdjusted(string model, int budget)
     {
         Write(InnerCall.Ask("Hi") with { Reasoning = new() { BudgetTokens = budget } }, model, out var warnings);
         Assert.Equal(["parameter_adjusted"], warnings);
@@ -165,14 +165,14 @@ public sealed class GeminiRequestTests
     [InlineData("[1]")]
     [InlineData("{")]
     [InlineData("{} {}")]
-    public void Request_CallWithArgumentsThatAreNoObject_IsWrapped(string arguments)
+    public void Request_ToolCallArgumentsNotAnObject_AreWrapped(string arguments)
     {
         var request = new ConversationRequest { Messages = [Message.Of(Role.User, "a"), new(Role.Assistant, [new ToolCallPart("c", "f", arguments)])] };
         Assert.Contains("invalid_arguments", Write(request, "gemini-2.5-flash", out _), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Request_ResultOfAnUnknownCall_IsInvalid()
+    public void Request_ToolResultForUnknownCall_ThrowsInvalidParameter()
     {
         var request = new ConversationRequest { Messages = [Message.Of(Role.User, "a"), new(Role.Tool, [new ToolResultPart("nope", [new TextPart("x")])])] };
         Assert.Equal(ErrorCode.InvalidParameter, Assert.Throws<GatewayErrorException>(() => Write(request, "gemini-2.5-flash", out _)).Error.Code);
@@ -187,7 +187,7 @@ public sealed class GeminiRequestTests
     [InlineData("gemini-99999999999-x", 0, 0)]
     [InlineData("gemini-", 0, 0)]
     [InlineData("gemma-3", 0, 0)]
-    public void Model_Name_TellsItsFamily(string name, int major, int minor)
+    public void GeminiModel_Name_ParsesVersion(string name, int major, int minor)
     {
         var model = GeminiModel.Parse(name);
         Assert.Equal((major, minor), (model.Major, model.Minor));

@@ -8,7 +8,7 @@ public sealed class RentedContentTests
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Release_WhileTheBodyIsSent_WaitsForTheLastByte()
+    public async Task Release_WhileBodyIsSent_WaitsForLastByte()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         using var content = new RentedContent(new byte[100]);
@@ -21,7 +21,7 @@ public sealed class RentedContentTests
     }
 
     [Fact]
-    public async Task Release_SendingIsCancelled_IsDone()
+    public async Task Release_SendCancelled_Completes()
     {
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         using var stop = new CancellationTokenSource();
@@ -34,7 +34,7 @@ public sealed class RentedContentTests
     }
 
     [Fact]
-    public async Task Send_AfterRelease_IsRefused()
+    public async Task Send_AfterRelease_Throws()
     {
         using var content = new RentedContent(new byte[100]);
         await content.ReleaseAsync();
@@ -42,7 +42,7 @@ public sealed class RentedContentTests
     }
 
     [Fact]
-    public void Length_IsThatOfTheBody()
+    public void ContentLength_RentedContent_EqualsBodyLength()
     {
         using var content = new RentedContent(new byte[100]);
         Assert.Equal(100, content.Headers.ContentLength);

@@ -41,7 +41,7 @@ public class UpstreamErrorsTests
     [InlineData(503, "[]", ErrorCode.ProviderUnavailable, "Retry")]
     [InlineData(504, "", ErrorCode.ProviderTimeout, "Retry")]
     [InlineData(529, """{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}""", ErrorCode.ProviderUnavailable, "Retry")]
-    public void FromResponse_Status_IsClassed(int status, string body, ErrorCode code, string failureClass)
+    public void FromResponse_StatusAndBody_DetermineErrorCodeAndAction(int status, string body, ErrorCode code, string failureClass)
     {
         var failed = Read(status, body);
         Assert.Equal(code, failed.Error.Code);
@@ -50,7 +50,7 @@ public class UpstreamErrorsTests
     }
 
     [Fact]
-    public void FromResponse_HarmlessRejection_ShowsTextAndField()
+    public void FromResponse_HarmlessRejection_ReturnsMessageAndField()
     {
         const string body = """{"error":{"message":"Unsupported value: 'temperature' does not support 0.7","param":"temperature"}}""";
         var native = Read(400, body);
@@ -70,7 +70,7 @@ public class UpstreamErrorsTests
     [InlineData(429)]
     [InlineData(500)]
     [InlineData(503)]
-    public void FromResponse_PlantedSecrets_NeverReachClientOrLog(int status)
+    public void FromResponse_SecretsInErrorBody_NeverReachClientOrLog(int status)
     {
         string[] plants = [Secret, "https://gpu-7.internal.example/v1", "10.1.2.3", "org-9a8b7c", "/srv/models/llama", "ops@corp.example", "at Engine.Run(", "9e107d9d372bb6826bd81d3542a419d6"];
         foreach (var plant in plants)
@@ -84,7 +84,7 @@ public class UpstreamErrorsTests
     }
 
     [Fact]
-    public void FromResponse_CredentialsRefused_AlarmsOperatorAndSaysNothingOfKeysToClient()
+    public void FromResponse_ProviderRejectsApiKey_LogsAlarmAndHidesKeyErrorFromClient()
     {
         var log = new ListLogger();
         var failed = Read(401, """{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}""", logger: log);
@@ -100,14 +100,14 @@ public class UpstreamErrorsTests
     [InlineData("Retry-After", "soon", null)]
     [InlineData("Retry-After", "-4", null)]
     [InlineData("Retry-After", "1e99", null)]
-    public void FromResponse_RetryAfter_IsReadInEveryForm(string header, string value, int? milliseconds)
+    public void FromResponse_RetryAfterHeader_ParsesEveryFormat(string header, string value, int? milliseconds)
     {
         var failed = Read(429, "", header: (header, value));
         Assert.Equal(milliseconds, failed.Error.RetryAfter?.TotalMilliseconds);
     }
 
     [Fact]
-    public void FromResponse_RetryInfoInBody_IsRead()
+    public void FromResponse_RetryInfoInBody_SetsRetryAfter()
     {
         var failed = Read(429, """[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"13s"}]}}]""");
         Assert.Equal(TimeSpan.FromSeconds(13), failed.Error.RetryAfter);
@@ -120,7 +120,7 @@ public class UpstreamErrorsTests
     [InlineData("context_length_exceeded", ErrorCode.ContextLengthExceeded)]
     [InlineData("server_error", ErrorCode.ProviderError)]
     [InlineData(null, ErrorCode.ProviderError)]
-    public void FromEvent_Type_Decides(string? type, ErrorCode code)
+    public void FromEvent_ErrorType_DeterminesErrorCode(string? type, ErrorCode code)
     {
         var error = UpstreamErrors.FromEvent(new UpstreamError(type, $"it broke because of {Secret}"));
         Assert.Equal(code, error.Code);

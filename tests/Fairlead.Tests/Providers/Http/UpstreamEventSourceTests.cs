@@ -15,7 +15,7 @@ namespace Fairlead.Tests.Providers.Http;
 public sealed class UpstreamEventSourceTests
 {
     [Fact]
-    public async Task Comments_FasterThanTheyAreRead_LeaveTheThreadToOthers()
+    public async Task SseComments_FasterThanRead_YieldThread()
     {
         using var stop = new CancellationTokenSource();
         await using var source = Of(": a comment\n"u8.ToArray(), null, stop.Token);
@@ -28,7 +28,7 @@ public sealed class UpstreamEventSourceTests
     }
 
     [Fact]
-    public async Task Event_ThatDoesNotFitIntoTheBudget_EndsItsStreamAsOverloaded()
+    public async Task Event_AboveMemoryBudget_EndsStreamAsOverloaded()
     {
         var budget = new MemoryBudget(() => 1024 * 1024);
         var source = Of("data: "u8.ToArray(), budget, CancellationToken.None);

@@ -50,11 +50,11 @@ public class UpstreamTextTests
     [InlineData("pod vllm-7f9c6d5b8-x2k4p evicted")]
     [InlineData("null byte \0 here")]
     [InlineData("hidden\u202Etext")]
-    public void Clean_AnythingSuspicious_IsWithheldWhole(string text) =>
+    public void Clean_SuspiciousText_ReturnsNull(string text) =>
         Assert.Null(UpstreamText.Clean(text));
 
     [Fact]
-    public void Clean_LongMessage_IsCutAtAWord()
+    public void Clean_LongMessage_IsTruncatedAtWord()
     {
         var cleaned = UpstreamText.Clean(string.Concat(Enumerable.Repeat("very long words ", 40)));
         Assert.NotNull(cleaned);
@@ -63,16 +63,16 @@ public class UpstreamTextTests
     }
 
     [Fact]
-    public void Clean_SecretBehindTheCut_IsWithheldToo() =>
+    public void Clean_SecretAfterTruncationPoint_ReturnsNull() =>
         Assert.Null(UpstreamText.Clean(string.Concat(Enumerable.Repeat("very long words ", 40)) + "sk-proj-1234"));
 
     [Theory]
     [InlineData(null)]
     [InlineData("  ")]
-    public void Clean_Nothing_IsNothing(string? text) => Assert.Null(UpstreamText.Clean(text));
+    public void Clean_NullOrBlank_ReturnsNull(string? text) => Assert.Null(UpstreamText.Clean(text));
 
     [Fact]
-    public void Clean_Page_IsWithheld() => Assert.Null(UpstreamText.Clean(new string('a', 3) + string.Concat(Enumerable.Repeat(" word", 500))));
+    public void Clean_PageLengthText_ReturnsNull() => Assert.Null(UpstreamText.Clean(new string('a', 3) + string.Concat(Enumerable.Repeat(" word", 500))));
 
     [Theory]
     [InlineData("messages[0].content", "messages[0].content")]
@@ -82,5 +82,5 @@ public class UpstreamTextTests
     [InlineData("messages[0].content; drop", null)]
     [InlineData("", null)]
     [InlineData(null, null)]
-    public void CleanParameter_OnlyFieldPathsPass(string? parameter, string? expected) => Assert.Equal(expected, UpstreamText.CleanParameter(parameter));
+    public void CleanParameter_NotAFieldPath_ReturnsNull(string? parameter, string? expected) => Assert.Equal(expected, UpstreamText.CleanParameter(parameter));
 }

@@ -9,7 +9,7 @@ public sealed class NativeToolNamesTests
     private static readonly string Long = "mcp__" + new string('x', 80);
 
     [Fact]
-    public void Shorten_BodyOfResponses_ShortensToolsChoiceAndEarlierCalls()
+    public void Shorten_ResponsesBody_ShortensToolsToolChoiceAndEarlierCalls()
     {
         var body = Encoding.UTF8.GetBytes("""
             {"input":[{"type":"function_call","call_id":"c","name":"@","arguments":"{}"},{"role":"user","content":"@"}],
@@ -31,5 +31,5 @@ public sealed class NativeToolNamesTests
     }
 
     [Fact]
-    public void Shorten_NamesThatFit_LeavesTheBody() => Assert.Null(NativeToolNames.Shorten("""{"tools":[{"type":"function","name":"get"}]}"""u8, 64));
+    public void Shorten_NamesWithinLimit_ReturnsNull() => Assert.Null(NativeToolNames.Shorten("""{"tools":[{"type":"function","name":"get"}]}"""u8, 64));
 }

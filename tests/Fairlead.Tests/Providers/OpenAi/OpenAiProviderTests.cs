@@ -36,7 +36,7 @@ public class OpenAiProviderTests
     private const string Done = "data: [DONE]\n\n";
 
     [Fact]
-    public async Task SendAsync_SameDialect_ForwardsTheClientsBytesWithOurCredential()
+    public async Task SendAsync_SameDialect_ForwardsClientBytesWithProviderKey()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { Headers = new Dictionary<string, string> { ["X-Team"] = "blue" } });
@@ -58,7 +58,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_InATrace_SendsANewParentOfTheSameTrace()
+    public async Task SendAsync_InTrace_SendsTraceparentWithSameTraceIdAndNewSpan()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         using var activity = new System.Diagnostics.Activity("call").SetIdFormat(System.Diagnostics.ActivityIdFormat.W3C).Start();
@@ -71,7 +71,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_TraceOfTheClientAndNoSpan_HandsItOn()
+    public async Task SendAsync_ClientTraceWithoutSpan_ForwardsTraceHeaders()
     {
         const string Parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
@@ -85,7 +85,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_SeveralKeys_TakesThemInTurn()
+    public async Task SendAsync_MultipleApiKeys_AreUsedRoundRobin()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { ApiKey = null, ApiKeys = ["a", "b"] });
@@ -98,7 +98,7 @@ public class OpenAiProviderTests
     [InlineData("2025-04-01-preview", "/openai", "/openai/deployments/gpt-x/chat/completions?api-version=2025-04-01-preview")]
     [InlineData(null, "", "/openai/v1/chat/completions")]
     [InlineData(null, "/openai/v1/", "/openai/v1/chat/completions")]
-    public async Task SendAsync_Azure_UsesItsAddressesAndHeader(string? version, string path, string expected)
+    public async Task SendAsync_Azure_UsesAzureUrlsAndApiKeyHeader(string? version, string path, string expected)
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { Kind = "azure", BaseUrl = upstream.BaseUrl + path, ApiVersion = version });
@@ -115,7 +115,7 @@ public class OpenAiProviderTests
     [InlineData("vllm", null, true)]
     [InlineData("ollama", null, true)]
     [InlineData("openai-compatible", "http://127.0.0.1:9/v1", true)]
-    public void Speaks_Completions_OnlyWhereModelsStillHaveThem(string kind, string? baseUrl, bool expected)
+    public void Speaks_Completions_OnlyForProvidersThatSupportThem(string kind, string? baseUrl, bool expected)
     {
         var provider = new OpenAiProvider("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl }, FakeUpstream.Clients());
         Assert.Equal(expected, provider.Speaks(OpenAiCompletionsDialect.Create()));
@@ -126,7 +126,7 @@ public class OpenAiProviderTests
     [Theory]
     [InlineData("not an address")]
     [InlineData("ftp://x/v1")]
-    public void Create_UnusableBaseUrl_IsRefused(string baseUrl) =>
+    public void Create_InvalidBaseUrl_Throws(string baseUrl) =>
         Assert.Throws<ArgumentException>(() => new OpenAiProvider("p", new ProviderConfig { Kind = "openai", BaseUrl = baseUrl }, FakeUpstream.Clients()));
 
     public static TheoryData<string, string[]> WholeStreams => new()
@@ -143,7 +143,7 @@ public class OpenAiProviderTests
 
     [Theory]
     [MemberData(nameof(WholeStreams))]
-    public async Task SendAsync_WholeStream_EndsNormally(string name, string[] pieces)
+    public async Task SendAsync_CompleteStream_EndsNormally(string name, string[] pieces)
     {
         Assert.NotEmpty(name);
         await using var upstream = await FakeUpstream.StreamingAsync(pieces);
@@ -158,7 +158,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_MalformedChunk_IsLeftOutAndCounted()
+    public async Task SendAsync_MalformedChunk_IsSkippedAndCounted()
     {
         await using var upstream = await FakeUpstream.StreamingAsync(Delta("Hel"), "data: {\"choices\":[{\"delta\":\n\n", Delta("lo"), Finish, Counted, Done);
         var (_, text, attempt) = await ReadStreamAsync(upstream.Provider(), upstream);
@@ -177,7 +177,7 @@ public class OpenAiProviderTests
 
     [Theory]
     [MemberData(nameof(BrokenStreams))]
-    public async Task SendAsync_BrokenStream_SaysSo(string name, string[] pieces, ErrorCode expected)
+    public async Task SendAsync_BrokenStream_EndsWithAttemptFailed(string name, string[] pieces, ErrorCode expected)
     {
         Assert.NotEmpty(name);
         await using var upstream = await FakeUpstream.StreamingAsync(pieces);
@@ -189,7 +189,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_StreamEnded_ConnectionIsUsedAgain()
+    public async Task SendAsync_StreamEnded_ReusesConnection()
     {
         await using var upstream = await FakeUpstream.StreamingAsync(Delta("Hello") + Finish + Done);
         var provider = upstream.Provider();
@@ -201,7 +201,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task DisposeAsync_InTheMiddle_CutsTheConnectionAtOnce()
+    public async Task DisposeAsync_MidStream_AbortsConnectionImmediately()
     {
         await using var upstream = await FakeUpstream.StreamingAsync(Delta("Hel"), "…");
         var (source, _) = await OpenAsync(upstream.Provider(), Token);
@@ -212,7 +212,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task ReadAsync_ReaderCancels_ThrowsAndCutsTheConnection()
+    public async Task ReadAsync_ReaderCancels_ThrowsAndAbortsConnection()
     {
         await using var upstream = await FakeUpstream.StreamingAsync(Delta("Hel"), "…");
         var (source, _) = await OpenAsync(upstream.Provider(), Token);
@@ -227,7 +227,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_CallerCancels_ThrowsAndCutsTheConnection()
+    public async Task SendAsync_CallerCancels_ThrowsAndAbortsConnection()
     {
         var reached = new TaskCompletionSource();
         await using var upstream = await FakeUpstream.StartAsync(async context =>
@@ -244,7 +244,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task ReadAsync_StreamStalls_TimesOutAfterTheIdleTime()
+    public async Task ReadAsync_StreamStalls_TimesOutAfterIdleTimeout()
     {
         var time = new FakeTimeProvider();
         await using var upstream = await FakeUpstream.StreamingAsync(Delta("Hel"), "…");
@@ -267,7 +267,7 @@ public class OpenAiProviderTests
     [Theory]
     [InlineData(AskStream, 121)]
     [InlineData(Ask, 601)]
-    public async Task SendAsync_NoAnswer_TimesOut(string body, int seconds)
+    public async Task SendAsync_NoResponse_TimesOut(string body, int seconds)
     {
         var time = new FakeTimeProvider();
         var reached = new TaskCompletionSource();
@@ -288,7 +288,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_RateLimited_SaysWhenToRetry()
+    public async Task SendAsync_RateLimited_ReturnsRetryAfter()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(429, """{"error":{"message":"slow down"}}""", headers: ("Retry-After", "3"));
         var failed = Assert.IsType<ProviderReply.Failed>((await SendAsync(upstream.Provider(), AskStream)).Reply);
@@ -304,7 +304,7 @@ public class OpenAiProviderTests
     [InlineData(200, "{\"choices\":", "application/json", FailureClassName.Retry)]
     [InlineData(200, "", "application/json", FailureClassName.Retry)]
     [InlineData(200, """{"error":{"message":"no room on gw-7.internal","code":503}}""", "application/json", FailureClassName.Retry)]
-    public async Task SendAsync_UnusableAnswer_Fails(int status, string body, string type, string expected)
+    public async Task SendAsync_UnusableResponse_Fails(int status, string body, string type, string expected)
     {
         foreach (var ask in (string[])[Ask, AskStream])
         {
@@ -329,7 +329,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_AnswerAnnouncedTooLarge_IsNotRead()
+    public async Task SendAsync_ContentLengthAboveLimit_FailsWithoutReadingBody()
     {
         await using var upstream = await FakeUpstream.StartAsync(async context =>
         {
@@ -344,7 +344,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_NobodyThere_IsUnavailableAndNotSent()
+    public async Task SendAsync_ConnectionRefused_IsProviderUnavailableAndNotSent()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -363,7 +363,7 @@ public class OpenAiProviderTests
     [Theory]
     [InlineData(200, 60_000, "connection to the model's provider timed out")]
     [InlineData(30_000, 1_000, "did not complete its response in time")]
-    public async Task SendAsync_ConnectionNeverReady_EndsByTheDeploymentsOwnTimeAndIsNotSent(int connectMs, int totalMs, string said)
+    public async Task SendAsync_ConnectionNeverReady_TimesOutPerDeploymentAndIsNotSent(int connectMs, int totalMs, string said)
     {
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
@@ -384,7 +384,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_ConnectionReady_ConnectTimeNoLongerCounts()
+    public async Task SendAsync_Connected_ConnectTimeoutNoLongerApplies()
     {
         var release = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var upstream = await FakeUpstream.StartAsync(async context =>
@@ -407,7 +407,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_ConfiguredHeader_StandsInsteadOfOurs()
+    public async Task SendAsync_ConfiguredHeader_OverridesDefault()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { Headers = new Dictionary<string, string> { ["user-agent"] = "ours/1", ["Accept"] = "application/json;q=0.5" } });
@@ -417,7 +417,7 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_SoundInTheInput_IsCountedInBothLanguages()
+    public async Task SendAsync_AudioInput_IsCountedForNativeAndTranslated()
     {
         var reply = Reply.Replace("\"total_tokens\":12", "\"total_tokens\":12,\"prompt_tokens_details\":{\"audio_tokens\":5},\"completion_tokens_details\":{\"audio_tokens\":2}", StringComparison.Ordinal);
         await using var upstream = await FakeUpstream.AnsweringAsync(200, reply);
@@ -435,7 +435,7 @@ public class OpenAiProviderTests
     [InlineData("9223372036854775807", "9223372036854775807", "9223372036854775807")]
     [InlineData("-5", "-1", "7")]
     [InlineData("10", "1e300", "1000")]
-    public async Task SendAsync_UsageBeyondReason_IsBounded(string input, string output, string cached)
+    public async Task SendAsync_ImplausibleUsage_IsClamped(string input, string output, string cached)
     {
         var reply = Reply.Replace("\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\"total_tokens\":12}",
             $$$"""
@@ -452,20 +452,20 @@ public class OpenAiProviderTests
     }
 
     [Fact]
-    public async Task SendAsync_AnotherDialectWhole_IsTranslated()
+    public async Task SendAsync_OtherDialectNonStreaming_IsTranslated()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider();
         var call = InnerCall.Of(InnerCall.Ask("hi"));
         var attempt = InnerCall.AttemptAt(provider, "gpt-x");
         var complete = Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(call, attempt, Token));
-        Assert.Equal("Hello", Assert.IsType<TextPart>(complete.Answer.Choices[0].Parts[0]).Text);
+        Assert.Equal("Hello", Assert.IsType<TextPart>(complete.Response.Choices[0].Parts[0]).Text);
         Assert.Equal(12, attempt.Meter.Reported!.Value.TotalTokens);
         Assert.Equal("""{"model":"gpt-x","messages":[{"role":"user","content":"hi"}]}""", upstream.Requests[0].Body);
     }
 
     [Fact]
-    public async Task SendAsync_AnotherDialectStream_IsTranslated()
+    public async Task SendAsync_OtherDialectStreaming_IsTranslated()
     {
         await using var upstream = await FakeUpstream.StreamingAsync(Delta("Hel"), Delta("lo"), Finish, Counted, Done);
         var provider = upstream.Provider();

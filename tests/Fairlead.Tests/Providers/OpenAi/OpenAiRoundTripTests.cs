@@ -90,7 +90,7 @@ public sealed class OpenAiRoundTripTests
     });
 
     [Fact]
-    public void Request_WrittenAndReadAgain_IsTheSameConversation() => Requests.Sample(
+    public void Request_RoundTrip_PreservesConversation() => Requests.Sample(
         request =>
         {
             var warnings = new List<string>();

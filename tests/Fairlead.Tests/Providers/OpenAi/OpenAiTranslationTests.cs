@@ -21,7 +21,7 @@ public class OpenAiTranslationTests
     private static readonly JsonObject Schema = (JsonObject)JsonNode.Parse("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}""")!;
 
     [Fact]
-    public void Write_WholeConversation_MatchesGolden()
+    public void Write_FullConversation_MatchesGoldenFile()
     {
         var request = new ConversationRequest
         {
@@ -54,7 +54,7 @@ public class OpenAiTranslationTests
     }
 
     [Fact]
-    public void Write_OtherServers_UseTheOlderNames()
+    public void Write_OpenAiCompatibleServer_UsesOlderFieldNames()
     {
         var request = InnerCall.Ask("hi") with
         {
@@ -76,14 +76,14 @@ public class OpenAiTranslationTests
     [InlineData(nameof(ToolChoiceMode.None), "\"none\"")]
     [InlineData(nameof(ToolChoiceMode.Auto), "\"auto\"")]
     [InlineData(nameof(ToolChoiceMode.Required), "\"required\"")]
-    public void Write_ToolChoice_HasItsWord(string mode, string expected)
+    public void Write_ToolChoice_IsMapped(string mode, string expected)
     {
         var body = JsonNode.Parse(Write(InnerCall.Ask("hi") with { Tools = [new Tool("a")], ToolChoice = new ToolChoice(Enum.Parse<ToolChoiceMode>(mode)) }, OpenAi, []))!;
         Assert.Equal(expected, body["tool_choice"]!.ToJsonString());
     }
 
     [Fact]
-    public void Write_AllowedTools_AreNamedAtOpenAi()
+    public void Write_AllowedToolsForOpenAi_UsesAllowedToolsChoice()
     {
         var request = InnerCall.Ask("hi") with { Tools = [new Tool("a"), new Tool("b")], ToolChoice = new ToolChoice(ToolChoiceMode.Required) { Allowed = ["b"] } };
         var body = JsonNode.Parse(Write(request, OpenAi, []))!;
@@ -94,7 +94,7 @@ public class OpenAiTranslationTests
     [Theory]
     [InlineData("xhigh", "high", 1)]
     [InlineData("medium", "medium", 0)]
-    public void Write_ReasoningEffort_IsOneTheModelKnows(string asked, string expected, int warned)
+    public void Write_ReasoningEffort_IsMappedToSupportedValue(string asked, string expected, int warned)
     {
         var warnings = new List<string>();
         var body = JsonNode.Parse(Write(InnerCall.Ask("hi") with { Reasoning = new Reasoning { Effort = asked } }, OpenAi, warnings))!;
@@ -106,7 +106,7 @@ public class OpenAiTranslationTests
 
     [Theory]
     [MemberData(nameof(Unsendable))]
-    public void Write_WhatChangesTheMeaning_IsRefused(string what)
+    public void Write_FeatureOpenAiServerDoesNotSupport_IsRefused(string what)
     {
         var ask = InnerCall.Ask("hi");
         var (request, endpoint) = what switch
@@ -122,7 +122,7 @@ public class OpenAiTranslationTests
     }
 
     [Fact]
-    public void Write_ForeignExtras_AreNamedAndOwnOnesKept()
+    public void Write_ExtraFields_AreDroppedWithWarningUnlessSameFamily()
     {
         var request = InnerCall.Ask("hi") with { Extra = new JsonObject { ["service_tier"] = "auto" } };
         var warnings = new List<string>();
@@ -132,7 +132,7 @@ public class OpenAiTranslationTests
     }
 
     [Fact]
-    public void Read_WholeAnswer_TakesEverything()
+    public void Read_FullResponse_ReadsEveryField()
     {
         const string body = """
             {"id":"c","object":"chat.completion","created":1,"model":"gpt-x-1","system_fingerprint":"fp","service_tier":"default","choices":[
@@ -142,8 +142,8 @@ public class OpenAiTranslationTests
              {"index":2,"message":{"role":"assistant","content":null,"refusal":"No."},"finish_reason":"content_filter"}],
              "usage":{"prompt_tokens":20,"completion_tokens":10,"total_tokens":30,"prompt_tokens_details":{"cached_tokens":8,"cache_write_tokens":2},"completion_tokens_details":{"reasoning_tokens":4}}}
             """;
-        var meter = new AnswerMeter();
-        var answer = OpenAiChatAnswerReader.Read(Encoding.UTF8.GetBytes(body), meter, [])!;
+        var meter = new OutputMeter();
+        var answer = OpenAiChatResponseReader.Read(Encoding.UTF8.GetBytes(body), meter, [])!;
         Assert.Equal("fp", answer.SystemFingerprint);
         Assert.Equal([new ReasoningPart("hm", null), new TextPart("Hé")], answer.Choices[0].Parts);
         Assert.Equal(FinishReason.Length, answer.Choices[0].FinishReason);
@@ -167,7 +167,7 @@ public class OpenAiTranslationTests
     [InlineData("""{"choices":[{"index":0}]}""")]
     [InlineData("""{"choices":[{"message":{"content":"\ud800"}}]}""")]
     [InlineData("""{"choices":[{"message":{"content":"cut"},"finish_reason":"insufficient_system_resource"}]}""")]
-    public void Read_NoAnswer_IsNull(string body) => Assert.Null(OpenAiChatAnswerReader.Read(Encoding.UTF8.GetBytes(body), new AnswerMeter(), []));
+    public void Read_BodyWithoutChoices_ReturnsNull(string body) => Assert.Null(OpenAiChatResponseReader.Read(Encoding.UTF8.GetBytes(body), new OutputMeter(), []));
 
     public static TheoryData<string, string[], string[]> Streams => new()
     {

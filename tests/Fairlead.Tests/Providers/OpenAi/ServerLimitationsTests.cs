@@ -6,7 +6,7 @@ namespace Fairlead.Tests.Providers.OpenAi;
 public class ServerLimitationsTests
 {
     [Fact]
-    public void Has_AddedLimitation_ReturnsTrueForAnHour()
+    public void Has_AddedLimitation_ReturnsTrueForOneHour()
     {
         var time = new FakeTimeProvider();
         var limitations = new ServerLimitations(time);

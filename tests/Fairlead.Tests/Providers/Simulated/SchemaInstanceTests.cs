@@ -19,7 +19,7 @@ public sealed class SchemaInstanceTests
 
     [Theory]
     [MemberData(nameof(Schemas))]
-    public void Make_StrictSchema_IsValid(string text)
+    public void Make_StrictSchema_ReturnsValidInstance(string text)
     {
         var schema = JsonNode.Parse(text)!.AsObject();
         for (var seed = 0UL; seed < 50; seed++)
@@ -40,7 +40,7 @@ public sealed class SchemaInstanceTests
     [InlineData("ipv4", @"^192\.0\.2\.\d+$")]
     [InlineData("ipv6", @"^2001:db8::\d$")]
     [InlineData("uuid", @"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$")]
-    public void Make_Format_HasItsForm(string format, string pattern)
+    public void Make_StringFormat_MatchesFormat(string format, string pattern)
     {
         var made = (string)SchemaInstance.Make(new JsonObject { ["type"] = "string", ["format"] = format }, new SimulatedRandom(5))!;
         Assert.Matches(pattern, made);
@@ -58,7 +58,7 @@ public sealed class SchemaInstanceTests
     [InlineData("""{"type":"integer","minimum":1e308,"multipleOf":1e-300}""")]
     [InlineData("""{"type":"number","minimum":10,"maximum":1}""")]
     [InlineData("""{}""")]
-    public void Make_HostileSchema_EndsBoundedWithoutThrowing(string text)
+    public void Make_HostileSchema_StaysBoundedAndNeverThrows(string text)
     {
         var made = SchemaInstance.Make(JsonNode.Parse(text)!.AsObject(), new SimulatedRandom(1));
         Assert.True((made?.ToJsonString(new JsonSerializerOptions { MaxDepth = 200 }).Length ?? 0) < 1_000_000);

@@ -37,7 +37,7 @@ internal sealed class SimulatedCalls(string model, SimulationConfig? simulation 
         return Provider.SendAsync(call, Attempt, token ?? TestContext.Current.CancellationToken);
     }
 
-    public async Task<Answer> AnswerAsync(ConversationRequest request) => Assert.IsType<ProviderReply.Complete>(await SendAsync(request)).Answer;
+    public async Task<ModelResponse> AnswerAsync(ConversationRequest request) => Assert.IsType<ProviderReply.Complete>(await SendAsync(request)).Response;
 
     public async Task<List<GenerationEvent>> EventsAsync(ConversationRequest request, string? simulate = null)
     {
@@ -69,7 +69,7 @@ internal sealed class SimulatedCalls(string model, SimulationConfig? simulation 
 
     public static ConversationRequest Ask(string text) => new() { Messages = [Message.Of(Role.User, text)] };
 
-    public static string TextOf(Answer answer) => string.Concat(answer.Choices[0].Parts.OfType<TextPart>().Select(p => p.Text));
+    public static string TextOf(ModelResponse answer) => string.Concat(answer.Choices[0].Parts.OfType<TextPart>().Select(p => p.Text));
 
     public static string TextOf(IEnumerable<GenerationEvent> events, int choice = 0) => string.Concat(events.OfType<TextDelta>().Where(e => e.Choice == choice).Select(e => e.Text));
 }

@@ -13,7 +13,7 @@ namespace Fairlead.Tests.Providers.Simulated;
 public sealed class SimulatedProviderTests
 {
     [Fact]
-    public async Task Fast_SameSeedAndRequest_SameAnswerStreamedOrNot()
+    public async Task Fast_SameSeedAndRequest_ReturnsSameTextStreamedOrNot()
     {
         var request = SimulatedCalls.Ask("Where to?");
         var whole = SimulatedCalls.TextOf(await new SimulatedCalls("sim-fast").AnswerAsync(request));
@@ -25,7 +25,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Fast_Usage_IsCountedByTheVocabulary()
+    public async Task Fast_Usage_IsCountedByVocabulary()
     {
         var calls = new SimulatedCalls("sim-fast");
         var answer = await calls.AnswerAsync(SimulatedCalls.Ask("Hello"));
@@ -38,7 +38,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Echo_LastUserText_ComesBackWithinTheCap()
+    public async Task Echo_LastUserText_IsReturnedWithinMaxTokens()
     {
         const string text = "Tell me the news: 😀 中文 and 👩‍👩‍👧!";
         var calls = new SimulatedCalls("sim-echo");
@@ -65,7 +65,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Fast_Choices_DifferAndAdvanceSideBySide()
+    public async Task Fast_SeveralChoices_DifferAndInterleave()
     {
         var calls = new SimulatedCalls("sim-fast");
         var events = await calls.EventsAsync(SimulatedCalls.Ask("Hi") with { ChoiceCount = 3 });
@@ -74,13 +74,13 @@ public sealed class SimulatedProviderTests
         Assert.Equal([0, 1, 2], events.OfType<TextDelta>().Take(3).Select(e => e.Choice));
         Assert.Equal(3, events.OfType<ChoiceFinished>().Count());
         Assert.Equal(3, calls.Attempt.Meter.FinishedChoices);
-        Assert.IsType<AnswerStarted>(events[0]);
+        Assert.IsType<ResponseStarted>(events[0]);
         Assert.IsType<UsageReported>(events[^1]);
         Assert.Equal(texts.Sum(t => Vocabulary.O200k.Count(t, out _)), calls.Attempt.Meter.Reported!.Value.OutputTokens);
     }
 
     [Fact]
-    public async Task Fast_Logprobs_ComeOneATokenWithAlternatives()
+    public async Task Fast_Logprobs_AreOnePerTokenWithAlternatives()
     {
         var request = SimulatedCalls.Ask("Hi") with { Sampling = new Sampling { Logprobs = true, TopLogprobs = 3 } };
         var calls = new SimulatedCalls("sim-fast");
@@ -100,7 +100,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Tools_Asked_CallsTheFirstThenSpeaksOfTheResult()
+    public async Task Tools_InRequest_CallsFirstToolThenAnswersFromResult()
     {
         var schema = JsonNode.Parse("""{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer","minimum":1,"maximum":5}},"required":["city","days"],"additionalProperties":false}""")!.AsObject();
         var request = SimulatedCalls.Ask("Weather?") with { Tools = [new Tool("weather") { Parameters = schema }, new Tool("news")] };
@@ -130,7 +130,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Reason_Streams_ThinksBeforeItSpeaks()
+    public async Task SimReason_Stream_SendsReasoningBeforeText()
     {
         var calls = new SimulatedCalls("sim-reason");
         var events = await calls.EventsAsync(SimulatedCalls.Ask("Hi"));
@@ -143,30 +143,30 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Json_NoSchema_IsAnObject()
+    public async Task Json_NoSchema_ReturnsObject()
     {
         var answer = await new SimulatedCalls("sim-json").AnswerAsync(SimulatedCalls.Ask("Hi") with { OutputFormat = new OutputFormat(OutputKind.Json) });
         Assert.NotEmpty(Assert.IsType<JsonObject>(JsonNode.Parse(SimulatedCalls.TextOf(answer))));
     }
 
     [Fact]
-    public async Task Embed_Vectors_AreOfLengthOneAndNearForLikeTexts()
+    public async Task Embed_Vectors_HaveUnitLengthAndAreCloseForSimilarTexts()
     {
         var calls = new SimulatedCalls("sim-embed");
         var reply = Assert.IsType<ProviderReply.Embedded>(await calls.SendAsync(new EmbeddingsRequest([new("the harbour at night", null), new("a harbour at night", null), new("quarterly tax forms", null), new("", null), new(null, [1, 2])])));
-        var vectors = reply.Answer.Vectors;
+        var vectors = reply.Response.Vectors;
         Assert.All(vectors, v => Assert.Equal(256, v.Length));
         Assert.All(vectors, v => Assert.Equal(1, Dot(v, v), 4));
         Assert.True(Dot(vectors[0], vectors[1]) > Dot(vectors[0], vectors[2]) + 0.3);
         Assert.Equal(4 + 4 + 3 + 2, calls.Attempt.Meter.Reported!.Value.InputTokens, 2.0);
         var small = Assert.IsType<ProviderReply.Embedded>(await calls.SendAsync(new EmbeddingsRequest([new("x", null)]) { Dimensions = 3 }));
-        Assert.Equal(3, small.Answer.Vectors[0].Length);
+        Assert.Equal(3, small.Response.Vectors[0].Length);
         var huge = Assert.IsType<ProviderReply.Failed>(await calls.SendAsync(new EmbeddingsRequest([new("x", null)]) { Dimensions = int.MaxValue }));
         Assert.Equal(FailureClass.GiveBack, huge.Class);
     }
 
     [Fact]
-    public async Task Slow_Streams_InItsOwnTime()
+    public async Task SimSlow_Stream_TakesItsConfiguredTime()
     {
         var calls = new SimulatedCalls("sim-slow");
         var started = calls.Time.GetUtcNow();
@@ -194,7 +194,7 @@ public sealed class SimulatedProviderTests
     [InlineData("status=400", ErrorCode.ProviderRejected, FailureClassName.GiveBack, 400)]
     [InlineData("reset", ErrorCode.ProviderError, FailureClassName.Retry, null)]
     [InlineData("fail_first=1", ErrorCode.ProviderUnavailable, FailureClassName.Retry, 503)]
-    public async Task Faults_BeforeTheAnswer_AreReportedAsAnAdapterWould(string simulate, ErrorCode code, FailureClassName failureClass, int? status)
+    public async Task SimulatedErrors_BeforeResponse_AreReportedLikeARealAdapter(string simulate, ErrorCode code, FailureClassName failureClass, int? status)
     {
         var calls = new SimulatedCalls("sim-fast");
         foreach (var stream in new[] { true, false })
@@ -214,7 +214,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task CutAfter_Stream_BreaksThereAndWholeAnswerFails()
+    public async Task CutAfter_StreamAndNonStreaming_BreaksStreamAndFailsWholeResponse()
     {
         var calls = new SimulatedCalls("sim-fast");
         var events = await calls.EventsAsync(SimulatedCalls.Ask("Hi"), "cut_after=4");
@@ -226,7 +226,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task StallAfter_Stream_EndsAtTheIdleTimeout()
+    public async Task StallAfter_Stream_EndsAtIdleTimeout()
     {
         var calls = new SimulatedCalls("sim-fast", timeouts: new ProviderTimeouts { StreamIdle = TimeSpan.FromSeconds(5) });
         var started = calls.Time.GetUtcNow();
@@ -237,7 +237,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Ttft_BeyondTheTimeout_EndsAtIt()
+    public async Task Ttft_AboveFirstTokenTimeout_TimesOut()
     {
         var calls = new SimulatedCalls("sim-fast", timeouts: new ProviderTimeouts { FirstToken = TimeSpan.FromSeconds(1) });
         var events = await calls.EventsAsync(SimulatedCalls.Ask("Hi"), "ttft=2s");
@@ -245,7 +245,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Hang_Stream_EndsAtTheFirstTokenTimeout()
+    public async Task Hang_Stream_FailsAtFirstTokenTimeout()
     {
         var calls = new SimulatedCalls("sim-fast", timeouts: new ProviderTimeouts { FirstToken = TimeSpan.FromSeconds(3) });
         var sending = calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true, "hang").AsTask();
@@ -257,7 +257,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task MalformedAtAndNoDone_Stream_SkipsOneEventAndSaysNoUsage()
+    public async Task MalformedAtAndNoDone_Stream_SkipsOneEventAndReportsNoUsage()
     {
         var calls = new SimulatedCalls("sim-echo");
         var events = await calls.EventsAsync(SimulatedCalls.Ask("one two three four"), "malformed_at=2; no_done");
@@ -268,7 +268,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Cancel_WhileReading_StopsAtOnceAndIsSeen()
+    public async Task Cancel_WhileReading_StopsImmediatelyAndIsCounted()
     {
         var calls = new SimulatedCalls("sim-slow");
         var source = Assert.IsType<ProviderReply.Streaming>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true)).Events;
@@ -285,7 +285,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Cancel_OfTheAttempt_StopsAReadWithAnotherToken()
+    public async Task Cancel_AttemptToken_StopsReadWithOtherToken()
     {
         using var attempt = new CancellationTokenSource();
         var calls = new SimulatedCalls("sim-slow");
@@ -297,7 +297,7 @@ public sealed class SimulatedProviderTests
     }
 
     [Fact]
-    public async Task Echo_HostileText_IsAnsweredWithinTheCap()
+    public async Task Echo_AdversarialText_StaysWithinMaxTokens()
     {
         var answer = await new SimulatedCalls("sim-echo").AnswerAsync(SimulatedCalls.Ask(new string('a', 500_000)) with { MaxOutputTokens = 50 });
         Assert.Equal(FinishReason.Length, answer.Choices[0].FinishReason);

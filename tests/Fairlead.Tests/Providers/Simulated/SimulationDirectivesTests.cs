@@ -5,7 +5,7 @@ namespace Fairlead.Tests.Providers.Simulated;
 public sealed class SimulationDirectivesTests
 {
     [Fact]
-    public void TryParse_EveryDirective_IsRead()
+    public void TryParse_EveryDirective_IsParsed()
     {
         Assert.True(SimulationDirectives.TryParse("ttft=200ms; tps=50; status=429; retry_after=2; reset; hang; cut_after=40; stall_after=20; malformed_at=10; no_done; fail_first=1", out var d, out _));
         Assert.Equal(new SimulationDirectives
@@ -28,7 +28,7 @@ public sealed class SimulationDirectivesTests
     [InlineData(null)]
     [InlineData("")]
     [InlineData(" ; ;")]
-    public void TryParse_Nothing_IsNone(string? text)
+    public void TryParse_Empty_ReturnsNone(string? text)
     {
         Assert.True(SimulationDirectives.TryParse(text, out var d, out _));
         Assert.Equal(SimulationDirectives.None, d);
@@ -56,7 +56,7 @@ public sealed class SimulationDirectivesTests
     [InlineData("TTFT=1ms", "TTFT")]
     [InlineData("reset; reset", "reset")]
     [InlineData("=1", "''")]
-    public void TryParse_Wrong_NamesTheDirective(string text, string named)
+    public void TryParse_InvalidDirective_ReturnsErrorNamingIt(string text, string named)
     {
         Assert.False(SimulationDirectives.TryParse(text, out _, out var fault));
         Assert.Contains(named, fault, StringComparison.Ordinal);

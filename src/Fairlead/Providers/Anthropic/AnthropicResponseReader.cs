@@ -8,14 +8,14 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Providers.Anthropic;
 
 /// <summary>Translates a whole message to a canonical response.</summary>
-internal static class AnthropicAnswerReader
+internal static class AnthropicResponseReader
 {
     /// <summary>The response, or null when the body is not a complete message. Updates the meter.</summary>
-    public static Answer? Read(ReadOnlyMemory<byte> body, GatewayCall call, AnswerMeter meter)
+    public static ModelResponse? Read(ReadOnlyMemory<byte> body, GatewayCall call, OutputMeter meter)
     {
         try
         {
-            if (!MessagesAnswerScanner.Scan(body.Span, meter, out var repaired) || meter.FinishReason is not { } reason) return null;
+            if (!MessagesResponseScanner.Scan(body.Span, meter, out var repaired) || meter.FinishReason is not { } reason) return null;
             if (repaired is not null) body = repaired;
             using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 256 });
             var root = document.RootElement;
@@ -54,8 +54,8 @@ internal static class AnthropicAnswerReader
                         break;
                 }
             }
-            var choice = new AnswerChoice(0, parts, reason) { StopSequence = Text(root, "stop_sequence"), Annotations = annotations };
-            return new Answer([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage)
+            var choice = new OutputChoice(0, parts, reason) { StopSequence = Text(root, "stop_sequence"), Annotations = annotations };
+            return new ModelResponse([choice]) { ServiceTier = root.TryGetProperty("usage", out var usage)
                 ? AnthropicServiceTiers.Read(Text(usage, "service_tier"))
                 : null };
         }

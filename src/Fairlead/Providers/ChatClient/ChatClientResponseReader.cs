@@ -13,7 +13,7 @@ namespace Fairlead.Providers.ChatClient;
 /// Converts the output of an <see cref="IChatClient"/> to events. Tool calls are held until the end: calls that the client handled itself
 /// (a pipeline with its own tools) are not for the caller. One per attempt; not thread-safe.
 /// </summary>
-internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter)
+internal sealed class ChatClientResponseReader(GatewayCall call, OutputMeter meter)
 {
     private static readonly GatewayError Failure = new(ErrorCode.ProviderError, "The model failed to respond.");
 
@@ -23,7 +23,7 @@ internal sealed class ChatClientAnswerReader(GatewayCall call, AnswerMeter meter
     private bool _hasUsage;
     private int _textLength;
 
-    public AnswerMeter Meter => meter;
+    public OutputMeter Meter => meter;
 
     /// <summary>Reads the contents of one message or update.</summary>
     /// <returns>Null, or why the response failed, without the client's own text.</returns>

@@ -3,7 +3,7 @@ using Fairlead.Conversation;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>The whole content of a simulated response, decided before its first token is sent.</summary>
-internal sealed record AnswerPlan(IReadOnlyList<ChoicePlan> Choices)
+internal sealed record SimulatedResponse(IReadOnlyList<ChoicePlan> Choices)
 {
     public int OutputTokens => Choices.Sum(c => c.Steps.Count);
 

@@ -11,12 +11,12 @@ namespace Fairlead.Providers.Gemini;
 /// Reads <c>GenerateContentResponse</c> into events: the whole body of a sync call, or each event of a stream (which has the same form).
 /// Keeps state between events. One per attempt; not thread-safe.
 /// </summary>
-internal sealed class GeminiAnswerReader
+internal sealed class GeminiResponseReader
 {
     /// <summary>The API returns at most eight; more would be an invalid response.</summary>
     private const int MaxCandidates = 128;
 
-    private readonly AnswerMeter _meter;
+    private readonly OutputMeter _meter;
     private readonly Action<string, string> _warn;
     private readonly Func<string> _newCallId;
     private readonly CandidateState?[] _candidates;
@@ -27,7 +27,7 @@ internal sealed class GeminiAnswerReader
     /// <param name="meter">Receives the model's name; usage and finish reasons are events.</param>
     /// <param name="warn">Receives code and text of each warning.</param>
     /// <param name="newCallId">Creates ids for calls without one.</param>
-    public GeminiAnswerReader(int choiceCount, AnswerMeter meter, Action<string, string> warn, Func<string> newCallId)
+    public GeminiResponseReader(int choiceCount, OutputMeter meter, Action<string, string> warn, Func<string> newCallId)
     {
         _meter = meter;
         _warn = warn;
@@ -74,7 +74,7 @@ internal sealed class GeminiAnswerReader
         if (!_started)
         {
             _started = true;
-            events.Add(new AnswerStarted());
+            events.Add(new ResponseStarted());
         }
         GatewayError? failure = null;
         var any = false;

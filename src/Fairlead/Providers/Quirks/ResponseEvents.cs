@@ -4,12 +4,12 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Providers.Quirks;
 
-/// <summary>A whole response as the events that its stream would have had: the counterpart of <see cref="AnswerBuilder"/>.</summary>
-internal static class AnswerEvents
+/// <summary>A whole response as the events that its stream would have had: the counterpart of <see cref="OutputBuilder"/>.</summary>
+internal static class ResponseEvents
 {
-    public static void Add(Answer answer, UsageReport? report, EventBatch batch)
+    public static void Add(ModelResponse answer, UsageReport? report, EventBatch batch)
     {
-        batch.Add(new AnswerStarted { SystemFingerprint = answer.SystemFingerprint, ServiceTier = answer.ServiceTier });
+        batch.Add(new ResponseStarted { SystemFingerprint = answer.SystemFingerprint, ServiceTier = answer.ServiceTier });
         foreach (var choice in answer.Choices)
         {
             var calls = 0;

@@ -5,7 +5,7 @@ using Npgsql;
 namespace Fairlead.Storage;
 
 /// <summary>Classifies exceptions of both databases.</summary>
-internal static class StorageFaults
+internal static class StorageErrors
 {
     private const int SqliteBusy = 5;
     private const int SqliteLocked = 6;
@@ -70,7 +70,7 @@ internal static class StorageFaults
     };
 
     /// <summary>The store failed or is unavailable.</summary>
-    public static bool IsStoreFault(Exception fault) => fault is DbException or StorageException;
+    public static bool IsStoreError(Exception fault) => fault is DbException or StorageException;
 
     /// <summary>What happened, without values, addresses or credentials, so that it may be logged.</summary>
     public static string Describe(Exception fault) => fault switch

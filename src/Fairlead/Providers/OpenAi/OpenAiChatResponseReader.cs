@@ -8,11 +8,11 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Providers.OpenAi;
 
 /// <summary>Reads a whole OpenAI chat response into the canonical model.</summary>
-internal static class OpenAiChatAnswerReader
+internal static class OpenAiChatResponseReader
 {
     /// <param name="stops">The stop sequences of the request.</param>
     /// <returns>Null when the body is not such a response. Usage, finish and size go to the meter.</returns>
-    public static Answer? Read(ReadOnlyMemory<byte> body, AnswerMeter meter, IReadOnlyList<string> stops)
+    public static ModelResponse? Read(ReadOnlyMemory<byte> body, OutputMeter meter, IReadOnlyList<string> stops)
     {
         try
         {
@@ -24,7 +24,7 @@ internal static class OpenAiChatAnswerReader
             {
                 return null;
             }
-            var choices = new List<AnswerChoice>(list.GetArrayLength());
+            var choices = new List<OutputChoice>(list.GetArrayLength());
             foreach (var choice in list.EnumerateArray())
             {
                 if (choice.ValueKind != JsonValueKind.Object || !OpenAiWire.Has(choice, "message", JsonValueKind.Object, out var message))
@@ -41,7 +41,7 @@ internal static class OpenAiChatAnswerReader
             foreach (var choice in choices) Observe(choice, meter);
             if (OpenAiWire.ReadUsage(root) is { } usage) meter.ReportUsage(usage);
             meter.UpstreamModel = OpenAiWire.Text(root, "model");
-            var answer = new Answer(choices)
+            var answer = new ModelResponse(choices)
             {
                 SystemFingerprint = OpenAiWire.Text(root, "system_fingerprint"),
                 ServiceTier = OpenAiWire.Text(root, "service_tier"),
@@ -56,7 +56,7 @@ internal static class OpenAiChatAnswerReader
         }
     }
 
-    private static AnswerChoice Choice(JsonElement choice, JsonElement message, int position, IReadOnlyList<string> stops)
+    private static OutputChoice Choice(JsonElement choice, JsonElement message, int position, IReadOnlyList<string> stops)
     {
         var parts = new List<Part>();
         if (OpenAiWire.Reasoning(message) is { Length: > 0 } reasoning) parts.Add(new ReasoningPart(reasoning, null));
@@ -85,7 +85,7 @@ internal static class OpenAiChatAnswerReader
             parts.Add(new ToolCallPart($"call_function_{position}", name, OpenAiWire.Text(legacy, "arguments") ?? ""));
             called = true;
         }
-        return new AnswerChoice(
+        return new OutputChoice(
             choice.TryGetProperty("index", out var index) && index.ValueKind == JsonValueKind.Number && index.TryGetInt32(out var at)
                 && at >= 0 ? at : position,
             parts,
@@ -140,7 +140,7 @@ internal static class OpenAiChatAnswerReader
         return new ToolCallPart(id, name, arguments);
     }
 
-    private static void Observe(AnswerChoice choice, AnswerMeter meter)
+    private static void Observe(OutputChoice choice, OutputMeter meter)
     {
         foreach (var part in choice.Parts)
         {

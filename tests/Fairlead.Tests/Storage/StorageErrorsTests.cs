@@ -3,57 +3,57 @@ using Fairlead.Storage;
 
 namespace Fairlead.Tests.Storage;
 
-public sealed class SqliteStorageFaultsTests() : StorageFaultsTests(StorageProvider.Sqlite);
+public sealed class SqliteStorageFaultsTests() : StorageErrorsTests(StorageProvider.Sqlite);
 
-public sealed class PostgresStorageFaultsTests() : StorageFaultsTests(StorageProvider.Postgres);
+public sealed class PostgresStorageFaultsTests() : StorageErrorsTests(StorageProvider.Postgres);
 
-public abstract class StorageFaultsTests : IDisposable
+public abstract class StorageErrorsTests : IDisposable
 {
     private readonly TemporaryStorage _temporary;
 
-    private protected StorageFaultsTests(StorageProvider provider) => _temporary = new TemporaryStorage(provider);
+    private protected StorageErrorsTests(StorageProvider provider) => _temporary = new TemporaryStorage(provider);
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task IdTaken_IsAUniqueViolation()
+    public async Task Insert_DuplicateId_IsUniqueViolation()
     {
         var fault = await FaultOfAsync("INSERT INTO organizations VALUES ('o', 'n', 1, 1); INSERT INTO organizations VALUES ('o', 'n', 1, 1)");
-        Assert.True(StorageFaults.IsUniqueViolation(fault));
-        Assert.True(StorageFaults.IsContradiction(fault));
-        Assert.True(StorageFaults.IsStoreFault(fault));
-        Assert.False(StorageFaults.IsUnavailable(fault) || StorageFaults.IsCollision(fault));
+        Assert.True(StorageErrors.IsUniqueViolation(fault));
+        Assert.True(StorageErrors.IsContradiction(fault));
+        Assert.True(StorageErrors.IsStoreError(fault));
+        Assert.False(StorageErrors.IsUnavailable(fault) || StorageErrors.IsCollision(fault));
     }
 
     [Fact]
-    public async Task ParentGone_IsAContradictionButNoUniqueViolation()
+    public async Task Insert_ParentMissing_IsConstraintViolationButNotUniqueViolation()
     {
         var fault = await FaultOfAsync("INSERT INTO projects VALUES ('p', 'nobody', 'n', 1, 1)");
-        Assert.True(StorageFaults.IsContradiction(fault));
-        Assert.False(StorageFaults.IsUniqueViolation(fault));
+        Assert.True(StorageErrors.IsContradiction(fault));
+        Assert.False(StorageErrors.IsUniqueViolation(fault));
     }
 
     [Fact]
-    public async Task TableGone_IsAStoreFaultOnly()
+    public async Task MissingTable_Error_IsStoreErrorOnly()
     {
         var fault = await FaultOfAsync("SELECT * FROM nothing_of_that_name");
-        Assert.True(StorageFaults.IsStoreFault(fault));
-        Assert.False(StorageFaults.IsContradiction(fault) || StorageFaults.IsUnavailable(fault) || StorageFaults.IsCollision(fault));
-        Assert.DoesNotContain("nothing_of", StorageFaults.Describe(fault), StringComparison.Ordinal);
+        Assert.True(StorageErrors.IsStoreError(fault));
+        Assert.False(StorageErrors.IsContradiction(fault) || StorageErrors.IsUnavailable(fault) || StorageErrors.IsCollision(fault));
+        Assert.DoesNotContain("nothing_of", StorageErrors.Describe(fault), StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task InsertProject_OrganizationMissing_IsContradiction()
+    public async Task InsertProject_OrganizationMissing_IsConstraintViolation()
     {
         await using var connection = await _temporary.Open().OpenAsync(Cancellation);
         var project = new ProjectRow { Id = "p", OrganizationId = "nobody", Name = "n", CreatedAt = default, UpdatedAt = default };
         var fault = await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => ProjectTable.InsertAsync(connection, project, Cancellation));
-        Assert.True(StorageFaults.IsContradiction(fault));
-        Assert.True(StorageFaults.IsStoreFault(fault));
+        Assert.True(StorageErrors.IsContradiction(fault));
+        Assert.True(StorageErrors.IsStoreError(fault));
     }
 
     [Fact]
-    public async Task Lock_HeldByAnotherTransaction_IsWaitedFor()
+    public async Task Lock_HeldByAnotherTransaction_WaitsUntilReleased()
     {
         var storage = _temporary.Open();
         await using var first = await storage.OpenAsync(Cancellation);

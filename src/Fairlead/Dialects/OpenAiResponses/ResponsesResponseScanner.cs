@@ -7,10 +7,10 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>Reads usage, finish reason and size from a provider's Response object.</summary>
-internal static class ResponsesAnswerScanner
+internal static class ResponsesResponseScanner
 {
     /// <returns>False when the body is not a finished response.</returns>
-    public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter)
+    public static bool Scan(ReadOnlySpan<byte> body, OutputMeter meter)
     {
         try
         {
@@ -25,7 +25,7 @@ internal static class ResponsesAnswerScanner
     }
 
     /// <summary>The same for a compaction, which is always finished.</summary>
-    public static bool ScanCompaction(ReadOnlySpan<byte> body, AnswerMeter meter)
+    public static bool ScanCompaction(ReadOnlySpan<byte> body, OutputMeter meter)
     {
         try
         {
@@ -59,7 +59,7 @@ internal static class ResponsesAnswerScanner
     /// <param name="response">The object.</param>
     /// <param name="meter">Receives the result.</param>
     /// <param name="countOutput">Whether the output's size is counted; false when its deltas were.</param>
-    public static bool Scan(JsonElement response, AnswerMeter meter, bool countOutput)
+    public static bool Scan(JsonElement response, OutputMeter meter, bool countOutput)
     {
         if (OpenAiWire.Text(response, "object") != "response" || !OpenAiWire.Has(response, "output", JsonValueKind.Array, out var output))
         {

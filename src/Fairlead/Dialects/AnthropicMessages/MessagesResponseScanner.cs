@@ -7,15 +7,15 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Dialects.AnthropicMessages;
 
 /// <summary>Reads usage, finish reason and content from a provider's whole native response without deserializing it.</summary>
-internal static class MessagesAnswerScanner
+internal static class MessagesResponseScanner
 {
     /// <summary>False when the body is not a message of this dialect.</summary>
-    public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter) => Scan(body, meter, out _);
+    public static bool Scan(ReadOnlySpan<byte> body, OutputMeter meter) => Scan(body, meter, out _);
 
     /// <param name="body">The body.</param>
     /// <param name="meter">Receives the result.</param>
     /// <param name="repaired">The body as Anthropic itself sends it; null when it is unchanged.</param>
-    public static bool Scan(ReadOnlySpan<byte> body, AnswerMeter meter, out byte[]? repaired)
+    public static bool Scan(ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired)
     {
         repaired = MessagesNormaliser.RepairWhole(body, meter);
         if (repaired is not null) body = repaired;

@@ -5,7 +5,7 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiEmbeddings;
 
 /// <summary>Positions in a provider's embeddings response.</summary>
-internal ref struct EmbeddingsAnswerScan
+internal ref struct EmbeddingsResponseScan
 {
     public bool HasData;
     public bool IsValid;
@@ -18,9 +18,9 @@ internal ref struct EmbeddingsAnswerScan
 
     /// <param name="body">The whole response.</param>
     /// <param name="base64">The requested form, or null when vectors need no conversion.</param>
-    public static EmbeddingsAnswerScan Of(ReadOnlySpan<byte> body, bool? base64)
+    public static EmbeddingsResponseScan Of(ReadOnlySpan<byte> body, bool? base64)
     {
-        var scan = new EmbeddingsAnswerScan { IsValid = true };
+        var scan = new EmbeddingsResponseScan { IsValid = true };
         try
         {
             var reader = new Utf8JsonReader(body);
@@ -71,7 +71,7 @@ internal ref struct EmbeddingsAnswerScan
         return scan;
     }
 
-    private static void Item(ref Utf8JsonReader reader, bool? base64, ref EmbeddingsAnswerScan scan)
+    private static void Item(ref Utf8JsonReader reader, bool? base64, ref EmbeddingsResponseScan scan)
     {
         if (reader.TokenType != JsonTokenType.StartObject)
         {

@@ -12,7 +12,7 @@ internal enum FinishReason
 }
 
 /// <summary>A finished answer in the inner language. Usage stands in the call's meter, not here.</summary>
-internal sealed record Answer(IReadOnlyList<AnswerChoice> Choices)
+internal sealed record ModelResponse(IReadOnlyList<OutputChoice> Choices)
 {
     /// <summary>The provider's own fingerprint of the running system, or null.</summary>
     public string? SystemFingerprint { get; init; }
@@ -24,7 +24,7 @@ internal sealed record Answer(IReadOnlyList<AnswerChoice> Choices)
 /// <param name="Index">From 0.</param>
 /// <param name="Parts">Reasoning, text, refusal and tool calls in the order in which the model made them.</param>
 /// <param name="FinishReason">Null when the answer was cut before it ended.</param>
-internal sealed record AnswerChoice(int Index, IReadOnlyList<Part> Parts, FinishReason? FinishReason)
+internal sealed record OutputChoice(int Index, IReadOnlyList<Part> Parts, FinishReason? FinishReason)
 {
     /// <summary>The stop sequence that ended it, where the provider said so.</summary>
     public string? StopSequence { get; init; }

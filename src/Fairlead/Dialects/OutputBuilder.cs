@@ -8,7 +8,7 @@ namespace Fairlead.Dialects;
 /// <summary>
 /// Combines the events of a response into a whole response, for providers that read both with one reader. Not thread-safe.
 /// </summary>
-internal sealed class AnswerBuilder
+internal sealed class OutputBuilder
 {
     private readonly SortedDictionary<int, ChoiceBuilder> _choices = [];
     private string? _systemFingerprint;
@@ -18,7 +18,7 @@ internal sealed class AnswerBuilder
     {
         switch (generationEvent)
         {
-            case AnswerStarted started:
+            case ResponseStarted started:
                 _systemFingerprint = started.SystemFingerprint;
                 _serviceTier = started.ServiceTier;
                 break;
@@ -42,7 +42,7 @@ internal sealed class AnswerBuilder
         }
     }
 
-    public Answer Build() =>
+    public ModelResponse Build() =>
         new([.. _choices.Select(c => c.Value.Build(c.Key))]) { SystemFingerprint = _systemFingerprint, ServiceTier = _serviceTier };
 
     private sealed class ChoiceBuilder
@@ -105,11 +105,11 @@ internal sealed class AnswerBuilder
             }
         }
 
-        public AnswerChoice Build(int index)
+        public OutputChoice Build(int index)
         {
             Close();
             foreach (var (call, at) in _calls) _parts[at] = ((ToolCallPart)_parts[at]) with { Arguments = _arguments[call].ToString() };
-            return new AnswerChoice(index, _parts, _finishReason)
+            return new OutputChoice(index, _parts, _finishReason)
             {
                 StopSequence = _stopSequence,
                 Logprobs = _logprobs,

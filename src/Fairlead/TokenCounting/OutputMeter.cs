@@ -6,7 +6,7 @@ namespace Fairlead.TokenCounting;
 /// What is known of a response in progress: usage as reported, or the size from which it is estimated, and why it ended.
 /// One per attempt. Written by one reader at a time; other threads may read the numbers for checkpoints.
 /// </summary>
-internal sealed class AnswerMeter
+internal sealed class OutputMeter
 {
     private OutputTally _output;
     private UsageReport? _report;
@@ -28,7 +28,7 @@ internal sealed class AnswerMeter
     /// <summary>The same by kind of text.</summary>
     public OutputTally Output => _output;
 
-    /// <summary>The output itself where another component keeps it anyway: an <see cref="Answer"/> or a text. Null otherwise.</summary>
+    /// <summary>The output itself where another component keeps it anyway: an <see cref="ModelResponse"/> or a text. Null otherwise.</summary>
     public object? Kept { get; set; }
 
     /// <summary>

@@ -5,7 +5,7 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiChat;
 
 /// <summary>Writes a canonical response as a whole chat completion.</summary>
-internal static class ChatAnswerWriter
+internal static class ChatResponseWriter
 {
     /// <summary>Whether the client uses functions instead of tools, and so expects <c>function_call</c> in the response.</summary>
     public static bool UsesFunctions(RequestFacts facts) =>
@@ -18,7 +18,7 @@ internal static class ChatAnswerWriter
     public static ReadOnlySpan<byte> ReasoningName(GatewayCall call) =>
         call.Answering is { Deployment.SaysReasoning: true } ? "\"reasoning\":"u8 : "\"reasoning_content\":"u8;
 
-    public static void Write(GatewayCall call, Answer answer, IBufferWriter<byte> output)
+    public static void Write(GatewayCall call, ModelResponse answer, IBufferWriter<byte> output)
     {
         var legacy = UsesFunctions(call.Facts);
         foreach (var choice in answer.Choices)
@@ -66,7 +66,7 @@ internal static class ChatAnswerWriter
         json.Flush();
     }
 
-    private static void Choice(ref JsonAppender json, AnswerChoice choice, FinishReason otherwise, bool legacy,
+    private static void Choice(ref JsonAppender json, OutputChoice choice, FinishReason otherwise, bool legacy,
         ReadOnlySpan<byte> reasoningName)
     {
         json.Raw("{\"index\":"u8);

@@ -4,9 +4,9 @@ using Fairlead.Pipeline;
 namespace Fairlead.Dialects.OpenAiResponses;
 
 /// <summary>A whole canonical response as items.</summary>
-internal static class ResponsesAnswer
+internal static class ResponsesItems
 {
-    public static List<OutputItem> Items(GatewayCall call, Answer answer, bool cut)
+    public static List<OutputItem> Items(GatewayCall call, ModelResponse answer, bool cut)
     {
         var items = new List<OutputItem>();
         var choice = answer.Choices[0];

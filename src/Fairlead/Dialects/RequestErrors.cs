@@ -7,7 +7,7 @@ namespace Fairlead.Dialects;
 /// The errors that a reader finds in a request, with the codes that OpenAI's clients know. Thrown deep inside a body and caught at the
 /// reader's entry, so that the path without errors stays free of checks.
 /// </summary>
-internal static class RequestFaults
+internal static class RequestErrors
 {
     /// <summary>Longest name from a client that a message repeats, in characters.</summary>
     private const int MaxShownLength = 64;

@@ -10,7 +10,7 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// Scans OpenAI's responses, whole or in chunks, for what the stages need: usage, finish reasons, amount of output. Text completions have
 /// the same frame. Reports nothing to the meter before the whole text has proved to be JSON.
 /// </summary>
-internal static class OpenAiAnswerScanner
+internal static class OpenAiResponseScanner
 {
     /// <summary>The content of one body or chunk.</summary>
     internal struct Found
@@ -71,7 +71,7 @@ internal static class OpenAiAnswerScanner
             | (HasUsage ? NativeEventTraits.Usage : 0)
             | (HasUsage && Choices == 0 ? NativeEventTraits.OnlyUsage : 0);
 
-        public readonly void Report(AnswerMeter meter)
+        public readonly void Report(OutputMeter meter)
         {
             if (Model is not null) meter.UpstreamModel ??= Model;
             if (HasContent) meter.AddOutput(Output);

@@ -6,7 +6,7 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Providers.Simulated;
 
 /// <summary>Decides the response of a simulated model. The same seed and request always give the same response. Pure.</summary>
-internal static class AnswerPlanner
+internal static class SimulatedResponsePlanner
 {
     // Longer texts are truncated before they are split into tokens; no token has fewer than a fifth of a character on average, and few have
     // more than 32.
@@ -17,14 +17,14 @@ internal static class AnswerPlanner
     /// <param name="seed">Of request and provider.</param>
     /// <param name="maxTokens">Output limit of each choice.</param>
     /// <param name="isInvalid">Whether a document violates the requested schema.</param>
-    public static AnswerPlan Plan(ConversationRequest request, SimulatedModel model, ulong seed, int maxTokens, bool isInvalid = false)
+    public static SimulatedResponse Plan(ConversationRequest request, SimulatedModel model, ulong seed, int maxTokens, bool isInvalid = false)
     {
         var choices = new ChoicePlan[Math.Max(1, request.ChoiceCount)];
         for (var i = 0; i < choices.Length; i++)
         {
             choices[i] = PlanChoice(request, model, new SimulatedRandom(SimulatedRandom.Mix(seed + (ulong)i)), maxTokens, isInvalid);
         }
-        return new AnswerPlan(choices);
+        return new SimulatedResponse(choices);
     }
 
     private static ChoicePlan PlanChoice(ConversationRequest request, SimulatedModel model, SimulatedRandom random, int maxTokens,
