@@ -22,7 +22,7 @@ internal static class StoreStart
                 await storage.EnsureReadyAsync(cancellationToken);
                 return;
             }
-            catch (StorageException fault) when (fault.MayPass && time.GetElapsedTime(since) < Patience)
+            catch (StorageException fault) when (fault.IsTransient && time.GetElapsedTime(since) < Patience)
             {
                 if (!said) await error.WriteLineAsync($"Waiting up to {Patience.TotalSeconds:0} s for the database. {fault.Message}");
                 said = true;

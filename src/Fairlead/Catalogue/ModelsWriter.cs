@@ -123,13 +123,13 @@ internal static class ModelsWriter
         WriteOptional(json, "max_output_tokens", model.MaxOutputTokens);
         WriteOptional(json, "embedding_dimensions", model.EmbeddingDimensions);
         json.WriteStartObject("modalities");
-        Words(json, "input", model.InputModalities.Order(StringComparer.Ordinal));
-        Words(json, "output", model.OutputModalities.Order(StringComparer.Ordinal));
+        WriteStrings(json, "input", model.InputModalities.Order(StringComparer.Ordinal));
+        WriteStrings(json, "output", model.OutputModalities.Order(StringComparer.Ordinal));
         json.WriteEndObject();
         Capabilities(json, model.Capabilities);
         json.WriteString("tokenizer", model.TokenizerName);
         json.WriteString("task", model.Task);
-        Words(json, "aliases", model.Aliases);
+        WriteStrings(json, "aliases", model.Aliases);
         Prices(json, model.Prices);
         json.WriteStartObject("lifecycle");
         json.WriteString("state", NameOf(model.Lifecycle.State));
@@ -157,7 +157,7 @@ internal static class ModelsWriter
         json.WriteBoolean("tools", capabilities.Tools);
         json.WriteBoolean("json_schema", capabilities.JsonSchema);
         json.WriteBoolean("reasoning", capabilities.Reasoning);
-        Words(json, "reasoning_efforts", capabilities.ReasoningEfforts);
+        WriteStrings(json, "reasoning_efforts", capabilities.ReasoningEfforts);
         json.WriteBoolean("logprobs", capabilities.Logprobs);
         json.WriteBoolean("prefill", capabilities.Prefill);
         json.WriteBoolean("sampling", capabilities.Sampling);
@@ -213,7 +213,7 @@ internal static class ModelsWriter
         json.WriteEndObject();
     }
 
-    private static void Words(Utf8JsonWriter json, string name, IEnumerable<string> words)
+    private static void WriteStrings(Utf8JsonWriter json, string name, IEnumerable<string> words)
     {
         json.WriteStartArray(name);
         foreach (var word in words) json.WriteStringValue(word);

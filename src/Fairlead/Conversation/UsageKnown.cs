@@ -31,7 +31,7 @@ internal readonly record struct UsageKnown
     /// <summary>
     /// An upper limit of the input tokens of the request itself; 0 when unknown. Providers add to it (tools, system prompts).
     /// </summary>
-    public long InputBound { get; init; }
+    public long MaxInputTokens { get; init; }
 
     /// <summary>Tokens of the model's context window; null when unknown.</summary>
     public long? Window { get; init; }

@@ -42,7 +42,7 @@ internal static class UsageResolver
             && counts.Input + counts.Output > known.Window)
         {
             // Each fits alone, both do not. The one that the request or the delivered text cannot explain is wrong.
-            if (known.InputBound > 0 && counts.Input > known.InputBound) inputDoubt = UsageDoubt.TooMany;
+            if (known.MaxInputTokens > 0 && counts.Input > known.MaxInputTokens) inputDoubt = UsageDoubt.TooMany;
             else outputDoubt = UsageDoubt.TooMany;
         }
         return Put(counts, inputDoubt, outputDoubt, report, known, estimates);

@@ -65,7 +65,8 @@ internal sealed class CallConclusion(
             var milliseconds = call.Timings.Elapsed.TotalMilliseconds;
             CallLog.Ended(logger, call.RequestId, call.Endpoint, call.Facts.Model, outcome, status, milliseconds);
         }
-        await keys.ConcludeAsync(call, new GatewayError(ErrorCode.InternalError, "The request of this Idempotency-Key ended without an answer."));
+        await keys.ConcludeAsync(
+            call, new GatewayError(ErrorCode.InternalError, "The request of this Idempotency-Key ended without a response."));
     }
 
     /// <summary>
@@ -102,7 +103,7 @@ internal sealed class CallConclusion(
     private async Task FailAsync(IClientResponse response, GatewayCall call)
     {
         var error = new GatewayError(
-            ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
+            ErrorCode.InternalError, "An internal error occurred. The operator can find it by the request id.");
         await ender.EndAsync(call, Outcome.Failed, error, StatusCodes.Status500InternalServerError);
         if (response.HasStarted)
         {

@@ -102,7 +102,7 @@ internal sealed class GatewayEndpoint(
     private static Task RefuseWhileDrainingAsync(IClientResponse response, Dialect dialect)
     {
         response.Headers.Connection = "close";
-        var error = new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and takes no new calls.")
+        var error = new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and accepts no new calls.")
         {
             RetryAfter = TimeSpan.FromSeconds(1),
         };

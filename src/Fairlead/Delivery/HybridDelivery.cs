@@ -39,7 +39,7 @@ internal sealed class HybridDelivery(
         try
         {
             // 3. and 4.
-            kept = !await EndsWithinAsync(response, run, plan.Wait, call.GoesOn) && await TryKeepAsync(run, record);
+            kept = !await EndsWithinAsync(response, run, plan.Wait, call.ContinuesWithoutClient) && await TryKeepAsync(run, record);
             if (kept) await accepted.WriteAsync(response, call, record);
             else await WriteEndAsync(response, call, run, record);
             return null;
@@ -93,7 +93,7 @@ internal sealed class HybridDelivery(
         }
 
         // 6.
-        var isWanted = call.GoesOn || !response.Aborted.IsCancellationRequested;
+        var isWanted = call.ContinuesWithoutClient || !response.Aborted.IsCancellationRequested;
         if (result.Stopped == CancellationReason.Shutdown && isWanted)
         {
             var queued = record with { Status = GenerationStatus.Queued, AvailableAt = record.CreatedAt, Returns = 1 };

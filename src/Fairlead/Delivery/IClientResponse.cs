@@ -32,7 +32,9 @@ internal interface IClientResponse
     /// <summary>Sends an error as the whole response. The response must not have started.</summary>
     Task WriteErrorAsync(GatewayError error, ErrorShape shape);
 
-    /// <summary>Removes the status and the headers that were set, except the id of the request. The response must not have started.</summary>
+    /// <summary>
+    /// Removes the status and the headers that were set, except the id of the request. The response must not have started.
+    /// </summary>
     void Clear();
 
     /// <summary>Ends the response at once. The client must not take it for a complete one.</summary>

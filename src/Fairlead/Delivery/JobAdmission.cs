@@ -20,7 +20,7 @@ internal sealed class JobAdmission(GatewayPipeline pipeline, IdempotencyReplay r
         if (CheckWebhook(call) is { } wrong) return JobAdmissionResult.Refused(wrong);
 
         // 2. The first request has the same wait and gets its response when that is over at the latest. A stream is joined instead.
-        if (!plan.Streams) call.RepeatWait = plan.Wait + AcceptanceTime;
+        if (!plan.Streams) call.RepeatTimeout = plan.Wait + AcceptanceTime;
 
         // 3.
         var reply = await pipeline.AdmitAsync(call, exchange.Response.Aborted);

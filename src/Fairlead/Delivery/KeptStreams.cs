@@ -18,8 +18,8 @@ namespace Fairlead.Delivery;
 /// <summary>
 /// Streams stored generations to any number of readers, from any event on: 1. send the headers unless the reader may have every event,
 /// 2. send what precedes the first run, 3. send events as they are stored, 4. send the end, 5. stop the keep-alive. A reader that leaves
-/// changes nothing for the generation. If the server stops, the connections of its readers are aborted, and they continue at another server.
-/// Thread-safe.
+/// changes nothing for the generation. If the server stops, the connections of its readers are aborted, and they continue at another
+/// server. Thread-safe.
 /// </summary>
 internal sealed class KeptStreams(
     IGenerationStore store,
@@ -39,7 +39,8 @@ internal sealed class KeptStreams(
     private const int Copies = 3;
 
     /// <summary>
-    /// Reads the number of the last event that a reader has, from the header with which event streams resume, or from the query. -1 for none.
+    /// Reads the number of the last event that a reader has, from the header with which event streams resume, or from the query. -1 for
+    /// none.
     /// </summary>
     public static (long After, GatewayError? Error) AfterOf(EndpointRequest request, string parameter)
     {
@@ -48,7 +49,8 @@ internal sealed class KeptStreams(
         {
             return Parse(last) is { } id
                 ? (id, null)
-                : (-1, GatewayError.Invalid("Last-Event-ID", "The header 'Last-Event-ID' is the number of an event: a whole number from 0."));
+                : (-1, GatewayError.Invalid(
+                    "Last-Event-ID", "The header 'Last-Event-ID' is the number of an event: a whole number from 0."));
         }
         if (request.Query[parameter].ToString() is not { Length: > 0 } text) return (-1, null);
         return Parse(text) is { } number
@@ -104,7 +106,7 @@ internal sealed class KeptStreams(
                     response.Abort();
                     return;
                 }
-                var gone = new GatewayError(ErrorCode.NotFound, $"The generation '{record.Id}' is no longer kept.");
+                var gone = new GatewayError(ErrorCode.NotFound, $"The generation '{record.Id}' is no longer stored.");
                 await response.WriteErrorAsync(gone, call.Dialect.ErrorShape);
                 return;
             }

@@ -10,7 +10,7 @@ internal sealed class LiveCalls(DrainState drain, GatewayTelemetry telemetry, Ti
     public void Start(IClientResponse response, GatewayCall call)
     {
         telemetry.CallStarted(call);
-        var client = call.GoesOn ? CancellationToken.None : response.Aborted;
+        var client = call.ContinuesWithoutClient ? CancellationToken.None : response.Aborted;
         call.Cancellation = new CallCancellation(call.Deadline, time, client, drain.LimitReached);
     }
 }

@@ -4,18 +4,19 @@ using Fairlead.Memory;
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// The bytes of one stream as its first client gets them: one writer, any number of readers from any place. Bounded: a stream that outgrows it goes
-/// on, but can no longer be joined or replayed. Thread-safe.
+/// The bytes of one stream as its first client gets them: one writer, any number of readers from any position. A stream that is larger
+/// than the log continues, but can no longer be joined or replayed. Thread-safe.
 /// </summary>
-/// <param name="maxBytes">The most that it holds.</param>
-/// <param name="memory">Counts what it holds; used up, the log counts as outgrown. Null for nothing.</param>
-[System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The lease is given back when the log is complete and read; there is no other owner who could dispose of it.")]
+/// <param name="maxBytes">Maximum size of the log.</param>
+/// <param name="memory">Counts the bytes; when it is used up, the log overflows. Null to count nothing.</param>
+[System.Diagnostics.CodeAnalysis.SuppressMessage(
+    "Reliability", "CA1001", Justification = "The lease is returned when the log is complete and read; no other owner could dispose it.")]
 internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, MemoryBudget? memory = null)
 {
-    /// <summary>Well above the longest answers of today's models (128,000 tokens) with a chunk for every token.</summary>
+    /// <summary>Well above the longest responses of today's models (128,000 tokens) with a chunk for every token.</summary>
     public const int DefaultMaxBytes = 32 * 1024 * 1024;
 
-    /// <summary>What a reader gets at once: a slow one holds no more beside the log.</summary>
+    /// <summary>Maximum that a reader gets at once, so that a slow one holds no more than this beside the log.</summary>
     private const int MaxPiece = 64 * 1024;
 
     private readonly Lock _gate = new();
@@ -24,13 +25,13 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
     private int _readers;
     private TaskCompletionSource _changed = NewSignal();
 
-    /// <summary>No more bytes come.</summary>
+    /// <summary>Whether no more bytes follow.</summary>
     public bool IsCompleted { get; private set; }
 
     /// <summary>Whether the stream ends by an aborted connection.</summary>
     public bool Broken { get; private set; }
 
-    /// <summary>Whether it was too long to be kept.</summary>
+    /// <summary>Whether the stream was too long for the log.</summary>
     public bool Overflowed { get; private set; }
 
     public void Append(ReadOnlySpan<byte> bytes)
@@ -40,12 +41,12 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         lock (_gate)
         {
             if (IsCompleted || Overflowed) return;
-            // Twice, for the growing of the array.
+            // Twice: while the array grows, the old one exists too.
             if (_bytes.WrittenCount + bytes.Length > maxBytes || !_lease.TryTake(2L * bytes.Length))
             {
                 Overflowed = true;
                 _bytes = new ArrayBufferWriter<byte>();
-                LetGo();
+                ReturnMemory();
             }
             else
             {
@@ -56,8 +57,9 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         changed.TrySetResult();
     }
 
-    /// <summary>Waits until there is something to read, but not longer than <paramref name="patience"/>. False when it ended with nothing.</summary>
-    public async Task<bool> BeginsWithinAsync(TimeSpan patience, TimeProvider time, CancellationToken cancellationToken)
+    /// <summary>Waits until there is something to read, but not longer than <paramref name="timeout"/>.</summary>
+    /// <returns>False if the stream ended without any bytes.</returns>
+    public async Task<bool> StartsWithinAsync(TimeSpan timeout, TimeProvider time, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
         while (true)
@@ -69,7 +71,7 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
                 if (IsCompleted) return false;
                 changed = _changed.Task;
             }
-            var left = patience - time.GetElapsedTime(started);
+            var left = timeout - time.GetElapsedTime(started);
             if (left <= TimeSpan.Zero) return true;
             try
             {
@@ -82,7 +84,7 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         }
     }
 
-    /// <summary>Ends it; the first end stands.</summary>
+    /// <summary>Ends the log. Only the first call counts.</summary>
     public void Complete(bool broken)
     {
         TaskCompletionSource changed;
@@ -91,13 +93,13 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
             if (IsCompleted) return;
             IsCompleted = true;
             Broken = broken;
-            LetGo();
+            ReturnMemory();
             changed = Renew();
         }
         changed.TrySetResult();
     }
 
-    /// <summary>A reader that may still read when the log is complete; it counts until it is disposed of.</summary>
+    /// <summary>Keeps the log in memory for a reader until the result is disposed, also when it is complete.</summary>
     public IDisposable Join()
     {
         lock (_gate) _readers++;
@@ -109,12 +111,12 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         lock (_gate)
         {
             _readers--;
-            LetGo();
+            ReturnMemory();
         }
     }
 
-    // Nobody holds it any more but who is about to.
-    private void LetGo()
+    // After the last reader, nobody needs the bytes.
+    private void ReturnMemory()
     {
         if (Overflowed || (IsCompleted && _readers == 0)) _lease.Dispose();
     }
@@ -134,26 +136,31 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         lock (_gate) return _bytes.WrittenSpan.ToArray();
     }
 
-    /// <summary>Where the event behind the one with <c>id:</c> <paramref name="lastEventId"/> begins; 0 when it has no such event.</summary>
+    /// <summary>Where the event after the one with <c>id:</c> <paramref name="lastEventId"/> starts; 0 if there is no such event.</summary>
     public int PositionAfter(string lastEventId)
     {
         lock (_gate) return PositionAfter(_bytes.WrittenSpan, lastEventId);
     }
 
-    /// <summary>A piece of what stands behind <paramref name="position"/>, or null with a task that ends when there is more to know. Empty at the end.</summary>
+    /// <summary>
+    /// The next bytes after <paramref name="position"/>; empty at the end; null if there are none yet. Then <paramref name="changed"/>
+    /// completes at the next change.
+    /// </summary>
     public byte[]? Read(int position, out Task changed)
     {
         lock (_gate)
         {
             changed = _changed.Task;
             if (Overflowed) return [];
-            if (position < _bytes.WrittenCount) return _bytes.WrittenSpan.Slice(position, Math.Min(MaxPiece, _bytes.WrittenCount - position)).ToArray();
+            var left = _bytes.WrittenCount - position;
+            if (left > 0) return _bytes.WrittenSpan.Slice(position, Math.Min(MaxPiece, left)).ToArray();
             return IsCompleted ? [] : null;
         }
     }
 
     /// <summary>
-    /// Where the event behind the one with <c>id:</c> <paramref name="lastEventId"/> begins; 0 when there is no such event, so that nothing is left out.
+    /// Where the event after the one with <c>id:</c> <paramref name="lastEventId"/> starts; 0 if there is no such event, so that nothing is
+    /// left out.
     /// </summary>
     public static int PositionAfter(ReadOnlySpan<byte> bytes, string lastEventId)
     {
@@ -165,7 +172,7 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
             var at = bytes[from..].IndexOf(line);
             if (at < 0) return 0;
             at += from;
-            // At the beginning of a line only: the same letters may stand in a text.
+            // Only at the start of a line: a text may contain the same characters.
             if (at == 0 || bytes[at - 1] == (byte)'\n')
             {
                 var end = bytes[at..].IndexOf("\n\n"u8);

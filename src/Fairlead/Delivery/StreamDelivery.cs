@@ -77,7 +77,7 @@ internal sealed class StreamDelivery(
         if (await replay.TryWriteAsync(exchange, call, reply)) return null;
         if (reply is not GatewayReply.Streaming streaming)
         {
-            throw new InvalidOperationException($"A stream was answered with {reply.GetType().Name}.");
+            throw new InvalidOperationException($"The reply to a streamed call is {reply.GetType().Name}.");
         }
 
         // 4. and 5.
@@ -85,7 +85,8 @@ internal sealed class StreamDelivery(
         return null;
     }
 
-    private static DialectStreamWriter WriterFor(IClientResponse response, GatewayCall call) => EventWriters.Of(call, response.Events.Format);
+    private static DialectStreamWriter WriterFor(IClientResponse response, GatewayCall call) =>
+        EventWriters.Of(call, response.Events.Format);
 
     private async Task<GatewayReply> CommitLateAsync(
         IClientResponse response, GatewayCall call, OpenStream stream, Task<GatewayReply> task, StreamConfig options)
@@ -148,13 +149,14 @@ internal sealed class StreamDelivery(
         if (await task is GatewayReply.Streaming streaming) await streaming.Events.DisposeAsync();
     }
 
-    private async Task RelayAsync(IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
+    private async Task RelayAsync(
+        IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
     {
         await using var owned = events;
         var settings = BatchedEvents.SettingsOf(call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
         // A client that is too slow is disconnected. The generation continues, and a repeated request gets all of it.
-        await using var logged = call.GoesOn
+        await using var logged = call.ContinuesWithoutClient
             ? LoggedEvents.Start(
                 (IEventSource?)batched ?? events,
                 call.Cancellation.Token,
@@ -198,7 +200,8 @@ internal sealed class StreamDelivery(
                 do
                 {
                     if (batch.Items.Count == 0) continue;
-                    await stream.WriteAsync(static (state, output) => state.writer.Write(state.batch, output), (writer, batch), response.Aborted);
+                    await stream.WriteAsync(
+                        static (state, output) => state.writer.Write(state.batch, output), (writer, batch), response.Aborted);
                     batch.Clear();
                 }
                 while (logged?.Events.TryRead(batch) == true || batched?.TakeHeld(batch) == true);
@@ -236,7 +239,7 @@ internal sealed class StreamDelivery(
     {
         CallLog.Unexpected(logger, call.RequestId, exception);
         var error = new GatewayError(
-            ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
+            ErrorCode.InternalError, "An internal error occurred. The operator can find it by the request id.");
         await EndAsync(response, call, stream, writer, Outcome.Failed, error);
     }
 
@@ -255,7 +258,7 @@ internal sealed class StreamDelivery(
     }
 
     private static GatewayError Truncated() =>
-        new(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete.");
+        new(ErrorCode.ProviderError, "The model's provider ended the stream before the response was complete.");
 
     private async Task EndAsync(
         IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, Outcome outcome, GatewayError? error)
@@ -281,7 +284,7 @@ internal sealed class StreamDelivery(
         log.Append(end.WrittenSpan);
         if (log.Overflowed)
         {
-            var lost = new GatewayError(ErrorCode.InternalError, "The answer was too long to be kept for a repeated request.");
+            var lost = new GatewayError(ErrorCode.InternalError, "The response was too long to be stored for a repeated request.");
             await keys.ConcludeAsync(call, lost);
         }
         else await keys.CompleteAsync(call, StatusCodes.Status200OK, "text/event-stream; charset=utf-8", log.ToArray(), broken);

@@ -9,16 +9,17 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// Once a second, over all open streams: a comment to those that have been quiet, a checkpoint to the spool for those that have moved.
-/// One sweep instead of a timer a stream.
+/// Visits all open streams once a second: sends a comment to quiet ones, and writes a checkpoint to the spool for those with new output.
+/// One sweep instead of a timer for each stream. Thread-safe.
 /// </summary>
-internal sealed class StreamSweep(ISpool spool, IConfigurationSource configuration, TimeProvider time, ILogger<StreamSweep> logger) : BackgroundService
+internal sealed class StreamSweep(ISpool spool, IConfigurationSource configuration, TimeProvider time, ILogger<StreamSweep> logger)
+    : BackgroundService
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
     private readonly ConcurrentDictionary<OpenStream, bool> _open = new();
 
-    /// <summary>Streams under way.</summary>
+    /// <summary>Number of open streams.</summary>
     public int Count => _open.Count;
 
     public void Add(OpenStream stream) => _open[stream] = true;
@@ -46,7 +47,7 @@ internal sealed class StreamSweep(ISpool spool, IConfigurationSource configurati
             try
             {
                 if (stream.TakeProgress()) spool.AttemptProgressed(stream.Call, stream.Call.Answering!);
-                // Not awaited: a client that does not read holds up its own stream only.
+                // Not awaited: a client that does not read delays only its own stream.
                 _ = KeepAliveAsync(stream, pause, cancellationToken);
             }
             catch (Exception exception)

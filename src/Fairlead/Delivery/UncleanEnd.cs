@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Http;
 namespace Fairlead.Delivery;
 
 /// <summary>
-/// Ends an answer under way so that no client takes it for whole, and yet reads all that was sent. Aborting at once would reset the connection,
-/// and a reset throws away what the client has not read or what is still on its way.
+/// Ends an HTTP response so that no client takes it for a complete one, but reads everything that was sent. Aborting at once would reset
+/// the connection, and a reset discards what the client has not read yet.
 /// </summary>
 internal static class UncleanEnd
 {
@@ -21,16 +21,17 @@ internal static class UncleanEnd
         await Task.Delay(FlushGrace, time, CancellationToken.None);
         if (CloseOwnSide(context))
         {
-            // The client finds the body cut off behind the last event, closes, and that fires the token.
+            // The client finds that the body is truncated after the last event and closes its side, which fires the token.
             await Task.Delay(ReadGrace, time, context.RequestAborted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         context.Abort();
     }
 
-    // A connection of HTTP/2 carries other answers too, and its abort is a frame behind the data. Elsewhere than on a socket there is only the abort.
+    // An HTTP/2 connection has other responses too, and its abort is a frame after the data. Without a socket, an abort must do.
     private static bool CloseOwnSide(HttpContext context)
     {
-        if (!HttpProtocol.IsHttp11(context.Request.Protocol) || context.Features.Get<IConnectionSocketFeature>() is not { } connection) return false;
+        if (!HttpProtocol.IsHttp11(context.Request.Protocol)) return false;
+        if (context.Features.Get<IConnectionSocketFeature>() is not { } connection) return false;
         try
         {
             connection.Socket.Shutdown(SocketShutdown.Send);

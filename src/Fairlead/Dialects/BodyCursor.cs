@@ -261,7 +261,7 @@ internal ref struct BodyCursor
     public readonly void NoteUnknownValue(GatewayError error, bool isRead)
     {
         if (_facts is null) throw new GatewayErrorException(error);
-        if (_facts.UnknownValue is null || (isRead && !_facts.UnknownValueIsRead)) _facts.UnknownValue = error;
+        if (_facts.UnknownValueError is null || (isRead && !_facts.UnknownValueIsRead)) _facts.UnknownValueError = error;
         _facts.UnknownValueIsRead |= isRead;
     }
 

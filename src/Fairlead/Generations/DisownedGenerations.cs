@@ -66,7 +66,7 @@ internal sealed class DisownedGenerations(
         if (_checkedAt is { } before && time.GetElapsedTime(before) < lease / 3) return;
         _checkedAt = time.GetTimestamp();
         var held = await runLeases.HeldByAsync(leases.Owner, cancellationToken);
-        leases.Watch.Answered(lease);
+        leases.Watch.Responded(lease);
         var missing = held.Where(run => !running.Has(run.Id, run.Run)).ToArray();
         var orphans = missing
             .Where(run => _disowned.ContainsKey(run.Id) || (_missing.TryGetValue(run.Id, out var number) && number == run.Run))

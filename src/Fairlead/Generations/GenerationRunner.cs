@@ -54,7 +54,7 @@ internal sealed class GenerationRunner(
         {
             CallLog.Unexpected(logger, call.RequestId, exception);
             var bug = new GatewayError(
-                ErrorCode.InternalError, "Something went wrong inside the gateway; the request id leads the operator to it.");
+                ErrorCode.InternalError, "An internal error occurred. The operator can find it by the request id.");
             result = await FailAsync(run, Outcome.Failed, bug);
         }
         finally
@@ -77,8 +77,8 @@ internal sealed class GenerationRunner(
         if (unresolved is not null) return await FailAsync(run, Outcome.Failed, unresolved);
 
         // 2.
-        call.InInnerLanguage = TranslatesLosslessly(call);
-        call.Streams = call.InInnerLanguage || call.Dialect.Native?.Streams?.Collector is not null;
+        call.MustTranslate = TranslatesLosslessly(call);
+        call.Streams = call.MustTranslate || call.Dialect.Native?.Streams?.Collector is not null;
 
         // 3.
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
@@ -95,7 +95,7 @@ internal sealed class GenerationRunner(
             var attempt = call.Answering!;
             attempt.Meter.Kept = answer;
             var error = attempt.Error ?? (attempt.Meter.FinishReason is null
-                ? new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the answer was complete.")
+                ? new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream before the response was complete.")
                 : null);
             if (error is not null) return await FailAsync(run, Outcome.ProviderLost, error);
             if (written is null) reply = new GatewayReply.Complete(answer);

@@ -67,8 +67,8 @@ internal sealed class JobCalls(
     {
         var record = RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Stored(call.Time.GetUtcNow()) };
         var delivery = wait is { } time
-            ? new GenerationDelivery("auto", (int)time.TotalSeconds, call.GoesOn)
-            : new GenerationDelivery("stream", null, call.GoesOn);
+            ? new GenerationDelivery("auto", (int)time.TotalSeconds, call.ContinuesWithoutClient)
+            : new GenerationDelivery("stream", null, call.ContinuesWithoutClient);
         return record with { Context = record.Context with { Delivery = delivery } };
     }
 
@@ -78,8 +78,8 @@ internal sealed class JobCalls(
     private static GenerationDelivery DeliveryOf(GatewayCall call) => call.Facts.V2 switch
     {
         { Delivery: V2Delivery.Job } => new GenerationDelivery("job", null, false),
-        { Delivery: V2Delivery.Auto, WaitSeconds: var seconds } => new GenerationDelivery("auto", seconds, call.GoesOn),
-        _ => new GenerationDelivery(call.Streams ? "stream" : "sync", null, call.GoesOn),
+        { Delivery: V2Delivery.Auto, WaitSeconds: var seconds } => new GenerationDelivery("auto", seconds, call.ContinuesWithoutClient),
+        _ => new GenerationDelivery(call.Streams ? "stream" : "sync", null, call.ContinuesWithoutClient),
     };
 
     /// <summary>A run of a job from the queue that has not started yet, or the reason why it cannot run.</summary>

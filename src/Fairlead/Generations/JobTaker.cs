@@ -57,7 +57,7 @@ internal sealed class JobTaker(
         // 1.
         var askedAt = time.GetTimestamp();
         var leased = await queue.LeaseAsync(leases.Owner, lease, room, running.Leased == 0, cancellationToken);
-        leases.Watch.Answered(lease);
+        leases.Watch.Responded(lease);
         foreach (var record in leased.Taken) await ReadAndStartAsync(record, askedAt, lease, cancellationToken);
         if (leased.Taken.Count == room) signal.Wake();
     }

@@ -72,7 +72,7 @@ internal sealed class NodeLeases(
         using var limit = new CancellationTokenSource(lease / 2, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         var renewed = await leases.RenewAsync(Owner, renewing.ConvertAll(one => one.Progress), lease, both.Token);
-        Watch.Answered(lease);
+        Watch.Responded(lease);
         foreach (var (held, _) in renewing)
         {
             if (!renewed.TryGetValue(held.Run.Id, out var cancelRequested))

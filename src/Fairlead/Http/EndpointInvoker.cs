@@ -68,7 +68,7 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
             case BadHttpRequestException broken:
                 return RequestReader.BrokenBody(broken);
 
-            case var _ when StorageErrors.IsContradiction(exception):
+            case var _ when StorageErrors.IsConstraintViolation(exception):
                 return new GatewayError(ErrorCode.Conflict, "The request conflicts with a concurrent change.");
 
             default:

@@ -4,6 +4,6 @@ namespace Fairlead.Idempotency;
 
 internal static partial class IdempotencyLog
 {
-    [LoggerMessage(5001, LogLevel.Warning, "Idempotency keys cannot be read or written now: {Fault}")]
-    public static partial void StoreAway(ILogger logger, string fault);
+    [LoggerMessage(5001, LogLevel.Warning, "Idempotency keys cannot be read or written: {Error}")]
+    public static partial void StoreUnavailable(ILogger logger, string error);
 }

@@ -2,7 +2,7 @@ using Fairlead.Storage;
 
 namespace Fairlead.Idempotency;
 
-/// <summary>Keys that clients bound to their requests, with what came of them. Times are milliseconds since 1970 in UTC.</summary>
+/// <summary>Keys that clients sent with their requests, and the outcomes. Times are milliseconds since 1970 in UTC.</summary>
 internal sealed class IdempotencySchema : ISchemaStep
 {
     public int Version => 450;

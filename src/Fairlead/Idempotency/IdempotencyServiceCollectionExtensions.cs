@@ -7,7 +7,7 @@ namespace Fairlead.Idempotency;
 
 internal static class IdempotencyServiceCollectionExtensions
 {
-    /// <summary>Requests that may be repeated safely.</summary>
+    /// <summary>Requests that can be repeated safely.</summary>
     internal static IServiceCollection AddIdempotency(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, IdempotencySchema>();

@@ -5,8 +5,8 @@ using System.Text.Json;
 namespace Fairlead.Idempotency;
 
 /// <summary>
-/// What makes two requests the same: the path, and the body's JSON token by token. White space between tokens does not count; the order of members does,
-/// since nobody who repeats a request reorders it.
+/// Two requests are the same if they have the same path and the same JSON tokens in the body. White space between tokens does not count.
+/// The order of members counts: a client that repeats a request does not reorder it.
 /// </summary>
 internal static class RequestHash
 {
@@ -18,7 +18,7 @@ internal static class RequestHash
         var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = 1024 });
         while (reader.Read())
         {
-            // Type and length first, so that no two lists of tokens read alike.
+            // Type and length first, so that different lists of tokens have different bytes.
             frame[0] = (byte)reader.TokenType;
             System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(frame[1..], reader.ValueSpan.Length);
             hash.AppendData(frame);

@@ -18,7 +18,7 @@ internal static class WorstCase
     public static (long Input, long Output, decimal Usd) Of(GatewayCall call, int? cap = null)
     {
         var model = call.Model;
-        var input = call.InputBound;
+        var input = call.MaxInputTokens;
         long output = 0;
         if (call.Operation == Operation.Chat)
         {

@@ -9,15 +9,19 @@ namespace Fairlead.Pipeline;
 /// <summary>One try at one deployment.</summary>
 internal sealed class Attempt(string id, int number, Deployment deployment)
 {
-    /// <summary><c>att_</c>, then what its call's audit record has behind its own prefix, <c>_</c> and the number; the key under which the spool knows it.</summary>
+    /// <summary>
+    /// <c>att_</c>, the ULID of the generation, <c>_</c> and the number; after the first run, the number of the run is before it. The key
+    /// of the attempt in the spool.
+    /// </summary>
     public string Id { get; } = id;
 
-    /// <summary>The id of a call's attempt with that number.</summary>
+    /// <summary>The id of the attempt of a call with this number.</summary>
     public static string IdOf(GatewayCall call, int number) => call.Run <= 1
-        ? string.Create(CultureInfo.InvariantCulture, $"att_{Bare(call.GenerationId)}_{number}")
-        : string.Create(CultureInfo.InvariantCulture, $"att_{Bare(call.GenerationId)}_{call.Run}_{number}");
+        ? string.Create(CultureInfo.InvariantCulture, $"att_{UlidOf(call.GenerationId)}_{number}")
+        : string.Create(CultureInfo.InvariantCulture, $"att_{UlidOf(call.GenerationId)}_{call.Run}_{number}");
 
-    private static ReadOnlySpan<char> Bare(string generationId) => generationId.AsSpan(generationId.IndexOf('_', StringComparison.Ordinal) + 1);
+    private static ReadOnlySpan<char> UlidOf(string generationId) =>
+        generationId.AsSpan(generationId.IndexOf('_', StringComparison.Ordinal) + 1);
 
     /// <summary>From 1.</summary>
     public int Number { get; } = number;
@@ -26,7 +30,7 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
 
     public OutputMeter Meter { get; } = new();
 
-    /// <summary>Counts what is held of its response; null where nothing is counted.</summary>
+    /// <summary>Counts the memory of its response; null to count nothing.</summary>
     public Memory.MemoryBudget? Memory { get; init; }
 
     /// <summary>Timestamp of the start.</summary>
@@ -34,15 +38,15 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
 
     public TimeSpan Duration { get; set; }
 
-    /// <summary>Ticks of the call's clock until a new connection stood; 0 when it went over one that was open.</summary>
+    /// <summary>Ticks of the call's clock until a new connection was open; 0 if an open one was used.</summary>
     public long ConnectTicks { get; set; }
 
-    /// <summary>complete, failed, cancelled …: the wire's word, null while it runs.</summary>
+    /// <summary>complete, failed, cancelled and so on, as on the wire; null while the attempt runs.</summary>
     public string? Outcome { get; set; }
 
     public GatewayError? Error { get; set; }
 
-    /// <summary>HTTP status of the provider, where there was one.</summary>
+    /// <summary>HTTP status of the provider; null if it sent none.</summary>
     public int? UpstreamStatus { get; set; }
 
     /// <summary>Whether bytes may have reached the provider, so that it may charge.</summary>
@@ -56,7 +60,7 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
         }
     }
 
-    /// <summary>Told when the attempt is on its way, for a delivery that begins then.</summary>
+    /// <summary>Called when the attempt is sent, for a delivery that starts then.</summary>
     public Action? Sending { get; init; }
 
     /// <summary>Final, set when the attempt ends.</summary>
@@ -68,8 +72,9 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     /// <summary>Final, set when the attempt ends.</summary>
     public Cost Cost { get; set; }
 
-    /// <summary>Telemetry's own: the client span, when somebody listens, and whether the attempt was measured.</summary>
+    /// <summary>Only for telemetry: the client span, if there is a listener.</summary>
     public System.Diagnostics.Activity? Span { get; set; }
 
+    /// <summary>Only for telemetry: whether the attempt was measured.</summary>
     public bool Measured { get; set; }
 }

@@ -5,10 +5,10 @@ using Fairlead.TokenCounting;
 
 namespace Fairlead.Pipeline;
 
-/// <summary>What an attempt that is over is charged. Thread-safe.</summary>
+/// <summary>Decides what an attempt that has ended is charged. Thread-safe.</summary>
 internal sealed class AttemptCharge(TokenCounter counter)
 {
-    /// <summary>Fixes usage and cost of an attempt; the same again when nothing came in between.</summary>
+    /// <summary>Sets usage and cost of an attempt. Calling it again changes nothing.</summary>
     public void Fix(GatewayCall call, Attempt attempt)
     {
         (attempt.Usage, attempt.UsageDoubt) = UsageOf(call, attempt);
@@ -16,8 +16,8 @@ internal sealed class AttemptCharge(TokenCounter counter)
     }
 
     /// <summary>
-    /// The provider's count as far as it can be true. Otherwise what can be known: nothing for an attempt that the provider refused or that never
-    /// reached it; input, and the output seen, for one that was cut, timed out or left by the client.
+    /// The provider's count if it can be true. Otherwise zero for an attempt that the provider refused or that did not reach it; and for an
+    /// attempt that was truncated, timed out or left by the client, its input and the output that arrived.
     /// </summary>
     private ResolvedUsage UsageOf(GatewayCall call, Attempt attempt)
     {
@@ -25,13 +25,14 @@ internal sealed class AttemptCharge(TokenCounter counter)
         if (meter.Report is null)
         {
             if (!attempt.Sent || call.Operation == Operation.CountTokens) return default;
-            var refused = attempt.UpstreamStatus is >= 400 || (attempt.Error is { Code: ErrorCode.ProviderUnavailable or ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded } && !meter.HasContent);
-            if (refused) return default;
+            var code = attempt.Error?.Code;
+            var isRefusal = code is ErrorCode.ProviderUnavailable or ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded;
+            if (attempt.UpstreamStatus is >= 400 || (isRefusal && !meter.HasContent)) return default;
         }
         return UsageResolver.Resolve(meter.Report, KnownOf(call, attempt), new Estimates(counter, call, meter));
     }
 
-    /// <summary>What a report of the attempt's provider is held against.</summary>
+    /// <summary>What the usage report of the attempt's provider is compared with.</summary>
     public static UsageKnown KnownOf(GatewayCall call, Attempt attempt)
     {
         var (facts, meter) = (call.Facts, attempt.Meter);
@@ -44,7 +45,7 @@ internal sealed class AttemptCharge(TokenCounter counter)
             LeastOutput = meter.Output.LeastTokens,
             HasInput = facts.TextBytes > 0 || facts.MediaBytes > 0 || facts.ImageCount > 0 || facts.InputTokenIds > 0,
             InputBytes = facts.TextBytes,
-            InputBound = call.InputBound,
+            MaxInputTokens = call.MaxInputTokens,
             Window = call.Model.ContextWindow,
             MaxOutput = call.Model.MaxOutputTokens,
             Inputs = call.Operation == Operation.Embeddings ? Math.Max(1, facts.MessageCount) : facts.PromptCount,

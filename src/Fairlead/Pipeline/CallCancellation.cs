@@ -17,7 +17,7 @@ internal enum CancellationReason
     /// <summary>The drain limit passed after SIGTERM.</summary>
     Shutdown,
 
-    /// <summary>Someone cancelled the generation by its id.</summary>
+    /// <summary>The generation was cancelled by its id.</summary>
     Requested,
 
     /// <summary>Another process has taken the generation over.</summary>
@@ -25,8 +25,8 @@ internal enum CancellationReason
 }
 
 /// <summary>
-/// The one token of a call, and which of its causes fired. One timer serves the deadline and the attempt's total time, whichever is nearer.
-/// Owned by the edge, which disposes it after the call has ended.
+/// The one token of a call, and why it fired. One timer serves the deadline and the attempt's total time, whichever is nearer. The endpoint
+/// disposes it after the call has ended. Thread-safe.
 /// </summary>
 internal sealed class CallCancellation : IDisposable
 {
@@ -38,9 +38,9 @@ internal sealed class CallCancellation : IDisposable
     private int _reason;
     private CancellationReason _timerFor = CancellationReason.AttemptTimeout;
 
-    /// <param name="deadline">When the caller no longer wants the answer.</param>
+    /// <param name="deadline">When the caller no longer needs the response; null for never.</param>
     /// <param name="time">Clock of deadline and attempt.</param>
-    /// <param name="clientLeft">The transport's token, or none when the call goes on without its client.</param>
+    /// <param name="clientLeft">The transport's token, or none if the call continues without its client.</param>
     /// <param name="shutdown">Fires at the drain limit.</param>
     public CallCancellation(DateTimeOffset? deadline, TimeProvider time, CancellationToken clientLeft, CancellationToken shutdown)
     {
@@ -85,10 +85,10 @@ internal sealed class CallCancellation : IDisposable
         _source.CancelAfter(total);
     }
 
-    /// <summary>Stops whoever still works for a call whose delivery has broken off.</summary>
+    /// <summary>Stops the stages of a call whose delivery has failed.</summary>
     public void Stop() => Cancel(CancellationReason.ClientLeft);
 
-    /// <summary>Stops the call from outside. Thread-safe; the first reason stands.</summary>
+    /// <summary>Stops the call from outside. Only the first reason counts.</summary>
     public void Stop(CancellationReason reason) => Cancel(reason);
 
     public void Dispose()

@@ -11,8 +11,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// What happens at the end of every call, in this order and on every way out: usage is fixed, what was held is settled, the audit record and
-/// ledger entries go on the spool. Only then may the last byte leave. Safe to call again; the first ending stands.
+/// Ends every call, on every exit path: 1. set usage and cost, 2. settle the reservation, 3. put the audit record and the ledger entries on
+/// the spool. Only then may the last byte be sent. Calling it again changes nothing. Thread-safe.
 /// </summary>
 internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter counter, AttemptCharge charge, ILogger<CallEnder> logger)
 {
@@ -22,12 +22,13 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
 
     /// <param name="call">The call; its <see cref="GatewayCall.Ending"/> is set on return.</param>
     /// <param name="outcome">How it ended.</param>
-    /// <param name="error">Why, when it failed.</param>
+    /// <param name="error">Why it failed, or null.</param>
     /// <param name="status">The HTTP status that the client got or will get.</param>
     public ValueTask EndAsync(GatewayCall call, Outcome outcome, GatewayError? error, int status)
     {
         if (call.Ending is not null || call.HandedOver) return ValueTask.CompletedTask;
 
+        // 1.
         CallEnding ending;
         try
         {
@@ -35,12 +36,17 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         }
         catch (Exception exception)
         {
-            // A fault in counting must keep no money held and no call off the record.
+            // After an error while counting, the money must still be released and the call recorded.
             CallLog.EndingFailed(logger, call.RequestId, exception);
-            ending = new CallEnding(outcome, call.Answering?.Usage ?? default, new Cost(call.Attempts.Sum(attempt => attempt.Cost.Usd), Basis.Estimated)) { Error = error, Used = SumOf(call) };
+            var cost = new Cost(call.Attempts.Sum(attempt => attempt.Cost.Usd), Basis.Estimated);
+            ending = new CallEnding(outcome, call.Answering?.Usage ?? default, cost) { Error = error, Used = SumOf(call) };
         }
         call.Ending = ending;
+
+        // 2.
         if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Used, ending.Cost);
+
+        // 3.
         return RecordAsync(call, status);
     }
 
@@ -56,8 +62,8 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             if (attempt.Cost.Usd > 0 && attempt.Cost.Basis == Basis.Estimated) basis = Basis.Estimated;
             if (attempt.Meter.FailedReason is { } reason)
             {
-                call.Warn("provider_finish_reason", UpstreamText.CleanCode(reason) is var word and not "no code"
-                    ? $"The model's provider ended its response with the reason '{word}'. The response is not complete."
+                call.Warn("provider_finish_reason", UpstreamText.CleanCode(reason) is var name and not "no code"
+                    ? $"The model's provider ended its response with the reason '{name}'. The response is not complete."
                     : "The model's provider ended its response with a reason that is not known. The response is not complete.");
             }
         }
@@ -67,24 +73,29 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
             if (usage.Basis == Basis.Estimated) basis = Basis.Estimated;
             if (answering.Meter.SkippedEvents is > 0 and var skipped)
             {
-                call.Warn("malformed_events_skipped", $"{skipped} malformed event(s) of the model's provider were left out; the rest of the answer stands.");
+                call.Warn(
+                    "malformed_events_skipped",
+                    $"{skipped} malformed event(s) of the model's provider were left out of the response.");
             }
-            if (call.Operation == Operation.Chat && outcome is Outcome.Complete or Outcome.ToolCalls or Outcome.Length && answering.Meter.FinishedChoices is > 0 and var choices && choices < call.Facts.ExpectedChoices)
+            if (call.Operation == Operation.Chat && outcome is Outcome.Complete or Outcome.ToolCalls or Outcome.Length
+                && answering.Meter.FinishedChoices is > 0 and var choices && choices < call.Facts.ExpectedChoices)
             {
-                call.Warn("fewer_choices", $"The model's provider made {choices} of the {call.Facts.ExpectedChoices} choices that were asked for.");
+                call.Warn(
+                    "fewer_choices",
+                    $"The model's provider returned {choices} of the {call.Facts.ExpectedChoices} choices that were requested.");
             }
-            if (WordsFor(answering.UsageDoubt) is { } words)
+            if (ReasonFor(answering.UsageDoubt) is { } why)
             {
-                call.Warn("usage_estimated", $"The provider's usage {words}. The tokens of this response are estimated.");
+                call.Warn("usage_estimated", $"The provider's usage {why}. The tokens of this response are estimated.");
             }
-            // Time to write the answer out is not the model's; what is left after the first token is.
+            // The time after the first token is the model's; the time to write the response is not.
             if (call.Timings.Milliseconds(Phase.FirstToken) == 0) call.Timings.Set(Phase.FirstToken, answering.StartedAt);
             call.Timings.SetTicks(Phase.Connect, answering.ConnectTicks);
             call.Timings.Set(Phase.Generate, answering.StartedAt);
         }
         else
         {
-            // Nobody answered, but what attempts used was used.
+            // No attempt succeeded, but their tokens were used.
             usage = SumOf(call);
         }
         call.Timings.Set(Phase.Total, call.Timings.StartedAt);
@@ -109,7 +120,7 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
         }
         catch (Exception exception)
         {
-            // Whatever the spool throws: the answer exists and is paid for; withholding it would not bring the record back.
+            // The response exists and is paid for. Withholding it would not restore the record.
             CallLog.RecordLost(logger, call.RequestId, exception);
         }
     }
@@ -126,20 +137,21 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
     }
 
     /// <summary>
-    /// Models without a public vocabulary are estimated, and the estimate learns from what their providers report. Counting costs more than most
-    /// calls, so only every so many is used.
+    /// Tokens of models without a public vocabulary are estimated, and the estimate is corrected with what their providers report. Counting
+    /// costs more than most calls, so only one in <see cref="CalibrateEvery"/> is used.
     /// </summary>
     private void Calibrate(GatewayCall call)
     {
-        if (call.Answering is not { Usage: { Basis: Basis.Measured, InputTokens: > 0 } usage } answering || call.Model.Tokenizer != TokenizerFamily.Estimated) return;
+        if (call.Model.Tokenizer != TokenizerFamily.Estimated) return;
+        if (call.Answering is not { Usage: { Basis: Basis.Measured, InputTokens: > 0 } usage } answering) return;
         if (Interlocked.Increment(ref _calls) % CalibrateEvery != 0) return;
-        // A request that only its own dialect can express cannot be counted, and teaches nothing.
+        // A request that only its own dialect can express cannot be counted.
         if (counter.TryCountInput(call, out var counted)) counter.Observe(call.Model, counted.Tokens, usage.InputTokens);
         counter.ObserveOutput(answering.Meter, usage, call.Model);
     }
 
-    // A provider that reports nothing, or was cut before it could, is nothing to warn of: the basis says it.
-    private static string? WordsFor(UsageDoubt doubt) => doubt switch
+    // No warning for a provider that reports nothing, or was truncated before it could: the basis shows that.
+    private static string? ReasonFor(UsageDoubt doubt) => doubt switch
     {
         UsageDoubt.Incomplete => "lacks a count of input or output",
         UsageDoubt.Unreadable => "has a count that is not a whole number of tokens",

@@ -6,7 +6,7 @@ namespace Fairlead.Pipeline;
 /// <summary>Outcomes of the ways a call can end.</summary>
 internal static class CallOutcome
 {
-    /// <summary>How a call that came to its end ended.</summary>
+    /// <summary>The outcome of a call that nothing stopped.</summary>
     public static Outcome Of(GatewayCall call) => call.Answering?.Meter.FinishReason is { } reason
         ? call.Violations is { Count: > 0 } ? Outcome.InvalidOutput : Of(reason)
         : Outcome.Complete;
@@ -19,14 +19,22 @@ internal static class CallOutcome
         _ => Outcome.Complete,
     };
 
-    /// <summary>What a fired token means for the call, and what its client is told if it is still there.</summary>
+    /// <summary>The outcome of a call that was stopped, and the error for its client if that is still connected.</summary>
     public static (Outcome Outcome, GatewayError Error) Of(CancellationReason reason) => reason switch
     {
-        CancellationReason.Deadline => (Outcome.Deadline, new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed before the answer was complete.")),
-        CancellationReason.AttemptTimeout => (Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not finish in time.")),
-        CancellationReason.Shutdown => (Outcome.Cancelled, new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down.") { RetryAfter = TimeSpan.FromSeconds(1) }),
-        CancellationReason.Requested => (Outcome.Cancelled, new GatewayError(ErrorCode.Conflict, "The generation was cancelled before it was complete.")),
-        CancellationReason.LeaseLost => (Outcome.Cancelled, new GatewayError(ErrorCode.InternalError, "The run could not renew its lease and was stopped; another run takes its place.")),
+        CancellationReason.Deadline => (
+            Outcome.Deadline,
+            new GatewayError(ErrorCode.DeadlineExceeded, "The deadline of the request passed before the response was complete.")),
+        CancellationReason.AttemptTimeout => (
+            Outcome.ProviderLost, new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not finish in time.")),
+        CancellationReason.Shutdown => (
+            Outcome.Cancelled,
+            new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down.") { RetryAfter = TimeSpan.FromSeconds(1) }),
+        CancellationReason.Requested => (
+            Outcome.Cancelled, new GatewayError(ErrorCode.Conflict, "The generation was cancelled before it was complete.")),
+        CancellationReason.LeaseLost => (
+            Outcome.Cancelled,
+            new GatewayError(ErrorCode.InternalError, "The run could not renew its lease and was stopped; another run replaces it.")),
         _ => (Outcome.Cancelled, new GatewayError(ErrorCode.InternalError, "The client left.")),
     };
 }

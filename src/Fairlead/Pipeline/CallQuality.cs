@@ -1,15 +1,15 @@
 namespace Fairlead.Pipeline;
 
-/// <summary>Signals about how good an answer is, Fairlead's own and those of a builder's pipeline. Thread-safe.</summary>
+/// <summary>Signals of how good a response is: Fairlead's own and those of an app's pipeline. Thread-safe.</summary>
 public sealed class CallQuality
 {
     private readonly Lock _gate = new();
     private Dictionary<string, double>? _own;
 
-    /// <summary>Whether the output satisfied the schema asked for; null when none was asked for or nothing was checked.</summary>
+    /// <summary>Whether the output satisfied the requested schema; null if none was requested or nothing was checked.</summary>
     internal bool? SchemaValid { get; set; }
 
-    /// <summary>Sets a signal of the builder's own, such as <c>groundedness</c>. The last value stands.</summary>
+    /// <summary>Sets a signal of the app, such as <c>groundedness</c>. The last value counts.</summary>
     /// <param name="signal">1 to 64 characters; a name of Fairlead's own signals is refused.</param>
     /// <param name="value">A finite number.</param>
     /// <exception cref="ArgumentException">The name has another form, is Fairlead's own, or the value is not finite.</exception>
@@ -17,7 +17,10 @@ public sealed class CallQuality
     {
         ArgumentException.ThrowIfNullOrEmpty(signal);
         if (signal.Length > 64) throw new ArgumentException("A signal's name has at most 64 characters.", nameof(signal));
-        if (signal is "finish_reason" or "schema_valid" or "mean_logprob" or "policy") throw new ArgumentException($"The signal '{signal}' is Fairlead's own.", nameof(signal));
+        if (signal is "finish_reason" or "schema_valid" or "mean_logprob" or "policy")
+        {
+            throw new ArgumentException($"The signal '{signal}' is Fairlead's own.", nameof(signal));
+        }
         if (!double.IsFinite(value)) throw new ArgumentException("A signal is a finite number.", nameof(value));
         lock (_gate)
         {

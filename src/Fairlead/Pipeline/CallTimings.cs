@@ -1,6 +1,6 @@
 namespace Fairlead.Pipeline;
 
-/// <summary>The phases every call may pass, in the order of the wire's <c>timing_ms</c>.</summary>
+/// <summary>The phases of a call, in the order of <c>timing_ms</c>.</summary>
 internal enum Phase
 {
     Auth,
@@ -16,7 +16,7 @@ internal enum Phase
 }
 
 /// <summary>
-/// How long each phase of one call took, and the phases that a builder's own pipeline reports. Thread-safe.
+/// How long each phase of one call took, and the phases that an app's own pipeline reports. Thread-safe.
 /// </summary>
 public sealed class CallTimings
 {
@@ -34,7 +34,10 @@ public sealed class CallTimings
     /// <summary>Timestamp of the call's arrival.</summary>
     internal long StartedAt => _startedAt;
 
-    /// <summary>Adds <paramref name="duration"/> to a phase of the caller's own pipeline, such as <c>retrieval</c>. Shown in <c>timing_ms</c> and <c>Server-Timing</c>.</summary>
+    /// <summary>
+    /// Adds <paramref name="duration"/> to a phase of the app's own pipeline, such as <c>retrieval</c>. Shown in <c>timing_ms</c> and
+    /// <c>Server-Timing</c>.
+    /// </summary>
     /// <param name="phase">1 to 64 letters, digits, <c>_</c> or <c>-</c>; a name of <see cref="Phase"/> is refused.</param>
     /// <param name="duration">Not negative.</param>
     /// <exception cref="ArgumentException">The name has another form or is one of Fairlead's own.</exception>
@@ -42,7 +45,10 @@ public sealed class CallTimings
     {
         ArgumentException.ThrowIfNullOrEmpty(phase);
         ArgumentOutOfRangeException.ThrowIfLessThan(duration, TimeSpan.Zero);
-        if (phase.Length > 64 || phase.AsSpan().ContainsAnyExcept(NameCharacters)) throw new ArgumentException("A phase is 1 to 64 letters, digits, '_' or '-'.", nameof(phase));
+        if (phase.Length > 64 || phase.AsSpan().ContainsAnyExcept(NameCharacters))
+        {
+            throw new ArgumentException("A phase is 1 to 64 letters, digits, '_' or '-'.", nameof(phase));
+        }
         if (Array.IndexOf(Names, phase) >= 0) throw new ArgumentException($"The phase '{phase}' is Fairlead's own.", nameof(phase));
         lock (_ticks.Gate)
         {
@@ -52,7 +58,8 @@ public sealed class CallTimings
         }
     }
 
-    internal static readonly string[] Names = ["auth", "validate", "policy", "limit", "queue", "coalesce", "connect", "first_token", "generate", "total"];
+    internal static readonly string[] Names =
+        ["auth", "validate", "policy", "limit", "queue", "coalesce", "connect", "first_token", "generate", "total"];
 
     private static readonly System.Buffers.SearchValues<char> NameCharacters =
         System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
@@ -70,10 +77,10 @@ public sealed class CallTimings
 
     internal TimeSpan Elapsed => _time.GetElapsedTime(_startedAt);
 
-    /// <summary>Milliseconds of a phase; 0 when the call did not pass it.</summary>
+    /// <summary>Milliseconds of a phase; 0 if the call had no such phase.</summary>
     internal double Milliseconds(Phase phase) => _ticks[phase] * 1000.0 / _time.TimestampFrequency;
 
-    /// <summary>Phases that the builder's pipeline reported.</summary>
+    /// <summary>Phases that the app's pipeline reported.</summary>
     internal IReadOnlyList<KeyValuePair<string, TimeSpan>> Own
     {
         get

@@ -1,7 +1,8 @@
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// The warnings of one call: at most <see cref="Max"/>, and one more that counts the rest. A client sets how many there are, so adding one costs the same however many there were. Thread-safe.
+/// The warnings of one call: at most <see cref="Max"/>, and one more that counts the rest. A client can cause any number of them, so the
+/// cost of adding one does not depend on their number. Thread-safe.
 /// </summary>
 internal sealed class CallWarnings
 {
@@ -10,7 +11,7 @@ internal sealed class CallWarnings
     /// <summary>Code of the warning that counts those that are not listed; always the last of the list.</summary>
     public const string Omitted = "warnings_omitted";
 
-    /// <summary>More different warnings are counted without being told apart, so that the memory for them has a limit.</summary>
+    /// <summary>Beyond this, equal warnings are counted more than once, so that their memory has a limit.</summary>
     private const int MaxRemembered = 100_000;
 
     private readonly Lock _gate = new();
@@ -19,7 +20,7 @@ internal sealed class CallWarnings
     private long _uncounted;
     private CallWarning[]? _snapshot;
 
-    /// <summary>A list that does not change any more.</summary>
+    /// <summary>An immutable list.</summary>
     public IReadOnlyList<CallWarning> Snapshot
     {
         get
@@ -30,8 +31,8 @@ internal sealed class CallWarnings
     }
 
     /// <summary>
-    /// Adds a warning, once, in the order of the codes: which of several is found first depends on how far a stream is read ahead. Where there are too many, the code with the most
-    /// warnings gives up its last one, so that every code is listed.
+    /// Adds a warning once, in the order of the codes, because which of several is found first depends on how far a stream is read ahead.
+    /// If there are too many, the last warning of the code with the most warnings is dropped, so that every code is listed.
     /// </summary>
     public void Add(string code, string message)
     {
@@ -77,7 +78,7 @@ internal sealed class CallWarnings
         Volatile.Write(ref _snapshot, null);
     }
 
-    // A number for each is enough to count them once, also when a second attempt finds the same ones again.
+    // A hash of each is enough to count it once, even if a second attempt finds it again.
     private static ulong HashOf(CallWarning warning)
     {
         var hash = 0xCBF29CE484222325;
@@ -89,6 +90,8 @@ internal sealed class CallWarnings
     private CallWarning[] Make()
     {
         var omitted = (_rest?.Count ?? 0) + _uncounted;
-        return omitted == 0 ? [.. _listed] : [.. _listed, new CallWarning(Omitted, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{omitted} more warnings are not listed."))];
+        if (omitted == 0) return [.. _listed];
+        var message = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{omitted} more warnings are not listed.");
+        return [.. _listed, new CallWarning(Omitted, message)];
     }
 }

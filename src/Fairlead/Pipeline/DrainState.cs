@@ -1,7 +1,7 @@
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// Whether this process still takes calls. After SIGTERM new calls are refused while open ones go on until the drain limit. Thread-safe.
+/// Whether this process accepts calls. After SIGTERM, new calls are refused, and open ones continue until the drain limit. Thread-safe.
 /// </summary>
 internal sealed class DrainState : IDisposable
 {
@@ -13,7 +13,7 @@ internal sealed class DrainState : IDisposable
     /// <summary>True from SIGTERM on.</summary>
     public bool IsDraining => _draining;
 
-    /// <summary>Calls under way.</summary>
+    /// <summary>Number of calls in progress.</summary>
     public int Active => Volatile.Read(ref _active);
 
     /// <summary>Fires when open calls must end.</summary>
@@ -21,7 +21,9 @@ internal sealed class DrainState : IDisposable
 
     public void Begin() => _draining = true;
 
-    /// <summary>Fires when no call is under way any more, or must end: then nothing is made here that a reader could wait for.</summary>
+    /// <summary>
+    /// Fires when no call is in progress, or when open calls must end: no reader needs to wait for output of this process.
+    /// </summary>
     public CancellationToken Over => _over.Token;
 
     public void ReachLimit()
@@ -30,7 +32,7 @@ internal sealed class DrainState : IDisposable
         _over.Cancel();
     }
 
-    /// <summary>All calls have ended by themselves.</summary>
+    /// <summary>Call when all calls have ended by themselves.</summary>
     public void End() => _over.Cancel();
 
     public void Enter() => Interlocked.Increment(ref _active);

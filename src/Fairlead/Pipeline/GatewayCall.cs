@@ -15,8 +15,8 @@ using Fairlead.Telemetry;
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// One call on its way through the gateway. Stages see this and never HTTP, so that a call without a waiting client walks the
-/// same path. Builders' models reach theirs through <see cref="GatewayCallExtensions"/>.
+/// One call on its way through the gateway. Stages see this and never HTTP, so that a call without a waiting client takes the same path. An
+/// app's own models get theirs through <see cref="GatewayCallExtensions"/>.
 /// </summary>
 /// <remarks>Belongs to one logical flow; only the members that say so are thread-safe.</remarks>
 public sealed class GatewayCall
@@ -39,22 +39,22 @@ public sealed class GatewayCall
         StartedAt = time.GetUtcNow();
     }
 
-    /// <summary><c>req_</c> + ULID, in every answer's <c>x-request-id</c>.</summary>
+    /// <summary><c>req_</c> + ULID, in the <c>x-request-id</c> of every response.</summary>
     public string RequestId { get; }
 
     /// <summary><c>gen_</c> + ULID.</summary>
     public string GenerationId { get; }
 
-    /// <summary>Who asks.</summary>
+    /// <summary>The authenticated caller.</summary>
     public Caller Caller { get; }
 
-    /// <summary>How long each phase took; a builder's pipeline may record its own. Thread-safe.</summary>
+    /// <summary>How long each phase took; an app's pipeline may record its own. Thread-safe.</summary>
     public CallTimings Timings { get; }
 
-    /// <summary>Signals of quality; a builder's pipeline may set its own. Thread-safe.</summary>
+    /// <summary>Signals of quality; an app's pipeline may set its own. Thread-safe.</summary>
     public CallQuality Quality { get; } = new();
 
-    /// <summary>The name the client asked for.</summary>
+    /// <summary>The name of the model as the client sent it.</summary>
     public string ModelRequested => Facts.Model;
 
     internal TimeProvider Time { get; }
@@ -65,10 +65,10 @@ public sealed class GatewayCall
 
     internal Operation Operation => Dialect.Operation;
 
-    /// <summary>The request's bytes; owned and returned to the pool by the edge when the call has ended.</summary>
+    /// <summary>The bytes of the request. The endpoint disposes them after the call has ended.</summary>
     internal PooledBuffer Body { get; set; } = null!;
 
-    /// <summary>Counts what is held in memory for the call; null where nothing is counted.</summary>
+    /// <summary>Counts the memory of the call; null to count nothing.</summary>
     internal MemoryBudget? Memory { get; init; }
 
     internal RequestFacts Facts { get; set; } = new();
@@ -97,10 +97,10 @@ public sealed class GatewayCall
     /// <summary>Path of the endpoint, such as <c>/v1/chat/completions</c>.</summary>
     internal string Endpoint { get; set; } = "";
 
-    /// <summary>Where links in the answer lead.</summary>
+    /// <summary>The address of this server for links in the response.</summary>
     internal PublicAddress Site { get; set; }
 
-    /// <summary>Standard headers of the call that a provider may be sent (anthropic-version, anthropic-beta).</summary>
+    /// <summary>Headers of the request that are forwarded to Anthropic (anthropic-version, anthropic-beta).</summary>
     internal string? AnthropicVersion { get; set; }
 
     internal string? AnthropicBeta { get; set; }
@@ -111,67 +111,67 @@ public sealed class GatewayCall
     /// <summary>Set by the stage when the key is bound to this call.</summary>
     internal IdempotentRun? Idempotency { get; set; }
 
-    /// <summary>How long it waits for the outcome of the request that it repeats, where that cannot be joined.</summary>
-    internal TimeSpan RepeatWait { get; set; }
+    /// <summary>How long it waits for the outcome of the request that it repeats, if that cannot be joined.</summary>
+    internal TimeSpan RepeatTimeout { get; set; }
 
-    /// <summary>Whether it goes on to its end when its client leaves: asked for, or to be had by repeating the request.</summary>
-    internal bool GoesOn => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
+    /// <summary>Whether it continues without its client: as requested, or because a repeated request gets the result.</summary>
+    internal bool ContinuesWithoutClient => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
 
-    /// <summary>Whether nobody waits for the answer on a connection, so that there is time to wait for a place at a provider.</summary>
+    /// <summary>Whether no client waits on a connection, so that the call can wait for a free slot at a deployment.</summary>
     internal bool CanWaitForSlot { get; set; }
 
-    /// <summary>What the connection of the call knows of earlier responses; null unless it is one that keeps them.</summary>
+    /// <summary>Earlier responses that the connection of the call remembers; null if it remembers none.</summary>
     internal ResponseSession? Session { get; set; }
 
-    /// <summary>The Fairlead-Simulate header; honoured by simulated deployments only.</summary>
+    /// <summary>The Fairlead-Simulate header; only simulated deployments read it.</summary>
     internal string? Simulate { get; set; }
 
     /// <summary>One of <see cref="CallClasses"/>, as decided from the request and the key.</summary>
     internal string Class { get; set; } = CallClasses.Default;
 
-    /// <summary>When the caller no longer wants the answer, or null.</summary>
+    /// <summary>When the caller no longer needs the response, or null.</summary>
     internal DateTimeOffset? Deadline { get; set; }
 
     /// <summary>
-    /// The request goes to every provider through the inner language, also to one that speaks its dialect: its answer is read by others
-    /// than the client.
+    /// Whether the request is translated to the canonical model even for a provider that speaks its dialect, because a stage reads its
+    /// response.
     /// </summary>
-    internal bool InInnerLanguage { get; set; }
+    internal bool MustTranslate { get; set; }
 
     /// <summary>
-    /// Number of the run of a generation that is begun anew after a failure or a crash, from 1; each has an audit record of its own.
+    /// Number of the run, from 1. A generation is run again after a failure or a crash; each run has an audit record of its own.
     /// </summary>
     internal int Run { get; init; } = 1;
 
-    /// <summary>How its answer reaches the caller, when it was decided before; null where the request alone says it.</summary>
+    /// <summary>How its response reaches the caller, if that was decided earlier; null if the request decides.</summary>
     internal GenerationDelivery? Delivery { get; init; }
 
     /// <summary>
-    /// The run of a kept generation that this call is; null for all others. What it keeps outside of the generation is fenced by it.
+    /// The lease of a stored generation's run; null for other calls. What the call stores elsewhere depends on it.
     /// </summary>
     internal RunLease? RunLease { get; set; }
 
-    /// <summary>Set when another call goes on with the generation, and ends it.</summary>
+    /// <summary>Set when another call continues with the generation, and ends it.</summary>
     internal bool HandedOver { get; set; }
 
     /// <summary>Set by the catalogue stage.</summary>
     internal CatalogueModel Model { get; set; } = null!;
 
-    /// <summary>More input tokens than this the request cannot have; cheap, from its bytes. What is held before the call.</summary>
-    internal long InputBound { get; set; }
+    /// <summary>Maximum of input tokens, computed from the bytes of the request. Reserved before the call.</summary>
+    internal long MaxInputTokens { get; set; }
 
-    /// <summary>Best guess of the input's tokens so far, or their count; what usage falls back to.</summary>
+    /// <summary>The estimate of the input tokens, or their count. Used if the provider reports no usage.</summary>
     internal TokenEstimate InputEstimate { get; set; }
 
-    /// <summary>Held before the first attempt; settled when the call ends.</summary>
+    /// <summary>Reserved before the first attempt; settled when the call ends.</summary>
     internal TokenReservation? Reservation { get; set; }
 
-    /// <summary>Bytes of the spool that are reserved for its record. The spool's own.</summary>
+    /// <summary>Bytes of the spool that are reserved for its record. Only for the spool.</summary>
     internal int RecordRoom { get; set; }
 
     internal List<Attempt> Attempts { get; } = new(1);
 
-    /// <summary>The attempt whose answer the client sees; null until one answers.</summary>
+    /// <summary>The attempt whose response the client gets; null until one has responded.</summary>
     internal Attempt? Answering { get; set; }
 
     /// <summary>The token of the call and why it fired.</summary>
@@ -179,12 +179,12 @@ public sealed class GatewayCall
 
     internal CallEnding? Ending { get; set; }
 
-    /// <summary>Completes when the first attempt is on its way: from then on only a provider can fail the call.</summary>
+    /// <summary>Completes when the first attempt is sent. From then on, only a provider can fail the call.</summary>
     internal Task Accepted => Acceptance.Task;
 
     internal void Accept() => Acceptance.TrySetResult();
 
-    // Made on first use: most calls are asked by nobody.
+    // Created on first use: most calls need none.
     private TaskCompletionSource Acceptance
     {
         get
@@ -195,21 +195,22 @@ public sealed class GatewayCall
         }
     }
 
-    /// <summary>Refusals of the same key for the same reason that left no record of their own since the last one.</summary>
+    /// <summary>Refusals of the same key for the same reason since the last record that have no record of their own.</summary>
     internal long SuppressedRefusals { get; set; }
 
-    /// <summary>Telemetry's own: how the call is counted, and the span it arrived in, when somebody listens.</summary>
+    /// <summary>Only for telemetry: how the call is counted.</summary>
     internal Telemetry.CallTrace Trace { get; set; }
 
+    /// <summary>Only for telemetry: the span of the request, if there is a listener.</summary>
     internal System.Diagnostics.Activity? ServerSpan { get; set; }
 
-    /// <summary>The client's trace, handed on as it is when this process makes no spans of its own.</summary>
+    /// <summary>The client's trace, forwarded unchanged if this process creates no spans.</summary>
     internal Telemetry.IncomingTrace? IncomingTrace { get; set; }
 
-    /// <summary>A list that no longer changes: headers that are committed late are written while an attempt may still warn.</summary>
+    /// <summary>An immutable list: late headers are written while an attempt may still add warnings.</summary>
     internal IReadOnlyList<CallWarning> Warnings => Volatile.Read(ref _warnings)?.Snapshot ?? [];
 
-    /// <summary>The request in the inner language; made on first use.</summary>
+    /// <summary>The request in the canonical form; created on first use.</summary>
     /// <exception cref="GatewayErrorException">The request cannot be expressed in it.</exception>
     /// <exception cref="InvalidOperationException">The dialect has no conversations.</exception>
     internal ConversationRequest Conversation
@@ -218,21 +219,21 @@ public sealed class GatewayCall
         set => _conversation = value;
     }
 
-    /// <summary>What is wrong with a structured output that was checked; empty when nothing is, null when none was.</summary>
+    /// <summary>Violations of the schema by a structured output; empty if it is valid, null if nothing was checked.</summary>
     internal IReadOnlyList<SchemaViolation>? Violations { get; set; }
 
-    /// <summary>The embeddings request in the inner language; made on first use.</summary>
+    /// <summary>The embeddings request in the canonical form; created on first use.</summary>
     /// <exception cref="InvalidOperationException">The dialect has no embeddings.</exception>
     internal EmbeddingsRequest Embeddings => _embeddings ??=
         (Dialect.Embeddings ?? throw Untranslatable("embeddings request")).ToEmbeddings(this);
 
-    /// <summary>Bytes that the conversation takes in memory beside the body: its texts as UTF-16. Media stay where they are.</summary>
+    /// <summary>Memory of the conversation beside the body: its texts as UTF-16. Media stay in the body.</summary>
     internal long ConversationBytes => 2 * Math.Max(0, Body.Length - Facts.InlineBytes);
 
     private ConversationRequest ReadConversation()
     {
         var translation = Dialect.Conversations ?? throw Untranslatable("conversation");
-        // Held as long as the body.
+        // Counted as long as the body.
         Body?.Count(ConversationBytes);
         try
         {
@@ -256,7 +257,7 @@ public sealed class GatewayCall
     {
         if (Volatile.Read(ref _warnings) is not { } warnings)
         {
-            // Made on first use: most calls have no warning.
+            // Created on first use: most calls have no warning.
             var made = new CallWarnings();
             warnings = Interlocked.CompareExchange(ref _warnings, made, null) ?? made;
         }
@@ -264,18 +265,18 @@ public sealed class GatewayCall
     }
 }
 
-/// <summary>Tokens of the input, known or bounded before the provider counts.</summary>
+/// <summary>Tokens of the input, counted or estimated before the provider counts them.</summary>
 /// <param name="Tokens">Count or estimate.</param>
 /// <param name="Basis">Measured only when counted with the model's own vocabulary.</param>
 internal readonly record struct TokenEstimate(long Tokens, Basis Basis);
 
-/// <summary>How a call ended; fixed once, before the last byte leaves.</summary>
-/// <param name="Outcome">How.</param>
-/// <param name="Usage">What the response used, as its client is told.</param>
+/// <summary>How a call ended. Set once, before the last byte is sent.</summary>
+/// <param name="Outcome">How it ended.</param>
+/// <param name="Usage">The usage of the response, as its client sees it.</param>
 /// <param name="Cost">What all attempts cost.</param>
 internal sealed record CallEnding(Outcome Outcome, Usage Usage, Cost Cost)
 {
-    /// <summary>What all attempts used, also those that failed: it is charged, so it counts for limits.</summary>
+    /// <summary>The usage of all attempts, also failed ones: it is charged, so it counts for limits.</summary>
     public Usage Used { get; init; } = Usage;
 
     public GatewayError? Error { get; init; }

@@ -2,16 +2,16 @@ using Microsoft.Extensions.AI;
 
 namespace Fairlead.Pipeline;
 
-/// <summary>How a builder's own model finds the call it works for.</summary>
+/// <summary>Gives an app's own model the call for which it is used.</summary>
 public static class GatewayCallExtensions
 {
     internal const string PropertyName = "fairlead.call";
 
-    /// <summary>The call that made these options, or null when they come from elsewhere.</summary>
+    /// <summary>The call that created these options; null if none did.</summary>
     public static GatewayCall? GetGatewayCall(this ChatOptions? options) =>
         options?.AdditionalProperties?.TryGetValue(PropertyName, out var value) == true ? value as GatewayCall : null;
 
-    /// <summary>The call that made these options, or null when they come from elsewhere.</summary>
+    /// <summary>The call that created these options; null if none did.</summary>
     public static GatewayCall? GetGatewayCall(this EmbeddingGenerationOptions? options) =>
         options?.AdditionalProperties?.TryGetValue(PropertyName, out var value) == true ? value as GatewayCall : null;
 }

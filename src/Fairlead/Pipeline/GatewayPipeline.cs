@@ -34,10 +34,10 @@ internal sealed class GatewayPipeline
         var byType = stages.ToDictionary(stage => stage.GetType());
         var admission = Admission.Select(type => Take(byType, type)).ToArray();
         var execution = Execution.Select(type => Take(byType, type)).ToArray();
-        if (byType.Count > 0) throw new InvalidOperationException($"The stage {byType.Keys.First().Name} has no place in the order.");
+        if (byType.Count > 0) throw new InvalidOperationException($"The stage {byType.Keys.First().Name} is not in the order.");
 
         _admission = Chain(admission, static (_, _) => new ValueTask<GatewayReply>(GatewayReply.Admitted.Instance));
-        var run = Chain(execution, static (_, _) => throw new InvalidOperationException("The last stage must answer the call."));
+        var run = Chain(execution, static (_, _) => throw new InvalidOperationException("The last stage must return a reply."));
         _all = Chain(admission, run);
     }
 

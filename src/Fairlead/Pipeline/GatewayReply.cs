@@ -6,7 +6,7 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Pipeline;
 
-/// <summary>What the pipeline answers with. Refusals are values; only bugs throw.</summary>
+/// <summary>The result of the pipeline. Refusals are values; only bugs throw.</summary>
 internal abstract class GatewayReply
 {
     private GatewayReply()
@@ -18,25 +18,25 @@ internal abstract class GatewayReply
         public GatewayError Error { get; } = error;
     }
 
-    /// <summary>Nothing stands against the call and what it may cost is held; it may be sent later.</summary>
+    /// <summary>The call may run, now or later, and its worst-case cost is reserved.</summary>
     public sealed class Admitted : GatewayReply
     {
         public static readonly Admitted Instance = new();
     }
 
-    /// <summary>A whole body in the caller's own dialect; goes through with little more than splicing. The edge disposes it.</summary>
+    /// <summary>A whole body in the caller's own dialect, forwarded almost unchanged. The delivery disposes it.</summary>
     public sealed class NativeBody(PooledBuffer body) : GatewayReply
     {
         public PooledBuffer Body { get; } = body;
     }
 
-    /// <summary>A whole answer in the inner language.</summary>
+    /// <summary>A whole response in the canonical form.</summary>
     public sealed class Complete(ModelResponse answer) : GatewayReply
     {
         public ModelResponse Response { get; } = answer;
     }
 
-    /// <summary>A stream whose first content is there (or whose attempt is over). The edge disposes it.</summary>
+    /// <summary>A stream whose first content has arrived, or whose attempt has ended. The delivery disposes it.</summary>
     public sealed class Streaming(IEventSource events) : GatewayReply
     {
         public IEventSource Events { get; } = events;
@@ -57,7 +57,7 @@ internal abstract class GatewayReply
         public bool Broken { get; } = broken;
     }
 
-    /// <summary>The stream of the request that this one repeats, still under way.</summary>
+    /// <summary>The stream of the request that this one repeats, which is still in progress.</summary>
     public sealed class Joined(string generationId, ReplayLog log) : GatewayReply
     {
         public string GenerationId { get; } = generationId;
@@ -65,7 +65,7 @@ internal abstract class GatewayReply
         public ReplayLog Log { get; } = log;
     }
 
-    /// <summary>The job that was made of the request that this one repeats.</summary>
+    /// <summary>The job of the request that this one repeats.</summary>
     public sealed class ReplayedJob(GenerationRecord record) : GatewayReply
     {
         public GenerationRecord Record { get; } = record;

@@ -4,15 +4,15 @@ using Microsoft.Extensions.Primitives;
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// The <c>Prefer</c> header (RFC 7240), as far as it speaks of delivery. What is not understood is ignored, and of duplicates the first
-/// stands, as the RFC demands.
+/// The <c>Prefer</c> header (RFC 7240), as far as it concerns delivery. As the RFC requires, unknown preferences are ignored, and the first
+/// of duplicates counts.
 /// </summary>
-/// <param name="RespondAsync">The client would rather have 202 than wait.</param>
-/// <param name="Wait">Seconds that the client waits before that; null when it does not say.</param>
+/// <param name="RespondAsync">Whether the client prefers 202 to waiting.</param>
+/// <param name="Wait">Seconds that the client waits before that; null if not stated.</param>
 internal readonly record struct Preference(bool RespondAsync, int? Wait)
 {
-    /// <summary>Longer than any proxy lets a request wait; more is taken for this much.</summary>
-    public const int LongestWaitSeconds = 600;
+    /// <summary>Longer than any proxy lets a request wait. A longer wait is shortened to this.</summary>
+    public const int MaxWaitSeconds = 600;
 
     public static Preference Of(StringValues headers)
     {
@@ -26,14 +26,21 @@ internal readonly record struct Preference(bool RespondAsync, int? Wait)
                 var name = parts[0].Trim();
                 var value = parts.Length > 1 ? parts[1].Trim().Trim('"') : "";
                 if (name.Equals("respond-async", StringComparison.OrdinalIgnoreCase)) respondAsync = true;
-                else if (wait is null && name.Equals("wait", StringComparison.OrdinalIgnoreCase) && value.Length > 0 && !value.AsSpan().ContainsAnyExceptInRange('0', '9'))
-                    wait = int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) ? Math.Min(seconds, LongestWaitSeconds) : LongestWaitSeconds;
+                else if (wait is null && name.Equals("wait", StringComparison.OrdinalIgnoreCase)) wait = Seconds(value);
             }
         }
         return new Preference(respondAsync, wait);
     }
 
-    // A comma within quotes separates nothing.
+    private static int? Seconds(string value)
+    {
+        if (value.Length == 0 || value.AsSpan().ContainsAnyExceptInRange('0', '9')) return null;
+        return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)
+            ? Math.Min(seconds, MaxWaitSeconds)
+            : MaxWaitSeconds;
+    }
+
+    // A comma within quotes does not separate.
     private static List<string> Split(string? header)
     {
         var parts = new List<string>();

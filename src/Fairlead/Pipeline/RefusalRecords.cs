@@ -4,9 +4,9 @@ using Fairlead.Errors;
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// Which refused calls of known keys are put on record: of one key and one code at most one a second, and the next one says how many were left
-/// out before it. So the owner learns of a misuse, and nobody who holds a dead key can fill the audit. Thread-safe; as many entries as there are
-/// keys that were refused.
+/// Decides which refused calls of known keys are recorded: at most one each second for a key and an error code. The next record has the
+/// number of those left out. So the owner sees a misuse, and a revoked key cannot fill the audit log. Thread-safe; one entry for each
+/// refused key and code.
 /// </summary>
 internal sealed class RefusalRecords(TimeProvider time)
 {
@@ -14,10 +14,10 @@ internal sealed class RefusalRecords(TimeProvider time)
 
     private readonly ConcurrentDictionary<(string KeyId, ErrorCode Code), Entry> _entries = new();
 
-    /// <summary>Whether this refusal is to be recorded.</summary>
+    /// <summary>Whether this refusal is recorded.</summary>
     /// <param name="keyId">The key that was presented.</param>
     /// <param name="code">Why it was refused.</param>
-    /// <param name="suppressed">When it is, refusals of the same key and code since the last record that were not.</param>
+    /// <param name="suppressed">If it is: how many refusals of the same key and code were left out since the last record.</param>
     public bool TryTake(string keyId, ErrorCode code, out long suppressed)
     {
         var entry = _entries.GetOrAdd((keyId, code), static _ => new Entry());

@@ -20,9 +20,11 @@ internal sealed record RequestBounds
         new("memoryBudget", new ConfigSize(1024 * 1024, 1L << 50), r => r.MemoryBudget, (r, v) => r with { MemoryBudget = (long)v },
             "Bytes of requests and responses that this process holds in memory; a quarter of the memory that it may use when left out. "
             + "When it is used up, new requests get 503 `overloaded`. A tenth of it is reserved for requests of up to 64 KiB."),
-        new("maxMemoryPerKey", new ConfigSize(1024 * 1024, 1L << 50), r => r.MaxMemoryPerKey, (r, v) => r with { MaxMemoryPerKey = (long)v },
+        new("maxMemoryPerKey", new ConfigSize(1024 * 1024, 1L << 50), r => r.MaxMemoryPerKey,
+            (r, v) => r with { MaxMemoryPerKey = (long)v },
             "What of `memoryBudget` the requests and responses of one key may hold; half of it when left out. "
-            + "More is refused with 503 `overloaded`, while other keys are served. Where all callers share one key, set it to `memoryBudget`."),
+            + "More is refused with 503 `overloaded`, while other keys are served. "
+            + "Where all callers share one key, set it to `memoryBudget`."),
         new("maxSocketMessageTime", new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1)), r => r.MaxSocketMessageTime,
             (r, v) => r with { MaxSocketMessageTime = (TimeSpan)v },
             "Time from the first byte of a WebSocket message to its last; a slower one closes its connection."),
@@ -37,10 +39,10 @@ internal sealed record RequestBounds
     /// <summary>Default 32 MiB, as Anthropic's API.</summary>
     public long MaxBodyBytes { get; init; } = 32 * 1024 * 1024;
 
-    /// <summary>Nesting of JSON. Default 64, as System.Text.Json.</summary>
+    /// <summary>Nesting of JSON. Default 64, as in System.Text.Json.</summary>
     public int MaxDepth { get; init; } = 64;
 
-    /// <summary>Default 10,000.</summary>
+    /// <summary>Messages of a conversation. Default 10,000.</summary>
     public int MaxMessages { get; init; } = 10_000;
 
     /// <summary>Base64 bytes of all inline media of a request. Default 24 MiB.</summary>
@@ -51,7 +53,9 @@ internal sealed record RequestBounds
     /// </summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>Bytes of <see cref="MemoryBudget"/> that the requests and responses of one key may hold. Null, the default, is half of it.</summary>
+    /// <summary>
+    /// Bytes of <see cref="MemoryBudget"/> that the requests and responses of one key may hold. Null, the default, is half of it.
+    /// </summary>
     public long? MaxMemoryPerKey { get; init; }
 
     /// <summary>From the first byte of a WebSocket message to its last. Default 60 s.</summary>

@@ -20,7 +20,7 @@ internal enum RequestFeatures
     Temperature = 256,
     TopP = 512,
 
-    /// <summary>The conversation ends with an assistant turn to be continued.</summary>
+    /// <summary>The conversation ends with an assistant turn that the model continues.</summary>
     Prefill = 1024,
     Penalties = 2048,
     Seed = 4096,
@@ -28,7 +28,7 @@ internal enum RequestFeatures
     CustomTools = 16384,
     PdfFiles = 32768,
 
-    /// <summary>Text beside media, so that an image-only message can be told.</summary>
+    /// <summary>Text beside media, so that a message with only images can be recognised.</summary>
     UserText = 65536,
 }
 
@@ -40,52 +40,52 @@ internal readonly record struct ByteRange(int Start, int Length)
     public int End => Start + Length;
 }
 
-/// <summary>An assistant message to be judged again before it goes to a server.</summary>
-/// <param name="Range">Where it stands.</param>
-/// <param name="IsLoose">Whether any server may refuse it; else only one that refuses what it does not know.</param>
+/// <summary>An assistant message that is checked again before it is sent to a server.</summary>
+/// <param name="Range">Its position.</param>
+/// <param name="IsLoose">Whether any server may refuse it; otherwise only servers that refuse unknown fields.</param>
 internal readonly record struct AssistantRepair(ByteRange Range, bool IsLoose);
 
 /// <summary>
 /// What one pass over the body found: everything that later stages need without deserializing the request. Written only while the request
-/// is read (<see cref="Dialects.IRequestReader"/> and the extension headers); decisions of stages, deliveries and attempts have places of
-/// their own.
+/// is read (<see cref="Dialects.IRequestReader"/> and the extension headers). Decisions of stages, deliveries and attempts are stored
+/// elsewhere.
 /// </summary>
 internal sealed class RequestFacts
 {
-    /// <summary>The model asked for, decoded.</summary>
+    /// <summary>The requested model, decoded.</summary>
     public string Model { get; set; } = "";
 
     /// <summary>The model's JSON string in the body, quotes included.</summary>
     public ByteRange ModelRange { get; set; }
 
-    /// <summary>Whether the request asks for a stream. <see cref="GatewayCall.Streams"/> says what the call does.</summary>
+    /// <summary>Whether the request asks for a stream. <see cref="GatewayCall.Streams"/> is what the call does.</summary>
     public bool Stream { get; set; }
 
-    /// <summary>Whether the client asked for the extra usage chunk (OpenAI).</summary>
+    /// <summary>Whether the client requested the extra usage chunk (OpenAI).</summary>
     public bool IncludeUsage { get; set; }
 
-    /// <summary>Value of <c>stream_options</c> in the body; empty when absent.</summary>
+    /// <summary>Value of <c>stream_options</c> in the body; empty if absent.</summary>
     public ByteRange StreamOptionsRange { get; set; }
 
     /// <summary>The whole <c>fairlead</c> member, name, value and one adjoining comma; never forwarded.</summary>
     public ByteRange ExtensionMemberRange { get; set; }
 
     /// <summary>
-    /// Further places that are cut when the body goes to a provider of the same dialect (thinking that another company's model made,
-    /// which Anthropic would refuse); in order, each with its comma. Null when there are none.
+    /// Further ranges that are removed when the body is forwarded to a provider of the same dialect, such as reasoning of another vendor's
+    /// model, which Anthropic would refuse. In order, each with its comma; null if there are none.
     /// </summary>
     public List<ByteRange>? ForeignRanges { get; set; }
 
     /// <summary>Whether thinking is among <see cref="ForeignRanges"/>.</summary>
     public bool CutsThinking { get; set; }
 
-    /// <summary>Ids of tool calls, quotes included, that Anthropic would refuse for their characters. Null when there are none.</summary>
+    /// <summary>Ids of tool calls, quotes included, that Anthropic would refuse for their characters. Null if there are none.</summary>
     public List<ByteRange>? ForeignIds { get; set; }
 
-    /// <summary>Value of <c>thinking</c> in a body that Anthropic would refuse for it; empty when there is none.</summary>
+    /// <summary>Value of <c>thinking</c> in a body that Anthropic would refuse for it; empty if there is none.</summary>
     public ByteRange UnsignedThinking { get; set; }
 
-    /// <summary>Output cap as asked for, or null.</summary>
+    /// <summary>The requested maximum of output tokens, or null.</summary>
     public int? MaxOutputTokens { get; set; }
 
     /// <summary>Name of the field that <see cref="MaxOutputTokens"/> came from, for messages.</summary>
@@ -93,51 +93,54 @@ internal sealed class RequestFacts
 
     public int ChoiceCount { get; set; } = 1;
 
-    /// <summary>Prompts that are answered each for itself (text completions take several); 1 or more.</summary>
+    /// <summary>Independent prompts (text completions accept several); 1 or more.</summary>
     public int PromptCount { get; set; } = 1;
 
-    /// <summary>Completions made on the provider's side for each prompt, of which the best are given back; all are charged.</summary>
+    /// <summary>Completions that the provider generates for each prompt. It returns the best of them; all are charged.</summary>
     public int BestOf { get; set; } = 1;
 
-    /// <summary>Choices that a whole answer may be charged for.</summary>
+    /// <summary>Choices for which a whole response may be charged.</summary>
     public int ChargedChoices => Math.Max(ChoiceCount, BestOf) * PromptCount;
 
-    /// <summary>Choices that a whole answer has.</summary>
+    /// <summary>Choices that a whole response has.</summary>
     public int ExpectedChoices => ChoiceCount * PromptCount;
 
-    /// <summary>Roles of the body that are <c>developer</c> (OpenAI chat); null when there are none.</summary>
+    /// <summary>Roles of the body that are <c>developer</c> (OpenAI chat); null if there are none.</summary>
     public List<ByteRange>? DeveloperRoles { get; set; }
 
-    /// <summary>The name <c>max_completion_tokens</c> in the body, quotes included; empty when absent.</summary>
+    /// <summary>The name <c>max_completion_tokens</c> in the body, quotes included; empty if absent.</summary>
     public ByteRange NewCapName { get; set; }
 
     /// <summary>
-    /// The first word that the dialect's own servers do not know, as their refusal: another server may know it. A provider that holds to
-    /// the list refuses the request with it. Null when there is none.
+    /// The error for the first value that the dialect's own servers do not know; null if there is none. Another server may know the value.
+    /// A provider that accepts only known values refuses the request with this error.
     /// </summary>
-    public GatewayError? UnknownValue { get; set; }
+    public GatewayError? UnknownValueError { get; set; }
 
-    /// <summary>Whether a translation reads a field with such a word, and so cannot carry it over.</summary>
+    /// <summary>Whether a translation reads a field with such a value, and so cannot translate it.</summary>
     public bool UnknownValueIsRead { get; set; }
 
-    /// <summary>The refusal of the first tool whose name is longer than OpenAI's own servers take: a provider may shorten it. Null when there is none.</summary>
+    /// <summary>
+    /// The error for the first tool whose name is longer than OpenAI's own servers accept; null if there is none. A provider may shorten
+    /// it.
+    /// </summary>
     public GatewayError? LongToolName { get; set; }
 
-    /// <exception cref="GatewayErrorException">A field that is about to be read has a word that is not known here.</exception>
-    public void ThrowIfForeign()
+    /// <exception cref="GatewayErrorException">A translated field has an unknown value.</exception>
+    public void ThrowIfUnknownValue()
     {
-        if (UnknownValueIsRead) throw new GatewayErrorException(UnknownValue!);
+        if (UnknownValueIsRead) throw new GatewayErrorException(UnknownValueError!);
     }
 
     /// <summary>
-    /// Assistant messages of the body that hold what servers returned and do not all take back (OpenAI chat): each is judged again, and
-    /// repaired where its server needs it. Null when there are none.
+    /// Assistant messages with fields that servers return but do not all accept (OpenAI chat). Each is checked again, and repaired if its
+    /// server needs that. Null if there are none.
     /// </summary>
     public List<AssistantRepair>? AssistantRepairs { get; set; }
 
     public RequestFeatures Features { get; set; }
 
-    /// <summary>Path of the first part of a kind, for messages: by the feature's bit.</summary>
+    /// <summary>Path of the first use of each feature, for error messages.</summary>
     public Dictionary<RequestFeatures, string> Paths { get; } = [];
 
     public double? Temperature { get; set; }
@@ -153,41 +156,41 @@ internal sealed class RequestFacts
 
     public int MessageCount { get; set; }
 
-    /// <summary>Inline images, and those by address: each counts by the model's tile rule or a flat estimate.</summary>
+    /// <summary>Images, inline or by URL. Each is counted by the model's tile rule or a flat estimate.</summary>
     public int ImageCount { get; set; }
 
     /// <summary>Base64 bytes of audio and files.</summary>
     public int MediaBytes { get; set; }
 
-    /// <summary>Bytes of all inline media of the body, pictures too.</summary>
+    /// <summary>Bytes of all inline media of the body, including images.</summary>
     public long InlineBytes { get; set; }
 
     /// <summary>Already tokenised input (embeddings, completions).</summary>
     public int InputTokenIds { get; set; }
 
-    /// <summary>Whether vectors were asked for as base64 of little-endian float32 rather than as lists of numbers.</summary>
+    /// <summary>Whether vectors are requested as base64 of little-endian float32 instead of lists of numbers.</summary>
     public bool Base64Vectors { get; set; }
 
-    /// <summary>Length of vectors asked for, or null.</summary>
+    /// <summary>The requested length of vectors, or null.</summary>
     public int? Dimensions { get; set; }
 
     public CallExtension Extension { get; set; } = CallExtension.None;
 
-    /// <summary>What the Responses dialect found beside; null in every other.</summary>
+    /// <summary>Further facts of the Responses dialect; null for all others.</summary>
     public Dialects.OpenAiResponses.ResponsesFacts? Responses { get; set; }
 
-    /// <summary>The JSON Schema of the output, in OpenAI's dialects; empty when there is none.</summary>
+    /// <summary>The JSON Schema of the output, in OpenAI's dialects; empty if there is none.</summary>
     public ByteRange SchemaRange { get; set; }
 
-    /// <summary>What the gateway itself holds the output against; null for nothing.</summary>
-    public StructuredOutput.StructuredOutputRequest? Structured { get; set; }
+    /// <summary>The check of the output by the gateway itself; null for none.</summary>
+    public StructuredOutput.OutputCheck? Structured { get; set; }
 
-    /// <summary>The request of the gateway's own dialect; null in every other.</summary>
+    /// <summary>The request in the gateway's own dialect; null for all others.</summary>
     public Dialects.FairleadV2.V2Request? V2 { get; set; }
 
     public bool Has(RequestFeatures feature) => (Features & feature) != 0;
 
-    /// <summary>Notes a feature and, the first time, where it stands.</summary>
+    /// <summary>Records a feature and, the first time, its path.</summary>
     public void Note(RequestFeatures feature, string? path = null)
     {
         if (path is not null && !Has(feature)) Paths.TryAdd(feature, path);
@@ -197,14 +200,14 @@ internal sealed class RequestFacts
 
 internal enum OnDisconnect
 {
-    /// <summary>Stop the provider at once and charge what was made.</summary>
+    /// <summary>Stop the provider at once and charge what was generated.</summary>
     Cancel,
 
-    /// <summary>Go on to the end.</summary>
+    /// <summary>Continue to the end.</summary>
     Continue,
 }
 
-/// <summary>The caller's wishes in Fairlead's own words: the body's <c>fairlead</c> object and the Fairlead-… headers.</summary>
+/// <summary>Fairlead's own parameters: the <c>fairlead</c> object of the body and the Fairlead-… headers.</summary>
 internal sealed record CallExtension
 {
     public static readonly CallExtension None = new();
@@ -219,20 +222,20 @@ internal sealed record CallExtension
     /// <summary>What the request is for, such as <c>code</c>; overrides the catalogue's <c>task</c>.</summary>
     public string? Task { get; init; }
 
-    /// <summary>Tokens joined into one piece of a stream, 1 to 64; null for the key's own setting.</summary>
+    /// <summary>Tokens in one event of a stream, 1 to 64; null for the key's own setting.</summary>
     public int? BatchTokens { get; init; }
 
     /// <summary>Longest wait for them; null for the key's own setting.</summary>
     public TimeSpan? BatchDelay { get; init; }
 
-    /// <summary>Whether the values of a structured output are shown as they are made, and the whole is checked.</summary>
+    /// <summary>Whether the values of a structured output are sent while they are generated, and the whole is checked.</summary>
     public bool Structured { get; init; }
 
-    /// <summary>The most that the call may cost, with all its attempts; null for no bound of its own.</summary>
+    /// <summary>Maximum cost of the call with all its attempts; null for no limit of its own.</summary>
     public decimal? BudgetUsd { get; init; }
 
     /// <summary>
-    /// Where the end of the generation is told, as written; null for nowhere. Only of generations that outlive their request.
+    /// The URL that is called at the end of the generation, as sent; null for none. Only for generations that outlive their request.
     /// </summary>
     public string? Webhook { get; init; }
 }

@@ -45,7 +45,7 @@ internal abstract class Provider(string name, string kind)
     public abstract bool Speaks(Dialect dialect);
 
     /// <summary>The wire by which the call's own bytes are forwarded; null when the call is translated.</summary>
-    internal NativeWire? WireOf(GatewayCall call) => !call.InInnerLanguage && Speaks(call.Dialect) ? call.Dialect.Native : null;
+    internal NativeWire? WireOf(GatewayCall call) => !call.MustTranslate && Speaks(call.Dialect) ? call.Dialect.Native : null;
 
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
@@ -57,12 +57,12 @@ internal abstract class Provider(string name, string kind)
 
     /// <summary>Why a value in the request that is not on the dialect's list excludes this provider, or null.</summary>
     internal GatewayError? RefuseUnknownValue(GatewayCall call) =>
-        call.Facts.UnknownValue is null && call.Facts.LongToolName is null ? null : RefuseUnknownValue(call, WireOf(call) is not null);
+        call.Facts.UnknownValueError is null && call.Facts.LongToolName is null ? null : RefuseUnknownValue(call, WireOf(call) is not null);
 
     /// <param name="call">The call.</param>
     /// <param name="isNative">Whether the body is forwarded.</param>
     protected GatewayError? RefuseUnknownValue(GatewayCall call, bool isNative) =>
-        (HoldsToTheList || (!isNative && call.Facts.UnknownValueIsRead) ? call.Facts.UnknownValue : null)
+        (HoldsToTheList || (!isNative && call.Facts.UnknownValueIsRead) ? call.Facts.UnknownValueError : null)
         ?? (HoldsToTheList && !ShortensToolNames ? call.Facts.LongToolName : null);
 
     /// <summary>Whether tool names that are too long are shortened here, also in forwarded bodies.</summary>

@@ -13,8 +13,9 @@ using Fairlead.Storage;
 namespace Fairlead.Responses;
 
 /// <summary>
-/// Responses made in the background, seen as their dialect shows them: each is a generation with the same letters behind its prefix. What is not
-/// one of the caller's project, or was not made in the background, is null. What is read is counted in a lease of the caller's, which it keeps until it has sent it. Thread-safe.
+/// Background responses in the form of their dialect. Each is a generation with the same ULID in its id. The result is null for a response
+/// of another project, or one that is not a background response. The memory of what is read is counted in a lease of the caller, which
+/// keeps it until the response is sent. Thread-safe.
 /// </summary>
 internal sealed class BackgroundResponses(
     IGenerationStore generations,
@@ -26,12 +27,12 @@ internal sealed class BackgroundResponses(
     KeptStreams streams,
     TimeProvider time)
 {
-    /// <summary>How long a cancelling waits for the run to notice; beyond that the response is shown as it stands.</summary>
-    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+    /// <summary>How long a cancellation waits for the end of the run. After that, the present state of the response is returned.</summary>
+    private static readonly TimeSpan CancelTimeout = TimeSpan.FromSeconds(5);
 
-    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>The Response object as it stands.</summary>
+    /// <summary>The present state of the Response object.</summary>
     public async Task<byte[]?> GetAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
         if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return null;
@@ -54,7 +55,7 @@ internal sealed class BackgroundResponses(
             : null;
     }
 
-    /// <summary>Items of the input, each with an id: a JSON array.</summary>
+    /// <summary>The items of the input, each with an id: a JSON array.</summary>
     public async Task<byte[]?> InputAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
         if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return null;
@@ -62,14 +63,14 @@ internal sealed class BackgroundResponses(
         return StoredInput.Of(run.Call);
     }
 
-    public async Task<bool> IsUnderWayAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
+    public async Task<bool> IsRunningAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
         if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return false;
         found.Run.Dispose();
         return !found.Record.IsFinal;
     }
 
-    /// <summary>Forgets one that has ended.</summary>
+    /// <summary>Deletes a response that has ended.</summary>
     public async Task<bool> ForgetAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
         if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return false;
@@ -77,7 +78,7 @@ internal sealed class BackgroundResponses(
         return await deletion.DeleteAsync(caller.ProjectId, found.Record.Id, cancellationToken);
     }
 
-    /// <summary>Stops it if it has not ended, and shows it; a second time shows the same again.</summary>
+    /// <summary>Stops the response if it has not ended, and returns it. A second call returns the same.</summary>
     public async Task<byte[]?> CancelAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
         if (await FindAsync(caller, id, held, cancellationToken) is not { } found) return null;
@@ -98,21 +99,25 @@ internal sealed class BackgroundResponses(
         while (await generations.FindAsync(caller.ProjectId, record.Id, cancellationToken) is { } now)
         {
             record = now;
-            if (now.IsFinal || time.GetElapsedTime(since) >= LongestWait) break;
-            await ended.Task.WaitAsync(Look, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (now.IsFinal || time.GetElapsedTime(since) >= CancelTimeout) break;
+            await ended.Task.WaitAsync(PollInterval, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancellationToken.ThrowIfCancellationRequested();
-            // A notice that came too early (the run has begun) must not make this loop spin.
+            // A notice that came too early (the run has started) must not make this loop spin.
             if (ended.Task.IsCompleted) ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
-        return await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.Result, held.Count, cancellationToken) is { } last ? ResponsesView.Show(run.Call, last) : null;
+        var last = await generations.FindAsync(caller.ProjectId, record.Id, GenerationBodies.Result, held.Count, cancellationToken);
+        return last is null ? null : ResponsesView.Show(run.Call, last);
     }
 
-    private async Task<(GenerationRecord Record, GenerationRun Run)?> FindAsync(Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
+    private async Task<(GenerationRecord Record, GenerationRun Run)?> FindAsync(
+        Caller caller, string id, MemoryLease held, CancellationToken cancellationToken)
     {
         if (!id.StartsWith(ResponseIds.Prefix, StringComparison.Ordinal)) return null;
-        var record = await generations.FindAsync(caller.ProjectId, string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length)), GenerationBodies.Request | GenerationBodies.Result, held.Count, cancellationToken);
+        var generationId = string.Concat("gen_", id.AsSpan(ResponseIds.Prefix.Length));
+        var record = await generations.FindAsync(
+            caller.ProjectId, generationId, GenerationBodies.Request | GenerationBodies.Result, held.Count, cancellationToken);
         if (record is null || calls.DialectOf(record) is not { Background: { } background } dialect) return null;
-        // Read again as its run reads it, for what the response repeats of its request.
+        // The request is read again, because the response repeats parts of it.
         var (run, _) = calls.RunOf(record, dialect, caller);
         if (run is null) return null;
         if (background.IsBackground(run.Call)) return (record, run);

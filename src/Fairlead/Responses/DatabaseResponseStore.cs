@@ -5,18 +5,20 @@ using Fairlead.Storage;
 
 namespace Fairlead.Responses;
 
+/// <summary>Stored responses in the database. Thread-safe.</summary>
 internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time) : IResponseStore
 {
     /// <summary>Maximum of rows that one statement deletes, so that other writers can run in between.</summary>
     private const int BatchRows = 200;
 
-    public Task SaveAsync(StoredResponse response, RunLease? lease, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
+    public Task SaveAsync(StoredResponse response, RunLease? lease, CancellationToken cancellationToken) =>
+        StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         (string, SqlValue)[] values =
         [
             ("@id", response.Id), ("@project", response.ProjectId), ("@status", response.Status), ("@previous", response.PreviousId),
-            ("@created", response.CreatedAt), ("@expires", response.ExpiresAt), ("@response", response.Response), ("@input", response.Input),
-            ("@output", response.Output),
+            ("@created", response.CreatedAt), ("@expires", response.ExpiresAt), ("@response", response.Response),
+            ("@input", response.Input), ("@output", response.Output),
         ];
         await using var connection = await storage.OpenAsync(cancellationToken);
         attempt.Sending();
@@ -36,14 +38,16 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
             """
             INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
             SELECT @id, @project, @status, @previous, @created, @expires, @response, @input, @output
-            WHERE EXISTS (SELECT 1 FROM generations WHERE id = @generation AND lease_owner = @owner AND runs = @run AND status = 'in_progress')
+            WHERE EXISTS (
+                SELECT 1 FROM generations WHERE id = @generation AND lease_owner = @owner AND runs = @run AND status = 'in_progress')
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, expires_at = excluded.expires_at, response = excluded.response,
                 input = excluded.input, output = excluded.output
             """,
             [.. values, ("@generation", lease.GenerationId), ("@owner", lease.Owner), ("@run", lease.Number)], cancellationToken);
     }, time);
 
-    public async Task<StoredResponse?> FindAsync(string projectId, string id, StoredParts parts, Action<long>? count, CancellationToken cancellationToken)
+    public async Task<StoredResponse?> FindAsync(
+        string projectId, string id, StoredParts parts, Action<long>? count, CancellationToken cancellationToken)
     {
         // PostgreSQL accepts no zero byte in text, and no id of this server contains one.
         if (id.Contains('\0', StringComparison.Ordinal)) return null;
@@ -64,7 +68,8 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
             async row =>
             {
                 var head = new StoredResponse(
-                    id, projectId, row.Text("status"), row.TextOrNull("previous_id"), row.Time("created_at"), row.Time("expires_at"), [], [], []);
+                    id, projectId, row.Text("status"), row.TextOrNull("previous_id"), row.Time("created_at"), row.Time("expires_at"),
+                    [], [], []);
                 if (parts == StoredParts.None) return head;
                 count?.Invoke(row.Int64("length"));
                 if (parts == StoredParts.Response) return head with { Response = await row.BytesAsync("response", cancellationToken) };
@@ -93,9 +98,10 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
             var count = await storage.ExecuteAsync(
                 $"""
                 DELETE FROM stored_responses WHERE id IN (
-                    SELECT id FROM stored_responses WHERE expires_at <= @now ORDER BY expires_at LIMIT @most{storage.Sql.ForUpdateSkipLocked})
+                    SELECT id FROM stored_responses WHERE expires_at <= @now ORDER BY expires_at
+                    LIMIT @max{storage.Sql.ForUpdateSkipLocked})
                 """,
-                [("@now", time.GetUtcNow()), ("@most", BatchRows)], cancellationToken);
+                [("@now", time.GetUtcNow()), ("@max", BatchRows)], cancellationToken);
             total += count;
             if (count < BatchRows) return total;
         }

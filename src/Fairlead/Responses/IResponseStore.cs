@@ -3,28 +3,35 @@ using Fairlead.Storage;
 
 namespace Fairlead.Responses;
 
-/// <summary>Keeps finished responses until they expire. Thread-safe; every member throws when the database is away (<see cref="Storage.StorageErrors"/>).</summary>
+/// <summary>Stores finished responses until they expire. Thread-safe.</summary>
+/// <remarks>If the database is unavailable, all members throw an exception that <see cref="StorageErrors"/> classifies.</remarks>
 internal interface IResponseStore
 {
-    /// <summary>Keeps one that was made outside of the queue once; one of a run, in place of what an earlier run has left, unless <paramref name="lease"/> has passed to another run.</summary>
-    Task SaveAsync(StoredResponse response, Generations.RunLease? lease, CancellationToken cancellationToken);
+    /// <summary>
+    /// Stores a response. A response of a stored generation replaces that of an earlier run, unless <paramref name="lease"/> belongs to
+    /// another run now.
+    /// </summary>
+    Task SaveAsync(StoredResponse response, RunLease? lease, CancellationToken cancellationToken);
 
-    /// <summary>Null when there is none, it belongs to another project or it has expired.</summary>
+    /// <summary>The response; null if it does not exist, belongs to another project or has expired.</summary>
     /// <param name="projectId">The project.</param>
     /// <param name="id">Its id.</param>
     /// <param name="parts">Parts to read; the others are empty.</param>
-    /// <param name="count">Called with the length of the parts before they are read; throws when the process has no memory for them. Null for nothing.</param>
+    /// <param name="count">
+    /// Called with the length of the parts before they are read; throws if the process has no memory for them. Null to count nothing.
+    /// </param>
     /// <param name="cancellationToken">Ends the work.</param>
-    Task<StoredResponse?> FindAsync(string projectId, string id, StoredParts parts, Action<long>? count, CancellationToken cancellationToken);
+    Task<StoredResponse?> FindAsync(
+        string projectId, string id, StoredParts parts, Action<long>? count, CancellationToken cancellationToken);
 
-    /// <summary>False when there was none to delete.</summary>
+    /// <summary>Deletes a response. False if there was none.</summary>
     Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken);
 
-    /// <summary>Deletes what has expired; returns how many.</summary>
+    /// <summary>Deletes expired responses; returns how many.</summary>
     Task<long> DeleteExpiredAsync(CancellationToken cancellationToken);
 }
 
-/// <summary>Which parts of a stored response are read with it: each may be large.</summary>
+/// <summary>The parts of a stored response that are read; each may be large.</summary>
 internal enum StoredParts
 {
     /// <summary>The short columns.</summary>

@@ -1,12 +1,12 @@
 namespace Fairlead.Responses;
 
-/// <summary>How many connections each key has open on this node. Thread-safe.</summary>
+/// <summary>The number of open connections of each key on this node. Thread-safe.</summary>
 internal sealed class OpenSockets
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, int> _byKey = new(StringComparer.Ordinal);
 
-    /// <summary>Counts one more; false when the key has <paramref name="max"/> already.</summary>
+    /// <summary>Counts one more; false if the key has <paramref name="max"/> already.</summary>
     public bool TryEnter(string keyId, int max)
     {
         lock (_gate)

@@ -14,8 +14,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Responses;
 
 /// <summary>
-/// Puts the content of files in the place of their ids, before anything else looks at a request: ids are ours, and no provider knows them. What is stored of the request
-/// has the content too, so that it outlives the file. Thread-safe.
+/// Replaces the ids of files in a request by their content, because no provider knows the gateway's ids. The stored request has the content
+/// too, so that it outlives the file. Thread-safe.
 /// </summary>
 internal sealed class ResponseFiles(FileStore files, IFileContents contents)
 {
@@ -23,42 +23,52 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
 
     private const int MaxFiles = 100;
 
-    /// <summary>Writes the request anew and reads it again. Null when all is well.</summary>
+    /// <summary>Rewrites the request and reads it again. Null if there is no error.</summary>
     public async ValueTask<GatewayError?> InlineAsync(GatewayCall call, RequestBounds bounds, CancellationToken cancellationToken)
     {
         JsonObject body;
-        var places = new List<FileReference>();
+        var references = new List<FileReference>();
         using var held = new MemoryLease(call.Memory);
-        // As a tree of nodes: a copy of the bytes, and what finds the parts in it.
+        // The tree of nodes: a copy of the bytes, and an index of them.
         if (!held.TryTake(2L * call.Body.Length)) return MemoryBudget.Overloaded;
         try
         {
             body = (JsonObject)JsonNode.Parse(call.Body.WrittenSpan, documentOptions: new JsonDocumentOptions { MaxDepth = 1024 })!;
-            Find(body["input"], "input", 0, places);
+            Find(body["input"], "input", 0, references);
         }
         catch (ArgumentException)
         {
-            return new GatewayError(ErrorCode.InvalidParameter, "A member name stands twice in one object of the input; send it once.") { OpenAiCode = "invalid_value", Parameter = "input" };
+            return new GatewayError(
+                ErrorCode.InvalidParameter, "An object of the input has two members with one name; send each name once.")
+            {
+                OpenAiCode = "invalid_value",
+                Parameter = "input",
+            };
         }
-        if (places.Count > MaxFiles) return GatewayError.Invalid("input", $"A request names at most {MaxFiles} files.");
+        if (references.Count > MaxFiles) return GatewayError.Invalid("input", $"A request can refer to at most {MaxFiles} files.");
         var bytes = 0L;
-        foreach (var place in places)
+        foreach (var reference in references)
         {
-            if (await files.FindAsync(call.Caller.ProjectId, place.FileId, cancellationToken) is not { } file) return FileEndpoints.NotFound(place.FileId) with { Parameter = place.Path };
+            if (await files.FindAsync(call.Caller.ProjectId, reference.FileId, cancellationToken) is not { } file)
+            {
+                return FileEndpoints.NotFound(reference.FileId) with { Parameter = reference.Path };
+            }
             // As base64.
             bytes += (file.Bytes + 2) / 3 * 4;
             if (bytes > bounds.MaxMediaBytes)
             {
-                return new GatewayError(ErrorCode.PayloadTooLarge, string.Create(CultureInfo.InvariantCulture, $"The files of the request exceed {bounds.MaxMediaBytes} bytes of base64.")) { Parameter = place.Path };
+                var message = string.Create(
+                    CultureInfo.InvariantCulture, $"The files of the request exceed {bounds.MaxMediaBytes} bytes of base64.");
+                return new GatewayError(ErrorCode.PayloadTooLarge, message) { Parameter = reference.Path };
             }
-            // The content, and its base64 until the request is written anew.
+            // The content, and its base64 until the request is rewritten.
             if (!held.TryTake(3 * file.Bytes)) return MemoryBudget.Overloaded;
-            if (await PutAsync(place, file, cancellationToken) is { } fault) return fault;
+            if (await ReplaceAsync(reference, file, cancellationToken) is { } error) return error;
         }
 
         call.Body.Clear();
         using (var json = new Utf8JsonWriter(call.Body, ErrorBodyWriter.WriterOptions)) body.WriteTo(json);
-        // What headers said stays said.
+        // Keep what the headers set.
         var extension = call.Facts.Extension;
         call.Facts = new RequestFacts();
         var wrong = call.Dialect.Requests.Read(call, bounds);
@@ -66,22 +76,29 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         return wrong;
     }
 
-    private async Task<GatewayError?> PutAsync(FileReference place, StoredFile file, CancellationToken cancellationToken)
+    private async Task<GatewayError?> ReplaceAsync(FileReference reference, StoredFile file, CancellationToken cancellationToken)
     {
+        var part = reference.Part;
         var content = new byte[file.Bytes];
         await using (var stream = contents.Open(file.Id)) await stream.ReadExactlyAsync(content, cancellationToken);
-        var isImage = place.Part["type"]!.GetValue<string>() == "input_image";
+        var isImage = part["type"]!.GetValue<string>() == "input_image";
         var type = TypeOf(content, file.FileName);
-        if (isImage && !type.StartsWith("image/", StringComparison.Ordinal)) return GatewayError.Invalid(place.Path, $"The file '{file.Id}' is no PNG, JPEG, GIF or WebP picture.") with { OpenAiCode = "invalid_value" };
-        var other = isImage ? "image_url" : place.Part.ContainsKey("file_url") ? "file_url" : "file_data";
-        if (place.Part[other] is not null) return GatewayError.Invalid(place.Path, $"'file_id' and '{other}' cannot both be there.") with { OpenAiCode = "invalid_value" };
-        place.Part.Remove("file_id");
-        place.Part[isImage ? "image_url" : "file_data"] = DataUrl(type, content);
-        if (!isImage && place.Part["filename"] is null) place.Part["filename"] = file.FileName;
+        if (isImage && !type.StartsWith("image/", StringComparison.Ordinal))
+        {
+            return Invalid(reference, $"The file '{file.Id}' is not a PNG, JPEG, GIF or WebP image.");
+        }
+        var other = isImage ? "image_url" : part.ContainsKey("file_url") ? "file_url" : "file_data";
+        if (part[other] is not null) return Invalid(reference, $"'file_id' and '{other}' cannot be sent together.");
+        part.Remove("file_id");
+        part[isImage ? "image_url" : "file_data"] = DataUrl(type, content);
+        if (!isImage && part["filename"] is null) part["filename"] = file.FileName;
         return null;
     }
 
-    // As UTF-8 and never as a string: a quarter of the memory, and the writer asks for no more than it writes.
+    private static GatewayError Invalid(FileReference reference, string message) =>
+        GatewayError.Invalid(reference.Path, message) with { OpenAiCode = "invalid_value" };
+
+    // As UTF-8 and never as a string: a quarter of the memory, and the writer needs no more than it writes.
     private static JsonValue DataUrl(string type, ReadOnlySpan<byte> content)
     {
         var prefix = System.Text.Encoding.ASCII.GetBytes($"\"data:{type};base64,");
@@ -89,30 +106,34 @@ internal sealed class ResponseFiles(FileStore files, IFileContents contents)
         prefix.CopyTo(json, 0);
         Base64.EncodeToUtf8(content, json.AsSpan(prefix.Length), out _, out var written);
         json[prefix.Length + written] = (byte)'"';
-        // Never disposed of: it lives as long as the node, and rents nothing of that size.
+        // Never disposed: it is in use as long as the node, and rents no memory for this size.
         return JsonValue.Create(JsonDocument.Parse(json.AsMemory(0, prefix.Length + written + 1)).RootElement)!;
     }
 
-    // Input, item, content, part: what lies deeper is nobody's file.
-    private static void Find(JsonNode? node, string path, int depth, List<FileReference> places)
+    // Input, item, content, part: no file is deeper.
+    private static void Find(JsonNode? node, string path, int depth, List<FileReference> references)
     {
         if (depth > MaxDepth) return;
         if (node is JsonArray items)
         {
-            for (var i = 0; i < items.Count; i++) Find(items[i], $"{path}[{i.ToString(CultureInfo.InvariantCulture)}]", depth + 1, places);
+            for (var i = 0; i < items.Count; i++)
+            {
+                Find(items[i], $"{path}[{i.ToString(CultureInfo.InvariantCulture)}]", depth + 1, references);
+            }
         }
         if (node is not JsonObject part) return;
-        if (part["type"] is JsonValue type && type.TryGetValue<string>(out var word) && word is "input_file" or "input_image" && part["file_id"] is JsonValue id && id.TryGetValue<string>(out var file))
+        if (part["type"] is JsonValue type && type.TryGetValue<string>(out var name) && name is "input_file" or "input_image"
+            && part["file_id"] is JsonValue id && id.TryGetValue<string>(out var file))
         {
-            places.Add(new FileReference(part, $"{path}.file_id", file));
+            references.Add(new FileReference(part, $"{path}.file_id", file));
             return;
         }
         // Content of messages, and output of tools.
-        Find(part["content"], $"{path}.content", depth + 1, places);
-        Find(part["output"], $"{path}.output", depth + 1, places);
+        Find(part["content"], $"{path}.content", depth + 1, references);
+        Find(part["output"], $"{path}.output", depth + 1, references);
     }
 
-    // What it is, not what it is called; of texts only the name tells.
+    // By the content; for texts, only the name shows the type.
     private static string TypeOf(ReadOnlySpan<byte> content, string name)
     {
         if (content.StartsWith("%PDF-"u8)) return "application/pdf";

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Responses;
 
-/// <summary>Deletes expired responses once an hour. Until then they are not found either.</summary>
+/// <summary>Deletes expired responses once an hour. Expired responses are not found, deleted or not.</summary>
 internal sealed class ResponseRetention(IResponseStore store, TimeProvider time, ILogger<ResponseRetention> logger) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
@@ -28,7 +28,7 @@ internal sealed class ResponseRetention(IResponseStore store, TimeProvider time,
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
-            // The end.
+            // The host stops.
         }
     }
 }

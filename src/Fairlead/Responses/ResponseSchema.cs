@@ -2,7 +2,7 @@ using Fairlead.Storage;
 
 namespace Fairlead.Responses;
 
-/// <summary>Finished responses. Content stands in this table only. Times are milliseconds since 1970 in UTC.</summary>
+/// <summary>Finished responses. No other table has their content. Times are milliseconds since 1970 in UTC.</summary>
 internal sealed class ResponseSchema : ISchemaStep
 {
     public int Version => 300;

@@ -3,10 +3,10 @@ using Fairlead.Memory;
 namespace Fairlead.Responses;
 
 /// <summary>
-/// What a connection knows of the responses that were made on it and are kept nowhere else (<c>store: false</c>), so that the next one can go on from them. Gone with the
-/// connection. Bounded: the oldest go first. Used by one turn at a time.
+/// The responses with <c>store: false</c> of one connection, so that later requests on it can continue them. Limited by bytes; the oldest
+/// are dropped first. Used by one turn at a time.
 /// </summary>
-/// <param name="memory">Counts what it holds; used up, it holds less. Null for nothing.</param>
+/// <param name="memory">Counts the responses; when it is used up, fewer are kept. Null to count nothing.</param>
 internal sealed class ResponseSession(MemoryBudget? memory = null) : IDisposable
 {
     private const long MaxBytes = 32 * 1024 * 1024;
@@ -18,7 +18,7 @@ internal sealed class ResponseSession(MemoryBudget? memory = null) : IDisposable
 
     public StoredResponse? Find(string id) => _byId.GetValueOrDefault(id);
 
-    /// <summary>False when there is no memory for it, even without all earlier ones.</summary>
+    /// <summary>False if there is no memory for it, even after all earlier ones were dropped.</summary>
     public bool TryKeep(StoredResponse response)
     {
         if (_byId.ContainsKey(response.Id)) return true;
@@ -26,18 +26,18 @@ internal sealed class ResponseSession(MemoryBudget? memory = null) : IDisposable
         while (!_lease.TryTake(size))
         {
             if (_order.Count == 0) return false;
-            LetGo();
+            DropOldest();
         }
         _byId[response.Id] = response;
         _order.Enqueue(response.Id);
         _bytes += size;
-        while (_bytes > MaxBytes && _order.Count > 1) LetGo();
+        while (_bytes > MaxBytes && _order.Count > 1) DropOldest();
         return true;
     }
 
     public void Dispose() => _lease.Dispose();
 
-    private void LetGo()
+    private void DropOldest()
     {
         if (!_byId.Remove(_order.Dequeue(), out var oldest)) return;
         _bytes -= SizeOf(oldest);

@@ -58,7 +58,7 @@ internal sealed class ResponseSocket : IDisposable
         _logger = logger;
         _headers = SocketTurn.HeadersOf(upgrade);
         _session = new ResponseSession(memory);
-        _writer = new SocketWriter(socket, upgrade.RequestAborted, time);
+        _writer = new SocketWriter(socket, time, upgrade.RequestAborted);
         _closer = new SocketCloser(socket, _writer, _turns, time);
         _reader = new SocketReader(socket, _writer, _closer, limits, memory, time);
     }

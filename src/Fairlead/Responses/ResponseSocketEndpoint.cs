@@ -16,15 +16,28 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Responses;
 
 /// <summary>The WebSocket transport at <c>GET /v1/responses</c>.</summary>
-internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpoint endpoint, DialectRegistry dialects, IConfigurationSource configuration, DrainState drain, MemoryBudget memory, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<ResponseSocketEndpoint> logger) : IStartupFilter
+internal sealed class ResponseSocketEndpoint(
+    ICallerSource callers,
+    GatewayEndpoint endpoint,
+    DialectRegistry dialects,
+    IConfigurationSource configuration,
+    DrainState drain,
+    MemoryBudget memory,
+    IHostApplicationLifetime lifetime,
+    TimeProvider time,
+    ILogger<ResponseSocketEndpoint> logger) : IStartupFilter
 {
-    /// <summary>Address of the endpoint, and of the dialect that it serves.</summary>
+    /// <summary>The address of the endpoint and of the dialect that it serves.</summary>
     public const string Path = "/v1/responses";
 
-    // What stands in a message beside the request's own members.
-    private const int Overhead = 1024;
+    // Bytes of a message in addition to the request.
+    private const int MessageOverhead = 1024;
 
-    private static readonly WebSocketOptions Options = new() { KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(30) };
+    private static readonly WebSocketOptions Options = new()
+    {
+        KeepAliveInterval = TimeSpan.FromSeconds(15),
+        KeepAliveTimeout = TimeSpan.FromSeconds(30),
+    };
 
     private readonly OpenSockets _open = new();
 
@@ -43,10 +56,13 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
         {
             if (refusal is null && !(isCounted = _open.TryEnter(keyId, bounds.MaxSocketsPerKey)))
             {
-                refusal = new GatewayError(ErrorCode.RateLimitExceeded, string.Create(CultureInfo.InvariantCulture, $"This key has {bounds.MaxSocketsPerKey:N0} WebSockets open, which is as many as it may have on this server."))
+                var message = string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"This key has {bounds.MaxSocketsPerKey:N0} open WebSockets, which is the maximum on this server.");
+                refusal = new GatewayError(ErrorCode.RateLimitExceeded, message)
                 {
                     RetryAfter = TimeSpan.FromSeconds(5),
-                    Remedy = "Close a connection that is no longer used, or send several requests one after another on one connection.",
+                    Remedy = "Close an unused connection, or send several requests one after another on one connection.",
                 };
             }
             if (refusal is not null)
@@ -55,8 +71,10 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
                 return;
             }
             using var socket = await context.WebSockets.AcceptWebSocketAsync();
-            var limits = new SocketLimits((int)bounds.MaxBodyBytes + Overhead, bounds.MaxSocketMessageTime);
-            using var connection = new ResponseSocket(context, socket, turn => endpoint.HandleAsync(turn, dialects.At(Path)), limits, memory.ShareOf(keyId), drain, time, logger);
+            var limits = new SocketLimits((int)bounds.MaxBodyBytes + MessageOverhead, bounds.MaxSocketMessageTime);
+            var share = memory.ShareOf(keyId);
+            using var connection = new ResponseSocket(
+                context, socket, turn => endpoint.HandleAsync(turn, dialects.At(Path)), limits, share, drain, time, logger);
             await connection.RunAsync(lifetime.ApplicationStopping);
         }
         finally
@@ -68,9 +86,21 @@ internal sealed class ResponseSocketEndpoint(ICallerSource callers, GatewayEndpo
     private GatewayError? Refusal(HttpContext context, out string keyId)
     {
         keyId = "";
-        if (!context.WebSockets.IsWebSocketRequest) return new GatewayError(ErrorCode.MethodNotAllowed, "/v1/responses takes POST, and GET for a WebSocket only.") { Allow = "POST" };
-        if (drain.IsDraining) return new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and takes no new calls.") { RetryAfter = TimeSpan.FromSeconds(1) };
-        // Every message is asked for its key again: one that is revoked does not live on in a connection.
+        if (!context.WebSockets.IsWebSocketRequest)
+        {
+            return new GatewayError(ErrorCode.MethodNotAllowed, "/v1/responses accepts POST, and GET only for a WebSocket.")
+            {
+                Allow = "POST",
+            };
+        }
+        if (drain.IsDraining)
+        {
+            return new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and accepts no new calls.")
+            {
+                RetryAfter = TimeSpan.FromSeconds(1),
+            };
+        }
+        // The key is checked again for each message: a revoked key does not live on in an open connection.
         var authentication = callers.Authenticate(context, dialects.At(Path).Scope);
         keyId = authentication.Caller?.KeyId ?? "";
         return authentication.Error;

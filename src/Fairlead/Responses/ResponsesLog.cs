@@ -7,7 +7,7 @@ internal static partial class ResponsesLog
     [LoggerMessage(14001, LogLevel.Warning, "Expired responses could not be deleted: {Reason}")]
     public static partial void RetentionFailed(ILogger logger, string reason);
 
-    [LoggerMessage(14002, LogLevel.Error, "The response of request {RequestId} could not be kept: {Reason}")]
+    [LoggerMessage(14002, LogLevel.Error, "The response of request {RequestId} could not be stored: {Reason}")]
     public static partial void NotKept(ILogger logger, string requestId, string reason);
 
     [LoggerMessage(14003, LogLevel.Error, "A response on a WebSocket could not be sent")]

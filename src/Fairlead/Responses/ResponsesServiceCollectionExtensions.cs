@@ -13,6 +13,7 @@ namespace Fairlead.Responses;
 
 internal static class ResponsesServiceCollectionExtensions
 {
+    /// <summary>Stored responses, background responses and WebSockets.</summary>
     internal static IServiceCollection AddStoredResponses(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, ResponseSchema>();
@@ -35,7 +36,7 @@ internal static class ResponsesServiceCollectionExtensions
         var responses = endpoints.ServiceProvider.GetRequiredService<StoredResponseEndpoints>();
         var routes = new EndpointRoutes(endpoints, "/v1/responses", new EndpointPolicy(Scopes.Chat, ErrorShape.OpenAi)
         {
-            StoreError = ResponseKeeper.Away,
+            StoreError = ResponseKeeper.Unavailable,
         });
         routes.Get("/{id}", responses.GetAsync);
         routes.Delete("/{id}", responses.DeleteAsync);

@@ -34,7 +34,10 @@ internal sealed class SocketReader(
                 var got = await socket.ReceiveAsync(message.GetMemory(ReadBytes), CancellationToken.None);
                 if (got.MessageType == WebSocketMessageType.Close)
                 {
-                    if (socket.State == WebSocketState.CloseReceived) await writer.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null);
+                    if (socket.State == WebSocketState.CloseReceived)
+                    {
+                        await writer.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null);
+                    }
                     return null;
                 }
                 if (closer.IsRefusing)

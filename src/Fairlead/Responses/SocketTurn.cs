@@ -114,7 +114,9 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
         return Task.CompletedTask;
     }
 
-    /// <summary>A request over a WebSocket is always streamed. A delivery that sends a body is a bug, and the client gets an error.</summary>
+    /// <summary>
+    /// A request over a WebSocket is always streamed. A delivery that sends a body is a bug, and the client gets an error.
+    /// </summary>
     public async ValueTask<bool> WriteBodyAsync(ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
     {
         var message = $"The request ended with status {Status} and a body instead of events.";

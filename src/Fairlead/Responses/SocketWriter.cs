@@ -10,9 +10,9 @@ namespace Fairlead.Responses;
 /// <see cref="ObjectDisposedException"/> for a connection that is gone.
 /// </remarks>
 /// <param name="socket">The connection.</param>
-/// <param name="aborted">Fires when the connection is gone.</param>
 /// <param name="time">The clock for new ids.</param>
-internal sealed class SocketWriter(WebSocket socket, CancellationToken aborted, TimeProvider time) : IDisposable
+/// <param name="aborted">Fires when the connection is gone.</param>
+internal sealed class SocketWriter(WebSocket socket, TimeProvider time, CancellationToken aborted) : IDisposable
 {
     /// <summary>
     /// The socket copies what it is given into a frame, and the server copies the frame. A long message is sent in frames of this length,

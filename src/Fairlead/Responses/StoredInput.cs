@@ -8,7 +8,7 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Responses;
 
-/// <summary>The input of a request as items that can be kept and listed: whole, and each with an id.</summary>
+/// <summary>The input of a request as complete items with ids, to store and list.</summary>
 internal static class StoredInput
 {
     private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
@@ -40,10 +40,10 @@ internal static class StoredInput
     {
         var found = call.Facts.Responses!;
         var ids = new List<string>();
-        using var document = JsonDocument.Parse(call.Body.WrittenMemory.Slice(found.Input.Start, found.Input.Length), new JsonDocumentOptions { MaxDepth = 1024 });
+        using var document = JsonDocument.Parse(call.Body.WrittenMemory.Slice(found.Input.Start, found.Input.Length), Parsing);
         foreach (var item in document.RootElement.EnumerateArray())
         {
-            var type = item.TryGetProperty("type", out var word) && word.ValueKind == JsonValueKind.String ? word.GetString() : null;
+            var type = item.TryGetProperty("type", out var name) && name.ValueKind == JsonValueKind.String ? name.GetString() : null;
             var isReference = type is "item_reference" || (type is null && !item.TryGetProperty("role", out _));
             if (isReference && item.TryGetProperty("id", out var id) && id.ValueKind == JsonValueKind.String) ids.Add(id.GetString()!);
         }
@@ -55,19 +55,24 @@ internal static class StoredInput
         var type = Text(item, "type") ?? (item.ContainsKey("role") ? "message" : "item_reference");
         if (type == "item_reference")
         {
-            if (call.Facts.Responses!.References?.TryGetValue(Text(item, "id") ?? "", out var known) == true) items.Add(JsonNode.Parse(known.GetRawText(), documentOptions: Parsing));
+            if (call.Facts.Responses!.References?.TryGetValue(Text(item, "id") ?? "", out var known) == true)
+            {
+                items.Add(JsonNode.Parse(known.GetRawText(), documentOptions: Parsing));
+            }
             return;
         }
-        var made = new JsonObject { ["id"] = Text(item, "id") ?? ResponseIds.OfInput(PrefixOf(type), call, items.Count), ["type"] = type };
+        var id = Text(item, "id") ?? ResponseIds.OfInput(PrefixOf(type), call, items.Count);
+        var stored = new JsonObject { ["id"] = id, ["type"] = type };
         foreach (var (name, value) in item)
         {
-            if (name is not ("id" or "type")) made[name] = value?.DeepClone();
+            if (name is not ("id" or "type")) stored[name] = value?.DeepClone();
         }
-        if (type == "message" && made["content"] is JsonValue content && content.TryGetValue<string>(out var text))
+        if (type == "message" && stored["content"] is JsonValue content && content.TryGetValue<string>(out var text))
         {
-            made["content"] = new JsonArray(new JsonObject { ["type"] = Text(made, "role") == "assistant" ? "output_text" : "input_text", ["text"] = text });
+            var part = Text(stored, "role") == "assistant" ? "output_text" : "input_text";
+            stored["content"] = new JsonArray(new JsonObject { ["type"] = part, ["text"] = text });
         }
-        items.Add(made);
+        items.Add(stored);
     }
 
     private static string PrefixOf(string type) => type switch
@@ -81,5 +86,6 @@ internal static class StoredInput
         _ => "item",
     };
 
-    private static string? Text(JsonObject item, string name) => item[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
+    private static string? Text(JsonObject item, string name) =>
+        item[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
 }

@@ -1,14 +1,22 @@
 namespace Fairlead.Responses;
 
-/// <summary>A finished response as it is kept: what its reader gets, and the items that a later call goes on from.</summary>
+/// <summary>A finished response as it is stored: the object that readers get, and the items that a later call continues.</summary>
 /// <param name="Id"><c>resp_…</c></param>
-/// <param name="ProjectId">Whose it is; nobody else finds it.</param>
+/// <param name="ProjectId">The project that owns it. No other project finds it.</param>
 /// <param name="Status">completed, incomplete or failed.</param>
-/// <param name="PreviousId">The response it went on from, or null.</param>
-/// <param name="CreatedAt">When the call came.</param>
-/// <param name="ExpiresAt">From when on it counts as deleted.</param>
+/// <param name="PreviousId">The response that it continues, or null.</param>
+/// <param name="CreatedAt">When the call arrived.</param>
+/// <param name="ExpiresAt">When it counts as deleted.</param>
 /// <param name="Response">The Response object, JSON.</param>
 /// <param name="Input">Items of the input, each with an id: a JSON array.</param>
 /// <param name="Output">Items of the output with their seals: a JSON array.</param>
 internal sealed record StoredResponse(
-    string Id, string ProjectId, string Status, string? PreviousId, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, byte[] Response, byte[] Input, byte[] Output);
+    string Id,
+    string ProjectId,
+    string Status,
+    string? PreviousId,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset ExpiresAt,
+    byte[] Response,
+    byte[] Input,
+    byte[] Output);

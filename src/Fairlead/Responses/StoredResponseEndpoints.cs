@@ -34,7 +34,7 @@ internal sealed class StoredResponseEndpoints(IResponseStore store, BackgroundRe
     public async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
         var (caller, id, held) = (request.Caller, request.Id, Hold(request));
-        if (await background.IsUnderWayAsync(caller, id, held, request.Cancellation))
+        if (await background.IsRunningAsync(caller, id, held, request.Cancellation))
             return Invalid("id", $"The response '{id}' is still being made; cancel it first.") with { Parameter = null };
         var isDeleted = await store.DeleteAsync(caller.ProjectId, id, request.Cancellation);
         if (!await background.ForgetAsync(caller, id, held, request.Cancellation) && !isDeleted) return NotFound(id);

@@ -3,7 +3,7 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Storage;
 
-/// <summary>A connection string of PostgreSQL, never shown.</summary>
+/// <summary>A connection string of PostgreSQL. It is never shown.</summary>
 internal sealed class ConfigPostgres : ConfigScalarType
 {
     public override bool IsSecret => true;
@@ -13,7 +13,7 @@ internal sealed class ConfigPostgres : ConfigScalarType
 
     protected override object? Parse(string text, ConfigReadContext context, out string problem)
     {
-        problem = "Not a connection string of PostgreSQL, or one without a host.";
+        problem = "Not a connection string of PostgreSQL, or it has no host.";
         return PostgresConnectionString.Parse(text) is null ? null : text;
     }
 

@@ -2,14 +2,16 @@ using Microsoft.Extensions.Hosting;
 
 namespace Fairlead.Storage;
 
-/// <summary>Takes the data folder before any service starts, where nothing has taken it before. The first of the hosted services.</summary>
+/// <summary>
+/// Locks the data folder before any service starts, unless it is locked already. Must be the first of the hosted services.
+/// </summary>
 internal sealed class DataFolderGuard(DataFolderLock folder, IHostApplicationLifetime lifetime) : IHostedLifecycleService, IDisposable
 {
     private CancellationTokenRegistration _stopping;
 
     public async Task StartingAsync(CancellationToken cancellationToken)
     {
-        // A signal to stop is told by this first; an app that is stopped by its own code, by the drain.
+        // For a signal to stop. If an app is stopped by its own code, the drain does this.
         _stopping = lifetime.ApplicationStopping.Register(folder.Drain);
         await folder.HoldAsync(null, cancellationToken);
     }

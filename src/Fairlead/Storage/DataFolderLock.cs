@@ -4,10 +4,10 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Storage;
 
-/// <summary>Which process works on a data folder, as the lock file names it.</summary>
+/// <summary>The process that holds a data folder, as in the lock file.</summary>
 /// <param name="Process">Its id on its host.</param>
 /// <param name="Host">Name of its machine or container.</param>
-/// <param name="StartedAt">When it took the folder.</param>
+/// <param name="StartedAt">When it locked the folder.</param>
 /// <param name="State"><c>running</c> or <c>draining</c>.</param>
 internal sealed record DataFolderHolder(int Process, string Host, DateTimeOffset StartedAt, string State)
 {
@@ -15,26 +15,28 @@ internal sealed record DataFolderHolder(int Process, string Host, DateTimeOffset
 
     public const string Draining = "draining";
 
-    public override string ToString() => Process == 0 ? "another process" : $"process {Process} on {Host} ({State}, since {StartedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC)";
+    public override string ToString() => Process == 0
+        ? "another process"
+        : $"process {Process} on {Host} ({State}, since {StartedAt.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC)";
 }
 
 /// <summary>
-/// The lock on the data folder: only one process serves from a folder at a time. The operating system holds it on <c>fairlead.lock.held</c> and frees it
-/// when the process ends, however it ends. <c>fairlead.lock</c> beside it says in plain text who holds it. Commands that only read the folder or change
-/// rows of the database do not take it. Thread-safe.
+/// The lock on the data folder: only one process serves from a folder at a time. The operating system holds the lock on
+/// <c>fairlead.lock.held</c> and frees it when the process ends, however it ends. The file <c>fairlead.lock</c> names the holder in plain
+/// text. Commands that only read the folder or change rows of the database do not lock it. Thread-safe.
 /// </summary>
-/// <remarks>Created before everything that writes to the folder, so that the container disposes of it last.</remarks>
+/// <remarks>Created before everything that writes to the folder, so that the container disposes it last.</remarks>
 internal sealed class DataFolderLock : IDisposable
 {
     public const string FileName = "fairlead.lock";
 
-    /// <summary>The locked file is empty and another one than the text: on Unix a locked file cannot be read by other .NET processes.</summary>
+    /// <summary>The locked file. It is empty, because on Unix other .NET processes cannot read a locked file.</summary>
     public const string HeldName = "fairlead.lock.held";
 
-    /// <summary>How long a start waits for a holder that runs, beyond the time that a draining one is given.</summary>
+    /// <summary>How long a start waits for a running holder; for a draining one, in addition to the drain timeout.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
 
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly IConfigurationSource _configuration;
     private readonly TimeProvider _time;
@@ -46,7 +48,7 @@ internal sealed class DataFolderLock : IDisposable
     {
         _configuration = configuration;
         _time = time;
-        // Taken once: the data folder of a running server does not move when the configuration is reloaded.
+        // Read once: a reload of the configuration does not change the data folder of a running server.
         Folder = Path.GetFullPath(configuration.Current.DataDirectory);
     }
 
@@ -60,8 +62,8 @@ internal sealed class DataFolderLock : IDisposable
         }
     }
 
-    /// <summary>Takes the folder unless another process has it. True as well when this process has it already.</summary>
-    /// <exception cref="StorageException">The folder cannot be made or written.</exception>
+    /// <summary>Locks the folder unless another process holds it. Also true if this process holds it already.</summary>
+    /// <exception cref="StorageException">The folder cannot be created or written.</exception>
     public bool TryHold()
     {
         lock (_gate)
@@ -79,42 +81,45 @@ internal sealed class DataFolderLock : IDisposable
             {
                 _held?.Dispose();
                 _held = null;
-                throw new StorageException($"The data folder '{Folder}' cannot be locked: {failure.Message.TrimEnd('.')}. Give this user the right to write there, or name another folder by FAIRLEAD_DATA or dataDirectory.", failure);
+                throw new StorageException(
+                    $"The data folder '{Folder}' cannot be locked: {failure.Message.TrimEnd('.')}. "
+                    + "Give this user the right to write there, or set another folder with FAIRLEAD_DATA or dataDirectory.",
+                    failure);
             }
         }
     }
 
-    /// <summary>Takes the folder; waits a limited time for another process that has it.</summary>
-    /// <param name="waiting">Told who holds it: at first, and whenever that changes.</param>
+    /// <summary>Locks the folder. Waits a limited time for another process that holds it.</summary>
+    /// <param name="waiting">Called with the holder at first, and whenever that changes.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="StorageException">Another process keeps it.</exception>
+    /// <exception cref="StorageException">Another process still holds it.</exception>
     public async Task HoldAsync(Action<DataFolderHolder>? waiting, CancellationToken cancellationToken)
     {
-        var patience = new Patience(this, waiting, _time);
+        var wait = new LimitedWait(this, waiting, _time);
         while (!TryHold())
         {
-            patience.Look();
-            await Task.Delay(Pause, _time, cancellationToken);
+            wait.Check();
+            await Task.Delay(RetryInterval, _time, cancellationToken);
         }
     }
 
-    /// <summary>The same for an app that is being put together, where nothing can be awaited yet.</summary>
-    /// <exception cref="StorageException">Another process keeps it.</exception>
+    /// <summary>The same for an app that is being configured, where nothing can be awaited.</summary>
+    /// <exception cref="StorageException">Another process still holds it.</exception>
     public void Hold()
     {
         if (TryHold()) return;
-        // The app's own clock may be one that a test moves; this thread waits in real time.
-        var patience = new Patience(this, null, TimeProvider.System);
+        // A test may control the app's clock; this thread waits in real time.
+        var wait = new LimitedWait(this, null, TimeProvider.System);
         using var never = new ManualResetEventSlim();
         do
         {
-            patience.Look();
-            never.Wait(Pause);
+            wait.Check();
+            never.Wait(RetryInterval);
         }
         while (!TryHold());
     }
 
-    /// <summary>From now on this process only brings to an end what it has begun.</summary>
+    /// <summary>Records that this process only finishes what it has started.</summary>
     public void Drain()
     {
         lock (_gate)
@@ -126,17 +131,18 @@ internal sealed class DataFolderLock : IDisposable
             }
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
-                // The next process then waits less, and says whom it found.
+                // The next process then waits for a shorter time.
             }
         }
     }
 
-    /// <summary>Who holds the folder, as far as it can be read.</summary>
+    /// <summary>The holder of the folder, as far as it can be read.</summary>
     public DataFolderHolder Holder()
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(Folder, FileName)), DataFolderJson.Default.DataFolderHolder) ?? Unknown;
+            var json = File.ReadAllBytes(Path.Combine(Folder, FileName));
+            return JsonSerializer.Deserialize(json, DataFolderJson.Default.DataFolderHolder) ?? Unknown;
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or JsonException)
         {
@@ -151,12 +157,12 @@ internal sealed class DataFolderLock : IDisposable
             if (_held is null) return;
             try
             {
-                // Before the lock goes: afterwards the file may be the next process's.
+                // Before the lock is freed: after that, the file may belong to the next process.
                 File.Delete(Path.Combine(Folder, FileName));
             }
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
-                // The lock alone decides; the text of a process that is gone misleads nobody.
+                // Only the lock decides; an outdated text does no harm.
             }
             _held.Dispose();
             _held = null;
@@ -168,7 +174,13 @@ internal sealed class DataFolderLock : IDisposable
     private FileStream? TryOpen()
     {
         var path = Path.Combine(Folder, HeldName);
-        var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0 };
+        var options = new FileStreamOptions
+        {
+            Mode = FileMode.OpenOrCreate,
+            Access = FileAccess.ReadWrite,
+            Share = FileShare.None,
+            BufferSize = 0,
+        };
         if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         try
         {
@@ -183,20 +195,23 @@ internal sealed class DataFolderLock : IDisposable
     // ERROR_SHARING_VIOLATION, and EWOULDBLOCK of Linux and of macOS.
     private static bool IsTaken(IOException failure) => failure.HResult is unchecked((int)0x80070020) or 11 or 35;
 
-    // Under the lock. By renaming, so that nobody ever reads half of it.
+    // Under the lock. By renaming, so that a reader never sees a part of it.
     private void Write(DataFolderHolder holder)
     {
         var path = Path.Combine(Folder, FileName);
-        var made = path + ".new";
+        var written = path + ".new";
         var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
-        // Readable by all: it says nothing secret, and helps whoever is refused.
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-        using (var file = new FileStream(made, options))
+        // Readable by all: it contains nothing secret, and helps the operator of a process that is refused.
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+        }
+        using (var file = new FileStream(written, options))
         {
             file.Write(JsonSerializer.SerializeToUtf8Bytes(holder, DataFolderJson.Default.DataFolderHolder));
             file.Write("\n"u8);
         }
-        File.Move(made, path, overwrite: true);
+        File.Move(written, path, overwrite: true);
         _self = holder;
     }
 
@@ -206,14 +221,14 @@ internal sealed class DataFolderLock : IDisposable
         else Directory.CreateDirectory(Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
-    /// <summary>How long a start waits: anew whenever the holder or its state has changed.</summary>
-    private sealed class Patience(DataFolderLock folder, Action<DataFolderHolder>? waiting, TimeProvider time)
+    /// <summary>Limits the wait of a start. The time starts again when the holder or its state changes.</summary>
+    private sealed class LimitedWait(DataFolderLock folder, Action<DataFolderHolder>? waiting, TimeProvider time)
     {
         private DataFolderHolder? _seen;
         private long _since;
 
-        /// <exception cref="StorageException">It has waited long enough.</exception>
-        public void Look()
+        /// <exception cref="StorageException">The time is over.</exception>
+        public void Check()
         {
             var holder = folder.Holder();
             if (holder != _seen)
@@ -224,7 +239,9 @@ internal sealed class DataFolderLock : IDisposable
             }
             var limit = holder.State == DataFolderHolder.Draining ? folder._configuration.Current.DrainTimeout + Grace : Grace;
             if (time.GetElapsedTime(_since) < limit) return;
-            throw new StorageException($"The data folder '{folder.Folder}' is in use by {holder}. Only one process serves from a data folder: stop that one, or give this one a folder of its own by FAIRLEAD_DATA or dataDirectory.");
+            throw new StorageException(
+                $"The data folder '{folder.Folder}' is in use by {holder}. Only one process serves from a data folder: stop that one, "
+                + "or give this one its own folder with FAIRLEAD_DATA or dataDirectory.");
         }
     }
 }

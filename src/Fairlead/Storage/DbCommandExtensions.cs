@@ -14,7 +14,7 @@ internal static class DbCommandExtensions
         command.Parameters.Add(parameter);
     }
 
-    /// <summary>Adds a named parameter of a stated type: a null without one is one that PostgreSQL cannot place.</summary>
+    /// <summary>Adds a named parameter with a type: PostgreSQL cannot always infer the type of a null.</summary>
     public static void AddParameter(this DbCommand command, string name, DbType type, object? value)
     {
         var parameter = command.CreateParameter();

@@ -2,23 +2,23 @@ using System.Data.Common;
 
 namespace Fairlead.Storage;
 
-/// <summary>The database of this node, its schema brought up to date before the first connection is given out. Thread-safe.</summary>
+/// <summary>The database of this node. Its schema is updated before the first connection is opened. Thread-safe.</summary>
 internal interface IStorage
 {
-    /// <summary>Where its SQL differs from that of the other database.</summary>
+    /// <summary>Parts of SQL that differ between the databases.</summary>
     SqlFlavour Sql { get; }
 
     StorageProvider Provider => Sql.Provider;
 
-    /// <summary>Tells the nodes of this database of changes.</summary>
+    /// <summary>Notifies the nodes of this database of changes.</summary>
     IDatabaseNotifier Notifier { get; }
 
     /// <summary>
-    /// Creates the database if it is missing and applies the schema steps that it lacks. Repeatable. The other members do it when it was not
-    /// done yet.
+    /// Creates the database if it is missing and applies the schema steps that it lacks. Repeatable. The other members call it if it was
+    /// not called yet.
     /// </summary>
     /// <exception cref="StorageException">
-    /// The database cannot be opened or created; a <see cref="SchemaException"/> when a newer version created it.
+    /// The database cannot be opened or created; a <see cref="SchemaException"/> if a newer version created it.
     /// </exception>
     Task EnsureReadyAsync(CancellationToken cancellationToken);
 

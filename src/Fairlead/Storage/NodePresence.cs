@@ -4,16 +4,16 @@ namespace Fairlead.Storage;
 
 /// <summary>
 /// A connection that stays open as long as this process runs, so that other nodes can distinguish a process that died from a slow one. Does
-/// nothing on SQLite. For one caller.
+/// nothing on SQLite. Not thread-safe.
 /// </summary>
 internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsyncDisposable
 {
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(5);
 
     private DbConnection? _connection;
-    private long _lookedAt;
+    private long _checkedAt;
 
-    /// <summary>Opens it when it is missing, and checks it every few seconds.</summary>
+    /// <summary>Opens the connection if it is closed, and checks it every few seconds.</summary>
     public async Task HoldAsync(string process, CancellationToken cancellationToken)
     {
         if (storage.Provider == StorageProvider.Sqlite) return;
@@ -24,7 +24,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
                 _connection = await storage.OpenAsync(cancellationToken);
                 await storage.Sql.MarkAliveAsync(_connection, process, cancellationToken);
             }
-            else if (time.GetElapsedTime(_lookedAt) >= Look)
+            else if (time.GetElapsedTime(_checkedAt) >= CheckInterval)
             {
                 await _connection.Int64Async("SELECT 1", [], cancellationToken);
             }
@@ -32,7 +32,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
             {
                 return;
             }
-            _lookedAt = time.GetTimestamp();
+            _checkedAt = time.GetTimestamp();
         }
         catch
         {
@@ -55,7 +55,7 @@ internal sealed class NodePresence(IStorage storage, TimeProvider time) : IAsync
         }
         catch (Exception exception) when (StorageErrors.IsStoreError(exception) || exception is InvalidOperationException)
         {
-            // A lost connection marks nothing any more, or marks its process as alive a little longer.
+            // A lost connection no longer marks its process as alive, or does so only a little longer.
         }
         await connection.DisposeAsync();
     }

@@ -2,41 +2,45 @@ using Npgsql;
 
 namespace Fairlead.Storage;
 
-/// <summary>Reads what operators write: PostgreSQL's address (<c>postgres://user:password@host/database</c>) or the driver's keywords (<c>Host=…;Database=…</c>).</summary>
+/// <summary>
+/// Reads a connection string: PostgreSQL's URI (<c>postgres://user:password@host/database</c>) or the driver's keywords
+/// (<c>Host=…;Database=…</c>).
+/// </summary>
 internal static class PostgresConnectionString
 {
-    /// <summary>Connections of one node: enough for its few writers and readers, few enough for ten nodes on a server's default of 100.</summary>
+    /// <summary>Connections of one node: enough for its few writers and readers, and ten nodes fit the server's default of 100.</summary>
     private const int DefaultPool = 10;
 
     private const int DefaultPort = 5432;
 
-    /// <returns>The keywords, or null when the text is neither form. It says nothing of why: any part of the text may be the password.</returns>
+    /// <returns>The keywords, or null if the text has neither form. There is no reason, because any part may be the password.</returns>
     public static NpgsqlConnectionStringBuilder? Parse(string text)
     {
         try
         {
-            var builder = text.StartsWith("postgres://", StringComparison.OrdinalIgnoreCase) || text.StartsWith("postgresql://", StringComparison.OrdinalIgnoreCase)
-                ? FromAddress(text)
-                : new NpgsqlConnectionStringBuilder(text);
+            var isUri = text.StartsWith("postgres://", StringComparison.OrdinalIgnoreCase)
+                || text.StartsWith("postgresql://", StringComparison.OrdinalIgnoreCase);
+            var builder = isUri ? FromUri(text) : new NpgsqlConnectionStringBuilder(text);
             if (builder is null || string.IsNullOrWhiteSpace(builder.Host)) return null;
-            if (!Says(builder, "Application Name")) builder.ApplicationName = "fairlead";
-            if (!Says(builder, "Maximum Pool Size")) builder.MaxPoolSize = Math.Max(DefaultPool, builder.MinPoolSize);
-            // Shorter than a client's patience: a server that is away answers nobody sooner.
-            if (!Says(builder, "Timeout")) builder.Timeout = 5;
-            if (!Says(builder, "Command Timeout")) builder.CommandTimeout = 30;
+            if (!IsSet(builder, "Application Name")) builder.ApplicationName = "fairlead";
+            if (!IsSet(builder, "Maximum Pool Size")) builder.MaxPoolSize = Math.Max(DefaultPool, builder.MinPoolSize);
+            // Shorter than a client waits.
+            if (!IsSet(builder, "Timeout")) builder.Timeout = 5;
+            if (!IsSet(builder, "Command Timeout")) builder.CommandTimeout = 30;
             builder.PersistSecurityInfo = false;
             builder.IncludeErrorDetail = false;
             return builder;
         }
-        catch (Exception fault) when (fault is ArgumentException or FormatException or InvalidOperationException or OverflowException or KeyNotFoundException or NotSupportedException or InvalidCastException)
+        catch (Exception fault) when (fault is ArgumentException or FormatException or InvalidOperationException or OverflowException
+            or KeyNotFoundException or NotSupportedException or InvalidCastException)
         {
             return null;
         }
     }
 
-    private static bool Says(NpgsqlConnectionStringBuilder builder, string keyword) => builder.ShouldSerialize(keyword);
+    private static bool IsSet(NpgsqlConnectionStringBuilder builder, string keyword) => builder.ShouldSerialize(keyword);
 
-    private static NpgsqlConnectionStringBuilder? FromAddress(string text)
+    private static NpgsqlConnectionStringBuilder? FromUri(string text)
     {
         if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Fragment.Length > 0) return null;
         var builder = new NpgsqlConnectionStringBuilder
@@ -52,12 +56,14 @@ internal static class PostgresConnectionString
         {
             var pair = part.Split('=', 2);
             if (pair.Length != 2) return null;
-            builder[Keyword(Uri.UnescapeDataString(pair[0]))] = Uri.UnescapeDataString(pair[1]) is var value && pair[0] == "sslmode" ? value.Replace("-", "", StringComparison.Ordinal) : value;
+            var value = Uri.UnescapeDataString(pair[1]);
+            if (pair[0] == "sslmode") value = value.Replace("-", "", StringComparison.Ordinal);
+            builder[Keyword(Uri.UnescapeDataString(pair[0]))] = value;
         }
         return builder;
     }
 
-    // The names of PostgreSQL's own library, where the driver's differ.
+    // The names of libpq, where the driver's differ.
     private static string Keyword(string name) => name switch
     {
         "sslmode" => "SSL Mode",

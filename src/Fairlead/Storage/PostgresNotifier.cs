@@ -6,20 +6,20 @@ using NpgsqlTypes;
 namespace Fairlead.Storage;
 
 /// <summary>
-/// Notices by NOTIFY, all on one channel of the database. One connection of its own listens from the first subscription on and comes
-/// back by itself; notices leave in batches, each subject once, after the transaction that they speak of: a NOTIFY inside it would
-/// make all commits of the database wait for one another. Thread-safe.
+/// Notices by NOTIFY, all on one channel of the database. A separate connection listens from the first subscription on and reconnects by
+/// itself. Notices are sent in batches, each subject once, after the transaction of the change: NOTIFY inside a transaction makes all
+/// commits of the database wait for one another. Thread-safe.
 /// </summary>
 internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
 {
     private const string PostgresChannel = "fairlead";
 
-    /// <summary>Notices kept while the database is away; beyond it they are dropped, as a hint may be.</summary>
+    /// <summary>Notices kept while the database is unavailable. Further ones are dropped, because they are only hints.</summary>
     private const int MaxWaiting = 10_000;
 
-    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(250);
 
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(5);
 
     private readonly NpgsqlDataSource _source;
     private readonly string _listenString;
@@ -39,24 +39,26 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
         _source = source;
         _time = time;
         _logger = logger;
-        // Idle for hours, so it must notice by itself that the other side is gone.
-        _listenString = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, KeepAlive = 15, Multiplexing = false }.ConnectionString;
+        // Idle for hours, so it must detect a lost connection by itself.
+        var keywords = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, KeepAlive = 15, Multiplexing = false };
+        _listenString = keywords.ConnectionString;
     }
 
     public void Announce(string channel, string subject)
     {
-        _local.Tell(channel, subject);
+        _local.Notify(channel, subject);
         lock (_gate)
         {
-            if (_end.IsCancellationRequested || _waiting.Count >= MaxWaiting || !_waiting.Add($"{_origin} {channel} {subject}")) return;
+            if (_end.IsCancellationRequested || _waiting.Count >= MaxWaiting) return;
+            if (!_waiting.Add($"{_origin} {channel} {subject}")) return;
             if (_waiting.Count == 1) _arrived.Release();
             _sending ??= Task.Run(SendAsync);
         }
     }
 
-    public IDisposable Subscribe(string channel, Action<string?> heard)
+    public IDisposable Subscribe(string channel, Action<string?> received)
     {
-        var subscription = _local.Subscribe(channel, heard);
+        var subscription = _local.Subscribe(channel, received);
         lock (_gate)
         {
             if (!_end.IsCancellationRequested) _listening ??= Task.Run(ListenAsync);
@@ -86,17 +88,17 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
             try
             {
                 await using var connection = new NpgsqlConnection(_listenString);
-                connection.Notification += (_, notice) => Hear(notice.Payload);
+                connection.Notification += (_, notice) => Receive(notice.Payload);
                 await connection.OpenAsync(_end.Token);
                 await using (var listen = connection.CreateCommand())
                 {
                     listen.CommandText = "LISTEN " + PostgresChannel;
                     await listen.ExecuteNonQueryAsync(_end.Token);
                 }
-                if (pause > TimeSpan.Zero) _logger.ListeningAgain();
+                if (pause > TimeSpan.Zero) _logger.NotificationsAvailable();
                 pause = TimeSpan.Zero;
-                // What was announced before the server listened for us was not heard.
-                _local.TellAll();
+                // Earlier notices were missed.
+                _local.NotifyAll();
                 while (true) await connection.WaitAsync(_end.Token);
             }
             catch (Exception) when (_end.IsCancellationRequested)
@@ -105,7 +107,7 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
             }
             catch (Exception fault)
             {
-                if (pause == TimeSpan.Zero) _logger.ListeningLost(StorageErrors.Describe(fault));
+                if (pause == TimeSpan.Zero) _logger.NotificationsUnavailable(StorageErrors.Describe(fault));
                 pause = Longer(pause);
             }
             await PauseAsync(pause);
@@ -122,9 +124,11 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
             {
                 await _arrived.WaitAsync(_end.Token);
                 lock (_gate) (batch, _waiting) = (_waiting, new HashSet<string>(StringComparer.Ordinal));
-                await using var command = _source.CreateCommand("SELECT count(pg_notify(@channel, payload)) FROM unnest(@payloads) AS payload");
+                await using var command = _source.CreateCommand(
+                    "SELECT count(pg_notify(@channel, payload)) FROM unnest(@payloads) AS payload");
+                var payloads = new NpgsqlParameter("payloads", NpgsqlDbType.Array | NpgsqlDbType.Text) { Value = batch.ToArray() };
                 command.Parameters.Add(new NpgsqlParameter("channel", PostgresChannel));
-                command.Parameters.Add(new NpgsqlParameter("payloads", NpgsqlDbType.Array | NpgsqlDbType.Text) { Value = batch.ToArray() });
+                command.Parameters.Add(payloads);
                 await command.ExecuteNonQueryAsync(_end.Token);
                 pause = TimeSpan.Zero;
                 continue;
@@ -135,24 +139,25 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
             }
             catch (Exception fault)
             {
-                // The batch is gone: whoever waits for it looks by itself before long.
-                if (pause == TimeSpan.Zero) _logger.NoticesNotSent(StorageErrors.Describe(fault));
+                // The batch is lost. Subscribers find the changes when they poll.
+                if (pause == TimeSpan.Zero) _logger.NotificationsNotSent(StorageErrors.Describe(fault));
                 pause = Longer(pause);
             }
             await PauseAsync(pause);
         }
     }
 
-    private void Hear(string payload)
+    private void Receive(string payload)
     {
         // origin, channel, subject
         var first = payload.IndexOf(' ', StringComparison.Ordinal);
         var second = first < 0 ? -1 : payload.IndexOf(' ', first + 1);
         if (second < 0 || payload.AsSpan(0, first).SequenceEqual(_origin)) return;
-        _local.Tell(payload[(first + 1)..second], payload[(second + 1)..]);
+        _local.Notify(payload[(first + 1)..second], payload[(second + 1)..]);
     }
 
-    private static TimeSpan Longer(TimeSpan pause) => pause == TimeSpan.Zero ? ShortestPause : TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, LongestPause.Ticks));
+    private static TimeSpan Longer(TimeSpan pause) =>
+        pause == TimeSpan.Zero ? MinPause : TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, MaxPause.Ticks));
 
     private async Task PauseAsync(TimeSpan pause)
     {
@@ -162,7 +167,7 @@ internal sealed class PostgresNotifier : IDatabaseNotifier, IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            // The end, which the loop sees.
+            // Disposed; the loop ends.
         }
     }
 }

@@ -8,8 +8,8 @@ namespace Fairlead.Storage;
 /// <summary>A PostgreSQL database that one or more nodes share.</summary>
 internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
 {
-    /// <summary>The oldest release that its makers still mended when this was written.</summary>
-    private static readonly Version Oldest = new(13, 0);
+    /// <summary>The oldest release with security fixes when this was written.</summary>
+    private static readonly Version MinVersion = new(13, 0);
 
     private readonly SchemaMigrator _migrator;
     private readonly ILogger _logger;
@@ -23,9 +23,10 @@ internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
     {
         _migrator = migrator;
         _logger = logger;
-        // Taken once: the database of a running server does not move when the configuration is reloaded.
+        // Read once: a reload of the configuration does not change the database of a running server.
         var keywords = PostgresConnectionString.Parse(configuration.Current.Storage.ConnectionString ?? "")
-            ?? throw new StorageException("storage.connectionString is not a connection string of PostgreSQL. Write postgres://user:password@host/database.");
+            ?? throw new StorageException(
+                "storage.connectionString is not a connection string of PostgreSQL. Write postgres://user:password@host/database.");
         _where = $"'{keywords.Database ?? keywords.Username}' on {keywords.Host}:{keywords.Port}";
         _source = new NpgsqlDataSourceBuilder(keywords.ConnectionString).Build();
         _notifier = new PostgresNotifier(_source, keywords.ConnectionString, time, logger);
@@ -50,7 +51,7 @@ internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
         }
         catch (NpgsqlException fault)
         {
-            // Not as inner exception: the driver's text may say more than a log should hold.
+            // Not as the inner exception: the driver's text may contain what a log should not.
             throw Explain(fault);
         }
         finally
@@ -72,7 +73,7 @@ internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
         _gate.Dispose();
     }
 
-    /// <remarks>For containers that are disposed of without waiting; the notifier's loops end by themselves.</remarks>
+    /// <remarks>For containers that are disposed synchronously; the notifier's loops end by themselves.</remarks>
     public void Dispose()
     {
         _ = _notifier.DisposeAsync().AsTask();
@@ -82,21 +83,38 @@ internal sealed class PostgresStorage : IStorage, IAsyncDisposable, IDisposable
 
     private async Task CheckServerAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        if (connection.PostgreSqlVersion < Oldest)
-            throw new StorageException($"The database {_where} is PostgreSQL {connection.PostgreSqlVersion}; Fairlead needs {Oldest.Major} or later.");
+        if (connection.PostgreSqlVersion < MinVersion)
+        {
+            throw new StorageException(
+                $"The database {_where} is PostgreSQL {connection.PostgreSqlVersion}; Fairlead needs {MinVersion.Major} or later.");
+        }
         var encoding = await connection.TextAsync("SELECT current_setting('server_encoding')", [], cancellationToken);
-        if (encoding != "UTF8") throw new StorageException($"The database {_where} has the encoding {encoding}; make one with UTF8: CREATE DATABASE fairlead ENCODING 'UTF8' TEMPLATE template0;");
+        if (encoding == "UTF8") return;
+        throw new StorageException(
+            $"The database {_where} has the encoding {encoding}; create one with UTF8: "
+            + "CREATE DATABASE fairlead ENCODING 'UTF8' TEMPLATE template0;");
     }
 
     private StorageException Explain(NpgsqlException fault) => fault switch
     {
-        PostgresException { SqlState: PostgresErrorCodes.InvalidCatalogName } => new StorageException($"The database {_where} does not exist. Make it: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0;"),
+        PostgresException { SqlState: PostgresErrorCodes.InvalidCatalogName } => new StorageException(
+            $"The database {_where} does not exist. Create it: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0;"),
         PostgresException { SqlState: PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification } =>
-            new StorageException($"The database {_where} refused the user or the password of storage.connectionString. Mend it there, or the server's pg_hba.conf."),
+            new StorageException(
+                $"The database {_where} refused the user or the password of storage.connectionString. "
+                + "Correct it there, or in the server's pg_hba.conf."),
         PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.InvalidSchemaName } =>
-            new StorageException($"The user of storage.connectionString may not make tables in the database {_where}. Let it own the database or a schema in its search_path."),
+            new StorageException(
+                $"The user of storage.connectionString may not create tables in the database {_where}. "
+                + "Make it the owner of the database, or of a schema in its search_path."),
         _ when StorageErrors.IsUnavailable(fault) => new StorageException(
-            $"The database {_where} cannot be used: {StorageErrors.Describe(fault)}. See that the server runs and is reachable from here, and that storage.connectionString names it.") { MayPass = true },
-        _ => new StorageException($"The schema of the database {_where} could not be brought up to date: {StorageErrors.Describe(fault)}. The server's log says more; nothing was changed."),
+            $"The database {_where} is unavailable: {StorageErrors.Describe(fault)}. "
+            + "Check that the server runs and is reachable from here, and that storage.connectionString is correct.")
+        {
+            IsTransient = true,
+        },
+        _ => new StorageException(
+            $"The schema of the database {_where} could not be updated: {StorageErrors.Describe(fault)}. "
+            + "See the server's log; nothing was changed."),
     };
 }

@@ -1,4 +1,4 @@
 namespace Fairlead.Storage;
 
-/// <summary>The schema of the database and the program do not fit together; the message says what to do.</summary>
+/// <summary>The schema of the database does not match the program. The message has the fix.</summary>
 internal sealed class SchemaException(string message) : StorageException(message);

@@ -4,9 +4,9 @@ using System.Globalization;
 namespace Fairlead.Storage;
 
 /// <summary>
-/// Brings a database up to date: every step that is not noted in <c>schema_version</c>, in order of their numbers, in one
-/// transaction that holds the write lock from its first statement. So of several processes starting on one database one works and
-/// the others find the work done, and a process killed half-way leaves the schema as it was.
+/// Updates the schema of a database: runs every step that is not in <c>schema_version</c>, in the order of their numbers, in one
+/// transaction that has the write lock from its first statement. If several processes start on one database, one of them updates it. A
+/// process that is killed leaves the schema unchanged.
 /// </summary>
 internal sealed class SchemaMigrator
 {
@@ -28,13 +28,14 @@ internal sealed class SchemaMigrator
             if (_steps[i].Version == _steps[i - 1].Version)
             {
                 throw new SchemaException(
-                    $"Two schema steps have the number {_steps[i].Version}: '{_steps[i - 1].Name}' and '{_steps[i].Name}'. Give one of them the next free number.");
+                    $"Two schema steps have the number {_steps[i].Version}: '{_steps[i - 1].Name}' and '{_steps[i].Name}'. "
+                    + "Give one of them the next free number.");
             }
         }
     }
 
     /// <returns>How many steps were applied.</returns>
-    /// <exception cref="SchemaException">The database has steps this program does not know.</exception>
+    /// <exception cref="SchemaException">The database has steps that this program does not know.</exception>
     public async Task<int> MigrateAsync(DbConnection connection, SqlFlavour sql, CancellationToken cancellationToken)
     {
         // First without the lock: usually all steps are applied, and a start must not wait for a writer.
@@ -45,7 +46,8 @@ internal sealed class SchemaMigrator
         await sql.LockAsync(transaction, StorageLock.Schema, cancellationToken);
         await ExecuteAsync(
             connection, transaction,
-            "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL)",
+            "CREATE TABLE IF NOT EXISTS schema_version "
+            + "(version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL)",
             cancellationToken);
         var missing = Missing(await AppliedAsync(connection, cancellationToken));
         foreach (var step in missing)
@@ -66,7 +68,7 @@ internal sealed class SchemaMigrator
         if (unknown.Length > 0)
         {
             throw new SchemaException(
-                $"The database has schema step {unknown.Max()}, which this version of Fairlead does not know: a newer version made it. "
+                $"The database has schema step {unknown.Max()}, which this version of Fairlead does not know: a newer version added it. "
                 + "Start that version, or restore a backup from before the upgrade.");
         }
         return [.. _steps.Where(step => !applied.Contains(step.Version))];
@@ -75,7 +77,8 @@ internal sealed class SchemaMigrator
     private static async Task<HashSet<int>> AppliedAsync(DbConnection connection, CancellationToken cancellationToken) =>
         [.. await connection.QueryAsync("SELECT version FROM schema_version", [], row => row.Int32("version"), cancellationToken)];
 
-    private static async Task ExecuteAsync(DbConnection connection, DbTransaction transaction, string sql, CancellationToken cancellationToken)
+    private static async Task ExecuteAsync(
+        DbConnection connection, DbTransaction transaction, string sql, CancellationToken cancellationToken)
     {
         await using var command = connection.CreateCommand();
         command.Transaction = transaction;

@@ -19,10 +19,14 @@ internal static class SqlExtensions
         return await storage.WriteAsync(connection, sql, values, cancellationToken);
     }
 
-    /// <summary>Runs one writing statement outside of a transaction, when it is the turn of this writer.</summary>
+    /// <summary>Runs one writing statement outside of a transaction, after the writers that came first.</summary>
     /// <returns>Number of rows that it changed.</returns>
     public static async Task<int> WriteAsync(
-        this IStorage storage, DbConnection connection, string sql, (string Name, SqlValue Value)[] values, CancellationToken cancellationToken)
+        this IStorage storage,
+        DbConnection connection,
+        string sql,
+        (string Name, SqlValue Value)[] values,
+        CancellationToken cancellationToken)
     {
         await using var command = Command(connection, sql, values);
         return await storage.Sql.WriteAsync(command, cancellationToken);
@@ -39,7 +43,11 @@ internal static class SqlExtensions
 
     /// <summary>All rows, each as <paramref name="read"/> returns it.</summary>
     public static async Task<List<T>> QueryAsync<T>(
-        this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, Func<SqlRow, T> read, CancellationToken cancellationToken)
+        this DbConnection connection,
+        string sql,
+        (string Name, SqlValue Value)[] values,
+        Func<SqlRow, T> read,
+        CancellationToken cancellationToken)
     {
         await using var command = Command(connection, sql, values);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -48,9 +56,13 @@ internal static class SqlExtensions
         return rows;
     }
 
-    /// <summary>The first row, or the default of <typeparamref name="T"/> when there are no rows.</summary>
+    /// <summary>The first row, or the default of <typeparamref name="T"/> if there are no rows.</summary>
     public static async Task<T?> FirstOrDefaultAsync<T>(
-        this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, Func<SqlRow, T> read, CancellationToken cancellationToken)
+        this DbConnection connection,
+        string sql,
+        (string Name, SqlValue Value)[] values,
+        Func<SqlRow, T> read,
+        CancellationToken cancellationToken)
     {
         await using var command = Command(connection, sql, values);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -58,11 +70,15 @@ internal static class SqlExtensions
     }
 
     /// <summary>
-    /// As <see cref="FirstOrDefaultAsync"/>, for rows with large values: a column is in memory only when it is read, and columns are read in
-    /// the order of the statement.
+    /// As <see cref="FirstOrDefaultAsync"/>, for rows with large values: a column is in memory only when it is read, and columns are read
+    /// in the order of the statement.
     /// </summary>
     public static async Task<T?> FirstInOrderAsync<T>(
-        this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, Func<SqlRow, ValueTask<T>> read, CancellationToken cancellationToken)
+        this DbConnection connection,
+        string sql,
+        (string Name, SqlValue Value)[] values,
+        Func<SqlRow, ValueTask<T>> read,
+        CancellationToken cancellationToken)
     {
         await using var command = Command(connection, sql, values);
         await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
@@ -88,14 +104,16 @@ internal static class SqlExtensions
     /// <summary>The only column of the first row as an integer; null when there are no rows or the value is NULL.</summary>
     public static async Task<long?> Int64Async(
         this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, CancellationToken cancellationToken) =>
-        await ScalarAsync(connection, sql, values, cancellationToken) is { } value ? Convert.ToInt64(value, CultureInfo.InvariantCulture) : null;
+        await ScalarAsync(connection, sql, values, cancellationToken) is { } value
+            ? Convert.ToInt64(value, CultureInfo.InvariantCulture)
+            : null;
 
-    /// <summary>The only column of the first row as text; null when there are no rows or the value is NULL.</summary>
+    /// <summary>The only column of the first row as text; null if there are no rows or the value is NULL.</summary>
     public static async Task<string?> TextAsync(
         this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, CancellationToken cancellationToken) =>
         (string?)await ScalarAsync(connection, sql, values, cancellationToken);
 
-    /// <summary>The only column of the first row as bytes; null when there are no rows or the value is NULL.</summary>
+    /// <summary>The only column of the first row as bytes; null if there are no rows or the value is NULL.</summary>
     public static async Task<byte[]?> BytesAsync(
         this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, CancellationToken cancellationToken) =>
         (byte[]?)await ScalarAsync(connection, sql, values, cancellationToken);

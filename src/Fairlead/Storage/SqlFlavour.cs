@@ -3,86 +3,92 @@ using System.Data.Common;
 namespace Fairlead.Storage;
 
 /// <summary>
-/// Where the two databases differ in SQL. Everything else is written once, in what both understand: parameters <c>@name</c>, integers as
+/// The parts of SQL that differ between the two databases. All other SQL is written once, for both: parameters <c>@name</c>, integers as
 /// <c>BIGINT</c> (times in milliseconds since 1970, booleans 0 and 1, money in picodollars), <c>ON CONFLICT (…) DO NOTHING</c> or
-/// <c>DO UPDATE SET x = table.x + excluded.x</c> (with the table's name, which PostgreSQL demands), <c>RETURNING</c>, <c>LIMIT</c>, row
-/// values, partial indexes, <c>CASE WHEN … THEN 1 ELSE 0 END</c> for a truth that is read, <c>CAST(SUM(x) AS BIGINT)</c> for a sum.
+/// <c>DO UPDATE SET x = table.x + excluded.x</c> (PostgreSQL requires the table's name), <c>RETURNING</c>, <c>LIMIT</c>, row
+/// values, partial indexes, <c>CASE WHEN … THEN 1 ELSE 0 END</c> for a boolean result, <c>CAST(SUM(x) AS BIGINT)</c> for a sum.
 /// Immutable and thread-safe.
 /// </summary>
 internal abstract class SqlFlavour
 {
     public static readonly SqlFlavour Postgres = new PostgresFlavour();
 
-    /// <summary>SQLite, for one database: writers of the same instance take turns.</summary>
-    /// <param name="time">Clock of the process.</param>
+    /// <summary>SQLite, for one database: the writers of one instance run one after another.</summary>
+    /// <param name="time">The clock.</param>
     public static SqlFlavour Sqlite(TimeProvider time) => new SqliteFlavour(time);
 
     public abstract StorageProvider Provider { get; }
 
     /// <summary>
-    /// Type of a text that sorts by its bytes. PostgreSQL refuses U+0000 in it: text that callers chose goes through
-    /// <see cref="Storable"/>, or as UTF-8 into a column of type <see cref="Bytes"/>.
+    /// Type of a text that sorts by its bytes. PostgreSQL refuses U+0000 in it, so text from callers passes through <see cref="Storable"/>,
+    /// or is stored as UTF-8 in a column of type <see cref="Bytes"/>.
     /// </summary>
     public abstract string Text { get; }
 
     /// <summary>Type of a column that holds bytes.</summary>
     public abstract string Bytes { get; }
 
-    /// <summary>Type and constraint of a primary key that numbers the rows as they come; not named in the insert.</summary>
+    /// <summary>Type and constraint of a primary key that numbers the rows; the insert does not name it.</summary>
     public abstract string RowNumber { get; }
 
     /// <summary>Ends the definition of a table that is only found by its primary key.</summary>
     public abstract string Keyed { get; }
 
-    /// <summary>Ends a SELECT of rows that this transaction will change. Nothing where a write transaction is alone anyway.</summary>
+    /// <summary>Ends a SELECT of rows that this transaction will change. Empty if there is only one write transaction at a time.</summary>
     public abstract string ForUpdate { get; }
 
-    /// <summary>The same, passing over rows that another transaction holds.</summary>
+    /// <summary>The same, but skips rows that another transaction has locked.</summary>
     public abstract string ForUpdateSkipLocked { get; }
 
     /// <summary>
-    /// The time that leases and pauses are measured by, in milliseconds. In PostgreSQL the database's own clock, which all nodes share; in SQLite the parameter
-    /// <c>@clock</c>, which the caller takes from its <see cref="SteadyClock"/>.
+    /// The time for leases and pauses, in milliseconds. In PostgreSQL the clock of the database, which all nodes share; in SQLite the
+    /// parameter <c>@clock</c>, which the caller sets from its <see cref="SteadyClock"/>.
     /// </summary>
     public abstract string Clock { get; }
 
     /// <summary>
-    /// Begins a transaction that will write. In SQLite it has the write lock from here on, so that it never fails halfway for having
-    /// read first; in PostgreSQL it is READ COMMITTED, and what it must not lose it locks by <see cref="ForUpdate"/> or
-    /// <see cref="LockAsync"/>.
+    /// Starts a transaction that will write. In SQLite it has the write lock from the start, so that it cannot fail because it read first.
+    /// In PostgreSQL it is READ COMMITTED, and locks rows with <see cref="ForUpdate"/> or <see cref="LockAsync"/>.
     /// </summary>
     public abstract ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken);
 
     /// <summary>Executes one statement that writes, outside of a transaction. Returns the number of rows that it changed.</summary>
     public abstract ValueTask<int> WriteAsync(DbCommand command, CancellationToken cancellationToken);
 
-    /// <summary>Waits until no other transaction has the lock; it goes with the transaction. Nothing to do where a write transaction is alone anyway.</summary>
+    /// <summary>
+    /// Waits until no other transaction has the lock, and holds it until the transaction ends. Does nothing if there is only one write
+    /// transaction at a time.
+    /// </summary>
     public abstract ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken);
 
-    /// <summary>Marks the connection as that of a process that lives, until it closes: when the process dies, at once. Nothing to do where one process is alone anyway.</summary>
+    /// <summary>
+    /// Marks the process of the connection as alive until the connection closes, which happens at once if the process dies. Does nothing if
+    /// there is only one process.
+    /// </summary>
     public abstract ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken);
 
-    /// <summary>Whether no open connection is marked as that of the process. One that does not answer but is still connected is not gone.</summary>
+    /// <summary>Whether no open connection marks the process as alive. A process that hangs but is still connected is not gone.</summary>
     public abstract ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken);
 
-    /// <summary>Whether the table exists where unqualified names are looked up.</summary>
+    /// <summary>Whether the table exists in the schema of unqualified names.</summary>
     public abstract Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken);
 
-    /// <summary>The text as a column of type <see cref="Text"/> can hold it: the same nearly always.</summary>
+    /// <summary>The text in the form that a column of type <see cref="Text"/> accepts: almost always unchanged.</summary>
     public abstract string Storable(string text);
 
-    // The turn is never disposed of: a semaphore without a wait handle holds nothing.
-    [System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The semaphore has no wait handle, so there is nothing to dispose of.")]
+    [System.Diagnostics.CodeAnalysis.SuppressMessage(
+        "Reliability", "CA1001", Justification = "The semaphore has no wait handle, so there is nothing to dispose.")]
     private sealed class SqliteFlavour(TimeProvider time) : SqlFlavour
     {
         /// <summary>
-        /// After this time, a writer stops waiting for its turn and tries at once. It is as long as SQLite itself waits for its lock, so that a
-        /// database that blocks all writes refuses each of them in twice that time.
+        /// After this time, a writer stops waiting for its turn and tries at once. It is as long as SQLite itself waits for its lock, so
+        /// that a database that blocks all writes refuses each of them in twice that time.
         /// </summary>
-        private static readonly TimeSpan LongestQueue = TimeSpan.FromSeconds(5);
+        private static readonly TimeSpan MaxQueueTime = TimeSpan.FromSeconds(5);
 
-        // SQLite lets writers poll for its lock: each blocks a thread, new ones overtake old ones, and an old one fails as busy although the database is never blocked for long.
-        // So the writers of this process wait here, in the order of their arrival and without a thread. Only the first of them waits in SQLite.
+        // SQLite's writers poll for its lock: each blocks a thread, new ones overtake old ones, and an old one fails as busy although the
+        // database is never blocked for long. So the writers of this process wait here, in the order of their arrival and without a thread.
+        // Only the first of them waits in SQLite.
         private readonly SemaphoreSlim _turn = new(1, 1);
 
         public override StorageProvider Provider => StorageProvider.Sqlite;
@@ -106,12 +112,12 @@ internal abstract class SqlFlavour
             var hasTurn = await TakeTurnAsync(cancellationToken);
             try
             {
-                // The provider begins with BEGIN IMMEDIATE unless a deferred transaction is asked for.
+                // The provider uses BEGIN IMMEDIATE unless a deferred transaction is requested.
                 return await connection.BeginTransactionAsync(cancellationToken);
             }
             finally
             {
-                // The lock is taken. The next one waits for it in SQLite, so it may be there as soon as it is free.
+                // The lock is taken. The next writer may wait for it in SQLite.
                 if (hasTurn) _turn.Release();
             }
         }
@@ -135,12 +141,12 @@ internal abstract class SqlFlavour
             if (turn.IsCompletedSuccessfully) return true;
             try
             {
-                await turn.WaitAsync(LongestQueue, time, cancellationToken);
+                await turn.WaitAsync(MaxQueueTime, time, cancellationToken);
                 return true;
             }
             catch (Exception fault) when (fault is TimeoutException or OperationCanceledException)
             {
-                // A turn that comes too late goes to the next one.
+                // A turn that comes too late is passed to the next writer.
                 _ = turn.ContinueWith(late =>
                 {
                     if (late.IsCompletedSuccessfully) _turn.Release();
@@ -154,7 +160,8 @@ internal abstract class SqlFlavour
 
         public override ValueTask MarkAliveAsync(DbConnection connection, string process, CancellationToken cancellationToken) => default;
 
-        public override ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken) => new(true);
+        public override ValueTask<bool> IsGoneAsync(DbTransaction transaction, string process, CancellationToken cancellationToken) =>
+            new(true);
 
         public override async Task<bool> TableExistsAsync(DbConnection connection, string table, CancellationToken cancellationToken) =>
             await connection.Int64Async(
@@ -165,15 +172,17 @@ internal abstract class SqlFlavour
 
     private sealed class PostgresFlavour : SqlFlavour
     {
-        /// <summary>First half of the keys of our advisory locks ("fair" in ASCII), so that other programs in the database do not meet them.</summary>
+        /// <summary>
+        /// First half of the keys of our advisory locks ("fair" in ASCII), so that they differ from those of other programs.
+        /// </summary>
         private const int LockSpace = 0x66616972;
 
         public override StorageProvider Provider => StorageProvider.Postgres;
 
-        /// <summary>The same for the processes that live.</summary>
+        /// <summary>The same for the marks of processes that are alive.</summary>
         private const int ProcessSpace = LockSpace + 1;
 
-        // Not the database's own order: it may weigh case and punctuation, and changes with the system's libraries.
+        // Not the database's own order: it may ignore case and punctuation, and changes with the system's libraries.
         public override string Text => "TEXT COLLATE \"C\"";
 
         public override string Bytes => "BYTEA";
@@ -191,7 +200,8 @@ internal abstract class SqlFlavour
         public override ValueTask<DbTransaction> BeginWriteAsync(DbConnection connection, CancellationToken cancellationToken) =>
             connection.BeginTransactionAsync(System.Data.IsolationLevel.ReadCommitted, cancellationToken);
 
-        public override async ValueTask<int> WriteAsync(DbCommand command, CancellationToken cancellationToken) => await command.ExecuteNonQueryAsync(cancellationToken);
+        public override async ValueTask<int> WriteAsync(DbCommand command, CancellationToken cancellationToken) =>
+            await command.ExecuteNonQueryAsync(cancellationToken);
 
         public override async ValueTask LockAsync(DbTransaction transaction, StorageLock name, CancellationToken cancellationToken)
         {

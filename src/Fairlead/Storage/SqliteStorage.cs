@@ -9,7 +9,7 @@ namespace Fairlead.Storage;
 /// <summary>The embedded database: <c>fairlead.db</c> in the data directory, readable by its owner only.</summary>
 internal sealed class SqliteStorage : IStorage, IDisposable
 {
-    /// <summary>How long a writer waits for another one: longer than any transaction of ours, shorter than a client's patience.</summary>
+    /// <summary>How long a writer waits for another one: longer than any of our transactions, shorter than a client waits.</summary>
     private const int BusyTimeoutSeconds = 5;
 
     private readonly SchemaMigrator _migrator;
@@ -21,7 +21,7 @@ internal sealed class SqliteStorage : IStorage, IDisposable
     {
         _migrator = migrator;
         Sql = SqlFlavour.Sqlite(time);
-        // Taken once: the database of a running server does not move when the configuration is reloaded.
+        // Read once: a reload of the configuration does not change the database of a running server.
         _directory = Path.GetFullPath(configuration.Current.DataDirectory);
         ConnectionString = new SqliteConnectionStringBuilder
         {
@@ -48,15 +48,18 @@ internal sealed class SqliteStorage : IStorage, IDisposable
             if (_ready) return;
             CreatePrivateFile();
             await using var connection = await OpenCoreAsync(cancellationToken);
-            // WAL: readers and the one writer do not wait for each other. Large pages, because nearly all writes go to the ends of tables and
-            // indexes: a quarter of the writes, and long records share pages. Both stay with the file; an older file keeps its pages.
+            // WAL: readers and the writer do not wait for each other. Large pages, because nearly all writes go to the ends of tables and
+            // indexes: a quarter of the writes, and long records share pages. Both are stored in the file; an older file keeps its pages.
             await connection.ExecuteAsync("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL", [], cancellationToken);
             await _migrator.MigrateAsync(connection, Sql, cancellationToken);
             _ready = true;
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or NotSupportedException or SqliteException)
         {
-            throw new StorageException($"The database in '{_directory}' cannot be used: {fault.Message.TrimEnd('.')}. See that the folder exists or may be made, is writable and has room, or name another by FAIRLEAD_DATA or dataDirectory.", fault);
+            throw new StorageException(
+                $"The database in '{_directory}' cannot be used: {fault.Message.TrimEnd('.')}. "
+                + "Check that the folder exists or can be created, is writable and has free space, or set another one with FAIRLEAD_DATA or dataDirectory.",
+                fault);
         }
         finally
         {
@@ -72,7 +75,7 @@ internal sealed class SqliteStorage : IStorage, IDisposable
 
     public void Dispose()
     {
-        // Pooled connections hold the file open; a program that embeds several hosts wants it back.
+        // Pooled connections keep the file open; a program that embeds several hosts needs it closed.
         using (var connection = new SqliteConnection(ConnectionString)) SqliteConnection.ClearPool(connection);
         _gate.Dispose();
     }
@@ -83,7 +86,7 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         try
         {
             await connection.OpenAsync(cancellationToken);
-            // The database's own waiting looks again after one millisecond, then ever later; the provider's, after it, every 150.
+            // SQLite's own wait retries after one millisecond, then less often; the provider's, after that, every 150 ms.
             raw.sqlite3_busy_timeout(connection.Handle, BusyTimeoutSeconds * 1000);
             return connection;
         }
@@ -94,7 +97,7 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         }
     }
 
-    // Hashes of keys and records of calls are nobody else's business. SQLite gives its side files the mode of the database.
+    // Hashes of keys and records of calls are private. SQLite gives its side files the mode of the database.
     private void CreatePrivateFile()
     {
         var path = Path.Combine(_directory, "fairlead.db");

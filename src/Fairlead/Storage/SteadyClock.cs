@@ -1,8 +1,8 @@
 namespace Fairlead.Storage;
 
 /// <summary>
-/// The time since this process asked first, added to the time of day it was then: no change of the system's clock moves it. For leases and pauses
-/// of a database that only this process works on. Immutable and thread-safe.
+/// A clock that changes of the system's clock do not affect: the time of day at its start, plus the elapsed time. For leases and pauses in
+/// a database that only this process uses. Immutable and thread-safe.
 /// </summary>
 internal sealed class SteadyClock(TimeProvider time)
 {
@@ -11,7 +11,9 @@ internal sealed class SteadyClock(TimeProvider time)
 
     public DateTimeOffset UtcNow => _start + time.GetElapsedTime(_since);
 
-    /// <summary>The time of day, unless the system's clock was set back since; then this one. For rows whose times others wrote by the system's clock.</summary>
+    /// <summary>
+    /// The later of this clock and the system's clock, which may have been set back. For rows with times of the system's clock.
+    /// </summary>
     public DateTimeOffset Latest
     {
         get

@@ -24,10 +24,10 @@ internal sealed record StorageConfig
 
     public const string Postgres = "postgres";
 
-    /// <summary><see cref="Sqlite"/> or <see cref="Postgres"/>; null follows from whether there is a connection string.</summary>
+    /// <summary><see cref="Sqlite"/> or <see cref="Postgres"/>; null until it is derived from the connection string.</summary>
     public string? Provider { get; init; }
 
-    /// <summary>Of PostgreSQL. Holds a password.</summary>
+    /// <summary>The connection string of PostgreSQL, with a password.</summary>
     public string? ConnectionString { get; init; }
 
     /// <summary>Without the password.</summary>

@@ -2,7 +2,7 @@ using Fairlead.Configuration;
 
 namespace Fairlead.Storage;
 
-/// <summary>Which database is used, and whether it has what it needs.</summary>
+/// <summary>Chooses the database, and checks its keys.</summary>
 internal sealed class StorageConfigRules : ConfigRules
 {
     private const string ConnectionString = "fairlead.storage.connectionString";
@@ -17,7 +17,7 @@ internal sealed class StorageConfigRules : ConfigRules
                 break;
             case { Provider: StorageConfig.Sqlite, ConnectionString: not null }:
                 yield return new(ConnectionString, "(hidden)", "SQLite has no connection string.",
-                    "Remove it, or the provider; SQLite's file lies in dataDirectory.");
+                    "Remove it, or the provider; SQLite's file is in dataDirectory.");
                 break;
         }
     }

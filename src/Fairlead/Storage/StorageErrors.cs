@@ -14,8 +14,8 @@ internal static class StorageErrors
     private const int SqlitePrimaryKey = 1555;
     private const int SqliteRowId = 2579;
 
-    /// <summary>A row contradicts another one (its parent was deleted, its id is taken): an error of the request, not of the store.</summary>
-    public static bool IsContradiction(Exception fault) => fault switch
+    /// <summary>A constraint was violated (a parent was deleted, an id is taken): an error of the request, not of the store.</summary>
+    public static bool IsConstraintViolation(Exception fault) => fault switch
     {
         SqliteException sqlite => sqlite.SqliteErrorCode == SqliteConstraint,
         PostgresException postgres => postgres.SqlState.StartsWith("23", StringComparison.Ordinal),
@@ -40,26 +40,27 @@ internal static class StorageErrors
     };
 
     /// <summary>PostgreSQL aborted the transaction in favour of another one. Nothing of it was written.</summary>
-    public static bool IsBrokenOff(Exception fault) =>
+    public static bool IsRolledBack(Exception fault) =>
         fault is PostgresException { SqlState: PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected };
 
     /// <summary>
-    /// The database could not be reached, is starting or stopping, or did not respond in time. Whether a commit that ended so took effect is
+    /// The database could not be reached, is starting or stopping, or did not respond in time. Whether such a commit took effect is
     /// unknown.
     /// </summary>
     public static bool IsUnavailable(Exception fault) => fault switch
     {
         SqliteException sqlite => sqlite.SqliteErrorCode is 10 or 13 or 14, // IOERR, FULL, CANTOPEN
         PostgresException postgres => postgres.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown
-            or PostgresErrorCodes.CannotConnectNow or PostgresErrorCodes.TooManyConnections or PostgresErrorCodes.DiskFull or PostgresErrorCodes.ReadOnlySqlTransaction
+            or PostgresErrorCodes.CannotConnectNow or PostgresErrorCodes.TooManyConnections or PostgresErrorCodes.DiskFull
+            or PostgresErrorCodes.ReadOnlySqlTransaction
             || postgres.SqlState.StartsWith("08", StringComparison.Ordinal),
         NpgsqlException => true,
         _ => false,
     };
 
     /// <summary>
-    /// Whether a commit that failed may have taken effect. An error that PostgreSQL reports is its response and means no, unless its process
-    /// was stopped. A broken connection or a timeout means nothing.
+    /// Whether a commit that failed may have taken effect. An error that PostgreSQL reports is its response and means no, unless its
+    /// process was stopped. A broken connection or a timeout means nothing.
     /// </summary>
     public static bool MayHaveCommitted(Exception fault) => fault switch
     {
@@ -76,8 +77,9 @@ internal static class StorageErrors
     public static string Describe(Exception fault) => fault switch
     {
         PostgresException postgres => $"PostgreSQL error {postgres.SqlState}",
-        NpgsqlException { InnerException: TimeoutException } => "PostgreSQL did not answer in time",
-        NpgsqlException { InnerException: System.Net.Sockets.SocketException socket } => $"PostgreSQL cannot be reached, {socket.SocketErrorCode}",
+        NpgsqlException { InnerException: TimeoutException } => "PostgreSQL did not respond in time",
+        NpgsqlException { InnerException: System.Net.Sockets.SocketException socket } =>
+            $"PostgreSQL cannot be reached, {socket.SocketErrorCode}",
         NpgsqlException => "the connection to PostgreSQL broke",
         SqliteException sqlite => $"SQLite error {sqlite.SqliteErrorCode}",
         var other => other.GetType().Name,

@@ -1,6 +1,6 @@
 namespace Fairlead.Storage;
 
-/// <summary>The kinds of databases Fairlead keeps its records in.</summary>
+/// <summary>The kinds of databases in which Fairlead stores its records.</summary>
 internal enum StorageProvider
 {
     /// <summary>One file in the data directory, for one machine.</summary>

@@ -1,17 +1,22 @@
 namespace Fairlead.Storage;
 
-/// <summary>Runs transactions again: those that PostgreSQL broke off because of others, and those whose commit may or may not have taken effect.</summary>
+/// <summary>
+/// Runs transactions again: those that PostgreSQL rolled back because of others, and those whose commit may or may not have taken effect.
+/// </summary>
 internal static class StorageRetry
 {
-    /// <summary>How long a write waits for the database to say what became of it. A client waits meanwhile.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+    /// <summary>How long a write with an unknown outcome is repeated. A client waits meanwhile.</summary>
+    private static readonly TimeSpan UnknownTimeout = TimeSpan.FromSeconds(3);
 
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
 
-    /// <summary>More than this in a row is no accident any more.</summary>
-    private const int Attempts = 10;
+    /// <summary>After this many failures in a row, the error is returned.</summary>
+    private const int MaxAttempts = 10;
 
-    /// <summary>Runs <paramref name="transaction"/> from its beginning; again while it ends in a deadlock (40P01) or a serialization failure (40001), after which nothing of it was written.</summary>
+    /// <summary>
+    /// Runs <paramref name="transaction"/>, and runs it again after a deadlock (40P01) or a serialization failure (40001), which write
+    /// nothing.
+    /// </summary>
     public static async Task<T> RunAsync<T>(Func<Task<T>> transaction)
     {
         for (var attempt = 1; ; attempt++)
@@ -20,9 +25,9 @@ internal static class StorageRetry
             {
                 return await transaction();
             }
-            catch (Exception fault) when (attempt < Attempts && StorageErrors.IsBrokenOff(fault))
+            catch (Exception fault) when (attempt < MaxAttempts && StorageErrors.IsRolledBack(fault))
             {
-                // At once: whoever was in the way has gone on.
+                // Without a pause: the other transaction has continued.
             }
         }
     }
@@ -35,15 +40,19 @@ internal static class StorageRetry
     });
 
     /// <summary>
-    /// Runs a write that may be repeated: told by <see cref="CommitAttempt.IsRepeat"/>, it finds what an earlier try has written. Where the response to a commit was lost,
-    /// it is run again until the database says whether it was written. A broken-off transaction is begun again as by <see cref="RunAsync{T}"/>.
+    /// Runs a write that can be repeated: if <see cref="CommitAttempt.IsRepeat"/>, it accepts what an earlier try has written. If the
+    /// response to a commit was lost, it is run again until the outcome is known. A transaction that was rolled back is run again as by
+    /// <see cref="RunAsync{T}"/>.
     /// </summary>
-    /// <param name="write">The write, which says when it commits. A look alone would not do in its place: the lost commit may still be under way, and only a write of the same key waits for it.</param>
-    /// <param name="time">Measures the patience.</param>
+    /// <param name="write">
+    /// The write; it reports when it commits. Reading instead would not be enough: the lost commit may still be in progress, and only a
+    /// write of the same key waits for it.
+    /// </param>
+    /// <param name="time">The clock.</param>
     /// <exception cref="UnknownCommitException">The database was unavailable for longer than a client should wait.</exception>
     public static async Task<T> RunUntilKnownAsync<T>(Func<CommitAttempt, Task<T>> write, TimeProvider time)
     {
-        var brokenOff = 0;
+        var rolledBack = 0;
         long? lostAt = null;
         while (true)
         {
@@ -52,19 +61,21 @@ internal static class StorageRetry
             {
                 return await write(attempt);
             }
-            catch (Exception fault) when (StorageErrors.IsBrokenOff(fault) && ++brokenOff < Attempts)
+            catch (Exception fault) when (StorageErrors.IsRolledBack(fault) && ++rolledBack < MaxAttempts)
             {
                 continue;
             }
-            catch (Exception fault) when (lostAt is not null ? StorageErrors.IsStoreError(fault) && !StorageErrors.IsContradiction(fault) : attempt.IsSent && StorageErrors.MayHaveCommitted(fault))
+            catch (Exception fault) when (lostAt is not null
+                ? StorageErrors.IsStoreError(fault) && !StorageErrors.IsConstraintViolation(fault)
+                : attempt.IsSent && StorageErrors.MayHaveCommitted(fault))
             {
                 if (lostAt is null)
                 {
-                    // At once: mostly one connection broke, and the next one is at hand.
+                    // Without a pause: usually only one connection was lost, and the next one works.
                     lostAt = time.GetTimestamp();
                     continue;
                 }
-                if (time.GetElapsedTime(lostAt.Value) >= Patience) throw new UnknownCommitException(fault);
+                if (time.GetElapsedTime(lostAt.Value) >= UnknownTimeout) throw new UnknownCommitException(fault);
             }
             await Task.Delay(Pause, time, CancellationToken.None);
         }

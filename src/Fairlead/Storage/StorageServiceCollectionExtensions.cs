@@ -16,9 +16,10 @@ internal static class StorageServiceCollectionExtensions
         services.AddSingleton<SchemaMigrator>();
         services.AddSingleton<SqliteStorage>();
         services.AddSingleton<PostgresStorage>();
-        services.AddSingleton<IStorage>(provider => provider.GetRequiredService<IConfigurationSource>().Current.Storage.Provider == StorageConfig.Postgres
-            ? provider.GetRequiredService<PostgresStorage>()
-            : provider.GetRequiredService<SqliteStorage>());
+        services.AddSingleton<IStorage>(provider =>
+            provider.GetRequiredService<IConfigurationSource>().Current.Storage.Provider == StorageConfig.Postgres
+                ? provider.GetRequiredService<PostgresStorage>()
+                : provider.GetRequiredService<SqliteStorage>());
         return services;
     }
 }

@@ -1,20 +1,20 @@
 namespace Fairlead.Storage;
 
-/// <summary>For how long the database has answered without a gap. Thread-safe.</summary>
+/// <summary>Measures how long the database has responded without a gap. Thread-safe.</summary>
 internal sealed class StoreWatch(TimeProvider time)
 {
-    /// <summary>It is asked every second; silence of some seconds is an outage, whether an error said so or not.</summary>
-    private static readonly TimeSpan ShortestGap = TimeSpan.FromSeconds(3);
+    /// <summary>The database is used every second. Some seconds without a response are an outage, with or without an error.</summary>
+    private static readonly TimeSpan MinGap = TimeSpan.FromSeconds(3);
 
     private readonly Lock _gate = new();
     private long? _since;
     private long _last;
 
-    /// <summary>Silence of more than this is an outage.</summary>
-    public static TimeSpan GapOf(TimeSpan lease) => lease / 2 is var gap && gap > ShortestGap ? gap : ShortestGap;
+    /// <summary>A longer time without a response is an outage.</summary>
+    public static TimeSpan GapOf(TimeSpan lease) => lease / 2 is var gap && gap > MinGap ? gap : MinGap;
 
-    /// <summary>It has answered just now.</summary>
-    public void Answered(TimeSpan lease)
+    /// <summary>Records a response.</summary>
+    public void Responded(TimeSpan lease)
     {
         lock (_gate)
         {
@@ -24,12 +24,13 @@ internal sealed class StoreWatch(TimeProvider time)
         }
     }
 
+    /// <summary>Records a failure.</summary>
     public void Failed()
     {
         lock (_gate) _since = null;
     }
 
-    /// <summary>Whether it has answered for one lease: long enough for every living holder to renew what it holds.</summary>
+    /// <summary>Whether it has responded for one lease: long enough for every live process to renew its leases.</summary>
     public bool HasRespondedFor(TimeSpan lease)
     {
         lock (_gate) return _since is { } since && time.GetElapsedTime(since) >= lease;

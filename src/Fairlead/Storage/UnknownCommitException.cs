@@ -1,4 +1,5 @@
 namespace Fairlead.Storage;
 
-/// <summary>The connection broke while the database was committing, and it has not been reachable since: nobody knows whether the write is there.</summary>
-internal sealed class UnknownCommitException(Exception inner) : StorageException($"It is unknown whether the database has committed: {StorageErrors.Describe(inner)}.");
+/// <summary>The connection was lost during a commit, and the database is unavailable since: whether it has committed is unknown.</summary>
+internal sealed class UnknownCommitException(Exception inner)
+    : StorageException($"It is unknown whether the database has committed: {StorageErrors.Describe(inner)}.");

@@ -13,7 +13,7 @@ namespace Fairlead.StructuredOutput;
 /// <param name="source">The response; disposed with this.</param>
 /// <param name="again">Asks again, with the violations and the text so far. Null when no deployment responded.</param>
 internal sealed class StructuredEvents(
-    GatewayCall call, StructuredOutputRequest wish, IEventSource source, Func<IReadOnlyList<SchemaViolation>, string, CancellationToken,
+    GatewayCall call, OutputCheck wish, IEventSource source, Func<IReadOnlyList<SchemaViolation>, string, CancellationToken,
         ValueTask<GatewayReply?>> again) : IEventSource
 {
     private readonly List<PartialValue> _found = [];

@@ -16,11 +16,11 @@ internal sealed class StructuredOutputStage(AttemptCharge charge) : IGatewayStag
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken) =>
         call.Facts.Structured is { } wish ? HoldAsync(call, wish, next, cancellationToken) : next(call, cancellationToken);
 
-    private async ValueTask<GatewayReply> HoldAsync(GatewayCall call, StructuredOutputRequest wish, GatewayStep next,
+    private async ValueTask<GatewayReply> HoldAsync(GatewayCall call, OutputCheck wish, GatewayStep next,
         CancellationToken cancellationToken)
     {
         // A provider's own bytes are not parsed.
-        call.InInnerLanguage = true;
+        call.MustTranslate = true;
         var reply = await next(call, cancellationToken);
         return reply switch
         {
@@ -32,7 +32,7 @@ internal sealed class StructuredOutputStage(AttemptCharge charge) : IGatewayStag
         };
     }
 
-    private async ValueTask<GatewayReply> CheckAsync(GatewayCall call, StructuredOutputRequest wish, GatewayReply.Complete complete,
+    private async ValueTask<GatewayReply> CheckAsync(GatewayCall call, OutputCheck wish, GatewayReply.Complete complete,
         GatewayStep next, CancellationToken cancellationToken)
     {
         if (Check(call, wish, complete) is not { } text || call.Violations is not { Count: > 0 } violations || !wish.Repairs)
@@ -43,7 +43,7 @@ internal sealed class StructuredOutputStage(AttemptCharge charge) : IGatewayStag
     }
 
     /// <summary>Notes the violations of a complete response; null when it need not satisfy the schema.</summary>
-    private static string? Check(GatewayCall call, StructuredOutputRequest wish, GatewayReply.Complete complete)
+    private static string? Check(GatewayCall call, OutputCheck wish, GatewayReply.Complete complete)
     {
         call.Violations = null;
         if (call.Answering?.Meter.FinishReason != FinishReason.Stop || complete.Response.Choices is not [var choice, ..]

@@ -28,7 +28,7 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         {
             return GatewayError.Invalid("Fairlead-Simulate", problem!);
         }
-        if ((call.Facts.UnknownValue ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0
+        if ((call.Facts.UnknownValueError ?? call.Facts.LongToolName) is { } word && call.Model.Deployments.Count > 0
             && call.Model.Deployments.All(deployment => deployment.Provider.RefuseUnknownValue(call) is not null))
         {
             return word;
@@ -37,9 +37,9 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
         if (call.Facts.Structured?.Prepare() is { } wrong) return wrong;
 
-        call.InputBound = TokenCounter.Bound(call);
+        call.MaxInputTokens = TokenCounter.Bound(call);
         // A token count is requested to learn how far beyond the window a request is.
-        if (call.Operation == Operation.CountTokens || WindowRule.FitsFor(call.InputBound, call.Facts, call.Model))
+        if (call.Operation == Operation.CountTokens || WindowRule.FitsFor(call.MaxInputTokens, call.Facts, call.Model))
         {
             // Good enough for the checkpoint of a killed process; a real charge by estimate counts first.
             call.InputEstimate = TokenCounter.Guess(call.Facts);

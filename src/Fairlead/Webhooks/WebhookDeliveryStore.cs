@@ -18,10 +18,10 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     public const int MaxPerReceiver = 4;
 
     /// <summary>Maximum of concurrent attempts at the addresses of single requests of one project.</summary>
-    public const int MaxRequestShare = 8;
+    public const int MaxForRequests = 8;
 
     /// <summary>How many deliveries to addresses of single requests one lease considers, the longest due ones first.</summary>
-    private const int MaxInspected = 1000;
+    private const int MaxExamined = 1000;
 
     private const string AttemptColumns = "number, at, duration_ms, status_code, error";
 
@@ -150,7 +150,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
                 FROM waiting JOIN webhooks w ON w.id = waiting.id
                 WHERE w.status = 'enabled' AND (w.not_before <= @now OR w.url IS NULL)) receivers
             WHERE due <= @now AND busy <
-                CASE WHEN of_requests = 1 THEN {Number(MaxRequestShare)} WHEN failing = 1 THEN 1 ELSE {Number(MaxPerReceiver)} END
+                CASE WHEN of_requests = 1 THEN {Number(MaxForRequests)} WHEN failing = 1 THEN 1 ELSE {Number(MaxPerReceiver)} END
             ORDER BY failing, busy, due, id
             """,
             [("@now", now)], row => new Receiver(row.Text("id"), row.Bool("of_requests"), row.Bool("failing")), cancellationToken);
@@ -165,11 +165,11 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
                 SELECT id FROM (
                     SELECT p.id, p.next_at, p.lease_until,
                         ROW_NUMBER() OVER (PARTITION BY p.url ORDER BY CASE WHEN p.lease_until > @now THEN 0 ELSE 1 END, p.next_at, p.id) AS place
-                    FROM (SELECT * FROM webhook_deliveries p WHERE {Due} ORDER BY p.next_at, p.id LIMIT {Number(MaxInspected)}) p) ranked
+                    FROM (SELECT * FROM webhook_deliveries p WHERE {Due} ORDER BY p.next_at, p.id LIMIT {Number(MaxExamined)}) p) ranked
                 WHERE place <= {Number(MaxPerReceiver)} AND (lease_until IS NULL OR lease_until <= @now) ORDER BY next_at, id
                 """
             : $"SELECT p.id FROM webhook_deliveries p WHERE {Due} AND (p.lease_until IS NULL OR p.lease_until <= @now) ORDER BY p.next_at, p.id";
-        var share = Number(receiver.IsOfRequests ? MaxRequestShare : receiver.IsFailing ? 1 : MaxPerReceiver);
+        var share = Number(receiver.IsOfRequests ? MaxForRequests : receiver.IsFailing ? 1 : MaxPerReceiver);
         var taken = await connection.QueryAsync(
             $"""
             UPDATE webhook_deliveries SET lease_owner = @owner, lease_until = @until

@@ -56,7 +56,7 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
             CreatedAt = now, UpdatedAt = now,
         }, cancellationToken);
         return await FindOfRequestsAsync(connection, projectId, cancellationToken)
-            ?? throw new StorageException("The webhook of single requests was removed at the moment it was made.") { MayPass = true };
+            ?? throw new StorageException("The webhook of single requests was removed at the moment it was made.") { IsTransient = true };
     }
 
     public async Task<Webhook?> FindAsync(string projectId, string id, CancellationToken cancellationToken)

@@ -12,7 +12,7 @@ public sealed class UsageResolverTests
         HasOutput = true,
         OutputBytes = 120,
         InputBytes = 400,
-        InputBound = 500,
+        MaxInputTokens = 500,
         Window = 8192,
         MaxOutput = 4096,
     };
@@ -177,7 +177,7 @@ public sealed class UsageResolverTests
     [Fact]
     public void Resolve_UnknownContextWindow_StillHasLimit()
     {
-        var known = Known with { Window = null, MaxOutput = null, InputBound = 0 };
+        var known = Known with { Window = null, MaxOutput = null, MaxInputTokens = 0 };
         Assert.Equal(UsageDoubt.None, Resolve("""{"prompt_tokens":900000,"completion_tokens":28}""", known, new Counts(100, 30)).Doubt);
         Assert.Equal(UsageDoubt.TooMany, Resolve("""{"prompt_tokens":1e18,"completion_tokens":28}""", known, new Counts(100, 30)).Doubt);
     }

@@ -119,7 +119,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         first.Facts.Stream = false;
         Assert.Null(await node.BindAsync(first, "k", Cancel));
         var second = Call();
-        (second.Facts.Stream, second.RepeatWait) = (false, TimeSpan.FromSeconds(7));
+        (second.Facts.Stream, second.RepeatTimeout) = (false, TimeSpan.FromSeconds(7));
         var waiting = node.BindAsync(second, "k", Cancel).AsTask();
         var third = Call();
         third.Facts.Stream = false;
@@ -148,7 +148,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         for (var i = 0; i < 5; i++)
         {
             _time.Advance(Lease / 2);
-            await node.BeatAsync(Cancel);
+            await node.RenewAsync(Cancel);
         }
         Assert.Equal(ErrorCode.IdempotencyInProgress, await RefusedAsync(Node()));
     }
@@ -181,7 +181,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         Assert.Equal(ErrorCode.IdempotencyInProgress, await RefusedAsync(Node(), """{"model":"other"}"""));
         await node.CompleteAsync(again, 200, "application/json", "{}"u8.ToArray());
         _time.Advance(_temporary.Configuration.Current.Idempotency.Ttl);
-        await node.BeatAsync(Cancel);
+        await node.RenewAsync(Cancel);
         Assert.Null(await new IdempotencyStore(Open(), _time).FindAsync("proj_1", "k", null, Cancel));
     }
 

@@ -18,7 +18,7 @@ public sealed class PostgresStorageTests : IDisposable
     {
         var fault = await RefusedAsync(keywords => keywords.Password = "wrong horse");
         Assert.Contains("refused the user or the password", fault.Message, StringComparison.Ordinal);
-        Assert.False(fault.MayPass);
+        Assert.False(fault.IsTransient);
     }
 
     [Fact]
@@ -34,7 +34,7 @@ public sealed class PostgresStorageTests : IDisposable
     {
         var fault = await RefusedAsync(keywords => keywords.Port = 1);
         Assert.Contains("127.0.0.1:1", fault.Message, StringComparison.Ordinal);
-        Assert.True(fault.MayPass);
+        Assert.True(fault.IsTransient);
     }
 
     [Fact]
@@ -59,7 +59,7 @@ public sealed class PostgresStorageTests : IDisposable
         try
         {
             var fault = await RefusedAsync(keywords => (keywords.Username, keywords.Password) = ("test_visitor", "guest"));
-            Assert.Contains("may not make tables", fault.Message, StringComparison.Ordinal);
+            Assert.Contains("may not create tables", fault.Message, StringComparison.Ordinal);
         }
         finally
         {

@@ -20,7 +20,7 @@ public abstract class StorageErrorsTests : IDisposable
     {
         var fault = await FaultOfAsync("INSERT INTO organizations VALUES ('o', 'n', 1, 1); INSERT INTO organizations VALUES ('o', 'n', 1, 1)");
         Assert.True(StorageErrors.IsUniqueViolation(fault));
-        Assert.True(StorageErrors.IsContradiction(fault));
+        Assert.True(StorageErrors.IsConstraintViolation(fault));
         Assert.True(StorageErrors.IsStoreError(fault));
         Assert.False(StorageErrors.IsUnavailable(fault) || StorageErrors.IsCollision(fault));
     }
@@ -29,7 +29,7 @@ public abstract class StorageErrorsTests : IDisposable
     public async Task Insert_ParentMissing_IsConstraintViolationButNotUniqueViolation()
     {
         var fault = await FaultOfAsync("INSERT INTO projects VALUES ('p', 'nobody', 'n', 1, 1)");
-        Assert.True(StorageErrors.IsContradiction(fault));
+        Assert.True(StorageErrors.IsConstraintViolation(fault));
         Assert.False(StorageErrors.IsUniqueViolation(fault));
     }
 
@@ -38,7 +38,7 @@ public abstract class StorageErrorsTests : IDisposable
     {
         var fault = await FaultOfAsync("SELECT * FROM nothing_of_that_name");
         Assert.True(StorageErrors.IsStoreError(fault));
-        Assert.False(StorageErrors.IsContradiction(fault) || StorageErrors.IsUnavailable(fault) || StorageErrors.IsCollision(fault));
+        Assert.False(StorageErrors.IsConstraintViolation(fault) || StorageErrors.IsUnavailable(fault) || StorageErrors.IsCollision(fault));
         Assert.DoesNotContain("nothing_of", StorageErrors.Describe(fault), StringComparison.Ordinal);
     }
 
@@ -48,7 +48,7 @@ public abstract class StorageErrorsTests : IDisposable
         await using var connection = await _temporary.Open().OpenAsync(Cancellation);
         var project = new ProjectRow { Id = "p", OrganizationId = "nobody", Name = "n", CreatedAt = default, UpdatedAt = default };
         var fault = await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => ProjectTable.InsertAsync(connection, project, Cancellation));
-        Assert.True(StorageErrors.IsContradiction(fault));
+        Assert.True(StorageErrors.IsConstraintViolation(fault));
         Assert.True(StorageErrors.IsStoreError(fault));
     }
 

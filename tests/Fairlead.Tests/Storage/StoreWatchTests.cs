@@ -37,11 +37,11 @@ public sealed class StoreWatchTests
 
     private void Answer(StoreWatch watch, int seconds)
     {
-        watch.Answered(Lease);
+        watch.Responded(Lease);
         for (var i = 0; i < seconds; i++)
         {
             _time.Advance(TimeSpan.FromSeconds(1));
-            watch.Answered(Lease);
+            watch.Responded(Lease);
         }
     }
 }

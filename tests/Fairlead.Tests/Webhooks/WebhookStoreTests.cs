@@ -141,7 +141,7 @@ public abstract class WebhookStoreTests : IDisposable
         for (var i = 0; i < 6; i++) await _fixture.HappenAsync(url: "https://slow.example.com/");
         for (var i = 0; i < 20; i++) await _fixture.HappenAsync(url: $"https://example.com/{i}");
         var first = await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 100, 0, Cancel);
-        Assert.Equal(WebhookDeliveryStore.MaxRequestShare, first.Count);
+        Assert.Equal(WebhookDeliveryStore.MaxForRequests, first.Count);
         Assert.Equal(WebhookDeliveryStore.MaxPerReceiver, first.Count(one => one.Delivery.Url == "https://slow.example.com/"));
         Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 0, Cancel));
         // Three of the others end; the slow one keeps its share and gets no more of the room.

@@ -172,9 +172,9 @@ internal static class PostgresLedgerWriter
     {
         Parameters =
         {
-            Words("project_id", hours, row => row.ProjectId), Words("key_id", hours, row => row.KeyId),
-                Numbers("hour", hours, row => row.Hour), Words("model", hours, row => row.Model),
-            Words("outcome", hours, row => row.Outcome), Words("organization_id", hours, row => row.OrganizationId),
+            Strings("project_id", hours, row => row.ProjectId), Strings("key_id", hours, row => row.KeyId),
+                Numbers("hour", hours, row => row.Hour), Strings("model", hours, row => row.Model),
+            Strings("outcome", hours, row => row.Outcome), Strings("organization_id", hours, row => row.OrganizationId),
                 Numbers("requests", hours, row => row.Requests),
             Numbers("input_tokens", hours, row => row.InputTokens), Numbers("cached_input_tokens", hours, row => row.CachedInputTokens),
                 Numbers("cache_write_tokens", hours, row => row.CacheWriteTokens),
@@ -184,9 +184,9 @@ internal static class PostgresLedgerWriter
     };
 
     private static NpgsqlParameter Texts<T>(string name, IReadOnlyList<T> rows, Func<T, ReadOnlyMemory<byte>?> value) =>
-        Words(name, rows, row => value(row) is { } text ? Text(text) : null);
+        Strings(name, rows, row => value(row) is { } text ? Text(text) : null);
 
-    private static NpgsqlParameter Words<T>(string name, IReadOnlyList<T> rows, Func<T, string?> value) =>
+    private static NpgsqlParameter Strings<T>(string name, IReadOnlyList<T> rows, Func<T, string?> value) =>
         new(name, NpgsqlDbType.Array | NpgsqlDbType.Text) { Value = Array(rows, value) };
 
     private static NpgsqlParameter Numbers<T>(string name, IReadOnlyList<T> rows, Func<T, long> value) =>

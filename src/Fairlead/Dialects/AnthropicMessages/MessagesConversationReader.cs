@@ -19,7 +19,7 @@ internal static class MessagesConversationReader
 
     public static ConversationRequest Read(GatewayCall call)
     {
-        call.Facts.ThrowIfForeign();
+        call.Facts.ThrowIfUnknownValue();
         try
         {
             using var document = JsonDocument.Parse(call.Body.WrittenMemory, Options);

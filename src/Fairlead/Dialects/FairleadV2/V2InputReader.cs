@@ -36,7 +36,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         _places = places;
         if (input.Element.ValueKind == JsonValueKind.String)
         {
-            Add(Message.Of(Role.User, Words(input, mayBeEmpty: false)), input.At);
+            Add(Message.Of(Role.User, TextOf(input, mayBeEmpty: false)), input.At);
             facts.Note(RequestFeatures.UserText);
             facts.MessageCount = 1;
             return;
@@ -68,7 +68,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
             case "reasoning":
                 foreach (var (member, value) in item.Members("type", "text"))
                 {
-                    if (member == "text") Made(new ReasoningPart(Words(value, mayBeEmpty: true), null), item);
+                    if (member == "text") Made(new ReasoningPart(TextOf(value, mayBeEmpty: true), null), item);
                 }
                 break;
             default: Turn(item); break;
@@ -111,7 +111,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         {
             if (member == "id") id = value.Text(256);
             else if (member == "name") name = value.Text(128);
-            else if (member == "arguments") arguments = Words(value, mayBeEmpty: true);
+            else if (member == "arguments") arguments = TextOf(value, mayBeEmpty: true);
         }
         if (id is null) throw item.Missing("id");
         if (name is null) throw item.Missing("name");
@@ -152,7 +152,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (content.Element.ValueKind == JsonValueKind.String)
         {
             if (role == Role.User) facts.Note(RequestFeatures.UserText);
-            return [new TextPart(Words(content, mayBeEmpty: role is Role.Assistant or Role.Tool))];
+            return [new TextPart(TextOf(content, mayBeEmpty: role is Role.Assistant or Role.Tool))];
         }
         if (content.Element.ValueKind != JsonValueKind.Array) throw content.Type("a string or an array of parts");
         var parts = new List<Part>();
@@ -189,7 +189,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         string? text = null;
         foreach (var (member, value) in part.Members("type", "text"))
         {
-            if (member == "text") text = Words(value, mayBeEmpty: true);
+            if (member == "text") text = TextOf(value, mayBeEmpty: true);
         }
         return text ?? throw part.Missing("text");
     }
@@ -283,7 +283,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         return System.Buffers.Text.Base64.IsValid(data.Base64.Span) ? data : throw value.Invalid("expected base64");
     }
 
-    private string Words(V2Value value, bool mayBeEmpty)
+    private string TextOf(V2Value value, bool mayBeEmpty)
     {
         var text = value.Text(mayBeEmpty: mayBeEmpty);
         facts.TextBytes += BytesOf(text);

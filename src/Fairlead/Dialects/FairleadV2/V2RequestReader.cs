@@ -253,7 +253,7 @@ internal sealed class V2RequestReader
                 _facts.Note(RequestFeatures.JsonSchema, output.At);
                 if (structured is not null)
                 {
-                    _facts.Structured = new StructuredOutputRequest(Compile(schema!.Value), repair is not null) { Field = schema.Value.At };
+                    _facts.Structured = new OutputCheck(Compile(schema!.Value), repair is not null) { Field = schema.Value.At };
                 }
                 return format with { Kind = OutputKind.JsonSchema, Name = format.Name ?? "output", Strict = format.Strict ?? true };
             default:
@@ -324,7 +324,7 @@ internal sealed class V2RequestReader
                     extension = extension with { OnDisconnect = value.Word("cancel", "continue") == "continue" ? OnDisconnect.Continue
                         : OnDisconnect.Cancel };
                     break;
-                case "wait_seconds": _wait = (int)value.Integer(1, Pipeline.Preference.LongestWaitSeconds); break;
+                case "wait_seconds": _wait = (int)value.Integer(1, Pipeline.Preference.MaxWaitSeconds); break;
                 case "webhook":
                     string? url = null;
                     foreach (var (_, address) in value.Members("url")) url = address.Text(Security.OutboundUrl.MaxLength);

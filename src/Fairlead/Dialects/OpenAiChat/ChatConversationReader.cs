@@ -21,7 +21,7 @@ internal static class ChatConversationReader
     /// <exception cref="GatewayErrorException">An object contains the same member twice, which is ambiguous.</exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
-        call.Facts.ThrowIfForeign();
+        call.Facts.ThrowIfUnknownValue();
         JsonDocument document;
         try
         {

@@ -38,7 +38,7 @@ internal sealed class OpenAiChatDialect : IRequestReader, IConversationDialect, 
     }
 
     public GatewayError? Read(GatewayCall call, RequestBounds bounds) =>
-        ChatRequestReader.Read(call, bounds) ?? StructuredOutputRequest.Note(call, "response_format");
+        ChatRequestReader.Read(call, bounds) ?? OutputCheck.Note(call, "response_format");
 
     public ConversationRequest ToConversation(GatewayCall call) => ChatConversationReader.Read(call);
 

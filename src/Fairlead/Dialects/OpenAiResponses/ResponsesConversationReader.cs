@@ -27,7 +27,7 @@ internal static class ResponsesConversationReader
     /// </exception>
     public static ConversationRequest Read(GatewayCall call, int maxDepth = 1024)
     {
-        call.Facts.ThrowIfForeign();
+        call.Facts.ThrowIfUnknownValue();
         JsonDocument document;
         try
         {

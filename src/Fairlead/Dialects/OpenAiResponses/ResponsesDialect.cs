@@ -53,7 +53,7 @@ internal sealed class ResponsesDialect
 
     public GatewayError? Read(GatewayCall call, RequestBounds bounds)
     {
-        var error = ResponsesRequestReader.Read(call, bounds) ?? StructuredOutputRequest.Note(call, "text.format");
+        var error = ResponsesRequestReader.Read(call, bounds) ?? OutputCheck.Note(call, "text.format");
         if (_keeper is null && error is null) call.Facts.Responses!.Stores = false;
         return error;
     }

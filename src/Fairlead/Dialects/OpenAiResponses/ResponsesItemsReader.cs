@@ -148,14 +148,14 @@ internal ref struct ResponsesItemsReader
             case "input_image": return Image(ref json, path);
             case "input_file": return File(ref json, path);
             case "input_audio": return Audio(ref json, path);
-            case "input_text" or "output_text" or "refusal": return Words(ref json, path, type == "refusal" ? "refusal" : "text");
+            case "input_text" or "output_text" or "refusal": return ReadText(ref json, path, type == "refusal" ? "refusal" : "text");
             default:
                 _facts.TextBytes += json.SkipRange().Length;
                 return false;
         }
     }
 
-    private readonly bool Words(ref BodyCursor json, FieldPath path, string member)
+    private readonly bool ReadText(ref BodyCursor json, FieldPath path, string member)
     {
         var (found, words) = (false, false);
         while (json.NextMember())

@@ -23,7 +23,7 @@ internal enum FinishMeaning : byte
 /// </summary>
 internal static class FinishReasonTable
 {
-    private static readonly FrozenDictionary<string, FinishMeaning> Table = new (FinishMeaning Meaning, string[] Words)[]
+    private static readonly FrozenDictionary<string, FinishMeaning> Table = new (FinishMeaning Meaning, string[] Values)[]
     {
         (FinishMeaning.None, ["", "null", "none", "FINISH_REASON_UNSPECIFIED", "not_finished"]),
         (FinishMeaning.Stop, ["stop", "eos", "eos_token", "eos_found", "stop_token", "stop_sequence", "stop_word", "stop_criteria",
@@ -36,7 +36,7 @@ internal static class FinishReasonTable
             "content_filter", "content-filter", "content_filtered", "content_blocked", "refusal", "safety", "sensitive",
             "guardrail_intervened", "error_toxic", "recitation", "blocklist",
             "prohibited_content", "spii", "language", "image_safety", "image_prohibited_content", "image_recitation", "moderation"]),
-    }.SelectMany(row => row.Words, (row, word) => KeyValuePair.Create(word, row.Meaning))
+    }.SelectMany(row => row.Values, (row, word) => KeyValuePair.Create(word, row.Meaning))
         .ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>All values of the table, for its test.</summary>

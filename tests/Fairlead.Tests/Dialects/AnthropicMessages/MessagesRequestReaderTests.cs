@@ -195,7 +195,7 @@ public sealed class MessagesRequestReaderTests
     {
         var call = DialectCalls.Of(Dialect, body);
         // The fault, or the word with which Anthropic's own servers refuse the request.
-        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.UnknownValue;
+        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.UnknownValueError;
         Assert.NotNull(error);
         Assert.Equal((code, parameter), (error.Definition.Name, error.Parameter));
     }

@@ -53,7 +53,7 @@ public sealed class ChatRequestReaderTests
     private static GatewayError? Read(string body, RequestBounds? bounds = null)
     {
         var call = DialectCalls.Of(Dialect, body);
-        return Dialect.Requests.Read(call, bounds ?? new RequestBounds()) ?? call.Facts.UnknownValue;
+        return Dialect.Requests.Read(call, bounds ?? new RequestBounds()) ?? call.Facts.UnknownValueError;
     }
 
     [Fact]

@@ -50,7 +50,7 @@ public sealed class ResponsesRequestReaderTests
     public void Read_InvalidRequest_ReturnsErrorNamingField(string body, string parameter, string? code)
     {
         var call = DialectCalls.Of(Dialect, body);
-        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.UnknownValue;
+        var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.UnknownValueError;
         Assert.NotNull(error);
         Assert.Equal(parameter, error.Parameter);
         Assert.Equal(code, error.OpenAiCode);

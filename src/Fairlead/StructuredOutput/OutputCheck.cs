@@ -7,7 +7,7 @@ namespace Fairlead.StructuredOutput;
 /// <summary>A request that the gateway itself checks the output against a schema.</summary>
 /// <param name="Schema">The schema, ready to check with.</param>
 /// <param name="Repairs">Whether the model is asked again for an output that violates it.</param>
-internal sealed record StructuredOutputRequest(OutputSchema Schema, bool Repairs)
+internal sealed record OutputCheck(OutputSchema Schema, bool Repairs)
 {
     /// <summary>Reads <c>fairlead.structured</c> of a request in another dialect.</summary>
     /// <param name="call">The call, read without an error.</param>
@@ -35,7 +35,7 @@ internal sealed record StructuredOutputRequest(OutputSchema Schema, bool Repairs
             return GatewayError.Invalid(field,
                 $"The schema cannot be checked while an output is generated, at '/{fault.At}': {fault.Reason}. Leave out 'fairlead.structured', or change the schema.") with { OpenAiCode = "invalid_value" };
         }
-        facts.Structured = new StructuredOutputRequest(schema, Repairs: false) { Field = field };
+        facts.Structured = new OutputCheck(schema, Repairs: false) { Field = field };
         return null;
     }
 
