@@ -4,7 +4,8 @@ namespace Fairlead.Access;
 
 /// <summary>
 /// Organizations, projects, keys and the secrets of keys. Times are milliseconds since 1970 in UTC; lists are JSON arrays.
-/// Triggers count every change in <c>access_revision</c>, whichever program makes it, so that every process notices by reading one row.
+/// Triggers count every change in <c>access_revision</c>, also one by another program, so that a process can check for changes by reading
+/// one row.
 /// </summary>
 internal sealed class AccessSchema : ISchemaStep
 {

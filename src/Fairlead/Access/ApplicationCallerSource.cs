@@ -3,7 +3,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Access;
 
-/// <summary>Asks the app for the caller first, and reads an API key where the app knows none. Thread-safe.</summary>
+/// <summary>Gets the caller from the app; if the app has none, reads an API key. Thread-safe.</summary>
 internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCaller?> find, ApplicationCallers callers, ICallerSource keys)
     : ICallerSource
 {

@@ -90,7 +90,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         },
         row.TimeOrNull("revoked_at"));
 
-    // Most keys of a server have the same few lists: one set serves them all.
+    // Most keys of a server have the same few lists, so equal lists share one set.
     private static FrozenSet<string> Set(Dictionary<string, FrozenSet<string>> sets, string json)
     {
         if (!sets.TryGetValue(json, out var set)) sets[json] = set = StringList.Read(json).ToFrozenSet(StringComparer.Ordinal);

@@ -7,8 +7,8 @@ namespace Fairlead.Access;
 
 /// <summary>
 /// Gives a store without keys its first organization, project and keys, all in one transaction. Until <see cref="ConfirmAsync"/> records
-/// that the secrets were shown, every start makes new secrets for the same keys: a server that stopped before it printed them prints at its
-/// next start, and secrets that another process of the same store printed keep working.
+/// that the secrets were shown, every start adds new secrets to the same keys: a server that stopped before it printed them prints them at
+/// its next start, and secrets that another process of the same store printed keep working.
 /// </summary>
 internal sealed class FirstStart(
     IStorage storage, AccessChanges changes, AdminKey adminKey, CallerSnapshots snapshots, TimeProvider time, ILogger<FirstStart> logger,
@@ -20,7 +20,7 @@ internal sealed class FirstStart(
     public async Task<FirstStartKeys?> RunAsync(CancellationToken cancellationToken)
     {
         var hasClient = clientKey is { IsSet: true };
-        // The operator has set both keys: there is nothing to make, and no secret to print.
+        // The operator has set both keys: no key is created and no secret is printed.
         if (hasClient && adminKey.IsSet) return null;
         await using (var connection = await storage.OpenAsync(cancellationToken))
         {

@@ -67,13 +67,7 @@ internal sealed class KeyEndpoints(
         if (AdminScopes.Include(wanted.Scopes)) AdminScopes.RequireAll(request.Caller, "Granting scopes of administration");
 
         var secret = ApiKeyText.New();
-        var row = new ApiKeyRow
-        {
-            Id = Ids.New(IdPrefix, time), ProjectId = project!, Name = wanted.Name, Scopes = wanted.Scopes, Models = wanted.Models,
-            Classes = wanted.Classes, DefaultClass = wanted.DefaultClass, Addresses = wanted.Addresses, ExpiresAt = wanted.ExpiresAt,
-            ApiVersion = wanted.ApiVersion, Extensions = wanted.Extensions, BatchTokens = wanted.BatchTokens,
-            BatchDelayMs = wanted.BatchDelayMs, CreatedAt = now, UpdatedAt = now,
-        };
+        var row = wanted.ToRow(Ids.New(IdPrefix, time), project!, now);
         row.Secrets.Add(new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = row.Id, Hash = secret.Hash, CreatedAt = now });
         await KeyTable.InsertAsync(change.Connection, row, request.Cancellation);
         await change.CommitAsync(request.Cancellation);
@@ -136,11 +130,11 @@ internal sealed class KeyEndpoints(
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindToChangeAsync(change.Connection, request);
         if (row.RevokedAt is not null)
-            throw EndpointErrors.Conflict("The key has been revoked; revocation is for ever.", "Make a new key in its place.");
+            throw EndpointErrors.Conflict("The key has been revoked, which is permanent.", "Create a new key instead.");
         if (row.ExpiresAt <= now)
         {
             throw EndpointErrors.Conflict(
-                "The key has expired; a new secret would not work either.", "Set expires_at to a time to come, then rotate.");
+                "The key has expired; a new secret would not work either.", "Set expires_at to a time in the future, then rotate.");
         }
 
         row.Secrets.RemoveAll(known => known.RetiresAt <= now);

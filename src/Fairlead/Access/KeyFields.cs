@@ -84,6 +84,27 @@ internal sealed partial class KeyFields
         || ApiVersion != row.ApiVersion || Extensions != row.Extensions || BatchTokens != row.BatchTokens
         || BatchDelayMs != row.BatchDelayMs;
 
+    /// <summary>A new key without secrets.</summary>
+    public ApiKeyRow ToRow(string id, string projectId, DateTimeOffset now)
+    {
+        var row = new ApiKeyRow
+        {
+            Id = id,
+            ProjectId = projectId,
+            Name = Name,
+            Scopes = Scopes,
+            Classes = Classes,
+            DefaultClass = DefaultClass,
+            Addresses = Addresses,
+            ApiVersion = ApiVersion,
+            Extensions = Extensions,
+            CreatedAt = now,
+            UpdatedAt = now,
+        };
+        ApplyTo(row);
+        return row;
+    }
+
     public void ApplyTo(ApiKeyRow row)
     {
         row.Name = Name;
@@ -124,7 +145,7 @@ internal sealed partial class KeyFields
         if (body.Has("classes"))
         {
             var classes = NotEmpty(body, "classes", body.List("classes", 16, 32, OneOf(CallClasses.All)));
-            // Invalid classes say nothing about the default class.
+            // Whether the default class is allowed is unknown while the classes are invalid.
             if (classes is null && body.HasValue("classes")) return;
             Classes = classes ?? [.. CallClasses.All];
         }

@@ -1,4 +1,4 @@
 namespace Fairlead.Access;
 
-/// <summary>Who pays. Ids start with <c>org_</c>.</summary>
+/// <summary>The payer. Ids start with <c>org_</c>.</summary>
 internal sealed record OrganizationRow : AdminRow;

@@ -1,6 +1,6 @@
 namespace Fairlead.Access;
 
-/// <summary>What an organization pays for. Ids start with <c>proj_</c>.</summary>
+/// <summary>A part of an organization that has keys, files and usage of its own. Ids start with <c>proj_</c>.</summary>
 internal sealed record ProjectRow : AdminRow
 {
     public required string OrganizationId { get; init; }

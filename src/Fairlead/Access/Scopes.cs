@@ -6,13 +6,16 @@ public static class Scopes
     /// <summary>Chat, completions, messages and token counting.</summary>
     public const string Chat = "chat";
 
+    /// <summary>Embeddings.</summary>
     public const string Embeddings = "embeddings";
 
     /// <summary>Files and batches. The lines of a batch also need the scopes of their endpoints.</summary>
     public const string Batches = "batches";
 
+    /// <summary>The list of models and their facts.</summary>
     public const string Models = "models:read";
 
+    /// <summary>The usage of the caller's project.</summary>
     public const string UsageRead = "usage:read";
 
     /// <summary>The project's webhooks: their addresses and deliveries.</summary>
@@ -21,8 +24,10 @@ public static class Scopes
     /// <summary>Organizations, projects, keys, deployments: reading.</summary>
     public const string AdminRead = "admin:read";
 
+    /// <summary>Organizations, projects, keys, deployments: changing.</summary>
     public const string AdminWrite = "admin:write";
 
+    /// <summary>All of administration, including keys that have it.</summary>
     public const string AdminAll = "admin:*";
 
     /// <summary>Every scope that may be granted.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers;
 using Fairlead.Dialects;
 using Fairlead.Generations;
+using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;

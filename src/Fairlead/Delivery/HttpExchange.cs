@@ -41,7 +41,7 @@ internal sealed class HttpExchange(HttpContext context, TimeProvider time) : ICl
 
     IHeaderDictionary IClientResponse.Headers => context.Response.Headers;
 
-    public PublicAddress SiteOf(string? configured) => PublicAddress.Of(context.Request, configured);
+    public PublicAddress SiteOf(string? configured) => context.Request.GetPublicAddress(configured);
 
     public AuthenticationResult Authenticate(ICallerSource callers, string? scope) => callers.Authenticate(context, scope);
 

@@ -1,6 +1,7 @@
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
+using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
 
@@ -123,7 +124,7 @@ internal sealed class HybridDelivery(
         if (result.Error is { } error)
         {
             response.Status = ErrorBodyWriter.StatusOf(error, run.Call.Dialect.ErrorShape);
-            ErrorBodyWriter.WriteHeaders(response.Headers, error, run.Call.Dialect.ErrorShape);
+            ErrorResponses.WriteHeaders(response.Headers, error, run.Call.Dialect.ErrorShape);
         }
         else
         {

@@ -1,5 +1,6 @@
 using Fairlead.Configuration;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -47,7 +48,7 @@ internal static class DocumentationEndpoints
             Get(endpoints, $"/openapi/{name}.json", context =>
             {
                 var document = context.RequestServices.GetRequiredService<OpenApiDocument>();
-                return WriteAsync(context, "application/json", document.JsonOf(name, PublicAddress.Of(context).Link("")));
+                return WriteAsync(context, "application/json", document.JsonOf(name, context.GetPublicAddress().Link("")));
             });
         }
     }
@@ -62,7 +63,7 @@ internal static class DocumentationEndpoints
         context.Response.Headers.XContentTypeOptions = "nosniff";
         if (pages.Find(name.TrimEnd('/')) is { } page)
         {
-            return WriteAsync(context, "text/html; charset=utf-8", page.At(PublicAddress.Of(context).Link("")));
+            return WriteAsync(context, "text/html; charset=utf-8", page.At(context.GetPublicAddress().Link("")));
         }
         context.Response.StatusCode = StatusCodes.Status404NotFound;
         return WriteAsync(context, "text/html; charset=utf-8", pages.NotFound(context.Request.Path.Value ?? ""));

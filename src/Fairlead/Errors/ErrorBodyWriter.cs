@@ -1,7 +1,5 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text.Json;
-using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Errors;
 
@@ -18,48 +16,13 @@ internal enum ErrorShape
     Problem,
 }
 
-/// <summary>Turns an error into the status, headers and body of a dialect. No other class does this.</summary>
+/// <summary>Turns an error into the status and body of a dialect. No other class does this.</summary>
 internal static class ErrorBodyWriter
 {
-    /// <summary>
-    /// The longest wait that the header states. A longer wait is in the body only: some clients sleep for whatever the header says.
-    /// </summary>
-    public static readonly TimeSpan LongestAdvertisedWait = TimeSpan.FromSeconds(60);
-
     public static int StatusOf(GatewayError error, ErrorShape shape) =>
         shape == ErrorShape.Anthropic ? error.Definition.AnthropicStatus : error.Definition.Status;
 
     public static string ContentTypeOf(ErrorShape shape) => shape == ErrorShape.Problem ? "application/problem+json" : "application/json";
-
-    /// <summary>Sets status and headers; the body is written by <see cref="WriteBody"/>.</summary>
-    public static void WriteHead(HttpResponse response, GatewayError error, ErrorShape shape)
-    {
-        response.StatusCode = StatusOf(error, shape);
-        WriteHeaders(response.Headers, error, shape);
-    }
-
-    /// <summary>Sets the headers that belong to an error.</summary>
-    public static void WriteHeaders(IHeaderDictionary headers, GatewayError error, ErrorShape shape)
-    {
-        var status = StatusOf(error, shape);
-        headers.ContentType = ContentTypeOf(shape);
-        headers.CacheControl = "no-store";
-        if (status == StatusCodes.Status401Unauthorized) headers.WWWAuthenticate = "Bearer realm=\"fairlead\"";
-        if (error.Allow is { } allow) headers.Allow = allow;
-        if (error.IsRetryable)
-        {
-            if (error.RetryAfter is { } wait && wait <= LongestAdvertisedWait)
-            {
-                var ms = Math.Max(1, (long)Math.Ceiling(wait.TotalMilliseconds));
-                headers.RetryAfter = ((ms + 999) / 1000).ToString(CultureInfo.InvariantCulture);
-                headers["retry-after-ms"] = ms.ToString(CultureInfo.InvariantCulture);
-            }
-        }
-        else if (IsRetriedByClients(status))
-        {
-            headers["x-should-retry"] = "false";
-        }
-    }
 
     /// <summary>
     /// Writes the JSON body of <paramref name="error"/> in <paramref name="shape"/>, with links to <paramref name="site"/>.
@@ -194,6 +157,4 @@ internal static class ErrorBodyWriter
         }
         return false;
     }
-
-    private static bool IsRetriedByClients(int status) => status is 408 or 409 or 429 or >= 500;
 }

@@ -1,7 +1,3 @@
-using Fairlead.Configuration;
-using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.DependencyInjection;
-
 namespace Fairlead.Errors;
 
 /// <summary>
@@ -10,15 +6,6 @@ namespace Fairlead.Errors;
 /// </summary>
 internal readonly record struct PublicAddress(string? Configured, string? Scheme, string? Host, string? PathBase)
 {
-    public static PublicAddress Of(HttpContext context)
-    {
-        ArgumentNullException.ThrowIfNull(context);
-        return Of(context.Request, context.RequestServices?.GetService<IConfigurationSource>()?.Current.PublicUrl);
-    }
-
-    internal static PublicAddress Of(HttpRequest request, string? configured) =>
-        new(configured, request.Scheme, request.Host.Value, request.PathBase.Value);
-
     /// <summary>
     /// A reference to <paramref name="path"/>, which starts with a slash, for the header <c>Location</c>. It works for the client behind a
     /// proxy too, and under a path that the program chose.

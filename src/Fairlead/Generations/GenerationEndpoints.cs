@@ -1,4 +1,3 @@
-using System.Globalization;
 using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Delivery;
@@ -31,7 +30,7 @@ internal sealed class GenerationEndpoints(
     public async Task<EndpointResult> GetAsync(EndpointRequest request)
     {
         var query = new QueryReader(request.Query, "wait");
-        var wait = Number(query, "wait", 0, MaxWaitSeconds, 0);
+        var wait = query.Integer("wait", 0, MaxWaitSeconds, 0);
         if (query.Error is { } error) return error;
         return await AwaitAsync(request.Caller, request.Id, wait, request.Cancellation) is { } record
             ? await ResultAsync(request, record, isUnfinished: !record.IsFinal)
@@ -42,7 +41,7 @@ internal sealed class GenerationEndpoints(
     public async Task<EndpointResult> ResultAsync(EndpointRequest request)
     {
         var query = new QueryReader(request.Query, "wait");
-        var wait = Number(query, "wait", 0, MaxWaitSeconds, 0);
+        var wait = query.Integer("wait", 0, MaxWaitSeconds, 0);
         if (query.Error is { } error) return error;
         if (await AwaitAsync(request.Caller, request.Id, wait, request.Cancellation) is not { } known) return NotFound(request.Id);
         if (!known.IsFinal)
@@ -83,12 +82,12 @@ internal sealed class GenerationEndpoints(
     public async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
         var query = new QueryReader(request.Query, "limit", "cursor", "status", "model", "created_after", "created_before");
-        var limit = Number(query, "limit", 1, MaxListed, 20);
+        var limit = query.Integer("limit", 1, MaxListed, 20);
         var status = query.OneOf("status", GenerationStatusNames.All);
         var model = query.Text("model");
         var (after, before) = (query.Time("created_after"), query.Time("created_before"));
         var cursor = query.Text("cursor");
-        if (cursor is not null && !IsCursor(cursor)) query.AddError("cursor", "It is not a next_cursor of this list.");
+        if (cursor is not null && !IsCursor(cursor)) query.AddError("cursor", "Must be a next_cursor of this list.");
         if (query.Error is { } error) return error;
 
         var wanted = status is null ? (GenerationStatus?)null : GenerationStatusNames.Parse(status);
@@ -178,14 +177,6 @@ internal sealed class GenerationEndpoints(
 
     private static bool IsCursor(string text) =>
         text.Length == 30 && text.StartsWith("gen_", StringComparison.Ordinal) && text.Skip(4).All(char.IsAsciiLetterOrDigit);
-
-    private static int Number(QueryReader query, string name, int min, int max, int defaultValue)
-    {
-        if (query.Text(name) is not { } text) return defaultValue;
-        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= min && value <= max) return value;
-        query.AddError(name, string.Create(CultureInfo.InvariantCulture, $"It is a whole number from {min} to {max}."));
-        return defaultValue;
-    }
 
     private static GatewayError NotFound(string id) => new(ErrorCode.NotFound, id.Length is > 0 and <= 64
         ? $"There is no generation '{id}'; it may have expired, or was not one that is kept."

@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Routing.Patterns;
 namespace Fairlead.Http;
 
 /// <summary>
-/// Finds the address that a client probably meant by one that does not exist: a correct end after a wrong prefix, or a typo.
+/// Suggests an address for one that does not exist: the same end after another prefix, or the correction of a typo.
 /// </summary>
 internal static class AddressHint
 {

@@ -41,7 +41,7 @@ internal sealed class EndpointRequest(HttpContext context, Caller caller, ErrorS
     public Stream Body => context.Request.Body;
 
     /// <summary>The address of this server, for links in the response.</summary>
-    public PublicAddress Site => PublicAddress.Of(context);
+    public PublicAddress Site => context.GetPublicAddress();
 
     /// <summary>The body as one JSON object; the caller disposes the document.</summary>
     /// <exception cref="GatewayErrorException">The body is missing, too large, of another type or not a JSON object.</exception>

@@ -68,7 +68,7 @@ internal sealed class ErrorEdgeMiddleware(TimeProvider time, ILogger<ErrorEdgeMi
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
-            // The client disconnected; nobody reads a response.
+            // The client disconnected, so no response is written.
         }
         catch (Exception exception)
         {

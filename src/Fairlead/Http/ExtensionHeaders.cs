@@ -7,14 +7,14 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Http;
 
-/// <summary>Reads the headers that say the same as fields of the <c>fairlead</c> object. The object has precedence.</summary>
+/// <summary>Reads the headers that can replace fields of the <c>fairlead</c> object. The object has precedence.</summary>
 internal static class ExtensionHeaders
 {
     private const string ClassHeader = "Fairlead-Class";
     private const string DeadlineHeader = "Fairlead-Deadline-Ms";
 
     /// <summary>Applies the headers to <paramref name="call"/>, whose body was read.</summary>
-    /// <returns>What is wrong with a header, or why the key may not use the class; null if nothing is.</returns>
+    /// <returns>The error of a header, or of a class that the key may not use; null if there is none.</returns>
     public static GatewayError? Read(IHeaderDictionary headers, GatewayCall call)
     {
         var extension = call.Facts.Extension;

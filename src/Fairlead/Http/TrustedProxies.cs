@@ -10,7 +10,7 @@ namespace Fairlead.Http;
 
 /// <summary>
 /// Takes address, scheme and host of the client from the <c>X-Forwarded-…</c> headers of the proxies in <c>server.trustedProxies</c>.
-/// Ignores these headers from everybody else. Follows a reload. Thread-safe.
+/// Ignores these headers from all other addresses. Follows a reload. Thread-safe.
 /// </summary>
 internal sealed class TrustedProxies(IConfigurationSource configuration, ILoggerFactory loggers) : IStartupFilter
 {
@@ -43,7 +43,7 @@ internal sealed class TrustedProxies(IConfigurationSource configuration, ILogger
             var options = new ForwardedHeadersOptions
             {
                 ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto | ForwardedHeaders.XForwardedHost,
-                // From right to left while the proxies are trusted: what the client wrote itself is further left.
+                // From right to left while the proxies are trusted: what the client sent itself is further left.
                 ForwardLimit = null,
             };
             options.KnownProxies.Clear();

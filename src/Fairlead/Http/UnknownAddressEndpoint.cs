@@ -66,7 +66,7 @@ internal static class UnknownAddressEndpoint
             $"There is nothing at {Shorten(context.Request.Method)} {RequestedPath(context)}.");
         if (intended is null) return error;
         // SDKs append the rest of the path to their base address, Anthropic's also the version.
-        var site = PublicAddress.Of(context);
+        var site = context.GetPublicAddress();
         var right = site.Reference(intended);
         var sdk = intended.StartsWith("/v1/messages", StringComparison.Ordinal) ? site.Link("")
             : intended.StartsWith("/v1/", StringComparison.Ordinal) ? site.Link("/v1") : null;

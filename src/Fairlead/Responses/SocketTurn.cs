@@ -96,7 +96,7 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
         return headers;
     }
 
-    public PublicAddress SiteOf(string? configured) => PublicAddress.Of(_upgrade.Request, configured);
+    public PublicAddress SiteOf(string? configured) => _upgrade.Request.GetPublicAddress(configured);
 
     public AuthenticationResult Authenticate(ICallerSource callers, string? scope) => callers.Authenticate(_upgrade, scope);
 
@@ -165,7 +165,7 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
         _hasAnswer = true;
         try
         {
-            await _writer.SendAsync(SocketErrorEvent.Of(error, Id, PublicAddress.Of(_upgrade)));
+            await _writer.SendAsync(SocketErrorEvent.Of(error, Id, _upgrade.GetPublicAddress()));
         }
         catch (Exception exception) when (SocketWriter.IsGone(exception) || exception is InvalidOperationException)
         {

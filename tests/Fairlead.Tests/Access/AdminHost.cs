@@ -17,7 +17,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Tests.Access;
 
-/// <summary>The admin API on a real Kestrel, with a door (<c>/whoami</c>) that any key with the scope <c>chat</c> opens.</summary>
+/// <summary>The admin API on a real Kestrel, with an endpoint (<c>/whoami</c>) for any key with the scope <c>chat</c>.</summary>
 internal sealed class AdminHost : IAsyncDisposable
 {
     public const string AdminKey = "the-admin-key-of-these-tests";

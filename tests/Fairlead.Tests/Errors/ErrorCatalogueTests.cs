@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 
@@ -54,7 +55,7 @@ public sealed class ErrorCatalogueTests
         foreach (var shape in Enum.GetValues<ErrorShape>())
         {
             var context = new DefaultHttpContext();
-            ErrorBodyWriter.WriteHead(context.Response, new GatewayError(code, "x") { RetryAfter = TimeSpan.FromSeconds(1.2) }, shape);
+            ErrorResponses.WriteHead(context.Response, new GatewayError(code, "x") { RetryAfter = TimeSpan.FromSeconds(1.2) }, shape);
             var retryable = ErrorCatalogue.Get(code).Retryable;
             Assert.Equal(retryable ? "2" : "", context.Response.Headers.RetryAfter.ToString());
             var askedByClients = context.Response.StatusCode is 409 or 429 or >= 500;
@@ -67,7 +68,7 @@ public sealed class ErrorCatalogueTests
     public void WriteHead_LongRetryAfter_OmitsRetryAfterHeader()
     {
         var context = new DefaultHttpContext();
-        ErrorBodyWriter.WriteHead(context.Response, new GatewayError(ErrorCode.RateLimitExceeded, "x") { RetryAfter = TimeSpan.FromMinutes(5) }, ErrorShape.OpenAi);
+        ErrorResponses.WriteHead(context.Response, new GatewayError(ErrorCode.RateLimitExceeded, "x") { RetryAfter = TimeSpan.FromMinutes(5) }, ErrorShape.OpenAi);
         Assert.Empty(context.Response.Headers.RetryAfter.ToString());
     }
 

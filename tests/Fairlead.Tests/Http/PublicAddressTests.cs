@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 
@@ -14,7 +15,7 @@ public sealed class PublicAddressTests
         context.Request.Scheme = "https";
         context.Request.Host = new HostString("ai.example.com", 8443);
         context.Request.PathBase = "/gateway";
-        Assert.Equal("https://ai.example.com:8443/gateway/docs/errors#x", PublicAddress.Of(context).Link("/docs/errors#x"));
+        Assert.Equal("https://ai.example.com:8443/gateway/docs/errors#x", context.GetPublicAddress().Link("/docs/errors#x"));
     }
 
     [Fact]
@@ -23,21 +24,21 @@ public sealed class PublicAddressTests
         var context = new DefaultHttpContext();
         context.Request.Scheme = "https";
         context.Request.Host = new HostString("10.0.0.7");
-        Assert.Equal("/v2/x", PublicAddress.Of(context).Reference("/v2/x"));
+        Assert.Equal("/v2/x", context.GetPublicAddress().Reference("/v2/x"));
         context.Request.PathBase = "/gateway";
-        Assert.Equal("/gateway/v2/x", PublicAddress.Of(context).Reference("/v2/x"));
-        Assert.Equal("https://ai.example.com/llm/v2/x", PublicAddress.Of(context.Request, "https://ai.example.com/llm").Reference("/v2/x"));
+        Assert.Equal("/gateway/v2/x", context.GetPublicAddress().Reference("/v2/x"));
+        Assert.Equal("https://ai.example.com/llm/v2/x", context.Request.GetPublicAddress("https://ai.example.com/llm").Reference("/v2/x"));
     }
 
     [Fact]
-    public void Link_WithoutHost_StaysRelativePath() => Assert.Equal("/docs", PublicAddress.Of(new DefaultHttpContext()).Link("/docs"));
+    public void Link_WithoutHost_StaysRelativePath() => Assert.Equal("/docs", new DefaultHttpContext().GetPublicAddress().Link("/docs"));
 
     [Fact]
     public void Link_ConfiguredPublicAddress_OverridesRequestHost()
     {
         var context = new DefaultHttpContext();
         context.Request.Host = new HostString("10.0.0.7");
-        Assert.Equal("https://ai.example.com/docs", PublicAddress.Of(context.Request, "https://ai.example.com").Link("/docs"));
+        Assert.Equal("https://ai.example.com/docs", context.Request.GetPublicAddress("https://ai.example.com").Link("/docs"));
     }
 
     [Theory]
