@@ -9,11 +9,13 @@ internal static partial class AuditingLog
     public static partial void SpoolOpened(this ILogger logger, string node, int adopted);
 
     [LoggerMessage(9002, LogLevel.Critical,
-        "The spool cannot be written: new calls are refused with store_unavailable until there is room. Free disk space or fix the permissions of the data directory")]
+        "The spool cannot be written: new calls are refused with store_unavailable until there is room. "
+        + "Free disk space or fix the permissions of the data directory")]
     public static partial void SpoolUnwritable(this ILogger logger, Exception exception);
 
     [LoggerMessage(9003, LogLevel.Critical,
-        "The record of generation {GenerationId} could not be written and waits in memory ({Waiting} waiting, {Bytes} bytes); it is lost if the process ends before the disk can be written")]
+        "The record of generation {GenerationId} could not be written and waits in memory "
+        + "({Waiting} waiting, {Bytes} bytes); it is lost if the process ends before the disk can be written")]
     public static partial void EndWaits(this ILogger logger, string generationId, int waiting, long bytes);
 
     [LoggerMessage(9004, LogLevel.Critical,
@@ -25,7 +27,8 @@ internal static partial class AuditingLog
     public static partial void SpoolWritable(this ILogger logger, int written, long dropped);
 
     [LoggerMessage(9007, LogLevel.Warning,
-        "The record of a refused call was dropped: the spool has no room for more of them. Free disk space, or check why the database accepts no records")]
+        "The record of a refused call was dropped: the spool has no room for more of them. "
+        + "Free disk space, or check why the database accepts no records")]
     public static partial void RefusalDropped(this ILogger logger);
 
     [LoggerMessage(9008, LogLevel.Warning, "{Records} record(s) of refused calls were dropped because the spool had no room")]

@@ -5,7 +5,7 @@ using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Generations;
 

@@ -6,7 +6,7 @@ using Fairlead.FunctionalTests.Common;
 using Fairlead.Memory;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Generations;
 

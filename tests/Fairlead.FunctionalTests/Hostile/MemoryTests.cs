@@ -9,7 +9,7 @@ using Fairlead.FunctionalTests.Processes;
 using Fairlead.Memory;
 using Fairlead.Routing;
 using Microsoft.Extensions.DependencyInjection;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Hostile;
 

@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Processes;
 

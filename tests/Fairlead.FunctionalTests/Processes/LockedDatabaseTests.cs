@@ -2,7 +2,7 @@ using System.Net;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Processes;
 

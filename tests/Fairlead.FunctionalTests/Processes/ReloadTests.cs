@@ -1,6 +1,6 @@
 using System.Net;
 using Fairlead.FunctionalTests.Common;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Processes;
 

@@ -2,7 +2,7 @@ using System.Net;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Microsoft.AspNetCore.Http;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Quirks;
 

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.FunctionalTests.Contracts;
 using Microsoft.AspNetCore.Http;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Responses;
 

@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Storage;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Responses;
 
@@ -70,7 +70,7 @@ public abstract class ResponsesTests : IAsyncLifetime
     {
         _upstream.Answer = context => Json(context, """{"id":"resp_up","object":"response","created_at":1,"status":"completed","model":"upstream-m-0001","vendor":{"x":1},"output":[{"id":"msg_up","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":11,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14}}""");
         var response = await CreateAsync("""{"model":"m","input":"hi","custom_field":[1,2],"tools":[{"type":"web_search"}]}""");
-        Assert.True(_upstream.Paths.TryPeek(out var path));
+        var path = _upstream.Paths.First();
         Assert.EndsWith("/responses", path, StringComparison.Ordinal);
         Assert.True(_upstream.Received.TryPeek(out var sent));
         Assert.Equal("upstream-m", sent.GetProperty("model").GetString());

@@ -1,59 +1,44 @@
-using System.Collections.Concurrent;
 using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using Fairlead.FunctionalTests.Common;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Fairlead.FunctionalTests.Transports;
 
-/// <summary>A model server behind TLS with a certificate of its own making, which a process trusts by SSL_CERT_FILE.</summary>
+/// <summary>A model server behind TLS with a certificate of its own, which a process trusts by SSL_CERT_FILE.</summary>
 internal sealed class TlsUpstream : IAsyncDisposable
 {
-    private readonly WebApplication _app;
+    private readonly FakeUpstream _upstream;
     private readonly X509Certificate2 _certificate;
 
-    private TlsUpstream(WebApplication app, X509Certificate2 certificate)
+    private TlsUpstream(FakeUpstream upstream, X509Certificate2 certificate)
     {
-        _app = app;
+        _upstream = upstream;
         _certificate = certificate;
     }
 
-    public string Url { get; private set; } = "";
+    public string Url => _upstream.Url;
 
-    /// <summary>The protocol and the connection of each request, in order.</summary>
-    public ConcurrentQueue<(string Protocol, string Connection)> Seen { get; } = new();
+    /// <summary>The requests, in order.</summary>
+    public IReadOnlyCollection<ReceivedRequest> Seen => _upstream.Requests;
 
-    public Func<HttpContext, Task> Answer { get; set; } = context => FakeUpstream.Json(context, FakeUpstream.Completion("over TLS"));
+    public Func<HttpContext, Task> Answer
+    {
+        get => _upstream.Answer;
+        set => _upstream.Answer = value;
+    }
 
     public static async Task<TlsUpstream> StartAsync(HttpProtocols protocols)
     {
         var certificate = MakeCertificate();
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.UseKestrelHttpsConfiguration();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        var upstream = await FakeUpstream.StartAsync(context => FakeUpstream.Json(context, FakeUpstream.Completion("over TLS")), listen =>
         {
             listen.Protocols = protocols;
             listen.UseHttps(certificate);
-        }));
-        var upstream = new TlsUpstream(builder.Build(), certificate);
-        upstream._app.Run(async context =>
-        {
-            upstream.Seen.Enqueue((context.Request.Protocol, context.Connection.Id));
-            await context.Request.Body.CopyToAsync(Stream.Null, context.RequestAborted);
-            await upstream.Answer(context);
         });
-        await upstream._app.StartAsync();
-        upstream.Url = upstream._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
-        return upstream;
+        return new TlsUpstream(upstream, certificate);
     }
 
     /// <summary>Writes the certificate where a process may be told to look for the ones it trusts.</summary>
@@ -66,8 +51,7 @@ internal sealed class TlsUpstream : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _app.StopAsync(new CancellationToken(canceled: true));
-        await _app.DisposeAsync();
+        await _upstream.DisposeAsync();
         _certificate.Dispose();
     }
 

@@ -105,8 +105,8 @@ public sealed partial class ProviderKindsTests
     public void OpenAiProvider_HostOfCustomKind_HasItsTelemetryNameAndModels()
     {
         var config = new ProviderConfig { Kind = "openai", BaseUrl = "https://eu.api.invented.example/v1" };
-        Assert.Equal("invented.ai", new OpenAiProvider("p", config, FakeUpstream.Clients(), _kinds).TelemetryName);
-        Assert.Equal("openai-compatible", new OpenAiProvider("p", config, FakeUpstream.Clients()).TelemetryName);
+        Assert.Equal("invented.ai", new OpenAiProvider("p", config, OpenAiUpstream.Clients(), _kinds).TelemetryName);
+        Assert.Equal("openai-compatible", new OpenAiProvider("p", config, OpenAiUpstream.Clients()).TelemetryName);
         Assert.Equal("qwen", _kinds.ModelOwnerOf("p", config));
         Assert.Null(ProviderKinds.BuiltIn.ModelOwnerOf("p", config));
     }

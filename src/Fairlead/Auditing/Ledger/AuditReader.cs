@@ -27,7 +27,8 @@ internal sealed class AuditReader(IStorage storage)
         var page = search.Page();
         var rows = await connection.QueryAsync(
             page.Sql, page.Values,
-            row => (Cursor: ReadCursor(row), Record: new StoredRecord(row.Text("node"), row.Int64("sequence"), row.Bytes("record"))), cancellationToken);
+            row => (Cursor: ReadCursor(row), Record: new StoredRecord(row.Text("node"), row.Int64("sequence"), row.Bytes("record"))),
+            cancellationToken);
         var records = rows.Take(query.Limit).Select(row => row.Record).ToArray();
         if (rows.Count > query.Limit) return new AuditPage(records, rows[query.Limit - 1].Cursor);
         if (!search.IsBounded) return new AuditPage(records, null);

@@ -51,7 +51,8 @@ internal abstract class AuditSearch
     }
 
     /// <summary>The statement with those of the values that it uses.</summary>
-    protected SqlStatement Statement(string sql) => new(sql, [.. _values.Where(value => sql.Contains(value.Name, StringComparison.Ordinal))]);
+    protected SqlStatement Statement(string sql) =>
+        new(sql, [.. _values.Where(value => sql.Contains(value.Name, StringComparison.Ordinal))]);
 
     private static long CeilingMilliseconds(DateTimeOffset time) =>
         time.ToUnixTimeMilliseconds() + (time.Ticks % TimeSpan.TicksPerMillisecond == 0 ? 0 : 1);

@@ -58,7 +58,8 @@ internal sealed class CompactAuditSearch : AuditSearch
         foreach (var (_, name) in Filters(query))
         {
             if (name is null || numbers.ContainsKey(name)) continue;
-            if (await connection.Int64Async("SELECT number FROM audit_names WHERE name = @name", [("@name", name)], cancellationToken) is not { } number)
+            if (await connection.Int64Async("SELECT number FROM audit_names WHERE name = @name", [("@name", name)], cancellationToken)
+                is not { } number)
                 return null;
             numbers[name] = number;
         }
@@ -91,5 +92,11 @@ internal sealed class CompactAuditSearch : AuditSearch
         """;
 
     private static IEnumerable<(string Column, string? Name)> Filters(AuditQuery query) =>
-        [("organization", query.OrganizationId), ("project", query.ProjectId), ("key", query.KeyId), ("model", query.Model), ("outcome", query.Outcome)];
+    [
+        ("organization", query.OrganizationId),
+        ("project", query.ProjectId),
+        ("key", query.KeyId),
+        ("model", query.Model),
+        ("outcome", query.Outcome),
+    ];
 }

@@ -27,7 +27,8 @@ internal sealed class LedgerRetention(
         var deleted = 0L;
         if (storage.Provider == StorageProvider.Sqlite)
         {
-            // Entries first, because they are found by their call. Calls with several attempts are rare, so 500 calls have about 500 entries.
+            // Entries first, because they are found by their call. Calls with several attempts are rare, so 500 calls have about 500
+            // entries.
             deleted += await DeleteAsync("""
                 DELETE FROM ledger_attempts WHERE call IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500);
                 DELETE FROM audit_calls WHERE number IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500)

@@ -12,8 +12,8 @@ namespace Fairlead.Auditing.Ledger;
 /// loses nothing: the records wait on disk. A record that is written twice is recognised by its id.
 /// </summary>
 /// <remarks>
-/// A segment of this process is given back to the spool when all of it is in the database. Calls that started in it and still run are first copied to
-/// the newest segment, so that a long stream does not hold gigabytes. An earlier process's segments are deleted once its open calls
+/// A segment of this process is given back to the spool when all of it is in the database. Calls that started in it and still run are
+/// first copied to the newest segment, so that a long stream does not hold gigabytes. An earlier process's segments are deleted once its open calls
 /// have been recorded. If this process is killed during that, the next one does the same again with the same ids.
 /// </remarks>
 internal sealed class LedgerShipper : BackgroundService
@@ -21,9 +21,9 @@ internal sealed class LedgerShipper : BackgroundService
     /// <summary>How long a record waits before the next read. A reader that wants it sooner wakes the shipper.</summary>
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
 
-    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan MaxDelay = TimeSpan.FromSeconds(10);
 
-    private static readonly TimeSpan LongestDrain = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan MaxDrain = TimeSpan.FromSeconds(5);
 
     /// <summary>
     /// Maximum records of one transaction: about ten milliseconds that block other writers. Each transaction writes the ends of all indexes
@@ -110,8 +110,8 @@ internal sealed class LedgerShipper : BackgroundService
             catch (Exception e)
             {
                 var first = delay == TimeSpan.Zero;
-                delay = first ? Interval : TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, LongestDelay.Ticks));
-                if (first || delay == LongestDelay) _logger.ShippingFailed(e, delay);
+                delay = first ? Interval : TimeSpan.FromTicks(Math.Min(delay.Ticks * 2, MaxDelay.Ticks));
+                if (first || delay == MaxDelay) _logger.ShippingFailed(e, delay);
                 try
                 {
                     await Task.Delay(delay, _time, stoppingToken);
@@ -128,7 +128,7 @@ internal sealed class LedgerShipper : BackgroundService
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         await base.StopAsync(cancellationToken);
-        using var limit = new CancellationTokenSource(LongestDrain, _time);
+        using var limit = new CancellationTokenSource(MaxDrain, _time);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
@@ -185,8 +185,10 @@ internal sealed class LedgerShipper : BackgroundService
         while ((read = SpoolFormat.Next(_window.AsSpan(0, count), ref at, isEnd, stamp, out var record)) == SpoolRead.Found)
         {
             if (!source.Open.Observe(record.Type, record.Payload, start.Segment)) NoteUnreadable(source, start.Segment);
-            if (record.Type != SpoolRecordType.CallEnded || start with { Offset = start.Offset + record.End } <= source.Known!.Value) continue;
-            if (ShippedCall.Read(_window.AsMemory(record.PayloadStart, record.Payload.Length), record.Sequence) is { } call) calls.Add(call);
+            var end = start with { Offset = start.Offset + record.End };
+            if (record.Type != SpoolRecordType.CallEnded || end <= source.Known!.Value) continue;
+            var payload = _window.AsMemory(record.PayloadStart, record.Payload.Length);
+            if (ShippedCall.Read(payload, record.Sequence) is { } call) calls.Add(call);
             else NoteUnreadable(source, start.Segment);
             if (calls.Count == MaxCalls) break;
         }

@@ -15,7 +15,8 @@ internal static class LedgerWriter
     /// <param name="position">How far the spool has then been read.</param>
     /// <param name="cancellationToken">Stops before the commit.</param>
     public static Task WriteAsync(
-        IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken) =>
+        IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position,
+        CancellationToken cancellationToken) =>
         storage.Provider == StorageProvider.Postgres
             ? PostgresLedgerWriter.WriteAsync(storage, node, calls, position, cancellationToken)
             : SqliteLedgerWriter.WriteAsync(storage, names, node, calls, position, cancellationToken);

@@ -46,7 +46,8 @@ internal static class SqliteLedgerWriter
         WHERE (excluded.segment, excluded.at_byte) > (segment, at_byte)
         """;
 
-    public static async Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position, CancellationToken cancellationToken)
+    public static async Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls,
+        SpoolPosition position, CancellationToken cancellationToken)
     {
         await using var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
         await TuneAsync(connection, Relaxed, cancellationToken);
@@ -79,7 +80,8 @@ internal static class SqliteLedgerWriter
     private static Task<int> TuneAsync(SqliteConnection connection, string settings, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(settings, [], cancellationToken);
 
-    private static void Write(SqliteConnection connection, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position)
+    private static void Write(SqliteConnection connection, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls,
+        SpoolPosition position)
     {
         var hours = new Dictionary<HourKey, HourSums>();
         using (var numbers = names.Begin(connection))

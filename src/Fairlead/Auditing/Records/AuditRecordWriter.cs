@@ -17,7 +17,7 @@ namespace Fairlead.Auditing.Records;
 internal static class AuditRecordWriter
 {
     /// <summary>Maximum characters of a text that the client chose.</summary>
-    private const int LongestText = 256;
+    private const int MaxTextCharacters = 256;
 
     /// <summary>More attempts than any configuration allows; keeps a record within <see cref="SpoolFormat.MaxPayloadBytes"/>.</summary>
     private const int MaxAttempts = 64;
@@ -303,6 +303,6 @@ internal static class AuditRecordWriter
     }
 
     private static void AppendText(ref JsonAppender json, string text) =>
-        json.String(text.Length <= LongestText ? text
-            : text.AsSpan(0, char.IsHighSurrogate(text[LongestText - 1]) ? LongestText - 1 : LongestText));
+        json.String(text.Length <= MaxTextCharacters ? text
+            : text.AsSpan(0, char.IsHighSurrogate(text[MaxTextCharacters - 1]) ? MaxTextCharacters - 1 : MaxTextCharacters));
 }

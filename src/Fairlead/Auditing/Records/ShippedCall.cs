@@ -180,7 +180,8 @@ internal sealed class ShippedCall
         }
     }
 
-    private static bool Is(in Utf8JsonReader reader, ReadOnlySpan<byte> member) => reader.ValueTextEquals(AuditRecordMembers.NameOf(member));
+    private static bool Is(in Utf8JsonReader reader, ReadOnlySpan<byte> member) =>
+        reader.ValueTextEquals(AuditRecordMembers.NameOf(member));
 
     private static void Skip(ref Utf8JsonReader reader)
     {

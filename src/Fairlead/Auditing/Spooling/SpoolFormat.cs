@@ -108,7 +108,8 @@ internal static class SpoolFormat
     /// <param name="sequence">Number of the ended call within its node; 0 for other records.</param>
     /// <param name="payloadChecksum">Checksum of the payload alone, so that the long part is computed outside the lock.</param>
     /// <param name="stamp">That of the segment.</param>
-    public static void WriteHeader(Span<byte> target, SpoolRecordType type, int payloadBytes, long sequence, uint payloadChecksum, uint stamp)
+    public static void WriteHeader(Span<byte> target, SpoolRecordType type, int payloadBytes, long sequence, uint payloadChecksum,
+        uint stamp)
     {
         Mark.CopyTo(target);
         target[3] = (byte)type;

@@ -249,10 +249,10 @@ internal sealed class SpoolSegments
         }
         try
         {
-            if (full is var (segment, _)) FlushFull(segment);
-            active.Flush();
+            if (full is var (segment, _)) FlushUnlessClosed(segment);
+            FlushUnlessClosed(active);
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        catch (IOException e)
         {
             // After a failed flush the system may treat the pages as clean, so a later success would prove nothing: continue in another
             // file.
@@ -266,7 +266,7 @@ internal sealed class SpoolSegments
         }
     }
 
-    private static void FlushFull(SpoolSegment segment)
+    private static void FlushUnlessClosed(SpoolSegment segment)
     {
         try
         {
@@ -274,7 +274,7 @@ internal sealed class SpoolSegments
         }
         catch (ObjectDisposedException)
         {
-            // It was removed meanwhile: its records are in the database.
+            // Closed meanwhile: it was flushed before that, or was removed because its records are in the database.
         }
     }
 
@@ -288,7 +288,7 @@ internal sealed class SpoolSegments
     {
         try
         {
-            FlushFull(segment);
+            FlushUnlessClosed(segment);
         }
         catch (IOException e)
         {

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
@@ -219,12 +220,8 @@ public sealed class SpoolReuseTests : IDisposable
         Assert.Empty(reports['E'].Except(ended).Except(shipped));
         var started = left.Where(entry => entry.Type is SpoolRecordType.AttemptStarted or SpoolRecordType.AttemptCarried).Select(IdOf);
         Assert.Empty(reports['S'].Except(ended).Except(shipped).Except(started));
-        // The files still contain calls of removed segments, so the test would notice if they were read.
-        if (lines > 1000)
-        {
-            var bytes = string.Concat(folder.Segments().Select(segment => Encoding.Latin1.GetString(File.ReadAllBytes(folder.PathOf(segment)))));
-            Assert.Contains(reports['R'], id => bytes.Contains(id, StringComparison.Ordinal));
-        }
+        // Most segments were reused, so the test would notice if their earlier records were read.
+        if (lines > 1000) Assert.InRange(long.Parse(reports['U'].Last()[4..], CultureInfo.InvariantCulture), 3, long.MaxValue);
     }
 
     internal static string IdOf(SpoolEntry entry) => (string)JsonNode.Parse(entry.Payload)!["generation_id"]!;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using Fairlead.Auditing;
 using Fairlead.Auditing.Records;
@@ -11,7 +12,8 @@ namespace Fairlead.Tests.Auditing.Spooling;
 /// <summary>
 /// This program once more, as a process of its own that writes calls to a spool until it is killed. It reports on its standard output what
 /// was acknowledged: <c>S id</c> for a start, <c>E id</c> for an end. If it ships, it also gives back each full segment, as the shipper
-/// does: <c>D id</c> reports an ended call that is in the database, <c>R id</c> one whose segment was removed after that.
+/// does: <c>D id</c> reports an ended call that is in the database, <c>R id</c> one whose segment was removed after that,
+/// <c>U</c> how many segments were reused.
 /// </summary>
 internal sealed class SpoolWriterProcess : IDisposable
 {
@@ -111,6 +113,8 @@ internal sealed class SpoolWriterProcess : IDisposable
                 }
                 spool.Remove(_next);
                 foreach (var id in ended) output.WriteLine("R " + id);
+                // In the form of the other lines.
+                output.WriteLine("U gen_" + spool.ReusedSegments.ToString("D26", CultureInfo.InvariantCulture));
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json.Nodes;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects.AnthropicMessages;
@@ -69,9 +70,9 @@ public sealed class AnthropicProviderTests
         using var body = Assert.IsType<ProviderReply.NativeBody>(reply).Body;
         Assert.Equal(Message, Encoding.UTF8.GetString(body.WrittenSpan));
         Assert.Equal((15L, 7L, FinishReason.ToolCalls), (attempt.Meter.Reported!.Value.InputTokens, attempt.Meter.Reported.Value.OutputTokens, attempt.Meter.FinishReason!.Value));
-        Assert.True(server.Requests.TryDequeue(out var seen));
-        Assert.Equal(("/v1/messages", "sk-ant-secret", sent, "beta-a,beta-b"), (seen.Path, seen.Key, seen.Version, seen.Beta));
-        Assert.Equal("""{"model":"claude-sonnet-5","max_tokens":9,"stream":false,"unknown":{"x":1},"messages":[{"role":"user","content":"hi"}]}""", seen.Body.ToJsonString());
+        var seen = server.Requests.First();
+        Assert.Equal(("/v1/messages", "sk-ant-secret", sent, "beta-a,beta-b"), (seen.Path + seen.Query, seen.Headers["x-api-key"], seen.Headers["anthropic-version"], seen.Headers["anthropic-beta"]));
+        Assert.Equal("""{"model":"claude-sonnet-5","max_tokens":9,"stream":false,"unknown":{"x":1},"messages":[{"role":"user","content":"hi"}]}""", JsonNode.Parse(seen.Body)!.ToJsonString());
     }
 
     [Fact]
@@ -103,8 +104,8 @@ public sealed class AnthropicProviderTests
         Assert.Equal(FinishReason.ToolCalls, choice.FinishReason);
         var usage = attempt.Meter.Reported!.Value;
         Assert.Equal((15L, 3L, 2L, 7L, 4L), (usage.InputTokens, usage.CachedInputTokens, usage.CacheWriteTokens, usage.OutputTokens, usage.ReasoningTokens));
-        Assert.True(server.Requests.TryDequeue(out var seen));
-        Assert.Equal("2026-10-21", seen.Version);
+        var seen = server.Requests.First();
+        Assert.Equal("2026-10-21", seen.Headers["anthropic-version"]);
     }
 
     [Fact]
@@ -203,7 +204,7 @@ public sealed class AnthropicProviderTests
         Assert.Null(dialect.Requests.Read(call, new RequestBounds()));
         var reply = await server.Provider.SendAsync(call, InnerCall.AttemptAt(server.Provider, "claude-sonnet-5"), Token);
         Assert.Equal(2095, Assert.IsType<ProviderReply.Counted>(reply).InputTokens);
-        Assert.True(server.Requests.TryDequeue(out var seen));
+        var seen = server.Requests.First();
         Assert.Equal("/v1/messages/count_tokens", seen.Path);
     }
 

@@ -13,6 +13,7 @@ using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Providers.OpenAi;
 using Fairlead.Streaming;
+using Fairlead.Tests.Common;
 using Fairlead.Tests.Dialects;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Time.Testing;
@@ -64,7 +65,7 @@ public class OpenAiProviderTests
         using var activity = new System.Diagnostics.Activity("call").SetIdFormat(System.Diagnostics.ActivityIdFormat.W3C).Start();
         var (reply, _, _) = await SendAsync(upstream.Provider(), Ask);
         Assert.IsType<ProviderReply.NativeBody>(reply).Body.Dispose();
-        var parent = upstream.Requests[0].Headers["traceparent"].Split('-');
+        var parent = upstream.Requests.First().Headers["traceparent"].Split('-');
         Assert.Equal(activity.TraceId.ToHexString(), parent[1]);
         Assert.NotEqual(activity.SpanId.ToHexString(), parent[2]);
         Assert.NotEqual(new string('0', 16), parent[2]);
@@ -80,8 +81,8 @@ public class OpenAiProviderTests
         call.IncomingTrace = new Fairlead.Telemetry.IncomingTrace(Parent, "vendor=1");
         var provider = upstream.Provider();
         Assert.IsType<ProviderReply.NativeBody>(await provider.SendAsync(call, InnerCall.AttemptAt(provider, "gpt-x"), Token)).Body.Dispose();
-        Assert.Equal(Parent, upstream.Requests[0].Headers["traceparent"]);
-        Assert.Equal("vendor=1", upstream.Requests[0].Headers["tracestate"]);
+        Assert.Equal(Parent, upstream.Requests.First().Headers["traceparent"]);
+        Assert.Equal("vendor=1", upstream.Requests.First().Headers["tracestate"]);
     }
 
     [Fact]
@@ -101,11 +102,11 @@ public class OpenAiProviderTests
     public async Task SendAsync_Azure_UsesAzureUrlsAndApiKeyHeader(string? version, string path, string expected)
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
-        var provider = upstream.Provider(change: c => c with { Kind = "azure", BaseUrl = upstream.BaseUrl + path, ApiVersion = version });
+        var provider = upstream.Provider(change: c => c with { Kind = "azure", BaseUrl = upstream.Url + path, ApiVersion = version });
         Assert.IsType<ProviderReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
-        Assert.Equal(expected, upstream.Requests[0].Path);
-        Assert.Equal("sk-upstream", upstream.Requests[0].Headers["api-key"]);
-        Assert.False(upstream.Requests[0].Headers.ContainsKey("Authorization"));
+        Assert.Equal(expected, upstream.Requests.First().Path + upstream.Requests.First().Query);
+        Assert.Equal("sk-upstream", upstream.Requests.First().Headers["api-key"]);
+        Assert.False(upstream.Requests.First().Headers.ContainsKey("Authorization"));
     }
 
     [Theory]
@@ -117,7 +118,7 @@ public class OpenAiProviderTests
     [InlineData("openai-compatible", "http://127.0.0.1:9/v1", true)]
     public void Speaks_Completions_OnlyForProvidersThatSupportThem(string kind, string? baseUrl, bool expected)
     {
-        var provider = new OpenAiProvider("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl }, FakeUpstream.Clients());
+        var provider = new OpenAiProvider("p", new ProviderConfig { Kind = kind, BaseUrl = baseUrl }, OpenAiUpstream.Clients());
         Assert.Equal(expected, provider.Speaks(OpenAiCompletionsDialect.Create()));
         Assert.True(provider.Speaks(Chat));
         Assert.True(provider.Speaks(OpenAiEmbeddingsDialect.Create()));
@@ -127,7 +128,7 @@ public class OpenAiProviderTests
     [InlineData("not an address")]
     [InlineData("ftp://x/v1")]
     public void Create_InvalidBaseUrl_Throws(string baseUrl) =>
-        Assert.Throws<ArgumentException>(() => new OpenAiProvider("p", new ProviderConfig { Kind = "openai", BaseUrl = baseUrl }, FakeUpstream.Clients()));
+        Assert.Throws<ArgumentException>(() => new OpenAiProvider("p", new ProviderConfig { Kind = "openai", BaseUrl = baseUrl }, OpenAiUpstream.Clients()));
 
     public static TheoryData<string, string[]> WholeStreams => new()
     {
@@ -154,7 +155,7 @@ public class OpenAiProviderTests
         Assert.Equal(FinishReason.Stop, attempt.Meter.FinishReason);
         Assert.Equal(0, attempt.Meter.SkippedEvents);
         Assert.Equal("gpt-x-1", attempt.Meter.UpstreamModel);
-        Assert.Contains("\"include_usage\":true", upstream.Requests[0].Body, StringComparison.Ordinal);
+        Assert.Contains("\"include_usage\":true", upstream.Requests.First().Body, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -350,7 +351,7 @@ public class OpenAiProviderTests
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port;
         listener.Stop();
-        var provider = new OpenAiProvider("p", new ProviderConfig { Kind = "openai", BaseUrl = $"http://127.0.0.1:{port}/v1" }, FakeUpstream.Clients());
+        var provider = new OpenAiProvider("p", new ProviderConfig { Kind = "openai", BaseUrl = $"http://127.0.0.1:{port}/v1" }, OpenAiUpstream.Clients());
         var (reply, attempt, _) = await SendAsync(provider, Ask);
         var failed = Assert.IsType<ProviderReply.Failed>(reply);
         Assert.Equal(ErrorCode.ProviderUnavailable, failed.Error.Code);
@@ -369,7 +370,7 @@ public class OpenAiProviderTests
         silent.Start();
         var time = new FakeTimeProvider();
         var config = new ProviderConfig { Kind = "openai", BaseUrl = $"https://{silent.LocalEndpoint}/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromMinutes(1) } };
-        var provider = new OpenAiProvider("p", config, FakeUpstream.Clients(time));
+        var provider = new OpenAiProvider("p", config, OpenAiUpstream.Clients(time));
         var call = DialectCalls.Of(Chat, Ask);
         Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
         var attempt = InnerCall.AttemptAt(provider, "gpt-x", new ProviderTimeouts { Connect = TimeSpan.FromMilliseconds(connectMs), Total = TimeSpan.FromMilliseconds(totalMs) });
@@ -399,7 +400,7 @@ public class OpenAiProviderTests
         Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
         var attempt = InnerCall.AttemptAt(provider, "gpt-x", new ProviderTimeouts { Connect = TimeSpan.FromMilliseconds(1) });
         var sending = provider.SendAsync(call, attempt, Token).AsTask();
-        while (upstream.Requests.Count == 0) await Task.Yield();
+        while (upstream.Requests.IsEmpty) await Task.Yield();
         time.Advance(TimeSpan.FromSeconds(30));
         release.SetResult();
         Assert.IsType<ProviderReply.NativeBody>(await sending).Body.Dispose();
@@ -461,7 +462,7 @@ public class OpenAiProviderTests
         var complete = Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(call, attempt, Token));
         Assert.Equal("Hello", Assert.IsType<TextPart>(complete.Response.Choices[0].Parts[0]).Text);
         Assert.Equal(12, attempt.Meter.Reported!.Value.TotalTokens);
-        Assert.Equal("""{"model":"gpt-x","messages":[{"role":"user","content":"hi"}]}""", upstream.Requests[0].Body);
+        Assert.Equal("""{"model":"gpt-x","messages":[{"role":"user","content":"hi"}]}""", upstream.Requests.First().Body);
     }
 
     [Fact]
@@ -472,7 +473,7 @@ public class OpenAiProviderTests
         var streaming = Assert.IsType<ProviderReply.Streaming>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("hi"), stream: true), InnerCall.AttemptAt(provider, "gpt-x"), Token));
         var events = await InnerCall.ReadAllAsync(streaming.Events, Token);
         Assert.Equal(["0 started", "0 text \"Hel\"", "0 text \"lo\"", "0 finished Stop", "0 usage in=5 cached=0 out=2 reasoning=0 measured"], EventText.Of(events).Select(e => e!.GetValue<string>()));
-        Assert.True(JsonNode.Parse(upstream.Requests[0].Body)!["stream_options"]!["include_usage"]!.GetValue<bool>());
+        Assert.True(JsonNode.Parse(upstream.Requests.First().Body)!["stream_options"]!["include_usage"]!.GetValue<bool>());
     }
 
     private static async Task<(ProviderReply Reply, Attempt Attempt, GatewayCall Call)> SendAsync(OpenAiProvider provider, string body, CancellationToken? token = null)
@@ -500,7 +501,7 @@ public class OpenAiProviderTests
             foreach (var item in batch.Items)
             {
                 items.Add(item);
-                upstream?.Seen?.Release();
+                upstream?.Seen.Release();
                 if (item.Event is not null || (item.Traits & NativeEventTraits.Content) == 0) continue;
                 text.Append(JsonNode.Parse(batch.DataOf(item))!["choices"]![0]!["delta"]!["content"]!.GetValue<string>());
             }
