@@ -135,7 +135,7 @@ public sealed class PathBaseTests : IAsyncLifetime
         request.Headers.Add("X-Client-Request-Id", "order 66/a");
         using var response = await _gateway.Client.SendAsync(request, Token);
         var id = response.Headers.GetValues("x-request-id").Single();
-        Assert.Contains(_log.Lines, line => line.Contains($"Call {id} is order 66/a to its caller", StringComparison.Ordinal));
+        Assert.Contains(_log.Lines, line => line.Contains($"Call {id} has the client request id order 66/a", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -148,7 +148,7 @@ public sealed class PathBaseTests : IAsyncLifetime
         request.Headers.TryAddWithoutValidation("X-Client-Request-Id", given == "x513" ? new string('x', 513) : given);
         using var response = await _gateway.Client.SendAsync(request, Token);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        Assert.DoesNotContain(_log.Lines, line => line.Contains("to its caller", StringComparison.Ordinal));
+        Assert.DoesNotContain(_log.Lines, line => line.Contains("has the client request id", StringComparison.Ordinal));
     }
 
     private static HttpRequestMessage Chat(string path) => new(HttpMethod.Post, path)
