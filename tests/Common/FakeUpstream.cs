@@ -46,7 +46,7 @@ public sealed class FakeUpstream : IAsyncDisposable
     /// <summary>Paths received, without their queries, in order.</summary>
     public IEnumerable<string> Paths => Requests.Select(request => request.Path);
 
-    /// <summary>Set when the gateway's side of a request went away.</summary>
+    /// <summary>Set when the gateway aborts a request.</summary>
     public TaskCompletionSource Aborted { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Released by the test for each event it has read from <see cref="StreamingAsync"/>.</summary>
@@ -80,8 +80,8 @@ public sealed class FakeUpstream : IAsyncDisposable
     });
 
     /// <summary>
-    /// Streams the pieces, each with a flush of its own. "!" resets the connection once everything before was read, because a reset
-    /// destroys what is still on its way. "…" waits until the gateway goes away.
+    /// Streams the pieces, each with a separate flush. "!" resets the connection after everything before it was read, because a reset
+    /// destroys data in transit. "…" waits until the gateway disconnects.
     /// </summary>
     public static async Task<FakeUpstream> StreamingAsync(params string[] pieces)
     {

@@ -3,8 +3,9 @@ using Npgsql;
 namespace Fairlead.Tests.Common;
 
 /// <summary>
-/// Databases for tests, each empty and of its own: in the server that <c>FAIRLEAD_TEST_POSTGRES</c> names by a superuser's connection string,
-/// else in one that is started with the first of them and ends with the process. Where neither is to be had, the test is skipped and says so.
+/// Databases for tests, each separate and empty. They are in the server that the superuser connection string <c>FAIRLEAD_TEST_POSTGRES</c>
+/// names. Without it, the first database starts a server that ends with the process. If no server is available, the test is skipped and
+/// says so.
 /// </summary>
 internal static class TestPostgres
 {

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Tests.Common;
 
-/// <summary>A server that takes webhooks on loopback, keeps what came and answers as told.</summary>
+/// <summary>A server that receives webhooks on loopback, stores them and responds as configured.</summary>
 internal sealed class WebhookReceiver : IAsyncDisposable
 {
     private readonly WebApplication _app;
@@ -19,7 +19,7 @@ internal sealed class WebhookReceiver : IAsyncDisposable
 
     public string Url { get; private set; } = "";
 
-    /// <summary>Answers; 204 by default. Called after the request was kept.</summary>
+    /// <summary>Responds to a webhook; 204 by default. Called after the request was stored.</summary>
     public Func<HttpContext, Task> Answer { get; set; } = context =>
     {
         context.Response.StatusCode = StatusCodes.Status204NoContent;
@@ -42,7 +42,7 @@ internal sealed class WebhookReceiver : IAsyncDisposable
     public async Task<ReceivedWebhook> NextAsync(CancellationToken cancellationToken) =>
         await _received.Reader.ReadAsync(cancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, cancellationToken);
 
-    /// <summary>Whether one came that nobody has read.</summary>
+    /// <summary>Whether an unread webhook has arrived.</summary>
     public bool HasMore => _received.Reader.TryPeek(out _);
 
     public async ValueTask DisposeAsync()

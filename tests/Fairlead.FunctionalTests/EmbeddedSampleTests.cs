@@ -145,7 +145,7 @@ public sealed class EmbeddedSampleTests(EmbeddedSample sample) : IClassFixture<E
         sample.Client.PostJsonAsync(path, body.ToJsonString(), completion: HttpCompletionOption.ResponseContentRead);
 }
 
-/// <summary>The sample as a process of its own, with a data folder of its own and a key made through its admin API.</summary>
+/// <summary>The sample in a separate process, with its own data folder and a key created through its admin API.</summary>
 public sealed class EmbeddedSample : IAsyncLifetime
 {
     private const string AdminKey = "an-admin-key-for-the-test";
@@ -158,7 +158,7 @@ public sealed class EmbeddedSample : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        // artifacts/bin/<project>/<configuration>: the sample stands beside the tests.
+        // artifacts/bin/<project>/<configuration>: the sample is next to the tests.
         var here = new DirectoryInfo(AppContext.BaseDirectory);
         var program = Path.Combine(here.Parent!.Parent!.FullName, "EmbeddedRag", here.Name, "EmbeddedRag.dll");
         var start = new ProcessStartInfo("dotnet", [program, "--urls", "http://127.0.0.1:0"])

@@ -5,7 +5,7 @@ using System.Text.RegularExpressions;
 
 namespace Fairlead.FunctionalTests;
 
-/// <summary>The real program as its own process, on a free port and in a folder of its own.</summary>
+/// <summary>The real program in a separate process, on a free port and with its own folder.</summary>
 internal sealed partial class ServerProcess : IAsyncDisposable
 {
     private readonly StringBuilder _output = new();

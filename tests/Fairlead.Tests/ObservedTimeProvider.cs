@@ -3,7 +3,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests;
 
-/// <summary>A clock that stands still until it is advanced, and lets a test wait until something waits for it.</summary>
+/// <summary>A clock that moves only when a test advances it. A test can wait until code waits for the clock.</summary>
 internal sealed class ObservedTimeProvider(DateTimeOffset start) : FakeTimeProvider(start)
 {
     private readonly Channel<TimeSpan> _timers = Channel.CreateUnbounded<TimeSpan>();

@@ -3,7 +3,10 @@ using System.Globalization;
 
 namespace Fairlead.Tests;
 
-/// <summary>Processor time of the current thread: a limit on it holds on a machine that others keep busy too. Elapsed time where the system does not count it by thread.</summary>
+/// <summary>
+/// Processor time of the current thread. A limit on it holds even on a busy machine. Falls back to elapsed time where the system has no
+/// count per thread.
+/// </summary>
 internal static class ProcessorTime
 {
     public static TimeSpan OfThread()

@@ -17,7 +17,7 @@ public sealed class SqliteBatchTests() : BatchTests(StorageProvider.Sqlite);
 
 public sealed class PostgresBatchTests() : BatchTests(StorageProvider.Postgres);
 
-/// <summary>Batches over HTTP, on a model server whose answers the tests write.</summary>
+/// <summary>Batches over HTTP. The tests script the responses of the model server.</summary>
 public abstract class BatchTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;
@@ -82,7 +82,7 @@ public abstract class BatchTests : IAsyncLifetime
 
         var output = await GetAsync(Client, $"/v1/files/{done.GetProperty("output_file_id").GetString()}");
         Assert.Equal("batch_output", output.GetProperty("purpose").GetString());
-        // Lines are no generations of their own to whoever lists those.
+        // The list of generations does not contain the lines of a batch.
         Assert.Empty((await GetAsync(Client, "/v2/generations")).GetProperty("data").EnumerateArray());
         Assert.Equal(done.ToString(), (await GetAsync(Client, "/v1/batches?limit=1")).GetProperty("data")[0].ToString());
     }
@@ -218,7 +218,7 @@ public abstract class BatchTests : IAsyncLifetime
             if (Asked(context) != "quick") await gate.Task.WaitAsync(context.RequestAborted);
             await EchoAsync(context);
         };
-        // More than are handed over at once, so that some are never begun.
+        // More lines than are queued at once, so that some never start.
         var file = await UploadedAsync(Client, Enumerable.Range(0, 1100).Select(i => Line($"n{i}", i == 0 ? "quick" : "slow")));
         var id = await CreatedAsync(Client, file);
         await AwaitAsync(Client, id, batch => batch.GetProperty("request_counts").GetProperty("completed").GetInt32() == 1);
@@ -236,7 +236,7 @@ public abstract class BatchTests : IAsyncLifetime
         Assert.Equal("""{"total":1100,"completed":1,"failed":1099}""", done.GetProperty("request_counts").ToString());
         Assert.Equal(["n0"], (await LinesAsync(Client, done, "output_file_id")).Keys);
         var errors = await LinesAsync(Client, done, "error_file_id");
-        // Without the file nobody knows the names of the lines that were still in it.
+        // Without the file, the names of the lines that were still in it are unknown.
         Assert.Equal(contentIsLost ? 999 : 1099, errors.Count);
         Assert.All(errors.Values, line => Assert.Equal("batch_expired", line.GetProperty("error").GetProperty("code").GetString()));
         await BalancedAsync();
@@ -259,7 +259,7 @@ public abstract class BatchTests : IAsyncLifetime
                 }
             }
         }
-        // Nothing of it was kept, and all goes on when the database is back.
+        // Nothing of the refused requests was stored. Calls work again when the database is available.
         Assert.Empty((await GetAsync(Client, "/v1/batches")).GetProperty("data").EnumerateArray());
         Assert.Single((await GetAsync(Client, "/v1/files")).GetProperty("data").EnumerateArray());
         Assert.Equal("completed", (await EndedAsync(Client, await CreatedAsync(Client, file))).GetProperty("status").GetString());

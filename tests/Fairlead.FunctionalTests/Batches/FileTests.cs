@@ -285,7 +285,7 @@ public abstract class FileTests : IAsyncLifetime
         }
     }
 
-    /// <summary>Contents that are kept, whether a file shows them or not.</summary>
+    /// <summary>Counts the stored contents, whether or not a file uses them.</summary>
     private async Task<long> ContentsAsync()
     {
         if (_store == StorageProvider.Sqlite) return Directory.GetFiles(Path.Combine(_gateway.DataDirectory, "files")).Length;

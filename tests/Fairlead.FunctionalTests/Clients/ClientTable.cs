@@ -9,7 +9,9 @@ internal static class ClientTable
     public const string StructuredOutput = "structured output";
     public const string Embeddings = "embeddings";
 
-    /// <summary>A stream that the provider cuts is a failure to the client, after what came, and never a finished answer.</summary>
+    /// <summary>
+    /// If the provider cuts a stream, the client sees a failure after the received content, and never a finished response.
+    /// </summary>
     public const string CutStream = "cut stream";
     public const string BadRequest = "400";
     public const string Unauthorized = "401";

@@ -2,7 +2,7 @@ using System.Reflection;
 
 namespace Fairlead.FunctionalTests.Clients;
 
-/// <summary>Keeps the table of clients and features whole.</summary>
+/// <summary>Checks that the table of clients and features is complete.</summary>
 public sealed class ClientTableTests
 {
     [Fact]

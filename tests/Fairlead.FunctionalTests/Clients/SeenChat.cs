@@ -5,7 +5,7 @@ using OpenAI.Chat;
 
 namespace Fairlead.FunctionalTests.Clients;
 
-/// <summary>What OpenAI's client saw of an answer, whole or streamed.</summary>
+/// <summary>A response as OpenAI's client saw it, whole or streamed.</summary>
 internal sealed class SeenChat
 {
     public StringBuilder Text { get; } = new();

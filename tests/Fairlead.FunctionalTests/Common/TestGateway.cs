@@ -18,7 +18,8 @@ using Npgsql;
 namespace Fairlead.FunctionalTests.Common;
 
 /// <summary>
-/// A gateway as an embedding app would run it: real Kestrel on loopback, a real database of its own (SQLite unless said otherwise), the simulated models. Tests speak to it over HTTP only.
+/// A gateway as an embedding app would run it: real Kestrel on loopback, a separate real database (SQLite by default), the simulated
+/// models. Tests use it over HTTP only.
 /// </summary>
 public sealed class TestGateway : IAsyncDisposable
 {
@@ -104,7 +105,7 @@ public sealed class TestGateway : IAsyncDisposable
     }
 
     /// <summary>
-    /// Until it is disposed of, the database takes no write of anybody: somebody holds SQLite's write lock, or PostgreSQL lets transactions only read.
+    /// Blocks all database writes until disposed: it holds SQLite's write lock, or makes PostgreSQL transactions read-only.
     /// </summary>
     internal async Task<IAsyncDisposable> BlockWritesAsync()
     {

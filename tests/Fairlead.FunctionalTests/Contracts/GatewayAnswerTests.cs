@@ -7,7 +7,7 @@ using Fairlead.FunctionalTests.Hostile;
 
 namespace Fairlead.FunctionalTests.Contracts;
 
-/// <summary>Live answers of the simulated models and of the gateway's own endpoints, held against their schemas.</summary>
+/// <summary>Checks live responses of the simulated models and of the gateway's own endpoints against their schemas.</summary>
 public sealed class GatewayAnswerTests(HostileGateway world) : IClassFixture<HostileGateway>
 {
     private const string Tools = """

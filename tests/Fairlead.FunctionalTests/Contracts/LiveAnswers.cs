@@ -5,10 +5,12 @@ using Fairlead.FunctionalTests.Common.JsonSchema;
 
 namespace Fairlead.FunctionalTests.Contracts;
 
-/// <summary>Holds live answers against the schemas of this project: whole bodies, every event of a stream, and the order of the events.</summary>
+/// <summary>
+/// Checks live responses against the schemas of this project: whole bodies, every event of a stream, and the order of the events.
+/// </summary>
 internal static class LiveAnswers
 {
-    /// <summary>What is wrong with a whole answer of <paramref name="client"/>'s dialect.</summary>
+    /// <summary>The schema errors of a whole response in the dialect of <paramref name="client"/>.</summary>
     public static IReadOnlyList<string> Whole(string client, int status, string body)
     {
         var schema = (client, status) switch

@@ -6,8 +6,9 @@ using Fairlead.FunctionalTests.Fidelity;
 namespace Fairlead.FunctionalTests.Contracts;
 
 /// <summary>
-/// What every kind of provider can answer (text, tools, parallel tools, structured output, several choices, logprobs, reasoning, refusals, failures in the middle), as
-/// every client gets it: each body and each event is held against a schema, native and translated.
+/// All responses that a provider of any kind can return: text, tools, parallel tools, structured output, several choices, logprobs,
+/// reasoning, refusals, failures in the middle. Each client gets them native and translated. Each body and each event is checked against a
+/// schema.
 /// </summary>
 public sealed class ProviderAnswerTests(TranslationFixture fixture) : IClassFixture<TranslationFixture>
 {

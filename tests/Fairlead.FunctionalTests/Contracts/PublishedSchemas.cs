@@ -5,8 +5,8 @@ using Fairlead.Tests.Common;
 namespace Fairlead.FunctionalTests.Contracts;
 
 /// <summary>
-/// The published description of OpenAI's answers, where it lies beside the repository (<c>../shared/schemas/openai.json</c>); it is no part of it. Our additions are
-/// allowed: the <c>fairlead</c> object and the number of an event.
+/// The published description of OpenAI's responses, if it exists beside the repository (<c>../shared/schemas/openai.json</c>). It is not
+/// part of the repository. Our additions are allowed: the <c>fairlead</c> object and the number of an event.
 /// </summary>
 internal static class PublishedSchemas
 {
@@ -21,7 +21,7 @@ internal static class PublishedSchemas
         return Set!.Get($"openai.json#/components/schemas/{name}").Faults(value, Additive);
     }
 
-    /// <summary>Name of the description of an event of Responses; null when there is none of this type.</summary>
+    /// <summary>Name of the description of a Responses event; null if none describes this type.</summary>
     public static string? EventOf(string type) => Events.Value.GetValueOrDefault(type);
 
     private static readonly Lazy<Dictionary<string, string>> Events = new(() => JsonNode.Parse(File.ReadAllText(Find()!))!["components"]!["schemas"]!.AsObject()

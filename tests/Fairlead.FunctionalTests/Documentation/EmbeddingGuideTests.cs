@@ -7,13 +7,13 @@ using System.Text.RegularExpressions;
 
 namespace Fairlead.FunctionalTests.Documentation;
 
-/// <summary>The program of <c>docs/embedding.md</c>, compiled as it stands there and run as the guide says.</summary>
+/// <summary>The program of <c>docs/embedding.md</c>, compiled without changes and run as the guide says.</summary>
 public sealed partial class EmbeddingGuideTests : IAsyncLifetime
 {
     private const string Key = "my-development-key-1";
     private const string AdminKey = "an-admin-key-for-the-guide";
 
-    // In place of the guide's AddJwtBearer, which needs somebody who issues tokens: Bearer user-ann is ann.
+    // Replaces the guide's AddJwtBearer, which needs a token issuer: the token user-ann identifies the user ann.
     private const string Authentication = """
         internal sealed class TestAuthentication(Microsoft.Extensions.Options.IOptionsMonitor<Microsoft.AspNetCore.Authentication.AuthenticationSchemeOptions> options, ILoggerFactory loggers, System.Text.Encodings.Web.UrlEncoder encoder)
             : Microsoft.AspNetCore.Authentication.AuthenticationHandler<Microsoft.AspNetCore.Authentication.AuthenticationSchemeOptions>(options, loggers, encoder)

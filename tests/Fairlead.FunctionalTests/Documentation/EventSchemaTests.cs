@@ -51,7 +51,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
         // A cap that the caller did not set is a warning.
         await Stream("""{"model":"m","input":"hi","budget_usd":0.001}""");
 
-        // Broken off in the midst, and begun anew.
+        // The provider breaks the stream in the middle, and the gateway starts the run again.
         var runs = 0;
         var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _upstream.Answer = async context =>
@@ -59,7 +59,7 @@ public sealed class EventSchemaTests : IAsyncLifetime
             if (Interlocked.Increment(ref runs) == 1)
             {
                 await SendAsync(context, FakeUpstream.Chunk("""{"content":"so"}"""));
-                // What nobody has heard need not be taken back.
+                // The gateway announces a restart only if a client has read events, so wait for that.
                 await heard.Task.WaitAsync(context.RequestAborted);
                 FakeUpstream.Cut(context);
                 return;

@@ -11,7 +11,7 @@ namespace Fairlead.FunctionalTests.Documentation;
 /// </summary>
 /// <param name="Place">File and line, or operation and label.</param>
 /// <param name="Language">sh, csharp, ts or python.</param>
-/// <param name="Remarks">What stands behind the language.</param>
+/// <param name="Remarks">The text after the language.</param>
 internal sealed partial record Example(string Place, string Language, string Text, string Remarks)
 {
     /// <summary>The address that the documentation writes; a test puts that of its server in its place.</summary>

@@ -7,7 +7,7 @@ namespace Fairlead.FunctionalTests.Documentation;
 /// <summary>Runs the examples of README, guides and OpenAPI document as a reader would.</summary>
 public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture<ExampleFixture>
 {
-    // Every transfer tells its status; the example itself stays as it is.
+    // Every transfer reports its status. The example itself is not changed.
     private const string Prelude = """
         curl() {
           command curl --silent --show-error --max-time 60 --write-out '%{stderr}\n[status %{http_code}]\n' "$@"

@@ -29,7 +29,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         Assert.Empty(shown.Select(one => one.Key));
     }
 
-    // Every operation that answers with JSON, with a call that makes it do so. {organization}, {project} and {key} are made for each.
+    // Every operation that returns JSON, with a call that produces it. {organization}, {project} and {key} are created for each call.
     private static readonly (string Operation, string Path, string? Body)[] Calls =
     [
         ("post /v1/chat/completions", "/v1/chat/completions", """{"model":"sim-fast","messages":[{"role":"user","content":"Hello"}]}"""),
@@ -193,7 +193,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         Assert.Empty(requests);
     }
 
-    // Only when asked to: what this gateway answers becomes what the document shows.
+    // Only on request: writes the responses of this gateway as the examples of the document.
     private void WriteExample(string operation, int index, string text)
     {
         if (Environment.GetEnvironmentVariable("FAIRLEAD_WRITE_EXAMPLES") is not { Length: > 0 } folder || Array.FindIndex(Calls, call => call.Operation == operation) != index) return;

@@ -4,8 +4,8 @@ using System.Text.Json.Nodes;
 namespace Fairlead.FunctionalTests.Documentation;
 
 /// <summary>
-/// Compares a value with a schema of the OpenAPI document, as far as the document goes: types, required members, constants, lists. A member that a
-/// schema with <c>properties</c> does not name is a fault too, unless it allows others.
+/// Compares a value with a schema of the OpenAPI document, as far as the document goes: types, required members, constants, lists. A member
+/// that a schema with <c>properties</c> does not name is an error too, unless the schema allows others.
 /// </summary>
 internal static class SchemaCheck
 {

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.FunctionalTests.Errors;
 
-/// <summary>Keeps every line that is logged, with its exception, as a file of logs would hold it.</summary>
+/// <summary>Stores every logged line with its exception, as a log file would.</summary>
 public sealed class CapturedLog : ILoggerProvider
 {
     public ConcurrentQueue<string> Lines { get; } = new();

@@ -28,7 +28,7 @@ public sealed record Door(string Name, ErrorShape Shape, string Path, string Con
 
     public bool Streams => this == Chat || this == Completions || this == Responses || this == Generations || this == Messages;
 
-    /// <summary>Whether a stream begins when the call is accepted, so that a provider's failure is told by its events.</summary>
+    /// <summary>Whether a stream starts when the call is accepted, so that events report a provider's failure.</summary>
     public bool BeginsAtOnce => this == Responses || this == Generations;
 
     public bool IsEmbeddings => this == Embeddings;

@@ -85,7 +85,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         foreach (var secret in Secrets.All) Assert.DoesNotContain(secret, $"{text} {response.Headers}", StringComparison.OrdinalIgnoreCase);
     }
 
-    // Told by events: the stream had begun, with a good status, when the provider failed.
+    // Reported by events: the stream had started with a success status when the provider failed.
     private static void CheckEvents(HttpResponseMessage response, string text, ErrorCode code, Door door)
     {
         Assert.True(response.StatusCode == System.Net.HttpStatusCode.OK, text);

@@ -60,7 +60,9 @@ public sealed class ErrorWorld : IAsyncLifetime
     /// <summary>May only use the class bulk.</summary>
     public string BulkKey { get; private set; } = "";
 
-    /// <summary>An Idempotency-Key whose request, a body without stream for the simulated model, is under way at this door for as long as the world stands.</summary>
+    /// <summary>
+    /// An Idempotency-Key whose request never ends in this test world. The request has a body without stream for the simulated model.
+    /// </summary>
     public static string BusyKey(Door door) => $"busy-{door.Name}";
 
     private async Task BindBusyKeysAsync()

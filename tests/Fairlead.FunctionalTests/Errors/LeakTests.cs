@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.FunctionalTests.Errors;
 
-/// <summary>Secrets in a provider's failure stay on the provider's side: they are in no answer, no stream and no line of the log.</summary>
+/// <summary>Secrets in a provider's failure stay on the provider's side: no response, stream or log line contains them.</summary>
 public sealed class LeakTests(ErrorWorld world) : IClassFixture<ErrorWorld>
 {
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

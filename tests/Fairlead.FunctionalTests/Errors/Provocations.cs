@@ -5,19 +5,19 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.FunctionalTests.Errors;
 
-/// <summary>One way to bring about an error over HTTP, and what is special about its answer.</summary>
+/// <summary>One way to cause an error over HTTP, and the special properties of its response.</summary>
 /// <param name="Gateway">Where to.</param>
 /// <param name="Request">What to send, without the key.</param>
 /// <param name="Key">The key, or null for none.</param>
 internal sealed record Provocation(TestGateway Gateway, HttpRequestMessage Request, string? Key)
 {
-    /// <summary>The field at fault; null when none is.</summary>
+    /// <summary>The field that causes the error; null if none does.</summary>
     public string? Parameter { get; init; }
 
     /// <summary>OpenAI's finer code, where there is one.</summary>
     public string? Finer { get; init; }
 
-    /// <summary>Whether the answer says how long to wait.</summary>
+    /// <summary>Whether the response says how long to wait.</summary>
     public bool Waits { get; init; }
 
     /// <summary>Methods of the address.</summary>

@@ -7,7 +7,7 @@ using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Fidelity;
 
-/// <summary>Answers that go through in their own dialect, from servers with habits of their own.</summary>
+/// <summary>Responses that pass through in their own dialect, from servers with unusual behavior.</summary>
 public sealed class NativePathTests : IAsyncLifetime
 {
     private const string Ask = """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}""";
@@ -226,7 +226,7 @@ public sealed class NativePathTests : IAsyncLifetime
         }
         catch (HttpRequestException)
         {
-            // The abort of a broken answer may overtake all of it where the machine is busy.
+            // On a busy machine, the abort may arrive before any part of the broken response.
             return new SeenStream([], Broken: true, "");
         }
     }

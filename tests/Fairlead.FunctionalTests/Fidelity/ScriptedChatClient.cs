@@ -3,7 +3,7 @@ using Microsoft.Extensions.AI;
 
 namespace Fairlead.FunctionalTests.Fidelity;
 
-/// <summary>An <see cref="IChatClient"/> that answers with what a row of the golden files is about.</summary>
+/// <summary>An <see cref="IChatClient"/> whose responses contain the feature of one row of the golden files.</summary>
 internal sealed class ScriptedChatClient : IChatClient
 {
     public static readonly string[] Rows =

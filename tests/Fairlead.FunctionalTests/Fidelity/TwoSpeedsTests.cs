@@ -16,7 +16,7 @@ public sealed class TwoSpeedsTests
     /// <param name="Pieces">Text, one chunk each.</param>
     /// <param name="Tool">Fragments of a tool call's arguments, or none.</param>
     /// <param name="Reason">Native finish reason.</param>
-    /// <param name="Joined">Whether the last text stands in the chunk of the reason.</param>
+    /// <param name="Joined">Whether the chunk with the reason also contains the last text.</param>
     private sealed record Script(string[] Pieces, string[] Tool, string Reason, bool Joined)
     {
         public IEnumerable<string> Chunks()

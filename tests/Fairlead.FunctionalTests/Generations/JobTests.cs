@@ -15,7 +15,7 @@ public sealed class SqliteJobTests() : JobTests(StorageProvider.Sqlite);
 
 public sealed class PostgresJobTests() : JobTests(StorageProvider.Postgres);
 
-/// <summary>Jobs and hybrids over HTTP, on a server whose answers the tests hold back and let go.</summary>
+/// <summary>Jobs and hybrids over HTTP. The tests hold and release the responses of the model server.</summary>
 public abstract class JobTests : IAsyncLifetime
 {
     private const string Chat = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";

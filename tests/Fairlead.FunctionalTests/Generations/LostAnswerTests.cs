@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.FunctionalTests.Generations;
 
-/// <summary>The database has kept a run, and its answer to the statement was lost: nothing runs, or is charged, a second time.</summary>
+/// <summary>The database has stored a run, but its response to the statement was lost. Nothing runs or is charged a second time.</summary>
 public sealed class LostAnswerTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;
@@ -66,7 +66,7 @@ public sealed class LostAnswerTests : IAsyncLifetime
     }
 }
 
-/// <summary>Keeps runs that have begun, and says that it could not.</summary>
+/// <summary>Stores started runs, and then throws as if the commit were unknown.</summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Performance", "CA1852", Justification = "The proxy is made as a subclass of it.")]
 internal class ForgetfulStore : DispatchProxy
 {

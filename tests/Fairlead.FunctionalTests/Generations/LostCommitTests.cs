@@ -8,7 +8,9 @@ using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Generations;
 
-/// <summary>A gateway whose PostgreSQL commits and loses the response: clients get what was kept, once, and what they were refused never runs.</summary>
+/// <summary>
+/// A gateway whose PostgreSQL commits and loses the response. Clients get each stored result once, and a refused request never runs.
+/// </summary>
 public sealed class LostCommitTests : IAsyncLifetime
 {
     private string _direct = null!;

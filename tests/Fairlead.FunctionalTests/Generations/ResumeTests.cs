@@ -68,7 +68,7 @@ public abstract class ResumeTests : IAsyncLifetime
                 if (item.Data.Contains("w4 ", StringComparison.Ordinal)) break;
             }
         }
-        // It is kept, runs on without its client, and can be polled like any other.
+        // The generation is stored, continues without its client, and can be polled like any other.
         Assert.Equal("in_progress", (await _gateway.Client.GetJsonAsync($"/v2/generations/{id}")).GetProperty("status").GetString());
         gate.SetResult();
 
@@ -217,7 +217,7 @@ public abstract class ResumeTests : IAsyncLifetime
         }
         Assert.Equal(["response.output_text.delta", "response.output_item.done", "error", "response.failed"], events.ConvertAll(seen => seen.GetProperty("type").GetString())[^4..]);
         Assert.Equal("failed", events[^1].GetProperty("response").GetProperty("status").GetString());
-        // Nothing that was told is taken back, so what broke after its first word is not begun again.
+        // Sent events cannot be withdrawn, so a run that broke after its first content is not started again.
         Assert.Single(_upstream.Received);
     }
 
@@ -255,7 +255,7 @@ public abstract class ResumeTests : IAsyncLifetime
         Assert.Equal(events[^2].GetProperty("item").GetProperty("id").GetString(), end.GetProperty("output")[0].GetProperty("id").GetString());
         Assert.Equal(whole, await EventsAsync($"/v1/responses/{end.GetProperty("id").GetString()}?stream=true"));
         Assert.Equal(end.GetRawText(), (await _gateway.Client.GetJsonAsync($"/v1/responses/{end.GetProperty("id").GetString()}")).GetRawText());
-        // And it can be built on, like any other that is kept.
+        // A later response can continue from it, as from any other stored response.
         var next = await CreateAsync($$"""{"model":"sim-echo","input":"more","previous_response_id":"{{end.GetProperty("id").GetString()}}"}""", "/v1/responses");
         Assert.Equal("completed", next.GetProperty("status").GetString());
     }
@@ -332,7 +332,7 @@ public abstract class ResumeTests : IAsyncLifetime
         var id = first.Headers.GetValues("Fairlead-Generation").Single();
         var late = new List<string>();
         using var following = await _gateway.Client.GetAsync(new Uri($"/v2/generations/{id}/events", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, Cancel);
-        // This one begins to read when all but the end is there.
+        // This reader starts when all events but the last are available.
         await foreach (var item in SseParser.Create(await first.Content.ReadAsStreamAsync(Cancel)).EnumerateAsync(Cancel))
         {
             if (item.Data.Contains("2999x", StringComparison.Ordinal)) break;

@@ -90,7 +90,7 @@ public sealed class SlowReaderTests : IAsyncLifetime
                 Assert.True(await command.ExecuteNonQueryAsync(Cancel) > 0);
             }
             var reading = ReadAsync(id!);
-            // It fails in its own way; what matters is that it does not begin anew for ever.
+            // The kind of failure does not matter. The reader must not start again forever.
             var failed = await reading.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
             Assert.True(failed, damage);
         }

@@ -4,7 +4,9 @@ using Fairlead.FunctionalTests.Common.JsonSchema;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
-/// <summary>An address that takes bodies, with a rich valid one to spoil and the schema that tells good ones from bad ones.</summary>
+/// <summary>
+/// An address that accepts bodies, with a large valid body to corrupt and the schema that separates valid from invalid bodies.
+/// </summary>
 /// <param name="Name">Address and model.</param>
 /// <param name="Path">May hold <c>{key}</c>.</param>
 /// <param name="Shape">Of its errors.</param>
@@ -80,7 +82,7 @@ public sealed record HostileDoor(string Name, string Path, ErrorShape Shape, str
         new("rotation", "/admin/v1/keys/{key}/rotate", ErrorShape.Problem, "rotation.request.json", """{"overlap_seconds":0}"""),
     ];
 
-    /// <summary>Whether no body at all is a valid request: a rotation without an overlap of its own.</summary>
+    /// <summary>Whether an empty body is a valid request: a rotation with the default overlap.</summary>
     public bool MayBeEmpty => Schema == "rotation.request.json";
 
     public bool IsAdmin => Path.StartsWith("/admin", StringComparison.Ordinal);

@@ -15,7 +15,7 @@ namespace Fairlead.FunctionalTests.Hostile;
 /// <summary>A gateway with a model of every kind of provider, all able to do everything, so that hostile requests get as deep as they can.</summary>
 public class HostileGateway : IAsyncLifetime
 {
-    /// <summary>What must never be in an answer.</summary>
+    /// <summary>A secret that no response may contain.</summary>
     public const string UpstreamSecret = "sk-hostile-upstream-0001";
 
     public FakeUpstream Upstream { get; private set; } = null!;

@@ -5,7 +5,7 @@ using Fairlead.Errors;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
-/// <summary>Content types, encodings, headers and queries that nobody means: an answer or a documented refusal, never a failure.</summary>
+/// <summary>Invalid content types, encodings, headers and queries: a response or a documented refusal, never a failure.</summary>
 public sealed class HostileHeaderTests(HostileGateway world) : IClassFixture<HostileGateway>
 {
     private static readonly string Long = new('x', 9_000);

@@ -9,15 +9,15 @@ using Fairlead.FunctionalTests.Common;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
-/// <summary>Sends spoiled bodies, many at once, and judges every answer.</summary>
+/// <summary>Sends invalid bodies, many at once, and checks every response.</summary>
 internal sealed class HostileRun(HostileGateway world)
 {
-    /// <summary>Rounds of faults drawn at random; ten in the long run.</summary>
+    /// <summary>Rounds of random errors. The long run has ten.</summary>
     public static readonly bool IsFull = Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1";
 
     private const int AtOnce = 16;
 
-    /// <summary>Longest that one answer may take, machine and company included; what is meant to end does so in milliseconds.</summary>
+    /// <summary>Longest time for one response, including delays of a busy machine. A call normally ends within milliseconds.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     public ConcurrentQueue<string> Faults { get; } = new();
@@ -80,7 +80,7 @@ internal sealed class HostileRun(HostileGateway world)
         }
         catch (ArgumentException)
         {
-            // A name stands twice somewhere; the schema cannot judge which one counts.
+            // The body has a duplicate name. The schema cannot decide which one counts.
             return [];
         }
     }

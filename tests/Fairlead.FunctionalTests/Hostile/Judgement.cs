@@ -47,7 +47,7 @@ internal static class Judgement
         if (definition is null && !(shape == ErrorShape.OpenAi && Finer.Contains(error.Code))) return $"The code is not in the list: {shown}";
         if (status != (definition is null ? 400 : shape == ErrorShape.Anthropic ? definition.AnthropicStatus : definition.Status)) return $"Another status than the code's: {shown}";
         var namesField = definition is null || definition.Code is ErrorCode.InvalidParameter or ErrorCode.MissingParameter or ErrorCode.UnsupportedParameter or ErrorCode.IncompatibleInput or ErrorCode.ModelNotFound;
-        // Depth and names that stand twice are faults of the whole body.
+        // Excessive depth and duplicate names are errors of the whole body.
         var isOfTheWhole = error.Message.Contains("nested deeper", StringComparison.Ordinal) || error.Message.Contains("twice", StringComparison.Ordinal);
         if (namesField && error.Parameters.Count == 0 && !isOfTheWhole) return $"No field is named: {shown}";
         if (error.Remedy.Contains("`param`", StringComparison.Ordinal) && (error.Parameters.Count == 0 || shape == ErrorShape.Problem)) return $"The remedy speaks of a field that is not named: {shown}";

@@ -299,7 +299,7 @@ public sealed class LinearWorkTests : IAsyncLifetime
 
     private static IEnumerable<(string Name, string Path, Func<int, string> Make)> Shapes(string dialect)
     {
-        // Readers of requests are the dialects', writers the providers': not every pair has something of its own.
+        // Request readers depend on the dialect and writers on the provider, so not every pair has separate code.
         string[] models = dialect is "chat" ? ["sim-fast", .. EveryKindServer.Models] : dialect is "messages" ? ["sim-fast", "native", "claude"] : ["sim-fast", "claude"];
         const string user = """{"role":"user","content":"x"}""";
         switch (dialect)

@@ -4,12 +4,12 @@ using Fairlead.FunctionalTests.Common;
 namespace Fairlead.FunctionalTests.Hostile;
 
 /// <summary>
-/// Bodies spoiled in every way, by the hundreds at each door: an answer of success only where the body is valid, else a documented refusal;
-/// never a failure, a hang, a cut connection or a leak, and nothing is held afterwards.
+/// Bodies corrupted in every way, hundreds at each door. A body gets a success only if it is valid, and otherwise a documented refusal.
+/// There is never a failure, a hang, a cut connection or a leak, and nothing is held afterwards.
 /// </summary>
 public sealed class MalformedBodyTests(HostileGateway world) : IClassFixture<HostileGateway>
 {
-    /// <summary>Bodies with one fault each, drawn from all there are; the long run sends all.</summary>
+    /// <summary>Bodies with one error each, sampled from all of them. The long run sends all.</summary>
     private const int Singles = 350;
 
     private const int Combinations = 60;
@@ -24,7 +24,7 @@ public sealed class MalformedBodyTests(HostileGateway world) : IClassFixture<Hos
     {
         var door = HostileDoor.All.Single(door => door.Name == name);
         var valid = door.ValidBody(world);
-        // Whoever spoils a body that was refused anyway proves nothing.
+        // The uncorrupted body must be accepted, or its corrupted forms would prove nothing.
         await (door.IsAdmin ? world.Gateway.Admin : world.Gateway.Client).PostForJsonAsync(door.Address(world), valid.ToJsonString());
         Assert.Empty(door.Requests.Faults(valid));
 

@@ -227,7 +227,7 @@ public sealed class MemoryTests : IAsyncLifetime
                 var text = await accepted.Content.ReadAsStringAsync(Cancel);
                 if (accepted.StatusCode == HttpStatusCode.ServiceUnavailable)
                 {
-                    // There is no room while others run, as its client is told.
+                    // There is no memory left while others run, so the gateway refuses the call.
                     await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
                     continue;
                 }
@@ -279,7 +279,7 @@ public sealed class MemoryTests : IAsyncLifetime
             }
             using (var repeated = await PostAsync("/v1/chat/completions", Small, "a-key")) Assert.Equal(HttpStatusCode.ServiceUnavailable, repeated.StatusCode);
             using (var next = await PostAsync("/v1/responses", $$"""{"model":"m","input":"go on","previous_response_id":"{{response}}"}""")) Assert.Equal(HttpStatusCode.ServiceUnavailable, next.StatusCode);
-            // Its small request fits, so its stream begins; then its events do not.
+            // Its small request fits, so its stream starts. Its events then do not fit.
             using var events = await _gateway.Client.GetAsync(new Uri($"/v2/generations/{small}/events", UriKind.Relative), HttpCompletionOption.ResponseHeadersRead, Cancel);
             Assert.Equal(HttpStatusCode.OK, events.StatusCode);
             var seen = await SeenStream.ReadAsync(events, Cancel);

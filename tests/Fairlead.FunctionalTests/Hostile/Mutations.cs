@@ -103,7 +103,7 @@ public static class Mutations
         }
     }
 
-    /// <summary>Several faults at once, drawn by <paramref name="random"/>.</summary>
+    /// <summary>Several errors at once, chosen by <paramref name="random"/>.</summary>
     public static Mutation Several(JsonObject valid, Random random)
     {
         var body = valid.DeepClone().AsObject();

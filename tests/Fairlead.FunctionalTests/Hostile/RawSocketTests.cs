@@ -6,7 +6,9 @@ using Fairlead.FunctionalTests.Errors;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
-/// <summary>What comes over a socket that breaks the rules of HTTP: answered with a refusal or closed, in bounded time, and nothing is held afterwards.</summary>
+/// <summary>
+/// Socket traffic that violates HTTP is refused or the connection is closed, in bounded time. Nothing is held afterwards.
+/// </summary>
 public sealed class RawSocketTests(HostileGateway world) : IClassFixture<HostileGateway>
 {
     private const string Valid = """{"model":"sim-fast","messages":[{"role":"user","content":"x"}]}""";
@@ -77,7 +79,7 @@ public sealed class RawSocketTests(HostileGateway world) : IClassFixture<Hostile
         await connection.SendAsync(Head + rest, Token);
         connection.FinishSending();
         var answer = await connection.ReadToEndAsync(Token);
-        // Who has gone may not be there to read; whoever is, reads a refusal.
+        // A closed connection may get no response. If it gets one, it is a refusal.
         if (answer.Length > 0) Assert.Equal("malformed_json", ReadError(answer, ErrorShape.OpenAi).Code);
         await world.HoldsNothingAsync(Token);
     }

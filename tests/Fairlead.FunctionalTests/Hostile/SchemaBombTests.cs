@@ -5,7 +5,7 @@ using Fairlead.FunctionalTests.Processes;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
-/// <summary>The program gets schemas that would end it, by every way in. It answers each of them, and goes on.</summary>
+/// <summary>The program gets schemas designed to crash it, at every entry point. It responds to each and continues to run.</summary>
 public sealed class SchemaBombTests : IAsyncLifetime
 {
     private const string Circle = """{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"required":["a"],"$defs":{"a":{"allOf":[{"$ref":"#/$defs/a"}]}}}""";

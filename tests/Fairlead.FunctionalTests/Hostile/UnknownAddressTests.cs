@@ -6,7 +6,9 @@ using Fairlead.FunctionalTests.Errors;
 
 namespace Fairlead.FunctionalTests.Hostile;
 
-/// <summary>Addresses and methods that nothing answers: a documented 404 or 405, with the methods that the address takes, however long either is.</summary>
+/// <summary>
+/// Unknown addresses and methods return a documented 404 or 405 with the methods that the address accepts, whatever their length.
+/// </summary>
 public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<HostileGateway>
 {
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -51,7 +53,7 @@ public sealed class UnknownAddressTests(HostileGateway world) : IClassFixture<Ho
         using var head = await world.Gateway.Client.SendAsync(request, Cancel);
         Assert.Equal((read.StatusCode, read.Content.Headers.ContentType), (head.StatusCode, head.Content.Headers.ContentType));
         Assert.Empty(await head.Content.ReadAsByteArrayAsync(Cancel));
-        // The connection is not out of step: what follows on it is answered.
+        // The connection is still in sync: the next request on it gets its response.
         using var again = await world.Gateway.Client.GetAsync(path, Cancel);
         Assert.Equal(read.StatusCode, again.StatusCode);
     }

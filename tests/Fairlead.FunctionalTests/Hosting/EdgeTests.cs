@@ -20,7 +20,7 @@ public sealed class EdgeGateway : IAsyncLifetime
     public ValueTask DisposeAsync() => Gateway.DisposeAsync();
 }
 
-/// <summary>What stands before a call: wrong addresses and names, proxies, pages of other origins.</summary>
+/// <summary>Checks before a call: wrong addresses and names, proxies, pages of other origins.</summary>
 public sealed class EdgeTests(EdgeGateway world) : IClassFixture<EdgeGateway>
 {
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;

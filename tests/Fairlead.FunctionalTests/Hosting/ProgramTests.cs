@@ -64,7 +64,7 @@ public sealed class ProgramTests : IDisposable
         Assert.Contains("listens on http://127.0.0.1", server.Error, StringComparison.Ordinal);
         Assert.Contains("--urls", server.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("\n   at ", server.Error + server.Output, StringComparison.Ordinal);
-        // Nobody saw the keys, so the next start shows some.
+        // No keys were printed, so the next start prints some.
         await using var next = await ServerProcess.ServeAsync(_folder);
         Assert.Contains("Client key   fl_", await PrintedAsync(next), StringComparison.Ordinal);
     }
@@ -103,7 +103,7 @@ public sealed class ProgramTests : IDisposable
         Assert.False(Directory.Exists(Path.Combine(_folder, "data")));
     }
 
-    /// <summary>The way that every message about a fault advises: without a path.</summary>
+    /// <summary>Runs the check without a path, as every configuration error message advises.</summary>
     [Theory]
     [InlineData("fairlead.yaml", "")]
     [InlineData("elsewhere.yaml", "FAIRLEAD_CONFIG=elsewhere.yaml")]
@@ -188,7 +188,7 @@ public sealed class ProgramTests : IDisposable
 
     private static async Task<string> PrintedAsync(ServerProcess server)
     {
-        // The line that tells of listening comes before the keys; ending flushes all.
+        // The line about listening comes before the keys. The end of the process flushes the output.
         await server.TerminateAsync();
         return server.Output;
     }

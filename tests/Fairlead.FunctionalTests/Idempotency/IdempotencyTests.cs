@@ -379,7 +379,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
             await BeginAsync(context);
             await SendAsync(context, Chunk("""{"content":"a"}"""), Chunk("{}", "stop"), UsageChunk(), "[DONE]");
         };
-        // The notice comes when the job was accepted and before its client is answered.
+        // The notice comes after the job is accepted and before its client gets a response.
         using var heard = gateway.Services.GetRequiredService<IStorage>().Notifier.Subscribe(JobNotices.Queued, _ => gone.Cancel());
 
         using var request = Request("k", Chat, prefer: prefer);
@@ -390,7 +390,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
         }
         catch (HttpRequestException)
         {
-            // Nobody answers one who has left.
+            // A client that has disconnected gets no response.
         }
         await leaving.Served.Task.WaitAsync(Cancel);
         using var second = await PostAsync("k", Chat, client: gateway.Client, prefer: prefer);
@@ -494,7 +494,7 @@ public abstract class IdempotencyTests : IAsyncLifetime
         };
     }
 
-    /// <summary>The next answers begin as <paramref name="before"/> says, and wait before <paramref name="after"/>.</summary>
+    /// <summary>The next responses start as <paramref name="before"/> says, and wait before <paramref name="after"/>.</summary>
     private Held Hold(Func<HttpContext, Task> after, Func<HttpContext, Task>? before = null)
     {
         var held = new Held();

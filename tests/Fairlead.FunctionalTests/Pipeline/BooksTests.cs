@@ -213,7 +213,7 @@ public sealed class BooksTests : IAsyncLifetime
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
         }
         await odd.Cancelled.Task.WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Cancel);
-        // The token belongs to that call for ever: using it later hurts nobody.
+        // The token is never reused for another call, so later use is safe.
         Assert.True(odd.Token.IsCancellationRequested);
         using var late = odd.Token.Register(static () => { });
         var since = TimeProvider.System.GetTimestamp();

@@ -15,7 +15,9 @@ using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Pipeline;
 
-/// <summary>However a call goes wrong inside or behind the gateway: it is settled, recorded once, charged right, and its client is told.</summary>
+/// <summary>
+/// Every failure inside or behind the gateway: the call is settled, recorded once and charged correctly, and its client gets the error.
+/// </summary>
 public sealed class CallEndingTests : IAsyncLifetime
 {
     private const string Retries = """
@@ -214,7 +216,7 @@ public sealed class CallEndingTests : IAsyncLifetime
     [Fact]
     public async Task Attempt_UntranslatableRequest_IsNotCharged()
     {
-        // The provider speaks another dialect, in which a member that stands twice has no meaning.
+        // The provider uses another dialect, in which a duplicate member has no meaning.
         await StartAsync($$"""
             fairlead:
               providers: { up: { kind: anthropic, baseUrl: "{{_upstream.Url}}", apiKey: sk-x } }
@@ -284,7 +286,7 @@ public sealed class CallEndingTests : IAsyncLifetime
         return [.. JsonDocument.Parse(await response.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("data").EnumerateArray()];
     }
 
-    /// <summary>The real spool with faults in front.</summary>
+    /// <summary>The real spool with injected errors.</summary>
     private sealed class SpoolWith : ISpool
     {
         public Spool Inner { get; set; } = null!;

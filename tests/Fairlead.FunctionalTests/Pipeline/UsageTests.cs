@@ -7,7 +7,10 @@ using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Pipeline;
 
-/// <summary>Usage as servers really report it, in every dialect, whole and streamed: what is charged, recorded and told.</summary>
+/// <summary>
+/// Usage in the forms that servers report it, in every dialect, whole and streamed. Checks the charge, the record and the usage sent to the
+/// client.
+/// </summary>
 public sealed class UsageTests : IAsyncLifetime
 {
     private const string Text = "Fourteen words are more than enough to see whether the tokens of this text are counted.";
@@ -117,7 +120,7 @@ public sealed class UsageTests : IAsyncLifetime
     }
 
     [Theory]
-    // Only at the start, where the output has not begun.
+    // Only at the start, before any output.
     [InlineData("\"usage\":{\"input_tokens\":40,\"output_tokens\":1}", "", 40, 0, "estimated")]
     [InlineData("\"usage\":{\"input_tokens\":40,\"output_tokens\":1}", ",\"usage\":{}", 40, 0, "estimated")]
     [InlineData("\"usage\":{\"input_tokens\":40,\"output_tokens\":1}", ",\"usage\":null", 40, 0, "estimated")]

@@ -11,7 +11,7 @@ public sealed class SqliteBatchKillTests() : BatchKillTests(StorageProvider.Sqli
 
 public sealed class PostgresBatchKillTests() : BatchKillTests(StorageProvider.Postgres);
 
-/// <summary>The program killed while it works on batches: every line stands once in the output file, with its own answer.</summary>
+/// <summary>Kills the program while it processes batches. Every line appears once in the output file, with its own response.</summary>
 public abstract class BatchKillTests : IAsyncLifetime
 {
     private const int Lines = 120;
@@ -30,7 +30,7 @@ public abstract class BatchKillTests : IAsyncLifetime
     {
         _upstream = await FakeUpstream.StartAsync();
         _upstream.Answer = AnswerAsync;
-        // A short lease, since on PostgreSQL only its end tells that a node is gone.
+        // A short lease, because on PostgreSQL only its expiry shows that a node is dead.
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml() + """
 
               jobs: { lease: 1s, maxRuns: 50, workers: 6 }
@@ -63,7 +63,7 @@ public abstract class BatchKillTests : IAsyncLifetime
                     var file = await BatchCalls.UploadedAsync(client, Enumerable.Range(0, Lines).Select(i => BatchCalls.Line($"{name}n{i}", $"{name}t{i}")));
                     var id = await BatchCalls.CreatedAsync(client, file);
                     batches.Add((id, name));
-                    // Anywhere between the first look at the file and the last line of the answers.
+                    // At any point between the first read of the file and the last line of the output.
                     await Task.Delay(TimeSpan.FromMilliseconds(chance.NextDouble() * 2500), TimeProvider.System, Cancel);
                 }
                 await server.KillAsync();
@@ -86,7 +86,7 @@ public abstract class BatchKillTests : IAsyncLifetime
                     Assert.Equal($"{name}t{i}", answers[$"{name}n{i}"].GetProperty("response").GetProperty("body").GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
                 }
             }
-            // Only the inputs and outputs are there, however often a file was begun.
+            // Only the input and output files exist, however often an output file was started.
             Assert.Equal(batches.Count * 2, (await BatchCalls.GetAsync(reader, "/v1/files")).GetProperty("data").GetArrayLength());
         }
         finally

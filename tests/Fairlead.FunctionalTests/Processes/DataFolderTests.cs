@@ -188,7 +188,7 @@ public sealed class DataFolderTests : IAsyncLifetime
             }
             catch (HttpRequestException)
             {
-                // Nobody listens yet, or nobody for a moment.
+                // The server does not listen yet, or does not listen for a moment.
             }
             Assert.True(since.Elapsed < TimeSpan.FromSeconds(60), $"{address} does not answer {status}: {server.Output}{server.Error}");
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Cancel);

@@ -4,7 +4,7 @@ using Fairlead.FunctionalTests.Common;
 
 namespace Fairlead.FunctionalTests.Processes;
 
-/// <summary>The program on a file system of its own that is really full. Needs the right to mount one.</summary>
+/// <summary>The program on a separate file system that is really full. Requires permission to mount one.</summary>
 public sealed class DiskFullTests : IAsyncLifetime
 {
     private const string Chat = """{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}],"fairlead":{"batch_tokens":1}}""";

@@ -186,7 +186,7 @@ public sealed class DrainTests : IAsyncLifetime
 
         await using var next = await ServeAsync("30s");
         await EndsAsync(next, key, id);
-        // Whoever repeats the request gets the job that it became.
+        // A repeated request returns the job that the first request became.
         Assert.Equal(id, await JobAsync(next, key, "respond-async, wait=60", "hybrid"));
     }
 

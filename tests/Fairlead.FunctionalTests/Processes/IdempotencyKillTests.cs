@@ -10,7 +10,9 @@ public sealed class SqliteIdempotencyKillTests() : IdempotencyKillTests(StorageP
 
 public sealed class PostgresIdempotencyKillTests() : IdempotencyKillTests(StorageProvider.Postgres);
 
-/// <summary>The program killed between the acceptance of a request with a key and its answer: whoever repeats it learns so, and nothing runs twice.</summary>
+/// <summary>
+/// Kills the program after it accepts a request with a key and before it responds. A repeated request reports this, and nothing runs twice.
+/// </summary>
 public abstract class IdempotencyKillTests : IAsyncLifetime
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-idempotency").FullName;

@@ -12,7 +12,7 @@ public sealed class SqliteJobKillTests() : JobKillTests(StorageProvider.Sqlite);
 
 public sealed class PostgresJobKillTests() : JobKillTests(StorageProvider.Postgres);
 
-/// <summary>The program killed while it takes and runs jobs: every one that was accepted ends once, with its own answer.</summary>
+/// <summary>Kills the program while it accepts and runs jobs. Every accepted job ends once, with its own response.</summary>
 public abstract class JobKillTests : IAsyncLifetime
 {
     private static readonly int Rounds = Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1" ? 25 : 3;
@@ -29,7 +29,7 @@ public abstract class JobKillTests : IAsyncLifetime
     {
         _upstream = await FakeUpstream.StartAsync();
         _upstream.Answer = AnswerAsync;
-        // A short lease, since on PostgreSQL only its end tells that a node is gone.
+        // A short lease, because on PostgreSQL only its expiry shows that a node is dead.
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml() + """
 
               jobs: { lease: 1s, maxRuns: 50, workers: 6 }
@@ -79,7 +79,7 @@ public abstract class JobKillTests : IAsyncLifetime
 
     private Task<ServerProcess> ServeAsync() => ServerProcess.ServeAsync(_folder, _postgres is null ? [] : [("Fairlead__Storage__ConnectionString", _postgres)]);
 
-    /// <summary>Sends jobs until the server is gone; those it answered for are accepted.</summary>
+    /// <summary>Sends jobs until the server has stopped. Those with a 202 response are accepted.</summary>
     private static async Task SendAsync(string address, string key, string name, ConcurrentDictionary<string, string> accepted)
     {
         using var client = Client(key);
@@ -92,7 +92,7 @@ public abstract class JobKillTests : IAsyncLifetime
                 {
                     Content = new StringContent($$"""{"model":"m","messages":[{"role":"user","content":"{{text}}"}]}""", Encoding.UTF8, "application/json"),
                 };
-                // Some begin at once and become jobs only after a second, some wait in the queue.
+                // Some start at once and become jobs only after a second; others wait in the queue.
                 request.Headers.Add("Prefer", i % 3 == 0 ? "respond-async, wait=1" : "respond-async");
                 using var response = await client.SendAsync(request, Cancel);
                 var body = await response.Content.ReadAsStringAsync(Cancel);

@@ -192,7 +192,7 @@ public abstract class KillTests : IAsyncLifetime
         Assert.Matches(@"(?m)^fairlead_calls_active\S* 0( |$)", await server.TextAsync("/metrics"));
     }
 
-    /// <summary>Audit, ledger and hourly sums tell the same.</summary>
+    /// <summary>Audit, ledger and hourly sums agree.</summary>
     private async Task CheckSumsAsync(ServerProcess server, List<JsonElement> records)
     {
         var attempts = records.SelectMany(record => record.GetProperty("attempts").EnumerateArray()).ToArray();

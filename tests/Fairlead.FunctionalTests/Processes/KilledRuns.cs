@@ -6,8 +6,8 @@ using Npgsql;
 namespace Fairlead.FunctionalTests.Processes;
 
 /// <summary>
-/// What a killed process left in the queue. Its runs are suspects afterwards, and one that is killed again while it runs alone is taken for the cause: whoever kills at random waits
-/// until they have run.
+/// The runs that a killed process left in the queue. They are suspects afterwards. A suspect that is killed again while it runs alone
+/// counts as the cause, so a test that kills at random waits until the suspects have run.
 /// </summary>
 internal sealed class KilledRuns(string folder, string? postgres)
 {

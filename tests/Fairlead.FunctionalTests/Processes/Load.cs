@@ -8,7 +8,7 @@ using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Processes;
 
-/// <summary>Clients that make calls of every kind, one after the other, until they are told to stop or the server is gone.</summary>
+/// <summary>Clients that make calls of every kind, one after the other, until a stop is requested or the server has stopped.</summary>
 internal sealed class Load
 {
     public static readonly int Kinds = Enum.GetValues<LoadKind>().Length;
@@ -22,7 +22,7 @@ internal sealed class Load
 
     public IReadOnlyCollection<LoadedCall> Calls => _calls;
 
-    /// <summary>The upstream's part: a paced answer, whole or cut.</summary>
+    /// <summary>The upstream side: a paced response, whole or cut.</summary>
     public static async Task AnswerAsync(HttpContext context, JsonElement request)
     {
         var seed = request.GetProperty("seed").GetInt64();

@@ -6,7 +6,7 @@ using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Processes;
 
-/// <summary>Somebody else holds the database for longer than a writer waits.</summary>
+/// <summary>Another process locks the database for longer than a writer waits.</summary>
 public sealed class LockedDatabaseTests : IAsyncLifetime
 {
     // Longer than the five seconds after which a write gives up, so that shipping fails at least once and starts again.

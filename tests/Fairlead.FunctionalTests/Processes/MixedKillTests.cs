@@ -19,8 +19,9 @@ public sealed class SqliteMixedKillTests() : MixedKillTests(StorageProvider.Sqli
 public sealed class PostgresMixedKillTests() : MixedKillTests(StorageProvider.Postgres);
 
 /// <summary>
-/// The program killed again and again under everything at once: plain calls, streams, streams that can be read again, jobs, batches and webhooks. Whatever was accepted
-/// ends once with its own answer, nothing is stuck, every end is told with a valid signature to whoever is to hear of it, and no log has a gap.
+/// Kills the program again and again under all kinds of load: plain calls, streams, resumable streams, jobs, batches and webhooks. Every
+/// accepted request ends once with its own response, and nothing is stuck. Every end is sent to its webhooks with a valid signature, and no
+/// log has a gap.
 /// </summary>
 public abstract class MixedKillTests : IAsyncLifetime
 {
@@ -57,7 +58,7 @@ public abstract class MixedKillTests : IAsyncLifetime
             context.Response.StatusCode = id[^1] is 'A' or '7' && _refused.TryAdd(id, true) ? StatusCodes.Status500InternalServerError : StatusCodes.Status204NoContent;
             return Task.CompletedTask;
         };
-        // A short lease, since on PostgreSQL only its end tells that a node is gone.
+        // A short lease, because on PostgreSQL only its expiry shows that a node is dead.
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml() + """
 
               jobs: { lease: 1s, maxRuns: 100, workers: 6 }
@@ -113,7 +114,7 @@ public abstract class MixedKillTests : IAsyncLifetime
                 server = await ServeAsync();
                 await killed.SettleAsync();
                 if (round != Rounds / 2) continue;
-                // From here on with two secrets; the receiver goes on with the old one.
+                // From here on there are two secrets. The receiver continues with the old one.
                 using var rotating = Client(server, key);
                 await rotating.PostForJsonAsync($"/v2/webhooks/{webhookId}/rotate", """{"overlap_seconds":86400}""");
             }
@@ -271,7 +272,7 @@ public abstract class MixedKillTests : IAsyncLifetime
         for (var i = 0; i < Lines; i++) Assert.Equal($"{name}t{i}", Content(answers[$"{name}n{i}"].GetProperty("response").GetProperty("body")));
     }
 
-    /// <summary>Notes what is told, and whether its signature is that of Standard Webhooks.</summary>
+    /// <summary>Records each webhook, and whether its signature conforms to Standard Webhooks.</summary>
     private async Task HearAsync(byte[] secret, Ed25519PublicKeyParameters publicKey, CancellationToken enough)
     {
         while (!enough.IsCancellationRequested)

@@ -46,7 +46,7 @@ public sealed class ReloadTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, open.StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, await AskAsync(server, key, "added"));
 
-        // The provider changes too (its headers), so that its connections are made anew under the open stream.
+        // The provider changes too (its headers), so its connections are replaced while the stream is open.
         await WriteAsync("    added: { contextWindow: 4000, prices: { input: 0, output: 0 }, capabilities: { tools: false }, deployments: [{ provider: up, model: other }] }", "headers: { x-new: one }, ");
         var followed = await server.LineAsync(line => line.Contains("Configuration reloaded", StringComparison.Ordinal) || line.Contains("refused", StringComparison.Ordinal)).WaitAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancel);
         Assert.Contains("Configuration reloaded", followed, StringComparison.Ordinal);

@@ -13,8 +13,8 @@ public sealed class SqliteStreamKillTests() : StreamKillTests(StorageProvider.Sq
 public sealed class PostgresStreamKillTests() : StreamKillTests(StorageProvider.Postgres);
 
 /// <summary>
-/// The program killed while streams that can be read again are under way: no number that a client has seen ever stands for another event, none is
-/// missing, and each stream comes to its end.
+/// Kills the program while resumable streams are under way. An event number that a client has seen never identifies another event, no
+/// number is missing, and each stream reaches its end.
 /// </summary>
 public abstract class StreamKillTests : IAsyncLifetime
 {
@@ -32,7 +32,7 @@ public abstract class StreamKillTests : IAsyncLifetime
     {
         _upstream = await FakeUpstream.StartAsync();
         _upstream.Answer = AnswerAsync;
-        // A short lease, since on PostgreSQL only its end tells that a node is gone.
+        // A short lease, because on PostgreSQL only its expiry shows that a node is dead.
         await File.WriteAllTextAsync(Path.Combine(_folder, "fairlead.yaml"), _upstream.Yaml() + """
 
               jobs: { lease: 1s, maxRuns: 50, workers: 8 }
@@ -150,7 +150,7 @@ public abstract class StreamKillTests : IAsyncLifetime
             Assert.Equal(Enumerable.Range(0, events.Count), events.Select(seen => seen.GetProperty("sequence_number").GetInt32()));
             if (!typed)
             {
-                // What was told cannot be taken back in this dialect, so what was cut in the midst fails.
+                // Sent events cannot be withdrawn in this dialect, so a stream that was cut in the middle fails.
                 Assert.Contains(events[^1].GetProperty("type").GetString(), (string?[])["response.completed", "response.failed"]);
                 return;
             }

@@ -6,7 +6,8 @@ using Fairlead.FunctionalTests.Common;
 namespace Fairlead.FunctionalTests.Quirks;
 
 /// <summary>
-/// What the gateway returned is accepted back: a turn as any server can write it, sent as history in the same dialect to a provider of any kind, is never a fault of the request.
+/// The gateway accepts its own output as input. A turn from any server, sent as history in the same dialect to a provider of any kind,
+/// never causes a request error.
 /// </summary>
 public sealed class HistoryTests(HistoryFixture fixture) : IClassFixture<HistoryFixture>
 {

@@ -70,7 +70,7 @@ internal abstract class OtherServer
 
     protected abstract JsonObject Whole();
 
-    /// <summary>Whether events are told by their names alone.</summary>
+    /// <summary>Whether only their names identify the events.</summary>
     protected virtual bool NamesOnly => false;
 
     protected bool Has(string quirk) => _quirks.Contains(quirk);
@@ -262,7 +262,7 @@ internal sealed class QuirkyResponses : OtherServer
         : base(random, ["no-item-id", "no-output-index", "no-content-index", "same-index", "index-from-1", "text-index", "no-added", "no-part-added", "no-text-done", "no-part-done", "no-item-done", "no-deltas", "empty-end", "no-end-response", "no-role",
             "no-annotations", "plain-part", "text-content", "no-call-id", "object-arguments", "names-only", "no-object", "status-word", "no-status", "null-usage", "no-usage", "done-event", "no-created", "end-twice", "end-mark", "no-item-status"])
     {
-        // Something must tell the text, and which call is which.
+        // The stream must contain the text, and identify each call.
         Never("empty-end", "no-deltas");
         Never("no-end-response", "no-deltas");
         foreach (var quirk in (string[])["empty-end", "no-end-response"]) Never(quirk, "no-added", "no-item-done");

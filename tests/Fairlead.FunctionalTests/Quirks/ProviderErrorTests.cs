@@ -13,7 +13,7 @@ public sealed class ProviderErrorTests(ProviderErrorFixture fixture) : IClassFix
 {
     private static readonly string[] Clients = ["chat", "messages", "responses", "v2"];
 
-    // Provider, status, body, code, and whether the body tells it without the status.
+    // Provider, status, body, code, and whether the body alone identifies the code, without the status.
     private static readonly (string Vendor, int Status, string Body, string Code, bool Tells)[] Table =
     [
         // Overflows of the context window, in the words of the servers.

@@ -176,7 +176,7 @@ public sealed class QuirkFuzzTests(QuirkWorld world) : IClassFixture<QuirkWorld>
 
     private static double CostOf(string dialect, bool stream, string raw)
     {
-        // The last object that tells the cost.
+        // The last object that contains the cost.
         var at = raw.LastIndexOf("\"cost\":", StringComparison.Ordinal);
         Assert.True(at >= 0, $"{dialect} {stream}: {raw}");
         var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(raw[(at + 7)..]), isFinalBlock: false, default);

@@ -259,7 +259,9 @@ internal static class QuirkReader
         }
     }
 
-    /// <summary>Items and their parts as a client puts them together: each begins, gets its pieces and ends, in the order of the output.</summary>
+    /// <summary>
+    /// Assembles items and their parts as a client does: each starts, gets its pieces and ends, in the order of the output.
+    /// </summary>
     private sealed class OpenItems
     {
         private readonly List<(string Id, string Type)> _items = [];

@@ -97,7 +97,7 @@ internal static class QuirksOfResponses
         yield return Called("output-index-wrong", null, Changed(Calls, ("\"output_index\":1", "\"output_index\":0")), TwoCalls);
         yield return Called("output-index-wrong", null, Changed(Calls, ("\"output_index\":1", "\"output_index\":\"1\""), ("\"output_index\":0", "\"output_index\":\"0\"")), TwoCalls);
 
-        // Begins and ends.
+        // Start and end of items.
         yield return Text("item-not-begun", null, Leaving(Plain, "output_item.added", "content_part.added"));
         yield return Text("item-not-begun", null, Leaving(Plain, "output_item.added"));
         yield return Text("item-not-begun", null, Leaving(Plain, "content_part.added"));

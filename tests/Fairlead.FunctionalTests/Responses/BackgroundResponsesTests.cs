@@ -12,7 +12,9 @@ public sealed class SqliteBackgroundResponsesTests() : BackgroundResponsesTests(
 
 public sealed class PostgresBackgroundResponsesTests() : BackgroundResponsesTests(StorageProvider.Postgres);
 
-/// <summary>Responses with <c>background: true</c>: answered at once, made as jobs, retrieved and cancelled in their own dialect.</summary>
+/// <summary>
+/// Requests with <c>background: true</c> return at once and run as jobs. Clients retrieve and cancel them in the same dialect.
+/// </summary>
 public abstract class BackgroundResponsesTests : IAsyncLifetime
 {
     private FakeUpstream _upstream = null!;

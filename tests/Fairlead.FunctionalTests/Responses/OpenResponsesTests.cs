@@ -4,7 +4,7 @@ using Fairlead.FunctionalTests.Common;
 
 namespace Fairlead.FunctionalTests.Responses;
 
-/// <summary>Live answers and every event of live streams against the published schemas of Open Responses.</summary>
+/// <summary>Checks live responses and every event of live streams against the published schemas of Open Responses.</summary>
 public sealed class OpenResponsesTests(GatewayFixture fixture) : IClassFixture<GatewayFixture>
 {
     private static readonly string[] Bodies =

@@ -54,7 +54,7 @@ public sealed class ResponseFileTests : IAsyncLifetime
     public async Task Create_BackgroundWithFileId_SendsFileContent()
     {
         var picture = await UploadAsync(Picture, "p.png");
-        // What nobody waits for is asked for as a stream.
+        // No client waits for a background response, so the gateway requests a stream.
         _upstream.Answer = async context =>
         {
             await FakeUpstream.BeginAsync(context);

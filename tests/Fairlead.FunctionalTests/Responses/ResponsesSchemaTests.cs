@@ -8,7 +8,8 @@ using static Fairlead.Tests.Common.FakeUpstream;
 namespace Fairlead.FunctionalTests.Responses;
 
 /// <summary>
-/// Every kind of answer that the Responses dialect can give, whole and streamed, by translation and from a provider of the dialect, held against the published descriptions of OpenAI and of Open Responses.
+/// Every kind of response in the Responses dialect, whole and streamed, translated and from a provider of the dialect. Each is checked
+/// against the published descriptions of OpenAI and of Open Responses.
 /// </summary>
 public sealed class ResponsesSchemaTests : IAsyncLifetime
 {

@@ -243,7 +243,7 @@ public abstract class ResponsesTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(_gateway.Client, HttpMethod.Get, $"/v1/responses/{made.GetProperty("id").GetString()}"));
     }
 
-    // Begun on a simulated model by a stream, gone on with at a provider of the dialect, and back: the state is ours.
+    // Starts as a stream on a simulated model, continues at a provider of the dialect, and returns. The gateway holds the state.
     [Fact]
     public async Task PreviousResponseId_AcrossDeployments_CarriesWholeConversation()
     {

@@ -33,7 +33,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     {
         await using var gateway = await StartAsync(most: 3, connect: "60s");
         var calls = Enumerable.Range(0, 24).Select(i => ReadAsync(gateway, stream: i % 2 == 0)).ToList();
-        // Three are inside, and nobody else gets in while they are.
+        // Three calls run, and no other starts while they do.
         for (var i = 0; i < 3; i++) Assert.True(await _arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
         Assert.Equal(3, Volatile.Read(ref _inside));
         _release.SetResult();
@@ -94,7 +94,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
                 await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
             }
         }
-        // A failure, a broken stream, an answer that is none.
+        // A failure, a broken stream, an invalid response.
         foreach (var answer in (Func<HttpContext, Task>[])
         [
             context => FakeUpstream.Json(context, "{}", 500),

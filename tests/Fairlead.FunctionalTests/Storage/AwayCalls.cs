@@ -2,15 +2,15 @@ using System.Text;
 
 namespace Fairlead.FunctionalTests.Storage;
 
-/// <summary>The calls of which the documentation says what becomes of them while the database is away.</summary>
+/// <summary>The calls whose behavior the documentation defines for an unavailable database.</summary>
 internal static class AwayCalls
 {
     public const string Chat = """{"model":"sim-fast","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}""";
 
-    /// <summary>Well-formed, and nobody's.</summary>
+    /// <summary>A well-formed key that belongs to no project.</summary>
     public static readonly string UnknownKey = Access.ApiKeyText.New().Text;
 
-    /// <summary>Calls and streams of known keys that nobody asked to keep.</summary>
+    /// <summary>Calls and streams with known keys that need no storage.</summary>
     public static readonly IReadOnlyList<(string Path, string Body)> ThatGoOn =
     [
         ("/v1/chat/completions", Chat),
@@ -59,7 +59,7 @@ internal static class AwayCalls
         return await client.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
-    /// <summary>With the code, in the words of the dialect, and when to come back; nothing else is told.</summary>
+    /// <summary>Checks that the refusal has the code, the dialect's format and the retry delay, and exposes no internals.</summary>
     public static async Task AssertRefusedAsync(HttpClient client, AwayCall call)
     {
         using var response = await SendAsync(client, call.Method, call.Path, call.Body, call.Headers);

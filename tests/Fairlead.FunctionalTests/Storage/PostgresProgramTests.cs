@@ -9,7 +9,7 @@ using Npgsql;
 
 namespace Fairlead.FunctionalTests.Storage;
 
-/// <summary>The real program on PostgreSQL: one node, two nodes, and a server that is away for a while.</summary>
+/// <summary>The real program on PostgreSQL: one node, two nodes, and a database server that is unavailable for a while.</summary>
 public sealed class PostgresProgramTests : IDisposable
 {
     private const string Call = """{"model":"sim-fast","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}""";
@@ -128,7 +128,7 @@ public sealed class PostgresProgramTests : IDisposable
             Assert.DoesNotContain("127.0.0.1", await ready.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
         }
 
-        // Back: what the spool kept arrives, once.
+        // The database is available again: each spooled record arrives exactly once.
         postgres.Resume();
         var calls = 11 + AwayCalls.ThatGoOn.Count;
         var records = await WhenBackAsync(server, calls);
@@ -218,7 +218,7 @@ public sealed class PostgresProgramTests : IDisposable
         return JsonDocument.Parse(text).RootElement;
     }
 
-    /// <summary>Records of calls that were answered, as soon as there are so many; those of refused ones lie between them.</summary>
+    /// <summary>Waits for that many records of successful calls. Records of refused calls appear between them.</summary>
     private static async Task<List<JsonElement>> WhenBackAsync(ServerProcess server, int count)
     {
         List<JsonElement> records = [];

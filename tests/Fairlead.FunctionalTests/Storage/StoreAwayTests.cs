@@ -51,7 +51,7 @@ public abstract class StoreAwayTests : IAsyncLifetime
                 Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(4), $"{path} waited for the database.");
                 ids.Add(response.Headers.GetValues("x-request-id").Single());
             }
-            // Answered like any other, since what cannot be kept cannot be promised.
+            // A synchronous response, because a job cannot be stored and so cannot be promised.
             using (var hybrid = await AwayCalls.SendAsync(client, HttpMethod.Post, "/v1/chat/completions", AwayCalls.Chat, ("Prefer", "respond-async, wait=1"), ("Fairlead-Simulate", "ttft=1500ms")))
             {
                 Assert.Equal(HttpStatusCode.OK, hybrid.StatusCode);

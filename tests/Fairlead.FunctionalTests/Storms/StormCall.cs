@@ -68,7 +68,7 @@ internal sealed class StormCall
 
     public string? RequestId { get; private set; }
 
-    /// <summary>The final <c>fairlead</c> object of an answer that the client may take for whole.</summary>
+    /// <summary>The final <c>fairlead</c> object of a response that the client may treat as complete.</summary>
     public JsonElement? Whole { get; private set; }
 
     /// <summary>What was wrong with what the client saw, or null.</summary>

@@ -66,7 +66,7 @@ public sealed class StormTests
         await CheckSumsAsync(gateway, records);
     }
 
-    /// <summary>Nothing is held, nothing is open, and every connection to the upstream that somebody left is closed.</summary>
+    /// <summary>Nothing is held, nothing is open, and every abandoned connection to the upstream is closed.</summary>
     private static async Task SettledAsync(TestGateway gateway, StormUpstream upstream)
     {
         var ledger = gateway.Services.GetRequiredService<InMemoryTokenLedger>();
@@ -129,12 +129,13 @@ public sealed class StormTests
             }
         }
 
-        // A client that left before the refusal came: nobody knows of the refusal, so it is charged or not by what had arrived.
+        // The client disconnected before the refusal arrived. The gateway does not know of the refusal, so the charge depends on what had
+        // arrived.
         static bool Left(JsonElement record, Weather weather) =>
             weather is Weather.TooManyRequests or Weather.ServerError && record.GetProperty("outcome").GetString() == "cancelled";
     }
 
-    /// <summary>Process, audit, ledger, hourly sums and the project's own usage tell the same.</summary>
+    /// <summary>Process, audit, ledger, hourly sums and the project's own usage agree.</summary>
     private static async Task CheckSumsAsync(TestGateway gateway, List<JsonElement> records)
     {
         var attempts = records.SelectMany(record => record.GetProperty("attempts").EnumerateArray()).ToArray();

@@ -28,7 +28,7 @@ internal enum Weather
 /// <summary>One attempt as the upstream counted it.</summary>
 internal sealed record Arrival(string RequestId, Weather Weather);
 
-/// <summary>Answers each call of the storm by its plan, and counts what reached it.</summary>
+/// <summary>Responds to each call of the storm by its plan, and counts the arrivals.</summary>
 internal sealed partial class StormUpstream(IReadOnlyList<StormCall> calls)
 {
     private readonly ConcurrentDictionary<int, int> _attempts = new();
@@ -36,7 +36,7 @@ internal sealed partial class StormUpstream(IReadOnlyList<StormCall> calls)
 
     public ConcurrentQueue<Arrival> Arrivals { get; } = new();
 
-    /// <summary>Answers under way. Those that hang end only when the gateway closes the connection.</summary>
+    /// <summary>Responses under way. Those that hang end only when the gateway closes the connection.</summary>
     public int Open => Volatile.Read(ref _open);
 
     public async Task AnswerAsync(HttpContext context)
@@ -111,7 +111,7 @@ internal sealed partial class StormUpstream(IReadOnlyList<StormCall> calls)
         await SendAsync(context, "[DONE]");
     }
 
-    /// <summary>What goes wrong before an answer, or null.</summary>
+    /// <summary>The failure before a response, or null.</summary>
     private static Task? FailedAsync(HttpContext context, Weather weather)
     {
         switch (weather)

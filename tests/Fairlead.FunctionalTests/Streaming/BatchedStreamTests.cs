@@ -94,7 +94,7 @@ public sealed class BatchedStreamTests : IAsyncLifetime
         Assert.Equal(field, error.GetProperty("param").GetString());
     }
 
-    // The first read goes on at once, so its last piece may be smaller than it could be, and so may the last of all.
+    // The first read is sent at once, so its last piece may be smaller than the batch size. So may the very last piece.
     private static void AssertPieces(List<string> texts, int size)
     {
         Assert.Equal(string.Concat(Tokens), string.Concat(texts));

@@ -8,7 +8,9 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.FunctionalTests.StructuredOutput;
 
-/// <summary>Structured output of the gateway's own dialect, in every delivery, on a model server whose answers the tests write.</summary>
+/// <summary>
+/// Structured output of the gateway's own dialect, in every delivery mode. The tests script the responses of the model server.
+/// </summary>
 public sealed class StructuredOutputTests : IAsyncLifetime
 {
     private const string Schema = """{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer"},"tags":{"type":"array","items":{"type":"string"}}},"required":["name","age","tags"],"additionalProperties":false}""";
@@ -99,7 +101,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
         Assert.Equal(generation.GetProperty("cost").GetProperty("usd").GetDecimal(), attempts.Sum(one => one.GetProperty("cost_usd").GetDecimal()));
         Assert.All(attempts, one => Assert.True(one.GetProperty("cost_usd").GetDecimal() > 0));
 
-        // The model is told what it wrote and what was wrong with it.
+        // The next request contains the model's output and its errors.
         var asked = _upstream.Received.Last().GetProperty("messages").EnumerateArray().ToList();
         Assert.Equal(Bad, asked[^2].GetProperty("content").GetString());
         Assert.Contains("/age: It is a string, not an integer.", asked[^1].GetProperty("content").GetString(), StringComparison.Ordinal);
@@ -305,7 +307,7 @@ public sealed class StructuredOutputTests : IAsyncLifetime
 
     private void Balanced() => Assert.Equal(0, ((InMemoryTokenLedger)_gateway.Services.GetRequiredService<ITokenLedger>()).Totals().Open);
 
-    /// <summary>Gives the next answer, three letters at a time.</summary>
+    /// <summary>Sends the next response, three characters at a time.</summary>
     private async Task AnswerAsync(HttpContext context)
     {
         var text = _answers.Dequeue();

@@ -5,7 +5,9 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.FunctionalTests.Telemetry;
 
-/// <summary>The log of the real program at its loudest: whatever is asked and answered, nobody's words and no credential are in it.</summary>
+/// <summary>
+/// The log of the real program at its most verbose level. It contains no text of requests or responses and no credential.
+/// </summary>
 public sealed class LogContentTests : IAsyncLifetime
 {
     private const string Prompt = "a question that no log may hold";

@@ -66,7 +66,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
             }.OrderBy(pair => pair.Key, StringComparer.Ordinal),
             client.Attributes.OrderBy(pair => pair.Key, StringComparer.Ordinal));
 
-        // The client's trace goes on, through the gateway's own span, to the provider.
+        // The client's trace continues through the gateway's span to the provider.
         var request = Assert.Single(spans, span => span.Kind == ServerKind);
         Assert.Equal((TraceId, "00f067aa0ba902b7"), (request.TraceId, request.ParentId));
         Assert.Equal(request.SpanId, client.ParentId);

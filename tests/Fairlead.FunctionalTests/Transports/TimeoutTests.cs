@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.FunctionalTests.Transports;
 
-/// <summary>Each bound of an attempt, reached for real: who waits, for what, and what the client is told.</summary>
+/// <summary>Reaches each time limit of an attempt in real time: who waits, for what, and which error the client gets.</summary>
 public sealed class TimeoutTests
 {
     private const string Long = "60s";

@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Fairlead.FunctionalTests.Transports;
 
-/// <summary>A model server behind TLS with a certificate of its own, which a process trusts by SSL_CERT_FILE.</summary>
+/// <summary>A model server behind TLS with a self-signed certificate. SSL_CERT_FILE makes a process trust it.</summary>
 internal sealed class TlsUpstream : IAsyncDisposable
 {
     private readonly FakeUpstream _upstream;
@@ -41,7 +41,7 @@ internal sealed class TlsUpstream : IAsyncDisposable
         return new TlsUpstream(upstream, certificate);
     }
 
-    /// <summary>Writes the certificate where a process may be told to look for the ones it trusts.</summary>
+    /// <summary>Writes the certificate to a file that a process can be configured to trust.</summary>
     public async Task<string> WriteCertificateAsync(string folder)
     {
         var path = Path.Combine(folder, "trusted.pem");

@@ -123,7 +123,7 @@ public sealed class TransportTests : IDisposable
         var body = await first.Content.ReadAsStreamAsync(Token);
         Assert.NotEqual(0, await body.ReadAsync(new byte[1], Token));
         upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion("over another"));
-        // The notice may be a moment behind the words; a call that still went over the old connection would be told to go elsewhere, and does.
+        // GOAWAY may arrive shortly after the content. A call that still uses the old connection is refused there, and retries on another.
         Assert.Equal("over another", Text(await ChatAsync(server)));
         goOn.SetResult();
         using var reader = new StreamReader(body);
@@ -147,7 +147,8 @@ public sealed class TransportTests : IDisposable
         using (var response = await OpenAsync(server))
         {
             var seen = await SeenStream.ReadAsync(response, Token);
-            // Reset together with its words, it may break before they are read; then it was tried anew until the list was at its end.
+            // If the reset arrives with the content, the stream may break before it is read. The gateway then retried until no attempt was
+            // left.
             Assert.Contains("provider_error", seen.Raw, StringComparison.Ordinal);
             Assert.DoesNotContain("[DONE]", seen.Raw, StringComparison.Ordinal);
         }

@@ -6,7 +6,7 @@ using Fairlead.Tests.Common;
 
 namespace Fairlead.FunctionalTests.Webhooks;
 
-/// <summary>Ends of generations, told to receivers, also across the death of the process.</summary>
+/// <summary>Webhooks about ended generations, also after a crash of the process.</summary>
 public sealed class JobWebhookTests : IAsyncLifetime
 {
     private WebhookReceiver _receiver = null!;
@@ -33,7 +33,7 @@ public sealed class JobWebhookTests : IAsyncLifetime
         var data = body.GetProperty("data");
         Assert.Equal((id, "completed", "sim-echo"), (data.GetProperty("id").GetString()!, data.GetProperty("status").GetString()!, data.GetProperty("model").GetString()!));
         Assert.DoesNotContain("a secret thought", body.GetRawText(), StringComparison.Ordinal);
-        // Whoever is told finds the result.
+        // A receiver of the webhook can fetch the result.
         using var result = await gateway.Client.GetAsync(new Uri($"/v2/generations/{id}/result", UriKind.Relative), Cancel);
         Assert.Contains("a secret thought", await result.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
 

@@ -150,7 +150,7 @@ public abstract class WebhookTests : IAsyncLifetime
 
     private async Task<JsonElement> DeliveredAsync(string id)
     {
-        // The receiver has its answer a moment before the history does.
+        // The receiver gets its response a moment before the history is updated.
         for (var i = 0; ; i++)
         {
             var delivery = await _gateway.Client.GetJsonAsync("/v2/webhooks/deliveries/" + id);

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Access;
 
-/// <summary>One process on a store of its own, with a project to hang keys on.</summary>
+/// <summary>One process on a separate store, with a project that owns the keys.</summary>
 internal sealed class AccessFixture : IDisposable
 {
     public const string AdminSecret = "correct-horse-battery";

@@ -185,7 +185,7 @@ public abstract class AccessTablesTests : IDisposable
         time.Advance(AccessChanges.MaxWait);
         await Assert.ThrowsAsync<StorageException>(() => second);
 
-        // The failure gave away no turn that it did not have.
+        // The failed change held no turn, so it must not release one.
         var third = changes.BeginAsync(Cancellation);
         Assert.False(third.IsCompleted);
         await first.DisposeAsync();

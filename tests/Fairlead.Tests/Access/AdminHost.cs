@@ -94,7 +94,7 @@ internal sealed class AdminHost : IAsyncDisposable
         return (await PostAsync("/admin/v1/projects", $$"""{"name":"{{name}}","organization_id":"{{organization}}"}""")).Expect(HttpStatusCode.Created)["id"]!.GetValue<string>();
     }
 
-    /// <summary>A key; <paramref name="fields"/> begins with a comma.</summary>
+    /// <summary>Creates a key. <paramref name="fields"/> starts with a comma.</summary>
     public async Task<(string Id, string Secret)> AddKeyAsync(string project, string fields = "")
     {
         var key = (await PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}"{{fields}}}""")).Expect(HttpStatusCode.Created);
@@ -114,7 +114,7 @@ internal sealed record AdminResponse(HttpStatusCode Status, string? MediaType, s
 
     public string Code => Json["code"]!.GetValue<string>();
 
-    /// <summary>The JSON Pointers of the faults, in order.</summary>
+    /// <summary>The JSON Pointers of the errors, in order.</summary>
     public string[] Pointers => [.. Json["errors"]!.AsArray().Select(fault => fault!["pointer"]!.GetValue<string>())];
 
     public JsonNode Expect(HttpStatusCode status)

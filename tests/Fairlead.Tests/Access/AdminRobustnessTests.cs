@@ -65,7 +65,7 @@ public abstract class AdminRobustnessTests : AdminTests
         (await Host.DeleteAsync(path)).ExpectProblem(404, "not_found");
     }
 
-    /// <summary>PostgreSQL takes no text with NUL, which is the request's fault and not the store's.</summary>
+    /// <summary>PostgreSQL accepts no text with NUL. That is an error of the request, not of the store.</summary>
     [Theory]
     [InlineData("/admin/v1/keys?project_id=%00")]
     [InlineData("/admin/v1/keys?organization_id=org_%00")]

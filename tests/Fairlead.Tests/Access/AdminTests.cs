@@ -3,7 +3,7 @@ using Fairlead.Tests.Storage;
 
 namespace Fairlead.Tests.Access;
 
-/// <summary>A host on a store of its own for every test.</summary>
+/// <summary>A host with a separate store for every test.</summary>
 public abstract class AdminTests : IAsyncLifetime
 {
     private readonly TemporaryStorage _temporary;

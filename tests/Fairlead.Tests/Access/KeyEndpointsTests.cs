@@ -162,7 +162,7 @@ public abstract class KeyEndpointsTests : AdminTests
         var fresh = (await Host.PostAsync($"/admin/v1/keys/{id}/rotate", """{"overlap_seconds":0}""")).Expect(HttpStatusCode.OK)["secret"]!.GetValue<string>();
         Assert.Equal("key_expired", await Host.WhoAsync(old));
         Assert.Equal(id, await Host.WhoAsync(fresh));
-        // A rotation clears away what has retired before it.
+        // A rotation removes a secret that retired before it.
         (await Host.PostAsync($"/admin/v1/keys/{id}/rotate")).Expect(HttpStatusCode.OK);
         Assert.Equal("invalid_api_key", await Host.WhoAsync(old));
         Assert.Equal(id + " retiring", await Host.WhoAsync(fresh));
@@ -255,7 +255,9 @@ public abstract class KeyEndpointsTests : AdminTests
             [.. (await Host.GetAsync("/admin/v1/keys" + query)).Expect(HttpStatusCode.OK)["data"]!.AsArray().Select(key => key!["id"]!.GetValue<string>())];
     }
 
-    /// <summary>In real time, as promised. A machine that is busy with other things may be late once; three times is our fault.</summary>
+    /// <summary>
+    /// Runs in real time, because the limit is documented. A busy machine may exceed it once; three times is an error of the gateway.
+    /// </summary>
     [Fact]
     public async Task Revoke_ByAnotherProcess_TakesEffectWithinTwoSeconds()
     {

@@ -5,8 +5,8 @@ using NetArchTest.Rules;
 namespace Fairlead.Tests.Architecture;
 
 /// <summary>
-/// The folders of src/Fairlead refer to each other only as docs/architecture.md allows. The table there is the rule: it is read by this test,
-/// and a reference that it allows and nobody needs is an error too, so that it stays the true picture.
+/// The folders of src/Fairlead refer to each other only as docs/architecture.md allows. This test reads the table there as the rule. An
+/// allowed reference that no code needs is an error too, so the table stays accurate.
 /// </summary>
 public sealed partial class FolderReferenceTests
 {

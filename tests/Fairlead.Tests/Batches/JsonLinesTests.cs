@@ -22,7 +22,7 @@ public sealed class JsonLinesTests
             foreach (var (words, number) in wanted)
             {
                 if (!await reader.NextAsync(Cancel) || reader.IsTooLong || reader.Number != number || Encoding.UTF8.GetString(reader.Line.Span) != words) return false;
-                // Who goes on from there finds the rest.
+                // A reader that continues from this offset finds the rest.
                 await using var rest = new JsonLines(new MemoryStream(bytes[(int)reader.Offset..]), reader.Offset, 1000);
                 var last = wanted[^1].Number == number;
                 if (await rest.NextAsync(Cancel) == last) return false;

@@ -46,7 +46,7 @@ public sealed class CatalogueBuilderTests
         else Assert.Equal(name, Assert.Single(catalogue.Find(offered)!.Deployments).ProviderName);
     }
 
-    /// <summary>What would be refused, or without effect, only once it is used is told when the configuration is read.</summary>
+    /// <summary>A setting that a call would reject or ignore is reported when the configuration is read.</summary>
     [Theory]
     [InlineData("azure", null, null, "providers.p.baseUrl")]
     [InlineData("openai-compatible", null, null, "providers.p.baseUrl")]
@@ -146,7 +146,7 @@ public sealed class CatalogueBuilderTests
         Assert.False(model.Capabilities.Tools);
         Assert.True(model.Capabilities.JsonSchema);
         Assert.Equal(9, model.Deployments[0].Prices.Input);
-        // "second" has an address of nobody's but no base URL, so it is OpenAI too.
+        // Provider "second" has no base URL, so it is OpenAI too.
         Assert.Equal(["openai/gpt-4o", "second/gpt-4o"], model.Deployments.Select(d => d.Name));
     }
 

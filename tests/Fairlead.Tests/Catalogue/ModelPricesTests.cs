@@ -85,7 +85,7 @@ public sealed class ModelPricesTests
         };
         // Raised as the input is, by two; the audio made as the output is, by one and a half.
         Assert.Equal((2.5m, 4m, 6m, 18m), Rates(11));
-        // An hour keeps its distance to five minutes.
+        // The price for one hour keeps its distance from the price for five minutes.
         Assert.Equal((5m, 8m, 6m, 18m), Rates(21));
         Assert.Equal((5m, 7m, 9m, 13m), Rates(31));
 

@@ -26,7 +26,7 @@ public sealed class BatchingPropertyTests
 
     private sealed record Read(Piece[] Pieces, int GapMs);
 
-    /// <param name="Ahead">Whether the source buffers what comes while nobody reads.</param>
+    /// <param name="Ahead">Whether the source buffers events while no client reads.</param>
     private sealed record Case(Read[] Reads, int Tokens, int DelayMs, bool Ahead = false);
 
     private static Gen<T> OneOf<T>(params T[] values) => Gen.OneOf([.. values.Select(value => Gen.Const(value))]);
@@ -199,7 +199,7 @@ public sealed class BatchingPropertyTests
             var (name, json) = Render(piece, _number++);
             var data = Encoding.UTF8.GetBytes(json);
             var scanner = Dialect.Native!.Streams!.CreateScanner(new OutputMeter());
-            // Fragments belong to calls that have begun.
+            // Fragments belong to calls that have started.
             if (Opening is { } opening) scanner.Scan(default, Encoding.UTF8.GetBytes(opening), out _);
             var scanned = scanner.Scan(Encoding.UTF8.GetBytes(name), data, out var error);
             Assert.Null(error);

@@ -20,7 +20,7 @@ public sealed class OpenStreamTests
         var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
         await stream.KeepAliveAsync(TimeSpan.Zero, Cancel);
         await stream.DisposeAsync();
-        // The output is the connection's: by now it may carry the next answer.
+        // The output belongs to the connection, which may carry the next response by now.
         await stream.KeepAliveAsync(TimeSpan.Zero, Cancel);
         await pipe.Writer.CompleteAsync();
         Assert.Equal(": keep-alive\n\n", Encoding.UTF8.GetString((await pipe.Reader.ReadAsync(Cancel)).Buffer));
@@ -45,7 +45,7 @@ public sealed class OpenStreamTests
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 1, resumeWriterThreshold: 1));
         await using var stream = new OpenStream(new HttpEventOutput(pipe.Writer), RecordedCalls.New());
         using var stop = new CancellationTokenSource();
-        // A keep-alive is on its way to a client that does not read, so the write has to wait.
+        // A keep-alive is being sent to a client that does not read, so the write has to wait.
         var comment = stream.KeepAliveAsync(TimeSpan.Zero, Cancel).AsTask();
         var waiting = stream.WriteAsync(static (text, output) => System.Buffers.BuffersExtensions.Write(output, text), "one"u8.ToArray(), stop.Token).AsTask();
         await stop.CancelAsync();

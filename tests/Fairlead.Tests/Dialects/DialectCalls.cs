@@ -44,7 +44,7 @@ internal static class DialectCalls
         };
     }
 
-    /// <summary>A call that was read without fault and is answered by a deployment.</summary>
+    /// <summary>A call that was read without an error and has a response from a deployment.</summary>
     public static GatewayCall Answered(Dialect dialect, string body, bool extensions = true)
     {
         var call = Of(dialect, body, extensions);

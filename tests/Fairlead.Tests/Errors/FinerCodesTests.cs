@@ -16,7 +16,7 @@ public sealed partial class FinerCodesTests
         }
         Assert.Contains("decimal_above_max_value", sent);
         Assert.Contains("websocket_connection_limit_reached", sent);
-        // A field of a batch's line, which stands where the pattern expects a code.
+        // A field of a batch line, which appears where the pattern expects a code.
         sent.Remove("custom_id");
         Assert.DoesNotContain(sent, code => !FinerCodes.Contains(code));
     }

@@ -151,7 +151,7 @@ public abstract class FileStoreTests : IDisposable
             }
             if (await _store.CompleteAsync(file, Quota, cancel)) Interlocked.Add(ref kept, Length);
         });
-        // One is kept in any case: whoever is refused leaves its room to the others, and the last one has it all.
+        // Exactly one file is stored. A refused upload releases its space to the others, and the last one gets all of it.
         Assert.Equal(Length, kept);
         Assert.Equal(kept, await _store.BytesOfAsync("proj_1", Cancel));
         // What was refused left room for others.

@@ -17,7 +17,9 @@ public sealed class SqliteExpiryWhileReadTests() : ExpiryWhileReadTests(StorageP
 
 public sealed class PostgresExpiryWhileReadTests() : ExpiryWhileReadTests(StorageProvider.Postgres);
 
-/// <summary>The time of a generation ends while somebody reads its events: nobody finds it any more, and who has begun reads to the end.</summary>
+/// <summary>
+/// A generation expires while a client reads its events. No new request finds it, and the active reader reads to the end.
+/// </summary>
 public abstract class ExpiryWhileReadTests : IDisposable
 {
     private static readonly TimeSpan Ttl = TimeSpan.FromMinutes(10);
@@ -86,7 +88,7 @@ public abstract class ExpiryWhileReadTests : IDisposable
         await expiry.SweepAsync(Cancel);
     }
 
-    /// <summary>One that has made 600 events, each in a row of its own: more than the database returns at once.</summary>
+    /// <summary>A generation with 600 events, each in its own row: more than the database returns at once.</summary>
     private async Task<string> BeginAsync()
     {
         const string Id = "gen_00000000000000000000000001";

@@ -36,7 +36,7 @@ public abstract class GenerationStoreTests : IDisposable
 
     private static readonly TimeSpan Lease = TimeSpan.FromSeconds(30);
 
-    /// <summary>A lease that is over when it begins: its process counts as gone, by whichever clock.</summary>
+    /// <summary>A lease that has expired when it starts, so its process counts as dead by any clock.</summary>
     private static readonly TimeSpan Over = TimeSpan.FromSeconds(-1);
 
     public void Dispose()
@@ -69,7 +69,7 @@ public abstract class GenerationStoreTests : IDisposable
         for (var i = 0; i < 3; i++) Assert.True(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
         Assert.False(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
         Assert.True(await _store.Inserter.TryQueueAsync(Record() with { ProjectId = "proj_2" }, limits, Cancel));
-        // One that has begun waits no more.
+        // A started generation no longer counts as waiting.
         await LeaseAsync("a", 1);
         Assert.True(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
         Assert.False(await _store.Inserter.TryQueueAsync(Record(), limits, Cancel));
@@ -148,12 +148,12 @@ public abstract class GenerationStoreTests : IDisposable
         await DieAsync("dead", 3);
         var fresh = await AddAsync();
 
-        // A node that has others under way is told to let them end.
+        // A node that runs other generations is asked to let them end first.
         var busy = await _store.Queue.LeaseAsync("b", Lease, 4, isIdle: false, Cancel);
         Assert.Equal((0, true), (busy.Taken.Count, busy.IsClearing));
         var first = Assert.Single(await LeaseAsync("b", 4));
         Assert.Equal(suspects[0], first.Id);
-        // Another node goes on with the rest of the queue, and takes no second suspect meanwhile.
+        // Another node continues with the rest of the queue, and takes no second suspect meanwhile.
         Assert.Equal([fresh], (await LeaseAsync("c", 4)).Select(record => record.Id));
         Assert.Empty(await LeaseAsync("c", 4));
         Assert.True(await _store.Ends.EndAsync(first.Id, "b", 2, End("done"), NewEvents.None, Cancel));
@@ -169,7 +169,7 @@ public abstract class GenerationStoreTests : IDisposable
         await DieAsync("dead2", 1);
         var guilty = Assert.Single(await _store.Leases.TakeOverAsync("b", Over, Cancel));
         Assert.Equal((deadly, -1, GenerationStatus.InProgress), (guilty.Id, guilty.Suspicion, guilty.Status));
-        // The one who was to end it dies before it could: the next one is told the same.
+        // The node that had to end the generation dies before it does. The next node gets the same suspicion.
         Assert.Equal((deadly, -1), (Assert.Single(await _store.Leases.TakeOverAsync("c", Lease, Cancel)) is { } still ? (still.Id, still.Suspicion) : default));
         Assert.True(await _store.Ends.EndAsync(deadly, "c", 4, End("guilty", Outcome.Failed), NewEvents.None, Cancel));
         var next = Assert.Single(await LeaseAsync("c", 4));

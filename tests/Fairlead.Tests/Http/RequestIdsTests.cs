@@ -14,7 +14,9 @@ public sealed class RequestIdsTests
         Assert.True(RequestIds.IsGenerated(context, RequestIds.Of(context, TimeProvider.System)));
     }
 
-    /// <summary>An app around the gateway may give answers ids of its own, which need not be unique; generations must be.</summary>
+    /// <summary>
+    /// An app around the gateway may set its own ids on responses, and these need not be unique. Generation ids must be unique.
+    /// </summary>
     [Fact]
     public void Of_RequestIdHeaderSetByApp_IsNotOurs()
     {

@@ -6,7 +6,7 @@ using Fairlead.Generations;
 
 namespace Fairlead.Tests.Providers;
 
-/// <summary>Events and answers as JSON that reads well in a golden file.</summary>
+/// <summary>Events and responses as readable JSON for golden files.</summary>
 internal static class EventText
 {
     public static JsonArray Of(IEnumerable<GenerationEvent> events) => new([.. events.Select(e => (JsonNode)Of(e))]);

@@ -31,7 +31,7 @@ internal static class InnerCall
 
     public static ConversationRequest Ask(string text) => new() { Messages = [Message.Of(Role.User, text)] };
 
-    /// <summary>All events to the end of the stream; native ones would be a fault.</summary>
+    /// <summary>All events to the end of the stream. Native events would be an error.</summary>
     public static async Task<List<GenerationEvent>> ReadAllAsync(IEventSource source, CancellationToken cancellationToken)
     {
         var events = new List<GenerationEvent>();

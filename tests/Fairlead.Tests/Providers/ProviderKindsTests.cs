@@ -140,7 +140,7 @@ public sealed partial class ProviderKindsTests
         "fairlead.yaml",
         Encoding.UTF8.GetBytes(yaml));
 
-    // A quoted word alone, or an address that begins with it.
+    // A single quoted word, or an address that starts with it.
     [GeneratedRegex("\"(?:https?://)?([A-Za-z0-9_.-]+)[\"/:]")]
     private static partial Regex Quoted();
 

@@ -26,7 +26,8 @@ public sealed class GuardedConnectorTests : IDisposable
     [Fact]
     public async Task Connect_DnsRebinding_UsesCheckedAddress()
     {
-        // First a harmless address, then the inner one: whoever resolves twice is led inside.
+        // The first lookup returns a permitted address and the second one an internal address. A second lookup would connect to the
+        // internal one.
         var names = new Names(IPAddress.Parse("127.0.0.1"), IPAddress.Parse("127.0.0.9"));
         var connector = new GuardedConnector(names, () => new AddressRules([IPNetwork.Parse("127.0.0.1/32")]), TimeProvider.System);
         using var socket = await connector.ConnectAsync(new DnsEndPoint("rebind.example.com", Port), Cancel);
@@ -146,7 +147,7 @@ public sealed class GuardedConnectorTests : IDisposable
 
     public void Dispose() => _inside.Dispose();
 
-    /// <summary>Each question gets the next answer; the last one stays.</summary>
+    /// <summary>Each lookup returns the next address. After the last one, it repeats.</summary>
     private sealed class Names(params IPAddress[] answers) : IHostResolver
     {
         public int Asked { get; private set; }

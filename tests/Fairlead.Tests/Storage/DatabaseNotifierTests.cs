@@ -80,7 +80,7 @@ public abstract class DatabaseNotifierTests : IDisposable
             notifier.Announce("elsewhere", "three");
         }
         notifier.Announce("jobs", "four");
-        // "May be lost", which PostgreSQL's says when it begins to listen, is none of ours.
+        // The filter drops the "may be lost" notification, which PostgreSQL's notifier sends when it starts to listen.
         Assert.Equal(["a:one", "b:one", "a:two"], heard.Where(subject => subject!.Length > 2));
     }
 

@@ -93,7 +93,7 @@ public sealed class SqliteStorageTests : IDisposable
         await using var held = await storage.Sql.BeginWriteAsync(holding, Cancellation);
         await using var first = await storage.OpenAsync(Cancellation);
         await using var second = await storage.OpenAsync(Cancellation);
-        // One of the two has the turn and blocks its thread, so both are begun on threads of their own.
+        // One of the two takes the turn and blocks its thread, so each starts on a separate thread.
         using var cancelled = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
         var one = Task.Run(() => storage.Sql.BeginWriteAsync(first, Cancellation).AsTask(), Cancellation);
         var other = Task.Run(() => storage.Sql.BeginWriteAsync(second, cancelled.Token).AsTask(), Cancellation);
@@ -109,7 +109,7 @@ public sealed class SqliteStorageTests : IDisposable
         }
         catch (OperationCanceledException)
         {
-            // It had not begun.
+            // The write had not started.
         }
         await using var third = await storage.OpenAsync(Cancellation);
         await using var after = await storage.Sql.BeginWriteAsync(third, Cancellation);

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fairlead.Tests.Storage;
 
-/// <summary>A database of its own, gone with the test.</summary>
+/// <summary>A separate database, deleted when the test ends.</summary>
 internal sealed class TemporaryStorage : IDisposable
 {
     /// <summary>Steps that every database here has.</summary>

@@ -17,7 +17,7 @@ public sealed class TokenCounterTests
 
     private readonly TokenCounter _counter = new();
 
-    // Counts of the public vocabularies, as their makers' own tools give them.
+    // Token counts of the public vocabularies, as the vendors' own tools report them.
     [Theory]
     [InlineData("", 0)]
     [InlineData("Hello", 1)]
@@ -196,7 +196,7 @@ public sealed class TokenCounterTests
         foreach (var piece in text.Chunk(7)) meter.Observe(new TextDelta(new string(piece)));
         Assert.InRange(_counter.EstimateOutput(meter, Gpt), truth * (1 - tolerance), (truth * (1 + tolerance)) + 1);
 
-        // The same as it stands on the wire, with its letters as escapes, and as arguments of a tool.
+        // The same text in wire format, with its characters escaped, and as tool arguments.
         foreach (var (encoder, isArguments) in new[] { (System.Text.Encodings.Web.JavaScriptEncoder.Default, false), (System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, true) })
         {
             var tally = new OutputTally();
@@ -271,7 +271,7 @@ public sealed class TokenCounterTests
         Assert.Equal(Vocabulary.O200k.Count(text, out _), _counter.EstimateOutput(meter, Gpt));
         meter.Kept = new ModelResponse([new OutputChoice(0, [new TextPart(text)], null)]);
         Assert.Equal(Vocabulary.O200k.Count(text, out _), _counter.EstimateOutput(meter, Gpt));
-        // Less was kept than delivered: the kinds of text say more.
+        // Less text was stored than delivered, so the estimate uses the kinds of text.
         meter.Kept = text[..10];
         Assert.Equal(_counter.EstimateOutput(Metered(text, false), Gpt), _counter.EstimateOutput(meter, Gpt));
     }

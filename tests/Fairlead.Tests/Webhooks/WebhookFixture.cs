@@ -10,7 +10,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Webhooks;
 
-/// <summary>One process that keeps and delivers webhooks, on a database of its own. Receivers on loopback are allowed.</summary>
+/// <summary>One process that stores and delivers webhooks, on a separate database. Receivers on loopback are allowed.</summary>
 internal sealed class WebhookFixture : IDisposable
 {
     public const string Project = "proj_1";
@@ -58,7 +58,7 @@ internal sealed class WebhookFixture : IDisposable
         Id = Ids.New("whk_", Time), ProjectId = project, Url = url, Events = events.Length == 0 ? ["*"] : events, Key = WebhookKey.New(WebhookSignature.Hmac), CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow(),
     };
 
-    /// <summary>Announces an event in a transaction of its own.</summary>
+    /// <summary>Announces an event in a separate transaction.</summary>
     public async Task<int> HappenAsync(string type = WebhookEvents.Completed, string? url = null, bool commit = true, string project = Project)
     {
         Time.Advance(TimeSpan.FromMilliseconds(1));

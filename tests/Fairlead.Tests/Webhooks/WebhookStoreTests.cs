@@ -85,7 +85,7 @@ public abstract class WebhookStoreTests : IDisposable
         var taken = await Task.WhenAll(Enumerable.Range(0, 6).Select(node => _fixture.Deliveries.LeaseAsync($"node{node}", Now, Now + WebhookWorker.Lease, 5, 5, Cancel)));
         var ids = taken.SelectMany(leased => leased).Select(leased => leased.Delivery.Id).ToList();
         Assert.Equal(ids.Count, ids.Distinct().Count());
-        // Whoever met others may have got less than asked for; what is left is there for the next look.
+        // A node that competed with others may have got fewer than it asked for. The next lease takes the rest.
         ids.AddRange((await _fixture.Deliveries.LeaseAsync("last", Now, Now + WebhookWorker.Lease, 100, 100, Cancel)).Select(leased => leased.Delivery.Id));
         Assert.Equal(24, ids.Distinct().Count());
         Assert.Equal(24, ids.Count);
@@ -144,7 +144,7 @@ public abstract class WebhookStoreTests : IDisposable
         Assert.Equal(WebhookDeliveryStore.MaxForRequests, first.Count);
         Assert.Equal(WebhookDeliveryStore.MaxPerReceiver, first.Count(one => one.Delivery.Url == "https://slow.example.com/"));
         Assert.Empty(await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 0, Cancel));
-        // Three of the others end; the slow one keeps its share and gets no more of the room.
+        // Three deliveries to other receivers end. The slow receiver retains its share and gets none of the released slots.
         foreach (var (delivery, webhook) in first.Where(one => one.Delivery.Url != "https://slow.example.com/").Take(3))
             await _fixture.Deliveries.NoteAsync("a", delivery, webhook, Now, Now, new WebhookResult(204, null, null, TimeSpan.Zero), null, Cancel);
         var next = await _fixture.Deliveries.LeaseAsync("b", Now, Now + WebhookWorker.Lease, 100, 0, Cancel);

@@ -215,7 +215,7 @@ public abstract class LedgerShipperTests : IDisposable
         var caughtUp = shipper.CatchUpAsync(TimeSpan.FromDays(40), TestContext.Current.CancellationToken);
         while (!caughtUp.IsCompleted)
         {
-            // The database works in real time, so the clock goes on only where the shipper waits for it.
+            // The database works in real time, so the clock advances only while the shipper waits for it.
             var timer = time.NextTimerAsync(TestContext.Current.CancellationToken).AsTask();
             if (await Task.WhenAny(caughtUp, timer) == timer && await timer is var due && due > TimeSpan.Zero && due < TimeSpan.FromDays(1)) time.Advance(due);
         }
@@ -273,7 +273,7 @@ public abstract class LedgerShipperTests : IDisposable
             Assert.Contains(id, charged);
         });
         Assert.NotEmpty(lost);
-        // What was never told may be there too, but only the one call that the writer was at.
+        // A call that was never reported may be stored too, but only the one that the writer was writing.
         Assert.True(finished.Count + lost.Count - told.Count(line => line[0] == 'S') <= 1);
     }
 
@@ -302,7 +302,7 @@ public abstract class LedgerShipperTests : IDisposable
         await spool.CallEndedAsync(call.End(), 200);
     }
 
-    /// <summary>A database that answers a few times and then is away.</summary>
+    /// <summary>A database that responds a few times and then is unavailable.</summary>
     private sealed class FailingStorage(IStorage inner, int after) : IStorage
     {
         private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);

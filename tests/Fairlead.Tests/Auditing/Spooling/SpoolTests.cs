@@ -191,7 +191,7 @@ public sealed class SpoolTests : IDisposable
         Assert.True(spool.Waiting > 0);
 
         Directory.Move(away, spool.Folder.Path);
-        // A segment that the background was making when the folder went away may fail once more: as the shipper does, try again.
+        // A segment that the background task was creating when the folder disappeared may fail once more. Retry, as the shipper does.
         while (spool.Waiting > 0)
         {
             TestContext.Current.CancellationToken.ThrowIfCancellationRequested();

@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Fairlead.Tests.Auditing.Spooling;
 
 /// <summary>
-/// This program once more, as a process of its own that writes calls to a spool until it is killed. It reports on its standard output what
+/// This program in a second process, which writes calls to a spool until it is killed. It reports on its standard output what
 /// was acknowledged: <c>S id</c> for a start, <c>E id</c> for an end. If it ships, it also gives back each full segment, as the shipper
 /// does: <c>D id</c> reports an ended call that is in the database, <c>R id</c> one whose segment was removed after that,
 /// <c>U</c> how many segments were reused.

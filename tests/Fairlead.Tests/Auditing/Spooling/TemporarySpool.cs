@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Fairlead.Tests.Auditing.Spooling;
 
-/// <summary>A spool folder of its own, gone with the test.</summary>
+/// <summary>A separate spool folder, deleted when the test ends.</summary>
 internal sealed class TemporarySpool : IDisposable
 {
     private readonly List<Spool> _opened = [];

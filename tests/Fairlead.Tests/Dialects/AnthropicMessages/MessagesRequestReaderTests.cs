@@ -194,7 +194,7 @@ public sealed class MessagesRequestReaderTests
     public void Read_InvalidRequest_ReturnsCodeAndParameter(string body, string code, string? parameter)
     {
         var call = DialectCalls.Of(Dialect, body);
-        // The fault, or the word with which Anthropic's own servers refuse the request.
+        // The error, or the unknown value for which Anthropic's own servers refuse the request.
         var error = Dialect.Requests.Read(call, new RequestBounds()) ?? call.Facts.UnknownValueError;
         Assert.NotNull(error);
         Assert.Equal((code, parameter), (error.Definition.Name, error.Parameter));
@@ -339,7 +339,7 @@ public sealed class MessagesRequestReaderTests
             iter: 3_000);
     }
 
-    // Whatever is read without fault can also be forwarded and translated, or is refused by the translation with an error.
+    // A request that was read without an error can also be forwarded and translated, or the translation refuses it with an error.
     private static void Check(byte[] body)
     {
         var call = DialectCalls.Of(Dialect, body);

@@ -49,7 +49,7 @@ public sealed class ChatRequestReaderTests
 
     private static string Messages(string messages) => $$"""{"model":"m","messages":{{messages}}}""";
 
-    // The fault, or the word with which a server that holds to the lists refuses the request.
+    // The error, or the unknown value for which a strict server refuses the request.
     private static GatewayError? Read(string body, RequestBounds? bounds = null)
     {
         var call = DialectCalls.Of(Dialect, body);
@@ -340,7 +340,7 @@ public sealed class ChatRequestReaderTests
             Assert.InRange(error.Definition.Status, 400, 499);
             return;
         }
-        // What was read without fault can be forwarded and translated, or is refused with a reason.
+        // A request that was read without an error can be forwarded and translated, or is refused with a reason.
         JsonNode.Parse(DialectCalls.Upstream(Dialect, call, "up"));
         try
         {

@@ -130,7 +130,7 @@ public sealed class ChatStreamWriterTests
             Assert.Equal(i is 0 or 3, events[i].ContainsKey("fairlead"));
             var expected = JsonNode.Parse(NativeEvents[i])!;
             expected["model"] = "fast";
-            // The usage that the client has not asked a chunk for stands in the last one.
+            // The client asked for no usage chunk, so the last chunk contains the usage.
             if (i == 3) expected["usage"] = JsonNode.Parse(NativeEvents[4])!["usage"]!.DeepClone();
             events[i].Remove("sequence_number");
             events[i].Remove("fairlead");

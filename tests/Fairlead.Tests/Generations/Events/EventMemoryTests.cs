@@ -15,7 +15,7 @@ public sealed class EventMemoryTests
         {
             foreach (var log in logs) Append(log, new string('x', 500));
         }
-        // Each may keep a little, however much the others hold.
+        // Each log may store a few events, however much memory the others use.
         Assert.InRange(memory.Used, 4 * 32_000, 300_000 + (4 * 2_000));
         Assert.All(logs, log => Assert.Equal(200, log.Count));
         using var batch = new EventBatch();

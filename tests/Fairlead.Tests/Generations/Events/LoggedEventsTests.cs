@@ -28,7 +28,7 @@ public sealed class LoggedEventsTests
         var lagging = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var budget = new MemoryBudget(() => 1024 * 1024);
         await using var logged = LoggedEvents.Start(new Counting(500), TestContext.Current.CancellationToken, new EventQueue(maxBytes: 4096, budget), () => lagging.TrySetResult());
-        // Nobody reads: the generation waits instead of losing what it made.
+        // No client reads, so the generation waits instead of losing its events.
         await lagging.Task.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
         Assert.True(budget.Used > 0);
         var seen = new List<string>();
@@ -85,7 +85,7 @@ public sealed class LoggedEventsTests
         public ValueTask DisposeAsync()
         {
             Disposed = true;
-            // Whoever waits for the stop sees that it never came.
+            // Releases a test that waits for the stop, so that it sees that none came.
             Stopping.TrySetResult();
             return default;
         }

@@ -3,7 +3,7 @@ using Microsoft.Extensions.AI;
 
 namespace Fairlead.Tests.Providers.ChatClient;
 
-/// <summary>A chat client that does what a test says and keeps what it was asked.</summary>
+/// <summary>A chat client that follows the test's script and records the requests it gets.</summary>
 internal sealed class ScriptedClient : IChatClient
 {
     public IReadOnlyList<ChatMessage> Messages { get; private set; } = [];

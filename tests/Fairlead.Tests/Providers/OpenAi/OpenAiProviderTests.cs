@@ -252,7 +252,7 @@ public class OpenAiProviderTests
         var (source, _) = await OpenAsync(upstream.Provider(time), Token);
         using var batch = new EventBatch();
         Assert.True(await source.ReadAsync(batch, Token));
-        // A slow reader is no stalled provider: nothing runs while nobody waits.
+        // A slow reader is not a stalled provider: the timeout runs only while a read is waiting.
         time.Advance(TimeSpan.FromSeconds(61));
         var waiting = source.ReadAsync(batch, Token).AsTask();
         time.Advance(TimeSpan.FromSeconds(59));

@@ -33,7 +33,7 @@ public sealed class OpenAiRoundTripTests
         Words.Select(t => Message.Of(Role.Assistant, t)),
         Words.Select(t => new Message(Role.Assistant, [new RefusalPart(t)])));
 
-    // Calls are answered in the next turn, as the real service demands.
+    // The next turn contains the results of the tool calls, as the real service requires.
     private static readonly Gen<Message[]> Turns = Gen.OneOf(
         Plain.Select(m => new[] { m }),
         Gen.Select(Words, Words, Gen.Int[1, 3], (said, result, count) =>
@@ -104,7 +104,7 @@ public sealed class OpenAiRoundTripTests
         },
         iter: 2000);
 
-    // Lists compare by reference in records, so both sides are told as text. Results of one turn may stand in one message or in several.
+    // Lists in records compare by reference, so both sides are compared as text. Results of one turn may be in one message or in several.
     private static string Dump(ConversationRequest request)
     {
         var text = new StringBuilder();
