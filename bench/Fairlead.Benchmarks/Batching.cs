@@ -56,12 +56,14 @@ internal static class Batching
 
         report.AppendLine();
         report.AppendLine(CultureInfo.InvariantCulture,
-            $"Default batching / batch of one: {Median(cpu["default batching"]) / Median(cpu["batch of one"]):0.00} × (goal at most {goal:0.00}); / YARP: {Median(cpu["default batching"]) / Median(cpu["YARP"]):0.00} ×. Errors: {errors}.");
+            $"Default batching / batch of one: {Median(cpu["default batching"]) / Median(cpu["batch of one"]):0.00} × "
+            + $"(goal at most {goal:0.00}); / YARP: {Median(cpu["default batching"]) / Median(cpu["YARP"]):0.00} ×. Errors: {errors}.");
         report.AppendLine();
     }
 
     private static string Body(string model, string extension) =>
-        $$"""{"model":"{{model}}","stream":true,"messages":[{"role":"user","content":"How is a chain cable paid out?"}],"max_tokens":1000{{extension}}}""";
+        $$"""{"model":"{{model}}","stream":true,"messages":["""
+        + $$"""{"role":"user","content":"How is a chain cable paid out?"}],"max_tokens":1000{{extension}}}""";
 
     private static double Median(List<double> values)
     {

@@ -68,7 +68,9 @@ internal static class Comparison
 
             var report = new StringBuilder();
             report.AppendLine(CultureInfo.InvariantCulture,
-                $"Machine: {System.Environment.ProcessorCount} cores, .NET {System.Environment.Version}; load generator, upstream and gateways share them. {rounds} rounds of {seconds.TotalSeconds:0} s each, in alternation; medians.");
+                $"Machine: {System.Environment.ProcessorCount} cores, .NET {System.Environment.Version}; "
+                + $"load generator, upstream and gateways share them. {rounds} rounds of "
+                + $"{seconds.TotalSeconds:0} s each, in alternation; medians.");
             report.AppendLine();
             report.Append(start);
             if (only is null or "jobs") await Jobs.MeasureAsync(report, key, fairlead);
@@ -132,7 +134,8 @@ internal static class Comparison
         foreach (var (name, values) in measured)
         {
             report.AppendLine(CultureInfo.InvariantCulture,
-                $"| {name} | {Median(values, v => v.Cpu):0.0} | {Median(values, v => v.Rate):0} | {Median(values, v => v.P50):0} | {Median(values, v => v.P99):0} | {values.Sum(v => v.Errors)} |");
+                $"| {name} | {Median(values, v => v.Cpu):0.0} | {Median(values, v => v.Rate):0} "
+                + $"| {Median(values, v => v.P50):0} | {Median(values, v => v.P99):0} | {values.Sum(v => v.Errors)} |");
         }
         report.AppendLine();
         report.AppendLine(CultureInfo.InvariantCulture,
@@ -161,11 +164,14 @@ internal static class Comparison
             var used = (process.ProcessorTime() - cpu).TotalMilliseconds / (count * 50 / 1000.0);
             first[name] = result.Microseconds.GetValueAtPercentile(50) / 1000.0;
             report.AppendLine(CultureInfo.InvariantCulture,
-                $"| {name} | {result.Calls} | {result.Errors} | {first[name]:0.00} | {result.Microseconds.GetValueAtPercentile(99) / 1000.0:0.00} | {used:0.0} | {Math.Max(0, during - before) / 1024.0 / count:0.0} |");
+                $"| {name} | {result.Calls} | {result.Errors} | {first[name]:0.00} "
+                + $"| {result.Microseconds.GetValueAtPercentile(99) / 1000.0:0.00} | {used:0.0} "
+                + $"| {Math.Max(0, during - before) / 1024.0 / count:0.0} |");
         }
         report.AppendLine();
         report.AppendLine(CultureInfo.InvariantCulture,
-            $"Added first content p50 over the direct call: Fairlead {first["Fairlead"] - first["direct"]:0.00} ms, YARP {first["YARP"] - first["direct"]:0.00} ms.");
+            $"Added first content p50 over the direct call: Fairlead {first["Fairlead"] - first["direct"]:0.00} ms, "
+            + $"YARP {first["YARP"] - first["direct"]:0.00} ms.");
         report.AppendLine();
     }
 
@@ -174,8 +180,10 @@ internal static class Comparison
         using var client = new HttpClient { BaseAddress = new Uri(url) };
         client.DefaultRequestHeaders.Authorization = new("Bearer", Key);
         var organization = await PostAsync(client, "/admin/v1/organizations", """{"name":"bench"}""");
-        var project = await PostAsync(client, "/admin/v1/projects", $$"""{"name":"bench","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
-        var made = await PostAsync(client, "/admin/v1/keys", $$"""{"name":"bench","project_id":"{{project.GetProperty("id").GetString()}}","scopes":["chat"]}""");
+        var project = await PostAsync(client, "/admin/v1/projects",
+            $$"""{"name":"bench","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var made = await PostAsync(client, "/admin/v1/keys",
+            $$"""{"name":"bench","project_id":"{{project.GetProperty("id").GetString()}}","scopes":["chat"]}""");
         return made.GetProperty("secret").GetString()!;
     }
 
@@ -192,7 +200,8 @@ internal static class Comparison
     {
         var text = new StringBuilder(size);
         while (text.Length < size) text.Append("The quick brown fox jumps over the lazy dog while the gateway looks on. ");
-        return $$"""{"model":"{{model}}","stream":{{(stream ? "true" : "false")}},"messages":[{"role":"system","content":"You are brief."},{"role":"user","content":"{{text}}"}],"max_tokens":256}""";
+        return $$"""{"model":"{{model}}","stream":{{(stream ? "true" : "false")}},"messages":["""
+            + $$"""{"role":"system","content":"You are brief."},{"role":"user","content":"{{text}}"}],"max_tokens":256}""";
     }
 
     private sealed record Target(string Name, ChildProcess Process, string? Key);

@@ -67,5 +67,7 @@ internal static class Jobs
             throw new InvalidOperationException(state.RootElement.GetRawText());
     }
 
-    private static StringContent Body() => new("""{"model":"sim-echo","max_tokens":100,"messages":[{"role":"user","content":"How is a chain cable paid out?"}]}""", Encoding.UTF8, "application/json");
+    private static StringContent Body() => new(
+        """{"model":"sim-echo","max_tokens":100,"messages":[{"role":"user","content":"How is a chain cable paid out?"}]}""",
+        Encoding.UTF8, "application/json");
 }

@@ -105,7 +105,8 @@ internal static class Load
     {
         var authorization = key is null ? "" : $"Authorization: Bearer {key}\r\n";
         return Encoding.UTF8.GetBytes(
-            $"POST {uri.PathAndQuery} HTTP/1.1\r\nHost: {uri.Authority}\r\n{authorization}Content-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}");
+            $"POST {uri.PathAndQuery} HTTP/1.1\r\nHost: {uri.Authority}\r\n{authorization}"
+            + $"Content-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}");
     }
 
     private static async Task<Socket> ConnectAsync(Uri uri)

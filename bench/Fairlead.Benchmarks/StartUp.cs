@@ -74,7 +74,8 @@ internal static partial class StartUp
         report.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {sorted[sorted.Length / 2]:0} | {sorted[0]:0} | {sorted[^1]:0} |");
     }
 
-    private static string Load() => File.Exists("/proc/loadavg") ? $"load average of the machine {File.ReadAllText("/proc/loadavg").Split(' ')[0]}"
+    private static string Load() => File.Exists("/proc/loadavg")
+        ? $"load average of the machine {File.ReadAllText("/proc/loadavg").Split(' ')[0]}"
         : "load average of the machine unknown";
 
     [GeneratedRegex("fl_[A-Za-z0-9_]+")]

@@ -11,15 +11,28 @@ namespace Fairlead.Benchmarks;
 internal static class Upstream
 {
     private static readonly byte[] Answer = Encoding.UTF8.GetBytes(
-        """{"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"A short answer, as a model would give it to a short question.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":512,"completion_tokens":14,"total_tokens":526,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"default","system_fingerprint":"fp_bench"}""");
+        """{"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"bench","choices":[{"index":0,"message":"""
+        + """{"role":"assistant","content":"A short answer, as a model would give it to a short question.","refusal":null}"""
+        + ""","logprobs":null,"finish_reason":"stop"}],"usage":"""
+        + """{"prompt_tokens":512,"completion_tokens":14,"total_tokens":526,"prompt_tokens_details":"""
+        + """{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}}"""
+        + ""","service_tier":"default","system_fingerprint":"fp_bench"}""");
 
-    private static readonly byte[] First = Event("""{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}""");
+    private static readonly byte[] First = Event(
+        """{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":["""
+        + """{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}""");
 
-    private static readonly byte[] Token = Event("""{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]}""");
+    private static readonly byte[] Token = Event(
+        """{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":["""
+        + """{"index":0,"delta":{"content":" token"},"finish_reason":null}]}""");
 
-    private static readonly byte[] Last = Event("""{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}""");
+    private static readonly byte[] Last = Event(
+        """{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":["""
+        + """{"index":0,"delta":{},"finish_reason":"stop"}]}""");
 
-    private static readonly byte[] Usage = Event("""{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":[],"usage":{"prompt_tokens":512,"completion_tokens":50,"total_tokens":562}}""");
+    private static readonly byte[] Usage = Event(
+        """{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench","choices":[],"usage":"""
+        + """{"prompt_tokens":512,"completion_tokens":50,"total_tokens":562}}""");
 
     private static readonly byte[] Done = "data: [DONE]\n\n"u8.ToArray();
 

@@ -39,11 +39,14 @@ namespace Fairlead;
 public static class FairleadApplicationBuilderExtensions
 {
     /// <summary>
-    /// Adds the gateway: everything behind <see cref="MapFairlead"/>. Configuration comes from <c>fairlead.yaml</c>, the environment, and what the returned
-    /// builder is told.
+    /// Adds the gateway: everything behind <see cref="MapFairlead"/>. Configuration comes from <c>fairlead.yaml</c>, the
+    /// environment, and the calls on the returned builder.
     /// </summary>
     /// <param name="builder">The app's builder.</param>
-    /// <param name="input">Where the configuration comes from; null for the process's working directory and environment, with the app's own section <c>Fairlead</c> over it.</param>
+    /// <param name="input">
+    /// Where the configuration comes from; null for the process's working directory and environment, with the app's own section
+    /// <c>Fairlead</c> over it.
+    /// </param>
     /// <returns>A builder for the models that the app itself brings.</returns>
     public static FairleadBuilder AddFairlead(this IHostApplicationBuilder builder, ConfigurationInput? input = null)
     {
@@ -84,8 +87,9 @@ public static class FairleadApplicationBuilderExtensions
     }
 
     /// <summary>
-    /// Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>, and, where the app has nothing else there, <c>/docs/errors</c>, to
-    /// which errors link. Takes the data folder for this process; waits a limited time for another process that still has it.
+    /// Maps the gateway's endpoints: <c>/v1</c>, <c>/v2</c>, <c>/admin/v1</c>, <c>/livez</c>, <c>/readyz</c>, and, where the app
+    /// has nothing else there, <c>/docs/errors</c>, to which errors link. Takes the data folder for this process; waits a limited
+    /// time for another process that still has it.
     /// </summary>
     /// <param name="endpoints">The app's endpoints.</param>
     /// <param name="configure">Switches on what is off by default; null for nothing.</param>

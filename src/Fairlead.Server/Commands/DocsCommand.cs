@@ -21,7 +21,8 @@ internal static class DocsCommand
         var configuration = new Command("configuration", "Write the tables of configuration.md from the list of keys.") { folder };
         configuration.SetAction(async (parsed, cancellationToken) =>
             await WriteAsync(
-                parsed, folder, "configuration.md", page => ConfigurationPage.Refresh(page, ConfigurationSections.BuiltIn), cancellationToken));
+                parsed, folder, "configuration.md", page => ConfigurationPage.Refresh(page, ConfigurationSections.BuiltIn),
+                cancellationToken));
         var quirks = new Command("quirks", "Write quirks.md from the lists of quirks of providers.") { folder };
         quirks.SetAction(async (parsed, cancellationToken) =>
             await WriteAsync(parsed, folder, "quirks.md", _ => QuirksPage.Write(), cancellationToken));

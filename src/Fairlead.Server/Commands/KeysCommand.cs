@@ -15,32 +15,53 @@ internal static class KeysCommand
 {
     public static Command Build()
     {
-        var config = new Option<string>("--config") { Description = "Configuration file that names the data folder. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working directory.", HelpName = "path", Recursive = true };
+        var config = new Option<string>("--config")
+        {
+            Description = "Configuration file that names the data folder. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working "
+                + "directory.",
+            HelpName = "path",
+            Recursive = true,
+        };
         var name = new Argument<string>("name") { Description = "What the key is for, such as 'ci' or 'chat-app'." };
-        var scopes = new Option<string[]>("--scope") { Description = $"Scope of the key; repeat for several. One of {string.Join(", ", Scopes.All)}.", HelpName = "scope", DefaultValueFactory = _ => [.. Scopes.Default] };
-        var models = new Option<string[]>("--model") { Description = "A model that it may use; repeat for several. Default: all models.", HelpName = "model" };
+        var scopes = new Option<string[]>("--scope")
+        {
+            Description = $"Scope of the key; repeat for several. One of {string.Join(", ", Scopes.All)}.",
+            HelpName = "scope",
+            DefaultValueFactory = _ => [.. Scopes.Default],
+        };
+        var models = new Option<string[]>("--model")
+        {
+            Description = "A model that it may use; repeat for several. Default: all models.",
+            HelpName = "model",
+        };
         var project = new Option<string?>("--project") { Description = "Id of its project. Default: the first project.", HelpName = "id" };
         var create = new Command("create", "Create a key and print it once.") { name, scopes, models, project };
         create.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
-            CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(models), parsed.GetValue(project), cancellationToken), cancellationToken));
+            CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(models),
+                parsed.GetValue(project), cancellationToken), cancellationToken));
 
         var list = new Command("list", "List the keys. Secrets are not stored.");
-        list.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, _) => ListAsync(services, output, cancellationToken), cancellationToken));
+        list.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, _) =>
+            ListAsync(services, output, cancellationToken), cancellationToken));
 
         var id = new Argument<string>("id") { Description = "Id of the key (key_…), as 'keys list' shows it." };
         var revoke = new Command("revoke", "Revoke a key permanently.") { id };
-        revoke.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) => RevokeAsync(services, output, error, parsed.GetValue(id)!, cancellationToken), cancellationToken));
+        revoke.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
+            RevokeAsync(services, output, error, parsed.GetValue(id)!, cancellationToken), cancellationToken));
 
         return new Command("keys", "Create, list and revoke keys in the store of this machine.") { config, create, list, revoke };
     }
 
-    private static async Task<int> RunAsync(ParseResult parsed, Option<string> config, Func<IServiceProvider, TextWriter, TextWriter, Task<int>> work, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(
+        ParseResult parsed, Option<string> config, Func<IServiceProvider, TextWriter, TextWriter, Task<int>> work,
+        CancellationToken cancellationToken)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
         try
         {
             // Only the store is read: other settings may be invalid here.
-            await using var app = GatewayServer.CreateForInspection(ConfigurationInput.FromProcess() with { Path = parsed.GetValue(config), StoreOnly = true });
+            await using var app = GatewayServer.CreateForInspection(
+                ConfigurationInput.FromProcess() with { Path = parsed.GetValue(config), StoreOnly = true });
             var configuration = app.Services.GetRequiredService<IConfigurationSource>().Current;
             var folder = Path.GetFullPath(configuration.DataDirectory);
             if (configuration.Storage.Provider == StorageConfig.Postgres)
@@ -52,21 +73,26 @@ internal static class KeysCommand
                 await error.WriteLineAsync($"Data folder: {folder}");
                 if (!File.Exists(Path.Combine(folder, "fairlead.db")))
                 {
-                    throw new StartException($"There is no database in {folder}. Run this where the server runs, name its folder with FAIRLEAD_DATA or --config, or start the server there once.");
+                    throw new StartException(
+                        $"There is no database in {folder}. Run this where the server runs, name its folder with FAIRLEAD_DATA or "
+                        + "--config, or start the server there once.");
                 }
                 DataDirectory.Prepare(folder);
             }
             await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
             return await work(app.Services, output, error);
         }
-        catch (Exception failure) when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException)
+        catch (Exception failure)
+            when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException)
         {
             StartFailure.Write(error, failure, null, start: false);
             return 1;
         }
     }
 
-    private static async Task<int> CreateAsync(IServiceProvider services, TextWriter output, TextWriter error, string name, string[] scopes, string[]? models, string? project, CancellationToken cancellationToken)
+    private static async Task<int> CreateAsync(
+        IServiceProvider services, TextWriter output, TextWriter error, string name, string[] scopes, string[]? models, string? project,
+        CancellationToken cancellationToken)
     {
         if (string.IsNullOrWhiteSpace(name) || name.Length > 128)
         {
@@ -134,7 +160,8 @@ internal static class KeysCommand
         foreach (var key in keys)
         {
             var state = key.RevokedAt is not null ? "revoked" : key.ExpiresAt <= now ? "expired" : "active";
-            await output.WriteLineAsync($"{key.Id,-30}  {key.Name,-20}  {state,-8}  {key.CreatedAt:yyyy-MM-dd}  {string.Join(' ', key.Scopes)}");
+            await output.WriteLineAsync(
+                $"{key.Id,-30}  {key.Name,-20}  {state,-8}  {key.CreatedAt:yyyy-MM-dd}  {string.Join(' ', key.Scopes)}");
         }
         return 0;
     }

@@ -15,12 +15,21 @@ internal static class ServeCommand
 
     public static void AddTo(Command command)
     {
-        var urls = new Option<string>(
-            "--urls") { Description = "Addresses to listen on, separated by ';'. Default http://127.0.0.1:8080; ASPNETCORE_URLS also sets it.", HelpName = "addresses" };
-        var config = new Option<string>(
-            "--config") { Description = "Configuration file. Default fairlead.yaml in the working directory; FAIRLEAD_CONFIG also sets it.", HelpName = "path" };
-        var noFirstKeys = new Option<bool>(
-            "--no-first-keys") { Description = "Do not create and print keys at the first start. Create them with 'fairlead keys create', or set FAIRLEAD_ADMIN_KEY and FAIRLEAD_CLIENT_KEY." };
+        var urls = new Option<string>("--urls")
+        {
+            Description = "Addresses to listen on, separated by ';'. Default http://127.0.0.1:8080; ASPNETCORE_URLS also sets it.",
+            HelpName = "addresses",
+        };
+        var config = new Option<string>("--config")
+        {
+            Description = "Configuration file. Default fairlead.yaml in the working directory; FAIRLEAD_CONFIG also sets it.",
+            HelpName = "path",
+        };
+        var noFirstKeys = new Option<bool>("--no-first-keys")
+        {
+            Description = "Do not create and print keys at the first start. Create them with 'fairlead keys create', or set "
+                + "FAIRLEAD_ADMIN_KEY and FAIRLEAD_CLIENT_KEY.",
+        };
         command.Options.Add(urls);
         command.Options.Add(noFirstKeys);
         command.Options.Add(config);

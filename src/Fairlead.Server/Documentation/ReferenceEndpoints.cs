@@ -6,7 +6,9 @@ namespace Fairlead.Server.Documentation;
 internal static class ReferenceEndpoints
 {
     // The API reference runs its own script and styles, and calls only this server.
-    private const string ReferencePolicy = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    private const string ReferencePolicy =
+        "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+        + "form-action 'self'";
 
     /// <summary>Prevents the API reference from loading or calling anything outside of this server.</summary>
     internal static void UseDocumentationPolicy(this IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate next) =>

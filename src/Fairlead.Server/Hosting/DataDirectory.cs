@@ -17,7 +17,8 @@ internal static class DataDirectory
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
             throw new StartException(
-                $"The data directory {full} cannot be written. Give this user write permission, or choose another folder with FAIRLEAD_DATA or fairlead.dataDirectory.");
+                $"The data directory {full} cannot be written. Give this user write permission, or choose another folder with "
+                + "FAIRLEAD_DATA or fairlead.dataDirectory.");
         }
     }
 }

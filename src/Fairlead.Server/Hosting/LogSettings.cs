@@ -29,7 +29,7 @@ internal sealed record LogSettings(LogLevel Level, bool Json, string? Fault)
         {
             logging.AddFilter("Microsoft", LogLevel.Warning);
             logging.AddFilter("System", LogLevel.Warning);
-            // It logs nothing above Information, but if enabled, each request gets an activity and a log scope that nobody reads.
+            // It logs nothing above Information, but if enabled, each request gets an activity and a log scope that is never read.
             logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
             // A failed start is explained in plain text; its stack trace would hide that.
             logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && started());

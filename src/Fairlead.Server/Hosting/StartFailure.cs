@@ -23,7 +23,8 @@ internal static class StartFailure
 
     public static void WriteErrors(TextWriter output, IReadOnlyList<ConfigurationError> errors, string? path)
     {
-        output.WriteLine($"The configuration{(path is null ? "" : $" {path}")} has {(errors.Count == 1 ? "an error" : $"{errors.Count} errors")}:");
+        output.WriteLine($"The configuration{(path is null ? "" : $" {path}")} has "
+            + $"{(errors.Count == 1 ? "an error" : $"{errors.Count} errors")}:");
         foreach (var error in errors)
         {
             output.WriteLine();
@@ -62,7 +63,8 @@ internal static class StartFailure
         if (Find<StartException>(failure) is { } known) return known.Message;
         if (Find<StorageException>(failure) is { } schema) return schema.Message;
         if (Find<SqliteException>(failure) is { } sqlite)
-            return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). Check free space and permissions, and that no other program uses it.";
+            return $"The database in the data directory cannot be used (SQLite error {sqlite.SqliteErrorCode}). "
+                + "Check free space and permissions, and that no other program uses it.";
         if (failure is FormatException or UriFormatException) return $"An address to listen on is not valid: {failure.Message}";
         return $"{failure.Message}\nFAIRLEAD_LOG_LEVEL=Debug shows where it happened.";
     }

@@ -69,7 +69,10 @@ internal static class TelemetryExport
             SHA256.HashData(Encoding.UTF8.GetBytes(key)))
             ? null
             : new GatewayError(ErrorCode.InvalidApiKey,
-                "This is not the key of this server's metrics.") { Remedy = "Send the key of telemetry.metricsKey as Authorization: Bearer." };
+                "This is not the key of this server's metrics.")
+            {
+                Remedy = "Send the key of telemetry.metricsKey as Authorization: Bearer.",
+            };
     }
 
     // An endpoint that is set in code is used unchanged, without the signal path that HTTP requires.

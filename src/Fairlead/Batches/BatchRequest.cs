@@ -78,7 +78,8 @@ internal sealed record BatchRequest(string InputFileId, string Endpoint, IReadOn
             if (member.Name.Length > LongestKey || member.Value.GetString()!.Length > LongestValue || pairs.Count == MaxPairs)
             {
                 throw Refuse("metadata",
-                    $"'metadata' may have at most {MaxPairs} pairs, names of at most {LongestKey} and values of at most {LongestValue} characters.", "invalid_value");
+                    $"'metadata' may have at most {MaxPairs} pairs, names of at most {LongestKey} and values of at most "
+                    + $"{LongestValue} characters.", "invalid_value");
             }
 
             pairs[member.Name] = member.Value.GetString()!;
@@ -110,7 +111,8 @@ internal sealed record BatchRequest(string InputFileId, string Endpoint, IReadOn
             || !given.TryGetInt32(out var seconds) || seconds is < FileUpload.MinSeconds or > FileUpload.MaxSeconds)
         {
             throw Refuse("output_expires_after.seconds",
-                $"Invalid value for 'output_expires_after.seconds': expected an integer from {FileUpload.MinSeconds} to {FileUpload.MaxSeconds}.", "invalid_value");
+                $"Invalid value for 'output_expires_after.seconds': expected an integer from {FileUpload.MinSeconds} to "
+                + $"{FileUpload.MaxSeconds}.", "invalid_value");
         }
 
         return TimeSpan.FromSeconds(seconds);

@@ -12,7 +12,8 @@ namespace Fairlead.Batches;
 /// Batches in the database. A change is committed when its method returns. Methods that take an owner do nothing, and return false, once
 /// another owner has the lease. Thread-safe.
 /// </summary>
-internal sealed class BatchStore(IStorage storage, IGenerationInserter generations, FileStore files, IWebhookOutbox outbox, TimeProvider time)
+internal sealed class BatchStore(
+    IStorage storage, IGenerationInserter generations, FileStore files, IWebhookOutbox outbox, TimeProvider time)
 {
     private const string Columns = """
         id, organization_id, project_id, key_id, endpoint, input_file_id, status, ending, model, errors, output_file_id, error_file_id,
@@ -23,14 +24,20 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
     private readonly SteadyClock _clock = new(time);
 
     /// <summary>Adds a batch and holds its input file. False when that file was deleted.</summary>
-    /// <exception cref="DbException">Among others, the Idempotency-Key is taken (<see cref="StorageErrors.IsUniqueViolation"/>).</exception>
+    /// <exception cref="DbException">
+    /// Among others, the Idempotency-Key is taken (<see cref="StorageErrors.IsUniqueViolation"/>).
+    /// </exception>
     /// <exception cref="UnknownCommitException">It may be there.</exception>
     public Task<bool> AddAsync(BatchRecord batch, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         var isHeld = await files.HoldAsync(connection, batch.ProjectId, batch.InputFileId, cancellationToken);
-        if (attempt.IsRepeat && await IsThereAsync(connection, "SELECT 1 FROM batches WHERE id = @id", batch.Id, cancellationToken)) return true;
+        if (attempt.IsRepeat
+            && await IsThereAsync(connection, "SELECT 1 FROM batches WHERE id = @id", batch.Id, cancellationToken))
+        {
+            return true;
+        }
         if (!isHeld) return false;
         await connection.ExecuteAsync(
             """
@@ -68,8 +75,10 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         var rows = await connection.QueryAsync(
-            $"SELECT {Columns} FROM batches WHERE project_id = @project{(after is null ? "" : " AND id < @after")} ORDER BY id DESC LIMIT @limit",
-            [("@project", projectId), ("@after", after is null ? null : storage.Sql.Storable(after)), ("@limit", limit)], Read, cancellationToken);
+            $"SELECT {Columns} FROM batches WHERE project_id = @project{(after is null ? "" : " AND id < @after")} "
+            + "ORDER BY id DESC LIMIT @limit",
+            [("@project", projectId), ("@after", after is null ? null : storage.Sql.Storable(after)), ("@limit", limit)], Read,
+            cancellationToken);
         for (var i = 0; i < rows.Count; i++) rows[i] = await CountedAsync(connection, rows[i], cancellationToken);
         return rows;
     }
@@ -111,7 +120,8 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
 
     /// <summary>Records that its lines were checked and can run.</summary>
     public Task<bool> BeginAsync(string id, string owner, int total, string model, CancellationToken cancellationToken) => ChangeAsync(
-        "status = CASE WHEN status = 'validating' THEN 'in_progress' ELSE status END, in_progress_at = @now, total = @total, model = @model",
+        "status = CASE WHEN status = 'validating' THEN 'in_progress' ELSE status END, in_progress_at = @now, total = @total, "
+        + "model = @model",
         id, owner, [("@now", time.GetUtcNow()), ("@total", total), ("@model", storage.Sql.Storable(model))], cancellationToken);
 
     /// <summary>No more lines are started; it will end as <paramref name="ending"/>.</summary>
@@ -121,15 +131,21 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
 
     /// <summary>Puts lines into the queue of jobs and records how much of the file was read, in one transaction.</summary>
     public Task<bool> FeedAsync(
-        string id, string owner, IReadOnlyList<GenerationRecord> lines, int fedLines, long fedOffset, CancellationToken cancellationToken) =>
+        string id, string owner, IReadOnlyList<GenerationRecord> lines, int fedLines, long fedOffset,
+        CancellationToken cancellationToken) =>
         StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         var updated = await connection.ExecuteAsync(
-            "UPDATE batches SET fed_lines = @lines, fed_offset = @offset WHERE id = @id AND lease_owner = @owner AND status = 'in_progress'",
+            "UPDATE batches SET fed_lines = @lines, fed_offset = @offset WHERE id = @id AND lease_owner = @owner "
+            + "AND status = 'in_progress'",
             [("@lines", fedLines), ("@offset", fedOffset), ("@id", id), ("@owner", owner)], cancellationToken);
-        if (attempt.IsRepeat && await IsThereAsync(connection, "SELECT 1 FROM generations WHERE id = @id", lines[0].Id, cancellationToken)) return true;
+        if (attempt.IsRepeat
+            && await IsThereAsync(connection, "SELECT 1 FROM generations WHERE id = @id", lines[0].Id, cancellationToken))
+        {
+            return true;
+        }
         if (updated == 0) return false;
         await generations.AddAsync(connection, lines, cancellationToken);
         attempt.Sending();
@@ -153,7 +169,7 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
     }
 
     /// <summary>
-    /// Cancels a batch whose client was told that it was not created, and frees its Idempotency-Key. False when it does not exist, or has
+    /// Cancels a batch that was reported to its client as not created, and frees its Idempotency-Key. False when it does not exist, or has
     /// nothing left to cancel.
     /// </summary>
     public async Task<bool> DisownAsync(string id, CancellationToken cancellationToken) =>
@@ -168,7 +184,8 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
     public async Task<bool> IsCancellingAsync(string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        return await connection.TextAsync("SELECT status FROM batches WHERE id = @id", [("@id", id)], cancellationToken) is BatchStatus.Cancelling;
+        return await connection.TextAsync("SELECT status FROM batches WHERE id = @id", [("@id", id)], cancellationToken)
+            is BatchStatus.Cancelling;
     }
 
     /// <summary>Lines that wait or run.</summary>
@@ -181,7 +198,9 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
         return (int)(count ?? 0);
     }
 
-    /// <summary>Ends the waiting lines as <paramref name="end"/> states, and asks the running ones to stop. Returns the ids of both.</summary>
+    /// <summary>
+    /// Ends the waiting lines as <paramref name="end"/> states, and asks the running ones to stop. Returns the ids of both.
+    /// </summary>
     public Task<(IReadOnlyList<string> Ended, IReadOnlyList<string> Running)> StopLinesAsync(
         string id, GenerationEnd end, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
@@ -206,7 +225,8 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
             ],
             cancellationToken);
         await connection.ExecuteAsync(
-            "UPDATE generations SET cancel_requested = 1 WHERE batch_id = @id AND status = 'in_progress'", [("@id", id)], cancellationToken);
+            "UPDATE generations SET cancel_requested = 1 WHERE batch_id = @id AND status = 'in_progress'", [("@id", id)],
+            cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return (IdsOf(lines.Where(line => line.Status == "queued")), IdsOf(lines.Where(line => line.Status != "queued")));
 
@@ -244,8 +264,10 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
             WHERE id = @id AND lease_owner = @owner AND ended_at IS NULL
             """,
             [
-                ("@status", batch.Status), ("@errors", ErrorsOf(batch)), ("@output", batch.OutputFileId), ("@error_file", batch.ErrorFileId),
-                ("@ended", endedAt), ("@done", batch.Done), ("@failures", batch.Failures), ("@total", batch.Total), ("@usage", UsageOf(batch)),
+                ("@status", batch.Status), ("@errors", ErrorsOf(batch)), ("@output", batch.OutputFileId),
+                ("@error_file", batch.ErrorFileId),
+                ("@ended", endedAt), ("@done", batch.Done), ("@failures", batch.Failures), ("@total", batch.Total),
+                ("@usage", UsageOf(batch)),
                 ("@id", batch.Id), ("@owner", owner),
             ],
             cancellationToken);
@@ -309,7 +331,8 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
     }
 
     private async Task<bool> ChangeAsync(
-        string change, string id, string owner, (string Name, SqlValue Value)[] values, CancellationToken cancellationToken, string condition = "")
+        string change, string id, string owner, (string Name, SqlValue Value)[] values, CancellationToken cancellationToken,
+        string condition = "")
     {
         return await storage.ExecuteAsync(
             $"UPDATE batches SET {change} WHERE id = @id AND lease_owner = @owner AND ended_at IS NULL{condition}",
@@ -368,7 +391,8 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
     {
         var context = JsonSerializer.Deserialize(row.Bytes("context"), GenerationJsonContext.Default.RequestContext);
         return new BatchLineResult(
-            row.Int32("batch_line"), row.Text("id"), row.Text("request_id"), context?.CustomId ?? "", GenerationStatusNames.Parse(row.Text("status")),
+            row.Int32("batch_line"), row.Text("id"), row.Text("request_id"), context?.CustomId ?? "",
+            GenerationStatusNames.Parse(row.Text("status")),
             row.Int32("result_status"), row.BytesOrNull("result") ?? [], row.BytesOrNull("details"));
     }
 }
@@ -383,4 +407,5 @@ internal sealed class BatchStore(IStorage storage, IGenerationInserter generatio
 /// <param name="Result">Its body.</param>
 /// <param name="Details">Among others its usage; JSON, or null.</param>
 internal sealed record BatchLineResult(
-    int Line, string GenerationId, string RequestId, string CustomId, GenerationStatus Status, int ResultStatus, byte[] Result, byte[]? Details);
+    int Line, string GenerationId, string RequestId, string CustomId, GenerationStatus Status, int ResultStatus, byte[] Result,
+    byte[]? Details);

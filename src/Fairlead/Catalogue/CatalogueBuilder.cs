@@ -213,7 +213,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             {
                 var names = string.Join(", ", scope.Config.Providers.Keys.Order(StringComparer.Ordinal));
                 scope.Error($"{at}.provider", stated.Provider,
-                    $"No provider has this name; configured providers are {(names.Length == 0 ? "none" : names)}. Correct the name or add it under providers.");
+                    $"No provider has this name; configured providers are {(names.Length == 0 ? "none" : names)}. "
+                    + "Correct the name or add it under providers.");
                 continue;
             }
             if (!seen.Add((stated.Provider, upstream)))
@@ -284,7 +285,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         if (config.Capabilities is null && config.Kind != "embedding")
         {
             scope.Error($"{key}.capabilities", null,
-                $"{why}: state what it can do, {{ tools, jsonSchema, reasoning, logprobs, prefill }}, {{ tools: false }} for none of these.");
+                $"{why}: state what it can do, {{ tools, jsonSchema, reasoning, logprobs, prefill }}, "
+                + "{ tools: false } for none of these.");
         }
     }
 

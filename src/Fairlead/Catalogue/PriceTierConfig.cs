@@ -14,7 +14,8 @@ public sealed record PriceTierConfig(int AboveInputTokens, decimal Input, decima
         new("cachedInput", ModelConfigTypes.Price, t => t.CachedInput, (t, v) => t with { CachedInput = (decimal)v },
             "USD per million input tokens read from the provider's cache."),
         new("cacheWrite", ModelConfigTypes.Price, t => t.CacheWrite, (t, v) => t with { CacheWrite = (decimal)v },
-            "USD per million input tokens written to the provider's cache; when left out, the model's price raised in proportion to `input`."),
+            "USD per million input tokens written to the provider's cache; when left out, the model's price raised in proportion to "
+            + "`input`."),
         new("longCacheWrite", ModelConfigTypes.Price, t => t.LongCacheWrite, (t, v) => t with { LongCacheWrite = (decimal)v },
             "USD per million input tokens written to the provider's cache for an hour; when left out, the model's price raised as "
             + "`cacheWrite` is."),

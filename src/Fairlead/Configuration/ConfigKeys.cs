@@ -1,8 +1,8 @@
 namespace Fairlead.Configuration;
 
 /// <summary>
-/// All keys of the configuration: what the slices declare, joined. The reader, the schema for editors and the table in the documentation are
-/// generated from it, so they cannot differ. Immutable; thread-safe.
+/// All keys of the configuration: what the slices declare, joined. The reader, the schema for editors and the table in the
+/// documentation are generated from it, so they cannot differ. Immutable; thread-safe.
 /// </summary>
 internal sealed class ConfigKeys
 {

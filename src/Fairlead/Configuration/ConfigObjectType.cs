@@ -104,7 +104,8 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
         if (map is null)
         {
             context.Error(node, path, null, "Keys are expected here instead of a single value or a list.",
-                $"Write one key per line, indented: {string.Join(", ", _keys.Take(6).Select(k => k.Name))}{(_keys.Length > 6 ? ", …" : "")}.");
+                $"Write one key per line, indented: {string.Join(", ", _keys.Take(6).Select(k => k.Name))}"
+                + $"{(_keys.Length > 6 ? ", …" : "")}.");
             return result;
         }
         foreach (var (name, value) in map.Entries)

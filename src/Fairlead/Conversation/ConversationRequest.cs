@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 namespace Fairlead.Conversation;
 
 /// <summary>
-/// The inner language: one request for an answer, independent of the wire format it came in or goes out by.
+/// The inner language: one request for a response, independent of the wire format it came in or goes out by.
 /// Dialects read into it, providers write out of it; same-dialect calls never make one.
 /// </summary>
 internal sealed record ConversationRequest
@@ -25,7 +25,7 @@ internal sealed record ConversationRequest
     /// <summary>Upper bound of generated tokens, reasoning included; null when the caller did not say.</summary>
     public int? MaxOutputTokens { get; init; }
 
-    /// <summary>Number of alternative answers, 1 to 128.</summary>
+    /// <summary>Number of alternative responses, 1 to 128.</summary>
     public int ChoiceCount { get; init; } = 1;
 
     public Reasoning? Reasoning { get; init; }

@@ -3,7 +3,7 @@ using Fairlead.Errors;
 
 namespace Fairlead.Conversation;
 
-/// <summary>One step of an answer in the inner language, in the order in which it was made.</summary>
+/// <summary>One step of a response in the inner language, in the order in which it was made.</summary>
 internal abstract record GenerationEvent
 {
     /// <summary>The alternative this belongs to, from 0.</summary>
@@ -74,12 +74,18 @@ internal sealed record AudioDelta(JsonObject Audio) : GenerationEvent
     public override bool IsContent => true;
 }
 
-/// <summary>A value of a structured output is complete and satisfies its schema. It repeats what the text said; only the gateway itself makes it.</summary>
+/// <summary>
+/// A value of a structured output is complete and satisfies its schema. It repeats what the text said; only the gateway itself
+/// makes it.
+/// </summary>
 /// <param name="Pointer">JSON Pointer (RFC 6901) into the output; empty for the whole, which comes last.</param>
 /// <param name="Json">The value, on one line.</param>
 internal sealed record PartialValue(string Pointer, string Json) : GenerationEvent;
 
-/// <summary>What the model wrote did not satisfy its schema and is written anew: all output before it is void. Only the gateway itself makes it.</summary>
+/// <summary>
+/// What the model wrote did not satisfy its schema and is written again: all output before it is void. Only the gateway itself
+/// makes it.
+/// </summary>
 /// <param name="Violations">What was wrong with it.</param>
 internal sealed record OutputRepaired(IReadOnlyList<SchemaViolation> Violations) : GenerationEvent;
 
@@ -89,7 +95,7 @@ internal sealed record ChoiceFinished(FinishReason Reason) : GenerationEvent
     public string? StopSequence { get; init; }
 }
 
-/// <summary>The provider's count so far; the last one stands.</summary>
+/// <summary>The provider's count so far; the last one is used.</summary>
 internal sealed record UsageReported(Usage Usage) : GenerationEvent
 {
     /// <summary>What the provider reported, where <see cref="Usage"/> comes from one.</summary>

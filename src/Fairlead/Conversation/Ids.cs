@@ -4,8 +4,9 @@ using System.Security.Cryptography;
 namespace Fairlead.Conversation;
 
 /// <summary>
-/// Makes ids: a prefix and a ULID in Crockford base 32: 48 bits of milliseconds, 16 that count within one, 64 random bits. Ids sort by time, and those
-/// of one process in the order in which they were made, also when the clock goes back: then they go on from the last one. Thread-safe.
+/// Makes ids: a prefix and a ULID in Crockford base 32: 48 bits of milliseconds, 16 that count within one, 64 random bits. Ids sort
+/// by time, and those of one process in the order in which they were made, also when the clock goes back: then they go on from the
+/// last one. Thread-safe.
 /// </summary>
 internal static class Ids
 {
@@ -40,8 +41,11 @@ internal static class Ids
             for (var i = 0; i < 4; i++) ulid[22 + i] = Alphabet[(int)(rest >> (15 - (5 * i))) & 31];
         });
 
-    /// <summary>The id of another kind with the same ULID as <paramref name="id"/>: which generation a request began can be read off.</summary>
-    public static string Sibling(string prefix, string id) => string.Concat(prefix, id.AsSpan(id.IndexOf('_', StringComparison.Ordinal) + 1));
+    /// <summary>
+    /// The id of another kind with the same ULID as <paramref name="id"/>: which generation a request began can be read off.
+    /// </summary>
+    public static string Sibling(string prefix, string id) =>
+        string.Concat(prefix, id.AsSpan(id.IndexOf('_', StringComparison.Ordinal) + 1));
 
     /// <summary>Milliseconds and count of the next id. A count that is full runs over into the milliseconds.</summary>
     private static long Next(long ms)

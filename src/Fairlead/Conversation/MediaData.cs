@@ -6,13 +6,14 @@ using System.Text.Json;
 namespace Fairlead.Conversation;
 
 /// <summary>
-/// Base64 of inline media, as UTF-8. Of a request it is a piece of the body, so that a large picture is not copied, and lives as long as the call. Immutable.
+/// Base64 of inline media, as UTF-8. Of a request it is a piece of the body, so that a large picture is not copied, and lives as
+/// long as the call. Immutable.
 /// </summary>
 internal sealed class MediaData : IEquatable<MediaData>
 {
     private static readonly byte[] DataScheme = "data:"u8.ToArray();
 
-    /// <param name="base64">The base64 text; nobody changes it while this lives.</param>
+    /// <param name="base64">The base64 text; it must not change while this is in use.</param>
     public MediaData(ReadOnlyMemory<byte> base64) => Base64 = base64;
 
     /// <summary>The base64 text.</summary>
@@ -40,7 +41,9 @@ internal sealed class MediaData : IEquatable<MediaData>
     /// <summary>As a string: twice the memory.</summary>
     public override string ToString() => Encoding.UTF8.GetString(Base64.Span);
 
-    /// <summary>The text of <paramref name="value"/>, a JSON string; a piece of <paramref name="source"/> where it stands there without escapes.</summary>
+    /// <summary>
+    /// The text of <paramref name="value"/>, a JSON string; a piece of <paramref name="source"/> if it is there without escapes.
+    /// </summary>
     internal static MediaData Of(JsonElement value, ReadOnlyMemory<byte> source)
     {
         var raw = JsonMarshal.GetRawUtf8Value(value);
@@ -58,10 +61,10 @@ internal sealed class MediaData : IEquatable<MediaData>
             : new MediaData(raw.ToArray());
     }
 
-    /// <summary>Type and content of a data URL; null when <paramref name="value"/>, a JSON string, is none.</summary>
+    /// <summary>Type and content of a data URL; null when <paramref name="value"/>, a JSON string, is not a data URL.</summary>
     internal static (string MediaType, MediaData Data)? OfDataUrl(JsonElement value, ReadOnlyMemory<byte> source)
     {
-        // Before anything is copied: most addresses are none.
+        // Before anything is copied: most addresses are not data URLs.
         var raw = JsonMarshal.GetRawUtf8Value(value);
         if (raw.Length < DataScheme.Length + 2 || !Ascii.EqualsIgnoreCase(raw.Slice(1, DataScheme.Length), DataScheme)) return null;
         var whole = Of(value, source).Base64;

@@ -90,7 +90,7 @@ internal sealed record ToolCallPart(string Id, string Name, string Arguments) : 
     public string? Signature { get; init; }
 }
 
-/// <summary>What a tool answered.</summary>
+/// <summary>The result of a tool.</summary>
 internal sealed record ToolResultPart(string CallId, IReadOnlyList<Part> Content) : Part
 {
     public bool IsError { get; init; }

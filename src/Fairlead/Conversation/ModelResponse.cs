@@ -11,7 +11,7 @@ internal enum FinishReason
     ContentFilter,
 }
 
-/// <summary>A finished answer in the inner language. Usage stands in the call's meter, not here.</summary>
+/// <summary>A finished response in the inner language. Usage is in the call's meter, not here.</summary>
 internal sealed record ModelResponse(IReadOnlyList<OutputChoice> Choices)
 {
     /// <summary>The provider's own fingerprint of the running system, or null.</summary>
@@ -23,7 +23,7 @@ internal sealed record ModelResponse(IReadOnlyList<OutputChoice> Choices)
 /// <summary>One alternative.</summary>
 /// <param name="Index">From 0.</param>
 /// <param name="Parts">Reasoning, text, refusal and tool calls in the order in which the model made them.</param>
-/// <param name="FinishReason">Null when the answer was cut before it ended.</param>
+/// <param name="FinishReason">Null when the response was cut before it ended.</param>
 internal sealed record OutputChoice(int Index, IReadOnlyList<Part> Parts, FinishReason? FinishReason)
 {
     /// <summary>The stop sequence that ended it, where the provider said so.</summary>

@@ -18,7 +18,10 @@ internal static class Money
         return (long)Math.Round(usd * Pico, MidpointRounding.ToEven);
     }
 
-    /// <summary>The sum; beyond the range, its end. Only a broken provider's numbers get there, and they must not keep others from being written.</summary>
+    /// <summary>
+    /// The sum; beyond the range, its end. Only a broken provider's numbers get there, and they must not keep others from being
+    /// written.
+    /// </summary>
     public static long Add(long left, long right) => right > 0 && left > long.MaxValue - right ? long.MaxValue : left + right;
 
     public static decimal FromPico(long pico) => Trim(pico / Pico);

@@ -24,7 +24,9 @@ internal readonly record struct Usage(long InputTokens, long OutputTokens)
     /// <summary>Part of <see cref="CacheWriteTokens"/> written for an hour, at a higher price.</summary>
     public long LongCacheWriteTokens { get; init; }
 
-    /// <summary>Part of the input that was sound, and neither read from a cache nor written to one; some makers ask more for it.</summary>
+    /// <summary>
+    /// Part of the input that was audio, and neither read from a cache nor written to one; some providers charge more for it.
+    /// </summary>
     public long AudioInputTokens { get; init; }
 
     /// <summary>Part of the output that was reasoning.</summary>
@@ -37,10 +39,14 @@ internal readonly record struct Usage(long InputTokens, long OutputTokens)
 
     public long TotalTokens => InputTokens + OutputTokens;
 
-    /// <summary>More than any model takes or makes; a provider that reports more is broken, and sums of what it says must still fit.</summary>
+    /// <summary>
+    /// More than any model takes or makes; a provider that reports more is broken, and sums of what it says must still fit.
+    /// </summary>
     public const long MaxTokens = int.MaxValue;
 
-    /// <summary>The same with every count between nothing and <see cref="MaxTokens"/>, and no part larger than what it is a part of.</summary>
+    /// <summary>
+    /// The same with every count between nothing and <see cref="MaxTokens"/>, and no part larger than what it is a part of.
+    /// </summary>
     public Usage Bounded()
     {
         var input = Math.Clamp(InputTokens, 0, MaxTokens);
@@ -61,7 +67,8 @@ internal readonly record struct Usage(long InputTokens, long OutputTokens)
     }
 
     /// <summary>Sum of two; estimated when either is.</summary>
-    public static Usage operator +(Usage left, Usage right) => new(left.InputTokens + right.InputTokens, left.OutputTokens + right.OutputTokens)
+    public static Usage operator +(Usage left, Usage right) =>
+        new(left.InputTokens + right.InputTokens, left.OutputTokens + right.OutputTokens)
     {
         CachedInputTokens = left.CachedInputTokens + right.CachedInputTokens,
         CacheWriteTokens = left.CacheWriteTokens + right.CacheWriteTokens,

@@ -218,13 +218,15 @@ internal sealed class UsageReport
                     SaysPlainInput = true;
                     Count(ref json, UsageMember.Input);
                     break;
-                case "completiontokens" or "outputtokens" or "candidatestokencount" or "outputtokencount" or "completiontokencount" or "evalcount":
+                case "completiontokens" or "outputtokens" or "candidatestokencount" or "outputtokencount" or "completiontokencount"
+                    or "evalcount":
                     Count(ref json, UsageMember.Output);
                     break;
                 case "totaltokens" or "totaltokencount":
                     Count(ref json, UsageMember.Total);
                     break;
-                case "cachedtokens" or "promptcachehittokens" or "cachedcontenttokencount" or "cachedinputtokens" or "cachedinputtokencount" or "cachedprompttokens":
+                case "cachedtokens" or "promptcachehittokens" or "cachedcontenttokencount" or "cachedinputtokens"
+                    or "cachedinputtokencount" or "cachedprompttokens":
                     Count(ref json, UsageMember.Cached);
                     break;
                 case "cachereadinputtokens" or "cachereadinputtokencount":
@@ -274,7 +276,8 @@ internal sealed class UsageReport
                 case "prompttokensdetails" or "inputtokensdetails" or "inputtokendetails" or "prompttokendetails":
                     Details(ref json, Side.Input, depth);
                     break;
-                case "completiontokensdetails" or "outputtokensdetails" or "outputtokendetails" or "completiontokendetails" or "candidatestokensdetails" or "responsetokensdetails":
+                case "completiontokensdetails" or "outputtokensdetails" or "outputtokendetails" or "completiontokendetails"
+                    or "candidatestokensdetails" or "responsetokensdetails":
                     Details(ref json, Side.Output, depth);
                     break;
                 case "cachetokensdetails":

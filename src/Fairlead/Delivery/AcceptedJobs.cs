@@ -72,7 +72,8 @@ internal sealed class AcceptedJobs(
     public async Task<GatewayError?> AddRunAsync(GenerationRun run, GenerationRecord record, GatewayError unavailable)
     {
         var (askedAt, lease) = (time.GetTimestamp(), leases.Length);
-        if (await StoreAsync(record, () => generations.AddAsync(record, leases.Owner, lease, CancellationToken.None), unavailable) is { } error)
+        if (await StoreAsync(record, () => generations.AddAsync(record, leases.Owner, lease, CancellationToken.None), unavailable)
+            is { } error)
         {
             return error;
         }

@@ -115,7 +115,7 @@ internal sealed class ReplayLog(int maxBytes = ReplayLog.DefaultMaxBytes, Memory
         }
     }
 
-    // After the last reader, nobody needs the bytes.
+    // After the last reader, the bytes are not needed.
     private void ReturnMemory()
     {
         if (Overflowed || (IsCompleted && _readers == 0)) _lease.Dispose();

@@ -5,7 +5,8 @@ namespace Fairlead.Dialects;
 
 /// <summary>
 /// Streams of one dialect as messages, for a transport that sends each event as one JSON object. The events are those of
-/// <see cref="IStreamResponses"/> and <see cref="IStoredStreams"/>, in the format <see cref="Streaming.EventFormat.JsonLines"/>. Thread-safe.
+/// <see cref="IStreamResponses"/> and <see cref="IStoredStreams"/>, in the format <see cref="Streaming.EventFormat.JsonLines"/>.
+/// Thread-safe.
 /// </summary>
 internal interface IMessageStreams
 {

@@ -13,7 +13,9 @@ namespace Fairlead.Documentation;
 internal static class DocumentationEndpoints
 {
     // Nothing is loaded from other hosts; the API reference uses inline styles.
-    private const string Policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    private const string Policy =
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
+        + "form-action 'none'";
 
     private static readonly Dictionary<string, string> Types = new Dictionary<string, string>(StringComparer.Ordinal)
     {

@@ -68,7 +68,8 @@ internal sealed partial class DocumentationPages
     /// <summary>The page for an unknown name: a 404.</summary>
     public string NotFound(string path) =>
         Layout("Not found", "",
-            $"<h1>Page not found</h1><p><code>{WebUtility.HtmlEncode(path)}</code> is not in this documentation. The <a href=\"/docs\">index</a> lists every page.</p>", []);
+            $"<h1>Page not found</h1><p><code>{WebUtility.HtmlEncode(path)}</code> is not in this documentation. "
+            + "The <a href=\"/docs\">index</a> lists every page.</p>", []);
 
     private Page Render(string name, string markdown)
     {

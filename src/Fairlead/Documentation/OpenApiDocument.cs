@@ -17,7 +17,10 @@ internal sealed class OpenApiDocument
     /// <summary>Names of the documents.</summary>
     public static readonly IReadOnlyList<string> Names = ["v1", "v2"];
 
-    private static readonly JsonSerializerOptions Compact = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Compact = new()
+    {
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     // Without the build's suffix.
     private static readonly string Version = typeof(OpenApiDocument)

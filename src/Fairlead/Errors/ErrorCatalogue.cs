@@ -18,7 +18,8 @@ internal static class ErrorCatalogue
         Request(ErrorCode.UnsupportedParameter, "unsupported_parameter", 400, "A parameter is not supported",
             "Leave out the field named in `param`, or choose a model that supports it; GET /v1/models lists the models."),
         Request(ErrorCode.ContextLengthExceeded, "context_length_exceeded", 400, "The request is larger than the model's context window",
-            "Shorten the input or lower the output limit by the number of tokens the message names, or choose a model with a larger window."),
+            "Shorten the input or lower the output limit by the number of tokens the message names, or choose a model with a larger "
+            + "window."),
         Request(ErrorCode.IncompatibleInput, "incompatible_input", 400, "The model does not accept this kind of input",
             "Remove the part named in `param`, or choose a model that accepts it."),
         Request(ErrorCode.ModelNotFound, "model_not_found", 404, "The model does not exist",
@@ -83,7 +84,8 @@ internal static class ErrorCatalogue
             "Wait as long as `retry_after_ms` says (a few seconds if it is absent), then repeat the request."),
         System(ErrorCode.Overloaded, "overloaded", 503, 529, "overloaded_error", true,
             "The server does not have enough memory for this request or response",
-            "Wait as long as `retry_after_ms` says (a few seconds if it is absent), then repeat the request. Smaller requests are served first."),
+            "Wait as long as `retry_after_ms` says (a few seconds if it is absent), then repeat the request. Smaller requests are "
+            + "served first."),
         System(ErrorCode.ShuttingDown, "shutting_down", 503, 529, "overloaded_error", true, "The server is shutting down",
             "Repeat the request; another instance or the restarted server will process it."),
     ];

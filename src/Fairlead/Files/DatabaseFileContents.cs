@@ -24,7 +24,8 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
         private int _filled;
         private long _number;
 
-        public override Task CompleteAsync(CancellationToken cancellationToken) => _filled > 0 ? FlushAsync(cancellationToken) : Task.CompletedTask;
+        public override Task CompleteAsync(CancellationToken cancellationToken) =>
+            _filled > 0 ? FlushAsync(cancellationToken) : Task.CompletedTask;
 
         public override ValueTask DisposeAsync() => default;
 
@@ -44,7 +45,8 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
         {
             await storage.ExecuteAsync(
                 "INSERT INTO file_chunks (file_id, number, content) VALUES (@id, @number, @content)",
-                [("@id", id), ("@number", _number), ("@content", _filled == _chunk.Length ? _chunk : _chunk[.._filled])], cancellationToken);
+                [("@id", id), ("@number", _number), ("@content", _filled == _chunk.Length ? _chunk : _chunk[.._filled])],
+                cancellationToken);
             _number++;
             _filled = 0;
         }
@@ -84,7 +86,8 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
             ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("The content is read asynchronously only.");
+        public override int Read(byte[] buffer, int offset, int count) =>
+            throw new NotSupportedException("The content is read asynchronously only.");
 
         public override void Flush()
         {
@@ -100,7 +103,8 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
         {
             await using var connection = await storage.OpenAsync(cancellationToken);
             var chunk = await connection.BytesAsync(
-                "SELECT content FROM file_chunks WHERE file_id = @id AND number = @number", [("@id", id), ("@number", _next)], cancellationToken);
+                "SELECT content FROM file_chunks WHERE file_id = @id AND number = @number", [("@id", id), ("@number", _next)],
+                cancellationToken);
             if (chunk is null)
             {
                 if (_next == 0) throw new FileNotFoundException($"The content of {id} is not there.");

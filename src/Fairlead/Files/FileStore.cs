@@ -3,7 +3,9 @@ using Fairlead.Storage;
 
 namespace Fairlead.Files;
 
-/// <summary>Metadata of files; their content is in <see cref="IFileContents"/>. A change is committed when its method returns. Thread-safe.</summary>
+/// <summary>
+/// Metadata of files; their content is in <see cref="IFileContents"/>. A change is committed when its method returns. Thread-safe.
+/// </summary>
 internal sealed class FileStore(IStorage storage, TimeProvider time)
 {
     private const string Columns = "id, organization_id, project_id, filename, purpose, bytes, created_at, expires_at";
@@ -18,11 +20,16 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     /// <param name="maxProjectBytes">Maximum of bytes of the project, or null for no limit.</param>
     /// <param name="cancellationToken">Stops the work.</param>
     /// <returns>False when the project has no room for it.</returns>
-    public Task<bool> BeginAsync(StoredFile file, long bytes, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
+    public Task<bool> BeginAsync(StoredFile file, long bytes, long? maxProjectBytes, CancellationToken cancellationToken) =>
+        StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        if (maxProjectBytes is { } max && await RoomAsync(connection, transaction, file, max, cancellationToken) < Math.Max(bytes, 1)) return false;
+        if (maxProjectBytes is { } max
+            && await RoomAsync(connection, transaction, file, max, cancellationToken) < Math.Max(bytes, 1))
+        {
+            return false;
+        }
         await connection.ExecuteAsync(
             $"""
             INSERT INTO files (id, organization_id, project_id, filename, purpose, status, bytes, created_at, expires_at)
@@ -30,7 +37,8 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
             {(attempt.IsRepeat ? "ON CONFLICT (id) DO NOTHING" : "")}
             """,
             [
-                ("@id", file.Id), ("@organization", file.OrganizationId), ("@project", file.ProjectId), ("@name", storage.Sql.Storable(file.FileName)),
+                ("@id", file.Id), ("@organization", file.OrganizationId), ("@project", file.ProjectId),
+                ("@name", storage.Sql.Storable(file.FileName)),
                 ("@purpose", file.Purpose), ("@bytes", bytes), ("@created", file.CreatedAt), ("@expires", time.GetUtcNow() + WritingLease),
             ],
             cancellationToken);
@@ -50,7 +58,9 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     /// another upload may have it. The caller removes the content.
     /// </returns>
     /// <exception cref="StorageException">It took so long to write that it was given up.</exception>
-    public Task<long> GrowAsync(StoredFile file, long needed, long wished, long? maxProjectBytes, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
+    public Task<long> GrowAsync(
+        StoredFile file, long needed, long wished, long? maxProjectBytes, CancellationToken cancellationToken) =>
+        StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -89,7 +99,8 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     }, time);
 
     private async Task<bool> IsReadyAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
-        await connection.TextAsync($"SELECT status FROM files WHERE id = @id{storage.Sql.ForUpdate}", [("@id", id)], cancellationToken) is "ready";
+        await connection.TextAsync($"SELECT status FROM files WHERE id = @id{storage.Sql.ForUpdate}", [("@id", id)], cancellationToken)
+            is "ready";
 
     /// <summary>The same in the transaction that is open on the connection.</summary>
     public async Task CompleteAsync(DbConnection connection, StoredFile file, CancellationToken cancellationToken)
@@ -100,7 +111,8 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
             WHERE id = @id AND status = 'writing'
             """,
             [
-                ("@name", storage.Sql.Storable(file.FileName)), ("@purpose", file.Purpose), ("@bytes", file.Bytes), ("@expires", file.ExpiresAt),
+                ("@name", storage.Sql.Storable(file.FileName)), ("@purpose", file.Purpose), ("@bytes", file.Bytes),
+                ("@expires", file.ExpiresAt),
                 ("@id", file.Id),
             ],
             cancellationToken);
@@ -140,8 +152,8 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     }
 
     /// <summary>
-    /// Bytes that a project's files occupy, including those that are being written and those that are deleted or expired but still held or not
-    /// yet removed.
+    /// Bytes that a project's files occupy, including those that are being written and those that are deleted or expired but still
+    /// held or not yet removed.
     /// </summary>
     public async Task<long> BytesOfAsync(string projectId, CancellationToken cancellationToken)
     {
@@ -150,7 +162,9 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     }
 
     /// <summary>Makes a file invisible.</summary>
-    /// <returns>Null when the project has no file of this id; otherwise whether its content may be removed now, because nothing holds it.</returns>
+    /// <returns>
+    /// Null when the project has no file of this id; otherwise whether its content may be removed now, because nothing holds it.
+    /// </returns>
     public async Task<bool?> DeleteAsync(string projectId, string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
@@ -164,8 +178,8 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
     }
 
     /// <summary>
-    /// Keeps the content until <see cref="LetGoAsync"/>, whatever happens to the file, in the transaction that is open on the connection. False
-    /// when the file does not exist any more.
+    /// Keeps the content until <see cref="LetGoAsync"/>, whatever happens to the file, in the transaction that is open on the
+    /// connection. False when the file does not exist any more.
     /// </summary>
     public async Task<bool> HoldAsync(DbConnection connection, string projectId, string id, CancellationToken cancellationToken) =>
         await connection.ExecuteAsync(
@@ -198,7 +212,8 @@ internal sealed class FileStore(IStorage storage, TimeProvider time)
         return maxProjectBytes - await BytesOfAsync(connection, file.ProjectId, file.Id, cancellationToken);
     }
 
-    private static async Task<long> BytesOfAsync(DbConnection connection, string projectId, string except, CancellationToken cancellationToken) =>
+    private static async Task<long> BytesOfAsync(
+        DbConnection connection, string projectId, string except, CancellationToken cancellationToken) =>
         await connection.Int64Async(
             "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM files WHERE project_id = @project AND id <> @except",
             [("@project", projectId), ("@except", except)], cancellationToken) ?? 0;

@@ -111,7 +111,10 @@ internal sealed class FileUpload
         {
             if (name.Length > 64) name = name[..64];
             return GatewayError.Invalid(name,
-                $"Unknown part '{name}'; known parts are 'file', 'purpose', '{Anchor}' and '{Seconds}'.") with { OpenAiCode = "unknown_parameter" };
+                $"Unknown part '{name}'; known parts are 'file', 'purpose', '{Anchor}' and '{Seconds}'.") with
+            {
+                OpenAiCode = "unknown_parameter",
+            };
         }
         var value = new byte[LongestField + 1];
         var length = await section.Body.ReadAtLeastAsync(value, value.Length, throwOnEndOfStream: false, cancellationToken);

@@ -93,7 +93,7 @@ internal sealed class DisownedGenerations(
 
     private bool IsOld(Disowned disowned) => time.GetElapsedTime(disowned.Since) > DisownedFor;
 
-    /// <summary>A generation whose client was told that it does not exist.</summary>
+    /// <summary>A generation that was reported to its client as nonexistent.</summary>
     /// <param name="ProjectId">Its project.</param>
     /// <param name="End">The end that it gets if the database has it.</param>
     /// <param name="Since">When it was disowned.</param>

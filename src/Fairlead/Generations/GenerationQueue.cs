@@ -90,7 +90,7 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
 
     /// <summary>
     /// Puts a generation back into the queue: after a pause, or because its process could not continue (<paramref name="countRun"/> false:
-    /// the run does not count). A generation that somebody asked to cancel is left to its run, which ends it.
+    /// the run does not count). A generation whose cancellation was requested is left to its run, which ends it.
     /// </summary>
     public Task<GenerationReturn> ReturnAsync(
         string id, string owner, int run, TimeSpan pause, bool countRun, CancellationToken cancellationToken) =>
@@ -147,7 +147,7 @@ internal enum GenerationReturn
 {
     Returned,
 
-    /// <summary>Nothing was written: somebody asked to cancel it.</summary>
+    /// <summary>Nothing was written: its cancellation was requested.</summary>
     CancelRequested,
 
     /// <summary>Nothing was written: another run has the generation.</summary>

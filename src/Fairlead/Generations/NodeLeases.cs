@@ -52,8 +52,8 @@ internal sealed class NodeLeases(
         running.Add(new HeldRun(run, record.Runs, isLeased: true, record.Suspicion, askedAt, lease));
 
     /// <summary>
-    /// Renews the leases that are due and stores the progress of their runs. Stops runs that have lost their generation, and those that
-    /// somebody asked to cancel.
+    /// Renews the leases that are due and stores the progress of their runs. Stops runs that have lost their generation, and those
+    /// whose cancellation was requested.
     /// </summary>
     /// <exception cref="OperationCanceledException">The database did not respond within half a lease, or the token fired.</exception>
     public async Task RenewAsync(TimeSpan lease, CancellationToken cancellationToken)

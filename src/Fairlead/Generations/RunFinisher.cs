@@ -78,7 +78,8 @@ internal sealed class RunFinisher(
                 JobsLog.TakenOver(logger, run.Id, record.Runs);
                 break;
             case GenerationReturn.CancelRequested:
-                // Somebody asked to cancel it before it was back in the queue. One end for all attempts, so that a repeated write finds it.
+                // Its cancellation was requested before it was back in the queue. One end for all attempts, so that a repeated
+                // write finds it.
                 var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
                 var end = factory.WithoutRun(record, outcome, error);
                 await writes.RunAsync(

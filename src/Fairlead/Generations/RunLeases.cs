@@ -18,7 +18,7 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
 
     /// <summary>
     /// Extends the leases of <paramref name="runs"/> and stores their progress. Returns the ids of those that still have their generation,
-    /// each with whether somebody asked to cancel it.
+    /// each with whether its cancellation was requested.
     /// </summary>
     public Task<IReadOnlyDictionary<string, bool>> RenewAsync(
         string owner, IReadOnlyCollection<RunProgress> runs, TimeSpan lease, CancellationToken cancellationToken) =>

@@ -17,7 +17,7 @@ internal sealed record IdempotencyConfig
     internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("idempotency", Keys, c => c.Idempotency,
         "Requests that repeat an `Idempotency-Key`.");
 
-    /// <summary>How long a key stands for its request, and the outcome is kept. Default 24 h.</summary>
+    /// <summary>How long a key identifies its request, and the outcome is kept. Default 24 h.</summary>
     public TimeSpan Ttl { get; init; } = TimeSpan.FromHours(24);
 }
 

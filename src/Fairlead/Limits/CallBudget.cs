@@ -25,7 +25,8 @@ internal static class CallBudget
         }
         return GatewayError.Invalid("budget_usd",
             string.Create(CultureInfo.InvariantCulture,
-            $"The call may cost {most.ToString("0.############", CultureInfo.InvariantCulture)} US dollars, which is more than its budget of {budget}.")) with
+                $"The call may cost {most.ToString("0.############", CultureInfo.InvariantCulture)} US dollars, "
+                + $"which is more than its budget of {budget}.")) with
         {
             Remedy = "Raise `budget_usd`, lower the output limit, or send less input.",
         };

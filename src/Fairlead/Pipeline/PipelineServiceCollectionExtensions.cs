@@ -15,7 +15,8 @@ internal static class PipelineServiceCollectionExtensions
         services.TryAddSingleton(provider =>
         {
             var configuration = provider.GetRequiredService<IConfigurationSource>();
-            return new Memory.MemoryBudget(() => configuration.Current.Requests.MemoryBudget, () => configuration.Current.Requests.MaxMemoryPerKey,
+            return new Memory.MemoryBudget(
+                () => configuration.Current.Requests.MemoryBudget, () => configuration.Current.Requests.MaxMemoryPerKey,
                 provider.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>());
         });
         services.TryAddSingleton<GatewayPipeline>();

@@ -41,7 +41,8 @@ internal sealed record ProviderConfig
     /// <summary>Its place in the configuration file.</summary>
     /// <param name="kinds">The values of <c>kind</c>.</param>
     internal static ConfigKey<GatewayConfiguration> SectionFor(ProviderKinds kinds) => GatewayConfiguration.Key(
-        "providers", new ConfigMapType<ProviderConfig>(KeysFor(kinds), "provider"), c => c.Providers, "Model providers: vendors and servers.");
+        "providers", new ConfigMapType<ProviderConfig>(KeysFor(kinds), "provider"), c => c.Providers,
+        "Model providers: vendors and servers.");
 
     /// <summary>Name of a registered kind.</summary>
     public required string Kind { get; init; }
@@ -85,6 +86,7 @@ internal static class ProviderConfigSection
     extension(GatewayConfiguration configuration)
     {
         /// <summary>Model providers by their names: vendors and servers.</summary>
-        public IReadOnlyDictionary<string, ProviderConfig> Providers => configuration.Section<IReadOnlyDictionary<string, ProviderConfig>>() ?? None;
+        public IReadOnlyDictionary<string, ProviderConfig> Providers =>
+            configuration.Section<IReadOnlyDictionary<string, ProviderConfig>>() ?? None;
     }
 }

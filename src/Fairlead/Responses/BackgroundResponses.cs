@@ -39,7 +39,8 @@ internal sealed class BackgroundResponses(
         using var run = found.Run;
         if (found.Record.Status != GenerationStatus.InProgress) return ResponsesView.Show(run.Call, found.Record);
         var events = new List<GenerationEvent>();
-        while (await stored.ReadAsync(found.Record.Id, events.Count, held.Count, cancellationToken) is { Count: > 0 } more) events.AddRange(more);
+        while (await stored.ReadAsync(found.Record.Id, events.Count, held.Count, cancellationToken) is { Count: > 0 } more)
+            events.AddRange(more);
         return ResponsesView.Show(run.Call, found.Record, events);
     }
 
@@ -92,7 +93,8 @@ internal sealed class BackgroundResponses(
             if (subject is null || subject == record.Id) ended.TrySetResult();
         });
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
-        var before = await generations.CancelAsync(caller.ProjectId, record.Id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
+        var before = await generations.CancelAsync(
+            caller.ProjectId, record.Id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, record.Id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, record.Id);
         var since = time.GetTimestamp();

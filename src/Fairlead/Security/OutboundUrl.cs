@@ -24,7 +24,8 @@ internal static class OutboundUrl
         foreach (var letter in text)
         {
             if (letter is <= ' ' or >= (char)127 or '\\' or '"' or '<' or '>' or '^' or '`' or '{' or '|' or '}')
-                return Fault("Must contain only visible ASCII characters of a URL; percent-encode others, and write a host in its xn-- form.");
+                return Fault("Must contain only visible ASCII characters of a URL; percent-encode others, and write a host in its xn-- "
+                    + "form.");
         }
         var colon = text.IndexOf("://", StringComparison.Ordinal);
         var scheme = colon < 0 ? "" : text[..colon].ToLowerInvariant();

@@ -86,8 +86,8 @@ internal static class SqlExtensions
     }
 
     /// <summary>
-    /// Reads rows with large values until <paramref name="read"/> returns false, one row after another. A column is in memory only when it is
-    /// read, and columns are read in the order of the statement.
+    /// Reads rows with large values until <paramref name="read"/> returns false, one row after another. A column is in memory only
+    /// when it is read, and columns are read in the order of the statement.
     /// </summary>
     public static async Task ReadInOrderAsync(
         this DbConnection connection, string sql, (string Name, SqlValue Value)[] values, Func<SqlRow, ValueTask<bool>> read,

@@ -58,7 +58,8 @@ internal sealed class SqliteStorage : IStorage, IDisposable
         {
             throw new StorageException(
                 $"The database in '{_directory}' cannot be used: {fault.Message.TrimEnd('.')}. "
-                + "Check that the folder exists or can be created, is writable and has free space, or set another one with FAIRLEAD_DATA or dataDirectory.",
+                + "Check that the folder exists or can be created, is writable and has free space, or set another one with "
+                + "FAIRLEAD_DATA or dataDirectory.",
                 fault);
         }
         finally

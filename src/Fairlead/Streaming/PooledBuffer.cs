@@ -50,7 +50,8 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
 
     /// <summary>A buffer with <paramref name="content"/>, which is not copied and must not change any more.</summary>
     /// <exception cref="MemoryExhaustedException">The budget does not have enough memory.</exception>
-    public static PooledBuffer Of(byte[] content, MemoryBudget? budget = null, bool neverRefused = false) => new(content, budget, neverRefused);
+    public static PooledBuffer Of(byte[] content, MemoryBudget? budget = null, bool neverRefused = false) =>
+        new(content, budget, neverRefused);
 
     /// <summary>
     /// The content, for another owner. Not a copy if the buffer contains exactly this and never returns it to a pool; then neither may

@@ -19,7 +19,10 @@ internal sealed record OutputCheck(OutputSchema Schema, bool Repairs)
         if (facts.SchemaRange.IsEmpty)
         {
             return GatewayError.Invalid("fairlead.structured",
-                $"'fairlead.structured' requires an output with a JSON Schema: send '{field}', or leave out 'fairlead.structured'.") with { OpenAiCode = "invalid_value" };
+                $"'fairlead.structured' requires an output with a JSON Schema: send '{field}', or leave out 'fairlead.structured'.") with
+            {
+                OpenAiCode = "invalid_value",
+            };
         }
 
         if (facts.ChoiceCount > 1)
@@ -33,7 +36,8 @@ internal sealed record OutputCheck(OutputSchema Schema, bool Repairs)
         if (OutputSchema.Compile(document.RootElement, out var fault) is not { } schema)
         {
             return GatewayError.Invalid(field,
-                $"The schema cannot be checked while an output is generated, at '/{fault.At}': {fault.Reason}. Leave out 'fairlead.structured', or change the schema.") with { OpenAiCode = "invalid_value" };
+                $"The schema cannot be checked while an output is generated, at '/{fault.At}': {fault.Reason}. "
+                + "Leave out 'fairlead.structured', or change the schema.") with { OpenAiCode = "invalid_value" };
         }
         facts.Structured = new OutputCheck(schema, Repairs: false) { Field = field };
         return null;
@@ -50,6 +54,10 @@ internal sealed record OutputCheck(OutputSchema Schema, bool Repairs)
     {
         if (Schema.CompilePatterns() is not { } at) return null;
         return GatewayError.Invalid(Field,
-            $"The schema cannot be checked while an output is generated, at '/{at}': it is not a regular expression, or it uses look-around or back references. Leave out the check, or change the schema.") with { OpenAiCode = "invalid_value" };
+            $"The schema cannot be checked while an output is generated, at '/{at}': it is not a regular expression, "
+            + "or it uses look-around or back references. Leave out the check, or change the schema.") with
+        {
+            OpenAiCode = "invalid_value",
+        };
     }
 }

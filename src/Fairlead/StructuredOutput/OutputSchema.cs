@@ -226,7 +226,8 @@ internal sealed class OutputSchema
             if ((_patternSize += size) > SchemaPattern.MaxTotalSize)
             {
                 throw Fault(at, string.Create(CultureInfo.InvariantCulture,
-                    $"the patterns of the schema are too large together: their characters times their repetitions are more than {SchemaPattern.MaxTotalSize:N0}"));
+                    $"the patterns of the schema are too large together: "
+                    + $"their characters times their repetitions are more than {SchemaPattern.MaxTotalSize:N0}"));
             }
 
             var pattern = _patterns[text] = new SchemaPattern(text);

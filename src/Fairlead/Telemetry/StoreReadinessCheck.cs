@@ -2,7 +2,9 @@ using Fairlead.Storage;
 
 namespace Fairlead.Telemetry;
 
-/// <summary>Whether the database responds. It is asked at most once a second however many probes come, because any client may probe.</summary>
+/// <summary>
+/// Whether the database responds. It is asked at most once a second however many probes come, because any client may probe.
+/// </summary>
 internal sealed class StoreReadinessCheck(IStorage storage, TimeProvider time) : IReadinessCheck, IDisposable
 {
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);

@@ -10,7 +10,8 @@ internal sealed record TelemetryConfig
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<TelemetryConfig> Keys = new(() => new TelemetryConfig(), [],
         new("otlpEndpoint", new ConfigUrl(), t => t.OtlpEndpoint, (t, v) => t with { OtlpEndpoint = (string)v },
-            "OTLP endpoint for traces and metrics; no export when left out. `OTEL_EXPORTER_OTLP_ENDPOINT` also sets it.") { NeedsRestart = true },
+            "OTLP endpoint for traces and metrics; no export when left out. "
+            + "`OTEL_EXPORTER_OTLP_ENDPOINT` also sets it.") { NeedsRestart = true },
         new("metricsKey", ConfigTypes.Secret, t => t.MetricsKey, (t, v) => t with { MetricsKey = (string)v },
             "Key that `GET /metrics` requires, as `Authorization: Bearer`; no key is required when left out. Best written as ${NAME}."));
 

@@ -28,7 +28,9 @@ internal sealed class OutputMeter
     /// <summary>The same by kind of text.</summary>
     public OutputTally Output => _output;
 
-    /// <summary>The output itself where another component keeps it anyway: an <see cref="ModelResponse"/> or a text. Null otherwise.</summary>
+    /// <summary>
+    /// The output itself where another component keeps it anyway: an <see cref="ModelResponse"/> or a text. Null otherwise.
+    /// </summary>
     public object? Kept { get; set; }
 
     /// <summary>

@@ -19,7 +19,8 @@ internal static class CapabilityRules
                 return facts.Dimensions is null || model.Capabilities.Dimensions || facts.Dimensions == model.EmbeddingDimensions
                     ? null
                     : GatewayError.Unsupported("dimensions",
-                        $"The vectors of `{model.Id}` have a fixed length{(model.EmbeddingDimensions is { } length ? $" of {length}" : "")}.");
+                        $"The vectors of `{model.Id}` have a fixed length"
+                        + $"{(model.EmbeddingDimensions is { } length ? $" of {length}" : "")}.");
             }
             return GatewayError.Invalid("model", $"The model `{model.Id}` does not create embeddings.") with
             {
@@ -122,7 +123,8 @@ internal static class CapabilityRules
 
     private static GatewayError Incompatible(RequestFacts facts, CatalogueModel model, RequestFeatures feature, string what) =>
         new(ErrorCode.IncompatibleInput,
-            $"The model `{model.Id}` does not accept {what}; it accepts {string.Join(", ", model.InputModalities.Order(StringComparer.Ordinal))}.")
+            $"The model `{model.Id}` does not accept {what}; it accepts "
+            + $"{string.Join(", ", model.InputModalities.Order(StringComparer.Ordinal))}.")
         {
             Parameter = PathOf(facts, feature, "messages"),
         };

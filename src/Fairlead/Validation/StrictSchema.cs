@@ -206,7 +206,10 @@ internal static class StrictSchema
                 if (++_properties > MaxProperties) throw Fault(here, $"more than {MaxProperties} properties in all are not supported");
                 Count(property.Name.Length, here);
                 if (required?.Contains(property.Name) != true)
-                    throw Fault(path, $"'required' must list every property, but '{Shown(property.Name)}' is missing; make it optional with type [..., \"null\"]");
+                {
+                    throw Fault(path, $"'required' must list every property, but '{Shown(property.Name)}' is missing; "
+                        + "make it optional with type [..., \"null\"]");
+                }
                 Schema(property, level + 1);
             }
         }

@@ -48,7 +48,8 @@ internal static class WindowRule
         {
             Parameter = "messages",
             Remedy = requested > 0 && requested >= excess
-                ? $"Shorten the input by {Number(excess)} tokens or lower the output limit to {Number(requested - excess)}, or choose a model with a larger window than `{model.Id}`."
+                ? $"Shorten the input by {Number(excess)} tokens or lower the output limit to {Number(requested - excess)}, "
+                    + $"or choose a model with a larger window than `{model.Id}`."
                 : $"Shorten the input by {Number(excess)} tokens, or choose a model with a larger window than `{model.Id}`.",
             Details = new JsonObject
             {

@@ -13,7 +13,8 @@ namespace Fairlead.Webhooks;
 internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outbox)
 {
     /// <summary>
-    /// Maximum of concurrent attempts per receiver, so that a slow one does not delay the others. A receiver whose last attempt failed gets one.
+    /// Maximum of concurrent attempts per receiver, so that a slow one does not delay the others. A receiver whose last attempt
+    /// failed gets one.
     /// </summary>
     public const int MaxPerReceiver = 4;
 
@@ -33,7 +34,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
             VALUES (@id, @webhook, @project, @url, @event, @type, @payload, 'pending', 0, 0, @next, @created)
             """,
             [
-                ("@id", delivery.Id), ("@webhook", delivery.WebhookId), ("@project", projectId), ("@url", delivery.Url), ("@event", delivery.EventId),
+                ("@id", delivery.Id), ("@webhook", delivery.WebhookId), ("@project", projectId), ("@url", delivery.Url),
+                ("@event", delivery.EventId),
                 ("@type", delivery.Type), ("@payload", delivery.Payload), ("@next", delivery.NextAt), ("@created", delivery.CreatedAt),
             ],
             cancellationToken);
@@ -94,8 +96,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
 
     /// <summary>
     /// Leases up to <paramref name="most"/> due deliveries, with their webhooks. No two callers get the same one while a lease lasts.
-    /// Receivers whose last attempt succeeded come before those that failed, and among equals those with the fewest running attempts: neither
-    /// a backlog nor a receiver that hangs delays the others.
+    /// Receivers whose last attempt succeeded come before those that failed, and among equals those with the fewest running
+    /// attempts: neither a backlog nor a receiver that hangs delays the others.
     /// </summary>
     /// <param name="owner">The process that leases them.</param>
     /// <param name="now">Those due by now.</param>
@@ -132,7 +134,9 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     });
 
     /// <summary>Webhooks with due deliveries and room for an attempt, in the order in which they are served.</summary>
-    /// <remarks>Steps from webhook to webhook by the index: the cost grows with the webhooks that have deliveries, not with the deliveries.</remarks>
+    /// <remarks>
+    /// Steps from webhook to webhook by the index: the cost grows with the webhooks that have deliveries, not with the deliveries.
+    /// </remarks>
     private static Task<List<Receiver>> ReceiversAsync(DbConnection connection, DateTimeOffset now, CancellationToken cancellationToken) =>
         connection.QueryAsync(
             $"""
@@ -156,7 +160,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
             [("@now", now)], row => new Receiver(row.Text("id"), row.Bool("of_requests"), row.Bool("failing")), cancellationToken);
 
     private async Task<List<WebhookDelivery>> LeaseAsync(
-        DbConnection connection, Receiver receiver, string owner, DateTimeOffset now, DateTimeOffset until, int room, CancellationToken cancellationToken)
+        DbConnection connection, Receiver receiver, string owner, DateTimeOffset now, DateTimeOffset until, int room,
+        CancellationToken cancellationToken)
     {
         const string Due = "p.webhook_id = @webhook AND p.status = 'pending' AND p.next_at <= @now";
         // Running attempts count against the share of the receiver; for single requests each address is a receiver.
@@ -168,7 +173,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
                     FROM (SELECT * FROM webhook_deliveries p WHERE {Due} ORDER BY p.next_at, p.id LIMIT {Number(MaxExamined)}) p) ranked
                 WHERE place <= {Number(MaxPerReceiver)} AND (lease_until IS NULL OR lease_until <= @now) ORDER BY next_at, id
                 """
-            : $"SELECT p.id FROM webhook_deliveries p WHERE {Due} AND (p.lease_until IS NULL OR p.lease_until <= @now) ORDER BY p.next_at, p.id";
+            : $"SELECT p.id FROM webhook_deliveries p WHERE {Due} AND (p.lease_until IS NULL OR p.lease_until <= @now) "
+                + "ORDER BY p.next_at, p.id";
         var share = Number(receiver.IsOfRequests ? MaxForRequests : receiver.IsFailing ? 1 : MaxPerReceiver);
         var taken = await connection.QueryAsync(
             $"""
@@ -183,7 +189,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
                 {storage.Sql.ForUpdateSkipLocked})
             RETURNING {WebhookRow.Delivery}
             """,
-            [("@owner", owner), ("@until", until), ("@now", now), ("@webhook", receiver.WebhookId)], WebhookRow.ReadDelivery, cancellationToken);
+            [("@owner", owner), ("@until", until), ("@now", now), ("@webhook", receiver.WebhookId)], WebhookRow.ReadDelivery,
+            cancellationToken);
         return [.. taken.OrderBy(delivery => delivery.NextAt).ThenBy(delivery => delivery.Id, StringComparer.Ordinal)];
     }
 
@@ -199,7 +206,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     /// <param name="pause">Until the next attempt; null when none follows.</param>
     /// <param name="cancellationToken">Stops the wait.</param>
     public Task<WebhookNote> NoteAsync(
-        string owner, WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, DateTimeOffset now, WebhookResult result, TimeSpan? pause,
+        string owner, WebhookDelivery delivery, Webhook webhook, DateTimeOffset at, DateTimeOffset now, WebhookResult result,
+        TimeSpan? pause,
         CancellationToken cancellationToken) => StorageRetry.RunAsync<WebhookNote>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
@@ -217,12 +225,14 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
         await connection.ExecuteAsync(
             $"INSERT INTO webhook_attempts (delivery_id, {AttemptColumns}) VALUES (@id, @number, @at, @duration, @code, @error)",
             [
-                ("@id", delivery.Id), ("@number", (long)delivery.Attempts + 1), ("@at", at), ("@duration", (long)result.Duration.TotalMilliseconds),
+                ("@id", delivery.Id), ("@number", (long)delivery.Attempts + 1), ("@at", at),
+                ("@duration", (long)result.Duration.TotalMilliseconds),
                 ("@code", result.StatusCode), ("@error", result.Error),
             ],
             cancellationToken);
         // Addresses of single requests are many receivers under one webhook; none of them decides for the others.
-        var disabled = delivery.Url is null && await NoteAtWebhookAsync(connection, transaction, webhook, now, result, status, cancellationToken);
+        var disabled = delivery.Url is null
+            && await NoteAtWebhookAsync(connection, transaction, webhook, now, result, status, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         if (disabled) outbox.Announce();
         return new WebhookNote(status, disabled);
@@ -234,7 +244,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
             WHERE id = @id AND lease_owner = @owner AND attempts = @attempts AND status = 'pending' AND {condition}
             """,
             [
-                ("@status", status.ToWire()), ("@next", now + (pause ?? TimeSpan.Zero)), ("@code", result.StatusCode), ("@error", result.Error),
+                ("@status", status.ToWire()), ("@next", now + (pause ?? TimeSpan.Zero)), ("@code", result.StatusCode),
+                ("@error", result.Error),
                 ("@ended", status == WebhookDeliveryStatus.Pending ? (DateTimeOffset?)null : now), ("@id", delivery.Id), ("@owner", owner),
                 ("@attempts", delivery.Attempts), ("@step", delivery.Step),
             ],
@@ -284,7 +295,8 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
 
     /// <summary>Whether the webhook was disabled by it; then the other webhooks of the project are notified.</summary>
     private async Task<bool> NoteAtWebhookAsync(
-        DbConnection connection, DbTransaction transaction, Webhook webhook, DateTimeOffset now, WebhookResult result, WebhookDeliveryStatus status,
+        DbConnection connection, DbTransaction transaction, Webhook webhook, DateTimeOffset now, WebhookResult result,
+        WebhookDeliveryStatus status,
         CancellationToken cancellationToken)
     {
         // The address may have been replaced meanwhile; the response of the old one says nothing about the new one.

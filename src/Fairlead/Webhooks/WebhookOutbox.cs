@@ -14,7 +14,8 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Tim
     /// <summary>Channel on which nodes notify each other of new deliveries.</summary>
     public const string Channel = "webhooks";
 
-    public async Task<int> AddAsync(DbConnection connection, DbTransaction transaction, WebhookEvent happened, CancellationToken cancellationToken)
+    public async Task<int> AddAsync(
+        DbConnection connection, DbTransaction transaction, WebhookEvent happened, CancellationToken cancellationToken)
     {
         var enabled = await connection.QueryAsync(
             $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NOT NULL AND status = 'enabled' ORDER BY id",
@@ -24,7 +25,8 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Tim
         {
             if (webhook.Wants(happened.Type)) receivers.Add((webhook.Id, null));
         }
-        if (happened.Url is { } url) receivers.Add(((await webhooks.OfRequestsAsync(connection, happened.ProjectId, cancellationToken)).Id, url));
+        if (happened.Url is { } url)
+            receivers.Add(((await webhooks.OfRequestsAsync(connection, happened.ProjectId, cancellationToken)).Id, url));
         if (receivers.Count == 0) return 0;
 
         // One id for the event: a receiver that gets it in two ways can tell that it is the same.

@@ -2,7 +2,7 @@ namespace Fairlead.Webhooks;
 
 /// <summary>The result of one attempt.</summary>
 /// <param name="StatusCode">The receiver's status, or null.</param>
-/// <param name="Error">Why there is none: <c>timeout</c>, <c>dns</c>, <c>connection</c>, <c>tls</c>, <c>protocol</c>,
+/// <param name="Error">Why there is no status: <c>timeout</c>, <c>dns</c>, <c>connection</c>, <c>tls</c>, <c>protocol</c>,
 /// <c>address_not_allowed</c>, <c>url_not_allowed</c>.</param>
 /// <param name="RetryAfter">How long the receiver asks not to be called.</param>
 /// <param name="Duration">Until the status arrived, or it failed.</param>

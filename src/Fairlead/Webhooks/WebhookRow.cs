@@ -59,7 +59,8 @@ internal static class WebhookRow
         row.Int32("number"), row.Time("at"), TimeSpan.FromMilliseconds(row.Int64("duration_ms")), row.Int32OrNull("status_code"),
         row.TextOrNull("error"));
 
-    public static string Events(IReadOnlyList<string> events) => JsonSerializer.Serialize([.. events], WebhookJsonContext.Default.StringArray);
+    public static string Events(IReadOnlyList<string> events) =>
+        JsonSerializer.Serialize([.. events], WebhookJsonContext.Default.StringArray);
 
     public static string Signature(WebhookSignature kind) => kind == WebhookSignature.Ed25519 ? "v1a" : "v1";
 }

@@ -110,7 +110,10 @@ internal sealed class WebhookSender : IDisposable
             {
                 case ForbiddenAddressException:
                     return "address_not_allowed";
-                case SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain or SocketError.NoRecovery }:
+                case SocketException
+                {
+                    SocketErrorCode: SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain or SocketError.NoRecovery
+                }:
                     return "dns";
             }
         }

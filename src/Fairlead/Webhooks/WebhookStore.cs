@@ -18,12 +18,14 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await storage.Sql.LockAsync(transaction, StorageLock.Webhooks, cancellationToken);
-        if (attempt.IsRepeat && await connection.Int64Async("SELECT 1 FROM webhooks WHERE id = @id", [("@id", webhook.Id)], cancellationToken) is not null)
+        if (attempt.IsRepeat
+            && await connection.Int64Async("SELECT 1 FROM webhooks WHERE id = @id", [("@id", webhook.Id)], cancellationToken) is not null)
         {
             return true;
         }
         var count = await connection.Int64Async(
-            "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL", [("@project", webhook.ProjectId)], cancellationToken);
+            "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL", [("@project", webhook.ProjectId)],
+            cancellationToken);
         if (count >= MaxPerProject) return false;
         await InsertAsync(connection, webhook, cancellationToken);
         attempt.Sending();
@@ -76,7 +78,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
 
     /// <summary>Stores what <paramref name="change"/> returns for it; null when it does not exist.</summary>
     public Task<Webhook?> ChangeAsync(
-        string projectId, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) => StorageRetry.RunAsync<Webhook?>(async () =>
+        string projectId, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) =>
+        StorageRetry.RunAsync<Webhook?>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -97,7 +100,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
     });
 
     /// <summary>Removes it with its deliveries; false when it does not exist.</summary>
-    public Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken) => StorageRetry.RunAsync<bool>(async () =>
+    public Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken) =>
+        StorageRetry.RunAsync<bool>(async () =>
     {
         return await storage.ExecuteAsync(
             "DELETE FROM webhooks WHERE id = @id AND project_id = @project",
@@ -110,7 +114,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         return await storage.ExecuteAsync("DELETE FROM webhooks WHERE project_id NOT IN (SELECT id FROM projects)", [], cancellationToken);
     }
 
-    private Task<Webhook?> FindAsync(DbConnection connection, string projectId, string id, string forUpdate, CancellationToken cancellationToken) =>
+    private Task<Webhook?> FindAsync(
+        DbConnection connection, string projectId, string id, string forUpdate, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync(
             $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id AND project_id = @project{forUpdate}",
             [("@id", storage.Sql.Storable(id)), ("@project", projectId)], WebhookRow.ReadWebhook, cancellationToken);
@@ -120,7 +125,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
             $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NULL",
             [("@project", projectId)], WebhookRow.ReadWebhook, cancellationToken);
 
-    private static Task<int> InsertAsync(DbConnection connection, Webhook webhook, CancellationToken cancellationToken) => connection.ExecuteAsync(
+    private static Task<int> InsertAsync(DbConnection connection, Webhook webhook, CancellationToken cancellationToken) =>
+        connection.ExecuteAsync(
         """
         INSERT INTO webhooks (id, project_id, url, description, events, signature, secret, previous_secret, previous_until, status, disabled_reason,
             failing_since, not_before, created_at, updated_at)
@@ -137,7 +143,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
     private static (string Name, SqlValue Value)[] Columns(Webhook webhook) =>
     [
         ("@id", webhook.Id), ("@url", webhook.Url), ("@description", webhook.Description), ("@events", WebhookRow.Events(webhook.Events)),
-        ("@secret", webhook.Key.Secret.ToArray()), ("@previous", webhook.PreviousKey?.Secret.ToArray()), ("@previous_until", webhook.PreviousUntil),
+        ("@secret", webhook.Key.Secret.ToArray()), ("@previous", webhook.PreviousKey?.Secret.ToArray()),
+        ("@previous_until", webhook.PreviousUntil),
         ("@status", webhook.Enabled ? "enabled" : "disabled"), ("@reason", webhook.DisabledReason), ("@failing", webhook.FailingSince),
         ("@updated", webhook.UpdatedAt),
     ];

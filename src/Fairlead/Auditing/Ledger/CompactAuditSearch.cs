@@ -22,7 +22,8 @@ internal sealed class CompactAuditSearch : AuditSearch
         if (query.GenerationId is { } generation)
         {
             AddRunsOf(generation);
-            _found = "SELECT number FROM audit_calls WHERE id = @id UNION ALL SELECT number FROM audit_calls WHERE id > @id_runs AND id < @id_end";
+            _found = "SELECT number FROM audit_calls WHERE id = @id "
+                + "UNION ALL SELECT number FROM audit_calls WHERE id > @id_runs AND id < @id_end";
         }
         if (query.RequestId is { } request)
         {

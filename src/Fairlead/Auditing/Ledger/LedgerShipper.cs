@@ -13,8 +13,9 @@ namespace Fairlead.Auditing.Ledger;
 /// </summary>
 /// <remarks>
 /// A segment of this process is given back to the spool when all of it is in the database. Calls that started in it and still run are
-/// first copied to the newest segment, so that a long stream does not hold gigabytes. An earlier process's segments are deleted once its open calls
-/// have been recorded. If this process is killed during that, the next one does the same again with the same ids.
+/// first copied to the newest segment, so that a long stream does not hold gigabytes. An earlier process's segments are deleted
+/// once its open calls have been recorded. If this process is killed during that, the next one does the same again with the same
+/// ids.
 /// </remarks>
 internal sealed class LedgerShipper : BackgroundService
 {

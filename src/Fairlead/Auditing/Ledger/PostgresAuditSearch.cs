@@ -40,7 +40,8 @@ internal sealed class PostgresAuditSearch : AuditSearch
         : $"SELECT {Columns} FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT {Query.Limit + 1}");
 
     public override SqlStatement Bound() =>
-        Statement($"SELECT at, number FROM audit_records a WHERE true{Narrow} ORDER BY at DESC, number DESC LIMIT 1 OFFSET {MaxScanned - 1}");
+        Statement($"SELECT at, number FROM audit_records a WHERE true{Narrow} "
+            + $"ORDER BY at DESC, number DESC LIMIT 1 OFFSET {MaxScanned - 1}");
 
     private static string? DriverOf(AuditQuery query) => query switch
     {

@@ -103,9 +103,11 @@ internal static class SqliteLedgerWriter
                 if (call.Counts) (sums = SumsOf(hours, call)).Requests++;
                 foreach (var attempt in call.Attempts)
                 {
-                    entries.Bind(number).Bind(attempt.Number).Bind(numbers.Of(attempt.Provider)).Bind(numbers.Of(attempt.Deployment)).Bind(numbers.Of(attempt.UpstreamModel));
+                    entries.Bind(number).Bind(attempt.Number).Bind(numbers.Of(attempt.Provider)).Bind(numbers.Of(attempt.Deployment))
+                        .Bind(numbers.Of(attempt.UpstreamModel));
                     Name(entries, numbers, attempt.Outcome)
-                        .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens).Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
+                        .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens)
+                        .Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
                         .Bind(numbers.Of(attempt.Basis)).Bind(attempt.CostPicoUsd);
                     if (entries.Run() > 0) (sums ??= SumsOf(hours, call)).Add(attempt);
                 }
@@ -134,7 +136,8 @@ internal static class SqliteLedgerWriter
         using var statement = new SqliteStatement(connection, AddToHour);
         foreach (var (key, sums) in hours)
         {
-            statement.Bind(key.ProjectId).Bind(key.KeyId).Bind(key.Hour * MillisecondsPerHour).Bind(key.Model).Bind(key.Outcome).Bind((ReadOnlyMemory<byte>)sums.OrganizationId)
+            statement.Bind(key.ProjectId).Bind(key.KeyId).Bind(key.Hour * MillisecondsPerHour).Bind(key.Model).Bind(key.Outcome)
+                .Bind((ReadOnlyMemory<byte>)sums.OrganizationId)
                 .Bind(sums.Requests).Bind(sums.InputTokens).Bind(sums.CachedInputTokens).Bind(sums.CacheWriteTokens).Bind(sums.OutputTokens)
                 .Bind(sums.ReasoningTokens).Bind(sums.CostPicoUsd).Run();
         }

@@ -11,7 +11,9 @@ internal sealed record SpoolOptions(string Root)
 
     public AuditDurability Durability { get; init; }
 
-    /// <summary>Bytes of records of refused calls that may wait in memory while the disk is full. Default 1 MiB: about a thousand.</summary>
+    /// <summary>
+    /// Bytes of records of refused calls that may wait in memory while the disk is full. Default 1 MiB: about a thousand.
+    /// </summary>
     public long MaxWaitingRefusedBytes { get; init; } = 1024 * 1024;
 
     /// <summary>Bytes of records of refused calls in segments that are not yet in the database. Default 64 MiB.</summary>

@@ -37,7 +37,8 @@ internal sealed class ChatClientEventSource : IEventSource
     /// <param name="model">Name of the model, for logs.</param>
     /// <param name="logger">For the operator's log.</param>
     public ChatClientEventSource(
-        Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> open, ChatClientResponseReader reader, AttemptWatch watch, string model,
+        Func<CancellationToken, IAsyncEnumerable<ChatResponseUpdate>> open, ChatClientResponseReader reader, AttemptWatch watch,
+        string model,
         ILogger logger)
     {
         _open = open;

@@ -87,7 +87,8 @@ internal sealed class UpstreamExchange : IDisposable
 
     /// <summary>Reads the whole body, at most <see cref="UpstreamClient.MaxResponseBytes"/>. The caller owns the buffer.</summary>
     /// <exception cref="OperationCanceledException">The caller's token was cancelled.</exception>
-    public async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadWholeAsync(int maxBytes = UpstreamClient.MaxResponseBytes)
+    public async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadWholeAsync(
+        int maxBytes = UpstreamClient.MaxResponseBytes)
     {
         var watch = Watch;
         var length = Response.Content.Headers.ContentEncoding.Count > 0 ? null : Response.Content.Headers.ContentLength;

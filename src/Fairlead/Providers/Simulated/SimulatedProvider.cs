@@ -185,7 +185,8 @@ internal sealed class SimulatedProvider : Provider
     private static ProviderReply.Failed NoSuchModel() =>
         new(UpstreamErrors.ToError(UpstreamErrorKind.Operator, null, null), UpstreamErrors.ClassOf(UpstreamErrorKind.Operator), 404);
 
-    private static ModelResponse ToAnswer(SimulatedResponse plan) => new([.. plan.Choices.Select(ToChoice)]) { SystemFingerprint = "fp_simulated" };
+    private static ModelResponse ToAnswer(SimulatedResponse plan) =>
+        new([.. plan.Choices.Select(ToChoice)]) { SystemFingerprint = "fp_simulated" };
 
     private static OutputChoice ToChoice(ChoicePlan plan, int index)
     {

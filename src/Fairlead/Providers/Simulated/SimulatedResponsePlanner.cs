@@ -17,7 +17,8 @@ internal static class SimulatedResponsePlanner
     /// <param name="seed">Of request and provider.</param>
     /// <param name="maxTokens">Output limit of each choice.</param>
     /// <param name="isInvalid">Whether a document violates the requested schema.</param>
-    public static SimulatedResponse Plan(ConversationRequest request, SimulatedModel model, ulong seed, int maxTokens, bool isInvalid = false)
+    public static SimulatedResponse Plan(
+        ConversationRequest request, SimulatedModel model, ulong seed, int maxTokens, bool isInvalid = false)
     {
         var choices = new ChoicePlan[Math.Max(1, request.ChoiceCount)];
         for (var i = 0; i < choices.Length; i++)
