@@ -13,6 +13,7 @@ public sealed class HttpContextTests
         ["Fairlead.Access.ApplicationCallerSource"] = "Implements ICallerSource.",
         ["Fairlead.FairleadBuilder"] = "Takes the app's own authentication.",
         ["Fairlead.Responses.ResponseSocket"] = "A WebSocket serves many calls over one connection.",
+        ["Fairlead.Responses.SocketTurn"] = "Every turn is authenticated with the request that opened the connection.",
         ["Fairlead.Responses.ResponseSocketEndpoint"] = "Accepts the WebSocket.",
         ["Fairlead.Documentation.DocumentationEndpoints"] = "Pages that need no key.",
         ["Fairlead.Telemetry.HealthEndpoints"] = "Probes that need no key.",

@@ -12,7 +12,7 @@ public sealed class RequestFactsTests
 {
     // The extension headers, and what a dialect's IRequestReader uses.
     private static readonly Type[] Readers =
-        [typeof(RequestReader), typeof(OutputCheck), typeof(ResponseKeeper), typeof(ResponseFiles), typeof(RequestFacts)];
+        [typeof(ExtensionHeaders), typeof(OutputCheck), typeof(ResponseKeeper), typeof(ResponseFiles), typeof(RequestFacts)];
 
     private const string Body = """{"model":"a","messages":[{"role":"user","content":"x"}],"stream":STREAM}""";
 
