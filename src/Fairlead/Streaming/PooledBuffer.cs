@@ -18,6 +18,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
     private readonly bool _isNeverRefused;
     private byte[] _array = [];
     private bool _isRented;
+    private bool _isShared;
     private int _start;
     private int _end;
     private long _counted;
@@ -46,9 +47,10 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
         if (budget is not null) Grow(0, content.Length);
         _array = content;
         _end = content.Length;
+        _isShared = true;
     }
 
-    /// <summary>A buffer with <paramref name="content"/>, which is not copied and must not change any more.</summary>
+    /// <summary>A buffer with <paramref name="content"/>, which is not copied. A later write goes to an array of its own.</summary>
     /// <exception cref="MemoryExhaustedException">The budget does not have enough memory.</exception>
     public static PooledBuffer Of(byte[] content, MemoryBudget? budget = null, bool neverRefused = false) =>
         new(content, budget, neverRefused);
@@ -170,9 +172,9 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
     private void Ensure(int sizeHint)
     {
         if (sizeHint < 1) sizeHint = 256;
-        if (_array.Length - _end >= sizeHint) return;
+        if (!_isShared && _array.Length - _end >= sizeHint) return;
         var length = Length;
-        if (_start > 0 && _array.Length - length >= sizeHint)
+        if (!_isShared && _start > 0 && _array.Length - length >= sizeHint)
         {
             Buffer.BlockCopy(_array, _start, _array, 0, length);
         }
@@ -186,6 +188,7 @@ internal sealed class PooledBuffer : IBufferWriter<byte>, IDisposable
             if (_isRented) Return(_array);
             _array = larger;
             _isRented = larger.Length <= LargestPooled;
+            _isShared = false;
         }
         _start = 0;
         _end = length;

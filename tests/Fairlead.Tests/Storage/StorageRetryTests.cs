@@ -46,7 +46,9 @@ public sealed class StorageRetryTests : IDisposable
                     await using var command = connection.CreateCommand();
                     command.Transaction = transaction;
                     command.CommandText = "UPDATE pair SET times = times + 1 WHERE id = @id";
-                    command.AddParameter("@id", id);
+                    var parameter = command.CreateParameter();
+                    (parameter.ParameterName, parameter.Value) = ("@id", id);
+                    command.Parameters.Add(parameter);
                     await command.ExecuteNonQueryAsync(Cancel);
                 }
             });

@@ -123,10 +123,10 @@ internal sealed class KeptEventSource(
             if (Record is null || (Record.IsFinal && _position >= Record.EventCount)) return false;
             // Events that cannot be read would be tried again without end.
             if (following?.Failure is MemoryExhaustedException exhausted) throw new MemoryExhaustedException(exhausted.Error);
-            if (following?.Failure is { } failure) throw new IOException("The stored events of the generation cannot be read.", failure);
+            if (following?.Failure is { } failure) throw new InvalidDataException("The stored events of the generation cannot be read.", failure);
             if (Record.IsFinal && following is not null && _position == before && ++_emptyReads > 1)
             {
-                throw new IOException("Stored events of the generation are missing.");
+                throw new InvalidDataException("Stored events of the generation are missing.");
             }
             // The run has ended and the generation has not, or it has more events.
             Close();
