@@ -30,8 +30,8 @@ internal abstract class AdminResource<TRow>(string kind, string idPrefix)
     /// <summary>Whether a new one names a parent, which <see cref="CheckParentAsync"/> looks for. Default false.</summary>
     public virtual bool HasParent => false;
 
-    /// <summary>A new row; incomplete if <paramref name="fields"/> has errors.</summary>
-    public abstract TRow ReadNew(BodyFields fields, string id, DateTimeOffset now);
+    /// <summary>A new row without id and times, which it gets when it is inserted. Incomplete if <paramref name="fields"/> has errors.</summary>
+    public abstract TRow ReadNew(BodyFields fields);
 
     /// <summary>The requested change. It returns an equal row if it changes nothing.</summary>
     public abstract Func<TRow, TRow> ReadChange(BodyFields fields);

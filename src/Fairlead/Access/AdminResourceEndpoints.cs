@@ -41,11 +41,14 @@ internal sealed class AdminResourceEndpoints<TRow>(
     {
         using var body = await request.ReadJsonAsync();
         var fields = new BodyFields(body.RootElement, resource.NewFields);
-        var row = resource.ReadNew(fields, Ids.New(resource.IdPrefix, time), time.GetUtcNow());
+        var row = resource.ReadNew(fields);
         // An error of the parent is reported together with the others.
         if (!resource.HasParent) fields.ThrowIfInvalid();
 
         await using var change = await changes.BeginAsync(request.Cancellation);
+        // Lists are paged by id, so the order of ids must be the order of commits: they are made under the lock.
+        var now = time.GetUtcNow();
+        row = (TRow)((AdminRow)row with { Id = Ids.New(resource.IdPrefix, time), CreatedAt = now, UpdatedAt = now });
         await resource.CheckParentAsync(change.Connection, row, fields, request.Cancellation);
         fields.ThrowIfInvalid();
         await resource.InsertAsync(change.Connection, row, request.Cancellation);

@@ -20,8 +20,8 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
 
     public override FieldSet ChangeFields => Fields;
 
-    public override OrganizationRow ReadNew(BodyFields fields, string id, DateTimeOffset now) =>
-        new() { Id = id, Name = fields.RequiredText("name", FieldLengths.Name) ?? "", CreatedAt = now, UpdatedAt = now };
+    public override OrganizationRow ReadNew(BodyFields fields) =>
+        new() { Id = "", Name = fields.RequiredText("name", FieldLengths.Name) ?? "", CreatedAt = default, UpdatedAt = default };
 
     public override Func<OrganizationRow, OrganizationRow> ReadChange(BodyFields fields)
     {

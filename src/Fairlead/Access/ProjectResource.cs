@@ -23,13 +23,13 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
 
     public override bool HasParent => true;
 
-    public override ProjectRow ReadNew(BodyFields fields, string id, DateTimeOffset now) => new()
+    public override ProjectRow ReadNew(BodyFields fields) => new()
     {
-        Id = id,
+        Id = "",
         Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
         OrganizationId = fields.RequiredText("organization_id", FieldLengths.Id) ?? "",
-        CreatedAt = now,
-        UpdatedAt = now,
+        CreatedAt = default,
+        UpdatedAt = default,
     };
 
     public override Func<ProjectRow, ProjectRow> ReadChange(BodyFields fields)

@@ -4,6 +4,6 @@ namespace Fairlead.Http;
 
 internal static partial class EndpointLog
 {
-    [LoggerMessage(2102, LogLevel.Error, "The store failed during a request")]
-    public static partial void StoreFailed(ILogger logger, Exception exception);
+    [LoggerMessage(2102, LogLevel.Error, "The store failed during a request ({Error})")]
+    public static partial void StoreFailed(ILogger logger, string error);
 }

@@ -1,4 +1,5 @@
 using Fairlead.Errors;
+using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -17,7 +18,8 @@ internal sealed record EndpointPolicy(string Scope, ErrorShape Shape)
         new(ErrorCode.StoreUnavailable, "The store could not be reached.") { RetryAfter = TimeSpan.FromSeconds(1) };
 
     /// <summary>Logs why the database or the disk is unavailable.</summary>
-    public Action<ILogger, Exception> LogStoreError { get; init; } = EndpointLog.StoreFailed;
+    public Action<ILogger, Exception> LogStoreError { get; init; } =
+        (logger, exception) => EndpointLog.StoreFailed(logger, StorageErrors.Describe(exception));
 
     /// <summary>The format of errors for the client of <paramref name="request"/>.</summary>
     public ErrorShape ShapeFor(HttpRequest request) =>
