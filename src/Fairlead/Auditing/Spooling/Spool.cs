@@ -272,7 +272,11 @@ internal sealed class Spool : ISpool, IDisposable
     {
         var checksum = Crc32C.Append(0, record);
         RefusedRecordResult result;
-        lock (_gate) result = _refused.Add(record, checksum);
+        lock (_gate)
+        {
+            result = _refused.Add(record, checksum);
+            _segments.CreateSparesSoon();
+        }
         if (result == RefusedRecordResult.Dropped) _logger.RefusalDropped();
         return result == RefusedRecordResult.Appended;
     }
