@@ -172,7 +172,7 @@ internal sealed class LedgerShipper : BackgroundService
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;
 
-        if (source.AtEndOfEarlier) await GiveUpAsync(source, source.Position.Segment);
+        if (source.AtEndOfEarlier) await GiveUpAsync(source, source.Position.Segment, cancellationToken);
         source.Next();
         return true;
     }
@@ -197,29 +197,38 @@ internal sealed class LedgerShipper : BackgroundService
     }
 
     // The segment has been read to its end and is in the database. Calls that started in it and still run go to the newest segment.
-    private async Task GiveUpAsync(SpoolSource source, long segment)
+    private async Task GiveUpAsync(SpoolSource source, long segment, CancellationToken cancellationToken)
     {
-        var copied = false;
+        await SyncAsync(cancellationToken);
+        var failures = _spool.FlushFailures;
+        var copies = new List<(string GenerationId, long Segment)>();
         foreach (var (id, began, progress) in source.Open.StartedUpTo(segment))
         {
             var now = _spool.End.Segment;
             _spool.Append(SpoolRecordType.AttemptCarried, began);
             if (progress is not null) _spool.Append(SpoolRecordType.AttemptProgressed, progress);
-            source.Open.Moved(id, now);
-            copied = true;
+            copies.Add((id, now));
         }
-        if (copied) await _spool.FlushAsync();
+        if (copies.Count > 0) await _spool.FlushAsync(failures);
+        // Only now: if the flush failed, the next attempt copies them again.
+        foreach (var (id, now) in copies) source.Open.Moved(id, now);
         source.Discard(segment);
     }
 
+    // A segment may be all that a power failure leaves of its calls, until the database has flushed them.
+    private Task SyncAsync(CancellationToken cancellationToken) =>
+        _spool.Flushes ? LedgerWriter.SyncAsync(_storage, cancellationToken) : Task.CompletedTask;
+
     private async Task FinishEarlierAsync(SpoolSource source, CancellationToken cancellationToken)
     {
+        if (source.EarlierSegments.Count > 0) await SyncAsync(cancellationToken);
+        var failures = _spool.FlushFailures;
         var lost = source.Open.Lost();
         foreach (var record in lost) _spool.Append(SpoolRecordType.CallEnded, record);
         if (lost.Count > 0)
         {
             _recovered = _spool.End;
-            await _spool.FlushAsync();
+            await _spool.FlushAsync(failures);
             _logger.CallsRecovered(source.Folder.Node, lost.Count);
         }
         foreach (var segment in source.EarlierSegments) source.Discard(segment);

@@ -21,6 +21,11 @@ internal static class LedgerWriter
             ? PostgresLedgerWriter.WriteAsync(storage, node, calls, position, cancellationToken)
             : SqliteLedgerWriter.WriteAsync(storage, names, node, calls, position, cancellationToken);
 
+    /// <summary>Returns when everything written before survives a power failure.</summary>
+    public static Task SyncAsync(IStorage storage, CancellationToken cancellationToken) =>
+        // Every commit in PostgreSQL waits for its disk.
+        storage.Provider == StorageProvider.Postgres ? Task.CompletedTask : SqliteLedgerWriter.SyncAsync(storage, cancellationToken);
+
     public static async Task<SpoolPosition> ReadPositionAsync(IStorage storage, string node, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);

@@ -6,7 +6,7 @@ namespace Fairlead.Auditing.Spooling;
 /// Segments that are ready for the next rotation: created in advance on a background thread, or reused. Remembers why the last one could
 /// not be created, and waits a second before it tries again. Members are used under the spool's lock, except where they state otherwise.
 /// </summary>
-internal sealed class SpareSegments(SpoolFolder folder, int segmentBytes, TimeProvider time, ILogger logger, Lock gate, Func<bool> isNeeded)
+internal sealed class SpareSegments(SpoolFolder folder, SpoolOptions options, TimeProvider time, ILogger logger, Lock gate, Func<bool> isNeeded)
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
@@ -25,6 +25,11 @@ internal sealed class SpareSegments(SpoolFolder folder, int segmentBytes, TimePr
 
     private bool IsTimeToRetry => _error is null || time.GetElapsedTime(_failedAt) >= RetryDelay;
 
+    /// <summary>A new segment that is not yet one of the spares. Thread-safe.</summary>
+    /// <exception cref="IOException">The disk is full or cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
+    public SpoolSegment Create() => SpoolSegment.Create(NextPath(), options.SegmentBytes, options.FlushToDisk);
+
     /// <summary>A path for a spare that no other has had in this process. Thread-safe.</summary>
     public string NextPath() => folder.SparePathOf(Interlocked.Increment(ref _paths));
 
@@ -35,6 +40,17 @@ internal sealed class SpareSegments(SpoolFolder folder, int segmentBytes, TimePr
     /// <summary>Adds a segment that was in use before.</summary>
     public void Add(SpoolSegment reused) => _spares.Enqueue(reused);
 
+    /// <summary>Deletes reused segments whose last flush ended, with an error, after they had become spares.</summary>
+    public void DropFailed()
+    {
+        for (var left = _spares.Count; left > 0; left--)
+        {
+            var spare = _spares.Dequeue();
+            if (spare.FlushFailed) spare.Dispose();
+            else _spares.Enqueue(spare);
+        }
+    }
+
     /// <summary>Creates a segment.</summary>
     /// <exception cref="SpoolUnavailableException">The disk is full or cannot be written, or failed less than a second ago.</exception>
     public void CreateNow()
@@ -42,7 +58,7 @@ internal sealed class SpareSegments(SpoolFolder folder, int segmentBytes, TimePr
         if (!IsTimeToRetry) throw new SpoolUnavailableException("The spool has no space.", _error);
         try
         {
-            _spares.Enqueue(SpoolSegment.Create(NextPath(), segmentBytes));
+            _spares.Enqueue(Create());
             _error = null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -87,7 +103,7 @@ internal sealed class SpareSegments(SpoolFolder folder, int segmentBytes, TimePr
                 SpoolSegment created;
                 try
                 {
-                    created = SpoolSegment.Create(NextPath(), segmentBytes);
+                    created = Create();
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException)
                 {

@@ -91,6 +91,12 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
+    /// <summary>Whether the durability setting requires that records are flushed to the disk.</summary>
+    public bool Flushes => _segments.Flushes;
+
+    /// <summary>Flushes that failed.</summary>
+    public long FlushFailures => _segments.FlushFailures;
+
     /// <summary>Bytes reserved for the records of running calls.</summary>
     public long Reserved
     {
@@ -137,10 +143,11 @@ internal sealed class Spool : ISpool, IDisposable
         AuditRecordWriter.WriteStarted(buffer.Output, call, attempt);
         var payload = buffer.Finish();
         // The record of the end repeats that of the start, and adds how the attempt and the call ended.
+        var failures = _segments.FlushFailures;
         var room = Math.Max(call.RecordRoom, SpoolFormat.SizeOf(payload.Length + SpoolFormat.EndAllowanceBytes));
         Append(SpoolRecordType.AttemptStarted, payload, room, room - call.RecordRoom);
         call.RecordRoom = room;
-        return _segments.Flushes ? new ValueTask(FlushForStartAsync()) : default;
+        return _segments.Flushes ? new ValueTask(FlushForStartAsync(failures)) : default;
     }
 
     public void AttemptProgressed(GatewayCall call, Attempt attempt)
@@ -190,6 +197,11 @@ internal sealed class Spool : ISpool, IDisposable
 
     /// <summary>Flushes everything appended so far to the disk, if the durability setting requires it.</summary>
     public Task FlushAsync() => _segments.FlushAsync();
+
+    /// <summary>As <see cref="FlushAsync()"/>; also fails if another flush, which may have been that of the records, has failed.</summary>
+    /// <param name="failures"><see cref="FlushFailures"/> before the first append.</param>
+    /// <exception cref="IOException">The disk failed.</exception>
+    public Task FlushAsync(long failures) => _segments.FlushAsync(failures);
 
     /// <summary>
     /// Removes a segment of this node whose records are all in the database, and whose running calls were copied. Its file may be reused.
@@ -260,7 +272,11 @@ internal sealed class Spool : ISpool, IDisposable
     {
         var checksum = Crc32C.Append(0, record);
         RefusedRecordResult result;
-        lock (_gate) result = _refused.Add(record, checksum);
+        lock (_gate)
+        {
+            result = _refused.Add(record, checksum);
+            _segments.CreateSparesSoon();
+        }
         if (result == RefusedRecordResult.Dropped) _logger.RefusalDropped();
         return result == RefusedRecordResult.Appended;
     }
@@ -291,11 +307,11 @@ internal sealed class Spool : ISpool, IDisposable
         _segments.CreateSparesSoon();
     }
 
-    private async Task FlushForStartAsync()
+    private async Task FlushForStartAsync(long failures)
     {
         try
         {
-            await _segments.FlushAsync();
+            await _segments.FlushAsync(failures);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {

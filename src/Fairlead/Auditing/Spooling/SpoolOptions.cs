@@ -1,4 +1,5 @@
 using Fairlead.Configuration;
+using Microsoft.Win32.SafeHandles;
 
 namespace Fairlead.Auditing.Spooling;
 
@@ -10,6 +11,9 @@ internal sealed record SpoolOptions(string Root)
     public int SegmentBytes { get; init; } = 16 * 1024 * 1024;
 
     public AuditDurability Durability { get; init; }
+
+    /// <summary>Flushes a file to the disk. Tests replace it to let a flush fail.</summary>
+    public Action<SafeFileHandle> FlushToDisk { get; init; } = RandomAccess.FlushToDisk;
 
     /// <summary>
     /// Bytes of records of refused calls that may wait in memory while the disk is full. Default 1 MiB: about a thousand.

@@ -12,14 +12,18 @@ namespace Fairlead.Auditing.Spooling;
 internal sealed class SpoolSegment : IDisposable
 {
     private readonly SafeFileHandle _file;
+    private readonly Action<SafeFileHandle> _flushToDisk;
+    private readonly Lock _flushing = new();
     private readonly MemoryMappedFile _mapping;
     private readonly MemoryMappedViewStream _view;
     private int _length = SpoolFormat.FileHeaderBytes;
     private uint _stamp;
     private bool _closed;
+    private volatile bool _flushFailed;
 
-    private SpoolSegment(string path, SafeFileHandle file, int capacity)
+    private SpoolSegment(string path, SafeFileHandle file, int capacity, Action<SafeFileHandle> flushToDisk)
     {
+        _flushToDisk = flushToDisk;
         Path = path;
         Capacity = capacity;
         _file = file;
@@ -39,9 +43,18 @@ internal sealed class SpoolSegment : IDisposable
     /// <summary>Bytes in use; everything before is whole. Only changes under the spool's lock.</summary>
     public int Length => _length;
 
+    /// <summary>
+    /// Whether a flush of the file has failed; it stays so. The system may treat the pages as clean afterwards, so a later success would
+    /// prove nothing: nothing more is written to the file, and it is not reused. Thread-safe.
+    /// </summary>
+    public bool FlushFailed => _flushFailed;
+
+    /// <param name="path">The path of the new file.</param>
+    /// <param name="capacity">Bytes of the file.</param>
+    /// <param name="flushToDisk">Flushes a file to the disk; <see cref="RandomAccess.FlushToDisk"/> if null.</param>
     /// <exception cref="IOException">The disk is full or cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
-    public static SpoolSegment Create(string path, int capacity)
+    public static SpoolSegment Create(string path, int capacity, Action<SafeFileHandle>? flushToDisk = null)
     {
         // A spare that a killed process left may be too short.
         File.Delete(path);
@@ -50,7 +63,7 @@ internal sealed class SpoolSegment : IDisposable
         try
         {
             Fill(file, capacity);
-            return new SpoolSegment(path, file, capacity);
+            return new SpoolSegment(path, file, capacity, flushToDisk ?? RandomAccess.FlushToDisk);
         }
         catch
         {
@@ -108,12 +121,27 @@ internal sealed class SpoolSegment : IDisposable
         return true;
     }
 
-    /// <summary>Flushes everything appended so far to the disk. May run concurrently with appends.</summary>
+    /// <summary>Flushes everything appended so far to the disk. Thread-safe; may run concurrently with appends.</summary>
+    /// <exception cref="IOException">This flush or an earlier one of this file failed, even if the file is closed.</exception>
+    /// <exception cref="ObjectDisposedException">The file is closed.</exception>
     public void Flush()
     {
-        // On Linux a file's flush covers its mapped pages; elsewhere the view must be flushed first.
-        if (!OperatingSystem.IsLinux()) _view.Flush();
-        RandomAccess.FlushToDisk(_file);
+        // One at a time: the system reports an error to one of two concurrent flushes only.
+        lock (_flushing)
+        {
+            if (_flushFailed) throw new IOException("An earlier flush of this file of the spool failed.");
+            try
+            {
+                // On Linux a file's flush covers its mapped pages; elsewhere the view must be flushed first.
+                if (!OperatingSystem.IsLinux()) _view.Flush();
+                _flushToDisk(_file);
+            }
+            catch (IOException)
+            {
+                _flushFailed = true;
+                throw;
+            }
+        }
     }
 
     /// <summary>Closes it: no more appends, and the unused space is returned to the disk.</summary>

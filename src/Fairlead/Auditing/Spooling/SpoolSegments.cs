@@ -32,7 +32,7 @@ internal sealed class SpoolSegments
     private SpoolSegment _active;
     private (SpoolSegment Segment, bool IsKept)? _unflushed;
     private long _sequence;
-    private bool _suspect;
+    private long _flushFailures;
     private bool _closed;
 
     /// <param name="folder">This node's folder.</param>
@@ -53,10 +53,10 @@ internal sealed class SpoolSegments
         _gate = gate;
         _logger = logger;
         if (options.Durability == AuditDurability.Fsync) _flusher = new GroupFlusher(FlushSegments);
-        _spares = new SpareSegments(folder, options.SegmentBytes, time, logger, gate, () => NeedsSpare);
+        _spares = new SpareSegments(folder, options, time, logger, gate, () => NeedsSpare);
         _sequence = folder.LastSequence();
         folder.DeleteSpares();
-        _active = SpoolSegment.Create(_spares.NextPath(), options.SegmentBytes);
+        _active = _spares.Create();
         _active.TakeIntoUse(folder.PathOf(first), first, _sequence);
     }
 
@@ -73,6 +73,9 @@ internal sealed class SpoolSegments
 
     /// <summary>Whether a flush to the disk is part of an append.</summary>
     public bool Flushes => _flusher is not null;
+
+    /// <summary>Flushes that failed. Thread-safe.</summary>
+    public long FlushFailures => Interlocked.Read(ref _flushFailures);
 
     private long UsableBytes => _segmentBytes - SpoolFormat.FileHeaderBytes;
 
@@ -104,7 +107,7 @@ internal sealed class SpoolSegments
     {
         if (_closed) throw new SpoolUnavailableException("The spool is closed.");
         var sequence = type == SpoolRecordType.CallEnded ? _sequence + 1 : 0;
-        if (_suspect || !_active.TryAppend(type, sequence, payload, checksum))
+        if (_active.FlushFailed || !_active.TryAppend(type, sequence, payload, checksum))
         {
             Rotate();
             if (!_active.TryAppend(type, sequence, payload, checksum))
@@ -130,7 +133,11 @@ internal sealed class SpoolSegments
         SpoolSegment? segment;
         lock (_gate)
         {
-            if (_full.Remove(number, out segment) && !_closed && (_spares.Count == 0 || NeedsSpare) && TryReuse(segment)) return;
+            if (_full.Remove(number, out segment) && !_closed && !segment.FlushFailed && (_spares.Count == 0 || NeedsSpare)
+                && TryReuse(segment))
+            {
+                return;
+            }
         }
         // Closed first: Windows does not delete a mapped file.
         segment?.Dispose();
@@ -148,6 +155,18 @@ internal sealed class SpoolSegments
     /// <summary>Flushes everything appended so far to the disk, if the durability setting requires it. Thread-safe.</summary>
     /// <exception cref="IOException">The disk failed.</exception>
     public Task FlushAsync() => _flusher?.FlushAsync() ?? Task.CompletedTask;
+
+    /// <summary>
+    /// As <see cref="FlushAsync()"/>; also fails if another flush has failed since. That one may have been the last of the caller's
+    /// records: a full segment is flushed once. Thread-safe.
+    /// </summary>
+    /// <param name="failures"><see cref="FlushFailures"/> before the caller's first append.</param>
+    /// <exception cref="IOException">The disk failed.</exception>
+    public async Task FlushAsync(long failures)
+    {
+        await FlushAsync();
+        if (FlushFailures != failures) throw new IOException("A flush of the spool failed.");
+    }
 
     /// <summary>Closes all segments; false when they were closed before. Takes the lock itself.</summary>
     public bool Close()
@@ -169,7 +188,7 @@ internal sealed class SpoolSegments
     // The end of a segment may be too short for the next record, so up to the size of the largest record does not count.
     private long SpaceAfter(int size, int largest)
     {
-        long active = _suspect ? 0 : _active.Capacity - _active.Length;
+        long active = _active.FlushFailed ? 0 : _active.Capacity - _active.Length;
         var spares = _spares.Count;
         if (size > active)
         {
@@ -194,16 +213,16 @@ internal sealed class SpoolSegments
             _spares.Fail(e);
             throw new SpoolUnavailableException("The spool has no space.", e);
         }
-        Retire(_active);
+        var full = _active;
         _active = _spares.Take();
-        _suspect = false;
+        Retire(full);
         _spares.CreateSoon();
     }
 
     private void Retire(SpoolSegment segment)
     {
         // After a failed flush, the file may be damaged.
-        var isKept = !_suspect && _full.Count < MaxFull;
+        var isKept = !segment.FlushFailed && _full.Count < MaxFull;
         if (isKept) _full.Add(segment.Number, segment);
         if (_flusher is null)
         {
@@ -249,15 +268,13 @@ internal sealed class SpoolSegments
         }
         try
         {
-            if (full is var (segment, _)) FlushUnlessClosed(segment);
+            // One that failed before was noted then.
+            if (full is var (segment, _) && !segment.FlushFailed) FlushUnlessClosed(segment);
             FlushUnlessClosed(active);
         }
         catch (IOException e)
         {
-            // After a failed flush the system may treat the pages as clean, so a later success would prove nothing: continue in another
-            // file.
-            lock (_gate) _suspect = true;
-            _logger.FlushFailed(e);
+            lock (_gate) NoteFailure(e);
             throw;
         }
         finally
@@ -292,7 +309,15 @@ internal sealed class SpoolSegments
         }
         catch (IOException e)
         {
-            _logger.FlushFailed(e);
+            NoteFailure(e);
         }
+    }
+
+    // Under the lock. The segment is marked already, so a caller that reads the number before it is increased appends to another one.
+    private void NoteFailure(IOException error)
+    {
+        Interlocked.Increment(ref _flushFailures);
+        _spares.DropFailed();
+        _logger.FlushFailed(error);
     }
 }

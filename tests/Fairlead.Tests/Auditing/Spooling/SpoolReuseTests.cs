@@ -5,6 +5,8 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using Fairlead.Auditing;
 using Fairlead.Auditing.Spooling;
+using Fairlead.Conversation;
+using Fairlead.Errors;
 
 namespace Fairlead.Tests.Auditing.Spooling;
 
@@ -173,6 +175,18 @@ public sealed class SpoolReuseTests : IDisposable
         Assert.Single(spool.Folder.Segments());
         Assert.InRange(spool.Spares, 1, 2);
         Assert.InRange(Directory.GetFiles(spool.Folder.Path).Length, 3, 4);
+    }
+
+    [Fact]
+    public async Task CallEnded_OnlyRefusals_SpareIsCreatedInAdvance()
+    {
+        var spool = _temporary.Open(segmentBytes: 64 * 1024);
+        while (spool.Spares == 0) await Task.Yield();
+        // The second segment uses the first spare, and more than half of it is used.
+        while (spool.End.Segment == spool.FirstSegment || spool.End.Offset < 40 * 1024)
+            await spool.CallEndedAsync(RecordedCalls.New().End(outcome: Outcome.Failed, error: GatewayError.ModelNotFound("x")), 404);
+        Assert.True(SpinWait.SpinUntil(() => spool.Spares > 0, TimeSpan.FromSeconds(10)));
+        Assert.Equal(spool.FirstSegment + 1, spool.End.Segment);
     }
 
     /// <summary>The steps of a file between two segments: it is renamed, gets its header, and is renamed again.</summary>

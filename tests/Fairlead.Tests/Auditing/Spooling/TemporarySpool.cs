@@ -1,6 +1,7 @@
 using Fairlead.Auditing;
 using Fairlead.Auditing.Spooling;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
 
 namespace Fairlead.Tests.Auditing.Spooling;
 
@@ -11,9 +12,16 @@ internal sealed class TemporarySpool : IDisposable
 
     public string Root { get; } = Path.Combine(Path.GetTempPath(), "fairlead-spool-" + Path.GetRandomFileName());
 
-    public Spool Open(int segmentBytes = 64 * 1024, AuditDurability durability = default, TimeProvider? time = null)
+    public Spool Open(int segmentBytes = 64 * 1024, AuditDurability durability = default, TimeProvider? time = null,
+        Action<SafeFileHandle>? flushToDisk = null)
     {
-        var spool = new Spool(new SpoolOptions(Root) { SegmentBytes = segmentBytes, Durability = durability }, time ?? TimeProvider.System, NullLogger<Spool>.Instance);
+        var options = new SpoolOptions(Root)
+        {
+            SegmentBytes = segmentBytes,
+            Durability = durability,
+            FlushToDisk = flushToDisk ?? RandomAccess.FlushToDisk,
+        };
+        var spool = new Spool(options, time ?? TimeProvider.System, NullLogger<Spool>.Instance);
         _opened.Add(spool);
         return spool;
     }
