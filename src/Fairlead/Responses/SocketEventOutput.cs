@@ -167,13 +167,15 @@ internal sealed class SocketEventOutput(SocketWriter writer, MemoryBudget memory
     private void Return(PooledBuffer? events)
     {
         if (events is null) return;
-        if (events.Length > UncountedBytes)
+        // After an error nothing more is written, and what is left of a large buffer is short.
+        if (events.Length > UncountedBytes || _isDiscarding)
         {
             events.Dispose();
             return;
         }
         events.Clear();
-        _spare = events;
+        // One may be left from a flush that was cancelled.
+        Interlocked.Exchange(ref _spare, events)?.Dispose();
     }
 
     private static GatewayError TooLarge() =>
