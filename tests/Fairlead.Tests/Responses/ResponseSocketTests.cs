@@ -264,6 +264,45 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Turn_AbortedAfterEvents_EndsWithErrorEvent()
+    {
+        _serve = async exchange =>
+        {
+            await SendEventAsync(exchange, "{\"type\":\"response.created\"}\n");
+            exchange.Response.Abort();
+        };
+        for (var i = 0; i < 2; i++)
+        {
+            await SendAsync(Create);
+            Assert.Equal("response.created", await TypeAsync());
+            var error = (await ReceiveAsync())!.Value;
+            Assert.Equal("error", error.GetProperty("type").GetString());
+            Assert.Equal(500, error.GetProperty("status").GetInt32());
+            Assert.Equal("internal_error", error.GetProperty("error").GetProperty("code").GetString());
+        }
+    }
+
+    [Theory]
+    [InlineData("""{"type":"response.completed"}""")]
+    [InlineData("""{"response":{"type":"x"},"type":"response.incomplete"}""")]
+    [InlineData("""{"type":"response.failed"}""")]
+    [InlineData("""{"type":"error"}""")]
+    public async Task Turn_AbortedAfterItsLastEvent_SendsNothingMore(string last)
+    {
+        _serve = async exchange =>
+        {
+            await SendEventAsync(exchange, "{\"type\":\"response.created\"}\n" + last + "\n");
+            exchange.Response.Abort();
+        };
+        for (var i = 0; i < 2; i++)
+        {
+            await SendAsync(Create);
+            Assert.Equal("response.created", await TypeAsync());
+            Assert.Equal(last, (await ReceiveAsync())!.Value.GetRawText());
+        }
+    }
+
+    [Fact]
     public async Task Flush_AfterACancelledOne_ReturnsTheMemoryOfBothBuffers()
     {
         var wasCancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
