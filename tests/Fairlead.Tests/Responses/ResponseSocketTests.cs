@@ -303,6 +303,26 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Message_AfterTheLastEventWhileTheCallEnds_WaitsForItsTurn()
+    {
+        var ends = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _serve = async exchange =>
+        {
+            await SendEventAsync(exchange, "{\"type\":\"response.completed\"}\n");
+            await ends.Task.WaitAsync(Cancel);
+        };
+        await SendAsync(Create);
+        Assert.Equal("response.completed", await TypeAsync());
+        await SendAsync(Create);
+        var next = TypeAsync();
+        // Nothing reports that the server has read the message; a refusal would come within this time.
+        await Task.WhenAny(next, Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel));
+        Assert.False(next.IsCompleted);
+        ends.SetResult();
+        Assert.Equal("response.completed", await next);
+    }
+
+    [Fact]
     public async Task Flush_AfterACancelledOne_ReturnsTheMemoryOfBothBuffers()
     {
         var wasCancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
