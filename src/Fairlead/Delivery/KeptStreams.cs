@@ -9,6 +9,7 @@ using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Responses;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -162,14 +163,19 @@ internal sealed class KeptStreams(
     }
 
     // Without a number: a reader that returns continues after the last event that it has.
-    private static void Overloaded(GatewayCall call, GatewayError error, EventFormat format, IBufferWriter<byte> output)
+    internal static void Overloaded(GatewayCall call, GatewayError error, EventFormat format, IBufferWriter<byte> output)
     {
+        if (format == EventFormat.JsonLines)
+        {
+            BuffersExtensions.Write(output, SocketErrorEvent.Of(error, call.RequestId, call.Site));
+            BuffersExtensions.Write(output, "\n"u8);
+            return;
+        }
         using var body = new PooledBuffer(512);
         ErrorBodyWriter.WriteBody(body, error, call.Dialect.ErrorShape, call.RequestId, call.Site);
-        var isLines = format == EventFormat.JsonLines;
-        if (!isLines) BuffersExtensions.Write(output, "event: error\ndata: "u8);
+        BuffersExtensions.Write(output, "event: error\ndata: "u8);
         BuffersExtensions.Write(output, body.WrittenSpan);
-        BuffersExtensions.Write(output, isLines ? "\n"u8 : "\n\n"u8);
+        BuffersExtensions.Write(output, "\n\n"u8);
     }
 
     private async Task EndAsync(

@@ -99,7 +99,8 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
     // Counted twice: as it is read, and in the request.
     private async ValueTask<StoredResponse?> FindAsync(GatewayCall call, string id, CancellationToken cancellationToken)
     {
-        if (call.Session?.Find(id) is not { } known)
+        // The key of a connection may belong to another project at a later turn.
+        if (call.Session?.Find(id) is not { } known || known.ProjectId != call.Caller.ProjectId)
         {
             return await store.FindAsync(
                 call.Caller.ProjectId, id, StoredParts.Items, bytes => call.Body.Count(2 * bytes), cancellationToken);

@@ -31,6 +31,7 @@ internal sealed class ResponseSocket : IDisposable
     private readonly SocketCloser _closer;
     private readonly SocketReader _reader;
     private CancellationTokenSource? _turnStops;
+    private SocketTurn? _turn;
 
     /// <param name="upgrade">The request that opened the connection.</param>
     /// <param name="socket">The connection; the caller disposes it.</param>
@@ -104,6 +105,8 @@ internal sealed class ResponseSocket : IDisposable
         using (message) (body, error) = SocketMessage.ToRequest(message.WrittenSpan, _memory);
 
         // 3.
+        // The call of a turn ends shortly after its last event, but its client may send the next message at once.
+        if (error is null && _turn is { HasSentLast: true }) await _turns.Ended;
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         error ??= _turns.TryStart(ended.Task);
         if (error is not null)
@@ -114,15 +117,15 @@ internal sealed class ResponseSocket : IDisposable
         }
         _turnStops?.Dispose();
         _turnStops = CancellationTokenSource.CreateLinkedTokenSource(_upgrade.RequestAborted);
-        _ = ServeAsync(body!, _turnStops, ended);
+        // Until the last event is sent, which is after the call has ended.
+        _drain.Enter();
+        _turn = new SocketTurn(_upgrade, _headers, _session, body!, _writer, _memory, _turnStops, _time);
+        _ = ServeAsync(_turn, _turnStops, ended);
     }
 
     /// <summary>Never throws.</summary>
-    private async Task ServeAsync(PooledBuffer body, CancellationTokenSource stops, TaskCompletionSource ended)
+    private async Task ServeAsync(SocketTurn turn, CancellationTokenSource stops, TaskCompletionSource ended)
     {
-        // Until the last event is sent, which is after the call has ended.
-        _drain.Enter();
-        var turn = new SocketTurn(_upgrade, _headers, _session, body, _writer, _memory, stops, _time);
         try
         {
             // 4.

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text.Json;
 using Fairlead.Delivery;
 using Fairlead.Errors;
 using Fairlead.Memory;
@@ -38,6 +39,7 @@ internal sealed class SocketEventOutput(SocketWriter writer, MemoryBudget memory
     private Task _sending = Task.CompletedTask;
     private volatile bool _isDiscarding;
     private volatile bool _isGone;
+    private volatile bool _hasSentLast;
 
     public EventFormat Format => EventFormat.JsonLines;
 
@@ -50,6 +52,11 @@ internal sealed class SocketEventOutput(SocketWriter writer, MemoryBudget memory
 
     /// <summary>Whether the client may have received a message of this turn.</summary>
     public bool HasSent { get; private set; }
+
+    /// <summary>
+    /// Whether the client may have received the event that ends its response, or an error. May be read from another thread.
+    /// </summary>
+    public bool HasSentLast => _hasSentLast;
 
     public Memory<byte> GetMemory(int sizeHint = 0) => BufferFor(sizeHint).GetMemory(sizeHint);
 
@@ -116,10 +123,12 @@ internal sealed class SocketEventOutput(SocketWriter writer, MemoryBudget memory
                     break;
                 }
                 HasSent = true;
+                if (IsLast(one.Span)) _hasSentLast = true;
                 await writer.SendAsync(one);
             }
             if (error is null) return;
             HasSent = true;
+            _hasSentLast = true;
             await writer.SendErrorAsync(error);
             if (stops) stop();
         }
@@ -167,14 +176,44 @@ internal sealed class SocketEventOutput(SocketWriter writer, MemoryBudget memory
     private void Return(PooledBuffer? events)
     {
         if (events is null) return;
-        if (events.Length > UncountedBytes)
+        // After an error nothing more is written, and what is left of a large buffer is short.
+        if (events.Length > UncountedBytes || _isDiscarding)
         {
             events.Dispose();
             return;
         }
         events.Clear();
-        _spare = events;
+        // One may be left from a flush that was cancelled.
+        Interlocked.Exchange(ref _spare, events)?.Dispose();
     }
+
+    // Reads only up to the type, which is first unless a provider of the dialect has another order.
+    private static bool IsLast(ReadOnlySpan<byte> one)
+    {
+        var json = new Utf8JsonReader(one, new JsonReaderOptions { MaxDepth = 1024 });
+        try
+        {
+            if (!json.Read() || json.TokenType != JsonTokenType.StartObject) return false;
+            while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
+            {
+                var isType = json.ValueTextEquals("type"u8);
+                json.Read();
+                if (isType) return json.TokenType == JsonTokenType.String && IsLastType(ref json);
+                json.Skip();
+            }
+        }
+        catch (JsonException)
+        {
+            // Passed to the client as it is.
+        }
+        return false;
+    }
+
+    private static bool IsLastType(ref Utf8JsonReader type) =>
+        type.ValueTextEquals("response.completed"u8)
+        || type.ValueTextEquals("response.incomplete"u8)
+        || type.ValueTextEquals("response.failed"u8)
+        || type.ValueTextEquals("error"u8);
 
     private static GatewayError TooLarge() =>
         new(

@@ -32,7 +32,8 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
     private readonly IHeaderDictionary _requestHeaders;
     private PooledBuffer? _body;
     private bool _hasStarted;
-    private bool _hasAnswer;
+    private volatile bool _hasSentError;
+    private volatile bool _isAborted;
 
     /// <param name="upgrade">The request that opened the connection; only read.</param>
     /// <param name="headers">Its headers for each turn: see <see cref="HeadersOf"/>.</param>
@@ -74,7 +75,12 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
 
     public int Status { get; set; } = StatusCodes.Status200OK;
 
-    public bool HasStarted => _hasStarted || _hasAnswer || _events.HasSent;
+    public bool HasStarted => _hasStarted || _hasSentError || _events.HasSent;
+
+    /// <summary>
+    /// Whether the client may have received the last event or an error, after which it may send its next message. Thread-safe.
+    /// </summary>
+    public bool HasSentLast => _hasSentError || _events.HasSentLast;
 
     public CancellationToken Aborted => _stops.Token;
 
@@ -136,21 +142,39 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
         _responseHeaders.Clear();
     }
 
-    /// <summary>Ends the turn. The connection stays open for the next one.</summary>
-    public void Abort() => _stops.Cancel();
+    /// <summary>Ends the turn, with an error in <see cref="CompleteAsync"/>. The connection stays open for the next turn.</summary>
+    public void Abort()
+    {
+        _isAborted = true;
+        _stops.Cancel();
+    }
 
+    /// <summary>Ends the turn. Its last event is an error already, so none follows.</summary>
     public async Task AbortAfterFlushAsync()
     {
         await _events.CompleteAsync();
-        Abort();
+        await _stops.CancelAsync();
     }
 
-    /// <summary>Waits until everything is sent. A turn that has sent nothing ends with an error.</summary>
+    /// <summary>
+    /// Waits until everything is sent. A turn that has sent nothing, or was aborted before its last event, ends with an error: the
+    /// connection stays open, so its client would wait for ever.
+    /// </summary>
     public async Task CompleteAsync()
     {
         await _events.CompleteAsync();
-        if (_hasAnswer || _events.HasSent) return;
-        await SendErrorAsync(new GatewayError(ErrorCode.InternalError, "The request ended without a response."));
+        if (HasSentLast || _upgrade.RequestAborted.IsCancellationRequested) return;
+        if (!_events.HasSent)
+        {
+            await SendErrorAsync(new GatewayError(ErrorCode.InternalError, "The request ended without a response."));
+        }
+        else if (_isAborted)
+        {
+            await SendErrorAsync(new GatewayError(ErrorCode.InternalError, "The response ended before its last event.")
+            {
+                Remedy = "Retrieve the response by its id if it was stored, or send the request again.",
+            });
+        }
     }
 
     /// <summary>Call after <see cref="CompleteAsync"/>.</summary>
@@ -162,14 +186,14 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
 
     private async Task SendErrorAsync(GatewayError error)
     {
-        _hasAnswer = true;
+        _hasSentError = true;
         try
         {
             await _writer.SendAsync(SocketErrorEvent.Of(error, Id, _upgrade.GetPublicAddress()));
         }
         catch (Exception exception) when (SocketWriter.IsGone(exception) || exception is InvalidOperationException)
         {
-            Abort();
+            await _stops.CancelAsync();
         }
     }
 }

@@ -32,6 +32,15 @@ internal sealed class SocketTurns
         }
     }
 
+    /// <summary>Completes when the current turn has ended.</summary>
+    public Task Ended
+    {
+        get
+        {
+            lock (_gate) return _current;
+        }
+    }
+
     /// <summary>Refuses further turns. The result completes when the current one has ended.</summary>
     public Task Close()
     {

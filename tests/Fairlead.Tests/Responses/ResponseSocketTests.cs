@@ -263,6 +263,109 @@ public sealed class ResponseSocketTests : IAsyncDisposable
         Assert.Equal("""{"model": "m","a":[1, {"type":"x","stream":2}],"b":1.50,"stream":true}""", await seen.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel));
     }
 
+    [Fact]
+    public async Task Turn_AbortedAfterEvents_EndsWithErrorEvent()
+    {
+        _serve = async exchange =>
+        {
+            await SendEventAsync(exchange, "{\"type\":\"response.created\"}\n");
+            exchange.Response.Abort();
+        };
+        for (var i = 0; i < 2; i++)
+        {
+            await SendAsync(Create);
+            Assert.Equal("response.created", await TypeAsync());
+            var error = (await ReceiveAsync())!.Value;
+            Assert.Equal("error", error.GetProperty("type").GetString());
+            Assert.Equal(500, error.GetProperty("status").GetInt32());
+            Assert.Equal("internal_error", error.GetProperty("error").GetProperty("code").GetString());
+        }
+    }
+
+    [Theory]
+    [InlineData("""{"type":"response.completed"}""")]
+    [InlineData("""{"response":{"type":"x"},"type":"response.incomplete"}""")]
+    [InlineData("""{"type":"response.failed"}""")]
+    [InlineData("""{"type":"error"}""")]
+    public async Task Turn_AbortedAfterItsLastEvent_SendsNothingMore(string last)
+    {
+        _serve = async exchange =>
+        {
+            await SendEventAsync(exchange, "{\"type\":\"response.created\"}\n" + last + "\n");
+            exchange.Response.Abort();
+        };
+        for (var i = 0; i < 2; i++)
+        {
+            await SendAsync(Create);
+            Assert.Equal("response.created", await TypeAsync());
+            Assert.Equal(last, (await ReceiveAsync())!.Value.GetRawText());
+        }
+    }
+
+    [Fact]
+    public async Task Message_AfterTheLastEventWhileTheCallEnds_WaitsForItsTurn()
+    {
+        var ends = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _serve = async exchange =>
+        {
+            await SendEventAsync(exchange, "{\"type\":\"response.completed\"}\n");
+            await ends.Task.WaitAsync(Cancel);
+        };
+        await SendAsync(Create);
+        Assert.Equal("response.completed", await TypeAsync());
+        await SendAsync(Create);
+        var next = TypeAsync();
+        // Nothing reports that the server has read the message; a refusal would come within this time.
+        await Task.WhenAny(next, Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel));
+        Assert.False(next.IsCompleted);
+        ends.SetResult();
+        Assert.Equal("response.completed", await next);
+    }
+
+    [Fact]
+    public async Task Flush_AfterACancelledOne_ReturnsTheMemoryOfBothBuffers()
+    {
+        var wasCancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _serve = async exchange =>
+        {
+            var events = exchange.Response.Events;
+            // Fills the connection, so that the next event waits for the client.
+            for (var i = 0; i < 7; i++) await SendEventAsync(exchange, $"{{\"type\":\"{new string('x', 9_000)}\"}}\n");
+            using var stop = new CancellationTokenSource();
+            events.Buffer.GetSpan(100_000);
+            Write(exchange, $"{{\"type\":\"{new string('y', 9_000)}\"}}\n");
+            var flushing = events.FlushAsync(stop.Token).AsTask();
+            await stop.CancelAsync();
+            Assert.True(await Task.WhenAny(flushing) is { IsCanceled: true });
+            events.Buffer.GetSpan(100_000);
+            Write(exchange, "{\"type\":\"response.completed\"}\n");
+            wasCancelled.SetResult();
+            await events.FlushAsync(Cancel);
+        };
+        await SendAsync(Create);
+        await wasCancelled.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+        while (await TypeAsync() != "response.completed")
+        {
+            // Until the last event. Disposing the test checks the memory.
+        }
+    }
+
+    [Fact]
+    public async Task Event_NoMemoryLeft_ReturnsItsBufferBeforeTheTurnEnds()
+    {
+        var used = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _serve = async exchange =>
+        {
+            var piece = new string('x', 64 * 1024);
+            for (var i = 0; i < 64; i++) Write(exchange, piece);
+            await SendEventAsync(exchange, "\n");
+            used.SetResult(_budget.Used);
+        };
+        await SendAsync(Create);
+        Assert.Equal("error", await TypeAsync());
+        Assert.InRange(await used.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel), 0, 64 * 1024);
+    }
+
     private static void Write(ClientExchange exchange, string text) => exchange.Response.Events.Buffer.Write(Encoding.UTF8.GetBytes(text));
 
     private static async Task SendEventAsync(ClientExchange exchange, string json)
