@@ -6,7 +6,8 @@ namespace Fairlead.Auditing.Spooling;
 /// Segments that are ready for the next rotation: created in advance on a background thread, or reused. Remembers why the last one could
 /// not be created, and waits a second before it tries again. Members are used under the spool's lock, except where they state otherwise.
 /// </summary>
-internal sealed class SpareSegments(SpoolFolder folder, SpoolOptions options, TimeProvider time, ILogger logger, Lock gate, Func<bool> isNeeded)
+internal sealed class SpareSegments(
+    SpoolFolder folder, SpoolOptions options, TimeProvider time, ILogger logger, Lock gate, Func<bool> isNeeded)
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
@@ -40,7 +41,7 @@ internal sealed class SpareSegments(SpoolFolder folder, SpoolOptions options, Ti
     /// <summary>Adds a segment that was in use before.</summary>
     public void Add(SpoolSegment reused) => _spares.Enqueue(reused);
 
-    /// <summary>Deletes reused segments whose last flush ended, with an error, after they had become spares.</summary>
+    /// <summary>Deletes the spares whose flush failed. It may have started before they became spares.</summary>
     public void DropFailed()
     {
         for (var left = _spares.Count; left > 0; left--)

@@ -73,6 +73,8 @@ public sealed class SpoolFlushTests : IDisposable
         await spool.FlushAsync();
         spool.Remove(first);
         Assert.Equal(0, spool.ReusedSegments);
+        // Otherwise one would be created twice, now and in the background, and none be needed later.
+        while (spool.Spares == 0) await Task.Yield();
         FillSegment(spool);
         await spool.FlushAsync();
         spool.Remove(first + 1);
@@ -122,7 +124,7 @@ public sealed class SpoolFlushTests : IDisposable
         var call = RecordedCalls.New();
         var start = spool.AttemptStartedAsync(call, call.Try()).AsTask();
         FillSegment(spool);
-        _disk.FailNextWithoutWaiting();
+        _disk.Failures = 1;
         var second = Task.Run(() => FillSegment(spool), TestContext.Current.CancellationToken);
         _disk.Continue.Set();
         await second;
@@ -151,13 +153,13 @@ public sealed class SpoolFlushTests : IDisposable
         return spool;
     }
 
-    private static void Append(Spool spool) => spool.Append(SpoolRecordType.AttemptProgressed, new byte[1000]);
+    private static void Append(Spool spool, int size = 100) => spool.Append(SpoolRecordType.AttemptProgressed, new byte[size]);
 
     /// <summary>Appends until the next segment is active; returns the number of the full one.</summary>
     private static long FillSegment(Spool spool)
     {
         var full = spool.End.Segment;
-        while (spool.End.Segment == full) Append(spool);
+        while (spool.End.Segment == full) Append(spool, 1000);
         return full;
     }
 
@@ -175,8 +177,6 @@ public sealed class SpoolFlushTests : IDisposable
             get => Math.Max(0, Volatile.Read(ref _failures));
             set => Volatile.Write(ref _failures, value);
         }
-
-        public void FailNextWithoutWaiting() => Failures = 1;
 
         public void Flush(SafeFileHandle file)
         {
