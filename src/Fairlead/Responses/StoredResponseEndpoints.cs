@@ -28,7 +28,7 @@ internal sealed class StoredResponseEndpoints(IResponseStore store, BackgroundRe
         var (after, error) = KeptStreams.AfterOf(request, "starting_after");
         if (error is not null) return error;
         if (await background.StreamAsync(request, id, after, held) is { } stream) return stream;
-        return Invalid("stream", $"The response '{id}' was not streamed in the background: only such a one can be streamed again.");
+        return Invalid("stream", $"The response '{id}' cannot be streamed again: it was not created with background and stream.");
     }
 
     public async Task<EndpointResult> DeleteAsync(EndpointRequest request)
@@ -53,7 +53,7 @@ internal sealed class StoredResponseEndpoints(IResponseStore store, BackgroundRe
         var (caller, id) = (request.Caller, request.Id);
         if (await background.CancelAsync(caller, id, Hold(request), request.Cancellation) is { } body) return Json(body);
         if (await store.FindAsync(caller.ProjectId, id, StoredParts.None, null, request.Cancellation) is null) return NotFound(id);
-        return Invalid("id", $"The response '{id}' was not made in the background: only such a one can be cancelled.") with
+        return Invalid("id", $"The response '{id}' cannot be cancelled: it was not created with background.") with
         {
             Parameter = null,
         };
