@@ -1,0 +1,53 @@
+namespace Fairlead.Limits;
+
+/// <summary>A budget of one period.</summary>
+/// <param name="Scope">What it belongs to.</param>
+/// <param name="OrganizationId">The payer.</param>
+/// <param name="ScopeId">Id of the organization, project or key; for <see cref="LimitScope.Model"/> that of the organization.</param>
+/// <param name="Model">The model's id for <see cref="LimitScope.Model"/>, else null.</param>
+/// <param name="Class">The class whose calls alone it counts, or null.</param>
+/// <param name="Name">One for which <see cref="LimitNames.IsBudget"/> holds.</param>
+/// <param name="PeriodStart">The first moment of its day or month in UTC.</param>
+internal readonly record struct BudgetKey(
+    LimitScope Scope, string OrganizationId, string ScopeId, string? Model, string? Class, LimitName Name, DateTimeOffset PeriodStart);
+
+/// <summary>A request for more of a budget. Amounts are tokens or picodollars.</summary>
+/// <param name="Key">The budget.</param>
+/// <param name="Limit">Its value in force.</param>
+/// <param name="Minimum">What the waiting calls need at least; less is of no use.</param>
+/// <param name="Wanted">What this node would use within a few seconds; at least <paramref name="Minimum"/>.</param>
+internal readonly record struct BudgetNeed(BudgetKey Key, long Limit, long Minimum, long Wanted);
+
+/// <summary>The response to a <see cref="BudgetNeed"/>.</summary>
+/// <param name="Granted">Added to the slice of this node: from the minimum to the wanted amount, or 0.</param>
+/// <param name="UsedElsewhere">What all calls of the period used that this process has not settled from its own slice.</param>
+/// <param name="HeldElsewhere">Slices of other nodes and of earlier processes that are not yet used or returned.</param>
+internal readonly record struct BudgetGrant(long Granted, long UsedElsewhere, long HeldElsewhere);
+
+/// <summary>
+/// Leases slices of budgets from the database, which is the truth: settled amounts and outstanding slices together never exceed a limit,
+/// except by usage that was never reserved. Thread-safe.
+/// </summary>
+internal interface IBudgetLeases
+{
+    /// <summary>
+    /// Asks for more of several budgets in one transaction. Before it grants nothing, it asks other nodes to return what they do not use.
+    /// </summary>
+    /// <returns>One grant for each need, in their order.</returns>
+    /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
+    Task<BudgetGrant[]> AcquireAsync(IReadOnlyList<BudgetNeed> needs, CancellationToken cancellationToken);
+
+    /// <summary>Returns parts of slices that this node no longer uses. A failure is retried in the background.</summary>
+    void Return(IReadOnlyList<(BudgetKey Key, long Amount)> unused);
+}
+
+/// <summary>Holds the slices of this node. Implemented by the in-process accounts, called by the leases. Thread-safe.</summary>
+internal interface IBudgetSlices
+{
+    /// <summary>Takes what is not in use out of the slice of a budget, so that it can be returned.</summary>
+    /// <returns>What was taken; 0 if nothing is free or the budget is not known.</returns>
+    long TakeUnused(BudgetKey key);
+
+    /// <summary>Takes what has been unused for at least <paramref name="idle"/> out of all slices.</summary>
+    IReadOnlyList<(BudgetKey Key, long Amount)> TakeIdle(TimeSpan idle);
+}
