@@ -5,6 +5,7 @@ using Fairlead.Generations;
 using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Configuration;
+using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Routing;
@@ -20,7 +21,7 @@ internal static class ConfigurationSections
 {
     private static readonly string[] Later =
     [
-        "redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches",
+        "redis", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches",
         "console", "oidc", "organizations", "projects", "keys",
     ];
 
@@ -42,6 +43,7 @@ internal static class ConfigurationSections
                 "How long open calls may continue after SIGTERM."),
             ProviderConfig.SectionFor(kinds),
             ModelConfig.Section,
+            LimitsConfig.Section,
             RequestBounds.Section,
             JobsConfig.Section,
             FilesConfig.Section,

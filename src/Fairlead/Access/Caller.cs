@@ -47,6 +47,18 @@ public sealed class Caller
     /// <summary>Longest wait for them; null for the server's setting.</summary>
     public TimeSpan? BatchDelay { get; init; }
 
+    /// <summary>Limits of the organization. Equal limits are one object, also in the next snapshot.</summary>
+    internal LimitSet OrganizationLimits { get; init; } = LimitSet.None;
+
+    /// <summary>Limits of the project; see <see cref="OrganizationLimits"/>.</summary>
+    internal LimitSet ProjectLimits { get; init; } = LimitSet.None;
+
+    /// <summary>Limits of the key itself, without the defaults of the configuration; see <see cref="OrganizationLimits"/>.</summary>
+    internal LimitSet KeyLimits { get; init; } = LimitSet.None;
+
+    /// <summary>The organization's share when organizations compete, 0.01 to 1000.</summary>
+    internal decimal OrganizationWeight { get; init; } = 1;
+
     /// <summary>The dated API version the key is pinned to.</summary>
     public string ApiVersion { get; init; } = ApiVersions.Current;
 

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
-/// <summary>Reads all secrets with one statement, so that the result is one consistent state.</summary>
+/// <summary>Reads all secrets with one statement, so that the result is one consistent state. Thread-safe.</summary>
 internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnapshotReader> logger)
 {
     private const string NoRevision = "The table access_revision is empty; restore the database from a backup.";
@@ -15,14 +15,17 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     private const string SelectAll = """
         SELECT r.revision, s.public_id, s.hash, s.retires_at,
                k.id AS key_id, k.name AS key_name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version,
-               k.extensions, k.batch_tokens, k.batch_delay_ms, k.revoked_at,
-               p.id AS project_id, p.name AS project_name, o.id AS organization_id, o.name AS organization_name
+               k.extensions, k.batch_tokens, k.batch_delay_ms, k.limits AS key_limits, k.revoked_at,
+               p.id AS project_id, p.name AS project_name, p.limits AS project_limits,
+               o.id AS organization_id, o.name AS organization_name, o.limits AS organization_limits, o.weight_millionths
         FROM access_revision r
         LEFT JOIN api_key_secrets s ON 1 = 1
         LEFT JOIN api_keys k ON k.id = s.key_id
         LEFT JOIN projects p ON p.id = k.project_id
         LEFT JOIN organizations o ON o.id = p.organization_id
         """;
+
+    private volatile SharedLimits _limits = SharedLimits.Empty;
 
     public async Task<long> ReadRevisionAsync(CancellationToken cancellationToken)
     {
@@ -34,8 +37,9 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     public async Task<CallerSnapshot> ReadAsync(CancellationToken cancellationToken)
     {
         var sets = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
+        var limits = _limits.Next();
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var rows = await connection.QueryAsync(SelectAll, [], row => Read(row, sets), cancellationToken);
+        var rows = await connection.QueryAsync(SelectAll, [], row => Read(row, sets, limits), cancellationToken);
         if (rows.Count == 0) throw new SchemaException(NoRevision);
 
         var secrets = new Dictionary<string, KnownSecret>(StringComparer.Ordinal);
@@ -43,18 +47,19 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         {
             if (row.PublicId is not null && row.Secret is not null) secrets[row.PublicId] = row.Secret;
         }
+        _limits = limits;
         return new CallerSnapshot(rows[^1].Revision, secrets);
     }
 
-    private SnapshotRow Read(SqlRow row, Dictionary<string, FrozenSet<string>> sets) =>
-        new(row.Int64("revision"), row.TextOrNull("public_id"), ReadSecret(row, sets));
+    private SnapshotRow Read(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits) =>
+        new(row.Int64("revision"), row.TextOrNull("public_id"), ReadSecret(row, sets, limits));
 
-    private KnownSecret? ReadSecret(SqlRow row, Dictionary<string, FrozenSet<string>> sets)
+    private KnownSecret? ReadSecret(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits)
     {
         if (row.IsNull("public_id") || row.IsNull("key_id") || row.IsNull("project_id") || row.IsNull("organization_id")) return null;
         try
         {
-            return ReadKnown(row, sets);
+            return ReadKnown(row, sets, limits);
         }
         catch (Exception exception) when (exception is JsonException or FormatException or InvalidCastException or ArgumentException)
         {
@@ -64,7 +69,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         }
     }
 
-    private static KnownSecret ReadKnown(SqlRow row, Dictionary<string, FrozenSet<string>> sets) => new(
+    private static KnownSecret ReadKnown(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits) => new(
         row.Bytes("hash"),
         new Caller
         {
@@ -86,6 +91,10 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
             BatchDelay = row.Int64OrNull("batch_delay_ms") is { } delay
                 ? TimeSpan.FromMilliseconds(Math.Clamp(delay, 0, BatchSettings.MaxDelayMs))
                 : null,
+            OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
+            ProjectLimits = limits.Of(row.TextOrNull("project_limits")),
+            KeyLimits = limits.Of(row.TextOrNull("key_limits")),
+            OrganizationWeight = Weight(row.Int64("weight_millionths")),
             SecretRetiresAt = row.TimeOrNull("retires_at"),
         },
         row.TimeOrNull("revoked_at"));
@@ -96,6 +105,9 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         if (!sets.TryGetValue(json, out var set)) sets[json] = set = StringList.Read(json).ToFrozenSet(StringComparer.Ordinal);
         return set;
     }
+
+    private static decimal Weight(long millionths) => LimitNumber.Weight.Accepts(millionths)
+        ? LimitNumber.Weight.ToDecimal(millionths) : throw new FormatException($"The weight must be {LimitNumber.Weight.Expected}.");
 
     private sealed record SnapshotRow(long Revision, string? PublicId, KnownSecret? Secret);
 }

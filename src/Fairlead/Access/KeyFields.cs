@@ -7,23 +7,23 @@ using Fairlead.Streaming;
 namespace Fairlead.Access;
 
 /// <summary>
-/// The fields of a key that a body may set. For all of them except <c>name</c>, null is the default, in a new key and in a change.
+/// The fields of a key that a body may set. For all of them except <c>name</c>, null is the default, in a new key and in a change. A change
+/// merges <c>limits</c> and replaces the others.
 /// </summary>
 internal sealed partial class KeyFields
 {
     private static readonly string[] Names =
     [
         "name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions",
-        "batch_tokens", "batch_delay_ms",
+        "batch_tokens", "batch_delay_ms", LimitsField.Name,
     ];
 
     /// <summary>Fields of the body that creates a key.</summary>
-    public static readonly FieldSet New = new(Names, new Dictionary<string, string> { ["limits"] = UnsupportedFieldMessages.Limits });
+    public static readonly FieldSet New = new(Names);
 
     /// <summary>Fields of the body that changes a key.</summary>
     public static readonly FieldSet Change = new([.. Names.Where(field => field != "project_id")], new Dictionary<string, string>
     {
-        ["limits"] = UnsupportedFieldMessages.Limits,
         ["project_id"] = "A key stays with its project; create a new key in the other one.",
     });
 
@@ -56,6 +56,8 @@ internal sealed partial class KeyFields
 
     public int? BatchDelayMs { get; private set; }
 
+    public string? Limits { get; private set; }
+
     public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
     {
         var key = new KeyFields();
@@ -70,7 +72,7 @@ internal sealed partial class KeyFields
         {
             Name = row.Name, Scopes = row.Scopes, Models = row.Models, Classes = row.Classes, DefaultClass = row.DefaultClass,
             Addresses = row.Addresses, ExpiresAt = row.ExpiresAt, ApiVersion = row.ApiVersion, Extensions = row.Extensions,
-            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs,
+            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs, Limits = row.Limits,
         };
         if (body.Has("name") && !body.HasValue("name")) body.Invalid("name", "Must not be null.");
         key.Read(body, now, isNew: false);
@@ -82,7 +84,7 @@ internal sealed partial class KeyFields
         Name != row.Name || !Scopes.SequenceEqual(row.Scopes) || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes)
         || DefaultClass != row.DefaultClass || !Addresses.SequenceEqual(row.Addresses) || ExpiresAt != row.ExpiresAt
         || ApiVersion != row.ApiVersion || Extensions != row.Extensions || BatchTokens != row.BatchTokens
-        || BatchDelayMs != row.BatchDelayMs;
+        || BatchDelayMs != row.BatchDelayMs || Limits != row.Limits;
 
     /// <summary>A new key without secrets.</summary>
     public ApiKeyRow ToRow(string id, string projectId, DateTimeOffset now)
@@ -118,6 +120,7 @@ internal sealed partial class KeyFields
         row.Extensions = Extensions;
         row.BatchTokens = BatchTokens;
         row.BatchDelayMs = BatchDelayMs;
+        row.Limits = Limits;
     }
 
     // Null means all models; an empty list does not exist.
@@ -138,6 +141,7 @@ internal sealed partial class KeyFields
         if (body.Has("extensions")) Extensions = body.OneOf("extensions", "all", "none") != "none";
         if (body.Has("batch_tokens")) BatchTokens = body.Integer("batch_tokens", 1, BatchSettings.MaxTokens);
         if (body.Has("batch_delay_ms")) BatchDelayMs = body.Integer("batch_delay_ms", 0, BatchSettings.MaxDelayMs);
+        Limits = LimitsField.Read(body)(Limits);
     }
 
     private void ReadClasses(BodyFields body, bool isNew)

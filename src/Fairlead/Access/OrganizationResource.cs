@@ -1,4 +1,6 @@
 using System.Data.Common;
+using System.Text.Json;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
 
@@ -10,23 +12,32 @@ namespace Fairlead.Access;
 /// </summary>
 internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("organization", "org_")
 {
-    private static readonly FieldSet Fields = new(["name"], new Dictionary<string, string>
-    {
-        ["weight"] = "This version schedules all organizations alike; leave the field out.",
-        ["limits"] = UnsupportedFieldMessages.Limits,
-    });
+    private const string WeightName = "weight";
+    private const decimal DefaultWeight = 1;
+
+    private static readonly FieldSet Fields = new(["name", WeightName, LimitsField.Name]);
 
     public override FieldSet NewFields => Fields;
 
     public override FieldSet ChangeFields => Fields;
 
     public override OrganizationRow ReadNew(BodyFields fields) =>
-        new() { Id = "", Name = fields.RequiredText("name", FieldLengths.Name) ?? "", CreatedAt = default, UpdatedAt = default };
+        new()
+        {
+            Id = "",
+            Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
+            Weight = ReadWeight(fields),
+            Limits = LimitsField.Read(fields)(null),
+            CreatedAt = default,
+            UpdatedAt = default,
+        };
 
     public override Func<OrganizationRow, OrganizationRow> ReadChange(BodyFields fields)
     {
         var name = fields.OptionalText("name", FieldLengths.Name);
-        return row => row with { Name = name ?? row.Name };
+        decimal? weight = fields.Has(WeightName) ? ReadWeight(fields) : null;
+        var limits = LimitsField.Read(fields);
+        return row => row with { Name = name ?? row.Name, Weight = weight ?? row.Weight, Limits = limits(row.Limits) };
     }
 
     public override async Task<GatewayErrorException?> FindUseAsync(
@@ -52,4 +63,23 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
 
     public override Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         OrganizationTable.DeleteAsync(connection, id, cancellationToken);
+
+    protected override void WriteFields(Utf8JsonWriter json, OrganizationRow row)
+    {
+        json.WriteNumber(WeightName, Money.Trim(row.Weight));
+        LimitsField.Write(json, row.Limits);
+    }
+
+    // Null is the default, in a new organization and in a change.
+    private static decimal ReadWeight(BodyFields fields)
+    {
+        if (!fields.HasValue(WeightName)) return DefaultWeight;
+        if (fields.Element(WeightName) is { ValueKind: JsonValueKind.Number } number
+            && LimitNumber.Weight.TryRead(number.GetRawText(), out var units, out _))
+        {
+            return LimitNumber.Weight.ToDecimal(units);
+        }
+        fields.Invalid(WeightName, $"Must be {LimitNumber.Weight.Expected}.");
+        return DefaultWeight;
+    }
 }

@@ -1,4 +1,11 @@
 namespace Fairlead.Access;
 
 /// <summary>The payer. Ids start with <c>org_</c>.</summary>
-internal sealed record OrganizationRow : AdminRow;
+internal sealed record OrganizationRow : AdminRow
+{
+    /// <summary>Its share when organizations compete; <see cref="LimitNumber.Weight"/>.</summary>
+    public decimal Weight { get; init; } = 1;
+
+    /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
+    public string? Limits { get; init; }
+}

@@ -6,7 +6,7 @@ namespace Fairlead.Access;
 /// <summary>SQL of the table <c>organizations</c>.</summary>
 internal static class OrganizationTable
 {
-    private const string Columns = "id, name, created_at, updated_at";
+    private const string Columns = "id, name, weight_millionths, limits, created_at, updated_at";
 
     public static Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
@@ -20,14 +20,24 @@ internal static class OrganizationTable
 
     public static Task InsertAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @created_at, @updated_at)",
-            [("@id", row.Id), ("@name", row.Name), ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt)], cancellationToken);
+            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @limits, @created_at, @updated_at)",
+            [
+                ("@id", row.Id), ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)), ("@limits", row.Limits),
+                ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
+            ],
+            cancellationToken);
 
-    /// <summary>Stores the name and the time of the change.</summary>
+    /// <summary>Stores the fields that a change may set, and the time of the change.</summary>
     public static Task UpdateAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            "UPDATE organizations SET name = @name, updated_at = @updated_at WHERE id = @id",
-            [("@name", row.Name), ("@updated_at", row.UpdatedAt), ("@id", row.Id)], cancellationToken);
+            """
+            UPDATE organizations SET name = @name, weight_millionths = @weight, limits = @limits, updated_at = @updated_at WHERE id = @id
+            """,
+            [
+                ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)), ("@limits", row.Limits),
+                ("@updated_at", row.UpdatedAt), ("@id", row.Id),
+            ],
+            cancellationToken);
 
     public static Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.ExecuteAsync("DELETE FROM organizations WHERE id = @id", [("@id", id)], cancellationToken);
@@ -36,6 +46,8 @@ internal static class OrganizationTable
     {
         Id = row.Text("id"),
         Name = row.Text("name"),
+        Weight = LimitNumber.Weight.ToDecimal(row.Int64("weight_millionths")),
+        Limits = row.TextOrNull("limits"),
         CreatedAt = row.Time("created_at"),
         UpdatedAt = row.Time("updated_at"),
     };

@@ -10,14 +10,10 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
 {
     public override string[] Filters { get; } = ["organization_id"];
 
-    public override FieldSet NewFields { get; } = new(["name", "organization_id"], new Dictionary<string, string>
-    {
-        ["limits"] = UnsupportedFieldMessages.Limits,
-    });
+    public override FieldSet NewFields { get; } = new(["name", "organization_id", LimitsField.Name]);
 
-    public override FieldSet ChangeFields { get; } = new(["name"], new Dictionary<string, string>
+    public override FieldSet ChangeFields { get; } = new(["name", LimitsField.Name], new Dictionary<string, string>
     {
-        ["limits"] = UnsupportedFieldMessages.Limits,
         ["organization_id"] = "A project stays with its organization; create a new project in the other one.",
     });
 
@@ -28,6 +24,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
         Id = "",
         Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
         OrganizationId = fields.RequiredText("organization_id", FieldLengths.Id) ?? "",
+        Limits = LimitsField.Read(fields)(null),
         CreatedAt = default,
         UpdatedAt = default,
     };
@@ -35,7 +32,8 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     public override Func<ProjectRow, ProjectRow> ReadChange(BodyFields fields)
     {
         var name = fields.OptionalText("name", FieldLengths.Name);
-        return row => row with { Name = name ?? row.Name };
+        var limits = LimitsField.Read(fields);
+        return row => row with { Name = name ?? row.Name, Limits = limits(row.Limits) };
     }
 
     public override async Task CheckParentAsync(
@@ -71,5 +69,9 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     public override Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         ProjectTable.DeleteAsync(connection, id, cancellationToken);
 
-    protected override void WriteFields(Utf8JsonWriter json, ProjectRow row) => json.WriteString("organization_id", row.OrganizationId);
+    protected override void WriteFields(Utf8JsonWriter json, ProjectRow row)
+    {
+        json.WriteString("organization_id", row.OrganizationId);
+        LimitsField.Write(json, row.Limits);
+    }
 }

@@ -4,4 +4,7 @@ namespace Fairlead.Access;
 internal sealed record ProjectRow : AdminRow
 {
     public required string OrganizationId { get; init; }
+
+    /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
+    public string? Limits { get; init; }
 }

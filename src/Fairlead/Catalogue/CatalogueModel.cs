@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Fairlead.Access;
 
 namespace Fairlead.Catalogue;
 
@@ -63,6 +64,9 @@ internal sealed record CatalogueModel
 
     /// <summary>Native length of the vectors of an embedding model.</summary>
     public int? EmbeddingDimensions { get; init; }
+
+    /// <summary>Limits of each organization for this model; counted by organization and model.</summary>
+    public LimitSet Limits { get; init; } = LimitSet.None;
 
     /// <summary>What the model is meant for, such as <c>code</c>; null for anything.</summary>
     public string? Task { get; init; }

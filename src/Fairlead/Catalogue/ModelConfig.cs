@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Configuration;
 
 namespace Fairlead.Catalogue;
@@ -6,7 +7,7 @@ namespace Fairlead.Catalogue;
 internal sealed record ModelConfig
 {
     /// <summary>Its keys in the configuration file.</summary>
-    internal static readonly ConfigObjectType<ModelConfig> Keys = new(() => new ModelConfig(), ["limits", "route", "quality"],
+    internal static readonly ConfigObjectType<ModelConfig> Keys = new(() => new ModelConfig(), ["route", "quality"],
         new("kind", new ConfigChoice("chat", "embedding"), m => m.Kind, (m, v) => m with { Kind = (string)v },
             "What it does; chat unless the catalogue knows better."),
         new("contextWindow", ModelConfigTypes.Tokens, m => m.ContextWindow, (m, v) => m with { ContextWindow = (int)(long)v },
@@ -26,6 +27,8 @@ internal sealed record ModelConfig
             "Other names clients may send."),
         new("lifecycle", LifecycleConfig.Keys, m => m.Lifecycle, (m, v) => m with { Lifecycle = (LifecycleConfig)v },
             "Whether it is deprecated or retired."),
+        new("limits", LimitSetConfig.Keys, m => m.Limits, (m, v) => m with { Limits = (LimitSet)v },
+            "Limits of each organization for this model, whichever of its keys calls."),
         new("task", ConfigTypes.Text, m => m.Task, (m, v) => m with { Task = (string)v }, "What it is meant for, such as code."),
         new("deployments", new ConfigListType<DeploymentConfig>(DeploymentConfig.Keys), m => m.Deployments,
             (m, v) => m with { Deployments = (IReadOnlyList<DeploymentConfig>)v },
@@ -56,6 +59,9 @@ internal sealed record ModelConfig
     public IReadOnlyList<string> Aliases { get; init; } = [];
 
     public LifecycleConfig? Lifecycle { get; init; }
+
+    /// <summary>Limits of each organization for this model.</summary>
+    public LimitSet Limits { get; init; } = LimitSet.None;
 
     public string? Task { get; init; }
 

@@ -12,6 +12,9 @@ internal abstract class ConfigKey(string name, ConfigType type, string summary)
     /// <summary>One sentence for people.</summary>
     public string Summary { get; } = summary;
 
+    /// <summary>Another name by which it can be written, as an admin request does; null for none.</summary>
+    public string? Alias { get; init; }
+
     public bool Required { get; init; }
 
     /// <summary>Whether a change takes effect only at the next start.</summary>
@@ -34,7 +37,7 @@ internal sealed class ConfigKey<T>(
     public object? ValueOf(T section) => get(section);
 
     public ConfigKey<T> WithSeed(Func<T> from) =>
-        new(Name, Type, get, set, Summary, from) { Required = Required, NeedsRestart = NeedsRestart };
+        new(Name, Type, get, set, Summary, from) { Alias = Alias, Required = Required, NeedsRestart = NeedsRestart };
 }
 
 /// <summary>A section: a closed set of keys.</summary>
@@ -50,6 +53,10 @@ internal abstract class ConfigObjectType : ConfigType
             var schema = key.Type.Schema();
             schema["description"] = key.Default is { Length: > 0 } value ? $"{key.Summary} Default {value}." : key.Summary;
             properties[key.Name] = schema;
+            if (key.Alias is null) continue;
+            var alias = key.Type.Schema();
+            alias["description"] = $"Another name of `{key.Name}`.";
+            properties[key.Alias] = alias;
         }
         var result = new JsonObject
         {
@@ -111,8 +118,13 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
         foreach (var (name, value) in map.Entries)
         {
             var entry = path.Length == 0 ? name : $"{path}.{name}";
-            if (Array.Find(_keys, k => k.Name == name) is { } key)
+            if (Array.Find(_keys, k => k.Name == name || k.Alias == name) is { } key)
             {
+                if (key.Name != name && map.Find(key.Name) is not null)
+                {
+                    context.Error(value, entry, null, $"The key is another name of '{key.Name}', which is set too.", "Keep one of the two.");
+                    continue;
+                }
                 if (key.Type.Read(value, entry, context) is { } read) result = key.Apply(result, read);
                 continue;
             }

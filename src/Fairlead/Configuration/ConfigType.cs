@@ -134,6 +134,9 @@ internal abstract class ConfigMapType(string what) : ConfigType
 {
     /// <summary>Placeholder of the name in paths: <c>providers.&lt;provider&gt;</c>.</summary>
     public string What { get; } = what;
+
+    /// <summary>The only names that are accepted; empty for any.</summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
 }
 
 /// <inheritdoc/>
@@ -161,6 +164,11 @@ internal sealed class ConfigMapType<T>(ConfigType item, string what, Func<string
             {
                 context.Error(value, entry, null, $"The name of a {What} has 1 to 128 characters and no spaces.", "Choose another name.");
             }
+            else if (Names.Count > 0 && !Names.Contains(name))
+            {
+                context.Error(value, entry, null, $"The {What} is not known.",
+                    Suggestion.For(name, Names) is { } meant ? $"Did you mean '{meant}'?" : $"Use one of {string.Join(", ", Names)}.");
+            }
             else if (item.Read(value, entry, context) is T read)
             {
                 if (errorOf?.Invoke(name, read) is { } error)
@@ -177,7 +185,9 @@ internal sealed class ConfigMapType<T>(ConfigType item, string what, Func<string
     {
         ["type"] = new JsonArray("object", "null"),
         ["additionalProperties"] = item.Schema(),
-        ["propertyNames"] = new JsonObject { ["minLength"] = 1, ["maxLength"] = 128 },
+        ["propertyNames"] = Names.Count > 0
+            ? new JsonObject { ["enum"] = new JsonArray([.. Names.Select(name => (JsonNode)name)]) }
+            : new JsonObject { ["minLength"] = 1, ["maxLength"] = 128 },
     };
 
     public override string Describe() => $"by name of {What}: " + item.Describe();

@@ -157,11 +157,16 @@ internal static class ConfigurationReader
             items[index] = Put(items[index], type.Item, segments[1..], value, origin);
             return new ConfigList(items, origin);
         }
-        if (node is not (null or ConfigMap or ConfigScalar { Value: null })) return node;
+        // A section that is switched on in one word can get keys as well.
+        if (node is not (null or ConfigMap or ConfigScalar { Value: null }) && !(type is ConfigSwitchedSection && node is ConfigScalar))
+            return node;
         var map = node as ConfigMap ?? new ConfigMap(origin);
         var segment = segments[0];
-        var key = (type as ConfigObjectType)?.Keys.FirstOrDefault(k => string.Equals(k.Name, segment, StringComparison.OrdinalIgnoreCase));
-        var name = key?.Name ?? segment;
+        var section = type as ConfigObjectType ?? (type as ConfigSwitchedSection)?.Section;
+        var key = section?.Keys.FirstOrDefault(k => string.Equals(k.Name, segment, StringComparison.OrdinalIgnoreCase)
+            || string.Equals(k.Alias, segment, StringComparison.OrdinalIgnoreCase));
+        // The file may have either name; the value replaces it.
+        var name = key?.Alias is { } alias && map.Find(alias) is not null ? alias : key?.Name ?? segment;
         map.Set(name, Put(map.Find(name, StringComparison.OrdinalIgnoreCase), key?.Type ?? type?.Item, segments[1..], value, origin));
         return map;
     }

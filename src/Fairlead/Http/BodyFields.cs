@@ -20,11 +20,11 @@ internal sealed class BodyFields
         _body = body;
         foreach (var field in body.EnumerateObject())
         {
-            var name = NameOf(field);
+            var name = JsonMemberNames.Of(field);
             if (name is not null && fields.Known.Contains(name)) continue;
             if (name is not null && fields.Refused?.GetValueOrDefault(name) is { } reason)
-                AddError(ErrorCode.UnsupportedParameter, PointerTo(name), reason);
-            else AddError(ErrorCode.UnsupportedParameter, PointerTo(Shortened(name)), fields.Known.Count == 0
+                AddError(ErrorCode.UnsupportedParameter, JsonMemberNames.Step(name), reason);
+            else AddError(ErrorCode.UnsupportedParameter, JsonMemberNames.ShortStep(name), fields.Known.Count == 0
                 ? "Unknown field; this request accepts none." : $"Unknown field; this request accepts {string.Join(", ", fields.Known)}.");
         }
     }
@@ -35,14 +35,20 @@ internal sealed class BodyFields
     /// <summary>Whether the field is present with a value other than null.</summary>
     public bool HasValue(string name) => _body.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null;
 
-    public void Invalid(string name, string detail) => AddError(ErrorCode.InvalidParameter, PointerTo(name), detail);
+    public void Invalid(string name, string detail) => AddError(ErrorCode.InvalidParameter, JsonMemberNames.Step(name), detail);
 
-    public void Missing(string name) => AddError(ErrorCode.MissingParameter, PointerTo(name), "The field is required.");
+    /// <summary>Adds the error of a value inside a field.</summary>
+    public void Add(ErrorCode code, FieldError error) => AddError(code, error.Pointer, error.Detail);
+
+    /// <summary>The field as it is, even null; null (no element) when it is absent.</summary>
+    public JsonElement? Element(string name) => _body.TryGetProperty(name, out var value) ? value : null;
+
+    public void Missing(string name) => AddError(ErrorCode.MissingParameter, JsonMemberNames.Step(name), "The field is required.");
 
     /// <summary>A string, or null when the field is absent, null or invalid.</summary>
     public string? Text(string name, int maxLength)
     {
-        return HasValue(name) ? TextOf(_body.GetProperty(name), PointerTo(name), maxLength) : null;
+        return HasValue(name) ? TextOf(_body.GetProperty(name), JsonMemberNames.Step(name), maxLength) : null;
     }
 
     /// <summary>As <see cref="Text"/>, but a missing field is an error.</summary>
@@ -103,7 +109,7 @@ internal sealed class BodyFields
         var index = 0;
         foreach (var element in value.EnumerateArray())
         {
-            var pointer = string.Create(CultureInfo.InvariantCulture, $"{PointerTo(name)}/{index++}");
+            var pointer = string.Create(CultureInfo.InvariantCulture, $"{JsonMemberNames.Step(name)}/{index++}");
             if (TextOf(element, pointer, maxLength) is not { } text) continue;
             var (item, error) = read is null ? (text, null) : read(text);
             if (error is not null) AddError(ErrorCode.InvalidParameter, pointer, error);
@@ -162,21 +168,4 @@ internal sealed class BodyFields
     {
         if (_errors.Count < MaxErrors) _errors.Add((code, new FieldError(pointer, detail)));
     }
-
-    private static string? NameOf(JsonProperty field)
-    {
-        try
-        {
-            return field.Name;
-        }
-        catch (InvalidOperationException)
-        {
-            return null;
-        }
-    }
-
-    private static string Shortened(string? name) => name is null ? "?" : name.Length <= 64 ? name : name[..64];
-
-    private static string PointerTo(string name) => "/" + name.Replace("~", "~0", StringComparison.Ordinal)
-        .Replace("/", "~1", StringComparison.Ordinal);
 }

@@ -81,16 +81,17 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
         ("get /admin/v1/organizations", "/admin/v1/organizations", null),
         ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A"}"""),
+        ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A","weight":0.5,"limits":{"requests_per_minute":60,"usd_per_day":0.5,"burst":2,"elastic":true,"classes":{"bulk":{"tokens_per_day":0,"elastic":{"max":3}}}}}"""),
         ("get /admin/v1/organizations/{id}", "/admin/v1/organizations/{organization}", null),
-        ("patch /admin/v1/organizations/{id}", "/admin/v1/organizations/{organization}", """{"name":"B"}"""),
+        ("patch /admin/v1/organizations/{id}", "/admin/v1/organizations/{organization}", """{"name":"B","limits":{"usd_per_month":10,"burst":null}}"""),
         ("get /admin/v1/projects", "/admin/v1/projects?organization_id={organization}", null),
         ("post /admin/v1/projects", "/admin/v1/projects", """{"name":"A","organization_id":"{organization}"}"""),
         ("get /admin/v1/projects/{id}", "/admin/v1/projects/{project}", null),
-        ("patch /admin/v1/projects/{id}", "/admin/v1/projects/{project}", """{"name":"B"}"""),
+        ("patch /admin/v1/projects/{id}", "/admin/v1/projects/{project}", """{"name":"B","limits":{"concurrent_generations":2}}"""),
         ("get /admin/v1/keys", "/admin/v1/keys?project_id={project}", null),
         ("post /admin/v1/keys", "/admin/v1/keys", """{"name":"A","project_id":"{project}","models":["sim-fast","nobody-has-this"]}"""),
         ("get /admin/v1/keys/{id}", "/admin/v1/keys/{key}", null),
-        ("patch /admin/v1/keys/{id}", "/admin/v1/keys/{key}", """{"models":null}"""),
+        ("patch /admin/v1/keys/{id}", "/admin/v1/keys/{key}", """{"models":null,"limits":{"classes":{"realtime":{"requests_per_minute":5}}}}"""),
         ("post /admin/v1/keys/{id}/rotate", "/admin/v1/keys/{key}/rotate", "{}"),
         ("post /admin/v1/keys/{id}/revoke", "/admin/v1/keys/{key}/revoke", "{}"),
     ];
@@ -139,6 +140,31 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             Assert.Equal(ExtensionReader.MinDeadlineMs, (long)field["minimum"]!);
             Assert.Equal(ExtensionReader.MaxDeadlineMs, (long)field["maximum"]!);
         });
+    }
+
+    [Theory]
+    [InlineData("Limits", true)]
+    [InlineData("LimitsChange", true)]
+    [InlineData("ClassLimits", false)]
+    [InlineData("ClassLimitsChange", false)]
+    public void Document_LimitsObject_HasMembersAndRangesOfTheReader(string schema, bool hasClasses)
+    {
+        var members = Document["components"]!["schemas"]![schema]!["properties"]!.AsObject();
+        Assert.Equal(hasClasses ? LimitSetJson.Members : LimitSetJson.ClassMembers, members.Select(member => member.Key));
+        foreach (var field in LimitField.All) AssertRange(field.Number, members[field.Name]!);
+        AssertRange(LimitNumber.Burst, members["burst"]!);
+        AssertRange(LimitNumber.ElasticMin, members["elastic"]!["properties"]!["min"]!);
+        AssertRange(LimitNumber.ElasticMax, members["elastic"]!["properties"]!["max"]!);
+        if (hasClasses) Assert.Equal(CallClasses.All, members["classes"]!["properties"]!.AsObject().Select(name => name.Key));
+        AssertRange(LimitNumber.Weight, Document["components"]!["schemas"]!["Weight"]!);
+        AssertRange(LimitNumber.Weight, Document["components"]!["schemas"]!["WeightChange"]!);
+
+        static void AssertRange(LimitNumber number, JsonNode field)
+        {
+            Assert.Equal(number.Min, decimal.Parse(field["minimum"]!.ToJsonString(), System.Globalization.CultureInfo.InvariantCulture));
+            Assert.Equal(number.Max, decimal.Parse(field["maximum"]!.ToJsonString(), System.Globalization.CultureInfo.InvariantCulture));
+            Assert.Contains(number.Decimals == 0 ? "integer" : "number", field["type"]!.ToJsonString(), StringComparison.Ordinal);
+        }
     }
 
     [Fact]

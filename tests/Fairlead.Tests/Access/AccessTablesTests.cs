@@ -26,15 +26,15 @@ public abstract class AccessTablesTests : IDisposable
         using var changes = new AccessChanges(storage, TimeProvider.System);
         await using (var change = await changes.BeginAsync(Cancellation))
         {
-            var made = new OrganizationRow { Id = "org_1", Name = "Ω & co", CreatedAt = at, UpdatedAt = at.AddHours(1) };
+            var made = new OrganizationRow { Id = "org_1", Name = "Ω & co", Weight = 0.012345m, Limits = """{"burst":2}""", CreatedAt = at, UpdatedAt = at.AddHours(1) };
             await OrganizationTable.InsertAsync(change.Connection, made, Cancellation);
             await ProjectTable.InsertAsync(
-                change.Connection, new ProjectRow { Id = "proj_1", OrganizationId = "org_1", Name = "p", CreatedAt = at, UpdatedAt = at }, Cancellation);
+                change.Connection, new ProjectRow { Id = "proj_1", OrganizationId = "org_1", Name = "p", Limits = """{"usd_per_day":1}""", CreatedAt = at, UpdatedAt = at }, Cancellation);
             var key = new ApiKeyRow
             {
                 Id = "key_1", ProjectId = "proj_1", Name = "k", Scopes = ["chat", "models:read"], Models = ["a\"b", "c,d"], Classes = ["bulk"],
                 DefaultClass = "bulk", Addresses = ["10.0.0.0/8"], ExpiresAt = at.AddDays(1), ApiVersion = "2026-11-23", Extensions = false,
-                BatchTokens = 9, BatchDelayMs = 0, RevokedAt = at.AddDays(2), CreatedAt = at, UpdatedAt = at,
+                BatchTokens = 9, BatchDelayMs = 0, Limits = """{"tokens_per_day":0}""", RevokedAt = at.AddDays(2), CreatedAt = at, UpdatedAt = at,
             };
             key.Secrets.Add(new ApiKeySecretRow { PublicId = "pub", KeyId = "key_1", Hash = [1, 2, 3], CreatedAt = at, RetiresAt = at.AddMinutes(3) });
             await KeyTable.InsertAsync(change.Connection, key, Cancellation);
@@ -43,9 +43,9 @@ public abstract class AccessTablesTests : IDisposable
 
         await using var connection = await storage.OpenAsync(Cancellation);
         var organization = await OrganizationTable.FindAsync(connection, "org_1", Cancellation);
-        Assert.Equal(new OrganizationRow { Id = "org_1", Name = "Ω & co", CreatedAt = at, UpdatedAt = at.AddHours(1) }, organization);
+        Assert.Equal(new OrganizationRow { Id = "org_1", Name = "Ω & co", Weight = 0.012345m, Limits = """{"burst":2}""", CreatedAt = at, UpdatedAt = at.AddHours(1) }, organization);
         var project = await ProjectTable.FindAsync(connection, "proj_1", Cancellation);
-        Assert.Equal(new ProjectRow { Id = "proj_1", OrganizationId = "org_1", Name = "p", CreatedAt = at, UpdatedAt = at }, project);
+        Assert.Equal(new ProjectRow { Id = "proj_1", OrganizationId = "org_1", Name = "p", Limits = """{"usd_per_day":1}""", CreatedAt = at, UpdatedAt = at }, project);
         var read = Assert.Single(await KeyTable.ListAsync(connection, "", null, null, null, Cancellation));
         Assert.Equal(("key_1", "proj_1", "k", "bulk"), (read.Id, read.ProjectId, read.Name, read.DefaultClass));
         Assert.Equal(["chat", "models:read"], read.Scopes);
@@ -53,7 +53,7 @@ public abstract class AccessTablesTests : IDisposable
         Assert.Equal(["bulk"], read.Classes);
         Assert.Equal(["10.0.0.0/8"], read.Addresses);
         Assert.Equal((at.AddDays(1), "2026-11-23", false, at.AddDays(2)), (read.ExpiresAt, read.ApiVersion, read.Extensions, read.RevokedAt));
-        Assert.Equal((9, 0), (read.BatchTokens, read.BatchDelayMs));
+        Assert.Equal((9, 0, """{"tokens_per_day":0}"""), (read.BatchTokens, read.BatchDelayMs, read.Limits));
         Assert.Equal((at, at), (read.CreatedAt, read.UpdatedAt));
         var secret = Assert.Single(read.Secrets);
         Assert.Equal(("pub", "key_1", at, at.AddMinutes(3)), (secret.PublicId, secret.KeyId, secret.CreatedAt, secret.RetiresAt));
@@ -202,6 +202,7 @@ public abstract class AccessTablesTests : IDisposable
         [
             () => OrganizationTable.InsertAsync(connection, organization, Cancellation),
             () => OrganizationTable.UpdateAsync(connection, organization with { Name = "b" }, Cancellation),
+            () => OrganizationTable.UpdateAsync(connection, organization with { Limits = """{"burst":2}""" }, Cancellation),
             () => OrganizationTable.DeleteAsync(connection, "org_1", Cancellation),
         ])
         {

@@ -17,11 +17,11 @@ public abstract class AdminRobustnessTests : AdminTests
     }
 
     private static readonly Gen<string> Scalar = Gen.OneOf(
-        Gen.Const("null"), Gen.Const("true"), Gen.Const("-1"), Gen.Const("1e400"), Gen.Const("123456789012345678901234567890"), Gen.Const("{}"), Gen.Const("[]"), Gen.Const("[[]]"),
+        Gen.Const("null"), Gen.Const("true"), Gen.Const("-1"), Gen.Const("1e400"), Gen.Const("123456789012345678901234567890"), Gen.Const("{}"), Gen.Const("{\"burst\":1e-400,\"classes\":{\"bulk\":{\"elastic\":{\"\\ud800\":1}}}}"), Gen.Const("{\"usd_per_day\":7,\"elastic\":true}"), Gen.Const("[]"), Gen.Const("[[]]"),
         Gen.Const("\"\""), Gen.Const("\"\\ud800\""), Gen.Const("\"\\u0000\""), Gen.Const("\"chat\""), Gen.Const("[\"chat\",null,7]"), Gen.Const("[\"bulk\"]"), Gen.Const("\"none\""), Gen.Const("[\"::/0\",\"0.0.0.0/0\",\"/\"]"),
         Gen.Const("\"9999-12-31T23:59:59.9999999Z\""), Gen.Const("\"0001-01-01T00:00:00+14:00\""), Gen.Const("[\"::ffff:0:0/95\"]"), Gen.Const("[\"1.2.3.4/99999999999\"]"), Gen.Const("\"\\uD83D\\uDE00\""));
 
-    private static readonly Gen<string> Field = Gen.OneOf([.. ((string[])["name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions", "limits", "", "~/", "overlap_seconds"]).Select(Gen.Const)]);
+    private static readonly Gen<string> Field = Gen.OneOf([.. ((string[])["name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions", "limits", "weight", "", "~/", "overlap_seconds"]).Select(Gen.Const)]);
 
     /// <summary>Bodies of the right outline with anything in their fields.</summary>
     private static readonly Gen<string> Bodies = Gen.Select(Field, Scalar).Array[0, 8].Select(fields => "{" + string.Join(",", fields.Select(field => $"\"{field.Item1}\":{field.Item2}")) + "}");

@@ -108,6 +108,61 @@ public abstract class CallerSnapshotsTests : IDisposable
         Assert.All(await Task.WhenAll(readers), Assert.Empty);
     }
 
+    [Fact]
+    public async Task Reload_Limits_ReachTheCaller()
+    {
+        var key = await _access.AddKeyAsync(row => row.Limits = """{"usd_per_day":1}""");
+        await ExecuteAsync("""
+            UPDATE organizations SET limits = '{"requests_per_minute":5}', weight_millionths = 2500000;
+            UPDATE projects SET limits = '{"classes":{"bulk":{"tokens_per_day":0}}}'
+            """);
+        await _access.Snapshots.RefreshAsync(Cancellation);
+        var caller = _access.Authenticate(key).Caller!;
+        Assert.True(LimitSets.Same(new LimitSet { RequestsPerMinute = 5 }, caller.OrganizationLimits));
+        Assert.True(LimitSets.Same(new LimitSet { Classes = new Dictionary<string, LimitSet> { ["bulk"] = new() { TokensPerDay = 0 } } }, caller.ProjectLimits));
+        Assert.True(LimitSets.Same(new LimitSet { PicoUsdPerDay = 1_000_000_000_000 }, caller.KeyLimits));
+        Assert.Equal(2.5m, caller.OrganizationWeight);
+    }
+
+    [Fact]
+    public async Task Reload_EqualLimits_ShareOneObjectInEverySnapshot()
+    {
+        const string Limits = """{"requests_per_minute":5}""";
+        var first = await _access.AddKeyAsync(row => row.Limits = Limits, id: "key_1");
+        var limits = _access.Authenticate(first).Caller!.KeyLimits;
+        var second = await _access.AddKeyAsync(row => row.Limits = Limits, id: "key_2");
+        var third = await _access.AddKeyAsync(id: "key_3");
+        Assert.Same(limits, _access.Authenticate(first).Caller!.KeyLimits);
+        Assert.Same(limits, _access.Authenticate(second).Caller!.KeyLimits);
+        Assert.Same(LimitSet.None, _access.Authenticate(third).Caller!.KeyLimits);
+        Assert.Equal(1, _access.Authenticate(third).Caller!.OrganizationWeight);
+    }
+
+    [Theory]
+    [InlineData("garbage")]
+    [InlineData("[]")]
+    [InlineData("""{"requests_per_minute":-5}""")]
+    [InlineData("""{"frobnicate":1}""")]
+    public async Task Reload_LimitsEditedToNonsense_DisablesOnlyThatKey(string limits)
+    {
+        var broken = await _access.AddKeyAsync(row => row.Limits = limits, id: "key_broken");
+        var whole = await _access.AddKeyAsync(id: "key_whole");
+        Assert.Equal(ErrorCode.InvalidApiKey, _access.Authenticate(broken).Error?.Code);
+        Assert.NotNull(_access.Authenticate(whole).Caller);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(1_000_000_001)]
+    public async Task Reload_WeightEditedToNonsense_DisablesKeysOfThatOrganization(long millionths)
+    {
+        var key = await _access.AddKeyAsync();
+        await ExecuteAsync($"UPDATE organizations SET weight_millionths = {millionths}");
+        await _access.Snapshots.RefreshAsync(Cancellation);
+        Assert.Equal(ErrorCode.InvalidApiKey, _access.Authenticate(key).Error?.Code);
+    }
+
     public void Dispose()
     {
         _access.Dispose();

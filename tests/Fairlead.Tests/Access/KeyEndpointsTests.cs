@@ -84,10 +84,10 @@ public abstract class KeyEndpointsTests : AdminTests
     {
         var answer = await Host.PostAsync("/admin/v1/keys", """
             {"project_id":"proj_none","scopes":["chat","root"],"models":[],"classes":["fastest"],"default_class":7,"addresses":["10.0.0.1/8","1","256.1.1.1","::1/129","fe80::1%eth0","010.0.0.1"],
-             "expires_at":"2020-01-01T00:00:00Z","api_version":"2020-01-01","extensions":true,"batch_tokens":65,"batch_delay_ms":"1","limits":{"requests_per_minute":1},"frobnicate":1}
+             "expires_at":"2020-01-01T00:00:00Z","api_version":"2020-01-01","extensions":true,"batch_tokens":65,"batch_delay_ms":"1","limits":{"requests_per_minute":0},"frobnicate":1}
             """);
         Assert.Equal(
-            ["/limits", "/frobnicate", "/name", "/scopes/1", "/models", "/addresses/0", "/addresses/1", "/addresses/2", "/addresses/3", "/addresses/4", "/addresses/5", "/classes/0", "/expires_at", "/api_version", "/extensions", "/batch_tokens", "/batch_delay_ms", "/project_id"],
+            ["/frobnicate", "/name", "/scopes/1", "/models", "/addresses/0", "/addresses/1", "/addresses/2", "/addresses/3", "/addresses/4", "/addresses/5", "/classes/0", "/expires_at", "/api_version", "/extensions", "/batch_tokens", "/batch_delay_ms", "/limits/requests_per_minute", "/project_id"],
             answer.ExpectProblem(400, "unsupported_parameter").Pointers);
         Assert.Contains("10.0.0.0/8", answer.Text, StringComparison.Ordinal);
     }

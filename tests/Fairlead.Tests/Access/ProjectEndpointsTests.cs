@@ -20,7 +20,7 @@ public abstract class ProjectEndpointsTests : AdminTests
         var id = await Host.AddProjectAsync();
         Assert.Matches("^proj_[0-9A-HJKMNP-TV-Z]{26}$", id);
         var read = (await Host.GetAsync("/admin/v1/projects/" + id)).Expect(HttpStatusCode.OK);
-        Assert.Equal(["id", "object", "name", "organization_id", "created_at", "updated_at"], read.AsObject().Select(field => field.Key));
+        Assert.Equal(["id", "object", "name", "organization_id", "limits", "created_at", "updated_at"], read.AsObject().Select(field => field.Key));
         Assert.Equal("Find", (await Host.PatchAsync("/admin/v1/projects/" + id, """{"name":"Find"}""")).Expect(HttpStatusCode.OK)["name"]!.GetValue<string>());
         (await Host.DeleteAsync("/admin/v1/projects/" + id)).Expect(HttpStatusCode.NoContent);
         (await Host.GetAsync("/admin/v1/projects/" + id)).ExpectProblem(404, "not_found");
@@ -40,8 +40,8 @@ public abstract class ProjectEndpointsTests : AdminTests
     [Fact]
     public async Task Create_AllFieldsInvalid_ListsEveryError()
     {
-        var answer = await Host.PostAsync("/admin/v1/projects", """{"name":1,"organization_id":"org_none","limits":{},"colour":"red"}""");
-        Assert.Equal(["/limits", "/colour", "/name", "/organization_id"], answer.ExpectProblem(400, "unsupported_parameter").Pointers);
+        var answer = await Host.PostAsync("/admin/v1/projects", """{"name":1,"organization_id":"org_none","limits":{"burst":0},"colour":"red"}""");
+        Assert.Equal(["/colour", "/name", "/limits/burst", "/organization_id"], answer.ExpectProblem(400, "unsupported_parameter").Pointers);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Providers;
@@ -272,6 +273,18 @@ public sealed class CatalogueBuilderTests
         var running = catalogue.Current;
         source.Change(new GatewayConfiguration().WithModels(Models(("broken", new()))));
         Assert.Same(running, catalogue.Current);
+    }
+
+    [Fact]
+    public void Build_ConfiguredLimits_BelongToTheConfiguredNameOnly()
+    {
+        var limits = new LimitSet { RequestsPerMinute = 5 };
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))).WithModels(Models(
+            ("gpt-4o", new ModelConfig { Limits = limits }),
+            ("fast", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "openai", Model = "gpt-4o" }] }))));
+        Assert.Same(limits, catalogue.Find("gpt-4o")!.Limits);
+        Assert.Same(LimitSet.None, catalogue.Find("fast")!.Limits);
+        Assert.Same(LimitSet.None, catalogue.Find("gpt-4o-mini")!.Limits);
     }
 
     private CatalogueSnapshot Build(GatewayConfiguration config)

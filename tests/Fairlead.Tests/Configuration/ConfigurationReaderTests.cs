@@ -137,7 +137,6 @@ public sealed class ConfigurationReaderTests
 
     [Theory]
     [InlineData("fairlead: { redis: { connectionString: x } }", "fairlead.redis")]
-    [InlineData("fairlead: { limits: {} }", "fairlead.limits")]
     [InlineData("fairlead: { prompts: {} }", "fairlead.prompts")]
     [InlineData("fairlead: { stream: { midStreamRescue: any } }", "fairlead.stream.midStreamRescue")]
     [InlineData("fairlead: { audit: { content: full } }", "fairlead.audit.content")]

@@ -37,6 +37,10 @@ public sealed class ConfigurationSchemaTests
     [InlineData("fairlead: { models: { m: { prices: { input: 1 } } } }")]
     [InlineData("fairlead: { models: { m: { lifecycle: { state: old } } } }")]
     [InlineData("fairlead: { models: { m: { capabilities: { tools: maybe } } } }")]
+    [InlineData("fairlead: { models: { m: { limits: { requestsPerMinute: 0 } } } }")]
+    [InlineData("fairlead: { limits: { defaults: { usd_per_day: 9000001 } } }")]
+    [InlineData("fairlead: { limits: { defaults: { elastic: { min: 2 } } } }")]
+    [InlineData("fairlead: { limits: { defaults: { classes: { bulk: { classes: {} } } } } }")]
     public void Schema_ConfigurationTheReaderRefuses_IsRefusedToo(string yaml)
     {
         Assert.NotEmpty(ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.yaml", Encoding.UTF8.GetBytes(yaml)).Errors);

@@ -37,10 +37,17 @@ internal static class Samples
                 tiers: [ { aboveInputTokens: 272000, input: 0.3, cachedInput: 0.15, output: 0.9 } ]
               aliases: [ quick ]
               lifecycle: { state: deprecated, deprecatedAt: 2026-11-01, retiresAt: 2027-03-01, replacement: gpt-6-luna }
+              limits: { requestsPerMinute: 600, output_tokens_per_minute: 100_000, elastic: true }
               task: code
               deployments:
                 - { provider: openai, model: gpt-6-luna, priority: 1, weight: 2, maxConcurrency: 100, timeouts: { firstToken: 2s } }
                 - { provider: azure, model: deployment-1, priority: 2 }
+          limits:
+            defaults:
+              usdPerDay: 12.5
+              burst: 0.5
+              elastic: { min: 0.5, max: 3 }
+              classes: { bulk: { concurrentGenerations: 2 }, realtime: }
           requests: { maxBodyBytes: 16MiB, maxDepth: 32, maxMessages: 500, maxMediaBytes: 8MiB }
           stream: { keepAlive: 10s, commitAfter: 5s }
           retry: { maxRetries: 4, baseDelay: 100ms, maxDelay: 2s }

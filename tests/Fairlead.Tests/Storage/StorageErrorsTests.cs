@@ -18,7 +18,7 @@ public abstract class StorageErrorsTests : IDisposable
     [Fact]
     public async Task Insert_DuplicateId_IsUniqueViolation()
     {
-        var fault = await FaultOfAsync("INSERT INTO organizations VALUES ('o', 'n', 1, 1); INSERT INTO organizations VALUES ('o', 'n', 1, 1)");
+        var fault = await FaultOfAsync("INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('o', 'n', 1, 1); INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('o', 'n', 1, 1)");
         Assert.True(StorageErrors.IsUniqueViolation(fault));
         Assert.True(StorageErrors.IsConstraintViolation(fault));
         Assert.True(StorageErrors.IsStoreError(fault));
@@ -28,7 +28,7 @@ public abstract class StorageErrorsTests : IDisposable
     [Fact]
     public async Task Insert_ParentMissing_IsConstraintViolationButNotUniqueViolation()
     {
-        var fault = await FaultOfAsync("INSERT INTO projects VALUES ('p', 'nobody', 'n', 1, 1)");
+        var fault = await FaultOfAsync("INSERT INTO projects (id, organization_id, name, created_at, updated_at) VALUES ('p', 'nobody', 'n', 1, 1)");
         Assert.True(StorageErrors.IsConstraintViolation(fault));
         Assert.False(StorageErrors.IsUniqueViolation(fault));
     }
@@ -73,7 +73,7 @@ public abstract class StorageErrorsTests : IDisposable
         await using (var insert = first.CreateCommand())
         {
             insert.Transaction = held;
-            insert.CommandText = "INSERT INTO organizations VALUES ('o', 'n', 1, 1)";
+            insert.CommandText = "INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('o', 'n', 1, 1)";
             await insert.ExecuteNonQueryAsync(Cancellation);
         }
         await held.CommitAsync(Cancellation);

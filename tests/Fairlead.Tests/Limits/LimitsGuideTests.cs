@@ -1,0 +1,32 @@
+using System.Text;
+using Fairlead.Access;
+using Fairlead.Catalogue;
+using Fairlead.Configuration;
+using Fairlead.Limits;
+using Fairlead.Tests.Common;
+
+namespace Fairlead.Tests.Limits;
+
+/// <summary>The guide and the code say the same.</summary>
+public sealed class LimitsGuideTests
+{
+    private static readonly string Guide = File.ReadAllText(Repository.PathOf("docs", "limits.md"));
+
+    [Fact]
+    public void LimitsGuide_AllMembersAndClasses_AreDocumented()
+    {
+        Assert.All(LimitSetJson.Members, name => Assert.Contains($"`{name}`", Guide, StringComparison.Ordinal));
+        Assert.All(CallClasses.All, name => Assert.Contains($"`{name}`", Guide, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void LimitsGuide_ConfigurationExample_IsValid()
+    {
+        var yaml = Guide[(Guide.IndexOf("```yaml\n", StringComparison.Ordinal) + "```yaml\n".Length)..];
+        var result = ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.yaml",
+            Encoding.UTF8.GetBytes(yaml[..yaml.IndexOf("```", StringComparison.Ordinal)]));
+        Assert.Empty(result.Errors);
+        Assert.Equal((60, 5_000_000_000_000), (result.Configuration!.Limits.Defaults.RequestsPerMinute, result.Configuration.Limits.Defaults.PicoUsdPerDay));
+        Assert.Equal(200_000, result.Configuration.Models["fast"].Limits.InputTokensPerMinute);
+    }
+}
