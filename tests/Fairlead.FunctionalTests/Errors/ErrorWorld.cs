@@ -6,6 +6,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Limits;
 using Fairlead.Errors;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
