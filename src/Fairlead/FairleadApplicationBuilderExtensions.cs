@@ -115,6 +115,7 @@ public static class FairleadApplicationBuilderExtensions
         endpoints.MapFiles();
         endpoints.MapBatches();
         endpoints.MapLedger();
+        endpoints.MapLimits();
         endpoints.MapWebhooks();
         endpoints.MapAdmin();
         endpoints.MapHealth();

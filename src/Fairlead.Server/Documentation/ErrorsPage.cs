@@ -20,7 +20,7 @@ internal static class ErrorsPage
             ## How an error looks
 
             Each interface returns errors in its own shape, so that official SDKs raise their own exceptions. The status is the same
-            everywhere, except that the Anthropic interface has two of its own (529, and 500 where others say 502).
+            everywhere, except that the Anthropic interface has some of its own (529, 402 for a budget, and 500 where others say 502).
 
             On `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/models`:
 
@@ -88,7 +88,8 @@ internal static class ErrorsPage
             * `retryable: true` says that the same request may succeed later. `retry_after_ms` says when, where the server knows.
             * `Retry-After` (seconds) and `retry-after-ms` tell SDKs the same, which obey them without your code. A wait of more than
               60 seconds stands in the body only, because some clients would sleep for it.
-            * `x-should-retry: false` is sent where clients would retry by status although it cannot help.
+            * `x-should-retry: false` is sent where clients would retry by status although waiting a minute cannot help.
+            * A refusal by a limit names the limit in `details`; see [Limits](limits.md#when-a-call-is-refused).
             * An error after the start of a stream is the stream's last event; see [Streaming](streaming.md#when-a-stream-fails).
             * Report problems with the `x-request-id` of the response: the operator finds the call by it.
 

@@ -15,7 +15,7 @@ public static class Scopes
     /// <summary>The list of models and their facts.</summary>
     public const string Models = "models:read";
 
-    /// <summary>The usage of the caller's project.</summary>
+    /// <summary>The usage of the caller's project, and the limits of the caller.</summary>
     public const string UsageRead = "usage:read";
 
     /// <summary>The project's webhooks: their addresses and deliveries.</summary>

@@ -51,5 +51,6 @@ internal sealed class AcceptedResponse(GenerationWriter writer, IdempotencyKeys 
         headers.CacheControl = "no-store";
         headers["Fairlead-Generation"] = generationId;
         headers["Api-Version"] = call.Caller.ApiVersion;
+        ReplyHeaders.WriteNotices(headers, call);
     }
 }

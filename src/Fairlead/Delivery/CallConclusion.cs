@@ -96,7 +96,9 @@ internal sealed class CallConclusion(
     {
         await ender.EndAsync(call, outcome, error, ErrorBodyWriter.StatusOf(error, call.Dialect.ErrorShape));
         await keys.ConcludeAsync(call, error);
-        ReplyHeaders.Write(response.Headers, call);
+        // The limits agree with the wait.
+        ErrorResponses.WriteHeaders(response.Headers, error, call.Dialect.ErrorShape);
+        ReplyHeaders.Write(response.Headers, call, error);
         await response.WriteErrorAsync(error, call.Dialect.ErrorShape);
     }
 
@@ -112,6 +114,7 @@ internal sealed class CallConclusion(
             return;
         }
         response.Clear();
+        ReplyHeaders.WriteNotices(response.Headers, call);
         await response.WriteErrorAsync(error, call.Dialect.ErrorShape);
     }
 }

@@ -5,6 +5,7 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Idempotency;
+using Fairlead.Limits;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Telemetry;
@@ -12,19 +13,22 @@ using Fairlead.Telemetry;
 namespace Fairlead.Delivery;
 
 /// <summary>Makes a call of a client's request. Thread-safe.</summary>
-internal sealed class CallReader(IConfigurationSource configuration, MemoryBudget memory, TimeProvider time)
+internal sealed class CallReader(IConfigurationSource configuration, MemoryBudget memory, ILimitReader limits, TimeProvider time)
 {
     /// <summary>The call of an authenticated request. Its body is not read yet.</summary>
     public GatewayCall Create(IClientRequest request, Dialect dialect, Caller caller)
     {
         var generationId = request.HasGatewayId ? Ids.Sibling("gen_", request.Id) : Ids.New("gen_", time);
-        return new GatewayCall(request.Id, generationId, dialect, caller, time)
+        var call = new GatewayCall(request.Id, generationId, dialect, caller, time)
         {
             Memory = memory.ShareOf(caller.KeyId),
             Address = request.RemoteAddress,
             Endpoint = request.Path,
             Site = request.SiteOf(configuration.Current.PublicUrl),
         };
+        // Until the call reserves, and for those that never do.
+        call.Limits = new CallerLimits(limits, call);
+        return call;
     }
 
     /// <summary>

@@ -131,7 +131,7 @@ internal sealed class HybridDelivery(
             response.Status = result.Status;
             response.Headers.ContentType = "application/json";
         }
-        ReplyHeaders.Write(response.Headers, run.Call);
+        ReplyHeaders.Write(response.Headers, run.Call, result.Error);
         response.Headers.ContentLength = result.Body.Length;
         await response.WriteBodyAsync(result.Body, response.Aborted);
     }

@@ -32,8 +32,8 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
                 }
                 return true;
             case GatewayReply.ReplayedJob job:
-                Start(response, call, job.Record.Id, StatusCodes.Status202Accepted, "application/json");
                 WriteAccepted(exchange, call, job.Record.Id);
+                Start(response, call, job.Record.Id, StatusCodes.Status202Accepted, "application/json");
                 var body = new ArrayBufferWriter<byte>(1024);
                 await writer.WriteAsync(body, job.Record, response.Aborted);
                 await response.WriteBodyAsync(body.WrittenMemory, response.Aborted);
@@ -46,8 +46,8 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
     private static async Task WriteAsync(ClientExchange exchange, GatewayCall call, GatewayReply.Replayed replayed)
     {
         var response = exchange.Response;
-        Start(response, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
         if (replayed.Status == StatusCodes.Status202Accepted) WriteAccepted(exchange, call, replayed.GenerationId);
+        Start(response, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
         var isStream = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal);
         var from = isStream ? ReplayLog.PositionAfter(replayed.Body, LastEventId(exchange.Request)) : 0;
         if (!replayed.Broken) response.Headers.ContentLength = replayed.Body.Length - from;
@@ -67,6 +67,8 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         headers["Fairlead-Generation"] = generationId;
         headers["Api-Version"] = call.Caller.ApiVersion;
         if (contentType.StartsWith("text/event-stream", StringComparison.Ordinal)) headers["X-Accel-Buffering"] = "no";
+        // Those of this moment, while the body has those of the first response.
+        ReplyHeaders.WriteNotices(headers, call);
     }
 
     private static void WriteAccepted(ClientExchange exchange, GatewayCall call, string generationId)

@@ -49,6 +49,7 @@ internal sealed class KeptStreamDelivery(
 
         // 5.
         response.Headers["Api-Version"] = call.Caller.ApiVersion;
+        ReplyHeaders.WriteNotices(response.Headers, call);
         var events = EventWriters.ViewOf(view, record, plan.StoredStreams!, response.Events.Format);
         await streams.RelayAsync(response, call, record, events, after: -1);
         return null;

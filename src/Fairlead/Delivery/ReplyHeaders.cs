@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using Fairlead.Errors;
+using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Http;
 
@@ -9,7 +10,11 @@ namespace Fairlead.Delivery;
 /// <summary>The headers that every response of a call has.</summary>
 internal static class ReplyHeaders
 {
-    public static void Write(IHeaderDictionary headers, GatewayCall call)
+    /// <summary>Writes them. Call after <c>Retry-After</c> is set.</summary>
+    /// <param name="headers">The headers of the response.</param>
+    /// <param name="call">The call.</param>
+    /// <param name="error">The error of the response, or null.</param>
+    public static void Write(IHeaderDictionary headers, GatewayCall call, GatewayError? error = null)
     {
         headers.CacheControl = "no-store";
         headers["Fairlead-Generation"] = call.GenerationId;
@@ -20,11 +25,21 @@ internal static class ReplyHeaders
             headers["Fairlead-Model"] = Ascii(call.Model.Id);
             headers["Fairlead-Provider"] = Ascii(answering.Deployment.ProviderName);
         }
-        if (call.Warnings.Count > 0)
-        {
-            headers["Fairlead-Warning"] = string.Join(", ", call.Warnings.Select(warning => warning.Code).Distinct());
-        }
         headers["Server-Timing"] = ServerTiming(call);
+        WriteNotices(headers, call, error);
+    }
+
+    /// <summary>
+    /// The warnings and the limits of the call, for every response after its request was read. Call after <c>Retry-After</c> is set.
+    /// </summary>
+    /// <param name="headers">The headers of the response.</param>
+    /// <param name="call">The call.</param>
+    /// <param name="error">The error of the response, or null.</param>
+    public static void WriteNotices(IHeaderDictionary headers, GatewayCall call, GatewayError? error = null)
+    {
+        var warnings = call.Warnings;
+        if (warnings.Count > 0) headers["Fairlead-Warning"] = string.Join(", ", warnings.Select(warning => warning.Code).Distinct());
+        LimitHeaders.Write(headers, call, error);
     }
 
     /// <summary>W3C Server-Timing of the phases so far, in milliseconds.</summary>

@@ -51,8 +51,9 @@ internal static class FairleadObjectWriter
         Timing(ref json, call.Timings);
         json.Raw("},\"quality\":{"u8);
         Quality(ref json, call);
-        // No slice reports limits yet; the name is there so that clients may rely on it.
-        json.Raw("},\"limits\":[],\"warnings\":["u8);
+        json.Raw("},\"limits\":"u8);
+        LimitJson.AppendAll(ref json, call.Limits);
+        json.Raw(",\"warnings\":["u8);
         var warnings = call.Warnings;
         for (var i = 0; i < warnings.Count; i++)
         {

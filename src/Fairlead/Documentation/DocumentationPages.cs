@@ -25,7 +25,7 @@ internal sealed partial class DocumentationPages
     private static readonly (string Group, string[] Pages)[] Order =
     [
         ("Begin", ["start", "configuration", "models"]),
-        ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "errors",
+        ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "limits", "errors",
             "keys"]),
         ("Operate", ["operating", "quirks", "security", "audit-and-usage"]),
         ("Build", ["embedding", "architecture", "testing"]),

@@ -44,7 +44,7 @@ internal static class ErrorBodyWriter
             case ErrorShape.OpenAi:
                 json.WriteStartObject("error");
                 json.WriteString("message", error.Message);
-                json.WriteString("type", definition.OpenAiType);
+                json.WriteString("type", error.OpenAiType ?? definition.OpenAiType);
                 json.WriteString("param", error.Parameter);
                 json.WriteString("code", error.OpenAiCode ?? definition.Name);
                 json.WriteString("request_id", requestId);

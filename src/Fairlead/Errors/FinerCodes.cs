@@ -40,7 +40,7 @@ internal static class FinerCodes
     public static IReadOnlyList<FinerCode> Responses { get; } =
     [
         new("server_error", "every code with a status of 500 or more", "The response could not be generated."),
-        new("rate_limit_exceeded", "rate_limit_exceeded", "A rate limit was reached."),
+        new("rate_limit_exceeded", "rate_limit_exceeded, budget_exceeded", "A limit or a budget was reached."),
         new("invalid_prompt", "every other code", "The request is invalid; the message says why."),
     ];
 

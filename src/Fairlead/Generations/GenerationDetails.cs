@@ -16,7 +16,7 @@ namespace Fairlead.Generations;
 internal static class GenerationDetails
 {
     /// <summary>Members that the <c>fairlead</c> object of other dialects has too.</summary>
-    public static readonly string[] FromMetadata = ["usage", "cost", "timing_ms", "quality", "attempts", "warnings"];
+    public static readonly string[] FromMetadata = ["usage", "cost", "timing_ms", "quality", "limits", "attempts", "warnings"];
 
     private static readonly JsonReaderOptions Reading = new() { MaxDepth = 1024 };
 

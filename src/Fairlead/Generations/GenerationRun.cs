@@ -73,12 +73,16 @@ internal sealed class GenerationRun : IDisposable
         return new GenerationProgress(text, Call.InputEstimate.Tokens, outputTokens);
     }
 
-    /// <summary>Continues an accepted call with its address and reservation. The call ends with this run.</summary>
+    /// <summary>
+    /// Continues an accepted call with its address, reservation, limits and warnings. The call ends with this run.
+    /// </summary>
     public void TakeOver(GatewayCall accepted)
     {
         Call.Address = accepted.Address;
         Call.Site = accepted.Site;
         Call.Reservation = accepted.Reservation;
+        Call.Limits = accepted.Limits;
+        foreach (var warning in accepted.Warnings) Call.Warn(warning.Code, warning.Message);
         accepted.Reservation = null;
         accepted.HandedOver = true;
     }

@@ -38,18 +38,17 @@ internal static class ErrorResponses
         headers.CacheControl = "no-store";
         if (status == StatusCodes.Status401Unauthorized) headers.WWWAuthenticate = "Bearer realm=\"fairlead\"";
         if (error.Allow is { } allow) headers.Allow = allow;
-        if (error.IsRetryable)
+        var canRetrySoon = error.IsRetryable && !(error.RetryAfter > MaxRetryAfter);
+        if (!canRetrySoon)
         {
-            if (error.RetryAfter is { } wait && wait <= MaxRetryAfter)
-            {
-                var ms = Math.Max(1, (long)Math.Ceiling(wait.TotalMilliseconds));
-                headers.RetryAfter = ((ms + 999) / 1000).ToString(CultureInfo.InvariantCulture);
-                headers["retry-after-ms"] = ms.ToString(CultureInfo.InvariantCulture);
-            }
+            // Clients retry within a minute, which cannot help.
+            if (IsRetriedByClients(status)) headers["x-should-retry"] = "false";
         }
-        else if (IsRetriedByClients(status))
+        else if (error.RetryAfter is { } wait)
         {
-            headers["x-should-retry"] = "false";
+            var ms = Math.Max(1, (long)Math.Ceiling(wait.TotalMilliseconds));
+            headers.RetryAfter = ((ms + 999) / 1000).ToString(CultureInfo.InvariantCulture);
+            headers["retry-after-ms"] = ms.ToString(CultureInfo.InvariantCulture);
         }
     }
 

@@ -20,7 +20,8 @@ internal sealed class QueryReader
         _query = query;
         foreach (var (name, values) in query)
         {
-            if (!known.Contains(name)) AddError(name, $"Unknown parameter. Known parameters: {string.Join(", ", known.ToArray())}.");
+            if (known.IsEmpty) AddError(name, "Unknown parameter. This address has none.");
+            else if (!known.Contains(name)) AddError(name, $"Unknown parameter. Known parameters: {string.Join(", ", known.ToArray())}.");
             else if (values.Count > 1) AddError(name, "The parameter occurs more than once.");
         }
     }

@@ -1,4 +1,8 @@
+using Fairlead.Access;
+using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Pipeline;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -10,7 +14,18 @@ internal static class LimitsServiceCollectionExtensions
     {
         services.TryAddSingleton<InMemoryTokenLedger>();
         services.TryAddSingleton<ITokenLedger>(provider => provider.GetRequiredService<InMemoryTokenLedger>());
+        services.TryAddSingleton<ILimitReader, NoLimits>();
+        services.AddSingleton<LimitEndpoints>();
         services.AddSingleton<IGatewayStage, LimitsStage>();
         return services;
+    }
+
+    /// <summary><c>GET /admin/v1/limits</c> and <c>GET /v2/limits</c>.</summary>
+    internal static void MapLimits(this IEndpointRouteBuilder endpoints)
+    {
+        var limits = endpoints.ServiceProvider.GetRequiredService<LimitEndpoints>();
+        var policy = new EndpointPolicy(Scopes.AdminRead, ErrorShape.Problem);
+        new EndpointRoutes(endpoints, AdminApi.Root, policy).Read("/limits", limits.AdminAsync);
+        new EndpointRoutes(endpoints, "/v2", policy with { Scope = Scopes.UsageRead }).Read("/limits", limits.OwnAsync);
     }
 }

@@ -166,6 +166,9 @@ public sealed class GatewayCall
     /// <summary>Reserved before the first attempt; settled when the call ends.</summary>
     internal TokenReservation? Reservation { get; set; }
 
+    /// <summary>The limits that apply to the call, for its response; null if there are none.</summary>
+    internal ICallLimits? Limits { get; set; }
+
     /// <summary>Bytes of the spool that are reserved for its record. Only for the spool.</summary>
     internal int RecordRoom { get; set; }
 

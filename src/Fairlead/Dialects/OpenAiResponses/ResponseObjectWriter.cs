@@ -109,7 +109,7 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
         json.Raw("{\"code\":"u8);
         json.String(error.Code switch
         {
-            ErrorCode.RateLimitExceeded => "rate_limit_exceeded",
+            ErrorCode.RateLimitExceeded or ErrorCode.BudgetExceeded => "rate_limit_exceeded",
             // The dialect's list is closed; this is its code for an invalid request.
             _ when error.Definition.Status is >= 400 and < 500 => "invalid_prompt",
             _ => "server_error",
