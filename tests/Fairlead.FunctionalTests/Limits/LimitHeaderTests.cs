@@ -69,7 +69,8 @@ public sealed class LimitHeaderTests(LimitedGateway fixture) : IClassFixture<Lim
         var text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(status == (int)response.StatusCode, $"{(int)response.StatusCode}: {text}");
 
-        Assert.StartsWith("\"project-output-tokens\";q=8000;w=60;qu=\"fairlead-tokens\", ", Value(response, "RateLimit-Policy")!.Replace("\"key-requests\";q=60;w=60, \"project", "\"project", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.Contains("\"key-requests\";q=60;w=60", Value(response, "RateLimit-Policy")!, StringComparison.Ordinal);
+        Assert.Contains("\"project-output-tokens\";q=8000;w=60;qu=\"fairlead-tokens\"", Value(response, "RateLimit-Policy")!, StringComparison.Ordinal);
         Assert.Contains("\"key-requests\";r=57", Value(response, "RateLimit")!, StringComparison.Ordinal);
         Assert.DoesNotContain("per-request", Value(response, "RateLimit")!, StringComparison.Ordinal);
 
