@@ -62,6 +62,10 @@ internal static class ErrorCatalogue
 
         new(ErrorCode.RateLimitExceeded, "rate_limit_exceeded", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true,
             "A rate limit was reached", "Wait as long as `retry_after_ms` says (a few seconds if it is absent), then repeat the request."),
+        new(ErrorCode.BudgetExceeded, "budget_exceeded", ErrorGroup.Limits, 429, 402, "insufficient_quota", "billing_error", false,
+            "A budget is used up",
+            "Wait until the budget resets, as `retry_after_ms` says, or ask an administrator for a higher one. Calls with less output may "
+            + "still fit."),
         new(ErrorCode.QueueFull, "queue_full", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true,
             "The project has too many queued jobs",
             "Wait until some of the project's jobs have started, then repeat the request. Batches have their own queue."),

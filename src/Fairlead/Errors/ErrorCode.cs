@@ -32,6 +32,7 @@ public enum ErrorCode
     AddressNotAllowed,
 
     RateLimitExceeded,
+    BudgetExceeded,
     QueueFull,
     DeadlineExceeded,
 

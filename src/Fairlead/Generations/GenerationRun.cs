@@ -79,6 +79,7 @@ internal sealed class GenerationRun : IDisposable
         Call.Address = accepted.Address;
         Call.Site = accepted.Site;
         Call.Reservation = accepted.Reservation;
+        Call.Limits = accepted.Limits;
         accepted.Reservation = null;
         accepted.HandedOver = true;
     }

@@ -83,12 +83,16 @@ public sealed class GatewayCall
     /// <summary>Maximum output tokens: as the request says, unless the gateway set a cap. Null for no maximum.</summary>
     internal int? MaxOutputTokens => _outputCap > 0 ? _outputCap : Facts.MaxOutputTokens;
 
+    /// <summary>The cap of the output that the gateway set, because the request has no maximum; null for none.</summary>
+    internal int? OutputCap => _outputCap > 0 ? _outputCap : null;
+
     /// <summary>Caps the output of a call whose request has no maximum.</summary>
     /// <param name="tokens">1 or more.</param>
     internal void CapOutput(int tokens)
     {
         _outputCap = tokens;
-        Conversation = Conversation with { MaxOutputTokens = tokens };
+        // A request that is forwarded as it is need not be translated for that.
+        if (_conversation is { } read) _conversation = Capped(read);
     }
 
     /// <summary>Address of the client, for the audit record.</summary>
@@ -166,6 +170,24 @@ public sealed class GatewayCall
     /// <summary>Reserved before the first attempt; settled when the call ends.</summary>
     internal TokenReservation? Reservation { get; set; }
 
+    /// <summary>The limits that apply to it; null until they were reserved or have refused it.</summary>
+    internal AppliedLimits? Limits { get; set; }
+
+    /// <summary>
+    /// The state of the limits that apply, at this moment, with what this call holds or has used. Computed when it is read. Empty if none
+    /// apply, and before the stage of limits.
+    /// </summary>
+    internal IReadOnlyList<LimitState> LimitStates => Limits?.States() ?? [];
+
+    /// <summary>Whether it is only accepted now and runs later, as another call: then its rates are reserved when it starts.</summary>
+    internal bool RunsLater { get; set; }
+
+    /// <summary>Whether the next attempt repairs the output of the last one.</summary>
+    internal bool IsRepair { get; set; }
+
+    /// <summary>Whether a budget did not allow another attempt, so that the call ended.</summary>
+    internal bool StoppedByBudget { get; set; }
+
     /// <summary>Bytes of the spool that are reserved for its record. Only for the spool.</summary>
     internal int RecordRoom { get; set; }
 
@@ -237,7 +259,7 @@ public sealed class GatewayCall
         Body?.Count(ConversationBytes);
         try
         {
-            return translation.ToConversation(this);
+            return Capped(translation.ToConversation(this));
         }
         catch
         {
@@ -245,6 +267,10 @@ public sealed class GatewayCall
             throw;
         }
     }
+
+    // A dialect may have a default that is lower.
+    private ConversationRequest Capped(ConversationRequest conversation) =>
+        _outputCap > 0 && !(conversation.MaxOutputTokens <= _outputCap) ? conversation with { MaxOutputTokens = _outputCap } : conversation;
 
     private InvalidOperationException Untranslatable(string form) =>
         new($"A request of the dialect {Dialect.Name} has no form as a {form}.");
