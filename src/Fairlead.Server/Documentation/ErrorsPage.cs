@@ -20,7 +20,7 @@ internal static class ErrorsPage
             ## How an error looks
 
             Each interface returns errors in its own shape, so that official SDKs raise their own exceptions. The status is the same
-            everywhere, except that the Anthropic interface has two of its own (529, and 500 where others say 502).
+            everywhere, except that the Anthropic interface has three of its own (529, 402, and 500 where others say 502).
 
             On `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/models`:
 

@@ -7,7 +7,7 @@ namespace Fairlead.Limits;
 internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(identity)
 {
     /// <summary>Ended periods that are kept in case that the clock jumps back, in addition to those that calls still hold.</summary>
-    private const int MaxEnded = 2;
+    private const int MaxEnded = 8;
 
     private BudgetPeriod? _current;
     private List<BudgetPeriod>? _others;
@@ -40,6 +40,15 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
     /// <summary>The period of a moment.</summary>
     public BudgetPeriod At(DateTimeOffset moment) => _current is { } current && current.Contains(moment) ? current : FindOrAdd(moment);
 
+    /// <summary>
+    /// What the next call can take without asking the database. After the limit was lowered, the slice may be larger than what is left.
+    /// </summary>
+    public long FreeOf(BudgetPeriod period)
+    {
+        var left = (Int128)Limit - period.Spent - period.UsedElsewhere - period.Held;
+        return left < period.Free ? left < long.MinValue ? long.MinValue : (long)left : period.Free;
+    }
+
     /// <summary>Takes what is not in use out of the slices of all periods but that of <paramref name="now"/>.</summary>
     public void TakeEnded(DateTimeOffset now, List<(BudgetKey Key, long Amount)> unused)
     {
@@ -60,7 +69,7 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
         if (Find(now.Utc) is not { } period) return State(Limit, 0, 0, Limit, null, BoundsOf(now.Utc).End);
         // What this node has leased is its own, whatever the other nodes held when it asked.
         var remaining = (Int128)Limit - Used(period) - period.Held - period.HeldElsewhere;
-        if (remaining < period.Free) remaining = period.Free;
+        if (remaining < FreeOf(period)) remaining = FreeOf(period);
         return State(Limit, Used(period), period.Held, remaining < 0 ? 0 : (long)remaining, null, period.End);
     }
 
@@ -80,7 +89,8 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
         {
             (_others ??= []).Add(added);
         }
-        while (_others?.Count > MaxEnded && _others.Find(period => period.Held == 0 && period.Free <= 0) is { } old) _others.Remove(old);
+        while (_others?.Count > MaxEnded && _others.Where(period => period.Held == 0 && period.Free <= 0).MinBy(period => period.Start) is { } old)
+            _others.Remove(old);
         return added;
     }
 

@@ -60,9 +60,10 @@ internal sealed class BudgetRequests
             var full = needs.Full.Of(budget.Name);
             if (full == 0) continue;
             var period = budget.At(needs.AcceptedAt);
-            var lack = full - period.Free;
+            var free = budget.FreeOf(period);
+            var lack = full - free;
             if (lack <= 0) continue;
-            var least = needs.Least.Of(budget.Name) - period.Free;
+            var least = needs.Least.Of(budget.Name) - free;
             if (period.IsExhausted(lack, now))
             {
                 if (least > 0 && period.IsExhausted(least, now)) return false;

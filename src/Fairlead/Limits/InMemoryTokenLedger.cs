@@ -62,6 +62,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
             var more = reservation.Missing(amounts);
             try
             {
+                ReturnChanged(limits);
                 var needs = new SliceNeeds(limits.Budgets, reservation.AcceptedAt, more, more);
                 if (asks < MaxAsks && await limits.Accounts.AcquireAsync(needs, leases, cancellationToken)) continue;
             }
@@ -114,6 +115,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
                     var canCap = !least.Equals(amounts);
                     try
                     {
+                        ReturnChanged(limits);
                         if (asks++ < (canCap ? MaxAsksBeforeCap : MaxAsks) && await limits.Accounts.AcquireAsync(
                             new SliceNeeds(limits.Budgets, reservation.AcceptedAt, amounts, least), leases, cancellationToken))
                         {
@@ -150,6 +152,12 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
             Reserved(call, reservation, limits, isNear);
             return null;
         }
+    }
+
+    // After a limit has changed, its budget has no slice, so the next call comes here.
+    private void ReturnChanged(AppliedLimits limits)
+    {
+        if (limits.Accounts.TakeChanged() is { Count: > 0 } changed) leases.Return(changed);
     }
 
     private static void Reserved(GatewayCall call, TokenReservation reservation, AppliedLimits limits, bool isNear)

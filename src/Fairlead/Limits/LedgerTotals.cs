@@ -3,7 +3,7 @@ using Fairlead.Conversation;
 namespace Fairlead.Limits;
 
 /// <summary>What calls hold and have used, whether limits apply to them or not. A reservation that stays open is a leak.</summary>
-internal struct LedgerTotals
+internal record struct LedgerTotals
 {
     private long _heldPico;
     private long _usedPico;

@@ -96,7 +96,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
                 foreach (var budget in limits.Budgets)
                 {
                     var amount = amounts.Of(budget.Name);
-                    if (amount > 0 && budget.At(reservation.AcceptedAt).Free < amount) return ReserveStatus.Short;
+                    if (amount > 0 && budget.FreeOf(budget.At(reservation.AcceptedAt)) < amount) return ReserveStatus.Short;
                 }
             }
             if (takesRates && !CanTakeRates(limits, amounts, now)) return ReserveStatus.Refused;
@@ -143,7 +143,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             foreach (var budget in limits.Budgets)
             {
                 var amount = more.Of(budget.Name);
-                if (amount > 0 && budget.At(reservation.AcceptedAt).Free < amount) return ReserveStatus.Short;
+                if (amount > 0 && budget.FreeOf(budget.At(reservation.AcceptedAt)) < amount) return ReserveStatus.Short;
             }
             foreach (var budget in limits.Budgets) budget.At(reservation.AcceptedAt).Hold(more.Of(budget.Name), now);
             reservation.Raise(more);
@@ -211,7 +211,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             {
                 var amount = amounts.Of(budget.Name);
                 var period = budget.At(reservation.AcceptedAt);
-                if (amount == 0 || period.Free >= amount) continue;
+                if (amount == 0 || budget.FreeOf(period) >= amount) continue;
                 var wait = period.End - now.Utc;
                 refusing.Add(new RefusingLimit(budget.StateAt(now with { Utc = reservation.AcceptedAt }), amount,
                     amount > budget.Limit ? null : wait > TimeSpan.Zero ? wait : TimeSpan.Zero, false));
@@ -228,7 +228,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         {
             foreach (var budget in limits.Budgets)
             {
-                var free = Math.Max(0, budget.At(reservation.AcceptedAt).Free);
+                var free = Math.Max(0, budget.FreeOf(budget.At(reservation.AcceptedAt)));
                 if (budget.Name.IsMoney()) pico = Math.Min(pico ?? free, free);
                 else tokens = Math.Min(tokens ?? free, free);
             }

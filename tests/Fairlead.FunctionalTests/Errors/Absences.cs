@@ -29,6 +29,7 @@ internal static class Absences
         ErrorCode.IdempotencyInProgress or ErrorCode.IdempotencyConflict
             => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that a repeated request could meet.",
 
+        ErrorCode.BudgetExceeded => door == Door.CountTokens ? "Counting costs nothing." : door.Generates ? null : "It costs nothing.",
         ErrorCode.QueueFull => door.Generates && door != Door.CountTokens ? null : "Nothing waits in a queue for it.",
         ErrorCode.Overloaded => door.Generates ? null : "It holds little, and takes no large bodies.",
         ErrorCode.ShuttingDown => door.Generates ? null : "What answers at once is answered until the process ends.",

@@ -6,6 +6,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Limits;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
@@ -41,6 +42,9 @@ public sealed class ErrorWorld : IAsyncLifetime
 
     /// <summary>Has as many jobs in its queue as it may.</summary>
     public TestGateway Full { get; private set; } = null!;
+
+    /// <summary>Its organizations may use no tokens.</summary>
+    public TestGateway Poor { get; private set; } = null!;
 
     public CapturedLog Log { get; } = new();
 
@@ -109,6 +113,8 @@ public sealed class ErrorWorld : IAsyncLifetime
             Assert.Equal(System.Net.HttpStatusCode.Accepted, accepted.StatusCode);
         }
 
+        Poor = await TestGateway.StartAsync(configure: (builder, _) => builder.Services.AddModelLimits(new LimitSet { TokensPerDay = 0 }));
+
         Storeless = await StartAsync();
         await using (var connection = new SqliteConnection($"Data Source={Path.Combine(Storeless.DataDirectory, "fairlead.db")};Pooling=False"))
         {
@@ -131,6 +137,7 @@ public sealed class ErrorWorld : IAsyncLifetime
         await Draining.DisposeAsync();
         await Heavy.DisposeAsync();
         await Full.DisposeAsync();
+        await Poor.DisposeAsync();
         await Storeless.DisposeAsync();
         await Spoolless.DisposeAsync();
         await Upstream.DisposeAsync();
